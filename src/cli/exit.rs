@@ -1,0 +1,74 @@
+//! Exit codes, declared once: the README's table and `cuelight --help` follow this enum.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// What was asked for was done; the run succeeded; the files have no errors.
+    Success,
+    /// The run failed or could not do all of its work, or a file has errors.
+    Failed,
+    /// The command line or a configuration file cannot be understood.
+    Usage,
+    /// What was named does not exist: a run, a job, a workflow, a file.
+    NotFound,
+    /// Refused: the repository is not trusted, or the worker rejected the order.
+    Rejected,
+    /// Something outside cannot be reached or written: the state folder, a worker's socket.
+    Unavailable,
+    /// A bug in cuelight.
+    Internal,
+    /// The run was cancelled.
+    Cancelled,
+}
+
+impl Exit {
+    /// Every code, for the documentation.
+    pub const ALL: [Self; 8] = [
+        Self::Success,
+        Self::Failed,
+        Self::Usage,
+        Self::NotFound,
+        Self::Rejected,
+        Self::Unavailable,
+        Self::Internal,
+        Self::Cancelled,
+    ];
+
+    /// The number the shell sees. 130 is what shells use for an interrupted command.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Rejected => 4,
+            Self::Unavailable => 5,
+            Self::Internal => 70,
+            Self::Cancelled => 130,
+        }
+    }
+
+    /// What the code says, for the documentation.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "done; the run succeeded; the files have no errors",
+            Self::Failed => "the run failed or could not do all of its work; a file has errors",
+            Self::Usage => "the command line or a configuration file cannot be understood",
+            Self::NotFound => "no such run, job, workflow or file",
+            Self::Rejected => "refused: the repository is not trusted, or the worker rejected the order",
+            Self::Unavailable => "the state folder or a worker cannot be reached or written",
+            Self::Internal => "a bug in cuelight",
+            Self::Cancelled => "the run was cancelled",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

@@ -1,0 +1,18 @@
+//! The vocabulary of the product: ids, facts (events and records), orders (commands), and the state that facts add up to.
+//!
+//! Everything else imports this module and this module imports nothing of ours. It holds no clock, no file and no
+//! environment access: a [`Record`] carries the time it was written, so whoever folds records needs none.
+
+mod command;
+mod event;
+mod id;
+mod run;
+mod status;
+mod time;
+
+pub use command::{Command, Order, Reply};
+pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal, StepKind, StepOutline};
+pub use id::{JobId, RunId, StepNumber};
+pub use run::{Job, Run, Step};
+pub use status::{Conclusion, Gate, Phase};
+pub use time::Timestamp;

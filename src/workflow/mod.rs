@@ -1,0 +1,3 @@
+//! The workflow language: text → [`syntax::Workflow`] → plan, all pure.
+
+pub mod source;

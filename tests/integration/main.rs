@@ -1,0 +1,3 @@
+//! Black-box tests of the program and of the shape of its source.
+
+mod imports;
