@@ -13,5 +13,6 @@
 //! `model`, `store`, `ui` and `config`. A test reads the `use` lines and holds us to it.
 
 pub mod cli;
+pub mod engine;
 pub mod model;
 pub mod workflow;

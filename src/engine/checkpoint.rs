@@ -1,0 +1,168 @@
+//! What a job must remember to go on after its worker was lost.
+//!
+//! A checkpoint is written after every step. Values that came from a named secret are *sealed*: the file holds the
+//! secret's name in their place, and `resume` opens them with the secrets it is given. A value that holds text masked
+//! at run time (`::add-mask::`) has no name to be sealed with, so the job is marked as not resumable, with the reason,
+//! rather than writing the text.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Conclusion;
+
+/// How a job stands between two steps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// How many steps of the file have ended.
+    pub done: usize,
+    /// `failure` or `cancelled` once the job is; steps with `always()` may still be ahead.
+    pub status: Status,
+    /// What `GITHUB_ENV` and the job set so far.
+    pub env: IndexMap<String, String>,
+    /// What `GITHUB_PATH` added, the last one first.
+    pub path: Vec<String>,
+    /// The `steps` context.
+    pub steps: IndexMap<String, StepResult>,
+    /// Names the step, and why, when the job cannot go on from here but only from its first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_resumable: Option<String>,
+}
+
+/// What `job.status` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// No step failed.
+    #[default]
+    Success,
+    /// A step failed.
+    Failure,
+    /// The job was cancelled.
+    Cancelled,
+}
+
+impl Status {
+    /// GitHub's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Takes a step's result in: only a failure counts, and `cancelled` stays.
+    pub fn merge(&mut self, step: Conclusion) {
+        if *self == Self::Success && step == Conclusion::Failure {
+            *self = Self::Failure;
+        }
+    }
+}
+
+/// An entry of the `steps` context.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepResult {
+    /// Its outputs.
+    pub outputs: IndexMap<String, String>,
+    /// Before `continue-on-error`.
+    pub outcome: Conclusion,
+    /// After it.
+    pub conclusion: Conclusion,
+}
+
+/// Stands around a secret's name in a sealed value. A control character no environment value of a sane tool holds; one
+/// that does is kept from being opened by the marks not matching a known name.
+const MARK: char = '\u{1}';
+
+impl Checkpoint {
+    /// A copy fit to be written: named secrets sealed. `holds_secret` tells what the masker would still find.
+    #[must_use]
+    pub fn sealed(&self, secrets: &IndexMap<String, String>, holds_secret: &dyn Fn(&str) -> bool) -> Self {
+        let mut copy = self.clone();
+        let mut unsealable = None;
+        copy.for_each_text(&mut |place, text| {
+            if !holds_secret(text) {
+                return;
+            }
+            for (name, secret) in secrets.iter().filter(|(_, secret)| !secret.trim().is_empty()) {
+                *text = text.replace(secret.as_str(), &format!("{MARK}{name}{MARK}"));
+            }
+            if holds_secret(text) {
+                text.clear();
+                unsealable = Some(format!("{place} holds a value that was masked while the job ran"));
+            }
+        });
+        copy.not_resumable = copy.not_resumable.or(unsealable);
+        copy
+    }
+
+    /// The copy that [`Self::sealed`] made, opened with the secrets at hand.
+    ///
+    /// # Errors
+    /// The name of a secret that is needed and not given, or why the job cannot go on.
+    pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Result<Self, String> {
+        if let Some(reason) = self.not_resumable {
+            return Err(reason);
+        }
+        let mut missing = None;
+        self.for_each_text(&mut |place, text| {
+            if !text.contains(MARK) {
+                return;
+            }
+            for (name, secret) in secrets {
+                *text = text.replace(&format!("{MARK}{name}{MARK}"), secret);
+            }
+            if text.contains(MARK) {
+                missing = Some(format!("{place} needs a secret that was not given"));
+            }
+        });
+        missing.map_or(Ok(self), Err)
+    }
+
+    fn for_each_text(&mut self, act: &mut dyn FnMut(&str, &mut String)) {
+        for (name, value) in &mut self.env {
+            act(&format!("environment variable {name}"), value);
+        }
+        for value in &mut self.path {
+            act("PATH", value);
+        }
+        for (id, step) in &mut self.steps {
+            for (name, value) in &mut step.outputs {
+                act(&format!("output {name} of step {id}"), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(value: &str) -> Checkpoint {
+        Checkpoint { env: [("TOKEN".to_owned(), value.to_owned())].into(), ..Checkpoint::default() }
+    }
+
+    #[test]
+    fn a_named_secret_is_sealed_and_opened_again() {
+        let secrets: IndexMap<String, String> = [("KEY".to_owned(), "hunter2".to_owned())].into();
+        let written = checkpoint("Bearer hunter2").sealed(&secrets, &|text| text.contains("hunter2"));
+        assert!(!serde_json::to_string(&written).expect("serialises").contains("hunter2"));
+        assert_eq!(written.opened(&secrets), Ok(checkpoint("Bearer hunter2")));
+    }
+
+    #[test]
+    fn a_value_masked_at_run_time_is_not_written_and_the_job_says_so() {
+        let written = checkpoint("found-out").sealed(&IndexMap::new(), &|text| text.contains("found-out"));
+        assert_eq!(written.env["TOKEN"], "");
+        let error = written.opened(&IndexMap::new()).expect_err("cannot go on");
+        assert!(error.contains("TOKEN"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_secret_is_named_by_its_place() {
+        let secrets: IndexMap<String, String> = [("KEY".to_owned(), "hunter2".to_owned())].into();
+        let written = checkpoint("hunter2").sealed(&secrets, &|text| text.contains("hunter2"));
+        assert!(written.opened(&IndexMap::new()).expect_err("needs KEY").contains("TOKEN"));
+    }
+}

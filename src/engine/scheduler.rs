@@ -1,0 +1,500 @@
+//! Which job may start now: a pure state machine over the graph of needs.
+//!
+//! A *node* is one job of one workflow file, within one call of that workflow. When everything it needs has ended the
+//! scheduler asks the engine to decide about it ([`Turn::Decide`]), because its `if` and its matrix are expressions.
+//! The engine answers with [`Scheduler::skip`] or [`Scheduler::expand`], and the legs then start one by one as the
+//! machine's slots and the matrix's `max-parallel` allow: there are no stages. A leg that calls a workflow holds no
+//! slot; its own nodes do, and it ends when they have.
+//!
+//! Nothing here reads a clock or an expression, so every rule is tested as a table.
+
+use std::collections::VecDeque;
+
+use crate::model::{Conclusion, JobId};
+
+/// A node's place in the scheduler.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+pub struct NodeId(usize);
+
+/// What the engine must do next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// Everything the node needs has ended: evaluate its `if` and matrix, then call `skip` or `expand`.
+    Decide(NodeId),
+    /// Start this leg.
+    Start(NodeId, JobId),
+    /// End this leg: another leg of its matrix failed and `fail-fast` holds.
+    Cancel(JobId),
+    /// Every node of the workflow that this leg called has ended: work out its outputs, then call `finished`.
+    Complete(NodeId, JobId),
+    /// The leg was never started and never will be.
+    Drop(JobId, Conclusion),
+}
+
+/// How a leg ended, as the graph counts it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ending {
+    /// Its conclusion.
+    pub conclusion: Conclusion,
+    /// Whether its `continue-on-error` lets others go on as if it had succeeded.
+    pub allowed_failure: bool,
+}
+
+/// The limits a matrix sets on its legs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Whether a failed leg ends the others.
+    pub fail_fast: bool,
+    /// How many legs may run at once; `None` means all.
+    pub max_parallel: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Node {
+    needs: Vec<NodeId>,
+    caller: Option<(NodeId, JobId)>,
+    calls: bool,
+    limits: Limits,
+    state: State,
+    legs: Vec<Leg>,
+}
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum State {
+    Blocked,
+    Deciding,
+    Expanded,
+    Skipped,
+}
+
+#[derive(Debug)]
+struct Leg {
+    id: JobId,
+    state: LegState,
+}
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum LegState {
+    Queued,
+    Running,
+    Done(Ending),
+}
+
+/// The graph and how far it is.
+#[derive(Debug)]
+pub struct Scheduler {
+    nodes: Vec<Node>,
+    slots: usize,
+    cancelled: bool,
+    turns: VecDeque<Turn>,
+}
+
+impl Scheduler {
+    /// A scheduler that lets `slots` legs run at once on this machine (at least one).
+    #[must_use]
+    pub fn new(slots: usize) -> Self {
+        Self { nodes: Vec::new(), slots: slots.max(1), cancelled: false, turns: VecDeque::new() }
+    }
+
+    /// Adds a node. `needs` are nodes added before it or, within one workflow, to be added after it with
+    /// [`Self::set_needs`]; `calls` says that its legs call a workflow; `caller` is the leg that called this one's.
+    pub fn add(&mut self, calls: bool, caller: Option<(NodeId, JobId)>) -> NodeId {
+        self.nodes.push(Node {
+            needs: Vec::new(),
+            caller,
+            calls,
+            limits: Limits { fail_fast: false, max_parallel: None },
+            state: State::Blocked,
+            legs: Vec::new(),
+        });
+        NodeId(self.nodes.len() - 1)
+    }
+
+    /// Says what a node waits for.
+    pub fn set_needs(&mut self, node: NodeId, needs: Vec<NodeId>) {
+        self.nodes[node.0].needs = needs;
+    }
+
+    /// A node whose legs are known to have ended, as those of an earlier attempt.
+    pub fn add_finished(&mut self, node: NodeId, legs: Vec<(JobId, Ending)>) {
+        let node = &mut self.nodes[node.0];
+        node.state = if legs.iter().all(|(_, ending)| ending.conclusion == Conclusion::Skipped) {
+            State::Skipped
+        } else {
+            State::Expanded
+        };
+        node.legs = legs.into_iter().map(|(id, ending)| Leg { id, state: LegState::Done(ending) }).collect();
+    }
+
+    /// The next thing to do, `None` when only an event from outside can change anything.
+    pub fn next(&mut self) -> Option<Turn> {
+        if self.turns.is_empty() {
+            self.advance();
+        }
+        self.turns.pop_front()
+    }
+
+    /// Whether every node has ended.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.turns.is_empty() && (0..self.nodes.len()).all(|node| self.result(NodeId(node)).is_some())
+    }
+
+    /// The node's condition was false, or it cannot run here.
+    pub fn skip(&mut self, node: NodeId) {
+        self.nodes[node.0].state = State::Skipped;
+    }
+
+    /// The node's legs are known. No legs (an empty dynamic matrix) counts as skipped.
+    pub fn expand(&mut self, node: NodeId, legs: Vec<JobId>, limits: Limits) {
+        let node = &mut self.nodes[node.0];
+        node.state = if legs.is_empty() { State::Skipped } else { State::Expanded };
+        node.limits = limits;
+        node.legs = legs.into_iter().map(|id| Leg { id, state: LegState::Queued }).collect();
+    }
+
+    /// A leg ended.
+    pub fn finished(&mut self, id: &JobId, ending: Ending) {
+        let Some(node) = self.nodes.iter_mut().find(|node| node.legs.iter().any(|leg| leg.id == *id)) else { return };
+        for leg in node.legs.iter_mut().filter(|leg| leg.id == *id) {
+            leg.state = LegState::Done(ending);
+        }
+        let failed = matches!(ending.conclusion, Conclusion::Failure | Conclusion::TimedOut) && !ending.allowed_failure;
+        if failed && node.limits.fail_fast {
+            for leg in &mut node.legs {
+                match leg.state {
+                    LegState::Running => self.turns.push_back(Turn::Cancel(leg.id.clone())),
+                    LegState::Queued => {
+                        leg.state =
+                            LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
+                        self.turns.push_back(Turn::Drop(leg.id.clone(), Conclusion::Cancelled));
+                    }
+                    LegState::Done(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The run was cancelled: legs that have not started are dropped, and every node that was not decided yet is decided
+    /// now, with `cancelled()` true. Running legs are the engine's to end.
+    pub fn cancel(&mut self) {
+        self.cancelled = true;
+        for node in &mut self.nodes {
+            for leg in node.legs.iter_mut().filter(|leg| leg.state == LegState::Queued) {
+                leg.state = LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
+                self.turns.push_back(Turn::Drop(leg.id.clone(), Conclusion::Cancelled));
+            }
+        }
+    }
+
+    /// What `needs.<job>.result` says about a node: `None` until it has ended.
+    #[must_use]
+    pub fn result(&self, node: NodeId) -> Option<Conclusion> {
+        let node = &self.nodes[node.0];
+        match node.state {
+            State::Blocked | State::Deciding => None,
+            State::Skipped => Some(Conclusion::Skipped),
+            State::Expanded => {
+                let mut worst = Conclusion::Skipped;
+                for leg in &node.legs {
+                    let LegState::Done(ending) = leg.state else { return None };
+                    let counted = match ending.conclusion {
+                        _ if ending.allowed_failure => Conclusion::Success,
+                        Conclusion::TimedOut => Conclusion::Failure,
+                        other => other,
+                    };
+                    if badness(counted) > badness(worst) {
+                        worst = counted;
+                    }
+                }
+                Some(worst)
+            }
+        }
+    }
+
+    /// The nodes a node waits for directly.
+    #[must_use]
+    pub fn needs(&self, node: NodeId) -> &[NodeId] {
+        &self.nodes[node.0].needs
+    }
+
+    /// Every result among a node's needs, and theirs, and so on: what `success()` and `failure()` look at.
+    #[must_use]
+    pub fn ancestors(&self, node: NodeId) -> Vec<Conclusion> {
+        let mut seen = vec![false; self.nodes.len()];
+        let mut todo: Vec<NodeId> = self.nodes[node.0].needs.clone();
+        let mut results = Vec::new();
+        while let Some(next) = todo.pop() {
+            if !std::mem::replace(&mut seen[next.0], true) {
+                results.extend(self.result(next));
+                todo.extend(&self.nodes[next.0].needs);
+            }
+        }
+        results
+    }
+
+    fn advance(&mut self) {
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            if node.state == State::Blocked && node.needs.iter().all(|need| self.result(*need).is_some()) {
+                self.nodes[index].state = State::Deciding;
+                self.turns.push_back(Turn::Decide(NodeId(index)));
+            }
+        }
+        if !self.turns.is_empty() {
+            return;
+        }
+        self.complete_calls();
+        self.start_legs();
+    }
+
+    /// A calling leg is complete once all nodes it brought in have ended.
+    fn complete_calls(&mut self) {
+        for index in 0..self.nodes.len() {
+            if !self.nodes[index].calls {
+                continue;
+            }
+            for leg in &self.nodes[index].legs {
+                let mut called = self
+                    .nodes
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, node)| node.caller.as_ref().is_some_and(|(_, id)| *id == leg.id));
+                if leg.state == LegState::Running && called.all(|(place, _)| self.result(NodeId(place)).is_some()) {
+                    self.turns.push_back(Turn::Complete(NodeId(index), leg.id.clone()));
+                }
+            }
+        }
+    }
+
+    fn start_legs(&mut self) {
+        let mut free = self.slots.saturating_sub(self.holding_slots());
+        for index in 0..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            let running = node.legs.iter().filter(|leg| leg.state == LegState::Running).count();
+            let mut allowed = node.limits.max_parallel.unwrap_or(usize::MAX).saturating_sub(running);
+            for leg in node.legs.iter_mut().filter(|leg| leg.state == LegState::Queued) {
+                if allowed == 0 || (free == 0 && !node.calls) {
+                    break;
+                }
+                allowed -= 1;
+                if !node.calls {
+                    free -= 1;
+                }
+                leg.state = LegState::Running;
+                self.turns.push_back(Turn::Start(NodeId(index), leg.id.clone()));
+            }
+        }
+    }
+
+    fn holding_slots(&self) -> usize {
+        let legs = self.nodes.iter().filter(|node| !node.calls).flat_map(|node| &node.legs);
+        legs.filter(|leg| leg.state == LegState::Running).count()
+    }
+
+    /// Whether the run was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// Legs that have started and not ended.
+    pub fn running(&self) -> impl Iterator<Item = (NodeId, &JobId)> {
+        self.nodes.iter().enumerate().flat_map(|(index, node)| {
+            let legs = node.legs.iter().filter(|leg| leg.state == LegState::Running);
+            legs.map(move |leg| (NodeId(index), &leg.id))
+        })
+    }
+}
+
+/// The order in which the results of legs count for their node: the worst one is the node's.
+fn badness(conclusion: Conclusion) -> u8 {
+    match conclusion {
+        Conclusion::Skipped => 0,
+        Conclusion::Success | Conclusion::Neutral => 1,
+        Conclusion::Cancelled | Conclusion::Stale => 2,
+        Conclusion::Failure | Conclusion::TimedOut | Conclusion::ActionRequired | Conclusion::StartupFailure => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Conclusion::{Cancelled, Failure, Skipped, Success};
+
+    const ALL: Limits = Limits { fail_fast: true, max_parallel: None };
+
+    fn ids(key: &str, count: usize) -> Vec<JobId> {
+        (1..=count).map(|leg| JobId::new(format!("{key}-{leg}"))).collect()
+    }
+
+    fn ends(conclusion: Conclusion) -> Ending {
+        Ending { conclusion, allowed_failure: false }
+    }
+
+    /// Takes turns until nothing is left; every `Decide` expands into the number of legs given for the node.
+    fn turns(scheduler: &mut Scheduler, legs: &[usize], limits: Limits) -> Vec<Turn> {
+        let mut taken = Vec::new();
+        while let Some(turn) = scheduler.next() {
+            if let Turn::Decide(node) = &turn {
+                scheduler.expand(*node, ids(&format!("n{}", node.0), legs[node.0]), limits);
+            } else {
+                taken.push(turn);
+            }
+        }
+        taken
+    }
+
+    fn started(turns: &[Turn]) -> Vec<String> {
+        let names = turns.iter().filter_map(|turn| match turn {
+            Turn::Start(_, id) => Some(id.to_string()),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    /// Nodes 0 ← 1 ← 2, with 3 beside them.
+    fn chain(slots: usize) -> Scheduler {
+        let mut scheduler = Scheduler::new(slots);
+        let nodes: Vec<_> = (0..4).map(|_| scheduler.add(false, None)).collect();
+        scheduler.set_needs(nodes[1], vec![nodes[0]]);
+        scheduler.set_needs(nodes[2], vec![nodes[1]]);
+        scheduler
+    }
+
+    #[test]
+    fn a_node_is_decided_when_its_needs_have_ended_and_not_before() {
+        let mut scheduler = chain(8);
+        assert_eq!(started(&turns(&mut scheduler, &[1; 4], ALL)), ["n0-1", "n3-1"]);
+        scheduler.finished(&JobId::new("n0-1"), ends(Success));
+        assert_eq!(started(&turns(&mut scheduler, &[1; 4], ALL)), ["n1-1"]);
+        assert!(!scheduler.is_done());
+    }
+
+    #[test]
+    fn slots_bound_the_legs_at_once_and_free_ones_are_taken_at_once() {
+        let mut scheduler = Scheduler::new(2);
+        scheduler.add(false, None);
+        assert_eq!(started(&turns(&mut scheduler, &[4], ALL)), ["n0-1", "n0-2"]);
+        scheduler.finished(&JobId::new("n0-2"), ends(Success));
+        assert_eq!(started(&turns(&mut scheduler, &[4], ALL)), ["n0-3"]);
+    }
+
+    #[test]
+    fn max_parallel_is_a_sliding_window() {
+        let mut scheduler = Scheduler::new(8);
+        scheduler.add(false, None);
+        let limits = Limits { fail_fast: false, max_parallel: Some(2) };
+        assert_eq!(started(&turns(&mut scheduler, &[3], limits)).len(), 2);
+        scheduler.finished(&JobId::new("n0-1"), ends(Failure));
+        assert_eq!(started(&turns(&mut scheduler, &[3], limits)), ["n0-3"]);
+    }
+
+    #[test]
+    fn fail_fast_cancels_running_legs_and_drops_queued_ones() {
+        let mut scheduler = Scheduler::new(2);
+        let node = scheduler.add(false, None);
+        turns(&mut scheduler, &[3], ALL);
+        scheduler.finished(&JobId::new("n0-1"), ends(Failure));
+        assert_eq!(
+            turns(&mut scheduler, &[3], ALL),
+            [Turn::Cancel(JobId::new("n0-2")), Turn::Drop(JobId::new("n0-3"), Cancelled)]
+        );
+        scheduler.finished(&JobId::new("n0-2"), ends(Cancelled));
+        assert_eq!(scheduler.result(node), Some(Failure));
+        assert!(scheduler.is_done());
+    }
+
+    #[test]
+    fn an_allowed_failure_neither_fails_fast_nor_holds_back_who_needs_it() {
+        let mut scheduler = Scheduler::new(2);
+        let node = scheduler.add(false, None);
+        turns(&mut scheduler, &[2], ALL);
+        scheduler.finished(&JobId::new("n0-1"), Ending { conclusion: Failure, allowed_failure: true });
+        assert_eq!(turns(&mut scheduler, &[2], ALL), []);
+        scheduler.finished(&JobId::new("n0-2"), ends(Success));
+        assert_eq!(scheduler.result(node), Some(Success));
+    }
+
+    #[test]
+    fn ancestors_are_all_the_way_up() {
+        let mut scheduler = chain(8);
+        turns(&mut scheduler, &[1; 4], ALL);
+        scheduler.finished(&JobId::new("n0-1"), ends(Failure));
+        let Some(Turn::Decide(one)) = scheduler.next() else { panic!("node 1 is decided") };
+        scheduler.skip(one);
+        let Some(Turn::Decide(two)) = scheduler.next() else { panic!("node 2 is decided") };
+        assert_eq!(scheduler.ancestors(two), [Skipped, Failure]);
+    }
+
+    #[test]
+    fn cancel_drops_what_waits_and_still_asks_about_what_was_not_decided() {
+        let mut scheduler = chain(1);
+        turns(&mut scheduler, &[1; 4], ALL);
+        scheduler.cancel();
+        assert_eq!(turns(&mut scheduler, &[1; 4], ALL), [Turn::Drop(JobId::new("n3-1"), Cancelled)]);
+        scheduler.finished(&JobId::new("n0-1"), ends(Cancelled));
+        assert!(matches!(scheduler.next(), Some(Turn::Decide(_))), "an `always()` job may still run");
+    }
+
+    #[test]
+    fn a_calling_leg_holds_no_slot_and_completes_with_what_it_called() {
+        let mut scheduler = Scheduler::new(1);
+        let call = scheduler.add(true, None);
+        assert_eq!(scheduler.next(), Some(Turn::Decide(call)));
+        let id = JobId::new("call");
+        scheduler.expand(call, vec![id.clone()], ALL);
+        assert_eq!(scheduler.next(), Some(Turn::Start(call, id.clone())));
+        let inner = scheduler.add(false, Some((call, id.clone())));
+        assert_eq!(scheduler.next(), Some(Turn::Decide(inner)));
+        scheduler.expand(inner, vec![JobId::new("call.inner")], ALL);
+        assert_eq!(scheduler.next(), Some(Turn::Start(inner, JobId::new("call.inner"))));
+        assert_eq!(scheduler.next(), None);
+        scheduler.finished(&JobId::new("call.inner"), ends(Failure));
+        assert_eq!(scheduler.next(), Some(Turn::Complete(call, id.clone())));
+        scheduler.finished(&id, ends(Failure));
+        assert!(scheduler.is_done());
+    }
+
+    proptest::proptest! {
+        /// Whatever the graph, the widths and the order in which legs end: everything ends, never more than the slots
+        /// run at once, and nothing starts before all it needs has ended.
+        #[test]
+        fn every_graph_ends(
+            widths in proptest::collection::vec(0_usize..4, 1..12),
+            edges in proptest::collection::vec((0_usize..12, 0_usize..12), 0..24),
+            endings in proptest::collection::vec(0_u8..3, 64),
+            slots in 1_usize..4,
+        ) {
+            let mut scheduler = Scheduler::new(slots);
+            let nodes: Vec<_> = widths.iter().map(|_| scheduler.add(false, None)).collect();
+            let needs = |node: usize| -> Vec<NodeId> {
+                let before = edges.iter().filter(|(from, to)| *to == node && from < to);
+                before.map(|(from, _)| nodes[*from]).collect()
+            };
+            for node in 0..nodes.len() {
+                scheduler.set_needs(nodes[node], needs(node));
+            }
+            let mut running: Vec<JobId> = Vec::new();
+            let mut endings = endings.into_iter().cycle();
+            for _ in 0..1000 {
+                while let Some(turn) = scheduler.next() {
+                    match turn {
+                        Turn::Decide(node) => {
+                            assert!(needs(node.0).iter().all(|need| scheduler.result(*need).is_some()));
+                            scheduler.expand(node, ids(&format!("n{}", node.0), widths[node.0]), ALL);
+                        }
+                        Turn::Start(_, id) => running.push(id),
+                        Turn::Cancel(_) | Turn::Drop(..) => {}
+                        Turn::Complete(..) => panic!("nothing calls"),
+                    }
+                    assert!(running.len() <= slots);
+                }
+                let Some(id) = running.pop() else { break };
+                let conclusion = [Success, Failure, Cancelled][endings.next().expect("cycles") as usize];
+                scheduler.finished(&id, ends(conclusion));
+            }
+            assert!(scheduler.is_done());
+        }
+    }
+}
