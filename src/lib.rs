@@ -15,4 +15,5 @@
 pub mod cli;
 pub mod engine;
 pub mod model;
+pub mod worker;
 pub mod workflow;

@@ -1,0 +1,211 @@
+//! The control socket of a run: orders in, answers out, and a wake-up for readers.
+//!
+//! A client sends one [`Command`] as a line of JSON. Every command but `Watch` is answered with one [`Reply`] line.
+//! `Watch` keeps the connection open and gets one byte whenever the journal has grown; the bytes are only a nudge to
+//! read the journal, so a slow reader loses none of the run and never holds it up. End of file on a watch means the
+//! worker is gone.
+//!
+//! Only the user who owns the run may talk to it: the socket's mode is 0600 in a folder of mode 0700, and the peer's
+//! user id is checked as well.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::model::{Command, Reply};
+
+/// An order with the place its answer goes to.
+pub type Asked = (Command, oneshot::Sender<Reply>);
+
+/// The longest path a socket address holds on Linux is 107 bytes, on macOS 103.
+const LONGEST_ADDRESS: usize = 100;
+
+/// An order is a line of JSON; nobody needs more than this, so nobody gets to fill the worker's memory.
+const LONGEST_ORDER: u64 = 64 * 1024;
+
+/// Opens the socket. A leftover of a dead worker is replaced: the caller holds the run's lock.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = with_short_address(path, |address| UnixListener::bind(address))?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers clients until the future is dropped.
+pub async fn serve(listener: UnixListener, orders: mpsc::Sender<Asked>, grown: watch::Receiver<u64>) {
+    let mut clients = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted && is_same_user(&stream) {
+                    clients.spawn(client(stream, orders.clone(), grown.clone()));
+                }
+            }
+            Some(_) = clients.join_next() => {}
+        }
+    }
+}
+
+fn is_same_user(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
+}
+
+async fn client(stream: UnixStream, orders: mpsc::Sender<Asked>, mut grown: watch::Receiver<u64>) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read.take(LONGEST_ORDER)).lines();
+    while let Some(line) = lines.next_line().await? {
+        let reply = match serde_json::from_str::<Command>(&line) {
+            Ok(Command::Watch) => {
+                // The first byte says that the watch stands: what was written before it is in the journal.
+                loop {
+                    write.write_all(b"\n").await?;
+                    if grown.changed().await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(command) => ask(command, &orders).await,
+            Err(error) => Reply::Rejected { reason: format!("not an order: {error}") },
+        };
+        let mut line = serde_json::to_vec(&reply).map_err(io::Error::other)?;
+        line.push(b'\n');
+        write.write_all(&line).await?;
+    }
+    Ok(())
+}
+
+async fn ask(command: Command, orders: &mpsc::Sender<Asked>) -> Reply {
+    let (answer, answered) = oneshot::channel();
+    let ended = || Reply::Rejected { reason: "the run has ended".to_owned() };
+    if orders.send((command, answer)).await.is_err() {
+        return ended();
+    }
+    answered.await.unwrap_or_else(|_| ended())
+}
+
+/// Sends an order to a run's worker and waits for the answer.
+///
+/// # Errors
+/// No worker listens, or it went away before it answered.
+pub async fn order(path: &Path, command: &Command) -> io::Result<Reply> {
+    let stream = connect(path).await?;
+    let (read, mut write) = stream.into_split();
+    let mut line = serde_json::to_vec(command).map_err(io::Error::other)?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
+    let mut answer = String::new();
+    BufReader::new(read.take(LONGEST_ORDER)).read_line(&mut answer).await?;
+    serde_json::from_str(&answer)
+        .map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "the worker went away before it answered"))
+}
+
+/// A standing wish to be told when the journal grows.
+#[derive(Debug)]
+pub struct Watch(UnixStream);
+
+impl Watch {
+    /// Asks the worker for wake-ups.
+    ///
+    /// # Errors
+    /// No worker listens.
+    pub async fn start(path: &Path) -> io::Result<Self> {
+        let mut stream = connect(path).await?;
+        let mut line = serde_json::to_vec(&Command::Watch).map_err(io::Error::other)?;
+        line.push(b'\n');
+        stream.write_all(&line).await?;
+        Ok(Self(stream))
+    }
+
+    /// Waits until the journal has grown: `true`. `false` once the worker is gone.
+    pub async fn grown(&mut self) -> bool {
+        let mut nudges = [0; 256];
+        matches!(self.0.read(&mut nudges).await, Ok(count) if count > 0)
+    }
+}
+
+async fn connect(path: &Path) -> io::Result<UnixStream> {
+    let (address, _folder) = short_address(path)?;
+    UnixStream::connect(address).await
+}
+
+fn with_short_address<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let (address, _folder) = short_address(path)?;
+    act(&address)
+}
+
+/// A path to the same file that fits into a socket address: where the real one is too long, through the folder's open
+/// descriptor, which must live as long as the address is used.
+fn short_address(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    if path.as_os_str().as_bytes().len() <= LONGEST_ADDRESS {
+        return Ok((path.to_owned(), None));
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the path of a socket"));
+    };
+    let folder = File::open(folder)?;
+    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    Ok((short, Some(folder)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn orders_are_answered_and_watchers_are_woken_and_told_the_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let deep = folder.path().join("x".repeat(120));
+        fs::create_dir(&deep).expect("a folder");
+        for path in [folder.path().join("control.sock"), deep.join("control.sock")] {
+            let listener = bind(&path).expect("binds");
+            assert_eq!(fs::metadata(&path).expect("exists").permissions().mode() & 0o777, 0o600);
+            let (orders, mut asked) = mpsc::channel::<Asked>(4);
+            let (grow, grown) = watch::channel(0);
+            let server = tokio::spawn(serve(listener, orders, grown));
+            let answering = tokio::spawn(async move {
+                let (command, answer) = asked.recv().await.expect("an order");
+                answer.send(Reply::Accepted).expect("somebody waits");
+                command
+            });
+            assert_eq!(order(&path, &Command::Cancel).await.expect("answers"), Reply::Accepted);
+            assert_eq!(answering.await.expect("ends"), Command::Cancel);
+
+            let mut watch = Watch::start(&path).await.expect("listens");
+            assert!(watch.grown().await, "the watch stands");
+            grow.send(1).expect("somebody watches");
+            assert!(watch.grown().await);
+            server.abort();
+            let _ = server.await;
+            assert!(!watch.grown().await, "the worker is gone");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_order_is_refused_in_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        let listener = bind(&path).expect("binds");
+        let (orders, _asked) = mpsc::channel(1);
+        let (_grow, grown) = watch::channel(0);
+        let server = tokio::spawn(serve(listener, orders, grown));
+        let mut stream = UnixStream::connect(&path).await.expect("listens");
+        stream.write_all(b"rm -rf\n").await.expect("sends");
+        let mut answer = String::new();
+        BufReader::new(&mut stream).read_line(&mut answer).await.expect("answers");
+        assert!(answer.contains("not an order"), "{answer}");
+        server.abort();
+    }
+}

@@ -1,0 +1,3 @@
+//! Hosts an engine run in its own process, so that a run outlives the terminal that started it.
+
+pub mod control;
