@@ -15,5 +15,6 @@
 pub mod cli;
 pub mod engine;
 pub mod model;
+pub mod store;
 pub mod worker;
 pub mod workflow;

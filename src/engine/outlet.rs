@@ -6,6 +6,8 @@
 
 use crate::model::{Event, JobId, StepNumber};
 
+use super::checkpoint::Checkpoint;
+
 /// Takes facts and log text.
 pub trait Outlet: Send + Sync {
     /// Puts a fact into the journal.
@@ -16,6 +18,9 @@ pub trait Outlet: Send + Sync {
 
     /// Appends to the summary of a step (Markdown).
     fn summary(&self, job: &JobId, step: StepNumber, markdown: &str);
+
+    /// Writes down how a job stands between two steps.
+    fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint);
 
     /// From now on this text never reaches disk, in any encoding the masker knows.
     fn add_mask(&self, secret: &str);

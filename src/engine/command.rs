@@ -1,0 +1,285 @@
+//! Workflow commands: lines of a step's output that ask the runner for something.
+//!
+//! Two forms, as GitHub's runner reads them: `::name key=value,key=value::data` after leading blanks, and the older
+//! `##[name key=value;key=value]data` anywhere in a line. A name that is not registered makes the line plain text.
+
+use crate::model::{Annotation, Level};
+
+/// What a line asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// `set-env`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
+    SetEnv { name: String, value: String },
+    /// `add-path`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
+    AddPath(String),
+    /// `set-output`.
+    SetOutput { name: String, value: String },
+    /// `save-state`.
+    SaveState { name: String, value: String },
+    /// `add-mask`.
+    AddMask(String),
+    /// `add-matcher`: a file.
+    AddMatcher(String),
+    /// `remove-matcher`: by owner.
+    RemoveMatcherOwner(String),
+    /// `remove-matcher`: the owners in a file.
+    RemoveMatcherFile(String),
+    /// `debug`.
+    Debug(String),
+    /// `notice`, `warning`, `error`.
+    Annotate(Annotation),
+    /// `group`.
+    Group(String),
+    /// `endgroup`.
+    EndGroup,
+    /// `echo on` and `echo off`.
+    Echo(bool),
+    /// `stop-commands` with its token.
+    Stop(String),
+}
+
+/// Names of the commands, in lower case.
+const NAMES: &[&str] = &[
+    "set-env",
+    "add-path",
+    "set-output",
+    "save-state",
+    "add-mask",
+    "add-matcher",
+    "remove-matcher",
+    "debug",
+    "notice",
+    "warning",
+    "error",
+    "group",
+    "endgroup",
+    "echo",
+    "stop-commands",
+];
+
+/// GitHub cuts longer messages.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// Whether bytes may hold a command at all: floods of plain lines are let through without being looked at one by one.
+#[must_use]
+pub fn may_hold_command(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"::").is_some() || memchr::memmem::find(bytes, b"##[").is_some()
+}
+
+/// A line cut into name, properties and data.
+struct Parts {
+    name: String,
+    properties: Vec<(String, String)>,
+    data: String,
+}
+
+impl Parts {
+    fn property(&self, name: &str) -> Option<&str> {
+        let found = self.properties.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &str) -> Result<String, String> {
+        let missing = || format!("the command `{}` needs `{name}`", self.name);
+        self.property(name).map(str::to_owned).ok_or_else(missing)
+    }
+}
+
+/// Reads a line: `None` when it is plain text.
+///
+/// # Errors
+/// A registered command that cannot be carried out as written, in words. The step fails.
+#[must_use]
+pub fn parse(line: &str) -> Option<Result<Command, String>> {
+    let parts = modern(line).or_else(|| legacy(line))?;
+    Some(command(&parts))
+}
+
+/// Whether the line ends what `stop-commands` began with this token.
+#[must_use]
+pub fn resumes(line: &str, token: &str) -> bool {
+    let name = |rest: &str| rest.split_once("::").map(|(name, _)| name.trim().to_owned());
+    let modern = line.trim_start().strip_prefix("::").and_then(name);
+    modern.is_some_and(|name| name.eq_ignore_ascii_case(token))
+}
+
+fn modern(line: &str) -> Option<Parts> {
+    let rest = line.trim_start().strip_prefix("::")?;
+    let (head, data) = rest.split_once("::")?;
+    let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
+    registered(name)?;
+    let decode = |text: &str| unescape(text, &[("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ",")]);
+    Some(Parts {
+        name: name.to_ascii_lowercase(),
+        properties: pairs(properties, ',', decode),
+        data: unescape(data, &[("%0D", "\r"), ("%0A", "\n")]),
+    })
+}
+
+fn legacy(line: &str) -> Option<Parts> {
+    let (_, rest) = line.split_once("##[")?;
+    let (head, data) = rest.split_once(']')?;
+    let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
+    registered(name)?;
+    let escapes = &[("%3B", ";"), ("%0D", "\r"), ("%0A", "\n"), ("%5D", "]")];
+    Some(Parts {
+        name: name.to_ascii_lowercase(),
+        properties: pairs(properties, ';', |text| unescape(text, escapes)),
+        data: unescape(data, escapes),
+    })
+}
+
+fn registered(name: &str) -> Option<()> {
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)).then_some(())
+}
+
+fn pairs(text: &str, between: char, decode: impl Fn(&str) -> String) -> Vec<(String, String)> {
+    let pairs = text.split(between).filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (key.trim().to_owned(), decode(value))).collect()
+}
+
+/// Decodes, `%25` last so that an escaped escape stays text.
+fn unescape(text: &str, escapes: &[(&str, &str)]) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let decoded = escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    decoded.replace("%25", "%")
+}
+
+fn command(parts: &Parts) -> Result<Command, String> {
+    let data = parts.data.clone();
+    Ok(match parts.name.as_str() {
+        "set-env" => Command::SetEnv { name: parts.required("name")?, value: data },
+        "add-path" if data.trim().is_empty() => return Err("the command `add-path` needs a path".to_owned()),
+        "add-path" => Command::AddPath(data),
+        "set-output" => Command::SetOutput { name: parts.required("name")?, value: data },
+        "save-state" => Command::SaveState { name: parts.required("name")?, value: data },
+        "add-mask" => Command::AddMask(data),
+        "add-matcher" if data.trim().is_empty() => return Err("the command `add-matcher` needs a file".to_owned()),
+        "add-matcher" => Command::AddMatcher(data),
+        "remove-matcher" => match (parts.property("owner"), data.trim()) {
+            (Some(owner), "") => Command::RemoveMatcherOwner(owner.to_owned()),
+            (None, file) if !file.is_empty() => Command::RemoveMatcherFile(file.to_owned()),
+            _ => return Err("the command `remove-matcher` takes either `owner` or a file".to_owned()),
+        },
+        "debug" => Command::Debug(data),
+        "notice" => Command::Annotate(annotation(Level::Notice, parts)),
+        "warning" => Command::Annotate(annotation(Level::Warning, parts)),
+        "error" => Command::Annotate(annotation(Level::Error, parts)),
+        "group" => Command::Group(data),
+        "endgroup" => Command::EndGroup,
+        "echo" => match data.trim().to_ascii_lowercase().as_str() {
+            "on" => Command::Echo(true),
+            "off" => Command::Echo(false),
+            other => return Err(format!("the command `echo` takes `on` or `off`, not `{other}`")),
+        },
+        _ => match data.trim() {
+            "" => return Err("the command `stop-commands` needs a token".to_owned()),
+            token if registered(token).is_some() || token.eq_ignore_ascii_case("pause-logging") => {
+                return Err(format!("`{token}` cannot be the token of `stop-commands`: it is the name of a command"));
+            }
+            token => Command::Stop(token.to_owned()),
+        },
+    })
+}
+
+/// An annotation with its place, as far as it makes sense: no column without a line, nothing that ends before it
+/// begins, columns only within one line.
+fn annotation(level: Level, parts: &Parts) -> Annotation {
+    let number = |name: &str| parts.property(name).and_then(|text| text.trim().parse::<u32>().ok());
+    let (line, mut end_line) = (number("line"), number("endLine"));
+    let (mut column, mut end_column) = (number("col"), number("endColumn"));
+    if line.is_none() || (end_line.is_some() && end_line < line) {
+        end_line = None;
+    }
+    if line.is_none() || end_line.is_some_and(|end| Some(end) != line) {
+        (column, end_column) = (None, None);
+    }
+    if column.is_none() || end_column < column {
+        end_column = None;
+    }
+    let mut message = parts.data.clone();
+    if message.len() > LONGEST_MESSAGE {
+        let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
+        message.truncate(end);
+    }
+    Annotation {
+        level,
+        message,
+        title: parts.property("title").map(str::to_owned),
+        file: parts.property("file").map(str::to_owned),
+        line,
+        end_line,
+        column,
+        end_column,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(line: &str) -> Command {
+        parse(line).expect("a command").expect("well formed")
+    }
+
+    #[test]
+    fn both_forms_and_their_escapes() {
+        assert_eq!(ok("::set-output name=a::b%0Ac%25"), Command::SetOutput { name: "a".into(), value: "b\nc%".into() });
+        assert_eq!(ok("  ::ADD-MASK::x"), Command::AddMask("x".into()));
+        assert_eq!(ok("text ##[add-matcher]/m.json"), Command::AddMatcher("/m.json".into()));
+        assert_eq!(ok("##[set-output name=a;]1%3B2"), Command::SetOutput { name: "a".into(), value: "1;2".into() });
+        assert_eq!(ok("::group::Tests"), Command::Group("Tests".into()));
+        assert_eq!(ok("::remove-matcher owner=x::"), Command::RemoveMatcherOwner("x".into()));
+        assert_eq!(ok("::set-output name=a::%250A"), Command::SetOutput { name: "a".into(), value: "%0A".into() });
+    }
+
+    #[test]
+    fn anything_else_is_text() {
+        for line in
+            ["", "::", "::nothing::", "std::vec::Vec", "a ::error::b", "##[command]git", "[warning]text", "::error"]
+        {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_is_an_error() {
+        for line in [
+            "::set-output::x",
+            "::stop-commands::",
+            "::stop-commands::error",
+            "::echo::maybe",
+            "::add-path::",
+            "::remove-matcher owner=a::b",
+        ] {
+            assert!(matches!(parse(line), Some(Err(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn places_that_make_no_sense_are_left_out() {
+        let Command::Annotate(full) = ok("::error file=a.c,line=3,col=5,endColumn=9,title=T::M") else { panic!() };
+        assert_eq!(
+            (full.line, full.column, full.end_column, full.title.as_deref()),
+            (Some(3), Some(5), Some(9), Some("T"))
+        );
+        let Command::Annotate(lines) = ok("::warning line=3,endLine=5,col=2::M") else { panic!() };
+        assert_eq!((lines.end_line, lines.column), (Some(5), None));
+        let Command::Annotate(none) = ok("::notice col=2,endLine=4::M") else { panic!() };
+        assert_eq!((none.line, none.end_line, none.column), (None, None, None));
+    }
+
+    #[test]
+    fn a_token_resumes_in_any_case_of_letters() {
+        assert!(resumes("::Token::", "token") && !resumes("::other::", "token") && !resumes("token", "token"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_panics(line in ".{0,80}") {
+            let _ = parse(&line);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The journal of a run: one fact a line, appended and never changed.
+//!
+//! The first line names the version. Every later line is a [`Record`]. A line is written with one call; what a crash
+//! leaves behind is at worst a last line without its end, which readers wait for and the next writer cuts off.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use crate::model::{Event, Record, Timestamp};
+
+use super::StoreError;
+
+/// The version of the journal that this program writes. Readers skip what they do not know.
+const HEADER: &str = "{\"cuelight_journal\":1}\n";
+
+/// Appends records.
+#[derive(Debug)]
+pub struct JournalWriter {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    seq: u64,
+}
+
+impl JournalWriter {
+    /// Opens the journal, makes it if there is none, and cuts off a last line that was never finished. The caller holds
+    /// the run's lock: there is one writer at a time.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(StoreError::io("open", &path))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(StoreError::io("read", &path))?;
+        let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
+        if whole < text.len() {
+            file.set_len(whole as u64).map_err(StoreError::io("mend", &path))?;
+        }
+        let seq = text[..whole].split(|byte| *byte == b'\n').filter_map(parse).map(|record| record.seq).max();
+        let mut writer = Self { path, file, length: whole as u64, seq: seq.unwrap_or_default() };
+        if whole == 0 {
+            writer.line(HEADER.as_bytes())?;
+        }
+        Ok(writer)
+    }
+
+    /// Appends a fact and says where it stands.
+    ///
+    /// # Errors
+    /// The file cannot be written. What was written of the line is taken back, so the journal stays whole.
+    pub fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, StoreError> {
+        let record = Record { seq: self.seq + 1, at, event };
+        let mut line = serde_json::to_vec(&record).expect("a record always serialises");
+        line.push(b'\n');
+        self.line(&line)?;
+        self.seq = record.seq;
+        Ok(record)
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), StoreError> {
+        match self.file.write_all(line) {
+            Ok(()) => {
+                self.length += line.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // Should this fail too, the torn line is cut off by the next writer.
+                let _ = self.file.set_len(self.length);
+                Err(StoreError::io("write", &self.path)(error))
+            }
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Option<Record> {
+    serde_json::from_slice(line).ok()
+}
+
+/// Reads records as they come.
+#[derive(Debug)]
+pub struct JournalReader {
+    path: PathBuf,
+    file: Option<File>,
+    offset: u64,
+    skipped: usize,
+}
+
+impl JournalReader {
+    /// A reader at the beginning. The journal need not exist yet.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file: None, offset: 0, skipped: 0 }
+    }
+
+    /// The records since the last call. A last line without its end is not there yet; a line that is no record (damage,
+    /// or a later version's) is skipped and counted.
+    ///
+    /// # Errors
+    /// The file exists and cannot be read.
+    pub fn poll(&mut self) -> Result<Vec<Record>, StoreError> {
+        let unreadable = || StoreError::io("read", &self.path);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => match File::open(&self.path) {
+                Ok(file) => self.file.insert(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(unreadable()(error)),
+            },
+        };
+        let mut text = Vec::new();
+        let read = file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_to_end(&mut text));
+        read.map_err(unreadable())?;
+        let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
+        let mut records = Vec::new();
+        for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match parse(line) {
+                Some(record) => records.push(record),
+                None if line.starts_with(b"{\"cuelight_journal\"") => {}
+                None => self.skipped += 1,
+            }
+        }
+        self.offset += whole as u64;
+        Ok(records)
+    }
+
+    /// How many lines were no records.
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Conclusion;
+
+    fn event(attempt: u32) -> Event {
+        Event::RunStarted { attempt, name: "ci".to_owned() }
+    }
+
+    fn written(count: u32) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("events.jsonl");
+        let mut writer = JournalWriter::open(&path).expect("made");
+        for attempt in 1..=count {
+            writer.append(Timestamp(u64::from(attempt)), event(attempt)).expect("written");
+        }
+        (folder, path)
+    }
+
+    #[test]
+    fn readers_get_each_record_once_and_in_order() {
+        let (_folder, path) = written(2);
+        let mut reader = JournalReader::new(&path);
+        assert_eq!(reader.poll().expect("read").iter().map(|record| record.seq).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(reader.poll().expect("read"), []);
+        let mut writer = JournalWriter::open(&path).expect("opened again");
+        let end = Event::RunFinished { conclusion: Conclusion::Success, reason: None };
+        let record = writer.append(Timestamp(9), end).expect("written");
+        assert_eq!((record.seq, reader.poll().expect("read")), (3, vec![record]));
+    }
+
+    #[test]
+    fn a_journal_cut_at_any_byte_keeps_what_was_whole_and_goes_on() {
+        let (_folder, path) = written(3);
+        let whole = std::fs::read(&path).expect("read");
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).expect("cut");
+            let before = JournalReader::new(&path).poll().expect("read").len();
+            let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(before, lines.saturating_sub(1), "cut at {cut}");
+            let mut writer = JournalWriter::open(&path).expect("opened");
+            let record = writer.append(Timestamp(9), event(9)).expect("written");
+            assert_eq!(record.seq as usize, before + 1);
+            let mut reader = JournalReader::new(&path);
+            assert_eq!((reader.poll().expect("read").len(), reader.skipped()), (before + 1, 0), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn damage_and_news_of_later_versions_are_stepped_over() {
+        let (_folder, path) = written(1);
+        let mut file = OpenOptions::new().append(true).open(&path).expect("opened");
+        file.write_all(b"garbage\n{\"seq\":2,\"at\":1,\"event\":\"invented_later\",\"x\":1}\n").expect("written");
+        let mut reader = JournalReader::new(&path);
+        let records = reader.poll().expect("read");
+        assert_eq!((records.len(), reader.skipped()), (2, 1));
+        assert_eq!(records[1].event, Event::Unknown);
+    }
+}

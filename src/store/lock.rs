@@ -1,0 +1,52 @@
+//! The run's lock: held by its worker as long as the worker lives, and by nobody after that, however it died.
+//!
+//! The lock is the kernel's (`flock`), so a killed worker cannot leave it behind and a process id that was given to
+//! somebody else cannot be taken for it. It belongs to an open file, which the launcher hands to the worker as its
+//! standard output: there is no moment at which a run that is being started looks dead.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::StoreError;
+
+/// Takes the lock; `None` when a worker holds it.
+///
+/// # Errors
+/// The file cannot be made or locked.
+pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
+    let file =
+        OpenOptions::new().create(true).append(true).open(path).map_err(StoreError::io("open the lock", path))?;
+    match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(StoreError::io("take the lock", path)(io::Error::from(error))),
+    }
+}
+
+/// Whether a worker holds the lock. A folder without one has no worker.
+#[must_use]
+pub fn is_held(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    // A shared lock is enough to ask, and two who ask at once do not see each other as a worker.
+    matches!(flock(file.as_fd(), FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_none_after_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lock");
+        assert!(!is_held(&path));
+        let held = take(&path).expect("made").expect("free");
+        assert!(is_held(&path) && take(&path).expect("there").is_none());
+        drop(held);
+        assert!(!is_held(&path) && take(&path).expect("there").is_some());
+    }
+}

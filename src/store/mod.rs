@@ -1,0 +1,78 @@
+//! The run folder: what is written while a run goes on, and what readers make of it.
+//!
+//! A folder can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is the truth:
+//! [`runs::RunStore`] folds the records of any number of runs into what is true now, without a clock or a file.
+
+pub mod folder;
+pub mod history;
+pub mod journal;
+pub mod lock;
+pub mod logs;
+pub mod runs;
+pub mod spec;
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why something of the store cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system said no.
+    #[error("cannot {what} {}: {source}{}", path.display(), hint(source))]
+    Io {
+        /// Completes "cannot …".
+        what: &'static str,
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds something else than it should.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No run has this id.
+    #[error("there is no run `{wanted}`{}", nearest.as_ref().map(|id| format!("; did you mean `{id}`?")).unwrap_or_default())]
+    NoSuchRun {
+        /// What was asked for.
+        wanted: String,
+        /// The id that looks most like it.
+        nearest: Option<String>,
+    },
+    /// Several runs begin with this.
+    #[error("`{wanted}` could be any of {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// The runs it could be.
+        candidates: Vec<String>,
+    },
+    /// There is no folder to keep state in.
+    #[error("there is no home folder to keep runs in: set CUELIGHT_STATE_DIR to a folder of yours")]
+    NoHome,
+}
+
+impl StoreError {
+    /// Says what could not be done, and where.
+    pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+}
+
+/// What a person can do about it.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            " (the disk is full: `cuelight clean` removes old runs)"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            " (set CUELIGHT_STATE_DIR to a folder that can be written)"
+        }
+        _ => "",
+    }
+}
