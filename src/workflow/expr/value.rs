@@ -1,10 +1,15 @@
-//! The values of the expression language.
+//! The values of the expression language and how they turn into text, numbers, truth and each other.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use super::object::Object;
+use super::{json, number, text};
 
 /// A value. Cloning is cheap: everything larger than a number is shared.
+///
+/// `==` compares content, which is what tests and caches want; the language's own comparisons are
+/// [`Value::loosely_equals`] and [`Value::loosely_compares`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Nothing.
@@ -21,10 +26,271 @@ pub enum Value {
     Object(Arc<Object>),
 }
 
-/// Names and values in insertion order. Names are found without regard to case, as in GitHub's contexts, unless the
-/// object was made [`Object::case_sensitive`] (the `env` context on Linux).
-#[derive(Clone, Debug, Default)]
-pub struct Object {
-    entries: IndexMap<String, (String, Value)>,
-    case_sensitive: bool,
+impl Value {
+    /// Text.
+    pub fn string(text: impl Into<String>) -> Self {
+        Self::String(Arc::from(text.into()))
+    }
+
+    /// A sequence.
+    #[must_use]
+    pub fn array(items: Vec<Self>) -> Self {
+        Self::Array(Arc::new(items))
+    }
+
+    /// Names and values.
+    #[must_use]
+    pub fn object(object: Object) -> Self {
+        Self::Object(Arc::new(object))
+    }
+
+    /// The kind under GitHub's name: `Null`, `Boolean`, `Number`, `String`, `Array` or `Object`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "Null",
+            Self::Bool(_) => "Boolean",
+            Self::Number(_) => "Number",
+            Self::String(_) => "String",
+            Self::Array(_) => "Array",
+            Self::Object(_) => "Object",
+        }
+    }
+
+    /// Whether this is neither a sequence nor an object.
+    #[must_use]
+    pub fn is_primitive(&self) -> bool {
+        !matches!(self, Self::Array(_) | Self::Object(_))
+    }
+
+    /// Whether a condition holds: everything does but null, false, 0, NaN and empty text.
+    #[must_use]
+    pub fn is_truthy(&self) -> bool {
+        match self {
+            Self::Null => false,
+            Self::Bool(value) => *value,
+            Self::Number(value) => *value != 0.0 && !value.is_nan(),
+            Self::String(value) => !value.is_empty(),
+            Self::Array(_) | Self::Object(_) => true,
+        }
+    }
+
+    /// The text that GitHub puts where text is wanted: nothing for null, at most 15 significant digits for a number,
+    /// the bare words `Array` and `Object` for those.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Null => String::new(),
+            Self::Bool(value) => value.to_string(),
+            Self::Number(value) => number::format(*value),
+            Self::String(value) => value.to_string(),
+            Self::Array(_) | Self::Object(_) => self.kind().to_owned(),
+        }
+    }
+
+    /// The number that GitHub takes where a number is wanted: 0 for null and empty text, NaN for what is no number.
+    #[must_use]
+    pub fn to_number(&self) -> f64 {
+        match self {
+            Self::Null => 0.0,
+            Self::Bool(value) => f64::from(u8::from(*value)),
+            Self::Number(value) => *value,
+            Self::String(value) => number::parse(value),
+            Self::Array(_) | Self::Object(_) => f64::NAN,
+        }
+    }
+
+    /// The property of an object; nothing for other values.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(object) => object.get(name),
+            _ => None,
+        }
+    }
+
+    /// The language's `==`: texts without regard to case, sequences and objects only if they are the very same one,
+    /// everything else as numbers.
+    #[must_use]
+    pub fn loosely_equals(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::String(left), Self::String(right)) => text::equal(left, right),
+            (Self::Array(left), Self::Array(right)) => Arc::ptr_eq(left, right),
+            (Self::Object(left), Self::Object(right)) => Arc::ptr_eq(left, right),
+            // What is no primitive is NaN as a number, and so equal to nothing.
+            _ => self.to_number() == other.to_number(),
+        }
+    }
+
+    /// The order behind the language's `<` and `>`: texts without regard to case, everything else as numbers; none for
+    /// two nulls and where a number is NaN.
+    #[must_use]
+    pub fn loosely_compares(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Null, Self::Null) => None,
+            (Self::String(left), Self::String(right)) => Some(text::compare(left, right)),
+            _ => self.to_number().partial_cmp(&other.to_number()),
+        }
+    }
+
+    /// The value as an expression literal would write it: text in quotes, other primitives plain; `Array` and `Object`
+    /// stand for those.
+    #[must_use]
+    pub fn to_literal(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::String(value) => format!("'{}'", value.replace('\'', "''")),
+            _ => self.to_text(),
+        }
+    }
+
+    /// As JSON. Numbers that JSON cannot write become null; integers are written without a fraction.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        json::to_serde(self)
+    }
+}
+
+impl From<serde_json::Value> for Value {
+    fn from(json: serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(value) => Self::Bool(value),
+            serde_json::Value::Number(value) => Self::Number(value.as_f64().unwrap_or(f64::NAN)),
+            serde_json::Value::String(value) => Self::string(value),
+            serde_json::Value::Array(items) => Self::array(items.into_iter().map(Self::from).collect()),
+            serde_json::Value::Object(entries) => {
+                Self::object(entries.into_iter().map(|(name, value)| (name, Self::from(value))).collect())
+            }
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Number(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::String(Arc::from(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn value(json: serde_json::Value) -> Value {
+        Value::from(json)
+    }
+
+    #[test]
+    fn values_coerce_as_on_github() {
+        for (json, kind, truthy, text, number) in [
+            (json!(null), "Null", false, "", 0.0),
+            (json!(false), "Boolean", false, "false", 0.0),
+            (json!(true), "Boolean", true, "true", 1.0),
+            (json!(0), "Number", false, "0", 0.0),
+            (json!(-1.5), "Number", true, "-1.5", -1.5),
+            (json!(""), "String", false, "", 0.0),
+            (json!("false"), "String", true, "false", f64::NAN),
+            (json!(" 0x10 "), "String", true, " 0x10 ", 16.0),
+            (json!([]), "Array", true, "Array", f64::NAN),
+            (json!({}), "Object", true, "Object", f64::NAN),
+        ] {
+            let value = value(json.clone());
+            assert_eq!(value.kind(), kind);
+            assert_eq!(value.is_truthy(), truthy, "{json}");
+            assert_eq!(value.to_text(), text, "{json}");
+            let (found, wanted) = (value.to_number(), number);
+            assert!(found == wanted || (found.is_nan() && wanted.is_nan()), "{json}");
+        }
+        assert!(!Value::Number(f64::NAN).is_truthy());
+    }
+
+    #[test]
+    fn equality_is_loose() {
+        for (left, right, equal) in [
+            (json!(null), json!(null), true),
+            (json!(null), json!(false), true),
+            (json!(null), json!(""), true),
+            (json!(null), json!(0), true),
+            (json!(null), json!("null"), false),
+            (json!(true), json!("1"), true),
+            (json!(true), json!("true"), false),
+            (json!(1), json!(" 1.0 "), true),
+            (json!("Main"), json!("mAIN"), true),
+            (json!("1"), json!("1.0"), false),
+            (json!([]), json!([]), false),
+            (json!([]), json!("Array"), false),
+            (json!({}), json!(null), false),
+        ] {
+            assert_eq!(value(left.clone()).loosely_equals(&value(right.clone())), equal, "{left} == {right}");
+            assert_eq!(value(right.clone()).loosely_equals(&value(left.clone())), equal, "{right} == {left}");
+        }
+        let array = value(json!([]));
+        assert!(array.loosely_equals(&array.clone()));
+        assert!(!Value::Number(f64::NAN).loosely_equals(&Value::Number(f64::NAN)));
+    }
+
+    #[test]
+    fn order_is_loose() {
+        for (left, right, order) in [
+            (json!(1), json!("2"), Some(Ordering::Less)),
+            (json!(null), json!(null), None),
+            (json!(null), json!(false), Some(Ordering::Equal)),
+            (json!(false), json!(true), Some(Ordering::Less)),
+            (json!("b"), json!("A"), Some(Ordering::Greater)),
+            (json!("10"), json!("9"), Some(Ordering::Less)),
+            (json!("10"), json!(9), Some(Ordering::Greater)),
+            (json!("a"), json!(1), None),
+            (json!([]), json!([]), None),
+        ] {
+            assert_eq!(value(left.clone()).loosely_compares(&value(right.clone())), order, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn literals_read_back() {
+        for (json, literal) in [
+            (json!(null), "null"),
+            (json!(true), "true"),
+            (json!(1.5), "1.5"),
+            (json!("it's"), "'it''s'"),
+            (json!([1]), "Array"),
+            (json!({}), "Object"),
+        ] {
+            assert_eq!(value(json).to_literal(), literal);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equality_is_symmetric(left in any_value(), right in any_value()) {
+            prop_assert_eq!(left.loosely_equals(&right), right.loosely_equals(&left));
+            prop_assert_eq!(left.loosely_compares(&right), right.loosely_compares(&left).map(Ordering::reverse));
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<f64>().prop_map(Value::Number),
+            "[a-c0-2. ]{0,3}".prop_map(Value::string),
+            Just(Value::array(Vec::new())),
+            Just(Value::object(Object::default())),
+        ]
+    }
 }

@@ -1,0 +1,145 @@
+//! Symbols of an expression.
+//!
+//! The lexer has one rule that looks at what came before: a `.` starts a number where an operand is due (`1 < .5`) and
+//! is a dereference everywhere else (`github.ref`). The parser says which it is.
+
+use super::node::{Comparison, Extent};
+use super::number;
+
+/// A symbol and where it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Token {
+    pub(super) kind: TokenKind,
+    pub(super) extent: Extent,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum TokenKind {
+    Number(f64),
+    /// The text that a literal stands for.
+    String(String),
+    /// A context, a function, a property, or a word such as `true`.
+    Name,
+    /// `(`
+    Open,
+    /// `)`
+    Close,
+    /// `[`
+    OpenIndex,
+    /// `]`
+    CloseIndex,
+    Comma,
+    Dot,
+    Star,
+    Not,
+    And,
+    Or,
+    Compare(Comparison),
+    /// Characters that form no symbol.
+    Invalid,
+}
+
+#[derive(Clone)]
+pub(super) struct Lexer<'a> {
+    text: &'a str,
+    offset: usize,
+}
+
+impl<'a> Lexer<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, offset: 0 }
+    }
+
+    /// The next symbol; nothing at the end. `operand_due` says whether an operand may start here.
+    pub(super) fn next(&mut self, operand_due: bool) -> Option<Token> {
+        self.skip_blanks();
+        let start = self.offset;
+        let rest = &self.text[start..];
+        let first = rest.chars().next()?;
+        let (kind, length) = match first {
+            '\'' => string(rest),
+            '.' if operand_due => numeral(rest),
+            '0'..='9' | '+' | '-' => numeral(rest),
+            _ => punctuation(rest).unwrap_or_else(|| word(rest)),
+        };
+        self.offset += length;
+        Some(Token { kind, extent: Extent { start, end: self.offset } })
+    }
+
+    /// Whether the next symbol is a `(`, which makes the name before it a function.
+    pub(super) fn at_open(&mut self) -> bool {
+        self.skip_blanks();
+        self.text[self.offset..].starts_with('(')
+    }
+
+    fn skip_blanks(&mut self) {
+        let rest = &self.text[self.offset..];
+        self.offset += rest.len() - rest.trim_start().len();
+    }
+}
+
+fn punctuation(rest: &str) -> Option<(TokenKind, usize)> {
+    const SYMBOLS: &[(&str, TokenKind)] = &[
+        ("&&", TokenKind::And),
+        ("||", TokenKind::Or),
+        ("==", TokenKind::Compare(Comparison::Equal)),
+        ("!=", TokenKind::Compare(Comparison::NotEqual)),
+        ("<=", TokenKind::Compare(Comparison::LessOrEqual)),
+        (">=", TokenKind::Compare(Comparison::GreaterOrEqual)),
+        ("<", TokenKind::Compare(Comparison::Less)),
+        (">", TokenKind::Compare(Comparison::Greater)),
+        ("!", TokenKind::Not),
+        ("(", TokenKind::Open),
+        (")", TokenKind::Close),
+        ("[", TokenKind::OpenIndex),
+        ("]", TokenKind::CloseIndex),
+        (",", TokenKind::Comma),
+        (".", TokenKind::Dot),
+        ("*", TokenKind::Star),
+    ];
+    let (symbol, kind) = SYMBOLS.iter().find(|(symbol, _)| rest.starts_with(symbol))?;
+    Some((kind.clone(), symbol.len()))
+}
+
+/// Text in single quotes; a quote in it is written twice.
+fn string(rest: &str) -> (TokenKind, usize) {
+    let mut text = String::new();
+    let mut characters = rest.char_indices().skip(1).peekable();
+    while let Some((at, c)) = characters.next() {
+        if c != '\'' {
+            text.push(c);
+        } else if characters.next_if(|(_, next)| *next == '\'').is_some() {
+            text.push('\'');
+        } else {
+            return (TokenKind::String(text), at + 1);
+        }
+    }
+    (TokenKind::Invalid, rest.len())
+}
+
+/// A number reaches to the next boundary other than a point, so that `1..2` and `12px` are one faulty symbol.
+fn numeral(rest: &str) -> (TokenKind, usize) {
+    let length = symbol_length(rest, |c| is_boundary(c) && c != '.');
+    let number = number::parse(&rest[..length]);
+    (if number.is_nan() { TokenKind::Invalid } else { TokenKind::Number(number) }, length)
+}
+
+fn word(rest: &str) -> (TokenKind, usize) {
+    let length = symbol_length(rest, is_boundary);
+    (if is_name(&rest[..length]) { TokenKind::Name } else { TokenKind::Invalid }, length)
+}
+
+/// How far a symbol reaches: over its first character in any case, then up to where `ends` says.
+fn symbol_length(rest: &str, ends: impl Fn(char) -> bool) -> usize {
+    rest.char_indices().skip(1).find(|(_, c)| ends(*c)).map_or(rest.len(), |(at, _)| at)
+}
+
+fn is_boundary(c: char) -> bool {
+    matches!(c, '(' | '[' | ')' | ']' | ',' | '.' | '!' | '>' | '<' | '=' | '&' | '|') || c.is_whitespace()
+}
+
+/// Whether a text can stand as a name: ASCII letters, digits, `_` and `-`, not starting with a digit or `-`.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}

@@ -1,0 +1,363 @@
+//! Text → tree, by operator precedence over explicit stacks.
+//!
+//! The stacks keep the work of parsing linear and its use of the machine's stack constant, whatever the text. GitHub's
+//! limit is on the depth of the tree, in which parentheses do not count and chains of `&&` or `||` are one level; it is
+//! checked as nodes are made, so no tree is ever deeper.
+
+use super::error::{ParseError, ParseErrorKind};
+use super::functions::Function;
+use super::lexer::{Lexer, Token, TokenKind};
+use super::node::{Comparison, Extent, Logical, Name, Node, NodeKind};
+use super::value::Value;
+use super::{MAX_DEPTH, MAX_LENGTH, Vocabulary, text};
+
+/// Parses a whole expression; nothing if there are no symbols in it.
+pub(super) fn parse(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Option<Node>, ParseError> {
+    let parser =
+        Parser { text, vocabulary, lexer: Lexer::new(text), last: None, operands: Vec::new(), pending: Vec::new() };
+    if text::units(text) > MAX_LENGTH {
+        return Err(parser.error(ParseErrorKind::TooLong, None));
+    }
+    parser.run()
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    vocabulary: &'a Vocabulary<'a>,
+    lexer: Lexer<'a>,
+    /// The symbol read last, to be named when the text ends too early.
+    last: Option<Extent>,
+    operands: Vec<Operand>,
+    pending: Vec<Pending>,
+}
+
+/// A finished operand.
+struct Operand {
+    node: Node,
+    /// 1 for a leaf, one more than the deepest operand for everything else.
+    depth: usize,
+    /// The node's extent with the parentheses around it.
+    outer: Extent,
+    /// Whether `.` and `[` may follow: not after a bare literal, `!x` or a comparison.
+    dereferences: bool,
+}
+
+/// What waits for operands.
+enum Pending {
+    Not(Extent),
+    Binary(Operator),
+    Group(Extent),
+    Index,
+    Call { function: Function, name: Name, arguments: Vec<Operand> },
+}
+
+impl Pending {
+    /// Whether a bracket is still to come.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Group(_) | Self::Index | Self::Call { .. })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Operator {
+    Logical(Logical),
+    Compare(Comparison),
+}
+
+impl Operator {
+    fn precedence(self) -> u8 {
+        match self {
+            Self::Logical(Logical::Or) => 1,
+            Self::Logical(Logical::And) => 2,
+            Self::Compare(Comparison::Equal | Comparison::NotEqual) => 3,
+            Self::Compare(_) => 4,
+        }
+    }
+}
+
+type Parsed<T> = Result<T, ParseError>;
+
+impl Parser<'_> {
+    fn run(mut self) -> Parsed<Option<Node>> {
+        let mut operand_due = true;
+        while let Some(token) = self.read(operand_due) {
+            operand_due = if operand_due { self.operand(token)? } else { self.after_operand(&token)? };
+        }
+        if self.last.is_none() {
+            return Ok(None);
+        }
+        if operand_due || self.pending.iter().any(Pending::is_open) {
+            return Err(self.error(ParseErrorKind::UnexpectedEnd, self.last));
+        }
+        self.reduce(0)?;
+        Ok(self.operands.pop().map(|operand| operand.node))
+    }
+
+    /// Takes a symbol where an operand is due; returns whether one still is.
+    fn operand(&mut self, token: Token) -> Parsed<bool> {
+        let extent = token.extent;
+        match token.kind {
+            TokenKind::Number(number) => self.literal(Value::Number(number), extent)?,
+            TokenKind::String(text) => self.literal(Value::string(text), extent)?,
+            TokenKind::Name => return self.word(extent),
+            TokenKind::Open => {
+                self.pending.push(Pending::Group(extent));
+                return Ok(true);
+            }
+            TokenKind::Not => {
+                self.pending.push(Pending::Not(extent));
+                return Ok(true);
+            }
+            _ => return Err(self.unexpected(&token)),
+        }
+        Ok(false)
+    }
+
+    /// A name where an operand is due: a literal, a context or the start of a call.
+    fn word(&mut self, extent: Extent) -> Parsed<bool> {
+        let word = &self.text[extent.start..extent.end];
+        let literal = match word {
+            "null" => Some(Value::Null),
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            "NaN" => Some(Value::Number(f64::NAN)),
+            "Infinity" => Some(Value::Number(f64::INFINITY)),
+            _ => None,
+        };
+        if let Some(value) = literal {
+            self.literal(value, extent)?;
+            return Ok(false);
+        }
+        let name = Name { text: word.to_owned(), extent };
+        if self.lexer.at_open() {
+            return self.call(name);
+        }
+        if !self.vocabulary.knows_context(word) {
+            return Err(self.error(ParseErrorKind::UnrecognizedNamedValue, Some(extent)));
+        }
+        self.push(NodeKind::Context(name), extent, 1, true)?;
+        Ok(false)
+    }
+
+    fn call(&mut self, name: Name) -> Parsed<bool> {
+        let Some(function) = Function::named(&name.text).filter(|function| self.vocabulary.knows_function(*function))
+        else {
+            return Err(self.error(ParseErrorKind::UnrecognizedFunction, Some(name.extent)));
+        };
+        self.read(false); // the `(`
+        let mut after = self.lexer.clone();
+        if let Some(Token { kind: TokenKind::Close, extent }) = after.next(true) {
+            self.lexer = after;
+            self.last = Some(extent);
+            self.end_call(function, name, Vec::new(), extent)?;
+            return Ok(false);
+        }
+        self.pending.push(Pending::Call { function, name, arguments: Vec::new() });
+        Ok(true)
+    }
+
+    /// Takes a symbol after an operand; returns whether another operand is due.
+    fn after_operand(&mut self, token: &Token) -> Parsed<bool> {
+        let operator = match token.kind {
+            TokenKind::And => Operator::Logical(Logical::And),
+            TokenKind::Or => Operator::Logical(Logical::Or),
+            TokenKind::Compare(comparison) => Operator::Compare(comparison),
+            _ => return self.punctuation(token),
+        };
+        self.reduce(operator.precedence())?;
+        self.pending.push(Pending::Binary(operator));
+        Ok(true)
+    }
+
+    fn punctuation(&mut self, token: &Token) -> Parsed<bool> {
+        let dereferences = self.operands.last().is_some_and(|operand| operand.dereferences);
+        match token.kind {
+            TokenKind::Dot if dereferences => self.property()?,
+            TokenKind::OpenIndex if dereferences => return self.index(),
+            TokenKind::Comma => {
+                self.reduce(0)?;
+                let Some(Pending::Call { arguments, .. }) = self.pending.last_mut() else {
+                    return Err(self.unexpected(token));
+                };
+                arguments.extend(self.operands.pop());
+                return Ok(true);
+            }
+            TokenKind::Close | TokenKind::CloseIndex => {
+                self.reduce(0)?;
+                self.close(token)?;
+            }
+            _ => return Err(self.unexpected(token)),
+        }
+        Ok(false)
+    }
+
+    /// Ends the group, call or index that is open.
+    fn close(&mut self, token: &Token) -> Parsed<()> {
+        match (self.pending.pop(), &token.kind) {
+            (Some(Pending::Group(open)), TokenKind::Close) => {
+                let operand = self.operands.last_mut().expect("a group is closed after an operand");
+                operand.outer = Extent { start: open.start, end: token.extent.end };
+                operand.dereferences = true;
+                Ok(())
+            }
+            (Some(Pending::Call { function, name, mut arguments }), TokenKind::Close) => {
+                arguments.push(self.pop());
+                self.end_call(function, name, arguments, token.extent)
+            }
+            (Some(Pending::Index), TokenKind::CloseIndex) => {
+                let (index, object) = (self.pop(), self.pop());
+                let extent = Extent { start: object.outer.start, end: token.extent.end };
+                let depth = 1 + object.depth.max(index.depth);
+                let kind = NodeKind::Index { object: Box::new(object.node), index: Box::new(index.node) };
+                self.push(kind, extent, depth, true)
+            }
+            _ => Err(self.unexpected(token)),
+        }
+    }
+
+    fn end_call(&mut self, function: Function, name: Name, arguments: Vec<Operand>, close: Extent) -> Parsed<()> {
+        let (fewest, most) = function.arity(self.vocabulary.jobs_named);
+        let fault = if arguments.len() < fewest {
+            Some(ParseErrorKind::TooFewParameters)
+        } else if arguments.len() > most {
+            Some(ParseErrorKind::TooManyParameters)
+        } else if function == Function::Case && arguments.len().is_multiple_of(2) {
+            Some(ParseErrorKind::EvenParameters)
+        } else {
+            None
+        };
+        if let Some(kind) = fault {
+            return Err(self.error(kind, Some(name.extent)));
+        }
+        let extent = Extent { start: name.extent.start, end: close.end };
+        let depth = 1 + arguments.iter().map(|argument| argument.depth).max().unwrap_or(0);
+        let arguments = arguments.into_iter().map(|argument| argument.node).collect();
+        self.push(NodeKind::Call { function, name, arguments }, extent, depth, true)
+    }
+
+    /// What follows a `.`: a property's name or `*`.
+    fn property(&mut self) -> Parsed<()> {
+        let Some(token) = self.read(false) else {
+            return Err(self.error(ParseErrorKind::UnexpectedEnd, self.last));
+        };
+        if !matches!(token.kind, TokenKind::Name | TokenKind::Star) {
+            return Err(self.unexpected(&token));
+        }
+        if token.kind == TokenKind::Star {
+            return self.filter(token.extent);
+        }
+        let object = self.pop();
+        let extent = Extent { start: object.outer.start, end: token.extent.end };
+        let name = Name { text: self.text[token.extent.start..token.extent.end].to_owned(), extent: token.extent };
+        self.push(NodeKind::Property { object: Box::new(object.node), name }, extent, 1 + object.depth, true)
+    }
+
+    /// `.*` or `[*]`, whose last symbol is `end`.
+    fn filter(&mut self, end: Extent) -> Parsed<()> {
+        let object = self.pop();
+        let extent = Extent { start: object.outer.start, end: end.end };
+        self.push(NodeKind::Filter { object: Box::new(object.node) }, extent, 1 + object.depth, true)
+    }
+
+    /// What follows a `[`: `*]`, or an operand.
+    fn index(&mut self) -> Parsed<bool> {
+        let mut after = self.lexer.clone();
+        if !matches!(after.next(true), Some(Token { kind: TokenKind::Star, .. })) {
+            self.pending.push(Pending::Index);
+            return Ok(true);
+        }
+        self.read(true); // the `*`
+        match self.read(false) {
+            Some(Token { kind: TokenKind::CloseIndex, extent }) => {
+                self.filter(extent)?;
+                Ok(false)
+            }
+            Some(token) => Err(self.unexpected(&token)),
+            None => Err(self.error(ParseErrorKind::UnexpectedEnd, self.last)),
+        }
+    }
+
+    /// Applies the operators on top of the stack that bind at least as tightly as `precedence`.
+    fn reduce(&mut self, precedence: u8) -> Parsed<()> {
+        loop {
+            match self.pending.last() {
+                Some(Pending::Not(at)) => {
+                    let start = at.start;
+                    let operand = self.pop();
+                    let extent = Extent { start, end: operand.outer.end };
+                    self.push(NodeKind::Not(Box::new(operand.node)), extent, 1 + operand.depth, false)?;
+                }
+                Some(Pending::Binary(operator)) if operator.precedence() >= precedence => {
+                    let operator = *operator;
+                    let (right, left) = (self.pop(), self.pop());
+                    self.binary(operator, left, right)?;
+                }
+                _ => return Ok(()),
+            }
+            self.pending.pop();
+        }
+    }
+
+    fn binary(&mut self, operator: Operator, left: Operand, right: Operand) -> Parsed<()> {
+        let extent = Extent { start: left.outer.start, end: right.outer.end };
+        match operator {
+            Operator::Compare(operator) => {
+                let depth = 1 + left.depth.max(right.depth);
+                let kind = NodeKind::Compare { operator, left: Box::new(left.node), right: Box::new(right.node) };
+                self.push(kind, extent, depth, false)
+            }
+            Operator::Logical(operator) => {
+                let (mut operands, left_depth) = chain(operator, left);
+                let (more, right_depth) = chain(operator, right);
+                operands.extend(more);
+                self.push(NodeKind::Logical { operator, operands }, extent, left_depth.max(right_depth), false)
+            }
+        }
+    }
+
+    fn literal(&mut self, value: Value, extent: Extent) -> Parsed<()> {
+        self.push(NodeKind::Literal(value), extent, 1, false)
+    }
+
+    fn push(&mut self, kind: NodeKind, extent: Extent, depth: usize, dereferences: bool) -> Parsed<()> {
+        if depth > MAX_DEPTH {
+            return Err(self.error(ParseErrorKind::TooDeep, None));
+        }
+        self.operands.push(Operand { node: Node { extent, kind }, depth, outer: extent, dereferences });
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Operand {
+        self.operands.pop().expect("an operator or a bracket is applied only after its operands")
+    }
+
+    fn read(&mut self, operand_due: bool) -> Option<Token> {
+        let token = self.lexer.next(operand_due);
+        if let Some(token) = &token {
+            self.last = Some(token.extent);
+        }
+        token
+    }
+
+    fn unexpected(&self, token: &Token) -> ParseError {
+        let kind = if token.kind == TokenKind::Invalid {
+            ParseErrorKind::InvalidSymbol
+        } else {
+            ParseErrorKind::UnexpectedSymbol
+        };
+        self.error(kind, Some(token.extent))
+    }
+
+    fn error(&self, kind: ParseErrorKind, at: Option<Extent>) -> ParseError {
+        ParseError { kind, at, expression: self.text.to_owned() }
+    }
+}
+
+/// The operands that an operand adds to a chain of `operator`, and the depth of the chain for them: a chain of the same
+/// operator is taken apart.
+fn chain(operator: Logical, operand: Operand) -> (Vec<Node>, usize) {
+    match operand.node.kind {
+        NodeKind::Logical { operator: inner, operands } if inner == operator => (operands, operand.depth),
+        kind => (vec![Node { kind, ..operand.node }], operand.depth + 1),
+    }
+}
