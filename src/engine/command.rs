@@ -7,7 +7,7 @@ use crate::model::{Annotation, Level};
 
 /// What a line asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Command {
+pub(super) enum Command {
     /// `set-env`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
     SetEnv { name: String, value: String },
     /// `add-path`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
@@ -62,7 +62,7 @@ const LONGEST_MESSAGE: usize = 4096;
 
 /// Whether bytes may hold a command at all: floods of plain lines are let through without being looked at one by one.
 #[must_use]
-pub fn may_hold_command(bytes: &[u8]) -> bool {
+pub(super) fn may_hold_command(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, b"::").is_some() || memchr::memmem::find(bytes, b"##[").is_some()
 }
 
@@ -90,14 +90,14 @@ impl Parts {
 /// # Errors
 /// A registered command that cannot be carried out as written, in words. The step fails.
 #[must_use]
-pub fn parse(line: &str) -> Option<Result<Command, String>> {
+pub(super) fn parse(line: &str) -> Option<Result<Command, String>> {
     let parts = modern(line).or_else(|| legacy(line))?;
     Some(command(&parts))
 }
 
 /// Whether the line ends what `stop-commands` began with this token.
 #[must_use]
-pub fn resumes(line: &str, token: &str) -> bool {
+pub(super) fn resumes(line: &str, token: &str) -> bool {
     let name = |rest: &str| rest.split_once("::").map(|(name, _)| name.trim().to_owned());
     let modern = line.trim_start().strip_prefix("::").and_then(name);
     modern.is_some_and(|name| name.eq_ignore_ascii_case(token))

@@ -128,8 +128,7 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
                 }
                 let opened = number;
                 let block = rest;
-                let mut length = 0;
-                loop {
+                let length = loop {
                     if rest.is_empty() {
                         return Err(format!("line {opened}: the value of `{name}` has no end: no line is `{mark}`"));
                     }
@@ -139,13 +138,12 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
                     rest = after;
                     if line == mark {
                         // The newline before the mark is not part of the value.
-                        length = here.saturating_sub(1);
-                        break;
+                        break here.saturating_sub(1);
                     }
                     if !block[..block.len() - rest.len()].ends_with('\n') {
                         return Err(format!("line {opened}: the value of `{name}` has no end: no line is `{mark}`"));
                     }
-                }
+                };
                 pairs.push((name.to_owned(), block[..length].to_owned()));
             }
             _ => return Err(format!("line {number}: expected name=value or name<<MARK, found `{line}`")),

@@ -6,15 +6,88 @@
 //!
 //! The engine observes and reports. It never says how a thing ended without having seen it end.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::model::JobId;
+use crate::workflow::expr::Object;
+
+pub mod attempt;
+pub mod call;
 pub mod checkpoint;
+pub mod context;
+pub mod git;
+pub mod hash_files;
 pub mod mask;
 pub mod outlet;
+pub mod process;
 pub mod sandbox;
 pub mod scheduler;
 pub mod stop;
 
+mod action;
 mod command;
 mod command_files;
 mod environment;
+mod job;
+mod labels;
 mod matcher;
+mod output;
+mod preflight;
+mod script;
 mod shell;
+mod steps;
+mod workspace;
+
+/// How a run is carried out.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Run in the repository's own folder instead of a private copy per job.
+    pub in_place: bool,
+    /// Run every job here, whatever its `runs-on` says.
+    pub any_runner: bool,
+    /// Sandboxes by label, in lower case, from the configuration.
+    pub runs_on: IndexMap<String, String>,
+    /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
+    pub debug: bool,
+    /// The pauses between signals.
+    pub grace: process::Grace,
+}
+
+/// What all jobs of a run share.
+pub struct Shared {
+    /// The run's id, for marking processes.
+    pub run: String,
+    /// What was known before the first job.
+    pub facts: context::Facts,
+    /// The `github` context made from it.
+    pub github: Object,
+    /// Takes what is observed.
+    pub outlet: Arc<dyn outlet::Outlet>,
+    /// Where processes run.
+    pub sandbox: Arc<dyn sandbox::Sandbox>,
+    /// The user's repository.
+    pub repository: PathBuf,
+    /// Holds a folder per job.
+    pub work: PathBuf,
+    /// `RUNNER_TOOL_CACHE`.
+    pub tool_cache: PathBuf,
+    /// How to run.
+    pub options: Options,
+}
+
+impl Shared {
+    /// Marks the processes of a job. Ends in a slash, so that no mark begins another.
+    #[must_use]
+    pub fn tracking_id(&self, job: &JobId) -> String {
+        format!("{}{job}/", run_tracking_id(&self.run))
+    }
+}
+
+/// Marks the processes of a run: every job's mark begins with it.
+#[must_use]
+pub fn run_tracking_id(run: &str) -> String {
+    format!("cuelight/{run}/")
+}

@@ -4,6 +4,8 @@
 //! folder. A write that fails does not fail the call. The outlet remembers it, and the engine asks
 //! [`Outlet::failure`] before it starts anything new.
 
+use std::sync::Arc;
+
 use crate::model::{Event, JobId, StepNumber};
 
 use super::checkpoint::Checkpoint;
@@ -14,7 +16,7 @@ pub trait Outlet: Send + Sync {
     fn record(&self, event: Event);
 
     /// Opens the log of a step. Nothing is created until something is written.
-    fn log(&self, job: &JobId, step: StepNumber) -> Box<dyn StepLog>;
+    fn log(self: Arc<Self>, job: &JobId, step: StepNumber) -> Box<dyn StepLog>;
 
     /// Appends to the summary of a step (Markdown).
     fn summary(&self, job: &JobId, step: StepNumber, markdown: &str);

@@ -16,6 +16,14 @@ use crate::model::{Conclusion, JobId};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub struct NodeId(usize);
 
+impl NodeId {
+    /// Counts nodes in the order in which they were added.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// What the engine must do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Turn {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct RunId(Arc<str>);
 
-/// Names a job within its run: the job's id in the workflow file, `id-2` for the second leg of a matrix, and
+/// Names a job within its run: the job's id in the workflow file, `id.2` for the second leg of a matrix, and
 /// `caller.callee` for a job of a called workflow. It is safe as a file name and the name of the job's log folder.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -1,5 +1,20 @@
-//! The workflow language: text → [`syntax::Workflow`] → plan, all pure.
+//! The workflow language: text → [`syntax::Workflow`] → [`plan::Plan`], all pure.
+//!
+//! [`yaml`] makes a tree that knows its places, [`schema`] says what may stand where, and [`parse`] checks the one
+//! against the other, compiles every expression once, and gives typed structures that keep the place of everything.
 
+pub mod diagnostic;
 pub mod expr;
+pub mod matrix;
+pub mod names;
+pub mod plan;
+pub mod schema;
 pub mod source;
+pub mod syntax;
 pub mod template;
+pub mod yaml;
+
+mod parse;
+mod read;
+
+pub use parse::{Parsed, parse, parse_action};

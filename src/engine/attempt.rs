@@ -1,0 +1,588 @@
+//! Carries out one attempt of a run: takes turns with the scheduler, decides conditions and matrices, starts jobs, and
+//! folds their ends into the run's conclusion.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::model::{Conclusion, Event, JobId, JobOutline};
+use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
+use crate::workflow::matrix::{self, Leg};
+use crate::workflow::names;
+use crate::workflow::plan::{Plan, PlannedJob};
+use crate::workflow::source::Span;
+use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
+
+use super::Shared;
+use super::call::{self, Call};
+use super::checkpoint::Checkpoint;
+use super::job::{JobEnd, JobTask};
+use super::scheduler::{Ending, Limits, NodeId, Scheduler, Turn};
+use super::stop::Stop;
+
+/// A job whose result of an earlier attempt stands.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// How it ended.
+    pub ending: Ending,
+    /// Its outputs.
+    pub outputs: IndexMap<String, String>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// The run's conclusion.
+    pub conclusion: Conclusion,
+    /// Why, where no single job tells it.
+    pub reason: Option<String>,
+}
+
+/// One job of one workflow file within one call of it.
+struct Node {
+    scope: usize,
+    definition: Arc<JobDefinition>,
+    workflow: Arc<Workflow>,
+    planned: Vec<PlannedJob>,
+    legs: HashMap<JobId, Leg>,
+    limits: Limits,
+    outputs: IndexMap<String, String>,
+}
+
+/// A workflow as it was started: the run's own, or one that a leg called.
+struct CallScope {
+    inputs: Value,
+    secrets: IndexMap<String, String>,
+    nodes: IndexMap<String, NodeId>,
+}
+
+/// An attempt in progress.
+pub struct Attempt {
+    shared: Arc<Shared>,
+    plan: Plan,
+    kept: IndexMap<JobId, Kept>,
+    resumed: HashMap<JobId, Checkpoint>,
+    scheduler: Scheduler,
+    nodes: Vec<Node>,
+    scopes: Vec<CallScope>,
+    tasks: JoinSet<(JobId, JobEnd)>,
+    stops: HashMap<JobId, watch::Sender<Stop>>,
+    verdict: Verdict,
+}
+
+#[derive(Default)]
+struct Verdict {
+    failed: bool,
+    cancelled: bool,
+    succeeded: bool,
+    not_runnable: Vec<String>,
+}
+
+impl Attempt {
+    /// Prepares an attempt. `kept` are the jobs whose earlier results stand, `resumed` those that go on in the middle;
+    /// `slots` is how many jobs may run at once on this machine.
+    #[must_use]
+    pub fn new(
+        shared: Arc<Shared>,
+        plan: Plan,
+        kept: IndexMap<JobId, Kept>,
+        resumed: HashMap<JobId, Checkpoint>,
+        slots: usize,
+    ) -> Self {
+        Self {
+            shared,
+            plan,
+            kept,
+            resumed,
+            scheduler: Scheduler::new(slots),
+            nodes: Vec::new(),
+            scopes: Vec::new(),
+            tasks: JoinSet::new(),
+            stops: HashMap::new(),
+            verdict: Verdict::default(),
+        }
+    }
+
+    /// Runs to the end. `stop` is how the run is cancelled.
+    pub async fn run(mut self, mut stop: watch::Receiver<Stop>) -> RunEnd {
+        self.announce();
+        let root = CallScope {
+            inputs: Value::object(self.shared.facts.inputs.clone()),
+            secrets: self.shared.facts.secrets.clone(),
+            nodes: IndexMap::new(),
+        };
+        self.add_scope(root, None);
+        let mut watching = true;
+        loop {
+            while let Some(turn) = self.scheduler.next() {
+                self.take(turn);
+            }
+            if self.scheduler.is_done() && self.tasks.is_empty() {
+                return self.conclude();
+            }
+            if self.shared.outlet.failure().is_some() {
+                self.stop_all(Stop::Force);
+            }
+            tokio::select! {
+                Some(ended) = self.tasks.join_next() => {
+                    if let Ok((id, end)) = ended {
+                        self.ended(&id, end);
+                    }
+                }
+                changed = stop.changed(), if watching => {
+                    watching = changed.is_ok();
+                    let asked = *stop.borrow_and_update();
+                    self.stop_all(asked);
+                }
+            }
+        }
+    }
+
+    /// Tells readers which jobs there are. Jobs whose results are kept were told in an earlier attempt.
+    fn announce(&mut self) {
+        let fresh = self.plan.jobs().iter().filter(|job| !self.kept.contains_key(&job.id));
+        let jobs: Vec<_> = fresh.map(outline).collect();
+        self.shared.outlet.record(Event::JobsPlanned { jobs, replaces: None });
+    }
+
+    /// Brings the jobs of a workflow into the graph.
+    fn add_scope(&mut self, scope: CallScope, caller: Option<(NodeId, JobId)>) {
+        let place = self.scopes.len();
+        self.scopes.push(scope);
+        let caller_id = caller.as_ref().map(|(_, id)| id.clone());
+        let planned: Vec<_> = self.plan.jobs().iter().filter(|job| job.caller == caller_id).cloned().collect();
+        for job in planned {
+            if let Some(node) = self.scopes[place].nodes.get(&job.key) {
+                self.nodes[node.index()].planned.push(job);
+                continue;
+            }
+            let calls = matches!(job.definition.body, JobBody::Call { .. });
+            let node = self.scheduler.add(calls, caller.clone());
+            self.scopes[place].nodes.insert(job.key.clone(), node);
+            self.nodes.push(Node {
+                scope: place,
+                definition: Arc::clone(&job.definition),
+                workflow: Arc::clone(&job.workflow),
+                planned: vec![job],
+                legs: HashMap::new(),
+                limits: Limits { fail_fast: true, max_parallel: None },
+                outputs: IndexMap::new(),
+            });
+        }
+        for node in self.scopes[place].nodes.values() {
+            let needs = self.nodes[node.index()].definition.needs.iter();
+            let needs = needs.filter_map(|need| self.scopes[place].nodes.get(&need.value).copied()).collect();
+            self.scheduler.set_needs(*node, needs);
+        }
+    }
+
+    fn take(&mut self, turn: Turn) {
+        match turn {
+            Turn::Decide(node) => self.decide(node),
+            Turn::Start(node, id) => self.start(node, id),
+            Turn::Cancel(id) => self.stop_leg(&id, Stop::Cancel),
+            Turn::Complete(node, id) => self.complete_call(node, &id),
+            Turn::Drop(id, conclusion) => {
+                self.verdict.count(conclusion, false);
+                let reason = "cancelled before it started".to_owned();
+                self.shared.outlet.record(never_ran(&id, conclusion, Some(reason)));
+            }
+        }
+    }
+
+    /// Evaluates a node's `if` and matrix.
+    fn decide(&mut self, id: NodeId) {
+        let node = &self.nodes[id.index()];
+        if node.planned.iter().all(|job| self.kept.contains_key(&job.id)) {
+            return self.keep(id);
+        }
+        let contexts = self.contexts(id);
+        let scope = Scope { contexts: &contexts, status: self.status(id), host: &NoFiles };
+        let condition = &node.definition.condition;
+        match condition.expr.evaluate(&scope) {
+            Ok(value) if value.is_truthy() => {}
+            Ok(_) => {
+                let reason = self.why_skipped(id, &scope);
+                return self.skip(id, Conclusion::Skipped, &reason);
+            }
+            Err(error) => {
+                let span = condition.written.as_ref().map_or(node.definition.id.span, |written| written.span);
+                let reason = format!("{}: `if` cannot be evaluated: {error}", self.place(id, span));
+                return self.skip(id, Conclusion::Failure, &reason);
+            }
+        }
+        match matrix::expand(node.definition.strategy.as_ref(), &scope) {
+            Ok(legs) => self.expand(id, legs),
+            Err(error) => {
+                let reason = format!("{}: the matrix cannot be evaluated: {error}", self.place(id, error.span));
+                self.skip(id, Conclusion::Failure, &reason);
+            }
+        }
+    }
+
+    fn expand(&mut self, id: NodeId, legs: matrix::Legs) {
+        let node = &mut self.nodes[id.index()];
+        node.limits = Limits { fail_fast: legs.fail_fast, max_parallel: legs.max_parallel };
+        if legs.legs.is_empty() {
+            return self.skip(id, Conclusion::Skipped, "its matrix has no combinations");
+        }
+        let known = node.planned.len() == legs.legs.len() && node.planned.iter().all(|job| job.leg.is_some());
+        if !known {
+            let placeholder = node.planned[0].clone();
+            node.planned = placeholder.expand(&legs.legs);
+            let kept = &self.kept;
+            let jobs = node.planned.iter().filter(|job| !kept.contains_key(&job.id)).map(outline).collect();
+            self.shared.outlet.record(Event::JobsPlanned { jobs, replaces: Some(placeholder.id) });
+        }
+        let ids: Vec<_> = node.planned.iter().map(|job| job.id.clone()).collect();
+        node.legs = ids.iter().cloned().zip(legs.legs).collect();
+        let limits = node.limits;
+        self.scheduler.expand(id, ids.clone(), limits);
+        for leg in ids {
+            if let Some(kept) = self.kept.get(&leg) {
+                let ending = kept.ending;
+                self.nodes[id.index()].outputs.extend(kept.outputs.clone());
+                self.verdict.count(ending.conclusion, ending.allowed_failure);
+                self.scheduler.finished(&leg, ending);
+            }
+        }
+    }
+
+    /// Takes a node's results over from an earlier attempt.
+    fn keep(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id.index()];
+        let mut legs = Vec::new();
+        for job in &node.planned {
+            let kept = &self.kept[&job.id];
+            node.outputs.extend(kept.outputs.clone());
+            self.verdict.count(kept.ending.conclusion, kept.ending.allowed_failure);
+            legs.push((job.id.clone(), kept.ending));
+        }
+        self.scheduler.add_finished(id, legs);
+    }
+
+    /// Ends a node without starting any of it.
+    fn skip(&mut self, id: NodeId, conclusion: Conclusion, reason: &str) {
+        let jobs: Vec<_> = self.nodes[id.index()].planned.iter().map(|job| job.id.clone()).collect();
+        for job in &jobs {
+            self.verdict.count(conclusion, false);
+            self.shared.outlet.record(never_ran(job, conclusion, Some(reason.to_owned())));
+        }
+        let ending = Ending { conclusion, allowed_failure: false };
+        self.scheduler.add_finished(id, jobs.into_iter().map(|job| (job, ending)).collect());
+        if conclusion != Conclusion::Skipped {
+            return;
+        }
+        // The jobs of a workflow that is not called never run either.
+        let callers: Vec<_> = self.nodes[id.index()].planned.iter().map(|job| job.id.clone()).collect();
+        for caller in callers {
+            self.skip_called(&caller, "the job that calls its workflow was skipped");
+        }
+    }
+
+    fn skip_called(&mut self, caller: &JobId, reason: &str) {
+        let called = self.plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(caller));
+        for job in called.map(|job| job.id.clone()).collect::<Vec<_>>() {
+            self.shared.outlet.record(never_ran(&job, Conclusion::Skipped, Some(reason.to_owned())));
+            self.skip_called(&job, reason);
+        }
+    }
+
+    fn start(&mut self, node: NodeId, id: JobId) {
+        let contexts = self.leg_contexts(node, &id);
+        let entry = &self.nodes[node.index()];
+        let scope = Scope { contexts: &contexts, status: self.status(node), host: &NoFiles };
+        let leg = &entry.legs[&id];
+        let prefix =
+            entry.planned.iter().find(|job| job.id == id).map(|job| job.name_prefix.as_str()).unwrap_or_default();
+        let name = format!("{prefix}{}", names::job_name(&entry.definition, leg, &scope));
+        if let JobBody::Call { .. } = &entry.definition.body {
+            return self.start_call(node, &id, name, &contexts);
+        }
+        let (stop, stopped) = watch::channel(Stop::None);
+        self.stops.insert(id.clone(), stop);
+        let task = JobTask {
+            shared: Arc::clone(&self.shared),
+            id: id.clone(),
+            name,
+            definition: Arc::clone(&entry.definition),
+            workflow: Arc::clone(&entry.workflow),
+            contexts,
+            cancelled_at_start: self.scheduler.is_cancelled(),
+            job_status: self.status(node),
+            stop: stopped,
+            resumed: self.resumed.remove(&id),
+        };
+        self.tasks.spawn(async move { (id, task.run().await) });
+    }
+
+    /// Brings a called workflow's jobs into the graph.
+    fn start_call(&mut self, node: NodeId, id: &JobId, name: String, contexts: &Contexts) {
+        let entry = &self.nodes[node.index()];
+        let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
+        let callee =
+            self.plan.jobs().iter().find(|job| job.caller.as_ref() == Some(id)).map(|job| Arc::clone(&job.workflow));
+        let secrets = &self.scopes[entry.scope].secrets;
+        let bound = callee
+            .ok_or_else(|| "the workflow it calls cannot run here: only workflows of this repository can".to_owned())
+            .and_then(|callee| call::bind(&entry.definition, &callee, &scope, secrets));
+        match bound {
+            Ok(Call { inputs, secrets }) => {
+                self.shared.outlet.record(Event::JobStarted {
+                    job: id.clone(),
+                    name,
+                    sandbox: "called workflow".to_owned(),
+                });
+                self.add_scope(CallScope { inputs, secrets, nodes: IndexMap::new() }, Some((node, id.clone())));
+            }
+            Err(reason) => {
+                let end = JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
+                self.shared.outlet.record(end.event(id));
+                self.skip_called(id, "the job that calls its workflow could not start");
+                self.ended_quietly(id, end);
+            }
+        }
+    }
+
+    /// Every job of a called workflow has ended.
+    fn complete_call(&mut self, node: NodeId, id: &JobId) {
+        let Some(place) = self.scopes.iter().position(|scope| {
+            let mut nodes = scope.nodes.values();
+            nodes.any(|inner| self.nodes[inner.index()].planned[0].caller.as_ref() == Some(id))
+        }) else {
+            return;
+        };
+        let scope = &self.scopes[place];
+        let results: Vec<_> = scope.nodes.values().filter_map(|node| self.scheduler.result(*node)).collect();
+        let conclusion = if results.contains(&Conclusion::Failure) {
+            Conclusion::Failure
+        } else if results.contains(&Conclusion::Cancelled) {
+            Conclusion::Cancelled
+        } else if results.iter().all(|result| *result == Conclusion::Skipped) {
+            Conclusion::Skipped
+        } else {
+            Conclusion::Success
+        };
+        let mut contexts = Contexts::default();
+        contexts.set("github", Value::object(self.shared.github.clone()));
+        contexts.set("vars", super::context::texts(&self.shared.facts.vars));
+        contexts.set("inputs", scope.inputs.clone());
+        contexts.set("jobs", self.results(scope.nodes.iter().map(|(key, node)| (key.as_str(), *node)), "outputs"));
+        let status = Status { success: conclusion == Conclusion::Success, failure: false, cancelled: false };
+        let evaluated = Scope { contexts: &contexts, status, host: &NoFiles };
+        let callee = scope.nodes.values().next().map(|inner| Arc::clone(&self.nodes[inner.index()].workflow));
+        let (outputs, reason) = match callee.map(|callee| call::outputs(&callee, &evaluated)).transpose() {
+            Ok(outputs) => (outputs.unwrap_or_default(), None),
+            Err(reason) => (IndexMap::new(), Some(reason)),
+        };
+        let conclusion = if reason.is_some() { Conclusion::Failure } else { conclusion };
+        let end = JobEnd { outputs, reason, ..JobEnd::of(conclusion) };
+        self.shared.outlet.record(end.event(id));
+        self.nodes[node.index()].outputs.extend(end.outputs.clone());
+        self.ended_quietly(id, end);
+    }
+
+    fn ended(&mut self, id: &JobId, end: JobEnd) {
+        self.stops.remove(id);
+        if let Some(node) = self.nodes.iter_mut().find(|node| node.legs.contains_key(id)) {
+            // Legs write the outputs of their node in the order in which they end; an empty one never hides another.
+            let told = end.outputs.iter().filter(|(_, value)| !value.is_empty());
+            node.outputs.extend(told.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        if let Some(what) = &end.not_runnable {
+            self.verdict.not_runnable.push(format!("{id}: {what}"));
+        }
+        self.ended_quietly(id, end);
+    }
+
+    fn ended_quietly(&mut self, id: &JobId, end: JobEnd) {
+        self.verdict.count(end.conclusion, end.allowed_failure);
+        self.scheduler.finished(id, Ending { conclusion: end.conclusion, allowed_failure: end.allowed_failure });
+    }
+
+    fn stop_all(&mut self, asked: Stop) {
+        if asked == Stop::None {
+            return;
+        }
+        self.verdict.cancelled = true;
+        self.scheduler.cancel();
+        for (id, stop) in &self.stops {
+            let raised = stop.send_if_modified(|now| {
+                let higher = asked > *now;
+                *now = (*now).max(asked);
+                higher
+            });
+            if raised {
+                tracing::debug!(job = %id, ?asked, "told to stop");
+            }
+        }
+    }
+
+    fn stop_leg(&mut self, id: &JobId, asked: Stop) {
+        if let Some(stop) = self.stops.get(id) {
+            stop.send_if_modified(|now| {
+                let higher = asked > *now;
+                *now = (*now).max(asked);
+                higher
+            });
+        }
+        let inner: Vec<_> =
+            self.plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(id)).map(|job| job.id.clone()).collect();
+        for id in inner {
+            self.stop_leg(&id, asked);
+        }
+    }
+
+    /// The contexts of a job's own expressions: `github needs vars inputs`.
+    fn contexts(&self, id: NodeId) -> Contexts {
+        let node = &self.nodes[id.index()];
+        let scope = &self.scopes[node.scope];
+        let needs =
+            node.definition.needs.iter().filter_map(|need| Some((need.value.as_str(), *scope.nodes.get(&need.value)?)));
+        let mut contexts = Contexts::default();
+        contexts.set("github", Value::object(self.shared.github.clone()));
+        contexts.set("needs", self.results(needs, "outputs"));
+        contexts.set("vars", super::context::texts(&self.shared.facts.vars));
+        contexts.set("inputs", scope.inputs.clone());
+        contexts
+    }
+
+    /// The same with what one leg adds: `matrix strategy secrets`.
+    fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
+        let node = &self.nodes[id.index()];
+        let mut contexts = self.contexts(id);
+        let index = node.planned.iter().position(|planned| planned.id == *job).unwrap_or_default();
+        let total = node.planned.len();
+        let number = |count: usize| Value::Number(count as f64);
+        let strategy = [
+            ("fail-fast".to_owned(), Value::Bool(node.limits.fail_fast)),
+            ("job-index".to_owned(), number(index)),
+            ("job-total".to_owned(), number(total)),
+            ("max-parallel".to_owned(), number(node.limits.max_parallel.unwrap_or(total))),
+        ];
+        contexts.set("strategy", Value::object(strategy.into_iter().collect()));
+        contexts.set("matrix", node.legs[job].matrix.clone());
+        let mut secrets = self.scopes[node.scope].secrets.clone();
+        secrets.entry("GITHUB_TOKEN".to_owned()).or_insert_with(|| self.shared.facts.token.clone());
+        contexts.set("secrets", super::context::texts(&secrets));
+        contexts
+    }
+
+    fn results<'k>(&self, nodes: impl Iterator<Item = (&'k str, NodeId)>, outputs: &str) -> Value {
+        let entries = nodes.map(|(key, node)| {
+            let result = self.scheduler.result(node).map_or("", Conclusion::word);
+            let entry: Object = [
+                (outputs.to_owned(), super::context::texts(&self.nodes[node.index()].outputs)),
+                ("result".to_owned(), Value::string(result)),
+            ]
+            .into_iter()
+            .collect();
+            (key.to_owned(), Value::object(entry))
+        });
+        Value::object(entries.collect())
+    }
+
+    /// What `success()`, `failure()` and `cancelled()` answer in a job's own expressions: they look at everything the
+    /// job needs, and what that needs, all the way up.
+    fn status(&self, id: NodeId) -> Status {
+        let ancestors = self.scheduler.ancestors(id);
+        let cancelled = self.scheduler.is_cancelled();
+        Status {
+            success: !cancelled && ancestors.iter().all(|result| *result == Conclusion::Success),
+            failure: ancestors.contains(&Conclusion::Failure),
+            cancelled,
+        }
+    }
+
+    fn why_skipped(&self, id: NodeId, scope: &Scope<'_>) -> String {
+        let node = &self.nodes[id.index()];
+        if self.scheduler.is_cancelled() {
+            return "the run was cancelled".to_owned();
+        }
+        let names_status = node.definition.condition.written.is_some() && scope.status.success;
+        if !names_status {
+            let nodes = &self.scopes[node.scope].nodes;
+            let culprit = node.definition.needs.iter().find_map(|need| {
+                let result = self.scheduler.result(*nodes.get(&need.value)?)?;
+                (result != Conclusion::Success)
+                    .then(|| format!("needs `{}`, which ended {}", need.value, result.word()))
+            });
+            if let Some(culprit) = culprit {
+                return culprit;
+            }
+        }
+        node.definition.condition.written.as_ref().map_or_else(
+            || "something it needs did not succeed".to_owned(),
+            |written| format!("`if: {}` was false", written.value.trim()),
+        )
+    }
+
+    fn place(&self, id: NodeId, span: Span) -> String {
+        format!("{}:{}:{}", self.nodes[id.index()].workflow.source.name, span.line, span.column)
+    }
+
+    fn conclude(self) -> RunEnd {
+        let verdict = self.verdict;
+        if let Some(failure) = self.shared.outlet.failure() {
+            return RunEnd { conclusion: Conclusion::Failure, reason: Some(failure) };
+        }
+        let reason = (!verdict.not_runnable.is_empty())
+            .then(|| format!("not runnable here: {}", verdict.not_runnable.join("; ")));
+        let conclusion = match () {
+            () if verdict.failed || reason.is_some() => Conclusion::Failure,
+            () if verdict.cancelled => Conclusion::Cancelled,
+            () if verdict.succeeded => Conclusion::Success,
+            () => Conclusion::Skipped,
+        };
+        RunEnd { conclusion, reason }
+    }
+}
+
+impl Verdict {
+    fn count(&mut self, conclusion: Conclusion, allowed_failure: bool) {
+        match conclusion {
+            _ if allowed_failure => self.succeeded = true,
+            Conclusion::Success | Conclusion::Neutral => self.succeeded = true,
+            Conclusion::Skipped | Conclusion::Stale => {}
+            Conclusion::Cancelled => self.cancelled = true,
+            Conclusion::Failure | Conclusion::TimedOut | Conclusion::ActionRequired | Conclusion::StartupFailure => {
+                self.failed = true;
+            }
+        }
+    }
+}
+
+/// A job as readers are told of it before it runs.
+fn outline(job: &PlannedJob) -> JobOutline {
+    let environment = match &job.definition.body {
+        JobBody::Steps(steps) => steps.environment.as_ref().and_then(environment_name),
+        JobBody::Call { .. } => None,
+    };
+    JobOutline {
+        id: job.id.clone(),
+        key: job.key.clone(),
+        name: job.name.clone(),
+        needs: job.needs.clone(),
+        environment,
+        caller: job.caller.clone(),
+    }
+}
+
+/// The environment's name as written: a job's outline comes before its expressions have values.
+fn environment_name(environment: &crate::workflow::template::Template) -> Option<String> {
+    use crate::workflow::template::TemplateKind;
+    match &environment.kind {
+        TemplateKind::Mapping(entries) => {
+            let name = entries.iter().find(|(key, _)| key.literal() == Some("name"));
+            name.and_then(|(_, value)| value.literal()).map(str::to_owned)
+        }
+        _ => environment.literal().map(str::to_owned),
+    }
+}
+
+fn never_ran(id: &JobId, conclusion: Conclusion, reason: Option<String>) -> Event {
+    JobEnd { reason, ..JobEnd::of(conclusion) }.event(id)
+}

@@ -1,0 +1,220 @@
+//! The contexts that expressions see, and the `GITHUB_*` and `RUNNER_*` variables made from them.
+//!
+//! What is the same for a whole run is built once and shared; a step adds its `env`, `steps` and `job`.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use crate::model::Conclusion;
+use crate::workflow::expr::{Object, Value};
+
+use super::checkpoint::{Status, StepResult};
+
+/// What is known about a run before its first job.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Decimal text, as GitHub's run ids are.
+    pub run_id: String,
+    /// How many runs there were on this machine, this one included.
+    pub run_number: u64,
+    /// From 1.
+    pub attempt: u32,
+    /// `owner/name`.
+    pub repository: String,
+    /// The commit; empty in a repository without commits.
+    pub sha: String,
+    /// `refs/heads/main`, `refs/tags/v1`, `refs/pull/1/merge`.
+    pub git_ref: String,
+    /// The event's name.
+    pub event_name: String,
+    /// Its payload.
+    pub event: serde_json::Value,
+    /// Who started it.
+    pub actor: String,
+    /// The workflow's name, or its path.
+    pub workflow: String,
+    /// The workflow's path in the repository.
+    pub workflow_path: String,
+    /// Stands for `github.token`: random, and masked.
+    pub token: String,
+    /// Secrets by name.
+    pub secrets: IndexMap<String, String>,
+    /// Configuration variables by name.
+    pub vars: IndexMap<String, String>,
+    /// Inputs of `workflow_dispatch`, typed.
+    pub inputs: Object,
+}
+
+/// Keys of the `github` context that steps find in their environment, in upper case behind `GITHUB_`. The list is
+/// actions/runner's (Worker/GitHubContext.cs); the token is not among them.
+const EXPORTED: &[&str] = &[
+    "action",
+    "action_path",
+    "action_ref",
+    "action_repository",
+    "actor",
+    "actor_id",
+    "api_url",
+    "base_ref",
+    "event_name",
+    "event_path",
+    "graphql_url",
+    "head_ref",
+    "job",
+    "ref",
+    "ref_name",
+    "ref_protected",
+    "ref_type",
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "retention_days",
+    "run_attempt",
+    "run_id",
+    "run_number",
+    "server_url",
+    "sha",
+    "triggering_actor",
+    "workflow",
+    "workflow_ref",
+    "workflow_sha",
+    "workspace",
+];
+
+impl Facts {
+    /// The `github` context, without what a job or a step adds.
+    #[must_use]
+    pub fn github(&self) -> Object {
+        let (ref_type, ref_name) = split_ref(&self.git_ref);
+        let owner = self.repository.split('/').next().unwrap_or_default();
+        let pull_request = |side: &str| {
+            let request = self.event.get("pull_request");
+            let name = request.and_then(|request| request.get(side)).and_then(|side| side.get("ref"));
+            name.and_then(|name| name.as_str()).unwrap_or_default().to_owned()
+        };
+        let texts = [
+            ("actor", self.actor.clone()),
+            ("triggering_actor", self.actor.clone()),
+            ("api_url", "https://api.github.com".to_owned()),
+            ("base_ref", pull_request("base")),
+            ("event_name", self.event_name.clone()),
+            ("graphql_url", "https://api.github.com/graphql".to_owned()),
+            ("head_ref", pull_request("head")),
+            ("ref", self.git_ref.clone()),
+            ("ref_name", ref_name.to_owned()),
+            ("ref_type", ref_type.to_owned()),
+            ("repository", self.repository.clone()),
+            ("repository_owner", owner.to_owned()),
+            ("repositoryUrl", format!("git://github.com/{}.git", self.repository)),
+            ("retention_days", "90".to_owned()),
+            ("run_attempt", self.attempt.to_string()),
+            ("run_id", self.run_id.clone()),
+            ("run_number", self.run_number.to_string()),
+            ("secret_source", "Actions".to_owned()),
+            ("server_url", "https://github.com".to_owned()),
+            ("sha", self.sha.clone()),
+            ("token", self.token.clone()),
+            ("workflow", self.workflow.clone()),
+            ("workflow_ref", format!("{}/{}@{}", self.repository, self.workflow_path, self.git_ref)),
+            ("workflow_sha", self.sha.clone()),
+        ];
+        let mut github: Object = texts.into_iter().map(|(name, text)| (name.to_owned(), Value::string(text))).collect();
+        github.insert("event".to_owned(), Value::from(self.event.clone()));
+        github.insert("ref_protected".to_owned(), Value::Bool(false));
+        github
+    }
+}
+
+/// `branch` or `tag`, and the short name, of a full ref.
+fn split_ref(full: &str) -> (&str, &str) {
+    if let Some(name) = full.strip_prefix("refs/tags/") {
+        ("tag", name)
+    } else {
+        ("branch", full.strip_prefix("refs/heads/").or_else(|| full.strip_prefix("refs/")).unwrap_or(full))
+    }
+}
+
+/// The `GITHUB_*` variables that a `github` context stands for.
+#[must_use]
+pub fn github_variables(github: &Object) -> Vec<(String, String)> {
+    let exported = EXPORTED.iter().filter_map(|key| {
+        let value = github.get(key)?;
+        Some((format!("GITHUB_{}", key.to_ascii_uppercase()), value.to_text()))
+    });
+    exported.collect()
+}
+
+/// The `runner` context of a job on this machine.
+#[must_use]
+pub fn runner(temp: &Path, tool_cache: &Path, workspace: &Path, debug: bool) -> Object {
+    let os = match std::env::consts::OS {
+        "macos" => "macOS",
+        "windows" => "Windows",
+        _ => "Linux",
+    };
+    let arch = match std::env::consts::ARCH {
+        "aarch64" => "ARM64",
+        "arm" => "ARM",
+        "x86" => "X86",
+        _ => "X64",
+    };
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let mut entries = vec![
+        ("os", os.to_owned()),
+        ("arch", arch.to_owned()),
+        ("name", "cuelight".to_owned()),
+        ("environment", "self-hosted".to_owned()),
+        ("temp", path(temp)),
+        ("tool_cache", path(tool_cache)),
+        ("workspace", path(workspace)),
+    ];
+    if debug {
+        entries.push(("debug", "1".to_owned()));
+    }
+    entries.into_iter().map(|(name, text)| (name.to_owned(), Value::string(text))).collect()
+}
+
+/// The `RUNNER_*` variables that a `runner` context stands for.
+#[must_use]
+pub fn runner_variables(runner: &Object) -> Vec<(String, String)> {
+    runner.iter().map(|(name, value)| (format!("RUNNER_{}", name.to_ascii_uppercase()), value.to_text())).collect()
+}
+
+/// The `steps` context.
+#[must_use]
+pub fn steps(results: &IndexMap<String, StepResult>) -> Value {
+    let entries = results.iter().map(|(id, result)| {
+        let word = |conclusion: Conclusion| Value::string(conclusion.word());
+        let entry = [
+            ("outputs".to_owned(), texts(&result.outputs)),
+            ("outcome".to_owned(), word(result.outcome)),
+            ("conclusion".to_owned(), word(result.conclusion)),
+        ];
+        (id.clone(), Value::object(entry.into_iter().collect()))
+    });
+    Value::object(entries.collect())
+}
+
+/// The `job` context.
+#[must_use]
+pub fn job(status: Status) -> Value {
+    Value::object([("status".to_owned(), Value::string(status.word()))].into_iter().collect())
+}
+
+/// The `env` context: case counts, as on Linux.
+#[must_use]
+pub fn env(variables: &IndexMap<String, String>) -> Value {
+    let mut object = Object::case_sensitive();
+    for (name, value) in variables {
+        object.insert(name.clone(), Value::string(value.clone()));
+    }
+    Value::object(object)
+}
+
+/// An object of texts.
+#[must_use]
+pub fn texts(entries: &IndexMap<String, String>) -> Value {
+    Value::object(entries.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect())
+}

@@ -1,0 +1,211 @@
+//! A step's process from start to end: environment, command files, output, the ladder of signals.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep_until};
+
+use crate::model::{Conclusion, Event, Signal};
+use crate::workflow::expr::Value;
+
+use super::command_files::CommandFiles;
+use super::outlet::StepLog;
+use super::output::Output;
+use super::sandbox::{Child, Exit, Interrupt, Launch};
+use super::steps::{Frame, Ran, StepEnd, Steps, Task};
+use super::stop::{StopRule, Why};
+use super::{context, environment};
+
+/// What to run.
+pub(super) struct Invocation {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<OsString>,
+    pub(super) cwd: PathBuf,
+    /// `INPUT_…` and `STATE_…`.
+    pub(super) variables: IndexMap<String, String>,
+}
+
+/// The pauses between INT, TERM and KILL, as GitHub's runner makes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Grace {
+    /// Between INT and TERM.
+    pub after_int: Duration,
+    /// Between TERM and KILL.
+    pub after_term: Duration,
+    /// How long output may stay open after the process has ended, as a daemon that it started may hold it.
+    pub after_exit: Duration,
+}
+
+impl Default for Grace {
+    fn default() -> Self {
+        Self {
+            after_int: Duration::from_millis(7500),
+            after_term: Duration::from_millis(2500),
+            after_exit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How long written output may wait before readers are told.
+const TELL_AFTER: Duration = Duration::from_millis(50);
+
+/// Portions in which output is read; a pipe holds up to 1 MiB.
+const PORTION: usize = 256 * 1024;
+
+/// Runs a process as the step, and takes in what it left behind.
+pub(super) async fn execute(
+    steps: &mut Steps<'_>,
+    frame: &Frame,
+    task: &Task<'_>,
+    invocation: &Invocation,
+    log: &mut dyn StepLog,
+) -> Ran {
+    let place = steps.place;
+    let files = match CommandFiles::create(&place.temp) {
+        Ok(files) => files,
+        Err(error) => return Ran::failed(format!("cannot make the step's command files: {error}")),
+    };
+    let launch = launch(steps, frame, task, invocation, &files);
+    let child = match place.shared.sandbox.start(&launch) {
+        Ok(child) => child,
+        Err(error) => return Ran::failed(format!("cannot start {}: {error}", invocation.program.display())),
+    };
+    let (job, step) = (place.id.clone(), task.number);
+    place.shared.outlet.record(Event::ProcessStarted { job, step, pgid: child.group });
+
+    let allowed = |name: &str| launch.env.iter().any(|(key, value)| key == name && value.eq_ignore_ascii_case("true"));
+    let unsecure = allowed("ACTIONS_ALLOW_UNSECURE_COMMANDS");
+    let mut output = Output::new(place, task.number, &mut steps.matchers, log, unsecure);
+    let driven = drive(child, &mut output, &mut steps.stop, task, place.shared.options.grace).await;
+    let mut left = output.finish();
+    if let Err(reason) = files.collect(&mut left) {
+        log.write(format!("##[error]{reason}\n").as_bytes());
+        left.error.get_or_insert(reason);
+    }
+    steps.take_in(task.number, &mut left);
+    Ran { end: driven.end(task, left.error), outputs: left.outputs }
+}
+
+/// The whole environment, weakest first: the machine's, the job's and step's `env`, the action's inputs and state, and
+/// what the runner itself sets.
+fn launch(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>, invocation: &Invocation, files: &CommandFiles) -> Launch {
+    let place = steps.place;
+    let mut own = steps.env.clone();
+    own.extend(task.ready.overlay.clone());
+    own.extend(invocation.variables.clone());
+    let mut github = frame.action.as_ref().map_or_else(|| place.github.clone(), |action| action.github.clone());
+    github.insert("action".to_owned(), Value::string(task.step.id.clone()));
+    own.extend(context::github_variables(&github));
+    own.extend(context::runner_variables(&place.runner));
+    own.extend(files.variables());
+    own.insert("RUNNER_TRACKING_ID".to_owned(), place.tracking_id.clone());
+    own.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
+    own.entry("CI".to_owned()).or_insert_with(|| "true".to_owned());
+    let env = environment::assemble(place.shared.sandbox.environment(), own, &steps.path);
+    Launch { program: invocation.program.clone(), args: invocation.args.clone(), cwd: invocation.cwd.clone(), env }
+}
+
+/// Waits for a reason to end the process, or, once it is being ended politely, to end it at once.
+async fn must_stop(stop: &mut StopRule, task: &Task<'_>, ended: Option<Why>) -> Why {
+    match ended {
+        None => stop.must_end(task.ready.survives_cancel, task.deadline).await,
+        Some(_) => {
+            stop.forced().await;
+            Why::Forced
+        }
+    }
+}
+
+/// How a process ended, and why if it was ended.
+struct Driven {
+    exit: std::io::Result<Exit>,
+    ended: Option<Why>,
+}
+
+/// Reads the process's output until it has ended, and ends it when it must be.
+async fn drive(child: Child, output: &mut Output<'_>, stop: &mut StopRule, task: &Task<'_>, grace: Grace) -> Driven {
+    let Child { group: _, output: mut stream, exit, signal } = child;
+    tokio::pin!(exit);
+    let mut portion = vec![0; PORTION];
+    let mut open = true;
+    let mut exited = None;
+    let mut ended = None;
+    let mut next_signal: Option<(Interrupt, Instant)> = None;
+    let far = Instant::now() + Duration::from_secs(86_400 * 365);
+    let (mut tell_at, mut give_up_at) = (far, far);
+    while exited.is_none() || open {
+        let next_at = next_signal.map_or(far, |(_, at)| at);
+        tokio::select! {
+            biased;
+            why = must_stop(stop, task, ended), if exited.is_none() && ended != Some(Why::Forced) => {
+                ended = Some(why);
+                let first = if why == Why::Forced { Interrupt::Kill } else { Interrupt::Int };
+                next_signal = Some((first, Instant::now()));
+            }
+            () = sleep_until(next_at), if next_signal.is_some() && exited.is_none() => {
+                let Some((interrupt, at)) = next_signal.take() else { continue };
+                signal(interrupt);
+                next_signal = match interrupt {
+                    Interrupt::Int => Some((Interrupt::Term, at + grace.after_int)),
+                    Interrupt::Term => Some((Interrupt::Kill, at + grace.after_term)),
+                    Interrupt::Kill => None,
+                };
+            }
+            status = &mut exit, if exited.is_none() => {
+                exited = Some(status);
+                give_up_at = Instant::now() + grace.after_exit;
+                if ended.is_some() {
+                    // What the process left in its group was asked to end with it.
+                    signal(Interrupt::Kill);
+                }
+            }
+            read = stream.read(&mut portion), if open => match read {
+                Ok(0) | Err(_) => open = false,
+                Ok(count) => {
+                    output.push(&portion[..count]);
+                    tell_at = tell_at.min(Instant::now() + TELL_AFTER);
+                }
+            },
+            () = sleep_until(tell_at), if tell_at < far => {
+                output.tell();
+                tell_at = far;
+            }
+            () = sleep_until(give_up_at), if exited.is_some() => {
+                output.note("The step's process has ended, but something it started still holds its output: reading stopped after 5 s.");
+                open = false;
+            }
+        }
+    }
+    Driven { exit: exited.unwrap_or(Ok(Exit::Code(0))), ended }
+}
+
+impl Driven {
+    fn end(self, task: &Task<'_>, error: Option<String>) -> StepEnd {
+        let (exit_code, signal) = match &self.exit {
+            Ok(Exit::Code(code)) => (Some(*code), None),
+            Ok(Exit::Signal(signal)) => (None, Some(Signal(*signal))),
+            Err(_) => (None, None),
+        };
+        let told =
+            |conclusion, reason: Option<String>| StepEnd { exit_code, signal, reason, ..StepEnd::of(conclusion) };
+        let failed = |reason: String| told(Conclusion::Failure, Some(reason));
+        match (self.ended, self.exit, error) {
+            (Some(Why::TimedOut), ..) => {
+                let limit = task.ready.timeout.map_or(0.0, |limit| limit.as_secs_f64());
+                failed(format!("timed out after {} minutes ({limit} s)", limit / 60.0))
+            }
+            (Some(Why::Cancelled | Why::Forced), ..) => told(Conclusion::Cancelled, Some("cancelled".to_owned())),
+            (None, Err(error), _) => failed(format!("its end could not be observed: {error}")),
+            (None, Ok(Exit::Signal(number)), _) => failed(format!("killed by {}", Signal(number).name())),
+            (None, Ok(Exit::Code(0)), None) => told(Conclusion::Success, None),
+            (None, Ok(Exit::Code(0)), Some(error)) => failed(error),
+            (None, Ok(Exit::Code(code)), error) => {
+                let told = error.map(|error| format!("; {error}")).unwrap_or_default();
+                failed(format!("exit code {code}{told}"))
+            }
+        }
+    }
+}

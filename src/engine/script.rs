@@ -1,0 +1,73 @@
+//! A `run:` step: its script in a file, its shell, its working directory.
+
+use std::fs;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use crate::workflow::expr::Scope;
+use crate::workflow::template::Template;
+
+use super::hash_files::Workspace;
+use super::outlet::StepLog;
+use super::process::{self, Invocation};
+use super::shell::Shell;
+use super::steps::{Frame, Ran, Steps, Task};
+
+/// What a `run:` step says.
+pub(super) struct Run<'s> {
+    pub(super) script: &'s Template,
+    pub(super) shell: Option<&'s Template>,
+    pub(super) working_directory: Option<&'s Template>,
+}
+
+/// Runs the script to its end.
+pub(super) async fn run(
+    steps: &mut Steps<'_>,
+    frame: &Frame,
+    task: &Task<'_>,
+    run: &Run<'_>,
+    log: &mut dyn StepLog,
+) -> Ran {
+    match prepare(steps, frame, task, run) {
+        Ok((invocation, script)) => {
+            let ran = process::execute(steps, frame, task, &invocation, log).await;
+            // It may hold a secret that an expression put there. Left behind it would be found by the job's end.
+            if let Err(error) = fs::remove_file(&script) {
+                tracing::warn!(script = %script.display(), %error, "cannot remove a step's script");
+            }
+            ran
+        }
+        Err(reason) => Ran::failed(reason),
+    }
+}
+
+fn prepare(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>, run: &Run<'_>) -> Result<(Invocation, PathBuf), String> {
+    let place = steps.place;
+    let host = Workspace::at(&place.workspace);
+    let scope = Scope { contexts: &task.ready.contexts, status: frame.functions(), host: &host };
+    let text = |template: &Template, what: &str| match template.evaluate(&scope) {
+        Ok(value) => Ok(value.to_text()),
+        Err(error) => Err(format!("`{what}`: {error}")),
+    };
+    let optional = |template: Option<&Template>, what: &str| {
+        template.map(|template| text(template, what)).transpose().map(|text| text.filter(|text| !text.is_empty()))
+    };
+    // `defaults.run` does not reach into composite actions.
+    let defaults = frame.action.is_none().then_some(&place.defaults);
+    let shell = run.shell.or(defaults.and_then(|defaults| defaults.shell.as_ref()));
+    let folder = run.working_directory.or(defaults.and_then(|defaults| defaults.working_directory.as_ref()));
+    let body = text(run.script, "run")?;
+    let shell = optional(shell, "shell")?;
+    let folder = optional(folder, "working-directory")?;
+    let path = steps.search_path(&task.ready.overlay);
+    let shell = Shell::find(shell.as_deref(), &path)?;
+    let script = place.temp.join(format!("{}-{}{}", task.number, task.step.id, shell.extension()));
+    fs::write(&script, shell.script(&body)).map_err(|error| format!("cannot write the step's script: {error}"))?;
+    let cwd = folder.map_or_else(|| place.workspace.clone(), |folder| place.workspace.join(folder));
+    if !cwd.is_dir() {
+        return Err(format!("the working directory {} does not exist", cwd.display()));
+    }
+    let (program, args) = shell.command(&script);
+    Ok((Invocation { program, args, cwd, variables: IndexMap::new() }, script))
+}

@@ -1,0 +1,274 @@
+//! The outlet of a run: masks, orders, and writes what the engine observes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+
+use crate::engine::checkpoint::Checkpoint;
+use crate::engine::mask::{MaskStream, Masker};
+use crate::engine::outlet::{Outlet, StepLog};
+use crate::engine::stop::Stop;
+use crate::model::{Event, JobId, LineRange, Run, StepNumber, Timestamp};
+use crate::store::StoreError;
+use crate::store::folder::RunFolder;
+use crate::store::journal::JournalWriter;
+use crate::store::logs::LogWriter;
+use crate::store::runs::{RunHeader, RunStore};
+
+/// Readers are told about a step's output at most this often; memory and journal are bounded by steps and time, not by
+/// lines.
+const TELL_EVERY: Duration = Duration::from_millis(50);
+
+/// Kept free for the last records of a run whose disk is full.
+const BALLAST: u64 = 64 * 1024;
+
+/// The time of a record.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Writes one attempt of a run into its folder.
+pub struct RunOutlet {
+    folder: RunFolder,
+    attempt: u32,
+    masker: RwLock<Masker>,
+    written: Mutex<Written>,
+    grown: watch::Sender<u64>,
+    stop: watch::Sender<Stop>,
+}
+
+/// What changes with every record.
+struct Written {
+    journal: JournalWriter,
+    store: RunStore,
+    ballast: Option<PathBuf>,
+    failure: Option<String>,
+}
+
+impl RunOutlet {
+    /// An outlet for the next attempt of a run. `stop` is raised when nothing more can be written.
+    ///
+    /// # Errors
+    /// The journal cannot be opened.
+    pub fn open(
+        folder: &RunFolder,
+        header: RunHeader,
+        attempt: u32,
+        store: RunStore,
+        masker: Masker,
+        grown: watch::Sender<u64>,
+        stop: watch::Sender<Stop>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let journal = JournalWriter::open(folder.journal())?;
+        let mut store = store;
+        store.open(header);
+        let written = Written { journal, store, ballast: ballast(folder), failure: None };
+        Ok(Arc::new(Self {
+            folder: folder.clone(),
+            attempt,
+            masker: RwLock::new(masker),
+            written: Mutex::new(written),
+            grown,
+            stop,
+        }))
+    }
+
+    /// The run as its records tell it so far.
+    #[must_use]
+    pub fn run(&self) -> Run {
+        self.written().store.run(self.folder.id()).expect("opened with the outlet").clone()
+    }
+
+    /// Removes what is only there while the run goes on.
+    pub fn close(&self) {
+        if let Some(path) = self.written().ballast.take() {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        // A panic between two writes leaves nothing half done that matters here.
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn masked(&self, event: Event) -> Event {
+        let masker = self.masker.read().unwrap_or_else(PoisonError::into_inner);
+        let Ok(text) = serde_json::to_string(&event) else { return event };
+        if !masker.finds(&text) {
+            return event;
+        }
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        masker.mask_value(&mut value);
+        serde_json::from_value(value).unwrap_or(Event::Unknown)
+    }
+
+    fn append(&self, event: Event) {
+        let mut written = self.written();
+        let id = self.folder.id().clone();
+        let record = match written.journal.append(now(), event.clone()) {
+            Ok(record) => Ok(record),
+            Err(error) => {
+                // The ballast was kept for this moment: without it the end of the run could not be told.
+                if let Some(path) = written.ballast.take() {
+                    let _ = fs::remove_file(path);
+                }
+                self.fail(&mut written, &error);
+                written.journal.append(now(), event)
+            }
+        };
+        if let Ok(record) = record {
+            written.store.apply(&id, &record);
+            self.grown.send_replace(record.seq);
+        }
+    }
+
+    fn fail(&self, written: &mut Written, error: &StoreError) {
+        if written.failure.is_none() {
+            tracing::error!(%error, "the run cannot be written any more");
+            written.failure = Some(error.to_string());
+            self.stop.send_replace(Stop::Force);
+        }
+    }
+
+    fn wrote<T>(&self, result: Result<T, StoreError>) -> Option<T> {
+        result.map_err(|error| self.fail(&mut self.written(), &error)).ok()
+    }
+}
+
+/// A file that holds some disk until it is needed. A file system that cannot reserve has none to give.
+fn ballast(folder: &RunFolder) -> Option<PathBuf> {
+    let path = folder.path().join("ballast");
+    let file = File::create(&path).ok()?;
+    let reserved = rustix::fs::fallocate(file.as_fd(), rustix::fs::FallocateFlags::empty(), 0, BALLAST);
+    reserved.is_ok().then_some(path)
+}
+
+impl Outlet for RunOutlet {
+    fn record(&self, event: Event) {
+        self.append(self.masked(event));
+    }
+
+    fn log(self: Arc<Self>, job: &JobId, step: StepNumber) -> Box<dyn StepLog> {
+        let path = self.folder.log(job, self.attempt, step);
+        Box::new(RunLog {
+            writer: LogWriter::new(path),
+            stream: MaskStream::default(),
+            untold: None,
+            told: None,
+            masked: Vec::new(),
+            job: job.clone(),
+            step,
+            outlet: self,
+        })
+    }
+
+    fn summary(&self, job: &JobId, step: StepNumber, markdown: &str) {
+        let path = self.folder.summary(job, self.attempt, step);
+        let folder = path.parent().unwrap_or(&path).to_owned();
+        let text = self.masker.read().unwrap_or_else(PoisonError::into_inner).mask_text(markdown);
+        let append = || {
+            fs::create_dir_all(&folder)?;
+            OpenOptions::new().create(true).append(true).open(&path)?.write_all(text.as_bytes())
+        };
+        self.wrote(append().map_err(StoreError::io("write", &path)));
+    }
+
+    fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint) {
+        let path = self.folder.checkpoint(job);
+        let folder = path.parent().unwrap_or(&path).to_owned();
+        let text = serde_json::to_vec(checkpoint).expect("a checkpoint always serialises");
+        let write = || {
+            fs::create_dir_all(&folder)?;
+            let fresh = path.with_extension("new");
+            fs::write(&fresh, &text)?;
+            fs::rename(&fresh, &path)
+        };
+        self.wrote(write().map_err(StoreError::io("write", &path)));
+    }
+
+    fn add_mask(&self, secret: &str) {
+        self.masker.write().unwrap_or_else(PoisonError::into_inner).add(secret);
+    }
+
+    fn holds_secret(&self, text: &str) -> bool {
+        self.masker.read().unwrap_or_else(PoisonError::into_inner).finds(text)
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.written().failure.clone()
+    }
+}
+
+/// The log of one step.
+struct RunLog {
+    outlet: Arc<RunOutlet>,
+    job: JobId,
+    step: StepNumber,
+    writer: LogWriter,
+    stream: MaskStream,
+    masked: Vec<u8>,
+    untold: Option<LineRange>,
+    told: Option<Instant>,
+}
+
+impl RunLog {
+    fn append(&mut self) {
+        if self.masked.is_empty() {
+            return;
+        }
+        let range = self.outlet.wrote(self.writer.append(&self.masked, now()));
+        self.masked.clear();
+        if let Some(range) = range {
+            self.add(range);
+        }
+    }
+
+    fn add(&mut self, range: LineRange) {
+        if range.count > 0 {
+            let untold = self.untold.get_or_insert(LineRange { first: range.first, count: 0 });
+            untold.count += range.count;
+        }
+    }
+
+    fn tell(&mut self) {
+        if let Some(output) = self.untold.take() {
+            self.told = Some(Instant::now());
+            self.outlet.append(Event::Output { job: self.job.clone(), step: self.step, output });
+        }
+    }
+}
+
+impl StepLog for RunLog {
+    fn write(&mut self, bytes: &[u8]) {
+        {
+            let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
+            self.stream.push(&masker, bytes, &mut self.masked);
+        }
+        self.append();
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.tell();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.tell();
+    }
+
+    fn finish(&mut self) {
+        {
+            let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
+            self.stream.finish(&masker, &mut self.masked);
+        }
+        self.append();
+        let last = self.writer.finish();
+        self.add(last);
+        self.tell();
+    }
+}

@@ -1,0 +1,73 @@
+//! What jobs and steps are called, as GitHub calls them.
+
+use super::expr::Scope;
+use super::matrix::Leg;
+use super::syntax::{JobDefinition, StepAction, StepDefinition};
+use super::template::{Template, TemplateKind};
+
+/// GitHub cuts longer default names of jobs.
+const LONGEST: usize = 100;
+
+/// A job's name: what `name` says, or the job's id; a name that is no expression has the leg's values behind it.
+#[must_use]
+pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
+    match &job.name {
+        Some(name) if name.literal().is_none() => {
+            let named = name.evaluate(scope).map(|value| value.to_text()).unwrap_or_default();
+            if named.is_empty() { with_suffix(&job.id.value, leg) } else { named }
+        }
+        Some(name) if !name.literal().unwrap_or_default().is_empty() => {
+            with_suffix(name.literal().unwrap_or_default(), leg)
+        }
+        _ => with_suffix(&job.id.value, leg),
+    }
+}
+
+fn with_suffix(name: &str, leg: &Leg) -> String {
+    let full = format!("{name}{}", leg.suffix);
+    if full.chars().count() <= LONGEST {
+        return full;
+    }
+    full.chars().take(LONGEST - 3).chain("...".chars()).collect()
+}
+
+/// A job's name before anything of it has a value.
+#[must_use]
+pub fn unknown_job_name(job: &JobDefinition) -> String {
+    let literal = job.name.as_ref().and_then(Template::literal).filter(|name| !name.is_empty());
+    literal.unwrap_or(&job.id.value).to_owned()
+}
+
+/// A step's name: what `name` says, else `Run` and the first line of what it runs. An expression without a value yet is
+/// shown as written.
+#[must_use]
+pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
+    let shown = |template: &Template| match template.evaluate(scope) {
+        Ok(value) => value.to_text(),
+        Err(_) => written(template),
+    };
+    if let Some(name) = step.name.as_ref().map(shown).filter(|name| !name.trim().is_empty()) {
+        return name;
+    }
+    match &step.action {
+        StepAction::Run { script, .. } => {
+            let script = shown(script);
+            format!("Run {}", script.trim().lines().next().unwrap_or_default())
+        }
+        StepAction::Uses { reference, .. } => format!("Run {}", reference.value),
+    }
+}
+
+fn written(template: &Template) -> String {
+    match &template.kind {
+        TemplateKind::Expression(expr) => format!("${{{{ {} }}}}", expr.text().trim()),
+        TemplateKind::Interpolated(pieces) => {
+            let pieces = pieces.iter().map(|piece| match piece {
+                super::template::Piece::Text(text) => text.to_string(),
+                super::template::Piece::Expression(expr) => format!("${{{{ {} }}}}", expr.text().trim()),
+            });
+            pieces.collect()
+        }
+        _ => template.literal().unwrap_or_default().to_owned(),
+    }
+}

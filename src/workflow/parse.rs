@@ -1,0 +1,435 @@
+//! Text → typed workflow or action: tree, schema, then the words of this module.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::expr::{Expr, Vocabulary};
+use super::read::{NO_WORDS, Reader, SYNTAX};
+use super::schema;
+use super::source::{Source, Span, Spanned};
+use super::syntax::{
+    Action, ActionInput, ActionRuns, CallSecrets, Concurrency, Condition, InputDefinition, InputKind, JobBody,
+    JobDefinition, RunDefaults, StepAction, StepDefinition, StepsJob, Strategy, Trigger, Workflow,
+};
+use super::template::{Template, TemplateKind};
+use super::yaml::{self, Problem};
+
+/// What a file says, and what is wrong with it.
+#[derive(Debug)]
+pub struct Parsed<T> {
+    /// The typed file; nothing when there is an error.
+    pub value: Option<T>,
+    /// Everything that was found.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl<T> Parsed<T> {
+    fn of(value: impl FnOnce() -> T, diagnostics: Vec<Diagnostic>) -> Self {
+        let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
+        Self { value: (!broken).then(value), diagnostics }
+    }
+}
+
+/// Parses a workflow file.
+#[must_use]
+pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
+    let (root, mut diagnostics) = match template(source, &schema::workflow::ROOT) {
+        Ok(read) => read,
+        Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
+    };
+    let workflow = workflow(source, &root, &mut diagnostics);
+    Parsed::of(|| workflow, diagnostics)
+}
+
+/// Parses an action's manifest.
+#[must_use]
+pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
+    let (root, diagnostics) = match template(source, &schema::action::ROOT) {
+        Ok(read) => read,
+        Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
+    };
+    let action = action(source, &root);
+    Parsed::of(|| action, diagnostics)
+}
+
+fn template(source: &Arc<Source>, rule: &'static schema::Rule) -> Result<(Template, Vec<Diagnostic>), Diagnostic> {
+    let node = yaml::read(&source.text)
+        .map_err(|Problem { span, message, hint }| Diagnostic { hint, ..Diagnostic::error(SYNTAX, span, message) })?;
+    let mut reader = Reader::new(source);
+    let template = reader.read(&node, rule, NO_WORDS);
+    Ok((template, reader.diagnostics))
+}
+
+/// The value under a key, unless it is null.
+fn get<'t>(template: &'t Template, key: &str) -> Option<&'t Template> {
+    entries(template)
+        .find(|(name, value)| name.value == key && !matches!(value.kind, TemplateKind::Null))
+        .map(|(_, value)| value)
+}
+
+fn entries(template: &Template) -> impl Iterator<Item = (Spanned<String>, &Template)> {
+    let entries = match &template.kind {
+        TemplateKind::Mapping(entries) => entries.as_slice(),
+        _ => &[],
+    };
+    entries.iter().map(|(key, value)| (Spanned::new(key.literal().unwrap_or_default().to_owned(), key.span), value))
+}
+
+fn owned(template: Option<&Template>) -> Option<Template> {
+    template.cloned()
+}
+
+fn text(template: &Template) -> Spanned<String> {
+    Spanned::new(template.literal().unwrap_or_default().to_owned(), template.span)
+}
+
+/// One text or several.
+fn texts(template: Option<&Template>) -> Vec<Spanned<String>> {
+    match template.map(|template| (&template.kind, template)) {
+        None | Some((TemplateKind::Null, _)) => Vec::new(),
+        Some((TemplateKind::Sequence(items), _)) => items.iter().map(text).collect(),
+        Some((_, one)) => vec![text(one)],
+    }
+}
+
+fn pairs(template: Option<&Template>) -> Vec<(Spanned<String>, Template)> {
+    template.map(|template| entries(template).map(|(key, value)| (key, value.clone())).collect()).unwrap_or_default()
+}
+
+fn flag(template: Option<&Template>) -> bool {
+    matches!(template.map(|template| &template.kind), Some(TemplateKind::Bool(true)))
+}
+
+fn workflow(source: &Arc<Source>, root: &Template, diagnostics: &mut Vec<Diagnostic>) -> Workflow {
+    let jobs: Vec<_> = get(root, "jobs")
+        .map(|jobs| entries(jobs).map(|(id, value)| job(id, value, diagnostics)).collect())
+        .unwrap_or_default();
+    check_needs(&jobs, diagnostics);
+    Workflow {
+        source: Arc::clone(source),
+        name: get(root, "name").map(text).filter(|name| !name.value.is_empty()),
+        run_name: owned(get(root, "run-name")),
+        triggers: triggers(root),
+        env: owned(get(root, "env")),
+        defaults: run_defaults(root),
+        concurrency: concurrency(root),
+        permissions: owned(get(root, "permissions")),
+        jobs: jobs.into_iter().map(Arc::new).collect(),
+    }
+}
+
+fn run_defaults(template: &Template) -> RunDefaults {
+    let run = get(template, "defaults").and_then(|defaults| get(defaults, "run"));
+    RunDefaults {
+        shell: owned(run.and_then(|run| get(run, "shell"))),
+        working_directory: owned(run.and_then(|run| get(run, "working-directory"))),
+    }
+}
+
+fn concurrency(template: &Template) -> Option<Concurrency> {
+    let written = get(template, "concurrency")?;
+    match &written.kind {
+        TemplateKind::Mapping(_) => Some(Concurrency {
+            group: owned(get(written, "group"))?,
+            cancel_in_progress: owned(get(written, "cancel-in-progress")),
+        }),
+        _ => Some(Concurrency { group: written.clone(), cancel_in_progress: None }),
+    }
+}
+
+fn triggers(root: &Template) -> Vec<Trigger> {
+    let on = entries(root).find(|(key, _)| key.value == "on").map(|(_, on)| on);
+    let Some(on) = on else { return Vec::new() };
+    match &on.kind {
+        TemplateKind::Mapping(_) => entries(on).map(|(event, value)| trigger(event, value)).collect(),
+        _ => texts(Some(on)).into_iter().map(|event| trigger(event, on)).collect(),
+    }
+}
+
+fn trigger(event: Spanned<String>, value: &Template) -> Trigger {
+    const FILTERS: &[&str] = &["branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"];
+    let filters = entries(value).filter(|(key, _)| FILTERS.contains(&key.value.as_str()));
+    let schedules = match (&value.kind, event.value.as_str()) {
+        (TemplateKind::Sequence(items), "schedule") => {
+            let schedules =
+                items.iter().filter_map(|item| Some((text(get(item, "cron")?), get(item, "timezone").map(text))));
+            schedules.collect()
+        }
+        _ => Vec::new(),
+    };
+    Trigger {
+        types: texts(get(value, "types")),
+        filters: filters.map(|(key, patterns)| (key, texts(Some(patterns)))).collect(),
+        schedules,
+        workflows: texts(get(value, "workflows")),
+        inputs: get(value, "inputs").map(|inputs| entries(inputs).map(input).collect()).unwrap_or_default(),
+        outputs: get(value, "outputs")
+            .map(|outputs| {
+                entries(outputs).filter_map(|(name, output)| Some((name, get(output, "value")?.clone()))).collect()
+            })
+            .unwrap_or_default(),
+        secrets: get(value, "secrets")
+            .map(|secrets| entries(secrets).map(|(name, secret)| (name, flag(get(secret, "required")))).collect())
+            .unwrap_or_default(),
+        event,
+    }
+}
+
+fn input((name, value): (Spanned<String>, &Template)) -> InputDefinition {
+    let kind = match get(value, "type").and_then(Template::literal) {
+        Some("boolean") => InputKind::Boolean,
+        Some("number") => InputKind::Number,
+        Some("choice") => {
+            InputKind::Choice(texts(get(value, "options")).into_iter().map(|option| option.value).collect())
+        }
+        Some("environment") => InputKind::Environment,
+        _ => InputKind::String,
+    };
+    InputDefinition {
+        name,
+        description: get(value, "description").and_then(Template::literal).map(str::to_owned),
+        required: flag(get(value, "required")),
+        kind,
+        default: owned(get(value, "default")),
+    }
+}
+
+fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>) -> JobDefinition {
+    check_id(&id, "job", diagnostics);
+    let body = match get(value, "uses") {
+        Some(uses) => JobBody::Call {
+            uses: text(uses),
+            with: pairs(get(value, "with")),
+            secrets: match get(value, "secrets") {
+                None => CallSecrets::None,
+                Some(secrets) if secrets.literal() == Some("inherit") => CallSecrets::Inherit,
+                named => CallSecrets::Named(pairs(named)),
+            },
+        },
+        None => JobBody::Steps(Box::new(StepsJob {
+            runs_on: get(value, "runs-on").cloned().unwrap_or(Template { span: id.span, kind: TemplateKind::Null }),
+            environment: owned(get(value, "environment")),
+            outputs: pairs(get(value, "outputs")),
+            env: owned(get(value, "env")),
+            defaults: run_defaults(value),
+            timeout_minutes: owned(get(value, "timeout-minutes")),
+            continue_on_error: owned(get(value, "continue-on-error")),
+            container: owned(get(value, "container")),
+            services: pairs(get(value, "services")),
+            steps: steps(get(value, "steps"), diagnostics),
+        })),
+    };
+    let strategy = get(value, "strategy").map(|strategy| Strategy {
+        matrix: owned(get(strategy, "matrix")),
+        fail_fast: owned(get(strategy, "fail-fast")),
+        max_parallel: owned(get(strategy, "max-parallel")),
+    });
+    JobDefinition {
+        name: owned(get(value, "name")),
+        needs: texts(get(value, "needs")),
+        condition: condition(get(value, "if")),
+        strategy,
+        concurrency: concurrency(value),
+        permissions: owned(get(value, "permissions")),
+        body,
+        id,
+    }
+}
+
+fn condition(written: Option<&Template>) -> Condition {
+    let expr = match written.map(|written| &written.kind) {
+        Some(TemplateKind::Expression(expr)) => expr.clone(),
+        _ => always_after_success(),
+    };
+    let written = written.map(|template| {
+        let text = match &template.kind {
+            TemplateKind::Expression(expr) => unwrapped(expr).to_owned(),
+            _ => String::new(),
+        };
+        Spanned::new(text, template.span)
+    });
+    Condition { expr, written }
+}
+
+/// A condition without what GitHub's rule put around it.
+fn unwrapped(expr: &Expr) -> &str {
+    let text = expr.text();
+    if expr.prefix() == 0 { text } else { text[expr.prefix()..].strip_suffix(')').unwrap_or(text) }
+}
+
+fn always_after_success() -> Expr {
+    Expr::condition("", &Vocabulary::ANY).expect("the empty condition is one")
+}
+
+fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<StepDefinition> {
+    let Some(TemplateKind::Sequence(items)) = written.map(|steps| &steps.kind) else { return Vec::new() };
+    let mut taken: HashMap<String, Span> = HashMap::new();
+    for id in items.iter().filter_map(|item| get(item, "id")).map(text) {
+        check_id(&id, "step", diagnostics);
+        if let Some(first) = taken.insert(id.value.to_ascii_lowercase(), id.span) {
+            let message = format!("the step id `{}` is already used, in line {}", id.value, first.line);
+            diagnostics.push(Diagnostic::error("id", id.span, message));
+        }
+    }
+    items.iter().map(|item| step(item, &mut taken)).collect()
+}
+
+fn step(item: &Template, taken: &mut HashMap<String, Span>) -> StepDefinition {
+    let action = match get(item, "uses") {
+        Some(uses) => StepAction::Uses { reference: text(uses), with: pairs(get(item, "with")) },
+        None => StepAction::Run {
+            script: get(item, "run").cloned().unwrap_or(Template { span: item.span, kind: TemplateKind::Null }),
+            shell: owned(get(item, "shell")),
+            working_directory: owned(get(item, "working-directory")),
+        },
+    };
+    let id = get(item, "id").map_or_else(|| made_up_id(&action, item.span, taken), |id| text(id).value);
+    StepDefinition {
+        span: item.span,
+        id,
+        name: owned(get(item, "name")),
+        condition: condition(get(item, "if")),
+        env: owned(get(item, "env")),
+        continue_on_error: owned(get(item, "continue-on-error")),
+        timeout_minutes: owned(get(item, "timeout-minutes")),
+        action,
+    }
+}
+
+/// `__run`, `__actions_checkout`, `__self` and, when taken, the same with `_2`, `_3`, … behind it.
+fn made_up_id(action: &StepAction, span: Span, taken: &mut HashMap<String, Span>) -> String {
+    let base = match action {
+        StepAction::Run { .. } => "__run".to_owned(),
+        StepAction::Uses { reference, .. } => {
+            let reference = reference.value.as_str();
+            let name = reference.split('@').next().unwrap_or_default();
+            let name = match (name.strip_prefix("./"), name.strip_prefix("docker://")) {
+                (Some(_), _) => "self".to_owned(),
+                (_, Some(image)) => image.replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+                _ => name.split('/').take(2).collect::<Vec<_>>().join("_").replace(|c: char| !is_id_char(c), "_"),
+            };
+            format!("__{name}")
+        }
+    };
+    let mut id = base.clone();
+    let mut count = 1;
+    while taken.contains_key(&id.to_ascii_lowercase()) {
+        count += 1;
+        id = format!("{base}_{count}");
+    }
+    taken.insert(id.to_ascii_lowercase(), span);
+    id
+}
+
+fn is_id_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+/// Ids begin with a letter or `_`, hold only letters, digits, `-` and `_`, and do not begin with `__`, which is the
+/// parser's own; at most 100 characters.
+fn check_id(id: &Spanned<String>, what: &str, diagnostics: &mut Vec<Diagnostic>) {
+    let text = id.value.as_str();
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let wrong = if text.len() >= 100 {
+        "it may have at most 99 characters"
+    } else if text.starts_with("__") {
+        "it may not begin with `__`"
+    } else if !first || !text.chars().all(is_id_char) {
+        "it begins with a letter or `_` and holds only letters, digits, `-` and `_`"
+    } else {
+        return;
+    };
+    diagnostics.push(Diagnostic::error("id", id.span, format!("`{text}` is no {what} id: {wrong}")));
+}
+
+/// Every need is a job, none twice, some job needs nothing, and no job waits for itself.
+fn check_needs(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
+    let known: HashMap<&str, &JobDefinition> = jobs.iter().map(|job| (job.id.value.as_str(), job)).collect();
+    for job in jobs {
+        for need in &job.needs {
+            if !known.contains_key(need.value.as_str()) {
+                let message = format!("job `{}` needs the unknown job `{}`", job.id.value, need.value);
+                let mut wrong = Diagnostic::error("job-needs", need.span, message);
+                let near = schema::nearest(&need.value, known.keys().copied());
+                wrong.hint = near.map(|near| format!("did you mean `{near}`?"));
+                diagnostics.push(wrong);
+            }
+        }
+    }
+    if let (Some(first), true) = (jobs.first(), jobs.iter().all(|job| !job.needs.is_empty())) {
+        let message = "no job can start: every job needs another one";
+        diagnostics.push(Diagnostic::error("job-needs", first.id.span, message));
+    }
+    // Jobs that can be ordered are taken away; what stays is on a cycle or needs one that is.
+    let mut left: Vec<&JobDefinition> = jobs.iter().collect();
+    loop {
+        let before = left.len();
+        let names: Vec<_> = left.iter().map(|job| job.id.value.as_str()).collect();
+        left.retain(|job| job.needs.iter().any(|need| names.contains(&need.value.as_str())));
+        if left.len() == before {
+            break;
+        }
+    }
+    for job in &left {
+        let back = job.needs.iter().find(|need| left.iter().any(|other| other.id.value == need.value));
+        if let Some(need) = back {
+            let message = format!(
+                "job `{}` needs `{}`, which in the end needs `{}`: a cycle",
+                job.id.value, need.value, job.id.value
+            );
+            diagnostics.push(Diagnostic::error("job-needs", need.span, message));
+        }
+    }
+}
+
+fn action(source: &Arc<Source>, root: &Template) -> Action {
+    let inputs = get(root, "inputs").map(|inputs| {
+        let inputs = entries(inputs).map(|(name, input)| ActionInput {
+            name,
+            required: flag(get(input, "required")),
+            default: owned(get(input, "default")),
+            deprecation: get(input, "deprecationMessage").and_then(Template::literal).map(str::to_owned),
+        });
+        inputs.collect()
+    });
+    let outputs = get(root, "outputs")
+        .map(|outputs| entries(outputs).map(|(name, output)| (name, owned(get(output, "value")))).collect());
+    Action {
+        source: Arc::clone(source),
+        name: get(root, "name").map(|name| text(name).value).unwrap_or_default(),
+        inputs: inputs.unwrap_or_default(),
+        outputs: outputs.unwrap_or_default(),
+        runs: get(root, "runs").map_or(ActionRuns::Composite { steps: Vec::new() }, runs),
+    }
+}
+
+fn runs(runs: &Template) -> ActionRuns {
+    let string = |key: &str| get(runs, key).map(|value| text(value).value);
+    let when = |key: &str| get(runs, key).map(|value| condition(Some(value)));
+    let using = get(runs, "using").map(text).unwrap_or_else(|| Spanned::new(String::new(), runs.span));
+    match using.value.as_str() {
+        "composite" => ActionRuns::Composite { steps: steps(get(runs, "steps"), &mut Vec::new()) },
+        "docker" => ActionRuns::Docker {
+            image: get(runs, "image").map(text).unwrap_or_else(|| Spanned::new(String::new(), runs.span)),
+            entrypoint: string("entrypoint"),
+            pre_entrypoint: string("pre-entrypoint"),
+            pre_if: when("pre-if"),
+            post_entrypoint: string("post-entrypoint"),
+            post_if: when("post-if"),
+            args: match get(runs, "args").map(|args| &args.kind) {
+                Some(TemplateKind::Sequence(args)) => args.clone(),
+                _ => Vec::new(),
+            },
+            env: owned(get(runs, "env")),
+        },
+        _ => ActionRuns::JavaScript {
+            using,
+            main: string("main").unwrap_or_default(),
+            pre: string("pre"),
+            pre_if: when("pre-if"),
+            post: string("post"),
+            post_if: when("post-if"),
+        },
+    }
+}

@@ -1,0 +1,256 @@
+//! What would run: a workflow's jobs with their matrices and called workflows expanded, as far as that is known before
+//! anything has run. A [`Plan`] is the only way to start a run; one that exists is acyclic and its workflows are whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
+use super::matrix::{self, Leg};
+use super::names;
+use super::parse::parse;
+use super::source::Source;
+use super::syntax::{JobBody, JobDefinition, Workflow};
+use super::template::{Piece, Template, TemplateKind};
+use crate::model::JobId;
+
+/// GitHub lets called workflows call others this deep.
+pub const MOST_CALLS: usize = 10;
+
+/// A workflow's jobs, expanded.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    workflow: Arc<Workflow>,
+    jobs: Vec<PlannedJob>,
+}
+
+/// A job as it will run, or the entry of one whose matrix is not known yet.
+#[derive(Clone, Debug)]
+pub struct PlannedJob {
+    /// Its id in the run.
+    pub id: JobId,
+    /// Its key in its workflow.
+    pub key: String,
+    /// Its name, as far as it is known, with the names of its callers before it.
+    pub name: String,
+    /// What it is.
+    pub definition: Arc<JobDefinition>,
+    /// The workflow that it is of.
+    pub workflow: Arc<Workflow>,
+    /// The jobs it needs, legs spelled out.
+    pub needs: Vec<JobId>,
+    /// Its leg; nothing while its matrix needs results of other jobs.
+    pub leg: Option<Leg>,
+    /// The job that calls its workflow.
+    pub caller: Option<JobId>,
+    /// What stands before its name: the names of its callers.
+    pub name_prefix: String,
+}
+
+/// What is known about a run before it starts.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The `github` context.
+    pub github: Object,
+    /// The `inputs` context.
+    pub inputs: Object,
+    /// The `vars` context.
+    pub vars: Object,
+}
+
+/// Finds the text of a called workflow of this repository by its path.
+pub type Called<'c> = dyn Fn(&str) -> Option<Arc<Source>> + 'c;
+
+impl Plan {
+    /// Plans a workflow.
+    ///
+    /// # Errors
+    /// What is wrong with a matrix or a called workflow, with the source it stands in.
+    pub fn new(
+        workflow: Arc<Workflow>,
+        known: &Known,
+        called: &Called<'_>,
+    ) -> Result<Self, Vec<(Arc<Source>, Diagnostic)>> {
+        let mut planner = Planner { known, called, cache: HashMap::new(), jobs: Vec::new(), faults: Vec::new() };
+        planner.add(&workflow, None, ("", ""), 0);
+        if planner.faults.is_empty() { Ok(Self { workflow, jobs: planner.jobs }) } else { Err(planner.faults) }
+    }
+
+    /// The workflow.
+    #[must_use]
+    pub fn workflow(&self) -> &Arc<Workflow> {
+        &self.workflow
+    }
+
+    /// Its jobs, in file order, those of called workflows behind the job that calls them.
+    #[must_use]
+    pub fn jobs(&self) -> &[PlannedJob] {
+        &self.jobs
+    }
+
+    /// The same plan with only these jobs of the workflow and what they need.
+    ///
+    /// # Errors
+    /// The first name that is no job.
+    pub fn only(mut self, keys: &[String]) -> Result<Self, String> {
+        if keys.is_empty() {
+            return Ok(self);
+        }
+        let mut wanted: Vec<String> = Vec::new();
+        let mut todo = keys.to_vec();
+        while let Some(key) = todo.pop() {
+            let job = self.workflow.jobs.iter().find(|job| job.id.value == key).ok_or_else(|| key.clone())?;
+            if !wanted.contains(&key) {
+                todo.extend(job.needs.iter().map(|need| need.value.clone()));
+                wanted.push(key);
+            }
+        }
+        // The first part of an id is the key of a job of the workflow itself.
+        let root = |job: &PlannedJob| job.id.as_str().split('.').next().unwrap_or_default().to_owned();
+        self.jobs.retain(|job| wanted.contains(&root(job)));
+        Ok(self)
+    }
+}
+
+impl PlannedJob {
+    /// The entries that these legs make of an entry whose matrix was not known.
+    #[must_use]
+    pub fn expand(&self, legs: &[Leg]) -> Vec<Self> {
+        let entries = legs.iter().enumerate().map(|(place, leg)| Self {
+            id: leg_id(&self.id, place, legs.len()),
+            name: format!("{}{}", self.name, leg.suffix),
+            leg: Some(leg.clone()),
+            ..self.clone()
+        });
+        entries.collect()
+    }
+}
+
+/// The id of a leg: the job's own for a single one, else numbered from 1. No job's id begins with a digit, so a leg is
+/// never taken for a job of a called workflow.
+fn leg_id(job: &JobId, place: usize, legs: usize) -> JobId {
+    if legs == 1 { job.clone() } else { JobId::new(format!("{job}.{}", place + 1)) }
+}
+
+struct Planner<'p> {
+    known: &'p Known,
+    called: &'p Called<'p>,
+    cache: HashMap<String, Option<Arc<Workflow>>>,
+    jobs: Vec<PlannedJob>,
+    faults: Vec<(Arc<Source>, Diagnostic)>,
+}
+
+impl Planner<'_> {
+    fn add(&mut self, workflow: &Arc<Workflow>, caller: Option<&JobId>, prefixes: (&str, &str), depth: usize) {
+        let (id_prefix, name_prefix) = prefixes;
+        let mut expanded = Vec::new();
+        for definition in &workflow.jobs {
+            match self.legs(definition) {
+                Ok(legs) => expanded.push((definition, legs)),
+                Err(fault) => self.faults.push((Arc::clone(&workflow.source), fault)),
+            }
+        }
+        let ids: HashMap<&str, Vec<JobId>> = expanded
+            .iter()
+            .map(|(definition, legs)| {
+                let id = JobId::new(format!("{id_prefix}{}", definition.id.value));
+                let count = legs.as_ref().map_or(1, Vec::len);
+                (definition.id.value.as_str(), (0..count).map(|place| leg_id(&id, place, count)).collect())
+            })
+            .collect();
+        for (definition, legs) in &expanded {
+            let key = &definition.id.value;
+            let needs = definition.needs.iter().filter_map(|need| ids.get(need.value.as_str()));
+            let needs: Vec<JobId> = needs.flatten().cloned().collect();
+            for (place, id) in ids[key.as_str()].iter().enumerate() {
+                let leg = legs.as_ref().map(|legs| legs[place].clone());
+                let name = format!("{name_prefix}{}", self.name(definition, leg.as_ref()));
+                let known = leg.is_some();
+                self.jobs.push(PlannedJob {
+                    id: id.clone(),
+                    key: key.clone(),
+                    name: name.clone(),
+                    definition: Arc::clone(definition),
+                    workflow: Arc::clone(workflow),
+                    needs: needs.clone(),
+                    leg,
+                    caller: caller.cloned(),
+                    name_prefix: name_prefix.to_owned(),
+                });
+                if let (JobBody::Call { uses, .. }, true) = (&definition.body, known) {
+                    if depth >= MOST_CALLS {
+                        let message = format!("workflows call each other deeper than {MOST_CALLS}");
+                        let fault = Diagnostic::error("workflow-call", uses.span, message);
+                        self.faults.push((Arc::clone(&workflow.source), fault));
+                    } else if let Some(callee) = self.callee(&uses.value) {
+                        self.add(&callee, Some(id), (&format!("{id}."), &format!("{name} / ")), depth + 1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A called workflow of this repository, parsed once.
+    fn callee(&mut self, uses: &str) -> Option<Arc<Workflow>> {
+        let path = uses.strip_prefix("./")?;
+        if let Some(known) = self.cache.get(path) {
+            return known.clone();
+        }
+        let callee = (self.called)(path).and_then(|source| {
+            let parsed = parse(&source);
+            let errors = parsed.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
+            self.faults.extend(errors.map(|fault| (Arc::clone(&source), fault)));
+            parsed.value.map(Arc::new)
+        });
+        self.cache.insert(path.to_owned(), callee.clone());
+        callee
+    }
+
+    /// The legs, as far as they are known: nothing while the matrix needs results of other jobs.
+    fn legs(&self, definition: &JobDefinition) -> Result<Option<Vec<Leg>>, Diagnostic> {
+        let strategy = definition.strategy.as_ref();
+        let matrix = strategy.and_then(|strategy| strategy.matrix.as_ref());
+        if matrix.is_some_and(needs_results) {
+            return Ok(None);
+        }
+        let contexts = self.contexts();
+        let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+        match matrix::expand(strategy, &scope) {
+            Ok(legs) => Ok(Some(legs.legs)),
+            Err(error) => Err(Diagnostic::error("matrix", error.span, error.to_string())),
+        }
+    }
+
+    fn name(&self, definition: &JobDefinition, leg: Option<&Leg>) -> String {
+        let Some(leg) = leg else { return names::unknown_job_name(definition) };
+        if definition.name.as_ref().is_some_and(needs_results) {
+            return names::unknown_job_name(definition);
+        }
+        let mut contexts = self.contexts();
+        contexts.set("matrix", leg.matrix.clone());
+        contexts.set("strategy", Value::object(Object::default()));
+        let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+        names::job_name(definition, leg, &scope)
+    }
+
+    fn contexts(&self) -> Contexts {
+        let known = self.known;
+        let contexts = [("github", &known.github), ("inputs", &known.inputs), ("vars", &known.vars)];
+        contexts.into_iter().map(|(name, object)| (name, Value::object(object.clone()))).collect()
+    }
+}
+
+/// Whether a template reads what is known only once other jobs have ended.
+fn needs_results(template: &Template) -> bool {
+    let reads =
+        |expr: &super::expr::Expr| expr.roots().iter().any(|root| root.context.text.eq_ignore_ascii_case("needs"));
+    match &template.kind {
+        TemplateKind::Expression(expr) => reads(expr),
+        TemplateKind::Interpolated(pieces) => {
+            pieces.iter().any(|piece| matches!(piece, Piece::Expression(expr) if reads(expr)))
+        }
+        TemplateKind::Sequence(items) => items.iter().any(needs_results),
+        TemplateKind::Mapping(entries) => entries.iter().any(|(key, value)| needs_results(key) || needs_results(value)),
+        _ => false,
+    }
+}

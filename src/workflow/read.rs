@@ -1,0 +1,437 @@
+//! Checks a tree against the schema and compiles its expressions, in one pass.
+
+use std::sync::Arc;
+
+use super::diagnostic::Diagnostic;
+use super::expr::{Expr, Function, ParseError, Vocabulary};
+use super::schema::words::{NONE, Words};
+use super::schema::{Field, Fields, Rule, Shape, nearest};
+use super::source::{Source, Span};
+use super::template::{Piece, Template, TemplateKind};
+use super::yaml::{Node, NodeKind};
+
+/// What GitHub's parser reports is reported under this name.
+pub const SYNTAX: &str = "syntax-check";
+
+/// Faults inside `${{ }}`.
+pub const EXPRESSION: &str = "expression";
+
+/// Reads trees of one source.
+pub(super) struct Reader<'s> {
+    source: &'s Source,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl<'s> Reader<'s> {
+    pub(super) fn new(source: &'s Source) -> Self {
+        Self { source, diagnostics: Vec::new() }
+    }
+
+    /// The template of a node that must follow the rule. What does not is reported, and read as far as it can be.
+    pub(super) fn read(&mut self, node: &Node<'_>, rule: &'static Rule, words: &'static Words) -> Template {
+        let words = rule.words.unwrap_or(words);
+        let rule = self.choose(node, rule);
+        let words = rule.words.unwrap_or(words);
+        if let Some(template) = self.computed(node, rule, words) {
+            return template;
+        }
+        match (&rule.shape, &node.kind) {
+            (Shape::Condition, _) => self.condition(node, words),
+            (Shape::Any, _) => self.any(node, words),
+            (Shape::Mapping(fields), NodeKind::Mapping(entries)) => {
+                let kind = TemplateKind::Mapping(self.mapping(node, rule, fields, entries, words));
+                Template { span: node.span, kind }
+            }
+            (Shape::Mapping(fields), NodeKind::Null) if fields.optional => {
+                Template { span: node.span, kind: TemplateKind::Null }
+            }
+            (Shape::Sequence(item), NodeKind::Sequence(items)) => {
+                let items = items.iter().map(|node| self.read(node, item, words)).collect();
+                Template { span: node.span, kind: TemplateKind::Sequence(items) }
+            }
+            (Shape::Text { many: true, .. } | Shape::Word { many: true, .. }, NodeKind::Sequence(items)) => {
+                let items = items.iter().map(|node| self.one(node, rule, words)).collect();
+                Template { span: node.span, kind: TemplateKind::Sequence(items) }
+            }
+            _ => self.one(node, rule, words),
+        }
+    }
+
+    /// The alternative that the node was written as.
+    fn choose(&mut self, node: &Node<'_>, rule: &'static Rule) -> &'static Rule {
+        let Shape::OneOf(_) = rule.shape else { return rule };
+        let alternatives = rule.alternatives();
+        let fits = |rule: &&&'static Rule| match (&rule.shape, &node.kind) {
+            (Shape::Any | Shape::Condition, _) => true,
+            (Shape::Mapping(_), NodeKind::Mapping(_)) => true,
+            (Shape::Mapping(fields), NodeKind::Null) => fields.optional,
+            (Shape::Sequence(_), NodeKind::Sequence(_)) => true,
+            (Shape::Text { many, .. } | Shape::Word { many, .. }, NodeKind::Sequence(_)) => *many,
+            (Shape::Nothing, NodeKind::Null) => true,
+            (Shape::Bool, NodeKind::Bool(_)) | (Shape::Number, NodeKind::Number(..)) => true,
+            (Shape::Text { .. } | Shape::Word { .. } | Shape::Scalar, kind) => {
+                !matches!(kind, NodeKind::Mapping(_) | NodeKind::Sequence(_) | NodeKind::Null)
+            }
+            _ => false,
+        };
+        let fitting: Vec<_> = alternatives.iter().filter(fits).copied().collect();
+        match (&node.kind, fitting.as_slice()) {
+            (NodeKind::Mapping(entries), [_, _, ..]) => {
+                let keys: Vec<_> = entries.iter().filter_map(|(key, _)| text_of(key)).collect();
+                // The one whose required keys are there, else the one that knows most of the keys.
+                let score = |rule: &&&'static Rule| {
+                    let Shape::Mapping(fields) = &rule.shape else { return (false, 0) };
+                    let has = |field: &Field| keys.iter().any(|key| *key == field.name);
+                    let complete = fields.known.iter().filter(|field| field.required).all(has);
+                    (complete, fields.known.iter().filter(|field| has(field)).count())
+                };
+                fitting.iter().rev().max_by_key(score).copied().unwrap_or(rule)
+            }
+            (_, [first, ..]) => first,
+            (NodeKind::Text(..), []) => {
+                let computable = alternatives.iter().find(|rule| rule.computed);
+                computable.copied().unwrap_or(alternatives[0])
+            }
+            _ => alternatives[0],
+        }
+    }
+
+    /// An expression that stands for the whole place.
+    fn computed(&mut self, node: &Node<'_>, rule: &Rule, words: &'static Words) -> Option<Template> {
+        let NodeKind::Text(text, _) = &node.kind else { return None };
+        if !rule.computed || matches!(rule.shape, Shape::Condition | Shape::Text { .. } | Shape::Any) {
+            return None;
+        }
+        let whole = text.trim();
+        let inside = whole.strip_prefix("${{").filter(|rest| end_of_expression(rest) == Some(rest.len() - 2));
+        inside?;
+        Some(self.text(node, whole, words))
+    }
+
+    /// A scalar.
+    fn one(&mut self, node: &Node<'_>, rule: &Rule, words: &'static Words) -> Template {
+        let template = match &node.kind {
+            NodeKind::Mapping(_) | NodeKind::Sequence(_) => {
+                self.wrong_kind(node, rule);
+                return Template { span: node.span, kind: TemplateKind::Null };
+            }
+            NodeKind::Text(text, _) => self.text(node, text, words),
+            NodeKind::Null => Template { span: node.span, kind: TemplateKind::Null },
+            NodeKind::Bool(value) => Template { span: node.span, kind: TemplateKind::Bool(*value) },
+            NodeKind::Number(value, text) => {
+                Template { span: node.span, kind: TemplateKind::Number(*value, Arc::from(text.as_ref())) }
+            }
+        };
+        let Some(literal) = template.literal() else { return template };
+        match (&rule.shape, &template.kind) {
+            (Shape::Text { empty: false, .. }, _) if literal.is_empty() => {
+                self.error(node.span, format!("`{}` must not be empty", rule.name));
+            }
+            (Shape::Word { allowed, .. }, _) if !allowed.contains(&literal) => {
+                let near = nearest(literal, allowed.iter().copied());
+                let hint = near.map_or_else(
+                    || format!("it is one of {}", allowed.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.report(
+                    Diagnostic::error(SYNTAX, node.span, format!("unexpected value `{literal}` for `{}`", rule.name))
+                        .hint(hint),
+                );
+            }
+            (Shape::Bool, TemplateKind::Bool(_)) | (Shape::Number, TemplateKind::Number(..)) => {}
+            (Shape::Nothing, TemplateKind::Null) => {}
+            (Shape::Bool | Shape::Number | Shape::Nothing | Shape::Mapping(_) | Shape::Sequence(_), _) => {
+                self.wrong_kind(node, rule);
+            }
+            _ => {}
+        }
+        template
+    }
+
+    fn wrong_kind(&mut self, node: &Node<'_>, rule: &Rule) {
+        let wanted = match rule.shape {
+            Shape::Bool => "true or false",
+            Shape::Number => "a number",
+            Shape::Sequence(_) => "a sequence",
+            Shape::Mapping(_) => "a mapping",
+            Shape::Nothing => "nothing",
+            _ => "a string",
+        };
+        self.error(node.span, format!("`{}` must be {wanted}, not {}", rule.name, node.kind_name()));
+    }
+
+    fn any(&mut self, node: &Node<'_>, words: &'static Words) -> Template {
+        let kind = match &node.kind {
+            NodeKind::Sequence(items) => {
+                TemplateKind::Sequence(items.iter().map(|item| self.any(item, words)).collect())
+            }
+            NodeKind::Mapping(entries) => {
+                self.duplicates(entries);
+                let entries = entries.iter().map(|(key, value)| (self.any(key, words), self.any(value, words)));
+                TemplateKind::Mapping(entries.collect())
+            }
+            NodeKind::Text(text, _) => return self.text(node, text, words),
+            NodeKind::Null => TemplateKind::Null,
+            NodeKind::Bool(value) => TemplateKind::Bool(*value),
+            NodeKind::Number(value, text) => TemplateKind::Number(*value, Arc::from(text.as_ref())),
+        };
+        Template { span: node.span, kind }
+    }
+
+    fn mapping(
+        &mut self,
+        node: &Node<'_>,
+        rule: &Rule,
+        fields: &'static Fields,
+        entries: &[(Node<'_>, Node<'_>)],
+        words: &'static Words,
+    ) -> Vec<(Template, Template)> {
+        self.duplicates(entries);
+        let mut read = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let Some(name) = text_of(key) else {
+                self.error(key.span, format!("a key of `{}` must be a string, not {}", rule.name, key.kind_name()));
+                continue;
+            };
+            let known = fields.known.iter().find(|field| field.name == name);
+            let Some(rule_of_value) = known.map(|field| field.rule).or(fields.others) else {
+                let mut wrong =
+                    Diagnostic::error(SYNTAX, key.span, format!("unexpected key `{name}` in `{}`", rule.name));
+                let names = fields.known.iter().map(|field| field.name);
+                wrong.hint = Some(match nearest(&name, names.clone()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the keys are {}", names.collect::<Vec<_>>().join(", ")),
+                });
+                self.report(wrong);
+                continue;
+            };
+            let key = if known.is_some() {
+                Template { span: key.span, kind: TemplateKind::Text(Arc::from(name.as_ref())) }
+            } else {
+                self.text(key, &name, words)
+            };
+            read.push((key, self.read(value, rule_of_value, words)));
+        }
+        for field in fields.known.iter().filter(|field| field.required) {
+            if !entries.iter().any(|(key, _)| text_of(key).is_some_and(|name| name == field.name)) {
+                self.error(node.span, format!("required key `{}` is missing in `{}`", field.name, rule.name));
+            }
+        }
+        if entries.is_empty() && !fields.optional && fields.known.is_empty() {
+            self.error(node.span, format!("`{}` must not be empty", rule.name));
+        }
+        read
+    }
+
+    /// GitHub compares keys without regard to case.
+    fn duplicates(&mut self, entries: &[(Node<'_>, Node<'_>)]) {
+        let mut seen: std::collections::HashMap<String, Span> = std::collections::HashMap::new();
+        for (key, _) in entries {
+            let Some(name) = text_of(key) else { continue };
+            match seen.entry(name.to_ascii_lowercase()) {
+                std::collections::hash_map::Entry::Occupied(first) => {
+                    let line = first.get().line;
+                    self.error(key.span, format!("the key `{name}` is already there, in line {line}"));
+                }
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    place.insert(key.span);
+                }
+            }
+        }
+    }
+
+    /// A condition: an expression with or without `${{ }}` around it.
+    fn condition(&mut self, node: &Node<'_>, words: &'static Words) -> Template {
+        let written: &str = match &node.kind {
+            NodeKind::Text(text, _) => text,
+            NodeKind::Number(_, text) => text,
+            NodeKind::Bool(true) => "true",
+            NodeKind::Bool(false) => "false",
+            NodeKind::Null => "",
+            NodeKind::Mapping(_) | NodeKind::Sequence(_) => {
+                self.error(node.span, format!("`if` must be a string, not {}", node.kind_name()));
+                ""
+            }
+        };
+        let trimmed = written.trim();
+        let whole = trimmed.strip_prefix("${{").filter(|rest| end_of_expression(rest) == Some(rest.len() - 2));
+        let (text, marked) = match whole {
+            Some(rest) => (&rest[..rest.len() - 2], true),
+            None if trimmed.contains("${{") => {
+                // Text around an expression makes it text, and text is true: GitHub evaluates it as `format(…)`.
+                let template = self.text(node, written, words);
+                return self.always_text(node, template, words);
+            }
+            None => (written, false),
+        };
+        let functions = functions(words);
+        let kind = match Expr::condition(text, &vocabulary(words, &functions)) {
+            Ok(expr) => TemplateKind::Expression(expr),
+            Err(error) => {
+                self.expression_error(node, 0, marked, text, &error);
+                TemplateKind::Null
+            }
+        };
+        Template { span: node.span, kind }
+    }
+
+    /// A condition of text with expressions in it: always true, as text is.
+    fn always_text(&mut self, node: &Node<'_>, template: Template, words: &'static Words) -> Template {
+        let TemplateKind::Interpolated(pieces) = &template.kind else { return template };
+        let (mut text, mut arguments) = (String::new(), String::new());
+        for piece in pieces {
+            match piece {
+                Piece::Text(part) => text.push_str(&part.replace('{', "{{").replace('}', "}}").replace('\'', "''")),
+                Piece::Expression(expr) => {
+                    text.push_str(&format!("{{{}}}", arguments.matches('\u{0}').count()));
+                    arguments.push_str(&format!("\u{0}, {}", expr.text()));
+                }
+            }
+        }
+        let text = format!("format('{text}'{})", arguments.replace('\u{0}', ""));
+        let functions = functions(words);
+        match Expr::condition(&text, &vocabulary(words, &functions)) {
+            Ok(expr) => Template { span: node.span, kind: TemplateKind::Expression(expr) },
+            Err(error) => {
+                self.report(Diagnostic::error(EXPRESSION, node.span, error.to_string()));
+                Template { span: node.span, kind: TemplateKind::Null }
+            }
+        }
+    }
+
+    /// Text with or without expressions.
+    fn text(&mut self, node: &Node<'_>, text: &str, words: &'static Words) -> Template {
+        let plain = |text: &str| Template { span: node.span, kind: TemplateKind::Text(Arc::from(text)) };
+        if !text.contains("${{") {
+            return plain(text);
+        }
+        let functions = functions(words);
+        let vocabulary = vocabulary(words, &functions);
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        let mut count = 0;
+        while let Some(start) = rest.find("${{") {
+            if start > 0 {
+                pieces.push(Piece::Text(Arc::from(&rest[..start])));
+            }
+            let inside = &rest[start + 3..];
+            let Some(end) = end_of_expression(inside) else {
+                let place = self.nth_expression(node, count);
+                self.report(Diagnostic::error(EXPRESSION, place, "the expression is not closed: `}}` is missing"));
+                return plain(text);
+            };
+            let expression = &inside[..end];
+            if words.contexts.is_empty() && words.functions.is_empty() {
+                let place = self.nth_expression(node, count);
+                self.report(Diagnostic::error(EXPRESSION, place, "an expression cannot stand here"));
+                return plain(text);
+            }
+            match Expr::parse(expression, &vocabulary) {
+                Ok(expr) if expr.tree().is_none() => {
+                    let place = self.nth_expression(node, count);
+                    self.report(Diagnostic::error(
+                        EXPRESSION,
+                        place,
+                        "an expression is expected between `${{` and `}}`",
+                    ));
+                }
+                Ok(expr) => pieces.push(Piece::Expression(expr)),
+                Err(error) => self.expression_error(node, count, true, expression, &error),
+            }
+            count += 1;
+            rest = &inside[end + 2..];
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(Arc::from(rest)));
+        }
+        let kind = match pieces.as_slice() {
+            [Piece::Expression(expr)] => TemplateKind::Expression(expr.clone()),
+            _ => TemplateKind::Interpolated(pieces),
+        };
+        Template { span: node.span, kind }
+    }
+
+    /// Where the `count`th `${{` of a node stands: block and quoted text differ from the source in blanks and escapes,
+    /// and never in the order of their expressions.
+    fn nth_expression(&self, node: &Node<'_>, count: usize) -> Span {
+        let (start, end) = (node.span.start as usize, (node.span.end as usize).min(self.source.text.len()));
+        let written = self.source.text.get(start..end).unwrap_or_default();
+        match written.match_indices("${{").nth(count) {
+            Some((at, _)) => self.span_at(start + at, 3),
+            None => node.span,
+        }
+    }
+
+    fn expression_error(&mut self, node: &Node<'_>, count: usize, marked: bool, text: &str, error: &ParseError) {
+        let base = if marked { self.nth_expression(node, count) } else { node.span };
+        let mut span = base;
+        // The place inside is known where the source spells the expression as it is.
+        let from = base.start as usize;
+        let ahead = self.source.text.get(from..).unwrap_or_default();
+        let trimmed = text.trim();
+        let limit = ahead.len().min(text.len() + 64);
+        if let (Some(at), Some(place)) = (error.at, ahead.get(..limit).and_then(|near| near.find(trimmed))) {
+            let lead = text.len() - text.trim_start().len();
+            if !trimmed.is_empty() && at.start >= lead {
+                span = self.span_at(from + place + at.start - lead, at.end - at.start);
+            }
+        }
+        self.report(Diagnostic::error(EXPRESSION, span, error.to_string()));
+    }
+
+    fn span_at(&self, start: usize, length: usize) -> Span {
+        let before = &self.source.text[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Span {
+            start: start as u32,
+            end: (start + length) as u32,
+            line: before.bytes().filter(|byte| *byte == b'\n').count() as u32 + 1,
+            column: before[line_start..].chars().count() as u32 + 1,
+        }
+    }
+
+    fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.report(Diagnostic::error(SYNTAX, span, message));
+    }
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+/// The words of a place where nothing says otherwise.
+pub(super) static NO_WORDS: &Words = &NONE;
+
+fn functions(words: &Words) -> Vec<Function> {
+    words.functions.iter().filter_map(|name| Function::named(name)).collect()
+}
+
+fn vocabulary<'a>(words: &'a Words, functions: &'a [Function]) -> Vocabulary<'a> {
+    // Only the condition of a job may name jobs: it is the place with status functions and without `steps`.
+    let jobs_named = functions.contains(&Function::Success) && !words.contexts.contains(&"env");
+    Vocabulary { contexts: Some(words.contexts), functions, jobs_named }
+}
+
+/// Where the `}}` stands that closes an expression: not inside a quoted text.
+fn end_of_expression(text: &str) -> Option<usize> {
+    let mut quoted = false;
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'\'' => quoted = !quoted,
+            b'}' if !quoted && bytes.get(at + 1) == Some(&b'}') => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A key as text, whatever YAML takes it for.
+fn text_of<'n>(node: &'n Node<'_>) -> Option<std::borrow::Cow<'n, str>> {
+    match &node.kind {
+        NodeKind::Text(text, _) | NodeKind::Number(_, text) => Some(std::borrow::Cow::Borrowed(text.as_ref())),
+        NodeKind::Bool(value) => Some(std::borrow::Cow::Borrowed(if *value { "true" } else { "false" })),
+        NodeKind::Null => Some(std::borrow::Cow::Borrowed("")),
+        _ => None,
+    }
+}

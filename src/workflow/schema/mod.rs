@@ -1,0 +1,237 @@
+//! The grammar of workflows and action manifests as one table.
+//!
+//! A [`Rule`] says what may stand in a place: its shape and, with [`Rule::with`], which contexts and functions an
+//! expression there may name. The files of this folder hold the table, one part each: [`workflow`] (the top level),
+//! [`events`] (`on`), [`job`], [`step`] and [`action`]. Everything that needs to know the language reads this table:
+//! the reader that checks and compiles a file, the messages about unknown keys, and the help.
+//!
+//! The table follows GitHub's documentation of the workflow syntax, of events and of metadata syntax, and agrees with
+//! the parser that GitHub publishes where the documentation is silent.
+
+pub mod action;
+pub mod branding;
+pub mod events;
+pub mod job;
+pub mod step;
+pub mod words;
+pub mod workflow;
+
+use words::Words;
+
+/// What may stand in a place.
+#[derive(Debug)]
+pub struct Rule {
+    /// What the place is called in messages: `job`, `step`, `services`.
+    pub name: &'static str,
+    /// The contexts and functions that expressions may name from here on downwards. `None`: those of the place around.
+    pub words: Option<&'static Words>,
+    /// The shape of what is written.
+    pub shape: Shape,
+    /// Whether one expression may stand for the whole. Only mappings ever forbid it.
+    pub computed: bool,
+}
+
+/// The shapes of what may be written.
+#[derive(Debug)]
+pub enum Shape {
+    /// Nothing, or an empty value.
+    Nothing,
+    /// `true` or `false`.
+    Bool,
+    /// A number.
+    Number,
+    /// Text. Numbers and booleans are read as their text.
+    Text {
+        /// Whether it may be empty.
+        empty: bool,
+        /// Whether a sequence of such texts may stand instead.
+        many: bool,
+    },
+    /// One of these words.
+    Word {
+        /// The words.
+        allowed: &'static [&'static str],
+        /// Whether a sequence of such words may stand instead.
+        many: bool,
+    },
+    /// Text, a boolean or a number, with its type kept.
+    Scalar,
+    /// An expression, with or without `${{ }}` around it.
+    Condition,
+    /// A sequence whose items follow a rule.
+    Sequence(&'static Rule),
+    /// A mapping.
+    Mapping(Fields),
+    /// What any one of these rules allows. Mappings are told apart by their keys.
+    OneOf(&'static [&'static Rule]),
+    /// Anything.
+    Any,
+}
+
+/// The keys of a mapping.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields {
+    /// The keys with a meaning.
+    pub known: &'static [Field],
+    /// What stands under any other key. `None`: there may be no other.
+    pub others: Option<&'static Rule>,
+    /// Whether the whole mapping may be left empty.
+    pub optional: bool,
+}
+
+/// A key with a meaning.
+#[derive(Debug)]
+pub struct Field {
+    /// The key.
+    pub name: &'static str,
+    /// What stands under it.
+    pub rule: &'static Rule,
+    /// Whether it must be there.
+    pub required: bool,
+}
+
+impl Rule {
+    const fn new(name: &'static str, shape: Shape) -> Self {
+        Self { name, words: None, shape, computed: true }
+    }
+
+    /// The same rule where expressions may name these contexts and functions.
+    #[must_use]
+    pub const fn with(self, words: &'static Words) -> Self {
+        Self { words: Some(words), ..self }
+    }
+
+    /// The same rule, but an expression cannot stand for the whole.
+    #[must_use]
+    pub const fn spelled_out(self) -> Self {
+        Self { computed: false, ..self }
+    }
+
+    /// The rules of this one's alternatives; itself when it has none.
+    pub fn alternatives(&'static self) -> Vec<&'static Rule> {
+        match self.shape {
+            Shape::OneOf(rules) => rules.iter().flat_map(|rule| rule.alternatives()).collect(),
+            _ => vec![self],
+        }
+    }
+}
+
+const fn field(name: &'static str, rule: &'static Rule) -> Field {
+    Field { name, rule, required: false }
+}
+
+const fn required(name: &'static str, rule: &'static Rule) -> Field {
+    Field { name, rule, required: true }
+}
+
+/// A mapping with these keys and no others.
+const fn mapping(name: &'static str, known: &'static [Field]) -> Rule {
+    Rule::new(name, Shape::Mapping(Fields { known, others: None, optional: false }))
+}
+
+/// A mapping with these keys and no others, or nothing.
+const fn optional_mapping(name: &'static str, known: &'static [Field]) -> Rule {
+    Rule::new(name, Shape::Mapping(Fields { known, others: None, optional: true }))
+}
+
+/// A mapping whose keys are names that the author chooses.
+const fn names(name: &'static str, others: &'static Rule) -> Rule {
+    Rule::new(name, Shape::Mapping(Fields { known: &[], others: Some(others), optional: false }))
+}
+
+const fn sequence(name: &'static str, item: &'static Rule) -> Rule {
+    Rule::new(name, Shape::Sequence(item))
+}
+
+const fn one_of(name: &'static str, rules: &'static [&'static Rule]) -> Rule {
+    Rule::new(name, Shape::OneOf(rules))
+}
+
+const fn text(name: &'static str) -> Rule {
+    Rule::new(name, Shape::Text { empty: true, many: false })
+}
+
+const fn filled(name: &'static str) -> Rule {
+    Rule::new(name, Shape::Text { empty: false, many: false })
+}
+
+/// Text, or a sequence of texts; none of them empty.
+const fn list(name: &'static str) -> Rule {
+    Rule::new(name, Shape::Text { empty: false, many: true })
+}
+
+const fn word(name: &'static str, allowed: &'static [&'static str]) -> Rule {
+    Rule::new(name, Shape::Word { allowed, many: false })
+}
+
+const fn boolean(name: &'static str) -> Rule {
+    Rule::new(name, Shape::Bool)
+}
+
+const fn number(name: &'static str) -> Rule {
+    Rule::new(name, Shape::Number)
+}
+
+const fn scalar(name: &'static str) -> Rule {
+    Rule::new(name, Shape::Scalar)
+}
+
+const fn condition(name: &'static str) -> Rule {
+    Rule::new(name, Shape::Condition)
+}
+
+/// Anything at all.
+pub static ANY: Rule = Rule::new("value", Shape::Any);
+
+static DESCRIPTION: Rule = text("description");
+static FLAG: Rule = boolean("flag");
+static FILLED: Rule = filled("value");
+static FILLED_ITEMS: Rule = sequence("list", &FILLED);
+
+/// The name nearest to a mistyped one, if one is near enough to be meant.
+#[must_use]
+pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let written = written.to_ascii_lowercase();
+    let length = written.chars().count();
+    names
+        .into_iter()
+        .map(|name| (distance(&written, &name.to_ascii_lowercase()), name))
+        .filter(|(distance, name)| *distance <= 1 + length.min(name.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// How many single edits (insert, remove, replace, swap of neighbours) lead from one text to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().take(64).collect(), to.chars().take(64).collect());
+    let mut before = vec![0; to.len() + 1];
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    for i in 1..=from.len() {
+        let mut row = vec![i; to.len() + 1];
+        for j in 1..=to.len() {
+            let same = from[i - 1] == to[j - 1];
+            row[j] = (above[j] + 1).min(row[j - 1] + 1).min(above[j - 1] + usize::from(!same));
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_name_finds_its_neighbour() {
+        let names = ["runs-on", "steps", "strategy", "needs"];
+        for (written, meant) in [("run-on", "runs-on"), ("setps", "steps"), ("STRATEGY", "strategy"), ("need", "needs")]
+        {
+            assert_eq!(nearest(written, names), Some(meant));
+        }
+        assert_eq!(nearest("container", names), None);
+        assert_eq!(nearest("", names), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! Which contexts and functions an expression may name in which place, after GitHub's table of context availability.
+
+/// The names that expressions of a place may use besides the functions that are known everywhere.
+#[derive(Debug)]
+pub struct Words {
+    /// Contexts.
+    pub contexts: &'static [&'static str],
+    /// Functions that only some places know.
+    pub functions: &'static [&'static str],
+}
+
+/// The functions that ask for the status of what ran before.
+pub const STATUS: &[&str] = &["success", "failure", "cancelled", "always"];
+
+const fn words(contexts: &'static [&'static str]) -> Words {
+    Words { contexts, functions: &[] }
+}
+
+/// `run-name`, `concurrency` of a workflow, defaults of `workflow_call` inputs.
+pub static WORKFLOW: Words = words(&["github", "inputs", "vars"]);
+
+/// `env` of a workflow.
+pub static WORKFLOW_ENV: Words = words(&["github", "inputs", "vars", "secrets"]);
+
+/// `value` of an output of `workflow_call`.
+pub static CALL_OUTPUT: Words = words(&["github", "inputs", "vars", "jobs"]);
+
+/// `strategy`.
+pub static STRATEGY: Words = words(&["github", "inputs", "vars", "needs"]);
+
+/// `if` of a job.
+pub static JOB_IF: Words = Words { contexts: &["github", "inputs", "vars", "needs"], functions: STATUS };
+
+/// Most of a job.
+pub static JOB: Words = words(&["github", "inputs", "vars", "needs", "strategy", "matrix"]);
+
+/// `env` of a job, `secrets` of a calling job.
+pub static JOB_SECRETS: Words = words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets"]);
+
+/// `defaults.run` of a job.
+pub static JOB_DEFAULTS: Words = words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "env"]);
+
+/// `credentials` of a container.
+pub static CREDENTIALS: Words = words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "env"]);
+
+/// `url` of an environment.
+pub static ENVIRONMENT_URL: Words =
+    words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "steps", "job", "runner", "env"]);
+
+/// `outputs` of a job, `env` of a container.
+pub static JOB_OUTPUT: Words =
+    words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner", "env"]);
+
+/// Most of a step.
+pub static STEP: Words = Words { contexts: JOB_OUTPUT.contexts, functions: &["hashFiles"] };
+
+/// `if` of a step.
+pub static STEP_IF: Words = Words {
+    contexts: ENVIRONMENT_URL.contexts,
+    functions: &["success", "failure", "cancelled", "always", "hashFiles"],
+};
+
+/// `default` of an input of an action.
+pub static ACTION_DEFAULT: Words =
+    Words { contexts: &["github", "strategy", "matrix", "job", "runner"], functions: &["hashFiles"] };
+
+/// `value` of an output of an action.
+pub static ACTION_OUTPUT: Words = words(&["github", "strategy", "matrix", "steps", "inputs", "job", "runner", "env"]);
+
+/// `pre-if` and `post-if`.
+pub static ACTION_IF: Words = Words {
+    contexts: &["runner", "github", "job", "strategy", "matrix", "env", "inputs"],
+    functions: STEP_IF.functions,
+};
+
+/// `args` and `env` of a Docker action.
+pub static ACTION_INPUTS: Words = words(&["inputs"]);
+
+/// Most of a step of a composite action.
+pub static COMPOSITE: Words = Words {
+    contexts: &["github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env"],
+    functions: &["hashFiles"],
+};
+
+/// `if` of a step of a composite action.
+pub static COMPOSITE_IF: Words = Words { contexts: COMPOSITE.contexts, functions: STEP_IF.functions };
+
+/// A place where no expression may stand.
+pub static NONE: Words = words(&[]);

@@ -1,0 +1,80 @@
+//! The top level of a workflow.
+
+use super::job::JOB;
+use super::words::{WORKFLOW, WORKFLOW_ENV};
+use super::{Field, Rule, Shape, boolean, events, field, filled, list, mapping, names, one_of, required, text, word};
+
+/// A workflow file.
+pub static ROOT: Rule = mapping(
+    "workflow",
+    &[
+        required("on", &events::ON),
+        field("name", &text("name")),
+        field("description", &super::DESCRIPTION),
+        field("run-name", &text("run-name").with(&WORKFLOW)),
+        field("defaults", &mapping("defaults", &[field("run", &mapping("defaults.run", RUN_DEFAULTS))])),
+        field("env", &names("env", &ENV_VALUE).with(&WORKFLOW_ENV)),
+        field("permissions", &PERMISSIONS),
+        field("concurrency", &one_of("concurrency", &[&text("group"), &CONCURRENCY]).with(&WORKFLOW)),
+        required("jobs", &JOBS),
+    ],
+);
+
+/// `jobs`.
+pub static JOBS: Rule = names("jobs", &JOB);
+
+/// A value of an `env` mapping.
+pub(super) static ENV_VALUE: Rule = text("value");
+
+/// `defaults.run`.
+pub(super) const RUN_DEFAULTS: &[Field] =
+    &[field("shell", &filled("shell")), field("working-directory", &filled("working-directory"))];
+
+/// `concurrency`, written as a mapping.
+pub(super) static CONCURRENCY: Rule = mapping(
+    "concurrency",
+    &[
+        required("group", &filled("group")),
+        field("cancel-in-progress", &boolean("cancel-in-progress")),
+        field("queue", &word("queue", &["single", "max"])),
+    ],
+);
+
+/// `permissions`.
+pub static PERMISSIONS: Rule = one_of("permissions", &[&mapping("permissions", SCOPES), &ALL_SCOPES]);
+
+static ALL_SCOPES: Rule = word("permissions", &["read-all", "write-all"]);
+
+/// The scopes of `GITHUB_TOKEN` and how far each can be opened.
+pub static SCOPES: &[Field] = &[
+    field("actions", &ANY_LEVEL),
+    field("artifact-metadata", &ANY_LEVEL),
+    field("attestations", &ANY_LEVEL),
+    field("checks", &ANY_LEVEL),
+    field("code-quality", &ANY_LEVEL),
+    field("contents", &ANY_LEVEL),
+    field("copilot-requests", &WRITE_LEVEL),
+    field("deployments", &ANY_LEVEL),
+    field("discussions", &ANY_LEVEL),
+    field("drives", &ANY_LEVEL),
+    field("id-token", &WRITE_LEVEL),
+    field("issues", &ANY_LEVEL),
+    field("models", &READ_LEVEL),
+    field("packages", &ANY_LEVEL),
+    field("pages", &ANY_LEVEL),
+    field("pull-requests", &ANY_LEVEL),
+    field("repository-projects", &ANY_LEVEL),
+    field("security-events", &ANY_LEVEL),
+    field("statuses", &ANY_LEVEL),
+    field("vulnerability-alerts", &READ_LEVEL),
+];
+
+static ANY_LEVEL: Rule = word("permission", &["read", "write", "none"]);
+static READ_LEVEL: Rule = word("permission", &["read", "none"]);
+static WRITE_LEVEL: Rule = word("permission", &["write", "none"]);
+
+/// `needs`: a job, or several.
+pub(super) static NEEDS: Rule = list("needs");
+
+/// An empty value.
+pub(super) static NOTHING: Rule = Rule::new("nothing", Shape::Nothing);

@@ -1,0 +1,424 @@
+//! Events → tree, with anchors, limits and places.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StructureStyle, Tag};
+
+use super::scalar::{resolve, resolve_tagged};
+use super::{MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Style};
+use crate::workflow::source::Span;
+
+/// Reads one document. An empty text is a null node.
+///
+/// # Errors
+/// What makes the text unusable; the first problem ends the reading, as nothing after it can be trusted.
+pub fn read(text: &str) -> Result<Node<'_>, Problem> {
+    if text.len() > MAX_BYTES {
+        let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
+        return Err(Problem { span: Span { line: 1, column: 1, ..Span::default() }, message, hint: None });
+    }
+    let (body, shift) = match text.strip_prefix('\u{feff}') {
+        Some(body) => (body, text.len() - body.len()),
+        None => (text, 0),
+    };
+    let options = granit_parser::options! {
+        emit_comments: false,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+        strict_indentation: true,
+    };
+    Builder { body, shift, open: Vec::new(), anchors: HashMap::new(), budget: MAX_ALIASED_NODES, last: Place::START }
+        .run(Parser::new_from_str_with_options(body, options))
+}
+
+/// A point of the text.
+#[derive(Clone, Copy)]
+struct Place {
+    byte: usize,
+    line: usize,
+    column: usize,
+}
+
+impl Place {
+    const START: Self = Self { byte: 0, line: 1, column: 1 };
+
+    fn of(mark: &Marker) -> Self {
+        Self { byte: mark.byte_offset().unwrap_or_default(), line: mark.line(), column: mark.col() + 1 }
+    }
+}
+
+/// A container whose end has not come yet.
+struct Open<'s> {
+    start: Place,
+    anchor: usize,
+    items: Items<'s>,
+    /// Nodes inside, itself included: what an alias to it costs.
+    size: usize,
+    /// Levels of nesting inside.
+    height: usize,
+}
+
+enum Items<'s> {
+    Sequence(Vec<Node<'s>>),
+    Mapping(Vec<(Node<'s>, Node<'s>)>, Option<Node<'s>>),
+}
+
+/// A finished anchor's content.
+struct Anchored<'s> {
+    node: Node<'s>,
+    size: usize,
+    height: usize,
+}
+
+struct Builder<'s> {
+    body: &'s str,
+    /// Bytes of the byte order mark that the parser did not see.
+    shift: usize,
+    open: Vec<Open<'s>>,
+    anchors: HashMap<usize, Anchored<'s>>,
+    budget: usize,
+    /// Where the last token ended: an empty scalar stands right behind the `:` or `-` that follows.
+    last: Place,
+}
+
+impl<'s> Builder<'s> {
+    fn run(
+        mut self,
+        parser: impl Iterator<Item = Result<(Event<'s>, granit_parser::Span), ScanError>>,
+    ) -> Result<Node<'s>, Problem> {
+        let mut root = None;
+        let mut documents = 0;
+        for event in parser {
+            let (event, span) = event.map_err(|error| self.scan_problem(&error))?;
+            let (start, end) = (Place::of(&span.start), Place::of(&span.end));
+            let finished = match event {
+                Event::DocumentStart(..) => {
+                    documents += 1;
+                    if documents > 1 {
+                        return Err(self.problem(start, end, "a second YAML document begins here", Some(
+                            "a workflow or action is one document: remove `---` or move what follows into its own file",
+                        )));
+                    }
+                    self.last = end;
+                    None
+                }
+                Event::Scalar(text, style, anchor, tag) => {
+                    let node = self.scalar(text, style, tag.as_deref(), start, end)?;
+                    self.last = end;
+                    Some((node, anchor, 1, 0))
+                }
+                Event::SequenceStart(style, anchor, tag) => {
+                    self.begin(Items::Sequence(Vec::new()), "seq", style, anchor, tag.as_deref(), start, end)?;
+                    None
+                }
+                Event::MappingStart(style, anchor, tag) => {
+                    self.begin(Items::Mapping(Vec::new(), None), "map", style, anchor, tag.as_deref(), start, end)?;
+                    None
+                }
+                Event::SequenceEnd | Event::MappingEnd => {
+                    let flow = self.body.as_bytes().get(start.byte).is_some_and(|byte| matches!(byte, b']' | b'}'));
+                    Some(self.finish(if flow && end.byte > start.byte { Some(end) } else { None }))
+                }
+                Event::Alias(id) => {
+                    let (node, size, height) = self.expand(id, start, end)?;
+                    self.last = end;
+                    Some((node, 0, size, height))
+                }
+                _ => None,
+            };
+            if let Some((node, anchor, size, height)) = finished {
+                if anchor != 0 {
+                    self.anchors.insert(anchor, Anchored { node: node.clone(), size, height });
+                }
+                match self.open.last_mut() {
+                    Some(parent) => parent.add(node, size, height),
+                    None => root = Some(node),
+                }
+            }
+        }
+        let nothing = Node { span: self.span(Place::START, Place::START), kind: NodeKind::Null };
+        Ok(root.unwrap_or(nothing))
+    }
+
+    fn scalar(
+        &self,
+        text: Cow<'s, str>,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        start: Place,
+        end: Place,
+    ) -> Result<Node<'s>, Problem> {
+        let style = match style {
+            ScalarStyle::Plain => Style::Plain,
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+            ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+        };
+        let span = if start.byte == end.byte && style == Style::Plain {
+            let place = self.empty_scalar(start);
+            self.span(place, place)
+        } else if style == Style::Block {
+            self.span(self.find_after_last(['|', '>', '|']).unwrap_or(start), end)
+        } else {
+            self.span(start, end)
+        };
+        let kind = match tag {
+            None => resolve(text, style),
+            Some(tag) => match tag.core_suffix() {
+                Some(suffix) => {
+                    resolve_tagged(suffix, text, style).map_err(|message| Problem { span, message, hint: None })?
+                }
+                None if tag.suffix().is_empty() => NodeKind::Text(text, Style::Quoted),
+                None => return Err(self.unknown_tag(tag, start, end)),
+            },
+        };
+        Ok(Node { span, kind })
+    }
+
+    fn begin(
+        &mut self,
+        items: Items<'s>,
+        tag_of_kind: &str,
+        style: StructureStyle,
+        anchor: usize,
+        tag: Option<&Tag>,
+        start: Place,
+        end: Place,
+    ) -> Result<(), Problem> {
+        if let Some(tag) = tag
+            && !tag.is_yaml_core_schema_tag(tag_of_kind)
+            && !tag.suffix().is_empty()
+        {
+            return Err(self.unknown_tag(tag, start, end));
+        }
+        self.check_depth(0, start, end)?;
+        self.open.push(Open { start, anchor, items, size: 1, height: 0 });
+        self.last = if style == StructureStyle::Flow { end } else { start };
+        Ok(())
+    }
+
+    /// Closes the innermost container. `end` is known for flow style; a block ends with its last child.
+    fn finish(&mut self, end: Option<Place>) -> (Node<'s>, usize, usize, usize) {
+        let open = self.open.pop().expect("the parser closes only what it opened");
+        let mut span = self.span(open.start, end.unwrap_or(open.start));
+        if let Some(end) = end {
+            self.last = end;
+        }
+        let (kind, last) = match open.items {
+            Items::Sequence(items) => {
+                let last = items.last().map_or(span.end, |item| item.span.end);
+                (NodeKind::Sequence(items), last)
+            }
+            Items::Mapping(items, _) => {
+                let last = items.last().map_or(span.end, |(key, value)| value.span.end.max(key.span.end));
+                (NodeKind::Mapping(items), last)
+            }
+        };
+        // The content of an alias stands elsewhere in the file.
+        if end.is_none() {
+            let here = u32::try_from(self.last.byte + self.shift).unwrap_or(u32::MAX);
+            span.end = if last >= span.start && last <= here { last } else { here.max(span.start) };
+        }
+        (Node { span, kind }, open.anchor, open.size, open.height + 1)
+    }
+
+    fn expand(&mut self, id: usize, start: Place, end: Place) -> Result<(Node<'s>, usize, usize), Problem> {
+        let Some(anchored) = self.anchors.get(&id) else {
+            return Err(self.problem(
+                start,
+                end,
+                "this alias stands inside its own anchor",
+                Some("an anchor cannot contain itself: write the content out"),
+            ));
+        };
+        let Some(left) = self.budget.checked_sub(anchored.size) else {
+            let message = format!("the aliases of this file add more than {MAX_ALIASED_NODES} nodes");
+            return Err(self.problem(start, end, &message, None));
+        };
+        self.check_depth(anchored.height, start, end)?;
+        let found = (anchored.node.clone(), anchored.size, anchored.height);
+        self.budget = left;
+        Ok(found)
+    }
+
+    fn check_depth(&self, more: usize, start: Place, end: Place) -> Result<(), Problem> {
+        if self.open.len() + more < MAX_DEPTH {
+            return Ok(());
+        }
+        Err(self.problem(start, end, &format!("nested deeper than {MAX_DEPTH} levels"), None))
+    }
+
+    /// The place behind the `:`, `-` or `?` that a value was expected after.
+    fn empty_scalar(&self, reported: Place) -> Place {
+        self.find_after_last([':', '-', '?']).map_or(reported, |mut place| {
+            place.byte += 1;
+            place.column += 1;
+            place
+        })
+    }
+
+    /// The first of some indicators behind the last token, when only space, comments and properties stand before it.
+    fn find_after_last(&self, wanted: [char; 3]) -> Option<Place> {
+        let mut place = self.last;
+        let mut comment = false;
+        for character in self.body.get(place.byte..)?.chars() {
+            match character {
+                '\n' => comment = false,
+                _ if comment => {}
+                '#' => comment = true,
+                _ if wanted.contains(&character) => return Some(place),
+                ' ' | '\t' | '\r' | ':' | '-' => {}
+                _ => return None,
+            }
+            place.byte += character.len_utf8();
+            place.column += 1;
+            if character == '\n' {
+                place.line += 1;
+                place.column = 1;
+            }
+        }
+        None
+    }
+
+    fn span(&self, start: Place, end: Place) -> Span {
+        let text = self.body.get(start.byte..end.byte).unwrap_or_default();
+        let length = text.trim_end().len();
+        let at = |byte: usize| u32::try_from(byte + self.shift).unwrap_or(u32::MAX);
+        Span {
+            start: at(start.byte),
+            end: at(start.byte + length),
+            line: u32::try_from(start.line).unwrap_or(u32::MAX),
+            column: u32::try_from(start.column).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn problem(&self, start: Place, end: Place, message: &str, hint: Option<&str>) -> Problem {
+        Problem { span: self.span(start, end), message: message.to_owned(), hint: hint.map(str::to_owned) }
+    }
+
+    fn unknown_tag(&self, tag: &Tag, start: Place, end: Place) -> Problem {
+        let hint = format!(
+            "text that begins with `!` must be quoted, or put into `${{{{ }}}}`: `${{{{ {} }}}}`",
+            tag.original()
+        );
+        self.problem(start, end, &format!("`{}` is read as a YAML tag", tag.original()), Some(&hint))
+    }
+
+    fn scan_problem(&self, error: &ScanError) -> Problem {
+        let place = Place::of(error.marker());
+        let hint = match error.kind() {
+            ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+                Some("YAML is indented with spaces: replace the tab")
+            }
+            ErrorKind::UnknownAnchor => Some("an alias `*name` needs an anchor `&name` before it"),
+            ErrorKind::MappingValueNotAllowed => {
+                Some("text that has `: ` in it must be quoted, and keys of one mapping begin in the same column")
+            }
+            ErrorKind::RecursionLimitExceeded => Some("flatten the structure"),
+            ErrorKind::UnclosedQuotedScalar => Some("close the quote"),
+            _ => None,
+        };
+        self.problem(place, place, &error.info(), hint)
+    }
+}
+
+impl<'s> Open<'s> {
+    fn add(&mut self, node: Node<'s>, size: usize, height: usize) {
+        self.size += size;
+        self.height = self.height.max(height);
+        match &mut self.items {
+            Items::Sequence(items) => items.push(node),
+            Items::Mapping(items, key) => match key.take() {
+                Some(key) => items.push((key, node)),
+                None => *key = Some(node),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn at(node: &Node<'_>) -> (u32, u32) {
+        (node.span.line, node.span.column)
+    }
+
+    fn entries<'n, 's>(node: &'n Node<'s>) -> &'n [(Node<'s>, Node<'s>)] {
+        match &node.kind {
+            NodeKind::Mapping(entries) => entries,
+            other => panic!("not a mapping: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_node_knows_its_place() {
+        let text = "a: 1\nb:\n  - x\n  - {c: 'd', e: [f]}\ng: |\n  one\n  two\n\nh: end\n";
+        let root = read(text).unwrap();
+        let cut = |node: &Node<'_>| text[node.span.start as usize..node.span.end as usize].to_owned();
+        let top = entries(&root);
+        assert_eq!(top.iter().map(|(key, _)| cut(key)).collect::<Vec<_>>(), ["a", "b", "g", "h"]);
+        assert_eq!(cut(&top[1].1), "- x\n  - {c: 'd', e: [f]}");
+        assert_eq!(cut(&top[2].1), "|\n  one\n  two");
+        assert_eq!(at(&top[3].1), (9, 4));
+        assert_eq!(cut(&root), text.trim_end());
+    }
+
+    #[test]
+    fn nothing_stands_right_behind_its_indicator() {
+        let root = read("on:\njobs:\n  - # later\n  - x\n").unwrap();
+        let top = entries(&root);
+        assert_eq!(at(&top[0].1), (1, 4));
+        let NodeKind::Sequence(items) = &top[1].1.kind else { panic!() };
+        assert_eq!(at(&items[0]), (3, 4));
+        assert_eq!(items[0].kind, NodeKind::Null);
+    }
+
+    #[test]
+    fn byte_order_mark_and_crlf_do_not_disturb() {
+        let text = "\u{feff}a: 1\r\nb: x\r\n";
+        let root = read(text).unwrap();
+        let value = &entries(&root)[1].1;
+        assert_eq!((at(value), &text[value.span.start as usize..value.span.end as usize]), ((2, 4), "x"));
+    }
+
+    #[test]
+    fn aliases_are_the_content_of_their_anchor() {
+        let root = read("a: &x {k: 1}\nb: *x\n").unwrap();
+        let top = entries(&root);
+        assert_eq!(top[0].1, top[1].1);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_with_its_place() {
+        let cases = [
+            ("a: [\n", 1),
+            ("a: *nope\n", 1),
+            ("a: &a [*a]\n", 1),
+            ("a:\n\tb: 1\n", 2),
+            ("a: 1\n---\nb: 2\n", 2),
+            ("if: !cancelled()\n", 1),
+            ("a: !!int x\n", 1),
+        ];
+        for (text, line) in cases {
+            assert_eq!(read(text).expect_err(text).span.line, line, "{text}");
+        }
+    }
+
+    #[test]
+    fn hostile_files_cost_milliseconds() {
+        let bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned()
+            + &(1..30)
+                .map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(",")))
+                .collect::<String>();
+        let wide = format!("a: &a [{}]\nb: [{}]\n", "x,".repeat(2000), "*a,".repeat(2000));
+        let deep = "[".repeat(10_000);
+        let started = Instant::now();
+        for text in [bomb, wide, deep, "- ".repeat(10_000), "{a: ".repeat(5_000)] {
+            assert!(read(&text).is_err());
+        }
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    }
+}

@@ -1,0 +1,164 @@
+//! What a scalar is: the core schema of YAML 1.2.2, chapter 10.3, with the explicit tags of the same chapter.
+
+use std::borrow::Cow;
+
+use super::{NodeKind, Style};
+
+/// Types an untagged scalar: only plain text can be anything but text.
+pub(super) fn resolve(text: Cow<'_, str>, style: Style) -> NodeKind<'_> {
+    if style != Style::Plain {
+        return NodeKind::Text(text, style);
+    }
+    if is_null(&text) {
+        NodeKind::Null
+    } else if let Some(value) = boolean(&text) {
+        NodeKind::Bool(value)
+    } else if let Some(value) = number(&text) {
+        NodeKind::Number(value, text)
+    } else {
+        NodeKind::Text(text, style)
+    }
+}
+
+/// Types a scalar with a tag of the core schema (`str` of `!!str`). `Err` says why the text does not fit the tag.
+pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: Style) -> Result<NodeKind<'s>, String> {
+    if tag == "str" {
+        return Ok(NodeKind::Text(text, if style == Style::Plain { Style::Quoted } else { style }));
+    }
+    if style != Style::Plain {
+        return Err(format!("quoted text cannot have the tag `!!{tag}`"));
+    }
+    let misfit = || format!("`{text}` is not valid for the tag `!!{tag}`");
+    match tag {
+        "null" if is_null(&text) => Ok(NodeKind::Null),
+        "bool" => boolean(&text).map(NodeKind::Bool).ok_or_else(misfit),
+        "int" => match integer(&text) {
+            Some(value) => Ok(NodeKind::Number(value, text)),
+            None => Err(misfit()),
+        },
+        "float" => match number(&text) {
+            Some(value) => Ok(NodeKind::Number(value, text)),
+            None => Err(misfit()),
+        },
+        "null" => Err(misfit()),
+        _ => Err(format!("the tag `!!{tag}` is not one that GitHub knows")),
+    }
+}
+
+fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" => Some(true),
+        "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    let first = *text.as_bytes().first()?;
+    if !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.')) {
+        return None;
+    }
+    integer(text).or_else(|| float(text))
+}
+
+fn integer(text: &str) -> Option<f64> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        return radix(digits, 16);
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return radix(digits, 8);
+    }
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+fn radix(digits: &str, radix: u32) -> Option<f64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.chars().try_fold(0.0, |value, digit| Some(value * f64::from(radix) + f64::from(digit.to_digit(radix)?)))
+}
+
+fn float(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    match unsigned {
+        ".inf" | ".Inf" | ".INF" => {
+            return Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY });
+        }
+        ".nan" | ".NaN" | ".NAN" if unsigned.len() == text.len() => return Some(f64::NAN),
+        _ => {}
+    }
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
+        None => (unsigned, None),
+    };
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let shaped = all_digits(whole)
+        && all_digits(fraction)
+        && !(whole.is_empty() && fraction.is_empty())
+        && exponent.is_none_or(|digits| !digits.is_empty() && all_digits(digits));
+    if shaped { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(text: &str) -> NodeKind<'_> {
+        resolve(Cow::Borrowed(text), Style::Plain)
+    }
+
+    #[test]
+    fn only_the_spellings_of_yaml_1_2_are_booleans_and_null() {
+        for text in ["true", "True", "TRUE"] {
+            assert_eq!(typed(text), NodeKind::Bool(true));
+        }
+        for text in ["", "~", "null", "Null", "NULL"] {
+            assert_eq!(typed(text), NodeKind::Null);
+        }
+        for text in ["yes", "on", "off", "tRUE", "nULL", "y"] {
+            assert!(matches!(typed(text), NodeKind::Text(..)), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_follow_the_core_schema() {
+        let cases = [
+            ("010", 10.0),
+            ("0o10", 8.0),
+            ("0xfF", 255.0),
+            ("-1", -1.0),
+            ("+12e03", 12000.0),
+            ("1.", 1.0),
+            (".5", 0.5),
+            ("3.10", 3.1),
+            ("-.inf", f64::NEG_INFINITY),
+        ];
+        for (text, value) in cases {
+            assert!(matches!(typed(text), NodeKind::Number(found, _) if found.total_cmp(&value).is_eq()), "{text}");
+        }
+        assert!(matches!(typed(".nan"), NodeKind::Number(value, _) if value.is_nan()));
+        for text in ["1_000", "0b1", "-0x1", ".", "+", "-", "1e", "e1", "1.2.3", "0o8", "inf", "14.x"] {
+            assert!(matches!(typed(text), NodeKind::Text(..)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tag_and_its_text_must_agree() {
+        let tagged = |tag, text, style| resolve_tagged(tag, Cow::Borrowed(text), style);
+        assert!(matches!(tagged("str", "1", Style::Plain), Ok(NodeKind::Text(..))));
+        assert!(matches!(tagged("int", "1", Style::Plain), Ok(NodeKind::Number(..))));
+        for (tag, text) in [("int", "1.5"), ("bool", "yes"), ("float", "x"), ("null", "x"), ("binary", "aa")] {
+            assert!(tagged(tag, text, Style::Plain).is_err(), "{tag} {text}");
+        }
+        assert!(tagged("int", "1", Style::Quoted).is_err());
+    }
+}
