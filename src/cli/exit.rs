@@ -1,6 +1,8 @@
 //! Exit codes, declared once: the README's table and `cuelight --help` follow this enum.
 
+use std::fmt::Write;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 /// How the program ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,8 +69,30 @@ impl Exit {
     }
 }
 
+/// The codes as `--help` lists them.
+pub(super) static HELP: LazyLock<String> = LazyLock::new(|| {
+    Exit::ALL.iter().fold("Exit codes:".to_owned(), |mut text, exit| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "\n  {:>3}  {}", exit.code(), exit.meaning());
+        text
+    })
+});
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+impl Exit {
+    /// How the program ends when a run ended so.
+    #[must_use]
+    pub fn of(conclusion: crate::model::Conclusion) -> Self {
+        use crate::model::Conclusion as C;
+        match conclusion {
+            C::Success | C::Neutral | C::Skipped => Self::Success,
+            C::Cancelled => Self::Cancelled,
+            C::Failure | C::TimedOut | C::StartupFailure | C::ActionRequired | C::Stale => Self::Failed,
+        }
     }
 }

@@ -16,12 +16,11 @@ use crate::workflow::plan::{Plan, PlannedJob};
 use crate::workflow::source::Span;
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
 
-use super::Shared;
 use super::call::{self, Call};
-use super::checkpoint::Checkpoint;
 use super::job::{JobEnd, JobTask};
 use super::scheduler::{Ending, Limits, NodeId, Scheduler, Turn};
 use super::stop::Stop;
+use super::{Resumed, Shared};
 
 /// A job whose result of an earlier attempt stands.
 #[derive(Clone, Debug)]
@@ -64,7 +63,7 @@ pub struct Attempt {
     shared: Arc<Shared>,
     plan: Plan,
     kept: IndexMap<JobId, Kept>,
-    resumed: HashMap<JobId, Checkpoint>,
+    resumed: HashMap<JobId, Resumed>,
     scheduler: Scheduler,
     nodes: Vec<Node>,
     scopes: Vec<CallScope>,
@@ -89,7 +88,7 @@ impl Attempt {
         shared: Arc<Shared>,
         plan: Plan,
         kept: IndexMap<JobId, Kept>,
-        resumed: HashMap<JobId, Checkpoint>,
+        resumed: HashMap<JobId, Resumed>,
         slots: usize,
     ) -> Self {
         Self {

@@ -57,7 +57,9 @@ impl CommandFiles {
     /// A file that breaks the grammar, in words with its line; what the others say is taken in all the same.
     pub(super) fn collect(self, left: &mut Left) -> Result<(), String> {
         let mut first_error = None;
-        let mut fail = |error: String| drop(first_error.get_or_insert(error));
+        let mut fail = |error: String| {
+            first_error.get_or_insert(error);
+        };
         for line in self.read("GITHUB_PATH").unwrap_or_default().lines().filter(|line| !line.trim().is_empty()) {
             left.path.push(line.to_owned());
         }

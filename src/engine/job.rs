@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::model::{Conclusion, Event, JobId, StepKind, StepNumber, StepOutline};
+use crate::model::{Conclusion, Event, JobId, LineRange, StepKind, StepNumber, StepOutline};
 use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
 use crate::workflow::names;
 use crate::workflow::syntax::{JobBody, JobDefinition, RunDefaults, StepsJob, Workflow};
@@ -19,32 +19,32 @@ use super::hash_files::Workspace;
 use super::matcher::Matchers;
 use super::steps::{Frame, StepEnd, Steps};
 use super::stop::{Stop, StopRule};
-use super::{Shared, checkpoint, context, labels, preflight, steps};
+use super::{Resumed, Shared, checkpoint, context, labels, preflight, steps};
 
 /// GitHub's limit for a job without `timeout-minutes`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(360 * 60);
 
 /// How a job ended.
 #[derive(Clone, Debug)]
-pub struct JobEnd {
+pub(super) struct JobEnd {
     /// Its conclusion.
-    pub conclusion: Conclusion,
+    pub(super) conclusion: Conclusion,
     /// Whether its `continue-on-error` lets the run go on.
-    pub allowed_failure: bool,
+    pub(super) allowed_failure: bool,
     /// Why, in words.
-    pub reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// Its outputs.
-    pub outputs: IndexMap<String, String>,
+    pub(super) outputs: IndexMap<String, String>,
     /// `environment.url`.
-    pub environment_url: Option<String>,
+    pub(super) environment_url: Option<String>,
     /// Why it cannot run on this machine, when that is so: the run is then no success.
-    pub not_runnable: Option<String>,
+    pub(super) not_runnable: Option<String>,
 }
 
 impl JobEnd {
     /// An end with nothing to tell but how.
     #[must_use]
-    pub fn of(conclusion: Conclusion) -> Self {
+    pub(super) fn of(conclusion: Conclusion) -> Self {
         Self {
             conclusion,
             allowed_failure: false,
@@ -57,7 +57,7 @@ impl JobEnd {
 
     /// The fact that readers are told.
     #[must_use]
-    pub fn event(&self, job: &JobId) -> Event {
+    pub(super) fn event(&self, job: &JobId) -> Event {
         Event::JobFinished {
             job: job.clone(),
             conclusion: self.conclusion,
@@ -83,7 +83,7 @@ pub(super) struct JobTask {
     /// What the status functions answered when its `if` was decided.
     pub(super) job_status: Status,
     pub(super) stop: watch::Receiver<Stop>,
-    pub(super) resumed: Option<Checkpoint>,
+    pub(super) resumed: Option<Resumed>,
 }
 
 /// Where a job's files are, and everything else that its steps share and do not change.
@@ -145,6 +145,7 @@ impl JobTask {
             Ok(place) => place,
             Err(reason) => return JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) },
         };
+        self.tell_finished();
         let mut end = self.run_steps(body, &place).await;
         if let Some(missed) = place.leave_nothing().await {
             end.reason.get_or_insert(missed);
@@ -164,6 +165,31 @@ impl JobTask {
         let last = number(body.steps.len() + 2);
         steps.push(StepOutline { number: last, name: "Complete job".to_owned(), kind: StepKind::Job });
         steps
+    }
+
+    /// Tells again of the steps that ended before the worker was lost: this attempt is to be read on its own.
+    fn tell_finished(&self) {
+        let Some(resumed) = &self.resumed else { return };
+        let outlet = &self.shared.outlet;
+        for step in &resumed.finished {
+            let (job, number) = (self.id.clone(), step.number);
+            if step.started.is_some() {
+                outlet.record(Event::StepStarted { job: job.clone(), step: number, name: step.name.clone() });
+            }
+            if step.lines > 0 {
+                let output = LineRange { first: 0, count: step.lines };
+                outlet.record(Event::Output { job, step: number, output });
+            }
+            let conclusion = step.phase.conclusion().unwrap_or(Conclusion::Skipped);
+            let end = StepEnd {
+                outcome: step.outcome.unwrap_or(conclusion),
+                conclusion,
+                exit_code: step.exit_code,
+                signal: step.signal,
+                reason: step.reason.clone().or_else(|| Some("done before the worker was lost".to_owned())),
+            };
+            outlet.record(end.event(&self.id, number));
+        }
     }
 
     /// Makes the job's folders and its event file.
@@ -274,7 +300,7 @@ impl JobTask {
     /// The environment of the workflow and the job, or the state that a lost worker left.
     fn start(&self, body: &StepsJob, scope: &Scope<'_>) -> Result<Checkpoint, String> {
         if let Some(resumed) = &self.resumed {
-            return Ok(resumed.clone());
+            return Ok(resumed.checkpoint.clone());
         }
         let mut start = Checkpoint::default();
         for (env, whose) in [(&self.workflow.env, "workflow"), (&body.env, "job")] {

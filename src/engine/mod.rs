@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::model::JobId;
+use crate::model::{JobId, Step};
 use crate::workflow::expr::Object;
 
 pub mod attempt;
@@ -54,6 +54,15 @@ pub struct Options {
     pub debug: bool,
     /// The pauses between signals.
     pub grace: process::Grace,
+}
+
+/// A job that goes on where a lost worker left it.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    /// How it stood after its last finished step.
+    pub checkpoint: checkpoint::Checkpoint,
+    /// The steps of the file that had ended, as they were told then.
+    pub finished: Vec<Step>,
 }
 
 /// What all jobs of a run share.

@@ -110,10 +110,12 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.phase = Phase::Done(*conclusion);
                 run.reason.clone_from(reason);
                 run.finished = Some(at);
-                let lost =
-                    if *conclusion == Conclusion::Cancelled { Conclusion::Cancelled } else { Conclusion::Failure };
+                // Nobody saw how what was under way ended; what never began did not fail.
+                let cancelled = *conclusion == Conclusion::Cancelled;
+                let lost = if cancelled { Conclusion::Cancelled } else { Conclusion::Failure };
                 for job in run.jobs.values_mut() {
-                    close_job(job, lost, at);
+                    let end = if job.phase.is_active() { lost } else { Conclusion::Cancelled };
+                    close_job(job, end, at);
                 }
             }
         }
@@ -378,7 +380,7 @@ mod tests {
         assert_eq!(run.jobs[&job].phase, Phase::Done(Conclusion::Failure));
         assert_eq!(run.jobs[&job].steps[0].phase, Phase::Done(Conclusion::Failure));
         assert!(run.jobs[&job].steps[0].process_groups.is_empty());
-        assert_eq!(run.jobs[&JobId::new("b")].started, None);
+        assert_eq!(run.jobs[&JobId::new("b")].phase, Phase::Done(Conclusion::Cancelled));
     }
 
     #[test]

@@ -1,4 +1,292 @@
 //! Hosts an engine run in its own process, so that a run outlives the terminal that started it.
+//!
+//! [`launch`] starts the process, [`attach`] follows it, [`control`] carries orders to it, and [`lost`] closes a run
+//! whose process died. [`carry_out`] is what the process does; tests call it inside their own.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use tokio::sync::{mpsc, watch};
+
+use crate::engine::attempt::{Attempt, Kept, RunEnd};
+use crate::engine::checkpoint::Checkpoint;
+use crate::engine::mask::Masker;
+use crate::engine::outlet::Outlet;
+use crate::engine::process::Grace;
+use crate::engine::sandbox::host::Host;
+use crate::engine::scheduler::Ending;
+use crate::engine::stop::Stop;
+use crate::engine::{Options, Resumed, Shared};
+use crate::model::{Command, Conclusion, Event, Job, JobId, Order, Reply, Run, Step};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::runs::RunStore;
+use crate::store::spec::RunSpec;
+use crate::store::{StoreError, history};
+
+pub mod attach;
 pub mod control;
+pub mod launch;
+pub mod lost;
 pub mod outlet;
+pub mod prepare;
+
+use control::Asked;
+use outlet::RunOutlet;
+use prepare::{Prepared, prepare};
+
+/// What a worker is started for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The first attempt of a run.
+    Start,
+    /// Another attempt.
+    Rerun(Order),
+    /// Another attempt that goes on where a lost worker stopped.
+    Resume,
+}
+
+/// How many orders may wait for an answer; more than a person gives.
+const ORDERS: usize = 16;
+
+/// Carries out a run in this process until nobody asks for more: listens for orders, runs an attempt, and another one
+/// if that was asked for meanwhile. The caller holds the run's lock.
+///
+/// # Errors
+/// The run's folder cannot be read or written. What goes wrong inside the run is told by its records.
+pub async fn carry_out(
+    folder: &RunFolder,
+    mode: Mode,
+    secrets: IndexMap<String, String>,
+    inherited: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+) -> Result<Conclusion, StoreError> {
+    let spec = RunSpec::read(folder)?;
+    let listener = control::bind(&folder.socket()).map_err(StoreError::io("open the socket", folder.socket()))?;
+    let (asked, mut orders) = mpsc::channel(ORDERS);
+    let (grown, growing) = watch::channel(0);
+    let server = tokio::spawn(control::serve(listener, asked, growing));
+    let mut mode = Some(mode);
+    let mut conclusion = Conclusion::Success;
+    while let Some(now) = mode.take() {
+        let worker = Worker { folder, spec: &spec, secrets: &secrets, inherited: &inherited, grown: &grown };
+        let (end, next) = worker.attempt(now, &mut orders).await?;
+        conclusion = end;
+        mode = next;
+    }
+    server.abort();
+    let _ = std::fs::remove_file(folder.socket());
+    Ok(conclusion)
+}
+
+struct Worker<'w> {
+    folder: &'w RunFolder,
+    spec: &'w RunSpec,
+    secrets: &'w IndexMap<String, String>,
+    inherited: &'w [(std::ffi::OsString, std::ffi::OsString)],
+    grown: &'w watch::Sender<u64>,
+}
+
+impl Worker<'_> {
+    /// Runs one attempt, and says whether another one was asked for.
+    async fn attempt(
+        &self,
+        mode: Mode,
+        orders: &mut mpsc::Receiver<Asked>,
+    ) -> Result<(Conclusion, Option<Mode>), StoreError> {
+        let header = history::header(self.folder)?;
+        let before = history::read(self.folder)?;
+        let attempt = before.attempt + 1;
+        let mut store = RunStore::default();
+        store.open(header.clone());
+        for record in crate::store::journal::JournalReader::new(self.folder.journal()).poll()? {
+            store.apply(self.folder.id(), &record);
+        }
+        let prepared = prepare(self.spec, self.secrets.clone(), attempt);
+        let token = prepared.as_ref().ok().map(|prepared| prepared.facts.token.clone());
+        let masker = Masker::new(self.secrets.values().chain(&token).map(String::as_str));
+        let (stop, stopped) = watch::channel(Stop::None);
+        let outlet = RunOutlet::open(self.folder, header, attempt, store, masker, self.grown.clone(), stop.clone())?;
+        let end = match prepared {
+            Ok(prepared) => {
+                let name = prepared.name.clone();
+                outlet.record(Event::RunStarted { attempt, name });
+                let running = self.run(prepared, &mode, &before, Arc::clone(&outlet), stopped);
+                listen(running, &outlet, &stop, orders).await
+            }
+            Err(refusal) => {
+                outlet.record(Event::RunStarted { attempt, name: self.spec.workflow.clone() });
+                let reason = Some(refusal.render(false));
+                (RunEnd { conclusion: Conclusion::StartupFailure, reason }, None)
+            }
+        };
+        let (RunEnd { conclusion, reason }, next) = end;
+        outlet.close();
+        outlet.record(Event::RunFinished { conclusion, reason });
+        self.leave(&outlet.run());
+        Ok((conclusion, next))
+    }
+
+    async fn run(
+        &self,
+        prepared: Prepared,
+        mode: &Mode,
+        before: &Run,
+        outlet: Arc<RunOutlet>,
+        stopped: watch::Receiver<Stop>,
+    ) -> RunEnd {
+        let spec = self.spec;
+        let kept = kept(mode, before);
+        let resumed = if *mode == Mode::Resume { self.resumed(before, &outlet) } else { HashMap::new() };
+        let shared = Shared {
+            run: self.folder.id().to_string(),
+            github: prepared.facts.github(),
+            facts: prepared.facts,
+            outlet,
+            sandbox: Arc::new(Host::new(self.inherited.iter().cloned())),
+            repository: spec.repository.clone(),
+            work: self.folder.work(),
+            tool_cache: tool_cache(self.folder),
+            options: Options {
+                in_place: spec.in_place,
+                any_runner: spec.any_runner,
+                runs_on: spec.runs_on.clone(),
+                debug: spec.debug,
+                grace: Grace::default(),
+            },
+        };
+        Attempt::new(Arc::new(shared), prepared.plan, kept, resumed, spec.max_parallel).run(stopped).await
+    }
+
+    /// The checkpoints of jobs that a lost worker left in the middle. The logs of their finished steps become part of
+    /// the new attempt.
+    fn resumed(&self, before: &Run, outlet: &RunOutlet) -> HashMap<JobId, Resumed> {
+        let mut resumed = HashMap::new();
+        for job in before.jobs.values().filter(|job| job.started.is_some()) {
+            let read = std::fs::read(self.folder.checkpoint(&job.id)).ok();
+            let Some(checkpoint) = read.and_then(|text| serde_json::from_slice::<Checkpoint>(&text).ok()) else {
+                continue;
+            };
+            match checkpoint.opened(self.secrets) {
+                Ok(checkpoint) => {
+                    let finished = finished(job, checkpoint.done);
+                    outlet.carry_over(job, &finished);
+                    resumed.insert(job.id.clone(), Resumed { checkpoint, finished });
+                }
+                Err(reason) => tracing::warn!(job = %job.id, %reason, "starts again from its first step"),
+            }
+        }
+        resumed
+    }
+
+    /// What is done once an attempt has ended: the history learns of it, and workspaces that nobody needs go.
+    fn leave(&self, run: &Run) {
+        if let Some(state) = self.folder.path().parent().and_then(std::path::Path::parent) {
+            if let Err(error) = history::add(&RunsDir::at(state), run) {
+                tracing::warn!(%error, "the history's index does not know this run");
+            }
+        }
+        if run.phase.conclusion() == Some(Conclusion::Success) {
+            let _ = std::fs::remove_dir_all(self.folder.work());
+            let _ = std::fs::remove_dir_all(self.folder.path().join("state"));
+        }
+    }
+}
+
+/// The steps of the file that had ended: step 1 sets the job up and is done anew.
+fn finished(job: &Job, done: usize) -> Vec<Step> {
+    let steps = job.steps.iter().filter(|step| step.number.0 >= 2 && (step.number.0 as usize) < done + 2);
+    steps.cloned().collect()
+}
+
+/// Answers orders while an attempt runs.
+async fn listen(
+    running: impl Future<Output = RunEnd>,
+    outlet: &RunOutlet,
+    stop: &watch::Sender<Stop>,
+    orders: &mut mpsc::Receiver<Asked>,
+) -> (RunEnd, Option<Mode>) {
+    tokio::pin!(running);
+    let mut next = None;
+    loop {
+        tokio::select! {
+            end = &mut running => return (end, next),
+            Some((command, answer)) = orders.recv() => {
+                let reply = match &command {
+                    Command::Cancel => raise(stop, Stop::Cancel),
+                    Command::ForceCancel => raise(stop, Stop::Force),
+                    Command::Rerun { what } => {
+                        next = Some(Mode::Rerun(what.clone()));
+                        Reply::Accepted
+                    }
+                    Command::Resume => Reply::Rejected { reason: "the run is in progress".to_owned() },
+                    Command::Watch => Reply::Rejected { reason: "a watch is no order".to_owned() },
+                };
+                outlet.record(Event::Ordered { command, reply: reply.clone() });
+                // Who asked may be gone; the record tells everybody else.
+                let _ = answer.send(reply);
+            }
+        }
+    }
+}
+
+fn raise(stop: &watch::Sender<Stop>, to: Stop) -> Reply {
+    let raised = stop.send_if_modified(|now| {
+        let higher = to > *now;
+        *now = (*now).max(to);
+        higher
+    });
+    if raised { Reply::Accepted } else { Reply::Rejected { reason: "the run is being stopped already".to_owned() } }
+}
+
+/// The jobs of an earlier attempt whose results stand.
+fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, Kept> {
+    let again: Vec<&JobId> = match mode {
+        Mode::Start | Mode::Rerun(Order::All) => return IndexMap::new(),
+        Mode::Rerun(Order::Failed) | Mode::Resume => {
+            let bad = before.jobs.values().filter(|job| {
+                job.phase.conclusion().is_none_or(|conclusion| conclusion.is_bad() && !job.allowed_failure)
+            });
+            bad.map(|job| &job.id).collect()
+        }
+        Mode::Rerun(Order::Job(wanted)) => {
+            before.jobs.keys().filter(|id| *id == wanted || before.jobs[*id].key == wanted.as_str()).collect()
+        }
+    };
+    let again = with_dependants(before, again);
+    let stand = before.jobs.values().filter(|job| !again.contains(&&job.id));
+    let kept = stand.filter_map(|job| {
+        let ending = Ending { conclusion: job.phase.conclusion()?, allowed_failure: job.allowed_failure };
+        Some((job.id.clone(), Kept { ending, outputs: job.outputs.clone() }))
+    });
+    kept.collect()
+}
+
+/// These jobs, everything that needs them, their callers, and what they call.
+fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
+    let mut again = first;
+    loop {
+        let more: Vec<_> = run
+            .jobs
+            .values()
+            .filter(|job| !again.contains(&&job.id))
+            .filter(|job| {
+                let needs = job.needs.iter().any(|need| again.contains(&need));
+                let called = job.caller.as_ref().is_some_and(|caller| again.contains(&caller));
+                let calls = again.iter().any(|other| run.jobs[*other].caller.as_ref() == Some(&job.id));
+                needs || called || calls
+            })
+            .map(|job| &job.id)
+            .collect();
+        if more.is_empty() {
+            return again;
+        }
+        again.extend(more);
+    }
+}
+
+/// `RUNNER_TOOL_CACHE`, shared by all runs.
+fn tool_cache(folder: &RunFolder) -> PathBuf {
+    let cache = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.cache_dir().join("tools"));
+    cache.unwrap_or_else(|| folder.path().join("tools"))
+}

@@ -13,7 +13,7 @@ use crate::engine::checkpoint::Checkpoint;
 use crate::engine::mask::{MaskStream, Masker};
 use crate::engine::outlet::{Outlet, StepLog};
 use crate::engine::stop::Stop;
-use crate::model::{Event, JobId, LineRange, Run, StepNumber, Timestamp};
+use crate::model::{Event, Job, JobId, LineRange, Run, Step, StepNumber, Timestamp};
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::journal::JournalWriter;
@@ -84,6 +84,23 @@ impl RunOutlet {
     #[must_use]
     pub fn run(&self) -> Run {
         self.written().store.run(self.folder.id()).expect("opened with the outlet").clone()
+    }
+
+    /// Makes the logs of a job's finished steps part of this attempt.
+    pub fn carry_over(&self, job: &Job, finished: &[Step]) {
+        for step in finished {
+            let (old, new) = (
+                self.folder.log(&job.id, job.attempt, step.number),
+                self.folder.log(&job.id, self.attempt, step.number),
+            );
+            for extension in ["log", "idx"] {
+                if let Some(folder) = new.parent() {
+                    let _ = fs::create_dir_all(folder);
+                }
+                // A step that wrote nothing has no files.
+                let _ = fs::hard_link(old.with_extension(extension), new.with_extension(extension));
+            }
+        }
     }
 
     /// Removes what is only there while the run goes on.

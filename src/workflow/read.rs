@@ -11,10 +11,10 @@ use super::template::{Piece, Template, TemplateKind};
 use super::yaml::{Node, NodeKind};
 
 /// What GitHub's parser reports is reported under this name.
-pub const SYNTAX: &str = "syntax-check";
+pub(super) const SYNTAX: &str = "syntax-check";
 
 /// Faults inside `${{ }}`.
-pub const EXPRESSION: &str = "expression";
+pub(super) const EXPRESSION: &str = "expression";
 
 /// Reads trees of one source.
 pub(super) struct Reader<'s> {

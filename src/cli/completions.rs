@@ -1,0 +1,19 @@
+//! `completions`: scripts for shells, from the same table as the command line itself.
+
+use clap::Command;
+use clap_complete::Shell;
+
+use super::{Exit, Outcome, style};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+pub(super) fn run(args: &Args, command: &mut Command) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, command, "cuelight", &mut script);
+    style::print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,101 @@
+//! `lint`: what is wrong with workflow files and action manifests.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::workflow;
+use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::source::Source;
+
+use super::{Exit, Failure, Outcome};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Files to check [default: the workflows of this repository]
+    files: Vec<PathBuf>,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Look up local actions and workflows below this folder
+    #[arg(long, hide = true)]
+    root: Option<PathBuf>,
+    /// Called workflows of other repositories, as DIR/owner/repo/path@ref
+    #[arg(long, hide = true)]
+    refs: Option<PathBuf>,
+    /// The permissions that a caller may give
+    #[arg(long, hide = true)]
+    permissions_policy: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Github,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let files = if args.files.is_empty() { own_workflows()? } else { args.files.clone() };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let mut errors = 0;
+    for file in &files {
+        let name = file.to_string_lossy().into_owned();
+        let bytes = std::fs::read(file)
+            .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display())))?;
+        let source = Source::new(name, String::from_utf8_lossy(&bytes).into_owned());
+        for found in check(file, &source) {
+            errors += usize::from(found.severity == Severity::Error);
+            writeln!(out, "{}", written(&found, &source, args.format, colour))?;
+        }
+    }
+    if args.format == Format::Text && errors == 0 {
+        writeln!(out, "{} checked, no errors", count(files.len()))?;
+    }
+    out.flush()?;
+    Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
+}
+
+fn count(files: usize) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
+fn check(file: &Path, source: &Arc<Source>) -> Vec<Diagnostic> {
+    let is_manifest = file.file_name().is_some_and(|name| name == "action.yml" || name == "action.yaml");
+    let mut found =
+        if is_manifest { workflow::parse_action(source).diagnostics } else { workflow::parse(source).diagnostics };
+    found.sort_by_key(|found| (found.span.line, found.span.column));
+    found
+}
+
+fn written(found: &Diagnostic, source: &Source, format: Format, colour: bool) -> String {
+    match format {
+        Format::Text => format!("{}\n", found.render(source, colour)),
+        Format::Json => json!({
+            "file": source.name, "line": found.span.line, "col": found.span.column,
+            "severity": found.severity.word(), "rule": found.rule, "message": found.message, "hint": found.hint,
+        })
+        .to_string(),
+        Format::Github => {
+            let level = if found.severity == Severity::Info { "notice" } else { found.severity.word() };
+            let message = found.message.replace('%', "%25").replace('\n', "%0A");
+            format!("::{level} file={},line={},col={}::{message}", source.name, found.span.line, found.span.column)
+        }
+    }
+}
+
+/// The workflows of the repository that we are in.
+fn own_workflows() -> Result<Vec<PathBuf>, Failure> {
+    let folder = std::env::current_dir()?.join(".github/workflows");
+    let entries = std::fs::read_dir(&folder).map_err(|error| {
+        Failure::new(Exit::NotFound, format!("say which files to check: {}: {error}", folder.display()))
+    })?;
+    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_yaml).collect();
+    files.sort();
+    Ok(files)
+}

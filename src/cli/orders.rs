@@ -1,0 +1,190 @@
+//! Orders to a run: follow it, end it, run it again, go on with it.
+
+use indexmap::IndexMap;
+
+use crate::model::{Command, Conclusion, JobId, Order, Reply};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::spec::RunSpec;
+use crate::store::{history, lock};
+use crate::worker::launch::launch;
+use crate::worker::{Mode, control, lost};
+
+use super::printer::Json;
+use super::{Exit, Failure, Outcome, run, style};
+
+#[derive(clap::Args)]
+pub(super) struct AttachArgs {
+    /// The run's id, its beginning or end, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
+    /// Print the records, a JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct CancelArgs {
+    /// The run's id, its beginning or end, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
+    /// End it at once: no further step starts, not even with `always()`
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct RerunArgs {
+    /// The run's id, its beginning or end, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
+    /// Only the jobs that did not succeed, and those that need them
+    #[arg(long)]
+    failed: bool,
+    /// Only this job, and those that need it
+    #[arg(long, conflicts_with = "failed")]
+    job: Option<String>,
+    #[command(flatten)]
+    again: AgainArgs,
+}
+
+#[derive(clap::Args)]
+pub(super) struct ResumeArgs {
+    /// The run's id, its beginning or end, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
+    #[command(flatten)]
+    again: AgainArgs,
+}
+
+#[derive(clap::Args)]
+struct AgainArgs {
+    /// A secret that the run had; without a value it is taken from the environment
+    #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
+    secrets: Vec<String>,
+    /// Leave it running
+    #[arg(long, short)]
+    detach: bool,
+}
+
+fn find(wanted: &str) -> Result<RunFolder, Failure> {
+    Ok(RunsDir::locate()?.find(wanted)?)
+}
+
+pub(super) fn attach(args: &AttachArgs) -> Outcome {
+    let folder = find(&args.run)?;
+    if args.json { run::follow(&folder, &mut Json) } else { run::follow_as_lines(&folder) }
+}
+
+pub(super) fn cancel(args: &CancelArgs) -> Outcome {
+    let folder = find(&args.run)?;
+    let order = if args.force { Command::ForceCancel } else { Command::Cancel };
+    let reply = ask(&folder, &order)?;
+    told(&folder, reply, "is being cancelled")
+}
+
+fn ask(folder: &RunFolder, order: &Command) -> Result<Reply, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match control::order(&folder.socket(), order).await {
+            Ok(reply) => Ok(reply),
+            Err(error) => {
+                if lost::close(folder).await? {
+                    return Err(Failure::new(Exit::Rejected, "its worker is gone; the run is closed now".to_owned()));
+                }
+                if let Some(conclusion) = history::read(folder)?.phase.conclusion() {
+                    let message = format!("{} has ended: {}", folder.id(), conclusion.word());
+                    return Err(Failure::new(Exit::Rejected, message));
+                }
+                Err(Failure::new(Exit::Unavailable, format!("the worker of {} does not answer: {error}", folder.id())))
+            }
+        }
+    })
+}
+
+fn told(folder: &RunFolder, reply: Reply, what: &str) -> Outcome {
+    match reply {
+        Reply::Accepted => {
+            style::line(&format!("{} {what}.", folder.id()))?;
+            Ok(Exit::Success)
+        }
+        Reply::Rejected { reason } => Err(Failure::new(Exit::Rejected, reason)),
+    }
+}
+
+pub(super) fn rerun(args: &RerunArgs) -> Outcome {
+    let folder = find(&args.run)?;
+    let what = match (&args.job, args.failed) {
+        (Some(job), _) => Order::Job(known_job(&folder, job)?),
+        (None, true) => Order::Failed,
+        (None, false) => Order::All,
+    };
+    if lock::is_held(&folder.lock()) {
+        let reply = ask(&folder, &Command::Rerun { what })?;
+        return told(&folder, reply, "runs again once its attempt has ended");
+    }
+    run::close_lost(&RunsDir::locate()?)?;
+    let failed = what == Order::Failed;
+    if failed && run::conclusion(&folder)? == Some(Conclusion::Success) {
+        return Err(Failure::new(
+            Exit::Rejected,
+            format!("{} succeeded: there is nothing failed to run again", folder.id()),
+        ));
+    }
+    again(&folder, &Mode::Rerun(what), &args.again)
+}
+
+fn known_job(folder: &RunFolder, wanted: &str) -> Result<JobId, Failure> {
+    let jobs = history::read(folder)?.jobs;
+    let found = jobs.values().find(|job| job.id.as_str() == wanted || job.key == wanted || job.name == wanted);
+    found.map(|job| JobId::new(if job.id.as_str() == wanted { job.id.as_str() } else { &job.key })).ok_or_else(|| {
+        let names: Vec<_> = jobs.keys().map(JobId::as_str).collect();
+        Failure::new(Exit::NotFound, format!("{} has no job `{wanted}`; it has {}", folder.id(), names.join(", ")))
+    })
+}
+
+pub(super) fn resume(args: &ResumeArgs) -> Outcome {
+    let folder = find(&args.run)?;
+    run::close_lost(&RunsDir::locate()?)?;
+    let state = history::read(&folder)?;
+    if state.reason.as_deref() != Some(lost::WORKER_LOST) {
+        let message =
+            format!("{} did not lose its worker ({}): `cuelight rerun` runs it again", folder.id(), state.phase.word());
+        return Err(Failure::new(Exit::Rejected, message));
+    }
+    again(&folder, &Mode::Resume, &args.again)
+}
+
+fn again(folder: &RunFolder, mode: &Mode, args: &AgainArgs) -> Outcome {
+    let secrets = secrets(folder, &args.secrets)?;
+    launch(folder, mode, &secrets)?;
+    if args.detach {
+        style::line(folder.id().as_str())?;
+        return Ok(Exit::Success);
+    }
+    run::follow_as_lines(folder)
+}
+
+/// The run's secrets by the names it had: from the arguments, else from the environment.
+fn secrets(folder: &RunFolder, given: &[String]) -> Result<IndexMap<String, String>, Failure> {
+    let mut secrets: IndexMap<String, String> = given
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let names = RunSpec::read(folder)?.secrets;
+    for name in names.iter().chain(given.iter().filter(|pair| !pair.contains('='))) {
+        if secrets.contains_key(name) {
+            continue;
+        }
+        match std::env::var(name) {
+            Ok(value) => drop(secrets.insert(name.clone(), value)),
+            Err(_) => {
+                let message = format!(
+                    "the run needs the secret {name}: give --secret {name}=VALUE, or set it in the environment"
+                );
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        }
+    }
+    Ok(secrets)
+}

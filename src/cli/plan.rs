@@ -1,0 +1,219 @@
+//! `plan`: what a workflow would run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use serde_json::{Value as Json, json};
+
+use crate::engine::git::Repository;
+use crate::workflow;
+use crate::workflow::diagnostic::Severity;
+use crate::workflow::expr::{Object, Value};
+use crate::workflow::plan::{Known, Plan};
+use crate::workflow::source::Source;
+use crate::workflow::syntax::{JobBody, StepAction, Workflow};
+use crate::workflow::template::{Piece, Template, TemplateKind};
+
+use super::style;
+use super::{Exit, Failure, Outcome, run};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A workflow file, or the name of one in .github/workflows
+    workflow: Option<String>,
+    /// The event
+    #[arg(long, short, default_value = "push")]
+    event: String,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Called workflows of other repositories, as DIR/owner/repo/path@ref
+    #[arg(long, hide = true)]
+    refs: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line per job
+    Text,
+    /// The jobs after matrix expansion
+    Json,
+    /// The workflow as the parser converts it
+    Template,
+    /// A Mermaid graph
+    Mermaid,
+    /// A Graphviz graph
+    Dot,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let folder = std::env::current_dir()?;
+    let root = Repository::discover(&folder).map_or_else(|_| folder.clone(), |repository| repository.root);
+    let path = run::find_workflow(args.workflow.as_deref(), &folder, &root)?;
+    let text = std::fs::read(&path)
+        .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", path.display())))?;
+    let source = Source::new(path.to_string_lossy(), String::from_utf8_lossy(&text).into_owned());
+    let parsed = workflow::parse(&source);
+    let errors: Vec<_> = parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
+    let Some(workflow) = parsed.value.map(Arc::new) else {
+        if args.format == Format::Template {
+            let errors: Vec<_> = errors.iter().map(|found| json!({"Message": found.message})).collect();
+            style::line(&json!({"errors": errors}).to_string())?;
+            return Ok(Exit::Failed);
+        }
+        let told: Vec<_> = errors.iter().map(|found| found.render(&source, false)).collect();
+        return Err(Failure::new(Exit::Failed, told.join("\n\n")));
+    };
+    if args.format == Format::Template {
+        style::line(&template(&workflow).to_string())?;
+        return Ok(Exit::Success);
+    }
+    let fires = workflow.triggers.iter().any(|trigger| trigger.event.value == args.event);
+    let known = Known { github: github(&args.event), inputs: Object::default(), vars: Object::default() };
+    let called = |name: &str| std::fs::read_to_string(root.join(name)).ok().map(|text| Source::new(name, text));
+    let plan = Plan::new(workflow, &known, &called).map_err(|faults| {
+        let told: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
+        Failure::new(Exit::Failed, told.join("\n\n"))
+    })?;
+    if !fires && args.format != Format::Json {
+        let events: Vec<_> = plan.workflow().triggers.iter().map(|trigger| trigger.event.value.clone()).collect();
+        let message = format!("{} does not run on `{}`; its events are {}", source.name, args.event, events.join(", "));
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    let text = match args.format {
+        Format::Json if !fires => json!({"jobs": []}).to_string(),
+        Format::Json => expanded(&plan).to_string(),
+        Format::Mermaid => mermaid(&plan),
+        Format::Dot => dot(&plan),
+        Format::Text | Format::Template => lines(&plan),
+    };
+    style::line(&text)?;
+    Ok(Exit::Success)
+}
+
+fn github(event: &str) -> Object {
+    [("event_name".to_owned(), Value::string(event))].into_iter().collect()
+}
+
+fn lines(plan: &Plan) -> String {
+    let rows = plan.jobs().iter().map(|job| {
+        let needs: Vec<_> = job.needs.iter().map(ToString::to_string).collect();
+        let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };
+        let unknown = if job.leg.is_none() { "  (its matrix is known once those have ended)" } else { "" };
+        let condition = job.definition.condition.written.as_ref();
+        let condition = condition.map(|written| format!("  if {}", written.value.trim())).unwrap_or_default();
+        format!("{:<20} {}{needs}{condition}{unknown}", job.id.to_string(), job.name)
+    });
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+fn expanded(plan: &Plan) -> Json {
+    let jobs = plan.jobs().iter().filter(|job| job.caller.is_none()).map(|job| {
+        let matrix = job.leg.as_ref().map_or(Json::Null, |leg| leg.matrix.to_json());
+        json!({
+            "id": job.key, "type": kind(&job.definition.body), "name": job.name,
+            "needs": job.definition.needs.iter().map(|need| need.value.as_str()).collect::<Vec<_>>(),
+            "matrix": matrix,
+        })
+    });
+    json!({"jobs": jobs.collect::<Vec<_>>()})
+}
+
+fn kind(body: &JobBody) -> &'static str {
+    match body {
+        JobBody::Steps(_) => "job",
+        JobBody::Call { .. } => "reusableWorkflowJob",
+    }
+}
+
+fn mermaid(plan: &Plan) -> String {
+    let mut text = String::from("graph LR");
+    let id = |id: &str| id.replace(['.', '-'], "_");
+    for job in plan.jobs() {
+        text.push_str(&format!("\n  {}[\"{}\"]", id(job.id.as_str()), job.name.replace('"', "#quot;")));
+        for need in &job.needs {
+            text.push_str(&format!("\n  {} --> {}", id(need.as_str()), id(job.id.as_str())));
+        }
+    }
+    text
+}
+
+fn dot(plan: &Plan) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let mut text = String::from("digraph plan {\n  rankdir=LR;\n");
+    for job in plan.jobs() {
+        text.push_str(&format!("  {} [label={}];\n", quoted(job.id.as_str()), quoted(&job.name)));
+        for need in &job.needs {
+            text.push_str(&format!("  {} -> {};\n", quoted(need.as_str()), quoted(job.id.as_str())));
+        }
+    }
+    text.push('}');
+    text
+}
+
+/// The workflow as converted: names, conditions and ids that the parser adds, nothing expanded.
+fn template(workflow: &Workflow) -> Json {
+    let jobs = workflow.jobs.iter().map(|job| {
+        let name = job.name.as_ref().map_or_else(|| json!(job.id.value), token);
+        let mut document = json!({
+            "type": kind(&job.body), "id": job.id.value, "name": name,
+            "needs": job.needs.iter().map(|need| need.value.as_str()).collect::<Vec<_>>(),
+            "if": marked(job.condition.expr.text()),
+        });
+        match &job.body {
+            JobBody::Steps(body) => {
+                document["runs-on"] = token(&body.runs_on);
+                if let Some(env) = &body.env {
+                    document["env"] = token(env);
+                }
+                let steps = body.steps.iter().map(|step| {
+                    let mut document = json!({"id": step.id, "if": marked(step.condition.expr.text())});
+                    if let Some(name) = &step.name {
+                        document["name"] = token(name);
+                    }
+                    match &step.action {
+                        StepAction::Run { script, .. } => document["run"] = token(script),
+                        StepAction::Uses { reference, with } => {
+                            document["uses"] = json!(reference.value);
+                            let with = with.iter().map(|(name, value)| (name.value.clone(), token(value)));
+                            document["with"] = with.collect::<serde_json::Map<_, _>>().into();
+                        }
+                    }
+                    document
+                });
+                document["steps"] = steps.collect();
+            }
+            JobBody::Call { uses, .. } => document["ref"] = json!(uses.value),
+        }
+        document
+    });
+    json!({"jobs": jobs.collect::<Vec<_>>()})
+}
+
+fn marked(expression: &str) -> Json {
+    json!(format!("${{{{ {} }}}}", expression.trim()))
+}
+
+fn token(template: &Template) -> Json {
+    match &template.kind {
+        TemplateKind::Null => Json::Null,
+        TemplateKind::Bool(value) => json!(value),
+        TemplateKind::Number(value, _) => Value::Number(*value).to_json(),
+        TemplateKind::Text(text) => json!(text.as_ref()),
+        TemplateKind::Expression(expr) => marked(expr.text()),
+        TemplateKind::Interpolated(pieces) => {
+            let pieces = pieces.iter().map(|piece| match piece {
+                Piece::Text(text) => text.to_string(),
+                Piece::Expression(expr) => format!("${{{{ {} }}}}", expr.text().trim()),
+            });
+            json!(pieces.collect::<String>())
+        }
+        TemplateKind::Sequence(items) => items.iter().map(token).collect(),
+        TemplateKind::Mapping(entries) => {
+            let entries =
+                entries.iter().map(|(key, value)| (key.literal().unwrap_or_default().to_owned(), token(value)));
+            entries.collect::<serde_json::Map<_, _>>().into()
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a headless run prints: the same records that the screen shows, as lines, as JSON, or as GitHub's commands.
+
+mod github;
+mod json;
+mod lines;
+mod protocol;
+
+use std::io;
+
+use crate::model::{Conclusion, Record, Run};
+use crate::model::{JobId, LineRange, StepNumber};
+use crate::store::StoreError;
+use crate::store::folder::RunFolder;
+use crate::store::logs::LogReader;
+use crate::store::runs::{RunHeader, RunStore};
+
+pub(super) use github::GitHub;
+pub(super) use json::Json;
+pub(super) use lines::{Lines, shown, table};
+pub(super) use protocol::Protocol;
+
+/// Lines read at a time for printing.
+const PORTION: usize = 10_000;
+
+/// Prints one run as its records come.
+pub(super) trait Printer {
+    /// Prints what a record adds. `run` is the run with the record folded in.
+    fn record(&mut self, run: &Run, record: &Record, logs: &Logs) -> io::Result<()>;
+
+    /// Prints what is to be said at the end.
+    fn end(&mut self, run: &Run, logs: &Logs) -> io::Result<()>;
+}
+
+/// The logs of one run.
+#[derive(Debug)]
+pub(super) struct Logs {
+    folder: RunFolder,
+}
+
+impl Logs {
+    pub(super) fn new(folder: RunFolder) -> Self {
+        Self { folder }
+    }
+
+    /// Hands over lines of a step's log, one by one.
+    pub(super) fn lines(
+        &self,
+        run: &Run,
+        job: &JobId,
+        step: StepNumber,
+        range: LineRange,
+        act: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let attempt = run.jobs.get(job).map_or(run.attempt, |job| job.attempt);
+        let Some(mut reader) = LogReader::open(self.folder.log(job, attempt, step)).map_err(io_error)? else {
+            return Ok(());
+        };
+        let (mut first, end) = (range.first, range.first + range.count);
+        while first < end {
+            let count = PORTION.min(usize::try_from(end - first).unwrap_or(PORTION));
+            let page = reader.page(first, count).map_err(io_error)?;
+            if page.lines.is_empty() {
+                break;
+            }
+            first += page.lines.len() as u64;
+            page.lines.iter().try_for_each(|line| act(line))?;
+        }
+        Ok(())
+    }
+}
+
+fn io_error(error: StoreError) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+/// A run that is printed as its records come.
+pub(super) struct Printing<'p> {
+    store: RunStore,
+    logs: Logs,
+    id: crate::model::RunId,
+    printer: &'p mut dyn Printer,
+}
+
+impl<'p> Printing<'p> {
+    pub(super) fn new(folder: &RunFolder, header: RunHeader, printer: &'p mut dyn Printer) -> Self {
+        let mut store = RunStore::default();
+        store.open(header);
+        Self { store, logs: Logs::new(folder.clone()), id: folder.id().clone(), printer }
+    }
+
+    pub(super) fn records(&mut self, records: &[Record]) -> io::Result<()> {
+        for record in records {
+            self.store.apply(&self.id, record);
+            let run = self.store.run(&self.id).expect("opened above");
+            self.printer.record(run, record, &self.logs)?;
+        }
+        Ok(())
+    }
+
+    /// How the run ended; nothing when nobody told.
+    pub(super) fn end(self) -> io::Result<Option<Conclusion>> {
+        let run = self.store.run(&self.id).expect("opened above");
+        self.printer.end(run, &self.logs)?;
+        Ok(run.phase.conclusion())
+    }
+}

@@ -1,0 +1,39 @@
+//! Log lines and the result as JSON lines, for programs that judge a runner by what it says.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use crate::model::{Event, Phase, Record, Run};
+
+use super::{Logs, Printer};
+
+/// Prints `{"type":"log",…}` lines and, last, `{"type":"result",…}`.
+pub(in crate::cli) struct Protocol;
+
+impl Printer for Protocol {
+    fn record(&mut self, run: &Run, record: &Record, logs: &Logs) -> io::Result<()> {
+        let Event::Output { job, step, output } = &record.event else { return Ok(()) };
+        let name = run.jobs.get(job).and_then(|job| job.steps.iter().find(|other| other.number == *step));
+        let name = name.map(|step| step.name.clone()).unwrap_or_default();
+        logs.lines(run, job, *step, *output, &mut |line| {
+            let line = json!({"type": "log", "job": job.as_str(), "step": name, "line": String::from_utf8_lossy(line)});
+            writeln!(io::stdout().lock(), "{line}")
+        })
+    }
+
+    fn end(&mut self, run: &Run, _: &Logs) -> io::Result<()> {
+        let word = |phase: &Phase| match phase.conclusion() {
+            Some(crate::model::Conclusion::TimedOut | crate::model::Conclusion::StartupFailure) => "failure",
+            Some(conclusion) => conclusion.word(),
+            None => "failure",
+        };
+        let jobs: Vec<_> = run
+            .jobs
+            .values()
+            .map(|job| json!({"id": job.key, "name": job.name, "conclusion": word(&job.phase)}))
+            .collect();
+        let result = json!({"type": "result", "conclusion": word(&run.phase), "jobs": jobs});
+        writeln!(io::stdout().lock(), "{result}")
+    }
+}

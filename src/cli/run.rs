@@ -1,0 +1,201 @@
+//! `run`: from the command line to a run folder, a worker, and lines that follow it.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use crate::model::{Command, Conclusion};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::history;
+use crate::store::spec::RunSpec;
+use crate::worker::attach::Follower;
+use crate::worker::launch::{LaunchError, launch};
+use crate::worker::prepare::{Refusal, prepare};
+use crate::worker::{Mode, control, lost};
+
+use super::printer::{GitHub, Json, Lines, Printer, Printing, Protocol};
+use super::style::{self, Style};
+use super::{Exit, Failure, Outcome, trust};
+
+mod request;
+
+pub(super) use request::find_workflow;
+
+/// Runs a workflow of this repository on this machine.
+#[derive(clap::Args, Default)]
+#[command(after_help = "Examples:
+  cuelight run                          the only workflow there is, on push
+  cuelight run ci --event pull_request
+  cuelight run deploy.yml --event workflow_dispatch --input target=dev --secret TOKEN")]
+pub(super) struct Args {
+    /// A workflow file, or the name of one in .github/workflows
+    pub(super) workflow: Option<String>,
+    /// The event that starts it
+    #[arg(long, short, default_value = "push")]
+    pub(super) event: String,
+    /// A file with the event's payload, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) event_path: Option<PathBuf>,
+    /// Only this job and what it needs (may be given more than once)
+    #[arg(long = "job", short, value_name = "JOB")]
+    pub(super) jobs: Vec<String>,
+    /// An input of the workflow
+    #[arg(long = "input", short, value_name = "NAME=VALUE")]
+    pub(super) inputs: Vec<String>,
+    /// A secret; without a value it is taken from the environment
+    #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
+    pub(super) secrets: Vec<String>,
+    /// A file with a secret a line, NAME=VALUE
+    #[arg(long, value_name = "FILE")]
+    pub(super) secret_file: Option<PathBuf>,
+    /// A configuration variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub(super) vars: Vec<String>,
+    /// How many jobs may run at once [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    pub(super) max_parallel: Option<usize>,
+    /// Run in the repository's own folder instead of a private copy per job
+    #[arg(long)]
+    pub(super) in_place: bool,
+    /// Keep debug lines and set RUNNER_DEBUG
+    #[arg(long)]
+    pub(super) debug: bool,
+    /// Trust this repository for this run
+    #[arg(long)]
+    pub(super) trust: bool,
+    /// Print the run's id and leave it running
+    #[arg(long, short)]
+    pub(super) detach: bool,
+    /// Print the records, a JSON object a line
+    #[arg(long, conflicts_with = "detach")]
+    pub(super) json: bool,
+    /// `json`: log lines and the result as JSON lines
+    #[arg(long, hide = true)]
+    pub(super) format: Option<String>,
+    /// `host`: every job here and in place, whatever its runs-on says
+    #[arg(long, hide = true)]
+    pub(super) runner: Option<String>,
+    /// The repository's owner/name
+    #[arg(long, hide = true)]
+    pub(super) repository: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let folder = std::env::current_dir()?;
+    let request = request::build(args, &folder)?;
+    let plan = check(&request.spec, &request.secrets)?;
+    // Whoever names the runner has decided where the jobs run.
+    if !args.trust && args.runner.is_none() {
+        trust::require(&request.repository, &plan)?;
+    }
+    let runs = RunsDir::locate()?;
+    let run = start(&runs, request.spec, &request.secrets)?;
+    if args.detach {
+        style::line(run.id().as_str())?;
+        return Ok(Exit::Success);
+    }
+    match args.format.as_deref() {
+        Some("json") => follow(&run, &mut Protocol),
+        Some(other) => Err(Failure::new(Exit::Usage, format!("there is no format `{other}`: write --format json"))),
+        None if args.json => follow(&run, &mut Json),
+        None => follow_as_lines(&run),
+    }
+}
+
+/// Plans before anything is written: what cannot start says so at once.
+fn check(spec: &RunSpec, secrets: &IndexMap<String, String>) -> Result<crate::workflow::plan::Plan, Failure> {
+    match prepare(spec, secrets.clone(), 1) {
+        Ok(prepared) => Ok(prepared.plan),
+        Err(refusal) => {
+            let exit = match refusal {
+                Refusal::Faults(_) => Exit::Failed,
+                Refusal::Request(_) => Exit::Usage,
+            };
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            Err(Failure::new(exit, refusal.render(colour)))
+        }
+    }
+}
+
+/// Makes the run's folder and starts its worker.
+pub(super) fn start(runs: &RunsDir, spec: RunSpec, secrets: &IndexMap<String, String>) -> Result<RunFolder, Failure> {
+    let folder = runs.create(spec.created)?;
+    spec.write(&folder)?;
+    launch(&folder, &Mode::Start, secrets)?;
+    Ok(folder)
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        let exit = match error {
+            LaunchError::Busy => Exit::Rejected,
+            LaunchError::Store(_) | LaunchError::Process { .. } => Exit::Unavailable,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+/// Follows a run for people; inside GitHub Actions in GitHub's form.
+pub(super) fn follow_as_lines(run: &RunFolder) -> Outcome {
+    let lines = Lines::new(Style::of_output());
+    if std::env::var("GITHUB_ACTIONS").is_ok_and(|inside| inside == "true") {
+        follow(run, &mut GitHub::new(lines))
+    } else {
+        follow(run, &mut { lines })
+    }
+}
+
+/// Follows a run until it has ended. Ctrl-C asks it to end, a second one ends it at once, and a third leaves it.
+pub(super) fn follow(run: &RunFolder, printer: &mut dyn Printer) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let header = history::header(run)?;
+    let mut printing = Printing::new(run, header, printer);
+    runtime.block_on(async {
+        let mut follower = Follower::new(run.clone());
+        let mut interrupts = 0;
+        loop {
+            tokio::select! {
+                records = follower.next() => match records? {
+                    Some(records) => printing.records(&records)?,
+                    None => break,
+                },
+                _ = tokio::signal::ctrl_c() => {
+                    interrupts += 1;
+                    let order = match interrupts {
+                        1 => Command::Cancel,
+                        2 => Command::ForceCancel,
+                        _ => return Err(Failure::new(Exit::Cancelled, format!("left the run going: cuelight attach {}", run.id()))),
+                    };
+                    // A worker that is gone needs no order: the end is on its way.
+                    let _ = control::order(&run.socket(), &order).await;
+                }
+            }
+        }
+        Ok::<_, Failure>(())
+    })?;
+    match printing.end()? {
+        Some(conclusion) => Ok(Exit::of(conclusion)),
+        None => Err(Failure::new(
+            Exit::Unavailable,
+            format!("the run's end is not written in {}; its worker said: {}", run.path().display(), last_words(run)),
+        )),
+    }
+}
+
+/// The last line of the worker's own log.
+fn last_words(run: &RunFolder) -> String {
+    let log = std::fs::read_to_string(run.worker_log()).unwrap_or_default();
+    log.lines().last().unwrap_or("nothing").to_owned()
+}
+
+/// Closes what lost its worker, so that every command sees the truth.
+pub(super) fn close_lost(runs: &RunsDir) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(lost::close_all(runs))?;
+    Ok(())
+}
+
+/// How a run ended, as its journal tells it.
+pub(super) fn conclusion(run: &RunFolder) -> Result<Option<Conclusion>, Failure> {
+    Ok(history::read(run)?.phase.conclusion())
+}

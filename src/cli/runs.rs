@@ -1,0 +1,231 @@
+//! Past and present runs: the list, one run, its logs.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use crate::model::{Conclusion, Job, LineRange, Phase, Step};
+use crate::store::folder::RunsDir;
+use crate::store::history::{self, Summary};
+use crate::worker::outlet::now;
+
+use super::printer::{Logs, shown, table};
+use super::style::{self, Colour, Style, duration};
+use super::{Exit, Failure, Outcome, run};
+
+#[derive(clap::Args)]
+pub(super) struct ListArgs {
+    /// How many to show
+    #[arg(long, short = 'n', default_value_t = 20)]
+    limit: usize,
+    /// Print a JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Default for ListArgs {
+    fn default() -> Self {
+        Self { limit: 20, json: false }
+    }
+}
+
+#[derive(clap::Args)]
+pub(super) struct ShowArgs {
+    /// The run's id, its beginning or end, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct LogsArgs {
+    /// The run's id, its beginning or end, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
+    /// Only this job
+    #[arg(long, short)]
+    job: Option<String>,
+    /// Only the step with this number or name
+    #[arg(long, short)]
+    step: Option<String>,
+    /// Only steps that failed
+    #[arg(long)]
+    failed: bool,
+}
+
+pub(super) fn list(args: &ListArgs) -> Outcome {
+    let runs = RunsDir::locate()?;
+    run::close_lost(&runs)?;
+    let all = history::list(&runs)?;
+    if args.json {
+        for summary in all.iter().take(args.limit) {
+            style::line(&serde_json::to_string(summary).map_err(io::Error::other)?)?;
+        }
+        return Ok(Exit::Success);
+    }
+    if all.is_empty() {
+        style::line("There are no runs yet. `cuelight run` starts one, `cuelight demo` shows one.")?;
+        return Ok(Exit::Success);
+    }
+    let style = Style::of_output();
+    let mut text = String::new();
+    for summary in all.iter().take(args.limit) {
+        text.push_str(&row(summary, style));
+        text.push('\n');
+    }
+    if all.len() > args.limit {
+        text.push_str(
+            &style.paint(Colour::Dim, &format!("{} more: cuelight runs -n {}\n", all.len() - args.limit, all.len())),
+        );
+    }
+    style::print(&text)?;
+    Ok(Exit::Success)
+}
+
+fn row(summary: &Summary, style: Style) -> String {
+    let time = match (summary.started, summary.finished) {
+        (Some(started), Some(finished)) => duration(finished.since(started)),
+        (Some(started), None) => duration(now().since(started)),
+        _ => String::new(),
+    };
+    let reason = summary.reason.as_ref().and_then(|reason| reason.lines().next()).unwrap_or_default();
+    let attempt = if summary.attempt > 1 { format!(" attempt {}", summary.attempt) } else { String::new() };
+    let row = format!(
+        "{} {}  {:<20} {:<16} {:<12} {:>8}  {}{}  {}",
+        style.glyph(&summary.phase),
+        summary.id,
+        summary.name,
+        summary.ref_name,
+        summary.event,
+        time,
+        summary.phase.word(),
+        attempt,
+        style.paint(Colour::Dim, reason)
+    );
+    row.trim_end().to_owned()
+}
+
+pub(super) fn show(args: &ShowArgs) -> Outcome {
+    let runs = RunsDir::locate()?;
+    run::close_lost(&runs)?;
+    let folder = runs.find(&args.run)?;
+    let run = history::read(&folder)?;
+    if args.json {
+        let jobs: Vec<_> = run.jobs.values().map(as_json).collect();
+        let document = json!({
+            "id": run.id, "name": run.name, "workflow": run.workflow, "event": run.event, "ref": run.ref_name,
+            "sha": run.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": run.reason,
+            "created": run.created, "started": run.started, "finished": run.finished, "jobs": jobs,
+        });
+        style::line(&serde_json::to_string_pretty(&document).map_err(io::Error::other)?)?;
+        return Ok(Exit::Success);
+    }
+    let style = Style::of_output();
+    let mut text = format!("{} {}  {}  {}\n", style.glyph(&run.phase), run.name, run.id, run.phase.word());
+    let commit: String = run.sha.chars().take(7).collect();
+    text.push_str(&style.paint(
+        Colour::Dim,
+        &format!("{} on {} · {}@{commit} · attempt {}\n", run.workflow, run.event, run.ref_name, run.attempt),
+    ));
+    if let Some(reason) = &run.reason {
+        text.push_str(&format!("{reason}\n"));
+    }
+    text.push('\n');
+    text.push_str(&table(&run, style));
+    for job in run.jobs.values().filter(|job| !job.steps.is_empty()) {
+        text.push_str(&format!("\n{} {}\n", style.glyph(&job.phase), style.paint(Colour::Bold, &job.name)));
+        for step in &job.steps {
+            text.push_str(&step_row(step, style));
+        }
+    }
+    text.push_str(&format!("\nlogs: {}\n", folder.path().join("logs").display()));
+    style::print(&if style.ascii { text.replace('·', "|") } else { text })?;
+    Ok(Exit::Success)
+}
+
+fn step_row(step: &Step, style: Style) -> String {
+    let time = match (step.started, step.finished) {
+        (Some(started), Some(finished)) => duration(finished.since(started)),
+        _ => String::new(),
+    };
+    let reason = step.reason.as_ref().and_then(|reason| reason.lines().next()).unwrap_or_default();
+    let row = format!(
+        "  {} {:>2} {:<44} {time:>8}  {}",
+        style.glyph(&step.phase),
+        step.number,
+        step.name,
+        style.paint(Colour::Dim, reason)
+    );
+    format!("{}\n", row.trim_end())
+}
+
+fn as_json(job: &Job) -> serde_json::Value {
+    let steps: Vec<_> = job
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "number": step.number, "name": step.name, "status": step.phase.word(),
+                "outcome": step.outcome, "exit_code": step.exit_code, "signal": step.signal, "reason": step.reason,
+                "lines": step.lines, "started": step.started, "finished": step.finished,
+                "annotations": step.annotations,
+            })
+        })
+        .collect();
+    json!({
+        "id": job.id, "key": job.key, "name": job.name, "needs": job.needs, "status": job.phase.word(),
+        "allowed_failure": job.allowed_failure, "reason": job.reason, "started": job.started,
+        "finished": job.finished, "outputs": job.outputs, "environment": job.environment,
+        "environment_url": job.environment_url, "steps": steps,
+    })
+}
+
+pub(super) fn logs(args: &LogsArgs) -> Outcome {
+    let runs = RunsDir::locate()?;
+    run::close_lost(&runs)?;
+    let folder = runs.find(&args.run)?;
+    let run = history::read(&folder)?;
+    let wanted_job = |job: &&Job| {
+        args.job.as_ref().is_none_or(|wanted| job.id.as_str() == wanted || job.key == *wanted || job.name == *wanted)
+    };
+    let jobs: Vec<_> = run.jobs.values().filter(wanted_job).collect();
+    if let (Some(wanted), true) = (&args.job, jobs.is_empty()) {
+        let names: Vec<_> = run.jobs.keys().map(ToString::to_string).collect();
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("{} has no job `{wanted}`; it has {}", run.id, names.join(", ")),
+        ));
+    }
+    let style = Style::of_output();
+    let logs = Logs::new(folder);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let wanted_step = |step: &&Step| {
+        args.step.as_ref().is_none_or(|wanted| step.number.to_string() == *wanted || step.name == *wanted)
+            && (!args.failed
+                || step.outcome == Some(Conclusion::Failure)
+                || step.phase == Phase::Done(Conclusion::Failure))
+    };
+    let mut found = false;
+    for job in jobs {
+        for step in job.steps.iter().filter(wanted_step) {
+            found = true;
+            // One step alone is printed as it is, so that it can be piped.
+            if args.step.is_none() && step.lines > 0 {
+                let heading = format!("{} / {} {}", job.name, step.number, step.name);
+                writeln!(out, "{}", style.paint(Colour::Bold, &heading))?;
+            }
+            let all = LineRange { first: 0, count: u64::MAX };
+            logs.lines(&run, &job.id, step.number, all, &mut |line| writeln!(out, "{}", shown(line, style.colour)))?;
+        }
+    }
+    out.flush()?;
+    if let (Some(wanted), false) = (&args.step, found) {
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.id, run.id),
+        ));
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,79 @@
+//! Starts a worker: a process of its own that outlives whoever starts it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use indexmap::IndexMap;
+
+use crate::model::Order;
+use crate::store::folder::RunFolder;
+use crate::store::{StoreError, lock};
+
+use super::Mode;
+
+/// Why a worker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The run's folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another worker has the run.
+    #[error("the run is in progress")]
+    Busy,
+    /// The process could not be started.
+    #[error("cannot start a worker ({}): {source}", program.display())]
+    Process {
+        /// Which program.
+        program: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Starts a worker on a run's folder.
+///
+/// The secrets go through a pipe: neither the folder nor the process list ever holds them. The run's lock is taken here
+/// and handed over as the worker's standard output, so the run is never without a holder while it starts.
+///
+/// # Errors
+/// The run has a worker already, or none can be started.
+pub fn launch(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>) -> Result<(), LaunchError> {
+    let held = lock::take(&folder.lock())?.ok_or(LaunchError::Busy)?;
+    let program =
+        std::env::current_exe().map_err(|source| LaunchError::Process { program: "cuelight".into(), source })?;
+    let failed = |source| LaunchError::Process { program: program.clone(), source };
+    let log = worker_log(folder)?;
+    let mut worker = Command::new(&program)
+        .arg("worker")
+        .arg(folder.path())
+        .args(mode.arguments())
+        .stdin(Stdio::piped())
+        .stdout(held)
+        .stderr(log)
+        .spawn()
+        .map_err(failed)?;
+    let mut pipe = worker.stdin.take().expect("standard input was asked for");
+    let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
+    pipe.write_all(&secrets).map_err(failed)
+}
+
+fn worker_log(folder: &RunFolder) -> Result<File, StoreError> {
+    let path = folder.worker_log();
+    OpenOptions::new().create(true).append(true).open(&path).map_err(StoreError::io("open", path))
+}
+
+impl Mode {
+    /// The arguments that say it to a worker.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::Start => Vec::new(),
+            Self::Resume => vec!["--resume".to_owned()],
+            Self::Rerun(Order::All) => vec!["--rerun".to_owned()],
+            Self::Rerun(Order::Failed) => vec!["--rerun-failed".to_owned()],
+            Self::Rerun(Order::Job(job)) => vec!["--rerun-job".to_owned(), job.to_string()],
+        }
+    }
+}

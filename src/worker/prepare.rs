@@ -1,0 +1,126 @@
+//! From a run's document to what the engine needs: the plan, and what is known before the first job.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::engine::call;
+use crate::engine::context::Facts;
+use crate::model::Timestamp;
+use crate::store::spec::RunSpec;
+use crate::workflow;
+use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
+use crate::workflow::plan::{Known, Plan};
+use crate::workflow::source::Source;
+
+/// Why a run cannot be started.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Its files have errors.
+    Faults(Vec<(Arc<Source>, Diagnostic)>),
+    /// What was asked for does not fit the workflow.
+    Request(String),
+}
+
+impl Refusal {
+    /// The refusal for people; files are quoted.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        match self {
+            Self::Request(reason) => reason.clone(),
+            Self::Faults(faults) => {
+                let told: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, colour)).collect();
+                told.join("\n\n")
+            }
+        }
+    }
+}
+
+/// A run that can be started.
+pub struct Prepared {
+    /// What would run.
+    pub plan: Plan,
+    /// What is known before the first job.
+    pub facts: Facts,
+    /// `run-name`, or the workflow's name.
+    pub name: String,
+}
+
+/// Plans a run from its document. `secrets` are by name; a run's own token joins them.
+///
+/// # Errors
+/// Why it cannot be started.
+pub fn prepare(spec: &RunSpec, secrets: IndexMap<String, String>, attempt: u32) -> Result<Prepared, Refusal> {
+    let source = Source::new(spec.workflow.clone(), spec.text.clone());
+    let parsed = workflow::parse(&source);
+    let Some(workflow) = parsed.value else {
+        let errors = parsed.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
+        return Err(Refusal::Faults(errors.map(|fault| (Arc::clone(&source), fault)).collect()));
+    };
+    let workflow = Arc::new(workflow);
+    if !workflow.triggers.iter().any(|trigger| trigger.event.value == spec.event) {
+        let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
+        return Err(Refusal::Request(format!(
+            "{} does not run on `{}`; its events are {}",
+            spec.workflow,
+            spec.event,
+            known.join(", ")
+        )));
+    }
+    let inputs = call::dispatch(&workflow, &spec.event, &spec.inputs).map_err(Refusal::Request)?;
+    let name = workflow.name.as_ref().map_or_else(|| spec.workflow.clone(), |name| name.value.clone());
+    let facts = Facts {
+        run_id: run_id(spec.created),
+        run_number: spec.run_number,
+        attempt,
+        repository: spec.slug.clone(),
+        sha: spec.sha.clone(),
+        git_ref: spec.git_ref.clone(),
+        event_name: spec.event.clone(),
+        event: spec.payload.clone(),
+        actor: spec.actor.clone(),
+        workflow: name.clone(),
+        workflow_path: spec.workflow.clone(),
+        token: token(),
+        secrets,
+        vars: spec.vars.clone(),
+        inputs: inputs.clone(),
+    };
+    let known = Known { github: facts.github(), inputs, vars: object(&spec.vars) };
+    let called = |path: &str| spec.called.get(path).map(|text| Source::new(path, text.clone()));
+    let plan = Plan::new(workflow, &known, &called).map_err(Refusal::Faults)?;
+    let plan = plan
+        .only(&spec.jobs)
+        .map_err(|unknown| Refusal::Request(format!("{} has no job `{unknown}`", spec.workflow)))?;
+    let name = run_name(&plan, &known).unwrap_or(name);
+    Ok(Prepared { plan, facts, name })
+}
+
+fn run_name(plan: &Plan, known: &Known) -> Option<String> {
+    let template = plan.workflow().run_name.as_ref()?;
+    let contexts: Contexts = [("github", &known.github), ("inputs", &known.inputs), ("vars", &known.vars)]
+        .into_iter()
+        .map(|(name, object)| (name, Value::object(object.clone())))
+        .collect();
+    let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+    template.evaluate(&scope).ok().map(|value| value.to_text()).filter(|name| !name.trim().is_empty())
+}
+
+fn object(texts: &IndexMap<String, String>) -> Object {
+    texts.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect()
+}
+
+/// Decimal, as GitHub's run ids are, and the same for every attempt.
+fn run_id(created: Timestamp) -> String {
+    created.0.to_string()
+}
+
+/// Stands for `github.token`. Actions refuse an empty one; nothing here accepts this one.
+fn token() -> String {
+    let mut random = [0; 20];
+    // Without randomness the token is merely guessable, and it opens nothing.
+    let _ = getrandom::fill(&mut random);
+    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("cls_{hex}")
+}
