@@ -199,3 +199,214 @@ fn size(operand: &Operand) -> usize {
 pub(super) fn text_size(text: &str) -> usize {
     STRING_SIZE + 2 * text::units(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::{Contexts, Host, NoFiles, Object, Status, Vocabulary};
+    use super::*;
+
+    struct Names;
+
+    impl Host for Names {
+        fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
+            if patterns == ["none"] { Err("no such thing".to_owned()) } else { Ok(patterns.join("+")) }
+        }
+    }
+
+    fn contexts() -> Contexts {
+        let mut env = Object::case_sensitive();
+        env.insert("Path", Value::from("/bin"));
+        let github = json!({
+            "ref": "refs/heads/main",
+            "event": {"commits": [{"id": 1, "tags": ["x"]}, {"id": 2}, {"message": "m"}]},
+        });
+        let needs = json!({"build": {"result": "success", "outputs": {"n": 7}}, "test": {"result": "failure"}});
+        let mut contexts: Contexts =
+            [("github", github), ("needs", needs)].map(|(name, json)| (name, Value::from(json))).into_iter().collect();
+        contexts.set("env", Value::object(env));
+        contexts.set("list", Value::from(json!([1, "1", true, null])));
+        contexts
+    }
+
+    fn evaluated(text: &str) -> Result<Value, String> {
+        let expr = Expr::parse(text, &Vocabulary::ANY).map_err(|error| error.to_string())?;
+        let status = Status { success: false, failure: true, cancelled: false };
+        let scope = Scope { contexts: &contexts(), status, host: &Names };
+        expr.evaluate(&scope).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn operators_have_values() {
+        for (text, value) in [
+            ("", json!(null)),
+            ("'a' || 'b'", json!("a")),
+            ("'' || 0 || null", json!(null)),
+            ("'a' && 'b' && 'c'", json!("c")),
+            ("'a' && 0 && 'c'", json!(0)),
+            ("false && fromJSON('{')", json!(false)),
+            ("true || fromJSON('{')", json!(true)),
+            ("!''", json!(true)),
+            ("1 < 2 && 2 <= 2 && 2 >= 2 && 3 > 2 && 1 != 2", json!(true)),
+            ("null >= null", json!(true)),
+            ("null > null", json!(false)),
+            ("list == list", json!(true)),
+            ("list >= list", json!(true)),
+            ("list == fromJSON('[]')", json!(false)),
+            ("GitHub.REF", json!("refs/heads/main")),
+            ("github['Ref']", json!("refs/heads/main")),
+            ("github.nosuch.thing", json!(null)),
+            ("nosuch", json!(null)),
+            ("env.Path", json!("/bin")),
+            ("env.PATH", json!(null)),
+            ("list[0]", json!(1)),
+            ("list['1']", json!("1")),
+            ("list[1.9]", json!("1")),
+            ("list[-1]", json!(null)),
+            ("list[-0.5]", json!(null)),
+            ("list['x']", json!(null)),
+            ("list[Infinity]", json!(null)),
+            ("list[null]", json!(1)),
+            ("list.length", json!(null)),
+            ("('text')[0]", json!(null)),
+            ("github.event.commits.*.id", json!([1, 2])),
+            ("github.event.commits[*]['ID']", json!([1, 2])),
+            ("github.event.commits.*.tags[0]", json!(["x"])),
+            ("github.event.commits.*.*", json!([1, ["x"], 2, "m"])),
+            ("needs.*.result", json!(["success", "failure"])),
+            ("needs.*.result[0]", json!([])),
+            ("(needs.* || 'x').result", json!(["success", "failure"])),
+            ("case(true, needs.*, 'x').result", json!(["success", "failure"])),
+            ("nosuch.*", json!([])),
+            ("'x' && list.*", json!([1, "1", true, null])),
+        ] {
+            assert_eq!(evaluated(text), Ok(Value::from(value)), "{text}");
+        }
+    }
+
+    #[test]
+    fn functions_have_values() {
+        for (text, value) in [
+            ("contains('Hello', 'ELL')", json!(true)),
+            ("contains(list, 'TRUE')", json!(false)),
+            ("contains(list, '1')", json!(true)),
+            ("contains(needs, 'build')", json!(false)),
+            ("contains(123, 2)", json!(true)),
+            ("contains('abc', list)", json!(false)),
+            ("startsWith('Refs/heads', 'refs/')", json!(true)),
+            ("endsWith(1.5, '.5')", json!(true)),
+            ("startsWith(list, '')", json!(false)),
+            ("startsWith('', list)", json!(false)),
+            ("join(list)", json!("1,1,true,")),
+            ("join(list, ' - ')", json!("1 - 1 - true - ")),
+            ("join(list, list)", json!("1,1,true,")),
+            ("join('a', 'b')", json!("a")),
+            ("join(needs)", json!("")),
+            ("join(fromJSON('[[1],{}]'))", json!("Array,Object")),
+            ("format('{0} {1} {0}', 'a', null)", json!("a  a")),
+            ("format('{{0}} {{{0}}}', 1)", json!("{0} {1}")),
+            ("format('{0}', 'a', fromJSON('{'))", json!("a")),
+            ("format('{0:}', 1)", json!("1")),
+            ("format('')", json!("")),
+            ("toJSON(fromJSON('{\"a\":[1]}'))", json!("{\n  \"a\": [\n    1\n  ]\n}")),
+            ("fromJSON('[1,{\"a\":null}]')[1]", json!({"a": null})),
+            ("case(false, 1, true, 2, fromJSON('{'))", json!(2)),
+            ("case(false, 1, 3)", json!(3)),
+            ("always() && failure() && !success() && !cancelled()", json!(true)),
+            ("success('build')", json!(true)),
+            ("success('build', 'test')", json!(false)),
+            ("failure('build')", json!(false)),
+            ("failure('build', 'TEST')", json!(true)),
+            ("success('nosuch')", json!(false)),
+            ("hashFiles('a', 1)", json!("a+1")),
+        ] {
+            assert_eq!(evaluated(text), Ok(Value::from(value)), "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_told_in_githubs_words() {
+        for (text, message) in [
+            ("format('{0')", "The following format string is invalid: {0"),
+            ("format('}')", "The following format string is invalid: }"),
+            ("format('{a}', 1)", "The following format string is invalid: {a}"),
+            ("format('{ 0}', 1)", "The following format string is invalid: { 0}"),
+            ("format('{256}', 1)", "The following format string is invalid: {256}"),
+            ("format('{0:x', 1)", "The following format string is invalid: {0:x"),
+            ("format('{0:x}}y}', 1)", "The format specifiers 'x}y' are not valid for objects of type 'Number'"),
+            ("format('{1}', 1)", "The following format string references more arguments than were supplied: {1}"),
+            ("case(1, 2, 3)", "case predicate must evaluate to a boolean value"),
+            ("fromJSON('{')", "Error parsing fromJson: unexpected end instead of `:` after a name at line 1, column 2"),
+            ("fromJSON('')", "Error parsing fromJson: unexpected end at line 1, column 1"),
+            ("hashFiles('none')", "no such thing"),
+        ] {
+            assert_eq!(evaluated(text), Err(message.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_is_limited_for_what_is_in_use_only() {
+        let mut contexts = Contexts::new();
+        contexts.set("big", Value::string("x".repeat(MAX_MEMORY / 8)));
+        let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+        for (text, fits) in [
+            ("format('{0}{0}', big)", true),
+            ("format('{0}{0}{0}{0}', big)", false),
+            ("join(fromJSON('[1,2,3]'), format('{0}{0}', big))", false),
+            // Each comparison lets go of its operands.
+            ("big == 'a' || big == 'b' || big == 'c' || big == 'd' || big == 'e'", true),
+            ("contains(format('{0}{0}{0}', big), format('{0}', big))", false),
+        ] {
+            match Expr::parse(text, &Vocabulary::ANY).unwrap().evaluate(&scope) {
+                Ok(_) => assert!(fits, "{text}"),
+                Err(error) => {
+                    assert!(!fits, "{text}");
+                    assert_eq!(error, EvalError::Memory(text.to_owned()));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_literal_is_its_value(text: String, number: f64) {
+            prop_assume!(text.len() < 1000);
+            let text = Value::string(text);
+            prop_assert_eq!(evaluated(&text.to_literal()), Ok(text));
+            let again = evaluated(&Value::Number(number).to_literal()).unwrap();
+            prop_assert_eq!(again.to_text(), Value::Number(number).to_text());
+        }
+
+        #[test]
+        fn comparisons_agree_with_each_other(left in literal(), right in literal()) {
+            let equal = evaluated(&format!("{left} == {right}")).unwrap();
+            prop_assert_eq!(evaluated(&format!("!({left} != {right})")), Ok(equal));
+            let less = evaluated(&format!("{left} < {right}")).unwrap();
+            prop_assert_eq!(evaluated(&format!("{right} > {left}")), Ok(less));
+        }
+
+        #[test]
+        fn format_puts_its_arguments_in_place(left in "[^{}]{0,8}", right in "[^{}]{0,8}") {
+            let (first, second) = (Value::from(left.as_str()).to_literal(), Value::from(right.as_str()).to_literal());
+            let expr = format!("format('{{1}}-{{0}}', {first}, {second})");
+            prop_assert_eq!(evaluated(&expr), Ok(Value::string(format!("{right}-{left}"))));
+        }
+
+        #[test]
+        fn json_goes_around(text: String) {
+            let literal = Value::from(text.as_str()).to_literal();
+            prop_assert_eq!(evaluated(&format!("fromJSON(toJSON({literal}))")), Ok(Value::string(text)));
+        }
+    }
+
+    fn literal() -> impl Strategy<Value = String> {
+        prop_oneof![
+            prop::sample::select(vec!["null", "true", "false", "NaN", "Infinity", "list", "needs"])
+                .prop_map(str::to_owned),
+            (-3.0..3.0).prop_map(|number: f64| Value::Number(number).to_literal()),
+            "'[ab0-1]{0,2}'",
+        ]
+    }
+}

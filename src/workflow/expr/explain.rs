@@ -54,7 +54,7 @@ fn explain_node(node: &Node, text: &str, trace: &evaluate::Trace) -> Explanation
         None => Outcome::Skipped,
     };
     // What was not evaluated has nothing to tell, and a path such as `github.event.name` is told whole.
-    let operands = if outcome == Outcome::Skipped {
+    let operands = if matches!(outcome, Outcome::Skipped) {
         Vec::new()
     } else {
         operands(node).into_iter().map(|operand| explain_node(operand, text, trace)).collect()
@@ -80,14 +80,20 @@ impl Explanation {
         lines
     }
 
+    fn failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed(_))
+    }
+
     fn render_below(&self, lines: &mut String, first: &str, rest: &str, mask: &dyn Fn(&str) -> String) {
         let text = one_line(&mask(&self.text));
         let outcome = match &self.outcome {
             Outcome::Value(value) => format!("= {}", one_line(&mask(&literal(value)))),
             Outcome::Skipped => "(not needed)".to_owned(),
+            // The message stands where it happened; above, it would only be repeated.
+            Outcome::Failed(_) if self.operands.iter().any(Self::failed) => "failed".to_owned(),
             Outcome::Failed(error) => format!("failed: {}", one_line(&mask(&error.to_string()))),
         };
-        lines.push_str(&format!("{first}{text}  {outcome}\n"));
+        lines.extend([first, &text, "  ", &outcome, "\n"]);
         for (position, operand) in self.operands.iter().enumerate() {
             let last = position + 1 == self.operands.len();
             let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
@@ -107,5 +113,83 @@ fn one_line(text: &str) -> String {
     match line.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Contexts, NoFiles, Status, Vocabulary};
+    use super::*;
+
+    fn rendered(text: &str) -> String {
+        let contexts: Contexts = [
+            ("github", json!({"ref": "refs/heads/dev", "event": {"labels": [{"name": "a"}, {"name": "b"}]}})),
+            ("steps", json!({"scan": {"outputs": {"key": "s3cret", "log": "x".repeat(200)}}})),
+            ("matrix", json!({"step": "scan"})),
+        ]
+        .map(|(name, json)| (name, Value::from(json)))
+        .into_iter()
+        .collect();
+        let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+        let expr = Expr::condition(text, &Vocabulary::ANY).unwrap();
+        expr.explain(&scope).render(&|text| text.replace("s3cret", "***"))
+    }
+
+    #[test]
+    fn a_false_condition_shows_the_operand_that_decided() {
+        let text = "(github.ref == 'refs/heads/main' || false) && steps.scan.outputs.key != ''";
+        insta::assert_snapshot!(rendered(text), @r#"
+        success() && ((github.ref == 'refs/heads/main' || false) && steps.scan.outputs.key != '')  = false
+        ├─ success()  = true
+        ├─ github.ref == 'refs/heads/main' || false  = false
+        │  └─ github.ref == 'refs/heads/main'  = false
+        │     └─ github.ref  = 'refs/heads/dev'
+        └─ steps.scan.outputs.key != ''  (not needed)
+        "#);
+    }
+
+    #[test]
+    fn calls_and_computed_indexes_show_what_they_read() {
+        let text = "always() && (contains(github.event.labels.*.name, 'c') || !steps[matrix.step].outputs.nope)";
+        insta::assert_snapshot!(rendered(text), @r#"
+        always() && (contains(github.event.labels.*.name, 'c') || !steps[matrix.step].outputs.nope)  = true
+        ├─ always()  = true
+        └─ contains(github.event.labels.*.name, 'c') || !steps[matrix.step].outputs.nope  = true
+           ├─ contains(github.event.labels.*.name, 'c')  = false
+           │  └─ github.event.labels.*.name  = ["a","b"]
+           └─ !steps[matrix.step].outputs.nope  = true
+              └─ steps[matrix.step].outputs.nope  = null
+                 └─ matrix.step  = 'scan'
+        "#);
+    }
+
+    #[test]
+    fn a_failure_is_shown_where_it_happened() {
+        insta::assert_snapshot!(rendered("fromJSON(github.ref).key == 1"), @r#"
+        success() && (fromJSON(github.ref).key == 1)  failed
+        ├─ success()  = true
+        └─ fromJSON(github.ref).key == 1  failed
+           └─ fromJSON(github.ref).key  failed
+              └─ fromJSON(github.ref)  failed: Error parsing fromJson: `refs` is no value at line 1, column 1
+                 └─ github.ref  = 'refs/heads/dev'
+        "#);
+    }
+
+    #[test]
+    fn secrets_are_masked_and_long_values_cut() {
+        let text = rendered("failure() || steps.scan.outputs.key == steps.scan.outputs.log");
+        assert!(text.contains("steps.scan.outputs.key  = '***'\n"), "{text}");
+        assert!(text.contains(&format!("steps.scan.outputs.log  = '{}…\n", "x".repeat(SHOWN - 1))), "{text}");
+    }
+
+    #[test]
+    fn an_empty_expression_is_null() {
+        let expr = Expr::parse(" ", &Vocabulary::ANY).unwrap();
+        let scope = Scope { contexts: &Contexts::new(), status: Status::default(), host: &NoFiles };
+        let explanation = expr.explain(&scope);
+        assert_eq!(explanation.outcome, Outcome::Value(Value::Null));
+        assert_eq!(explanation.operands, []);
     }
 }

@@ -62,7 +62,8 @@ fn quote(text: &str) -> String {
             '\u{c}' => quoted.push_str("\\f"),
             '\r' => quoted.push_str("\\r"),
             '\0'..='\u{1f}' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+                let escape = format!("\\u{:04x}", u32::from(c));
+                quoted.push_str(&escape);
             }
             _ => quoted.push(c),
         }

@@ -143,3 +143,59 @@ pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbols(text: &str) -> Vec<(TokenKind, &str)> {
+        let mut lexer = Lexer::new(text);
+        let mut symbols: Vec<(TokenKind, &str)> = Vec::new();
+        loop {
+            let operand_due = !matches!(symbols.last(), Some((TokenKind::Name | TokenKind::Close | TokenKind::Dot, _)));
+            let Some(token) = lexer.next(operand_due) else { return symbols };
+            symbols.push((token.kind, &text[token.extent.start..token.extent.end]));
+        }
+    }
+
+    #[test]
+    fn symbols_have_kinds() {
+        use TokenKind::{And, Close, CloseIndex, Comma, Compare, Dot, Name, Not, Number, Open, OpenIndex, Or, Star};
+        for (text, kinds) in [
+            ("", vec![]),
+            (" \t\n\u{a0}", vec![]),
+            ("a.b-c._1", vec![Name, Dot, Name, Dot, Name]),
+            ("a.x[*]", vec![Name, Dot, Name, OpenIndex, Star, CloseIndex]),
+            ("f(a,b)", vec![Name, Open, Name, Comma, Name, Close]),
+            ("!a!=b", vec![Not, Name, Compare(Comparison::NotEqual), Name]),
+            ("a<b<=c", vec![Name, Compare(Comparison::Less), Name, Compare(Comparison::LessOrEqual), Name]),
+            ("a>b>=c", vec![Name, Compare(Comparison::Greater), Name, Compare(Comparison::GreaterOrEqual), Name]),
+            ("a&&b||c", vec![Name, And, Name, Or, Name]),
+            (".5", vec![Number(0.5)]),
+            ("-1 +2 0x1F", vec![Number(-1.0), Number(2.0), Number(31.0)]),
+            ("'it''s' ''", vec![TokenKind::String("it's".into()), TokenKind::String(String::new())]),
+            ("''''", vec![TokenKind::String("'".into())]),
+        ] {
+            assert_eq!(symbols(text).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>(), kinds, "{text}");
+        }
+    }
+
+    #[test]
+    fn faulty_symbols_reach_to_the_next_boundary() {
+        for (text, faulty) in [
+            ("12px == 1", "12px"),
+            ("1..2", "1..2"),
+            ("a =b", "=b"),
+            ("1 |2 |3", "|2"),
+            ("a & b", "&"),
+            ("\"x y\"", "\"x"),
+            ("'open == 1", "'open == 1"),
+            ("#1", "#1"),
+            ("é(", "é"),
+            ("😊 x", "😊"),
+        ] {
+            let found = symbols(text).into_iter().find(|(kind, _)| *kind == TokenKind::Invalid);
+            assert_eq!(found.map(|(_, symbol)| symbol), Some(faulty), "{text}");
+        }
+    }
+}

@@ -184,3 +184,87 @@ impl fmt::Display for Expr {
         f.write_str(self.text())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Vocabulary<'_> =
+        Vocabulary { contexts: Some(&["github", "steps"]), functions: Function::EXTRA, jobs_named: false };
+
+    #[test]
+    fn a_condition_counts_only_on_success_unless_it_says_otherwise() {
+        for (text, condition, prefix) in [
+            ("", "success()", 0),
+            ("  ", "success()", 0),
+            ("steps.x.outputs.y != 'true'", "success() && (steps.x.outputs.y != 'true')", 14),
+            ("false || true", "success() && (false || true)", 14),
+            ("always()", "always()", 0),
+            ("github.ref == 'x' && !Cancelled()", "github.ref == 'x' && !Cancelled()", 0),
+            ("contains('success()', 'x')", "success() && (contains('success()', 'x'))", 14),
+        ] {
+            let expr = Expr::condition(text, &STEP).unwrap();
+            assert_eq!((expr.text(), expr.prefix()), (condition, prefix), "{text}");
+            assert!(expr.names_status_function());
+        }
+        let error = Expr::condition("nosuch.x", &STEP).unwrap_err();
+        assert_eq!((error.symbol(), error.position()), ("nosuch", Some(1)));
+        assert!(Expr::condition("true) || (true", &STEP).is_err());
+    }
+
+    #[test]
+    fn a_condition_knows_success_where_it_may_not_be_written() {
+        let vocabulary = Vocabulary { functions: &[], ..STEP };
+        assert_eq!(Expr::condition("true", &vocabulary).unwrap().text(), "success() && (true)");
+        assert!(Expr::condition("success()", &vocabulary).is_err());
+    }
+
+    #[test]
+    fn names_are_known_in_any_case() {
+        assert!(Expr::parse("GitHub.ref == HASHFILES('x')", &STEP).is_ok());
+        assert!(Expr::parse("env.x", &STEP).is_err());
+        assert!(Expr::parse("env.x", &Vocabulary::ANY).is_ok());
+        let pure = Vocabulary { functions: &[], ..STEP };
+        assert_eq!(Expr::parse("always()", &pure).unwrap_err().kind, ParseErrorKind::UnrecognizedFunction);
+    }
+
+    #[test]
+    fn roots_are_contexts_with_what_is_read_of_them() {
+        let text = "steps.a['b'].*.c == matrix[steps[0].id] && fromJSON(env.X).y && (github).ref";
+        let expr = Expr::parse(text, &Vocabulary::ANY).unwrap();
+        let roots = expr.roots();
+        let parts: Vec<_> =
+            roots.iter().map(|root| (root.context.text.as_str(), &text[root.extent.start..root.extent.end])).collect();
+        assert_eq!(
+            parts,
+            [
+                ("steps", "steps.a['b'].*.c"),
+                ("matrix", "matrix[steps[0].id]"),
+                ("steps", "steps[0].id"),
+                ("env", "env.X"),
+                ("github", "(github).ref"),
+            ]
+        );
+        let keys: Vec<_> = roots[0]
+            .path
+            .iter()
+            .map(|key| match key {
+                Key::Name(name, at) => format!("{name} {}", &text[at.start..at.end]),
+                Key::Every => "*".to_owned(),
+                Key::Computed(_) => "computed".to_owned(),
+            })
+            .collect();
+        assert_eq!(keys, ["a a", "b 'b'", "*", "c c"]);
+        assert!(matches!(roots[1].path[..], [Key::Computed(_)]));
+    }
+
+    #[test]
+    fn contexts_are_snapshots() {
+        let mut contexts = Contexts::new();
+        contexts.set("env", Value::from("before"));
+        let snapshot = contexts.clone();
+        contexts.set("ENV", Value::from("after"));
+        assert_eq!(snapshot.get("env"), Some(&Value::from("before")));
+        assert_eq!(contexts.iter().collect::<Vec<_>>(), [("env", &Value::from("after"))]);
+    }
+}

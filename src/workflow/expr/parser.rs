@@ -361,3 +361,263 @@ fn chain(operator: Logical, operand: Operand) -> (Vec<Node>, usize) {
         kind => (vec![Node { kind, ..operand.node }], operand.depth + 1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Expr;
+    use super::*;
+
+    /// The tree with its structure in brackets.
+    fn shape(node: &Node) -> String {
+        let list = |nodes: &[Node]| nodes.iter().map(shape).collect::<Vec<_>>().join(" ");
+        match &node.kind {
+            NodeKind::Literal(value) => value.to_literal(),
+            NodeKind::Context(name) => name.text.clone(),
+            NodeKind::Property { object, name } => format!("({} . {})", shape(object), name.text),
+            NodeKind::Index { object, index } => format!("({} [] {})", shape(object), shape(index)),
+            NodeKind::Filter { object } => format!("({} *)", shape(object)),
+            NodeKind::Call { function, arguments, .. } => format!("({} {})", function.name(), list(arguments)),
+            NodeKind::Not(operand) => format!("(! {})", shape(operand)),
+            NodeKind::Compare { operator, left, right } => {
+                format!("({} {} {})", operator.symbol(), shape(left), shape(right))
+            }
+            NodeKind::Logical { operator: Logical::And, operands } => format!("(&& {})", list(operands)),
+            NodeKind::Logical { operator: Logical::Or, operands } => format!("(|| {})", list(operands)),
+        }
+    }
+
+    #[test]
+    fn operators_have_precedence() {
+        for (text, tree) in [
+            ("a || b && c", "(|| a (&& b c))"),
+            ("a && b || c && d", "(|| (&& a b) (&& c d))"),
+            ("a && b && c", "(&& a b c)"),
+            ("a && (b && c) && d", "(&& a b c d)"),
+            ("a || (b && (c || d))", "(|| a (&& b (|| c d)))"),
+            ("a == b != c", "(!= (== a b) c)"),
+            ("a == b < c", "(== a (< b c))"),
+            ("a < b <= c", "(<= (< a b) c)"),
+            ("!a == b", "(== (! a) b)"),
+            ("!!a.b", "(! (! (a . b)))"),
+            ("!(a || b)", "(! (|| a b))"),
+            ("a && !b || c", "(|| (&& a (! b)) c)"),
+            ("a.b['c'][0].*.d[*]", "((((((a . b) [] 'c') [] 0) *) . d) *)"),
+            ("a[b || c].d", "((a [] (|| b c)) . d)"),
+            ("('x').y", "('x' . y)"),
+            ("join(a, b.c == 'd')", "(join a (== (b . c) 'd'))"),
+            ("success()", "(success )"),
+            ("fromJSON (a)[0].b", "(((fromJSON a) [] 0) . b)"),
+            ("a.true.null", "((a . true) . null)"),
+            ("NaN == Infinity", "(== NaN Infinity)"),
+        ] {
+            let expr = Expr::parse(text, &Vocabulary::ANY).unwrap();
+            assert_eq!(shape(expr.tree().unwrap()), tree, "{text}");
+        }
+    }
+
+    #[test]
+    fn extents_cover_what_a_part_is_made_of() {
+        let text = "(a || b) && !( c ).d == toJSON( 'x' )";
+        let expr = Expr::parse(text, &Vocabulary::ANY).unwrap();
+        let mut parts = Vec::new();
+        expr.walk(&mut |node| parts.push(&text[node.extent.start..node.extent.end]));
+        let all =
+            [text, "a || b", "a", "b", "!( c ).d == toJSON( 'x' )", "!( c ).d", "( c ).d", "c", "toJSON( 'x' )", "'x'"];
+        assert_eq!(parts, all);
+    }
+
+    #[test]
+    fn faults_are_told_in_githubs_words() {
+        const KNOWN: Vocabulary<'_> =
+            Vocabulary { contexts: Some(&["github", "needs"]), functions: &[], jobs_named: false };
+        for (text, fault) in [
+            ("1 <", "Unexpected end of expression: '<'. Located at position 3"),
+            ("!(github", "Unexpected end of expression: 'github'. Located at position 3"),
+            ("github.", "Unexpected end of expression: '.'. Located at position 7"),
+            ("github[0", "Unexpected end of expression: '0'. Located at position 8"),
+            ("github[*", "Unexpected end of expression: '*'. Located at position 8"),
+            ("join('a',", "Unexpected end of expression: ','. Located at position 9"),
+            ("1 < )", "Unexpected symbol: ')'. Located at position 5"),
+            ("(1)2", "Unexpected symbol: '2'. Located at position 4"),
+            ("1)", "Unexpected symbol: ')'. Located at position 2"),
+            ("(1]", "Unexpected symbol: ']'. Located at position 3"),
+            ("(1, 2)", "Unexpected symbol: ','. Located at position 3"),
+            ("github.()", "Unexpected symbol: '('. Located at position 8"),
+            ("github..ref", "Unexpected symbol: '.'. Located at position 8"),
+            ("github.1", "Unexpected symbol: '1'. Located at position 8"),
+            ("github[]", "Unexpected symbol: ']'. Located at position 8"),
+            ("github[*.a]", "Unexpected symbol: '.'. Located at position 9"),
+            ("'a'.b", "Unexpected symbol: '.'. Located at position 4"),
+            ("1 == 2.x", "Unexpected symbol: '2.x'. Located at position 6"),
+            ("'a'[0]", "Unexpected symbol: '['. Located at position 4"),
+            ("*", "Unexpected symbol: '*'. Located at position 1"),
+            ("join('a',)", "Unexpected symbol: ')'. Located at position 10"),
+            ("'😊' 1", "Unexpected symbol: '1'. Located at position 6"),
+            ("1 && nosuch.x", "Unrecognized named-value: 'nosuch'. Located at position 6"),
+            ("True", "Unrecognized named-value: 'True'. Located at position 1"),
+            ("toLower('a')", "Unrecognized function: 'toLower'. Located at position 1"),
+            ("success()", "Unrecognized function: 'success'. Located at position 1"),
+            ("join()", "Too few parameters supplied: 'join'. Located at position 1"),
+            ("join(1,2,3)", "Too many parameters supplied: 'join'. Located at position 1"),
+            (
+                "case(true,1,true,2)",
+                "Even number of parameters supplied, requires an odd number of parameters: 'case'. \
+                 Located at position 1",
+            ),
+        ] {
+            let message = format!("{fault} within expression: {text}");
+            assert_eq!(parse(text, &KNOWN).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn only_a_job_may_name_jobs_in_status_functions() {
+        assert!(Expr::parse("success('build')", &Vocabulary::ANY).is_ok());
+        let step = Vocabulary { jobs_named: false, ..Vocabulary::ANY };
+        assert_eq!(Expr::parse("success('build')", &step).unwrap_err().kind, ParseErrorKind::TooManyParameters);
+    }
+
+    #[test]
+    fn depth_is_limited_and_parentheses_do_not_count() {
+        let chain = |operator: &str| vec!["a"; 3000].join(operator);
+        for (text, fits) in [
+            (format!("{}a", "!".repeat(MAX_DEPTH - 1)), true),
+            (format!("{}a", "!".repeat(MAX_DEPTH)), false),
+            (format!("a{}", ".b".repeat(MAX_DEPTH - 1)), true),
+            (format!("a{}", "[0]".repeat(MAX_DEPTH)), false),
+            (format!("a{}", "[*]".repeat(MAX_DEPTH)), false),
+            (format!("{}1{}", "toJSON(".repeat(MAX_DEPTH - 1), ")".repeat(MAX_DEPTH - 1)), true),
+            (format!("{}1{}", "toJSON(".repeat(MAX_DEPTH), ")".repeat(MAX_DEPTH)), false),
+            (format!("{}1{}", "(".repeat(10_000), ")".repeat(10_000)), true),
+            ("!".repeat(20_000) + "a", false),
+            (chain("&&"), true),
+            (chain("||"), true),
+            (chain("=="), false),
+            ("a&&(".repeat(4000) + "a" + &")".repeat(4000), true),
+        ] {
+            match parse(&text, &Vocabulary::ANY) {
+                Ok(_) => assert!(fits, "{text:.60}"),
+                Err(error) => {
+                    assert!(!fits, "{error:.60}");
+                    assert_eq!(error.to_string(), "Exceeded max expression depth 50");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn length_is_limited() {
+        let text = |length: usize| format!("'{}'", "é".repeat(length - 2));
+        assert!(parse(&text(MAX_LENGTH), &Vocabulary::ANY).is_ok());
+        let error = parse(&text(MAX_LENGTH + 1), &Vocabulary::ANY).unwrap_err();
+        assert_eq!(error.to_string(), "Exceeded max expression length 21000");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in any_text()) {
+            match Expr::parse(&text, &Vocabulary::ANY) {
+                Ok(expr) => prop_assert_eq!(expr.text(), text),
+                Err(error) => {
+                    // The place can be shown, and so can the message.
+                    prop_assert_eq!(error.position().is_some(), error.at.is_some());
+                    prop_assert!(error.to_string().starts_with(&error.kind.description()));
+                }
+            }
+        }
+
+        #[test]
+        fn extents_are_unique_and_nested(text in any_text()) {
+            if let Ok(expr) = Expr::parse(&text, &Vocabulary::ANY) {
+                let mut extents = std::collections::HashSet::new();
+                expr.walk(&mut |node| {
+                    assert!(extents.insert(node.extent), "{text}");
+                    for child in node.children() {
+                        assert!(node.extent.start <= child.extent.start && child.extent.end <= node.extent.end);
+                    }
+                });
+            }
+        }
+
+        #[test]
+        fn the_text_of_a_part_is_an_expression_of_that_part(text in any_text()) {
+            if let Ok(expr) = Expr::parse(&text, &Vocabulary::ANY) {
+                expr.walk(&mut |node| {
+                    let part = &text[node.extent.start..node.extent.end];
+                    let again = Expr::parse(part, &Vocabulary::ANY).unwrap();
+                    assert_eq!(shape(again.tree().unwrap()), shape(node), "{part} of {text}");
+                });
+            }
+        }
+    }
+
+    /// Expressions, symbols in any order, and arbitrary text.
+    fn any_text() -> impl Strategy<Value = String> {
+        const SYMBOLS: &[&str] = &[
+            "a",
+            "b",
+            "github",
+            "true",
+            "null",
+            "NaN",
+            "1",
+            ".5",
+            "-1",
+            "'x'",
+            "''",
+            "'",
+            "(",
+            ")",
+            "[",
+            "]",
+            ",",
+            ".",
+            ".c",
+            "*",
+            ".*",
+            "[*]",
+            "[0]",
+            "['k']",
+            "!",
+            "!=",
+            "==",
+            "<",
+            "<=",
+            ">",
+            ">=",
+            "&&",
+            "||",
+            "&",
+            "=",
+            " ",
+            "\n",
+            "join(",
+            "toJSON(",
+            "case(",
+            "success()",
+            "nosuch(",
+            "é",
+            "😊",
+            "#",
+        ];
+        let operand = prop::sample::select(vec!["a", "true", "1", "'x'", "success()"]).prop_map(str::to_owned);
+        let expression = operand.prop_recursive(5, 40, 3, |inner| {
+            let pair = (inner.clone(), prop::sample::select(vec!["==", "<", "&&", "||"]), inner.clone());
+            prop_oneof![
+                pair.prop_map(|(left, operator, right)| format!("{left} {operator} {right}")),
+                inner.clone().prop_map(|inner| format!("({inner})")),
+                inner.clone().prop_map(|inner| format!("!{inner}")),
+                inner.clone().prop_map(|inner| format!("({inner}).b")),
+                inner.clone().prop_map(|inner| format!("a[{inner}].*")),
+                (inner.clone(), inner).prop_map(|(first, second)| format!("join({first}, {second})")),
+            ]
+        });
+        prop_oneof![
+            expression,
+            prop::collection::vec(prop::sample::select(SYMBOLS), 0..16).prop_map(|symbols| symbols.concat()),
+            any::<String>(),
+        ]
+    }
+}
