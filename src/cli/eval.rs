@@ -1,73 +1,135 @@
-//! `eval`: expressions over standard input, a JSON request a line in, an answer a line out.
+//! `cuelight eval`: expressions as JSON lines in, values as JSON lines out.
+//!
+//! A request is `{"id", "expr", "contexts", "workspace"}`; the contexts' names are the known ones, and with a workspace
+//! `hashFiles` is known too. The answer is `{"id", "kind", "value"}` or `{"id", "error": {"kind", "message"}}`. Numbers
+//! that JSON cannot write are the texts `NaN`, `Infinity` and `-Infinity`.
 
 use std::io::{self, BufRead, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
+use super::{Exit, Outcome};
 use crate::engine::hash_files::Workspace;
 use crate::workflow::expr::{
     Contexts, Expr, Function, Host, NoFiles, ParseErrorKind, Scope, Status, Value, Vocabulary,
 };
 
-use super::{Exit, Outcome};
-
 #[derive(Deserialize)]
 struct Request {
     #[serde(default)]
-    id: Json,
+    id: serde_json::Value,
     expr: String,
     #[serde(default)]
-    contexts: serde_json::Map<String, Json>,
-    workspace: Option<String>,
+    contexts: serde_json::Map<String, serde_json::Value>,
+    workspace: Option<PathBuf>,
 }
 
+/// What went wrong, under the name of the part that found it.
+struct Fault {
+    kind: &'static str,
+    message: String,
+}
+
+/// Answers every line of the standard input. Fails if a line was refused or an expression has no value.
 pub(super) fn run() -> Outcome {
-    let mut exit = Exit::Success;
-    for line in io::stdin().lock().lines() {
+    let all = answer_all(io::stdin().lock(), io::stdout().lock())?;
+    Ok(if all { Exit::Success } else { Exit::Failed })
+}
+
+/// Whether every request has a value.
+fn answer_all(requests: impl BufRead, mut answers: impl Write) -> io::Result<bool> {
+    let mut all = true;
+    for line in requests.lines() {
         let line = line?;
         if line.trim().is_empty() {
             continue;
         }
-        let answer = match serde_json::from_str::<Request>(&line) {
-            Ok(request) => answer(request),
-            Err(error) => json!({"error": {"kind": "request", "message": error.to_string()}}),
-        };
-        if answer.get("error").is_some() {
-            exit = Exit::Failed;
-        }
-        writeln!(io::stdout().lock(), "{answer}")?;
+        let answer = answer(&line);
+        all &= answer.get("error").is_none();
+        writeln!(answers, "{answer}")?;
     }
-    Ok(exit)
+    answers.flush()?;
+    Ok(all)
 }
 
-fn answer(request: Request) -> Json {
-    let names: Vec<String> = request.contexts.keys().cloned().collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let functions: &[Function] = if request.workspace.is_some() { &[Function::HashFiles] } else { &[] };
-    let vocabulary = Vocabulary { contexts: Some(&names), functions, jobs_named: false };
-    let expr = match Expr::parse(&request.expr, &vocabulary) {
-        Ok(expr) => expr,
-        Err(error) => {
-            let kind = if error.kind == ParseErrorKind::InvalidSymbol { "lexing" } else { "parsing" };
-            return json!({"id": request.id, "error": {"kind": kind, "message": error.to_string()}});
-        }
+fn answer(line: &str) -> serde_json::Value {
+    let request: Request = match serde_json::from_str(line) {
+        Ok(request) => request,
+        Err(error) => return json!({"id": null, "error": {"kind": "request", "message": error.to_string()}}),
     };
-    let contexts: Contexts = request.contexts.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
-    let files = request.workspace.map(|folder| Workspace::at(Path::new(&folder)));
-    let host: &dyn Host = files.as_ref().map_or(&NoFiles, |files| files);
-    match expr.evaluate(&Scope { contexts: &contexts, status: Status::default(), host }) {
-        Ok(value) => json!({"id": request.id, "kind": value.kind(), "value": written(&value)}),
-        Err(error) => json!({"id": request.id, "error": {"kind": "evaluation", "message": error.to_string()}}),
+    let id = request.id.clone();
+    match evaluate(request) {
+        Ok(value) => json!({"id": id, "kind": value.kind(), "value": plain(&value)}),
+        Err(Fault { kind, message }) => json!({"id": id, "error": {"kind": kind, "message": message}}),
     }
 }
 
-/// A value as JSON; numbers that JSON cannot write are words.
-fn written(value: &Value) -> Json {
+fn evaluate(request: Request) -> Result<Value, Fault> {
+    let contexts: Contexts = request.contexts.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+    let names: Vec<&str> = contexts.iter().map(|(name, _)| name).collect();
+    let files = request.workspace.map(|folder| Workspace::at(&folder));
+    let vocabulary = Vocabulary {
+        contexts: Some(&names),
+        functions: if files.is_some() { &[Function::HashFiles] } else { &[] },
+        jobs_named: false,
+    };
+    let expr = Expr::parse(&request.expr, &vocabulary).map_err(|error| Fault {
+        kind: if error.kind == ParseErrorKind::InvalidSymbol { "lexing" } else { "parsing" },
+        message: error.to_string(),
+    })?;
+    let host = files.as_ref().map_or(&NoFiles as &dyn Host, |files| files);
+    expr.evaluate(&Scope { contexts: &contexts, status: Status::default(), host })
+        .map_err(|error| Fault { kind: "evaluation", message: error.to_string() })
+}
+
+/// A value as JSON, with texts for the numbers that JSON cannot write.
+fn plain(value: &Value) -> serde_json::Value {
     match value {
-        Value::Number(number) if number.is_nan() => "NaN".into(),
-        Value::Number(number) if number.is_infinite() => if *number > 0.0 { "Infinity" } else { "-Infinity" }.into(),
-        other => other.to_json(),
+        Value::Number(number) if !number.is_finite() => value.to_text().into(),
+        Value::Array(items) => items.iter().map(plain).collect(),
+        Value::Object(object) => object.iter().map(|(name, value)| (name.to_owned(), plain(value))).collect(),
+        _ => value.to_json(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_has_an_answer() {
+        let requests = concat!(
+            "{\"id\":1,\"expr\":\"github.ref == 'main'\",\"contexts\":{\"github\":{\"ref\":\"main\"}}}\n",
+            "\n",
+            "{\"id\":2,\"expr\":\"Infinity\"}\n",
+            "{\"id\":3,\"expr\":\"\"}\n",
+            "{\"id\":4,\"expr\":\"1 < )\"}\n",
+            "{\"id\":5,\"expr\":\"#\"}\n",
+            "{\"id\":6,\"expr\":\"fromJSON('{')\"}\n",
+            "{\"id\":7,\"expr\":\"hashFiles('**')\"}\n",
+            "nonsense\n",
+        );
+        let mut answers = Vec::new();
+        assert!(!answer_all(requests.as_bytes(), &mut answers).unwrap());
+        let answers: Vec<serde_json::Value> =
+            String::from_utf8(answers).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(answers.len(), 8);
+        assert_eq!(answers[0], json!({"id": 1, "kind": "Boolean", "value": true}));
+        assert_eq!(answers[1], json!({"id": 2, "kind": "Number", "value": "Infinity"}));
+        assert_eq!(answers[2], json!({"id": 3, "kind": "Null", "value": null}));
+        let message = "Unexpected symbol: ')'. Located at position 5 within expression: 1 < )";
+        assert_eq!(answers[3], json!({"id": 4, "error": {"kind": "parsing", "message": message}}));
+        for (answer, kind) in answers[4..].iter().zip(["lexing", "evaluation", "parsing", "request"]) {
+            assert_eq!(answer["error"]["kind"], kind, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_brings_hash_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = json!({"expr": "hashFiles('**')", "workspace": folder.path()});
+        assert_eq!(answer(&request.to_string()), json!({"id": null, "kind": "String", "value": ""}));
     }
 }
