@@ -91,6 +91,7 @@ pub(super) async fn run(
         Ok(Reference::Checkout) => checkout(steps, &given, log),
         Ok(Reference::Local(path)) => {
             let folder = steps.place.workspace.join(&path);
+            let shown = reference.trim_end_matches('/');
             let Some((name, text)) = read_manifest(&folder) else {
                 return Ran::failed(format!(
                     "there is no action.yml in {reference} of the workspace; is actions/checkout missing before this step?"
@@ -106,7 +107,7 @@ pub(super) async fn run(
                             problem.span.line, problem.span.column, problem.message
                         )
                     });
-                    Ran::failed(first.unwrap_or_else(|| format!("{reference}/action.yml cannot be read")))
+                    Ran::failed(first.unwrap_or_else(|| format!("{shown}/action.yml cannot be read")))
                 }
             }
         }

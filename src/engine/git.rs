@@ -43,6 +43,19 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// A folder that stands for a repository without being one.
+    #[must_use]
+    pub fn unversioned(folder: &Path, slug: &str) -> Self {
+        Self {
+            root: folder.to_owned(),
+            common: folder.to_owned(),
+            sha: "0".repeat(40),
+            git_ref: "refs/heads/main".to_owned(),
+            slug: slug.to_owned(),
+            actor: "local".to_owned(),
+        }
+    }
+
     /// Looks at the repository that a folder is in.
     ///
     /// # Errors

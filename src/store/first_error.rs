@@ -50,10 +50,16 @@ impl FirstError {
         }
     }
 
-    /// The line and its number: the best that was seen, else the last one that said anything.
+    /// The best line that looks like an error, and its number.
     #[must_use]
-    pub fn found(self) -> Option<(u64, String)> {
-        self.best.map(|(_, number, line)| (number, line)).or(self.last)
+    pub fn best(&self) -> Option<(u64, String)> {
+        self.best.as_ref().map(|(_, number, line)| (*number, line.clone()))
+    }
+
+    /// The best line, else the last one that said anything.
+    #[must_use]
+    pub fn found(&self) -> Option<(u64, String)> {
+        self.best().or_else(|| self.last.clone())
     }
 }
 

@@ -42,15 +42,24 @@ pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
     Parsed::of(|| workflow, diagnostics)
 }
 
-/// Parses an action's manifest.
+/// Parses an action's manifest. One without `name` or `description` has errors and is there all the same, as GitHub's
+/// runner runs it.
 #[must_use]
 pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
     let (root, diagnostics) = match template(source, &schema::action::ROOT) {
         Ok(read) => read,
         Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
     };
-    let action = action(source, &root);
-    Parsed::of(|| action, diagnostics)
+    let mut parsed = Parsed::of(|| action(source, &root), diagnostics);
+    parsed.diagnostics.extend(check_published(&root));
+    parsed
+}
+
+/// What a published action must have and the runner does without: the action is usable all the same.
+fn check_published(root: &Template) -> Vec<Diagnostic> {
+    let missing = ["name", "description"].into_iter().filter(|key| !entries(root).any(|(name, _)| name.value == *key));
+    let fault = |key| Diagnostic::error("action", root.span, format!("required key `{key}` is missing in `action`"));
+    missing.map(fault).collect()
 }
 
 fn template(source: &Arc<Source>, rule: &'static schema::Rule) -> Result<(Template, Vec<Diagnostic>), Diagnostic> {
@@ -306,7 +315,7 @@ fn made_up_id(action: &StepAction, span: Span, taken: &mut HashMap<String, Span>
             let name = reference.split('@').next().unwrap_or_default();
             let name = match (name.strip_prefix("./"), name.strip_prefix("docker://")) {
                 (Some(_), _) => "self".to_owned(),
-                (_, Some(image)) => image.replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+                (_, Some(image)) => image.replace(|c: char| !is_id_char(c), "_"),
                 _ => name.split('/').take(2).collect::<Vec<_>>().join("_").replace(|c: char| !is_id_char(c), "_"),
             };
             format!("__{name}")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
-use super::expr::{Expr, Function, ParseError, Vocabulary};
+use super::expr::{Expr, Function, NodeKind as ExprKind, ParseError, Value, Vocabulary};
 use super::schema::words::{NONE, Words};
 use super::schema::{Field, Fields, Rule, Shape, nearest};
 use super::source::{Source, Span};
@@ -167,7 +167,11 @@ impl<'s> Reader<'s> {
             }
             NodeKind::Mapping(entries) => {
                 self.duplicates(entries);
-                let entries = entries.iter().map(|(key, value)| (self.any(key, words), self.any(value, words)));
+                let entries = entries.iter().map(|(key, value)| {
+                    let inserts = text_of(key).is_some_and(|name| is_insert(&name));
+                    let key = if inserts { plain_key(key) } else { self.any(key, words) };
+                    (key, self.any(value, words))
+                });
                 TemplateKind::Mapping(entries.collect())
             }
             NodeKind::Text(text, _) => return self.text(node, text, words),
@@ -205,7 +209,7 @@ impl<'s> Reader<'s> {
                 self.report(wrong);
                 continue;
             };
-            let key = if known.is_some() {
+            let key = if known.is_some() || is_insert(&name) {
                 Template { span: key.span, kind: TemplateKind::Text(Arc::from(name.as_ref())) }
             } else {
                 self.text(key, &name, words)
@@ -264,6 +268,7 @@ impl<'s> Reader<'s> {
             }
             None => (written, false),
         };
+        let text = text.trim();
         let functions = functions(words);
         let kind = match Expr::condition(text, &vocabulary(words, &functions)) {
             Ok(expr) => TemplateKind::Expression(expr),
@@ -335,7 +340,11 @@ impl<'s> Reader<'s> {
                         "an expression is expected between `${{` and `}}`",
                     ));
                 }
-                Ok(expr) => pieces.push(Piece::Expression(expr)),
+                // A text literal is that text: `${{ '${{' }}` is how `${{` is written.
+                Ok(expr) => pieces.push(match expr.tree().map(|tree| &tree.kind) {
+                    Some(ExprKind::Literal(Value::String(text))) => Piece::Text(Arc::clone(text)),
+                    _ => Piece::Expression(expr),
+                }),
                 Err(error) => self.expression_error(node, count, true, expression, &error),
             }
             count += 1;
@@ -346,6 +355,7 @@ impl<'s> Reader<'s> {
         }
         let kind = match pieces.as_slice() {
             [Piece::Expression(expr)] => TemplateKind::Expression(expr.clone()),
+            [Piece::Text(text)] => TemplateKind::Text(Arc::clone(text)),
             _ => TemplateKind::Interpolated(pieces),
         };
         Template { span: node.span, kind }
@@ -424,6 +434,18 @@ fn end_of_expression(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// A key as it is written.
+fn plain_key(key: &Node<'_>) -> Template {
+    let text = text_of(key).unwrap_or_default();
+    Template { span: key.span, kind: TemplateKind::Text(Arc::from(text.as_ref())) }
+}
+
+/// GitHub's directive that puts the entries of the value in the place of the key.
+fn is_insert(key: &str) -> bool {
+    let inside = key.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
+    inside.is_some_and(|directive| directive.trim() == "insert")
 }
 
 /// A key as text, whatever YAML takes it for.

@@ -31,7 +31,7 @@ pub enum TemplateKind {
     Interpolated(Vec<Piece>),
     /// A sequence.
     Sequence(Vec<Template>),
-    /// A mapping in file order. A key may be an expression; the `insert` key is kept as a key.
+    /// A mapping in file order. A key may be an expression, or GitHub's `${{ insert }}`, which stands as text.
     Mapping(Vec<(Template, Template)>),
 }
 
@@ -96,7 +96,15 @@ impl Template {
             TemplateKind::Mapping(entries) => {
                 let mut object = Object::default();
                 for (key, value) in entries {
-                    object.insert(key.evaluate(scope)?.to_text(), value.evaluate(scope)?);
+                    match (key.literal(), value.evaluate(scope)?) {
+                        // `${{ insert }}` puts the entries of its value here.
+                        (Some(key), Value::Object(entries)) if key.starts_with("${{") => {
+                            let entries = entries.iter().map(|(name, value)| (name.to_owned(), value.clone()));
+                            object.extend(entries);
+                        }
+                        (Some(key), value) => object.insert(key, value),
+                        (None, value) => object.insert(key.evaluate(scope)?.to_text(), value),
+                    }
                 }
                 Value::object(object)
             }

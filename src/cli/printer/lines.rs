@@ -174,27 +174,9 @@ fn failures(run: &Run, style: Style, logs: &Logs) -> io::Result<String> {
         .values()
         .filter(|job| matches!(job.phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut)));
     for job in failed {
-        let Some(step) = job.steps.iter().find(|step| step.outcome == Some(Conclusion::Failure)) else { continue };
-        let placed = step.annotations.iter().find(|found| found.level == Level::Error && found.file.is_some());
-        let (line, place) = match placed {
-            Some(found) => {
-                let line = found.line.map(|line| format!(":{line}")).unwrap_or_default();
-                (found.message.clone(), format!("{}{line}", found.file.as_deref().unwrap_or_default()))
-            }
-            None => {
-                let mut finder = FirstError::default();
-                let mut number = 0;
-                logs.lines(run, &job.id, step.number, LineRange { first: 0, count: step.lines }, &mut |line| {
-                    finder.look(number, &String::from_utf8_lossy(line));
-                    number += 1;
-                    Ok(())
-                })?;
-                match finder.found() {
-                    Some((number, line)) => (line, format!("line {} of its log", number + 1)),
-                    None => (step.reason.clone().unwrap_or_default(), "it printed nothing".to_owned()),
-                }
-            }
-        };
+        let ended = |step: &&Step| step.phase.conclusion() == Some(Conclusion::Failure);
+        let Some(step) = job.steps.iter().find(ended) else { continue };
+        let (line, place) = first_error(run, job, step, logs)?;
         let heading = format!("\n{} {} › {}", style.glyph(&job.phase), job.name, step.name);
         let heading = if style.ascii { heading.replace('›', ">") } else { heading };
         let reason = step.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -203,6 +185,29 @@ fn failures(run: &Run, style: Style, logs: &Logs) -> io::Result<String> {
         let _ = writeln!(text, "    {}", style.paint(Colour::Dim, &place));
     }
     Ok(text)
+}
+
+/// What is wrong with a failed step, and where that stands: an error with a place, a line that looks like an error, a
+/// warning with a place, the last words.
+fn first_error(run: &Run, job: &Job, step: &Step, logs: &Logs) -> io::Result<(String, String)> {
+    let placed = |level: Level| {
+        let found = step.annotations.iter().find(|found| found.level == level && found.file.is_some())?;
+        let line = found.line.map(|line| format!(":{line}")).unwrap_or_default();
+        Some((found.message.clone(), format!("{}{line}", found.file.as_deref().unwrap_or_default())))
+    };
+    if let Some(found) = placed(Level::Error) {
+        return Ok(found);
+    }
+    let mut finder = FirstError::default();
+    let mut number = 0;
+    logs.lines(run, &job.id, step.number, LineRange { first: 0, count: step.lines }, &mut |line| {
+        finder.look(number, &String::from_utf8_lossy(line));
+        number += 1;
+        Ok(())
+    })?;
+    let in_log = |(number, line): (u64, String)| (line, format!("line {} of its log", number + 1));
+    let found = finder.best().map(in_log).or_else(|| placed(Level::Warning)).or_else(|| finder.found().map(in_log));
+    Ok(found.unwrap_or_else(|| (step.reason.clone().unwrap_or_default(), "it printed nothing".to_owned())))
 }
 
 /// How the run ended, and what to do next.

@@ -29,7 +29,12 @@ pub(super) struct Request {
 }
 
 pub(super) fn build(args: &Args, folder: &Path) -> Result<Request, Failure> {
-    let repository = Repository::discover(folder).map_err(|error| {
+    let repository = Repository::discover(folder).or_else(|error| match (&args.runner, &args.repository) {
+        // Whoever names the runner and the repository needs no git to find it.
+        (Some(_), Some(slug)) => Ok(Repository::unversioned(folder, slug)),
+        _ => Err(error),
+    });
+    let repository = repository.map_err(|error| {
         let exit = if matches!(error, GitError::Missing(_)) { Exit::Unavailable } else { Exit::NotFound };
         Failure::new(exit, error.to_string())
     })?;

@@ -11,9 +11,10 @@ use super::{
 pub static ROOT: Rule = mapping(
     "action",
     &[
-        required("name", &FILLED),
+        // GitHub wants both in a published action; its runner does without (see `parse::check_published`).
+        field("name", &FILLED),
         field("author", &text("author")),
-        required("description", &DESCRIPTION),
+        field("description", &DESCRIPTION),
         field("inputs", &names("inputs", &INPUT)),
         field("outputs", &names("outputs", &OUTPUT)),
         required("runs", &RUNS),
