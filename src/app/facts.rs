@@ -1,0 +1,206 @@
+//! What is known: the fold of all records that came, and the orders that are not confirmed yet.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Command, Conclusion, Event, Phase, Record, Reply, Run, RunId, Timestamp};
+use crate::store::history::Summary;
+use crate::store::runs::{RunHeader, RunStore};
+use crate::ui::text;
+
+use super::msg::{Notice, Offer};
+
+/// How many past events are kept to be looked at.
+const KEPT: usize = 500;
+
+/// What the panes look at and never change.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The runs that are followed, with their jobs.
+    store: RunStore,
+    /// All runs at a glance. Ids sort by age.
+    summaries: BTreeMap<RunId, Summary>,
+    /// Orders given and not confirmed by a record.
+    asked: Vec<(RunId, Command)>,
+    /// The workflows that can be started here.
+    pub offers: Vec<Offer>,
+    /// What happened, the latest last.
+    pub happened: Vec<Happened>,
+    /// The time as of the latest tick.
+    pub now: Timestamp,
+    /// When the screen was opened: what happened before is no news.
+    pub since: Timestamp,
+}
+
+/// Something that happened, in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Happened {
+    /// When.
+    pub at: Timestamp,
+    /// In which run, when in one.
+    pub run: Option<RunId>,
+    /// How it is to be shown.
+    pub phase: Option<Phase>,
+    /// What.
+    pub notice: Notice,
+}
+
+impl Facts {
+    /// A followed run.
+    pub fn run(&self, id: &RunId) -> Option<&Run> {
+        self.store.run(id)
+    }
+
+    /// All runs at a glance, newest first.
+    pub fn summaries(&self) -> impl DoubleEndedIterator<Item = &Summary> {
+        self.summaries.values().rev()
+    }
+
+    /// A run at a glance.
+    pub fn summary(&self, id: &RunId) -> Option<&Summary> {
+        self.summaries.get(id)
+    }
+
+    /// What was asked of a run and is not confirmed.
+    pub fn asked<'f>(&'f self, id: &'f RunId) -> impl Iterator<Item = &'f Command> {
+        self.asked.iter().filter(move |(run, _)| run == id).map(|(_, command)| command)
+    }
+
+    /// The runs that have begun and not ended.
+    pub fn alive(&self) -> impl Iterator<Item = &Summary> {
+        self.summaries().filter(|run| !run.phase.is_done())
+    }
+
+    /// Takes in runs at a glance, unless more is known of them.
+    pub(super) fn list(&mut self, listed: Vec<Summary>) {
+        for summary in listed {
+            if self.store.run(&summary.id).is_none_or(|run| run.seq == 0) {
+                self.summaries.insert(summary.id.clone(), summary);
+            }
+        }
+    }
+
+    /// Makes a run known.
+    pub(super) fn open(&mut self, header: RunHeader) {
+        let id = header.id.clone();
+        self.store.open(header);
+        if let (false, Some(run)) = (self.summaries.contains_key(&id), self.store.run(&id)) {
+            self.summaries.insert(id, Summary::from(run));
+        }
+    }
+
+    /// Forgets a run.
+    pub(super) fn remove(&mut self, id: &RunId) {
+        self.store.close(id);
+        self.summaries.remove(id);
+        self.asked.retain(|(run, _)| run != id);
+    }
+
+    /// Folds records in, and says what of it is news.
+    pub(super) fn apply(&mut self, id: &RunId, records: &[Record]) -> Option<Notice> {
+        let mut news = None;
+        for record in records {
+            if self.store.run(id).is_none_or(|run| record.seq <= run.seq) {
+                continue;
+            }
+            self.store.apply(id, record);
+            if let Event::Ordered { command, reply } = &record.event {
+                self.confirm(id, command);
+                if let Reply::Rejected { reason } = reply {
+                    news = Some(Notice::bad(format!("{} was refused: {reason}", order(command))));
+                }
+            }
+            let run = self.store.run(id).expect("it was there a moment ago");
+            if let Some((phase, notice)) = tell(run, record) {
+                if record.at >= self.since {
+                    news = Some(notice.clone());
+                }
+                self.happen(Happened { at: record.at, run: Some(id.clone()), phase: Some(phase), notice });
+            }
+        }
+        if let Some(run) = self.store.run(id) {
+            self.summaries.insert(id.clone(), Summary::from(run));
+        }
+        news
+    }
+
+    /// Notes an order that was given.
+    pub(super) fn ask(&mut self, run: RunId, command: Command) {
+        self.asked.push((run, command));
+    }
+
+    /// An order was confirmed or refused.
+    pub(super) fn confirm(&mut self, run: &RunId, command: &Command) {
+        self.asked.retain(|(asked, what)| asked != run || what != command);
+    }
+
+    /// Keeps what happened.
+    pub(super) fn happen(&mut self, happened: Happened) {
+        self.happened.push(happened);
+        if self.happened.len() > 2 * KEPT {
+            self.happened.drain(..KEPT);
+        }
+    }
+}
+
+/// An order in words.
+pub fn order(command: &Command) -> &'static str {
+    use crate::model::Order;
+    match command {
+        Command::Cancel => "cancel",
+        Command::ForceCancel => "force cancel",
+        Command::Rerun { what: Order::All } => "re-run of all jobs",
+        Command::Rerun { what: Order::Failed } => "re-run of failed jobs",
+        Command::Rerun { what: Order::Job(_) } => "re-run of a job",
+        Command::Resume => "resume",
+        Command::Watch => "watch",
+    }
+}
+
+/// What a record says to a person, when it is worth a line.
+fn tell(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
+    let name = |job| run.jobs.get(job).map_or_else(|| format!("{job}"), |job| job.name.clone());
+    let (phase, notice) = match &record.event {
+        Event::RunStarted { attempt: 1, name } => (Phase::Running, Notice::news(format!("{name} started"))),
+        Event::RunStarted { attempt, name } => {
+            (Phase::Running, Notice::news(format!("{name} started, attempt {attempt}")))
+        }
+        Event::JobStarted { name, .. } => (Phase::Running, Notice::news(format!("{name} started"))),
+        Event::JobFinished { job, conclusion, reason, .. } => {
+            let phase = Phase::Done(*conclusion);
+            let took = run.jobs.get(job).and_then(|job| Some(job.finished?.since(job.started?)));
+            let bad = conclusion.is_bad() && *conclusion != Conclusion::Cancelled;
+            (phase, Notice { bad, text: ended(&name(job), *conclusion, took, reason.as_deref()) })
+        }
+        Event::RunFinished { conclusion, reason } => {
+            let took = run.finished.and_then(|end| Some(end.since(run.started?)));
+            let bad = conclusion.is_bad();
+            (Phase::Done(*conclusion), Notice { bad, text: ended(&run.name, *conclusion, took, reason.as_deref()) })
+        }
+        Event::Ordered { command, reply: Reply::Accepted } => {
+            (run.phase.clone(), Notice::news(format!("{} accepted", order(command))))
+        }
+        Event::Ordered { command, reply: Reply::Rejected { reason } } => {
+            (run.phase.clone(), Notice::bad(format!("{} refused: {reason}", order(command))))
+        }
+        _ => return None,
+    };
+    Some((phase, notice))
+}
+
+/// How something ended, in words.
+fn ended(name: &str, conclusion: Conclusion, took: Option<std::time::Duration>, reason: Option<&str>) -> String {
+    let verb = match conclusion {
+        Conclusion::Success => "succeeded",
+        Conclusion::Failure => "failed",
+        Conclusion::Cancelled => "was cancelled",
+        Conclusion::Skipped => "was skipped",
+        Conclusion::TimedOut => "timed out",
+        Conclusion::ActionRequired => "needs action",
+        Conclusion::Neutral => "ended",
+        Conclusion::Stale => "is stale",
+        Conclusion::StartupFailure => "could not start",
+    };
+    let took = took.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{name} {verb}{took}{reason}")
+}

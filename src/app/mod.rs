@@ -1,0 +1,295 @@
+//! The screen as a value: messages in, effects out, and a picture of what is true now.
+//!
+//! [`App::update`] is the only thing that changes it, touches no file, clock or terminal, and says what is to be done as [`Effect`]s.
+//! [`App::draw`] changes nothing. So every behaviour of the screen is tested without a terminal, and the same records
+//! always give the same picture.
+
+pub mod action;
+pub mod facts;
+mod input;
+pub mod keymap;
+pub mod msg;
+pub mod panes;
+mod questions;
+mod view;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crossterm::event::KeyEventKind;
+use ratatui::layout::Rect;
+
+use crate::model::{Conclusion, Job, Phase, Reply, Run, RunId, Step};
+use crate::store::history::Summary;
+use crate::ui::frame;
+use crate::ui::layout::{self, Panel, Screen, View};
+use crate::ui::text;
+use crate::ui::theme::Theme;
+
+use facts::{Facts, Happened};
+use keymap::Keymap;
+use msg::{Effect, Feed, LogKey, Msg, Notice, Order};
+use panes::overlay::{Outcome, Overlay};
+use panes::{events::Events, graph::Graph, jobs::Jobs, log::Log, runs::Runs};
+
+/// Everything that the screen knows and shows.
+#[derive(Clone, Debug)]
+pub struct App {
+    facts: Facts,
+    theme: Theme,
+    keymap: Keymap,
+    area: Rect,
+    view: View,
+    runs: Runs,
+    graph: Graph,
+    jobs: Jobs,
+    log: Log,
+    events: Events,
+    overlay: Option<Overlay>,
+    toast: Option<Notice>,
+    /// The run that is followed.
+    watched: Option<RunId>,
+    /// The next run that is opened was started here and is to be shown.
+    starting: bool,
+    mouse: bool,
+}
+
+impl App {
+    /// A screen that knows nothing yet.
+    #[must_use]
+    pub fn new(theme: Theme, keymap: Keymap) -> Self {
+        Self {
+            facts: Facts::default(),
+            theme,
+            keymap,
+            area: Rect::new(0, 0, 80, 24),
+            view: View::default(),
+            runs: Runs::default(),
+            graph: Graph::default(),
+            jobs: Jobs::default(),
+            log: Log::default(),
+            events: Events::default(),
+            overlay: None,
+            toast: None,
+            watched: None,
+            starting: false,
+            mouse: true,
+        }
+    }
+
+    /// Shows this run from the start, instead of the newest.
+    #[must_use]
+    pub fn showing(mut self, run: RunId) -> Self {
+        self.runs.selected = Some(run);
+        self
+    }
+
+    /// Whether time changes the picture, so that ticks are needed.
+    #[must_use]
+    pub fn is_moving(&self) -> bool {
+        self.facts.alive().next().is_some()
+    }
+
+    /// Whether something pulses, so that ticks are needed four times a second instead of once.
+    #[must_use]
+    pub fn is_pulsing(&self) -> bool {
+        self.theme.motion && self.facts.alive().any(|run| run.phase == Phase::Running)
+    }
+
+    /// The selected run at a glance.
+    #[must_use]
+    pub fn summary(&self) -> Option<&Summary> {
+        self.facts.summary(self.runs.selected.as_ref()?)
+    }
+
+    /// The selected run with its jobs, once its records came.
+    #[must_use]
+    pub fn run(&self) -> Option<&Run> {
+        self.facts.run(self.runs.selected.as_ref()?)
+    }
+
+    /// How it is drawn.
+    #[must_use]
+    pub fn theme(&self) -> Theme {
+        self.theme
+    }
+
+    /// Where the program's record about itself is to be drawn, when it is shown.
+    #[must_use]
+    pub fn diagnostics(&self) -> Option<Rect> {
+        let overlay = self.overlay.as_ref().filter(|overlay| matches!(overlay, Overlay::Diagnostics))?;
+        Some(frame::inside(overlay.area(self.area)))
+    }
+
+    /// The rows of the screen that hold the log, which move together.
+    #[must_use]
+    pub fn moving_rows(&self) -> Range<u16> {
+        let log = self.screen().and_then(|screen| screen.panel(Panel::Log)).filter(|_| self.overlay.is_none());
+        let inside = log.map(frame::inside).unwrap_or_default();
+        inside.top()..inside.bottom()
+    }
+
+    /// The selected run in a few lines, to be left behind on the normal screen.
+    #[must_use]
+    pub fn farewell(&self) -> Vec<String> {
+        let Some(summary) = self.summary() else { return Vec::new() };
+        let look = self.theme.look(&summary.phase);
+        let end = summary.finished.unwrap_or(self.facts.now);
+        let time = summary.started.map(|start| format!(" {}", text::duration(end.since(start)))).unwrap_or_default();
+        let dot = self.theme.dot();
+        let place = if summary.ref_name.is_empty() { String::new() } else { format!(" {}", summary.ref_name) };
+        let mut lines =
+            vec![format!("{} {}{dot}{}{place}{dot}{}{time}", look.glyph, summary.name, summary.event, look.word)];
+        let bad = |job: &&Job| job.phase.conclusion().is_some_and(|end| end.is_bad() && end != Conclusion::Cancelled);
+        for job in self.run().into_iter().flat_map(|run| run.jobs.values()).filter(bad).take(3) {
+            let step =
+                panes::jobs::interesting(job).filter(|step| step.phase.conclusion() != Some(Conclusion::Success));
+            let step = step.map(|step| format!("{}{} {}", self.theme.arrow(), step.number, step.name));
+            lines.push(format!("  {} {}{}", self.theme.look(&job.phase).glyph, job.name, step.unwrap_or_default()));
+        }
+        let verb = if summary.phase.is_done() { "show" } else { "attach" };
+        lines.push(format!("  cuelight {verb} {}", summary.id));
+        lines
+    }
+
+    /// Takes in what happened and says what is to be done.
+    pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
+        let mut effects = match msg {
+            Msg::Tick(now) => {
+                if self.facts.since.0 == 0 {
+                    self.facts.since = now;
+                }
+                self.facts.now = self.facts.now.max(now);
+                Vec::new()
+            }
+            Msg::Resize(width, height) => {
+                self.area = Rect::new(0, 0, width, height);
+                Vec::new()
+            }
+            Msg::Key(key) if key.kind != KeyEventKind::Release => self.key(key),
+            Msg::Key(_) => Vec::new(),
+            Msg::Paste(text) => {
+                if let Some(overlay) = self.overlay.as_mut().filter(|overlay| overlay.takes_text()) {
+                    // Characters only ever filter here; none of them can close the overlay.
+                    let stays =
+                        text.chars().filter(|c| !c.is_control()).all(|c| overlay.character(c) == Outcome::Stays);
+                    debug_assert!(stays, "an overlay that takes text stays while it is typed");
+                }
+                Vec::new()
+            }
+            Msg::Mouse(event) => self.mouse(event),
+            Msg::Feed(feed) => {
+                self.feed(feed);
+                Vec::new()
+            }
+            Msg::Page(page) => {
+                self.log.take(page, self.theme);
+                Vec::new()
+            }
+        };
+        effects.extend(self.settle());
+        for effect in &effects {
+            match effect {
+                Effect::Order(Order::Submit { run, command }) => self.facts.ask(run.clone(), command.clone()),
+                Effect::Order(Order::Start { .. }) => self.starting = true,
+                _ => {}
+            }
+        }
+        effects
+    }
+
+    fn feed(&mut self, feed: Feed) {
+        match feed {
+            Feed::Listed(listed) => self.facts.list(listed),
+            Feed::Opened(header) => {
+                if self.starting && self.facts.summary(&header.id).is_none() {
+                    self.starting = false;
+                    self.runs.selected = Some(header.id.clone());
+                    self.focus(Panel::Jobs);
+                }
+                self.facts.open(header);
+            }
+            Feed::Records { run, records } => {
+                let news = self.facts.apply(&run, &records);
+                self.toast = news.or(self.toast.take());
+            }
+            Feed::Removed(run) => self.facts.remove(&run),
+            Feed::Replied { run, command, reply } => {
+                if let Reply::Rejected { reason } = reply {
+                    self.facts.confirm(&run, &command);
+                    self.tell(Notice::bad(format!("{} was refused: {reason}", facts::order(&command))));
+                }
+            }
+            Feed::Offers(offers) => self.facts.offers = offers,
+            Feed::Notice(notice) => self.tell(notice),
+        }
+    }
+
+    /// Shows a notice and keeps it among the events.
+    fn tell(&mut self, notice: Notice) {
+        let happened = Happened { at: self.facts.now, run: None, phase: None, notice: notice.clone() };
+        self.facts.happen(happened);
+        self.toast = Some(notice);
+    }
+
+    /// Brings what is shown in line with what is known, and says what is missing for it.
+    fn settle(&mut self) -> Vec<Effect> {
+        let screen = self.screen();
+        let height = |panel| height(screen.as_ref(), panel);
+        let mut effects = Vec::new();
+        self.runs.settle(&self.facts, height(Panel::Runs));
+        if self.runs.selected != self.watched {
+            self.watched.clone_from(&self.runs.selected);
+            self.jobs = Jobs::default();
+            effects.extend(self.watched.clone().map(|run| Effect::Order(Order::Watch(run))));
+        }
+        let run = self.watched.as_ref().and_then(|id| self.facts.run(id));
+        self.jobs.settle(run, height(Panel::Jobs));
+        let job = self.jobs.selected.as_ref().map(|place| &place.job);
+        self.graph.settle(run, job, height(Panel::Graph));
+        self.events.settle(&self.facts, self.watched.as_ref(), height(Panel::Events));
+        let (key, lines) = match self.shown() {
+            Some((run, job, step)) => {
+                let key = LogKey { run: run.id.clone(), job: job.id.clone(), attempt: job.attempt, step: step.number };
+                (Some(key), step.lines)
+            }
+            None => (None, 0),
+        };
+        let request = self.log.settle(key, lines, height(Panel::Log) as u16);
+        effects.extend(request.map(Effect::LoadPage));
+        effects
+    }
+
+    /// The step whose log is shown, with its job and run.
+    fn shown(&self) -> Option<(&Run, &Job, &Step)> {
+        let run = self.run()?;
+        let place = self.jobs.selected.as_ref()?;
+        let job = run.jobs.get(&place.job)?;
+        let step = match place.step {
+            Some(number) => job.steps.iter().find(|step| step.number == number),
+            None => panes::jobs::interesting(job),
+        };
+        Some((run, job, step?))
+    }
+
+    fn screen(&self) -> Option<Screen> {
+        layout::screen(self.area, self.view)
+    }
+
+    fn focus(&mut self, panel: Panel) {
+        self.view.focus = panel;
+        if panel != Panel::Log {
+            self.view.above = panel;
+        }
+    }
+}
+
+/// The rows inside a panel; 1 where it is not shown.
+fn height(screen: Option<&Screen>, panel: Panel) -> usize {
+    let area = screen.and_then(|screen| screen.panel(panel));
+    area.map_or(1, |area| usize::from(frame::inside(area).height.max(1)))
+}

@@ -1,0 +1,112 @@
+//! The lines around the panes: header, latest news, key hints.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::app::action::{ACTIONS, Action, Context};
+use crate::app::facts::{Facts, order};
+use crate::app::keymap::Keymap;
+use crate::app::msg::Notice;
+use crate::model::{Command, Level, Run};
+use crate::store::history::Summary;
+use crate::ui::text;
+use crate::ui::theme::{Hue, Theme};
+
+use super::Cx;
+use super::runs::file;
+
+/// Where am I, in what state, what waits.
+pub(in crate::app) fn header(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
+    let Some(summary) = summary else {
+        text::put(buffer, area.x + 1, area.y, area.width - 1, "cuelight", cx.theme.style(Hue::Accent));
+        return;
+    };
+    let right = state(cx, summary, run);
+    let right_width: usize = right.iter().map(|(text, _)| text::width(text) + 2).sum();
+    let mut x = area.right().saturating_sub(right_width as u16).max(area.x);
+    for (text, style) in &right {
+        x = text::put(buffer, x, area.y, area.right().saturating_sub(x), text, *style) + 2;
+    }
+    let sha = summary.sha.get(..7).unwrap_or(&summary.sha);
+    let place = match (summary.ref_name.as_str(), sha) {
+        ("", "") => String::new(),
+        ("", sha) => sha.to_owned(),
+        (name, "") => name.to_owned(),
+        (name, sha) => format!("{name}@{sha}"),
+    };
+    let attempt = if summary.attempt > 1 { format!("attempt {}", summary.attempt) } else { String::new() };
+    let event = format!("{} {place}", summary.event);
+    let short = summary.id.as_str().rsplit('-').next().unwrap_or_default();
+    let parts = [summary.name.as_str(), file(&summary.workflow), event.trim(), &attempt, short];
+    let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.dedup();
+    let room = usize::from(area.width).saturating_sub(right_width + 2);
+    let left = text::clip(&parts.join(cx.theme.dot()), room, cx.theme.ellipsis()).into_owned();
+    text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
+}
+
+/// The state of a run, orders that are not confirmed, and how many errors there are.
+fn state(cx: &Cx, summary: &Summary, run: Option<&Run>) -> Vec<(String, Style)> {
+    let look = cx.theme.look(&summary.phase);
+    let lamp = cx.theme.lamp(&summary.phase, cx.facts.now.0);
+    let time = summary.started.map(|start| text::duration(summary.finished.unwrap_or(cx.facts.now).since(start)));
+    let mut parts: Vec<(String, Style)> = Vec::new();
+    for command in cx.facts.asked(&summary.id) {
+        parts.push((format!("{} asked", order(command)), cx.theme.style(Hue::Review)));
+    }
+    let state = format!("{lamp} {} {}", look.word, time.unwrap_or_default());
+    parts.push((state.trim_end().to_owned(), cx.theme.phase(&summary.phase)));
+    let steps = run.into_iter().flat_map(|run| run.jobs.values()).flat_map(|job| &job.steps);
+    let errors = steps.flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error).count();
+    if errors > 0 {
+        parts.push((format!("!{errors}"), cx.theme.style(Hue::Bad)));
+    }
+    parts
+}
+
+/// The latest news.
+pub(in crate::app) fn toast(cx: &Cx, notice: Option<&Notice>, area: Rect, buffer: &mut Buffer) {
+    let Some(notice) = notice else { return };
+    let style = cx.theme.style(if notice.bad { Hue::Bad } else { Hue::Plain });
+    let glyph = if notice.bad { cx.theme.pick("✗ ", "X ") } else { "" };
+    let shown = text::clip(&notice.text, usize::from(area.width).saturating_sub(4), cx.theme.ellipsis());
+    text::put(buffer, area.x + 1, area.y, area.width - 1, &format!("{glyph}{shown}"), style);
+}
+
+/// As many hints as there is room for.
+pub(in crate::app) fn footer(theme: Theme, keymap: &Keymap, context: Context, area: Rect, buffer: &mut Buffer) {
+    let key_style = theme.style(Hue::Accent);
+    let between = if area.width < 100 { ":" } else { " " };
+    let mut x = area.x + 1;
+    for entry in ACTIONS {
+        let here = entry.contexts.contains(&context) || entry.contexts.contains(&Context::Everywhere);
+        let (Some(key), false, true) = (keymap.keys(entry.action).first(), entry.hint.is_empty(), here) else {
+            continue;
+        };
+        let key = key.to_string();
+        let columns = text::width(&key) + between.len() + text::width(entry.hint);
+        if usize::from(x) + columns + 1 > usize::from(area.right()) {
+            break;
+        }
+        x = text::put(buffer, x, area.y, area.width, &key, key_style);
+        x = text::put(buffer, x, area.y, area.width, between, Style::new());
+        x = text::put(buffer, x, area.y, area.width, entry.hint, theme.style(Hue::Dim)) + 2;
+    }
+}
+
+/// Why an action can do nothing now.
+pub(in crate::app) fn unavailable(action: Action, facts: &Facts, summary: Option<&Summary>) -> Option<&'static str> {
+    let asked = |wanted: &Command| summary.is_some_and(|run| facts.asked(&run.id).any(|asked| asked == wanted));
+    match (action, summary) {
+        (Action::Start, _) => facts.offers.is_empty().then_some("there is no workflow to start here"),
+        (Action::Stop | Action::Rerun | Action::Resume | Action::Yank, None) => Some("no run is selected"),
+        (Action::Stop, Some(run)) if run.phase.is_done() => Some("the run has ended"),
+        (Action::Stop, _) if asked(&Command::ForceCancel) => Some("that is asked already"),
+        (Action::Rerun, Some(run)) if !run.phase.is_done() => Some("the run has not ended"),
+        (Action::Resume, Some(run)) if run.reason.as_deref() != Some("worker lost") => {
+            Some("the run did not lose its worker")
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,102 @@
+//! 1 Runs: all runs on this machine, newest first.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::action::Action;
+use crate::app::facts::Facts;
+use crate::model::RunId;
+use crate::store::history::Summary;
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+use super::{Cx, ListRow, empty, keep_visible, motion};
+
+/// The list of runs.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    /// The run that every other pane shows.
+    pub selected: Option<RunId>,
+    offset: usize,
+}
+
+impl Runs {
+    /// Moves the selection.
+    pub(in crate::app) fn act(&mut self, action: Action, facts: &Facts, height: usize) {
+        let len = facts.summaries().count();
+        if let Some(to) = motion(action, self.at(facts), len, height) {
+            self.select(to, facts);
+        }
+    }
+
+    /// Selects the run in a row of the pane.
+    pub(in crate::app) fn click(&mut self, row: usize, facts: &Facts) {
+        self.select(self.offset + row, facts);
+    }
+
+    /// Selects the newest run when none is, and keeps the selected one in sight.
+    pub(in crate::app) fn settle(&mut self, facts: &Facts, height: usize) {
+        if self.selected.as_ref().is_none_or(|id| facts.summary(id).is_none()) {
+            self.selected = facts.summaries().next().map(|run| run.id.clone()).or(self.selected.take());
+        }
+        self.offset = keep_visible(self.offset, self.at(facts), facts.summaries().count(), height);
+    }
+
+    /// How many there are and how many go on.
+    pub(in crate::app) fn remark(facts: &Facts) -> String {
+        match facts.alive().count() {
+            0 => String::new(),
+            alive => format!("{alive} running"),
+        }
+    }
+
+    pub(in crate::app) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        let rows: Vec<&Summary> = cx.facts.summaries().skip(self.offset).take(usize::from(area.height)).collect();
+        if rows.is_empty() {
+            let keys = if cx.facts.offers.is_empty() { "no runs yet" } else { "no runs yet: S starts a workflow" };
+            empty(keys, cx, area, buffer);
+        }
+        let names = rows.iter().map(|run| text::width(title(run))).max().unwrap_or_default().min(24) as u16;
+        for (y, run) in (area.y..).zip(rows) {
+            let time = match (run.started, run.finished) {
+                (Some(started), Some(finished)) => text::duration(finished.since(started)),
+                (Some(started), None) => text::duration(cx.facts.now.since(started)),
+                (None, _) => String::new(),
+            };
+            let remark = [run.ref_name.as_str(), run.event.as_str(), &text::ago(cx.facts.now.since(run.created))];
+            let remark: Vec<&str> = remark.into_iter().filter(|part| !part.is_empty()).collect();
+            let row = ListRow {
+                indent: 0,
+                glyph: cx.theme.lamp(&run.phase, cx.facts.now.0),
+                style: cx.theme.phase(&run.phase),
+                name: title(run),
+                tab: names + 5,
+                remark: &remark.join("  "),
+                remark_style: cx.theme.style(Hue::Dim),
+                right: &time,
+                selected: self.selected.as_ref() == Some(&run.id),
+            };
+            row.draw(cx, Rect { y, height: 1, ..area }, buffer);
+        }
+    }
+
+    fn at(&self, facts: &Facts) -> usize {
+        facts.summaries().position(|run| self.selected.as_ref() == Some(&run.id)).unwrap_or_default()
+    }
+
+    fn select(&mut self, row: usize, facts: &Facts) {
+        if let Some(run) = facts.summaries().nth(row) {
+            self.selected = Some(run.id.clone());
+        }
+    }
+}
+
+/// What a run is called: its name, or its file's.
+fn title(run: &Summary) -> &str {
+    if run.name.is_empty() { file(&run.workflow) } else { &run.name }
+}
+
+/// The name of a workflow's file, without its folder.
+pub(super) fn file(workflow: &str) -> &str {
+    workflow.rsplit('/').next().unwrap_or(workflow)
+}

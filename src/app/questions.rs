@@ -1,0 +1,88 @@
+//! What is asked before something is done.
+
+use crate::model::{self, Command, Conclusion, Job, Phase};
+use crate::store::history::Summary;
+use crate::ui::text;
+
+use super::App;
+use super::msg::{Effect, Order};
+use super::panes::overlay::{Choice, Overlay, Picker, Question};
+
+impl App {
+    pub(super) fn start_form(&self) -> Overlay {
+        let rows = self.facts.offers.iter().flat_map(|offer| {
+            offer.events.iter().map(move |event| {
+                let file = offer.workflow.rsplit('/').next().unwrap_or_default();
+                let name = if offer.name == offer.workflow { String::new() } else { format!("  ({})", offer.name) };
+                let start = Order::Start { workflow: offer.workflow.clone(), event: event.clone() };
+                (format!("{file}  {event}{name}"), vec![Effect::Order(start)])
+            })
+        });
+        let title = "Start a workflow".to_owned();
+        Overlay::Picker(Picker { title, filter: String::new(), rows: rows.collect(), at: 0 })
+    }
+
+    pub(super) fn stop_question(&self) -> Option<Overlay> {
+        let run = self.summary()?;
+        let (title, label, command) = if run.phase == Phase::Stopping {
+            ("End the run at once?", "end it now: kill every process, start no further step", Command::ForceCancel)
+        } else {
+            ("Cancel the run?", "cancel it; steps with always() still run", Command::Cancel)
+        };
+        let order = Order::Submit { run: run.id.clone(), command };
+        Some(Overlay::Question(Question {
+            title: title.to_owned(),
+            text: vec![run.name.clone()],
+            choices: vec![
+                Choice { key: 'y', label: label.to_owned(), effects: vec![Effect::Order(order)] },
+                Choice { key: 'n', label: "let it run".to_owned(), effects: Vec::new() },
+            ],
+            at: 0,
+        }))
+    }
+
+    pub(super) fn rerun_question(&self) -> Option<Overlay> {
+        let run = self.runs.selected.clone()?;
+        let known = self.run();
+        let mut choices = Vec::new();
+        let mut offer = |key, label: String, what| {
+            let order = Order::Submit { run: run.clone(), command: Command::Rerun { what } };
+            choices.push(Choice { key, label, effects: vec![Effect::Order(order)] });
+        };
+        let bad = |job: &&Job| job.phase.conclusion() != Some(Conclusion::Success);
+        let failed = known.map_or(0, |run| run.jobs.values().filter(bad).count());
+        if failed > 0 {
+            let label = format!("{} that did not succeed, and what needs them", text::counted(failed as u64, "job"));
+            offer('f', label, model::Order::Failed);
+        }
+        offer('a', "all jobs".to_owned(), model::Order::All);
+        if let Some(job) = known.and_then(|run| run.jobs.get(&self.jobs.selected.as_ref()?.job)) {
+            offer('j', format!("{}, and what needs it", job.name), model::Order::Job(job.id.clone()));
+        }
+        let title = "Run again".to_owned();
+        Some(Overlay::Question(Question { title, text: Vec::new(), choices, at: 0 }))
+    }
+
+    pub(super) fn quit(&mut self) -> Vec<Effect> {
+        let alive: Vec<&Summary> = self.facts.alive().filter(|run| self.facts.run(&run.id).is_some()).collect();
+        let [first, rest @ ..] = alive.as_slice() else { return vec![Effect::Quit] };
+        let text = match rest.len() {
+            0 => format!("{} is still running.", first.name),
+            more => format!("{} and {} are still running.", first.name, text::counted(more as u64, "other run")),
+        };
+        let order = |run: &&Summary| Effect::Order(Order::Submit { run: run.id.clone(), command: Command::Cancel });
+        let stop: Vec<Effect> = alive.iter().map(order).chain([Effect::Quit]).collect();
+        let choice = |key, label: &str, effects| Choice { key, label: label.to_owned(), effects };
+        self.overlay = Some(Overlay::Question(Question {
+            title: "Leave?".to_owned(),
+            text: vec![text],
+            choices: vec![
+                choice('k', "keep running and leave; cuelight attach shows it again", vec![Effect::Quit]),
+                choice('s', "stop and leave", stop),
+                choice('n', "stay", Vec::new()),
+            ],
+            at: 0,
+        }));
+        Vec::new()
+    }
+}

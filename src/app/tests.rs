@@ -1,0 +1,343 @@
+//! Whole screens, keys and what they bring about.
+
+use proptest::prelude::*;
+use ratatui::style::Modifier;
+
+use super::fixture::{Driver, START, header, past, records, rest, run};
+use super::msg::{Effect, Feed, Msg, Notice, Order};
+use super::*;
+use crate::model::{Command, Conclusion, Event, Order as Again, Record, Reply, Timestamp};
+use crate::ui::theme::{Colours, Glyphs, Theme};
+
+fn submitted(command: Command) -> Effect {
+    Effect::Order(Order::Submit { run: run(), command })
+}
+
+#[test]
+fn golden_screens() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60), (60, 16), (40, 10)] {
+        for (name, glyphs) in [("unicode", Glyphs::Unicode), ("ascii", Glyphs::Ascii)] {
+            let driver = Driver::showing(width, height, glyphs);
+            let screen = driver.screen();
+            assert!(glyphs == Glyphs::Unicode || screen.is_ascii(), "{screen}");
+            insta::assert_snapshot!(format!("{width}x{height}-{name}"), screen);
+        }
+    }
+}
+
+#[test]
+fn a_failed_run_is_a_failure_everywhere() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    insta::assert_snapshot!(driver.screen());
+    insta::assert_snapshot!(driver.app.farewell().join("\n"));
+}
+
+#[test]
+fn without_colours_there_are_none() {
+    let mut driver = Driver::new(120, 40, Theme { colours: Colours::None, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: records() }).press("?");
+    for cell in &driver.buffer().content {
+        assert_eq!((cell.fg, cell.bg), (ratatui::style::Color::Reset, ratatui::style::Color::Reset));
+    }
+}
+
+#[test]
+fn the_selected_row_has_a_bar_and_is_reversed() {
+    let driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let buffer = driver.buffer();
+    let bars: Vec<_> = buffer.content.iter().filter(|cell| cell.symbol() == "▌").collect();
+    assert_eq!(bars.len(), 1);
+    assert!(bars[0].modifier.contains(Modifier::REVERSED));
+}
+
+#[test]
+fn the_view_follows_what_runs_until_the_user_moves() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    assert!(driver.shows("4 Log · Security Scan › 2 Scan") && driver.shows("FOLLOW · 1,204 lines"));
+    assert!(driver.shows("scanning module 1204"));
+    driver.press("gj");
+    assert!(driver.shows("4 Log · Lint › 1 Set up job"));
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    assert!(driver.shows("4 Log · Lint › 1 Set up job"), "nothing moves under the reader");
+    driver.press("f");
+    assert!(driver.shows("4 Log · Test (3.13) › 4 Run tests"), "the run has ended: the failure is shown");
+}
+
+#[test]
+fn one_key_leads_to_the_failure() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("e");
+    assert!(driver.shows("Test (3.13) › 4 Run tests") && driver.shows("E   AssertionError: 401 != 200"));
+    assert!(driver.shows("Error: Process completed with exit code 1."));
+    assert!(!driver.shows("##["));
+    driver.press("<esc>");
+    assert_eq!(driver.app.view.focus, Panel::Jobs);
+}
+
+#[test]
+fn scrolling_up_lets_go_of_a_followed_log() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("4kk");
+    assert!(!driver.shows("FOLLOW"));
+    let before = driver.screen();
+    let line = before.lines().find(|line| line.contains("scanning module")).expect("log").to_owned();
+    let seq = records().len() as u64 + 1;
+    let output = crate::model::LineRange { first: 1204, count: 50 };
+    let event = Event::Output { job: "security".into_id(), step: crate::model::StepNumber(2), output };
+    let record = Record { seq, at: Timestamp(START + 193_000), event };
+    driver.feed(Feed::Records { run: run(), records: vec![record] });
+    assert!(driver.shows("50 new lines") && driver.shows(&line), "the reading position stays");
+    driver.press("G");
+    assert!(driver.shows("FOLLOW · 1,254 lines"));
+}
+
+trait IntoId {
+    fn into_id(self) -> crate::model::JobId;
+}
+
+impl IntoId for &str {
+    fn into_id(self) -> crate::model::JobId {
+        crate::model::JobId::new(self)
+    }
+}
+
+#[test]
+fn cancelling_asks_and_shows_as_asked_until_a_record_confirms() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("s");
+    assert!(driver.shows("Cancel the run?"));
+    driver.press("n");
+    assert_eq!(driver.asked(), []);
+    driver.press("s<enter>");
+    assert_eq!(driver.asked(), [submitted(Command::Cancel)]);
+    assert!(driver.shows("cancel asked") && !driver.shows("stopping"));
+    let seq = records().len() as u64 + 1;
+    let event = Event::Ordered { command: Command::Cancel, reply: Reply::Accepted };
+    let record = Record { seq, at: Timestamp(START + 193_000), event };
+    driver.feed(Feed::Records { run: run(), records: vec![record] });
+    assert!(!driver.shows("cancel asked") && driver.shows("stopping"));
+    driver.press("sy");
+    assert_eq!(driver.asked(), [submitted(Command::ForceCancel)]);
+}
+
+#[test]
+fn a_refusal_is_told() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("sy");
+    let reply = Reply::Rejected { reason: "the worker does not answer".to_owned() };
+    driver.feed(Feed::Replied { run: run(), command: Command::Cancel, reply });
+    assert!(driver.shows("cancel was refused: the worker does not answer") && !driver.shows("cancel asked"));
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("r");
+    assert!(driver.shows("rerun: the run has not ended"), "{}", driver.screen());
+    driver.feed(Feed::Records { run: run(), records: rest() }).press("s");
+    assert!(driver.shows("the run has ended"));
+    assert_eq!(driver.asked(), []);
+    driver.press("?");
+    assert!(driver.shows("(the run has ended)"), "{}", driver.screen());
+}
+
+#[test]
+fn running_again_offers_what_there_is() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.feed(Feed::Records { run: run(), records: rest() }).press("r");
+    driver.asked();
+    assert!(driver.shows("2 jobs that did not succeed"));
+    driver.press("f");
+    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Failed })]);
+    driver.press("rj<esc>");
+    assert_eq!(driver.asked(), [], "j moves, as everywhere");
+    driver.press("rG<enter>");
+    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Job("test-2".into_id()) })]);
+}
+
+#[test]
+fn leaving_asks_only_while_something_runs() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("q");
+    assert!(driver.shows("Leave?") && driver.shows("CI is still running."));
+    driver.press("s");
+    assert_eq!(driver.asked(), [Effect::Quit, submitted(Command::Cancel)], "popped from the end");
+    driver.press("<ctrl-c><ctrl-c>");
+    assert_eq!(driver.asked(), [Effect::Quit]);
+    driver.feed(Feed::Records { run: run(), records: rest() }).press("q");
+    assert_eq!(driver.asked(), [Effect::Quit]);
+}
+
+#[test]
+fn a_started_run_is_shown_when_it_opens() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("Srel");
+    assert!(driver.shows("release.yml  workflow_dispatch") && !driver.shows("ci.yml  push"));
+    driver.press("<enter>");
+    let start =
+        Order::Start { workflow: ".github/workflows/release.yml".to_owned(), event: "workflow_dispatch".to_owned() };
+    assert_eq!(driver.asked(), [Effect::Order(start)]);
+    let id = RunId::new("20261124-030000-cccc");
+    driver.feed(Feed::Opened(header(id.clone())));
+    assert_eq!(driver.asked(), [Effect::Order(Order::Watch(id.clone()))]);
+    assert_eq!(driver.app.runs.selected, Some(id));
+}
+
+#[test]
+fn the_selected_run_stays_when_others_come() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Opened(header(RunId::new("20261124-040000-dddd"))));
+    assert_eq!(driver.app.runs.selected, Some(run()));
+    driver.feed(Feed::Removed(run()));
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261124-040000-dddd")));
+}
+
+#[test]
+fn help_lists_and_finds_keys() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("4?");
+    assert!(driver.shows("Keys: Log") && driver.shows("wrap long lines"));
+    driver.press("cancel");
+    assert!(driver.shows("cancel the run") && !driver.shows("wrap long lines"));
+    driver.press("<backspace>xyz");
+    assert!(driver.shows("no key does that"));
+    driver.press("<esc>");
+    assert!(!driver.shows("Keys:"));
+}
+
+#[test]
+fn every_action_is_carried_out_without_a_run() {
+    for entry in super::action::ACTIONS {
+        let mut driver = Driver::new(120, 40, Theme::default());
+        for panel in crate::ui::layout::PANELS {
+            driver.app.overlay = None;
+            driver.app.view.focus = panel;
+            driver.app.act(entry.action);
+            driver.screen();
+        }
+    }
+}
+
+#[test]
+fn clicking_selects_and_the_wheel_scrolls() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let place = |driver: &Driver, text: &str| {
+        let screen = driver.screen();
+        let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(text)).expect(text);
+        let column = line[..line.find(text).expect("it is there")].chars().count();
+        (column as u16, row as u16)
+    };
+    let mouse = |driver: &mut Driver, kind, (column, row)| {
+        driver.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
+    };
+    let at = place(&driver, "│ ✓ Release");
+    mouse(&mut driver, MouseEventKind::Down(MouseButton::Left), (at.0 + 2, at.1));
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    assert_eq!(driver.app.view.focus, Panel::Runs);
+    driver.press("k");
+    let at = place(&driver, "scanning module");
+    mouse(&mut driver, MouseEventKind::ScrollUp, at);
+    assert!(!driver.app.log.follows() && driver.app.view.focus == Panel::Runs);
+}
+
+#[test]
+fn a_hostile_log_stays_in_its_pane() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let before = driver.screen();
+    let mut lines = vec!["x".to_owned(); 1200];
+    lines.push(format!("\x1b[2J\x1b[1;1H\x1b]0;owned\x07\x1b]52;c;aGk=\x07{}", "w".repeat(90_000)));
+    lines.push("\u{202e}日本語\u{200b}\u{feff}\t\t\x1b[31m".repeat(50));
+    lines.push("\x1b[?1049l\x1bc\x1b[6n\r\rshort".to_owned());
+    lines.push("\u{0}\u{7}\u{8}\u{9b}31m".to_owned());
+    driver.log("security", 2, lines);
+    // Another step and back, so that the log is loaded anew.
+    driver.press("kj");
+    let after = driver.screen();
+    let outside = |screen: &str| {
+        let rows: Vec<String> = screen.lines().map(str::to_owned).collect();
+        let log = rows.iter().position(|row| row.contains("4 Log")).expect("a log");
+        [&rows[..log], &rows[rows.len() - 3..]].concat()
+    };
+    assert_eq!(outside(&before)[1..], outside(&after)[1..]);
+    for row in after.lines().skip_while(|row| !row.contains("4 Log")).skip(1).take(10) {
+        assert!(row.starts_with('│') && row.ends_with('│') || row.starts_with('└'), "{row}");
+    }
+}
+
+#[test]
+fn a_message_of_nothing_new_asks_for_nothing() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.asked();
+    let before = driver.screen();
+    driver.feed(Feed::Records { run: run(), records: records() });
+    driver.feed(Feed::Listed(vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START - 86_400_000)]));
+    assert_eq!((driver.asked(), driver.screen()), (vec![], before));
+}
+
+#[test]
+fn notices_are_shown_and_kept() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Notice(Notice::bad("the state folder is full")));
+    assert!(driver.shows("✗ the state folder is full"));
+    driver.press("7");
+    assert_eq!(driver.screen().matches("the state folder is full").count(), 2);
+}
+
+/// Something that could happen at any time.
+fn anything() -> impl Strategy<Value = Msg> {
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let keys = prop_oneof![
+        proptest::char::range(' ', '~').prop_map(KeyCode::Char),
+        Just(KeyCode::Enter),
+        Just(KeyCode::Esc),
+        Just(KeyCode::Tab),
+        Just(KeyCode::PageUp),
+        Just(KeyCode::Backspace),
+    ];
+    let mouse = prop_oneof![
+        Just(MouseEventKind::Down(MouseButton::Left)),
+        Just(MouseEventKind::ScrollUp),
+        Just(MouseEventKind::ScrollDown),
+    ];
+    let count = records().len() + rest().len();
+    prop_oneof![
+        4 => keys.prop_map(|code| Msg::Key(KeyEvent::new(code, KeyModifiers::NONE))),
+        2 => (mouse, 0_u16..250, 0_u16..80).prop_map(|(kind, column, row)| {
+            Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
+        }),
+        2 => (1_u16..250, 1_u16..80).prop_map(|(width, height)| Msg::Resize(width, height)),
+        2 => (0..count, 0_usize..20).prop_map(|(first, count)| {
+            let all: Vec<Record> = records().into_iter().chain(rest()).collect();
+            let records = all.into_iter().skip(first).take(count).collect();
+            Msg::Feed(Feed::Records { run: run(), records })
+        }),
+        1 => Just(Msg::Feed(Feed::Removed(run()))),
+        1 => Just(Msg::Feed(Feed::Opened(header(run())))),
+        1 => (0_u64..10_000_000).prop_map(|past| Msg::Tick(Timestamp(START + past))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever happens in whatever order on whatever size, there is a picture.
+    #[test]
+    fn there_is_always_a_picture(messages in prop::collection::vec(anything(), 1..60), ascii in any::<bool>()) {
+        let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };
+        let mut driver = Driver::showing(80, 24, glyphs);
+        for msg in messages {
+            match msg {
+                Msg::Resize(width, height) => driver.resize(width, height),
+                msg => driver.send(msg),
+            };
+            let screen = driver.screen();
+            prop_assert!(!ascii || screen.is_ascii(), "{}", screen);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The picture.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::model::Phase;
+use crate::ui::frame::{self, Framed};
+use crate::ui::layout::{self, Panel};
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+use super::App;
+use super::action::Context;
+use super::panes::jobs::Jobs;
+use super::panes::runs::Runs;
+use super::panes::{Cx, chrome};
+
+impl App {
+    /// Draws the whole screen.
+    pub fn draw(&self, buffer: &mut Buffer) {
+        let area = buffer.area;
+        let Some(screen) = layout::screen(area, self.view) else {
+            let text = text::clip("too small", usize::from(area.width), "");
+            text::put(buffer, area.x, area.y, area.width, &text, self.theme.style(Hue::Dim));
+            return;
+        };
+        let cx = |panel| Cx { facts: &self.facts, theme: self.theme, focused: panel == self.view.focus };
+        let here = cx(self.view.focus);
+        chrome::header(&here, self.summary(), self.run(), screen.header, buffer);
+        let framed: Vec<Framed> = screen.panels.iter().map(|(panel, area)| self.framed(*panel, *area)).collect();
+        frame::draw(&framed, self.theme, buffer);
+        let job = self.jobs.selected.as_ref().map(|place| &place.job);
+        for (panel, area) in &screen.panels {
+            let inside = frame::inside(*area);
+            match panel {
+                Panel::Runs => self.runs.draw(&cx(*panel), inside, buffer),
+                Panel::Graph => self.graph.draw(&cx(*panel), self.run(), job, inside, buffer),
+                Panel::Jobs => self.jobs.draw(&cx(*panel), self.run(), inside, buffer),
+                Panel::Log => self.log.draw(&cx(*panel), &self.no_log(), inside, buffer),
+                Panel::Events => self.events.draw(&cx(*panel), self.watched.as_ref(), inside, buffer),
+            }
+        }
+        if screen.toast.height > 0 {
+            chrome::toast(&here, self.toast.as_ref(), screen.toast, buffer);
+        }
+        match &self.toast {
+            Some(notice) if screen.toast.height == 0 => chrome::toast(&here, Some(notice), screen.footer, buffer),
+            _ => chrome::footer(self.theme, &self.keymap, Context::Panel(self.view.focus), screen.footer, buffer),
+        }
+        if let Some(overlay) = &self.overlay {
+            overlay.draw(&here, &self.keymap, self.summary(), area, buffer);
+        }
+    }
+
+    fn framed(&self, panel: Panel, area: Rect) -> Framed {
+        let shown = self.shown();
+        let title = match (panel, shown) {
+            (Panel::Log, Some((_, job, step))) => {
+                let into = self.theme.arrow();
+                format!("Log{}{}{into}{} {}", self.theme.dot(), job.name, step.number, step.name)
+            }
+            _ => panel.name().to_owned(),
+        };
+        let remark = match (panel, self.run()) {
+            (Panel::Runs, _) => Runs::remark(&self.facts),
+            (Panel::Jobs, Some(run)) => Jobs::remark(run, self.theme),
+            (Panel::Log, _) => {
+                let active = shown.is_some_and(|(_, _, step)| step.phase.is_active());
+                self.log.remark(active, self.theme)
+            }
+            _ => String::new(),
+        };
+        Framed { area, title: format!("{} {title}", panel.number()), remark, focused: panel == self.view.focus }
+    }
+
+    /// Why there are no lines to show.
+    fn no_log(&self) -> String {
+        let job = self.jobs.selected.as_ref().and_then(|place| self.run()?.jobs.get(&place.job));
+        let told = |name: &str, phase: &Phase, reason: Option<&str>| match (phase, reason) {
+            (Phase::Done(_), Some(reason)) => format!("{name}: {reason}"),
+            (Phase::Done(_), None) => format!("{name} wrote nothing"),
+            (Phase::Running | Phase::Stopping, _) => format!("{name} has written nothing yet"),
+            (Phase::Queued | Phase::Waiting(_), _) => format!("{name} has not begun"),
+        };
+        match (self.shown(), job) {
+            (Some((_, _, step)), _) if step.lines > 0 => "loading".to_owned(),
+            (Some((_, _, step)), _) => told(&step.name, &step.phase, step.reason.as_deref()),
+            (None, Some(job)) => told(&job.name, &job.phase, job.reason.as_deref()),
+            (None, None) => "no job is selected".to_owned(),
+        }
+    }
+}

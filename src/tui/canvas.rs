@@ -1,0 +1,371 @@
+//! From one picture to the next with few bytes, in one write.
+//!
+//! A picture is compared with the one before and only cells that differ are sent, with as few cursor moves and style
+//! changes as it takes. Where whole rows moved, as those of a followed log do, the terminal is asked to move them (a
+//! scroll region), which costs about two hundred bytes for a line instead of several thousand. Marks around each frame
+//! keep a terminal that knows them from showing half of it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::ops::Range;
+
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier};
+
+use crate::ui::text;
+
+/// Begins and ends a synchronized update (contour-terminal's "synchronized output", mode 2026).
+const BEGIN: &[u8] = b"\x1b[?2026h";
+const END: &[u8] = b"\x1b[?2026l";
+
+/// Fewer moved rows than this are cheaper drawn than moved.
+const WORTH_MOVING: usize = 3;
+
+/// What is on the terminal, and a place to draw what is to be there.
+#[derive(Debug)]
+pub struct Canvas<W> {
+    terminal: W,
+    shown: Buffer,
+    next: Buffer,
+    bytes: Vec<u8>,
+    /// Nothing is known of what is on the terminal.
+    lost: bool,
+    /// Whether the terminal may be asked to move rows.
+    scrolls: bool,
+}
+
+impl<W: Write> Canvas<W> {
+    /// A canvas of this size over a terminal of which nothing is known.
+    pub fn new(terminal: W, width: u16, height: u16, scrolls: bool) -> Self {
+        let area = Rect::new(0, 0, width, height);
+        let (shown, next) = (Buffer::empty(area), Buffer::empty(area));
+        Self { terminal, shown, next, bytes: Vec::new(), lost: true, scrolls }
+    }
+
+    /// The terminal has another size now; what it shows is not known any more.
+    pub fn resize(&mut self, width: u16, height: u16) {
+        let area = Rect::new(0, 0, width, height);
+        (self.shown, self.next) = (Buffer::empty(area), Buffer::empty(area));
+        self.lost = true;
+    }
+
+    /// Forgets what the terminal shows, so that everything is drawn anew.
+    pub fn forget(&mut self) {
+        self.lost = true;
+    }
+
+    /// Sends something else than a picture with the next write.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.terminal.write_all(bytes)?;
+        self.terminal.flush()
+    }
+
+    /// Draws a picture and brings the terminal to it; says how many bytes that took. A picture like the one before
+    /// takes none. Of the rows in `moving`, those that moved are moved by the terminal.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn paint(&mut self, moving: Range<u16>, draw: impl FnOnce(&mut Buffer)) -> io::Result<usize> {
+        self.next.reset();
+        draw(&mut self.next);
+        self.bytes.clear();
+        self.bytes.extend_from_slice(BEGIN);
+        if std::mem::take(&mut self.lost) {
+            self.shown.reset();
+            self.bytes.extend_from_slice(b"\x1b[r\x1b[0m\x1b[2J");
+        } else if self.scrolls {
+            self.move_rows(moving);
+        }
+        let mut pen = Pen::default();
+        for y in 0..self.next.area.height {
+            let (shown, next) = (row(&self.shown, y), row(&self.next, y));
+            if shown != next {
+                pen.bring(&mut self.bytes, y, shown, next);
+            }
+        }
+        pen.finish(&mut self.bytes);
+        std::mem::swap(&mut self.shown, &mut self.next);
+        if self.bytes.len() == BEGIN.len() {
+            return Ok(0);
+        }
+        self.bytes.extend_from_slice(END);
+        self.terminal.write_all(&self.bytes)?;
+        self.terminal.flush()?;
+        Ok(self.bytes.len())
+    }
+
+    /// Finds by how many rows most of the rows moved, and has the terminal move them.
+    fn move_rows(&mut self, rows: Range<u16>) {
+        let rows = rows.start..rows.end.min(self.shown.area.height);
+        let hashes = |buffer: &Buffer| rows.clone().map(|y| hash(row(buffer, y))).collect::<Vec<u64>>();
+        let (shown, next) = (hashes(&self.shown), hashes(&self.next));
+        let height = next.len();
+        let stayed = shown.iter().zip(&next).filter(|(a, b)| a == b).count();
+        let up = |by: usize| (by, true, shown[by..].iter().zip(&next).filter(|(a, b)| a == b).count());
+        let down = |by: usize| (by, false, next[by..].iter().zip(&shown).filter(|(a, b)| a == b).count());
+        let best = (1..height).flat_map(|by| [up(by), down(by)]).max_by_key(|(by, _, moved)| (*moved, usize::MAX - by));
+        let Some((by, up, moved)) = best else { return };
+        if moved < stayed + WORTH_MOVING {
+            return;
+        }
+        let (first, last) = (rows.start + 1, rows.end);
+        let way = if up { 'S' } else { 'T' };
+        write!(self.bytes, "\x1b[{first};{last}r\x1b[{by}{way}\x1b[r").expect("writing to memory cannot fail");
+        let width = usize::from(self.shown.area.width);
+        let cells = &mut self.shown.content[usize::from(rows.start) * width..usize::from(rows.end) * width];
+        let by = by * width;
+        let fresh = if up {
+            cells.rotate_left(by);
+            let kept = cells.len() - by;
+            &mut cells[kept..]
+        } else {
+            cells.rotate_right(by);
+            &mut cells[..by]
+        };
+        fresh.fill(Cell::EMPTY);
+    }
+}
+
+/// The cells of a row.
+fn row(buffer: &Buffer, y: u16) -> &[Cell] {
+    let width = usize::from(buffer.area.width);
+    &buffer.content[usize::from(y) * width..][..width]
+}
+
+fn hash(cells: &[Cell]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    cells.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Where the terminal's cursor is and what style it writes in, as far as is known.
+#[derive(Default)]
+struct Pen {
+    at: Option<(u16, u16)>,
+    style: (Color, Color, Modifier),
+}
+
+impl Pen {
+    /// Brings a row from one state to the next.
+    fn bring(&mut self, bytes: &mut Vec<u8>, y: u16, shown: &[Cell], next: &[Cell]) {
+        // Up to where cells lost what they showed to a wide neighbour, and up to where they are covered by one.
+        let (mut lost, mut covered) = (0, 0);
+        for (x, (old, new)) in shown.iter().zip(next).enumerate() {
+            if x >= covered && (old != new || x < lost) {
+                let width = text::width(new.symbol()).max(1);
+                self.put(bytes, x as u16, y, new, width);
+                covered = x + width;
+            }
+            if x < covered {
+                lost = lost.max(x + text::width(old.symbol()));
+            }
+        }
+    }
+
+    fn put(&mut self, bytes: &mut Vec<u8>, x: u16, y: u16, cell: &Cell, width: usize) {
+        if self.at != Some((x, y)) {
+            write!(bytes, "\x1b[{};{}H", y + 1, x + 1).expect("writing to memory cannot fail");
+        }
+        let style = (cell.fg, cell.bg, cell.modifier);
+        if style != self.style {
+            self.style = style;
+            select(bytes, style);
+        }
+        bytes.extend_from_slice(cell.symbol().as_bytes());
+        // After anything but a plain column the terminal may think otherwise than we do, and at the edge it may wrap.
+        self.at = (width == 1).then_some((x + 1, y));
+    }
+
+    fn finish(&mut self, bytes: &mut Vec<u8>) {
+        if self.style != <(Color, Color, Modifier)>::default() {
+            bytes.extend_from_slice(b"\x1b[m");
+        }
+    }
+}
+
+/// The attributes that a terminal is asked for, by modifier (ECMA-48, 8.3.117).
+const ATTRIBUTES: [(Modifier, u8); 7] = [
+    (Modifier::BOLD, 1),
+    (Modifier::DIM, 2),
+    (Modifier::ITALIC, 3),
+    (Modifier::UNDERLINED, 4),
+    (Modifier::REVERSED, 7),
+    (Modifier::HIDDEN, 8),
+    (Modifier::CROSSED_OUT, 9),
+];
+
+/// Selects a style from scratch, which mostly takes fewer bytes than undoing the one before.
+fn select(bytes: &mut Vec<u8>, (fg, bg, modifier): (Color, Color, Modifier)) {
+    let mut code = |code: std::fmt::Arguments| bytes.write_fmt(code).expect("writing to memory cannot fail");
+    code(format_args!("\x1b["));
+    for (_, attribute) in ATTRIBUTES.iter().filter(|(attribute, _)| modifier.contains(*attribute)) {
+        code(format_args!(";{attribute}"));
+    }
+    for (colour, base) in [(fg, 30_u8), (bg, 40)] {
+        match colour {
+            Color::Reset => {}
+            Color::Rgb(red, green, blue) => code(format_args!(";{};2;{red};{green};{blue}", base + 8)),
+            _ => match indexed(colour) {
+                index @ 0..8 => code(format_args!(";{}", base + index)),
+                index @ 8..16 => code(format_args!(";{}", base + 52 + index)),
+                index => code(format_args!(";{};5;{index}", base + 8)),
+            },
+        }
+    }
+    code(format_args!("m"));
+}
+
+/// The index of a colour among the terminal's 256.
+fn indexed(colour: Color) -> u8 {
+    match colour {
+        Color::Indexed(index) => index,
+        Color::Black => 0,
+        Color::Red => 1,
+        Color::Green => 2,
+        Color::Yellow => 3,
+        Color::Blue => 4,
+        Color::Magenta => 5,
+        Color::Cyan => 6,
+        Color::Gray => 7,
+        Color::DarkGray => 8,
+        Color::LightRed => 9,
+        Color::LightGreen => 10,
+        Color::LightYellow => 11,
+        Color::LightBlue => 12,
+        Color::LightMagenta => 13,
+        Color::LightCyan => 14,
+        Color::White | Color::Reset | Color::Rgb(..) => 15,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use ratatui::style::Style;
+
+    const SIZE: (u16, u16) = (20, 8);
+
+    fn canvas(scrolls: bool) -> Canvas<Vec<u8>> {
+        Canvas::new(Vec::new(), SIZE.0, SIZE.1, scrolls)
+    }
+
+    /// What a terminal shows after these bytes, with its styles.
+    fn terminal(bytes: &[u8]) -> vt100::Parser {
+        let size = |size| std::num::NonZero::new(size).expect("not zero");
+        let (rows, columns) = (size(SIZE.1), size(SIZE.0));
+        let mut parser = vt100::Parser::new(rows, columns, 0);
+        parser.process(bytes);
+        parser
+    }
+
+    /// Every cell of a terminal's screen in words. One never written is like one that holds a space, and a space has
+    /// only the attributes that can be seen.
+    fn cells(terminal: &vt100::Parser) -> Vec<String> {
+        let screen = terminal.screen();
+        let places = (0..SIZE.1).flat_map(|y| (0..SIZE.0).map(move |x| (y, x)));
+        let cell = |(y, x)| {
+            let cell = screen.cell(y, x).expect("inside");
+            let text = if cell.is_wide_continuation() || cell.has_contents() { cell.contents() } else { " " };
+            let ink = (cell.fgcolor(), cell.bold(), cell.dim(), cell.italic());
+            let ink = if text.trim().is_empty() && !cell.inverse() { String::new() } else { format!("{ink:?}") };
+            format!("{text} {ink} {:?}", (cell.bgcolor(), cell.underline(), cell.inverse()))
+        };
+        places.map(cell).collect()
+    }
+
+    fn log(first: usize) -> impl FnOnce(&mut Buffer) {
+        move |buffer| {
+            for y in 1..7 {
+                let number = first + usize::from(y);
+                let text = format!("|{:>9} {number:<8}|", number * 7_919_777 % 1_000_003);
+                buffer.set_string(0, y, text, Style::new());
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_picture_costs_nothing() {
+        let mut canvas = canvas(true);
+        assert!(canvas.paint(1..7, log(0)).expect("memory") > 0);
+        assert_eq!(canvas.paint(1..7, log(0)).expect("memory"), 0);
+        canvas.forget();
+        assert!(canvas.paint(1..7, log(0)).expect("memory") > 0);
+    }
+
+    #[test]
+    fn moved_rows_are_moved_by_the_terminal() {
+        let bytes = |scrolls| {
+            let mut canvas = canvas(scrolls);
+            canvas.paint(1..7, log(0)).expect("memory");
+            let bytes = canvas.paint(1..7, log(995)).expect("memory");
+            let scrolled = canvas.paint(1..7, log(997)).expect("memory");
+            let back = canvas.paint(1..7, log(996)).expect("memory");
+            let shown = terminal(&canvas.terminal).screen().contents();
+            assert!(shown.contains(" 997 ") && shown.contains(" 1002 "), "{shown}");
+            (bytes, scrolled, back)
+        };
+        let (_, plain, _) = bytes(false);
+        let (_, scrolled, back) = bytes(true);
+        assert!(scrolled < 110 && back < 80 && plain > 120, "{scrolled} and {back} bytes instead of {plain}");
+    }
+
+    fn style() -> impl Strategy<Value = Style> {
+        let colour = prop_oneof![
+            Just(Color::Reset),
+            Just(Color::Red),
+            Just(Color::LightBlue),
+            (16_u8..255).prop_map(Color::Indexed),
+            (any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(r, g, b)| Color::Rgb(r, g, b)),
+        ];
+        (colour.clone(), colour, 0_usize..5).prop_map(|(fg, bg, modifier)| {
+            let modifiers = [
+                Modifier::empty(),
+                Modifier::BOLD,
+                Modifier::DIM,
+                Modifier::UNDERLINED | Modifier::ITALIC,
+                Modifier::REVERSED,
+            ];
+            Style::new().fg(fg).bg(bg).add_modifier(modifiers[modifier])
+        })
+    }
+
+    fn picture() -> impl Strategy<Value = Vec<(u16, u16, String, Style)>> {
+        prop::collection::vec((0..SIZE.0, 0..SIZE.1, "[a-z日● ]{0,8}", style()), 0..12)
+    }
+
+    fn draw(picture: &[(u16, u16, String, Style)], buffer: &mut Buffer) {
+        for (x, y, text, style) in picture {
+            buffer.set_stringn(*x, *y, text, usize::from(SIZE.0 - x), *style);
+        }
+    }
+
+    proptest! {
+        /// Drawing step by step, with and without moving rows, ends in the same screen as drawing the last picture.
+        #[test]
+        fn every_way_leads_to_the_same_screen(pictures in prop::collection::vec(picture(), 1..5), by in 0_usize..4) {
+            let mut stepwise = canvas(true);
+            for picture in &pictures {
+                stepwise.paint(1..7, |buffer| draw(picture, buffer)).expect("memory");
+                // The same picture moved up by some rows.
+                let moved: Vec<_> = picture
+                    .iter()
+                    .filter(|(_, y, ..)| usize::from(*y) >= by)
+                    .map(|(x, y, text, style)| (*x, y - by as u16, text.clone(), *style))
+                    .collect();
+                stepwise.paint(0..8, |buffer| draw(&moved, buffer)).expect("memory");
+                stepwise.paint(1..7, |buffer| draw(picture, buffer)).expect("memory");
+            }
+            let mut at_once = canvas(false);
+            at_once.paint(0..0, |buffer| draw(pictures.last().expect("one at least"), buffer)).expect("memory");
+            let (one, other) = (terminal(&stepwise.terminal), terminal(&at_once.terminal));
+            let (one, other) = (cells(&one), cells(&other));
+            let differing: Vec<_> = one.iter().zip(&other).enumerate().filter(|(_, (one, other))| one != other).collect();
+            prop_assert!(differing.is_empty(), "{differing:?}");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The event loop.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::event::{Event, EventStream};
+use crossterm::queue;
+use futures_util::StreamExt;
+use ratatui::widgets::Widget;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::app::App;
+use crate::app::msg::{Effect, Feed, Msg, Notice, Order};
+use crate::model::Timestamp;
+
+use super::canvas::Canvas;
+use super::effects::{Logs, load_page};
+use super::guard::Guard;
+
+/// How the screen is run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Frames a second at the most: 30, and 10 over a slow line.
+    pub frames: u16,
+    /// Whether the mouse is taken at the start.
+    pub mouse: bool,
+    /// Whether the terminal may be asked to move rows.
+    pub scroll_region: bool,
+}
+
+impl Options {
+    /// What fits the terminal: few frames when it is at the end of an SSH line.
+    #[must_use]
+    pub fn detect() -> Self {
+        let far = std::env::var_os("SSH_CONNECTION").is_some_and(|value| !value.is_empty());
+        Self { frames: if far { 10 } else { 30 }, mouse: true, scroll_region: true }
+    }
+}
+
+/// How the screen ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ending {
+    /// Whether the user left. Otherwise the terminal was closed or the program told to end; runs go on either way.
+    pub left: bool,
+    /// The selected run in a few lines, for the normal screen.
+    pub farewell: Vec<String>,
+}
+
+/// Why there is no screen.
+#[derive(Debug, thiserror::Error)]
+pub enum TuiError {
+    /// The terminal cannot show one.
+    #[error("this terminal cannot show the screen ({reason}); `--headless` prints lines instead")]
+    Unsupported {
+        /// What is missing.
+        reason: String,
+    },
+    /// The terminal failed.
+    #[error("the terminal failed: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// Takes in what the program records about itself; the screen shows it. Install it as a layer of the subscriber.
+#[must_use]
+pub fn diagnostics<S>() -> impl tracing_subscriber::Layer<S>
+where
+    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+{
+    // The crate's own initialisation would start a thread that wakes a hundred times a second; events are moved when
+    // they are drawn instead.
+    tui_logger::set_default_level(tui_logger::LevelFilter::Debug);
+    tui_logger::TuiTracingSubscriberLayer
+}
+
+/// Shows the screen until the user leaves or the terminal goes away.
+///
+/// `feed` brings news of runs; when its senders are gone the screen stays, with what it knows. `orders` takes what the user asks for; the
+/// receiver should be read until it is closed, as the last orders are sent right before this returns. `logs` reads
+/// lines of logs.
+///
+/// # Errors
+/// The terminal cannot show a screen, or fails. It is given back in any case.
+pub async fn run<L: Logs>(
+    app: App,
+    feed: mpsc::Receiver<Feed>,
+    orders: mpsc::Sender<Order>,
+    logs: L,
+    options: Options,
+) -> Result<Ending, TuiError> {
+    if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
+        return Err(TuiError::Unsupported { reason: "TERM is dumb".to_owned() });
+    }
+    let guard = Guard::take(options.mouse).map_err(|error| match error.kind() {
+        io::ErrorKind::Unsupported => TuiError::Unsupported { reason: error.to_string() },
+        _ => TuiError::Terminal(error),
+    })?;
+    let size = crossterm::terminal::size()?;
+    let canvas = Canvas::new(io::stdout(), size.0, size.1, options.scroll_region);
+    let (answers, answered) = mpsc::channel(8);
+    let screen = Loop {
+        app,
+        canvas,
+        guard,
+        orders,
+        logs: Arc::new(logs),
+        answers,
+        frame: Duration::from_secs(1) / u32::from(options.frames.max(1)),
+        next_frame: Instant::now(),
+        dirty: true,
+        suspended: false,
+        ending: None,
+    };
+    screen.run(size, feed, answered).await
+}
+
+/// Everything the loop owns.
+struct Loop<L> {
+    app: App,
+    canvas: Canvas<io::Stdout>,
+    guard: Guard,
+    orders: mpsc::Sender<Order>,
+    logs: Arc<L>,
+    answers: mpsc::Sender<Msg>,
+    /// The least time between two frames.
+    frame: Duration,
+    next_frame: Instant,
+    dirty: bool,
+    /// The user wants the shell back for a while.
+    suspended: bool,
+    /// Whether the user left, once the loop is to end.
+    ending: Option<bool>,
+}
+
+/// The signals that concern a terminal program.
+struct Signals {
+    terminate: Signal,
+    hang_up: Signal,
+    stop: Signal,
+    go_on: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let number = |signal: rustix::process::Signal| SignalKind::from_raw(signal.as_raw());
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            stop: signal(number(rustix::process::Signal::TSTP))?,
+            go_on: signal(number(rustix::process::Signal::CONT))?,
+        })
+    }
+}
+
+/// News taken in before a frame is drawn, at the most.
+const BATCHES: usize = 64;
+
+impl<L: Logs> Loop<L> {
+    async fn run(
+        mut self,
+        size: (u16, u16),
+        mut feed: mpsc::Receiver<Feed>,
+        mut answered: mpsc::Receiver<Msg>,
+    ) -> Result<Ending, TuiError> {
+        let mut signals = Signals::new()?;
+        let mut input = EventStream::new();
+        let mut feeds = true;
+        self.update(Msg::Tick(now()));
+        self.update(Msg::Resize(size.0, size.1));
+        while self.ending.is_none() && self.guard.is_active() {
+            if self.dirty && Instant::now() >= self.next_frame {
+                self.draw()?;
+            }
+            let tick = Instant::now() + Duration::from_millis(if self.app.is_pulsing() { 250 } else { 1000 });
+            tokio::select! {
+                biased;
+                _ = signals.terminate.recv() => self.ending = Some(false),
+                _ = signals.hang_up.recv() => self.ending = Some(false),
+                _ = signals.stop.recv() => self.suspended = true,
+                _ = signals.go_on.recv() => self.retake()?,
+                event = input.next() => match event {
+                    Some(event) => self.input(event?),
+                    None => self.ending = Some(false),
+                },
+                Some(answer) = answered.recv() => self.update(answer),
+                news = feed.recv(), if feeds => match news {
+                    Some(news) => self.update(Msg::Feed(news)),
+                    None => feeds = false,
+                },
+                () = tokio::time::sleep_until(self.next_frame.into()), if self.dirty => {}
+                () = tokio::time::sleep_until(tick.into()), if self.app.is_moving() && !self.dirty => self.dirty = true,
+            }
+            self.update(Msg::Tick(now()));
+            for _ in 0..BATCHES {
+                let Ok(news) = feed.try_recv() else { break };
+                self.update(Msg::Feed(news));
+            }
+            if std::mem::take(&mut self.suspended) {
+                self.suspend()?;
+            }
+        }
+        self.guard.leave();
+        Ok(Ending { left: self.ending.unwrap_or(false), farewell: self.app.farewell() })
+    }
+
+    fn input(&mut self, event: Event) {
+        // What the user does is seen at once, however short ago the last frame was.
+        self.next_frame = Instant::now();
+        match event {
+            Event::Key(key) => self.update(Msg::Key(key)),
+            Event::Mouse(mouse) => self.update(Msg::Mouse(mouse)),
+            Event::Resize(width, height) => {
+                self.canvas.resize(width, height);
+                self.update(Msg::Resize(width, height));
+            }
+            Event::FocusGained => {
+                self.canvas.forget();
+                self.dirty = true;
+            }
+            Event::Paste(text) => self.update(Msg::Paste(text)),
+            Event::FocusLost => {}
+        }
+    }
+
+    /// Hands over a message and carries out what comes of it.
+    fn update(&mut self, msg: Msg) {
+        self.dirty |= !matches!(msg, Msg::Tick(_));
+        for effect in self.app.update(msg) {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Order(order) => {
+                if let Err(error) = self.orders.try_send(order) {
+                    let reason = match error {
+                        mpsc::error::TrySendError::Full(_) => "too many orders wait; try again",
+                        mpsc::error::TrySendError::Closed(_) => "nobody takes orders here",
+                    };
+                    self.update(Msg::Feed(Feed::Notice(Notice::bad(reason))));
+                }
+            }
+            Effect::LoadPage(request) => load_page(&self.logs, request, &self.answers),
+            Effect::Copy(text) => {
+                let mut bytes = Vec::new();
+                queue!(bytes, CopyToClipboard::to_clipboard_from(text)).expect("writing to memory cannot fail");
+                self.send(&bytes);
+            }
+            Effect::CaptureMouse(capture) => {
+                let bytes = self.guard.capture_mouse(capture);
+                self.send(bytes);
+            }
+            Effect::Suspend => self.suspended = true,
+            Effect::Redraw => self.canvas.forget(),
+            Effect::Quit => self.ending = Some(true),
+        }
+    }
+
+    /// A terminal that takes nothing any more is noticed with the next frame.
+    fn send(&mut self, bytes: &[u8]) {
+        if let Err(error) = self.canvas.send(bytes) {
+            tracing::warn!(%error, "the terminal takes nothing");
+        }
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let app = &self.app;
+        self.canvas.paint(app.moving_rows(), |buffer| {
+            app.draw(buffer);
+            if let Some(area) = app.diagnostics() {
+                tui_logger::move_events();
+                tui_logger::TuiLoggerWidget::default().render(area.intersection(buffer.area), buffer);
+            }
+        })?;
+        self.dirty = false;
+        self.next_frame = Instant::now() + self.frame;
+        Ok(())
+    }
+
+    /// Gives the terminal back and stops, with everything the shell started together with this program.
+    fn suspend(&mut self) -> io::Result<()> {
+        self.guard.leave();
+        rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
+        self.retake()
+    }
+
+    /// Takes the terminal again, whatever happened to it meanwhile.
+    fn retake(&mut self) -> io::Result<()> {
+        self.guard.enter()?;
+        let (width, height) = crossterm::terminal::size()?;
+        self.canvas.resize(width, height);
+        self.update(Msg::Resize(width, height));
+        Ok(())
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as u64)
+}

@@ -1,0 +1,151 @@
+//! Borders that neighbours share, joined where they meet, with a title on the left and a remark on the right.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::text::{clip, put, width};
+use super::theme::{Glyphs, Hue, Theme};
+
+/// A pane's place and what its upper border says.
+#[derive(Clone, Debug)]
+pub struct Framed {
+    /// The place, borders included; neighbours overlap by the border they share.
+    pub area: Rect,
+    /// What it is.
+    pub title: String,
+    /// What is to be said about it.
+    pub remark: String,
+    /// Whether keys go to it.
+    pub focused: bool,
+}
+
+const UP: u8 = 1;
+const DOWN: u8 = 2;
+const LEFT: u8 = 4;
+const RIGHT: u8 = 8;
+
+/// The glyph that joins borders in these directions.
+fn joint(directions: u8, glyphs: Glyphs) -> &'static str {
+    let horizontal = directions & (UP | DOWN) == 0;
+    let vertical = directions & (LEFT | RIGHT) == 0;
+    match glyphs {
+        Glyphs::Ascii if horizontal => "-",
+        Glyphs::Ascii if vertical => "|",
+        Glyphs::Ascii => "+",
+        Glyphs::Unicode => match directions {
+            d if d & (UP | DOWN) == 0 => "─",
+            d if d & (LEFT | RIGHT) == 0 => "│",
+            d if d == DOWN | RIGHT => "┌",
+            d if d == DOWN | LEFT => "┐",
+            d if d == UP | RIGHT => "└",
+            d if d == UP | LEFT => "┘",
+            d if d == UP | DOWN | RIGHT => "├",
+            d if d == UP | DOWN | LEFT => "┤",
+            d if d == DOWN | LEFT | RIGHT => "┬",
+            d if d == UP | LEFT | RIGHT => "┴",
+            _ => "┼",
+        },
+    }
+}
+
+/// The inside of a pane.
+#[must_use]
+pub fn inside(area: Rect) -> Rect {
+    Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height.saturating_sub(2) }
+}
+
+/// Draws the borders of all panes, then their titles.
+pub fn draw(panes: &[Framed], theme: Theme, buffer: &mut Buffer) {
+    let screen = buffer.area;
+    let mut grid = vec![0_u8; usize::from(screen.width) * usize::from(screen.height)];
+    for pane in panes {
+        border(pane.area.intersection(screen), |x, y, directions| {
+            grid[usize::from(y - screen.y) * usize::from(screen.width) + usize::from(x - screen.x)] |= directions;
+        });
+    }
+    let dim = theme.style(Hue::Dim);
+    for (cell, directions) in buffer.content.iter_mut().zip(&grid) {
+        if *directions != 0 {
+            cell.set_symbol(joint(*directions, theme.glyphs)).set_style(dim);
+        }
+    }
+    for pane in panes.iter().filter(|pane| pane.focused) {
+        let accent = Style::reset().patch(theme.style(Hue::Accent));
+        border(pane.area.intersection(screen), |x, y, _| {
+            buffer[(x, y)].set_style(accent);
+        });
+    }
+    for pane in panes {
+        titles(pane, theme, buffer);
+    }
+}
+
+/// Calls `mark` with every cell of a border and the directions in which it goes on.
+fn border(area: Rect, mut mark: impl FnMut(u16, u16, u8)) {
+    if area.width < 2 || area.height < 2 {
+        return;
+    }
+    let (left, top, right, bottom) = (area.left(), area.top(), area.right() - 1, area.bottom() - 1);
+    for x in left + 1..right {
+        mark(x, top, LEFT | RIGHT);
+        mark(x, bottom, LEFT | RIGHT);
+    }
+    for y in top + 1..bottom {
+        mark(left, y, UP | DOWN);
+        mark(right, y, UP | DOWN);
+    }
+    mark(left, top, DOWN | RIGHT);
+    mark(right, top, DOWN | LEFT);
+    mark(left, bottom, UP | RIGHT);
+    mark(right, bottom, UP | LEFT);
+}
+
+fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
+    let area = pane.area.intersection(buffer.area);
+    let room = usize::from(area.width.saturating_sub(4));
+    if room < 3 {
+        return;
+    }
+    let style = Style::reset().patch(if pane.focused { theme.style(Hue::Accent) } else { Style::new() });
+    let title = format!(" {} ", clip(&pane.title, room - 2, theme.ellipsis()));
+    put(buffer, area.x + 2, area.y, room as u16, &title, style);
+    let left = room.saturating_sub(width(&title) + 1);
+    let remark = format!(" {} ", clip(&pane.remark, left.saturating_sub(2), theme.ellipsis()));
+    if !pane.remark.is_empty() && left > 8 {
+        let x = area.right() - 2 - width(&remark) as u16;
+        put(buffer, x, area.y, left as u16, &remark, style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(theme: Theme) -> Vec<String> {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 24, 7));
+        let pane = |area, title: &str, remark: &str| Framed {
+            area,
+            title: title.to_owned(),
+            remark: remark.to_owned(),
+            focused: false,
+        };
+        let panes = [
+            pane(Rect::new(0, 0, 10, 4), "1 Runs", ""),
+            pane(Rect::new(9, 0, 15, 4), "2 Graph", ""),
+            pane(Rect::new(0, 3, 24, 4), "4 Log", "12 lines"),
+        ];
+        draw(&panes, theme, &mut buffer);
+        (0..7).map(|y| (0..24).map(|x| buffer[(x, y)].symbol()).collect()).collect()
+    }
+
+    #[test]
+    fn neighbours_share_their_borders() {
+        insta::assert_snapshot!(picture(Theme::default()).join("\n"));
+    }
+
+    #[test]
+    fn ascii_borders_are_ascii() {
+        assert!(picture(Theme { glyphs: Glyphs::Ascii, ..Theme::default() }).iter().all(|line| line.is_ascii()));
+    }
+}

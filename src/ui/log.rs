@@ -1,0 +1,313 @@
+//! Lines of a log as they are shown: colours kept, everything else that a terminal would obey dropped.
+//!
+//! A log is hostile text. A line is taken apart once, when it is loaded, into runs of harmless text with a style, and
+//! only those are drawn; so no line can move the cursor, write to the clipboard, change the title or leave its pane.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use unicode_segmentation::UnicodeSegmentation;
+use vte::{Params, Parser, Perform};
+
+use super::text::{is_unsafe, put, width};
+use super::theme::{Colours, Hue, Theme};
+
+/// Columns between tab stops.
+const TAB: usize = 8;
+
+/// What a line of a log says to the runner besides its text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// Nothing.
+    None,
+    /// The lines after it are a group.
+    Group,
+    /// A group ends here.
+    EndGroup,
+    /// It tells of an error.
+    Error,
+    /// It tells of a warning.
+    Warning,
+}
+
+/// A line, ready to be drawn.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// Runs of text, each with its style.
+    pub parts: Vec<(String, Style)>,
+    /// What it says to the runner.
+    pub mark: Mark,
+}
+
+/// The commands that change how a line is shown: prefix, what is shown in its place, mark and hue.
+const COMMANDS: &[(&str, &str, Mark, Hue)] = &[
+    ("group", "▸ ", Mark::Group, Hue::Accent),
+    ("endgroup", "", Mark::EndGroup, Hue::Dim),
+    ("error", "Error: ", Mark::Error, Hue::Bad),
+    ("warning", "Warning: ", Mark::Warning, Hue::Busy),
+    ("notice", "Notice: ", Mark::None, Hue::Accent),
+    ("debug", "Debug: ", Mark::None, Hue::Dim),
+    ("command", "", Mark::None, Hue::Accent),
+];
+
+impl Line {
+    /// Takes the bytes of a line apart.
+    #[must_use]
+    pub fn parse(bytes: &[u8], theme: Theme) -> Self {
+        let (name, rest) = command(bytes).unwrap_or(("", bytes));
+        let found = COMMANDS.iter().find(|(command, ..)| name.eq_ignore_ascii_case(command));
+        let (label, mark, hue, rest) = match found {
+            Some((_, label, mark, hue)) => (*label, *mark, *hue, rest),
+            None => ("", Mark::None, Hue::Plain, bytes),
+        };
+        let base = theme.style(hue);
+        let mut reader =
+            Reader { parts: Vec::new(), style: base, base, column: 0, returned: false, coloured: theme.colours };
+        let label = if mark == Mark::Group { theme.pick(label, "> ") } else { label };
+        for c in label.chars() {
+            reader.print(c);
+        }
+        Parser::new().advance(&mut reader, rest);
+        Self { parts: reader.parts, mark }
+    }
+
+    /// Its text without styles.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.parts.iter().map(|(text, _)| text.as_str()).collect()
+    }
+
+    /// How many columns it takes.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.parts.iter().map(|(text, _)| width(text)).sum()
+    }
+
+    /// How many rows it takes when it is wrapped at this many columns.
+    #[must_use]
+    pub fn rows(&self, columns: u16) -> usize {
+        self.width().div_ceil(usize::from(columns.max(1))).max(1)
+    }
+
+    /// Draws the part that begins at column `left` into one row.
+    pub fn draw(&self, area: Rect, left: usize, buffer: &mut Buffer) {
+        let right = left + usize::from(area.width);
+        let mut column = 0;
+        for (text, style) in &self.parts {
+            if column >= right {
+                break;
+            }
+            let columns = width(text);
+            if column + columns <= left {
+                column += columns;
+            } else if text.is_ascii() && column >= left {
+                let x = area.x + (column - left) as u16;
+                put(buffer, x, area.y, (right - column) as u16, text, *style);
+                column += columns;
+            } else {
+                for grapheme in text.graphemes(true) {
+                    let columns = width(grapheme);
+                    // A wide character cut by the edge leaves its cell empty.
+                    if column >= left && column + columns <= right {
+                        put(buffer, area.x + (column - left) as u16, area.y, columns as u16, grapheme, *style);
+                    }
+                    column += columns;
+                }
+            }
+        }
+    }
+}
+
+/// The name of a runner command at the start of a line, and what follows it.
+fn command(line: &[u8]) -> Option<(&str, &[u8])> {
+    let (rest, end): (_, &[u8]) =
+        if let Some(rest) = line.strip_prefix(b"##[") { (rest, b"]") } else { (line.strip_prefix(b"::")?, b"::") };
+    let at = rest.windows(end.len()).take(512).position(|window| window == end)?;
+    let head = std::str::from_utf8(&rest[..at]).ok()?;
+    // Properties such as `file=` are told elsewhere.
+    Some((head.split(' ').next().unwrap_or_default(), &rest[at + end.len()..]))
+}
+
+/// Takes what a terminal would be sent, and keeps text and colours.
+struct Reader {
+    parts: Vec<(String, Style)>,
+    style: Style,
+    base: Style,
+    column: usize,
+    /// A carriage return came: what is printed next begins the line anew, as a progress bar does.
+    returned: bool,
+    coloured: Colours,
+}
+
+impl Perform for Reader {
+    fn print(&mut self, c: char) {
+        if is_unsafe(c) {
+            return;
+        }
+        if std::mem::take(&mut self.returned) {
+            self.parts.clear();
+            self.column = 0;
+        }
+        self.column += width(c.encode_utf8(&mut [0; 4]));
+        match self.parts.last_mut() {
+            Some((text, style)) if *style == self.style => text.push(c),
+            _ => self.parts.push((c.to_string(), self.style)),
+        }
+    }
+
+    fn execute(&mut self, byte: u8) {
+        match byte {
+            b'\t' => {
+                for _ in 0..TAB - self.column % TAB {
+                    self.print(' ');
+                }
+            }
+            b'\r' => self.returned = true,
+            _ => {}
+        }
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
+        if action == 'm' && intermediates.is_empty() {
+            self.style = render(params, self.style, self.base, self.coloured);
+        }
+    }
+}
+
+/// Applies "select graphic rendition" (ECMA-48, 8.3.117, with the 256 and direct colours of ISO 8613-6).
+fn render(params: &Params, style: Style, base: Style, colours: Colours) -> Style {
+    let mut style = style;
+    let mut params = params.iter();
+    while let Some(param) = params.next() {
+        let code = param.first().copied().unwrap_or_default();
+        style = match code {
+            0 => base,
+            1 => style.add_modifier(Modifier::BOLD),
+            2 => style.add_modifier(Modifier::DIM),
+            3 => style.add_modifier(Modifier::ITALIC),
+            4 => style.add_modifier(Modifier::UNDERLINED),
+            7 => style.add_modifier(Modifier::REVERSED),
+            9 => style.add_modifier(Modifier::CROSSED_OUT),
+            22 => style.remove_modifier(Modifier::BOLD | Modifier::DIM),
+            23 => style.remove_modifier(Modifier::ITALIC),
+            24 => style.remove_modifier(Modifier::UNDERLINED),
+            27 => style.remove_modifier(Modifier::REVERSED),
+            29 => style.remove_modifier(Modifier::CROSSED_OUT),
+            38 | 48 => {
+                let colour = if param.len() > 1 {
+                    direct(param[1..].iter().copied())
+                } else {
+                    direct(params.by_ref().map(|param| param.first().copied().unwrap_or_default()))
+                };
+                match colour.filter(|_| colours != Colours::None) {
+                    Some(colour) if code == 38 => style.fg(colour),
+                    Some(colour) => style.bg(colour),
+                    None => style,
+                }
+            }
+            _ if colours == Colours::None => style,
+            30..=37 => style.fg(Color::Indexed(code as u8 - 30)),
+            39 => Style { fg: base.fg, ..style },
+            40..=47 => style.bg(Color::Indexed(code as u8 - 40)),
+            49 => Style { bg: base.bg, ..style },
+            90..=97 => style.fg(Color::Indexed(code as u8 - 82)),
+            100..=107 => style.bg(Color::Indexed(code as u8 - 92)),
+            _ => style,
+        };
+    }
+    style
+}
+
+/// One of the 256 colours, or red, green and blue; it takes no more parameters than are its own.
+fn direct(mut params: impl Iterator<Item = u16>) -> Option<Color> {
+    match params.next()? {
+        5 => Some(Color::Indexed(u8::try_from(params.next()?).ok()?)),
+        2 => {
+            let numbers: Vec<u16> = params.take(3).collect();
+            let [red, green, blue] = numbers[..] else { return None };
+            Some(Color::Rgb(u8::try_from(red).ok()?, u8::try_from(green).ok()?, u8::try_from(blue).ok()?))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Line {
+        Line::parse(text.as_bytes(), Theme::default())
+    }
+
+    #[test]
+    fn colours_stay_and_everything_else_goes() {
+        let line = parse("\x1b[1;31mred\x1b[0m plain\x1b]0;title\x07\x1b[2J\x1b[10;10H\x1b]52;c;aGk=\x07 end\x07\0");
+        assert_eq!(line.text(), "red plain end");
+        assert_eq!(line.parts[0].1, Style::new().fg(Color::Indexed(1)).add_modifier(Modifier::BOLD));
+        assert_eq!(line.parts[1].1, Style::new());
+        let none = Theme { colours: Colours::None, ..Theme::default() };
+        assert_eq!(Line::parse(b"\x1b[38;5;196;1mred", none).parts[0].1, Style::new().add_modifier(Modifier::BOLD));
+    }
+
+    #[test]
+    fn long_colours_take_their_own_parameters_only() {
+        let rgb = Style::new().fg(Color::Rgb(1, 2, 3)).add_modifier(Modifier::UNDERLINED);
+        assert_eq!(parse("\x1b[38;2;1;2;3;4mx").parts[0].1, rgb);
+        assert_eq!(parse("\x1b[48;5;9mx").parts[0].1, Style::new().bg(Color::Indexed(9)));
+        assert_eq!(parse("\x1b[91mx").parts[0].1, Style::new().fg(Color::Indexed(9)));
+        assert_eq!(parse("\x1b[38;5mx").text(), "x");
+    }
+
+    #[test]
+    fn tabs_returns_and_direction_marks() {
+        assert_eq!(parse("a\tb").text(), "a       b");
+        assert_eq!(parse("10%\r20%\rdone\r").text(), "done");
+        assert_eq!(parse("a\u{202e}b\u{200b}").text(), "ab");
+        assert_eq!(Line::parse(b"\xff\xfeok", Theme::default()).text(), "\u{fffd}\u{fffd}ok");
+    }
+
+    #[test]
+    fn commands_of_the_runner_read_well() {
+        for (text, shown, mark) in [
+            ("##[group]Run tests", "▸ Run tests", Mark::Group),
+            ("##[endgroup]", "", Mark::EndGroup),
+            ("##[error]it broke", "Error: it broke", Mark::Error),
+            ("::error file=a.py,line=3::it broke", "Error: it broke", Mark::Error),
+            ("::warning::careful", "Warning: careful", Mark::Warning),
+            ("::unknown::text", "::unknown::text", Mark::None),
+            ("a::error::text", "a::error::text", Mark::None),
+        ] {
+            assert_eq!((parse(text).text().as_str(), parse(text).mark), (shown, mark));
+        }
+    }
+
+    #[test]
+    fn a_line_is_cut_by_columns() {
+        let line = parse("ab日本cd");
+        let cut = |left| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 4, 1));
+            line.draw(Rect::new(0, 0, 4, 1), left, &mut buffer);
+            buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect::<String>()
+        };
+        assert_eq!(cut(0), "ab日 ");
+        assert_eq!(cut(1), "b日  ");
+        assert_eq!(cut(3), " 本 c");
+        assert_eq!((line.width(), line.rows(3)), (8, 3));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_leaves_its_row(bytes in prop::collection::vec(any::<u8>(), 0..200), left in 0_usize..300) {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 30, 3));
+            let line = Line::parse(&bytes, Theme::default());
+            line.draw(Rect::new(10, 1, 10, 1), left, &mut buffer);
+            for (at, cell) in buffer.content.iter().enumerate() {
+                let (x, y) = (at % 30, at / 30);
+                if y != 1 || !(10..20).contains(&x) {
+                    prop_assert_eq!(cell.symbol(), " ");
+                }
+            }
+        }
+    }
+}

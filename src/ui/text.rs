@@ -1,0 +1,154 @@
+//! Text in columns: measuring, cutting, cleaning, and the words for times and counts.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// How many columns a text takes.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Whether a character would change more than its own cell: controls, and marks that turn the direction of the line.
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The text without characters that would change more than their own cell.
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if text.contains(is_unsafe) {
+        Cow::Owned(text.chars().filter(|c| !is_unsafe(*c)).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// The text cut to a number of columns, with `ellipsis` for its last column when something was cut.
+#[must_use]
+pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
+    let text = clean(text);
+    if width(&text) <= columns {
+        return text;
+    }
+    let mut clipped = String::new();
+    let room = columns.saturating_sub(width(ellipsis));
+    let mut taken = 0;
+    for grapheme in text.graphemes(true) {
+        taken += width(grapheme);
+        if taken > room {
+            break;
+        }
+        clipped.push_str(grapheme);
+    }
+    if columns >= width(ellipsis) {
+        clipped.push_str(ellipsis);
+    }
+    Cow::Owned(clipped)
+}
+
+/// Writes one line of text into at most `columns` columns and says where it ended. Outside the buffer nothing happens.
+pub fn put(buffer: &mut Buffer, x: u16, y: u16, columns: u16, text: &str, style: impl Into<Style>) -> u16 {
+    let area = buffer.area;
+    if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
+        return x;
+    }
+    buffer.set_stringn(x, y, clean(text), usize::from(columns), style).0
+}
+
+/// A length of time as a clock shows it: `0:41`, `12:05`, `1:02:10`, and `3d 4h` from two days on.
+#[must_use]
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    if hours >= 48 {
+        format!("{}d {}h", hours / 24, hours % 24)
+    } else if hours > 0 {
+        format!("{hours}:{:02}:{:02}", minutes % 60, seconds % 60)
+    } else {
+        format!("{minutes}:{:02}", seconds % 60)
+    }
+}
+
+/// How long ago, in one unit: `now`, `40s`, `12m`, `3h`, `5d`.
+#[must_use]
+pub fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        0..10 => "now".to_owned(),
+        seconds @ 10..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}m", seconds / 60),
+        seconds @ 3600..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A number with its thousands set apart: `1,204`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number and its noun: `1 line`, `1,204 lines`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use ratatui::layout::Rect;
+
+    #[test]
+    fn times_and_counts_read_well() {
+        let seconds = Duration::from_secs;
+        for (time, text) in [(0, "0:00"), (41, "0:41"), (725, "12:05"), (3730, "1:02:10"), (200_000, "2d 7h")] {
+            assert_eq!(duration(seconds(time)), text);
+        }
+        for (time, text) in [(3, "now"), (40, "40s"), (720, "12m"), (7300, "2h"), (400_000, "4d")] {
+            assert_eq!(ago(seconds(time)), text);
+        }
+        for (number, text) in [(0, "0"), (999, "999"), (1204, "1,204"), (10_000_000, "10,000,000")] {
+            assert_eq!(count(number), text);
+        }
+        assert_eq!((counted(1, "line"), counted(2, "line")), ("1 line".to_owned(), "2 lines".to_owned()));
+    }
+
+    #[test]
+    fn cutting_keeps_wide_characters_whole() {
+        assert_eq!(clip("tests", 5, "…"), "tests");
+        assert_eq!(clip("testing", 5, "…"), "test…");
+        assert_eq!(clip("日本語", 4, "…"), "日…");
+        assert_eq!(clip("日本語", 0, "…"), "");
+        assert_eq!(clip("a\u{202e}b\nc", 9, "…"), "abc");
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_text_fits(text in ".{0,40}", columns in 0_usize..20) {
+            prop_assert!(width(&clip(&text, columns, "…")) <= columns);
+        }
+
+        #[test]
+        fn writing_never_leaves_the_buffer(text in ".{0,40}", x in 0_u16..12, y in 0_u16..4, columns in 0_u16..12) {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 2));
+            put(&mut buffer, x, y, columns, &text, Style::new());
+        }
+    }
+}
