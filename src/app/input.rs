@@ -34,7 +34,7 @@ impl App {
         };
         let action = self.keymap.action(Context::Overlay, key);
         let outcome = match (typed, action) {
-            (Some(c), _) if overlay.takes_text() => overlay.character(c),
+            (Some(c), _) if overlay.wants(c) => overlay.character(c),
             (_, Some(action)) => overlay.act(action, height),
             (None, None) if quits => interrupt(overlay),
             (Some(c), None) => match overlay.character(c) {

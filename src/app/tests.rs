@@ -152,9 +152,9 @@ fn running_again_offers_what_there_is() {
     assert!(driver.shows("2 jobs that did not succeed"));
     driver.press("f");
     assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Failed })]);
-    driver.press("rj<esc>");
-    assert_eq!(driver.asked(), [], "j moves, as everywhere");
-    driver.press("rG<enter>");
+    driver.press("rG<esc>");
+    assert_eq!(driver.asked(), []);
+    driver.press("rj");
     assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Job("test-2".into_id()) })]);
 }
 

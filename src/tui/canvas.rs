@@ -314,6 +314,34 @@ mod tests {
         assert!(scrolled < 110 && back < 80 && plain > 120, "{scrolled} and {back} bytes instead of {plain}");
     }
 
+    /// The budget for a line of a followed log on a screen of 120 columns and 40 rows, in bytes.
+    const FOLLOWED_LINE: usize = 250;
+
+    #[test]
+    fn a_followed_line_costs_little() {
+        use crate::app::fixture::{Driver, START, records, run};
+        use crate::app::msg::{Feed, Msg};
+        use crate::model::{Event, JobId, LineRange, Record, StepNumber, Timestamp};
+        use crate::ui::theme::Glyphs;
+        let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+        let lines = (1..=1300_u64).map(|line| format!("{:>40} module {line} ... ok", line * 7_919_777 % 1_000_003));
+        driver.log("security", 2, lines.collect());
+        driver.press("kj");
+        let mut canvas = Canvas::new(Vec::new(), 120, 40, true);
+        canvas.paint(0..0, |buffer| driver.app.draw(buffer)).expect("memory");
+        let first = records().len() as u64;
+        for line in 1..50 {
+            let output = LineRange { first: 1203 + line, count: 1 };
+            let event = Event::Output { job: JobId::new("security"), step: StepNumber(2), output };
+            let at = Timestamp(START + 192_000 + line * 20);
+            driver.send(Msg::Tick(at));
+            driver.feed(Feed::Records { run: run(), records: vec![Record { seq: first + line, at, event }] });
+            let bytes = canvas.paint(driver.app.moving_rows(), |buffer| driver.app.draw(buffer)).expect("memory");
+            assert!(bytes <= FOLLOWED_LINE, "{bytes} bytes for a line");
+        }
+        assert!(driver.shows("module 1253 ... ok"), "{}", driver.screen());
+    }
+
     fn style() -> impl Strategy<Value = Style> {
         let colour = prop_oneof![
             Just(Color::Reset),

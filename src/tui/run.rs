@@ -198,7 +198,11 @@ impl<L: Logs> Loop<L> {
                 self.update(Msg::Feed(news));
             }
             if std::mem::take(&mut self.suspended) {
-                self.suspend()?;
+                self.guard.leave();
+                // The signal need not have stopped this thread when the call returns, so going on is waited for.
+                rustix::process::kill_current_process_group(rustix::process::Signal::STOP).map_err(io::Error::from)?;
+                signals.go_on.recv().await;
+                self.retake()?;
             }
         }
         self.guard.leave();
@@ -278,13 +282,6 @@ impl<L: Logs> Loop<L> {
         self.dirty = false;
         self.next_frame = Instant::now() + self.frame;
         Ok(())
-    }
-
-    /// Gives the terminal back and stops, with everything the shell started together with this program.
-    fn suspend(&mut self) -> io::Result<()> {
-        self.guard.leave();
-        rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
-        self.retake()
     }
 
     /// Takes the terminal again, whatever happened to it meanwhile.

@@ -171,10 +171,13 @@ impl Log {
             _ => return empty(nothing, cx, area, buffer),
         };
         let lines = match &window.lines {
-            Ok(lines) if lines.is_empty() => return empty(nothing, cx, area, buffer),
-            Ok(lines) => lines,
+            // The file may be ahead of the records; what they have not told is not shown yet.
+            Ok(lines) => &lines[..lines.len().min(self.lines.saturating_sub(window.request.first) as usize)],
             Err(error) => return empty(error, cx, area, buffer),
         };
+        if lines.is_empty() {
+            return empty(nothing, cx, area, buffer);
+        }
         let digits = self.lines.to_string().len().max(4) as u16;
         let gutter = if area.width > 30 { digits + 3 } else { 1 };
         let text = Rect { x: area.x + gutter, width: area.width.saturating_sub(gutter + 1), ..area };

@@ -99,6 +99,14 @@ impl Overlay {
         matches!(self, Self::Help { .. } | Self::Picker(_))
     }
 
+    /// Whether this character has a meaning of its own here: typed text, or the key of a choice.
+    pub(in crate::app) fn wants(&self, c: char) -> bool {
+        match self {
+            Self::Question(question) => question.choices.iter().any(|choice| choice.key == c),
+            _ => self.takes_text(),
+        }
+    }
+
     /// A character was typed.
     pub(in crate::app) fn character(&mut self, c: char) -> Outcome {
         match self {

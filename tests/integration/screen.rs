@@ -1,0 +1,291 @@
+//! The screen in a real terminal: keys, leaving, signals, panics. Whatever happens, the terminal is given back.
+//!
+//! The program in the terminal is this test binary itself, which shows a scripted run (see [`child`]).
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use cuelight::app::App;
+use cuelight::app::keymap::Keymap;
+use cuelight::app::msg::{Feed, Order, PageRequest};
+use cuelight::model::{
+    Command, Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, StepKind, StepNumber, StepOutline,
+    Timestamp,
+};
+use cuelight::store::runs::RunHeader;
+use cuelight::tui::{Logs, Options};
+use cuelight::ui::theme::Theme;
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Set for the program in the terminal.
+const CHILD: &str = "CUELIGHT_TEST_SCREEN";
+
+/// How long anything may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A log of many lines, without a file.
+struct Lines;
+
+impl Logs for Lines {
+    fn page(&self, request: &PageRequest) -> Result<Vec<Vec<u8>>, String> {
+        let lines = request.first..request.first + request.count as u64;
+        Ok(lines.map(|line| format!("this is line {}", line + 1).into_bytes()).collect())
+    }
+}
+
+fn records(now: Timestamp) -> Vec<Record> {
+    let (job, step) = (JobId::new("build"), StepNumber(1));
+    let jobs = vec![JobOutline {
+        id: job.clone(),
+        key: "build".to_owned(),
+        name: "Build".to_owned(),
+        needs: Vec::new(),
+        environment: None,
+        caller: None,
+    }];
+    let steps = vec![StepOutline { number: step, name: "Compile".to_owned(), kind: StepKind::Main }];
+    let output = LineRange { first: 0, count: 5000 };
+    let events = [
+        Event::RunStarted { attempt: 1, name: "CI".to_owned() },
+        Event::JobsPlanned { jobs, replaces: None },
+        Event::JobStarted { job: job.clone(), name: "Build".to_owned(), sandbox: "host".to_owned() },
+        Event::StepsPlanned { job: job.clone(), steps },
+        Event::StepStarted { job: job.clone(), step, name: "Compile".to_owned() },
+        Event::Output { job, step, output },
+    ];
+    (1..).zip(events).map(|(seq, event)| Record { seq, at: now, event }).collect()
+}
+
+/// The program in the terminal: a run that goes on until it is cancelled. A started workflow panics a task.
+#[test]
+fn child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (news, feed) = tokio::sync::mpsc::channel(16);
+        let (orders, mut asked) = tokio::sync::mpsc::channel(16);
+        let run = RunId::new("20261124-021530-4f3a");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        let now = Timestamp(now.as_millis() as u64);
+        tokio::spawn(async move {
+            let header = RunHeader {
+                id: run.clone(),
+                workflow: "ci.yml".to_owned(),
+                event: "push".to_owned(),
+                ref_name: "main".to_owned(),
+                sha: String::new(),
+                created: now,
+            };
+            let records = records(now);
+            let seq = records.len() as u64 + 1;
+            let open = [Feed::Opened(header), Feed::Records { run: run.clone(), records }];
+            for feed in open {
+                news.send(feed).await.expect("the screen listens");
+            }
+            while let Some(order) = asked.recv().await {
+                match order {
+                    Order::Watch(_) => {}
+                    Order::Submit { command: Command::Cancel, .. } => {
+                        let event = Event::RunFinished { conclusion: Conclusion::Cancelled, reason: None };
+                        let records = vec![Record { seq, at: now, event }];
+                        let _ = news.send(Feed::Records { run: run.clone(), records }).await;
+                    }
+                    other => panic!("this order breaks the program: {other:?}"),
+                }
+            }
+        });
+        let app = App::new(Theme { motion: false, ..Theme::default() }, Keymap::default());
+        let ending = cuelight::tui::run(app, feed, orders, Lines, Options::detect()).await;
+        println!("ended: {ending:?}");
+    });
+}
+
+/// A terminal with the program in it.
+struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    keys: Box<dyn Write + Send>,
+    output: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    /// Everything that was written.
+    bytes: Vec<u8>,
+    /// How the terminal was set before.
+    before: String,
+}
+
+impl Terminal {
+    fn open(rows: u16, columns: u16) -> Self {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pty = native_pty_system().openpty(size).expect("a terminal");
+        let before = format!("{:?}", pty.master.get_termios());
+        let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
+        command.args(["--exact", "screen::child", "--nocapture"]);
+        command.env(CHILD, "1");
+        command.env("TERM", "xterm-256color");
+        command.env("RUST_BACKTRACE", "0");
+        command.env_remove("SSH_CONNECTION");
+        let child = pty.slave.spawn_command(command).expect("started");
+        let mut reader = pty.master.try_clone_reader().expect("a reader");
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut portion = [0; 65536];
+            while let Ok(count @ 1..) = reader.read(&mut portion) {
+                if sender.send(portion[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let keys = pty.master.take_writer().expect("a writer");
+        let size = |size| NonZero::new(size).expect("not zero");
+        let screen = vt100::Parser::new(size(rows), size(columns), 0);
+        Self { master: pty.master, child, keys, output, screen, bytes: Vec::new(), before }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("the terminal takes keys");
+    }
+
+    /// Waits until what the terminal shows is as wanted.
+    fn wait(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !wanted(self.screen.screen()) {
+            match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.take(&bytes),
+                Err(error) => panic!("{what} ({error}):\n{}", self.screen.screen().contents()),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.screen.process(bytes);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        self.wait(text, |screen| screen.contents().contains(text));
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.process_id().and_then(|pid| Pid::from_raw(pid as i32)).expect("it runs");
+        kill_process(pid, signal).expect("it runs");
+    }
+
+    /// Waits for the program to end, and checks that the terminal is as it was.
+    fn ends_restored(mut self) -> String {
+        let end = Instant::now() + PATIENCE;
+        while self.child.try_wait().expect("a child").is_none() {
+            assert!(Instant::now() < end, "it does not end:\n{}", self.screen.screen().contents());
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(50)) {
+                self.take(&bytes);
+            }
+        }
+        while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
+            self.take(&bytes);
+        }
+        let screen = self.screen.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert_eq!(format!("{:?}", self.master.get_termios()), self.before);
+        screen.contents()
+    }
+}
+
+#[test]
+fn keys_move_and_q_leaves_a_summary() {
+    let mut terminal = Terminal::open(24, 80);
+    terminal.wait_for("this is line 5000");
+    assert!(terminal.screen.screen().alternate_screen());
+    terminal.press("4gj");
+    terminal.wait_for("this is line 2");
+    terminal.press("q");
+    terminal.wait_for("Leave?");
+    terminal.press("k");
+    let left = terminal.ends_restored();
+    assert!(left.contains("left: true") && left.contains("cuelight attach 20261124-021530-4f3a"), "{left}");
+}
+
+#[test]
+fn an_order_is_shown_as_asked_and_then_as_done() {
+    let mut terminal = Terminal::open(40, 120);
+    terminal.wait_for("● running");
+    terminal.press("s\r");
+    terminal.wait_for("⊘ cancelled");
+    terminal.press("q");
+    terminal.ends_restored();
+}
+
+#[test]
+fn nothing_is_written_while_nothing_runs() {
+    let mut terminal = Terminal::open(24, 80);
+    terminal.wait_for("● running");
+    terminal.press("sy");
+    terminal.wait_for("⊘ cancelled");
+    // What was on its way may still come; then two seconds pass without a byte.
+    while terminal.output.recv_timeout(Duration::from_millis(300)).is_ok() {}
+    assert_eq!(terminal.output.recv_timeout(Duration::from_secs(2)), Err(RecvTimeoutError::Timeout));
+    terminal.press("q");
+    terminal.ends_restored();
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut terminal = Terminal::open(24, 80);
+        terminal.wait_for("● running");
+        terminal.signal(signal);
+        assert!(terminal.ends_restored().contains("left: false"));
+    }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_told() {
+    let mut terminal = Terminal::open(24, 80);
+    terminal.wait_for("● running");
+    // Re-running is an order that the script does not know.
+    terminal.press("sy");
+    terminal.wait_for("⊘ cancelled");
+    terminal.press("r\r");
+    let left = terminal.ends_restored();
+    assert!(left.contains("this order breaks the program"), "{left}");
+}
+
+#[test]
+fn a_stopped_screen_comes_back() {
+    let mut terminal = Terminal::open(24, 80);
+    terminal.wait_for("this is line 5000");
+    terminal.press("\x1a");
+    terminal.wait("the terminal is given back", |screen| !screen.alternate_screen());
+    // The terminal is given back a moment before the program stops, so the first signal may come too early.
+    let end = Instant::now() + PATIENCE;
+    while !terminal.screen.screen().alternate_screen() {
+        assert!(Instant::now() < end, "it does not come back");
+        terminal.signal(Signal::CONT);
+        if let Ok(bytes) = terminal.output.recv_timeout(Duration::from_millis(100)) {
+            terminal.take(&bytes);
+        }
+    }
+    terminal.wait_for("this is line 5000");
+    terminal.signal(Signal::TERM);
+    terminal.ends_restored();
+}
+
+#[test]
+fn any_size_in_any_order() {
+    let mut terminal = Terminal::open(24, 80);
+    terminal.wait_for("● running");
+    for (rows, columns) in [(1, 1), (60, 200), (8, 30), (7, 29), (16, 60), (2, 300), (40, 120)] {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        terminal.master.resize(size).expect("resized");
+        let size = |size| NonZero::new(size).expect("not zero");
+        terminal.screen.screen_mut().set_size(size(rows), size(columns));
+    }
+    terminal.wait_for("7 Events");
+    terminal.wait_for("this is line 5000");
+    terminal.signal(Signal::TERM);
+    terminal.ends_restored();
+}
