@@ -133,7 +133,7 @@ impl Terminal {
         let mut reader = pty.master.try_clone_reader().expect("a reader");
         let (sender, output) = channel();
         std::thread::spawn(move || {
-            let mut portion = [0; 65536];
+            let mut portion = [0; 8192];
             while let Ok(count @ 1..) = reader.read(&mut portion) {
                 if sender.send(portion[..count].to_vec()).is_err() {
                     break;
@@ -171,7 +171,7 @@ impl Terminal {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = self.child.process_id().and_then(|pid| Pid::from_raw(pid as i32)).expect("it runs");
+        let pid = self.child.process_id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("it runs");
         kill_process(pid, signal).expect("it runs");
     }
 
@@ -180,7 +180,7 @@ impl Terminal {
         let end = Instant::now() + PATIENCE;
         while self.child.try_wait().expect("a child").is_none() {
             assert!(Instant::now() < end, "it does not end:\n{}", self.screen.screen().contents());
-            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(50)) {
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(20)) {
                 self.take(&bytes);
             }
         }
