@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::Path;
 
+use crate::config::Config;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, history, lock};
 
-use super::{Exit, Outcome, run, style};
+use super::{Exit, Failure, Outcome, run, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Keep this many of the newest runs
-    #[arg(long, default_value_t = 50)]
-    keep: usize,
+    /// Keep this many of the newest runs [default: `keep_runs` of the configuration, 50]
+    #[arg(long)]
+    keep: Option<usize>,
     /// Remove all runs that are not in progress
     #[arg(long, conflicts_with = "keep")]
     all: bool,
@@ -24,7 +25,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = RunsDir::locate()?;
     run::close_lost(&runs)?;
-    let keep = if args.all { 0 } else { args.keep };
+    let configured = Config::load(None).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?.keep_runs;
+    let keep = if args.all { 0 } else { args.keep.unwrap_or(configured) };
     let (mut count, mut bytes) = (0, 0);
     for id in runs.list()?.into_iter().skip(keep) {
         let folder = runs.folder(id);

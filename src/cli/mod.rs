@@ -64,6 +64,8 @@ enum Command {
     Doctor,
     /// Remove old runs
     Clean(clean::Args),
+    /// Print the settings that there are, explained
+    Config,
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Carry out a run (started by `run` and `rerun`)
@@ -126,6 +128,7 @@ pub fn main() -> ExitCode {
         Some(Command::Trust(args)) => trust::run(&args),
         Some(Command::Doctor) => doctor::run(),
         Some(Command::Clean(args)) => clean::run(&args),
+        Some(Command::Config) => style::print(&crate::config::example()).map(|()| Exit::Success).map_err(Failure::from),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
         Some(Command::Worker(args)) => worker::run(&args),
         None => runs::list(&runs::ListArgs::default()),

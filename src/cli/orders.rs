@@ -72,7 +72,11 @@ fn find(wanted: &str) -> Result<RunFolder, Failure> {
 
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
     let folder = find(&args.run)?;
-    if args.json { run::follow(&folder, &mut Json) } else { run::follow_as_lines(&folder) }
+    if args.json {
+        return run::follow(&folder, 1, &mut Json);
+    }
+    let attempt = history::read(&folder)?.attempt;
+    run::follow_as_lines(&folder, attempt)
 }
 
 pub(super) fn cancel(args: &CancelArgs) -> Outcome {
@@ -156,12 +160,13 @@ pub(super) fn resume(args: &ResumeArgs) -> Outcome {
 
 fn again(folder: &RunFolder, mode: &Mode, args: &AgainArgs) -> Outcome {
     let secrets = secrets(folder, &args.secrets)?;
+    let attempt = history::read(folder)?.attempt + 1;
     launch(folder, mode, &secrets)?;
     if args.detach {
         style::line(folder.id().as_str())?;
         return Ok(Exit::Success);
     }
-    run::follow_as_lines(folder)
+    run::follow_as_lines(folder, attempt)
 }
 
 /// The run's secrets by the names it had: from the arguments, else from the environment.

@@ -95,10 +95,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     match args.format.as_deref() {
-        Some("json") => follow(&run, &mut Protocol),
+        Some("json") => follow(&run, 1, &mut Protocol),
         Some(other) => Err(Failure::new(Exit::Usage, format!("there is no format `{other}`: write --format json"))),
-        None if args.json => follow(&run, &mut Json),
-        None => follow_as_lines(&run),
+        None if args.json => follow(&run, 1, &mut Json),
+        None => follow_as_lines(&run, 1),
     }
 }
 
@@ -135,21 +135,21 @@ impl From<LaunchError> for Failure {
     }
 }
 
-/// Follows a run for people; inside GitHub Actions in GitHub's form.
-pub(super) fn follow_as_lines(run: &RunFolder) -> Outcome {
-    let lines = Lines::new(Style::of_output());
+/// Follows a run for people, from this attempt on; inside GitHub Actions in GitHub's form.
+pub(super) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
+    let mut lines = Lines::new(Style::of_output());
     if std::env::var("GITHUB_ACTIONS").is_ok_and(|inside| inside == "true") {
-        follow(run, &mut GitHub::new(lines))
+        follow(run, attempt, &mut GitHub::new(lines))
     } else {
-        follow(run, &mut { lines })
+        follow(run, attempt, &mut lines)
     }
 }
 
 /// Follows a run until it has ended. Ctrl-C asks it to end, a second one ends it at once, and a third leaves it.
-pub(super) fn follow(run: &RunFolder, printer: &mut dyn Printer) -> Outcome {
+pub(super) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let header = history::header(run)?;
-    let mut printing = Printing::new(run, header, printer);
+    let mut printing = Printing::new(run, header, attempt, printer);
     runtime.block_on(async {
         let mut follower = Follower::new(run.clone());
         let mut interrupts = 0;

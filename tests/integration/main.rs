@@ -1,4 +1,8 @@
 //! Black-box tests of the program and of the shape of its source.
 
+mod docs;
 mod imports;
+mod project;
+mod run;
 mod screen;
+mod survival;

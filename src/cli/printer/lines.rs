@@ -182,7 +182,9 @@ fn failures(run: &Run, style: Style, logs: &Logs) -> io::Result<String> {
         let reason = step.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let _ = writeln!(text, "{}{reason}", style.paint(Colour::Bold, &heading));
         let _ = writeln!(text, "    {}", style.paint(Colour::Red, line.lines().next().unwrap_or_default()));
-        let _ = writeln!(text, "    {}", style.paint(Colour::Dim, &place));
+        if !place.is_empty() {
+            let _ = writeln!(text, "    {}", style.paint(Colour::Dim, &place));
+        }
     }
     Ok(text)
 }
@@ -207,7 +209,7 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &Logs) -> io::Result<(St
     })?;
     let in_log = |(number, line): (u64, String)| (line, format!("line {} of its log", number + 1));
     let found = finder.best().map(in_log).or_else(|| placed(Level::Warning)).or_else(|| finder.found().map(in_log));
-    Ok(found.unwrap_or_else(|| (step.reason.clone().unwrap_or_default(), "it printed nothing".to_owned())))
+    Ok(found.unwrap_or_else(|| ("it printed nothing".to_owned(), String::new())))
 }
 
 /// How the run ended, and what to do next.

@@ -7,8 +7,7 @@ mod protocol;
 
 use std::io;
 
-use crate::model::{Conclusion, Record, Run};
-use crate::model::{JobId, LineRange, StepNumber};
+use crate::model::{Conclusion, JobId, LineRange, Record, Run, RunId, StepNumber};
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
@@ -77,22 +76,27 @@ fn io_error(error: StoreError) -> io::Error {
 pub(super) struct Printing<'p> {
     store: RunStore,
     logs: Logs,
-    id: crate::model::RunId,
+    id: RunId,
+    /// Earlier attempts are folded in and not printed.
+    attempt: u32,
     printer: &'p mut dyn Printer,
 }
 
 impl<'p> Printing<'p> {
-    pub(super) fn new(folder: &RunFolder, header: RunHeader, printer: &'p mut dyn Printer) -> Self {
+    /// Prints a run from this attempt on.
+    pub(super) fn new(folder: &RunFolder, header: RunHeader, attempt: u32, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(header);
-        Self { store, logs: Logs::new(folder.clone()), id: folder.id().clone(), printer }
+        Self { store, logs: Logs::new(folder.clone()), id: folder.id().clone(), attempt, printer }
     }
 
     pub(super) fn records(&mut self, records: &[Record]) -> io::Result<()> {
         for record in records {
             self.store.apply(&self.id, record);
             let run = self.store.run(&self.id).expect("opened above");
-            self.printer.record(run, record, &self.logs)?;
+            if run.attempt >= self.attempt {
+                self.printer.record(run, record, &self.logs)?;
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::cli::{Exit, Failure};
+use crate::config::Config;
 use crate::engine::git::{GitError, Repository};
 use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
@@ -38,6 +39,7 @@ pub(super) fn build(args: &Args, folder: &Path) -> Result<Request, Failure> {
         let exit = if matches!(error, GitError::Missing(_)) { Exit::Unavailable } else { Exit::NotFound };
         Failure::new(exit, error.to_string())
     })?;
+    let config = Config::load(Some(&repository.root)).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let path = find_workflow(args.workflow.as_deref(), folder, &repository.root)?;
     let text = read(&path)?;
     let name = relative(&path, &repository.root);
@@ -46,6 +48,7 @@ pub(super) fn build(args: &Args, folder: &Path) -> Result<Request, Failure> {
     let payload = payload(args, &repository, &slug, &inputs)?;
     let git_ref = git_ref(&payload, &repository);
     let secrets = secrets(args)?;
+    // Whoever names the runner wants every job here, in this folder.
     let host = args.runner.is_some();
     let runs = RunsDir::locate()?;
     let spec = RunSpec {
@@ -66,17 +69,14 @@ pub(super) fn build(args: &Args, folder: &Path) -> Result<Request, Failure> {
         vars: pairs(&args.vars, "--var")?,
         secrets: secrets.keys().cloned().collect(),
         jobs: args.jobs.clone(),
-        max_parallel: args.max_parallel.unwrap_or_else(processors),
+        max_parallel: args.max_parallel.unwrap_or(config.max_parallel),
+        runs_on: config.runs_on,
         in_place: args.in_place || host,
         any_runner: host,
         debug: args.debug,
         ..RunSpec::default()
     };
     Ok(Request { repository, spec, secrets })
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from).max(2)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

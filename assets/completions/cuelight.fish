@@ -1,0 +1,118 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_cuelight_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_cuelight_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_cuelight_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_cuelight_using_subcommand
+    set -l cmd (__fish_cuelight_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c cuelight -n "__fish_cuelight_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cuelight -n "__fish_cuelight_needs_command" -s V -l version -d 'Print version'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "run" -d 'Run a workflow of this repository'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "demo" -d 'Unpack a small project and run its pipeline for real: needs git and a POSIX shell, nothing else'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "attach" -d 'Follow a run until it ends'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "runs" -d 'List runs, newest first'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "show" -d 'Show a run: its jobs and steps and how they ended'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "logs" -d 'Print the logs of a run'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "cancel" -d 'Ask a run to end; asked again with --force it ends at once'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "rerun" -d 'Run a run again: all of it, what failed, or one job and what needs it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "resume" -d 'Go on with a run whose worker was lost, from the first step that had not completed'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "lint" -d 'Check workflow files and action manifests'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "plan" -d 'Show what a workflow would run'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "eval" -d 'Evaluate expressions: a JSON request a line in, an answer a line out'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "trust" -d 'Let this repository\'s workflows run on this machine'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "doctor" -d 'Check what runs need: git, shells, folders, leftovers'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "clean" -d 'Remove old runs'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "config" -d 'Print the settings that there are, explained'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c cuelight -n "__fish_cuelight_needs_command" -f -a "worker" -d 'Carry out a run (started by `run` and `rerun`)'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts it' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job and what it needs (may be given more than once)' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s i -l input -d 'An input of the workflow' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d 'A secret; without a value it is taken from the environment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with a secret a line, NAME=VALUE' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l var -d 'A configuration variable' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l max-parallel -d 'How many jobs may run at once [default: the number of processors]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`json`: log lines and the result as JSON lines' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job here and in place, whatever its runs-on says' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l in-place -d 'Run in the repository\'s own folder instead of a private copy per job'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l debug -d 'Keep debug lines and set RUNNER_DEBUG'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l trust -d 'Trust this repository for this run'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s d -l detach -d 'Print the run\'s id and leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l json -d 'Print the records, a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l keep -d 'Unpack into this folder and leave it there' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d 'Print lines instead of opening the screen'
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'How many to show' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s j -l job -d 'Only this job' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s s -l step -d 'Only the step with this number or name' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only steps that failed'
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'End it at once: no further step starts, not even with `always()`'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and those that need it' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the jobs that did not succeed, and those that need them'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'How to print what was found' -r -f -a "text\t''
+json\t''
+github\t''"
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l root -d 'Look up local actions and workflows below this folder' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'How to print it' -r -f -a "text\t'A line per job'
+json\t'The jobs after matrix expansion'
+template\t'The workflow as the parser converts it'
+mermaid\t'A Mermaid graph'
+dot\t'A Graphviz graph'"
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cuelight -n "__fish_cuelight_using_subcommand eval" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l revoke -d 'Take the trust back'
+complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l list -d 'List the trusted repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l keep -d 'Keep this many of the newest runs [default: `keep_runs` of the configuration, 50]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l all -d 'Remove all runs that are not in progress'
+complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l dry-run -d 'Only say what would be removed'
+complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand config" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-job -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l resume
+complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun
+complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-failed
+complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -s h -l help -d 'Print help'

@@ -1,0 +1,339 @@
+#compdef cuelight
+
+autoload -U is-at-least
+
+_cuelight() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'-V[Print version]' \
+'--version[Print version]' \
+":: :_cuelight_commands" \
+"*::: :->cuelight" \
+&& ret=0
+    case $state in
+    (cuelight)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:cuelight-command-$line[1]:"
+        case $line[1] in
+            (run)
+_arguments "${_arguments_options[@]}" : \
+'-e+[The event that starts it]:EVENT:_default' \
+'--event=[The event that starts it]:EVENT:_default' \
+'--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
+'*-j+[Only this job and what it needs (may be given more than once)]:JOB:_default' \
+'*--job=[Only this job and what it needs (may be given more than once)]:JOB:_default' \
+'*-i+[An input of the workflow]:NAME=VALUE:_default' \
+'*--input=[An input of the workflow]:NAME=VALUE:_default' \
+'*-s+[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'*--secret=[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'--secret-file=[A file with a secret a line, NAME=VALUE]:FILE:_files' \
+'*--var=[A configuration variable]:NAME=VALUE:_default' \
+'--max-parallel=[How many jobs may run at once \[default\: the number of processors\]]:N:_default' \
+'--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
+'--runner=[\`host\`\: every job here and in place, whatever its runs-on says]:RUNNER:_default' \
+'--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
+'--in-place[Run in the repository'\''s own folder instead of a private copy per job]' \
+'--debug[Keep debug lines and set RUNNER_DEBUG]' \
+'--trust[Trust this repository for this run]' \
+'-d[Print the run'\''s id and leave it running]' \
+'--detach[Print the run'\''s id and leave it running]' \
+'(-d --detach)--json[Print the records, a JSON object a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::workflow -- A workflow file, or the name of one in .github/workflows:_default' \
+&& ret=0
+;;
+(demo)
+_arguments "${_arguments_options[@]}" : \
+'--keep=[Unpack into this folder and leave it there]:DIR:_files' \
+'--headless[Print lines instead of opening the screen]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(attach)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print the records, a JSON object a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
+(runs)
+_arguments "${_arguments_options[@]}" : \
+'-n+[How many to show]:LIMIT:_default' \
+'--limit=[How many to show]:LIMIT:_default' \
+'--json[Print a JSON object a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(show)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
+(logs)
+_arguments "${_arguments_options[@]}" : \
+'-j+[Only this job]:JOB:_default' \
+'--job=[Only this job]:JOB:_default' \
+'-s+[Only the step with this number or name]:STEP:_default' \
+'--step=[Only the step with this number or name]:STEP:_default' \
+'--failed[Only steps that failed]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
+(cancel)
+_arguments "${_arguments_options[@]}" : \
+'--force[End it at once\: no further step starts, not even with \`always()\`]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
+(rerun)
+_arguments "${_arguments_options[@]}" : \
+'(--failed)--job=[Only this job, and those that need it]:JOB:_default' \
+'*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'--failed[Only the jobs that did not succeed, and those that need them]' \
+'-d[Leave it running]' \
+'--detach[Leave it running]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
+(resume)
+_arguments "${_arguments_options[@]}" : \
+'*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'-d[Leave it running]' \
+'--detach[Leave it running]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
+(lint)
+_arguments "${_arguments_options[@]}" : \
+'--format=[How to print what was found]:FORMAT:(text json github)' \
+'--root=[Look up local actions and workflows below this folder]:ROOT:_files' \
+'--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
+'--permissions-policy=[The permissions that a caller may give]:PERMISSIONS_POLICY:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::files -- Files to check \[default\: the workflows of this repository\]:_files' \
+&& ret=0
+;;
+(plan)
+_arguments "${_arguments_options[@]}" : \
+'-e+[The event]:EVENT:_default' \
+'--event=[The event]:EVENT:_default' \
+'--format=[How to print it]:FORMAT:((text\:"A line per job"
+json\:"The jobs after matrix expansion"
+template\:"The workflow as the parser converts it"
+mermaid\:"A Mermaid graph"
+dot\:"A Graphviz graph"))' \
+'--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'::workflow -- A workflow file, or the name of one in .github/workflows:_default' \
+&& ret=0
+;;
+(eval)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(trust)
+_arguments "${_arguments_options[@]}" : \
+'--revoke[Take the trust back]' \
+'(--revoke)--list[List the trusted repositories]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(clean)
+_arguments "${_arguments_options[@]}" : \
+'--keep=[Keep this many of the newest runs \[default\: \`keep_runs\` of the configuration, 50\]]:KEEP:_default' \
+'(--keep)--all[Remove all runs that are not in progress]' \
+'--dry-run[Only say what would be removed]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(config)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(completions)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+':shell -- The shell:(bash elvish fish powershell zsh)' \
+&& ret=0
+;;
+(worker)
+_arguments "${_arguments_options[@]}" : \
+'--rerun-job=[]:RERUN_JOB:_default' \
+'--resume[]' \
+'--rerun[]' \
+'--rerun-failed[]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':folder:_files' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_cuelight_commands] )) ||
+_cuelight_commands() {
+    local commands; commands=(
+'run:Run a workflow of this repository' \
+'demo:Unpack a small project and run its pipeline for real\: needs git and a POSIX shell, nothing else' \
+'attach:Follow a run until it ends' \
+'runs:List runs, newest first' \
+'show:Show a run\: its jobs and steps and how they ended' \
+'logs:Print the logs of a run' \
+'cancel:Ask a run to end; asked again with --force it ends at once' \
+'rerun:Run a run again\: all of it, what failed, or one job and what needs it' \
+'resume:Go on with a run whose worker was lost, from the first step that had not completed' \
+'lint:Check workflow files and action manifests' \
+'plan:Show what a workflow would run' \
+'eval:Evaluate expressions\: a JSON request a line in, an answer a line out' \
+'trust:Let this repository'\''s workflows run on this machine' \
+'doctor:Check what runs need\: git, shells, folders, leftovers' \
+'clean:Remove old runs' \
+'config:Print the settings that there are, explained' \
+'completions:Print a completion script for a shell' \
+'worker:Carry out a run (started by \`run\` and \`rerun\`)' \
+    )
+    _describe -t commands 'cuelight commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__attach_commands] )) ||
+_cuelight__subcmd__attach_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight attach commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__cancel_commands] )) ||
+_cuelight__subcmd__cancel_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight cancel commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__clean_commands] )) ||
+_cuelight__subcmd__clean_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight clean commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__completions_commands] )) ||
+_cuelight__subcmd__completions_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight completions commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__config_commands] )) ||
+_cuelight__subcmd__config_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight config commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__demo_commands] )) ||
+_cuelight__subcmd__demo_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight demo commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__doctor_commands] )) ||
+_cuelight__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight doctor commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__eval_commands] )) ||
+_cuelight__subcmd__eval_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight eval commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__lint_commands] )) ||
+_cuelight__subcmd__lint_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight lint commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__logs_commands] )) ||
+_cuelight__subcmd__logs_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight logs commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__plan_commands] )) ||
+_cuelight__subcmd__plan_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight plan commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__rerun_commands] )) ||
+_cuelight__subcmd__rerun_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight rerun commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__resume_commands] )) ||
+_cuelight__subcmd__resume_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight resume commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__run_commands] )) ||
+_cuelight__subcmd__run_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight run commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__runs_commands] )) ||
+_cuelight__subcmd__runs_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight runs commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__show_commands] )) ||
+_cuelight__subcmd__show_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight show commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__trust_commands] )) ||
+_cuelight__subcmd__trust_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight trust commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__worker_commands] )) ||
+_cuelight__subcmd__worker_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight worker commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_cuelight" ]; then
+    _cuelight "$@"
+else
+    compdef _cuelight cuelight
+fi

@@ -1,0 +1,146 @@
+//! A repository of its own and a state folder of its own for each test, and the program to try on them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long a fact may take to come true before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    /// A repository with one workflow, committed.
+    pub(crate) fn new(workflow: &str) -> Self {
+        let project = Self { folder: tempfile::tempdir().expect("a folder") };
+        project.write(".github/workflows/ci.yml", workflow);
+        project.git(&["init", "--quiet", "--initial-branch", "main"]);
+        project.commit();
+        project
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("repository")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.root().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    pub(crate) fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["-c", "user.name=T", "-c", "user.email=t@t", "commit", "--quiet", "--allow-empty", "-m", "x"]);
+    }
+
+    fn git(&self, args: &[&str]) {
+        let done = Command::new("git").arg("-C").arg(self.root()).args(args).output().expect("git starts");
+        assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// The program in this repository, with its state here.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
+        command.args(args).current_dir(self.root()).env("CUELIGHT_STATE_DIR", self.state());
+        command.env_remove("GITHUB_ACTIONS").env("LANG", "C.UTF-8").env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn call(&self, args: &[&str]) -> Said {
+        Said(self.command(args).output().expect("the program starts"))
+    }
+
+    /// Runs the workflow, trusted.
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
+        self.call(&[&["run", "--trust"], args].concat())
+    }
+
+    /// A run as `show --json` tells it.
+    pub(crate) fn show(&self) -> Value {
+        let said = self.call(&["show", "--json"]);
+        serde_json::from_str(&said.out()).unwrap_or_else(|error| panic!("{error}: {}", said.text()))
+    }
+
+    /// A job as `show --json` tells it.
+    pub(crate) fn job(&self, id: &str) -> Value {
+        let run = self.show();
+        let jobs = run["jobs"].as_array().expect("jobs");
+        jobs.iter().find(|job| job["id"] == id).unwrap_or_else(|| panic!("no job {id} in {run}")).clone()
+    }
+
+    /// The only run's folder.
+    pub(crate) fn run_folder(&self) -> PathBuf {
+        let mut folders = fs::read_dir(self.state().join("runs")).expect("runs").flatten().map(|entry| entry.path());
+        let folder = folders.next().expect("a run");
+        assert_eq!(folders.next(), None, "one run");
+        folder
+    }
+
+    /// Everything that is on the disk of the runs, workspaces left out.
+    pub(crate) fn everything_written(&self) -> Vec<u8> {
+        fn gather(folder: &Path, all: &mut Vec<u8>) {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() && path.file_name().is_some_and(|name| name != "work") {
+                    gather(&path, all);
+                } else if path.is_file() {
+                    all.extend(fs::read(&path).unwrap_or_default());
+                }
+            }
+        }
+        let mut all = Vec::new();
+        gather(&self.state(), &mut all);
+        all
+    }
+}
+
+/// What the program said.
+pub(crate) struct Said(Output);
+
+impl Said {
+    pub(crate) fn code(&self) -> i32 {
+        self.0.status.code().unwrap_or(-1)
+    }
+
+    pub(crate) fn out(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{}{}", self.out(), String::from_utf8_lossy(&self.0.stderr))
+    }
+
+    /// Checks the exit code and that all of these are said.
+    #[track_caller]
+    pub(crate) fn expect(&self, code: i32, words: &[&str]) -> &Self {
+        let text = self.text();
+        assert_eq!(self.code(), code, "{text}");
+        for word in words {
+            assert!(text.contains(word), "`{word}` is not in:\n{text}");
+        }
+        self
+    }
+}
+
+/// Waits for a fact.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = fact() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what} did not come true");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,286 @@
+//! Runs tell the truth: what each job and step came to, in words, exit codes and files.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::project::{Project, until};
+
+/// A workflow on push whose jobs are these.
+fn workflow(jobs: &str) -> String {
+    format!("name: CI\non: [push, workflow_dispatch]\njobs:\n{jobs}")
+}
+
+/// One job `a` with these steps.
+fn steps(steps: &str) -> Project {
+    Project::new(&workflow(&format!("  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}")))
+}
+
+#[test]
+fn a_failed_job_fails_the_run_everywhere_and_holds_back_who_needs_it() {
+    let project = Project::new(&workflow(
+        "
+  a: {runs-on: ubuntu-latest, steps: [{run: exit 7}]}
+  b: {runs-on: ubuntu-latest, needs: a, steps: [{run: echo never}]}
+  c: {runs-on: ubuntu-latest, needs: b, steps: [{run: echo never}]}
+  d: {runs-on: ubuntu-latest, needs: a, if: always(), steps: [{run: echo cleanup}]}
+  e: {runs-on: ubuntu-latest, needs: a, if: failure(), steps: [{run: echo alarm}]}
+  f: {runs-on: ubuntu-latest, needs: d, steps: [{run: echo never}]}",
+    ));
+    let said = project.run(&[]);
+    said.expect(1, &["exit code 7", "cleanup", "alarm", "needs `a`, which ended failure"]);
+    assert!(!said.out().contains("never\n"), "{}", said.out());
+    let run = project.show();
+    assert_eq!(run["status"], "failure");
+    let status = |id: &str| project.job(id)["status"].as_str().expect("a word").to_owned();
+    assert_eq!(
+        ["a", "b", "c", "d", "e", "f"].map(status),
+        ["failure", "skipped", "skipped", "success", "success", "skipped"]
+    );
+    project.call(&["runs"]).expect(0, &["failure"]);
+}
+
+#[test]
+fn a_step_ends_at_its_own_time_limit_and_says_so() {
+    let project = steps("      - {run: sleep 90, timeout-minutes: 0.05}\n      - {run: echo after, if: always()}");
+    let started = Instant::now();
+    project.run(&[]).expect(1, &["timed out after 0.05 minutes (3 s)", "after"]);
+    assert!(started.elapsed() < Duration::from_secs(20), "sleep ends at INT");
+}
+
+#[test]
+fn what_cannot_run_here_says_so_and_the_run_is_no_success() {
+    let project = Project::new(&workflow(
+        "
+  a: {runs-on: windows-2022, steps: [{run: echo never}]}
+  b: {runs-on: ubuntu-latest, steps: [{uses: nobody/nothing@v9}, {run: echo never}]}
+  c: {runs-on: ubuntu-latest, container: alpine, steps: [{run: echo never}]}
+  d: {runs-on: ubuntu-latest, steps: [{run: echo fine}]}",
+    ));
+    let said = project.run(&[]);
+    said.expect(
+        1,
+        &[
+            "not runnable here (no runner for `windows-2022`",
+            "`nobody/nothing@v9` is an action of another repository",
+            "fine",
+        ],
+    );
+    assert!(!said.out().contains("never\n"));
+    assert_eq!(
+        (project.job("a")["status"].clone(), project.job("b")["status"].clone()),
+        ("skipped".into(), "failure".into())
+    );
+    assert_eq!(project.job("b")["started"], serde_json::Value::Null, "it never started");
+    assert_eq!(project.job("c")["status"], "skipped");
+}
+
+#[test]
+fn endings_are_told_as_they_were() {
+    let project = steps(
+        "      - {name: silent, run: 'true'}\n      - {name: signal, run: 'kill -SEGV $$', continue-on-error: true}\n      - run: |\n          echo two\n          echo lines\n      - {name: reads, run: 'cat; echo read all'}",
+    );
+    project.run(&[]).expect(0, &["killed by SIGSEGV", "Run echo two", "read all"]);
+    let job = project.job("a");
+    assert_eq!((job["steps"][1]["lines"].clone(), job["steps"][2]["outcome"].clone()), (0.into(), "failure".into()));
+    assert_eq!(job["steps"][2]["status"], "success");
+    assert!(!project.run_folder().join("logs/a/002.log").exists(), "a silent step has no log");
+}
+
+#[test]
+fn values_travel_by_outputs_environment_and_path() {
+    let project = Project::new(&workflow(
+        r#"
+  make:
+    runs-on: ubuntu-latest
+    strategy: {matrix: {n: [1, 2]}}
+    outputs: {"last-${{ 1 }}": x, sum: "${{ steps.s.outputs.sum }}"}
+    steps:
+      - {id: s, run: 'echo "sum=4$(( 1 + 1 ))" >> "$GITHUB_OUTPUT"'}
+      - run: |
+          echo "WORD=kept" >> "$GITHUB_ENV"
+          mkdir -p "$RUNNER_TEMP/bin"
+          printf '#!/bin/sh\necho tool\n' > "$RUNNER_TEMP/bin/tool" && chmod +x "$RUNNER_TEMP/bin/tool"
+          echo "$RUNNER_TEMP/bin" >> "$GITHUB_PATH"
+      - run: test "$WORD" = kept && test "$(tool)" = tool && test "$GITHUB_JOB" = make && test "$CI" = true
+  use:
+    runs-on: ubuntu-latest
+    needs: make
+    steps:
+      - run: test "${{ needs.make.outputs.sum }}" = 42 && test "${{ needs.make.result }}" = success"#
+            .replace(r#""last-${{ 1 }}": x, "#, "")
+            .as_str(),
+    ));
+    project.run(&[]).expect(0, &["make (1)", "make (2)"]);
+}
+
+#[test]
+fn secrets_never_reach_disk_or_screen() {
+    let project = steps(
+        r#"      - run: |
+          printf 'hun'; sleep 0.1; printf 'ter2-'; sleep 0.1; echo 'secret'
+          printf '%s' "$KEY" | base64
+          printf 'x%s' "$KEY" | base64
+          echo "uri: hunter2%2Dsecret $KEY"
+          echo "::error file=a.c,line=1::bad $KEY"
+          echo "token=$KEY" >> "$GITHUB_OUTPUT"
+          echo "FROM_KEY=$KEY" >> "$GITHUB_ENV"
+          echo "::add-mask::found-""out"
+          echo "now found-""out is hidden"
+        env: {KEY: "${{ secrets.KEY }}"}
+      - {name: "named ${{ secrets.KEY }}", run: 'test ${#FROM_KEY} = 14'}
+      - run: exit 1"#,
+    );
+    let said = project.run(&["--secret", "KEY=hunter2-secret"]);
+    said.expect(1, &["***", "named ***"]);
+    let json = project.call(&["attach", "--json"]);
+    let written = String::from_utf8_lossy(&project.everything_written()).into_owned();
+    for hidden in ["hunter2-secret", "aHVudGVyMi1zZWNyZX", "h1bnRlcjItc2VjcmV0", "is found-out", "now found-out"] {
+        for (place, text) in [("lines", said.text()), ("json", json.text()), ("disk", written.clone())] {
+            assert!(!text.contains(hidden), "{hidden} is on {place}");
+        }
+    }
+}
+
+#[test]
+fn hostile_output_is_kept_whole_in_bounded_memory() {
+    let project = steps(
+        r"      - {name: long, run: 'head -c 30000000 /dev/zero | tr \\0 x; echo'}
+      - {name: bytes, run: 'printf ''a\000b\377\376c\n'''}
+      - {name: many, run: seq 1 300000}
+      - {name: daemon, run: 'sleep 300 & echo started'}",
+    );
+    let started = Instant::now();
+    project.run(&["--json"]).expect(0, &[]);
+    assert!(started.elapsed() < Duration::from_secs(25), "a daemon holds the step for 5 s only");
+    let log = |step: u32| fs::read(project.run_folder().join(format!("logs/a/{step:03}.log"))).expect("a log");
+    assert_eq!(log(2).len(), 30_000_001);
+    assert_eq!(log(3), b"a\0b\xff\xfec\n");
+    let many = log(4);
+    assert!(many.starts_with(b"1\n2\n") && many.ends_with(b"299999\n300000\n"));
+    assert_eq!(project.job("a")["steps"][3]["lines"], 300_000);
+    let left = std::process::Command::new("pgrep").args(["-f", "^sleep 300$"]).output();
+    assert!(left.is_ok_and(|left| left.stdout.is_empty()), "the daemon is gone with its job");
+}
+
+#[test]
+fn a_matrix_fails_fast_unless_told_otherwise() {
+    let jobs = |fail_fast: bool| {
+        workflow(&format!(
+            "
+  a:
+    runs-on: ubuntu-latest
+    strategy: {{fail-fast: {fail_fast}, max-parallel: 2, matrix: {{n: [1, 2, 3]}}}}
+    steps: [{{run: 'test ${{{{ matrix.n }}}} != 1 || exit 3; sleep ${{{{ matrix.n }}}}'}}]"
+        ))
+    };
+    let fast = Project::new(&jobs(true));
+    fast.run(&["--max-parallel", "3"]).expect(1, &["exit code 3"]);
+    assert_eq!(
+        (fast.job("a.2")["status"].clone(), fast.job("a.3")["status"].clone()),
+        ("cancelled".into(), "cancelled".into())
+    );
+    let slow = Project::new(&jobs(false));
+    slow.run(&["--max-parallel", "3"]).expect(1, &[]);
+    assert_eq!(
+        (slow.job("a.2")["status"].clone(), slow.job("a.3")["status"].clone()),
+        ("success".into(), "success".into())
+    );
+}
+
+#[test]
+fn cancelling_lets_always_steps_work_and_force_does_not() {
+    let text = "      - {run: 'touch \"$MARK\"; sleep 60'}\n      - {run: echo never}\n      - {run: echo cleaned, if: always()}";
+    for (args, cleaned) in [(&["cancel"][..], true), (&["cancel", "--force"][..], false)] {
+        let project = steps(text);
+        let mark = project.state().join("mark");
+        fs::create_dir_all(project.state()).expect("made");
+        let done = project.command(&["run", "--trust", "--detach"]).env("MARK", &mark).output().expect("starts");
+        assert!(done.status.success());
+        until("the step runs", || mark.exists().then_some(()));
+        project.call(args).expect(0, &["is being cancelled"]);
+        let said = project.call(&["attach"]);
+        said.expect(130, &["cancelled"]);
+        assert_eq!(
+            (said.out().contains("cleaned\n"), said.out().contains("never\n")),
+            (cleaned, false),
+            "{}",
+            said.out()
+        );
+        project.call(&["cancel"]).expect(4, &["has ended"]);
+    }
+}
+
+#[test]
+fn failed_jobs_run_again_and_the_others_stand() {
+    let project = Project::new(&workflow(
+        "
+  a:
+    runs-on: ubuntu-latest
+    outputs: {x: '${{ steps.x.outputs.x }}'}
+    steps: [{id: x, run: 'echo x=1 >> $GITHUB_OUTPUT; echo made-x'}]
+  b: {runs-on: ubuntu-latest, needs: a, steps: [{run: 'test ${{ needs.a.outputs.x }} = 1; test -e \"$MARK\"'}]}
+  c: {runs-on: ubuntu-latest, needs: b, steps: [{run: echo last}]}",
+    ));
+    let mark = project.state().join("mark");
+    let run = project.command(&["run", "--trust"]).env("MARK", &mark).output().expect("starts");
+    assert_eq!(run.status.code(), Some(1));
+    fs::write(&mark, "").expect("written");
+    let again = project.command(&["rerun", "--failed"]).env("MARK", &mark).output().expect("starts");
+    let text = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert_eq!(again.status.code(), Some(0), "{text}");
+    assert!(text.contains("attempt 2") && text.contains("last") && text.matches("made-x").count() <= 1, "{text}");
+    assert_eq!((project.show()["attempt"].clone(), project.show()["status"].clone()), (2.into(), "success".into()));
+    project.call(&["rerun", "--failed"]).expect(4, &["nothing failed"]);
+}
+
+#[test]
+fn a_repository_is_asked_about_once_and_forgotten_on_request() {
+    let project = steps("      - {run: echo hi}");
+    project.call(&["run"]).expect(4, &["is not trusted", "cuelight trust"]);
+    project.call(&["trust"]).expect(0, &[]);
+    project.call(&["run"]).expect(0, &["hi"]);
+    project.call(&["trust", "--revoke"]).expect(0, &[]);
+    project.call(&["run"]).expect(4, &["is not trusted"]);
+}
+
+#[test]
+fn bad_input_names_its_place_and_what_to_do() {
+    let project = Project::new("on: push\njobs:\n  a:\n    run-on: ubuntu-latest\n    steps: [{run: x}]\n");
+    project.run(&[]).expect(1, &["ci.yml:4:5", "run-on", "did you mean `runs-on`?"]);
+    project.call(&["run", "--trust", "ic"]).expect(3, &["there is no workflow `ic`", "ci.yml"]);
+    project.call(&["show", "2000"]).expect(3, &["there is no run"]);
+    project.write(".github/workflows/ci.yml", "on: push\njobs:\n  a: {runs-on: ubuntu-latest, steps: [{run: x}]}\n");
+    project.run(&["--event", "schedule"]).expect(2, &["does not run on `schedule`", "push"]);
+    project.run(&["--job", "zz"]).expect(2, &["no job `zz`"]);
+    let nowhere = tempfile::tempdir().expect("a folder");
+    let said = project.command(&["run"]).current_dir(nowhere.path()).output().expect("starts");
+    assert!(String::from_utf8_lossy(&said.stderr).contains("git init"));
+}
+
+#[test]
+fn composite_actions_and_called_workflows_of_the_repository_run() {
+    let project = Project::new(&workflow(
+        "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - {id: g, uses: ./greet, with: {who: you}}
+      - run: test '${{ steps.g.outputs.said }}' = 'hello you'
+  b:
+    needs: a
+    uses: ./.github/workflows/called.yml
+    with: {count: 3}
+  c: {runs-on: ubuntu-latest, needs: b, steps: [{run: 'test ${{ needs.b.outputs.twice }} = 6'}]}",
+    ));
+    project.write(
+        "greet/action.yml",
+        "name: Greet\ndescription: Greets\ninputs: {who: {default: me}}\noutputs: {said: {value: '${{ steps.s.outputs.said }}'}}\nruns:\n  using: composite\n  steps:\n    - {id: s, shell: bash, run: 'echo \"said=hello ${{ inputs.who }}\" >> $GITHUB_OUTPUT'}\n",
+    );
+    project.write(
+        ".github/workflows/called.yml",
+        "on:\n  workflow_call:\n    inputs: {count: {type: number, required: true}}\n    outputs: {twice: {value: '${{ jobs.t.outputs.twice }}'}}\njobs:\n  t:\n    runs-on: ubuntu-latest\n    outputs: {twice: '${{ steps.t.outputs.twice }}'}\n    steps: [{id: t, run: 'echo twice=$(( ${{ inputs.count }} * 2 )) >> $GITHUB_OUTPUT'}]\n",
+    );
+    project.commit();
+    project.run(&["ci"]).expect(0, &["b / t"]);
+}

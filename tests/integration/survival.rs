@@ -1,0 +1,141 @@
+//! Runs outlive who watches them, and their own worker's death is noticed and mended.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::project::{Project, until};
+
+/// A job of three steps; the second waits for a file in the folder `$DOOR`.
+const WAITING: &str = r#"
+on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    outputs: {x: "${{ steps.one.outputs.x }}"}
+    steps:
+      - {id: one, run: 'echo first; echo x=1 >> $GITHUB_OUTPUT; echo KEPT=yes >> $GITHUB_ENV; echo here > file'}
+      - run: |
+          echo $$ > "$DOOR/waiting"
+          (setsid sleep 1234 &)
+          while [ ! -e "$DOOR/open" ]; do sleep 0.05; done
+          echo second $KEPT $(cat file) ${{ steps.one.outputs.x }}
+      - run: echo third
+  b: {runs-on: ubuntu-latest, needs: a, steps: [{run: 'echo b got ${{ needs.a.outputs.x }}'}]}
+"#;
+
+struct Waiting {
+    project: Project,
+    door: tempfile::TempDir,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        Self { project: Project::new(WAITING), door: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = self.project.command(args);
+        command.env("DOOR", self.door.path());
+        command
+    }
+
+    fn start(&self) {
+        let done = self.command(&["run", "--trust", "--detach"]).output().expect("starts");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        self.wait_for_step();
+    }
+
+    fn wait_for_step(&self) {
+        let waiting = self.door.path().join("waiting");
+        until("the second step runs", || waiting.exists().then_some(()));
+    }
+
+    fn open(&self) {
+        fs::write(self.door.path().join("open"), "").expect("written");
+    }
+
+    fn worker(&self) -> i32 {
+        let folder = self.project.run_folder();
+        let found =
+            pids(|command| command.contains("worker") && command.contains(&folder.to_string_lossy().into_owned()));
+        assert_eq!(found.len(), 1, "one worker");
+        found[0]
+    }
+}
+
+/// Processes by their command line.
+fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let command = fs::read(PathBuf::from(format!("/proc/{pid}/cmdline"))).unwrap_or_default();
+        fits(&String::from_utf8_lossy(&command).replace('\0', " "))
+    })
+    .collect()
+}
+
+fn kill(pid: i32) {
+    let done = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts");
+    assert!(done.success());
+}
+
+#[test]
+fn killing_the_printer_leaves_the_run_and_attach_shows_all_of_it() {
+    let waiting = Waiting::new();
+    let mut printer = waiting.command(&["run", "--trust"]).stdout(std::process::Stdio::null()).spawn().expect("starts");
+    waiting.wait_for_step();
+    printer.kill().expect("killed");
+    printer.wait().expect("gone");
+    waiting.open();
+    waiting.project.call(&["attach"]).expect(0, &["first", "second yes here 1", "third", "b got 1"]);
+}
+
+#[test]
+fn a_killed_worker_is_noticed_reaped_and_resumed_where_it_stood() {
+    let waiting = Waiting::new();
+    waiting.start();
+    kill(waiting.worker());
+    waiting.project.call(&["runs"]).expect(0, &["failure", "worker lost"]);
+    assert_eq!(pids(|command| command.starts_with("sleep 1234")), Vec::<i32>::new(), "no process of it is left");
+    let run = waiting.project.show();
+    assert_eq!((run["status"].clone(), run["reason"].clone()), ("failure".into(), "worker lost".into()));
+    waiting.project.call(&["logs", "--job", "a"]).expect(0, &["first"]);
+
+    waiting.open();
+    let said = waiting.command(&["resume"]).output().expect("starts");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(said.status.code(), Some(0), "{text}");
+    assert!(text.contains("second yes here 1") && text.contains("third") && text.contains("b got 1"), "{text}");
+    let job = waiting.project.job("a");
+    assert_eq!(job["steps"][1]["reason"], "done before the worker was lost");
+    waiting.project.call(&["logs", "--job", "a"]).expect(0, &["first"]);
+    waiting.project.call(&["resume"]).expect(4, &["did not lose its worker"]);
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_says_so() {
+    let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
+    let file = project.root().join("a-file");
+    fs::write(&file, "").expect("written");
+    let said =
+        project.command(&["run", "--trust"]).env("CUELIGHT_STATE_DIR", file.join("state")).output().expect("starts");
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert_eq!(said.status.code(), Some(5), "{text}");
+    assert!(text.contains("cannot") && text.contains("a-file"), "{text}");
+}
+
+#[test]
+fn a_full_disk_ends_the_run_with_the_reason_and_keeps_what_was_logged() {
+    let project = Project::new(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: echo kept}, {run: 'yes | head -c 200000000'}, {run: echo never}]\n",
+    );
+    // A limit on file sizes fails writes as a full disk does, without needing one.
+    let script = format!("ulimit -f 2048; trap '' XFSZ; exec {} run --trust", env!("CARGO_BIN_EXE_cuelight"));
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", &script]).current_dir(project.root()).env("CUELIGHT_STATE_DIR", project.state());
+    let said = command.output().expect("starts");
+    let text = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert_eq!(said.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot write") && !text.contains("never\n"), "{text}");
+    project.call(&["logs", "--step", "2"]).expect(0, &["kept"]);
+}
