@@ -4,7 +4,7 @@
 //!
 //! Facts flow up, orders flow down. A *worker* process carries out one run and writes every fact, as a
 //! [`model::Record`], into the run's folder. Any number of readers (the screen, the headless printer, `show`, a test)
-//! follow that folder and fold the same records with [`store::RunStore`]. Orders go to the worker over a socket in the
+//! follow that folder and fold the same records with [`store::runs::RunStore`]. Orders go to the worker over a socket in the
 //! folder, and what came of them is a record again. The run folder is the truth; everything else is derived.
 //!
 //! # Who may import whom

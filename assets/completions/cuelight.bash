@@ -165,13 +165,13 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__demo)
-            opts="-h --headless --keep --help"
+            opts="-h --headless --into --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --keep)
+                --into)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

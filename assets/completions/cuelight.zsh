@@ -19,15 +19,16 @@ _cuelight() {
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
 '--version[Print version]' \
+'::run -- Open the screen on this run\: its id, its beginning or end, or `latest`:_default' \
 ":: :_cuelight_commands" \
 "*::: :->cuelight" \
 && ret=0
     case $state in
     (cuelight)
-        words=($line[1] "${words[@]}")
+        words=($line[2] "${words[@]}")
         (( CURRENT += 1 ))
-        curcontext="${curcontext%:*:*}:cuelight-command-$line[1]:"
-        case $line[1] in
+        curcontext="${curcontext%:*:*}:cuelight-command-$line[2]:"
+        case $line[2] in
             (run)
 _arguments "${_arguments_options[@]}" : \
 '-e+[The event that starts it]:EVENT:_default' \
@@ -46,7 +47,7 @@ _arguments "${_arguments_options[@]}" : \
 '--runner=[\`host\`\: every job here and in place, whatever its runs-on says]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
 '--in-place[Run in the repository'\''s own folder instead of a private copy per job]' \
-'--debug[Keep debug lines and set RUNNER_DEBUG]' \
+'--debug[Keep debug lines and set \`RUNNER_DEBUG\`]' \
 '--trust[Trust this repository for this run]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
@@ -58,7 +59,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (demo)
 _arguments "${_arguments_options[@]}" : \
-'--keep=[Unpack into this folder and leave it there]:DIR:_files' \
+'--into=[Unpack into this folder \[default\: \`demo\` beside the runs\]]:DIR:_files' \
 '--headless[Print lines instead of opening the screen]' \
 '-h[Print help]' \
 '--help[Print help]' \

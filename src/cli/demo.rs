@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::git;
 
-use super::{Exit, Failure, Outcome, run};
+use crate::store::folder::RunsDir;
+
+use super::{Exit, Failure, Outcome, run, screen};
 
 /// The project: paths, texts, and whether a file is a program.
 const FILES: &[(&str, &str, bool)] = &[
@@ -25,41 +27,41 @@ pub(super) struct Args {
     /// Print lines instead of opening the screen
     #[arg(long)]
     headless: bool,
-    /// Unpack into this folder and leave it there
+    /// Unpack into this folder [default: `demo` beside the runs]
     #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
+    into: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let (folder, remove) = match &args.keep {
-        Some(folder) => (folder.clone(), false),
-        None => (std::env::temp_dir().join(format!("cuelight-demo-{}", std::process::id())), true),
-    };
-    let unpacked = unpack(&folder);
-    let outcome = unpacked.and_then(|()| {
-        std::env::set_current_dir(&folder)?;
-        // The project is ours and was just made: there is nobody to ask about it.
-        run::run(&run::Args {
-            workflow: Some("pipeline".to_owned()),
-            event: "push".to_owned(),
-            trust: true,
-            ..run::Args::default()
-        })
-    });
-    if remove {
-        // The run keeps its own copies; its logs stay with the other runs.
-        let _ = fs::remove_dir_all(&folder);
+    let runs = RunsDir::locate()?;
+    // The project stays: its run can be run again, and a run that outlives the screen still needs it.
+    let folder = args.into.clone().unwrap_or_else(|| runs.state().join("demo"));
+    unpack(&folder)?;
+    std::env::set_current_dir(&folder)?;
+    // The project is ours: there is nobody to ask about it.
+    let pipeline = Some("pipeline".to_owned());
+    let request = run::Args { workflow: pipeline, event: "push".to_owned(), trust: true, ..run::Args::default() };
+    if args.headless || !screen::is_possible() {
+        return run::run(&request);
     }
-    outcome
+    let run = run::begin(&runs, &request)?;
+    screen::open(Some(run.id().clone()))
 }
 
-/// Writes the project and makes it a repository with one commit.
+/// Writes the project and makes it a repository with one commit; one that is there already is left as it is.
 fn unpack(folder: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(Exit::Unavailable, format!("cannot unpack the demo into {}: {error}", folder.display()))
     };
+    let is_ours =
+        |(name, text, _): &(&str, &str, bool)| fs::read_to_string(folder.join(name)).is_ok_and(|found| found == *text);
+    if FILES.iter().all(is_ours) && folder.join(".git").exists() {
+        return Ok(());
+    }
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Failure::new(Exit::Usage, format!("{} is not empty: choose another folder", folder.display())));
+        let message =
+            format!("{} holds something else: choose another folder with --into, or remove it", folder.display());
+        return Err(Failure::new(Exit::Usage, message));
     }
     for (name, text, program) in FILES {
         let path = folder.join(name);

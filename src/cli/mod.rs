@@ -12,6 +12,7 @@ mod plan;
 mod printer;
 mod run;
 mod runs;
+mod screen;
 mod style;
 mod trust;
 mod worker;
@@ -23,6 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub use exit::Exit;
 
 use crate::store::StoreError;
+use crate::store::folder::RunsDir;
 
 /// Runs GitHub Actions workflows on this machine, and watches and controls them from the terminal.
 #[derive(Parser)]
@@ -30,6 +32,8 @@ use crate::store::StoreError;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Open the screen on this run: its id, its beginning or end, or `latest`
+    run: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -103,6 +107,15 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+/// The screen, or the list of runs where there is no terminal for one.
+fn without_command(run: Option<&str>) -> Outcome {
+    let showing = match run {
+        Some(wanted) => Some(RunsDir::locate()?.find(wanted)?.id().clone()),
+        None => None,
+    };
+    if screen::is_possible() { screen::open(showing) } else { runs::list(&runs::ListArgs::default()) }
+}
+
 type Outcome = Result<Exit, Failure>;
 
 /// Parses the command line, carries it out, and turns what came of it into an exit code.
@@ -131,7 +144,7 @@ pub fn main() -> ExitCode {
         Some(Command::Config) => style::print(&crate::config::example()).map(|()| Exit::Success).map_err(Failure::from),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
         Some(Command::Worker(args)) => worker::run(&args),
-        None => runs::list(&runs::ListArgs::default()),
+        None => without_command(cli.run.as_deref()),
     };
     match outcome {
         Ok(exit) => exit.into(),

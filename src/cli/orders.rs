@@ -170,7 +170,7 @@ fn again(folder: &RunFolder, mode: &Mode, args: &AgainArgs) -> Outcome {
 }
 
 /// The run's secrets by the names it had: from the arguments, else from the environment.
-fn secrets(folder: &RunFolder, given: &[String]) -> Result<IndexMap<String, String>, Failure> {
+pub(super) fn secrets(folder: &RunFolder, given: &[String]) -> Result<IndexMap<String, String>, Failure> {
     let mut secrets: IndexMap<String, String> = given
         .iter()
         .filter_map(|pair| pair.split_once('='))
@@ -181,14 +181,12 @@ fn secrets(folder: &RunFolder, given: &[String]) -> Result<IndexMap<String, Stri
         if secrets.contains_key(name) {
             continue;
         }
-        match std::env::var(name) {
-            Ok(value) => drop(secrets.insert(name.clone(), value)),
-            Err(_) => {
-                let message = format!(
-                    "the run needs the secret {name}: give --secret {name}=VALUE, or set it in the environment"
-                );
-                return Err(Failure::new(Exit::Usage, message));
-            }
+        if let Ok(value) = std::env::var(name) {
+            secrets.insert(name.clone(), value);
+        } else {
+            let message =
+                format!("the run needs the secret {name}: give --secret {name}=VALUE, or set it in the environment");
+            return Err(Failure::new(Exit::Usage, message));
         }
     }
     Ok(secrets)

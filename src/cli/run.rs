@@ -19,7 +19,7 @@ use super::{Exit, Failure, Outcome, trust};
 
 mod request;
 
-pub(super) use request::find_workflow;
+pub(super) use request::{find_workflow, workflows};
 
 /// Runs a workflow of this repository on this machine.
 #[derive(clap::Args, Default)]
@@ -57,7 +57,7 @@ pub(super) struct Args {
     /// Run in the repository's own folder instead of a private copy per job
     #[arg(long)]
     pub(super) in_place: bool,
-    /// Keep debug lines and set RUNNER_DEBUG
+    /// Keep debug lines and set `RUNNER_DEBUG`
     #[arg(long)]
     pub(super) debug: bool,
     /// Trust this repository for this run
@@ -81,15 +81,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let folder = std::env::current_dir()?;
-    let request = request::build(args, &folder)?;
-    let plan = check(&request.spec, &request.secrets)?;
-    // Whoever names the runner has decided where the jobs run.
-    if !args.trust && args.runner.is_none() {
-        trust::require(&request.repository, &plan)?;
-    }
     let runs = RunsDir::locate()?;
-    let run = start(&runs, request.spec, &request.secrets)?;
+    let run = begin(&runs, args)?;
     if args.detach {
         style::line(run.id().as_str())?;
         return Ok(Exit::Success);
@@ -100,6 +93,21 @@ pub(super) fn run(args: &Args) -> Outcome {
         None if args.json => follow(&run, 1, &mut Json),
         None => follow_as_lines(&run, 1),
     }
+}
+
+/// Makes the run's folder and starts its worker, once it is known that the run can start and may.
+pub(super) fn begin(runs: &RunsDir, args: &Args) -> Result<RunFolder, Failure> {
+    let folder = std::env::current_dir()?;
+    let request = request::build(args, &folder)?;
+    let plan = check(&request.spec, &request.secrets)?;
+    // Whoever names the runner has decided where the jobs run.
+    if !args.trust && args.runner.is_none() {
+        trust::require(&request.repository, &plan)?;
+    }
+    let folder = runs.create(request.spec.created)?;
+    request.spec.write(&folder)?;
+    launch(&folder, &Mode::Start, &request.secrets)?;
+    Ok(folder)
 }
 
 /// Plans before anything is written: what cannot start says so at once.
@@ -115,14 +123,6 @@ fn check(spec: &RunSpec, secrets: &IndexMap<String, String>) -> Result<crate::wo
             Err(Failure::new(exit, refusal.render(colour)))
         }
     }
-}
-
-/// Makes the run's folder and starts its worker.
-pub(super) fn start(runs: &RunsDir, spec: RunSpec, secrets: &IndexMap<String, String>) -> Result<RunFolder, Failure> {
-    let folder = runs.create(spec.created)?;
-    spec.write(&folder)?;
-    launch(&folder, &Mode::Start, secrets)?;
-    Ok(folder)
 }
 
 impl From<LaunchError> for Failure {

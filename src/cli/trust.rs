@@ -91,7 +91,9 @@ pub(super) fn require(repository: &Repository, plan: &Plan) -> Result<(), Failur
         let message = format!("{} is not trusted to run on this machine: {advice}", repository.root.display());
         Failure::new(Exit::Rejected, message)
     };
-    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+    // While the screen has the terminal there is no line to answer on.
+    let on_screen = crossterm::terminal::is_raw_mode_enabled().unwrap_or(false);
+    if on_screen || !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         return Err(refused());
     }
     style::print(&summary(repository, plan))?;

@@ -184,7 +184,7 @@ mod tests {
     fn what_is_wrong_is_named_with_its_place() {
         for (text, place, word) in [
             ("max_paralel = 3", "c:1:1", "max_paralel"),
-            ("\nmax_parallel = 'x'", "c:2:16", "integer"),
+            ("\nmax_parallel = 'x'", "c:2:16", "usize"),
             ("keep_runs = ", "c:1:", "value"),
             ("[runs-on]\ngpu = 'moon'", "c:2:1", "moon"),
         ] {

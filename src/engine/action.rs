@@ -98,17 +98,13 @@ pub(super) async fn run(
                 ));
             };
             let parsed = workflow::parse_action(&Source::new(name, text));
-            match parsed.value {
-                Some(action) => local(steps, frame, task, &action, folder, given, log).await,
-                None => {
-                    let first = parsed.diagnostics.first().map(|problem| {
-                        format!(
-                            "{reference}/action.yml:{}:{}: {}",
-                            problem.span.line, problem.span.column, problem.message
-                        )
-                    });
-                    Ran::failed(first.unwrap_or_else(|| format!("{shown}/action.yml cannot be read")))
-                }
+            if let Some(action) = parsed.value {
+                local(steps, frame, task, &action, folder, given, log).await
+            } else {
+                let first = parsed.diagnostics.first().map(|problem| {
+                    format!("{reference}/action.yml:{}:{}: {}", problem.span.line, problem.span.column, problem.message)
+                });
+                Ran::failed(first.unwrap_or_else(|| format!("{shown}/action.yml cannot be read")))
             }
         }
         Ok(Reference::Remote | Reference::Image) => Ran::failed(format!("`{reference}` cannot run in this version")),
@@ -243,7 +239,7 @@ async fn composite(
     for (name, value) in &action.outputs {
         match value.as_ref().map(|value| value.evaluate(&scope)).transpose() {
             Ok(value) => {
-                drop(outputs.insert(name.value.clone(), value.map(|value| value.to_text()).unwrap_or_default()))
+                drop(outputs.insert(name.value.clone(), value.map(|value| value.to_text()).unwrap_or_default()));
             }
             Err(error) => failed = Some(format!("output `{}`: {error}", name.value)),
         }

@@ -116,7 +116,7 @@ impl Attempt {
         self.add_scope(root, None);
         let mut watching = true;
         loop {
-            while let Some(turn) = self.scheduler.next() {
+            while let Some(turn) = self.scheduler.next_turn() {
                 self.take(turn);
             }
             if self.scheduler.is_done() && self.tasks.is_empty() {
@@ -378,7 +378,7 @@ impl Attempt {
             Err(reason) => (IndexMap::new(), Some(reason)),
         };
         let conclusion = if reason.is_some() { Conclusion::Failure } else { conclusion };
-        let end = JobEnd { outputs, reason, ..JobEnd::of(conclusion) };
+        let end = JobEnd { reason, outputs, ..JobEnd::of(conclusion) };
         self.shared.outlet.record(end.event(id));
         self.nodes[node.index()].outputs.extend(end.outputs.clone());
         self.ended_quietly(id, end);

@@ -22,7 +22,7 @@ use super::stop::{Stop, StopRule};
 use super::{Resumed, Shared, checkpoint, context, labels, preflight, steps};
 
 /// GitHub's limit for a job without `timeout-minutes`.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(360 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
 
 /// How a job ended.
 #[derive(Clone, Debug)]

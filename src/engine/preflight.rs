@@ -46,7 +46,8 @@ fn look(steps: &[StepDefinition], repository: &Path, slug: &str, depth: usize, m
                 reference.value
             )),
             Ok(Reference::Image) => {
-                missing.push(format!("`{}` needs a container engine, which this version does not use", reference.value))
+                missing
+                    .push(format!("`{}` needs a container engine, which this version does not use", reference.value));
             }
             Ok(Reference::Local(path)) => local(&path, &reference.value, repository, slug, depth, missing),
         }
@@ -63,7 +64,7 @@ fn local(path: &str, written: &str, repository: &Path, slug: &str, depth: usize,
     match action.map(|action| action.runs) {
         Some(ActionRuns::Composite { steps }) => look(&steps, repository, slug, depth + 1, missing),
         Some(ActionRuns::Docker { .. }) => {
-            missing.push(format!("`{written}` needs a container engine, which this version does not use"))
+            missing.push(format!("`{written}` needs a container engine, which this version does not use"));
         }
         Some(ActionRuns::JavaScript { using, .. }) => {
             missing

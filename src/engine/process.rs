@@ -110,13 +110,11 @@ fn launch(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>, invocation: &Invoca
 
 /// Waits for a reason to end the process, or, once it is being ended politely, to end it at once.
 async fn must_stop(stop: &mut StopRule, task: &Task<'_>, ended: Option<Why>) -> Why {
-    match ended {
-        None => stop.must_end(task.ready.survives_cancel, task.deadline).await,
-        Some(_) => {
-            stop.forced().await;
-            Why::Forced
-        }
+    if ended.is_some() {
+        stop.forced().await;
+        return Why::Forced;
     }
+    stop.must_end(task.ready.survives_cancel, task.deadline).await
 }
 
 /// How a process ended, and why if it was ended.
@@ -134,7 +132,7 @@ async fn drive(child: Child, output: &mut Output<'_>, stop: &mut StopRule, task:
     let mut exited = None;
     let mut ended = None;
     let mut next_signal: Option<(Interrupt, Instant)> = None;
-    let far = Instant::now() + Duration::from_secs(86_400 * 365);
+    let far = Instant::now() + Duration::from_hours(8760);
     let (mut tell_at, mut give_up_at) = (far, far);
     while exited.is_none() || open {
         let next_at = next_signal.map_or(far, |(_, at)| at);

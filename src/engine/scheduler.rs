@@ -135,7 +135,7 @@ impl Scheduler {
     }
 
     /// The next thing to do, `None` when only an event from outside can change anything.
-    pub fn next(&mut self) -> Option<Turn> {
+    pub fn next_turn(&mut self) -> Option<Turn> {
         if self.turns.is_empty() {
             self.advance();
         }
@@ -343,7 +343,7 @@ mod tests {
     /// Takes turns until nothing is left; every `Decide` expands into the number of legs given for the node.
     fn turns(scheduler: &mut Scheduler, legs: &[usize], limits: Limits) -> Vec<Turn> {
         let mut taken = Vec::new();
-        while let Some(turn) = scheduler.next() {
+        while let Some(turn) = scheduler.next_turn() {
             if let Turn::Decide(node) = &turn {
                 scheduler.expand(*node, ids(&format!("n{}", node.0), legs[node.0]), limits);
             } else {
@@ -429,9 +429,9 @@ mod tests {
         let mut scheduler = chain(8);
         turns(&mut scheduler, &[1; 4], ALL);
         scheduler.finished(&JobId::new("n0-1"), ends(Failure));
-        let Some(Turn::Decide(one)) = scheduler.next() else { panic!("node 1 is decided") };
+        let Some(Turn::Decide(one)) = scheduler.next_turn() else { panic!("node 1 is decided") };
         scheduler.skip(one);
-        let Some(Turn::Decide(two)) = scheduler.next() else { panic!("node 2 is decided") };
+        let Some(Turn::Decide(two)) = scheduler.next_turn() else { panic!("node 2 is decided") };
         assert_eq!(scheduler.ancestors(two), [Skipped, Failure]);
     }
 
@@ -442,24 +442,24 @@ mod tests {
         scheduler.cancel();
         assert_eq!(turns(&mut scheduler, &[1; 4], ALL), [Turn::Drop(JobId::new("n3-1"), Cancelled)]);
         scheduler.finished(&JobId::new("n0-1"), ends(Cancelled));
-        assert!(matches!(scheduler.next(), Some(Turn::Decide(_))), "an `always()` job may still run");
+        assert!(matches!(scheduler.next_turn(), Some(Turn::Decide(_))), "an `always()` job may still run");
     }
 
     #[test]
     fn a_calling_leg_holds_no_slot_and_completes_with_what_it_called() {
         let mut scheduler = Scheduler::new(1);
         let call = scheduler.add(true, None);
-        assert_eq!(scheduler.next(), Some(Turn::Decide(call)));
+        assert_eq!(scheduler.next_turn(), Some(Turn::Decide(call)));
         let id = JobId::new("call");
         scheduler.expand(call, vec![id.clone()], ALL);
-        assert_eq!(scheduler.next(), Some(Turn::Start(call, id.clone())));
+        assert_eq!(scheduler.next_turn(), Some(Turn::Start(call, id.clone())));
         let inner = scheduler.add(false, Some((call, id.clone())));
-        assert_eq!(scheduler.next(), Some(Turn::Decide(inner)));
+        assert_eq!(scheduler.next_turn(), Some(Turn::Decide(inner)));
         scheduler.expand(inner, vec![JobId::new("call.inner")], ALL);
-        assert_eq!(scheduler.next(), Some(Turn::Start(inner, JobId::new("call.inner"))));
-        assert_eq!(scheduler.next(), None);
+        assert_eq!(scheduler.next_turn(), Some(Turn::Start(inner, JobId::new("call.inner"))));
+        assert_eq!(scheduler.next_turn(), None);
         scheduler.finished(&JobId::new("call.inner"), ends(Failure));
-        assert_eq!(scheduler.next(), Some(Turn::Complete(call, id.clone())));
+        assert_eq!(scheduler.next_turn(), Some(Turn::Complete(call, id.clone())));
         scheduler.finished(&id, ends(Failure));
         assert!(scheduler.is_done());
     }
@@ -480,13 +480,13 @@ mod tests {
                 let before = edges.iter().filter(|(from, to)| *to == node && from < to);
                 before.map(|(from, _)| nodes[*from]).collect()
             };
-            for node in 0..nodes.len() {
-                scheduler.set_needs(nodes[node], needs(node));
+            for (place, node) in nodes.iter().enumerate() {
+                scheduler.set_needs(*node, needs(place));
             }
             let mut running: Vec<JobId> = Vec::new();
             let mut endings = endings.into_iter().cycle();
             for _ in 0..1000 {
-                while let Some(turn) = scheduler.next() {
+                while let Some(turn) = scheduler.next_turn() {
                     match turn {
                         Turn::Decide(node) => {
                             assert!(needs(node.0).iter().all(|need| scheduler.result(*need).is_some()));

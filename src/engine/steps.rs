@@ -129,7 +129,7 @@ impl Ran {
     }
 }
 
-impl<'j> Steps<'j> {
+impl Steps<'_> {
     /// Runs a step of the job itself: with its own records and its own log.
     pub(super) async fn top_level(&mut self, frame: &mut Frame, step: &StepDefinition, number: StepNumber) -> StepEnd {
         let outlet = &self.place.shared.outlet;

@@ -19,7 +19,7 @@ pub enum Stop {
 }
 
 /// How long a cancelled job may go on with its `always()` steps: GitHub's default.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const CANCEL_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Why a process is ended before it ended by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,7 +116,7 @@ async fn changed(asked: &mut watch::Receiver<Stop>) {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn rule(ignores_cancel: bool) -> (watch::Sender<Stop>, StopRule) {
         let (ask, asked) = watch::channel(Stop::None);

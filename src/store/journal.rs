@@ -175,7 +175,7 @@ mod tests {
         for cut in 0..=whole.len() {
             std::fs::write(&path, &whole[..cut]).expect("cut");
             let before = JournalReader::new(&path).poll().expect("read").len();
-            let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+            let lines = memchr::memchr_iter(b'\n', &whole[..cut]).count();
             assert_eq!(before, lines.saturating_sub(1), "cut at {cut}");
             let mut writer = JournalWriter::open(&path).expect("opened");
             let record = writer.append(Timestamp(9), event(9)).expect("written");

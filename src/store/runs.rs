@@ -453,11 +453,14 @@ mod tests {
             let id = RunId::new("r");
             let mut once = RunStore::default();
             once.open(header());
-            records.iter().for_each(|record| once.apply(&id, record));
+            for record in &records {
+                once.apply(&id, record);
+            }
             let mut twice = RunStore::default();
             twice.open(header());
-            records.iter().take(cut).for_each(|record| twice.apply(&id, record));
-            records.iter().chain(&records).for_each(|record| twice.apply(&id, record));
+            for record in records.iter().take(cut).chain(&records).chain(&records) {
+                twice.apply(&id, record);
+            }
             prop_assert_eq!(once, twice);
         }
 

@@ -1,7 +1,7 @@
 //! The terminal: the loop that turns keys and records into messages, carries out effects, and draws.
 //!
-//! [`run`] owns the terminal until it returns. It waits for whatever comes first (a signal, a key, lines of a log, news
-//! of runs), hands all that is there to [`App::update`], and draws at most once per frame; while nothing runs there is
+//! [`run()`] owns the terminal until it returns. It waits for whatever comes first (a signal, a key, lines of a log, news
+//! of runs), hands all that is there to [`App::update`](crate::app::App::update), and draws at most once per frame; while nothing runs there is
 //! no timer at all. Each frame is one write.
 
 mod canvas;

@@ -181,10 +181,10 @@ impl Worker<'_> {
 
     /// What is done once an attempt has ended: the history learns of it, and workspaces that nobody needs go.
     fn leave(&self, run: &Run) {
-        if let Some(state) = self.folder.path().parent().and_then(std::path::Path::parent) {
-            if let Err(error) = history::add(&RunsDir::at(state), run) {
-                tracing::warn!(%error, "the history's index does not know this run");
-            }
+        if let Some(state) = self.folder.path().parent().and_then(std::path::Path::parent)
+            && let Err(error) = history::add(&RunsDir::at(state), run)
+        {
+            tracing::warn!(%error, "the history's index does not know this run");
         }
         if run.phase.conclusion() == Some(Conclusion::Success) {
             let _ = std::fs::remove_dir_all(self.folder.work());

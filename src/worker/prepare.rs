@@ -121,6 +121,5 @@ fn token() -> String {
     let mut random = [0; 20];
     // Without randomness the token is merely guessable, and it opens nothing.
     let _ = getrandom::fill(&mut random);
-    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("cls_{hex}")
+    random.iter().fold("cls_".to_owned(), |token, byte| format!("{token}{byte:02x}"))
 }

@@ -2,7 +2,7 @@
 //!
 //! The product of the vectors in file order, the last one fastest; combinations that an `exclude` matches are left out;
 //! an `include` adds its other keys to every original combination that it agrees with, and becomes a leg of its own
-//! when it agrees with none. The rules are those of actions/runner (MatrixBuilder).
+//! when it agrees with none. The rules are those of actions/runner (`MatrixBuilder`).
 
 use super::expr::{Object, Scope, Value};
 use super::source::Span;

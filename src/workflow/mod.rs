@@ -1,6 +1,6 @@
 //! The workflow language: text → [`syntax::Workflow`] → [`plan::Plan`], all pure.
 //!
-//! [`yaml`] makes a tree that knows its places, [`schema`] says what may stand where, and [`parse`] checks the one
+//! [`yaml`] makes a tree that knows its places, [`schema`] says what may stand where, and [`parse()`] checks the one
 //! against the other, compiles every expression once, and gives typed structures that keep the place of everything.
 
 pub mod diagnostic;

@@ -416,11 +416,11 @@ fn action(source: &Arc<Source>, root: &Template) -> Action {
 fn runs(runs: &Template) -> ActionRuns {
     let string = |key: &str| get(runs, key).map(|value| text(value).value);
     let when = |key: &str| get(runs, key).map(|value| condition(Some(value)));
-    let using = get(runs, "using").map(text).unwrap_or_else(|| Spanned::new(String::new(), runs.span));
+    let using = get(runs, "using").map_or_else(|| Spanned::new(String::new(), runs.span), text);
     match using.value.as_str() {
         "composite" => ActionRuns::Composite { steps: steps(get(runs, "steps"), &mut Vec::new()) },
         "docker" => ActionRuns::Docker {
-            image: get(runs, "image").map(text).unwrap_or_else(|| Spanned::new(String::new(), runs.span)),
+            image: get(runs, "image").map_or_else(|| Spanned::new(String::new(), runs.span), text),
             entrypoint: string("entrypoint"),
             pre_entrypoint: string("pre-entrypoint"),
             pre_if: when("pre-if"),

@@ -30,7 +30,7 @@ impl<'s> Reader<'s> {
     /// The template of a node that must follow the rule. What does not is reported, and read as far as it can be.
     pub(super) fn read(&mut self, node: &Node<'_>, rule: &'static Rule, words: &'static Words) -> Template {
         let words = rule.words.unwrap_or(words);
-        let rule = self.choose(node, rule);
+        let rule = Self::choose(node, rule);
         let words = rule.words.unwrap_or(words);
         if let Some(template) = self.computed(node, rule, words) {
             return template;
@@ -58,7 +58,7 @@ impl<'s> Reader<'s> {
     }
 
     /// The alternative that the node was written as.
-    fn choose(&mut self, node: &Node<'_>, rule: &'static Rule) -> &'static Rule {
+    fn choose(node: &Node<'_>, rule: &'static Rule) -> &'static Rule {
         let Shape::OneOf(_) = rule.shape else { return rule };
         let alternatives = rule.alternatives();
         let fits = |rule: &&&'static Rule| match (&rule.shape, &node.kind) {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 fn read(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn program(args: &[&str]) -> String {
@@ -39,9 +40,9 @@ fn every_command_that_the_readme_names_exists() {
     let help = program(&["--help"]);
     let known: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
     let readme = read("README.md");
-    let named = readme.match_indices("`cuelight ").map(|(at, _)| {
-        readme[at + 10..].split(|c: char| !c.is_ascii_lowercase()).next().expect("a word")
-    });
+    let named = readme
+        .match_indices("`cuelight ")
+        .map(|(at, _)| readme[at + 10..].split(|c: char| !c.is_ascii_lowercase()).next().expect("a word"));
     for command in named.filter(|command| !command.is_empty()) {
         assert!(known.contains(&command), "the README names `cuelight {command}`");
     }
@@ -49,7 +50,8 @@ fn every_command_that_the_readme_names_exists() {
 
 #[test]
 fn the_visible_top_level_is_as_agreed() {
-    let allowed = ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "assets", "config.example.toml", "src", "target", "tests"];
+    let allowed =
+        ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "assets", "config.example.toml", "src", "target", "tests"];
     let entries = fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("readable").flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let others: Vec<_> = names.filter(|name| !name.starts_with('.') && !allowed.contains(&name.as_str())).collect();

@@ -128,7 +128,8 @@ pub(in crate::cli) fn find_workflow(wanted: Option<&str>, folder: &Path, root: &
     Err(Failure::new(Exit::NotFound, format!("there is no workflow `{wanted}`: {}{hint}", list())))
 }
 
-fn workflows(root: &Path) -> Vec<PathBuf> {
+/// The files in which GitHub looks for workflows.
+pub(in crate::cli) fn workflows(root: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(root.join(WORKFLOWS)).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
         .map(|entry| entry.path())
@@ -168,13 +169,14 @@ fn secrets(args: &Args) -> Result<IndexMap<String, String>, Failure> {
     for given in &args.secrets {
         let (name, value) = match given.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
-            None => match std::env::var(given) {
-                Ok(value) => (given.as_str(), value),
-                Err(_) => {
+            None => {
+                if let Ok(value) = std::env::var(given) {
+                    (given.as_str(), value)
+                } else {
                     let message = format!("--secret {given} has no value, and the environment has no variable {given}");
                     return Err(Failure::new(Exit::Usage, message));
                 }
-            },
+            }
         };
         secrets.insert(name.to_owned(), value);
     }
