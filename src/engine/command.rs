@@ -75,7 +75,8 @@ struct Parts {
 
 impl Parts {
     fn property(&self, name: &str) -> Option<&str> {
-        let found = self.properties.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        // The last one counts.
+        let found = self.properties.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
@@ -95,18 +96,41 @@ pub(super) fn parse(line: &str) -> Option<Result<Command, String>> {
     Some(command(&parts))
 }
 
-/// Whether the line ends what `stop-commands` began with this token.
+/// Whether the line ends what `stop-commands` began with this token. Both forms do, as the token stands in for the name
+/// of a command.
 #[must_use]
 pub(super) fn resumes(line: &str, token: &str) -> bool {
-    let name = |rest: &str| rest.split_once("::").map(|(name, _)| name.trim().to_owned());
-    let modern = line.trim_start().strip_prefix("::").and_then(name);
-    modern.is_some_and(|name| name.eq_ignore_ascii_case(token))
+    let names = |cut: Option<Cut<'_>>| cut.is_some_and(|cut| cut.name.eq_ignore_ascii_case(token));
+    names(cut_modern(line)) || names(cut_legacy(line))
+}
+
+/// A line cut where the form has its marks, nothing decoded.
+struct Cut<'l> {
+    name: &'l str,
+    properties: &'l str,
+    data: &'l str,
+}
+
+impl<'l> Cut<'l> {
+    fn new(head: &'l str, data: &'l str) -> Self {
+        let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
+        Self { name, properties, data }
+    }
+}
+
+fn cut_modern(line: &str) -> Option<Cut<'_>> {
+    let (head, data) = line.trim_start().strip_prefix("::")?.split_once("::")?;
+    Some(Cut::new(head, data))
+}
+
+fn cut_legacy(line: &str) -> Option<Cut<'_>> {
+    let (_, rest) = line.split_once("##[")?;
+    let (head, data) = rest.split_once(']')?;
+    Some(Cut::new(head, data))
 }
 
 fn modern(line: &str) -> Option<Parts> {
-    let rest = line.trim_start().strip_prefix("::")?;
-    let (head, data) = rest.split_once("::")?;
-    let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
+    let Cut { name, properties, data } = cut_modern(line)?;
     registered(name)?;
     let decode = |text: &str| unescape(text, &[("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ",")]);
     Some(Parts {
@@ -117,9 +141,7 @@ fn modern(line: &str) -> Option<Parts> {
 }
 
 fn legacy(line: &str) -> Option<Parts> {
-    let (_, rest) = line.split_once("##[")?;
-    let (head, data) = rest.split_once(']')?;
-    let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
+    let Cut { name, properties, data } = cut_legacy(line)?;
     registered(name)?;
     let escapes = &[("%3B", ";"), ("%0D", "\r"), ("%0A", "\n"), ("%5D", "]")];
     Some(Parts {
@@ -184,21 +206,15 @@ fn command(parts: &Parts) -> Result<Command, String> {
     })
 }
 
-/// An annotation with its place, as far as it makes sense: no column without a line, nothing that ends before it
-/// begins, columns only within one line.
+/// An annotation with its place, as far as it makes sense: an end without a beginning is the beginning, a column needs
+/// a line, columns stay within one line, and what ends before it begins is left out.
 fn annotation(level: Level, parts: &Parts) -> Annotation {
     let number = |name: &str| parts.property(name).and_then(|text| text.trim().parse::<u32>().ok());
-    let (line, mut end_line) = (number("line"), number("endLine"));
-    let (mut column, mut end_column) = (number("col"), number("endColumn"));
-    if line.is_none() || (end_line.is_some() && end_line < line) {
-        end_line = None;
-    }
-    if line.is_none() || end_line.is_some_and(|end| Some(end) != line) {
-        (column, end_column) = (None, None);
-    }
-    if column.is_none() || end_column < column {
-        end_column = None;
-    }
+    let (end_line, end_column) = (number("endLine"), number("endColumn"));
+    let (line, column) = (number("line").or(end_line), number("col").or(end_column));
+    let within_one_line = line.is_some() && end_line.is_none_or(|end| Some(end) == line);
+    let (line, end_line) = in_order(line, end_line);
+    let (column, end_column) = if within_one_line { in_order(column, end_column) } else { (None, None) };
     let mut message = parts.data.clone();
     if message.len() > LONGEST_MESSAGE {
         let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
@@ -214,6 +230,10 @@ fn annotation(level: Level, parts: &Parts) -> Annotation {
         column,
         end_column,
     }
+}
+
+fn in_order(first: Option<u32>, last: Option<u32>) -> (Option<u32>, Option<u32>) {
+    if last.is_some() && last < first { (None, None) } else { (first, last) }
 }
 
 #[cfg(test)]
@@ -260,26 +280,52 @@ mod tests {
 
     #[test]
     fn places_that_make_no_sense_are_left_out() {
-        let Command::Annotate(full) = ok("::error file=a.c,line=3,col=5,endColumn=9,title=T::M") else { panic!() };
-        assert_eq!(
-            (full.line, full.column, full.end_column, full.title.as_deref()),
-            (Some(3), Some(5), Some(9), Some("T"))
-        );
-        let Command::Annotate(lines) = ok("::warning line=3,endLine=5,col=2::M") else { panic!() };
-        assert_eq!((lines.end_line, lines.column), (Some(5), None));
-        let Command::Annotate(none) = ok("::notice col=2,endLine=4::M") else { panic!() };
-        assert_eq!((none.line, none.end_line, none.column), (None, None, None));
+        type Place = [Option<u32>; 4];
+        let cases: &[(&str, Place)] = &[
+            ("line=3,col=5,endColumn=9", [Some(3), None, Some(5), Some(9)]),
+            ("line=3,endLine=3,col=5", [Some(3), Some(3), Some(5), None]),
+            ("line=3,endLine=5,col=2", [Some(3), Some(5), None, None]),
+            ("endLine=4", [Some(4), Some(4), None, None]),
+            ("endLine=4,endColumn=2", [Some(4), Some(4), Some(2), Some(2)]),
+            ("line=5,endLine=4", [None, None, None, None]),
+            ("line=5,col=4,endColumn=2", [Some(5), None, None, None]),
+            ("col=2", [None, None, None, None]),
+            ("line=1,line=2", [Some(2), None, None, None]),
+            ("line=x,col=-1", [None, None, None, None]),
+        ];
+        for (properties, expected) in cases {
+            let Command::Annotate(found) = ok(&format!("::error {properties}::M")) else { panic!() };
+            let place = [found.line, found.end_line, found.column, found.end_column];
+            assert_eq!(&place, expected, "{properties}");
+        }
+        let Command::Annotate(found) = ok("::error file=a%2Cb.c,title=A%3A B::M%0AN") else { panic!() };
+        assert_eq!((found.file.as_deref(), found.title.as_deref()), (Some("a,b.c"), Some("A: B")));
+        assert_eq!(found.message, "M\nN");
     }
 
     #[test]
     fn a_token_resumes_in_any_case_of_letters() {
-        assert!(resumes("::Token::", "token") && !resumes("::other::", "token") && !resumes("token", "token"));
+        for line in ["::Token::", "  ::token::rest", "::token a=b::", "text ##[token]"] {
+            assert!(resumes(line, "token"), "{line}");
+        }
+        for line in ["::other::", "token", "::token", "a ::token::"] {
+            assert!(!resumes(line, "token"), "{line}");
+        }
     }
 
     proptest::proptest! {
         #[test]
-        fn no_line_panics(line in ".{0,80}") {
-            let _ = parse(&line);
+        fn no_line_panics(line in "(::|##\\[)?(error|echo|group)?[ -~\u{1b}é]{0,80}") {
+            let found = parse(&line);
+            proptest::prop_assert!(found.is_none() || may_hold_command(line.as_bytes()));
+        }
+
+        #[test]
+        fn what_a_client_escapes_comes_back(value in "[ -~\r\n]{0,40}", name in "[a-z%:,]{1,10}") {
+            let data = value.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+            let property = name.replace('%', "%25").replace(':', "%3A").replace(',', "%2C");
+            let line = format!("::set-output name={property}::{data}");
+            proptest::prop_assert_eq!(ok(&line), Command::SetOutput { name, value });
         }
     }
 }
