@@ -1,5 +1,7 @@
 //! The five files through which a step talks to the runner: `GITHUB_ENV`, `_OUTPUT`, `_STATE`, `_PATH` and
 //! `_STEP_SUMMARY`. They are fresh for every step, read whatever its exit code was, and removed.
+//!
+//! Their names differ from step to step, so that a process which outlives its step cannot speak for a later one.
 
 use std::fs::{self, File};
 use std::io;
@@ -29,17 +31,20 @@ const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB
 /// The files of one step.
 pub(super) struct CommandFiles {
     folder: PathBuf,
+    /// What no other step's files end in.
+    suffix: String,
 }
 
 impl CommandFiles {
     /// Makes them, empty.
     ///
     /// # Errors
-    /// The temp folder cannot be written.
+    /// The temp folder cannot be written, or the machine has no random numbers.
     pub(super) fn create(temp: &Path) -> io::Result<Self> {
         let folder = temp.join("_runner_file_commands");
         fs::create_dir_all(&folder)?;
-        let files = Self { folder };
+        let random = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+        let files = Self { folder, suffix: format!("{random:016x}") };
         for name in FILES {
             File::create(files.path(name))?;
         }
@@ -66,12 +71,13 @@ impl CommandFiles {
         for (name, into) in
             [("GITHUB_ENV", &mut left.env), ("GITHUB_STATE", &mut left.state), ("GITHUB_OUTPUT", &mut left.outputs)]
         {
-            match self.read(name).and_then(|text| pairs(&text)) {
-                Ok(pairs) => into.extend(pairs),
-                Err(error) => fail(format!("{name}: {error}")),
+            if let Err(error) = self.read(name).and_then(|text| pairs(&text, into)) {
+                fail(format!("{name}: {error}"));
             }
         }
-        if left.env.shift_remove("NODE_OPTIONS").is_some() {
+        let known = left.env.len();
+        left.env.retain(|name, _| !name.eq_ignore_ascii_case("NODE_OPTIONS"));
+        if left.env.len() < known {
             fail("GITHUB_ENV: NODE_OPTIONS may not be set for later steps".to_owned());
         }
         match fs::metadata(self.path("GITHUB_STEP_SUMMARY")).map(|file| file.len()) {
@@ -80,14 +86,15 @@ impl CommandFiles {
             }
             _ => left.summary = self.read("GITHUB_STEP_SUMMARY").unwrap_or_default(),
         }
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            fail(format!("cannot remove the step's command files: {error}"));
+        for name in FILES {
+            // The step may have removed it; what cannot be removed goes with the job's temp folder.
+            let _ = fs::remove_file(self.path(name));
         }
         first_error.map_or(Ok(()), Err)
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.join(format!("{name}_{}", self.suffix))
     }
 
     /// A file that the step removed says nothing.
@@ -100,12 +107,12 @@ impl CommandFiles {
     }
 }
 
-/// `name=value` lines and `name<<MARK … MARK` blocks. Whichever of `=` and `<<` comes first decides.
+/// Reads `name=value` lines and `name<<MARK … MARK` blocks. Whichever of `=` and `<<` comes first decides.
 ///
 /// # Errors
-/// The first line that is neither, or a block without its end, in words with the line's number.
-pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut pairs = Vec::new();
+/// The first line that is neither, or a block without its end, in words with the line's number. What stands before it
+/// is taken in.
+fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), String> {
     let mut rest = text;
     let mut number = 0;
     while !rest.is_empty() {
@@ -115,43 +122,39 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
         if line.is_empty() {
             continue;
         }
-        let (equals, heredoc) = (line.find('='), line.find("<<"));
-        match (equals, heredoc) {
+        let (name, mark) = match (line.find('='), line.find("<<")) {
+            (Some(0), _) => return Err(format!("line {number}: no name before `=`")),
             (Some(equals), heredoc) if heredoc.is_none_or(|heredoc| equals < heredoc) => {
-                if equals == 0 {
-                    return Err(format!("line {number}: no name before `=`"));
-                }
-                pairs.push((line[..equals].to_owned(), line[equals + 1..].to_owned()));
+                into.insert(line[..equals].to_owned(), line[equals + 1..].to_owned());
+                continue;
             }
-            (_, Some(heredoc)) => {
-                let (name, mark) = (&line[..heredoc], &line[heredoc + 2..]);
-                if name.is_empty() || mark.is_empty() {
-                    return Err(format!("line {number}: `<<` needs a name before it and a mark after it"));
-                }
-                let opened = number;
-                let block = rest;
-                let length = loop {
-                    if rest.is_empty() {
-                        return Err(format!("line {opened}: the value of `{name}` has no end: no line is `{mark}`"));
-                    }
-                    let (line, after) = cut_line(rest);
-                    number += 1;
-                    let here = block.len() - rest.len();
-                    rest = after;
-                    if line == mark {
-                        // The newline before the mark is not part of the value.
-                        break here.saturating_sub(1);
-                    }
-                    if !block[..block.len() - rest.len()].ends_with('\n') {
-                        return Err(format!("line {opened}: the value of `{name}` has no end: no line is `{mark}`"));
-                    }
-                };
-                pairs.push((name.to_owned(), block[..length].to_owned()));
-            }
+            (_, Some(heredoc)) => (&line[..heredoc], &line[heredoc + 2..]),
             _ => return Err(format!("line {number}: expected name=value or name<<MARK, found `{line}`")),
+        };
+        if name.is_empty() || mark.is_empty() {
+            return Err(format!("line {number}: `<<` needs a name before it and a mark after it"));
         }
+        let (value, after) = block(rest, mark)
+            .ok_or_else(|| format!("line {number}: the value of `{name}` has no end: no line is `{mark}`"))?;
+        number += rest[..rest.len() - after.len()].lines().count();
+        into.insert(name.to_owned(), value.to_owned());
+        rest = after;
     }
-    Ok(pairs)
+    Ok(())
+}
+
+/// What stands before the first line that is the mark, without its last newline, and what comes after that line.
+fn block<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (line, after) = cut_line(rest);
+        if line == mark {
+            let value = &text[..text.len() - rest.len()];
+            return Some((value.strip_suffix('\n').unwrap_or(value), after));
+        }
+        rest = after;
+    }
+    None
 }
 
 fn cut_line(text: &str) -> (&str, &str) {
@@ -165,6 +168,11 @@ fn cut_line(text: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Vec<(String, String)>, String> {
+        let mut found = IndexMap::new();
+        pairs(text, &mut found).map(|()| found.into_iter().collect())
+    }
+
     #[test]
     fn lines_and_blocks() {
         let cases: &[(&str, &[(&str, &str)])] = &[
@@ -174,13 +182,16 @@ mod tests {
             ("a<<E\none\ntwo\nE\n", &[("a", "one\ntwo")]),
             ("a<<E\nE\n", &[("a", "")]),
             ("a<<E\n\nE", &[("a", "")]),
+            ("a<<E\n\n\nE\n", &[("a", "\n")]),
+            ("a<<E\nEE\n E\nE\nb=2", &[("a", "EE\n E"), ("b", "2")]),
             ("a=x<<y\n", &[("a", "x<<y")]),
             ("a<<=\n1\n=\n", &[("a", "1")]),
             ("a=1\r\n", &[("a", "1\r")]),
+            ("a=1\na=2\n", &[("a", "2")]),
         ];
         for (text, expected) in cases {
             let expected: Vec<_> = expected.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-            assert_eq!(pairs(text), Ok(expected), "{text:?}");
+            assert_eq!(read(text), Ok(expected), "{text:?}");
         }
     }
 
@@ -190,24 +201,90 @@ mod tests {
             ("a=1\nnonsense\n", "line 2"),
             ("=1\n", "line 1"),
             ("a<<\n", "line 1"),
+            ("<<E\nE\n", "line 1"),
             ("\na<<E\n1\n", "line 2"),
             ("a<<E\n1", "line 1"),
+            ("a<<E\r\n1\nE\n", "line 1"),
+            ("a<<E\n\n2\nE\nnonsense", "line 5"),
         ] {
-            let error = pairs(text).expect_err(text);
+            let error = read(text).expect_err(text);
             assert!(error.starts_with(line), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_broken_line_counts() {
+        let mut found = IndexMap::new();
+        pairs("a=1\nnonsense\nb=2", &mut found).expect_err("nonsense");
+        assert_eq!(found, [("a".to_owned(), "1".to_owned())].into());
+    }
+
+    fn files_of(temp: &Path) -> (CommandFiles, IndexMap<String, String>) {
+        let files = CommandFiles::create(temp).expect("made");
+        let paths = files.variables().collect();
+        (files, paths)
+    }
+
+    #[test]
+    fn a_step_leaves_what_it_wrote_and_no_file() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let (files, paths) = files_of(temp.path());
+        for path in paths.values() {
+            assert_eq!(fs::read(path).expect("exists"), b"", "{path}");
+        }
+        let write = |name: &str, bytes: &[u8]| fs::write(&paths[name], bytes).expect("written");
+        write("GITHUB_ENV", b"\xef\xbb\xbfA=1\nnode_options=--inspect\nB=\xff\n");
+        write("GITHUB_OUTPUT", b"O=1\n");
+        write("GITHUB_PATH", b"/one\n\n/two\r\n");
+        write("GITHUB_STEP_SUMMARY", b"# Hi");
+        fs::remove_file(&paths["GITHUB_STATE"]).expect("removed");
+        let mut left = Left::default();
+        let error = files.collect(&mut left).expect_err("NODE_OPTIONS");
+        assert!(error.contains("NODE_OPTIONS"), "{error}");
+        assert_eq!(left.env.keys().collect::<Vec<_>>(), ["A", "B"]);
+        assert_eq!((left.env["A"].as_str(), left.env["B"].as_str()), ("1", "\u{fffd}"));
+        assert_eq!((left.outputs["O"].as_str(), left.summary.as_str()), ("1", "# Hi"));
+        assert_eq!(left.path, ["/one", "/two"]);
+        assert!(paths.values().all(|path| !Path::new(path).exists()));
+    }
+
+    #[test]
+    fn no_step_speaks_for_another() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let (first, old) = files_of(temp.path());
+        first.collect(&mut Left::default()).expect("nothing was written");
+        let (second, _) = files_of(temp.path());
+        // A daemon of the first step.
+        fs::write(&old["GITHUB_OUTPUT"], "late=1\n").expect("written");
+        let mut left = Left::default();
+        second.collect(&mut left).expect("nothing was written");
+        assert!(left.outputs.is_empty());
+    }
+
+    #[test]
+    fn a_summary_over_the_limit_is_dropped() {
+        let temp = tempfile::tempdir().expect("a folder");
+        for (size, kept) in [(LARGEST_SUMMARY, true), (LARGEST_SUMMARY + 1, false)] {
+            let (files, paths) = files_of(temp.path());
+            fs::write(&paths["GITHUB_STEP_SUMMARY"], vec![b'x'; size as usize]).expect("written");
+            let mut left = Left::default();
+            assert_eq!(files.collect(&mut left).is_ok(), kept);
+            assert_eq!(left.summary.is_empty(), !kept);
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_panics(text in "[a<=E\\n ]{0,40}") {
-            let _ = pairs(&text);
+            let _ = read(&text);
         }
 
         #[test]
-        fn a_block_gives_back_what_was_put_in(value in "[a-z=<\\n]{0,40}") {
-            let text = format!("name<<__MARK__\n{value}\n__MARK__\n");
-            proptest::prop_assert_eq!(pairs(&text), Ok(vec![("name".to_owned(), value)]));
+        fn blocks_give_back_what_was_put_in(values in proptest::collection::vec("[a-z=<\\r\\n]{0,40}", 0..4)) {
+            let pairs: Vec<_> = values.into_iter().enumerate().map(|(at, value)| (format!("n{at}"), value)).collect();
+            let blocks: Vec<_> =
+                pairs.iter().map(|(name, value)| format!("{name}<<__MARK__\n{value}\n__MARK__\n")).collect();
+            proptest::prop_assert_eq!(read(&blocks.concat()), Ok(pairs));
         }
     }
 }
