@@ -1,4 +1,7 @@
 //! Shells of `run:` steps, with the command lines of GitHub's runner.
+//!
+//! A command line is cut into arguments as the runner's platform does it: at blanks, except between double quotes. The
+//! script's path is put in afterwards, so that a path with blanks stays one argument.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
@@ -9,9 +12,9 @@ const BUILT_IN: &[(&str, &str, &str)] = &[
     ("bash", "--noprofile --norc -e -o pipefail {0}", ".sh"),
     ("sh", "-e {0}", ".sh"),
     ("python", "{0}", ".py"),
-    ("pwsh", "-command . '{0}'", ".ps1"),
-    ("powershell", "-command . '{0}'", ".ps1"),
-    ("cmd", "/D /E:ON /V:OFF /S /C CALL {0}", ".cmd"),
+    ("pwsh", r#"-command ". '{0}'""#, ".ps1"),
+    ("powershell", r#"-command ". '{0}'""#, ".ps1"),
+    ("cmd", r#"/D /E:ON /V:OFF /S /C "CALL {0}""#, ".cmd"),
 ];
 
 /// A shell that was found on this machine.
@@ -46,8 +49,9 @@ impl Shell {
                 ));
             }
         };
-        let program = find_program(name, path)
-            .ok_or_else(|| format!("the shell `{name}` is not on PATH: install it or choose another `shell:`"))?;
+        let program = find_program(name, path).ok_or_else(|| {
+            format!("the shell `{name}` is not on PATH: {}", advice(name, |other| find_program(other, path).is_some()))
+        })?;
         Ok(Self { program, name: name.to_owned(), arguments })
     }
 
@@ -71,27 +75,58 @@ impl Shell {
     /// The program and its arguments for a script.
     pub(super) fn command(&self, script: &Path) -> (PathBuf, Vec<OsString>) {
         let script = script.to_string_lossy();
-        // PowerShell takes its command as one argument.
-        let args = match self.arguments.split_once("-command ") {
-            Some((_, command)) => vec!["-command".into(), command.replace("{0}", &script).into()],
-            None => self.arguments.split_whitespace().map(|arg| arg.replace("{0}", &script).into()).collect(),
-        };
+        let args = cut(&self.arguments).into_iter().map(|arg| arg.replace("{0}", &script).into()).collect();
         (self.program.clone(), args)
     }
+}
+
+/// What to do about a shell that is not there.
+fn advice(name: &str, there: impl Fn(&str) -> bool) -> String {
+    match name {
+        "python" if there("python3") => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),
+        "pwsh" => "install PowerShell or choose another `shell:`".to_owned(),
+        "powershell" if there("pwsh") => "write `shell: pwsh`".to_owned(),
+        "powershell" | "cmd" => "it exists on Windows only, choose another `shell:`".to_owned(),
+        _ => format!("install {name} or choose another `shell:`"),
+    }
+}
+
+/// Cuts a command line at blanks. Double quotes hold an argument together, `\"` is a quote.
+fn cut(line: &str) -> Vec<String> {
+    let mut args = Vec::new();
+    let mut arg: Option<String> = None;
+    let mut quoted = false;
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                arg.get_or_insert_default();
+            }
+            '\\' if rest.next_if_eq(&'"').is_some() => arg.get_or_insert_default().push('"'),
+            ' ' | '\t' | '\n' | '\r' if !quoted => args.extend(arg.take()),
+            _ => arg.get_or_insert_default().push(c),
+        }
+    }
+    args.extend(arg);
+    args
 }
 
 fn built_in(name: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
     BUILT_IN.iter().find(|(known, ..)| *known == name)
 }
 
-/// The first executable file of this name on a search path; a name with a slash is a path itself.
+/// The first executable file of this name on a search path; an absolute path stands for itself. Relative folders are
+/// passed over, as what they mean depends on where the step runs, and so are relative paths.
 pub(super) fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
     let executable =
         |file: &PathBuf| file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
-    if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(executable);
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    match name {
+        _ if name.starts_with('/') => Some(PathBuf::from(name)).filter(executable),
+        _ if name.is_empty() || name.contains('/') => None,
+        _ => folders.map(|folder| folder.join(name)).find(executable),
     }
-    std::env::split_paths(path).map(|folder| folder.join(name)).find(executable)
 }
 
 #[cfg(test)]
@@ -118,13 +153,60 @@ mod tests {
     fn what_is_no_shell_here_says_so() {
         let error = |asked| Shell::find(Some(asked), OsStr::new("/usr/bin:/bin")).expect_err("no shell");
         assert!(error("fish").contains("{0}"));
-        assert!(error("no-such-shell {0}").contains("not on PATH"));
+        assert!(error("/bin/sh").contains("{0}"));
+        assert!(error("no-such-shell {0}").contains("not on PATH: install no-such-shell"));
+        assert!(error("./sh {0}").contains("not on PATH"));
+        assert!(error("cmd").contains("Windows"));
+        assert!(Shell::find(None, OsStr::new("/none")).expect_err("no shell").contains("neither bash nor sh"));
+        assert!(Shell::find(None, OsStr::new("")).is_err());
+    }
+
+    #[test]
+    fn quotes_hold_an_argument_together() {
+        let cases: &[(&str, &[&str])] = &[
+            ("", &[]),
+            (" -e  {0} ", &["-e", "{0}"]),
+            (r#"-c "a b; . {0}" x"#, &["-c", "a b; . {0}", "x"]),
+            (r#"--name="a b""#, &["--name=a b"]),
+            (r#""" '{0}'"#, &["", "'{0}'"]),
+            (r#"\"a \x"#, &["\"a", r"\x"]),
+            (r#""open end"#, &["open end"]),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(&cut(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_script_stays_one_argument() {
+        let shell = Shell::find(Some(r#"sh -c ". {0}""#), OsStr::new("/usr/bin:/bin")).expect("found");
+        assert_eq!(shell.command(Path::new("/a b/s")).1, ["-c", ". /a b/s"]);
+        let shell = Shell::find(Some("sh"), OsStr::new("/usr/bin:/bin")).expect("found");
+        assert_eq!(shell.command(Path::new("/a b/s")).1, ["-e", "/a b/s"]);
+    }
+
+    #[test]
+    fn scripts_are_fixed_up_for_powershell_and_cmd_alone() {
+        let shell = |name: &str| Shell { program: "/p".into(), name: name.into(), arguments: String::new() };
+        for (name, extension, script) in [
+            ("bash", ".sh", "a\nb"),
+            ("/usr/bin/sh", ".sh", "a\nb"),
+            ("python", ".py", "a\nb"),
+            ("perl", "", "a\nb"),
+            ("cmd", ".cmd", "@echo off\r\na\r\nb"),
+            (
+                "pwsh",
+                ".ps1",
+                "$ErrorActionPreference = 'stop'\na\nb\nif ((Test-Path -LiteralPath variable:\\LASTEXITCODE)) { exit $LASTEXITCODE }",
+            ),
+        ] {
+            assert_eq!((shell(name).extension(), shell(name).script("a\nb").as_str()), (extension, script), "{name}");
+        }
     }
 
     #[test]
     fn powershell_gets_its_command_as_one_argument() {
         let shell = Shell { program: "/p".into(), name: "pwsh".into(), arguments: BUILT_IN[3].1.into() };
         assert_eq!(shell.command(Path::new("/t/a.ps1")).1, ["-command", ". '/t/a.ps1'"]);
-        assert_eq!(shell.extension(), ".ps1");
     }
 }
