@@ -1,8 +1,27 @@
 //! Facts about a repository, from the `git` program: it brings the user's configuration, and a call costs 2 ms.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+/// Variables with which git, for instance when it runs a hook, points its children at a repository. What looks at
+/// another repository must not see them.
+pub(super) const POINTERS: &[&str] = &[
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_QUARANTINE_PATH",
+];
 
 /// Why git could not tell.
 #[derive(Debug, thiserror::Error)]
@@ -59,35 +78,41 @@ impl Repository {
     /// Looks at the repository that a folder is in.
     ///
     /// # Errors
-    /// There is no git, or the folder is in no repository.
+    /// There is no git, the folder is in no repository or in one without files, or git refuses to look at it.
     pub fn discover(folder: &Path) -> Result<Self, GitError> {
-        let places = git(folder, ["rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir"]);
-        let places = match places {
-            Ok(places) => places,
-            Err(GitError::Missing(error)) => return Err(GitError::Missing(error)),
-            Err(_) => return Err(GitError::NoRepository(folder.to_owned())),
+        // The two calls take as long as one.
+        let (facts, config) = thread::scope(|scope| {
+            let config =
+                scope.spawn(|| git(folder, ["config", "-z", "--get-regexp", r"^(remote\.origin\.url|user\.name)$"]));
+            let facts = run(folder, FACTS.iter().map(OsStr::new));
+            (facts, config.join().expect("reading a configuration does not panic").unwrap_or_default())
+        });
+        let facts = facts?;
+        // Before the first commit there is no HEAD: git fails after it has told the folders.
+        let told = String::from_utf8_lossy(&facts.stdout).into_owned();
+        let lines: Vec<&str> = told.lines().collect();
+        let &[root, common, ref head @ ..] = lines.as_slice() else {
+            let said = String::from_utf8_lossy(&facts.stderr);
+            let none = ["not a git repository", "must be run in a work tree"].iter().any(|words| said.contains(words));
+            let elsewhere = || GitError::NoRepository(folder.to_owned());
+            return Err(if none { elsewhere() } else { failed(folder, &FACTS, &facts) });
         };
-        let mut lines = places.lines();
-        let (root, common) =
-            (PathBuf::from(lines.next().unwrap_or_default()), PathBuf::from(lines.next().unwrap_or_default()));
-        // One call tells branch and commit; it fails before the first commit.
-        let head = git(&root, ["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"]);
-        let (sha, full) = match &head {
-            Ok(head) => {
-                let mut lines = head.lines();
-                (lines.next().unwrap_or_default().to_owned(), lines.next().unwrap_or_default().to_owned())
-            }
-            Err(_) => (String::new(), git(&root, ["symbolic-ref", "HEAD"]).unwrap_or_default().trim().to_owned()),
+        let (root, common) = (PathBuf::from(root), PathBuf::from(common));
+        let (sha, full) = match head {
+            [sha, full] if facts.status.success() => ((*sha).to_owned(), (*full).to_owned()),
+            _ => (String::new(), git(&root, ["symbolic-ref", "HEAD"])?.trim().to_owned()),
         };
-        let git_ref = if full == "HEAD" || full.is_empty() {
+        let git_ref = if full == "HEAD" {
             let tag = git(&root, ["describe", "--tags", "--exact-match"]).unwrap_or_default();
             if tag.trim().is_empty() { sha.clone() } else { format!("refs/tags/{}", tag.trim()) }
         } else {
             full
         };
-        let config = git(&root, ["config", "--get-regexp", r"^(remote\.origin\.url|user\.name)$"]).unwrap_or_default();
-        let value =
-            |key: &str| config.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).unwrap_or_default();
+        let value = |key: &str| {
+            // The last one counts: the repository's own configuration comes after the user's.
+            let entries = config.split('\0').filter_map(|entry| entry.split_once('\n'));
+            entries.rev().find(|(name, _)| *name == key).map(|(_, value)| value).unwrap_or_default()
+        };
         let slug = slug(value("remote.origin.url")).unwrap_or_else(|| {
             let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
             format!("local/{}", name.unwrap_or_else(|| "repository".to_owned()))
@@ -97,6 +122,17 @@ impl Repository {
         Ok(Self { root, common, sha, git_ref, slug, actor })
     }
 }
+
+/// Tells the folders, then commit and ref.
+const FACTS: [&str; 7] = [
+    "rev-parse",
+    "--path-format=absolute",
+    "--show-toplevel",
+    "--git-common-dir",
+    "HEAD",
+    "--symbolic-full-name",
+    "HEAD",
+];
 
 /// `owner/name` of an address such as `git@host:owner/name.git`.
 fn slug(url: &str) -> Option<String> {
@@ -112,8 +148,9 @@ fn slug(url: &str) -> Option<String> {
 /// # Errors
 /// The call failed.
 pub fn files(root: &Path) -> Result<Vec<PathBuf>, GitError> {
-    let listed = git(root, ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"])?;
-    Ok(listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
+    let listed = bytes(root, ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"])?;
+    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(OsString::from_vec(name.to_vec()))).collect())
 }
 
 /// Runs git in a folder and gives what it printed.
@@ -121,27 +158,34 @@ pub fn files(root: &Path) -> Result<Vec<PathBuf>, GitError> {
 /// # Errors
 /// It cannot be started, or it failed.
 pub fn git<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
+    bytes(folder, args).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bytes<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<Vec<u8>, GitError> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    let output = Command::new("git")
+    let output = run(folder, &args)?;
+    if output.status.success() { Ok(output.stdout) } else { Err(failed(folder, &args, &output)) }
+}
+
+fn run<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<Output, GitError> {
+    let mut command = Command::new("git");
+    for pointer in POINTERS {
+        command.env_remove(pointer);
+    }
+    command
         .arg("-C")
         .arg(folder)
-        .args(&args)
+        .args(args)
         .envs([("GIT_OPTIONAL_LOCKS", "0"), ("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")])
-        // A git hook that starts us points these at its own repository.
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .env_remove("GIT_INDEX_FILE")
         .stdin(Stdio::null())
         .output()
-        .map_err(GitError::Missing)?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(GitError::Failed {
-        what: args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" "),
-        folder: folder.to_owned(),
-        message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-    })
+        .map_err(GitError::Missing)
+}
+
+fn failed<A: AsRef<OsStr>>(folder: &Path, args: &[A], output: &Output) -> GitError {
+    let words: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    GitError::Failed { what: words.join(" "), folder: folder.to_owned(), message }
 }
 
 #[cfg(test)]
@@ -161,23 +205,82 @@ mod tests {
         }
     }
 
+    fn repository() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("exists").join("repo");
+        std::fs::create_dir(&root).expect("made");
+        git(&root, ["init", "-q", "-b", "main"]).expect("git init");
+        (folder, root)
+    }
+
+    fn commit(root: &Path) {
+        git(root, ["add", "."]).expect("git add");
+        let who = ["-c", "user.name=A", "-c", "user.email=a@b"];
+        git(root, who.into_iter().chain(["commit", "-qm", "x"])).expect("git commit");
+    }
+
     #[test]
     fn a_repository_is_known_before_and_after_its_first_commit() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let root = folder.path().canonicalize().expect("exists");
-        assert!(matches!(Repository::discover(&root), Err(GitError::NoRepository(_))));
-        git(&root, ["init", "-q", "-b", "main"]).expect("git init");
+        let (folder, root) = repository();
+        assert!(matches!(Repository::discover(folder.path()), Err(GitError::NoRepository(_))));
         let fresh = Repository::discover(&root).expect("found");
         assert_eq!((fresh.sha.as_str(), fresh.git_ref.as_str(), &fresh.root), ("", "refs/heads/main", &root));
+        assert_eq!((fresh.slug.as_str(), &fresh.common), ("local/repo", &root.join(".git")));
         std::fs::write(root.join("a b.txt"), "x").expect("written");
         std::fs::create_dir(root.join("sub")).expect("made");
         assert_eq!(files(&root.join("sub")).expect("listed"), Vec::<PathBuf>::new());
         assert_eq!(files(&root).expect("listed"), [PathBuf::from("a b.txt")]);
-        git(&root, ["add", "."]).expect("git add");
-        git(&root, ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "x"]).expect("git commit");
+        commit(&root);
         let known = Repository::discover(&root.join("sub")).expect("found");
         assert_eq!((known.sha.len(), known.root == root), (40, true));
         git(&root, ["checkout", "-q", "--detach"]).expect("git checkout");
         assert_eq!(Repository::discover(&root).expect("found").git_ref, known.sha);
+        git(&root, ["tag", "v1"]).expect("git tag");
+        assert_eq!(Repository::discover(&root).expect("found").git_ref, "refs/tags/v1");
+    }
+
+    #[test]
+    fn the_address_and_the_user_come_from_the_configuration() {
+        let (_folder, root) = repository();
+        git(&root, ["remote", "add", "origin", "git@github.com:aura/platform.git"]).expect("git remote");
+        git(&root, ["config", "user.name", "Ada L"]).expect("git config");
+        let known = Repository::discover(&root).expect("found");
+        assert_eq!((known.slug.as_str(), known.actor.as_str()), ("aura/platform", "Ada L"));
+    }
+
+    #[test]
+    fn a_worktree_is_a_repository_and_a_bare_one_has_no_files() {
+        let (folder, root) = repository();
+        std::fs::write(root.join("a"), "x").expect("written");
+        commit(&root);
+        let tree = root.with_file_name("tree");
+        git(
+            &root,
+            [OsStr::new("worktree"), OsStr::new("add"), OsStr::new("-qb"), OsStr::new("side"), tree.as_os_str()],
+        )
+        .expect("git worktree");
+        let known = Repository::discover(&tree).expect("found");
+        assert_eq!((known.git_ref.as_str(), &known.root), ("refs/heads/side", &tree));
+        assert_eq!(known.common, root.join(".git"));
+        let bare = folder.path().join("bare");
+        git(folder.path(), ["init", "-q", "--bare", "bare"]).expect("git init");
+        let error = Repository::discover(&bare).expect_err("no files");
+        assert!(error.to_string().contains("with files"), "{error}");
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_listed_as_they_are() {
+        let (_folder, root) = repository();
+        let name = PathBuf::from(OsString::from_vec(b"a\xff\nb".to_vec()));
+        std::fs::write(root.join(&name), "x").expect("written");
+        assert_eq!(files(&root).expect("listed"), [name]);
+    }
+
+    #[test]
+    fn what_git_refuses_is_told_in_its_words() {
+        let (_folder, root) = repository();
+        std::fs::write(root.join(".git/config"), "[core\n").expect("written");
+        let error = Repository::discover(&root).expect_err("a broken configuration").to_string();
+        assert!(error.contains("config"), "{error}");
     }
 }
