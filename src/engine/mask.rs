@@ -1,18 +1,38 @@
-//! Keeps secrets out of everything that is written, in every encoding in which they tend to appear.
+//! Keeping secrets out of everything that is written.
+//!
+//! A [`Masker`] knows secrets in every form GitHub's runner knows them in (actions/runner, `ValueEncoders` and
+//! `SecretMasker`): as they are, line by line, and encoded as base64, for JSON, URIs, XML, expressions and command lines.
+//! Beyond the runner it knows the base64 form of a secret that other text follows, or that a tool broke into lines, and the
+//! forms other encoders for URIs and JSON give.
+//!
+//! What is masked becomes `***`; pieces that touch or overlap become one. A mask never covers a newline, so a masked text
+//! has as many lines as before: every line of a secret of several lines is a secret by itself. Output arrives in portions
+//! that know nothing of secrets, so [`MaskStream`] holds back what may still turn out to be one.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde_json::Value;
 
-/// What stands in place of a secret.
-const STARS: &[u8] = b"***";
+use crate::model::{Event, Gate, Reply};
 
-/// Finds secrets in text.
+/// What stands for a secret.
+const MASK: &[u8] = b"***";
+
+/// Shorter pieces of a secret are too likely to be part of something else. The runner has this limit for the halves
+/// PowerShell makes; we use it for all the forms it does not know.
+const SHORTEST_PIECE: usize = 6;
+
+/// Knows secrets and finds them in text. Adding one takes effect for the text that is masked from then on.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
-    patterns: Vec<Vec<u8>>,
-    finder: Option<AhoCorasick>,
-    longest: usize,
+    patterns: BTreeSet<String>,
+    automaton: OnceLock<AhoCorasick>,
 }
 
 impl Masker {
@@ -20,294 +40,522 @@ impl Masker {
     #[must_use]
     pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
         let mut masker = Self::default();
-        for secret in secrets {
-            masker.learn(secret);
-        }
-        masker.build();
+        secrets.into_iter().for_each(|secret| masker.add(secret));
         masker
     }
 
-    /// Adds a secret. Blank text is none: it would mask everything.
+    /// Makes a secret known, whole and line by line, in every encoding. Blank text is none: it would mask everything.
     pub fn add(&mut self, secret: &str) {
-        self.learn(secret);
-        self.build();
-    }
-
-    fn learn(&mut self, secret: &str) {
-        let whole = secret.trim();
-        let lines = whole.lines().map(str::trim).filter(|line| !line.is_empty());
-        for value in std::iter::once(whole).filter(|whole| !whole.is_empty()).chain(lines) {
-            for form in forms(value) {
-                if !self.patterns.contains(&form) {
-                    self.longest = self.longest.max(form.len());
-                    self.patterns.push(form);
-                }
-            }
+        let secret = secret.trim();
+        let lines = secret.split(['\n', '\r']).map(str::trim);
+        for value in lines.chain([secret]).filter(|value| !value.is_empty()) {
+            // Text that holds a newline is not met: its lines are masked before.
+            self.patterns.extend(forms(value).into_iter().filter(|form| !form.is_empty() && !form.contains('\n')));
         }
-    }
-
-    fn build(&mut self) {
-        // Overlapping matches are wanted, which only the standard semantics report.
-        self.finder = (!self.patterns.is_empty()).then(|| {
-            AhoCorasick::builder()
-                .match_kind(MatchKind::Standard)
-                .build(&self.patterns)
-                .expect("a few secrets fit into an automaton")
-        });
+        self.automaton = OnceLock::new();
     }
 
     /// Whether there is a secret in the text.
     #[must_use]
     pub fn finds(&self, text: &str) -> bool {
-        self.finder.as_ref().is_some_and(|finder| finder.is_match(text))
+        self.is_in(text.as_bytes())
     }
 
-    /// The text with every secret replaced; secrets that overlap or touch become one `***`. `None` when there is none.
+    /// The text with every secret replaced; `None` when there is none. It is taken as complete: what begins a secret at its
+    /// end is left.
     #[must_use]
     pub fn mask(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let spans = self.spans(text);
-        (!spans.is_empty()).then(|| replace(text, &spans))
+        if !self.is_in(text) {
+            return None;
+        }
+        let mut masked = Vec::with_capacity(text.len());
+        let mut done = 0;
+        for range in self.ranges(text) {
+            masked.extend_from_slice(&text[done..range.start]);
+            masked.extend_from_slice(MASK);
+            done = range.end;
+        }
+        masked.extend_from_slice(&text[done..]);
+        Some(masked)
     }
 
-    /// Replaces the secrets in a text.
+    /// The text with every secret replaced.
     #[must_use]
     pub fn mask_text(&self, text: &str) -> String {
+        // Secrets are whole characters, so what is between them is too.
         self.mask(text.as_bytes())
             .map_or_else(|| text.to_owned(), |masked| String::from_utf8_lossy(&masked).into_owned())
     }
 
     /// Replaces the secrets in every text of a document, names of members included.
-    pub fn mask_value(&self, value: &mut serde_json::Value) {
+    pub fn mask_value(&self, value: &mut Value) {
         match value {
-            serde_json::Value::String(text) => {
-                if let Some(masked) = self.mask(text.as_bytes()) {
-                    *text = String::from_utf8_lossy(&masked).into_owned();
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(text) => self.mask_in(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.mask_value(value)),
+            Value::Object(fields) => {
+                for (name, mut value) in std::mem::take(fields) {
+                    self.mask_value(&mut value);
+                    fields.insert(self.mask_text(&name), value);
                 }
             }
-            serde_json::Value::Array(items) => items.iter_mut().for_each(|item| self.mask_value(item)),
-            serde_json::Value::Object(members) => {
-                let hidden: Vec<_> = members.keys().filter(|name| self.finds(name)).cloned().collect();
-                for name in hidden {
-                    if let Some(value) = members.shift_remove(&name) {
-                        members.insert(self.mask_text(&name), value);
-                    }
-                }
-                members.values_mut().for_each(|value| self.mask_value(value));
-            }
-            _ => {}
         }
     }
 
-    /// Where secrets stand, merged, in order.
-    fn spans(&self, text: &[u8]) -> Vec<(usize, usize)> {
-        let mut spans: Vec<(usize, usize)> = Vec::new();
-        let Some(finder) = &self.finder else { return spans };
-        // A cheap test first: hardly any text holds a secret.
-        if !finder.is_match(text) {
-            return spans;
+    /// Replaces the secrets in what an event says in words. Ids, and the words that are GitHub's or ours, are left: a
+    /// secret that happens to be `test` or `success` must not make a job or its end unknown.
+    pub fn mask_event<O>(&self, event: &mut Event<O>) {
+        if self.patterns.is_empty() {
+            return;
         }
-        let mut found: Vec<_> = finder.find_overlapping_iter(text).map(|found| (found.start(), found.end())).collect();
-        found.sort_unstable();
-        for (start, end) in found {
-            match spans.last_mut() {
-                Some(last) if start <= last.1 => last.1 = last.1.max(end),
-                _ => spans.push((start, end)),
+        let reason = |reason: &mut Option<String>| reason.iter_mut().for_each(|text| self.mask_in(text));
+        match event {
+            Event::RunStarted { name, .. } | Event::StepStarted { name, .. } => self.mask_in(name),
+            Event::RunWaiting { gate } | Event::JobWaiting { gate, .. } => self.mask_gate(gate),
+            Event::JobsPlanned { jobs, .. } => {
+                for job in jobs {
+                    self.mask_in(&mut job.name);
+                    job.environment.iter_mut().for_each(|environment| self.mask_in(environment));
+                }
             }
+            Event::JobStarted { name, sandbox, .. } => {
+                self.mask_in(name);
+                self.mask_in(sandbox);
+            }
+            Event::StepsPlanned { steps, .. } => steps.iter_mut().for_each(|step| self.mask_in(&mut step.name)),
+            Event::Annotated { annotation, .. } => {
+                self.mask_in(&mut annotation.message);
+                annotation.title.iter_mut().chain(&mut annotation.file).for_each(|text| self.mask_in(text));
+            }
+            Event::StepFinished { reason: text, .. } | Event::RunFinished { reason: text, .. } => reason(text),
+            Event::JobFinished { reason: text, outputs, environment_url, .. } => {
+                reason(text);
+                reason(environment_url);
+                outputs.values_mut().for_each(|value| self.mask_in(value));
+            }
+            Event::Ordered { reply: Reply::Rejected { reason }, .. } => self.mask_in(reason),
+            Event::Ordered { .. } | Event::ProcessStarted { .. } | Event::Output { .. } | Event::Unknown => {}
         }
-        spans
     }
 
-    /// How many bytes at the end of the text could be the beginning of a secret.
-    fn unsure(&self, text: &[u8]) -> usize {
-        let reach = self.longest.saturating_sub(1).min(text.len());
-        (1..=reach)
-            .rev()
-            .find(|length| {
-                let tail = &text[text.len() - length..];
-                self.patterns.iter().any(|pattern| pattern.len() > *length && pattern.starts_with(tail))
-            })
-            .unwrap_or_default()
+    fn mask_gate(&self, gate: &mut Gate) {
+        match gate {
+            Gate::Concurrency(name) | Gate::Resource(name) | Gate::Review(name) => self.mask_in(name),
+            Gate::Needs | Gate::Capacity => {}
+        }
+    }
+
+    fn mask_in(&self, text: &mut String) {
+        if self.finds(text) {
+            *text = self.mask_text(text);
+        }
+    }
+
+    fn automaton(&self) -> &AhoCorasick {
+        self.automaton.get_or_init(|| {
+            AhoCorasick::new(&self.patterns).expect("secrets are far from the automaton's limit of 2^31 states")
+        })
+    }
+
+    fn is_in(&self, text: &[u8]) -> bool {
+        !self.patterns.is_empty() && self.automaton().is_match(text)
+    }
+
+    /// What has to be masked, in order; ranges that overlap or touch are one.
+    fn ranges(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        // Matches come ordered by their end, so one that begins earlier can swallow several before it.
+        for found in self.automaton().find_overlapping_iter(text) {
+            let mut range = found.range();
+            while let Some(last) = merged.pop_if(|last| last.end >= range.start) {
+                range.start = range.start.min(last.start);
+            }
+            merged.push(range);
+        }
+        merged
+    }
+
+    /// Length of the longest form of a secret.
+    fn longest(&self) -> usize {
+        if self.patterns.is_empty() { 0 } else { self.automaton().max_pattern_len() }
     }
 }
 
-fn replace(text: &[u8], spans: &[(usize, usize)]) -> Vec<u8> {
-    let mut masked = Vec::with_capacity(text.len());
-    let mut at = 0;
-    for (start, end) in spans {
-        masked.extend_from_slice(&text[at..*start]);
-        masked.extend_from_slice(STARS);
-        at = *end;
-    }
-    masked.extend_from_slice(&text[at..]);
-    masked
-}
-
-/// Masks text that comes in portions, cut anywhere: what could be the beginning of a secret is held back until it is
-/// known. What is held is never longer than the longest secret and the run of secrets that it touches.
+/// Masks text that comes in portions, cut anywhere.
+///
+/// However the text is cut, what comes out is what [`Masker::mask`] makes of the whole. Held back is at most the last line,
+/// and of that less than the longest form of a secret has.
 #[derive(Debug, Default)]
 pub struct MaskStream {
+    /// What came and was not handed out.
     held: Vec<u8>,
+    /// When the last that was handed out is a mask that ends at, or reaches into, `held`: how many bytes of `held` it
+    /// covers.
+    covered: Option<usize>,
 }
 
 impl MaskStream {
-    /// Takes a portion and gives what is now safe to write.
+    /// Takes a portion and gives what is certain by now.
     pub fn push(&mut self, masker: &Masker, portion: &[u8], out: &mut Vec<u8>) {
-        if masker.finder.is_none() && self.held.is_empty() {
-            return out.extend_from_slice(portion);
-        }
-        if self.held.is_empty() && portion.last() == Some(&b'\n') && masker.spans(portion).is_empty() {
-            // The common case: whole lines without a secret, and no secret begins with their last newline.
-            if masker.unsure(portion) == 0 {
-                return out.extend_from_slice(portion);
-            }
+        if self.held.is_empty() && self.covered.is_none() && !masker.is_in(portion) {
+            let (clear, rest) = portion.split_at(certain(masker, portion));
+            out.extend_from_slice(clear);
+            self.held.extend_from_slice(rest);
+            return;
         }
         self.held.extend_from_slice(portion);
-        let spans = masker.spans(&self.held);
-        let mut safe = self.held.len() - masker.unsure(&self.held);
-        // A secret that reaches into what is unsure may grow into a larger one, or touch the next: it waits as well.
-        for (start, end) in spans.iter().rev() {
-            if *end >= safe && *start < safe {
-                safe = *start;
-            }
-        }
-        let settled: Vec<_> = spans.into_iter().filter(|(_, end)| *end <= safe).collect();
-        out.extend_from_slice(&replace(&self.held[..safe], &settled));
-        self.held.drain(..safe);
+        self.take(masker, certain(masker, &self.held), out);
     }
 
-    /// Gives what was held back: nothing more comes.
+    /// Gives what was held back: nothing more comes. The stream can be used again.
     pub fn finish(&mut self, masker: &Masker, out: &mut Vec<u8>) {
-        let held = std::mem::take(&mut self.held);
-        out.extend_from_slice(&masker.mask(&held).unwrap_or(held));
+        self.take(masker, self.held.len(), out);
+        *self = Self::default();
+    }
+
+    /// Hands out `held[..certain]`. No secret begins there that is not in `held` as a whole.
+    fn take(&mut self, masker: &Masker, certain: usize, out: &mut Vec<u8>) {
+        let mut open = self.covered;
+        let ranges = if masker.is_in(&self.held) { masker.ranges(&self.held) } else { Vec::new() };
+        for range in ranges {
+            match open {
+                // It goes on with the mask that was handed out last.
+                Some(end) if range.start <= end => open = Some(end.max(range.end)),
+                // Where it begins is not certain yet.
+                _ if range.start >= certain => break,
+                _ => {
+                    out.extend_from_slice(&self.held[open.unwrap_or(0)..range.start]);
+                    out.extend_from_slice(MASK);
+                    open = Some(range.end);
+                }
+            }
+        }
+        if open.unwrap_or(0) < certain {
+            out.extend_from_slice(&self.held[open.unwrap_or(0)..certain]);
+            open = None;
+        }
+        self.covered = open.map(|end| end - certain);
+        self.held.drain(..certain);
     }
 }
 
-/// The forms in which a value may appear: as it is; in base64 at each of its three offsets; escaped for a command line,
-/// an expression, JSON, a URI, XML; without the quotes around it; and the halves that PowerShell prints around `&`. The
-/// list is that of GitHub's runner (HostContext.cs).
-fn forms(value: &str) -> Vec<Vec<u8>> {
-    let mut forms = vec![value.as_bytes().to_vec()];
-    let mut add = |form: String| {
-        if !form.is_empty() && form != value {
-            forms.push(form.into_bytes());
-        }
-    };
-    for skip in 0..3 {
-        add(base64_core(value.as_bytes(), skip));
+/// How much of a text can be handed out: whatever follows, no secret begins before that place and ends behind the text.
+fn certain(masker: &Masker, text: &[u8]) -> usize {
+    let may_begin = text.len() - masker.longest().saturating_sub(1).min(text.len());
+    // No form of a secret holds a newline.
+    memchr::memrchr(b'\n', &text[may_begin..]).map_or(may_begin, |newline| may_begin + newline + 1)
+}
+
+/// Every form in which a value may appear.
+fn forms(value: &str) -> Vec<String> {
+    let mut forms = vec![
+        value.to_owned(),
+        value.replace('"', "\\\""),
+        value.replace('\'', "''"),
+        value
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;")
+            .replace('\'', "&apos;"),
+    ];
+    if value.encode_utf16().count() > 8 && value.starts_with('"') && value.ends_with('"') {
+        forms.push(value[1..value.len() - 1].to_owned());
     }
-    add(value.replace('\\', "\\\\").replace('"', "\\\""));
-    add(value.replace('\'', "''"));
-    let json = serde_json::to_string(value).unwrap_or_default();
-    add(json.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned());
-    add(uri_escaped(value));
-    add(xml_escaped(value));
-    if value.len() > 8 && value.starts_with('"') && value.ends_with('"') {
-        add(value[1..value.len() - 1].to_owned());
+    forms.extend(base64_forms(value));
+    json_forms(value, &mut forms);
+    // What .NET and most others leave, what `encodeURIComponent` leaves, what leaves the separators of a path.
+    for left in ["-_.~", "-_.~!*'()", "-_.~/"] {
+        let escaped = percent_encoded(value, left);
+        forms.push(escaped.replace("%20", "+"));
+        forms.push(escaped);
     }
-    if value.contains('&') {
-        // A shorter half would mask ordinary text.
-        for half in value.split('&').filter(|half| half.len() >= 6) {
-            add(half.to_owned());
-        }
-    }
+    powershell_forms(value, &mut forms);
     forms
 }
 
-/// The part of a base64 text that does not depend on what stands around the value, when it begins `skip` bytes into a
-/// group of three. Too short a part would mask ordinary text.
-fn base64_core(value: &[u8], skip: usize) -> String {
-    if value.len() < skip + 3 {
-        return String::new();
+/// As base64, alone and as part of a longer text. The text before decides how the bytes fall into groups of three, so there
+/// are three forms. Of each there is the one the runner knows, and all the characters that the secret alone decides.
+fn base64_forms(value: &str) -> Vec<String> {
+    // Widths at which common tools break lines: `openssl base64` and PEM, `base64`.
+    const WIDTHS: [usize; 2] = [64, 76];
+    let mut forms = Vec::new();
+    let bytes = value.as_bytes();
+    for skipped in 0..bytes.len().min(3) {
+        forms.push(STANDARD_NO_PAD.encode(&bytes[skipped..]));
     }
-    let encoded = STANDARD.encode([vec![0; skip].as_slice(), value].concat());
-    // Characters made of bits of the bytes before, and of what follows the last whole group, are not ours.
-    let first = [0, 2, 3][skip];
-    let bits = (skip + value.len()) * 8;
-    encoded[first..bits / 6].to_owned()
+    for before in 0..3 {
+        let encoded = STANDARD_NO_PAD.encode([&[0; 2][..before], bytes].concat());
+        // Characters with bits of what is before, or of what may follow, are not the secret's alone.
+        let own = [0, 2, 3][before]..(before + bytes.len()) * 8 / 6;
+        forms.extend(encoded.get(own).filter(|own| own.len() >= SHORTEST_PIECE).map(str::to_owned));
+    }
+    let whole = STANDARD_NO_PAD.encode(bytes);
+    for width in WIDTHS.into_iter().filter(|width| whole.len() > *width) {
+        let own = &whole.as_bytes()[..bytes.len() * 8 / 6];
+        let pieces = own.chunks(width).filter(|piece| piece.len() >= SHORTEST_PIECE);
+        forms.extend(pieces.map(|piece| String::from_utf8_lossy(piece).into_owned()));
+    }
+    // Basic authentication with a token, as git sends it. The prefix is five groups long.
+    forms.push(STANDARD_NO_PAD.encode(format!("x-access-token:{value}")));
+    let url_safe: Vec<_> = forms.iter().map(|form| form.replace('+', "-").replace('/', "_")).collect();
+    forms.extend(url_safe);
+    forms
 }
 
-fn uri_escaped(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    value.bytes().fold(String::new(), |mut escaped, byte| {
-        if plain(byte) {
-            escaped.push(byte as char);
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+/// Inside a JSON string: as the runner writes it (Newtonsoft), as most others do, and in ASCII only.
+fn json_forms(value: &str, forms: &mut Vec<String>) {
+    let quoted = Value::from(value).to_string();
+    let escaped = &quoted[1..quoted.len() - 1];
+    let encode = |is_left: fn(char) -> bool| {
+        let mut encoded = String::with_capacity(escaped.len());
+        for c in escaped.chars() {
+            if is_left(c) {
+                encoded.push(c);
+            } else {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(encoded, "\\u{unit:04x}");
+                }
+            }
         }
-        escaped
-    })
+        encoded
+    };
+    let runner = encode(|c| !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'));
+    let ascii = encode(|c| c.is_ascii());
+    forms.extend([escaped.to_owned(), runner, ascii]);
 }
 
-fn xml_escaped(value: &str) -> String {
-    value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&apos;")
+/// With `%XX` for every byte that is neither a letter, a digit, nor in `left`.
+fn percent_encoded(value: &str, left: &str) -> String {
+    let mut encoded = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        let c = char::from(byte);
+        if byte.is_ascii_alphanumeric() || left.contains(c) {
+            encoded.push(c);
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// The two halves that an error message of PowerShell splits a secret with `&` into. After `&+` it also colours the next
+/// letter by itself.
+fn powershell_forms(value: &str, forms: &mut Vec<String>) {
+    let (end, skipped) = match (value.find("&+"), value.rfind('&')) {
+        (Some(place), _) => (place + 2, 1),
+        (None, Some(place)) => (place + 1, 0),
+        (None, None) => return,
+    };
+    let (before, after) = value.split_at(end);
+    let after: String = after.chars().skip(skipped).collect();
+    for half in [before.to_owned(), after] {
+        if half.encode_utf16().count() >= SHORTEST_PIECE {
+            forms.push(half);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Conclusion, JobId};
 
     #[test]
-    fn every_form_is_found() {
-        let masker = Masker::new(["p@ss w\"rd<1>'&more-than-six"]);
-        for text in [
-            "p@ss w\"rd<1>'&more-than-six",
-            "p@ss w\\\"rd<1>'&more-than-six",
-            "p%40ss%20w%22rd%3C1%3E%27%26more-than-six",
-            "p@ss w&quot;rd&lt;1&gt;&apos;&amp;more-than-six",
-            "p@ss w\"rd<1>''&more-than-six",
-            "only more-than-six of it",
-        ] {
-            assert!(masker.finds(text), "{text}");
+    fn every_encoding_of_the_runner_is_masked() {
+        let cases = [
+            ("s3cr3t-value", "a s3cr3t-value b", "a *** b"),
+            ("  padded\t\n", "x padded y", "x *** y"),
+            ("s3cr3t", "base64: czNjcjN0", "base64: ***"),
+            ("s3cr3ts", "padded: czNjcjN0cw==", "padded: ***=="),
+            ("password", "dXNlcjpwYXNzd29yZA==", "dXNlcjp***=="),
+            ("password", "eHBhc3N3b3Jk", "eH***"),
+            ("password", "cGFzc3dvcmQ=", "***="),
+            ("password", "cGFzc3dvcmQK", "***K"),
+            ("\u{3ff}\u{3ff}ok>>>???", "url safe z7_Pv29rPj4-Pz8_", "url safe ***"),
+            ("say \"hi\" now", r#"-e say \"hi\" now"#, "-e ***"),
+            ("it's here", "${{ 'it''s here' }}", "${{ '***' }}"),
+            ("tab\there\\", r#"{"a":"tab\there\\"}"#, r#"{"a":"***"}"#),
+            ("grün-geheim", r#""gr\u00fcn-geheim""#, r#""***""#),
+            ("line\u{2028}sep", r"line\u2028sep", "***"),
+            ("a b/c?d=é", "?q=a%20b%2Fc%3Fd%3D%C3%A9&r", "?q=***&r"),
+            ("a b/c?d=é", "form a+b%2Fc%3Fd%3D%C3%A9", "form ***"),
+            ("a b/c?d=é", "path /a%20b/c%3Fd%3D%C3%A9", "path /***"),
+            ("it's (new)!", "it's%20(new)!", "***"),
+            ("it's (new)!", "it%27s%20%28new%29%21", "***"),
+            ("<a>&'\"x", "&lt;a&gt;&amp;&apos;&quot;x", "***"),
+            ("\"quoted1\"", "quoted1 and \"quoted1\"", "*** and ***"),
+            ("\"short\"", "short stays", "short stays"),
+            ("abcdef&ghijkl", "abcdef& and ghijkl", "*** and ***"),
+            ("abcdef&+ghijkl7", "abcdef&+ \x1b[1mg hijkl7", "*** \x1b[1mg ***"),
+            ("ab&cd", "ab& cd", "ab& cd"),
+            ("tok", "basic eC1hY2Nlc3MtdG9rZW46dG9r", "basic ***"),
+        ];
+        for (secret, text, expected) in cases {
+            let masker = Masker::new([secret]);
+            assert_eq!(masker.mask_text(text), expected, "{secret:?}");
+            assert_eq!(masker.finds(text), text != expected, "{secret:?}");
         }
-        assert!(!masker.finds("plain text"));
     }
 
     #[test]
-    fn base64_is_found_at_every_offset() {
-        let masker = Masker::new(["hunter2-secret"]);
-        for before in ["", "a", "ab", "abc", "x-access-token:"] {
-            let encoded = STANDARD.encode(format!("{before}hunter2-secret and more"));
-            assert!(masker.finds(&encoded), "{before:?}: {encoded}");
+    fn base64_is_masked_whatever_is_around_and_however_it_is_broken() {
+        let secret = "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8S9t0U1v2W3x4Y5z6a7b8c9d0";
+        let known = Masker::new([secret]);
+        for before in ["", "u", "us", "user:"] {
+            for after in ["", "\n", ":", "@h", "more"] {
+                let text = STANDARD_NO_PAD.encode(format!("{before}{secret}{after}"));
+                let masked = known.mask_text(&text);
+                let left = masked.replace("***", "").len();
+                // The group before, the one after, and the two characters that mix the secret with them.
+                assert!(left <= before.len() * 4 / 3 + after.len() * 4 / 3 + 6, "{before:?} {after:?}: {masked}");
+            }
+        }
+        let text = base64::engine::general_purpose::STANDARD.encode(format!("{secret}\n"));
+        for width in [64, 76] {
+            let broken: Vec<_> = text.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            let masked = known.mask_text(&broken.join("\n"));
+            assert!(masked.starts_with("***\n***"), "{masked}");
         }
     }
 
     #[test]
-    fn lines_of_a_secret_are_secrets_and_blank_ones_are_not() {
-        let masker = Masker::new(["  one\n\n two \n", "   "]);
-        assert_eq!(masker.mask_text("one and two\n   "), "*** and ***\n   ");
+    fn a_secret_of_several_lines_is_masked_line_by_line_and_as_a_whole() {
+        let key = "-----BEGIN-----\r\n  abcdef\r\n\r\nghijkl\r\n-----END-----\n";
+        let masker = Masker::new([key]);
+        assert_eq!(masker.mask_text(key), "***\r\n  ***\r\n\r\n***\r\n***\n");
+        assert_eq!(masker.mask_text("x abcdef"), "x ***");
+        let json = serde_json::to_string(key.trim()).unwrap();
+        assert_eq!(masker.mask_text(&json), "\"***\"");
     }
 
     #[test]
-    fn overlapping_secrets_become_one_mark() {
-        assert_eq!(Masker::new(["abcd", "cdef"]).mask_text("xabcdefx"), "x***x");
+    fn pieces_that_overlap_or_touch_are_one() {
+        let masker = Masker::new(["abcd-efgh", "efgh-ijkl", "touching", "inner"]);
+        assert_eq!(masker.mask_text("abcd-efgh-ijkl"), "***");
+        assert_eq!(masker.mask_text("touchingtouching touching"), "*** ***");
+        assert_eq!(masker.mask_text("innertouching"), "***");
     }
 
     #[test]
-    fn documents_are_masked_everywhere() {
-        let mut document = serde_json::json!({"a": ["x hunter2"], "hunter2": {"b": "hunter2"}, "n": 1});
-        Masker::new(["hunter2"]).mask_value(&mut document);
-        assert!(!document.to_string().contains("hunter2"), "{document}");
+    fn blank_text_is_no_secret_and_what_is_added_later_counts_from_then_on() {
+        let mut masker = Masker::new(["", " \n\t "]);
+        assert_eq!(masker.mask(b"any text \n\t "), None);
+        masker.add("secret");
+        assert_eq!(masker.mask(b"any text"), None);
+        masker.add("text");
+        assert_eq!(masker.mask_text("any secret text"), "any *** ***");
+    }
+
+    #[test]
+    fn documents_are_masked_wherever_they_hold_text() {
+        let masker = Masker::new(["secret"]);
+        let mut value = json!({"z": ["a secret", 1, null, true], "the secret": {"n": "ok"}, "a": 1.5});
+        masker.mask_value(&mut value);
+        assert_eq!(value.to_string(), r#"{"z":["a ***",1,null,true],"the ***":{"n":"ok"},"a":1.5}"#);
+    }
+
+    #[test]
+    fn events_are_masked_where_they_say_something_and_stay_what_they_are() {
+        let masker = Masker::new(["test", "success", "job", "1", "host"]);
+        let mut event: Event = Event::JobFinished {
+            job: JobId::new("test-1"),
+            conclusion: Conclusion::Success,
+            allowed_failure: false,
+            reason: Some("the test said so".to_owned()),
+            outputs: [("job".to_owned(), "a success".to_owned())].into_iter().collect(),
+            environment_url: Some("http://host/".to_owned()),
+        };
+        masker.mask_event(&mut event);
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            text,
+            r#"{"event":"job_finished","job":"test-1","conclusion":"success","reason":"the *** said so","outputs":{"job":"a ***"},"environment_url":"http://***/"}"#
+        );
+    }
+
+    #[test]
+    fn a_secret_printed_in_pieces_never_leaks_and_whole_lines_are_not_held() {
+        let masker = Masker::new(["super-secret"]);
+        let (mut stream, mut out) = (MaskStream::default(), Vec::new());
+        for piece in ["a sup", "er-sec", "ret b\nsuper", "-", "x"] {
+            stream.push(&masker, piece.as_bytes(), &mut out);
+            assert!(!out.windows(5).any(|part| part == b"super"));
+        }
+        stream.finish(&masker, &mut out);
+        assert_eq!(std::str::from_utf8(&out), Ok("a *** b\nsuper-x"));
+        out.clear();
+        stream.push(&masker, b"a line\n", &mut out);
+        stream.push(&Masker::default(), b"par", &mut out);
+        assert_eq!(std::str::from_utf8(&out), Ok("a line\npar"));
+    }
+
+    #[test]
+    fn what_is_held_back_is_bounded_also_in_one_long_run_of_secrets() {
+        let masker = Masker::new(["0123456789abcdef", "xx"]);
+        let longest = masker.longest();
+        let (mut stream, mut out) = (MaskStream::default(), Vec::new());
+        for portion in ["y", "x"] {
+            for _ in 0..1000 {
+                stream.push(&masker, portion.repeat(100).as_bytes(), &mut out);
+                assert!(stream.held.len() < longest);
+            }
+        }
+        stream.finish(&masker, &mut out);
+        assert_eq!(out, ["y".repeat(100_000), "***".to_owned()].concat().into_bytes());
+    }
+
+    fn any_text() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(vec![
+            "a", "b", "ab", "aab", "abab", "\n", "\r\n", " ", "secret", "sec", "ret", "\u{fc}", "c2VjcmV0", "%2F",
+        ]);
+        prop_oneof![
+            prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes()),
+            prop::collection::vec(prop::sample::select(b"ab\n\xff".to_vec()), 0..60),
+        ]
+    }
+
+    fn any_secrets() -> impl Strategy<Value = Vec<String>> {
+        prop_oneof![
+            prop::collection::vec("[ab]{1,6}", 0..4),
+            prop::collection::vec("[abs\u{fc}e/]{1,3}\n?[ab]{0,3}|secret", 0..3)
+        ]
     }
 
     proptest! {
         #[test]
-        fn a_secret_cut_anywhere_is_masked_as_if_it_were_whole(
-            secrets in prop::collection::vec("[ab\\n]{1,6}", 1..4),
-            text in "[ab\\nc]{0,60}",
-            cuts in prop::collection::vec(0_usize..61, 0..8),
+        fn however_it_is_cut_the_result_is_that_of_the_whole(
+            text in any_text(),
+            secrets in any_secrets(),
+            cuts in prop::collection::vec(0.0..1.0f64, 0..10),
         ) {
             let masker = Masker::new(secrets.iter().map(String::as_str));
-            let whole = masker.mask_text(&text);
-            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            let whole = masker.mask(&text).unwrap_or_else(|| text.clone());
+            let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
+            prop_assert_eq!(lines(&whole), lines(&text));
+            for piece in whole.split(|byte| *byte == b'*') {
+                prop_assert!(!masker.is_in(piece), "a secret is left");
+            }
+
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| (cut * text.len() as f64) as usize).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
             let (mut stream, mut out) = (MaskStream::default(), Vec::new());
             for pair in cuts.windows(2) {
-                stream.push(&masker, &text.as_bytes()[pair[0]..pair[1]], &mut out);
+                stream.push(&masker, &text[pair[0]..pair[1]], &mut out);
             }
             stream.finish(&masker, &mut out);
-            prop_assert_eq!(String::from_utf8(out).expect("text"), whole);
+            prop_assert_eq!(out.escape_ascii().to_string(), whole.escape_ascii().to_string());
+
+            out.clear();
+            for byte in &text {
+                stream.push(&masker, &[*byte], &mut out);
+            }
+            stream.finish(&masker, &mut out);
+            prop_assert_eq!(out, whole);
         }
     }
 }
