@@ -1,5 +1,6 @@
 //! Where runs are kept: a folder per run, named by a time-ordered id.
 
+use std::borrow::Cow;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -83,7 +84,7 @@ impl RunsDir {
             Err(error) => return Err(StoreError::io("read the folder", runs)(error)),
         };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut ids: Vec<_> = names.filter(|name| !name.starts_with('.')).map(RunId::new).collect();
+        let mut ids: Vec<_> = names.filter(|name| is_run_id(name)).map(RunId::new).collect();
         ids.sort_unstable_by(|a, b| b.cmp(a));
         Ok(ids)
     }
@@ -142,6 +143,17 @@ fn new_id(now: Timestamp) -> RunId {
     let time = jiff::Timestamp::from_millisecond(i64::try_from(now.0).unwrap_or_default()).unwrap_or_default();
     let random = getrandom::u32().unwrap_or(std::process::id());
     RunId::new(format!("{}-{:04x}", time.strftime("%Y%m%d-%H%M%S"), random & 0xffff))
+}
+
+/// Whether a file has the name of a run. Whatever else somebody keeps beside the runs is not `latest`.
+fn is_run_id(name: &str) -> bool {
+    let form = b"00000000-000000-xxxx";
+    let fits = |(byte, form): (u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_hexdigit(),
+        _ => byte == *form,
+    };
+    name.len() == form.len() && name.bytes().zip(form).all(fits)
 }
 
 impl RunFolder {
@@ -216,12 +228,23 @@ impl RunFolder {
     /// How a job stood after its last finished step.
     #[must_use]
     pub fn checkpoint(&self, job: &JobId) -> PathBuf {
-        self.path.join("state").join(format!("{job}.json"))
+        self.path.join("state").join(format!("{}.json", file_name(job)))
     }
 }
 
 fn of_attempt(job: &JobId, attempt: u32) -> String {
-    if attempt <= 1 { job.to_string() } else { format!("{job}@{attempt}") }
+    let name = file_name(job);
+    if attempt <= 1 { name.into_owned() } else { format!("{name}@{attempt}") }
+}
+
+/// A job's id as a file name. Ids of a plan are safe as they are; a journal that came from elsewhere may hold one that
+/// leads out of the folder.
+fn file_name(job: &JobId) -> Cow<'_, str> {
+    let id = job.as_str();
+    if !id.is_empty() && !id.starts_with('.') && !id.contains(['/', '\0']) {
+        return Cow::Borrowed(id);
+    }
+    Cow::Owned(format!("_{}", id.replace(['/', '\0', '.'], "_")))
 }
 
 #[cfg(test)]
@@ -236,6 +259,7 @@ mod tests {
         assert!(matches!(runs.find("latest"), Err(StoreError::NoSuchRun { .. })));
         let first = runs.create(Timestamp(1_700_000_000_000)).expect("made");
         let second = runs.create(Timestamp(1_700_000_100_000)).expect("made");
+        fs::create_dir(runs.runs().join("notes")).expect("made");
         assert_eq!(runs.list().expect("two"), [second.id().clone(), first.id().clone()]);
         assert_eq!(runs.find("latest").expect("newest").id(), second.id());
         assert_eq!(runs.find(first.id().as_str()).expect("whole").id(), first.id());
@@ -251,5 +275,18 @@ mod tests {
         let job = JobId::new("test-2");
         assert_eq!(folder.log(&job, 1, StepNumber(3)), Path::new("/r/1/logs/test-2/003.log"));
         assert_eq!(folder.log(&job, 2, StepNumber(3)), Path::new("/r/1/logs/test-2@2/003.log"));
+    }
+
+    #[test]
+    fn no_job_of_a_journal_from_elsewhere_leads_out_of_the_folder() {
+        let folder = RunFolder::at("/r/1");
+        for hostile in ["..", "../../etc", "", "/etc", ".", "a/../../b", "\0"] {
+            let job = JobId::new(hostile);
+            for path in [folder.log(&job, 1, StepNumber(1)), folder.summary(&job, 2, StepNumber(1))] {
+                assert_eq!(path.components().count(), 6, "{hostile:?}: {path:?}");
+                assert!(!path.to_string_lossy().contains(".."), "{hostile:?}: {path:?}");
+            }
+            assert_eq!(folder.checkpoint(&job).components().count(), 5, "{hostile:?}");
+        }
     }
 }

@@ -20,6 +20,8 @@ pub struct JournalWriter {
     path: PathBuf,
     file: File,
     length: u64,
+    /// Whether there may be a part of a line behind `length` that could not be taken back yet.
+    torn: bool,
     seq: u64,
 }
 
@@ -44,7 +46,7 @@ impl JournalWriter {
             file.set_len(whole as u64).map_err(StoreError::io("mend", &path))?;
         }
         let seq = text[..whole].split(|byte| *byte == b'\n').filter_map(parse).map(|record| record.seq).max();
-        let mut writer = Self { path, file, length: whole as u64, seq: seq.unwrap_or_default() };
+        let mut writer = Self { path, file, length: whole as u64, torn: false, seq: seq.unwrap_or_default() };
         if whole == 0 {
             writer.line(HEADER.as_bytes())?;
         }
@@ -65,17 +67,27 @@ impl JournalWriter {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), StoreError> {
+        self.take_back()?;
         match self.file.write_all(line) {
             Ok(()) => {
                 self.length += line.len() as u64;
                 Ok(())
             }
             Err(error) => {
-                // Should this fail too, the torn line is cut off by the next writer.
-                let _ = self.file.set_len(self.length);
+                self.torn = true;
+                // Should this fail too, it is tried before the next line, and readers wait for the end of this one.
+                let _ = self.take_back();
                 Err(StoreError::io("write", &self.path)(error))
             }
         }
+    }
+
+    fn take_back(&mut self) -> Result<(), StoreError> {
+        if self.torn {
+            self.file.set_len(self.length).map_err(StoreError::io("mend", &self.path))?;
+            self.torn = false;
+        }
+        Ok(())
     }
 }
 
@@ -194,5 +206,22 @@ mod tests {
         let records = reader.poll().expect("read");
         assert_eq!((records.len(), reader.skipped()), (2, 1));
         assert_eq!(records[1].event, Event::Unknown);
+    }
+
+    #[test]
+    fn a_line_that_could_not_be_written_whole_does_not_spoil_the_next() {
+        let (_folder, path) = written(2);
+        let mut writer = JournalWriter::open(&path).expect("opened");
+        let good = std::mem::replace(&mut writer.file, File::open(&path).expect("there"));
+        let error = writer.append(Timestamp(3), event(3)).expect_err("it cannot be written to");
+        assert!(error.to_string().starts_with("cannot write "), "{error}");
+        writer.file = good;
+        // What a full disk does: a part of the line arrives, and could not be taken back.
+        writer.file.write_all(b"{\"seq\":3,\"at\":3,\"ev").expect("written");
+        let mut reader = JournalReader::new(&path);
+        assert_eq!(reader.poll().expect("read").len(), 2);
+        let record = writer.append(Timestamp(3), event(3)).expect("written");
+        assert_eq!((record.seq, reader.poll().expect("read")), (3, vec![record]));
+        assert_eq!(reader.skipped(), 0);
     }
 }

@@ -8,10 +8,16 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::StoreError;
+
+/// Whoever asks [`is_held`] holds the lock for some microseconds and must not be taken for a worker: this often, and with
+/// this pause, it is tried again.
+const TRIES: u32 = 4;
+const BETWEEN: Duration = Duration::from_micros(200);
 
 /// Takes the lock; `None` when a worker holds it.
 ///
@@ -20,11 +26,15 @@ use super::StoreError;
 pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
     let file =
         OpenOptions::new().create(true).append(true).open(path).map_err(StoreError::io("open the lock", path))?;
-    match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(StoreError::io("take the lock", path)(io::Error::from(error))),
+    for tries_left in (0..TRIES).rev() {
+        match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) if tries_left > 0 => std::thread::sleep(BETWEEN),
+            Err(rustix::io::Errno::WOULDBLOCK) => break,
+            Err(error) => return Err(StoreError::io("take the lock", path)(io::Error::from(error))),
+        }
     }
+    Ok(None)
 }
 
 /// Whether a worker holds the lock. A folder without one has no worker.
