@@ -1,0 +1,270 @@
+//! Reading windows of a log by line number.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use super::super::StoreError;
+use super::index::{self, Index, SPACING};
+use crate::model::Timestamp;
+
+/// What a reader gets of one line at the most, in bytes. The rest of a longer line stays in the file: no screen shows it,
+/// and a line may have 100 MB.
+pub const LONGEST_SHOWN: usize = 64 * 1024;
+
+/// A line of a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Line<'a> {
+    /// Its number, from 0.
+    pub number: u64,
+    /// Its bytes without the newline, cut at [`LONGEST_SHOWN`]. They are what was printed, control sequences included.
+    pub bytes: &'a [u8],
+    /// How many bytes it has in the file.
+    pub length: u64,
+}
+
+/// Some lines of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The number of the first line.
+    pub first: u64,
+    /// The lines, without their newlines, each cut at [`LONGEST_SHOWN`].
+    pub lines: Vec<Vec<u8>>,
+}
+
+/// Reads one step's log, also while it grows.
+///
+/// What is asked of a reader is answered from the log as it was when [`refresh`](Self::refresh) was called last, or one of
+/// the calls that do so first.
+#[derive(Debug)]
+pub struct LogReader {
+    path: PathBuf,
+    file: File,
+    index_file: Option<File>,
+    index: Index,
+    /// How much of the log is known.
+    bytes: u64,
+    newlines: u64,
+    /// Whether it ends in a line without a newline.
+    ends_open: bool,
+}
+
+impl LogReader {
+    /// Opens a log; `None` when the step has written nothing.
+    ///
+    /// # Errors
+    /// It exists and cannot be read.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Option<Self>, StoreError> {
+        let path = path.into();
+        let Some(file) = open(&path)? else { return Ok(None) };
+        let mut reader = Self::of(path, file);
+        reader.refresh()?;
+        Ok(Some(reader))
+    }
+
+    fn of(path: PathBuf, file: File) -> Self {
+        Self { path, file, index_file: None, index: Index::new(), bytes: 0, newlines: 0, ends_open: false }
+    }
+
+    /// Takes in what the log has gained, and says whether it has. The cost is that of what is new: entries of the index, and
+    /// a scan of what lies behind the last one.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn refresh(&mut self) -> Result<bool, StoreError> {
+        let len = self.file.metadata().map_err(StoreError::io("read", &self.path))?.len();
+        if len < self.bytes {
+            // Somebody cut it: nothing that was known holds.
+            let file = self.file.try_clone().map_err(StoreError::io("read", &self.path))?;
+            *self = Self::of(std::mem::take(&mut self.path), file);
+            return self.refresh().map(|_| true);
+        }
+        if len == self.bytes {
+            return Ok(false);
+        }
+        let index_path = index::path_of(&self.path);
+        if self.index_file.is_none() {
+            self.index_file = open(&index_path)?;
+        }
+        if let Some(index_file) = &self.index_file {
+            self.index.read(index_file, len).map_err(StoreError::io("read", &index_path))?;
+        }
+        self.index.found(0, 0);
+        let (mut offset, mut newlines) = (self.bytes, self.newlines);
+        if let Some(known) = self.index.last().filter(|known| known.offset > offset && known.offset < len) {
+            (offset, newlines) = (known.offset, known.line);
+        }
+        let mut buffer = vec![0; usize::try_from(len - offset).unwrap_or(usize::MAX).min(4 * SPACING as usize)];
+        while offset < len {
+            let wanted = usize::try_from(len - offset).unwrap_or(usize::MAX).min(buffer.len());
+            let read = self.read(&mut buffer[..wanted], offset)?;
+            if read == 0 {
+                break;
+            }
+            for part in buffer[..read].chunks(SPACING as usize) {
+                newlines += memchr::memchr_iter(b'\n', part).count() as u64;
+                offset += part.len() as u64;
+                self.index.found(newlines, offset);
+            }
+            self.ends_open = buffer[read - 1] != b'\n';
+        }
+        (self.bytes, self.newlines) = (offset, newlines);
+        Ok(true)
+    }
+
+    /// How many lines the log has now; a last line without its newline counts.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn lines(&mut self) -> Result<u64, StoreError> {
+        self.refresh()?;
+        Ok(self.known_lines())
+    }
+
+    /// `count` lines from `first` on, or as many as there are now.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn page(&mut self, first: u64, count: usize) -> Result<Page, StoreError> {
+        self.refresh()?;
+        let mut page = Page { first, lines: Vec::new() };
+        if count > 0 {
+            self.visit(first, |line| {
+                page.lines.push(line.bytes.to_vec());
+                if page.lines.len() == count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+        }
+        Ok(page)
+    }
+
+    /// When a line was written, to about a second; `None` where no writer noted it, as in a log of less than 64 KiB that was
+    /// written within a second.
+    #[must_use]
+    pub fn time(&self, line: u64) -> Option<Timestamp> {
+        self.index.time_of(line)
+    }
+
+    /// Hands over the lines from `first` on, one after the other and keeping none, until told to stop.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn visit(&self, first: u64, mut each: impl FnMut(Line<'_>) -> ControlFlow<()>) -> Result<(), StoreError> {
+        let Some(mut start) = self.seek(first)? else { return Ok(()) };
+        let mut number = first;
+        let mut offset = start;
+        // The beginning of a line that is longer than what was read at once.
+        let mut begun: Vec<u8> = Vec::new();
+        let mut buffer = vec![0; SPACING as usize];
+        while offset < self.bytes {
+            let wanted = usize::try_from(self.bytes - offset).unwrap_or(usize::MAX).min(buffer.len());
+            let read = self.read(&mut buffer[..wanted], offset)?;
+            if read == 0 {
+                break;
+            }
+            let mut rest = &buffer[..read];
+            while let Some(newline) = memchr::memchr(b'\n', rest) {
+                let end = offset + newline as u64;
+                let bytes = if begun.is_empty() {
+                    &rest[..newline.min(LONGEST_SHOWN)]
+                } else {
+                    keep(&mut begun, &rest[..newline]);
+                    &begun[..]
+                };
+                if each(Line { number, bytes, length: end - start }).is_break() {
+                    return Ok(());
+                }
+                begun.clear();
+                number += 1;
+                offset = end + 1;
+                start = offset;
+                rest = &rest[newline + 1..];
+            }
+            keep(&mut begun, rest);
+            offset += rest.len() as u64;
+            if begun.len() == LONGEST_SHOWN
+                && let Some(known) = self.index.last_within(number).filter(|known| known.offset > offset)
+            {
+                offset = known.offset;
+            }
+        }
+        if !begun.is_empty() {
+            let _ = each(Line { number, bytes: &begun, length: offset - start });
+        }
+        Ok(())
+    }
+
+    /// Where a line begins; `None` when there is no such line.
+    pub(super) fn seek(&self, line: u64) -> Result<Option<u64>, StoreError> {
+        if line >= self.known_lines() {
+            return Ok(None);
+        }
+        let known = self.index.before(line);
+        let (mut offset, mut missing) = (known.offset, line - known.line);
+        let mut buffer = vec![0; if missing > 0 { SPACING as usize } else { 0 }];
+        while missing > 0 {
+            let read = self.read(&mut buffer, offset)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            for newline in memchr::memchr_iter(b'\n', &buffer[..read]) {
+                missing -= 1;
+                if missing == 0 {
+                    return Ok(Some(offset + newline as u64 + 1));
+                }
+            }
+            offset += read as u64;
+        }
+        Ok(Some(offset))
+    }
+
+    fn known_lines(&self) -> u64 {
+        self.newlines + u64::from(self.ends_open)
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn newlines(&self) -> u64 {
+        self.newlines
+    }
+
+    pub(super) fn ends_open(&self) -> bool {
+        self.ends_open
+    }
+
+    /// Reads some of the log, from a byte on.
+    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
+        read_at(&self.file, buffer, offset).map_err(StoreError::io("read", &self.path))
+    }
+}
+
+/// Opens a file; `None` when there is none.
+fn open(path: &std::path::Path) -> Result<Option<File>, StoreError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read", path)(error)),
+    }
+}
+
+/// Adds to the beginning of a line as long as it is not over the limit.
+fn keep(begun: &mut Vec<u8>, more: &[u8]) {
+    begun.extend_from_slice(&more[..more.len().min(LONGEST_SHOWN - begun.len())]);
+}
+
+/// Reads at a place; a read that was interrupted by a signal is repeated.
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

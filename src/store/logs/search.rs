@@ -1,0 +1,172 @@
+//! Searching a log.
+//!
+//! The log is read in blocks of 1 MiB and searched as it is in the file, colour sequences included. What is found are
+//! lines; which part of a line matched is for whoever shows it to ask ([`Query::ranges`]).
+
+use std::ops::{ControlFlow, Range};
+
+use memchr::memmem;
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::super::StoreError;
+use super::reader::LogReader;
+
+/// How much is read at once. A match must lie within this many bytes of its line.
+const BLOCK: usize = 1024 * 1024;
+
+/// In a line longer than a block, how much of one block is searched again with the next, so that a regular expression
+/// meets what lies across the border.
+const OVERLAP: usize = 4 * 1024;
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct Query(Matcher);
+
+#[derive(Clone, Debug)]
+enum Matcher {
+    Literal(Box<memmem::Finder<'static>>),
+    Regex(Regex),
+}
+
+/// Why there is nothing to look for.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The empty text is in every line.
+    #[error("nothing to search for")]
+    Empty,
+    /// The regular expression is wrong.
+    #[error("{0}")]
+    Regex(#[from] regex::Error),
+}
+
+impl Query {
+    /// Looks for text as it is.
+    ///
+    /// # Errors
+    /// The text is empty.
+    pub fn literal(text: &str, case_sensitive: bool) -> Result<Self, QueryError> {
+        match text {
+            "" => Err(QueryError::Empty),
+            _ if case_sensitive => Ok(Self(Matcher::Literal(Box::new(memmem::Finder::new(text).into_owned())))),
+            _ => Self::regex(&regex::escape(text), false),
+        }
+    }
+
+    /// Looks for a regular expression within each line; `^` and `$` are the ends of the line.
+    ///
+    /// # Errors
+    /// The expression is empty or wrong.
+    pub fn regex(pattern: &str, case_sensitive: bool) -> Result<Self, QueryError> {
+        if pattern.is_empty() {
+            return Err(QueryError::Empty);
+        }
+        let regex = RegexBuilder::new(pattern).case_insensitive(!case_sensitive).multi_line(true).crlf(true).build()?;
+        Ok(Self(Matcher::Regex(regex)))
+    }
+
+    /// What matches in a line, from left to right. Empty matches are left out.
+    #[must_use]
+    pub fn ranges(&self, line: &[u8]) -> Vec<Range<usize>> {
+        match &self.0 {
+            Matcher::Literal(finder) => {
+                let len = finder.needle().len();
+                finder.find_iter(line).map(|start| start..start + len).collect()
+            }
+            Matcher::Regex(regex) => {
+                regex.find_iter(line).map(|found| found.range()).filter(|r| !r.is_empty()).collect()
+            }
+        }
+    }
+
+    fn find(&self, text: &[u8], at: usize) -> Option<Range<usize>> {
+        match &self.0 {
+            Matcher::Literal(finder) => {
+                let start = at + finder.find(&text[at..])?;
+                Some(start..start + finder.needle().len())
+            }
+            Matcher::Regex(regex) => regex.find_at(text, at).map(|found| found.range()),
+        }
+    }
+
+    fn overlap(&self) -> usize {
+        match &self.0 {
+            Matcher::Literal(finder) => (finder.needle().len() - 1).min(BLOCK / 2),
+            Matcher::Regex(_) => OVERLAP,
+        }
+    }
+}
+
+impl LogReader {
+    /// Tells the numbers of the lines that match, in order, each once, among `lines`. It ends early when `found` says so,
+    /// or when `stop`, which is asked before every block, answers yes.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn search(
+        &self,
+        query: &Query,
+        lines: Range<u64>,
+        stop: &dyn Fn() -> bool,
+        mut found: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let Some(start) = self.seek(lines.start)? else { return Ok(()) };
+        let mut buffer = vec![0; BLOCK];
+        // What `buffer` begins with: a byte of the log, and the number of the line that byte is in.
+        let (mut offset, mut number) = (start, lines.start);
+        let mut kept = 0;
+        let mut reported = None;
+        while number < lines.end && !stop() {
+            let from = offset + kept as u64;
+            let wanted = usize::try_from(self.bytes() - from).unwrap_or(usize::MAX).min(BLOCK - kept);
+            let read = self.read(&mut buffer[kept..kept + wanted], from)?;
+            let filled = kept + read;
+            let is_last = read == 0 || from + read as u64 == self.bytes();
+            let complete = memchr::memrchr(b'\n', &buffer[..filled]).map(|newline| newline + 1);
+            let text = match complete {
+                Some(end) if !is_last => &buffer[..end],
+                // The end of the log, or of as much of a long line as can be searched at once.
+                _ => &buffer[..filled],
+            };
+            let in_long_line = complete.is_none() && !is_last;
+
+            let (mut at, mut counted) = (0, 0);
+            while at < text.len()
+                && let Some(range) = query.find(text, at)
+            {
+                if range.start == text.len() && text.ends_with(b"\n") {
+                    break;
+                }
+                number += newlines(&text[counted..range.start]);
+                counted = range.start;
+                let end = memchr::memchr(b'\n', &text[range.start..]).map_or(text.len(), |n| range.start + n);
+                let begin = memchr::memrchr(b'\n', &text[..range.start]).map_or(0, |n| n + 1);
+                // A regular expression may have matched across the end of the line; within it, it may not match.
+                let is_match = range.end <= end || query.find(&text[begin..end], 0).is_some();
+                if number >= lines.end {
+                    return Ok(());
+                }
+                if is_match && reported != Some(number) {
+                    reported = Some(number);
+                    if found(number).is_break() {
+                        return Ok(());
+                    }
+                }
+                at = end + 1;
+            }
+            number += newlines(&text[counted..]);
+
+            if is_last {
+                return Ok(());
+            }
+            let used = if in_long_line { text.len() - query.overlap().min(text.len() / 2) } else { text.len() };
+            offset += used as u64;
+            buffer.copy_within(used..filled, 0);
+            kept = filled - used;
+        }
+        Ok(())
+    }
+}
+
+fn newlines(text: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', text).count() as u64
+}

@@ -1,0 +1,167 @@
+//! Writing a log.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::super::StoreError;
+use super::index::{self, Entry, RESOLUTION, SPACING};
+use super::reader::LogReader;
+use crate::model::{LineRange, Timestamp};
+
+/// Appends to one step's log. There must be one writer at a time. The file is made, or opened and continued, when the
+/// first byte comes.
+#[derive(Debug)]
+pub struct LogWriter {
+    path: PathBuf,
+    file: Option<File>,
+    bytes: u64,
+    /// Newlines written.
+    lines: u64,
+    /// Whether the last byte was not a newline.
+    open_line: bool,
+    /// The latest entry.
+    last: Option<Entry>,
+    index: IndexFile,
+    /// Entries not written yet.
+    pending: Vec<u8>,
+}
+
+/// Whether the index has a file.
+#[derive(Debug)]
+enum IndexFile {
+    /// Not yet: the first entry is held back until there is a second, as most logs never need one.
+    Unneeded,
+    /// It has.
+    Open(File),
+    /// It could not be written. Readers scan instead.
+    GivenUp,
+}
+
+impl LogWriter {
+    /// A writer of the log at this path.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            file: None,
+            bytes: 0,
+            lines: 0,
+            open_line: false,
+            last: None,
+            index: IndexFile::Unneeded,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Appends bytes and says which lines are new; a line begun and not ended is none yet. `now` is when they were printed.
+    ///
+    /// # Errors
+    /// Not all of it could be written. What was stays.
+    pub fn append(&mut self, bytes: &[u8], now: Timestamp) -> Result<LineRange, StoreError> {
+        if bytes.is_empty() {
+            return Ok(LineRange { first: self.lines, count: 0 });
+        }
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.open()?,
+        };
+        let first = self.lines;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(0) => return Err(StoreError::io("write", &self.path)(io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    self.account(&rest[..count], now);
+                    rest = &rest[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(StoreError::io("write", &self.path)(error)),
+            }
+        }
+        self.file = Some(file);
+        Ok(LineRange { first, count: self.lines - first })
+    }
+
+    /// Ends the log: a last line without its newline counts as a line.
+    #[must_use]
+    pub fn finish(&mut self) -> LineRange {
+        let count = u64::from(std::mem::take(&mut self.open_line));
+        let first = self.lines;
+        self.lines += count;
+        LineRange { first, count }
+    }
+
+    fn open(&mut self) -> Result<File, StoreError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let append = || OpenOptions::new().create(true).append(true).open(&self.path);
+        let file = append().or_else(|error| match error.kind() {
+            // The first log of its job. Asking only now saves a call for all the others.
+            io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| append()),
+            _ => Err(error),
+        });
+        let file = file.map_err(StoreError::io("make", &self.path))?;
+        if file.metadata().is_ok_and(|log| log.len() > 0)
+            && let Some(reader) = LogReader::open(&self.path)?
+        {
+            self.continue_from(&reader);
+        }
+        Ok(file)
+    }
+
+    fn continue_from(&mut self, reader: &LogReader) {
+        self.bytes = reader.bytes();
+        self.lines = reader.newlines();
+        self.open_line = reader.ends_open();
+        self.last = reader.index().last();
+        self.pending = reader.index().to_bytes();
+        // The file may have been torn, missing or behind: it is written anew. A reader that has it open scans from here.
+        let _ = fs::remove_file(index::path_of(&self.path));
+        self.write_index();
+    }
+
+    /// Counts what was written, and notes known places in it.
+    fn account(&mut self, text: &[u8], now: Timestamp) {
+        for part in text.chunks(SPACING as usize) {
+            let is_due = self.last.is_none_or(|last| {
+                let age = last.time.map_or(u64::MAX, |time| now.0.saturating_sub(time.0));
+                self.bytes - last.offset >= SPACING || age >= RESOLUTION
+            });
+            if is_due {
+                let entry = Entry { line: self.lines, offset: self.bytes, time: Some(now) };
+                if !matches!(self.index, IndexFile::GivenUp) {
+                    self.pending.extend(entry.to_bytes());
+                }
+                self.last = Some(entry);
+            }
+            self.lines += memchr::memchr_iter(b'\n', part).count() as u64;
+            self.bytes += part.len() as u64;
+        }
+        self.open_line = text.last().is_some_and(|byte| *byte != b'\n');
+        self.write_index();
+    }
+
+    /// Writes what is pending. Failure costs readers a scan, and no more: an index that cannot be written is removed, and
+    /// the log goes on without one.
+    fn write_index(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let path = index::path_of(&self.path);
+        let written = match &mut self.index {
+            IndexFile::GivenUp => return,
+            IndexFile::Unneeded if self.pending.len() <= Entry::SIZE => return,
+            IndexFile::Unneeded => OpenOptions::new().append(true).create(true).open(&path).and_then(|mut file| {
+                file.write_all(&self.pending)?;
+                self.index = IndexFile::Open(file);
+                Ok(())
+            }),
+            IndexFile::Open(file) => file.write_all(&self.pending),
+        };
+        self.pending.clear();
+        if written.is_err() {
+            self.index = IndexFile::GivenUp;
+            let _ = fs::remove_file(path);
+        }
+    }
+}
