@@ -1,4 +1,8 @@
 //! The host sandbox: plain processes of this machine, each step's in a process group of its own.
+//!
+//! They inherit the user's environment, as on a self-hosted runner, except for what no runner would have: see
+//! [`Host::new`]. Nothing is done between fork and exec, so that the standard library can spawn without copying the
+//! worker's page tables.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -14,14 +18,19 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 
 use super::{Child, Exit, Interrupt, Launch, Sandbox};
+use crate::engine::git;
 
 /// The pipe between a step and its reader. 1 MiB is what Linux lets a user have by default
 /// (`/proc/sys/fs/pipe-max-size`), and it lets a flood of lines come in large portions.
 #[cfg(target_os = "linux")]
 const PIPE_SIZE: usize = 1024 * 1024;
 
-/// Variables of the user's shell that a runner would not have: access that was not given to the workflow.
-const WITHHELD: &[&str] = &["GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+/// Variables of the user's shell that a runner would not have: access that was not given to the workflow. What begins
+/// like a variable of the runner is withheld anyway.
+const TOKENS: &[&str] = &["GH_TOKEN", "GH_ENTERPRISE_TOKEN"];
+
+/// Variables of a run that this one was started in, and our own.
+const OUTER: &[&str] = &["GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "STATE_", "CUELIGHT_"];
 
 /// Runs processes on this machine.
 #[derive(Debug)]
@@ -31,13 +40,14 @@ pub struct Host {
 
 impl Host {
     /// A host whose processes start from this environment, less what a runner would not have: tokens of the user, the
-    /// variables of an outer run, and our own.
+    /// variables of an outer run, our own, and those with which git points the programs it starts (a hook that runs
+    /// `cuelight`) at the user's repository, where a step's `git commit` would then end up.
     #[must_use]
     pub fn new(inherited: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let kept = inherited.into_iter().filter(|(name, _)| {
             let name = name.to_string_lossy();
-            let outer = ["GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "STATE_", "CUELIGHT_"];
-            !outer.iter().any(|prefix| name.starts_with(prefix)) && !WITHHELD.contains(&name.as_ref())
+            let outer = OUTER.iter().any(|prefix| name.starts_with(prefix));
+            !outer && !TOKENS.contains(&name.as_ref()) && !git::POINTERS.contains(&name.as_ref())
         });
         Self { environment: kept.collect() }
     }
@@ -100,9 +110,12 @@ pub fn signal_group(group: i32, interrupt: Interrupt) {
     }
 }
 
-/// Kills every process of this user whose `RUNNER_TRACKING_ID` begins with the id, whatever group or session it moved
-/// to, and says how many there were. Ids end in a slash, so a job's is never the beginning of another's, and a run's is
-/// the beginning of all its jobs'.
+/// Kills every process of this user whose `RUNNER_TRACKING_ID` begins with the id, whatever session it moved to, and
+/// says how many there were. Ids end in a slash, so a job's is never the beginning of another's, and a run's is the
+/// beginning of all its jobs'.
+///
+/// A process's group dies with it: a group is a step's or was made by one, so members that dropped the variable belong
+/// to the step too. This process and its group are spared.
 ///
 /// A process can start another while we look, so this looks again until it finds none (bounded: a fork bomb is the
 /// machine's matter). Where there is no `/proc` it finds nothing.
@@ -111,6 +124,7 @@ pub async fn reap(tracking_id: &str) -> usize {
     // A killed process is listed until the kernel has taken its memory down.
     const PAUSE: Duration = Duration::from_millis(2);
     let wanted = format!("RUNNER_TRACKING_ID={tracking_id}");
+    let own_group = rustix::process::getpgrp();
     let mut killed = HashSet::new();
     for _ in 0..ROUNDS {
         let found = carriers(wanted.as_bytes());
@@ -118,23 +132,227 @@ pub async fn reap(tracking_id: &str) -> usize {
             break;
         }
         for pid in found {
-            if let Some(target) = Pid::from_raw(pid) {
-                let _ = rustix::process::kill_process(target, Signal::KILL);
-                killed.insert(pid);
+            let group = rustix::process::getpgid(Some(pid)).ok().filter(|group| *group != own_group);
+            if let Some(group) = group {
+                signal_group(group.as_raw_nonzero().get(), Interrupt::Kill);
             }
+            // It may have changed its group, or be gone.
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            killed.insert(pid);
         }
         tokio::time::sleep(PAUSE).await;
     }
     killed.len()
 }
 
-fn carriers(wanted: &[u8]) -> Vec<i32> {
-    let own = rustix::process::getpid().as_raw_nonzero().get();
+fn carriers(wanted: &[u8]) -> Vec<Pid> {
+    let own = rustix::process::getpid();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let carries = |pid: &i32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let pids = entries.flatten().filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    let carries = |pid: &Pid| {
+        let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted))
     };
     pids.filter(|pid| *pid != own).filter(carries).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::path::Path;
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
+    /// No fact that a test waits for may take longer.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn start(script: &str, mark: &str) -> Child {
+        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("RUNNER_TRACKING_ID", mark)];
+        let launch = Launch {
+            program: "/bin/bash".into(),
+            args: ["--noprofile", "--norc", "-c", script].map(OsString::from).into(),
+            cwd: std::env::temp_dir(),
+            env: env.map(|(name, value)| (name.into(), value.into())).into(),
+        };
+        Host::new([]).start(&launch).expect("bash starts")
+    }
+
+    fn mark(name: &str) -> String {
+        format!("cuelight-test/{}/{name}/", std::process::id())
+    }
+
+    /// Runs a script to the end of its output.
+    async fn run(script: &str) -> (Exit, Vec<u8>) {
+        let mut child = start(script, &mark("run"));
+        let mut output = Vec::new();
+        timeout(LIMIT, child.output.read_to_end(&mut output)).await.expect("ends").expect("read");
+        (timeout(LIMIT, child.exit).await.expect("ends").expect("waited for"), output)
+    }
+
+    /// Reads up to the first line's end.
+    async fn line(child: &mut Child) -> String {
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            let byte = timeout(LIMIT, child.output.read_u8()).await.expect("writes").expect("open");
+            line.push(byte);
+        }
+        String::from_utf8(line).expect("text").trim().to_owned()
+    }
+
+    /// Waits until a process is gone, or only its entry is left for its parent to take.
+    async fn gone(pid: &str) {
+        let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let alive = || state().rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'));
+        let waits = async {
+            while alive() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(LIMIT, waits).await.unwrap_or_else(|_| panic!("{pid} is still there: {}", state()));
+    }
+
+    #[tokio::test]
+    async fn both_outputs_are_one_in_the_order_of_writing() {
+        let (exit, output) = run("for i in 1 2 3; do echo out$i; echo err$i >&2; done; exit 7").await;
+        assert_eq!(exit, Exit::Code(7));
+        assert_eq!(String::from_utf8_lossy(&output), "out1\nerr1\nout2\nerr2\nout3\nerr3\n");
+    }
+
+    #[tokio::test]
+    async fn bytes_come_as_they_were_written() {
+        let (exit, output) = run(r"printf 'a\000b\377\xc3('").await;
+        assert_eq!((exit, output.as_slice()), (Exit::Code(0), b"a\0b\xff\xc3(".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn a_hundred_megabytes_without_a_newline_come_whole() {
+        let mut child = start("head -c 100000000 /dev/zero | tr '\\0' x", &mark("flood"));
+        let (mut count, mut portion) = (0, vec![0; 256 * 1024]);
+        loop {
+            match timeout(LIMIT, child.output.read(&mut portion)).await.expect("goes on").expect("read") {
+                0 => break,
+                read => {
+                    assert!(portion[..read].iter().all(|byte| *byte == b'x'));
+                    count += read;
+                }
+            }
+        }
+        assert_eq!(count, 100_000_000);
+        assert_eq!(child.exit.await.expect("waited for"), Exit::Code(0));
+    }
+
+    #[tokio::test]
+    async fn input_is_at_its_end() {
+        let (exit, output) = run("cat; read line; echo $?").await;
+        assert_eq!((exit, output.as_slice()), (Exit::Code(0), b"1\n".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_ends_a_process_is_told() {
+        let (exit, _) = run("kill -SEGV $$").await;
+        assert_eq!(exit, Exit::Signal(11));
+        let mut child = start("echo ready; exec sleep 300", &mark("signal"));
+        assert_eq!(line(&mut child).await, "ready");
+        (child.signal)(Interrupt::Term);
+        assert_eq!(timeout(LIMIT, child.exit).await.expect("ends").expect("waited for"), Exit::Signal(15));
+    }
+
+    #[tokio::test]
+    async fn what_ignores_int_and_term_dies_with_its_whole_group() {
+        let mut child = start("trap '' INT TERM; sleep 300 & echo $!; while :; do sleep 300; done", &mark("stubborn"));
+        let inner = line(&mut child).await;
+        (child.signal)(Interrupt::Int);
+        (child.signal)(Interrupt::Term);
+        // Signals arrive in order, so a process that still answers has outlived them.
+        assert!(Path::new(&format!("/proc/{inner}")).exists());
+        assert!(timeout(Duration::from_millis(100), &mut child.exit).await.is_err(), "it is not impressed");
+        (child.signal)(Interrupt::Kill);
+        assert_eq!(timeout(LIMIT, child.exit).await.expect("ends").expect("waited for"), Exit::Signal(9));
+        gone(&inner).await;
+        // A group that is gone is no error.
+        (child.signal)(Interrupt::Kill);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_may_hold_the_output_after_the_exit() {
+        let mut child = start("sleep 300 & echo $!", &mark("daemon"));
+        let daemon = line(&mut child).await;
+        assert_eq!(timeout(LIMIT, child.exit).await.expect("ends").expect("waited for"), Exit::Code(0));
+        let mut byte = [0];
+        assert!(timeout(Duration::from_millis(50), child.output.read(&mut byte)).await.is_err(), "it is open");
+        assert_eq!(reap(&mark("daemon")).await, 1);
+        gone(&daemon).await;
+        assert_eq!(timeout(LIMIT, child.output.read(&mut byte)).await.expect("ends").expect("read"), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_left_the_group_or_dropped_the_mark_is_reaped_and_nobody_else() {
+        let script = "setsid sleep 300 & away=$!; env -i sleep 300 & bare=$!; sleep 300 & echo $away $bare $!; wait";
+        let mut child = start(script, &mark("reaped"));
+        let mut other = start("echo ready; sleep 300", &mark("reaped too"));
+        assert_eq!(line(&mut other).await, "ready");
+        let pids = line(&mut child).await;
+        let pids: Vec<&str> = pids.split(' ').collect();
+        // What was forked has the mark from the start, but not yet its own group: wait for what `setsid` did.
+        let moved = async {
+            while std::fs::read(format!("/proc/{}/comm", pids[0])).unwrap_or_default() != b"sleep\n" {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(LIMIT, moved).await.expect("moves");
+        assert_eq!(reap(&mark("none")).await, 0);
+        assert!(reap(&mark("reaped")).await >= 2);
+        for pid in pids {
+            gone(pid).await;
+        }
+        assert_eq!(timeout(LIMIT, child.exit).await.expect("ends").expect("waited for"), Exit::Signal(9));
+        assert!(timeout(Duration::from_millis(50), &mut other.exit).await.is_err(), "it is not meant");
+        (other.signal)(Interrupt::Kill);
+        assert_eq!(reap(&mark("reaped")).await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_started_says_why() {
+        let launch =
+            |program: &str, cwd: &str| Launch { program: program.into(), args: vec![], cwd: cwd.into(), env: vec![] };
+        for (program, cwd) in [("/no/such/program", "/"), ("/bin/sh", "/no/such/folder"), ("/", "/")] {
+            assert!(Host::new([]).start(&launch(program, cwd)).is_err(), "{program} in {cwd}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_environment_is_the_launch_s_alone_names_with_hyphens_included() {
+        let launch = Launch {
+            program: "/usr/bin/env".into(),
+            args: vec!["-0".into()],
+            cwd: "/".into(),
+            env: vec![("INPUT_FETCH-DEPTH".into(), "1\n2".into())],
+        };
+        let mut child = Host::new([]).start(&launch).expect("env starts");
+        let mut output = Vec::new();
+        timeout(LIMIT, child.output.read_to_end(&mut output)).await.expect("ends").expect("read");
+        assert_eq!(output, b"INPUT_FETCH-DEPTH=1\n2\0");
+    }
+
+    #[test]
+    fn what_a_runner_would_not_have_is_withheld() {
+        let names = [
+            "PATH",
+            "HOME",
+            "GITHUB_TOKEN",
+            "GH_TOKEN",
+            "GIT_DIR",
+            "GIT_INDEX_FILE",
+            "GIT_AUTHOR_NAME",
+            "RUNNER_TEMP",
+            "CUELIGHT_STATE",
+            "INPUT_X",
+            "AWS_PROFILE",
+            "CI",
+        ];
+        let host = Host::new(names.map(|name| (name.into(), "x".into())));
+        let kept: Vec<&OsStr> = host.environment().iter().map(|(name, _)| name.as_os_str()).collect();
+        assert_eq!(kept, ["PATH", "HOME", "GIT_AUTHOR_NAME", "AWS_PROFILE", "CI"]);
+    }
 }
