@@ -14,6 +14,7 @@ pub mod syntax;
 pub mod template;
 pub mod yaml;
 
+mod convert;
 mod parse;
 mod read;
 

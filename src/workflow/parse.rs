@@ -39,6 +39,7 @@ pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
         Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
     };
     let workflow = workflow(source, &root, &mut diagnostics);
+    diagnostics.extend(super::convert::check(&root));
     Parsed::of(|| workflow, diagnostics)
 }
 
@@ -71,13 +72,13 @@ fn template(source: &Arc<Source>, rule: &'static schema::Rule) -> Result<(Templa
 }
 
 /// The value under a key, unless it is null.
-fn get<'t>(template: &'t Template, key: &str) -> Option<&'t Template> {
+pub(super) fn get<'t>(template: &'t Template, key: &str) -> Option<&'t Template> {
     entries(template)
         .find(|(name, value)| name.value == key && !matches!(value.kind, TemplateKind::Null))
         .map(|(_, value)| value)
 }
 
-fn entries(template: &Template) -> impl Iterator<Item = (Spanned<String>, &Template)> {
+pub(super) fn entries(template: &Template) -> impl Iterator<Item = (Spanned<String>, &Template)> {
     let entries = match &template.kind {
         TemplateKind::Mapping(entries) => entries.as_slice(),
         _ => &[],
@@ -313,19 +314,22 @@ fn made_up_id(action: &StepAction, span: Span, taken: &mut HashMap<String, Span>
         StepAction::Uses { reference, .. } => {
             let reference = reference.value.as_str();
             let name = reference.split('@').next().unwrap_or_default();
-            let name = match (name.strip_prefix("./"), name.strip_prefix("docker://")) {
-                (Some(_), _) => "self".to_owned(),
-                (_, Some(image)) => image.replace(|c: char| !is_id_char(c), "_"),
-                _ => name.split('/').take(2).collect::<Vec<_>>().join("_").replace(|c: char| !is_id_char(c), "_"),
-            };
+            let name =
+                match (name.strip_prefix("./").or_else(|| name.strip_prefix("$/")), name.strip_prefix("docker://")) {
+                    (Some(_), _) => "self".to_owned(),
+                    (_, Some(image)) => image.replace(|c: char| !is_id_char(c), "_"),
+                    _ => name.split('/').take(2).collect::<Vec<_>>().join("_").replace(|c: char| !is_id_char(c), "_"),
+                };
             format!("__{name}")
         }
     };
-    let mut id = base.clone();
+    // GitHub cuts names of its own at 100 characters; everything here is ASCII.
+    let mut id = base[..base.len().min(100)].to_owned();
     let mut count = 1;
     while taken.contains_key(&id.to_ascii_lowercase()) {
         count += 1;
-        id = format!("{base}_{count}");
+        let end = format!("_{count}");
+        id = format!("{}{end}", &base[..base.len().min(100 - end.len())]);
     }
     taken.insert(id.to_ascii_lowercase(), span);
     id

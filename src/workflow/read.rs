@@ -122,7 +122,12 @@ impl<'s> Reader<'s> {
                 Template { span: node.span, kind: TemplateKind::Number(*value, Arc::from(text.as_ref())) }
             }
         };
-        let Some(literal) = template.literal() else { return template };
+        let Some(literal) = template.literal() else {
+            if !rule.computed {
+                self.wrong_kind(node, rule);
+            }
+            return template;
+        };
         match (&rule.shape, &template.kind) {
             (Shape::Text { empty: false, .. }, _) if literal.is_empty() => {
                 self.error(node.span, format!("`{}` must not be empty", rule.name));
