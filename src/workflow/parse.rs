@@ -313,13 +313,15 @@ fn made_up_id(action: &StepAction, span: Span, taken: &mut HashMap<String, Span>
         StepAction::Run { .. } => "__run".to_owned(),
         StepAction::Uses { reference, .. } => {
             let reference = reference.value.as_str();
-            let name = reference.split('@').next().unwrap_or_default();
-            let name =
-                match (name.strip_prefix("./").or_else(|| name.strip_prefix("$/")), name.strip_prefix("docker://")) {
-                    (Some(_), _) => "self".to_owned(),
-                    (_, Some(image)) => image.replace(|c: char| !is_id_char(c), "_"),
-                    _ => name.split('/').take(2).collect::<Vec<_>>().join("_").replace(|c: char| !is_id_char(c), "_"),
-                };
+            let name = if reference.starts_with("./") || reference.starts_with("$/") {
+                "self".to_owned()
+            } else if let Some(image) = reference.strip_prefix("docker://") {
+                image.to_owned()
+            } else {
+                let name = reference.split('@').next().unwrap_or_default();
+                name.split('/').take(2).collect::<Vec<_>>().join("_")
+            };
+            let name = name.replace(|c: char| !is_id_char(c), "_");
             format!("__{name}")
         }
     };
