@@ -1,0 +1,212 @@
+//! What the store costs: taking output in (beside the same bytes written to a plain file), reading pages of a large log,
+//! searching it, and listing 2,000 runs.
+
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+
+use cuelight::engine::mask::{MaskStream, Masker};
+use cuelight::model::{Conclusion, Event, JobId, JobOutline, LineRange, StepKind, StepNumber, StepOutline, Timestamp};
+use cuelight::store::folder::{RunFolder, RunsDir};
+use cuelight::store::history;
+use cuelight::store::journal::JournalWriter;
+use cuelight::store::logs::{LogReader, LogWriter, Query};
+use cuelight::store::spec::RunSpec;
+
+/// How much a pipe gives at once.
+const PORTION: usize = 64 * 1024;
+
+/// What `seq 1 count` prints.
+fn seq(count: u32) -> Vec<u8> {
+    (1..=count).fold(Vec::new(), |mut text, number| {
+        writeln!(text, "{number}").expect("memory takes everything");
+        text
+    })
+}
+
+fn intake(c: &mut Criterion) {
+    let lines = 1_000_000;
+    let text = seq(lines);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("1.log");
+    let clear = |path: &Path| {
+        let _ = fs::remove_file(path);
+        let _ = fs::remove_file(path.with_extension("idx"));
+    };
+    let mut group = c.benchmark_group("intake of a million lines");
+    group.throughput(Throughput::Elements(u64::from(lines))).sample_size(20);
+    group.bench_function("plain file", |b| {
+        b.iter_batched(
+            || clear(&path),
+            |()| {
+                let mut file = File::create(&path).expect("made");
+                text.chunks(PORTION).for_each(|portion| file.write_all(portion).expect("written"));
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    let secrets: Vec<_> = (0..50).map(|n| format!("gh-secret-{n}-{:x}", n * 0x9e37_79b9_7f4a_u64)).collect();
+    let maskers = [("no secret", Masker::default()), ("50 secrets", Masker::new(secrets.iter().map(String::as_str)))];
+    for (name, masker) in &maskers {
+        group.bench_function(*name, |b| {
+            b.iter_batched(
+                || clear(&path),
+                |()| {
+                    let mut writer = LogWriter::new(&path);
+                    let (mut stream, mut masked) = (MaskStream::default(), Vec::new());
+                    for (time, portion) in (1..).zip(text.chunks(PORTION)) {
+                        stream.push(masker, portion, &mut masked);
+                        writer.append(&masked, Timestamp(time)).expect("written");
+                        masked.clear();
+                    }
+                    stream.finish(masker, &mut masked);
+                    writer.append(&masked, Timestamp(1)).expect("written");
+                    writer.finish()
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+
+    let key: Vec<_> = (0..50).map(|line| format!("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj{line:024}")).collect();
+    let masker = Masker::new([key.join("\n").as_str()]);
+    let mut group = c.benchmark_group("a line at a time");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("with a private key as a secret", |b| {
+        let (mut stream, mut masked) = (MaskStream::default(), Vec::new());
+        b.iter(|| {
+            masked.clear();
+            stream.push(&masker, black_box(b"   Compiling something-or-other v1.2.3 (registry)\n"), &mut masked);
+        });
+    });
+    group.finish();
+}
+
+fn reading(c: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("1.log");
+    let mut writer = LogWriter::new(&path);
+    let lines = 3_000_000_u64;
+    let mut portion = Vec::new();
+    for line in 0..lines {
+        writeln!(
+            portion,
+            "2026-11-24T02:15:30Z line {line} of a build that has a lot to say about what it does and why"
+        )
+        .expect("memory takes everything");
+        if portion.len() >= PORTION || line == lines - 1 {
+            writer.append(&portion, Timestamp(line + 1)).expect("written");
+            portion.clear();
+        }
+    }
+    let bytes = fs::metadata(&path).expect("there").len();
+    let open = || LogReader::open(&path).expect("readable").expect("written");
+
+    let mut group = c.benchmark_group(format!("log of {} MB", bytes / 1_000_000));
+    group.bench_function("open", |b| b.iter(open));
+    let mut reader = open();
+    group.bench_function("page in the middle", |b| b.iter(|| reader.page(black_box(lines / 2), 50).expect("read")));
+    group.bench_function("page at the end", |b| b.iter(|| reader.page(black_box(lines - 50), 50).expect("read")));
+    group.sample_size(10).throughput(Throughput::Bytes(bytes));
+    let queries = [
+        ("search, literal", Query::literal("line 2999999 of", true)),
+        ("search, literal, any case", Query::literal("LINE 2999999 OF", false)),
+        ("search, regular expression", Query::regex(r"line \d+999999 of", true)),
+        ("search, every line", Query::literal("build", true)),
+    ];
+    for (name, query) in queries {
+        let query = query.expect("it can be searched for");
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut found = 0;
+                let count = |_| {
+                    found += 1;
+                    ControlFlow::Continue(())
+                };
+                reader.search(&query, 0..lines, &|| false, count).expect("read");
+                found
+            });
+        });
+    }
+    fs::remove_file(path.with_extension("idx")).expect("there was one");
+    group.bench_function("open without its index", |b| b.iter(open));
+    group.finish();
+}
+
+/// A finished run of 8 jobs with 10 steps each.
+fn finished_run(runs: &RunsDir, at: Timestamp) -> RunFolder {
+    let folder = runs.create(at).expect("made");
+    let spec = RunSpec { workflow: ".github/workflows/ci.yml".to_owned(), created: at, ..RunSpec::default() };
+    spec.write(&folder).expect("written");
+    let mut journal = JournalWriter::open(folder.journal()).expect("made");
+    let mut append = |event| {
+        journal.append(at, event).expect("written");
+    };
+    append(Event::RunStarted { attempt: 1, name: "CI".to_owned() });
+    for job in (0..8).map(|n| JobId::new(format!("job-{n}"))) {
+        let outline = JobOutline {
+            id: job.clone(),
+            key: job.to_string(),
+            name: job.to_string(),
+            needs: Vec::new(),
+            environment: None,
+            caller: None,
+        };
+        append(Event::JobsPlanned { jobs: vec![outline], replaces: None });
+        append(Event::JobStarted { job: job.clone(), name: job.to_string(), sandbox: "host".to_owned() });
+        let step = |n| StepOutline { number: StepNumber(n), name: format!("Step {n}"), kind: StepKind::Main };
+        append(Event::StepsPlanned { job: job.clone(), steps: (1..=10).map(step).collect() });
+        for step in (1..=10).map(StepNumber) {
+            append(Event::StepStarted { job: job.clone(), step, name: format!("Step {step}") });
+            append(Event::Output { job: job.clone(), step, output: LineRange { first: 0, count: 12 } });
+            append(Event::StepFinished {
+                job: job.clone(),
+                step,
+                outcome: Conclusion::Success,
+                conclusion: Conclusion::Success,
+                exit_code: Some(0),
+                signal: None,
+                reason: None,
+            });
+        }
+        append(Event::JobFinished {
+            job,
+            conclusion: Conclusion::Success,
+            allowed_failure: false,
+            reason: None,
+            outputs: [].into_iter().collect(),
+            environment_url: None,
+        });
+    }
+    append(Event::RunFinished { conclusion: Conclusion::Success, reason: None });
+    folder
+}
+
+fn listing(c: &mut Criterion) {
+    let state = tempfile::tempdir().expect("a folder");
+    let runs = RunsDir::at(state.path());
+    let last = finished_run(&runs, Timestamp(1_800_000_000_000));
+    for n in 1..2000 {
+        finished_run(&runs, Timestamp(1_700_000_000_000 + n * 60_000));
+    }
+    let mut group = c.benchmark_group("2,000 runs");
+    group.sample_size(20);
+    group.bench_function("list", |b| b.iter(|| history::list(&runs).expect("listed")));
+    group.bench_function("list without the index", |b| {
+        b.iter_batched(
+            || history::forget(&runs).expect("removed"),
+            |()| history::list(&runs).expect("listed"),
+            BatchSize::PerIteration,
+        );
+    });
+    group.bench_function("read one run", |b| b.iter(|| history::read(&last).expect("read")));
+    group.finish();
+}
+
+criterion_group!(store, intake, reading, listing);
+criterion_main!(store);
