@@ -115,15 +115,9 @@ impl RunOutlet {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn masked(&self, event: Event) -> Event {
-        let masker = self.masker.read().unwrap_or_else(PoisonError::into_inner);
-        let Ok(text) = serde_json::to_string(&event) else { return event };
-        if !masker.finds(&text) {
-            return event;
-        }
-        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        masker.mask_value(&mut value);
-        serde_json::from_value(value).unwrap_or(Event::Unknown)
+    fn masked(&self, mut event: Event) -> Event {
+        self.masker.read().unwrap_or_else(PoisonError::into_inner).mask_event(&mut event);
+        event
     }
 
     fn append(&self, event: Event) {
