@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use tokio::task::spawn_blocking;
 
 use crate::model::Conclusion;
 use crate::workflow;
@@ -88,7 +89,7 @@ pub(super) async fn run(
     };
     match Reference::parse(reference) {
         Err(reason) => Ran::failed(reason),
-        Ok(Reference::Checkout) => checkout(steps, &given, log),
+        Ok(Reference::Checkout) => checkout(steps, &given, log).await,
         Ok(Reference::Local(path)) => {
             let folder = steps.place.workspace.join(&path);
             let shown = reference.trim_end_matches('/');
@@ -128,7 +129,7 @@ fn given(
 }
 
 /// Puts this repository's files where the action would put them.
-fn checkout(steps: &Steps<'_>, given: &IndexMap<String, String>, log: &mut dyn StepLog) -> Ran {
+async fn checkout(steps: &Steps<'_>, given: &IndexMap<String, String>, log: &mut dyn StepLog) -> Ran {
     let place = steps.place;
     let facts = &place.shared.facts;
     let input = |name: &str| given.get(name).map(String::as_str).filter(|value| !value.is_empty());
@@ -141,8 +142,12 @@ fn checkout(steps: &Steps<'_>, given: &IndexMap<String, String>, log: &mut dyn S
         log.write(b"The job runs in the repository's own folder: its files are here as they are.\n");
         return Ran { end: StepEnd::of(Conclusion::Success), outputs: IndexMap::new() };
     }
-    let target = input("path").map_or_else(|| place.workspace.clone(), |path| place.workspace.join(path));
-    match workspace::check_out(&place.shared.repository, &target, input("ref")) {
+    let Some(target) = workspace::inside(&place.workspace, input("path").unwrap_or(".")) else {
+        return Ran::failed("the `path` of a checkout must be inside the workspace: its folder is emptied first");
+    };
+    let (repository, wanted) = (place.shared.repository.clone(), input("ref").map(str::to_owned));
+    let filled = spawn_blocking(move || workspace::check_out(&repository, &target, wanted.as_deref()));
+    match filled.await.expect("filling a workspace does not panic") {
         Ok(filled) => {
             log.write(format!("{filled}\n").as_bytes());
             let outputs = [("ref".to_owned(), facts.git_ref.clone()), ("commit".to_owned(), facts.sha.clone())];

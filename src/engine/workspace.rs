@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -190,6 +190,22 @@ fn configuration(kept: &str, repository: &Path) -> String {
         config.push_str("[remote \"origin\"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n");
     }
     config
+}
+
+/// A path of the workspace, or nothing when it leads out of it, also through a link: what a step names may be emptied.
+pub(super) fn inside(workspace: &Path, path: &str) -> Option<PathBuf> {
+    let mut inside = workspace.to_owned();
+    for part in workspace.join(path).strip_prefix(workspace).ok()?.components() {
+        match part {
+            Component::Normal(name) => inside.push(name),
+            Component::ParentDir if inside != workspace => drop(inside.pop()),
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    let real = inside.ancestors().find_map(|folder| folder.canonicalize().ok())?;
+    let ours = workspace.canonicalize().is_ok_and(|workspace| real.starts_with(workspace));
+    ours.then_some(inside)
 }
 
 /// Leaves the folder there and empty: it may be a step's working directory.
@@ -474,6 +490,29 @@ mod tests {
         assert!(to.join("linked").is_symlink() && to.join("grown/inside").is_file() && to.join(odd).is_file());
         assert!(!to.join("piped").exists() && to.join("a/b").is_file());
         assert!(to.join("nested").is_dir() && !to.join("nested/file").exists());
+    }
+
+    #[test]
+    fn only_paths_of_the_workspace_are_inside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("w");
+        write(&root, "sub/file", "1");
+        symlink(folder.path(), root.join("out")).expect("linked");
+        for (path, expected) in [
+            ("sub/file", Some("sub/file")),
+            ("./new/deep", Some("new/deep")),
+            ("sub/../sub", Some("sub")),
+            (".", Some("")),
+            ("..", None),
+            ("sub/../../w2", None),
+            ("/etc/passwd", None),
+            ("out", None),
+            ("out/x", None),
+        ] {
+            assert_eq!(inside(&root, path), expected.map(|path| root.join(path)), "{path}");
+        }
+        let absolute = root.join("sub/file");
+        assert_eq!(inside(&root, absolute.to_str().expect("text")), Some(absolute));
     }
 
     #[test]
