@@ -57,9 +57,6 @@ const NAMES: &[&str] = &[
     "stop-commands",
 ];
 
-/// GitHub cuts longer messages.
-const LONGEST_MESSAGE: usize = 4096;
-
 /// Whether bytes may hold a command at all: floods of plain lines are let through without being looked at one by one.
 #[must_use]
 pub(super) fn may_hold_command(bytes: &[u8]) -> bool {
@@ -215,14 +212,9 @@ fn annotation(level: Level, parts: &Parts) -> Annotation {
     let within_one_line = line.is_some() && end_line.is_none_or(|end| Some(end) == line);
     let (line, end_line) = in_order(line, end_line);
     let (column, end_column) = if within_one_line { in_order(column, end_column) } else { (None, None) };
-    let mut message = parts.data.clone();
-    if message.len() > LONGEST_MESSAGE {
-        let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
-        message.truncate(end);
-    }
     Annotation {
         level,
-        message,
+        message: parts.data.clone(),
         title: parts.property("title").map(str::to_owned),
         file: parts.property("file").map(str::to_owned),
         line,

@@ -18,6 +18,8 @@ pub(super) struct Left {
     /// In the order in which they were added.
     pub(super) path: Vec<String>,
     pub(super) summary: String,
+    /// What was refused without failing the step.
+    pub(super) refused: Vec<String>,
     /// Why the step failed although its process may not have.
     pub(super) error: Option<String>,
 }
@@ -78,11 +80,13 @@ impl CommandFiles {
         let known = left.env.len();
         left.env.retain(|name, _| !name.eq_ignore_ascii_case("NODE_OPTIONS"));
         if left.env.len() < known {
-            fail("GITHUB_ENV: NODE_OPTIONS may not be set for later steps".to_owned());
+            left.refused.push("GITHUB_ENV: NODE_OPTIONS may not be set for later steps".to_owned());
         }
         match fs::metadata(self.path("GITHUB_STEP_SUMMARY")).map(|file| file.len()) {
             Ok(size) if size > LARGEST_SUMMARY => {
-                fail(format!("the step's summary has {size} bytes, and {LARGEST_SUMMARY} is the limit"));
+                let dropped =
+                    format!("the step's summary is dropped: it has {size} bytes, the limit is {LARGEST_SUMMARY}");
+                left.refused.push(dropped);
             }
             _ => left.summary = self.read("GITHUB_STEP_SUMMARY").unwrap_or_default(),
         }
@@ -239,8 +243,8 @@ mod tests {
         write("GITHUB_STEP_SUMMARY", b"# Hi");
         fs::remove_file(&paths["GITHUB_STATE"]).expect("removed");
         let mut left = Left::default();
-        let error = files.collect(&mut left).expect_err("NODE_OPTIONS");
-        assert!(error.contains("NODE_OPTIONS"), "{error}");
+        files.collect(&mut left).expect("nothing fails the step");
+        assert!(left.refused.len() == 1 && left.refused[0].contains("NODE_OPTIONS"), "{:?}", left.refused);
         assert_eq!(left.env.keys().collect::<Vec<_>>(), ["A", "B"]);
         assert_eq!((left.env["A"].as_str(), left.env["B"].as_str()), ("1", "\u{fffd}"));
         assert_eq!((left.outputs["O"].as_str(), left.summary.as_str()), ("1", "# Hi"));
@@ -268,8 +272,8 @@ mod tests {
             let (files, paths) = files_of(temp.path());
             fs::write(&paths["GITHUB_STEP_SUMMARY"], vec![b'x'; size as usize]).expect("written");
             let mut left = Left::default();
-            assert_eq!(files.collect(&mut left).is_ok(), kept);
-            assert_eq!(left.summary.is_empty(), !kept);
+            files.collect(&mut left).expect("nothing fails the step");
+            assert_eq!((left.summary.is_empty(), left.refused.is_empty()), (!kept, kept));
         }
     }
 

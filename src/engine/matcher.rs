@@ -119,6 +119,11 @@ impl Matchers {
         Ok(())
     }
 
+    /// Forgets the beginnings of sequences: none goes on in another step.
+    pub(super) fn start_over(&mut self) {
+        self.0.iter_mut().for_each(|matcher| matcher.begun.fill(None));
+    }
+
     /// Forgets an owner's matcher.
     pub(super) fn remove(&mut self, owner: &str) {
         self.0.retain(|known| !known.owner.eq_ignore_ascii_case(owner));
@@ -351,6 +356,8 @@ mod tests {
         assert_eq!(scan("  3:4  warning  hm  rule"), Some(("one.js".into(), Some(3))));
         assert_eq!(scan("two.js"), None);
         assert_eq!(scan("  5:6  error  bad  rule"), Some(("two.js".into(), Some(5))));
+        matchers.start_over();
+        assert_eq!(matchers.scan("  7:8  error  bad  rule", &|_| true), None);
     }
 
     #[test]

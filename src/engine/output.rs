@@ -11,6 +11,7 @@ use super::command_files::Left;
 use super::job::Place;
 use super::matcher::Matchers;
 use super::outlet::StepLog;
+use super::workspace;
 
 /// Lines past this are no commands and match no pattern.
 const LONGEST_LINE: usize = 1024 * 1024;
@@ -43,6 +44,7 @@ impl<'a> Output<'a> {
         log: &'a mut dyn StepLog,
         unsecure: bool,
     ) -> Self {
+        matchers.start_over();
         Self {
             place,
             number,
@@ -148,7 +150,8 @@ impl<'a> Output<'a> {
         self.log.write(bytes);
         if !self.matchers.is_empty() {
             let workspace = &self.place.workspace;
-            if let Some(annotation) = self.matchers.scan(line, &|file| workspace.join(file).is_file()) {
+            let exists = |file: &str| workspace::inside(workspace, file).is_some_and(|file| file.is_file());
+            if let Some(annotation) = self.matchers.scan(line, &exists) {
                 self.annotate(annotation);
             }
         }
@@ -160,7 +163,7 @@ impl<'a> Output<'a> {
                 "the commands `set-env` and `add-path` are disabled: write to $GITHUB_ENV or $GITHUB_PATH instead",
             ),
             Command::SetEnv { name, .. } if name.eq_ignore_ascii_case("NODE_OPTIONS") => {
-                self.fail("NODE_OPTIONS may not be set for later steps");
+                self.log.write(b"##[error]NODE_OPTIONS may not be set for later steps\n");
             }
             Command::SetEnv { name, value } => drop(self.left.env.insert(name, value)),
             Command::AddPath(folder) => self.left.path.push(folder),

@@ -85,6 +85,9 @@ pub(super) async fn execute(
         log.write(format!("##[error]{reason}\n").as_bytes());
         left.error.get_or_insert(reason);
     }
+    for refused in &left.refused {
+        log.write(format!("##[error]{refused}\n").as_bytes());
+    }
     steps.take_in(task.number, &mut left);
     Ran { end: driven.end(task, left.error), outputs: left.outputs }
 }

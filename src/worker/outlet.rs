@@ -27,6 +27,9 @@ const TELL_EVERY: Duration = Duration::from_millis(50);
 /// Kept free for the last records of a run whose disk is full.
 const BALLAST: u64 = 64 * 1024;
 
+/// GitHub cuts longer messages of annotations.
+const LONGEST_MESSAGE: usize = 4096;
+
 /// The time of a record.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -161,9 +164,18 @@ fn ballast(folder: &RunFolder) -> Option<PathBuf> {
     reserved.is_ok().then_some(path)
 }
 
+fn cut(mut event: Event) -> Event {
+    if let Event::Annotated { annotation, .. } = &mut event {
+        let message = &mut annotation.message;
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+    }
+    event
+}
+
 impl Outlet for RunOutlet {
     fn record(&self, event: Event) {
-        self.append(self.masked(event));
+        // Cut only after masking: half a secret would not be found.
+        self.append(cut(self.masked(event)));
     }
 
     fn log(self: Arc<Self>, job: &JobId, step: StepNumber) -> Box<dyn StepLog> {
@@ -281,5 +293,28 @@ impl StepLog for RunLog {
         let last = self.writer.finish();
         self.add(last);
         self.tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Annotation, Level};
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let annotation = Annotation {
+            level: Level::Error,
+            message: format!("x{}", "é".repeat(LONGEST_MESSAGE)),
+            title: None,
+            file: None,
+            line: None,
+            end_line: None,
+            column: None,
+            end_column: None,
+        };
+        let event = Event::Annotated { job: JobId::new("a"), step: StepNumber(1), annotation };
+        let Event::Annotated { annotation, .. } = cut(event) else { panic!("another event") };
+        assert_eq!(annotation.message, format!("x{}", "é".repeat((LONGEST_MESSAGE - 1) / 2)));
     }
 }
