@@ -151,7 +151,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__config)
-            opts="-h --help"
+            opts="-h --example --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -301,7 +301,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__rerun)
-            opts="-s -d -h --failed --job --secret --detach --help"
+            opts="-s -d -h --failed --job --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -327,7 +327,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__resume)
-            opts="-s -d -h --secret --detach --help"
+            opts="-s -d -h --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -41,7 +41,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "eval" -d 'Evaluate e
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "trust" -d 'Let this repository\'s workflows run on this machine'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "doctor" -d 'Check what runs need: git, shells, folders, leftovers'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "clean" -d 'Remove old runs'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "config" -d 'Print the settings that there are, explained'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "config" -d 'Print the settings in force and where each comes from'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "completions" -d 'Print a completion script for a shell'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "worker" -d 'Carry out a run (started by `run` and `rerun`)'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts it' -r
@@ -80,10 +80,12 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and those that need it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the jobs that did not succeed, and those that need them'
-complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, a JSON object a line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Print the run\'s id and leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Print the records of the new attempt, a JSON object a line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'How to print what was found' -r -f -a "text\t''
 json\t''
@@ -109,6 +111,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l keep -d 'Kee
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l all -d 'Remove all runs that are not in progress'
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l dry-run -d 'Only say what would be removed'
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand config" -l example -d 'Print all settings that there are, explained, ready for a file'
 complete -c cuelight -n "__fish_cuelight_using_subcommand config" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-job -r

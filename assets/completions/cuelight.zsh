@@ -116,8 +116,9 @@ _arguments "${_arguments_options[@]}" : \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--failed[Only the jobs that did not succeed, and those that need them]' \
-'-d[Leave it running]' \
-'--detach[Leave it running]' \
+'-d[Print the run'\''s id and leave it running]' \
+'--detach[Print the run'\''s id and leave it running]' \
+'(-d --detach)--json[Print the records of the new attempt, a JSON object a line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
@@ -127,8 +128,9 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
-'-d[Leave it running]' \
-'--detach[Leave it running]' \
+'-d[Print the run'\''s id and leave it running]' \
+'--detach[Print the run'\''s id and leave it running]' \
+'(-d --detach)--json[Print the records of the new attempt, a JSON object a line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
@@ -191,6 +193,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (config)
 _arguments "${_arguments_options[@]}" : \
+'--example[Print all settings that there are, explained, ready for a file]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -236,7 +239,7 @@ _cuelight_commands() {
 'trust:Let this repository'\''s workflows run on this machine' \
 'doctor:Check what runs need\: git, shells, folders, leftovers' \
 'clean:Remove old runs' \
-'config:Print the settings that there are, explained' \
+'config:Print the settings in force and where each comes from' \
 'completions:Print a completion script for a shell' \
 'worker:Carry out a run (started by \`run\` and \`rerun\`)' \
     )

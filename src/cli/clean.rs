@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::Config;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, history, lock};
 
-use super::{Exit, Failure, Outcome, run, style};
+use super::{Exit, Outcome, config, run, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -25,12 +24,17 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = RunsDir::locate()?;
     run::close_lost(&runs)?;
-    let configured = Config::load(None).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?.keep_runs;
-    let keep = if args.all { 0 } else { args.keep.unwrap_or(configured) };
+    let keep = match args.keep {
+        Some(keep) => keep,
+        None if args.all => 0,
+        None => config::load(None)?.keep_runs,
+    };
     let (mut count, mut bytes) = (0, 0);
     for id in runs.list()?.into_iter().skip(keep) {
         let folder = runs.folder(id);
-        if lock::is_held(&folder.lock()) {
+        // The lock is held until the folder is gone, so that no worker starts in it meanwhile.
+        let held = if args.dry_run { None } else { lock::take(&folder.lock())? };
+        if held.is_none() && (!args.dry_run || lock::is_held(&folder.lock())) {
             continue;
         }
         count += 1;
@@ -44,7 +48,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         history::forget(&runs)?;
     }
     let verb = if args.dry_run { "would be removed" } else { "removed" };
-    style::line(&format!("{count} runs {verb}, {:.1} MB", bytes as f64 / 1e6))?;
+    let runs = if count == 1 { "run" } else { "runs" };
+    style::line(&format!("{count} {runs} {verb}, {:.1} MB", bytes as f64 / 1e6))?;
     Ok(Exit::Success)
 }
 

@@ -1,15 +1,16 @@
-//! `doctor`: whether runs have what they need here, and what is left over.
+//! `doctor`: whether runs have what they need here, what is left over, and what the terminal can do.
 
 use std::fs;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use crate::engine::git;
+use crate::engine::git::{self, Repository};
 use crate::model::Phase;
 use crate::store::folder::RunsDir;
 use crate::store::{history, lock};
 
 use super::style::{self, Colour, Style};
-use super::{Exit, Outcome};
+use super::{Exit, Outcome, config, screen};
 
 /// Whether a check went well: a warning holds nothing back.
 enum Finding {
@@ -24,9 +25,10 @@ pub(super) fn run() -> Outcome {
         ("shell", program("bash", "steps without `shell:` run in sh instead")),
         ("sh", needed("sh")),
         ("python", program("python", "steps with `shell: python` fail")),
-        ("node", program("node", "JavaScript actions need it once this version's successor runs them")),
         ("state", state()),
         ("runs", leftovers()),
+        ("settings", settings()),
+        ("terminal", terminal()),
     ];
     let style = Style::of_output();
     let mut healthy = true;
@@ -81,6 +83,31 @@ fn state() -> Finding {
     match tried {
         Ok(()) => Finding::Good(format!("{} can be written", runs.state().display())),
         Err(error) => Finding::Bad(format!("{} cannot be written: {error}", runs.state().display())),
+    }
+}
+
+fn settings() -> Finding {
+    let repository = std::env::current_dir().ok().and_then(|folder| Repository::discover(&folder).ok());
+    let loaded = config::load(repository.as_ref().map(|repository| repository.root.as_path()));
+    match loaded.and_then(|settings| config::keymap(&settings).map(|_| settings)) {
+        Ok(settings) => {
+            Finding::Good(format!("at most {} jobs at once; `cuelight config` has all", settings.max_parallel))
+        }
+        Err(failure) => Finding::Bad(failure.message),
+    }
+}
+
+fn terminal() -> Finding {
+    if !std::io::stdout().is_terminal() {
+        return Finding::Good("none here: runs are printed as lines".to_owned());
+    }
+    let style = Style::of_output();
+    let colour = if style.colour { "colours" } else { "no colours" };
+    let signs = if style.ascii { "ASCII signs, as the locale has no UTF-8" } else { "Unicode signs" };
+    match crossterm::terminal::size() {
+        Ok((width, height)) if screen::is_possible() => Finding::Good(format!("{width}x{height}, {colour}, {signs}")),
+        Ok(_) => Finding::Warning("TERM says it can only print: runs are printed as lines".to_owned()),
+        Err(error) => Finding::Warning(format!("its size is unknown: {error}")),
     }
 }
 

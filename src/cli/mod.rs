@@ -2,6 +2,7 @@
 
 mod clean;
 mod completions;
+mod config;
 mod demo;
 mod doctor;
 mod eval;
@@ -17,6 +18,7 @@ mod style;
 mod trust;
 mod worker;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -25,6 +27,7 @@ pub use exit::Exit;
 
 use crate::store::StoreError;
 use crate::store::folder::RunsDir;
+use crate::workflow::schema;
 
 /// Runs GitHub Actions workflows on this machine, and watches and controls them from the terminal.
 #[derive(Parser)]
@@ -68,8 +71,8 @@ enum Command {
     Doctor,
     /// Remove old runs
     Clean(clean::Args),
-    /// Print the settings that there are, explained
-    Config,
+    /// Print the settings in force and where each comes from
+    Config(config::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Carry out a run (started by `run` and `rerun`)
@@ -77,7 +80,7 @@ enum Command {
     Worker(worker::Args),
 }
 
-/// What a command that could not do its work says, and how the program ends.
+/// What a command that could not do its work says, if anything, and how the program ends.
 #[derive(Debug)]
 struct Failure {
     exit: Exit,
@@ -103,17 +106,35 @@ impl From<StoreError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::Unavailable, error.to_string())
+        match error.kind() {
+            // Whoever reads us has seen enough: that is no failure, and there is nobody to tell.
+            std::io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
+            _ => Self::new(Exit::Unavailable, error.to_string()),
+        }
     }
 }
 
 /// The screen, or the list of runs where there is no terminal for one.
 fn without_command(run: Option<&str>) -> Outcome {
     let showing = match run {
-        Some(wanted) => Some(RunsDir::locate()?.find(wanted)?.id().clone()),
+        Some(wanted) => Some(RunsDir::locate()?.find(wanted).map_err(|error| no_run(wanted, error))?.id().clone()),
         None => None,
     };
     if screen::is_possible() { screen::open(showing) } else { runs::list(&runs::ListArgs::default()) }
+}
+
+/// What is no run may be a command with a typing error.
+fn no_run(wanted: &str, error: StoreError) -> Failure {
+    let mut failure = Failure::from(error);
+    let command = Cli::command();
+    let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
+    match schema::nearest(wanted, names) {
+        Some(near) if failure.exit == Exit::NotFound => {
+            failure.message = format!("`{wanted}` is neither a run nor a command; did you mean `cuelight {near}`?");
+        }
+        _ => {}
+    }
+    failure
 }
 
 type Outcome = Result<Exit, Failure>;
@@ -125,34 +146,63 @@ pub fn main() -> ExitCode {
         style::complain(&format!("reports of crashes will be plain: {error}"));
     }
     let cli = Cli::parse();
-    let outcome = match cli.command {
-        Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Demo(args)) => demo::run(&args),
-        Some(Command::Attach(args)) => orders::attach(&args),
-        Some(Command::Runs(args)) => runs::list(&args),
-        Some(Command::Show(args)) => runs::show(&args),
-        Some(Command::Logs(args)) => runs::logs(&args),
-        Some(Command::Cancel(args)) => orders::cancel(&args),
-        Some(Command::Rerun(args)) => orders::rerun(&args),
-        Some(Command::Resume(args)) => orders::resume(&args),
-        Some(Command::Lint(args)) => lint::run(&args),
-        Some(Command::Plan(args)) => plan::run(&args),
-        Some(Command::Eval) => eval::run(),
-        Some(Command::Trust(args)) => trust::run(&args),
-        Some(Command::Doctor) => doctor::run(),
-        Some(Command::Clean(args)) => clean::run(&args),
-        Some(Command::Config) => style::print(&crate::config::example()).map(|()| Exit::Success).map_err(Failure::from),
-        Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command()),
-        Some(Command::Worker(args)) => worker::run(&args),
-        None => without_command(cli.run.as_deref()),
-    };
-    match outcome {
+    match guarded(|| dispatch(&cli)) {
         Ok(exit) => exit.into(),
-        // Whoever reads us has seen enough: that is no failure.
-        Err(failure) if failure.message.contains("Broken pipe") => Exit::Success.into(),
         Err(failure) => {
-            style::complain(&failure.message);
+            if !failure.message.is_empty() {
+                style::complain(&failure.message);
+            }
             failure.exit.into()
         }
+    }
+}
+
+/// A panic is a bug of ours and has an exit code of its own. The hook has told about it by then.
+fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
+    panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or(Ok(Exit::Internal))
+}
+
+fn dispatch(cli: &Cli) -> Outcome {
+    match &cli.command {
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Demo(args)) => demo::run(args),
+        Some(Command::Attach(args)) => orders::attach(args),
+        Some(Command::Runs(args)) => runs::list(args),
+        Some(Command::Show(args)) => runs::show(args),
+        Some(Command::Logs(args)) => runs::logs(args),
+        Some(Command::Cancel(args)) => orders::cancel(args),
+        Some(Command::Rerun(args)) => orders::rerun(args),
+        Some(Command::Resume(args)) => orders::resume(args),
+        Some(Command::Lint(args)) => lint::run(args),
+        Some(Command::Plan(args)) => plan::run(args),
+        Some(Command::Eval) => eval::run(),
+        Some(Command::Trust(args)) => trust::run(args),
+        Some(Command::Doctor) => doctor::run(),
+        Some(Command::Clean(args)) => clean::run(args),
+        Some(Command::Config(args)) => config::run(args),
+        Some(Command::Completions(args)) => completions::run(args, &mut Cli::command()),
+        Some(Command::Worker(args)) => worker::run(args),
+        None => without_command(cli.run.as_deref()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bug_has_an_exit_code_of_its_own() {
+        assert!(matches!(guarded(|| panic!("on purpose")), Ok(Exit::Internal)));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let failure = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit, failure.message.as_str()), (Exit::Success, ""));
     }
 }

@@ -61,9 +61,12 @@ struct AgainArgs {
     /// A secret that the run had; without a value it is taken from the environment
     #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
     secrets: Vec<String>,
-    /// Leave it running
+    /// Print the run's id and leave it running
     #[arg(long, short)]
     detach: bool,
+    /// Print the records of the new attempt, a JSON object a line
+    #[arg(long, conflicts_with = "detach")]
+    json: bool,
 }
 
 fn find(wanted: &str) -> Result<RunFolder, Failure> {
@@ -166,7 +169,7 @@ fn again(folder: &RunFolder, mode: &Mode, args: &AgainArgs) -> Outcome {
         style::line(folder.id().as_str())?;
         return Ok(Exit::Success);
     }
-    run::follow_as_lines(folder, attempt)
+    if args.json { run::follow(folder, attempt, &mut Json) } else { run::follow_as_lines(folder, attempt) }
 }
 
 /// The run's secrets by the names it had: from the arguments, else from the environment.

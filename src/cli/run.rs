@@ -137,11 +137,11 @@ impl From<LaunchError> for Failure {
 
 /// Follows a run for people, from this attempt on; inside GitHub Actions in GitHub's form.
 pub(super) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
-    let mut lines = Lines::new(Style::of_output());
+    let style = Style::of_output();
     if std::env::var("GITHUB_ACTIONS").is_ok_and(|inside| inside == "true") {
-        follow(run, attempt, &mut GitHub::new(lines))
+        follow(run, attempt, &mut GitHub::new(style))
     } else {
-        follow(run, attempt, &mut lines)
+        follow(run, attempt, &mut Lines::new(style))
     }
 }
 

@@ -141,7 +141,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
         }
     }
     text.push_str(&format!("\nlogs: {}\n", folder.path().join("logs").display()));
-    style::print(&if style.ascii { text.replace('·', "|") } else { text })?;
+    style::print(&style.spelled(text))?;
     Ok(Exit::Success)
 }
 
@@ -199,7 +199,6 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         ));
     }
     let style = Style::of_output();
-    let logs = Logs::new(folder);
     let mut out = io::BufWriter::new(io::stdout().lock());
     let wanted_step = |step: &&Step| {
         args.step.as_ref().is_none_or(|wanted| step.number.to_string() == *wanted || step.name == *wanted)
@@ -217,7 +216,8 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
                 writeln!(out, "{}", style.paint(Colour::Bold, &heading))?;
             }
             let all = LineRange { first: 0, count: u64::MAX };
-            logs.lines(&run, &job.id, step.number, all, &mut |line| writeln!(out, "{}", shown(line, style.colour)))?;
+            folder
+                .lines(&run, &job.id, step.number, all, &mut |line| writeln!(out, "{}", shown(line, style.colour)))?;
         }
     }
     out.flush()?;

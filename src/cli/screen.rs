@@ -15,8 +15,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::app::keymap::Keymap;
 use crate::app::msg::{Feed, Notice, Offer, Order};
+use crate::config::{Config, Glyphs as Signs};
 use crate::engine::git::Repository;
 use crate::model::{Command, Reply, RunId};
 use crate::store::folder::RunsDir;
@@ -29,7 +29,7 @@ use crate::worker::{Mode, control};
 use crate::workflow;
 use crate::workflow::source::Source;
 
-use super::{Exit, Failure, Outcome, run, style};
+use super::{Exit, Failure, Outcome, config, run, style};
 
 /// News and orders that may wait; a screen takes them many times a second.
 const WAITING: usize = 64;
@@ -49,8 +49,8 @@ pub(super) fn open(showing: Option<RunId>) -> Outcome {
     let runs = RunsDir::locate()?;
     run::close_lost(&runs)?;
     tracing_subscriber::registry().with(tui::diagnostics()).init();
-    let keymap = Keymap::new([]).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    let mut app = App::new(theme(), keymap);
+    let config = config::load(None)?;
+    let mut app = App::new(theme(&config), config::keymap(&config)?);
     if let Some(run) = showing {
         app = app.showing(run);
     }
@@ -79,12 +79,17 @@ pub(super) fn open(showing: Option<RunId>) -> Outcome {
     }
 }
 
-fn theme() -> Theme {
+fn theme(config: &Config) -> Theme {
     let style = style::Style::of_output();
+    let ascii = match config.glyphs {
+        Signs::Auto => style.ascii,
+        Signs::Unicode => false,
+        Signs::Ascii => true,
+    };
     Theme {
-        glyphs: if style.ascii { Glyphs::Ascii } else { Glyphs::Unicode },
+        glyphs: if ascii { Glyphs::Ascii } else { Glyphs::Unicode },
         colours: if style.colour { Colours::Terminal } else { Colours::None },
-        motion: true,
+        motion: config.motion,
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum Colour {
     Blue,
     Dim,
     Bold,
+    /// A job's own, by its place in the run.
+    Job(usize),
 }
 
 impl Style {
@@ -49,8 +51,27 @@ impl Style {
             Colour::Blue => "34",
             Colour::Dim => "2",
             Colour::Bold => "1",
+            // Neither red, green nor yellow: those say how something ended.
+            Colour::Job(place) => ["36", "35", "34", "96", "95", "94"][place % 6],
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// Text of ours whose signs the terminal may lack: then with signs that it has.
+    pub(super) fn spelled(self, text: String) -> String {
+        if !self.ascii {
+            return text;
+        }
+        text.chars()
+            .map(|c| match c {
+                '│' | '·' => '|',
+                '▸' | '›' => '>',
+                '▾' => 'v',
+                '⋮' => ':',
+                '…' => '~',
+                other => other,
+            })
+            .collect()
     }
 
     /// A glyph for how far something is, in its colour.

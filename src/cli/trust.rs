@@ -4,6 +4,7 @@
 //! git folder, that folder's identity on the disk (another clone at the same place is another repository), and the
 //! address of its origin.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
@@ -14,10 +15,15 @@ use serde::{Deserialize, Serialize};
 use crate::engine::git::{self, Repository};
 use crate::store::StoreError;
 use crate::store::folder::RunsDir;
+use crate::workflow::expr::Expr;
 use crate::workflow::plan::Plan;
 use crate::workflow::syntax::{JobBody, StepAction};
+use crate::workflow::template::{Piece, Template, TemplateKind};
 
 use super::{Exit, Failure, Outcome, style};
+
+/// So many lines of a script are shown before its repository is trusted.
+const EXCERPT: usize = 3;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -51,7 +57,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let runs = RunsDir::locate()?;
     if args.list {
         for trusted in read(&runs)? {
-            style::line(&trusted.git_folder.display().to_string())?;
+            let origin = if trusted.origin.is_empty() { "no origin" } else { &trusted.origin };
+            style::line(&format!("{}  {}", trusted.git_folder.display(), harmless(origin)))?;
         }
         return Ok(Exit::Success);
     }
@@ -82,13 +89,19 @@ fn here() -> Result<Repository, Failure> {
 pub(super) fn require(repository: &Repository, plan: &Plan) -> Result<(), Failure> {
     let runs = RunsDir::locate()?;
     let own = Trusted::of(repository)?;
-    let mut all = read(&runs)?;
+    let all = read(&runs)?;
     if all.contains(&own) {
         return Ok(());
     }
     let refused = || {
         let advice = "look at its workflows, then run `cuelight trust` there, or give --trust for this run";
-        let message = format!("{} is not trusted to run on this machine: {advice}", repository.root.display());
+        let before = all.iter().find(|trusted| trusted.git_folder == own.git_folder);
+        let what = match before {
+            Some(before) if before.origin != own.origin => "its origin is another one than when it was trusted",
+            Some(_) => "it is not the repository that was trusted at this place",
+            None => "it is not trusted to run on this machine",
+        };
+        let message = format!("{}: {what}: {advice}", repository.root.display());
         Failure::new(Exit::Rejected, message)
     };
     // While the screen has the terminal there is no line to answer on.
@@ -96,40 +109,84 @@ pub(super) fn require(repository: &Repository, plan: &Plan) -> Result<(), Failur
     if on_screen || !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         return Err(refused());
     }
-    style::print(&summary(repository, plan))?;
+    style::print(&summary(&plan.workflow().source.name, &repository.root, plan))?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Err(refused());
     }
-    all.retain(|trusted| trusted.git_folder != own.git_folder);
-    all.push(own);
+    let others = all.into_iter().filter(|trusted| trusted.git_folder != own.git_folder);
+    let all: Vec<_> = others.chain([own.clone()]).collect();
     write(&runs, &all)
 }
 
-/// What would run, in words.
-fn summary(repository: &Repository, plan: &Plan) -> String {
+/// What would run, in words. Nothing that a file says reaches the terminal as a control sequence: it could hide the rest.
+fn summary(workflow: &str, root: &Path, plan: &Plan) -> String {
     let mut text = format!(
         "{} runs for the first time in\n  {}\nIts steps run on this machine, as you:\n\n",
-        plan.workflow().source.name,
-        repository.root.display()
+        harmless(workflow),
+        root.display()
     );
+    let mut told = HashSet::new();
     for job in plan.jobs() {
-        text.push_str(&format!("  {}\n", job.name));
+        // The legs of a matrix run the same steps.
+        if !told.insert((&job.key, &job.caller)) {
+            continue;
+        }
+        let legs = plan.jobs().iter().filter(|other| other.key == job.key && other.caller == job.caller).count();
+        let times = if legs > 1 { format!(" and {} more like it", legs - 1) } else { String::new() };
+        text.push_str(&format!("  {}{times}\n", harmless(&job.name)));
         let JobBody::Steps(body) = &job.definition.body else { continue };
         for step in &body.steps {
-            let what = match &step.action {
-                StepAction::Uses { reference, .. } => format!("uses {}", reference.value),
-                StepAction::Run { script, .. } => {
-                    let script = script.literal().unwrap_or("a script with expressions");
-                    format!("$ {}", script.trim().lines().next().unwrap_or_default())
+            match &step.action {
+                StepAction::Uses { reference, .. } => {
+                    text.push_str(&format!("    uses {}\n", harmless(&reference.value)));
                 }
-            };
-            text.push_str(&format!("    {what}\n"));
+                StepAction::Run { script, .. } => text.push_str(&excerpt(&written(script))),
+            }
         }
     }
     text.push_str("\nTrust this repository? [y/N] ");
     text
+}
+
+/// The first lines of a script, and how many are left.
+fn excerpt(script: &str) -> String {
+    let lines: Vec<_> = script.lines().filter(|line| !line.trim().is_empty()).collect();
+    let mut text = String::new();
+    for (number, line) in lines.iter().take(EXCERPT).enumerate() {
+        let mark = if number == 0 { '$' } else { ' ' };
+        let line: String = harmless(line).chars().take(100).collect();
+        text.push_str(&format!("    {mark} {}\n", line.trim_end()));
+    }
+    if lines.len() > EXCERPT {
+        text.push_str(&format!("      and {} more lines\n", lines.len() - EXCERPT));
+    }
+    text
+}
+
+/// A script as the file has it, with its expressions.
+fn written(script: &Template) -> String {
+    let expression = |expression: &Expr| format!("${{{{ {} }}}}", expression.text().trim());
+    match &script.kind {
+        TemplateKind::Expression(only) => expression(only),
+        TemplateKind::Interpolated(pieces) => pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.to_string(),
+                Piece::Expression(inner) => expression(inner),
+            })
+            .collect(),
+        _ => script.literal().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Text without control characters, those that turn the writing direction included.
+fn harmless(text: &str) -> String {
+    let hides = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if hides(c) { '�' } else { c }).collect()
 }
 
 fn path(runs: &RunsDir) -> PathBuf {
@@ -148,7 +205,7 @@ fn read(runs: &RunsDir) -> Result<Vec<Trusted>, StoreError> {
 
 fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), Failure> {
     let path = path(runs);
-    make(runs.state()).map_err(StoreError::io("make the folder", runs.state()))?;
+    fs::create_dir_all(runs.state()).map_err(StoreError::io("make the folder", runs.state()))?;
     let text = serde_json::to_vec_pretty(all).expect("paths and numbers serialise");
     let fresh = path.with_extension("new");
     let written =
@@ -156,6 +213,20 @@ fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), Failure> {
     Ok(written.map_err(StoreError::io("write", path))?)
 }
 
-fn make(folder: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(folder)
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::workflow;
+    use crate::workflow::plan::Known;
+    use crate::workflow::source::Source;
+
+    #[test]
+    fn what_would_run_is_shown_and_nothing_hides_it() {
+        let text = "on: push\njobs:\n  a:\n    name: \"a\\e[2J\"\n    runs-on: ubuntu-latest\n    strategy: {matrix: {n: [1, 2, 3]}}\n    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          echo ${{ github.ref }}\n\n          curl evil \u{202e}\n          three\n          four\n          five\n";
+        let parsed = workflow::parse(&Source::new("ci.yml", text)).value.expect("a workflow");
+        let plan = Plan::new(Arc::new(parsed), &Known::default(), &|_| None).expect("a plan");
+        insta::assert_snapshot!("summary", summary("ci.yml", Path::new("/p"), &plan));
+    }
 }

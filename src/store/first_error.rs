@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, RegexSet};
 
 /// Patterns by rank, best first. Each is what well-known tools print.
 const RANKED: &[&str] = &[
@@ -13,27 +13,47 @@ const RANKED: &[&str] = &[
     r"^error(\[\w+\])?: |^\S+:\d+(:\d+)?:? (fatal )?error\b|^\S+\(\d+,\d+\): error\b|^\S+\.\w+:\d+:\d+: \w",
     // Assertions and failed tests: pytest, cargo, go, jest, TAP, junit.
     r"^E   +\S|^AssertionError|^assertion .* failed|panicked at|^--- FAIL|^FAILED\b|^FAIL\b|^not ok\b|✕ |✗ ",
-    // Tools that say error plainly.
-    r"(?i)^npm ERR!|^fatal: |^error: |^ERROR\b|\bError: |^Traceback|command not found|No such file or directory|^make: \*\*\*",
-    // Anything that was marked as an error.
-    r"^##\[error\]",
+    // Tools that say error plainly, and the exceptions of Python, Java and JavaScript.
+    r"(?i)^npm ERR!|^fatal: |^error: |^ERROR\b|Error: |^[\w.]+Exception\b|command not found|No such file or directory|^make: \*\*\*",
+    // Anything that was marked as an error, and what only announces one.
+    r"^##\[error\]|^Traceback",
 ];
 
-static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    RANKED.iter().map(|pattern| Regex::new(pattern).expect("the patterns are written here")).collect()
+static PATTERNS: LazyLock<RegexSet> = LazyLock::new(|| RegexSet::new(RANKED).expect("the patterns are written here"));
+
+/// A place in a file: at the start of a line of a compiler or a test, behind the arrow of rustc, in Python's words.
+static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"^\s*(?:-->\s*)?([\w./\\@+-]*\.\w+):(\d+)(?::(\d+))?\b|^\s*File "([^"]+)", line (\d+)|panicked at ([\w./\\-]+):(\d+)(?::(\d+))?"#;
+    Regex::new(pattern).expect("the pattern is written here")
 });
+
+/// A place is looked for so many lines after the error, as rustc and pytest print it there.
+const PLACE_BEHIND: u64 = 4;
+
+/// No longer part of a line is looked at: what is wrong is said in the beginning.
+const LONGEST: usize = 2000;
 
 /// Finds the line as the log is read: feed it every line in order.
 #[derive(Debug, Default)]
 pub struct FirstError {
-    best: Option<(usize, u64, String)>,
+    best: Option<Found>,
     last: Option<(u64, String)>,
+    /// Python tells the place before what is wrong.
+    passed: Option<(u64, String)>,
+}
+
+#[derive(Debug)]
+struct Found {
+    rank: usize,
+    number: u64,
+    line: String,
+    place: Option<String>,
 }
 
 impl FirstError {
-    /// Looks at a line.
+    /// Looks at a line, and tells apart what is wrong from exit codes and groups. Control sequences are left out.
     pub fn look(&mut self, number: u64, line: &str) {
-        let line = plain(line);
+        let line = plain(cut(line));
         let line = line.trim_end();
         let text = line.trim_start_matches("##[error]");
         if text.trim().is_empty()
@@ -44,16 +64,28 @@ impl FirstError {
             return;
         }
         self.last = Some((number, text.trim().to_owned()));
-        let limit = self.best.as_ref().map_or(PATTERNS.len(), |(rank, ..)| *rank);
-        if let Some(rank) = PATTERNS.iter().take(limit).position(|pattern| pattern.is_match(line)) {
-            self.best = Some((rank, number, text.trim().to_owned()));
+        let place = place(text);
+        if let (Some(best), Some(place)) = (&mut self.best, &place)
+            && best.place.is_none()
+            && number <= best.number + PLACE_BEHIND
+        {
+            best.place = Some(place.clone());
+        }
+        let limit = self.best.as_ref().map_or(RANKED.len(), |best| best.rank);
+        if let Some(rank) = PATTERNS.matches(line).iter().next().filter(|rank| *rank < limit) {
+            let before = self.passed.take().filter(|(at, _)| number <= at + PLACE_BEHIND).map(|(_, place)| place);
+            let place = place.clone().or(before);
+            self.best = Some(Found { rank, number, line: text.trim().to_owned(), place });
+        }
+        if let Some(place) = place {
+            self.passed = Some((number, place));
         }
     }
 
     /// The best line that looks like an error, and its number.
     #[must_use]
     pub fn best(&self) -> Option<(u64, String)> {
-        self.best.as_ref().map(|(_, number, line)| (*number, line.clone()))
+        self.best.as_ref().map(|best| (best.number, best.line.clone()))
     }
 
     /// The best line, else the last one that said anything.
@@ -61,10 +93,27 @@ impl FirstError {
     pub fn found(&self) -> Option<(u64, String)> {
         self.best().or_else(|| self.last.clone())
     }
+
+    /// The file, line and column that the best line or those next to it name.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        self.best.as_ref()?.place.clone()
+    }
 }
 
 fn is_exit_code(text: &str) -> bool {
     text.starts_with("Process completed with exit code") || text.starts_with("exit code ")
+}
+
+fn place(text: &str) -> Option<String> {
+    let found = PLACE.captures(text)?;
+    let parts = found.iter().skip(1).flatten().map(|part| part.as_str());
+    Some(parts.collect::<Vec<_>>().join(":"))
+}
+
+/// The beginning of a line.
+fn cut(line: &str) -> &str {
+    &line[..line.floor_char_boundary(LONGEST)]
 }
 
 /// The line without control sequences.
@@ -99,12 +148,30 @@ mod tests {
             ),
             ("building\nsrc/a.c:3:1: error: no\n##[error]Something", Some("src/a.c:3:1: error: no")),
             ("error[E0308]: mismatched types\n  --> a.rs", Some("error[E0308]: mismatched types")),
+            ("Traceback (most recent call last):\n  File \"a.py\", line 3\nValueError: no", Some("ValueError: no")),
             ("npm ERR! missing script", Some("npm ERR! missing script")),
             ("a\nb\n##[error]no coverage", Some("no coverage")),
             ("a\nsome last words\n\n", Some("some last words")),
             ("", None),
         ] {
             assert_eq!(first(log).as_deref(), expected, "{log}");
+        }
+    }
+
+    #[test]
+    fn the_place_stands_in_the_line_or_next_to_it() {
+        for (log, expected) in [
+            ("src/a.c:3:1: error: no", Some("src/a.c:3:1")),
+            ("error[E0308]: mismatched types\n  --> src/a.rs:7:9\n", Some("src/a.rs:7:9")),
+            ("E   assert 1 == 2\n\ntests/a.py:12: AssertionError", Some("tests/a.py:12")),
+            ("Traceback (most recent call last):\n  File \"b/a.py\", line 3\n    x\nValueError: no", Some("b/a.py:3")),
+            ("thread 'x' panicked at src/b.rs:4:5:\nno", Some("src/b.rs:4:5")),
+            ("error: no\n1\n2\n3\n4\nfar/away.c:1:2", None),
+            ("at 12:30:59\nerror: no", None),
+        ] {
+            let mut finder = FirstError::default();
+            log.lines().enumerate().for_each(|(number, line)| finder.look(number as u64, line));
+            assert_eq!(finder.place().as_deref(), expected, "{log}");
         }
     }
 }

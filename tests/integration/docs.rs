@@ -36,6 +36,41 @@ fn the_readme_has_every_exit_code_as_the_program_tells_it() {
 }
 
 #[test]
+fn the_readme_has_the_keys_of_the_screen() {
+    let table = cuelight::app::action::key_table();
+    assert!(read("README.md").contains(&table), "put this table into the README:\n{table}");
+}
+
+#[test]
+fn the_example_of_the_settings_is_what_the_program_prints() {
+    assert_eq!(read("config.example.toml"), program(&["config", "--example"]));
+}
+
+/// The README's picture of a run: its lines are those of a real one, but for ids, times and checksums. The order of jobs
+/// that run side by side is chance.
+#[test]
+fn the_readme_shows_the_demo_as_it_is() {
+    let home = tempfile::tempdir().expect("a folder");
+    let project = home.path().join("project");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_cuelight"));
+    demo.args(["demo", "--headless", "--into"]).arg(&project);
+    demo.env("CUELIGHT_STATE_DIR", home.path().join("state")).env("XDG_CONFIG_HOME", home.path());
+    demo.env_remove("GITHUB_ACTIONS").env("LC_ALL", "C.UTF-8");
+    let said = demo.output().expect("the program starts");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said = String::from_utf8_lossy(&said.stdout).replace(&project.display().to_string(), "/tmp/cuelight-demo");
+    // Run ids and checksums are hexadecimal or decimal numbers of any length, times have a point.
+    let number = regex::Regex::new(r"\b[0-9][0-9a-f.-]*s?\b").expect("a pattern");
+    let plain = |line: &str| number.replace_all(line, "N").split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines: Vec<_> = said.lines().map(plain).collect();
+    let readme = read("README.md");
+    let picture = readme.split("$ cuelight demo --headless\n").nth(1).and_then(|rest| rest.split("```").next());
+    for line in picture.expect("a picture").lines().filter(|line| *line != "⋮") {
+        assert!(lines.contains(&plain(line)), "the demo does not say `{line}`:\n{said}");
+    }
+}
+
+#[test]
 fn every_command_that_the_readme_names_exists() {
     let help = program(&["--help"]);
     let known: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();

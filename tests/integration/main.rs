@@ -1,5 +1,6 @@
 //! Black-box tests of the program and of the shape of its source.
 
+mod cli;
 mod docs;
 mod imports;
 mod project;

@@ -52,6 +52,8 @@ impl Project {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
         command.args(args).current_dir(self.root()).env("CUELIGHT_STATE_DIR", self.state());
+        // Nobody's own settings play a part.
+        command.env("XDG_CONFIG_HOME", self.folder.path().join("config"));
         command.env_remove("GITHUB_ACTIONS").env("LANG", "C.UTF-8").env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
@@ -76,6 +78,14 @@ impl Project {
         let run = self.show();
         let jobs = run["jobs"].as_array().expect("jobs");
         jobs.iter().find(|job| job["id"] == id).unwrap_or_else(|| panic!("no job {id} in {run}")).clone()
+    }
+
+    /// The user's own settings.
+    pub(crate) fn configure(&self, text: &str) -> PathBuf {
+        let file = self.folder.path().join("config/cuelight/config.toml");
+        fs::create_dir_all(file.parent().expect("a parent")).expect("made");
+        fs::write(&file, text).expect("written");
+        file
     }
 
     /// The only run's folder.

@@ -10,12 +10,12 @@ use super::{Logs, Printer};
 pub(in crate::cli) struct Json;
 
 impl Printer for Json {
-    fn record(&mut self, _: &Run, record: &Record, _: &Logs) -> io::Result<()> {
+    fn record(&mut self, _: &Run, record: &Record, _: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
         let line = serde_json::to_string(record).map_err(io::Error::other)?;
-        writeln!(io::stdout().lock(), "{line}")
+        writeln!(out, "{line}")
     }
 
-    fn end(&mut self, _: &Run, _: &Logs) -> io::Result<()> {
-        io::stdout().flush()
+    fn end(&mut self, _: &Run, _: &dyn Logs, _: &mut dyn Write) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -12,17 +12,17 @@ use super::{Logs, Printer};
 pub(in crate::cli) struct Protocol;
 
 impl Printer for Protocol {
-    fn record(&mut self, run: &Run, record: &Record, logs: &Logs) -> io::Result<()> {
+    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
         let Event::Output { job, step, output } = &record.event else { return Ok(()) };
         let name = run.jobs.get(job).and_then(|job| job.steps.iter().find(|other| other.number == *step));
         let name = name.map(|step| step.name.clone()).unwrap_or_default();
         logs.lines(run, job, *step, *output, &mut |line| {
             let line = json!({"type": "log", "job": job.as_str(), "step": name, "line": String::from_utf8_lossy(line)});
-            writeln!(io::stdout().lock(), "{line}")
+            writeln!(out, "{line}")
         })
     }
 
-    fn end(&mut self, run: &Run, _: &Logs) -> io::Result<()> {
+    fn end(&mut self, run: &Run, _: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
         let word = |phase: &Phase| match phase.conclusion() {
             Some(crate::model::Conclusion::TimedOut | crate::model::Conclusion::StartupFailure) => "failure",
             Some(conclusion) => conclusion.word(),
@@ -34,6 +34,6 @@ impl Printer for Protocol {
             .map(|job| json!({"id": job.key, "name": job.name, "conclusion": word(&job.phase)}))
             .collect();
         let result = json!({"type": "result", "conclusion": word(&run.phase), "jobs": jobs});
-        writeln!(io::stdout().lock(), "{result}")
+        writeln!(out, "{result}")
     }
 }

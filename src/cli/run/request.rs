@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
-use crate::cli::{Exit, Failure};
-use crate::config::Config;
+use crate::cli::{Exit, Failure, config};
 use crate::engine::git::{GitError, Repository};
 use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
@@ -39,7 +38,7 @@ pub(super) fn build(args: &Args, folder: &Path) -> Result<Request, Failure> {
         let exit = if matches!(error, GitError::Missing(_)) { Exit::Unavailable } else { Exit::NotFound };
         Failure::new(exit, error.to_string())
     })?;
-    let config = Config::load(Some(&repository.root)).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let config = config::load(Some(&repository.root))?;
     let path = find_workflow(args.workflow.as_deref(), folder, &repository.root)?;
     let text = read(&path)?;
     let name = relative(&path, &repository.root);

@@ -1,0 +1,58 @@
+//! `config`: the settings in force, or all there are.
+
+use std::path::PathBuf;
+
+use crate::app::keymap::{Keymap, KeymapError};
+use crate::config::{self, Config};
+use crate::engine::git::Repository;
+
+use super::{Exit, Failure, Outcome, style};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Print all settings that there are, explained, ready for a file
+    #[arg(long)]
+    example: bool,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    if args.example {
+        style::print(&config::example())?;
+        return Ok(Exit::Success);
+    }
+    let config = load(repository().as_deref())?;
+    keymap(&config)?;
+    style::print(&config.describe())?;
+    Ok(Exit::Success)
+}
+
+/// The root of the repository that we are in, if we are in one.
+fn repository() -> Option<PathBuf> {
+    let folder = std::env::current_dir().ok()?;
+    Repository::discover(&folder).ok().map(|repository| repository.root)
+}
+
+/// The settings in force.
+pub(super) fn load(repository: Option<&std::path::Path>) -> Result<Config, Failure> {
+    Config::load(repository).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+}
+
+/// The screen's keys.
+pub(super) fn keymap(config: &Config) -> Result<Keymap, Failure> {
+    let changes = config.keys.iter().map(|(action, keys)| (action.as_str(), keys.clone()));
+    Keymap::new(changes).map_err(|error| {
+        let action = match &error {
+            KeymapError::UnknownAction { name, .. } | KeymapError::UnknownKey { name, .. } => name.as_str(),
+            KeymapError::Unreachable { name } => name,
+            KeymapError::Conflict { first, second, .. } => {
+                if config.keys.contains_key(*first) {
+                    first
+                } else {
+                    second
+                }
+            }
+        };
+        let place = config.origin(&format!("keys.{action}")).map(|place| format!("{place}: ")).unwrap_or_default();
+        Failure::new(Exit::Usage, format!("{place}{error}"))
+    })
+}

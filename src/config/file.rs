@@ -1,0 +1,65 @@
+//! A TOML file as a flat list of settings, each with its place.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigError, Value};
+
+/// A setting as a file says it.
+pub(super) struct Entry {
+    /// Its name, with the name of its table.
+    pub(super) name: String,
+    /// `file:line:column` of its name.
+    pub(super) place: String,
+    pub(super) value: Value,
+}
+
+/// The settings of a file, in its order.
+pub(super) fn entries(file: &str, text: &str) -> Result<Vec<Entry>, ConfigError> {
+    let document = DeTable::parse(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        ConfigError::Wrong { place: place(file, text, start), reason: error.message().to_owned() }
+    })?;
+    let mut entries: Vec<(usize, Entry)> = Vec::new();
+    for (key, value) in document.get_ref() {
+        let mut add = |name: String, start: usize, value: &DeValue<'_>| {
+            entries.push((start, Entry { name, place: place(file, text, start), value: read(value) }));
+        };
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                for (inner, value) in table {
+                    let name = format!("{}.{}", key.get_ref(), inner.get_ref());
+                    add(name, inner.span().start, value.get_ref());
+                }
+            }
+            other => add(key.get_ref().to_string(), key.span().start, other),
+        }
+    }
+    // Tables come sorted by name; people read files from the top.
+    entries.sort_by_key(|(start, _)| *start);
+    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+}
+
+fn place(file: &str, text: &str, start: usize) -> String {
+    let before = &text[..text.floor_char_boundary(start)];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{file}:{line}:{column}")
+}
+
+fn read(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Boolean(yes) => Value::Bool(*yes),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Value::Number(number),
+            Err(_) => Value::Other(number.to_string()),
+        },
+        DeValue::Array(items) => {
+            let texts: Option<Vec<_>> =
+                items.iter().map(Spanned::get_ref).map(|item| item.as_str().map(str::to_owned)).collect();
+            texts.map_or_else(|| Value::Other("a list".to_owned()), Value::List)
+        }
+        other => Value::Other(format!("a {}", other.type_str())),
+    }
+}

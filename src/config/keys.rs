@@ -1,0 +1,208 @@
+//! The table of settings.
+
+use super::{Config, Glyphs};
+
+/// A key of the configuration.
+pub struct Key {
+    /// Its name, with the name of its table. `<…>` stands for any name.
+    pub name: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// A line of a file that sets it, below the heading of its table.
+    pub example: &'static str,
+    /// The last file that may set it.
+    pub layer: Layer,
+    /// Sets it, for the name that `<…>` stands for; else says what it takes and what was given.
+    pub(super) set: fn(&mut Config, &str, &Value) -> Result<(), String>,
+    /// Its values in force as TOML, each with the name that `<…>` stands for.
+    pub(super) show: fn(&Config) -> Vec<(String, String)>,
+}
+
+/// The files that settings come from, in the order in which they are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layer {
+    /// `config.toml` of the user.
+    User,
+    /// `.cuelight.toml` of the repository.
+    Repository,
+}
+
+/// A value as a file or a variable gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A whole number.
+    Number(i64),
+    /// `true` or `false`.
+    Bool(bool),
+    /// Text.
+    Text(String),
+    /// A list of texts.
+    List(Vec<String>),
+    /// What no setting takes, in words.
+    Other(String),
+}
+
+/// All keys. Those without a table come first, as a TOML file wants it.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "max_parallel",
+        doc: "How many jobs may run at once on this machine. Default: the number of processors, at least 2.\n\
+              The flag --max-parallel comes before it.",
+        example: "max_parallel = 4",
+        layer: Layer::Repository,
+        set: |config, _, value| value.number(1).map(|number| config.max_parallel = number),
+        show: |config| one(config.max_parallel.to_string()),
+    },
+    Key {
+        name: "keep_runs",
+        doc: "How many runs `cuelight clean` keeps. Default: 50.",
+        example: "keep_runs = 50",
+        layer: Layer::User,
+        set: |config, _, value| value.number(0).map(|number| config.keep_runs = number),
+        show: |config| one(config.keep_runs.to_string()),
+    },
+    Key {
+        name: "runs-on.<label>",
+        doc: "Where jobs with this `runs-on` label run. Linux labels of GitHub (`ubuntu-…`), `self-hosted`, the name of\n\
+              this system and of its processor run on the host by themselves; any other label runs nowhere until it is\n\
+              mapped here. `host` is the only place of this version.",
+        example: "my-label = \"host\"",
+        layer: Layer::Repository,
+        set: |config, label, value| match value {
+            Value::Text(place) if place == "host" => {
+                config.runs_on.insert(label.to_ascii_lowercase(), place.clone());
+                Ok(())
+            }
+            other => Err(format!("takes `host`, not `{}`", other.written())),
+        },
+        show: |config| config.runs_on.iter().map(|(label, place)| (label.clone(), quoted(place))).collect(),
+    },
+    Key {
+        name: "screen.glyphs",
+        doc: "The signs that the screen is drawn with: \"unicode\", \"ascii\", or \"auto\" for those that the locale has.\n\
+              Default: \"auto\".",
+        example: "glyphs = \"ascii\"",
+        layer: Layer::User,
+        set: |config, _, value| {
+            config.glyphs = match value {
+                Value::Text(text) if text == "auto" => Glyphs::Auto,
+                Value::Text(text) if text == "unicode" => Glyphs::Unicode,
+                Value::Text(text) if text == "ascii" => Glyphs::Ascii,
+                other => return Err(format!("takes `auto`, `unicode` or `ascii`, not `{}`", other.written())),
+            };
+            Ok(())
+        },
+        show: |config| {
+            one(quoted(match config.glyphs {
+                Glyphs::Auto => "auto",
+                Glyphs::Unicode => "unicode",
+                Glyphs::Ascii => "ascii",
+            }))
+        },
+    },
+    Key {
+        name: "screen.motion",
+        doc: "Whether the signs of what runs move. Default: true.",
+        example: "motion = false",
+        layer: Layer::User,
+        set: |config, _, value| value.truth().map(|yes| config.motion = yes),
+        show: |config| one(config.motion.to_string()),
+    },
+    Key {
+        name: "keys.<action>",
+        doc: "The keys of an action of the screen, in place of its own: `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`.\n\
+              The README lists the actions; an empty list takes an action's keys away.",
+        example: "half-down = [\"ctrl-d\", \"J\"]",
+        layer: Layer::User,
+        set: |config, action, value| {
+            let keys = match value {
+                Value::Text(key) => vec![key.clone()],
+                Value::List(keys) => keys.clone(),
+                other => return Err(format!("takes a key or a list of keys, not `{}`", other.written())),
+            };
+            config.keys.insert(action.to_owned(), keys);
+            Ok(())
+        },
+        show: |config| {
+            let list = |keys: &[String]| keys.iter().map(|key| quoted(key)).collect::<Vec<_>>().join(", ");
+            config.keys.iter().map(|(action, keys)| (action.clone(), format!("[{}]", list(keys)))).collect()
+        },
+    },
+];
+
+impl Key {
+    /// The variable of the environment that sets it; a key with `<…>` has none.
+    #[must_use]
+    pub fn variable(&self) -> Option<String> {
+        let name = self.name.to_ascii_uppercase().replace(['.', '-'], "_");
+        (!name.contains('<')).then(|| format!("CUELIGHT_{name}"))
+    }
+
+    /// What stands for `<…>` when this key has the full name; empty where nothing does.
+    fn fits<'n>(&self, name: &'n str) -> Option<&'n str> {
+        match self.name.split_once('<') {
+            Some((table, _)) => name.strip_prefix(table).filter(|label| !label.is_empty()),
+            None => (name == self.name).then_some(""),
+        }
+    }
+}
+
+/// The key of this full name and what stands for its `<…>`; else what to say about it.
+pub(super) fn find(name: &str) -> Result<(&'static Key, &str), String> {
+    if let Some(found) = KEYS.iter().find_map(|key| Some((key, key.fits(name)?))) {
+        return Ok(found);
+    }
+    // A typing error rarely comes in the first letters.
+    let alike = |key: &&Key| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+    let near = KEYS.iter().max_by_key(alike).filter(|key| alike(key) >= 4 && alike(key) * 2 > name.len());
+    Err(match near {
+        Some(near) => format!("there is no setting `{name}`; did you mean `{}`?", near.name),
+        None => format!("there is no setting `{name}`; `cuelight config --example` lists them"),
+    })
+}
+
+impl Value {
+    /// The value that a variable's text stands for.
+    pub(super) fn of_text(text: &str) -> Self {
+        match (text.parse(), text.parse()) {
+            (Ok(number), _) => Self::Number(number),
+            (_, Ok(yes)) => Self::Bool(yes),
+            _ => Self::Text(text.to_owned()),
+        }
+    }
+
+    fn number(&self, least: usize) -> Result<usize, String> {
+        let number = if let Self::Number(number) = self { usize::try_from(*number).ok() } else { None };
+        let wrong = || format!("takes a number from {least} up, not `{}`", self.written());
+        number.filter(|number| *number >= least).ok_or_else(wrong)
+    }
+
+    fn truth(&self) -> Result<bool, String> {
+        let Self::Bool(yes) = self else { return Err(format!("takes true or false, not `{}`", self.written())) };
+        Ok(*yes)
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Bool(yes) => yes.to_string(),
+            Self::Text(text) | Self::Other(text) => text.clone(),
+            Self::List(items) => items.join(", "),
+        }
+    }
+}
+
+fn one(value: String) -> Vec<(String, String)> {
+    vec![(String::new(), value)]
+}
+
+/// Text as a TOML string.
+pub(super) fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A name as a TOML key: quoted only where it must be.
+pub(super) fn bare(name: &str) -> String {
+    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if plain { name.to_owned() } else { quoted(name) }
+}

@@ -1,0 +1,198 @@
+//! The command line around runs: lists, logs, settings, trust, leftovers, and what is said when something is wrong.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::project::Project;
+
+const MIXED: &str = "name: Mixed
+on: push
+jobs:
+  good:
+    runs-on: ubuntu-latest
+    steps:
+      - name: Greet
+        run: |
+          echo '::group::Inner'
+          echo hidden
+          echo '::endgroup::'
+          printf '\\033[32mhello\\033[0m\\n'
+  bad:
+    name: Bad one
+    runs-on: ubuntu-latest
+    steps:
+      - name: Break
+        run: |
+          echo '::group::Tests'
+          echo 'src/a.c:3:1: error: it broke'
+          echo '::endgroup::'
+          echo '::warning file=b.c,line=4::careful'
+          exit 2
+";
+
+#[test]
+fn lines_tell_where_it_broke_and_what_to_do_next() {
+    let project = Project::new(MIXED);
+    let said = project.run(&[]);
+    said.expect(
+        1,
+        &[
+            "good    │   ▸ Inner (1 line)\n",
+            "good    │   hello\n",
+            "Bad one │   ▾ Tests\nBad one │     src/a.c:3:1: error: it broke\n",
+            "✗ Bad one › Break (exit code 2)\n    src/a.c:3:1: error: it broke\n    src/a.c:3:1\n",
+            "warning  b.c:4: careful  Bad one › Break\n",
+            "--failed",
+        ],
+    );
+    assert!(!said.out().contains("hidden") && !said.out().contains('\u{1b}'), "{}", said.out());
+}
+
+#[test]
+fn github_gets_its_own_form() {
+    let project = Project::new(MIXED);
+    let said = project.command(&["run", "--trust"]).env("GITHUB_ACTIONS", "true").output().expect("starts");
+    let text = String::from_utf8_lossy(&said.stdout);
+    for part in ["::warning file=b.c,line=4::careful\n", "::group::good › Greet\n", "::endgroup::\n"] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn runs_are_listed_shown_and_read() {
+    let project = Project::new(MIXED);
+    project.call(&["runs"]).expect(0, &["There are no runs yet"]);
+    project.call(&["show"]).expect(3, &["there is no run"]);
+    project.run(&[]).expect(1, &[]);
+    let id = project.show()["id"].as_str().expect("an id").to_owned();
+    project.call(&["runs"]).expect(0, &[&id, "Mixed", "main", "push", "failure"]);
+    let listed = project.call(&["runs", "--json"]).out();
+    let listed: serde_json::Value = serde_json::from_str(listed.trim()).expect("a line of JSON");
+    assert_eq!((listed["id"].as_str(), listed["name"].as_str()), (Some(id.as_str()), Some("Mixed")));
+    project.call(&["show", &id[id.len() - 4..]]).expect(0, &["✗ Mixed", "Bad one", "exit code 2", "Greet"]);
+    project.call(&["logs"]).expect(0, &["good / 2 Greet\n", "hidden\n", "Bad one / 2 Break\n"]);
+    let failed = project.call(&["logs", "--failed"]).out();
+    assert!(failed.contains("it broke") && !failed.contains("hello"), "{failed}");
+    assert_eq!(
+        project.call(&["logs", "--job", "good", "--step", "2"]).out(),
+        "##[group]Inner\nhidden\n##[endgroup]\nhello\n"
+    );
+    project.call(&["logs", "--job", "goood"]).expect(3, &["no job `goood`", "good, bad"]);
+    project.call(&["logs", "--step", "9"]).expect(3, &["no step `9`", "cuelight show"]);
+    let records = project.call(&["attach", "--json"]);
+    records.expect(1, &[]);
+    let journal = fs::read_to_string(project.run_folder().join("events.jsonl")).expect("a journal");
+    let told: Vec<_> = journal.lines().skip(1).map(str::to_owned).collect();
+    assert_eq!(records.out().lines().collect::<Vec<_>>(), told, "the journal after its version");
+}
+
+#[test]
+fn what_is_mistyped_is_guessed() {
+    let project = Project::new(MIXED);
+    project.call(&["dmeo"]).expect(3, &["neither a run nor a command", "did you mean `cuelight demo`?"]);
+    project.call(&["run", "--evnet", "push"]).expect(2, &["--event"]);
+    project.run(&["cii"]).expect(3, &["did you mean `ci`?"]);
+    project.run(&["--input", "novalue"]).expect(2, &["--input takes NAME=VALUE, not `novalue`"]);
+    project.run(&["--secret", "NO_SUCH_VARIABLE"]).expect(2, &["no variable NO_SUCH_VARIABLE"]);
+    project.run(&["--event-path", "nowhere.json"]).expect(3, &["nowhere.json"]);
+    project.write("event.json", "{\n  'x'\n}");
+    project.run(&["--event-path", "event.json"]).expect(2, &["event.json:2:3"]);
+}
+
+#[test]
+fn settings_come_in_layers_and_faults_have_places() {
+    let project = Project::new(MIXED);
+    let file = project.configure("keep_runs = 3\nmax_parallel = 7\n[keys]\nyank = \"Y\"\n");
+    project.write(".cuelight.toml", "max_parallel = 5\n");
+    let said = project.call(&["config"]);
+    let place = format!("keep_runs = 3  # {}:1:1\n", file.display());
+    said.expect(
+        0,
+        &[&place, "max_parallel = 5  # ", ".cuelight.toml:1:1\n", "yank = [\"Y\"]", "motion = true  # default\n"],
+    );
+    let said = project.command(&["config"]).env("CUELIGHT_MAX_PARALLEL", "2").output().expect("starts");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("max_parallel = 2  # CUELIGHT_MAX_PARALLEL\n"));
+    project.configure("[keys]\nyakn = \"Y\"\n");
+    let place = format!("{}:2:1: `keys.yakn`", file.display());
+    project.call(&["config"]).expect(2, &[&place, "did you mean `yank`?"]);
+    project.call(&["doctor"]).expect(1, &[&place]);
+    project.configure("keep_run = 3\n");
+    project.run(&[]).expect(2, &["config.toml:1:1: there is no setting `keep_run`; did you mean `keep_runs`?"]);
+    project.configure("");
+    project.write(".cuelight.toml", "keep_runs = 0\n");
+    project.run(&[]).expect(2, &[".cuelight.toml:1:1: `keep_runs` is yours alone to set"]);
+}
+
+#[test]
+fn trust_is_bound_to_the_repository_and_its_origin() {
+    let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
+    project.call(&["trust"]).expect(0, &["is trusted"]);
+    let git = project.root().join(".git").canonicalize().expect("a folder");
+    project.call(&["trust", "--list"]).expect(0, &[&git.display().to_string(), "no origin"]);
+    let config = fs::read_to_string(git.join("config")).expect("readable");
+    fs::write(git.join("config"), format!("{config}[remote \"origin\"]\n\turl = https://elsewhere.example/x\n"))
+        .expect("written");
+    project.call(&["run"]).expect(4, &["its origin is another one than when it was trusted"]);
+    fs::write(git.join("config"), config).expect("written");
+    project.call(&["run"]).expect(0, &["hi"]);
+    // Another clone at the same place is another repository.
+    let (aside, again) = (git.with_file_name("aside"), git.with_file_name("again"));
+    fs::rename(&git, &aside).expect("moved");
+    let copied = std::process::Command::new("cp").arg("-r").args([&aside, &again]).status().expect("cp starts");
+    assert!(copied.success());
+    fs::rename(&again, &git).expect("moved");
+    project.call(&["run"]).expect(4, &["not the repository that was trusted at this place"]);
+}
+
+#[test]
+fn old_runs_are_removed_and_live_ones_are_not() {
+    let project = Project::new(
+        "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'test ! -e \"$WAIT\" || read line < \"$WAIT\"'}]}}\n",
+    );
+    for _ in 0..3 {
+        project.run(&[]).expect(0, &[]);
+    }
+    project.call(&["clean"]).expect(0, &["0 runs removed"]);
+    project.call(&["clean", "--keep", "1", "--dry-run"]).expect(0, &["2 runs would be removed"]);
+    project.call(&["clean", "--keep", "2"]).expect(0, &["1 run removed"]);
+    assert_eq!(project.call(&["runs", "--json"]).out().lines().count(), 2);
+    let pipe = project.state().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts");
+    assert!(made.success());
+    let live = project.command(&["run", "--trust", "--detach"]).env("WAIT", &pipe).output().expect("starts");
+    let live = String::from_utf8_lossy(&live.stdout).trim().to_owned();
+    project.call(&["clean", "--all"]).expect(0, &["2 runs removed"]);
+    fs::write(&pipe, "go\n").expect("somebody reads");
+    project.call(&["attach", &live]).expect(0, &["success"]);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let project = Project::new(
+        "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'yes some line | head -n 200000'}]}}\n",
+    );
+    project.run(&[]).expect(0, &[]);
+    for args in [&["logs"][..], &["attach"]] {
+        let mut child =
+            project.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("a line");
+        let said = child.wait_with_output().expect("it ends");
+        assert_eq!((said.status.code(), String::from_utf8_lossy(&said.stderr).as_ref()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn doctor_names_what_is_there() {
+    let project = Project::new(MIXED);
+    project.call(&["doctor"]).expect(0, &["git version", "can be written", "0 kept", "settings", "terminal"]);
+}
+
+#[test]
+fn every_shell_gets_completions() {
+    let project = Project::new(MIXED);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        project.call(&["completions", shell]).expect(0, &["cuelight", "rerun"]);
+    }
+}
