@@ -1,0 +1,224 @@
+//! How fast runs are, beside what the shell alone needs for the same work in the same minute.
+//!
+//! `cargo bench --bench engine` prints a table. Nothing is asserted: machines differ, ratios are to be read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A repository and a state folder of its own.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(workflow: &str) -> Self {
+        let place = Self { folder: tempfile::tempdir().expect("a folder") };
+        let path = place.root().join(".github/workflows/ci.yml");
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, workflow).expect("written");
+        for args in
+            [&["init", "-q"][..], &["add", "-A"], &["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "x"]]
+        {
+            let done = Command::new("git").arg("-C").arg(place.root()).args(args).status().expect("git starts");
+            assert!(done.success());
+        }
+        place
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("repository")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn cuelight(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
+        command
+            .args(args)
+            .current_dir(self.root())
+            .env("CUELIGHT_STATE_DIR", self.state())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    fn run(&self) -> Duration {
+        let started = Instant::now();
+        let done = self.cuelight(&["run", "--trust"]).status().expect("starts");
+        assert!(done.success(), "the run succeeds");
+        started.elapsed()
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn times(count: usize, mut act: impl FnMut() -> Duration) -> Duration {
+    act();
+    median((0..count).map(|_| act()).collect())
+}
+
+fn timed(mut command: Command) -> Duration {
+    let started = Instant::now();
+    assert!(command.status().expect("starts").success());
+    started.elapsed()
+}
+
+fn steps(count: usize) -> String {
+    let steps = "      - run: 'true'\n".repeat(count);
+    format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}")
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn say(what: &str, figure: &str, budget: &str) {
+    println!("{what:<58} {figure:<40} {budget}");
+}
+
+fn main() {
+    say("what", "figure (median)", "budget");
+    one_step();
+    one_more_step();
+    intake();
+    both_cores();
+    history();
+}
+
+fn one_step() {
+    let place = Place::new(&steps(1));
+    let time = times(15, || place.run());
+    say("a run of one `true` step, command to exit", &format!("{:.1} ms", ms(time)), "40 ms");
+}
+
+fn one_more_step() {
+    const MANY: usize = 101;
+    let (one, many) = (Place::new(&steps(1)), Place::new(&steps(MANY)));
+    let script = one.folder.path().join("script.sh");
+    fs::write(&script, "true").expect("written");
+    let floor = times(5, || {
+        let started = Instant::now();
+        for _ in 0..MANY - 1 {
+            timed({
+                let mut bash = Command::new("bash");
+                bash.arg("-e").arg(&script);
+                bash
+            });
+        }
+        started.elapsed() / (MANY as u32 - 1)
+    });
+    let (first, all) = (times(7, || one.run()), times(7, || many.run()));
+    let step = all.saturating_sub(first) / (MANY as u32 - 1);
+    let figure =
+        format!("{:.2} ms, bash alone {:.2} ms, +{:.2} ms", ms(step), ms(floor), ms(step.saturating_sub(floor)));
+    say("one more `run: true` step", &figure, "+1 ms, target +0.5 ms");
+}
+
+fn intake() {
+    const LINES: u64 = 5_000_000;
+    let workflow =
+        |command: &str| format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{{run: {command}}}]\n");
+    let place = Place::new(&workflow(&format!("seq 1 {LINES}")));
+    let file = place.folder.path().join("floor.txt");
+    let floor = times(5, || {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("seq 1 {LINES} > {}", file.display()));
+        timed(shell)
+    });
+    let mut peak = 0;
+    // Detached: the printer is a reader like any other and is not what is measured.
+    let run = times(3, || {
+        let started = Instant::now();
+        let said = place.cuelight(&["run", "--trust", "--detach"]).stdout(Stdio::piped()).output().expect("starts");
+        let id = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+        let folder = place.state().join("runs").join(&id);
+        let time = wait_for_end(&folder, &mut peak, started);
+        let log = fs::read(folder.join("logs/a/002.log")).expect("a log");
+        let lines = log.iter().filter(|byte| **byte == b'\n').count() as u64;
+        assert_eq!(lines, LINES, "no line is lost");
+        time
+    });
+    let share = floor.as_secs_f64() / run.as_secs_f64() * 100.0;
+    let speed = LINES as f64 / run.as_secs_f64() / 1e6;
+    let figure = format!("{:.0} ms = {speed:.1} M lines/s, {share:.0} % of the floor", ms(run));
+    say(&format!("seq 1 {LINES} (floor: > file, {:.0} ms)", ms(floor)), &figure, ">= 50 % of the floor");
+    say("worker's memory meanwhile, peak", &format!("{:.1} MB", peak as f64 / 1024.0), "30 MB");
+}
+
+/// Waits for the journal's last record, and notes the most memory that the worker had, in KiB.
+fn wait_for_end(folder: &Path, peak: &mut u64, started: Instant) -> Duration {
+    let worker = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path()).find(|path| {
+        let command = fs::read(path.join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        command.contains(" worker ") && command.contains(&*folder.to_string_lossy())
+    });
+    loop {
+        if let Some(status) = worker.as_ref().and_then(|path| fs::read_to_string(path.join("status")).ok()) {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+            *peak = line.trim().trim_end_matches(" kB").parse().unwrap_or(0).max(*peak);
+        }
+        if fs::read_to_string(folder.join("events.jsonl")).is_ok_and(|journal| journal.contains("\"run_finished\"")) {
+            return started.elapsed();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn both_cores() {
+    let job = |number: usize| {
+        format!(
+            "  j{number}:\n    runs-on: ubuntu-latest\n    steps:\n{}",
+            "      - run: for i in 1 2 3 4 5 6 7 8 9; do :; done\n".repeat(10)
+        )
+    };
+    let place = Place::new(&format!("on: push\njobs:\n{}", (0..100).map(job).collect::<String>()));
+    let before = cpu();
+    let time = times(1, || place.run());
+    // The first, uncounted run is in the processor's time as well.
+    let busy = (cpu() - before) / 2.0 / time.as_secs_f64();
+    say("100 jobs of 10 steps", &format!("{:.0} ms, {busy:.1} processors busy", ms(time)), "both cores busy");
+}
+
+/// Seconds that all processors were busy since the machine started.
+fn cpu() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields: Vec<f64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).flat_map(str::parse).collect();
+    // user, nice, system, then idle and waiting, which are not counted.
+    fields.iter().take(3).sum::<f64>() / 100.0
+}
+
+fn history() {
+    const RUNS: u64 = 2000;
+    let place = Place::new(&steps(1));
+    place.run();
+    let runs = place.state().join("runs");
+    let first = fs::read_dir(&runs).expect("runs").flatten().next().expect("a run").path();
+    let name = first.file_name().expect("a name").to_string_lossy().into_owned();
+    let index = place.state().join("index.jsonl");
+    let line = fs::read_to_string(&index).expect("an index");
+    let mut lines = line.clone();
+    for number in 0..RUNS {
+        let copy = format!("20200101-{:06}-{number:04x}", number);
+        fs::create_dir(runs.join(&copy)).expect("made");
+        for file in ["run.json", "events.jsonl", "lock"] {
+            fs::copy(first.join(file), runs.join(&copy).join(file)).expect("copied");
+        }
+        lines.push_str(&line.replace(&name, &copy));
+    }
+    fs::write(&index, lines).expect("written");
+    let time = times(9, || timed(place.cuelight(&["runs"])));
+    say(&format!("`cuelight runs` over {RUNS} past runs"), &format!("{:.1} ms", ms(time)), "50 ms");
+    let again = times(3, || {
+        fs::remove_file(&index).unwrap_or_default();
+        timed(place.cuelight(&["runs"]))
+    });
+    say("the same with the index removed", &format!("{:.1} ms", ms(again)), "");
+}
