@@ -211,7 +211,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__lint)
-            opts="-h --format --root --refs --permissions-policy --help"
+            opts="-h --format --explain --root --refs --permissions-policy --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -219,6 +219,10 @@ _cuelight() {
             case "${prev}" in
                 --format)
                     COMPREPLY=($(compgen -W "text json github" -- "${cur}"))
+                    return 0
+                    ;;
+                --explain)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --root)

@@ -90,6 +90,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'How to print what was found' -r -f -a "text\t''
 json\t''
 github\t''"
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l explain -d 'Print what a rule is about, why it matters and what to write instead' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l root -d 'Look up local actions and workflows below this folder' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r

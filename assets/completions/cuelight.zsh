@@ -139,6 +139,7 @@ _arguments "${_arguments_options[@]}" : \
 (lint)
 _arguments "${_arguments_options[@]}" : \
 '--format=[How to print what was found]:FORMAT:(text json github)' \
+'()--explain=[Print what a rule is about, why it matters and what to write instead]:RULE:_default' \
 '--root=[Look up local actions and workflows below this folder]:ROOT:_files' \
 '--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
 '--permissions-policy=[The permissions that a caller may give]:PERMISSIONS_POLICY:_default' \

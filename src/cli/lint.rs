@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::lint::{self, RULES};
 use crate::workflow::source::Source;
 
 use super::{Exit, Failure, Outcome};
@@ -20,6 +21,9 @@ pub(super) struct Args {
     /// How to print what was found
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Print what a rule is about, why it matters and what to write instead
+    #[arg(long, value_name = "RULE", conflicts_with = "files")]
+    explain: Option<String>,
     /// Look up local actions and workflows below this folder
     #[arg(long, hide = true)]
     root: Option<PathBuf>,
@@ -39,6 +43,9 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    if let Some(name) = &args.explain {
+        return explain(name);
+    }
     let files = if args.files.is_empty() { own_workflows()? } else { args.files.clone() };
     let mut out = io::BufWriter::new(io::stdout().lock());
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -60,14 +67,32 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
 }
 
+/// The page of a rule.
+fn explain(name: &str) -> Outcome {
+    let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
+        let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("there is no rule `{name}`; the rules are {}", names.join(", ")),
+        ));
+    };
+    writeln!(io::stdout().lock(), "{}\n\n{}\n\n{}", rule.name, rule.summary, rule.help)?;
+    Ok(Exit::Success)
+}
+
 fn count(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 fn check(file: &Path, source: &Arc<Source>) -> Vec<Diagnostic> {
     let is_manifest = file.file_name().is_some_and(|name| name == "action.yml" || name == "action.yaml");
-    let mut found =
-        if is_manifest { workflow::parse_action(source).diagnostics } else { workflow::parse(source).diagnostics };
+    let mut found = if is_manifest {
+        workflow::parse_action(source).diagnostics
+    } else {
+        let parsed = workflow::parse(source);
+        let advice = parsed.value.as_ref().map(lint::check).unwrap_or_default();
+        [parsed.diagnostics, advice].concat()
+    };
     found.sort_by_key(|found| (found.span.line, found.span.column));
     found
 }

@@ -5,10 +5,20 @@ use super::parse::{entries, get};
 use super::source::Span;
 use super::template::{Template, TemplateKind};
 
+/// The most inputs of `workflow_dispatch`, after GitHub's documentation of the event.
+const MOST_INPUTS: usize = 25;
+
 /// Checks a whole workflow.
 pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (event, value) in get(root, "on").into_iter().flat_map(entries) {
+        if let ("workflow_dispatch", Some(inputs)) = (event.value.as_str(), get(value, "inputs"))
+            && entries(inputs).count() > MOST_INPUTS
+        {
+            let message =
+                format!("`workflow_dispatch` has {} inputs; GitHub allows {MOST_INPUTS}", entries(inputs).count());
+            found.push(error(inputs.span, message));
+        }
         if matches!(event.value.as_str(), "workflow_dispatch" | "workflow_call") {
             get(value, "inputs").into_iter().flat_map(entries).for_each(|(_, input)| check_input(input, &mut found));
         }
@@ -122,6 +132,17 @@ mod tests {
             let text = format!("on: push\njobs:\n  a:\n    runs-on:\n      group: {group}\n");
             assert_eq!(lines(&text).is_empty(), good, "{group}");
         }
+    }
+
+    #[test]
+    fn a_form_has_only_so_many_inputs() {
+        let with = |count: usize| {
+            let inputs: Vec<_> = (0..count).map(|number| format!("      i{number}: {{type: string}}")).collect();
+            let inputs = inputs.join("\n");
+            lines(&format!("on:\n  workflow_dispatch:\n    inputs:\n{inputs}\njobs: {{a: {{runs-on: x}}}}\n"))
+        };
+        assert_eq!(with(25), Vec::<u32>::new());
+        assert_eq!(with(26), [4]);
     }
 
     #[test]

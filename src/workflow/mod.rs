@@ -5,6 +5,7 @@
 
 pub mod diagnostic;
 pub mod expr;
+pub mod lint;
 pub mod matrix;
 pub mod names;
 pub mod plan;

@@ -372,7 +372,7 @@ impl<'s> Reader<'s> {
         let (start, end) = (node.span.start as usize, (node.span.end as usize).min(self.source.text.len()));
         let written = self.source.text.get(start..end).unwrap_or_default();
         match written.match_indices("${{").nth(count) {
-            Some((at, _)) => self.span_at(start + at, 3),
+            Some((at, _)) => self.source.span(start + at, 3),
             None => node.span,
         }
     }
@@ -388,21 +388,10 @@ impl<'s> Reader<'s> {
         if let (Some(at), Some(place)) = (error.at, ahead.get(..limit).and_then(|near| near.find(trimmed))) {
             let lead = text.len() - text.trim_start().len();
             if !trimmed.is_empty() && at.start >= lead {
-                span = self.span_at(from + place + at.start - lead, at.end - at.start);
+                span = self.source.span(from + place + at.start - lead, at.end - at.start);
             }
         }
         self.report(Diagnostic::error(EXPRESSION, span, error.to_string()));
-    }
-
-    fn span_at(&self, start: usize, length: usize) -> Span {
-        let before = &self.source.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Span {
-            start: start as u32,
-            end: (start + length) as u32,
-            line: before.bytes().filter(|byte| *byte == b'\n').count() as u32 + 1,
-            column: before[line_start..].chars().count() as u32 + 1,
-        }
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) {

@@ -17,6 +17,22 @@ impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self { name: name.into(), text: text.into() })
     }
+
+    /// The span of so many bytes from a byte offset of the text.
+    ///
+    /// # Panics
+    /// When the offset is not at a character of the text.
+    #[must_use]
+    pub fn span(&self, start: usize, length: usize) -> Span {
+        let before = &self.text[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Span {
+            start: start as u32,
+            end: (start + length) as u32,
+            line: before.bytes().filter(|byte| *byte == b'\n').count() as u32 + 1,
+            column: before[line_start..].chars().count() as u32 + 1,
+        }
+    }
 }
 
 /// A stretch of a source: byte offsets, and line and column (in characters) of its start, both from 1.

@@ -1,0 +1,47 @@
+//! Conditions that are always the same.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::expr::{Contexts, Expr, Function, NoFiles, NodeKind, Scope, Status, Vocabulary};
+use super::super::syntax::{Condition, Workflow};
+use super::steps;
+
+/// Conditions with text around `${{ }}`, and those that read nothing.
+pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    let of_jobs = workflow.jobs.iter().map(|job| &job.condition);
+    for condition in of_jobs.chain(steps(workflow).map(|step| &step.condition)) {
+        let Some(written) = &condition.written else { continue };
+        if is_text(workflow, condition) {
+            let message = "the condition is always true: there is text around `${{ }}`, and text is true";
+            let hint = "put the whole condition inside one `${{ }}`, or leave the marks away";
+            found.push(Diagnostic::warning("if-cond", written.span, message).hint(hint));
+        } else if let Some(value) = constant(&written.value) {
+            let message = format!("the condition `{}` is always {value}", written.value.trim());
+            let hint =
+                if value { "leave the `if` away" } else { "remove what never runs, or make it depend on a variable" };
+            found.push(Diagnostic::warning("if-cond", written.span, message).hint(hint));
+        }
+    }
+}
+
+/// Whether GitHub made `format(…)` of a text with expressions in it.
+fn is_text(workflow: &Workflow, condition: &Condition) -> bool {
+    let Some(written) = &condition.written else { return false };
+    let source = &workflow.source.text;
+    let place = written.span.start as usize..(written.span.end as usize).min(source.len());
+    let spelled = source.get(place).unwrap_or_default();
+    written.value.starts_with("format(") && spelled.contains("${{") && !spelled.contains("format(")
+}
+
+/// The value of a condition that is the same in every run.
+fn constant(text: &str) -> Option<bool> {
+    let expr = Expr::parse(text, &Vocabulary::ANY).ok()?;
+    expr.tree()?;
+    let mut asks = expr.names_status_function() || !expr.roots().is_empty();
+    expr.walk(&mut |node| asks |= matches!(&node.kind, NodeKind::Call { function: Function::HashFiles, .. }));
+    if asks {
+        return None;
+    }
+    let contexts = Contexts::new();
+    let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+    expr.evaluate(&scope).ok().map(|value| value.is_truthy())
+}

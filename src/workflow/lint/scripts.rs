@@ -1,0 +1,134 @@
+//! What stands in scripts.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::expr::{Expr, Function, Key, Node, NodeKind, Reference};
+use super::super::syntax::{StepAction, StepDefinition, Workflow};
+use super::super::template::{Piece, Template, TemplateKind};
+use super::{place_of, steps};
+
+/// What strangers write, after GitHub's page on secure use of workflows ("untrusted input"). `*` is any member.
+const UNTRUSTED: &[&[&str]] = &[
+    &["event", "issue", "title"],
+    &["event", "issue", "body"],
+    &["event", "pull_request", "title"],
+    &["event", "pull_request", "body"],
+    &["event", "pull_request", "head", "ref"],
+    &["event", "pull_request", "head", "label"],
+    &["event", "pull_request", "head", "repo", "default_branch"],
+    &["event", "discussion", "title"],
+    &["event", "discussion", "body"],
+    &["event", "comment", "body"],
+    &["event", "review", "body"],
+    &["event", "review_comment", "body"],
+    &["event", "pages", "*", "page_name"],
+    &["event", "commits", "*", "message"],
+    &["event", "commits", "*", "author", "email"],
+    &["event", "commits", "*", "author", "name"],
+    &["event", "head_commit", "message"],
+    &["event", "head_commit", "author", "email"],
+    &["event", "head_commit", "author", "name"],
+    &["head_ref"],
+];
+
+/// The commands out of use, with what is written instead.
+const DEPRECATED: &[(&str, &str)] = &[
+    ("::set-output name=", "echo \"name=value\" >> \"$GITHUB_OUTPUT\""),
+    ("::save-state name=", "echo \"name=value\" >> \"$GITHUB_STATE\""),
+    ("::set-env name=", "echo \"name=value\" >> \"$GITHUB_ENV\""),
+    ("::add-path::", "echo \"path\" >> \"$GITHUB_PATH\""),
+];
+
+/// Text of strangers in scripts.
+pub(super) fn injections(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    for script in steps(workflow).filter_map(script) {
+        for expr in expressions(script) {
+            let mut untrusted = Vec::new();
+            expr.tree().into_iter().for_each(|tree| reaching(tree, &mut untrusted));
+            for reference in untrusted {
+                let text = &expr.text()[reference.extent.start..reference.extent.end];
+                let message =
+                    format!("`{text}` is written by whoever triggers the workflow, and becomes part of the script");
+                let hint = format!("pass it as `env: {{ VALUE: ${{{{ {text} }}}} }}` and use \"$VALUE\" in the script");
+                let place = place_of(&workflow.source, script.span, text);
+                found.push(Diagnostic::warning("script-injection", place, message).hint(hint));
+            }
+        }
+    }
+}
+
+/// Commands that GitHub has taken out of use.
+pub(super) fn deprecated_commands(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    for step in steps(workflow) {
+        let StepAction::Run { script, .. } = &step.action else { continue };
+        for (command, instead) in DEPRECATED {
+            if texts(script).any(|text| text.contains(command)) {
+                let name = command.trim_start_matches(':').split([' ', ':']).next().unwrap_or_default();
+                let message = format!("the workflow command `{name}` is out of use");
+                let place = place_of(&workflow.source, script.span, command);
+                found.push(Diagnostic::warning("deprecated-commands", place, message).hint(format!("write {instead}")));
+            }
+        }
+    }
+}
+
+/// What a step hands to an interpreter: its script, or the one of `actions/github-script`.
+fn script(step: &StepDefinition) -> Option<&Template> {
+    match &step.action {
+        StepAction::Run { script, .. } => Some(script),
+        StepAction::Uses { reference, with } if reference.value.starts_with("actions/github-script@") => {
+            with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("script")).map(|(_, script)| script)
+        }
+        StepAction::Uses { .. } => None,
+    }
+}
+
+fn expressions(template: &Template) -> Vec<&Expr> {
+    match &template.kind {
+        TemplateKind::Expression(expr) => vec![expr],
+        TemplateKind::Interpolated(pieces) => {
+            let expressions = pieces.iter().filter_map(|piece| match piece {
+                Piece::Expression(expr) => Some(expr),
+                Piece::Text(_) => None,
+            });
+            expressions.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn texts(template: &Template) -> impl Iterator<Item = &str> {
+    let pieces = match &template.kind {
+        TemplateKind::Interpolated(pieces) => pieces.as_slice(),
+        _ => &[],
+    };
+    let between = pieces.iter().filter_map(|piece| match piece {
+        Piece::Text(text) => Some(&**text),
+        Piece::Expression(_) => None,
+    });
+    template.literal().into_iter().chain(between)
+}
+
+/// The untrusted references whose text reaches the value: truth values hide it.
+fn reaching<'e>(node: &'e Node, found: &mut Vec<Reference<'e>>) {
+    match &node.kind {
+        NodeKind::Compare { .. } | NodeKind::Not(_) => return,
+        NodeKind::Call { function: Function::Contains | Function::StartsWith | Function::EndsWith, .. } => return,
+        _ => {}
+    }
+    match node.reference() {
+        Some(reference) if is_untrusted(&reference) => found.push(reference),
+        Some(_) => {}
+        None => node.children().into_iter().for_each(|child| reaching(child, found)),
+    }
+}
+
+fn is_untrusted(reference: &Reference<'_>) -> bool {
+    let agrees = |(key, name): (&Key<'_>, &&str)| match key {
+        Key::Name(written, _) => *name == "*" || written.eq_ignore_ascii_case(name),
+        Key::Every | Key::Computed(_) => true,
+    };
+    reference.context.text.eq_ignore_ascii_case("github")
+        && UNTRUSTED
+            .iter()
+            .any(|path| path.len() == reference.path.len() && reference.path.iter().zip(*path).all(agrees))
+}
