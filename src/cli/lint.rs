@@ -49,13 +49,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     let files = if args.files.is_empty() { own_workflows()? } else { args.files.clone() };
     let mut out = io::BufWriter::new(io::stdout().lock());
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // The workflows of a repository are checked with what they use; a file alone is looked at alone.
+    let below = args.root.clone().or(args.files.is_empty().then(PathBuf::new)).map(Below);
     let mut errors = 0;
     for file in &files {
         let name = file.to_string_lossy().into_owned();
         let bytes = std::fs::read(file)
             .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display())))?;
         let source = Source::new(name, String::from_utf8_lossy(&bytes).into_owned());
-        for found in check(file, &source) {
+        for found in check(file, &source, below.as_ref().map(|below| below as &dyn lint::Files)) {
             errors += usize::from(found.severity == Severity::Error);
             writeln!(out, "{}", written(&found, &source, args.format, colour))?;
         }
@@ -84,13 +86,22 @@ fn count(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
-fn check(file: &Path, source: &Arc<Source>) -> Vec<Diagnostic> {
+/// The files below a folder.
+struct Below(PathBuf);
+
+impl lint::Files for Below {
+    fn read(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.0.join(path)).ok()
+    }
+}
+
+fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> Vec<Diagnostic> {
     let is_manifest = file.file_name().is_some_and(|name| name == "action.yml" || name == "action.yaml");
     let mut found = if is_manifest {
         workflow::parse_action(source).diagnostics
     } else {
         let parsed = workflow::parse(source);
-        let advice = parsed.value.as_ref().map(lint::check).unwrap_or_default();
+        let advice = parsed.value.as_ref().map(|workflow| lint::check(workflow, files)).unwrap_or_default();
         [parsed.diagnostics, advice].concat()
     };
     found.sort_by_key(|found| (found.span.line, found.span.column));

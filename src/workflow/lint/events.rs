@@ -12,6 +12,19 @@ const SHORTEST_INTERVAL: u32 = 5;
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for trigger in &workflow.triggers {
         exclusive(trigger, found);
+        if trigger.event.value == "schedule" && trigger.schedules.is_empty() {
+            let message = "`schedule` without a `cron` never comes";
+            found.push(
+                Diagnostic::warning("events", trigger.event.span, message)
+                    .hint("write `schedule: [{cron: '0 3 * * *'}]`"),
+            );
+        }
+        for input in trigger.inputs.iter().filter(|input| input.required && trigger.event.value == "workflow_call") {
+            if let Some(default) = &input.default {
+                let message = format!("the default of `{}` is never used: the input is required", input.name.value);
+                found.push(Diagnostic::warning("events", default.span, message));
+            }
+        }
         for (cron, _) in &trigger.schedules {
             if let Some(minutes) = interval(&cron.value).filter(|minutes| *minutes < SHORTEST_INTERVAL) {
                 let message = format!(

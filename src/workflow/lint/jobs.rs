@@ -57,7 +57,7 @@ pub(super) fn excludes(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 }
 
 /// Whether the keys and the number of combinations can be read off the file.
-fn is_known(matrix: &Template) -> bool {
+pub(super) fn is_known(matrix: &Template) -> bool {
     let written_out = |(key, value): (Spanned<String>, &Template)| {
         !key.value.starts_with("${{")
             && !matches!(value.kind, TemplateKind::Expression(_) | TemplateKind::Interpolated(_))
@@ -76,7 +76,7 @@ fn items(sequence: Option<&Template>) -> impl Iterator<Item = &Template> {
 }
 
 /// The values that a key of the matrix can have, from its vector and from `include`.
-fn values_of<'t>(matrix: &'t Template, key: &str) -> Vec<&'t Template> {
+pub(super) fn values_of<'t>(matrix: &'t Template, key: &str) -> Vec<&'t Template> {
     let vector = if matches!(key, "include" | "exclude") { None } else { get(matrix, key) };
     let included = items(get(matrix, "include")).filter_map(|item| get(item, key));
     items(vector).chain(included).collect()
@@ -97,5 +97,49 @@ fn agrees(wanted: &Template, value: &Template) -> bool {
             (Some(wanted), Some(value)) => wanted.eq_ignore_ascii_case(value),
             _ => false,
         },
+    }
+}
+
+/// What GitHub's own runners are called, after its page about them; labels are told apart by their first word.
+const HOSTED: &[(&str, &[&str])] = &[
+    ("ubuntu", &["latest", "slim", "22.04", "24.04", "26.04", "22.04-arm", "24.04-arm", "26.04-arm"]),
+    ("windows", &["latest", "2022", "2025", "2025-vs2026", "11-arm", "11-vs2026-arm"]),
+    ("macos", &["latest", "14", "15", "26", "15-intel", "26-intel"]),
+];
+
+/// How labels of larger hosted runners end.
+const SIZES: &[&str] = &["large", "xlarge", "cores", "arm64"];
+
+/// Labels of one job that no runner has together, and labels that look like GitHub's and are not.
+pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    for job in jobs_with_steps(workflow) {
+        let labels: Vec<_> = match &job.runs_on.kind {
+            TemplateKind::Sequence(items) => items.iter().collect(),
+            _ => vec![&job.runs_on],
+        };
+        let mut system: Option<&str> = None;
+        for label in labels {
+            let Some((family, version)) = label.literal().and_then(|label| label.split_once('-')) else { continue };
+            let Some((family, versions)) = HOSTED.iter().find(|(name, _)| name.eq_ignore_ascii_case(family)) else {
+                continue;
+            };
+            let sized = SIZES.iter().any(|size| version.ends_with(size));
+            if !sized && !versions.contains(&version.to_ascii_lowercase().as_str()) {
+                let message = format!("GitHub has no runner `{family}-{version}`");
+                let hint = format!(
+                    "there are {}",
+                    versions.iter().map(|version| format!("{family}-{version}")).collect::<Vec<_>>().join(", ")
+                );
+                found.push(Diagnostic::warning("runner-label", label.span, message).hint(hint));
+            }
+            if system.is_some_and(|system| system != *family) {
+                let message = format!("no runner is both {} and {family}", system.unwrap_or_default());
+                found.push(
+                    Diagnostic::warning("runner-label", label.span, message)
+                        .hint("run the job on each of them by a matrix"),
+                );
+            }
+            system = Some(family);
+        }
     }
 }

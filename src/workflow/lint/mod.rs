@@ -3,9 +3,11 @@
 //! What GitHub refuses is found while a file is read; the table has pages for those names too, so that every name that
 //! a diagnostic carries can be looked up.
 
+mod calls;
 mod conditions;
 mod events;
 mod jobs;
+mod references;
 mod scripts;
 
 use super::diagnostic::Diagnostic;
@@ -22,17 +24,30 @@ pub struct Rule {
     /// Why that matters and what to write instead.
     pub help: &'static str,
     /// Finds it. Nothing for the rules that the reader of files applies.
-    check: Option<fn(&Workflow, &mut Vec<Diagnostic>)>,
+    check: Option<Check>,
+    /// Finds it in other files of the repository.
+    look_up: Option<LookUp>,
+}
+
+type Check = fn(&Workflow, &mut Vec<Diagnostic>);
+type LookUp = fn(&Workflow, &dyn Files, &mut Vec<Diagnostic>);
+
+/// The files of the repository that a workflow stands in.
+pub trait Files {
+    /// The text of a file by its path from the top of the repository; nothing when it cannot be read.
+    fn read(&self, path: &str) -> Option<String>;
 }
 
 /// Every rule, by name.
 pub static RULES: &[Rule] = &[
     Rule {
         name: "action",
-        summary: "A manifest of an action without what every action must have.",
+        summary: "A manifest with faults, or inputs that an action of this repository does not have or misses.",
         help: "An `action.yml` needs `name`, `description` and `runs`. The runner does without the first two; the\n\
-               marketplace and the page of the action do not.",
+               marketplace and the page of the action do not. What stands under `with` must be an input of the action:\n\
+               GitHub passes anything on, and an action sees only the inputs that it knows.",
         check: None,
+        look_up: Some(calls::actions),
     },
     Rule {
         name: "action-pin",
@@ -41,6 +56,7 @@ pub static RULES: &[Rule] = &[
                as a comment:\n\n    uses: owner/action@8f4b7f84864484a7bf31766abe9204da3cbe65b3 # v3.1.0\n\n\
                Actions of `actions` and `github` are left alone.",
         check: Some(jobs::pins),
+        look_up: None,
     },
     Rule {
         name: "credentials",
@@ -48,6 +64,7 @@ pub static RULES: &[Rule] = &[
         help: "Everybody who can read the repository can read it, and so can everybody who could at any time. Store\n\
                it as a secret:\n\n    password: ${{ secrets.REGISTRY_PASSWORD }}",
         check: Some(jobs::credentials),
+        look_up: None,
     },
     Rule {
         name: "deprecated-commands",
@@ -56,6 +73,7 @@ pub static RULES: &[Rule] = &[
                `::add-path::` no longer work at all. Append to the file instead:\n\n    \
                echo \"name=value\" >> \"$GITHUB_OUTPUT\"",
         check: Some(scripts::deprecated_commands),
+        look_up: None,
     },
     Rule {
         name: "events",
@@ -63,13 +81,24 @@ pub static RULES: &[Rule] = &[
         help: "`branches` and `branches-ignore` (likewise tags and paths) cannot stand under one event: write\n\
                negative patterns with `!` in the positive filter. The shortest interval of `schedule` is five minutes.",
         check: Some(events::check),
+        look_up: None,
     },
     Rule {
         name: "expression",
-        summary: "A fault inside `${{ }}` or in an `if`.",
+        summary: "A fault inside `${{ }}` or in an `if`, or a name that nothing defines.",
         help: "The expression does not parse, or names a context or function that this place does not have. Which\n\
-               contexts are available where is in GitHub's table of context availability.",
-        check: None,
+               contexts are available where is in GitHub's table of context availability. An input, output, step or\n\
+               matrix key that nothing defines is no fault to GitHub: its value is empty, in every run.",
+        check: Some(references::check),
+        look_up: None,
+    },
+    Rule {
+        name: "expression-call",
+        summary: "A call that fails or wastes in every run, or an object put into a script.",
+        help: "The text given to `fromJSON` must be JSON, and `format` needs an argument for each placeholder. The text\n\
+               of an object is the word `Object`: use `toJSON`.",
+        check: Some(references::calls),
+        look_up: None,
     },
     Rule {
         name: "glob",
@@ -77,12 +106,14 @@ pub static RULES: &[Rule] = &[
         help: "Names of branches and tags cannot contain `~`, `^`, `:` or blanks: filters are glob patterns, not\n\
                regular expressions. Paths are matched from the top of the repository, without `./` before them.",
         check: Some(events::globs),
+        look_up: None,
     },
     Rule {
         name: "id",
         summary: "An id of a job or step that cannot be one, or is taken.",
         help: "Ids start with a letter or `_`, go on with letters, digits, `-` and `_`, and are unique in any case.",
         check: None,
+        look_up: None,
     },
     Rule {
         name: "if-cond",
@@ -92,12 +123,14 @@ pub static RULES: &[Rule] = &[
                A condition that reads no context is the same in every run: leave it away, or switch the job or step\n\
                off with a variable.",
         check: Some(conditions::check),
+        look_up: None,
     },
     Rule {
         name: "job-needs",
-        summary: "A need that is no job, or jobs that need each other.",
+        summary: "A need that is no job, jobs that need each other, or an output that a needed workflow does not have.",
         help: "`needs` lists ids of jobs of the same file, and the jobs must be in some order.",
         check: None,
+        look_up: Some(calls::outputs),
     },
     Rule {
         name: "matrix",
@@ -105,6 +138,15 @@ pub static RULES: &[Rule] = &[
         help: "An entry of `exclude` leaves out the combinations that have all of its values. A key or a value that no\n\
                combination has leaves them all in.",
         check: Some(jobs::excludes),
+        look_up: None,
+    },
+    Rule {
+        name: "runner-label",
+        summary: "A runner that GitHub does not have.",
+        help: "A label that begins like GitHub's own and is none of them waits for a runner for ever, and so do two\n\
+               labels of different systems. Labels of your own runners are left alone.",
+        check: Some(jobs::labels),
+        look_up: None,
     },
     Rule {
         name: "script-injection",
@@ -114,21 +156,37 @@ pub static RULES: &[Rule] = &[
                Pass them as environment variables:\n\n    env:\n      TITLE: ${{ github.event.issue.title }}\n    \
                run: echo \"$TITLE\"",
         check: Some(scripts::injections),
+        look_up: None,
     },
     Rule {
         name: "syntax-check",
         summary: "The file is not YAML, or not a workflow.",
         help: "A key that is not known in its place, a value of another type, something required that is missing.",
         check: None,
+        look_up: None,
+    },
+    Rule {
+        name: "workflow-call",
+        summary: "A called workflow that is not there, or gets other inputs and secrets than it wants.",
+        help: "`uses` of a job names a workflow file with `workflow_call` under `on`. GitHub refuses inputs and secrets\n\
+               that it does not declare, and a call without those that it requires.",
+        check: Some(calls::names),
+        look_up: Some(calls::workflows),
     },
 ];
 
-/// What the rules find in a workflow that GitHub accepts, in no order.
+/// What the rules find in a workflow that can be read, in no order; with `files`, also what they find in the local
+/// actions and workflows that it uses.
 #[must_use]
-pub fn check(workflow: &Workflow) -> Vec<Diagnostic> {
+pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for check in RULES.iter().filter_map(|rule| rule.check) {
-        check(workflow, &mut found);
+    for rule in RULES {
+        if let Some(check) = rule.check {
+            check(workflow, &mut found);
+        }
+        if let (Some(look_up), Some(files)) = (rule.look_up, files) {
+            look_up(workflow, files, &mut found);
+        }
     }
     found
 }
@@ -160,7 +218,7 @@ mod tests {
     /// Rule and line of what is found.
     fn found(text: &str) -> Vec<(&'static str, u32)> {
         let workflow = parse(&Source::new("a.yml", text)).value.expect(text);
-        let mut found: Vec<_> = check(&workflow).iter().map(|found| (found.rule, found.span.line)).collect();
+        let mut found: Vec<_> = check(&workflow, None).iter().map(|found| (found.rule, found.span.line)).collect();
         found.sort_by_key(|(_, line)| *line);
         found
     }
@@ -205,7 +263,7 @@ mod tests {
         let text = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          true\n          \
                     echo ${{ github.head_ref }}\n";
         let workflow = parse(&Source::new("a.yml", text)).value.expect("a workflow");
-        let found = check(&workflow);
+        let found = check(&workflow, None);
         assert_eq!((found[0].span.line, found[0].span.column), (8, 20));
     }
 
@@ -283,5 +341,106 @@ mod tests {
         ] {
             assert_eq!(on(&format!("push: {{{filter}}}")).is_empty(), kept, "{filter}");
         }
+    }
+
+    #[test]
+    fn names_that_nothing_defines_are_told() {
+        let text = "on: {workflow_call: {inputs: {a: {type: string}}, secrets: {s: {}}, \
+                    outputs: {o: {value: '${{ jobs.a.outputs.x }}'}}}}\njobs:\n  a:\n    runs-on: x\n    outputs: \
+                    {x: '1'}\n    steps: [{id: one, run: \"${{ WHAT }}\"}]\n  b:\n    needs: a\n    \
+                    strategy: {matrix: {os: [x]}}\n    runs-on: x\n    steps: [{id: two, run: \"${{ WHAT }}\"}]\n";
+        let lines =
+            |what: &str| found(&text.replace("WHAT", what)).into_iter().map(|(_, line)| line).collect::<Vec<_>>();
+        for (what, wrong) in [
+            ("inputs.a || inputs['A']", vec![]),
+            ("inputs.b", vec![6, 11]),
+            ("secrets.S || secrets.GITHUB_TOKEN", vec![]),
+            ("secrets.t", vec![6, 11]),
+            ("needs.a.outputs.x", vec![]),
+            ("needs.a.outputs.y", vec![11]),
+            ("steps.one.outputs.x", vec![11]),
+            ("matrix.os", vec![6]),
+            ("matrix.version", vec![6, 11]),
+            ("format('{0} {{1}}', 1)", vec![]),
+            ("format('{1}', 1)", vec![6, 11]),
+            ("format('{0}', 1, 2)", vec![6, 11]),
+            ("fromJSON('{')", vec![6, 11]),
+            ("github", vec![6, 11]),
+            ("toJSON(github)", vec![]),
+        ] {
+            assert_eq!(lines(what), wrong, "{what}");
+        }
+        assert_eq!(found(&text.replace("WHAT", "1").replace("outputs.x }", "outputs.z }")), [("expression", 1)]);
+        assert_eq!(step("run: echo ${{ inputs.a }}"), [("expression", 6)]);
+    }
+
+    #[test]
+    fn runners_that_github_does_not_have_are_told() {
+        let on = |label: &str| found(&format!("on: push\njobs: {{a: {{runs-on: {label}}}}}\n"));
+        for fine in ["ubuntu-latest", "[self-hosted, linux]", "macos-15-xlarge", "my-own", "'${{ github.ref }}'"] {
+            assert_eq!(on(fine), [], "{fine}");
+        }
+        for wrong in ["ubuntu-oldest", "[ubuntu-latest, windows-latest]"] {
+            assert_eq!(on(wrong), [("runner-label", 2)], "{wrong}");
+        }
+    }
+
+    struct Tree(&'static [(&'static str, &'static str)]);
+
+    impl Files for Tree {
+        fn read(&self, path: &str) -> Option<String> {
+            self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
+        }
+    }
+
+    const TREE: Tree = Tree(&[
+        (
+            "act/action.yml",
+            "name: a\ndescription: b\ninputs: {must: {required: true}, may: {}}\nruns: {using: composite, steps: []}\n",
+        ),
+        ("bad/action.yml", "name: a\ndescription: b\nruns: {using: composite}\n"),
+        (
+            "w.yml",
+            "on: {workflow_call: {inputs: {n: {type: number, required: true}}, secrets: {s: {required: true}}, \
+             outputs: {o: {value: x}}}}\njobs: {a: {runs-on: x}}\n",
+        ),
+        ("push.yml", "on: push\njobs: {a: {runs-on: x}}\n"),
+    ]);
+
+    fn looked_up(jobs: &str) -> Vec<(&'static str, u32)> {
+        let text = format!("on: push\njobs:\n{jobs}\n");
+        let workflow = parse(&Source::new("a.yml", text)).value.expect("a workflow");
+        check(&workflow, Some(&TREE)).iter().map(|found| (found.rule, found.span.line)).collect()
+    }
+
+    #[test]
+    fn local_actions_get_the_inputs_that_they_know() {
+        let with = |step: &str| looked_up(&format!("  a: {{runs-on: x, steps: [{step}]}}"));
+        assert_eq!(with("{uses: ./act, with: {must: 1, MAY: 2}}"), []);
+        assert_eq!(with("{uses: ./act/, with: {may: 2}}"), [("action", 3)]);
+        assert_eq!(with("{uses: ./act, with: {must: 1, other: 2}}"), [("action", 3)]);
+        assert_eq!(with("uses: ./bad"), [("action", 3)]);
+        assert_eq!(with("uses: ./made/by/a/step"), []);
+    }
+
+    #[test]
+    fn called_workflows_get_what_they_declare() {
+        let with = |job: &str| looked_up(&format!("  a: {{{job}}}"));
+        assert_eq!(with("uses: ./w.yml, with: {n: 1}, secrets: {s: x}"), []);
+        assert_eq!(with("uses: ./w.yml, with: {n: 1}, secrets: inherit"), []);
+        assert_eq!(with("uses: ./w.yml, with: {n: 1}"), [("workflow-call", 3)]);
+        assert_eq!(with("uses: ./w.yml, secrets: inherit"), [("workflow-call", 3)]);
+        assert_eq!(with("uses: ./w.yml, with: {n: one}, secrets: inherit"), [("workflow-call", 3)]);
+        assert_eq!(with("uses: ./w.yml, with: {n: 1, m: 2}, secrets: inherit"), [("workflow-call", 3)]);
+        assert_eq!(with("uses: ./push.yml"), [("workflow-call", 3)]);
+        assert_eq!(with("uses: ./none.yml"), [("workflow-call", 3)]);
+        let reads = |output: &str| {
+            looked_up(&format!(
+                "  a: {{uses: ./w.yml, with: {{n: 1}}, secrets: inherit}}\n  b: {{needs: a, runs-on: x, env: {{X: '${{{{ needs.a.outputs.{output} }}}}'}}}}"
+            ))
+        };
+        assert_eq!(reads("o"), []);
+        assert_eq!(reads("p"), [("expression", 4)]);
+        assert_eq!(found("on: push\njobs: {a: {uses: ./x.txt}}\n"), [("workflow-call", 2)]);
     }
 }

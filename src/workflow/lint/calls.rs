@@ -1,0 +1,209 @@
+//! Local actions and called workflows: what they want and what they are given.
+
+use super::super::diagnostic::{Diagnostic, Severity};
+use super::super::schema::nearest;
+use super::super::source::{Source, Spanned};
+use super::super::syntax::{
+    ActionRuns, CallSecrets, InputDefinition, InputKind, JobBody, JobDefinition, StepAction, Trigger, Workflow,
+};
+use super::super::template::{Template, TemplateKind};
+use super::super::{Parsed, parse, parse_action};
+use super::{Files, references, steps};
+
+/// Whether called workflows are named as GitHub wants it.
+pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    for (uses, ..) in calls(workflow) {
+        let (path, version) = uses.value.split_once('@').map_or((&*uses.value, None), |(path, at)| (path, Some(at)));
+        let is_yaml = [".yml", ".yaml"].iter().any(|ending| path.ends_with(ending));
+        let is_local = path.starts_with("./") || path.starts_with("$/");
+        if !is_yaml || (is_local == version.is_some()) {
+            let hint = "write `./.github/workflows/file.yml` or `owner/repository/.github/workflows/file.yml@ref`";
+            let message = format!("`{}` does not name a workflow file", uses.value);
+            found.push(Diagnostic::error("workflow-call", uses.span, message).hint(hint));
+        }
+    }
+}
+
+/// What called workflows of this repository get.
+pub(super) fn workflows(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+    for (uses, with, secrets) in calls(workflow) {
+        let Some(path) = uses.value.strip_prefix("./") else { continue };
+        let Some(text) = files.read(path) else {
+            let message = format!("there is no workflow `{}`", uses.value);
+            found.push(Diagnostic::error("workflow-call", uses.span, message));
+            continue;
+        };
+        let source = Source::new(path, text);
+        let called = parse(&source);
+        unusable("workflow-call", uses, &source, &called, found);
+        let Some(called) = called.value else { continue };
+        let Some(interface) = interface(&called) else {
+            let message = format!("`{}` cannot be called: it has no `workflow_call` under `on`", uses.value);
+            found.push(Diagnostic::error("workflow-call", uses.span, message));
+            continue;
+        };
+        inputs(uses, with, interface, found);
+        passed(uses, secrets, interface, found);
+    }
+}
+
+fn inputs(
+    uses: &Spanned<String>,
+    with: &[(Spanned<String>, Template)],
+    interface: &Trigger,
+    found: &mut Vec<Diagnostic>,
+) {
+    for (name, value) in with {
+        let Some(input) = interface.inputs.iter().find(|input| same(&input.name, name)) else {
+            let names = interface.inputs.iter().map(|input| &input.name);
+            found.push(undefined("workflow-call", "input", name, uses, names));
+            continue;
+        };
+        let fits = match (&input.kind, &value.kind) {
+            (_, TemplateKind::Expression(_)) => true,
+            (InputKind::Boolean, kind) => matches!(kind, TemplateKind::Bool(_)),
+            (InputKind::Number, kind) => matches!(kind, TemplateKind::Number(..)),
+            _ => true,
+        };
+        if !fits {
+            let kind = if input.kind == InputKind::Boolean { "`true` or `false`" } else { "a number" };
+            let message = format!("the input `{}` of `{}` is {kind}", name.value, uses.value);
+            found.push(Diagnostic::error("workflow-call", value.span, message));
+        }
+    }
+    let missing = |input: &&InputDefinition| {
+        input.required && input.default.is_none() && !with.iter().any(|(name, _)| same(&input.name, name))
+    };
+    for input in interface.inputs.iter().filter(missing) {
+        let message = format!("`{}` needs the input `{}`", uses.value, input.name.value);
+        found.push(Diagnostic::error("workflow-call", uses.span, message));
+    }
+}
+
+fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, found: &mut Vec<Diagnostic>) {
+    let named = match secrets {
+        CallSecrets::Inherit => return,
+        CallSecrets::None => &[][..],
+        CallSecrets::Named(named) => named,
+    };
+    for (name, _) in named {
+        if !interface.secrets.iter().any(|(secret, _)| same(secret, name)) {
+            let names = interface.secrets.iter().map(|(secret, _)| secret);
+            found.push(undefined("workflow-call", "secret", name, uses, names));
+        }
+    }
+    for (secret, _) in interface.secrets.iter().filter(|(_, required)| *required) {
+        if !named.iter().any(|(name, _)| same(secret, name)) {
+            let message = format!("`{}` needs the secret `{}`", uses.value, secret.value);
+            found.push(Diagnostic::error("workflow-call", uses.span, message));
+        }
+    }
+}
+
+/// What actions of this repository get. GitHub starts them whatever they get.
+pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+    for step in steps(workflow) {
+        let StepAction::Uses { reference, with } = &step.action else { continue };
+        let Some(folder) = reference.value.strip_prefix("./").map(|folder| folder.trim_end_matches('/')) else {
+            continue;
+        };
+        let inside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let manifest = ["action.yml", "action.yaml"].iter().map(|name| inside(name));
+        // One that is not there may be made by a step before.
+        let Some((path, text)) = manifest.into_iter().find_map(|path| Some((path.clone(), files.read(&path)?))) else {
+            continue;
+        };
+        let source = Source::new(path, text);
+        let parsed = parse_action(&source);
+        unusable("action", reference, &source, &parsed, found);
+        let Some(action) = parsed.value else { continue };
+        let of_docker = matches!(action.runs, ActionRuns::Docker { .. });
+        for (name, _) in with {
+            match action.inputs.iter().find(|input| same(&input.name, name)) {
+                Some(input) => {
+                    if let Some(instead) = &input.deprecation {
+                        let message = format!("the input `{}` is deprecated: {}", name.value, instead.trim());
+                        found.push(Diagnostic::warning("action", name.span, message));
+                    }
+                }
+                // GitHub takes these two for every action that is a container.
+                None if of_docker && matches!(name.value.as_str(), "args" | "entrypoint") => {}
+                None => {
+                    let names = action.inputs.iter().map(|input| &input.name);
+                    let unknown = undefined("action", "input", name, reference, names);
+                    found.push(Diagnostic { severity: Severity::Warning, ..unknown });
+                }
+            }
+        }
+        for input in action.inputs.iter().filter(|input| input.required && input.default.is_none()) {
+            if !with.iter().any(|(name, _)| same(&input.name, name)) {
+                let message = format!("`{}` needs the input `{}`", reference.value, input.name.value);
+                found.push(Diagnostic::warning("action", reference.span, message));
+            }
+        }
+    }
+}
+
+/// Outputs that are read of needed jobs that call a workflow of this repository.
+pub(super) fn outputs(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+    for job in &workflow.jobs {
+        references::outputs_of_needs(workflow, job, &|needed| called_outputs(needed, files), found);
+    }
+}
+
+/// The outputs of a job that calls a workflow that can be read.
+fn called_outputs(job: &JobDefinition, files: &dyn Files) -> Option<Vec<String>> {
+    let JobBody::Call { uses, .. } = &job.body else { return None };
+    let path = uses.value.strip_prefix("./")?;
+    let called = parse(&Source::new(path, files.read(path)?)).value?;
+    Some(interface(&called)?.outputs.iter().map(|(name, _)| name.value.clone()).collect())
+}
+
+fn interface(workflow: &Workflow) -> Option<&Trigger> {
+    workflow.triggers.iter().find(|trigger| trigger.event.value == "workflow_call")
+}
+
+type Call<'w> = (&'w Spanned<String>, &'w [(Spanned<String>, Template)], &'w CallSecrets);
+
+fn calls(workflow: &Workflow) -> impl Iterator<Item = Call<'_>> {
+    workflow.jobs.iter().filter_map(|job| match &job.body {
+        JobBody::Call { uses, with, secrets } => Some((uses, with.as_slice(), secrets)),
+        JobBody::Steps(_) => None,
+    })
+}
+
+/// What is wrong with a file, told where the file is used.
+fn unusable<T>(
+    rule: &'static str,
+    uses: &Spanned<String>,
+    file: &Source,
+    parsed: &Parsed<T>,
+    found: &mut Vec<Diagnostic>,
+) {
+    for fault in parsed.diagnostics.iter().filter(|fault| fault.severity == Severity::Error) {
+        let at = format!("{}:{}:{}", file.name, fault.span.line, fault.span.column);
+        let message = format!("`{}` has an error: {at}: {}", uses.value, fault.message);
+        let severity = if parsed.value.is_none() { Severity::Error } else { Severity::Warning };
+        found.push(Diagnostic { severity, ..Diagnostic::error(rule, uses.span, message) });
+    }
+}
+
+fn undefined<'n>(
+    rule: &'static str,
+    what: &str,
+    name: &Spanned<String>,
+    uses: &Spanned<String>,
+    known: impl Iterator<Item = &'n Spanned<String>>,
+) -> Diagnostic {
+    let known: Vec<_> = known.map(|name| name.value.as_str()).collect();
+    let found = Diagnostic::error(rule, name.span, format!("`{}` has no {what} `{}`", uses.value, name.value));
+    match nearest(&name.value, known.iter().copied()) {
+        Some(near) => found.hint(format!("did you mean `{near}`?")),
+        None if known.is_empty() => found,
+        None => found.hint(format!("it has {}", known.join(", "))),
+    }
+}
+
+fn same(one: &Spanned<String>, other: &Spanned<String>) -> bool {
+    one.value.eq_ignore_ascii_case(&other.value)
+}

@@ -1,0 +1,306 @@
+//! What expressions read: inputs, secrets, outputs, steps and matrix keys that nothing sets.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::expr::{Expr, Function, Key, Node, NodeKind, Reference, Value};
+use super::super::schema::nearest;
+use super::super::source::Span;
+use super::super::syntax::{CallSecrets, Condition, JobBody, JobDefinition, StepAction, StepDefinition, Workflow};
+use super::super::template::{Piece, Template, TemplateKind};
+use super::jobs::{is_known, values_of};
+use super::place_of;
+
+/// Secrets that GitHub sets without being told.
+const GIVEN_SECRETS: &[&str] = &["GITHUB_TOKEN", "ACTIONS_RUNNER_DEBUG", "ACTIONS_STEP_DEBUG"];
+
+/// An expression and the span of the value that it stands in.
+type Placed<'w> = (&'w Expr, Span);
+
+/// Names that nothing in the file defines: GitHub gives an empty value for them.
+pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    let mut everywhere = Vec::new();
+    workflow.run_name.iter().chain(&workflow.env).for_each(|template| collect(template, &mut everywhere));
+    let mut results = Vec::new();
+    for trigger in &workflow.triggers {
+        trigger.outputs.iter().for_each(|(_, value)| collect(value, &mut results));
+        trigger
+            .inputs
+            .iter()
+            .filter_map(|input| input.default.as_ref())
+            .for_each(|value| collect(value, &mut everywhere));
+    }
+    outputs_of_jobs(workflow, &results, found);
+    everywhere.extend(results);
+    for job in &workflow.jobs {
+        let own = of_job(job);
+        steps_and_matrix(workflow, job, &own, found);
+        outputs_of_needs(workflow, job, &own_outputs, found);
+        everywhere.extend(own);
+    }
+    inputs_and_secrets(workflow, &everywhere, found);
+}
+
+/// Calls that fail whatever they are given, and objects that are put into text.
+pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    for (expr, span) in workflow.jobs.iter().flat_map(|job| of_job(job)) {
+        expr.walk(&mut |node| {
+            let NodeKind::Call { function, arguments, .. } = &node.kind else { return };
+            let Some(NodeKind::Literal(Value::String(text))) = arguments.first().map(|first| &first.kind) else {
+                return;
+            };
+            let spelled = &expr.text()[node.extent.start..node.extent.end];
+            let place = place_of(&workflow.source, span, spelled);
+            match function {
+                Function::FromJson => {
+                    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
+                        let message = format!("`{spelled}` fails in every run: {error}");
+                        found.push(Diagnostic::error("expression", place, message));
+                    }
+                }
+                Function::Format => {
+                    let given = arguments.len() - 1;
+                    let named = placeholders(text);
+                    if let Some(beyond) = named.iter().find(|number| **number >= given) {
+                        let message = format!("`{{{beyond}}}` has no argument: {given} are given");
+                        found.push(Diagnostic::warning("expression", place, message));
+                    } else if let Some(unused) = (0..given).find(|number| !named.contains(number)) {
+                        let message = format!("the argument for `{{{unused}}}` is never used");
+                        found.push(Diagnostic::warning("expression", place, message));
+                    }
+                }
+                _ => {}
+            }
+        });
+    }
+    for step in super::steps(workflow) {
+        let StepAction::Run { script, .. } = &step.action else { continue };
+        let mut expressions = Vec::new();
+        collect(script, &mut expressions);
+        for (expr, span) in expressions {
+            if let Some(reference) = expr.tree().and_then(Node::reference).filter(is_object) {
+                let text = &expr.text()[reference.extent.start..reference.extent.end];
+                let place = place_of(&workflow.source, span, text);
+                let message = format!("`{text}` is an object: its text is `Object`");
+                let hint = format!("write `toJSON({text})`, or name a property");
+                found.push(Diagnostic::warning("expression", place, message).hint(hint));
+            }
+        }
+    }
+}
+
+/// The numbers of `{0}`, `{1}`, … in a format string, where `{{` is a brace.
+fn placeholders(text: &str) -> Vec<usize> {
+    let plain = text.replace("{{", "").replace("}}", "");
+    let inside = plain.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    inside.filter_map(|(number, _)| number.parse().ok()).collect()
+}
+
+/// Whether the whole of a context is read, or all outputs of a step or job.
+fn is_object(reference: &Reference<'_>) -> bool {
+    let path: Vec<_> = reference.path.iter().map(|key| if let Key::Name(name, _) = key { name } else { "" }).collect();
+    let within = ["steps", "needs"].iter().any(|name| name.eq_ignore_ascii_case(&reference.context.text));
+    path.is_empty() || within && matches!(path.as_slice(), [_] | [_, "outputs"])
+}
+
+fn inputs_and_secrets(workflow: &Workflow, expressions: &[Placed<'_>], found: &mut Vec<Diagnostic>) {
+    let inputs: Vec<_> =
+        workflow.triggers.iter().flat_map(|trigger| &trigger.inputs).map(|input| &*input.name.value).collect();
+    let only_called = workflow.triggers.iter().all(|trigger| trigger.event.value == "workflow_call");
+    let declared: Vec<_> =
+        workflow.triggers.iter().flat_map(|trigger| &trigger.secrets).map(|(name, _)| &*name.value).collect();
+    for_each(expressions, |expr, span, reference| match first(reference) {
+        Some(("inputs", name)) if !knows(&inputs, name) => {
+            found.push(unknown(workflow, expr, span, reference, name, "the workflow has no input", &inputs));
+        }
+        // Without a declaration the caller may pass all it has, by `secrets: inherit`.
+        Some(("secrets", name))
+            if only_called && !declared.is_empty() && !knows(&declared, name) && !knows(GIVEN_SECRETS, name) =>
+        {
+            found.push(unknown(workflow, expr, span, reference, name, "`workflow_call` declares no secret", &declared));
+        }
+        _ => {}
+    });
+}
+
+fn outputs_of_jobs(workflow: &Workflow, expressions: &[Placed<'_>], found: &mut Vec<Diagnostic>) {
+    let ids: Vec<_> = workflow.jobs.iter().map(|job| &*job.id.value).collect();
+    for_each(expressions, |expr, span, reference| {
+        let Some(("jobs", id)) = first(reference) else { return };
+        match workflow.jobs.iter().find(|job| job.id.value.eq_ignore_ascii_case(id)) {
+            None => found.push(unknown(workflow, expr, span, reference, id, "there is no job", &ids)),
+            Some(job) => output(workflow, job, expr, span, reference, &own_outputs, found),
+        }
+    });
+}
+
+/// Outputs that a job reads of the jobs that it needs; `outputs` knows those of a job, or that they are not known.
+pub(super) fn outputs_of_needs(
+    workflow: &Workflow,
+    job: &JobDefinition,
+    outputs: &dyn Fn(&JobDefinition) -> Option<Vec<String>>,
+    found: &mut Vec<Diagnostic>,
+) {
+    for_each(&of_job(job), |expr, span, reference| {
+        let Some(("needs", id)) = first(reference) else { return };
+        let needed = workflow.jobs.iter().find(|job| job.id.value.eq_ignore_ascii_case(id));
+        if let Some(needed) = needed.filter(|_| job.needs.iter().any(|need| need.value.eq_ignore_ascii_case(id))) {
+            output(workflow, needed, expr, span, reference, outputs, found);
+        }
+    });
+}
+
+/// Whether the output that is read is one of the job's.
+fn output(
+    workflow: &Workflow,
+    job: &JobDefinition,
+    expr: &Expr,
+    span: Span,
+    reference: &Reference<'_>,
+    outputs: &dyn Fn(&JobDefinition) -> Option<Vec<String>>,
+    found: &mut Vec<Diagnostic>,
+) {
+    if let [_, Key::Name(property, _), Key::Name(name, _), ..] = reference.path.as_slice()
+        && property.eq_ignore_ascii_case("outputs")
+        && let Some(outputs) = outputs(job)
+    {
+        let outputs: Vec<_> = outputs.iter().map(String::as_str).collect();
+        if !knows(&outputs, name) {
+            let what = format!("the job `{}` has no output", job.id.value);
+            found.push(unknown(workflow, expr, span, reference, name, &what, &outputs));
+        }
+    }
+}
+
+/// The outputs of a job with steps; those of a called workflow are in another file.
+fn own_outputs(job: &JobDefinition) -> Option<Vec<String>> {
+    match &job.body {
+        JobBody::Steps(body) => Some(body.outputs.iter().map(|(name, _)| name.value.clone()).collect()),
+        JobBody::Call { .. } => None,
+    }
+}
+
+fn steps_and_matrix(workflow: &Workflow, job: &JobDefinition, expressions: &[Placed<'_>], found: &mut Vec<Diagnostic>) {
+    let ids: Vec<_> = match &job.body {
+        JobBody::Steps(body) => body.steps.iter().map(|step| step.id.as_str()).collect(),
+        JobBody::Call { .. } => Vec::new(),
+    };
+    let matrix = job.strategy.as_ref().and_then(|strategy| strategy.matrix.as_ref());
+    for_each(expressions, |expr, span, reference| match first(reference) {
+        Some(("steps", id)) if !knows(&ids, id) => {
+            let chosen: Vec<_> = ids.iter().copied().filter(|id| !id.starts_with("__")).collect();
+            found.push(unknown(workflow, expr, span, reference, id, "the job has no step with the id", &chosen));
+        }
+        Some(("matrix", key)) if matrix.is_none_or(|matrix| is_known(matrix) && values_of(matrix, key).is_empty()) => {
+            found.push(unknown(workflow, expr, span, reference, key, "the matrix of the job has no", &[]));
+        }
+        _ => {}
+    });
+}
+
+/// The context in lower case as it is known, and the first name that is read of it.
+fn first<'r>(reference: &'r Reference<'_>) -> Option<(&'static str, &'r str)> {
+    const CONTEXTS: &[&str] = &["inputs", "secrets", "jobs", "needs", "steps", "matrix"];
+    let context = CONTEXTS.iter().find(|name| name.eq_ignore_ascii_case(&reference.context.text))?;
+    match reference.path.first()? {
+        Key::Name(name, _) => Some((context, name)),
+        Key::Every | Key::Computed(_) => None,
+    }
+}
+
+fn knows(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn unknown(
+    workflow: &Workflow,
+    expr: &Expr,
+    span: Span,
+    reference: &Reference<'_>,
+    name: &str,
+    what: &str,
+    known: &[&str],
+) -> Diagnostic {
+    let text = &expr.text()[reference.extent.start..reference.extent.end];
+    let place = place_of(&workflow.source, span, text);
+    let found = Diagnostic::warning("expression", place, format!("{what} `{name}`, so `{text}` is empty"));
+    match nearest(name, known.iter().copied()) {
+        Some(near) => found.hint(format!("did you mean `{near}`?")),
+        None if known.is_empty() => found,
+        None => found.hint(format!("there are {}", known.join(", "))),
+    }
+}
+
+fn for_each<'e>(expressions: &[Placed<'e>], mut visit: impl FnMut(&'e Expr, Span, &Reference<'e>)) {
+    for (expr, span) in expressions {
+        expr.roots().iter().for_each(|reference| visit(expr, *span, reference));
+    }
+}
+
+/// Every expression of a job.
+fn of_job(job: &JobDefinition) -> Vec<Placed<'_>> {
+    let mut found = Vec::new();
+    job.name.iter().for_each(|name| collect(name, &mut found));
+    condition(&job.condition, &mut found);
+    if let Some(strategy) = &job.strategy {
+        let parts = strategy.matrix.iter().chain(&strategy.fail_fast).chain(&strategy.max_parallel);
+        parts.for_each(|part| collect(part, &mut found));
+    }
+    if let Some(concurrency) = &job.concurrency {
+        collect(&concurrency.group, &mut found);
+        concurrency.cancel_in_progress.iter().for_each(|cancel| collect(cancel, &mut found));
+    }
+    match &job.body {
+        JobBody::Call { with, secrets, .. } => {
+            let named = if let CallSecrets::Named(named) = secrets { named.as_slice() } else { &[] };
+            with.iter().chain(named).for_each(|(_, value)| collect(value, &mut found));
+        }
+        JobBody::Steps(body) => {
+            collect(&body.runs_on, &mut found);
+            let parts = [&body.environment, &body.env, &body.timeout_minutes, &body.continue_on_error, &body.container];
+            let defaults = [&body.defaults.shell, &body.defaults.working_directory];
+            parts.into_iter().chain(defaults).flatten().for_each(|part| collect(part, &mut found));
+            body.outputs.iter().chain(&body.services).for_each(|(_, value)| collect(value, &mut found));
+            body.steps.iter().for_each(|step| of_step(step, &mut found));
+        }
+    }
+    found
+}
+
+fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<Placed<'w>>) {
+    condition(&step.condition, found);
+    let parts = [&step.name, &step.env, &step.continue_on_error, &step.timeout_minutes];
+    parts.into_iter().flatten().for_each(|part| collect(part, found));
+    match &step.action {
+        StepAction::Run { script, shell, working_directory } => {
+            collect(script, found);
+            shell.iter().chain(working_directory).for_each(|part| collect(part, found));
+        }
+        StepAction::Uses { with, .. } => with.iter().for_each(|(_, value)| collect(value, found)),
+    }
+}
+
+fn condition<'w>(condition: &'w Condition, found: &mut Vec<Placed<'w>>) {
+    if let Some(written) = &condition.written {
+        found.push((&condition.expr, written.span));
+    }
+}
+
+fn collect<'w>(template: &'w Template, found: &mut Vec<Placed<'w>>) {
+    match &template.kind {
+        TemplateKind::Expression(expr) => found.push((expr, template.span)),
+        TemplateKind::Interpolated(pieces) => {
+            for piece in pieces {
+                if let Piece::Expression(expr) = piece {
+                    found.push((expr, template.span));
+                }
+            }
+        }
+        TemplateKind::Sequence(items) => items.iter().for_each(|item| collect(item, found)),
+        TemplateKind::Mapping(entries) => {
+            for (key, value) in entries {
+                collect(key, found);
+                collect(value, found);
+            }
+        }
+        _ => {}
+    }
+}
