@@ -218,7 +218,7 @@ _cuelight() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "text json github" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json github sarif" -- "${cur}"))
                     return 0
                     ;;
                 --explain)

@@ -40,6 +40,8 @@ enum Format {
     Text,
     Json,
     Github,
+    /// One SARIF 2.1.0 log, for code scanning
+    Sarif,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
@@ -52,6 +54,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     // The workflows of a repository are checked with what they use; a file alone is looked at alone.
     let below = args.root.clone().or(args.files.is_empty().then(PathBuf::new)).map(Below);
     let mut errors = 0;
+    let mut results = Vec::new();
     for file in &files {
         let name = file.to_string_lossy().into_owned();
         let bytes = std::fs::read(file)
@@ -59,11 +62,19 @@ pub(super) fn run(args: &Args) -> Outcome {
         let source = Source::new(name, String::from_utf8_lossy(&bytes).into_owned());
         for found in check(file, &source, below.as_ref().map(|below| below as &dyn lint::Files)) {
             errors += usize::from(found.severity == Severity::Error);
-            writeln!(out, "{}", written(&found, &source, args.format, colour))?;
+            match args.format {
+                Format::Text => writeln!(out, "{}\n", found.render(&source, colour))?,
+                Format::Json => writeln!(out, "{}", line(&found, &source))?,
+                Format::Github => writeln!(out, "{}", command(&found, &source))?,
+                Format::Sarif => results.push(result(&found, &source)),
+            }
         }
     }
     if args.format == Format::Text && errors == 0 {
         writeln!(out, "{} checked, no errors", count(files.len()))?;
+    }
+    if args.format == Format::Sarif {
+        writeln!(out, "{:#}", sarif(results))?;
     }
     out.flush()?;
     Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
@@ -108,20 +119,46 @@ fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> 
     found
 }
 
-fn written(found: &Diagnostic, source: &Source, format: Format, colour: bool) -> String {
-    match format {
-        Format::Text => format!("{}\n", found.render(source, colour)),
-        Format::Json => json!({
-            "file": source.name, "line": found.span.line, "col": found.span.column,
-            "severity": found.severity.word(), "rule": found.rule, "message": found.message, "hint": found.hint,
-        })
-        .to_string(),
-        Format::Github => {
-            let level = if found.severity == Severity::Info { "notice" } else { found.severity.word() };
-            let message = found.message.replace('%', "%25").replace('\n', "%0A");
-            format!("::{level} file={},line={},col={}::{message}", source.name, found.span.line, found.span.column)
-        }
-    }
+/// A diagnostic as a line of JSON.
+fn line(found: &Diagnostic, source: &Source) -> serde_json::Value {
+    json!({
+        "file": source.name, "line": found.span.line, "col": found.span.column,
+        "severity": found.severity.word(), "rule": found.rule, "message": found.message, "hint": found.hint,
+    })
+}
+
+/// A diagnostic as the workflow command that annotates the file on GitHub.
+fn command(found: &Diagnostic, source: &Source) -> String {
+    let level = if found.severity == Severity::Info { "notice" } else { found.severity.word() };
+    let message = found.message.replace('%', "%25").replace('\n', "%0A");
+    format!("::{level} file={},line={},col={}::{message}", source.name, found.span.line, found.span.column)
+}
+
+/// A log of one run after the SARIF 2.1.0 standard of OASIS, with the pages of all rules.
+fn sarif(results: Vec<serde_json::Value>) -> serde_json::Value {
+    let rules = RULES.iter().map(
+        |rule| json!({ "id": rule.name, "shortDescription": { "text": rule.summary }, "help": { "text": rule.help } }),
+    );
+    let driver = json!({
+        "name": "cuelight", "version": env!("CARGO_PKG_VERSION"), "rules": rules.collect::<Vec<_>>(),
+    });
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{ "tool": { "driver": driver }, "columnKind": "unicodeCodePoints", "results": results }],
+    })
+}
+
+/// A diagnostic as a SARIF result.
+fn result(found: &Diagnostic, source: &Source) -> serde_json::Value {
+    let level = if found.severity == Severity::Info { "note" } else { found.severity.word() };
+    let hint = found.hint.as_ref().map(|hint| format!("\n{hint}")).unwrap_or_default();
+    let region = json!({ "startLine": found.span.line, "startColumn": found.span.column });
+    let place = json!({ "artifactLocation": { "uri": source.name }, "region": region });
+    json!({
+        "ruleId": found.rule, "level": level, "message": { "text": format!("{}{hint}", found.message) },
+        "locations": [{ "physicalLocation": place }],
+    })
 }
 
 /// The workflows of the repository that we are in.
@@ -134,4 +171,25 @@ fn own_workflows() -> Result<Vec<PathBuf>, Failure> {
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_yaml).collect();
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sarif_log_names_rules_that_it_has() {
+        let source = Source::new("a.yml", "on: push\njobs: {a: {runs-on: ubuntu-oldest}}\n");
+        let results: Vec<_> =
+            check(Path::new("a.yml"), &source, None).iter().map(|found| result(found, &source)).collect();
+        let log = sarif(results);
+        let run = &log["runs"][0];
+        assert_eq!(run["results"][0]["ruleId"], "runner-label");
+        assert_eq!(run["results"][0]["level"], "warning");
+        let place = &run["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "a.yml");
+        assert_eq!(place["region"], json!({ "startLine": 2, "startColumn": 21 }));
+        let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
+        assert!(rules.iter().any(|rule| rule["id"] == "runner-label"));
+    }
 }
