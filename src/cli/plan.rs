@@ -1,6 +1,6 @@
 //! `plan`: what a workflow would run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -66,7 +66,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Err(Failure::new(Exit::Failed, told.join("\n\n")));
     };
     if args.format == Format::Template {
-        style::line(&template(&workflow).to_string())?;
+        let jobs = template(&workflow, args.refs.as_deref(), MOST_LEVELS)?;
+        style::line(&json!({"jobs": jobs}).to_string())?;
         return Ok(Exit::Success);
     }
     let fires = workflow.triggers.iter().any(|trigger| trigger.event.value == args.event);
@@ -152,8 +153,12 @@ fn dot(plan: &Plan) -> String {
     text
 }
 
-/// The workflow as converted: names, conditions and ids that the parser adds, nothing expanded.
-fn template(workflow: &Workflow) -> Json {
+/// How deep workflows may call others, the first one included, after GitHub's page on reusing workflows.
+const MOST_LEVELS: usize = 10;
+
+/// The jobs as converted: names, conditions and ids that the parser adds, nothing expanded. A workflow that is called
+/// and can be found is there with its jobs.
+fn template(workflow: &Workflow, refs: Option<&Path>, levels: usize) -> Result<Vec<Json>, Failure> {
     let jobs = workflow.jobs.iter().map(|job| {
         let name = job.name.as_ref().map_or_else(|| json!(job.id.value), token);
         let mut document = json!({
@@ -184,11 +189,32 @@ fn template(workflow: &Workflow) -> Json {
                 });
                 document["steps"] = steps.collect();
             }
-            JobBody::Call { uses, .. } => document["ref"] = json!(uses.value),
+            JobBody::Call { uses, .. } => {
+                document["ref"] = json!(uses.value);
+                if let Some(called) = refs.and_then(|refs| called(&refs.join(&uses.value))).transpose()? {
+                    let Some(levels) = levels.checked_sub(1).filter(|levels| *levels > 0) else {
+                        let message = format!("{}: more than {MOST_LEVELS} workflows call each other", uses.value);
+                        return Err(Failure::new(Exit::Failed, message));
+                    };
+                    document["jobs"] = json!(template(&called, refs, levels)?);
+                }
+            }
         }
-        document
+        Ok(document)
     });
-    json!({"jobs": jobs.collect::<Vec<_>>()})
+    jobs.collect()
+}
+
+/// A called workflow; nothing where there is no such file.
+fn called(path: &Path) -> Option<Result<Workflow, Failure>> {
+    let source = Source::new(path.to_string_lossy(), std::fs::read_to_string(path).ok()?);
+    let parsed = workflow::parse(&source);
+    let faults = || {
+        let errors = parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+        let told: Vec<_> = errors.map(|found| found.render(&source, false)).collect();
+        Failure::new(Exit::Failed, told.join("\n\n"))
+    };
+    Some(parsed.value.ok_or_else(faults))
 }
 
 fn marked(expression: &str) -> Json {
@@ -215,5 +241,30 @@ fn token(template: &Template) -> Json {
                 entries.iter().map(|(key, value)| (key.literal().unwrap_or_default().to_owned(), token(value)));
             entries.collect::<serde_json::Map<_, _>>().into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_called_workflow_is_there_with_its_jobs() {
+        let refs = tempfile::tempdir().expect("a folder");
+        let own = |uses: &str| {
+            let text = format!("on: workflow_call\njobs: {{a: {{uses: '{uses}'}}}}\n");
+            workflow::parse(&Source::new("a.yml", text)).value.expect("a workflow")
+        };
+        let folder = refs.path().join("o/r");
+        std::fs::create_dir_all(&folder).expect("made");
+        std::fs::write(folder.join("b.yml@v1"), "on: workflow_call\njobs: {b: {runs-on: x}}\n").expect("written");
+        std::fs::write(folder.join("self.yml@v1"), "on: workflow_call\njobs: {c: {uses: o/r/self.yml@v1}}\n")
+            .expect("written");
+        let jobs = |uses: &str| template(&own(uses), Some(refs.path()), MOST_LEVELS);
+        let found = jobs("o/r/b.yml@v1").map(Json::from).unwrap_or_default();
+        assert_eq!((&found[0]["ref"], &found[0]["jobs"][0]["id"]), (&json!("o/r/b.yml@v1"), &json!("b")));
+        let missing = jobs("o/r/none.yml@v1").map(Json::from).unwrap_or_default();
+        assert_eq!(missing[0]["jobs"], Json::Null);
+        assert!(jobs("o/r/self.yml@v1").is_err(), "one that calls itself ends");
     }
 }
