@@ -17,7 +17,7 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
         {
             let message =
                 format!("`workflow_dispatch` has {} inputs; GitHub allows {MOST_INPUTS}", entries(inputs).count());
-            found.push(error(inputs.span, message));
+            found.push(error(event.span, message));
         }
         if matches!(event.value.as_str(), "workflow_dispatch" | "workflow_call") {
             get(value, "inputs").into_iter().flat_map(entries).for_each(|(_, input)| check_input(input, &mut found));
@@ -142,7 +142,7 @@ mod tests {
             lines(&format!("on:\n  workflow_dispatch:\n    inputs:\n{inputs}\njobs: {{a: {{runs-on: x}}}}\n"))
         };
         assert_eq!(with(25), Vec::<u32>::new());
-        assert_eq!(with(26), [4]);
+        assert_eq!(with(26), [2]);
     }
 
     #[test]

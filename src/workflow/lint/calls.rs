@@ -122,7 +122,8 @@ pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
             match action.inputs.iter().find(|input| same(&input.name, name)) {
                 Some(input) => {
                     if let Some(instead) = &input.deprecation {
-                        let message = format!("the input `{}` is deprecated: {}", name.value, instead.trim());
+                        let instead = instead.split_whitespace().collect::<Vec<_>>().join(" ");
+                        let message = format!("the input `{}` is deprecated: {instead}", name.value);
                         found.push(Diagnostic::warning("action", name.span, message));
                     }
                 }

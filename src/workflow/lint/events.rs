@@ -40,10 +40,11 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 fn exclusive(trigger: &Trigger, found: &mut Vec<Diagnostic>) {
     for (ignored, _) in &trigger.filters {
         let Some(positive) = ignored.value.strip_suffix("-ignore") else { continue };
-        if trigger.filters.iter().any(|(filter, _)| filter.value == positive) {
+        if let Some((filter, _)) = trigger.filters.iter().find(|(filter, _)| filter.value == positive) {
+            let second = if filter.span.start > ignored.span.start { filter.span } else { ignored.span };
             let message = format!("`{positive}` and `{positive}-ignore` cannot both filter `{}`", trigger.event.value);
             let hint = format!("write the patterns of `{positive}-ignore` into `{positive}`, each with `!` before it");
-            found.push(Diagnostic::warning("events", ignored.span, message).hint(hint));
+            found.push(Diagnostic::warning("events", second, message).hint(hint));
         }
     }
 }

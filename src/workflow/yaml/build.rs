@@ -305,8 +305,43 @@ impl<'s> Builder<'s> {
         self.problem(start, end, &format!("`{}` is read as a YAML tag", tag.original()), Some(&hint))
     }
 
+    /// The value that a line below, indented deeper, is taken to go on with: `runs-on: x` before an indented `steps:`.
+    fn value_continued_at(&self, line: usize) -> Option<Place> {
+        let indent = |text: &str| text.len() - text.trim_start_matches([' ', '-']).len();
+        let lines: Vec<_> = self.body.split_inclusive('\n').take(line).collect();
+        let (too_deep, before) = lines.split_last()?;
+        let above = before.iter().rposition(|text| !text.trim().is_empty())?;
+        let key_end = before[above].find(": ")? + 2;
+        let value = key_end + before[above][key_end..].find(|c: char| c != ' ')?;
+        let byte = before[..above].iter().map(|text| text.len()).sum::<usize>() + value;
+        let column = before[above][..value].chars().count() + 1;
+        (indent(too_deep) > indent(before[above])).then_some(Place { byte, line: above + 1, column })
+    }
+
+    /// The beginning of the line after this one when a tab indents it.
+    fn tab_below(&self, line: usize) -> Option<Place> {
+        let mut lines = self.body.split_inclusive('\n');
+        let byte = lines.by_ref().take(line).map(str::len).sum();
+        let next = lines.next()?;
+        let blank = &next[..next.len() - next.trim_start().len()];
+        blank.contains('\t').then_some(Place { byte, line: line + 1, column: 1 })
+    }
+
     fn scan_problem(&self, error: &ScanError) -> Problem {
         let place = Place::of(error.marker());
+        if let (ErrorKind::MappingValueNotAllowed, Some(value)) = (error.kind(), self.value_continued_at(place.line)) {
+            let message =
+                format!("line {} is indented deeper than this key, so it is read as part of the value", place.line);
+            return self.problem(value, value, &message, Some("keys of one mapping begin in the same column"));
+        }
+        if let (true, Some(tab)) = (error.info().contains("tab"), self.tab_below(place.line)) {
+            return self.problem(
+                tab,
+                tab,
+                "a tab cannot indent",
+                Some("YAML is indented with spaces: replace the tab"),
+            );
+        }
         let hint = match error.kind() {
             ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
                 Some("YAML is indented with spaces: replace the tab")
@@ -342,6 +377,18 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+
+    #[test]
+    fn lines_that_are_indented_wrongly_are_told_where_the_fault_is() {
+        let place = |text: &str| {
+            let problem = read(text).expect_err(text);
+            (problem.span.line, problem.span.column)
+        };
+        assert_eq!(place("a:\n  b: c\n   d:\n    - e\n"), (2, 6));
+        assert_eq!(place("a:\n  - b: c\n\n     d: e\n"), (2, 8));
+        assert_eq!(place("a: b: c\n"), (1, 5));
+        assert_eq!(place("a:\n  b: c\n\td:\n"), (3, 1));
+    }
 
     fn at(node: &Node<'_>) -> (u32, u32) {
         (node.span.line, node.span.column)
