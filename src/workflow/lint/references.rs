@@ -13,7 +13,7 @@ use super::place_of;
 const GIVEN_SECRETS: &[&str] = &["GITHUB_TOKEN", "ACTIONS_RUNNER_DEBUG", "ACTIONS_STEP_DEBUG"];
 
 /// An expression and the span of the value that it stands in.
-type Placed<'w> = (&'w Expr, Span);
+pub(super) type Placed<'w> = (&'w Expr, Span);
 
 /// Names that nothing in the file defines: GitHub gives an empty value for them.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
@@ -284,7 +284,8 @@ fn condition<'w>(condition: &'w Condition, found: &mut Vec<Placed<'w>>) {
     }
 }
 
-fn collect<'w>(template: &'w Template, found: &mut Vec<Placed<'w>>) {
+/// Every expression in a value.
+pub(super) fn collect<'w>(template: &'w Template, found: &mut Vec<Placed<'w>>) {
     match &template.kind {
         TemplateKind::Expression(expr) => found.push((expr, template.span)),
         TemplateKind::Interpolated(pieces) => {

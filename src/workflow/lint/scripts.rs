@@ -1,9 +1,10 @@
 //! What stands in scripts.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::expr::{Expr, Function, Key, Node, NodeKind, Reference};
+use super::super::expr::{Function, Key, Node, NodeKind, Reference};
 use super::super::syntax::{StepAction, StepDefinition, Workflow};
 use super::super::template::{Piece, Template, TemplateKind};
+use super::references::collect;
 use super::{place_of, steps};
 
 /// What strangers write, after GitHub's page on secure use of workflows ("untrusted input"). `*` is any member.
@@ -41,7 +42,9 @@ const DEPRECATED: &[(&str, &str)] = &[
 /// Text of strangers in scripts.
 pub(super) fn injections(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for script in steps(workflow).filter_map(script) {
-        for expr in expressions(script) {
+        let mut expressions = Vec::new();
+        collect(script, &mut expressions);
+        for (expr, _) in expressions {
             let mut untrusted = Vec::new();
             expr.tree().into_iter().for_each(|tree| reaching(tree, &mut untrusted));
             for reference in untrusted {
@@ -79,20 +82,6 @@ fn script(step: &StepDefinition) -> Option<&Template> {
             with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("script")).map(|(_, script)| script)
         }
         StepAction::Uses { .. } => None,
-    }
-}
-
-fn expressions(template: &Template) -> Vec<&Expr> {
-    match &template.kind {
-        TemplateKind::Expression(expr) => vec![expr],
-        TemplateKind::Interpolated(pieces) => {
-            let expressions = pieces.iter().filter_map(|piece| match piece {
-                Piece::Expression(expr) => Some(expr),
-                Piece::Text(_) => None,
-            });
-            expressions.collect()
-        }
-        _ => Vec::new(),
     }
 }
 
