@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::engine::git::Repository;
 use crate::workflow;
-use crate::workflow::diagnostic::Severity;
+use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Object, Value};
 use crate::workflow::plan::{Known, Plan};
 use crate::workflow::source::Source;
@@ -62,8 +62,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             style::line(&json!({"errors": errors}).to_string())?;
             return Ok(Exit::Failed);
         }
-        let told: Vec<_> = errors.iter().map(|found| found.render(&source, false)).collect();
-        return Err(Failure::new(Exit::Failed, told.join("\n\n")));
+        return Err(refused(&parsed.diagnostics, &source));
     };
     if args.format == Format::Template {
         let jobs = template(&workflow, args.refs.as_deref(), MOST_LEVELS)?;
@@ -209,12 +208,14 @@ fn template(workflow: &Workflow, refs: Option<&Path>, levels: usize) -> Result<V
 fn called(path: &Path) -> Option<Result<Workflow, Failure>> {
     let source = Source::new(path.to_string_lossy(), std::fs::read_to_string(path).ok()?);
     let parsed = workflow::parse(&source);
-    let faults = || {
-        let errors = parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error);
-        let told: Vec<_> = errors.map(|found| found.render(&source, false)).collect();
-        Failure::new(Exit::Failed, told.join("\n\n"))
-    };
-    Some(parsed.value.ok_or_else(faults))
+    Some(parsed.value.ok_or_else(|| refused(&parsed.diagnostics, &source)))
+}
+
+/// Why a file is no workflow.
+fn refused(diagnostics: &[Diagnostic], source: &Source) -> Failure {
+    let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let told: Vec<_> = errors.map(|found| found.render(source, false)).collect();
+    Failure::new(Exit::Failed, told.join("\n\n"))
 }
 
 fn marked(expression: &str) -> Json {

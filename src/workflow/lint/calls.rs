@@ -147,8 +147,11 @@ pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
 
 /// Outputs that are read of needed jobs that call a workflow of this repository.
 pub(super) fn outputs(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+    // Read once: many expressions may read of one job.
+    let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, files))).collect();
+    let outputs = |needed: &JobDefinition| called.iter().find(|(id, _)| **id == needed.id)?.1.clone();
     for job in &workflow.jobs {
-        references::outputs_of_needs(workflow, job, &|needed| called_outputs(needed, files), found);
+        references::outputs_of_needs(workflow, job, &outputs, found);
     }
 }
 
