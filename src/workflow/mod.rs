@@ -8,11 +8,13 @@ pub mod expr;
 pub mod lint;
 pub mod matrix;
 pub mod names;
+pub mod pattern;
 pub mod plan;
 pub mod schema;
 pub mod source;
 pub mod syntax;
 pub mod template;
+pub mod triggers;
 pub mod yaml;
 
 mod convert;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::diagnostic::Diagnostic;
+use super::super::pattern::Pattern;
 use super::super::syntax::{Trigger, Workflow};
 
 /// GitHub runs nothing more often, after its documentation of `schedule`. Minutes.
@@ -55,7 +56,11 @@ pub(super) fn globs(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         let of_paths = filter.value.starts_with("paths");
         for pattern in patterns {
             let text = pattern.value.strip_prefix('!').unwrap_or(&pattern.value);
-            if of_paths && (text.starts_with("./") || text.starts_with("../")) {
+            if let Err(reason) = Pattern::parse(text) {
+                let message = format!("`{text}` is no pattern: {reason}");
+                let hint = "filters are glob patterns; write `\\\\` before a special character that is meant as itself";
+                found.push(Diagnostic::warning("glob", pattern.span, message).hint(hint));
+            } else if of_paths && (text.starts_with("./") || text.starts_with("../")) {
                 let message = format!("`{text}` matches no path: paths begin at the top of the repository");
                 let hint = format!("write `{}`", text.trim_start_matches(['.', '/']));
                 found.push(Diagnostic::warning("glob", pattern.span, message).hint(hint));

@@ -1,0 +1,200 @@
+//! The patterns of `branches`, `tags` and `paths`: GitHub's own globs, after its page on workflow syntax ("filter
+//! pattern cheat sheet").
+
+use regex::Regex;
+
+/// A pattern of a filter, without the `!` that may stand before it.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    regex: Regex,
+}
+
+impl Pattern {
+    /// Compiles a pattern: `*` is anything but `/`, `**` anything, `?` and `+` repeat the character before them at most
+    /// and at least once, `[…]` is one of these characters, and `\` takes the special meaning from what follows.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern, in one line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut regex = String::from(r"\A");
+        let mut rest = text;
+        // What `?` and `+` may repeat.
+        let mut repeatable = false;
+        while let Some(next) = rest.chars().next() {
+            let at_folder = rest.len() == text.len() || text[..text.len() - rest.len()].ends_with('/');
+            rest = &rest[next.len_utf8()..];
+            match next {
+                '*' if rest.starts_with("*/") && at_folder => {
+                    regex.push_str("(?:.*/)?");
+                    rest = &rest[2..];
+                    repeatable = false;
+                }
+                '*' if rest.starts_with('*') => {
+                    regex.push_str(".*");
+                    rest = &rest[1..];
+                    repeatable = false;
+                }
+                '*' => {
+                    regex.push_str("[^/]*");
+                    repeatable = false;
+                }
+                '?' | '+' if !repeatable => {
+                    return Err(format!("`{next}` repeats the character before it, and there is none"));
+                }
+                '?' | '+' => {
+                    regex.push(next);
+                    repeatable = false;
+                }
+                '[' => {
+                    let (class, after) = class(rest)?;
+                    regex.push_str(&class);
+                    rest = after;
+                    repeatable = true;
+                }
+                '\\' => {
+                    let escaped = rest.chars().next().ok_or("nothing follows the last `\\`")?;
+                    regex.push_str(&regex::escape(&escaped.to_string()));
+                    rest = &rest[escaped.len_utf8()..];
+                    repeatable = true;
+                }
+                plain => {
+                    regex.push_str(&regex::escape(&plain.to_string()));
+                    repeatable = true;
+                }
+            }
+        }
+        regex.push_str(r"\z");
+        let regex = regex::RegexBuilder::new(&regex).dot_matches_new_line(true).build();
+        regex.map(|regex| Self { regex }).map_err(|error| format!("it is too large: {error}"))
+    }
+
+    /// Whether the pattern covers all of a name or path.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.regex.is_match(name)
+    }
+}
+
+/// What stands in brackets as a class of a regular expression, and what follows it.
+fn class(rest: &str) -> Result<(String, &str), String> {
+    let end = rest.find(']').ok_or("`[` is not closed")?;
+    let inner: Vec<char> = rest[..end].chars().collect();
+    if inner.is_empty() {
+        return Err("`[]` is no character".to_owned());
+    }
+    let escape = |c: char| regex::escape(&c.to_string());
+    let mut class = String::from("[");
+    let mut place = 0;
+    while place < inner.len() {
+        let first = inner[place];
+        match inner.get(place + 1..place + 3) {
+            Some(['-', last]) if *last < first => {
+                return Err(format!("the range `{first}-{last}` goes backwards"));
+            }
+            Some(['-', last]) => {
+                class.push_str(&format!("{}-{}", escape(first), escape(*last)));
+                place += 3;
+            }
+            _ => {
+                class.push_str(&if first == '^' { r"\^".to_owned() } else { escape(first) });
+                place += 1;
+            }
+        }
+    }
+    class.push(']');
+    Ok((class, &rest[end + 1..]))
+}
+
+/// Which pattern of a list decides about a name: the last one that matches it, with `true` unless `!` stands before it.
+/// Patterns that are faulty match nothing; lint tells about them.
+#[must_use]
+pub fn deciding<'p>(patterns: impl IntoIterator<Item = &'p str>, name: &str) -> Option<(&'p str, bool)> {
+    let mut found = None;
+    for written in patterns {
+        let (text, wanted) = written.strip_prefix('!').map_or((written, true), |text| (text, false));
+        // A pattern that only takes away has nothing to do before something was taken.
+        if wanted == found.is_some_and(|(_, chosen)| chosen) {
+            continue;
+        }
+        if (wanted || found.is_some()) && Pattern::parse(text).is_ok_and(|pattern| pattern.matches(name)) {
+            found = Some((written, wanted));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The examples of GitHub's cheat sheet.
+    #[test]
+    fn patterns_match_what_the_documentation_says() {
+        for (pattern, matching, other) in [
+            ("feature/*", &["feature/my-branch", "feature/your-branch"][..], &["feature/a/b", "feature"][..]),
+            ("feature/**", &["feature/beta-a/my-branch", "feature/mona/the/octocat"], &["other/a"]),
+            ("main", &["main"], &["mains", "a/main"]),
+            ("*", &["main", "releases"], &["all/the/branches"]),
+            ("**", &["all/the/branches", "every/tag"], &[]),
+            ("*feature", &["mona-feature", "feature", "ver-10-feature"], &["feature-1"]),
+            ("v2*", &["v2", "v2.0", "v2.9"], &["v1"]),
+            ("v[12].[0-9]+.[0-9]+", &["v1.10.1", "v2.0.0"], &["v3.0.0", "v1.0"]),
+            ("*.jsx?", &["page.js", "page.jsx"], &["page.jsxx", "a/page.js"]),
+            ("**.js", &["index.js", "js/index.js", "src/js/app.js"], &["index.ts"]),
+            ("docs/*", &["docs/README.md"], &["docs/a/b.md"]),
+            ("docs/**/*.md", &["docs/README.md", "docs/mona/hello-world.md"], &["docs/a.txt"]),
+            ("**/docs/**", &["docs/hello.md", "dir/docs/my-file.txt", "space/docs/plan/space.doc"], &["docs2/a"]),
+            ("**/README.md", &["README.md", "js/README.md"], &["xREADME.md"]),
+            ("**/*src/**", &["a/src/app.js", "my-src/code/js/app.js"], &["a/b"]),
+            (r"a\*b", &["a*b"], &["axb"]),
+            ("[-a^]x", &["-x", "^x", "ax"], &["bx"]),
+        ] {
+            let parsed = Pattern::parse(pattern).expect(pattern);
+            for name in matching {
+                assert!(parsed.matches(name), "{pattern} matches {name}");
+            }
+            for name in other {
+                assert!(!parsed.matches(name), "{pattern} does not match {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn faulty_patterns_say_what_is_wrong() {
+        for (pattern, words) in [
+            ("*+", "repeats"),
+            ("?a", "repeats"),
+            ("a++", "repeats"),
+            ("v[9-1]", "backwards"),
+            ("[a", "closed"),
+            ("[]", "no character"),
+            ("a\\", "follows"),
+        ] {
+            let error = Pattern::parse(pattern).expect_err(pattern);
+            assert!(error.contains(words), "{pattern}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_last_pattern_that_matches_decides() {
+        let patterns = ["releases/**", "!releases/**-alpha", "releases/x-alpha"];
+        for (name, expected) in [
+            ("releases/10", Some(("releases/**", true))),
+            ("releases/beta/3-alpha", Some(("!releases/**-alpha", false))),
+            ("releases/x-alpha", Some(("releases/x-alpha", true))),
+            ("main", None),
+        ] {
+            assert_eq!(deciding(patterns, name), expected, "{name}");
+        }
+        assert_eq!(deciding(["!a", "**"], "a"), Some(("**", true)), "order counts");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_strange(pattern in "\\PC{0,40}", name in "\\PC{0,40}") {
+            if let Ok(pattern) = Pattern::parse(&pattern) {
+                pattern.matches(&name);
+            }
+        }
+    }
+}
