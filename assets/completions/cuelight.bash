@@ -275,7 +275,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__plan)
-            opts="-e -h --event --format --refs --help"
+            opts="-e -h --event --event-path --format --refs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -286,6 +286,10 @@ _cuelight() {
                     return 0
                     ;;
                 -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event-path)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

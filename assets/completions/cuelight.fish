@@ -97,6 +97,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Call
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'How to print it' -r -f -a "text\t'A line per job'
 json\t'The jobs after matrix expansion'
 template\t'The workflow as the parser converts it'

@@ -54,7 +54,7 @@ _arguments "${_arguments_options[@]}" : \
 '(-d --detach)--json[Print the records, a JSON object a line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::workflow -- A workflow file, or the name of one in .github/workflows:_default' \
+'::workflow -- A workflow file, or the name of one in .github/workflows \[default\: those that the event fires\]:_default' \
 && ret=0
 ;;
 (demo)
@@ -155,6 +155,7 @@ sarif\:"One SARIF 2.1.0 log, for code scanning"))' \
 _arguments "${_arguments_options[@]}" : \
 '-e+[The event]:EVENT:_default' \
 '--event=[The event]:EVENT:_default' \
+'--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
 '--format=[How to print it]:FORMAT:((text\:"A line per job"
 json\:"The jobs after matrix expansion"
 template\:"The workflow as the parser converts it"
@@ -163,7 +164,7 @@ dot\:"A Graphviz graph"))' \
 '--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
-'::workflow -- A workflow file, or the name of one in .github/workflows:_default' \
+'::workflow -- A workflow file, or the name of one in .github/workflows \[default\: which of them the event fires, and why\]:_default' \
 && ret=0
 ;;
 (eval)

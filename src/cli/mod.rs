@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod exit;
+mod fired;
 mod lint;
 mod orders;
 mod plan;

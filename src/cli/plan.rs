@@ -16,15 +16,18 @@ use crate::workflow::syntax::{JobBody, StepAction, Workflow};
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
 use super::style;
-use super::{Exit, Failure, Outcome, run};
+use super::{Exit, Failure, Outcome, fired, run};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// A workflow file, or the name of one in .github/workflows
+    /// A workflow file, or the name of one in .github/workflows [default: which of them the event fires, and why]
     workflow: Option<String>,
     /// The event
     #[arg(long, short, default_value = "push")]
     event: String,
+    /// A file with the event's payload, as JSON
+    #[arg(long, value_name = "FILE")]
+    event_path: Option<PathBuf>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -49,7 +52,12 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let folder = std::env::current_dir()?;
-    let root = Repository::discover(&folder).map_or_else(|_| folder.clone(), |repository| repository.root);
+    let repository = Repository::discover(&folder);
+    if args.workflow.is_none() && matches!(args.format, Format::Text | Format::Json) {
+        let repository = repository.map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
+        return overview(args, &repository);
+    }
+    let root = repository.map_or_else(|_| folder.clone(), |repository| repository.root);
     let path = run::find_workflow(args.workflow.as_deref(), &folder, &root)?;
     let text = std::fs::read(&path)
         .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", path.display())))?;
@@ -89,6 +97,27 @@ pub(super) fn run(args: &Args) -> Outcome {
         Format::Text | Format::Template => lines(&plan),
     };
     style::line(&text)?;
+    Ok(Exit::Success)
+}
+
+/// Which workflows the event fires, and why the others rest.
+fn overview(args: &Args, repository: &Repository) -> Outcome {
+    let payload = args.event_path.as_deref().map(fired::payload).transpose()?.unwrap_or_default();
+    let decided = fired::all(repository, &args.event, &payload)?;
+    if args.format == Format::Json {
+        let workflows = decided
+            .iter()
+            .map(|one| json!({"workflow": one.name, "decision": one.word(), "reason": one.reason()}))
+            .collect::<Vec<_>>();
+        style::line(&json!({"event": args.event, "workflows": workflows}).to_string())?;
+    } else if decided.is_empty() {
+        return Err(Failure::new(Exit::NotFound, format!("there is no workflow in {}", run::WORKFLOWS)));
+    } else {
+        let width = decided.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
+        for one in &decided {
+            style::line(&format!("{:<width$}  {:<6}  {}", one.name, one.word(), one.reason()))?;
+        }
+    }
     Ok(Exit::Success)
 }
 

@@ -15,20 +15,20 @@ use crate::worker::{Mode, control, lost};
 
 use super::printer::{GitHub, Json, Lines, Printer, Printing, Protocol};
 use super::style::{self, Style};
-use super::{Exit, Failure, Outcome, trust};
+use super::{Exit, Failure, Outcome, fired, trust};
 
 mod request;
 
-pub(super) use request::{find_workflow, workflows};
+pub(super) use request::{WORKFLOWS, find_workflow, read, workflows};
 
 /// Runs a workflow of this repository on this machine.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Default, Clone)]
 #[command(after_help = "Examples:
-  cuelight run                          the only workflow there is, on push
+  cuelight run                          those that a push of this branch would fire, one after another
   cuelight run ci --event pull_request
   cuelight run deploy.yml --event workflow_dispatch --input target=dev --secret TOKEN")]
 pub(super) struct Args {
-    /// A workflow file, or the name of one in .github/workflows
+    /// A workflow file, or the name of one in .github/workflows [default: those that the event fires]
     pub(super) workflow: Option<String>,
     /// The event that starts it
     #[arg(long, short, default_value = "push")]
@@ -82,7 +82,36 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = RunsDir::locate()?;
-    let run = begin(&runs, args)?;
+    if args.workflow.is_some() {
+        return run_one(&runs, args);
+    }
+    let repository = request::repository(args, &std::env::current_dir()?)?;
+    let payload = args.event_path.as_deref().map(fired::payload).transpose()?.unwrap_or_default();
+    let mut exit = Exit::Success;
+    let firing = fired::firing(&repository, &args.event, &payload)?;
+    let several = firing.len() > 1;
+    for decided in firing {
+        if several {
+            style::notice(&format!("{}: {}", decided.name, decided.reason()));
+        }
+        let workflow = Some(decided.path.to_string_lossy().into_owned());
+        match run_one(&runs, &Args { workflow, ..args.clone() }) {
+            Ok(Exit::Success) => {}
+            Ok(Exit::Cancelled) => return Ok(Exit::Cancelled),
+            Ok(other) => exit = other,
+            // The others can run whatever is wrong with this one.
+            Err(failure) if several => {
+                style::complain(&failure.message);
+                exit = failure.exit;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(exit)
+}
+
+fn run_one(runs: &RunsDir, args: &Args) -> Outcome {
+    let run = begin(runs, args)?;
     if args.detach {
         style::line(run.id().as_str())?;
         return Ok(Exit::Success);

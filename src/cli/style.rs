@@ -124,3 +124,9 @@ pub(super) fn complain(text: &str) {
     // With standard error closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "{text}");
 }
+
+/// Says something beside the result, on standard error.
+pub(super) fn notice(text: &str) {
+    // With standard error closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{text}");
+}

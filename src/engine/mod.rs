@@ -16,6 +16,7 @@ use crate::workflow::expr::Object;
 
 pub mod attempt;
 pub mod call;
+pub mod changes;
 pub mod checkpoint;
 pub mod context;
 pub mod git;

@@ -246,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_workflow_follows_those_it_names_and_unknown_changes_are_told() {
-        let after = Occurrence { event: "workflow_run".to_owned(), workflow: Some("CI".to_owned()), ..push("main", &[]) };
+        let after =
+            Occurrence { event: "workflow_run".to_owned(), workflow: Some("CI".to_owned()), ..push("main", &[]) };
         assert_eq!(decided("{workflow_run: {workflows: [CI]}}", &after), Decision::Fires("it follows `CI`".to_owned()));
         assert!(matches!(decided("{workflow_run: {workflows: [Other]}}", &after), Decision::Rests(_)));
         let unknown = Occurrence { changes: Changes::Unknown("no git".to_owned()), ..push("refs/heads/main", &[]) };

@@ -250,11 +250,47 @@ fn bad_input_names_its_place_and_what_to_do() {
     project.call(&["run", "--trust", "ic"]).expect(3, &["there is no workflow `ic`", "ci.yml"]);
     project.call(&["show", "2000"]).expect(3, &["there is no run"]);
     project.write(".github/workflows/ci.yml", "on: push\njobs:\n  a: {runs-on: ubuntu-latest, steps: [{run: x}]}\n");
-    project.run(&["--event", "schedule"]).expect(2, &["does not run on `schedule`", "push"]);
+    project.run(&["ci", "--event", "schedule"]).expect(2, &["does not run on `schedule`", "push"]);
     project.run(&["--job", "zz"]).expect(2, &["no job `zz`"]);
     let nowhere = tempfile::tempdir().expect("a folder");
     let said = project.command(&["run"]).current_dir(nowhere.path()).output().expect("starts");
     assert!(String::from_utf8_lossy(&said.stderr).contains("git init"));
+}
+
+#[test]
+fn an_event_runs_the_workflows_that_it_fires_and_no_others() {
+    let one = |on: &str, said: &str| {
+        format!("on: {on}\njobs: {{a: {{runs-on: ubuntu-latest, steps: [{{run: echo {said}}}]}}}}\n")
+    };
+    let project = Project::new(&one("push", "from-ci"));
+    project.write(".github/workflows/docs.yml", &one("{push: {paths: ['docs/**']}}", "from-docs"));
+    project.write(".github/workflows/pages.yml", &one("{push: {branches: [pages]}}", "from-pages"));
+    project.write(".github/workflows/triage.yml", &one("{issues: {types: [opened]}}", "from-triage"));
+    project.commit();
+    project.commit();
+    project.call(&["plan"]).expect(
+        0,
+        &[
+            "ci.yml      fires ",
+            "docs.yml    rests   nothing changed since HEAD^",
+            "pages.yml   rests ",
+            "triage.yml  rests   it does not run on `push`; its events are issues",
+        ],
+    );
+    project.write("docs/a.md", "new");
+    let said = project.run(&[]);
+    said.expect(0, &["from-ci", "from-docs", "docs.yml: "]);
+    assert!(!said.text().contains("from-pages"), "{}", said.text());
+    project.write("event.json", r#"{"action": "closed"}"#);
+    let closed = ["--event", "issues", "--event-path", "event.json"];
+    project.run(&closed).expect(3, &["no workflow runs on this `issues`", "triage.yml: ", "closed"]);
+    project.write("event.json", r#"{"action": "opened"}"#);
+    project.run(&closed).expect(0, &["from-triage"]);
+    project.call(&[&["plan", "--format", "json"], &closed[..]].concat()).expect(0, &[r#""decision":"fires""#]);
+    project.write(".github/workflows/broken.yml", "on: push\njobs: {}\n");
+    let said = project.run(&[]);
+    said.expect(1, &["broken.yml:2:", "from-ci", "from-docs"]);
+    project.call(&["plan"]).expect(0, &["broken  1 error: see cuelight lint .github/workflows/broken.yml"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
-use crate::cli::{Exit, Failure, config};
+use crate::cli::{Exit, Failure, config, fired};
 use crate::engine::git::{GitError, Repository};
 use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
@@ -19,7 +19,7 @@ use crate::workflow::syntax::JobBody;
 use super::Args;
 
 /// Where GitHub looks for workflows.
-const WORKFLOWS: &str = ".github/workflows";
+pub(in crate::cli) const WORKFLOWS: &str = ".github/workflows";
 
 /// A run as it was asked for.
 pub(super) struct Request {
@@ -29,15 +29,7 @@ pub(super) struct Request {
 }
 
 pub(super) fn build(args: &Args, folder: &Path) -> Result<Request, Failure> {
-    let repository = Repository::discover(folder).or_else(|error| match (&args.runner, &args.repository) {
-        // Whoever names the runner and the repository needs no git to find it.
-        (Some(_), Some(slug)) => Ok(Repository::unversioned(folder, slug)),
-        _ => Err(error),
-    });
-    let repository = repository.map_err(|error| {
-        let exit = if matches!(error, GitError::Missing(_)) { Exit::Unavailable } else { Exit::NotFound };
-        Failure::new(exit, error.to_string())
-    })?;
+    let repository = repository(args, folder)?;
     let config = config::load(Some(&repository.root))?;
     let path = find_workflow(args.workflow.as_deref(), folder, &repository.root)?;
     let text = read(&path)?;
@@ -78,10 +70,23 @@ pub(super) fn build(args: &Args, folder: &Path) -> Result<Request, Failure> {
     Ok(Request { repository, spec, secrets })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+pub(in crate::cli) fn read(path: &Path) -> Result<String, Failure> {
     fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", path.display())))
+}
+
+/// The repository around a folder.
+pub(super) fn repository(args: &Args, folder: &Path) -> Result<Repository, Failure> {
+    let repository = Repository::discover(folder).or_else(|error| match (&args.runner, &args.repository) {
+        // Whoever names the runner and the repository needs no git to find it.
+        (Some(_), Some(slug)) => Ok(Repository::unversioned(folder, slug)),
+        _ => Err(error),
+    });
+    repository.map_err(|error| {
+        let exit = if matches!(error, GitError::Missing(_)) { Exit::Unavailable } else { Exit::NotFound };
+        Failure::new(exit, error.to_string())
+    })
 }
 
 fn relative(path: &Path, root: &Path) -> String {
@@ -203,18 +208,7 @@ fn payload(
         payload["inputs"] = json!(inputs);
     }
     if let Some(path) = &args.event_path {
-        let text = read(path)?;
-        let given: Value = serde_json::from_str(&text).map_err(|error| {
-            let place = format!("{}:{}:{}", path.display(), error.line(), error.column());
-            Failure::new(Exit::Usage, format!("{place}: the event's payload is no JSON: {error}"))
-        })?;
-        let Value::Object(given) = given else {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("{}: the event's payload must be an object", path.display()),
-            ));
-        };
-        for (key, value) in given {
+        for (key, value) in fired::payload(path)? {
             payload[key] = value;
         }
     }

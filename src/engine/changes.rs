@@ -1,0 +1,137 @@
+//! What changed, for path filters: the working tree against the commit that an event would compare it with.
+
+use std::path::Path;
+
+use super::git::{GitError, git};
+
+/// The files that changed since a commit, and the name that the commit was found by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The commit, as a person names it.
+    pub since: String,
+    /// Paths from the root, sorted; both names of what was renamed.
+    pub files: Vec<String>,
+}
+
+/// What a push would bring: everything since `before` where the event names it, else since the branch's upstream, and
+/// where that has nothing new, since the commit before the last. The working tree and new files belong to it, as runs
+/// on this machine use them, unless the event names the commit `after` it.
+///
+/// # Errors
+/// Git could not compare.
+pub fn of_push(root: &Path, before: Option<&str>, after: Option<&str>) -> Result<Changed, GitError> {
+    // Forty zeros stand for "there was nothing", as of a branch that is new.
+    let known = |commit: &str| commit.bytes().any(|digit| digit != b'0') && exists(root, commit);
+    if let Some(before) = before.filter(|before| known(before)) {
+        return compare(root, before, after);
+    }
+    if let Ok(upstream) = git(root, ["rev-parse", "--abbrev-ref", "@{upstream}"]) {
+        let changed = compare(root, upstream.trim(), after)?;
+        if !changed.files.is_empty() {
+            return Ok(changed);
+        }
+    }
+    if exists(root, "HEAD^") {
+        return compare(root, "HEAD^", after);
+    }
+    let empty = git(root, ["hash-object", "-t", "tree", "/dev/null"])?;
+    let changed = compare(root, empty.trim(), after)?;
+    Ok(Changed { since: "the beginning".to_owned(), ..changed })
+}
+
+/// What a pull request into `base` would bring: everything since the commit where the branches parted. Without a base,
+/// the remote's main branch.
+///
+/// # Errors
+/// Git could not compare.
+pub fn of_pull_request(root: &Path, base: Option<&str>) -> Result<Changed, GitError> {
+    let candidates = match base {
+        Some(base) => vec![format!("origin/{base}"), base.to_owned()],
+        None => ["origin/HEAD", "origin/main", "origin/master", "main", "master"].map(str::to_owned).to_vec(),
+    };
+    let base = candidates.iter().find(|name| exists(root, name)).unwrap_or(&candidates[0]);
+    let parted = git(root, ["merge-base", base, "HEAD"])?;
+    let changed = compare(root, parted.trim(), None)?;
+    Ok(Changed { since: base.clone(), ..changed })
+}
+
+fn exists(root: &Path, commit: &str) -> bool {
+    git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{commit}^{{commit}}")]).is_ok()
+}
+
+fn compare(root: &Path, since: &str, after: Option<&str>) -> Result<Changed, GitError> {
+    let after = after.filter(|after| exists(root, after));
+    let diff = ["diff", "--name-only", "--no-renames", "-z", since].into_iter().chain(after).chain(["--"]);
+    let mut names = git(root, diff)?;
+    if after.is_none() {
+        names.push_str(&git(root, ["ls-files", "--others", "--exclude-standard", "-z"])?);
+    }
+    let mut files: Vec<_> = names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    files.sort();
+    files.dedup();
+    Ok(Changed { since: since.to_owned(), files })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository() -> (tempfile::TempDir, impl Fn(&[&str])) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().to_owned();
+        let call = move |args: &[&str]| {
+            let who = ["-c", "user.name=A", "-c", "user.email=a@b"];
+            git(&root, who.into_iter().chain(args.iter().copied())).expect("git works");
+        };
+        call(&["init", "-q", "-b", "main"]);
+        (folder, call)
+    }
+
+    fn write(folder: &tempfile::TempDir, names: &[&str]) {
+        for name in names {
+            std::fs::write(folder.path().join(name), name).expect("written");
+        }
+    }
+
+    #[test]
+    fn a_push_brings_what_its_base_does_not_have() {
+        let (folder, call) = repository();
+        let since = |before: Option<&str>, after: Option<&str>| {
+            let changed = of_push(folder.path(), before, after).expect("compared");
+            format!("{}: {}", changed.since, changed.files.join(" "))
+        };
+        write(&folder, &["a"]);
+        call(&["add", "a"]);
+        call(&["commit", "-qm", "1"]);
+        assert_eq!(since(None, None), "the beginning: a");
+        write(&folder, &["b"]);
+        call(&["add", "b"]);
+        call(&["commit", "-qm", "2"]);
+        call(&["tag", "two"]);
+        write(&folder, &["new"]);
+        assert_eq!(since(None, None), "HEAD^: b new");
+        assert_eq!(since(Some(&"0".repeat(40)), None), "HEAD^: b new");
+        assert_eq!(since(Some("two"), None), "two: new");
+        assert_eq!(since(Some("two^"), Some("two")), "two^: b");
+        call(&["branch", "up"]);
+        call(&["branch", "-q", "--set-upstream-to=up"]);
+        assert_eq!(since(None, None), "up: new");
+        call(&["mv", "a", "c"]);
+        assert_eq!(since(None, None), "up: a c new");
+    }
+
+    #[test]
+    fn a_pull_request_brings_what_came_since_the_branches_parted() {
+        let (folder, call) = repository();
+        write(&folder, &["a"]);
+        call(&["add", "a"]);
+        call(&["commit", "-qm", "1"]);
+        call(&["checkout", "-qb", "side"]);
+        write(&folder, &["b"]);
+        call(&["add", "b"]);
+        call(&["commit", "-qm", "2"]);
+        let changed = of_pull_request(folder.path(), None).expect("compared");
+        assert_eq!((changed.since.as_str(), changed.files.as_slice()), ("main", &["b".to_owned()][..]));
+        assert!(of_pull_request(folder.path(), Some("nowhere")).is_err());
+    }
+}
