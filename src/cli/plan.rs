@@ -206,7 +206,7 @@ fn template(workflow: &Workflow, refs: Option<&Path>, levels: usize) -> Result<V
                         document["name"] = token(name);
                     }
                     match &step.action {
-                        StepAction::Run { script, .. } => document["run"] = token(script),
+                        StepAction::Run { script, .. } => document["run"] = written(script, &workflow.source),
                         StepAction::Uses { reference, with } => {
                             document["uses"] = json!(reference.value);
                             let with = with.iter().map(|(name, value)| (name.value.clone(), token(value)));
@@ -249,6 +249,23 @@ fn refused(diagnostics: &[Diagnostic], source: &Source) -> Failure {
 
 fn marked(expression: &str) -> Json {
     json!(format!("${{{{ {} }}}}", expression.trim()))
+}
+
+/// A script. GitHub's package for workflows keeps a block text with expressions in it as the file spells it, indentation
+/// and all; what runs has none.
+fn written(script: &Template, source: &Source) -> Json {
+    let spelled = source.text.get(script.span.start as usize..).unwrap_or_default();
+    let block = spelled.starts_with(['|', '>']) && matches!(script.kind, TemplateKind::Interpolated(_));
+    let Some((_, body)) = spelled.split_once('\n').filter(|_| block) else { return token(script) };
+    // The block ends where a line is indented less than its first.
+    let indentation = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let blank = |line: &str| line.trim().is_empty();
+    let least = body.lines().find(|line| !blank(line)).map(indentation).unwrap_or_default();
+    let lines = body.split_inclusive('\n');
+    let text: String = lines.take_while(|line| blank(line) || indentation(line) >= least).collect();
+    let end = text.trim_end_matches(['\n', '\r', ' ']).len();
+    let last = text[end..].find('\n').map_or(text.len(), |at| end + at + 1);
+    json!(text[..last])
 }
 
 fn token(template: &Template) -> Json {

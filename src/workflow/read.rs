@@ -262,12 +262,12 @@ impl<'s> Reader<'s> {
                 ""
             }
         };
-        let trimmed = written.trim();
-        let whole = trimmed.strip_prefix("${{").filter(|rest| end_of_expression(rest) == Some(rest.len() - 2));
+        let whole = written.strip_prefix("${{").filter(|rest| end_of_expression(rest) == Some(rest.len() - 2));
         let (text, marked) = match whole {
             Some(rest) => (&rest[..rest.len() - 2], true),
-            None if trimmed.contains("${{") => {
-                // Text around an expression makes it text, and text is true: GitHub evaluates it as `format(…)`.
+            None if written.contains("${{") => {
+                // Text around an expression, be it a blank or the line end of a block, makes it text, and text is true:
+                // GitHub evaluates it as `format(…)`.
                 let template = self.text(node, written, words);
                 return self.always_text(node, template, words);
             }

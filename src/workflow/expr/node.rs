@@ -177,6 +177,12 @@ pub enum Key<'a> {
 }
 
 impl<'a> Reference<'a> {
+    /// Whether this is the first name that is read of the context.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        matches!(self.path.first(), Some(Key::Name(first, _)) if first.eq_ignore_ascii_case(name))
+    }
+
     /// The indexes in the path that are computed.
     pub fn computed(&self) -> impl Iterator<Item = &'a Node> {
         self.path.iter().filter_map(|key| if let Key::Computed(index) = key { Some(*index) } else { None })

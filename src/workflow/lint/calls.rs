@@ -4,11 +4,12 @@ use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::schema::nearest;
 use super::super::source::{Source, Spanned};
 use super::super::syntax::{
-    ActionRuns, CallSecrets, InputDefinition, InputKind, JobBody, JobDefinition, StepAction, Trigger, Workflow,
+    ActionRuns, CallSecrets, InputDefinition, JobBody, JobDefinition, StepAction, Trigger, Workflow,
 };
-use super::super::template::{Template, TemplateKind};
+use super::super::template::Template;
 use super::super::{Parsed, parse, parse_action};
-use super::{Files, references, steps};
+use super::types::{self, Type};
+use super::{Files, references, steps, typed};
 
 /// Whether called workflows are named as GitHub wants it.
 pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
@@ -59,16 +60,19 @@ fn inputs(
             found.push(undefined("workflow-call", "input", name, uses, names));
             continue;
         };
-        let fits = match (&input.kind, &value.kind) {
-            (_, TemplateKind::Expression(_)) => true,
-            (InputKind::Boolean, kind) => matches!(kind, TemplateKind::Bool(_)),
-            (InputKind::Number, kind) => matches!(kind, TemplateKind::Number(..)),
-            _ => true,
+        let (wanted, given) = (typed::of_input(&input.kind), types::of_template(value, &|_| Type::Any));
+        let fits = match &wanted {
+            // A number or a truth is a text as it is written.
+            Type::Text => given != Type::Null && !given.is_collection(),
+            wanted => given == Type::Any || given == *wanted,
         };
         if !fits {
-            let kind = if input.kind == InputKind::Boolean { "`true` or `false`" } else { "a number" };
-            let message = format!("the input `{}` of `{}` is {kind}", name.value, uses.value);
-            found.push(Diagnostic::error("workflow-call", value.span, message));
+            let message =
+                format!("the input `{}` of `{}` is {}, not {}", name.value, uses.value, wanted.name(), given.name());
+            let found_here = Diagnostic::error("workflow-call", value.span, message);
+            // GitHub takes null for what is not given.
+            let severity = if given == Type::Null { Severity::Warning } else { Severity::Error };
+            found.push(Diagnostic { severity, ..found_here });
         }
     }
     let missing = |input: &&InputDefinition| {
@@ -117,6 +121,15 @@ pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
         let parsed = parse_action(&source);
         unusable("action", reference, &source, &parsed, found);
         let Some(action) = parsed.value else { continue };
+        for input in &action.inputs {
+            if input.deprecation.as_ref().is_some_and(|instead| instead.trim().is_empty()) {
+                let message = format!(
+                    "`{}` deprecates its input `{}` without saying what to use instead",
+                    reference.value, input.name.value
+                );
+                found.push(Diagnostic::warning("action", reference.span, message));
+            }
+        }
         let of_docker = matches!(action.runs, ActionRuns::Docker { .. });
         for (name, _) in with {
             match action.inputs.iter().find(|input| same(&input.name, name)) {

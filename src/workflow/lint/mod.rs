@@ -9,6 +9,8 @@ mod events;
 mod jobs;
 mod references;
 mod scripts;
+mod typed;
+mod types;
 
 use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
@@ -94,10 +96,19 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         name: "expression-call",
-        summary: "A call that fails or wastes in every run, or an object put into a script.",
-        help: "The text given to `fromJSON` must be JSON, and `format` needs an argument for each placeholder. The text\n\
-               of an object is the word `Object`: use `toJSON`.",
+        summary: "A call that fails or wastes in every run.",
+        help: "The text given to `fromJSON` must be JSON, and `format` needs an argument for each placeholder.",
         check: Some(references::calls),
+        look_up: None,
+    },
+    Rule {
+        name: "expression-type",
+        summary: "A value of a type that can never be right in its place.",
+        help: "GitHub evaluates whatever it is given: a property of a text is empty, an object equals nothing, `<`\n\
+               turns `true` into a number, and the text of an object is the word `Object`. What is meant is most\n\
+               often one property, or the text that `toJSON` makes:\n\n    \
+               if: github.event.action == 'opened'\n    run: echo '${{ toJSON(matrix) }}'",
+        check: Some(typed::check),
         look_up: None,
     },
     Rule {
@@ -277,14 +288,69 @@ mod tests {
 
     #[test]
     fn conditions_that_are_always_the_same_are_told() {
-        for constant in ["true", "${{ false }}", "true ", "true && 42 || !null", "!${{ github.sha }}", "a ${{ true }}"]
-        {
+        for constant in [
+            "true",
+            "${{ false }}",
+            " ${{ github.sha == 'x' }}",
+            "${{ github.sha == 'x' }} ",
+            "true ",
+            "true && 42 || !null",
+            "!${{ github.sha }}",
+            "a ${{ true }}",
+        ] {
             assert_eq!(step(&format!("{{run: x, if: \"{constant}\"}}")), [("if-cond", 6)], "{constant}");
         }
         for other in ["always()", "github.ref == 'x'", "success() && true", "hashFiles('x') != ''", "!cancelled()"] {
             assert_eq!(step(&format!("{{run: x, if: \"{other}\"}}")), [], "{other}");
         }
         assert_eq!(job("if: false"), [("if-cond", 5)]);
+    }
+
+    #[test]
+    fn values_have_the_type_that_their_place_wants() {
+        let matrix = "strategy: {matrix: {o: [{x: 1}], l: [[a]], m: ['${{ github.sha }}']}}\n    ";
+        for (bad, line) in [
+            ("steps: [run: 'echo ${{ matrix.o }}']", 6),
+            ("steps: [run: 'echo ${{ github }}']", 6),
+            ("steps: [run: 'echo ${{ steps }}']", 6),
+            ("steps: [run: 'echo ${{ matrix.l }}']", 6),
+            ("steps: [run: 'echo ${{ matrix.m.x }}']", 6),
+            ("steps: [run: 'echo ${{ job.container.os }}']", 6),
+            ("if: github.event == 'push'", 6),
+            ("if: github.refname == 'main'", 6),
+            ("container: {image: x, credentials: \"${{ 'a:b' }}\"}", 6),
+        ] {
+            assert_eq!(job(&format!("{matrix}{bad}")), [("expression-type", line)], "{bad}");
+        }
+        for good in [
+            "steps: [run: 'echo ${{ matrix.o.x }} ${{ toJSON(matrix) }} ${{ matrix.l[0] }}']",
+            "steps: [{run: x, env: {A: '${{ steps }}'}}]",
+            "if: github.event.action == 'opened' && runner.os == 'Linux'",
+            "container: {image: x, credentials: \"${{ fromJSON('{}') }}\"}",
+        ] {
+            assert_eq!(job(&format!("{matrix}{good}")), [], "{good}");
+        }
+        let runs_on = |on: &str| {
+            let text =
+                format!("jobs: {{a: {{runs-on: '${{{{ {on} }}}}', strategy: {{matrix: {{o: [{{x: 1}}], l: [a]}}}}}}}}");
+            found(&format!("on: push\n{text}\n"))
+        };
+        assert_eq!(runs_on("matrix.o"), [("expression-type", 2)]);
+        assert_eq!(runs_on("matrix.l"), []);
+    }
+
+    #[test]
+    fn defaults_read_inputs_that_came_before() {
+        let inputs = |default: &str| {
+            found(&format!(
+                "on:\n  workflow_call:\n    inputs:\n      a: {{type: string}}\n      b:\n        type: boolean\n        \
+                 default: ${{{{ {default} }}}}\n      c: {{type: boolean}}\njobs: {{a: {{runs-on: x}}}}\n"
+            ))
+        };
+        assert_eq!(inputs("github.ref == inputs.a"), []);
+        for bad in ["inputs.a", "inputs.c", "inputs.b"] {
+            assert_eq!(inputs(bad), [("expression-type", 7)], "{bad}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What expressions read: inputs, secrets, outputs, steps and matrix keys that nothing sets.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::expr::{Expr, Function, Key, Node, NodeKind, Reference, Value};
+use super::super::expr::{Expr, Function, Key, NodeKind, Reference, Value};
 use super::super::schema::nearest;
 use super::super::source::Span;
-use super::super::syntax::{CallSecrets, Condition, JobBody, JobDefinition, StepAction, StepDefinition, Workflow};
+use super::super::syntax::{
+    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, StepAction, StepDefinition, Workflow,
+};
 use super::super::template::{Piece, Template, TemplateKind};
 use super::jobs::{is_known, values_of};
 use super::place_of;
@@ -17,8 +19,7 @@ pub(super) type Placed<'w> = (&'w Expr, Span);
 
 /// Names that nothing in the file defines: GitHub gives an empty value for them.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
-    let mut everywhere = Vec::new();
-    workflow.run_name.iter().chain(&workflow.env).for_each(|template| collect(template, &mut everywhere));
+    let mut everywhere = of_workflow(workflow);
     let mut results = Vec::new();
     for trigger in &workflow.triggers {
         trigger.outputs.iter().for_each(|(_, value)| collect(value, &mut results));
@@ -39,7 +40,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     inputs_and_secrets(workflow, &everywhere, found);
 }
 
-/// Calls that fail whatever they are given, and objects that are put into text.
+/// Calls that fail whatever they are given.
 pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (expr, span) in workflow.jobs.iter().flat_map(|job| of_job(job)) {
         expr.walk(&mut |node| {
@@ -71,20 +72,6 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
             }
         });
     }
-    for step in super::steps(workflow) {
-        let StepAction::Run { script, .. } = &step.action else { continue };
-        let mut expressions = Vec::new();
-        collect(script, &mut expressions);
-        for (expr, span) in expressions {
-            if let Some(reference) = expr.tree().and_then(Node::reference).filter(is_object) {
-                let text = &expr.text()[reference.extent.start..reference.extent.end];
-                let place = place_of(&workflow.source, span, text);
-                let message = format!("`{text}` is an object: its text is `Object`");
-                let hint = format!("write `toJSON({text})`, or name a property");
-                found.push(Diagnostic::warning("expression", place, message).hint(hint));
-            }
-        }
-    }
 }
 
 /// The numbers of `{0}`, `{1}`, … in a format string, where `{{` is a brace.
@@ -92,13 +79,6 @@ fn placeholders(text: &str) -> Vec<usize> {
     let plain = text.replace("{{", "").replace("}}", "");
     let inside = plain.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
     inside.filter_map(|(number, _)| number.parse().ok()).collect()
-}
-
-/// Whether the whole of a context is read, or all outputs of a step or job.
-fn is_object(reference: &Reference<'_>) -> bool {
-    let path: Vec<_> = reference.path.iter().map(|key| if let Key::Name(name, _) = key { name } else { "" }).collect();
-    let within = ["steps", "needs"].iter().any(|name| name.eq_ignore_ascii_case(&reference.context.text));
-    path.is_empty() || within && matches!(path.as_slice(), [_] | [_, "outputs"])
 }
 
 fn inputs_and_secrets(workflow: &Workflow, expressions: &[Placed<'_>], found: &mut Vec<Diagnostic>) {
@@ -235,8 +215,21 @@ fn for_each<'e>(expressions: &[Placed<'e>], mut visit: impl FnMut(&'e Expr, Span
     }
 }
 
+/// Every expression outside the jobs and the events.
+pub(super) fn of_workflow(workflow: &Workflow) -> Vec<Placed<'_>> {
+    let mut found = Vec::new();
+    workflow.run_name.iter().chain(&workflow.env).for_each(|template| collect(template, &mut found));
+    workflow.concurrency.iter().for_each(|of_all| concurrency(of_all, &mut found));
+    found
+}
+
+fn concurrency<'w>(concurrency: &'w Concurrency, found: &mut Vec<Placed<'w>>) {
+    collect(&concurrency.group, found);
+    concurrency.cancel_in_progress.iter().for_each(|cancel| collect(cancel, found));
+}
+
 /// Every expression of a job.
-fn of_job(job: &JobDefinition) -> Vec<Placed<'_>> {
+pub(super) fn of_job(job: &JobDefinition) -> Vec<Placed<'_>> {
     let mut found = Vec::new();
     job.name.iter().for_each(|name| collect(name, &mut found));
     condition(&job.condition, &mut found);
@@ -244,10 +237,7 @@ fn of_job(job: &JobDefinition) -> Vec<Placed<'_>> {
         let parts = strategy.matrix.iter().chain(&strategy.fail_fast).chain(&strategy.max_parallel);
         parts.for_each(|part| collect(part, &mut found));
     }
-    if let Some(concurrency) = &job.concurrency {
-        collect(&concurrency.group, &mut found);
-        concurrency.cancel_in_progress.iter().for_each(|cancel| collect(cancel, &mut found));
-    }
+    job.concurrency.iter().for_each(|of_job| concurrency(of_job, &mut found));
     match &job.body {
         JobBody::Call { with, secrets, .. } => {
             let named = if let CallSecrets::Named(named) = secrets { named.as_slice() } else { &[] };

@@ -193,8 +193,15 @@ impl<'s> Builder<'s> {
             return Err(self.unknown_tag(tag, start, end));
         }
         self.check_depth(0, start, end)?;
+        self.last = match (style, &items) {
+            (StructureStyle::Flow, _) => end,
+            // A sequence that stands no deeper than its key may be told only at its second `-`.
+            (_, Items::Sequence(_)) => {
+                self.find_after_last(['-'; 3]).filter(|first| first.byte < start.byte).unwrap_or(start)
+            }
+            _ => start,
+        };
         self.open.push(Open { start, anchor, items, size: 1, height: 0 });
-        self.last = if style == StructureStyle::Flow { end } else { start };
         Ok(())
     }
 

@@ -1,0 +1,277 @@
+//! Expressions whose types cannot be right where they stand, over what the file says about its contexts.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::expr::Expr;
+use super::super::parse::get;
+use super::super::source::Span;
+use super::super::syntax::{InputKind, JobBody, JobDefinition, StepAction, Trigger, Workflow};
+use super::super::template::{Template, TemplateKind};
+use super::jobs::{is_known, values_of};
+use super::place_of;
+use super::references::{collect, of_job, of_workflow};
+use super::types::{Type, Typing, of_template};
+
+const RULE: &str = "expression-type";
+
+/// What `github` has, after GitHub's page on contexts and what the runner adds.
+const GITHUB: &[&str] = &[
+    "action",
+    "action_path",
+    "action_ref",
+    "action_repository",
+    "action_status",
+    "actor",
+    "actor_id",
+    "api_url",
+    "artifact_cache_size_limit",
+    "base_ref",
+    "env",
+    "event_name",
+    "event_path",
+    "graphql_url",
+    "head_ref",
+    "job",
+    "job_workflow_sha",
+    "output",
+    "path",
+    "ref",
+    "ref_name",
+    "ref_type",
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "repository_visibility",
+    "repositoryUrl",
+    "retention_days",
+    "run_attempt",
+    "run_id",
+    "run_number",
+    "secret_source",
+    "server_url",
+    "sha",
+    "state",
+    "step_summary",
+    "token",
+    "triggering_actor",
+    "workflow",
+    "workflow_ref",
+    "workflow_sha",
+    "workspace",
+];
+
+/// The types of the contexts of a workflow.
+struct Known {
+    github: Type,
+    inputs: Type,
+}
+
+impl Known {
+    fn of(workflow: &Workflow) -> Self {
+        let mut github: Vec<_> = GITHUB.iter().map(|name| ((*name).to_owned(), Type::Text)).collect();
+        github.push(("ref_protected".to_owned(), Type::Any));
+        let form = workflow.triggers.iter().find(|trigger| trigger.event.value == "workflow_dispatch");
+        // The form's answers are texts in the payload, whatever their type.
+        let answers = form.map_or(Type::Any, |form| {
+            Type::object(form.inputs.iter().map(|input| (input.name.value.as_str(), Type::Text)))
+        });
+        github
+            .push(("event".to_owned(), Type::Object(vec![("inputs".to_owned(), answers)], Some(Box::new(Type::Any)))));
+        Self {
+            github: Type::Object(github, None),
+            inputs: inputs(workflow.triggers.iter().flat_map(|trigger| &trigger.inputs)),
+        }
+    }
+
+    /// The type of a context in a job with this matrix.
+    fn context(&self, name: &str, matrix: &Type) -> Type {
+        match name.to_ascii_lowercase().as_str() {
+            "github" => self.github.clone(),
+            "inputs" => self.inputs.clone(),
+            "matrix" => matrix.clone(),
+            "env" | "vars" | "secrets" => Type::of_names(Type::Text),
+            "strategy" => Type::object([
+                ("fail-fast", Type::Bool),
+                ("job-index", Type::Number),
+                ("job-total", Type::Number),
+                ("max-parallel", Type::Number),
+            ]),
+            "runner" => Type::of_names(Type::Any),
+            "steps" | "needs" | "jobs" => {
+                let one = vec![("outputs".to_owned(), Type::of_names(Type::Text))];
+                Type::of_names(Type::Object(one, Some(Box::new(Type::Text))))
+            }
+            "job" => {
+                let service = [("id", Type::Text), ("network", Type::Text), ("ports", Type::of_names(Type::Text))];
+                let named = [
+                    ("container", Type::object([("id", Type::Text), ("network", Type::Text)])),
+                    ("services", Type::of_names(Type::object(service))),
+                ];
+                let named = named.into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
+                Type::Object(named, Some(Box::new(Type::Any)))
+            }
+            _ => Type::Any,
+        }
+    }
+}
+
+fn inputs<'i>(inputs: impl Iterator<Item = &'i super::super::syntax::InputDefinition>) -> Type {
+    let mut named: Vec<(String, Type)> = Vec::new();
+    for input in inputs {
+        let of = of_input(&input.kind);
+        match named.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(&input.name.value)) {
+            // Two events may give the same input another type.
+            Some((_, known)) => *known = known.clone().or(of),
+            None => named.push((input.name.value.clone(), of)),
+        }
+    }
+    Type::Object(named, Some(Box::new(Type::Any)))
+}
+
+/// What an input of this kind is.
+pub(super) fn of_input(kind: &InputKind) -> Type {
+    match kind {
+        InputKind::Boolean => Type::Bool,
+        InputKind::Number => Type::Number,
+        InputKind::String | InputKind::Choice(_) | InputKind::Environment => Type::Text,
+    }
+}
+
+/// Expressions that are never what their place or their operands want.
+pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    let known = Known::of(workflow);
+    let no_matrix = Type::of_names(Type::Any);
+    let outside = |name: &str| known.context(name, &no_matrix);
+    for (expr, span) in of_workflow(workflow) {
+        faults(workflow, expr, span, &outside, found);
+    }
+    for trigger in &workflow.triggers {
+        defaults(workflow, trigger, found);
+    }
+    for job in &workflow.jobs {
+        let matrix = matrix(job, &outside);
+        let context = |name: &str| known.context(name, &matrix);
+        for (expr, span) in of_job(job) {
+            faults(workflow, expr, span, &context, found);
+        }
+        places(workflow, job, &context, found);
+    }
+}
+
+/// The type of `matrix` in a job.
+fn matrix(job: &JobDefinition, context: &dyn Fn(&str) -> Type) -> Type {
+    let matrix = job.strategy.as_ref().and_then(|strategy| strategy.matrix.as_ref());
+    let Some(matrix) = matrix.filter(|matrix| is_known(matrix)) else { return Type::of_names(Type::Any) };
+    let TemplateKind::Mapping(keys) = &matrix.kind else { return Type::of_names(Type::Any) };
+    let included = get(matrix, "include").into_iter().flat_map(|include| match &include.kind {
+        TemplateKind::Sequence(items) => items.as_slice(),
+        _ => &[],
+    });
+    let keys = keys.iter().chain(included.flat_map(|item| match &item.kind {
+        TemplateKind::Mapping(keys) => keys.as_slice(),
+        _ => &[],
+    }));
+    let mut named: Vec<(String, Type)> = Vec::new();
+    for key in keys.filter_map(|(key, _)| key.literal()).filter(|key| !matches!(*key, "include" | "exclude")) {
+        if !named.iter().any(|(name, _)| name.eq_ignore_ascii_case(key)) {
+            let values = values_of(matrix, key).into_iter().map(|value| of_template(value, context));
+            named.push((key.to_owned(), Type::one_of(values)));
+        }
+    }
+    Type::Object(named, Some(Box::new(Type::Any)))
+}
+
+fn faults(workflow: &Workflow, expr: &Expr, span: Span, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
+    let Some(tree) = expr.tree() else { return };
+    let mut typing = Typing::new(expr.text(), context);
+    typing.of(tree);
+    for fault in typing.faults {
+        let spelled = expr.text().get(fault.extent.start..fault.extent.end).unwrap_or_default();
+        // The name alone may stand elsewhere in the text too: it is looked for behind where the expression begins.
+        let place = place_of(&workflow.source, whole(workflow, expr, span), spelled);
+        let told = Diagnostic::warning(RULE, place, fault.message);
+        found.push(Diagnostic { hint: fault.hint, ..told });
+    }
+}
+
+/// Where an expression's text stands in its value.
+fn whole(workflow: &Workflow, expr: &Expr, span: Span) -> Span {
+    place_of(&workflow.source, span, expr.text().trim())
+}
+
+/// What places want: text in scripts, labels to run on, credentials that are an object.
+fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
+    let JobBody::Steps(body) = &job.body else { return };
+    for step in &body.steps {
+        let StepAction::Run { script, .. } = &step.action else { continue };
+        let mut expressions = Vec::new();
+        collect(script, &mut expressions);
+        for (expr, span) in expressions {
+            let Some(tree) = expr.tree() else { continue };
+            let of = Typing::new(expr.text(), context).of(tree);
+            let spelled = expr.text().trim();
+            let (message, hint) = match of {
+                Type::Null => (format!("`{spelled}` is null: its text is empty"), None),
+                Type::Object(..) => {
+                    let hint = format!("write `toJSON({spelled})`, or name a property");
+                    (format!("`{spelled}` is an object: its text is `Object`"), Some(hint))
+                }
+                Type::Array(_) | Type::Filtered(_) => {
+                    let hint = format!("write `toJSON({spelled})` or `join({spelled}, ' ')`");
+                    (format!("`{spelled}` is an array: its text is `Array`"), Some(hint))
+                }
+                _ => continue,
+            };
+            found.push(Diagnostic { hint, ..Diagnostic::warning(RULE, whole(workflow, expr, span), message) });
+        }
+    }
+    let mut wanted = |value: &Template, fits: &dyn Fn(&Type) -> bool, what: &str| {
+        let of = of_template(value, context);
+        if matches!(value.kind, TemplateKind::Expression(_)) && !fits(&of) {
+            let message = format!("{what}, and this expression is {}", of.name());
+            found.push(Diagnostic::warning(RULE, value.span, message));
+        }
+    };
+    let runs_on = |of: &Type| match of {
+        Type::Object(names, others) => {
+            others.is_some() || names.iter().any(|(name, _)| matches!(name.as_str(), "group" | "labels"))
+        }
+        other => !matches!(other, Type::Null),
+    };
+    wanted(&body.runs_on, &runs_on, "`runs-on` is a label, an array of labels, or an object with `group` or `labels`");
+    let is_object = |of: &Type| matches!(of, Type::Any | Type::Object(..));
+    let services = body.services.iter().map(|(_, service)| service);
+    for credentials in body.container.iter().chain(services).filter_map(|container| get(container, "credentials")) {
+        wanted(credentials, &is_object, "`credentials` is an object with `username` and `password`");
+    }
+}
+
+/// Defaults of inputs that a caller may leave away: of their type, and of inputs that are known by then.
+fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>) {
+    for (at, input) in trigger.inputs.iter().enumerate() {
+        let Some(default) = &input.default else { continue };
+        let before = inputs(trigger.inputs[..at].iter());
+        let context = |name: &str| if name.eq_ignore_ascii_case("inputs") { before.clone() } else { Type::Any };
+        let mut expressions = Vec::new();
+        collect(default, &mut expressions);
+        for (expr, span) in expressions {
+            for reference in expr.roots().iter().filter(|root| root.context.text.eq_ignore_ascii_case("inputs")) {
+                let late = trigger.inputs[at..].iter().any(|later| reference.names(&later.name.value));
+                if late {
+                    let text = &expr.text()[reference.extent.start..reference.extent.end];
+                    let message =
+                        format!("`{text}` is not known yet: inputs get their values in the order of the file");
+                    found.push(Diagnostic::warning(RULE, place_of(&workflow.source, span, text), message));
+                }
+            }
+        }
+        let of = of_template(default, &context);
+        let fits =
+            of == Type::Any || of == of_input(&input.kind) || !matches!(default.kind, TemplateKind::Expression(_));
+        if !fits && input.kind != InputKind::String {
+            let wanted = of_input(&input.kind).name();
+            let message = format!("the input `{}` is {wanted}, and its default {}", input.name.value, of.name());
+            found.push(Diagnostic::warning(RULE, default.span, message));
+        }
+    }
+}
