@@ -325,7 +325,7 @@ mod tests {
         for good in [
             "steps: [run: 'echo ${{ matrix.o.x }} ${{ toJSON(matrix) }} ${{ matrix.l[0] }}']",
             "steps: [{run: x, env: {A: '${{ steps }}'}}]",
-            "if: github.event.action == 'opened' && runner.os == 'Linux'",
+            "if: github.event.action == 'opened' && github.ref_protected",
             "container: {image: x, credentials: \"${{ fromJSON('{}') }}\"}",
         ] {
             assert_eq!(job(&format!("{matrix}{good}")), [], "{good}");

@@ -227,8 +227,8 @@ fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Ty
     }
     let mut wanted = |value: &Template, fits: &dyn Fn(&Type) -> bool, what: &str| {
         let of = of_template(value, context);
-        if matches!(value.kind, TemplateKind::Expression(_)) && !fits(&of) {
-            let message = format!("{what}, and this expression is {}", of.name());
+        if !fits(&of) {
+            let message = format!("{what}, and this is {}", of.name());
             found.push(Diagnostic::warning(RULE, value.span, message));
         }
     };
