@@ -8,6 +8,7 @@ mod doctor;
 mod eval;
 mod exit;
 mod fired;
+mod forward;
 mod lint;
 mod orders;
 mod plan;
@@ -76,6 +77,9 @@ enum Command {
     Config(config::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Make `localhost` lead to services (started in a job's helper container)
+    #[command(hide = true)]
+    Forward(forward::Args),
     /// Carry out a run (started by `run` and `rerun`)
     #[command(hide = true)]
     Worker(worker::Args),
@@ -182,6 +186,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Clean(args)) => clean::run(args),
         Some(Command::Config(args)) => config::run(args),
         Some(Command::Completions(args)) => completions::run(args, &mut Cli::command()),
+        Some(Command::Forward(args)) => forward::run(args),
         Some(Command::Worker(args)) => worker::run(args),
         None => without_command(cli.run.as_deref()),
     }

@@ -57,6 +57,12 @@ pub(super) struct Args {
     /// Run in the repository's own folder instead of a private copy per job
     #[arg(long)]
     pub(super) in_place: bool,
+    /// Where jobs without a `container:` run: host, docker, or docker:IMAGE
+    #[arg(long, value_name = "PLACE", value_parser = sandbox)]
+    pub(super) sandbox: Option<String>,
+    /// Take actions of other repositories only from what is kept here
+    #[arg(long)]
+    pub(super) offline: bool,
     /// Keep debug lines and set `RUNNER_DEBUG`
     #[arg(long)]
     pub(super) debug: bool,
@@ -78,6 +84,11 @@ pub(super) struct Args {
     /// The repository's owner/name
     #[arg(long, hide = true)]
     pub(super) repository: Option<String>,
+}
+
+/// Reads `--sandbox`.
+fn sandbox(text: &str) -> Result<String, String> {
+    if crate::config::is_sandbox(text) { Ok(text.to_owned()) } else { Err("write host, docker or docker:IMAGE".to_owned()) }
 }
 
 pub(super) fn run(args: &Args) -> Outcome {

@@ -62,20 +62,68 @@ pub const KEYS: &[Key] = &[
         show: |config| one(config.keep_runs.to_string()),
     },
     Key {
+        name: "offline",
+        doc: "Take actions of other repositories only from what is kept here, and ask no server. Default: false.\n\
+              The flag --offline says the same.",
+        example: "offline = true",
+        layer: Layer::Repository,
+        set: |config, _, value| value.truth().map(|yes| config.offline = yes),
+        show: |config| one(config.offline.to_string()),
+    },
+    Key {
         name: "runs-on.<label>",
         doc: "Where jobs with this `runs-on` label run. Linux labels of GitHub (`ubuntu-…`), `self-hosted`, the name of\n\
               this system and of its processor run on the host by themselves; any other label runs nowhere until it is\n\
-              mapped here. `host` is the only place of this version.",
-        example: "my-label = \"host\"",
+              mapped here. Places are \"host\", \"docker\" and \"docker:IMAGE\". The flag --sandbox comes before it.",
+        example: "my-label = \"docker:python:3.12\"",
         layer: Layer::Repository,
         set: |config, label, value| match value {
-            Value::Text(place) if place == "host" => {
+            Value::Text(place) if super::is_sandbox(place) => {
                 config.runs_on.insert(label.to_ascii_lowercase(), place.clone());
                 Ok(())
             }
-            other => Err(format!("takes `host`, not `{}`", other.written())),
+            other => Err(format!("takes `host`, `docker` or `docker:IMAGE`, not `{}`", other.written())),
         },
         show: |config| config.runs_on.iter().map(|(label, place)| (label.clone(), quoted(place))).collect(),
+    },
+    Key {
+        name: "docker.image",
+        doc: "The image of jobs that run in Docker (`--sandbox docker`, or a label mapped to \"docker\") and name none.\n\
+              Default: \"node:20-bookworm\", which has git, node and python.",
+        example: "image = \"ubuntu:24.04\"",
+        layer: Layer::Repository,
+        set: |config, _, value| match value {
+            Value::Text(image) if !image.is_empty() => {
+                config.image.clone_from(image);
+                Ok(())
+            }
+            other => Err(format!("takes the name of an image, not `{}`", other.written())),
+        },
+        show: |config| one(quoted(&config.image)),
+    },
+    Key {
+        name: "docker.keep_failed",
+        doc: "What a failed job in Docker leaves is kept for `cuelight shell`, as an image, for a day: of so many jobs,\n\
+              the newest. Default: 5.",
+        example: "keep_failed = 2",
+        layer: Layer::User,
+        set: |config, _, value| value.number(0).map(|number| config.keep_failed = number),
+        show: |config| one(config.keep_failed.to_string()),
+    },
+    Key {
+        name: "actions.<name>",
+        doc: "Where an action comes from instead of its repository on github.com, by `owner/name`, also with `/path` and\n\
+              `@ref`: a folder (from the repository's top), or the address of another server.",
+        example: "\"actions/setup-python\" = \"../my-actions/setup-python\"",
+        layer: Layer::Repository,
+        set: |config, name, value| match value {
+            Value::Text(place) if !place.is_empty() => {
+                config.actions.insert(name.to_owned(), place.clone());
+                Ok(())
+            }
+            other => Err(format!("takes a folder or the address of a server, not `{}`", other.written())),
+        },
+        show: |config| config.actions.iter().map(|(name, place)| (name.clone(), quoted(place))).collect(),
     },
     Key {
         name: "screen.glyphs",

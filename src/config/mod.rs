@@ -22,8 +22,16 @@ pub struct Config {
     pub max_parallel: usize,
     /// How many runs `clean` keeps.
     pub keep_runs: usize,
-    /// Where jobs with a label run, by label in lower case. `host` is the only place of this version.
+    /// Where jobs with a label run, by label in lower case: `host`, `docker` or `docker:IMAGE`.
     pub runs_on: IndexMap<String, String>,
+    /// The image of jobs that run in Docker without naming one.
+    pub image: String,
+    /// Where actions come from, by `owner/name[/path][@ref]`: a folder or a server.
+    pub actions: IndexMap<String, String>,
+    /// Whether actions are taken only from what is kept here.
+    pub offline: bool,
+    /// What failed jobs in Docker left is kept of so many of them.
+    pub keep_failed: usize,
     /// Which signs the screen is drawn with.
     pub glyphs: Glyphs,
     /// Whether signs of what runs move.
@@ -46,6 +54,15 @@ pub enum Glyphs {
     Ascii,
 }
 
+/// An official image with git, node, python and a compiler, as the machines of GitHub have them.
+const IMAGE: &str = "node:20-bookworm";
+
+/// Whether a text names a place for jobs: `host`, `docker`, `docker:IMAGE`.
+#[must_use]
+pub fn is_sandbox(text: &str) -> bool {
+    matches!(text, "host" | "docker") || text.strip_prefix("docker:").is_some_and(|image| !image.is_empty())
+}
+
 impl Default for Config {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
@@ -53,6 +70,10 @@ impl Default for Config {
             max_parallel: processors.max(2),
             keep_runs: 50,
             runs_on: IndexMap::new(),
+            image: IMAGE.to_owned(),
+            actions: IndexMap::new(),
+            offline: false,
+            keep_failed: 5,
             glyphs: Glyphs::Auto,
             motion: true,
             keys: IndexMap::new(),
@@ -258,7 +279,11 @@ mod tests {
             ("\nmax_parallel = 'x'", "c:2:1: `max_parallel` takes a number from 1 up, not `x`"),
             ("max_parallel = 0", "c:1:1: `max_parallel` takes a number from 1 up, not `0`"),
             ("keep_runs = -1", "c:1:1: `keep_runs` takes a number from 0 up, not `-1`"),
-            ("[runs-on]\na = 'host'\ngpu = 'moon'", "c:3:1: `runs-on.gpu` takes `host`, not `moon`"),
+            (
+                "[runs-on]\na = 'host'\ngpu = 'moon'",
+                "c:3:1: `runs-on.gpu` takes `host`, `docker` or `docker:IMAGE`, not `moon`",
+            ),
+            ("[actions]\n'a/b@v1' = 3", "c:2:1: `actions.a/b@v1` takes a folder or the address of a server, not `3`"),
             ("[screen]\nglyphs = 'nerd'", "c:2:1: `screen.glyphs` takes `auto`, `unicode` or `ascii`, not `nerd`"),
             ("[screen]\nmotion = 1", "c:2:1: `screen.motion` takes true or false, not `1`"),
             ("[keys]\nquit = 3", "c:2:1: `keys.quit` takes a key or a list of keys, not `3`"),

@@ -23,6 +23,9 @@ pub struct Checkpoint {
     pub path: Vec<String>,
     /// The `steps` context.
     pub steps: IndexMap<String, StepResult>,
+    /// What phases of actions left for later ones, by step.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub states: IndexMap<String, IndexMap<String, String>>,
     /// Names the step, and why, when the job cannot go on from here but only from its first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_resumable: Option<String>,
@@ -126,6 +129,11 @@ impl Checkpoint {
         }
         for value in &mut self.path {
             act("PATH", value);
+        }
+        for (step, state) in &mut self.states {
+            for (name, value) in state {
+                act(&format!("state {name} of step {step}"), value);
+            }
         }
         for (id, step) in &mut self.steps {
             for (name, value) in &mut step.outputs {

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -51,6 +52,19 @@ impl CommandFiles {
             File::create(files.path(name))?;
         }
         Ok(files)
+    }
+
+    /// The folder that they are in.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Lets every user of a container write them, whoever its steps run as.
+    pub(super) fn open_to_all(&self) {
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+        // A file system without modes has none to change.
+        let _ = mode(&self.folder, 0o777);
+        FILES.iter().for_each(|name| drop(mode(&self.path(name), 0o666)));
     }
 
     /// The variables that name them.

@@ -197,10 +197,12 @@ pub fn steps(results: &IndexMap<String, StepResult>) -> Value {
     Value::object(entries.collect())
 }
 
-/// The `job` context.
+/// The `job` context: `facts` are its container and services.
 #[must_use]
-pub fn job(status: Status) -> Value {
-    Value::object([("status".to_owned(), Value::string(status.word()))].into_iter().collect())
+pub fn job(status: Status, facts: &Object) -> Value {
+    let mut job = facts.clone();
+    job.insert("status", Value::string(status.word()));
+    Value::object(job)
 }
 
 /// The `env` context: case counts, as on Linux.

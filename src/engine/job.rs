@@ -1,7 +1,6 @@
 //! One job: prepares its place, runs its steps, tells its outputs, leaves nothing behind.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +9,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::{Conclusion, Event, JobId, LineRange, StepKind, StepNumber, StepOutline};
-use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
+use crate::workflow::expr::{Contexts, NoFiles, Scope, Status, Value};
 use crate::workflow::names;
 use crate::workflow::syntax::{JobBody, JobDefinition, RunDefaults, StepsJob, Workflow};
 
+use super::actions::posts;
 use super::checkpoint::Checkpoint;
 use super::hash_files::Workspace;
 use super::matcher::Matchers;
-use super::steps::{Frame, StepEnd, Steps};
+use super::outlet::{Outlet, StepLog};
+use super::place::{Folders, Place};
+use super::preflight::Ready;
+use super::steps::{Frame, StepEnd, StepRef, Steps};
 use super::stop::{Stop, StopRule};
-use super::{Resumed, Shared, checkpoint, context, labels, preflight, steps};
+use super::{Resumed, Shared, checkpoint, steps};
 
 /// GitHub's limit for a job without `timeout-minutes`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
@@ -86,24 +89,6 @@ pub(super) struct JobTask {
     pub(super) resumed: Option<Resumed>,
 }
 
-/// Where a job's files are, and everything else that its steps share and do not change.
-pub(super) struct Place {
-    pub(super) shared: Arc<Shared>,
-    pub(super) id: JobId,
-    /// The working directory of its steps.
-    pub(super) workspace: PathBuf,
-    /// `RUNNER_TEMP`.
-    pub(super) temp: PathBuf,
-    pub(super) github: Object,
-    pub(super) runner: Object,
-    /// `github needs strategy matrix secrets vars inputs runner`.
-    pub(super) contexts: Contexts,
-    /// `defaults.run` of the job over the workflow's.
-    pub(super) defaults: RunDefaults,
-    /// Marks every process of the job.
-    pub(super) tracking_id: String,
-}
-
 impl JobTask {
     /// Runs the job and tells how it ended.
     pub(super) async fn run(mut self) -> JobEnd {
@@ -114,57 +99,110 @@ impl JobTask {
                 ..JobEnd::of(Conclusion::Failure)
             };
         };
-        let end = match self.refusal(body) {
-            Some(end) => end,
-            None => self.carry_out(body).await,
+        let mut stop = self.stop.clone();
+        let cancelled = async {
+            let wanted = if self.cancelled_at_start { Stop::Force } else { Stop::Cancel };
+            if stop.wait_for(|asked| *asked >= wanted).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        // Images, actions and ports may be a long wait, and nothing of the job has started yet.
+        let ready = tokio::select! {
+            ready = self.ready(body) => ready,
+            () = cancelled => {
+                let reason = Some("cancelled before it started".to_owned());
+                Err(JobEnd { reason, ..JobEnd::of(Conclusion::Cancelled) })
+            }
+        };
+        let end = match ready {
+            Err(end) => end,
+            Ok(ready) => self.carry_out(body, ready).await,
         };
         self.shared.outlet.record(end.event(&self.id));
         end
     }
 
-    /// Why the job must not even start.
-    fn refusal(&self, body: &StepsJob) -> Option<JobEnd> {
-        let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
-        if let Err(reason) = labels::place(body, &scope, &self.shared.options) {
-            return Some(JobEnd {
-                reason: Some(format!("not runnable here ({reason})")),
-                not_runnable: Some(reason),
-                ..JobEnd::of(Conclusion::Skipped)
-            });
-        }
-        let missing = preflight::missing_actions(&body.steps, &self.shared.repository, &self.shared.facts.repository);
-        missing.map(|reason| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) })
-    }
-
-    async fn carry_out(&mut self, body: &StepsJob) -> JobEnd {
+    async fn carry_out(&mut self, body: &StepsJob, mut ready: Ready) -> JobEnd {
         let outlet = Arc::clone(&self.shared.outlet);
-        let sandbox = self.shared.sandbox.describe();
+        let sandbox = match &ready.container {
+            Some(container) => format!("docker {}", container.image),
+            None => self.shared.host.describe(),
+        };
         outlet.record(Event::JobStarted { job: self.id.clone(), name: self.name.clone(), sandbox });
-        outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: self.outline(body) });
-        let place = match self.set_up() {
-            Ok(place) => place,
-            Err(reason) => return JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) },
+        let mut line = Line::default();
+        let set_up = line.add("Set up job", StepKind::Job);
+        let containers = !ready.services.is_empty() || ready.container.is_some();
+        let initialize = containers.then(|| line.add("Initialize containers", StepKind::Job));
+        outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: self.outline(body, line.clone()) });
+
+        let folders = Folders::of(&self.shared, &self.id);
+        let made = folders.make(&self.shared, self.resumed.is_some());
+        let made = made.map_err(|error| format!("cannot make the job's folder {}: {error}", folders.root.display()));
+        let mut step = self.begin(set_up, "Set up job");
+        std::mem::take(&mut ready.remarks).iter().for_each(|line| step.say(line));
+        if let Err(reason) = step.end(made) {
+            return JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
+        }
+        let mut place = self.place(&folders, &mut ready);
+        let started = match initialize {
+            None => Ok(()),
+            Some(number) => {
+                let mut step = self.begin(number, "Initialize containers");
+                let started = place.start(&ready, &folders, &mut |line| step.say(line)).await;
+                step.end(started)
+            }
         };
         self.tell_finished();
-        let mut end = self.run_steps(body, &place).await;
+        let mut end = match started {
+            Ok(()) => self.run_steps(body, &place, &mut line).await,
+            Err(reason) => JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) },
+        };
+        if end.conclusion == Conclusion::Failure {
+            // A service that died is likelier the cause than the consequence.
+            for trouble in place.troubles() {
+                let told = end.reason.take().map(|reason| format!("{reason}; {trouble}"));
+                end.reason = Some(told.unwrap_or(trouble));
+            }
+        }
+        self.take_down(&mut place, containers, &mut line, &mut end).await;
         if let Some(missed) = place.leave_nothing().await {
             end.reason.get_or_insert(missed);
         }
         end
     }
 
-    /// The steps as they are known before the first: GitHub's two of its own around those of the file.
-    fn outline(&self, body: &StepsJob) -> Vec<StepOutline> {
-        let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
-        let number = |count: usize| StepNumber(count as u32);
-        let mut steps = vec![StepOutline { number: number(1), name: "Set up job".to_owned(), kind: StepKind::Job }];
-        for (index, step) in body.steps.iter().enumerate() {
-            let name = names::step_name(step, &scope);
-            steps.push(StepOutline { number: number(index + 2), name, kind: StepKind::Main });
+    /// "Stop containers", and whatever else the job made in an engine.
+    async fn take_down(&self, place: &mut Place, containers: bool, line: &mut Line, end: &mut JobEnd) {
+        let stopped = if containers {
+            let number = line.add("Stop containers", StepKind::Job);
+            self.shared.outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
+            let mut step = self.begin(number, "Stop containers");
+            let stopped = place.stop(&mut |line| step.say(line)).await;
+            step.end(stopped)
+        } else {
+            place.stop(&mut |_| ()).await
+        };
+        if let Err(reason) = stopped {
+            let told = end.reason.take().map(|told| format!("{told}; {reason}"));
+            end.reason = Some(told.unwrap_or(reason));
         }
-        let last = number(body.steps.len() + 2);
-        steps.push(StepOutline { number: last, name: "Complete job".to_owned(), kind: StepKind::Job });
-        steps
+    }
+
+    /// Begins a step of the runner's own.
+    fn begin(&self, number: StepNumber, name: &str) -> OwnStep {
+        let outlet = Arc::clone(&self.shared.outlet);
+        outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name: name.to_owned() });
+        OwnStep { log: Arc::clone(&outlet).log(&self.id, number), outlet, job: self.id.clone(), number }
+    }
+
+    /// The steps as they are known before the first: the runner's own, and those of the file. What actions do around
+    /// them is added when it is known.
+    fn outline(&self, body: &StepsJob, mut line: Line) -> Vec<StepOutline> {
+        let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
+        for step in &body.steps {
+            line.add(&names::step_name(step, &scope), StepKind::Main);
+        }
+        line.steps
     }
 
     /// Tells again of the steps that ended before the worker was lost: this attempt is to be read on its own.
@@ -192,55 +230,11 @@ impl JobTask {
         }
     }
 
-    /// Makes the job's folders and its event file.
-    fn set_up(&self) -> Result<Place, String> {
-        let number = StepNumber(1);
-        let started = Event::StepStarted { job: self.id.clone(), step: number, name: "Set up job".to_owned() };
-        self.shared.outlet.record(started);
-        let ready = self.place();
-        let end = match &ready {
-            Ok(_) => StepEnd::of(Conclusion::Success),
-            Err(reason) => StepEnd { reason: Some(reason.clone()), ..StepEnd::of(Conclusion::Failure) },
-        };
-        self.shared.outlet.record(end.event(&self.id, number));
-        ready
-    }
-
-    fn place(&self) -> Result<Place, String> {
-        let shared = &self.shared;
-        let name = shared.facts.repository.rsplit('/').next().unwrap_or("work");
-        let root = shared.work.join(self.id.as_str());
-        let (parent, workspace) = if shared.options.in_place {
-            (shared.repository.parent().unwrap_or(&shared.repository).to_owned(), shared.repository.clone())
-        } else {
-            (root.join(name), root.join(name).join(name))
-        };
-        let temp = root.join("_temp");
-        let event_path = temp.join("_github_workflow").join("event.json");
-        let made = (|| {
-            // A job that goes on keeps its workspace and nothing else.
-            match fs::remove_dir_all(&temp) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            if self.resumed.is_none() && !shared.options.in_place && workspace.exists() {
-                fs::remove_dir_all(&workspace)?;
-            }
-            fs::create_dir_all(&workspace)?;
-            fs::create_dir_all(event_path.parent().expect("the event file has a folder"))?;
-            fs::write(&event_path, serde_json::to_vec(&shared.facts.event)?)
-        })();
-        made.map_err(|error: std::io::Error| format!("cannot make the job's folder {}: {error}", root.display()))?;
-
-        let text = |path: &Path| Value::string(path.to_string_lossy().into_owned());
-        let mut github = shared.github.clone();
-        github.insert("job".to_owned(), Value::string(self.definition.id.value.clone()));
-        github.insert("workspace".to_owned(), text(&workspace));
-        github.insert("event_path".to_owned(), text(&event_path));
-        let runner = context::runner(&temp, &shared.tool_cache, &parent, shared.options.debug);
+    fn place(&self, folders: &Folders, ready: &mut Ready) -> Place {
         let mut contexts = self.contexts.clone();
-        contexts.set("github", Value::object(github.clone()));
-        contexts.set("runner", Value::object(runner.clone()));
+        let mut github = self.shared.github.clone();
+        github.insert("job".to_owned(), Value::string(self.definition.id.value.clone()));
+        contexts.set("github", Value::object(github));
         let (own, outer) = match &self.definition.body {
             JobBody::Steps(body) => (&body.defaults, &self.workflow.defaults),
             JobBody::Call { .. } => (&self.workflow.defaults, &self.workflow.defaults),
@@ -249,20 +243,10 @@ impl JobTask {
             shell: own.shell.clone().or_else(|| outer.shell.clone()),
             working_directory: own.working_directory.clone().or_else(|| outer.working_directory.clone()),
         };
-        Ok(Place {
-            shared: Arc::clone(shared),
-            id: self.id.clone(),
-            workspace,
-            temp,
-            github,
-            runner,
-            contexts,
-            defaults,
-            tracking_id: shared.tracking_id(&self.id),
-        })
+        Place::new(&self.shared, &self.id, folders, ready, self.labels(), contexts, defaults)
     }
 
-    async fn run_steps(&mut self, body: &StepsJob, place: &Place) -> JobEnd {
+    async fn run_steps(&mut self, body: &StepsJob, place: &Place, line: &mut Line) -> JobEnd {
         let failed = |reason| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
         let host = Workspace::at(&place.workspace);
         let scope = Scope { contexts: &place.contexts, status: self.job_status, host: &host };
@@ -275,15 +259,43 @@ impl JobTask {
             Err(reason) => return failed(reason),
         };
         let stop = StopRule::new(self.stop.clone(), self.cancelled_at_start, Instant::now() + timeout);
-        let mut steps = Steps { place, stop, env: start.env, path: start.path, matchers: Matchers::default() };
+        let mut steps = Steps {
+            place,
+            stop,
+            env: start.env,
+            path: start.path,
+            matchers: Matchers::default(),
+            states: start.states,
+            registered: HashSet::new(),
+        };
         let mut frame = Frame { steps: start.steps, status: start.status, ..Frame::default() };
-        let mut reason = None;
-        for (index, step) in body.steps.iter().enumerate().skip(start.done) {
-            let end = steps.top_level(&mut frame, step, StepNumber(index as u32 + 2)).await;
+        let all: Vec<_> = (0..body.steps.len()).map(|index| StepRef::of_job(&self.definition, index)).collect();
+        let mut reason = self.before(&all, &mut steps, &mut frame, line).await;
+        let mut take = |end: StepEnd| {
             if reason.is_none() && end.conclusion == Conclusion::Failure {
                 reason = end.reason;
             }
+        };
+        let names = self.outline(body, Line::default());
+        for (index, step) in all.iter().enumerate() {
+            let number = line.add(&names[index].name, StepKind::Main);
+            if index < start.done {
+                posts::again(&mut steps, &mut frame, step);
+                continue;
+            }
+            take(steps.top_level(&mut frame, step, number).await);
             self.checkpoint(index + 1, &frame, &steps);
+        }
+        for post in std::mem::take(&mut frame.posts).into_iter().rev() {
+            let name = format!("Post {}", post.name);
+            let number = line.add(&name, StepKind::Post);
+            self.shared.outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
+            let mut log = Arc::clone(&self.shared.outlet).log(&self.id, number);
+            self.shared.outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name });
+            let end = posts::after(&mut steps, &mut frame, post, &mut *log, number).await;
+            log.finish();
+            self.shared.outlet.record(end.event(&self.id, number));
+            take(end);
         }
         let conclusion = match frame.status {
             _ if steps.stop.timed_out() => Conclusion::TimedOut,
@@ -294,7 +306,34 @@ impl JobTask {
         if conclusion == Conclusion::TimedOut {
             reason = Some(format!("the job took longer than its {} minutes", timeout.as_secs_f64() / 60.0));
         }
-        self.complete(body, &steps, &frame, JobEnd { reason, ..JobEnd::of(conclusion) })
+        self.complete(body, &steps, &frame, line, JobEnd { reason, ..JobEnd::of(conclusion) })
+    }
+
+    /// What actions of other repositories do before the first step. Returns why the first that failed did.
+    async fn before(
+        &self,
+        all: &[StepRef],
+        steps: &mut Steps<'_>,
+        frame: &mut Frame,
+        line: &mut Line,
+    ) -> Option<String> {
+        let with_pre: Vec<_> = all.iter().filter(|step| posts::with_pre(steps, step).is_some()).collect();
+        let mut reason = None;
+        for step in with_pre {
+            let outlet = &self.shared.outlet;
+            let scope = Scope { contexts: &steps.place.contexts, status: self.job_status, host: &NoFiles };
+            let name = format!("Pre {}", names::step_name(step, &scope));
+            let number = line.add(&name, StepKind::Pre);
+            outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name });
+            let mut log = Arc::clone(outlet).log(&self.id, number);
+            let end = posts::before(steps, frame, step, &mut *log, number).await;
+            log.finish();
+            outlet.record(end.event(&self.id, number));
+            if end.conclusion == Conclusion::Failure {
+                reason = reason.or(end.reason);
+            }
+        }
+        reason
     }
 
     /// The environment of the workflow and the job, or the state that a lost worker left.
@@ -315,10 +354,18 @@ impl JobTask {
     }
 
     /// "Complete job": outputs, the environment's address, `continue-on-error`.
-    fn complete(&self, body: &StepsJob, steps: &Steps<'_>, frame: &Frame, mut end: JobEnd) -> JobEnd {
+    fn complete(
+        &self,
+        body: &StepsJob,
+        steps: &Steps<'_>,
+        frame: &Frame,
+        line: &mut Line,
+        mut end: JobEnd,
+    ) -> JobEnd {
         let outlet = &self.shared.outlet;
-        let number = StepNumber(body.steps.len() as u32 + 2);
         let name = "Complete job".to_owned();
+        let number = line.add(&name, StepKind::Job);
+        outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
         outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name });
         let contexts = steps.contexts(frame);
         let host = Workspace::at(&steps.place.workspace);
@@ -361,6 +408,7 @@ impl JobTask {
             env: steps.env.clone(),
             path: steps.path.clone(),
             steps: frame.steps.clone(),
+            states: steps.states.clone(),
             not_resumable: None,
         };
         let outlet = &self.shared.outlet;
@@ -368,15 +416,49 @@ impl JobTask {
     }
 }
 
-impl Place {
-    /// Ends every process of the job that is still there, and empties its temp folder, which may hold secrets.
-    async fn leave_nothing(&self) -> Option<String> {
-        self.shared.sandbox.reap(&self.tracking_id).await;
-        match fs::remove_dir_all(&self.temp) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Some(format!("cannot empty {}: {error}", self.temp.display()))
-            }
-            _ => None,
+/// A step of the runner's own, with a log.
+struct OwnStep {
+    outlet: Arc<dyn Outlet>,
+    log: Box<dyn StepLog>,
+    job: JobId,
+    number: StepNumber,
+}
+
+impl OwnStep {
+    /// Writes a line, at once for readers.
+    fn say(&mut self, line: &str) {
+        self.log.write(format!("{line}\n").as_bytes());
+        self.log.flush();
+    }
+
+    /// Ends the step with what came of it.
+    fn end(mut self, done: Result<(), String>) -> Result<(), String> {
+        if let Err(reason) = &done {
+            self.log.write(format!("##[error]{reason}\n").as_bytes());
         }
+        self.log.finish();
+        let end = done.clone().map_or_else(StepEnd::failed, |()| StepEnd::of(Conclusion::Success));
+        self.outlet.record(end.event(&self.job, self.number));
+        done
+    }
+}
+
+/// The steps of a job, numbered as they become known.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    steps: Vec<StepOutline>,
+}
+
+impl Line {
+    /// Adds a step at the end.
+    fn add(&mut self, name: &str, kind: StepKind) -> StepNumber {
+        let number = StepNumber(self.steps.len() as u32 + 1);
+        self.steps.push(StepOutline { number, name: name.to_owned(), kind });
+        number
+    }
+
+    /// The newest step alone, to be told of.
+    fn last(&self) -> Vec<StepOutline> {
+        self.steps.last().cloned().into_iter().collect()
     }
 }

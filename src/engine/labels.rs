@@ -11,31 +11,59 @@ use super::Options;
 /// Labels of GitHub's own Linux runners are `ubuntu-` and a version; these are the others that mean this machine.
 const OWN_LABELS: &[&str] = &["self-hosted", "host"];
 
+/// Where a job's steps run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// On this machine.
+    Host,
+    /// In a container of this image, as if it were the machine.
+    Image(String),
+    /// In the container that the job asks for.
+    Container,
+}
+
 /// Finds a place for a job on this machine.
 ///
 /// # Errors
 /// Why there is none, fit to stand in "not runnable here (…)".
-pub(super) fn place(job: &StepsJob, scope: &Scope<'_>, options: &Options) -> Result<(), String> {
+pub(super) fn place(job: &StepsJob, scope: &Scope<'_>, options: &Options) -> Result<Where, String> {
+    let found = if options.any_runner {
+        Where::Host
+    } else {
+        let value = job.runs_on.evaluate(scope);
+        let value = value.map_err(|error| format!("its `runs-on` cannot be evaluated: {error}"))?;
+        let labels = labels(&value);
+        if labels.is_empty() {
+            return Err("its `runs-on` names no label".to_owned());
+        }
+        let mut found = Where::Host;
+        for label in &labels {
+            match of_label(label, options) {
+                Some(Where::Host) => {}
+                Some(other) => found = other,
+                None => {
+                    return Err(format!(
+                        "no runner for `{label}`; this machine is {}, and `[runs-on]` in the configuration maps no \
+                         such label",
+                        this_machine()
+                    ));
+                }
+            }
+        }
+        found
+    };
     if job.container.is_some() {
-        return Err("it has a `container:`, and this version runs jobs on the host only".to_owned());
+        return Ok(Where::Container);
     }
-    if let Some((name, _)) = job.services.first() {
-        return Err(format!("it needs the service `{}`, and this version starts no services", name.value));
-    }
-    if options.any_runner {
-        return Ok(());
-    }
-    let value = job.runs_on.evaluate(scope).map_err(|error| format!("its `runs-on` cannot be evaluated: {error}"))?;
-    let labels = labels(&value);
-    if labels.is_empty() {
-        return Err("its `runs-on` names no label".to_owned());
-    }
-    match labels.iter().find(|label| !is_here(label, options)) {
-        None => Ok(()),
-        Some(label) => Err(format!(
-            "no runner for `{label}`; this machine is {}, and `[runs-on]` in the configuration maps no such label",
-            this_machine()
-        )),
+    Ok(options.sandbox.as_deref().map_or(found, |sandbox| named(sandbox, options)))
+}
+
+/// What the configuration or a flag calls a place: `host`, `docker`, `docker:image`.
+fn named(sandbox: &str, options: &Options) -> Where {
+    match sandbox.split_once(':') {
+        Some(("docker", image)) => Where::Image(image.to_owned()),
+        _ if sandbox == "docker" => Where::Image(options.image.clone()),
+        _ => Where::Host,
     }
 }
 
@@ -48,10 +76,11 @@ fn labels(value: &Value) -> Vec<String> {
     }
 }
 
-fn is_here(label: &str, options: &Options) -> bool {
+/// Where jobs with a label run; nothing when that is not here.
+fn of_label(label: &str, options: &Options) -> Option<Where> {
     let label = label.to_ascii_lowercase();
     if let Some(sandbox) = options.runs_on.get(&label) {
-        return sandbox == "host";
+        return Some(named(sandbox, options));
     }
     let (os, hosted) = match this_machine() {
         "macOS" => ("macos", "macos-"),
@@ -65,7 +94,9 @@ fn is_here(label: &str, options: &Options) -> bool {
     };
     // GitHub's hosted Linux runners on ARM are `ubuntu-24.04-arm`.
     let right_arch = !label.ends_with("-arm") || arch == "arm64";
-    (label.starts_with(hosted) && right_arch) || label == os || label == arch || OWN_LABELS.contains(&label.as_str())
+    let here =
+        (label.starts_with(hosted) && right_arch) || label == os || label == arch || OWN_LABELS.contains(&label.as_str());
+    here.then_some(Where::Host)
 }
 
 fn this_machine() -> &'static str {

@@ -134,6 +134,11 @@ impl Masker {
                 outputs.values_mut().for_each(|value| self.mask_in(value));
             }
             Event::Ordered { reply: Reply::Rejected { reason }, .. } => self.mask_in(reason),
+            Event::ServiceChanged { service, .. } => {
+                self.mask_in(&mut service.image);
+                service.detail.iter_mut().for_each(|text| self.mask_in(text));
+            }
+            Event::ImagePulled { image, .. } => self.mask_in(image),
             Event::Ordered { .. } | Event::ProcessStarted { .. } | Event::Output { .. } | Event::Unknown => {}
         }
     }

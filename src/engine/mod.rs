@@ -14,21 +14,24 @@ use indexmap::IndexMap;
 use crate::model::{JobId, Step};
 use crate::workflow::expr::Object;
 
+pub mod actions;
 pub mod attempt;
 pub mod call;
 pub mod changes;
 pub mod checkpoint;
+pub mod container;
 pub mod context;
 pub mod git;
 pub mod hash_files;
 pub mod mask;
 pub mod outlet;
+pub mod preflight;
 pub mod process;
 pub mod sandbox;
 pub mod scheduler;
+pub mod services;
 pub mod stop;
 
-mod action;
 mod command;
 mod command_files;
 mod environment;
@@ -36,7 +39,7 @@ mod job;
 mod labels;
 mod matcher;
 mod output;
-mod preflight;
+mod place;
 mod script;
 mod shell;
 mod steps;
@@ -49,8 +52,12 @@ pub struct Options {
     pub in_place: bool,
     /// Run every job here, whatever its `runs-on` says.
     pub any_runner: bool,
-    /// Sandboxes by label, in lower case, from the configuration.
+    /// Sandboxes by label, in lower case, from the configuration: `host`, `docker`, `docker:image`.
     pub runs_on: IndexMap<String, String>,
+    /// The sandbox of every job that asks for no container, whatever its label says.
+    pub sandbox: Option<String>,
+    /// The image of jobs in Docker that name none.
+    pub image: String,
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
     pub debug: bool,
     /// The pauses between signals.
@@ -76,8 +83,14 @@ pub struct Shared {
     pub github: Object,
     /// Takes what is observed.
     pub outlet: Arc<dyn outlet::Outlet>,
-    /// Where processes run.
-    pub sandbox: Arc<dyn sandbox::Sandbox>,
+    /// This machine as a place for processes.
+    pub host: Arc<dyn sandbox::Sandbox>,
+    /// Where actions of other repositories come from.
+    pub actions: actions::store::Store,
+    /// The folder of everything that is kept between runs: its locks are between the runs of this machine.
+    pub state: PathBuf,
+    /// The run's own folder. What is made in a container engine is noted there first.
+    pub folder: PathBuf,
     /// The user's repository.
     pub repository: PathBuf,
     /// Holds a folder per job.

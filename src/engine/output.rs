@@ -4,11 +4,13 @@
 //! A line is looked at only up to [`LONGEST_LINE`]; a longer one is text, and passes in portions, so that a line of
 //! 100 MB costs no memory.
 
+use std::path::PathBuf;
+
 use crate::model::{Annotation, Event, Level, StepNumber};
 
 use super::command::{self, Command, may_hold_command};
 use super::command_files::Left;
-use super::job::Place;
+use super::place::Place;
 use super::matcher::Matchers;
 use super::outlet::StepLog;
 use super::workspace;
@@ -149,8 +151,11 @@ impl<'a> Output<'a> {
         }
         self.log.write(bytes);
         if !self.matchers.is_empty() {
-            let workspace = &self.place.workspace;
-            let exists = |file: &str| workspace::inside(workspace, file).is_some_and(|file| file.is_file());
+            let place = self.place;
+            let exists = |file: &str| {
+                let here = place.sandbox.outside(&place.sandbox.inside(&place.workspace).join(file));
+                workspace::inside(&place.workspace, &here.to_string_lossy()).is_some_and(|file| file.is_file())
+            };
             if let Some(annotation) = self.matchers.scan(line, &exists) {
                 self.annotate(annotation);
             }
@@ -214,14 +219,20 @@ impl<'a> Output<'a> {
         if *count > MOST_ANNOTATIONS {
             return;
         }
-        let workspace = format!("{}/", self.place.workspace.display());
+        let workspace = format!("{}/", self.place.sandbox.inside(&self.place.workspace).display());
         annotation.file = annotation.file.map(|file| file.strip_prefix(&workspace).map_or(file.clone(), str::to_owned));
         let (job, step) = (self.place.id.clone(), self.number);
         self.place.shared.outlet.record(Event::Annotated { job, step, annotation });
     }
 
+    /// A file that a step names, as this machine calls it.
+    fn here(&self, file: &str) -> PathBuf {
+        let sandbox = &self.place.sandbox;
+        sandbox.outside(&sandbox.inside(&self.place.workspace).join(file))
+    }
+
     fn add_matcher(&mut self, file: &str) {
-        let path = self.place.workspace.join(file);
+        let path = self.here(file);
         let added = std::fs::read_to_string(&path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))
             .and_then(|text| self.matchers.add(&text).map_err(|error| format!("{}: {error}", path.display())));
@@ -231,7 +242,7 @@ impl<'a> Output<'a> {
     }
 
     fn remove_matchers(&mut self, file: &str) {
-        let path = self.place.workspace.join(file);
+        let path = self.here(file);
         let owners = std::fs::read_to_string(&path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))
             .and_then(|text| super::matcher::owners(&text).map_err(|error| format!("{}: {error}", path.display())));

@@ -1,76 +1,200 @@
-//! What a job will need and cannot have, found before its first step.
+//! Before a job starts: where it runs, and everything that it will need and cannot have.
 //!
-//! A job that would fail in its seventh step because an action is not there fails before the first one, and says so.
-//! Actions of the repository itself are looked at too, as deep as composite actions may nest.
+//! A job that would fail in its seventh step because an action, an image or node is not there fails before the first one,
+//! and says all that it lacks. Images and actions are brought here meanwhile, all at once.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use crate::workflow;
-use crate::workflow::source::Source;
-use crate::workflow::syntax::{ActionRuns, StepAction, StepDefinition};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 
-use super::action::{MAX_DEPTH, Reference, read_manifest};
+use crate::model::{Conclusion, Event, Gate};
+use crate::workflow::expr::{Key, NoFiles, Scope};
+use crate::workflow::lint;
+use crate::workflow::syntax::StepsJob;
 
-/// The actions that these steps use and that cannot run, as one sentence; `None` when all can.
-pub(super) fn missing_actions(steps: &[StepDefinition], repository: &Path, slug: &str) -> Option<String> {
-    let mut missing = Vec::new();
-    look(steps, repository, slug, 0, &mut missing);
-    if missing.is_empty() {
-        return None;
-    }
-    missing.dedup();
-    Some(format!("not started: {}", missing.join("; ")))
+use super::actions::resolve::{self, Known, Needs};
+use super::container::Container;
+use super::job::{JobEnd, JobTask};
+use super::labels::{self, Where};
+use super::sandbox::docker;
+use super::sandbox::docker::engine::{Engine, Progress};
+use super::sandbox::docker::labels::Labels;
+use super::services::ports::{self, Claimed};
+
+/// How often the progress of a pull is told.
+const TELL: Duration = Duration::from_millis(200);
+
+/// What a job runs with.
+pub(super) struct Ready {
+    pub(super) place: Where,
+    /// The job's container.
+    pub(super) container: Option<Container>,
+    pub(super) services: Vec<Container>,
+    pub(super) actions: HashMap<String, Arc<Known>>,
+    /// The engine, when something of the job needs one.
+    pub(super) engine: Option<Engine>,
+    /// What the job's first log should say.
+    pub(super) remarks: Vec<String>,
+    /// Ports of this machine that are the job's.
+    #[expect(dead_code, reason = "held until the job has ended")]
+    pub(super) ports: Claimed,
 }
 
-fn look(steps: &[StepDefinition], repository: &Path, slug: &str, depth: usize, missing: &mut Vec<String>) {
-    for step in steps {
-        let StepAction::Uses { reference, with } = &step.action else { continue };
-        let literal = |name: &str| {
-            let given = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name));
-            given.and_then(|(_, value)| value.literal()).map(str::to_owned)
+impl JobTask {
+    /// Finds a place for the job and all that it needs.
+    ///
+    /// # Errors
+    /// How the job ends without having started.
+    pub(super) async fn ready(&self, body: &StepsJob) -> Result<Ready, JobEnd> {
+        let failed = |reason: String| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
+        let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
+        let place = labels::place(body, &scope, &self.shared.options).map_err(|reason| JobEnd {
+            reason: Some(format!("not runnable here ({reason})")),
+            not_runnable: Some(reason),
+            ..JobEnd::of(Conclusion::Skipped)
+        })?;
+        let (container, services) = self.containers(body, &place, &scope).map_err(failed)?;
+        let mut needs = resolve::needs(&body.steps, &self.shared).await;
+        let engine = self.engine(&mut needs, container.as_ref(), &services).await;
+        if place == Where::Host && let Some(action) = &needs.node {
+            let path = self.shared.host.environment().iter().find(|(name, _)| name == "PATH");
+            let path = path.map_or(OsStr::new(""), |(_, path)| path);
+            match resolve::node(path).await {
+                Ok((program, version)) => needs.remarks.push(format!("node {version} ({})", program.display())),
+                Err(reason) => needs.missing.push(format!("`{action}` is a JavaScript action, and {reason}")),
+            }
+        }
+        if !needs.missing.is_empty() {
+            return Err(failed(format!("not started: {}", needs.missing.join("; "))));
+        }
+        let ports = self.claim(&place, &services).await.map_err(failed)?;
+        let mut remarks = self.facts(engine.as_ref(), &needs);
+        remarks.append(&mut needs.remarks);
+        Ok(Ready { place, container, services, actions: needs.actions, engine, remarks, ports })
+    }
+
+    fn containers(
+        &self,
+        body: &StepsJob,
+        place: &Where,
+        scope: &Scope<'_>,
+    ) -> Result<(Option<Container>, Vec<Container>), String> {
+        let source = &self.workflow.source;
+        let read = |name: &str, template| Container::read(name, template, scope, source);
+        let container = match (place, &body.container) {
+            (Where::Container, Some(template)) => read("container", template)?,
+            (Where::Image(image), _) => {
+                Some(Container { name: "container".to_owned(), image: image.clone(), ..Container::default() })
+            }
+            _ => None,
         };
-        match Reference::parse(&reference.value) {
-            Err(reason) => missing.push(reason),
-            Ok(Reference::Checkout) => {
-                let other =
-                    literal("repository").filter(|named| !named.is_empty() && !named.eq_ignore_ascii_case(slug));
-                if let Some(other) = other {
-                    missing.push(format!(
-                        "`{}` of another repository ({other}): this version checks out only the repository it runs in",
-                        reference.value
-                    ));
+        let services = body.services.iter().map(|(name, template)| read(&name.value, template));
+        let services: Vec<_> = services.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let labels = self.labels();
+        for one in container.iter().chain(&services) {
+            docker::body(one, &labels)?;
+        }
+        Ok((container, services))
+    }
+
+    /// The engine that the job needs, with the images that it needs.
+    async fn engine(&self, needs: &mut Needs, container: Option<&Container>, services: &[Container]) -> Option<Engine> {
+        let who = container
+            .map(|container| format!("its container ({})", container.image))
+            .or_else(|| services.first().map(|service| format!("its service `{}`", service.name)))
+            .or_else(|| needs.container.as_ref().map(|action| format!("`{action}`")))?;
+        let engine = match Engine::find().await {
+            Ok(engine) => engine,
+            Err(error) => {
+                needs.missing.push(format!("{who} needs a container engine: {error}"));
+                return None;
+            }
+        };
+        // Before anything is made there, so that whoever closes a lost run knows where to look.
+        if let Err(error) = std::fs::write(self.shared.folder.join(ENGINE), engine.address()) {
+            needs.missing.push(format!("the run's folder cannot be written: {error}"));
+        }
+        let services = services.iter().map(|service| (format!("service `{}`", service.name), service.clone()));
+        let own = container.map(|container| ("the job's container".to_owned(), container.clone()));
+        let actions = needs.images.iter().map(|image| {
+            ("an action".to_owned(), Container { image: image.clone(), ..Container::default() })
+        });
+        let wanted: Vec<_> = services.chain(own).chain(actions).collect();
+        let pulls = wanted.iter().map(|(who, container)| self.image(&engine, who, container).boxed());
+        needs.missing.extend(join_all(pulls).await.into_iter().flatten());
+        Some(engine)
+    }
+
+    /// Brings an image here, and says what is wrong if it cannot be had.
+    async fn image(&self, engine: &Engine, who: &str, container: &Container) -> Option<String> {
+        let (job, image) = (self.id.clone(), container.image.clone());
+        let told = Mutex::new(None::<Instant>);
+        let progress = |progress: Progress| {
+            let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if told.is_none_or(|at| at.elapsed() >= TELL) {
+                *told = Some(Instant::now());
+                let (job, image) = (job.clone(), image.clone());
+                let Progress { done, total } = progress;
+                self.shared.outlet.record(Event::ImagePulled { job, image, done, total });
+            }
+        };
+        let found = engine.ensure_image(&container.image, container.credentials.as_ref(), &progress).await;
+        let error = found.err()?;
+        let place = if container.place.is_empty() { String::new() } else { format!("{}: ", container.place) };
+        Some(format!("{place}{who} needs the image {}: {error}", container.image))
+    }
+
+    async fn claim(&self, place: &Where, services: &[Container]) -> Result<Claimed, String> {
+        if *place != Where::Host {
+            return Ok(Claimed::default());
+        }
+        let fixed = services.iter().flat_map(|service| &service.ports).filter_map(|port| port.outside);
+        let who = format!("{} of run {}", self.name, self.shared.run);
+        ports::claim(fixed, &self.shared.state.join("ports"), &who, |why| {
+            self.shared.outlet.record(Event::JobWaiting { job: self.id.clone(), gate: Gate::Resource(why) });
+        })
+        .await
+    }
+
+    /// What the first log says: what the job runs with, and what it may miss.
+    fn facts(&self, engine: Option<&Engine>, needs: &Needs) -> Vec<String> {
+        let mut facts = vec![format!("cuelight {}", env!("CARGO_PKG_VERSION"))];
+        facts.extend(engine.map(|engine| format!("{} at {}", engine.version(), engine.address())));
+        let mut actions: Vec<_> = needs.actions.values().collect();
+        actions.sort_unstable_by(|a, b| a.reference.cmp(&b.reference));
+        facts.extend(actions.iter().map(|known| format!("{}: {}", known.reference, known.origin)));
+        let missing = self.secrets_not_set();
+        if !missing.is_empty() {
+            facts.push(format!("##[warning]Secrets that are not set, and empty here: {}", missing.join(", ")));
+        }
+        facts
+    }
+
+    /// Secrets that the job's expressions name and that were not given.
+    fn secrets_not_set(&self) -> Vec<String> {
+        let secrets = self.contexts.get("secrets");
+        let mut missing = Vec::new();
+        for expr in lint::expressions(&self.definition) {
+            for reference in expr.roots() {
+                let Some(Key::Name(name, _)) = reference.path.first() else { continue };
+                let set = secrets.is_some_and(|secrets| secrets.get(name).is_some());
+                if reference.context.text.eq_ignore_ascii_case("secrets") && !set && !missing.iter().any(|known| known == name) {
+                    missing.push((*name).to_owned());
                 }
             }
-            Ok(Reference::Remote) => missing.push(format!(
-                "`{}` is an action of another repository, and this version runs only actions of this one",
-                reference.value
-            )),
-            Ok(Reference::Image) => {
-                missing
-                    .push(format!("`{}` needs a container engine, which this version does not use", reference.value));
-            }
-            Ok(Reference::Local(path)) => local(&path, &reference.value, repository, slug, depth, missing),
         }
+        missing
+    }
+
+    /// The labels of what the job makes in an engine.
+    pub(super) fn labels(&self) -> Labels {
+        Labels::new(&self.shared.state, &self.shared.run, self.id.as_str())
     }
 }
 
-/// An action that an earlier step will only make (a generated folder) is not missing yet: the step itself tells.
-fn local(path: &str, written: &str, repository: &Path, slug: &str, depth: usize, missing: &mut Vec<String>) {
-    let Some((name, text)) = read_manifest(&repository.join(path)) else { return };
-    if depth >= MAX_DEPTH {
-        return missing.push(format!("`{written}` nests composite actions deeper than {MAX_DEPTH}"));
-    }
-    let action = workflow::parse_action(&Source::new(name, text)).value;
-    match action.map(|action| action.runs) {
-        Some(ActionRuns::Composite { steps }) => look(&steps, repository, slug, depth + 1, missing),
-        Some(ActionRuns::Docker { .. }) => {
-            missing.push(format!("`{written}` needs a container engine, which this version does not use"));
-        }
-        Some(ActionRuns::JavaScript { using, .. }) => {
-            missing
-                .push(format!("`{written}` is a JavaScript action ({}), which this version does not run", using.value));
-        }
-        // A manifest with errors is told by the step that uses it, with the place of each.
-        None => {}
-    }
-}
+/// Where a run notes the address of the engine that it uses.
+pub const ENGINE: &str = "engine";

@@ -1,7 +1,8 @@
 //! A step's process from start to end: environment, command files, output, the ladder of signals.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -14,18 +15,25 @@ use crate::workflow::expr::Value;
 use super::command_files::CommandFiles;
 use super::outlet::StepLog;
 use super::output::Output;
-use super::sandbox::{Child, Exit, Interrupt, Launch};
+use super::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
 use super::steps::{Frame, Ran, StepEnd, Steps, Task};
 use super::stop::{StopRule, Why};
 use super::{context, environment};
 
-/// What to run.
+/// What to run. Its paths are as the processes of its place see them.
+#[derive(Default)]
 pub(super) struct Invocation {
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) cwd: PathBuf,
     /// `INPUT_…` and `STATE_…`.
     pub(super) variables: IndexMap<String, String>,
+    /// What the `github` context says besides.
+    pub(super) github: Vec<(&'static str, String)>,
+    /// Where it runs, when that is not where the job's steps do.
+    pub(super) sandbox: Option<Arc<dyn Sandbox>>,
+    /// Files of this machine that it needs and that were written for it.
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// The pauses between INT, TERM and KILL, as GitHub's runner makes them.
@@ -68,19 +76,34 @@ pub(super) async fn execute(
         Ok(files) => files,
         Err(error) => return Ran::failed(format!("cannot make the step's command files: {error}")),
     };
+    if place.is_container() {
+        files.open_to_all();
+    }
     let launch = launch(steps, frame, task, invocation, &files);
-    let child = match place.shared.sandbox.start(&launch) {
+    let sandbox = invocation.sandbox.clone().unwrap_or_else(|| Arc::clone(&place.sandbox));
+    let started = async {
+        for file in invocation.files.iter().map(PathBuf::as_path).chain([files.folder()]) {
+            sandbox.send(file).await?;
+        }
+        sandbox.start(&launch).await
+    };
+    let child = match started.await {
         Ok(child) => child,
         Err(error) => return Ran::failed(format!("cannot start {}: {error}", invocation.program.display())),
     };
-    let (job, step) = (place.id.clone(), task.number);
-    place.shared.outlet.record(Event::ProcessStarted { job, step, pgid: child.group });
+    if let Some(pgid) = child.group {
+        let (job, step) = (place.id.clone(), task.number);
+        place.shared.outlet.record(Event::ProcessStarted { job, step, pgid });
+    }
 
     let allowed = |name: &str| launch.env.iter().any(|(key, value)| key == name && value.eq_ignore_ascii_case("true"));
     let unsecure = allowed("ACTIONS_ALLOW_UNSECURE_COMMANDS");
     let mut output = Output::new(place, task.number, &mut steps.matchers, log, unsecure);
     let driven = drive(child, &mut output, &mut steps.stop, task, place.shared.options.grace).await;
     let mut left = output.finish();
+    if let Err(error) = sandbox.fetch(files.folder()).await {
+        left.error.get_or_insert(format!("what the step left cannot be brought here: {error}"));
+    }
     if let Err(reason) = files.collect(&mut left) {
         log.write(format!("##[error]{reason}\n").as_bytes());
         left.error.get_or_insert(reason);
@@ -89,7 +112,7 @@ pub(super) async fn execute(
         log.write(format!("##[error]{refused}\n").as_bytes());
     }
     steps.take_in(task.number, &mut left);
-    Ran { end: driven.end(task, left.error), outputs: left.outputs }
+    Ran { outputs: left.outputs, state: left.state, ..Ran::of(driven.end(task, left.error)) }
 }
 
 /// The whole environment, weakest first: the machine's, the job's and step's `env`, the action's inputs and state, and
@@ -101,14 +124,30 @@ fn launch(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>, invocation: &Invoca
     own.extend(invocation.variables.clone());
     let mut github = frame.action.as_ref().map_or_else(|| place.github.clone(), |action| action.github.clone());
     github.insert("action".to_owned(), Value::string(task.step.id.clone()));
+    for (name, value) in &invocation.github {
+        github.insert((*name).to_owned(), Value::string(value.clone()));
+    }
     own.extend(context::github_variables(&github));
     own.extend(context::runner_variables(&place.runner));
-    own.extend(files.variables());
+    let sandbox = invocation.sandbox.as_ref().unwrap_or(&place.sandbox);
+    if invocation.sandbox.is_some() {
+        // What the job's steps call a path is not what a container of an action calls it.
+        for value in own.values_mut().filter(|value| value.starts_with('/')) {
+            *value = text(&sandbox.inside(&place.sandbox.outside(Path::new(value.as_str()))));
+        }
+    }
+    own.extend(files.variables().map(|(name, path)| (name, text(&sandbox.inside(Path::new(&path))))));
     own.insert("RUNNER_TRACKING_ID".to_owned(), place.tracking_id.clone());
     own.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
     own.entry("CI".to_owned()).or_insert_with(|| "true".to_owned());
-    let env = environment::assemble(place.shared.sandbox.environment(), own, &steps.path);
+    // Folders that were added to the job's PATH are none of a container's own.
+    let additions = if invocation.sandbox.is_some() { &[] } else { steps.path.as_slice() };
+    let env = environment::assemble(sandbox.environment(), own, additions);
     Launch { program: invocation.program.clone(), args: invocation.args.clone(), cwd: invocation.cwd.clone(), env }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// Waits for a reason to end the process, or, once it is being ended politely, to end it at once.
@@ -188,6 +227,7 @@ impl Driven {
         let (exit_code, signal) = match &self.exit {
             Ok(Exit::Code(code)) => (Some(*code), None),
             Ok(Exit::Signal(signal)) => (None, Some(Signal(*signal))),
+            Ok(Exit::OutOfMemory) => (None, Some(Signal(9))),
             Err(_) => (None, None),
         };
         let told =
@@ -201,6 +241,7 @@ impl Driven {
             (Some(Why::Cancelled | Why::Forced), ..) => told(Conclusion::Cancelled, Some("cancelled".to_owned())),
             (None, Err(error), _) => failed(format!("its end could not be observed: {error}")),
             (None, Ok(Exit::Signal(number)), _) => failed(format!("killed by {}", Signal(number).name())),
+            (None, Ok(Exit::OutOfMemory), _) => failed("killed as the container's memory was used up".to_owned()),
             (None, Ok(Exit::Code(0)), None) => told(Conclusion::Success, None),
             (None, Ok(Exit::Code(0)), Some(error)) => failed(error),
             (None, Ok(Exit::Code(code)), error) => {

@@ -1,9 +1,8 @@
 //! A `run:` step: its script in a file, its shell, its working directory.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-
-use indexmap::IndexMap;
 
 use crate::workflow::expr::Scope;
 use crate::workflow::template::Template;
@@ -29,7 +28,7 @@ pub(super) async fn run(
     run: &Run<'_>,
     log: &mut dyn StepLog,
 ) -> Ran {
-    match prepare(steps, frame, task, run) {
+    match prepare(steps, frame, task, run).await {
         Ok((invocation, script)) => {
             let ran = process::execute(steps, frame, task, &invocation, log).await;
             // It may hold a secret that an expression put there. Left behind it would be found by the job's end.
@@ -42,7 +41,12 @@ pub(super) async fn run(
     }
 }
 
-fn prepare(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>, run: &Run<'_>) -> Result<(Invocation, PathBuf), String> {
+async fn prepare(
+    steps: &Steps<'_>,
+    frame: &Frame,
+    task: &Task<'_>,
+    run: &Run<'_>,
+) -> Result<(Invocation, PathBuf), String> {
     let place = steps.place;
     let host = Workspace::at(&place.workspace);
     let scope = Scope { contexts: &task.ready.contexts, status: frame.functions(), host: &host };
@@ -61,13 +65,22 @@ fn prepare(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>, run: &Run<'_>) -> 
     let shell = optional(shell, "shell")?;
     let folder = optional(folder, "working-directory")?;
     let path = steps.search_path(&task.ready.overlay);
-    let shell = Shell::find(shell.as_deref(), &path)?;
+    let sandbox = place.sandbox.as_ref();
+    let shell = Shell::find(shell.as_deref(), sandbox, &path).await?;
     let script = place.temp.join(format!("{}-{}{}", task.number, task.step.id, shell.extension()));
     fs::write(&script, shell.script(&body)).map_err(|error| format!("cannot write the step's script: {error}"))?;
-    let cwd = folder.map_or_else(|| place.workspace.clone(), |folder| place.workspace.join(folder));
-    if !cwd.is_dir() {
+    if place.is_container() {
+        // Whoever the container's user is must read it.
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o644))
+            .map_err(|error| format!("cannot open the step's script to the container: {error}"))?;
+    }
+    let inside = sandbox.inside(&place.workspace);
+    let cwd = folder.map_or_else(|| inside.clone(), |folder| inside.join(folder));
+    // A folder of the container alone is the container's to know.
+    let here = sandbox.outside(&cwd);
+    if (!place.is_container() || here.starts_with(&place.workspace)) && !here.is_dir() {
         return Err(format!("the working directory {} does not exist", cwd.display()));
     }
-    let (program, args) = shell.command(&script);
-    Ok((Invocation { program, args, cwd, variables: IndexMap::new() }, script))
+    let (program, args) = shell.command(&sandbox.inside(&script));
+    Ok((Invocation { program, args, cwd, files: vec![script.clone()], ..Invocation::default() }, script))
 }

@@ -4,8 +4,9 @@
 //! script's path is put in afterwards, so that a path with blanks stays one argument.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use super::sandbox::Sandbox;
 
 /// The built-in shells: name, arguments (`{0}` is the script), extension of the script's file.
 const BUILT_IN: &[(&str, &str, &str)] = &[
@@ -31,11 +32,14 @@ impl Shell {
     ///
     /// # Errors
     /// It is no shell, or it is not on the machine; in words.
-    pub(super) fn find(asked: Option<&str>, path: &OsStr) -> Result<Self, String> {
+    pub(super) async fn find(asked: Option<&str>, sandbox: &dyn Sandbox, path: &OsStr) -> Result<Self, String> {
         let Some(asked) = asked.map(str::trim).filter(|asked| !asked.is_empty()) else {
-            let found = ["bash", "sh"].iter().find_map(|name| Some((*name, find_program(name, path)?)));
-            let (name, program) = found.ok_or("neither bash nor sh is on PATH")?;
-            return Ok(Self { program, name: name.to_owned(), arguments: "-e {0}".to_owned() });
+            for name in sandbox.shells() {
+                if let Some(program) = sandbox.find(name, path).await {
+                    return Ok(Self { program, name: (*name).to_owned(), arguments: "-e {0}".to_owned() });
+                }
+            }
+            return Err(format!("no shell is on PATH: looked for {}", sandbox.shells().join(" and ")));
         };
         let (name, arguments) = asked.split_once(' ').unwrap_or((asked, ""));
         let arguments = match (built_in(name), arguments) {
@@ -49,9 +53,11 @@ impl Shell {
                 ));
             }
         };
-        let program = find_program(name, path).ok_or_else(|| {
-            format!("the shell `{name}` is not on PATH: {}", advice(name, |other| find_program(other, path).is_some()))
-        })?;
+        let Some(program) = sandbox.find(name, path).await else {
+            let instead = if name == "python" { "python3" } else { "pwsh" };
+            let there = sandbox.find(instead, path).await.is_some();
+            return Err(format!("the shell `{name}` is not on PATH: {}", advice(name, there)));
+        };
         Ok(Self { program, name: name.to_owned(), arguments })
     }
 
@@ -80,19 +86,19 @@ impl Shell {
     }
 }
 
-/// What to do about a shell that is not there.
-fn advice(name: &str, there: impl Fn(&str) -> bool) -> String {
+/// What to do about a shell that is not there; `there` says whether the one that is like it is.
+fn advice(name: &str, there: bool) -> String {
     match name {
-        "python" if there("python3") => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),
+        "python" if there => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),
         "pwsh" => "install PowerShell or choose another `shell:`".to_owned(),
-        "powershell" if there("pwsh") => "write `shell: pwsh`".to_owned(),
+        "powershell" if there => "write `shell: pwsh`".to_owned(),
         "powershell" | "cmd" => "it exists on Windows only, choose another `shell:`".to_owned(),
         _ => format!("install {name} or choose another `shell:`"),
     }
 }
 
 /// Cuts a command line at blanks. Double quotes hold an argument together, `\"` is a quote.
-fn cut(line: &str) -> Vec<String> {
+pub(super) fn cut(line: &str) -> Vec<String> {
     let mut args = Vec::new();
     let mut arg: Option<String> = None;
     let mut quoted = false;
@@ -116,25 +122,18 @@ fn built_in(name: &str) -> Option<&'static (&'static str, &'static str, &'static
     BUILT_IN.iter().find(|(known, ..)| *known == name)
 }
 
-/// The first executable file of this name on a search path; an absolute path stands for itself. Relative folders are
-/// passed over, as what they mean depends on where the step runs, and so are relative paths.
-pub(super) fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
-    let executable =
-        |file: &PathBuf| file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
-    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
-    match name {
-        _ if name.starts_with('/') => Some(PathBuf::from(name)).filter(executable),
-        _ if name.is_empty() || name.contains('/') => None,
-        _ => folders.map(|folder| folder.join(name)).find(executable),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::sandbox::host::Host;
+
+    /// Looks on this machine.
+    fn find(asked: Option<&str>, path: &str) -> Result<Shell, String> {
+        futures_util::FutureExt::now_or_never(Shell::find(asked, &Host::new([]), OsStr::new(path))).expect("at once")
+    }
 
     fn line(asked: Option<&str>) -> String {
-        let shell = Shell::find(asked, OsStr::new("/usr/bin:/bin")).expect("found");
+        let shell = find(asked, "/usr/bin:/bin").expect("found");
         let (program, args) = shell.command(Path::new("/t/s"));
         let name = program.file_name().expect("a file").to_string_lossy().into_owned();
         args.iter().fold(name, |line, arg| format!("{line} {}", arg.to_string_lossy()))
@@ -151,14 +150,14 @@ mod tests {
 
     #[test]
     fn what_is_no_shell_here_says_so() {
-        let error = |asked| Shell::find(Some(asked), OsStr::new("/usr/bin:/bin")).expect_err("no shell");
+        let error = |asked| find(Some(asked), "/usr/bin:/bin").expect_err("no shell");
         assert!(error("fish").contains("{0}"));
         assert!(error("/bin/sh").contains("{0}"));
         assert!(error("no-such-shell {0}").contains("not on PATH: install no-such-shell"));
         assert!(error("./sh {0}").contains("not on PATH"));
         assert!(error("cmd").contains("Windows"));
-        assert!(Shell::find(None, OsStr::new("/none")).expect_err("no shell").contains("neither bash nor sh"));
-        assert!(Shell::find(None, OsStr::new("")).is_err());
+        assert!(find(None, "/none").expect_err("no shell").contains("bash and sh"));
+        assert!(find(None, "").is_err());
     }
 
     #[test]
@@ -179,9 +178,9 @@ mod tests {
 
     #[test]
     fn the_path_of_a_script_stays_one_argument() {
-        let shell = Shell::find(Some(r#"sh -c ". {0}""#), OsStr::new("/usr/bin:/bin")).expect("found");
+        let shell = find(Some(r#"sh -c ". {0}""#), "/usr/bin:/bin").expect("found");
         assert_eq!(shell.command(Path::new("/a b/s")).1, ["-c", ". /a b/s"]);
-        let shell = Shell::find(Some("sh"), OsStr::new("/usr/bin:/bin")).expect("found");
+        let shell = find(Some("sh"), "/usr/bin:/bin").expect("found");
         assert_eq!(shell.command(Path::new("/a b/s")).1, ["-e", "/a b/s"]);
     }
 

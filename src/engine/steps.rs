@@ -1,7 +1,9 @@
 //! Runs steps, of a job and of the composite actions it uses, with GitHub's rules: environment, condition, timeout,
 //! the step itself, `continue-on-error`, and what a cancelled job still does.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +13,19 @@ use tokio::time::Instant;
 use crate::model::{Conclusion, Event, JobId, Signal, StepNumber};
 use crate::workflow::expr::{Contexts, Scope, Status as Functions, Value};
 use crate::workflow::names;
-use crate::workflow::syntax::{StepAction, StepDefinition};
+use crate::workflow::syntax::{self, ActionRuns, JobBody, JobDefinition, StepAction, StepDefinition};
 use crate::workflow::template::{Template, TemplateKind};
 
+use super::actions::posts::Post;
+use super::actions::resolve::Known;
 use super::checkpoint::{Status, StepResult};
 use super::command_files::Left;
 use super::hash_files::Workspace;
-use super::job::Place;
 use super::matcher::Matchers;
 use super::outlet::StepLog;
+use super::place::Place;
 use super::stop::StopRule;
-use super::{action, context, environment, script};
+use super::{actions, context, environment, script};
 
 /// How a step ended.
 #[derive(Clone, Debug)]
@@ -55,6 +59,64 @@ impl StepEnd {
     }
 }
 
+/// A step, wherever it is defined: it outlives the step, as what its action does after the job's last step needs it.
+#[derive(Clone)]
+pub(super) struct StepRef {
+    home: Home,
+    index: usize,
+    key: String,
+}
+
+#[derive(Clone)]
+enum Home {
+    Job(Arc<JobDefinition>),
+    Action(Arc<Known>),
+}
+
+impl StepRef {
+    /// A step of a job.
+    pub(super) fn of_job(job: &Arc<JobDefinition>, index: usize) -> Self {
+        Self { home: Home::Job(Arc::clone(job)), index, key: index.to_string() }
+    }
+
+    /// A step of a composite action that another step uses.
+    pub(super) fn inside(action: Arc<Known>, index: usize, outer: &Self) -> Self {
+        Self { home: Home::Action(action), index, key: format!("{}/{index}", outer.key) }
+    }
+
+    /// Names this use of the step in its job: the places of the steps around it, outermost first.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Deref for StepRef {
+    type Target = StepDefinition;
+
+    fn deref(&self) -> &StepDefinition {
+        let steps = match &self.home {
+            Home::Job(job) => match &job.body {
+                JobBody::Steps(body) => &body.steps,
+                JobBody::Call { .. } => panic!("only a job with steps has a step"),
+            },
+            Home::Action(known) => match &known.action.runs {
+                ActionRuns::Composite { steps } => steps,
+                _ => panic!("only a composite action has steps"),
+            },
+        };
+        &steps[self.index]
+    }
+}
+
+/// When something is to be done.
+#[derive(Clone, Copy)]
+pub(super) enum Condition<'c> {
+    /// Whatever happened.
+    Always,
+    /// When this holds.
+    Written(&'c syntax::Condition),
+}
+
 /// A sequence of steps with a status of its own: the job's, or those of one use of a composite action.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
@@ -65,9 +127,11 @@ pub(super) struct Frame {
     /// `env` of the step that uses the composite action: it covers what the job's environment says.
     pub(super) overlay: IndexMap<String, String>,
     /// The composite action.
-    pub(super) action: Option<action::Use>,
+    pub(super) action: Option<actions::Use>,
     /// When the step that uses the composite action must have ended.
     pub(super) deadline: Option<Instant>,
+    /// What is to be done after the last step, in the order in which it was registered.
+    pub(super) posts: Vec<Post>,
 }
 
 impl Frame {
@@ -90,6 +154,10 @@ pub(super) struct Steps<'j> {
     /// What `GITHUB_PATH` added, the last one first.
     pub(super) path: Vec<String>,
     pub(super) matchers: Matchers,
+    /// What an action's phases left for its later ones (`STATE_…`), by the step's key.
+    pub(super) states: IndexMap<String, IndexMap<String, String>>,
+    /// Steps whose posts are registered.
+    pub(super) registered: HashSet<String>,
 }
 
 /// A step whose condition holds.
@@ -106,7 +174,7 @@ pub(super) struct Ready {
 
 /// A step in progress.
 pub(super) struct Task<'s> {
-    pub(super) step: &'s StepDefinition,
+    pub(super) step: &'s StepRef,
     pub(super) ready: &'s Ready,
     pub(super) number: StepNumber,
     /// When it must have ended: its own `timeout-minutes` or, inside a composite action, what is left of the outer one.
@@ -117,11 +185,15 @@ pub(super) struct Task<'s> {
 pub(super) struct Ran {
     pub(super) end: StepEnd,
     pub(super) outputs: IndexMap<String, String>,
+    /// What it left for its later phases.
+    pub(super) state: IndexMap<String, String>,
+    /// What is to be done after the last step.
+    pub(super) post: Option<Post>,
 }
 
 impl Ran {
     pub(super) fn of(end: StepEnd) -> Self {
-        Self { end, outputs: IndexMap::new() }
+        Self { end, outputs: IndexMap::new(), state: IndexMap::new(), post: None }
     }
 
     pub(super) fn failed(reason: impl Into<String>) -> Self {
@@ -131,7 +203,7 @@ impl Ran {
 
 impl Steps<'_> {
     /// Runs a step of the job itself: with its own records and its own log.
-    pub(super) async fn top_level(&mut self, frame: &mut Frame, step: &StepDefinition, number: StepNumber) -> StepEnd {
+    pub(super) async fn top_level(&mut self, frame: &mut Frame, step: &StepRef, number: StepNumber) -> StepEnd {
         let outlet = &self.place.shared.outlet;
         let mut log = Arc::clone(outlet).log(&self.place.id, number);
         let end = self.step(frame, step, &mut *log, number).await;
@@ -144,14 +216,14 @@ impl Steps<'_> {
     pub(super) async fn step(
         &mut self,
         frame: &mut Frame,
-        step: &StepDefinition,
+        step: &StepRef,
         log: &mut dyn StepLog,
         number: StepNumber,
     ) -> StepEnd {
         if self.stop.is_cancelled() {
             frame.status = Status::Cancelled;
         }
-        let Ran { mut end, outputs } = match self.prepare(frame, step) {
+        let Ran { mut end, outputs, post, .. } = match self.prepare(frame, step, Condition::Written(&step.condition)) {
             Err(end) => Ran::of(end),
             Ok(ready) => {
                 if frame.action.is_none() {
@@ -164,6 +236,7 @@ impl Steps<'_> {
                 Box::pin(self.carry_out(frame, &task, log)).await
             }
         };
+        frame.posts.extend(post);
         if end.outcome == Conclusion::Failure {
             self.allow_failure(frame, step, &mut end);
         }
@@ -186,7 +259,7 @@ impl Steps<'_> {
         env.extend(frame.overlay.clone());
         contexts.set("env", context::env(&env));
         contexts.set("steps", context::steps(&frame.steps));
-        contexts.set("job", context::job(frame.status));
+        contexts.set("job", context::job(frame.status, &self.place.job_facts()));
         if let Some(action) = &frame.action {
             contexts.set("inputs", action.inputs.clone());
             contexts.set("github", Value::object(action.github.clone()));
@@ -195,7 +268,12 @@ impl Steps<'_> {
     }
 
     /// Evaluates what stands before the step itself: environment, condition, name, timeout.
-    fn prepare(&mut self, frame: &Frame, step: &StepDefinition) -> Result<Ready, StepEnd> {
+    pub(super) fn prepare(
+        &mut self,
+        frame: &Frame,
+        step: &StepDefinition,
+        condition: Condition<'_>,
+    ) -> Result<Ready, StepEnd> {
         let host = Workspace::at(&self.place.workspace);
         let mut contexts = self.contexts(frame);
         let mut overlay = frame.overlay.clone();
@@ -209,13 +287,16 @@ impl Steps<'_> {
         }
         let holds = |status| {
             let scope = Scope { contexts: &contexts, status, host: &host };
-            step.condition.expr.evaluate(&scope).map(|value| value.is_truthy())
+            match condition {
+                Condition::Always => Ok(true),
+                Condition::Written(condition) => condition.expr.evaluate(&scope).map(|value| value.is_truthy()),
+            }
         };
         match holds(frame.functions()) {
             Ok(true) if !self.stop.is_over() => {}
             Ok(_) => {
                 return Err(StepEnd {
-                    reason: Some(self.why_skipped(frame, step)),
+                    reason: Some(self.why_skipped(frame, condition)),
                     ..StepEnd::of(Conclusion::Skipped)
                 });
             }
@@ -230,8 +311,12 @@ impl Steps<'_> {
         Ok(Ready { contexts, overlay, name, survives_cancel, timeout })
     }
 
-    fn why_skipped(&mut self, frame: &Frame, step: &StepDefinition) -> String {
-        match (&step.condition.written, frame.status) {
+    fn why_skipped(&mut self, frame: &Frame, condition: Condition<'_>) -> String {
+        let written = match condition {
+            Condition::Always => None,
+            Condition::Written(condition) => condition.written.as_ref(),
+        };
+        match (written, frame.status) {
             _ if self.stop.is_over() => "the job was ended".to_owned(),
             (Some(written), _) => format!("`if: {}` was false", written.value.trim()),
             (None, Status::Cancelled) => "the job was cancelled".to_owned(),
@@ -245,7 +330,7 @@ impl Steps<'_> {
                 let run = script::Run { script, shell: shell.as_ref(), working_directory: working_directory.as_ref() };
                 script::run(self, frame, task, &run, log).await
             }
-            StepAction::Uses { reference, with } => action::run(self, frame, task, &reference.value, with, log).await,
+            StepAction::Uses { .. } => actions::run(self, frame, task, log).await,
         }
     }
 
@@ -265,7 +350,7 @@ impl Steps<'_> {
     /// Where a step's programs are looked for.
     pub(super) fn search_path(&self, overlay: &IndexMap<String, String>) -> OsString {
         let own = overlay.get("PATH").or_else(|| self.env.get("PATH")).map(OsStr::new);
-        let machine = self.place.shared.sandbox.environment();
+        let machine = self.place.sandbox.environment();
         let machine = machine.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
         environment::search_path(own.or(machine), &self.path)
     }

@@ -6,7 +6,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Conclusion, Gate, JobId, Reply, StepNumber, Timestamp};
+use super::{Command, Conclusion, Gate, JobId, Reply, Service, StepNumber, Timestamp};
 
 /// A fact with its place and time in the journal of one run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -77,6 +77,24 @@ pub enum Event<O = LineRange> {
         job: JobId,
         /// All steps, in order.
         steps: Vec<StepOutline>,
+    },
+    /// An image that a job needs is being brought here, or is here.
+    ImagePulled {
+        /// Which job.
+        job: JobId,
+        /// The image.
+        image: String,
+        /// How many bytes are here.
+        done: u64,
+        /// How many there are, as far as it is known.
+        total: u64,
+    },
+    /// A service of a job is in another state than before.
+    ServiceChanged {
+        /// Of which job.
+        job: JobId,
+        /// The service as it is now.
+        service: Service,
     },
     /// A step began.
     StepStarted {

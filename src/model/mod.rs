@@ -7,6 +7,7 @@ mod command;
 mod event;
 mod id;
 mod run;
+mod service;
 mod status;
 mod time;
 
@@ -14,5 +15,6 @@ pub use command::{Command, Order, Reply};
 pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal, StepKind, StepOutline};
 pub use id::{JobId, RunId, StepNumber};
 pub use run::{Job, Run, Step};
+pub use service::{Service, ServiceState};
 pub use status::{Conclusion, Gate, Phase};
 pub use time::Timestamp;

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{Annotation, Conclusion, JobId, Phase, RunId, Signal, StepKind, StepNumber, Timestamp};
+use super::{Annotation, Conclusion, JobId, Phase, RunId, Service, Signal, StepKind, StepNumber, Timestamp};
 
 /// A run of a workflow.
 #[derive(Clone, PartialEq, Debug)]
@@ -70,6 +70,8 @@ pub struct Job {
     pub finished: Option<Timestamp>,
     /// Its outputs.
     pub outputs: IndexMap<String, String>,
+    /// Its services, as they were last seen, by name.
+    pub services: IndexMap<String, Service>,
     /// Its steps, by number.
     pub steps: Vec<Step>,
 }

@@ -123,11 +123,17 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 }
             }
         }
+        Event::ImagePulled { job, image, done, total } => {
+            if let Some(job) = run.jobs.get_mut(job).filter(|job| !job.phase.is_active() && !job.phase.is_done()) {
+                job.phase = Phase::Waiting(Gate::Resource(pulling(image, *done, *total)));
+            }
+        }
         Event::Ordered { .. } | Event::Unknown => {}
         Event::JobWaiting { job, .. }
         | Event::JobStarted { job, .. }
         | Event::JobFinished { job, .. }
         | Event::StepsPlanned { job, .. }
+        | Event::ServiceChanged { job, .. }
         | Event::StepStarted { job, .. }
         | Event::ProcessStarted { job, .. }
         | Event::Output { job, .. }
@@ -201,7 +207,17 @@ fn queued(outline: &JobOutline, attempt: u32) -> Job {
         started: None,
         finished: None,
         outputs: IndexMap::new(),
+        services: IndexMap::new(),
         steps: Vec::new(),
+    }
+}
+
+/// What a job waits for whose image is on its way.
+fn pulling(image: &str, done: u64, total: u64) -> String {
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    match total {
+        0 => format!("the image {image} is being pulled"),
+        _ => format!("the image {image} is being pulled: {:.0} of {:.0} MB", megabytes(done), megabytes(total)),
     }
 }
 
@@ -229,6 +245,7 @@ fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
                 step(job, outline.number).plan(outline);
             }
         }
+        Event::ServiceChanged { service, .. } => drop(job.services.insert(service.name.clone(), service.clone())),
         Event::StepStarted { step: number, name, .. } => {
             let step = step(job, *number);
             if !step.phase.is_done() {

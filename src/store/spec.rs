@@ -64,6 +64,14 @@ pub struct RunSpec {
     pub any_runner: bool,
     /// Sandboxes by label.
     pub runs_on: IndexMap<String, String>,
+    /// The sandbox of every job that asks for no container: `host`, `docker`, `docker:image`.
+    pub sandbox: Option<String>,
+    /// The image of jobs in Docker that name none.
+    pub image: String,
+    /// Where actions come from, by name: a folder or a server.
+    pub actions: IndexMap<String, String>,
+    /// Take actions only from what is kept.
+    pub offline: bool,
     /// Keep debug lines.
     pub debug: bool,
 }

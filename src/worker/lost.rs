@@ -1,7 +1,9 @@
 //! Runs whose worker died: their processes are ended and they are closed, with all they had logged.
 
+use crate::engine::preflight;
 use crate::engine::run_tracking_id;
 use crate::engine::sandbox::Interrupt;
+use crate::engine::sandbox::docker::engine::Engine;
 use crate::engine::sandbox::host;
 use crate::model::{Conclusion, Event, Phase};
 use crate::store::folder::{RunFolder, RunsDir};
@@ -25,6 +27,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
         return Ok(false);
     }
     host::reap(&run_tracking_id(folder.id().as_str())).await;
+    remove_containers(folder).await;
     // Where processes cannot be found by their mark, the groups that were recorded are all there is to go by.
     if !cfg!(target_os = "linux") {
         let steps = run.jobs.values().flat_map(|job| &job.steps);
@@ -42,6 +45,25 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let reason = Some(WORKER_LOST.to_owned());
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
     Ok(true)
+}
+
+/// Removes what a run left in a container engine, if it used one. What cannot be removed now is found by its labels
+/// later: `doctor` names it and `clean` removes it.
+async fn remove_containers(folder: &RunFolder) {
+    let noted = folder.path().join(preflight::ENGINE);
+    if !noted.exists() {
+        return;
+    }
+    let Some(state) = folder.path().parent().and_then(std::path::Path::parent) else { return };
+    let removed = async {
+        let engine = Engine::find().await?;
+        let found = engine.owned(state, Some(folder.id().as_str()), None).await?;
+        engine.remove_found(&found).await
+    };
+    match removed.await {
+        Ok(()) => drop(std::fs::remove_file(noted)),
+        Err(error) => tracing::warn!(%error, "containers of a lost run are left"),
+    }
 }
 
 /// Closes every run that lost its worker, and says how many there were.

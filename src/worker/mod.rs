@@ -10,6 +10,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use tokio::sync::{mpsc, watch};
 
+use crate::engine::actions::store::Store;
 use crate::engine::attempt::{Attempt, Kept, RunEnd};
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::mask::Masker;
@@ -19,7 +20,7 @@ use crate::engine::sandbox::host::Host;
 use crate::engine::scheduler::Ending;
 use crate::engine::stop::Stop;
 use crate::engine::{Options, Resumed, Shared};
-use crate::model::{Command, Conclusion, Event, Job, JobId, Order, Reply, Run, Step};
+use crate::model::{Command, Conclusion, Event, Job, JobId, Order, Reply, Run, Step, StepKind};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::runs::RunStore;
 use crate::store::spec::RunSpec;
@@ -143,14 +144,19 @@ impl Worker<'_> {
             github: prepared.facts.github(),
             facts: prepared.facts,
             outlet,
-            sandbox: Arc::new(Host::new(self.inherited.iter().cloned())),
+            host: Arc::new(Host::new(self.inherited.iter().cloned())),
+            actions: Store::new(cache("actions", self.folder), spec.actions.clone(), spec.repository.clone(), spec.offline),
+            state: state(self.folder),
+            folder: self.folder.path().to_owned(),
             repository: spec.repository.clone(),
             work: self.folder.work(),
-            tool_cache: tool_cache(self.folder),
+            tool_cache: cache("tools", self.folder),
             options: Options {
                 in_place: spec.in_place,
                 any_runner: spec.any_runner,
                 runs_on: spec.runs_on.clone(),
+                sandbox: spec.sandbox.clone(),
+                image: spec.image.clone(),
                 debug: spec.debug,
                 grace: Grace::default(),
             },
@@ -193,10 +199,9 @@ impl Worker<'_> {
     }
 }
 
-/// The steps of the file that had ended: step 1 sets the job up and is done anew.
+/// The steps of the file that had ended: what stands before them is done anew.
 fn finished(job: &Job, done: usize) -> Vec<Step> {
-    let steps = job.steps.iter().filter(|step| step.number.0 >= 2 && (step.number.0 as usize) < done + 2);
-    steps.cloned().collect()
+    job.steps.iter().filter(|step| step.kind == StepKind::Main).take(done).cloned().collect()
 }
 
 /// Answers orders while an attempt runs.
@@ -285,8 +290,14 @@ fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
     }
 }
 
-/// `RUNNER_TOOL_CACHE`, shared by all runs.
-fn tool_cache(folder: &RunFolder) -> PathBuf {
-    let cache = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.cache_dir().join("tools"));
-    cache.unwrap_or_else(|| folder.path().join("tools"))
+/// A folder that all runs share and that may be removed at any time.
+fn cache(name: &str, folder: &RunFolder) -> PathBuf {
+    let cache = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.cache_dir().join(name));
+    cache.unwrap_or_else(|| folder.path().join(name))
+}
+
+/// The folder above all runs.
+fn state(folder: &RunFolder) -> PathBuf {
+    let above = folder.path().parent().and_then(std::path::Path::parent);
+    above.unwrap_or(folder.path()).to_owned()
 }

@@ -5,14 +5,16 @@
 //! worker's page tables.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use rustix::process::{Pid, Signal};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
@@ -22,8 +24,7 @@ use crate::engine::git;
 
 /// The pipe between a step and its reader. 1 MiB is what Linux lets a user have by default
 /// (`/proc/sys/fs/pipe-max-size`), and it lets a flood of lines come in large portions.
-#[cfg(target_os = "linux")]
-const PIPE_SIZE: usize = 1024 * 1024;
+pub(super) const PIPE_SIZE: usize = 1024 * 1024;
 
 /// Variables of the user's shell that a runner would not have: access that was not given to the workflow. What begins
 /// like a variable of the runner is withheld anyway.
@@ -62,7 +63,21 @@ impl Sandbox for Host {
         &self.environment
     }
 
-    fn start(&self, launch: &Launch) -> io::Result<Child> {
+    fn find<'a>(&'a self, program: &'a str, path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>> {
+        ready(find_program(program, path)).boxed()
+    }
+
+    fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
+        ready(self.spawn(launch)).boxed()
+    }
+
+    fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize> {
+        reap(tracking_id).boxed()
+    }
+}
+
+impl Host {
+    fn spawn(&self, launch: &Launch) -> io::Result<Child> {
         let (reader, writer) = io::pipe()?;
         #[cfg(target_os = "linux")]
         if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
@@ -82,11 +97,22 @@ impl Sandbox for Host {
         let group = i32::try_from(child.id().unwrap_or_default()).unwrap_or_default();
         let exit = async move { child.wait().await.map(exit) }.boxed();
         let output = Box::new(pipe::Receiver::from_owned_fd(reader.into())?);
-        Ok(Child { group, output, exit, signal: Box::new(move |interrupt| signal_group(group, interrupt)) })
+        let signal = Box::new(move |interrupt| signal_group(group, interrupt));
+        Ok(Child { group: Some(group), output, exit, signal })
     }
+}
 
-    fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize> {
-        reap(tracking_id).boxed()
+/// The first executable file of this name on a search path; an absolute path stands for itself. Relative folders are
+/// passed over, as what they mean depends on where the step runs, and so are relative paths.
+#[must_use]
+pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
+    let executable =
+        |file: &PathBuf| file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    match name {
+        _ if name.starts_with('/') => Some(PathBuf::from(name)).filter(executable),
+        _ if name.is_empty() || name.contains('/') => None,
+        _ => folders.map(|folder| folder.join(name)).find(executable),
     }
 }
 
@@ -159,7 +185,6 @@ fn carriers(wanted: &[u8]) -> Vec<Pid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::OsStr;
     use std::path::Path;
     use tokio::io::AsyncReadExt;
     use tokio::time::timeout;
@@ -175,7 +200,7 @@ mod tests {
             cwd: std::env::temp_dir(),
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
         };
-        Host::new([]).start(&launch).expect("bash starts")
+        Host::new([]).spawn(&launch).expect("bash starts")
     }
 
     fn mark(name: &str) -> String {

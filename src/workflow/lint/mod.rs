@@ -220,6 +220,12 @@ fn place_of(source: &Source, span: Span, text: &str) -> Span {
     whole.find(text).map_or(span, |at| source.span(span.start as usize + at, text.len()))
 }
 
+/// Every expression of a job.
+#[must_use]
+pub fn expressions(job: &super::syntax::JobDefinition) -> Vec<&super::expr::Expr> {
+    references::of_job(job).into_iter().map(|(expr, _)| expr).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::parse;

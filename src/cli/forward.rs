@@ -1,0 +1,19 @@
+//! `forward`: makes `localhost` of a container lead to services. People do not call it; a job's helper container does.
+
+use crate::engine::services::forward::{Route, serve};
+
+use super::{Exit, Failure, Outcome, style};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Such as `6379=redis:6379`
+    #[arg(value_name = "PORT=HOST:PORT", value_parser = Route::parse)]
+    routes: Vec<Route>,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(&args.routes, || drop(style::line("ready"))));
+    served.map_err(|error| Failure::new(Exit::Unavailable, format!("cannot listen: {error}")))?;
+    Ok(Exit::Success)
+}

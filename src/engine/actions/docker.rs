@@ -1,0 +1,165 @@
+//! Docker actions: a container of its own for each phase, with the runner's paths.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::engine::hash_files::Workspace;
+use crate::engine::outlet::StepLog;
+use crate::engine::process::{self, Invocation};
+use crate::engine::sandbox::docker::Shared;
+use crate::engine::sandbox::docker::engine::Engine;
+use crate::engine::sandbox::docker::labels::Labels;
+use crate::engine::sandbox::docker::once::Once;
+use crate::engine::shell;
+use crate::engine::steps::{Frame, Ran, Steps, Task};
+use crate::workflow::expr::Scope;
+use crate::workflow::syntax::ActionRuns;
+
+use super::resolve::Known;
+use super::{Phase, inputs};
+
+/// Runs a `docker://` step.
+pub(super) async fn run_image(
+    steps: &mut Steps<'_>,
+    frame: &Frame,
+    task: &Task<'_>,
+    image: &str,
+    given: &IndexMap<String, String>,
+    log: &mut dyn StepLog,
+) -> Ran {
+    let args = given.get("args").map(|args| shell::cut(args)).unwrap_or_default();
+    let container = Container {
+        image: image.to_owned(),
+        entrypoint: given.get("entrypoint").cloned(),
+        args,
+        variables: inputs::variables(given),
+        github: Vec::new(),
+    };
+    container.run(steps, frame, task, log).await
+}
+
+/// Runs one phase of an action.
+pub(super) async fn run(
+    steps: &mut Steps<'_>,
+    frame: &Frame,
+    task: &Task<'_>,
+    known: &Arc<Known>,
+    given: &IndexMap<String, String>,
+    inputs: &IndexMap<String, String>,
+    phase: Phase,
+    log: &mut dyn StepLog,
+) -> Ran {
+    let ActionRuns::Docker { image, entrypoint, pre_entrypoint, post_entrypoint, args, env, .. } = &known.action.runs
+    else {
+        return Ran::failed("it is no Docker action");
+    };
+    let image = match image.value.strip_prefix("docker://") {
+        Some(image) => image.to_owned(),
+        None => match build(steps, known, &image.value, log).await {
+            Ok(tag) => tag,
+            Err(reason) => return Ran::failed(reason),
+        },
+    };
+    let mut contexts = task.ready.contexts.clone();
+    contexts.set("inputs", inputs::context(inputs));
+    let host = Workspace::at(&steps.place.workspace);
+    let scope = Scope { contexts: &contexts, status: frame.functions(), host: &host };
+    let evaluated = args.iter().map(|arg| arg.evaluate(&scope).map(|value| value.to_text())).collect::<Result<Vec<_>, _>>();
+    let own = match (evaluated, given.get("args")) {
+        (Err(error), _) => return Ran::failed(format!("`args`: {error}")),
+        // What the step gives counts only where the manifest says nothing.
+        (Ok(args), Some(given)) if args.is_empty() => shell::cut(given),
+        (Ok(args), _) => args,
+    };
+    let mut variables = inputs::variables(inputs);
+    if let Some(env) = env {
+        match env.evaluate(&scope) {
+            // The step's environment comes before the manifest's.
+            Ok(value) => {
+                for (name, value) in crate::engine::steps::texts(&value) {
+                    if !steps.env.contains_key(&name) && !task.ready.overlay.contains_key(&name) {
+                        variables.insert(name, value);
+                    }
+                }
+            }
+            Err(error) => return Ran::failed(format!("`env` of the action: {error}")),
+        }
+    }
+    let state = steps.states.get(task.step.key()).into_iter().flatten();
+    variables.extend(state.map(|(name, value)| (format!("STATE_{name}"), value.clone())));
+    let (entrypoint, args) = match phase {
+        Phase::Pre => (pre_entrypoint.clone(), own),
+        Phase::Main => (given.get("entrypoint").cloned().or_else(|| entrypoint.clone()), own),
+        Phase::Post => (post_entrypoint.clone(), own),
+    };
+    let container = Container { image, entrypoint, args, variables, github: super::identity(known) };
+    container.run(steps, frame, task, log).await
+}
+
+/// The image of an action's Dockerfile, built with the action's folder as its context. The engine's cache makes a second
+/// build of the same files short.
+async fn build(steps: &Steps<'_>, known: &Known, dockerfile: &str, log: &mut dyn StepLog) -> Result<String, String> {
+    let engine = steps.place.engine().await?;
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = known.reference.chars().map(plain).collect();
+    let tag = format!("cuelight-action-{}:latest", name.trim_matches('-'));
+    log.write(format!("##[group]Build {} for {} ({})\n", dockerfile, known.reference, known.origin).as_bytes());
+    let labels = Labels::kept(&steps.place.shared.state);
+    let mut said = Vec::new();
+    let dockerfile = dockerfile.trim_start_matches("./");
+    let built = engine.build(&known.folder, dockerfile, &tag, &labels, &mut |line| said.push(line.to_owned())).await;
+    said.iter().for_each(|line| log.write(format!("{line}\n").as_bytes()));
+    log.write(b"##[endgroup]\n");
+    built.map_err(|error| error.to_string())?;
+    Ok(tag)
+}
+
+/// A container of an action.
+struct Container {
+    image: String,
+    entrypoint: Option<String>,
+    args: Vec<String>,
+    variables: IndexMap<String, String>,
+    github: Vec<(&'static str, String)>,
+}
+
+impl Container {
+    async fn run(self, steps: &mut Steps<'_>, frame: &Frame, task: &Task<'_>, log: &mut dyn StepLog) -> Ran {
+        let once = match self.prepare(steps).await {
+            Ok(once) => once,
+            Err(reason) => return Ran::failed(reason),
+        };
+        let entrypoint = self.entrypoint.filter(|entrypoint| !entrypoint.is_empty());
+        let invocation = Invocation {
+            program: entrypoint.unwrap_or_default().into(),
+            args: self.args.into_iter().map(Into::into).collect(),
+            cwd: "/github/workspace".into(),
+            variables: self.variables,
+            github: self.github,
+            sandbox: Some(Arc::new(once)),
+            files: Vec::new(),
+        };
+        process::execute(steps, frame, task, &invocation, log).await
+    }
+
+    async fn prepare(&self, steps: &Steps<'_>) -> Result<Once, String> {
+        let place = steps.place;
+        let engine: &Engine = place.engine().await?;
+        if engine.socket().is_none() {
+            return Err(format!("Docker actions need an engine on this machine, and {} is another one", engine.address()));
+        }
+        let image = engine.ensure_image(&self.image, None, &|_| ()).await.map_err(|error| error.to_string())?;
+        let temp = &place.temp;
+        let mut shared = vec![
+            Shared::writable(&place.workspace, "/github/workspace"),
+            Shared::writable(temp, "/github/runner_temp"),
+            Shared::writable(temp.join("_github_home"), "/github/home"),
+            Shared::writable(temp.join("_github_workflow"), "/github/workflow"),
+            Shared::writable(temp.join("_runner_file_commands"), "/github/file_commands"),
+        ];
+        shared.extend(engine.socket().map(|socket| Shared::writable(socket, "/var/run/docker.sock")));
+        let network = place.network.clone();
+        Ok(Once::new(engine, &image, &self.image, place.labels.of("action"), network, shared))
+    }
+}

@@ -1,0 +1,117 @@
+//! What an action is given: `with`, the defaults of its manifest, and the variables made from them.
+
+use indexmap::IndexMap;
+
+use crate::workflow::expr::{Object, Scope, Value};
+use crate::workflow::source::Spanned;
+use crate::workflow::syntax::{Action, ActionRuns};
+use crate::workflow::template::Template;
+
+/// `with`, evaluated, by the name in lower case.
+///
+/// # Errors
+/// The input and why it has no value.
+pub(super) fn given(with: &[(Spanned<String>, Template)], scope: &Scope<'_>) -> Result<IndexMap<String, String>, String> {
+    let entries = with.iter().map(|(name, value)| match value.evaluate(scope) {
+        Ok(value) => Ok((name.value.to_ascii_lowercase(), value.to_text())),
+        Err(error) => Err(format!("`with.{}`: {error}", name.value)),
+    });
+    entries.collect()
+}
+
+/// The inputs of an action: those that it declares, with what was given or their default, and what it does not declare
+/// but was given.
+///
+/// # Errors
+/// A default that has no value, in words.
+pub(super) fn inputs(
+    action: &Action,
+    given: &IndexMap<String, String>,
+    scope: &Scope<'_>,
+) -> Result<IndexMap<String, String>, String> {
+    let mut inputs = IndexMap::new();
+    for input in &action.inputs {
+        let name = input.name.value.to_ascii_lowercase();
+        let value = match (given.get(&name), &input.default) {
+            (Some(value), _) => value.clone(),
+            (None, Some(default)) => {
+                let value = default.evaluate(scope).map_err(|error| format!("default of input `{name}`: {error}"))?;
+                value.to_text()
+            }
+            (None, None) => String::new(),
+        };
+        inputs.insert(input.name.value.clone(), value);
+    }
+    for (name, value) in given {
+        if !inputs.keys().any(|known| known.eq_ignore_ascii_case(name)) {
+            inputs.insert(name.clone(), value.clone());
+        }
+    }
+    Ok(inputs)
+}
+
+/// The `inputs` context.
+pub(super) fn context(inputs: &IndexMap<String, String>) -> Value {
+    let entries = inputs.iter().map(|(name, value)| (name.clone(), Value::string(value.clone())));
+    Value::object(entries.collect::<Object>())
+}
+
+/// `INPUT_…`: upper case, a blank is an underscore, and everything else stays, a hyphen too.
+pub(super) fn variables(inputs: &IndexMap<String, String>) -> IndexMap<String, String> {
+    let named = |name: &str| format!("INPUT_{}", name.replace(' ', "_").to_uppercase());
+    inputs.iter().map(|(name, value)| (named(name), value.clone())).collect()
+}
+
+/// What the runner warns of: inputs that the action does not know, that it gave up, or that it misses.
+pub(super) fn warnings(action: &Action, given: &IndexMap<String, String>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let docker = matches!(action.runs, ActionRuns::Docker { .. });
+    let is_known = |name: &String| {
+        let declared = action.inputs.iter().any(|input| input.name.value.eq_ignore_ascii_case(name));
+        declared || (docker && ["entrypoint", "args"].contains(&name.as_str()))
+    };
+    let unexpected: Vec<_> = given.keys().filter(|name| !is_known(name)).map(|name| format!("'{name}'")).collect();
+    if !unexpected.is_empty() {
+        let valid: Vec<_> = action.inputs.iter().map(|input| format!("'{}'", input.name.value)).collect();
+        warnings.push(format!("Unexpected input(s) {}, valid inputs are [{}]", unexpected.join(", "), valid.join(", ")));
+    }
+    for input in &action.inputs {
+        let name = &input.name.value;
+        let value = given.get(&name.to_ascii_lowercase());
+        if let (Some(_), Some(message)) = (value, &input.deprecation) {
+            warnings.push(format!("Input '{name}' has been deprecated with message: {message}"));
+        }
+        if input.required && input.default.is_none() && value.is_none_or(String::is_empty) {
+            warnings.push(format!("Input required and not supplied: {name}"));
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow;
+    use crate::workflow::expr::{Contexts, NoFiles, Status};
+    use crate::workflow::source::Source;
+
+    #[test]
+    fn inputs_have_defaults_and_become_variables() {
+        let text = "name: x\ndescription: x\ninputs:\n  fetch-depth: {description: d, default: 1}\n  my name: {description: d}\n  old: {description: d, deprecationMessage: use new}\n  must: {description: d, required: true}\nruns: {using: node20, main: x.js}\n";
+        let action = workflow::parse_action(&Source::new("action.yml", text)).value.expect("an action");
+        let given: IndexMap<_, _> = [("old", "1"), ("other", "2")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        let contexts = Contexts::default();
+        let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+        let all = variables(&inputs(&action, &given, &scope).expect("values"));
+        let told: Vec<_> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(told, ["INPUT_FETCH-DEPTH=1", "INPUT_MY_NAME=", "INPUT_OLD=1", "INPUT_MUST=", "INPUT_OTHER=2"]);
+        assert_eq!(
+            warnings(&action, &given),
+            [
+                "Unexpected input(s) 'other', valid inputs are ['fetch-depth', 'my name', 'old', 'must']",
+                "Input 'old' has been deprecated with message: use new",
+                "Input required and not supplied: must",
+            ]
+        );
+    }
+}

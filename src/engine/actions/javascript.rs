@@ -1,0 +1,59 @@
+//! JavaScript actions, in the node of the place where the job runs.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::engine::outlet::StepLog;
+use crate::engine::process::{self, Invocation};
+use crate::engine::steps::{Frame, Ran, Steps, Task};
+use crate::workflow::syntax::ActionRuns;
+
+use super::resolve::Known;
+use super::{Phase, inputs};
+
+/// Runs one phase of the action.
+pub(super) async fn run(
+    steps: &mut Steps<'_>,
+    frame: &Frame,
+    task: &Task<'_>,
+    known: &Arc<Known>,
+    given: &IndexMap<String, String>,
+    phase: Phase,
+    log: &mut dyn StepLog,
+) -> Ran {
+    let ActionRuns::JavaScript { using, main, pre, post, .. } = &known.action.runs else {
+        return Ran::failed("it is no JavaScript action");
+    };
+    let script = match phase {
+        Phase::Pre => pre.as_deref(),
+        Phase::Main => Some(main.as_str()),
+        Phase::Post => post.as_deref(),
+    };
+    let Some(script) = script else { return Ran::failed("the action has no such phase") };
+    let place = steps.place;
+    let (node, version) = match place.node().await {
+        Ok(found) => found,
+        Err(reason) => return Ran::failed(format!("`{}` needs {}: {reason}", known.reference, using.value)),
+    };
+    if phase == Phase::Main {
+        let line = format!("{} ({}, {}) on node {version}\n", known.reference, known.origin, using.value);
+        log.write(line.as_bytes());
+    }
+    let file = known.folder.join(script);
+    if !file.is_file() {
+        return Ran::failed(format!("`{}` has no {script} ({})", known.reference, known.folder.display()));
+    }
+    let mut variables = inputs::variables(given);
+    let state = steps.states.get(task.step.key()).into_iter().flatten();
+    variables.extend(state.map(|(name, value)| (format!("STATE_{name}"), value.clone())));
+    let invocation = Invocation {
+        program: node,
+        args: vec![place.sandbox.inside(&file).into()],
+        cwd: place.sandbox.inside(&place.workspace),
+        variables,
+        github: super::identity(known),
+        ..Invocation::default()
+    };
+    process::execute(steps, frame, task, &invocation, log).await
+}

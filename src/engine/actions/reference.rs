@@ -1,0 +1,86 @@
+//! What `uses:` names.
+
+/// An action's reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Reference {
+    /// `./path`: an action of the workspace.
+    Local(String),
+    /// `owner/name[/path]@ref`.
+    Remote(Remote),
+    /// `docker://image`.
+    Image(String),
+}
+
+/// An action of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Remote {
+    /// `owner/name`.
+    pub(in crate::engine) repository: String,
+    /// The folder of the action in it; empty for its top.
+    pub(in crate::engine) path: String,
+    /// A tag, a branch or a commit.
+    pub(in crate::engine) version: String,
+}
+
+impl Remote {
+    /// Whether it is `actions/checkout`, which is carried out by this program where it checks out its own repository.
+    pub(in crate::engine) fn is_checkout(&self) -> bool {
+        self.repository.eq_ignore_ascii_case("actions/checkout") && self.path.is_empty()
+    }
+}
+
+impl std::fmt::Display for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let slash = if self.path.is_empty() { "" } else { "/" };
+        write!(f, "{}{slash}{}@{}", self.repository, self.path, self.version)
+    }
+}
+
+impl Reference {
+    /// Reads a reference.
+    ///
+    /// # Errors
+    /// It is none of the three forms, in words.
+    pub(in crate::engine) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no action: write owner/name@ref, ./path or docker://image");
+        if let Some(path) = text.strip_prefix("./").or_else(|| text.strip_prefix(".\\")) {
+            return Ok(Self::Local(path.trim_end_matches('/').to_owned()));
+        }
+        if let Some(image) = text.strip_prefix("docker://") {
+            return if image.is_empty() { Err(wrong()) } else { Ok(Self::Image(image.to_owned())) };
+        }
+        let (name, version) = text.split_once('@').filter(|(_, version)| !version.is_empty()).ok_or_else(wrong)?;
+        let mut parts = name.splitn(3, '/');
+        let (owner, repository) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let path = parts.next().unwrap_or_default().trim_end_matches('/');
+        let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.starts_with('-');
+        // A part that leads elsewhere would lead out of the cache too.
+        if !plain(owner) || !plain(repository) || path.split('/').any(|part| part == "..") {
+            return Err(wrong());
+        }
+        Ok(Self::Remote(Remote {
+            repository: format!("{owner}/{repository}"),
+            path: path.to_owned(),
+            version: version.to_owned(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_are_told_apart() {
+        assert_eq!(Reference::parse("./a/b/"), Ok(Reference::Local("a/b".to_owned())));
+        assert_eq!(Reference::parse("docker://alpine:3"), Ok(Reference::Image("alpine:3".to_owned())));
+        let Ok(Reference::Remote(remote)) = Reference::parse("o/n/p/q@v1") else { panic!("remote") };
+        assert_eq!((remote.repository.as_str(), remote.path.as_str(), remote.version.as_str()), ("o/n", "p/q", "v1"));
+        assert_eq!(remote.to_string(), "o/n/p/q@v1");
+        let Ok(Reference::Remote(checkout)) = Reference::parse("Actions/Checkout@v4") else { panic!("remote") };
+        assert!(checkout.is_checkout() && !remote.is_checkout());
+        for wrong in ["o/n", "o@v1", "o/n@", "docker://", "../n@v", "o/n/../../x@v1", "-o/n@v"] {
+            assert!(Reference::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

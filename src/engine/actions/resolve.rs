@@ -1,0 +1,200 @@
+//! What a job's steps use, found before its first step: every action as deep as they nest, and what cannot be had.
+//!
+//! A job that would fail in its seventh step because an action is not there fails before the first one, and says so,
+//! with everything else that it lacks.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::workflow;
+use crate::workflow::source::{Source, Spanned};
+use crate::workflow::syntax::{Action, ActionRuns, StepAction, StepDefinition};
+use crate::workflow::template::Template;
+
+use super::MAX_DEPTH;
+use super::reference::{Reference, Remote};
+use crate::engine::Shared;
+use crate::engine::sandbox::host;
+
+/// An action that was found.
+#[derive(Debug)]
+pub(in crate::engine) struct Known {
+    /// As the workflow names it.
+    pub(in crate::engine) reference: String,
+    /// What it does.
+    pub(in crate::engine) action: Action,
+    /// Its files, on this machine.
+    pub(in crate::engine) folder: PathBuf,
+    /// The repository it comes from, if it is another one.
+    pub(in crate::engine) remote: Option<Remote>,
+    /// For people: its commit, or where it is mapped to.
+    pub(in crate::engine) origin: String,
+}
+
+/// What the steps of a job need.
+#[derive(Default)]
+pub(in crate::engine) struct Needs {
+    /// Actions of other repositories, by what the workflow names them.
+    pub(in crate::engine) actions: HashMap<String, Arc<Known>>,
+    /// Images of actions, by what names them.
+    pub(in crate::engine) images: Vec<String>,
+    /// What a step's log cannot say any more, as lines.
+    pub(in crate::engine) remarks: Vec<String>,
+    /// What is not to be had, as sentences.
+    pub(in crate::engine) missing: Vec<String>,
+    /// The first action that runs in node.
+    pub(in crate::engine) node: Option<String>,
+    /// The first action that runs in a container of its own.
+    pub(in crate::engine) container: Option<String>,
+}
+
+impl Needs {
+    fn lacks(&mut self, what: String) {
+        if !self.missing.contains(&what) {
+            self.missing.push(what);
+        }
+    }
+}
+
+/// Looks at everything that steps use.
+pub(in crate::engine) async fn needs(steps: &[StepDefinition], shared: &Shared) -> Needs {
+    let mut needs = Needs::default();
+    look(steps, shared, 0, &mut needs).await;
+    needs
+}
+
+fn look<'a>(
+    steps: &'a [StepDefinition],
+    shared: &'a Shared,
+    depth: usize,
+    needs: &'a mut Needs,
+) -> BoxFuture<'a, ()> {
+    async move {
+        for step in steps {
+            let StepAction::Uses { reference, with } = &step.action else { continue };
+            match Reference::parse(&reference.value) {
+                Err(reason) => needs.lacks(reason),
+                Ok(Reference::Image(image)) => {
+                    needs.container.get_or_insert_with(|| reference.value.clone());
+                    needs.images.push(image);
+                }
+                Ok(Reference::Remote(remote)) if is_own_checkout(&remote, with, shared) => {}
+                Ok(Reference::Remote(remote)) => {
+                    if !needs.actions.contains_key(&reference.value) {
+                        find(&reference.value, remote, shared, depth, needs).await;
+                    }
+                }
+                // An action that an earlier step will only make (a generated folder) is not missing yet: the step tells.
+                Ok(Reference::Local(path)) => {
+                    if let Some(Ok(action)) = read(&shared.repository.join(path)) {
+                        inside(&reference.value, &action, shared, depth, needs).await;
+                    }
+                }
+            }
+        }
+    }
+    .boxed()
+}
+
+async fn find(reference: &str, remote: Remote, shared: &Shared, depth: usize, needs: &mut Needs) {
+    let fetched = match shared.actions.folder(&remote).await {
+        Ok(fetched) => fetched,
+        Err(reason) => return needs.lacks(reason),
+    };
+    needs.remarks.extend(fetched.remark);
+    let action = match read(&fetched.folder) {
+        Some(Ok(action)) => action,
+        Some(Err(reason)) => return needs.lacks(format!("`{reference}`: {reason}")),
+        None => return needs.lacks(format!("`{reference}` has no action.yml, action.yaml or Dockerfile ({})", fetched.origin)),
+    };
+    inside(reference, &action, shared, depth, needs).await;
+    let known = Known {
+        reference: reference.to_owned(),
+        action,
+        folder: fetched.folder,
+        remote: Some(remote),
+        origin: fetched.origin,
+    };
+    needs.actions.insert(reference.to_owned(), Arc::new(known));
+}
+
+/// What an action needs itself.
+async fn inside(reference: &str, action: &Action, shared: &Shared, depth: usize, needs: &mut Needs) {
+    match &action.runs {
+        ActionRuns::Composite { .. } if depth >= MAX_DEPTH => {
+            needs.lacks(format!("`{reference}` nests composite actions deeper than {MAX_DEPTH}"));
+        }
+        ActionRuns::Composite { steps } => look(steps, shared, depth + 1, needs).await,
+        ActionRuns::JavaScript { .. } => {
+            needs.node.get_or_insert_with(|| reference.to_owned());
+        }
+        ActionRuns::Docker { image, .. } => {
+            needs.container.get_or_insert_with(|| reference.to_owned());
+            needs.images.extend(image.value.strip_prefix("docker://").map(str::to_owned));
+        }
+    }
+}
+
+/// Whether it is a checkout of the repository that runs: then this program brings the files itself, unless the
+/// configuration says where the action comes from.
+pub(in crate::engine) fn is_own_checkout(
+    remote: &Remote,
+    with: &[(Spanned<String>, Template)],
+    shared: &Shared,
+) -> bool {
+    let given = with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("repository"));
+    // One whose repository only an expression tells is looked at when the step runs.
+    let other = given.and_then(|(_, value)| value.literal()).filter(|named| !named.is_empty());
+    let own = other.is_none_or(|named| named.eq_ignore_ascii_case(&shared.facts.repository));
+    remote.is_checkout() && own && !shared.actions.is_mapped(remote)
+}
+
+/// The action in a folder: its manifest, or a Dockerfile alone. `None` when there is neither.
+///
+/// # Errors
+/// What is wrong with the manifest, with its place.
+pub(in crate::engine) fn read(folder: &Path) -> Option<Result<Action, String>> {
+    let manifest = ["action.yml", "action.yaml"].iter().find_map(|name| {
+        let path = folder.join(name);
+        Some((path.to_string_lossy().into_owned(), fs::read_to_string(path).ok()?))
+    });
+    let (name, text) = match manifest {
+        Some(manifest) => manifest,
+        None => {
+            let found = ["Dockerfile", "dockerfile"].iter().find(|name| folder.join(name).is_file())?;
+            let text = format!("name: Dockerfile\ndescription: ''\nruns: {{using: docker, image: {found}}}\n");
+            (folder.join(found).to_string_lossy().into_owned(), text)
+        }
+    };
+    let parsed = workflow::parse_action(&Source::new(name.clone(), text));
+    Some(parsed.value.ok_or_else(|| {
+        let first = parsed.diagnostics.first();
+        first.map_or_else(
+            || format!("{name} cannot be read"),
+            |problem| format!("{name}:{}:{}: {}", problem.span.line, problem.span.column, problem.message),
+        )
+    }))
+}
+
+/// The node that runs JavaScript actions on this machine, and its version. Actions name the one they were written for
+/// (`node16`, `node20`); any from 20 on runs them all.
+///
+/// # Errors
+/// There is none, or it is too old; in words.
+pub(in crate::engine) async fn node(path: &OsStr) -> Result<(PathBuf, String), String> {
+    let program = host::find_program("node", path).ok_or("node is not on PATH: install Node.js 20 or newer")?;
+    let said = tokio::process::Command::new(&program).arg("--version").output().await;
+    let said = said.map_err(|error| format!("{} does not start: {error}", program.display()))?;
+    let version = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= 16 => Ok((program, version)),
+        _ => Err(format!("{} is {version}: actions need Node.js 20 or newer", program.display())),
+    }
+}

@@ -1,0 +1,316 @@
+//! Actions of other repositories: from a name to a folder of this machine.
+//!
+//! A version is resolved to a commit once per run. What is fetched is kept by that commit, beside a mark that is written
+//! last, so that half a copy is never taken for a whole one. `[actions]` of the configuration maps a name to a folder, or
+//! to another server; offline, what is kept is all there is.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::process::Command;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::timeout;
+
+use super::reference::Remote;
+
+/// Where actions come from when nothing else is said.
+const SERVER: &str = "https://github.com";
+
+/// How long asking a server for a commit may take, and how long fetching it may.
+const ASK: Duration = Duration::from_secs(30);
+const FETCH: Duration = Duration::from_mins(5);
+
+/// Where actions of other repositories come from.
+#[derive(Debug)]
+pub struct Store {
+    cache: PathBuf,
+    /// Folders and servers by `owner/name[/path][@ref]`.
+    mapped: IndexMap<String, String>,
+    /// Relative folders of the map begin here.
+    base: PathBuf,
+    offline: bool,
+    known: Mutex<HashMap<(String, String), Arc<OnceCell<Result<Fetched, String>>>>>,
+}
+
+/// A repository's files at a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Fetched {
+    /// Where they are.
+    pub(in crate::engine) folder: PathBuf,
+    /// What they are, for people: a commit, or where a mapped folder is.
+    pub(in crate::engine) origin: String,
+    /// What a reader should know, such as that the server could not be asked.
+    pub(in crate::engine) remark: Option<String>,
+}
+
+impl Store {
+    /// A store that keeps what it fetches in a folder.
+    #[must_use]
+    pub fn new(cache: PathBuf, mapped: IndexMap<String, String>, base: PathBuf, offline: bool) -> Self {
+        Self { cache, mapped, base, offline, known: Mutex::default() }
+    }
+
+    /// The folder that it keeps things in.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Whether the configuration says where an action comes from.
+    pub(in crate::engine) fn is_mapped(&self, action: &Remote) -> bool {
+        self.mapping(action).is_some()
+    }
+
+    /// What the configuration says of an action: the most exact name counts. The flag says that it names the action's own
+    /// folder and not its repository's.
+    fn mapping(&self, action: &Remote) -> Option<(&str, bool)> {
+        let Remote { repository, path, version } = action;
+        let whole = if path.is_empty() { repository.clone() } else { format!("{repository}/{path}") };
+        let names = [format!("{whole}@{version}"), whole.clone(), format!("{repository}@{version}"), repository.clone()];
+        let found = names.iter().enumerate().find_map(|(place, name)| {
+            let mut entries = self.mapped.iter();
+            entries.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| (value.as_str(), place < 2))
+        });
+        found.map(|(value, own)| (value, own && !path.is_empty()))
+    }
+
+    /// The folder of an action, brought here if it must be.
+    ///
+    /// # Errors
+    /// In words: it is not here and cannot be fetched.
+    pub(in crate::engine) async fn folder(&self, action: &Remote) -> Result<Fetched, String> {
+        let mapped = self.mapping(action);
+        let server = match mapped {
+            Some((value, _)) if value.contains("://") => value.trim_end_matches('/'),
+            Some((value, own)) => return self.mapped_folder(action, value, own),
+            None => SERVER,
+        };
+        let key = (format!("{server}/{}", action.repository), action.version.clone());
+        let cell = Arc::clone(self.known.lock().await.entry(key).or_default());
+        let fetched = cell.get_or_init(|| self.fetch(server, action)).await.clone()?;
+        let folder = if action.path.is_empty() { fetched.folder.clone() } else { fetched.folder.join(&action.path) };
+        Ok(Fetched { folder, ..fetched })
+    }
+
+    fn mapped_folder(&self, action: &Remote, value: &str, own: bool) -> Result<Fetched, String> {
+        let home = || std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let folder = value.strip_prefix("~/").map_or_else(|| self.base.join(value), |rest| home().join(rest));
+        let folder = if own || action.path.is_empty() { folder } else { folder.join(&action.path) };
+        if !folder.is_dir() {
+            return Err(format!("`{action}` is mapped to {} by `[actions]`, which is no folder", folder.display()));
+        }
+        Ok(Fetched { origin: format!("mapped to {}", folder.display()), folder, remark: None })
+    }
+
+    /// Resolves a version and brings its files here.
+    async fn fetch(&self, server: &str, action: &Remote) -> Result<Fetched, String> {
+        let host = server.split_once("://").map_or(server, |(_, rest)| rest).replace('/', "_");
+        let home = self.cache.join(host).join(&action.repository);
+        let noted = home.join("refs").join(action.version.replace('/', "%2F"));
+        let address = format!("{server}/{}", action.repository);
+        let remembered = fs::read_to_string(&noted).ok().map(|text| text.trim().to_owned());
+        let (commit, remark) = match (is_commit(&action.version), self.offline) {
+            (true, _) => (action.version.to_ascii_lowercase(), None),
+            (false, true) => match remembered {
+                Some(commit) => (commit, None),
+                None => return Err(format!("`{action}` is not kept here, and --offline fetches nothing")),
+            },
+            (false, false) => match resolve(&address, &action.version).await {
+                Ok(commit) => (commit, None),
+                Err(Unresolved::Nothing) => {
+                    return Err(format!("`{action}`: {address} has no tag, branch or commit `{}`", action.version));
+                }
+                Err(Unresolved::Unreachable(reason)) => match remembered {
+                    Some(commit) => {
+                        let remark = format!("{address} does not answer ({reason}): the commit it was last time is used");
+                        (commit, Some(remark))
+                    }
+                    None => return Err(format!("`{action}` is not kept here, and {address} cannot be reached: {reason}")),
+                },
+            },
+        };
+        let folder = home.join(&commit);
+        let mark = home.join(format!("{commit}.completed"));
+        if !mark.exists() {
+            if self.offline {
+                return Err(format!("`{action}` ({commit}) is not kept here, and --offline fetches nothing"));
+            }
+            let fetched = download(&address, &commit, &folder, &mark).await;
+            fetched.map_err(|reason| format!("`{action}` cannot be fetched from {address}: {reason}"))?;
+        }
+        let note = || -> io::Result<()> {
+            fs::create_dir_all(noted.parent().unwrap_or(&home))?;
+            fs::write(&noted, &commit)
+        };
+        if let Err(error) = note() {
+            tracing::warn!(%error, "the action's commit cannot be noted for offline use");
+        }
+        Ok(Fetched { folder, origin: format!("commit {}", &commit[..commit.len().min(12)]), remark })
+    }
+}
+
+fn is_commit(version: &str) -> bool {
+    matches!(version.len(), 40 | 64) && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+enum Unresolved {
+    Nothing,
+    Unreachable(String),
+}
+
+/// The commit of a version: a tag comes before a branch, and what a tag points at before the tag.
+async fn resolve(address: &str, version: &str) -> Result<String, Unresolved> {
+    let names = [format!("refs/tags/{version}^{{}}"), format!("refs/tags/{version}"), format!("refs/heads/{version}")];
+    let arguments = ["ls-remote", "--quiet", "--", address].into_iter().map(str::to_owned).chain(names.clone());
+    let said = git(&arguments.collect::<Vec<_>>(), ASK).await.map_err(Unresolved::Unreachable)?;
+    let found = |name: &str| {
+        let mut lines = said.lines().filter_map(|line| line.split_once('\t'));
+        lines.find(|(_, found)| *found == name).map(|(commit, _)| commit.to_owned())
+    };
+    names.iter().find_map(|name| found(name)).ok_or(Unresolved::Nothing)
+}
+
+/// Brings a commit's files here: into a folder beside, which gets its name when it is whole, and then its mark.
+async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Result<(), String> {
+    let said = |error: io::Error| error.to_string();
+    let above = folder.parent().unwrap_or(folder);
+    fs::create_dir_all(above).map_err(said)?;
+    let partial = above.join(format!("{commit}.partial-{}", std::process::id()));
+    let path = partial.to_string_lossy().into_owned();
+    let calls: [&[&str]; 3] = [
+        &["init", "--quiet", &path],
+        &["-C", &path, "fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, commit],
+        &["-C", &path, "-c", "core.symlinks=true", "checkout", "--quiet", "--detach", "FETCH_HEAD"],
+    ];
+    let mut done = Ok(());
+    for call in calls {
+        done = git(&call.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), FETCH).await.map(drop);
+        if done.is_err() {
+            break;
+        }
+    }
+    let whole = || {
+        fs::remove_dir_all(partial.join(".git"))?;
+        // Without its mark it is the rest of a fetch that was ended.
+        if folder.exists() && !mark.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        match fs::rename(&partial, folder) {
+            // Another run was faster.
+            Err(_) if mark.exists() => {}
+            renamed => renamed?,
+        }
+        fs::write(mark, "")
+    };
+    let done = done.and_then(|()| whole().map_err(said));
+    // It is gone where it got its name.
+    let _ = fs::remove_dir_all(&partial);
+    done
+}
+
+/// Calls git, which brings the user's credentials and proxies; it never asks anybody anything.
+async fn git(arguments: &[String], limit: Duration) -> Result<String, String> {
+    let mut command = Command::new("git");
+    command.args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
+    command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10").stdin(std::process::Stdio::null());
+    for pointer in super::super::git::POINTERS {
+        command.env_remove(pointer);
+    }
+    let done = match timeout(limit, command.output()).await {
+        Ok(done) => done.map_err(|error| format!("git cannot be started: {error}"))?,
+        Err(_) => return Err(format!("no answer within {} s", limit.as_secs())),
+    };
+    if done.status.success() {
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("git failed");
+    Err(line.trim_start_matches("fatal: ").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference::Reference;
+    use super::*;
+    use std::process::Command as Process;
+
+    fn remote(text: &str) -> Remote {
+        match Reference::parse(text) {
+            Ok(Reference::Remote(remote)) => remote,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A server with one repository `o/n`: a commit with a tag `v1` and a branch `main` one commit on.
+    fn server() -> tempfile::TempDir {
+        let home = tempfile::tempdir().expect("a folder");
+        let repository = home.path().join("o/n");
+        fs::create_dir_all(repository.join("sub")).expect("made");
+        let git = |arguments: &[&str]| {
+            let who = ["-c", "user.name=T", "-c", "user.email=t@t"];
+            let done = Process::new("git").arg("-C").arg(&repository).args(who).args(arguments).output().expect("git");
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        };
+        git(&["init", "--quiet", "--initial-branch", "main"]);
+        git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
+        fs::write(repository.join("action.yml"), "one").expect("written");
+        fs::write(repository.join("sub/action.yml"), "inner").expect("written");
+        git(&["add", "."]);
+        git(&["commit", "--quiet", "-m", "one"]);
+        git(&["tag", "-a", "v1", "-m", "v1"]);
+        fs::write(repository.join("action.yml"), "two").expect("written");
+        git(&["commit", "--quiet", "-am", "two"]);
+        home
+    }
+
+    fn store(cache: &Path, to: &str, offline: bool) -> Store {
+        let mapped = [("o/n".to_owned(), to.to_owned())].into();
+        Store::new(cache.to_owned(), mapped, cache.to_owned(), offline)
+    }
+
+    #[tokio::test]
+    async fn versions_are_resolved_fetched_once_and_kept_for_offline_use() {
+        let (server, cache) = (server(), tempfile::tempdir().expect("a folder"));
+        let address = format!("file://{}", server.path().display());
+        let online = store(cache.path(), &address, false);
+        let tag = online.folder(&remote("o/n@v1")).await.expect("fetched");
+        assert_eq!(fs::read_to_string(tag.folder.join("action.yml")).expect("there"), "one");
+        assert!(tag.origin.starts_with("commit ") && !tag.folder.join(".git").exists());
+        let branch = online.folder(&remote("o/n/sub@main")).await.expect("fetched");
+        assert_eq!(fs::read_to_string(branch.folder.join("action.yml")).expect("there"), "inner");
+        let error = online.folder(&remote("o/n@v9")).await.expect_err("no such version");
+        assert!(error.contains("has no tag, branch or commit `v9`"), "{error}");
+
+        let offline = store(cache.path(), &address, true);
+        assert_eq!(offline.folder(&remote("o/n@v1")).await, Ok(tag.clone()));
+        let error = offline.folder(&remote("o/n@v2")).await.expect_err("not kept");
+        assert!(error.contains("--offline fetches nothing"), "{error}");
+
+        // A copy without its mark is none, and a server that is gone is remarked.
+        drop(server);
+        let again = store(cache.path(), &address, false).folder(&remote("o/n@v1")).await.expect("kept");
+        assert!(again.remark.expect("a remark").contains("does not answer"));
+        fs::remove_file(format!("{}.completed", tag.folder.display())).expect("there");
+        assert!(store(cache.path(), &address, true).folder(&remote("o/n@v1")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_may_be_mapped_to_a_folder() {
+        let home = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(home.path().join("mine/sub")).expect("made");
+        let store = store(home.path(), "mine", true);
+        let folder = |text: &'static str| {
+            let store = &store;
+            async move { store.folder(&remote(text)).await.map(|found| found.folder) }
+        };
+        assert_eq!(folder("o/n@v1").await, Ok(home.path().join("mine")));
+        assert_eq!(folder("O/N/sub@v1").await, Ok(home.path().join("mine/sub")));
+        assert!(folder("o/n/none@v1").await.expect_err("no folder").contains("which is no folder"));
+        assert!(store.is_mapped(&remote("o/n@v1")) && !store.is_mapped(&remote("o/m@v1")));
+    }
+}

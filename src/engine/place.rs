@@ -1,0 +1,378 @@
+//! A job's place: its folders, and the sandbox that its steps run in with the services beside it.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use crate::model::JobId;
+use crate::workflow::expr::{Contexts, Object, Value};
+use crate::workflow::syntax::RunDefaults;
+
+use super::actions::resolve::{self, Known};
+use super::labels::Where;
+use super::preflight::Ready;
+use super::sandbox::Sandbox;
+use super::sandbox::docker::engine::Engine;
+use super::sandbox::docker::labels::Labels;
+use super::sandbox::docker::{Docker, Setup, Shared as SharedFolder, volumes};
+use super::services::{Owner, Reach, Services, forward, routes};
+use super::{Shared, context};
+
+/// Where a container finds this machine's node, as the runner's own is found.
+const NODE: &str = "/__e/node/bin/node";
+
+/// Where a job's files are, and everything else that its steps share and do not change.
+pub(super) struct Place {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: JobId,
+    /// The working directory of its steps, on this machine.
+    pub(super) workspace: PathBuf,
+    /// `RUNNER_TEMP`, on this machine.
+    pub(super) temp: PathBuf,
+    /// What steps see of `github`.
+    pub(super) github: Object,
+    pub(super) runner: Object,
+    /// `github needs strategy matrix secrets vars inputs runner`.
+    pub(super) contexts: Contexts,
+    /// `defaults.run` of the job over the workflow's.
+    pub(super) defaults: RunDefaults,
+    /// Marks every process of the job.
+    pub(super) tracking_id: String,
+    /// Where its steps run.
+    pub(super) sandbox: Arc<dyn Sandbox>,
+    /// Actions of other repositories that its steps use.
+    pub(super) actions: HashMap<String, Arc<Known>>,
+    /// The labels of what it makes in an engine.
+    pub(super) labels: Labels,
+    /// Its network there.
+    pub(super) network: Option<String>,
+    container: Option<Arc<Docker>>,
+    services: Option<Services>,
+    engine: OnceCell<Engine>,
+    node: OnceCell<(PathBuf, String)>,
+}
+
+/// The folders of a job.
+pub(super) struct Folders {
+    /// Above all others.
+    pub(super) root: PathBuf,
+    /// `RUNNER_WORKSPACE`.
+    pub(super) parent: PathBuf,
+    pub(super) workspace: PathBuf,
+    pub(super) temp: PathBuf,
+}
+
+impl Folders {
+    /// Names them.
+    pub(super) fn of(shared: &Shared, job: &JobId) -> Self {
+        let name = shared.facts.repository.rsplit('/').next().unwrap_or("work");
+        let root = shared.work.join(job.as_str());
+        let (parent, workspace) = if shared.options.in_place {
+            (shared.repository.parent().unwrap_or(&shared.repository).to_owned(), shared.repository.clone())
+        } else {
+            (root.join(name), root.join(name).join(name))
+        };
+        Self { temp: root.join("_temp"), root, parent, workspace }
+    }
+
+    /// Makes them, empty but for the event's file; a job that goes on keeps its workspace.
+    pub(super) fn make(&self, shared: &Shared, keep: bool) -> io::Result<()> {
+        for folder in [&self.temp, &self.root.join("_control")] {
+            match fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if !keep && !shared.options.in_place && self.workspace.exists() {
+            fs::remove_dir_all(&self.workspace)?;
+        }
+        for folder in ["_github_home", "_github_workflow", "_runner_file_commands"] {
+            fs::create_dir_all(self.temp.join(folder))?;
+        }
+        fs::create_dir_all(&self.workspace)?;
+        fs::write(self.event(), serde_json::to_vec(&shared.facts.event)?)
+    }
+
+    fn event(&self) -> PathBuf {
+        self.temp.join("_github_workflow").join("event.json")
+    }
+}
+
+impl Place {
+    /// A place on this machine.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        id: &JobId,
+        folders: &Folders,
+        ready: &mut Ready,
+        labels: Labels,
+        contexts: Contexts,
+        defaults: RunDefaults,
+    ) -> Self {
+        let mut place = Self {
+            shared: Arc::clone(shared),
+            id: id.clone(),
+            workspace: folders.workspace.clone(),
+            temp: folders.temp.clone(),
+            github: Object::default(),
+            runner: Object::default(),
+            contexts,
+            defaults,
+            tracking_id: shared.tracking_id(id),
+            sandbox: Arc::clone(&shared.host),
+            actions: std::mem::take(&mut ready.actions),
+            labels,
+            network: None,
+            container: None,
+            services: None,
+            engine: ready.engine.clone().map_or_else(OnceCell::new, |engine| OnceCell::new_with(Some(engine))),
+            node: OnceCell::new(),
+        };
+        place.name_paths(folders);
+        place
+    }
+
+    /// Tells the contexts what the job's folders are called where its steps run.
+    fn name_paths(&mut self, folders: &Folders) {
+        let text = |path: &Path| Value::string(self.sandbox.inside(path).to_string_lossy().into_owned());
+        let mut github = self.shared.github.clone();
+        let job = self.contexts.get("github").and_then(|github| github.get("job").cloned());
+        github.insert("job".to_owned(), job.unwrap_or_else(|| Value::string("")));
+        github.insert("workspace".to_owned(), text(&self.workspace));
+        github.insert("event_path".to_owned(), text(&folders.event()));
+        let inside = |path: &Path| self.sandbox.inside(path);
+        let runner = context::runner(
+            &inside(&self.temp),
+            &inside(&self.shared.tool_cache),
+            &inside(&folders.parent),
+            self.shared.options.debug,
+        );
+        self.contexts.set("github", Value::object(github.clone()));
+        self.contexts.set("runner", Value::object(runner.clone()));
+        (self.github, self.runner) = (github, runner);
+    }
+
+    /// Starts the job's container and its services, all at once, and waits until the services are healthy.
+    ///
+    /// # Errors
+    /// In words. What was started is removed by [`Place::stop`].
+    pub(super) async fn start(
+        &mut self,
+        ready: &Ready,
+        folders: &Folders,
+        say: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), String> {
+        let Some(engine) = ready.engine.clone() else { return Ok(()) };
+        let network = self.labels.name();
+        engine.create_network(&network, &self.labels).await.map_err(|error| error.to_string())?;
+        say(&format!("Network {network}"));
+        self.network = Some(network.clone());
+        for container in ready.container.iter().chain(&ready.services) {
+            for volume in volumes(container, &self.labels) {
+                engine.create_volume(&volume, &self.labels).await.map_err(|error| error.to_string())?;
+            }
+            say(&format!("{}: {}", container.name, container.image));
+        }
+        let (paths, reached) = routes(&ready.services);
+        let reach = if ready.container.is_some() { Reach::Container(&reached) } else { Reach::Machine };
+        let services = Services::start(&engine, self.owner(), &ready.services, &network, reach);
+        let container = async {
+            match &ready.container {
+                Some(container) => Docker::start(&engine, self.setup(container, ready, folders, &network)).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (services, container) = tokio::join!(services, container);
+        // Kept before either error is looked at: what was started must be stopped.
+        let (services, failure) = match services {
+            Ok(services) => (Some(services), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        self.services = services;
+        if let Some(docker) = container? {
+            let how = if docker.is_supervised() { "a supervisor inside" } else { "the engine" };
+            say(&format!("Steps are started by {how}."));
+            let docker = Arc::new(docker);
+            self.sandbox = Arc::clone(&docker) as Arc<dyn Sandbox>;
+            self.container = Some(docker);
+            self.name_paths(folders);
+        }
+        if let Some(reason) = failure {
+            return Err(reason);
+        }
+        if let (Some(docker), false) = (&self.container, paths.is_empty()) {
+            let (labels, image) = (self.labels.of("forward"), ready.container.as_ref().map(|one| one.image.as_str()));
+            forward::start(&engine, &labels, image.unwrap_or_default(), docker.id(), &paths).await?;
+        }
+        match &mut self.services {
+            Some(services) => services.ready(say).await,
+            None => Ok(()),
+        }
+    }
+
+    fn setup<'s>(
+        &self,
+        container: &'s super::container::Container,
+        ready: &Ready,
+        folders: &Folders,
+        network: &'s str,
+    ) -> Setup<'s> {
+        let mut shared = vec![
+            SharedFolder::writable(&folders.root, "/__w"),
+            SharedFolder::writable(&self.shared.tool_cache, "/__t"),
+            SharedFolder::writable(self.temp.join("_github_home"), "/github/home"),
+            SharedFolder::writable(self.temp.join("_github_workflow"), "/github/workflow"),
+        ];
+        if self.shared.options.in_place {
+            let name = self.workspace.file_name().unwrap_or(OsStr::new("work"));
+            shared.push(SharedFolder::writable(&self.workspace, Path::new("/__w").join(name).join(name)));
+        }
+        for known in self.actions.values() {
+            let name = known.reference.replace('@', "/");
+            shared.push(SharedFolder::readable(&known.folder, Path::new("/__w/_actions").join(name)));
+        }
+        // The workspace's git folder borrows the repository's objects by their path.
+        let objects = git_objects(&self.shared.repository);
+        shared.extend(objects.map(|objects| SharedFolder::readable(&objects, &objects)));
+        let path = self.shared.host.environment().iter().find(|(name, _)| name == "PATH");
+        let node = path.and_then(|(_, path)| super::sandbox::host::find_program("node", path));
+        let node = node.and_then(|node| node.canonicalize().ok()).filter(|_| !self.actions.is_empty());
+        shared.extend(node.map(|node| SharedFolder::readable(node, NODE)));
+        let socket = ready.engine.as_ref().and_then(Engine::socket);
+        shared.extend(socket.map(|socket| SharedFolder::writable(socket, "/var/run/docker.sock")));
+        Setup {
+            container,
+            labels: self.labels.of("job"),
+            network: Some(network),
+            shared,
+            workspace: self.workspace.clone(),
+            control: folders.root.join("_control"),
+            shells: if ready.place == Where::Container { &["sh"] } else { &["bash", "sh"] },
+        }
+    }
+
+    /// Opens what was written for steps to whoever they run as in the container, and brings it there.
+    ///
+    /// # Errors
+    /// The container cannot be reached.
+    pub(super) async fn hand_over(&self, path: &Path) -> io::Result<()> {
+        if self.container.is_none() {
+            return Ok(());
+        }
+        for entry in walkdir::WalkDir::new(path).into_iter().flatten() {
+            let Ok(data) = entry.metadata() else { continue };
+            let mode = data.permissions().mode();
+            let wanted = if data.is_dir() { mode | 0o777 } else { mode | 0o666 };
+            if !data.is_symlink() && wanted != mode {
+                // A read-only file stays one: a step that writes it is told.
+                let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(wanted));
+            }
+        }
+        self.sandbox.send(path).await
+    }
+
+    /// Whether the steps run in a container.
+    pub(super) fn is_container(&self) -> bool {
+        self.container.is_some()
+    }
+
+    /// The engine. One is looked for when nothing before the job told that it would be needed.
+    ///
+    /// # Errors
+    /// None answers, in words.
+    pub(super) async fn engine(&self) -> Result<&Engine, String> {
+        self.engine.get_or_try_init(Engine::find).await.map_err(|error| error.to_string())
+    }
+
+    /// The node of the place, and its version.
+    ///
+    /// # Errors
+    /// There is none, in words.
+    pub(super) async fn node(&self) -> Result<(PathBuf, String), String> {
+        let find = async || {
+            let path = self.sandbox.environment().iter().find(|(name, _)| name == "PATH");
+            let path = path.map_or(OsStr::new(""), |(_, path)| path);
+            if self.container.is_none() {
+                return resolve::node(path).await;
+            }
+            if let Some(node) = self.sandbox.find("node", path).await {
+                return Ok((node, "of the container".to_owned()));
+            }
+            match self.sandbox.find(NODE, path).await {
+                Some(node) => Ok((node, "of this machine".to_owned())),
+                None => Err("neither the container nor this machine has node: install Node.js 20 or newer".to_owned()),
+            }
+        };
+        self.node.get_or_try_init(find).await.cloned()
+    }
+
+    /// What `job` says besides its status.
+    pub(super) fn job_facts(&self) -> Object {
+        let text = |text: &str| Value::string(text.to_owned());
+        let mut facts = Object::default();
+        let Some(network) = &self.network else { return facts };
+        if let Some(container) = &self.container {
+            let pairs = [("id", text(container.id())), ("network", text(network))];
+            let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
+            facts.insert("container", Value::object(pairs.collect()));
+        }
+        let services = self.services.iter().flat_map(|services| services.facts(network)).map(|(service, id, network)| {
+            let ports = service.ports.iter().map(|(inside, outside)| (inside.clone(), text(outside)));
+            let pairs = [("id", text(id)), ("network", text(network)), ("ports", Value::object(ports.collect()))];
+            let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
+            (service.name.clone(), Value::object(pairs.collect()))
+        });
+        facts.insert("services", Value::object(services.collect()));
+        facts
+    }
+
+    /// What is wrong with the services, for a job that failed.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        self.services.as_ref().map(Services::troubles).unwrap_or_default()
+    }
+
+    fn owner(&self) -> Owner {
+        Owner { job: self.id.clone(), labels: self.labels.clone(), outlet: Arc::clone(&self.shared.outlet) }
+    }
+
+    /// Removes everything that the job made in the engine. What cannot be removed is told, and found by its labels later.
+    pub(super) async fn stop(&mut self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), String> {
+        let owner = self.owner();
+        if let Some(services) = self.services.take() {
+            services.stop(&owner).await;
+        }
+        if let (Some(docker), true) = (&self.container, rustix::process::getuid().as_raw() != 0) {
+            docker.give_back().await;
+        }
+        let Some(engine) = self.engine.get() else { return Ok(()) };
+        let (state, run) = (&self.shared.state, &self.shared.run);
+        let found = engine.owned_patiently(state, run, self.id.as_str()).await.map_err(|error| error.to_string())?;
+        engine.remove_found(&found).await.map_err(|error| error.to_string())?;
+        self.network = None;
+        say(&format!("Removed {} containers, networks and volumes.", found.len()));
+        Ok(())
+    }
+
+    /// Ends every process of the job that is still there, and empties its temp folder, which may hold secrets.
+    pub(super) async fn leave_nothing(&self) -> Option<String> {
+        self.shared.host.reap(&self.tracking_id).await;
+        match fs::remove_dir_all(&self.temp) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Some(format!("cannot empty {}: {error}", self.temp.display()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The folder of a repository's objects, also for a worktree of it.
+fn git_objects(repository: &Path) -> Option<PathBuf> {
+    let told = super::git::git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).ok()?;
+    Some(PathBuf::from(told.trim()).join("objects")).filter(|folder| folder.is_dir())
+}

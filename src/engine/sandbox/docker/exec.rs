@@ -1,0 +1,164 @@
+//! The compatible path into a container: one `exec` of the engine for each step. It works with every engine, also one on
+//! another machine, and costs about 60 ms a step.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
+use tokio::time::interval;
+
+use super::super::{Child, Exit, Interrupt, Launch};
+use super::engine::{Engine, EngineError};
+
+/// How often the engine is asked whether a process has ended whose output has not.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How much output may wait to be read.
+const BUFFER: usize = 256 * 1024;
+
+/// Writes down its process group for signals, which an engine does not carry, and becomes the program.
+const WRAPPER: &str = r#"echo $$ >"$0"; exec "$@""#;
+
+type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+
+impl Engine {
+    /// Starts a process in a container. `mark` is a file of the container that this may write.
+    pub(super) async fn exec(&self, container: &str, launch: &Launch, mark: &Path) -> io::Result<Child> {
+        let text = |word: &OsStr| word.to_string_lossy().into_owned();
+        let mark = mark.to_string_lossy().into_owned();
+        let mut cmd = vec!["sh".to_owned(), "-c".to_owned(), WRAPPER.to_owned(), mark.clone()];
+        cmd.push(text(launch.program.as_os_str()));
+        cmd.extend(launch.args.iter().map(|arg| text(arg)));
+        let env = launch.env.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect();
+        let options = CreateExecOptions {
+            cmd: Some(cmd),
+            env: Some(env),
+            working_dir: Some(text(launch.cwd.as_os_str())),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..CreateExecOptions::default()
+        };
+        let (id, output) = self.attached(container, options).await.map_err(io::Error::other)?;
+        let (reader, writer) = tokio::io::simplex(BUFFER);
+        let (tell, told) = oneshot::channel();
+        let engine = self.clone();
+        tokio::spawn(async move { copy(&engine, &id, output, writer, tell).await });
+        let (engine, container) = (self.clone(), container.to_owned());
+        let signal = move |interrupt: Interrupt| {
+            let (engine, container) = (engine.clone(), container.clone());
+            let script = format!("kill -{} -$(cat '{mark}')", interrupt.name());
+            tokio::spawn(async move {
+                // A group that is gone is no error, and neither is a container.
+                let _ = engine.run_quietly(&container, &["sh", "-c", &script]).await;
+            });
+        };
+        let exit = async move { told.await.unwrap_or_else(|_| Err(io::Error::other("the engine was left"))) };
+        Ok(Child { group: None, output: Box::new(reader), exit: exit.boxed(), signal: Box::new(signal) })
+    }
+
+    async fn attached(
+        &self,
+        container: &str,
+        options: CreateExecOptions<String>,
+    ) -> Result<(String, Output), EngineError> {
+        let failed = |error| EngineError::of("cannot start a process in the container", error);
+        let made = self.api.create_exec(container, options).await.map_err(failed)?;
+        match self.api.start_exec(&made.id, None).await.map_err(failed)? {
+            StartExecResults::Attached { output, .. } => Ok((made.id, output)),
+            StartExecResults::Detached => Err(EngineError::Failed {
+                doing: "cannot start a process in the container".to_owned(),
+                said: "the engine does not hand over its output".to_owned(),
+            }),
+        }
+    }
+
+    /// Starts a process that is not attached to, as the container's user, and returns what the engine calls it.
+    pub(super) async fn start_detached(&self, container: &str, command: Vec<String>) -> Result<String, EngineError> {
+        let failed = |error| EngineError::of("cannot start a process in the container", error);
+        let options = CreateExecOptions { cmd: Some(command), ..CreateExecOptions::default() };
+        let made = self.api.create_exec(container, options).await.map_err(failed)?;
+        let how = StartExecOptions { detach: true, ..StartExecOptions::default() };
+        self.api.start_exec(&made.id, Some(how)).await.map_err(failed)?;
+        Ok(made.id)
+    }
+
+    /// Whether a process that was started is still there.
+    pub(super) async fn is_running(&self, exec: &str) -> bool {
+        self.api.inspect_exec(exec).await.is_ok_and(|found| found.running == Some(true))
+    }
+
+    /// Runs a short command in a container as its superuser, and returns its exit code and what it wrote.
+    ///
+    /// # Errors
+    /// The container is gone, or the engine does not answer.
+    pub async fn run_quietly(&self, container: &str, command: &[&str]) -> Result<(i64, String), EngineError> {
+        let options = CreateExecOptions {
+            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            user: Some("0".to_owned()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..CreateExecOptions::default()
+        };
+        let (id, mut output) = self.attached(container, options).await?;
+        let mut text = Vec::new();
+        while let Some(Ok(part)) = output.next().await {
+            text.extend_from_slice(part.as_ref());
+        }
+        let found = self.api.inspect_exec(&id).await;
+        let found = found.map_err(|error| EngineError::of("cannot see how a process ended", error))?;
+        Ok((found.exit_code.unwrap_or(-1), String::from_utf8_lossy(&text).into_owned()))
+    }
+}
+
+/// Copies output until it ends, and tells how the process did as soon as the engine knows: a daemon that the process
+/// left may hold the output for longer.
+async fn copy(
+    engine: &Engine,
+    id: &str,
+    mut output: Output,
+    mut writer: tokio::io::WriteHalf<tokio::io::SimplexStream>,
+    tell: oneshot::Sender<io::Result<Exit>>,
+) {
+    let mut tell = Some(tell);
+    let mut looks = interval(LOOK);
+    loop {
+        tokio::select! {
+            part = output.next() => match part {
+                // A reader that has gone needs nothing more, but the end is still to be told.
+                Some(Ok(part)) => drop(writer.write_all(part.as_ref()).await),
+                Some(Err(error)) => {
+                    tell.take().map(|tell| tell.send(Err(io::Error::other(error))));
+                    break;
+                }
+                None => break,
+            },
+            _ = looks.tick(), if tell.is_some() => {
+                if let Ok(found) = engine.api.inspect_exec(id).await
+                    && found.running == Some(false)
+                {
+                    tell.take().map(|tell| tell.send(exit(found.exit_code)));
+                }
+            }
+        }
+    }
+    // Whoever reads may have gone.
+    let _ = writer.shutdown().await;
+    if let Some(tell) = tell {
+        let found = engine.api.inspect_exec(id).await.map_err(io::Error::other);
+        let _ = tell.send(found.and_then(|found| exit(found.exit_code)));
+    }
+}
+
+fn exit(code: Option<i64>) -> io::Result<Exit> {
+    code.map_or_else(
+        || Err(io::Error::other("the container ended under the step")),
+        |code| Ok(Exit::Code(i32::try_from(code).unwrap_or(-1))),
+    )
+}

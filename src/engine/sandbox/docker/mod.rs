@@ -1,0 +1,384 @@
+//! The Docker sandbox: a job's processes in one container that lives as long as the job.
+//!
+//! The container sees the job's folder, the tool cache and the actions at the paths that GitHub's runner gives them. On
+//! an engine of this machine they are mounts; an engine elsewhere is given archives, and gives archives back. Steps are
+//! started by a [`supervisor`] inside, or one by one through the engine.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkingConfig};
+use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use tokio::io::AsyncReadExt;
+
+use super::{Child, Launch, Sandbox};
+use crate::engine::container::Container;
+
+mod archive;
+pub mod engine;
+mod exec;
+pub mod labels;
+pub mod once;
+pub mod options;
+mod supervisor;
+
+use engine::Engine;
+use labels::Labels;
+use supervisor::{Control, Supervisor};
+
+/// A folder of this machine that a container sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// Here.
+    pub outside: PathBuf,
+    /// In the container.
+    pub inside: PathBuf,
+    /// Whether the container may write it.
+    pub writable: bool,
+}
+
+impl Shared {
+    /// A folder that the container may write.
+    #[must_use]
+    pub fn writable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
+        Self { outside: outside.into(), inside: inside.into(), writable: true }
+    }
+
+    /// A folder that it may only read.
+    #[must_use]
+    pub fn readable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
+        Self { writable: false, ..Self::writable(outside, inside) }
+    }
+}
+
+/// Everything a job's container is made from.
+pub struct Setup<'s> {
+    /// As the workflow describes it.
+    pub container: &'s Container,
+    /// Whose it is.
+    pub labels: Labels,
+    /// The job's network, where it has one.
+    pub network: Option<&'s str>,
+    /// What it sees of this machine.
+    pub shared: Vec<Shared>,
+    /// Its working directory, as this machine calls it.
+    pub workspace: PathBuf,
+    /// A folder among the shared ones for talking to it.
+    pub control: PathBuf,
+    /// The shells of steps without one, best first.
+    pub shells: &'static [&'static str],
+}
+
+/// A job's container.
+pub struct Docker {
+    engine: Engine,
+    id: String,
+    image: String,
+    environment: Vec<(OsString, OsString)>,
+    shared: Vec<Shared>,
+    control: Control,
+    supervisor: Option<Supervisor>,
+    shells: &'static [&'static str],
+    found: Mutex<HashMap<(String, OsString), Option<PathBuf>>>,
+}
+
+/// What a container is asked to be, before the job's own: the workflow's options, environment, volumes.
+///
+/// # Errors
+/// An option that cannot be used, with its place in the file.
+pub fn body(container: &Container, labels: &Labels) -> Result<ContainerCreateBody, String> {
+    let mut body = ContainerCreateBody { image: Some(container.image.clone()), ..ContainerCreateBody::default() };
+    options::apply(&container.options, &mut body).map_err(|error| {
+        format!("{}: `options` of {}: {}", container.place_of(&error.word), container.name, error.reason)
+    })?;
+    let env = body.env.get_or_insert_default();
+    env.splice(0..0, container.env.iter().map(|(name, value)| format!("{name}={value}")));
+    for volume in &container.volumes {
+        let parts: Vec<_> = volume.split(':').collect();
+        match parts.as_slice() {
+            // A volume without a name goes with its container.
+            [folder] => body.volumes.get_or_insert_default().push((*folder).to_owned()),
+            [source, rest @ ..] => {
+                // One with a name is the job's: it carries the run's id and goes with the job.
+                let source = if source.starts_with('/') { (*source).to_owned() } else { labels.of(source).name() };
+                let bind = format!("{source}:{}", rest.join(":"));
+                body.host_config.get_or_insert_default().binds.get_or_insert_default().push(bind);
+            }
+            [] => {}
+        }
+    }
+    body.labels.get_or_insert_default().extend(labels.all());
+    Ok(body)
+}
+
+/// The names of the volumes of a container that are the job's to remove.
+pub fn volumes<'c>(container: &'c Container, labels: &'c Labels) -> impl Iterator<Item = String> + 'c {
+    let sources = container.volumes.iter().filter_map(|volume| volume.split_once(':')).map(|(source, _)| source);
+    sources.filter(|source| !source.starts_with('/')).map(|source| labels.of(source).name())
+}
+
+/// Puts a container into a network under a name.
+pub fn join(body: &mut ContainerCreateBody, network: &str, alias: &str) {
+    body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
+    let endpoint = EndpointSettings { aliases: Some(vec![alias.to_owned()]), ..EndpointSettings::default() };
+    let endpoints = [(network.to_owned(), endpoint)].into();
+    body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints) });
+}
+
+impl Docker {
+    /// Makes and starts a job's container.
+    ///
+    /// # Errors
+    /// In words: an option cannot be used, or the engine refuses.
+    pub async fn start(engine: &Engine, setup: Setup<'_>) -> Result<Self, String> {
+        let container = setup.container;
+        let mut body = body(container, &setup.labels)?;
+        // As the runner does it: something that stays, whatever the image would do by itself.
+        body.entrypoint = Some(vec!["tail".to_owned()]);
+        body.cmd = Some(vec!["-f".to_owned(), "/dev/null".to_owned()]);
+        let inside = |path: &Path| translate(&setup.shared, path, |shared| (&shared.outside, &shared.inside));
+        body.working_dir.get_or_insert_with(|| inside(&setup.workspace).to_string_lossy().into_owned());
+        let host = body.host_config.get_or_insert_default();
+        let local = engine.socket().is_some();
+        if local {
+            let binds = host.binds.get_or_insert_default();
+            for shared in &setup.shared {
+                let mode = if shared.writable { "rw" } else { "ro" };
+                binds.push(format!("{}:{}:{mode}", shared.outside.display(), shared.inside.display()));
+            }
+        }
+        if let Some(network) = setup.network {
+            join(&mut body, network, &container.name);
+        }
+        let id = engine.start(&setup.labels.name(), body).await.map_err(|error| error.to_string())?;
+        let control = Control { inside: inside(&setup.control), outside: setup.control };
+        let mut docker = Self {
+            engine: engine.clone(),
+            id,
+            image: container.image.clone(),
+            environment: Vec::new(),
+            shared: setup.shared,
+            control,
+            supervisor: None,
+            shells: setup.shells,
+            found: Mutex::default(),
+        };
+        docker.settle(local).await?;
+        Ok(docker)
+    }
+
+    /// Learns the container's environment, and finds the way into it.
+    async fn settle(&mut self, local: bool) -> Result<(), String> {
+        let found = self.engine.inspect(&self.id).await.map_err(|error| error.to_string())?;
+        if found.state.as_ref().and_then(|state| state.running) != Some(true) {
+            let said = self.engine.last_lines(&self.id, 5).await.unwrap_or_default().join("\n");
+            return Err(format!("the job's container of {} ended at once: {said}", self.image));
+        }
+        let env = found.config.and_then(|config| config.env).unwrap_or_default();
+        let pairs = env.iter().filter_map(|entry| entry.split_once('='));
+        self.environment = pairs.map(|(name, value)| (name.into(), value.into())).collect();
+        // The runner's home in a container. What a step keeps there lives as long as the job.
+        self.environment.retain(|(name, _)| name != "HOME");
+        self.environment.push(("HOME".into(), "/github/home".into()));
+        if !local {
+            let folders: Vec<_> = self.shared.iter().map(|shared| shared.inside.to_string_lossy()).collect();
+            let made: Vec<&str> = ["mkdir", "-p"].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
+            self.engine.run_quietly(&self.id, &made).await.map_err(|error| error.to_string())?;
+            for shared in self.shared.clone() {
+                self.send(&shared.outside).await.map_err(|error| error.to_string())?;
+            }
+            return Ok(());
+        }
+        match self.supervise().await {
+            Ok(supervisor) => self.supervisor = Some(supervisor),
+            Err(error) => tracing::info!(%error, "steps are started through the engine"),
+        }
+        Ok(())
+    }
+
+    async fn supervise(&self) -> io::Result<Supervisor> {
+        self.control.prepare()?;
+        let started = self.engine.start_detached(&self.id, self.control.command()).await.map_err(io::Error::other)?;
+        let alive = || {
+            let (engine, started) = (self.engine.clone(), started.clone());
+            async move { engine.is_running(&started).await }.boxed()
+        };
+        Supervisor::connect(self.control.clone(), alive).await
+    }
+
+    /// What the engine calls the container.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Makes what the container wrote the user's of this machine, who may not be its superuser.
+    pub async fn give_back(&self) {
+        let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let owner = format!("{user}:{group}");
+        let folders: Vec<_> = self.shared.iter().filter(|shared| shared.writable && shared.outside.is_dir()).collect();
+        let folders: Vec<_> = folders.iter().map(|shared| shared.inside.to_string_lossy()).collect();
+        let command: Vec<&str> = ["chown", "-R", &owner].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
+        if let Err(error) = self.engine.run_quietly(&self.id, &command).await {
+            tracing::warn!(%error, "files that the container wrote stay its user's");
+        }
+    }
+
+    /// Whether steps are started by a supervisor, without the engine.
+    #[must_use]
+    pub fn is_supervised(&self) -> bool {
+        self.supervisor.is_some()
+    }
+
+    async fn look_for(&self, program: &str, path: &OsStr) -> Option<PathBuf> {
+        let key = (program.to_owned(), path.to_owned());
+        let known = self.found.lock().ok().and_then(|found| found.get(&key).cloned());
+        if let Some(known) = known {
+            return known;
+        }
+        let launch = Launch {
+            program: "sh".into(),
+            // Only what is a file: a shell's own commands are no programs.
+            args: ["-c".into(), r#"p=$(command -v "$1") && [ -x "$p" ] && echo "$p""#.into(), "sh".into(), program.into()]
+                .into(),
+            cwd: "/".into(),
+            env: vec![("PATH".into(), path.to_owned())],
+        };
+        let mut text = String::new();
+        let mut child = self.start(&launch).await.ok()?;
+        child.output.read_to_string(&mut text).await.ok()?;
+        child.exit.await.ok()?;
+        let found = text.lines().next().map(PathBuf::from).filter(|path| path.is_absolute());
+        if let Ok(mut all) = self.found.lock() {
+            all.insert(key, found.clone());
+        }
+        found
+    }
+
+    async fn upload(&self, path: &Path) -> io::Result<()> {
+        let inside = self.inside(path);
+        let (archive, into) = if path.is_dir() {
+            (archive::pack(path).await?, inside)
+        } else {
+            (archive::pack_one(path).await?, inside.parent().unwrap_or(Path::new("/")).to_owned())
+        };
+        let options = UploadToContainerOptionsBuilder::default().path(&into.to_string_lossy()).build();
+        let sent = self.engine.api.upload_to_container(&self.id, Some(options), bollard::body_full(archive.into()));
+        sent.await.map_err(io::Error::other)
+    }
+
+    async fn download(&self, path: &Path) -> io::Result<()> {
+        let inside = self.inside(path);
+        let options = DownloadFromContainerOptionsBuilder::default().path(&inside.to_string_lossy()).build();
+        let mut parts = self.engine.api.download_from_container(&self.id, Some(options));
+        let mut whole = Vec::new();
+        while let Some(part) = parts.next().await {
+            whole.extend_from_slice(&part.map_err(io::Error::other)?);
+        }
+        // The archive's first entry is the folder itself.
+        archive::unpack(whole, path.parent().unwrap_or(path)).await
+    }
+}
+
+impl Sandbox for Docker {
+    fn describe(&self) -> String {
+        format!("docker {}", self.image)
+    }
+
+    fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
+    }
+
+    fn shells(&self) -> &'static [&'static str] {
+        self.shells
+    }
+
+    fn inside(&self, path: &Path) -> PathBuf {
+        translate(&self.shared, path, |shared| (&shared.outside, &shared.inside))
+    }
+
+    fn outside(&self, path: &Path) -> PathBuf {
+        translate(&self.shared, path, |shared| (&shared.inside, &shared.outside))
+    }
+
+    fn find<'a>(&'a self, program: &'a str, path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>> {
+        self.look_for(program, path).boxed()
+    }
+
+    fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
+        async move {
+            match &self.supervisor {
+                Some(supervisor) => supervisor.start(launch).await,
+                None => self.engine.exec(&self.id, launch, Path::new("/tmp/.cuelight-group")).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn send<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
+        async move { if self.engine.socket().is_some() { Ok(()) } else { self.upload(path).await } }.boxed()
+    }
+
+    fn fetch<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
+        async move { if self.engine.socket().is_some() { Ok(()) } else { self.download(path).await } }.boxed()
+    }
+
+    /// The container goes at the end of the job, and with it all that is in it.
+    fn reap<'a>(&'a self, _tracking_id: &'a str) -> BoxFuture<'a, usize> {
+        async { 0 }.boxed()
+    }
+}
+
+/// A path below the longest of these folders, as the other side calls it.
+fn translate<'s>(
+    shared: &'s [Shared],
+    path: &Path,
+    sides: impl Fn(&'s Shared) -> (&'s PathBuf, &'s PathBuf),
+) -> PathBuf {
+    let below = shared.iter().map(sides).filter(|(from, _)| path.starts_with(from));
+    let Some((from, to)) = below.max_by_key(|(from, _)| from.components().count()) else { return path.to_owned() };
+    match path.strip_prefix(from) {
+        Ok(rest) if rest.as_os_str().is_empty() => to.clone(),
+        Ok(rest) => to.join(rest),
+        Err(_) => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_translated_by_the_longest_folder_both_ways() {
+        let shared = [
+            Shared::writable("/r/work/test", "/__w"),
+            Shared::readable("/cache/actions", "/__w/_actions"),
+            Shared::writable("/r/work/test/_temp/_github_home", "/github/home"),
+        ];
+        let inside = |path: &str| translate(&shared, Path::new(path), |one| (&one.outside, &one.inside));
+        let outside = |path: &str| translate(&shared, Path::new(path), |one| (&one.inside, &one.outside));
+        assert_eq!(inside("/r/work/test/aura/aura"), Path::new("/__w/aura/aura"));
+        assert_eq!(inside("/r/work/test"), Path::new("/__w"));
+        assert_eq!(inside("/r/work/test/_temp/_github_home/.gitconfig"), Path::new("/github/home/.gitconfig"));
+        assert_eq!(inside("/r/work/testing"), Path::new("/r/work/testing"));
+        assert_eq!(outside("/__w/_actions/a/b"), Path::new("/cache/actions/a/b"));
+        assert_eq!(outside("/usr/bin/env"), Path::new("/usr/bin/env"));
+    }
+
+    #[test]
+    fn volumes_with_a_name_are_the_jobs() {
+        let volumes = ["data:/data:ro", "/host:/x", "/anonymous"].map(str::to_owned).into();
+        let container = Container { volumes, name: "db".to_owned(), ..Container::default() };
+        let labels = Labels::new(Path::new("/s"), "1", "a");
+        let body = body(&container, &labels).expect("fits");
+        let binds = body.host_config.and_then(|host| host.binds).expect("some");
+        assert_eq!(binds, ["cuelight-1-a-data:/data:ro", "/host:/x"]);
+        assert_eq!(body.volumes, Some(vec!["/anonymous".to_owned()]));
+        assert_eq!(super::volumes(&container, &labels).collect::<Vec<_>>(), ["cuelight-1-a-data"]);
+    }
+}

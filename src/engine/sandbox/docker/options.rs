@@ -1,0 +1,443 @@
+//! `options:` of a container: the arguments of `docker create`, read from one table.
+//!
+//! Names and values are those of Docker's command line reference. What it knows and GitHub refuses (`--network`), what
+//! is this program's to decide (`--name`), and what makes no sense for a container nobody types into, is refused with
+//! the reason.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, DeviceMapping, DeviceRequest, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum,
+    HostConfigLogConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+
+/// What came of an option that cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OptionError {
+    /// The word that is wrong, as written.
+    pub word: String,
+    /// What is wrong with it, and what to write.
+    pub reason: String,
+}
+
+/// How an option is written and what it does.
+struct Entry {
+    /// Its long name.
+    name: &'static str,
+    /// Its one letter, where it has one.
+    letter: Option<char>,
+    act: Act,
+}
+
+enum Act {
+    /// Stands alone; `--name=false` takes it back.
+    Switch(fn(&mut ContainerCreateBody, bool)),
+    /// Has a value.
+    Value(fn(&mut ContainerCreateBody, &str) -> Result<(), String>),
+    /// Is refused, and why.
+    Refused(&'static str),
+}
+
+use Act::{Refused, Switch, Value};
+
+const fn long(name: &'static str, act: Act) -> Entry {
+    Entry { name, letter: None, act }
+}
+
+const fn both(name: &'static str, letter: char, act: Act) -> Entry {
+    Entry { name, letter: Some(letter), act }
+}
+
+/// All options, by name.
+static OPTIONS: &[Entry] = &[
+    long("add-host", Value(|body, value| list(&mut host(body).extra_hosts, value))),
+    long("blkio-weight", Value(|body, value| number(value).map(|n| host(body).blkio_weight = Some(n)))),
+    long("cap-add", Value(|body, value| list(&mut host(body).cap_add, value))),
+    long("cap-drop", Value(|body, value| list(&mut host(body).cap_drop, value))),
+    long("cgroup-parent", Value(|body, value| text(&mut host(body).cgroup_parent, value))),
+    long(
+        "cgroupns",
+        Value(|body, value| {
+            host(body).cgroupns_mode = Some(match value {
+                "host" => HostConfigCgroupnsModeEnum::HOST,
+                "private" => HostConfigCgroupnsModeEnum::PRIVATE,
+                _ => return Err("takes `host` or `private`".to_owned()),
+            });
+            Ok(())
+        }),
+    ),
+    long("cpu-period", Value(|body, value| number(value).map(|n| host(body).cpu_period = Some(n)))),
+    long("cpu-quota", Value(|body, value| number(value).map(|n| host(body).cpu_quota = Some(n)))),
+    both("cpu-shares", 'c', Value(|body, value| number(value).map(|n| host(body).cpu_shares = Some(n)))),
+    long(
+        "cpus",
+        Value(|body, value| {
+            let cpus: f64 = number(value)?;
+            host(body).nano_cpus = Some((cpus * 1e9) as i64);
+            Ok(())
+        }),
+    ),
+    long("cpuset-cpus", Value(|body, value| text(&mut host(body).cpuset_cpus, value))),
+    long("cpuset-mems", Value(|body, value| text(&mut host(body).cpuset_mems, value))),
+    long("device", Value(device)),
+    long("dns", Value(|body, value| list(&mut host(body).dns, value))),
+    long("dns-option", Value(|body, value| list(&mut host(body).dns_options, value))),
+    long("dns-opt", Value(|body, value| list(&mut host(body).dns_options, value))),
+    long("dns-search", Value(|body, value| list(&mut host(body).dns_search, value))),
+    long("domainname", Value(|body, value| text(&mut body.domainname, value))),
+    long("entrypoint", Value(|body, value| list(&mut body.entrypoint, value))),
+    both("env", 'e', Value(|body, value| list(&mut body.env, value))),
+    long("env-file", Refused("name the variables in `env:` instead: a job's container has no file to read them from")),
+    long("expose", Value(|body, value| list(&mut body.exposed_ports, &with_protocol(value)))),
+    long("gpus", Value(gpus)),
+    long("group-add", Value(|body, value| list(&mut host(body).group_add, value))),
+    long(
+        "health-cmd",
+        Value(|body, value| {
+            health(body).test = Some(vec!["CMD-SHELL".to_owned(), value.to_owned()]);
+            Ok(())
+        }),
+    ),
+    long("health-interval", Value(|body, value| duration(value).map(|n| health(body).interval = Some(n)))),
+    long("health-retries", Value(|body, value| number(value).map(|n| health(body).retries = Some(n)))),
+    long("health-start-interval", Value(|body, value| duration(value).map(|n| health(body).start_interval = Some(n)))),
+    long("health-start-period", Value(|body, value| duration(value).map(|n| health(body).start_period = Some(n)))),
+    long("health-timeout", Value(|body, value| duration(value).map(|n| health(body).timeout = Some(n)))),
+    both("hostname", 'h', Value(|body, value| text(&mut body.hostname, value))),
+    long("init", Switch(|body, on| host(body).init = Some(on))),
+    both("interactive", 'i', Switch(|body, on| body.open_stdin = Some(on))),
+    long("ip", Refused("the network is the job's, and so are its addresses")),
+    long("ipc", Value(|body, value| text(&mut host(body).ipc_mode, value))),
+    both("label", 'l', Value(label)),
+    long("link", Refused("services reach each other by their names already")),
+    long("log-driver", Value(|body, value| text(&mut log(body).typ, value))),
+    long(
+        "log-opt",
+        Value(|body, value| {
+            let (name, value) = pair(value, "name=value")?;
+            log(body).config.get_or_insert_default().insert(name, value);
+            Ok(())
+        }),
+    ),
+    both("memory", 'm', Value(|body, value| bytes(value).map(|n| host(body).memory = Some(n)))),
+    long("memory-reservation", Value(|body, value| bytes(value).map(|n| host(body).memory_reservation = Some(n)))),
+    long("memory-swap", Value(|body, value| bytes(value).map(|n| host(body).memory_swap = Some(n)))),
+    long("memory-swappiness", Value(|body, value| number(value).map(|n| host(body).memory_swappiness = Some(n)))),
+    long("name", Refused("the container's name carries the run's id")),
+    long("network", Refused("GitHub does not support it: each job has a network of its own")),
+    long("net", Refused("GitHub does not support it: each job has a network of its own")),
+    long("network-alias", Refused("a service is reached by its key")),
+    long(
+        "no-healthcheck",
+        Switch(|body, on| health(body).test = on.then(|| vec!["NONE".to_owned()])),
+    ),
+    long("oom-kill-disable", Switch(|body, on| host(body).oom_kill_disable = Some(on))),
+    long("oom-score-adj", Value(|body, value| number(value).map(|n| host(body).oom_score_adj = Some(n)))),
+    long("pid", Value(|body, value| text(&mut host(body).pid_mode, value))),
+    long("pids-limit", Value(|body, value| number(value).map(|n| host(body).pids_limit = Some(n)))),
+    long("privileged", Switch(|body, on| host(body).privileged = Some(on))),
+    both("publish", 'p', Value(publish)),
+    both("publish-all", 'P', Switch(|body, on| host(body).publish_all_ports = Some(on))),
+    long("pull", Refused("an image that is not here is pulled, one that is here is used")),
+    long("read-only", Switch(|body, on| host(body).readonly_rootfs = Some(on))),
+    long("restart", Value(restart)),
+    long("rm", Refused("containers are removed at the end of the job")),
+    long("runtime", Value(|body, value| text(&mut host(body).runtime, value))),
+    long("security-opt", Value(|body, value| list(&mut host(body).security_opt, value))),
+    long("shm-size", Value(|body, value| bytes(value).map(|n| host(body).shm_size = Some(n)))),
+    long("stop-signal", Value(|body, value| text(&mut body.stop_signal, value))),
+    long("stop-timeout", Value(|body, value| number(value).map(|n| body.stop_timeout = Some(n)))),
+    long(
+        "storage-opt",
+        Value(|body, value| {
+            let (name, value) = pair(value, "name=value")?;
+            host(body).storage_opt.get_or_insert_default().insert(name, value);
+            Ok(())
+        }),
+    ),
+    long(
+        "sysctl",
+        Value(|body, value| {
+            let (name, value) = pair(value, "name=value")?;
+            host(body).sysctls.get_or_insert_default().insert(name, value);
+            Ok(())
+        }),
+    ),
+    long(
+        "tmpfs",
+        Value(|body, value| {
+            let (folder, how) = value.split_once(':').unwrap_or((value, ""));
+            host(body).tmpfs.get_or_insert_default().insert(folder.to_owned(), how.to_owned());
+            Ok(())
+        }),
+    ),
+    both("tty", 't', Switch(|body, on| body.tty = Some(on))),
+    long("ulimit", Value(ulimit)),
+    both("user", 'u', Value(|body, value| text(&mut body.user, value))),
+    long("userns", Value(|body, value| text(&mut host(body).userns_mode, value))),
+    long("uts", Value(|body, value| text(&mut host(body).uts_mode, value))),
+    both("volume", 'v', Value(volume)),
+    long("volumes-from", Value(|body, value| list(&mut host(body).volumes_from, value))),
+    both("workdir", 'w', Value(|body, value| text(&mut body.working_dir, value))),
+];
+
+/// Lays options, cut into words, over what is known of a container.
+///
+/// # Errors
+/// The first word that is no option, is refused, or has no fitting value.
+pub fn apply(words: &[String], body: &mut ContainerCreateBody) -> Result<(), OptionError> {
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let fail = |reason: String| OptionError { word: word.clone(), reason };
+        let (entry, attached) = find(word).map_err(fail)?;
+        match &entry.act {
+            Refused(reason) => return Err(fail(format!("`--{}` cannot be used here: {reason}", entry.name))),
+            Switch(act) => match attached {
+                None | Some("true") => act(body, true),
+                Some("false") => act(body, false),
+                Some(other) => return Err(fail(format!("`--{}` takes `true` or `false`, not `{other}`", entry.name))),
+            },
+            Value(act) => {
+                let value = match attached {
+                    Some(value) => value,
+                    None => rest.next().ok_or_else(|| fail(format!("`--{}` needs a value", entry.name)))?,
+                };
+                act(body, value).map_err(|reason| fail(format!("`--{}` {reason}, not `{value}`", entry.name)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The entry that a word begins with, and the value that is attached to it.
+fn find(word: &str) -> Result<(&'static Entry, Option<&str>), String> {
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+        let found = OPTIONS.iter().find(|entry| entry.name == name).map(|entry| (entry, value));
+        return found.ok_or_else(|| unknown(&format!("--{name}"), name));
+    }
+    let mut letters = word.strip_prefix('-').unwrap_or_default().chars();
+    let Some(letter) = letters.next() else {
+        return Err(format!("`{word}` is no option: values belong behind one, and those with blanks in double quotes"));
+    };
+    let found = OPTIONS.iter().find(|entry| entry.letter == Some(letter));
+    let rest = letters.as_str();
+    let attached = Some(rest.strip_prefix('=').unwrap_or(rest)).filter(|rest| !rest.is_empty());
+    found.map(|entry| (entry, attached)).ok_or_else(|| unknown(word, ""))
+}
+
+fn unknown(written: &str, name: &str) -> String {
+    let near = crate::workflow::schema::nearest(name, OPTIONS.iter().map(|entry| entry.name));
+    let hint = near.map(|near| format!("; did you mean `--{near}`?")).unwrap_or_default();
+    format!("`{written}` is no option of a container{hint}")
+}
+
+fn host(body: &mut ContainerCreateBody) -> &mut HostConfig {
+    body.host_config.get_or_insert_default()
+}
+
+fn health(body: &mut ContainerCreateBody) -> &mut HealthConfig {
+    body.healthcheck.get_or_insert_default()
+}
+
+fn log(body: &mut ContainerCreateBody) -> &mut HostConfigLogConfig {
+    host(body).log_config.get_or_insert_default()
+}
+
+fn text(place: &mut Option<String>, value: &str) -> Result<(), String> {
+    *place = Some(value.to_owned());
+    Ok(())
+}
+
+fn list(place: &mut Option<Vec<String>>, value: &str) -> Result<(), String> {
+    place.get_or_insert_default().push(value.to_owned());
+    Ok(())
+}
+
+fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
+    value.parse().map_err(|_| "takes a number".to_owned())
+}
+
+fn pair(value: &str, form: &str) -> Result<(String, String), String> {
+    let pair = value.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    pair.ok_or_else(|| format!("takes {form}"))
+}
+
+fn label(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+    let (name, value) = value.split_once('=').unwrap_or((value, ""));
+    body.labels.get_or_insert_default().insert(name.to_owned(), value.to_owned());
+    Ok(())
+}
+
+/// A duration as Go writes it (`1m30s`, `500ms`), in nanoseconds.
+fn duration(value: &str) -> Result<i64, String> {
+    const UNITS: [(&str, f64); 6] = [("ms", 1e6), ("us", 1e3), ("ns", 1.0), ("h", 3.6e12), ("m", 6e10), ("s", 1e9)];
+    let wrong = || "takes a time such as `10s`, `500ms` or `1m30s`".to_owned();
+    let (mut total, mut rest) = (0.0, value);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let amount: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let (unit, nanoseconds) = UNITS.iter().find(|(unit, _)| rest[digits..].starts_with(unit)).ok_or_else(wrong)?;
+        total += amount * nanoseconds;
+        rest = &rest[digits + unit.len()..];
+    }
+    if value.is_empty() { Err(wrong()) } else { Ok(total as i64) }
+}
+
+/// An amount of memory (`512m`, `2g`, `64kb`), in bytes; `-1` is no limit.
+fn bytes(value: &str) -> Result<i64, String> {
+    let wrong = || "takes an amount such as `512m` or `2g`".to_owned();
+    let lower = value.to_ascii_lowercase();
+    let amount = lower.strip_suffix('b').unwrap_or(&lower);
+    let (digits, shift) = match amount.as_bytes().last() {
+        Some(b'k') => (&amount[..amount.len() - 1], 10),
+        Some(b'm') => (&amount[..amount.len() - 1], 20),
+        Some(b'g') => (&amount[..amount.len() - 1], 30),
+        Some(b't') => (&amount[..amount.len() - 1], 40),
+        _ => (amount, 0),
+    };
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    Ok((number * f64::from(2_i32).powi(shift)) as i64)
+}
+
+fn device(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+    let parts: Vec<_> = value.split(':').collect();
+    let (outside, inside, how) = match parts.as_slice() {
+        [outside] => (*outside, *outside, "rwm"),
+        [outside, inside] if inside.starts_with('/') => (*outside, *inside, "rwm"),
+        [outside, how] => (*outside, *outside, *how),
+        [outside, inside, how] => (*outside, *inside, *how),
+        _ => return Err("takes a device, and where it is in the container".to_owned()),
+    };
+    host(body).devices.get_or_insert_default().push(DeviceMapping {
+        path_on_host: Some(outside.to_owned()),
+        path_in_container: Some(inside.to_owned()),
+        cgroup_permissions: Some(how.to_owned()),
+    });
+    Ok(())
+}
+
+fn gpus(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+    let count = if value == "all" { -1 } else { number(value).map_err(|_| "takes `all` or a number".to_owned())? };
+    host(body).device_requests.get_or_insert_default().push(DeviceRequest {
+        count: Some(count),
+        capabilities: Some(vec![vec!["gpu".to_owned()]]),
+        ..DeviceRequest::default()
+    });
+    Ok(())
+}
+
+fn publish(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+    let port = super::super::super::container::Port::parse(value).map_err(|reason| format!("takes a port: {reason}"))?;
+    let inside = port.inside();
+    list(&mut body.exposed_ports, &inside)?;
+    let binding = PortBinding { host_ip: port.address, host_port: port.outside.map(|number| number.to_string()) };
+    let bindings = host(body).port_bindings.get_or_insert_with(HashMap::new);
+    bindings.entry(inside).or_default().get_or_insert_default().push(binding);
+    Ok(())
+}
+
+fn restart(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+    let (name, count) = value.split_once(':').unwrap_or((value, "0"));
+    let name = match name {
+        "no" => RestartPolicyNameEnum::NO,
+        "always" => RestartPolicyNameEnum::ALWAYS,
+        "unless-stopped" => RestartPolicyNameEnum::UNLESS_STOPPED,
+        "on-failure" => RestartPolicyNameEnum::ON_FAILURE,
+        _ => return Err("takes `no`, `always`, `unless-stopped` or `on-failure[:count]`".to_owned()),
+    };
+    let maximum_retry_count = number(count).map(|count: i64| Some(count).filter(|count| *count > 0))?;
+    host(body).restart_policy = Some(RestartPolicy { name: Some(name), maximum_retry_count });
+    Ok(())
+}
+
+fn ulimit(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+    let (name, limits) = pair(value, "name=soft[:hard]")?;
+    let (soft, hard) = limits.split_once(':').unwrap_or((&limits, &limits));
+    let limit = ResourcesUlimits { name: Some(name), soft: Some(number(soft)?), hard: Some(number(hard)?) };
+    host(body).ulimits.get_or_insert_default().push(limit);
+    Ok(())
+}
+
+/// `source:target[:mode]` is a mount, a path alone a volume without a name.
+fn volume(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+    if value.contains(':') { list(&mut host(body).binds, value) } else { list(&mut body.volumes, value) }
+}
+
+fn with_protocol(port: &str) -> String {
+    if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &str) -> Result<ContainerCreateBody, OptionError> {
+        let words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
+        let mut body = ContainerCreateBody::default();
+        apply(&words, &mut body).map(|()| body)
+    }
+
+    #[test]
+    fn the_options_of_a_health_check_are_read_in_both_forms() {
+        let body = read("--health-cmd pg_isready --health-interval=10s --health-timeout 1m0.5s --health-retries 5");
+        let health = body.expect("options").healthcheck.expect("a check");
+        assert_eq!(health.test, Some(vec!["CMD-SHELL".to_owned(), "pg_isready".to_owned()]));
+        assert_eq!(
+            (health.interval, health.timeout, health.retries),
+            (Some(10_000_000_000), Some(60_500_000_000), Some(5))
+        );
+    }
+
+    #[test]
+    fn letters_switches_and_lists() {
+        let body = read("-u 1001:2 -eA=1 -e B=2 --init --privileged=false -m 512m --tmpfs /t:size=1m -v /a:/b:ro -v /c")
+            .expect("options");
+        assert_eq!(body.user.as_deref(), Some("1001:2"));
+        assert_eq!(body.env, Some(vec!["A=1".to_owned(), "B=2".to_owned()]));
+        let host = body.host_config.expect("some");
+        assert_eq!((host.init, host.privileged, host.memory), (Some(true), Some(false), Some(536_870_912)));
+        assert_eq!(host.tmpfs.expect("one")["/t"], "size=1m");
+        assert_eq!((host.binds, body.volumes), (Some(vec!["/a:/b:ro".to_owned()]), Some(vec!["/c".to_owned()])));
+    }
+
+    #[test]
+    fn ports_devices_limits_and_restarts() {
+        let body = read("-p 127.0.0.1:8080:80 --device /dev/fuse --ulimit nofile=10:20 --restart on-failure:3 --cpus 1.5")
+            .expect("options");
+        let host = body.host_config.expect("some");
+        let binding = &host.port_bindings.expect("one")["80/tcp"].clone().expect("one")[0];
+        assert_eq!((binding.host_ip.as_deref(), binding.host_port.as_deref()), (Some("127.0.0.1"), Some("8080")));
+        assert_eq!(host.devices.expect("one")[0].path_in_container.as_deref(), Some("/dev/fuse"));
+        assert_eq!(host.ulimits.expect("one")[0].hard, Some(20));
+        assert_eq!(host.restart_policy.expect("one").maximum_retry_count, Some(3));
+        assert_eq!(host.nano_cpus, Some(1_500_000_000));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_to_write() {
+        for (words, word, reason) in [
+            ("--helth-cmd x", "--helth-cmd", "`--helth-cmd` is no option of a container; did you mean `--health-cmd`?"),
+            ("--network host", "--network", "`--network` cannot be used here: GitHub does not support it"),
+            ("--memory lots", "--memory", "`--memory` takes an amount such as `512m` or `2g`, not `lots`"),
+            ("--health-interval 10", "--health-interval", "takes a time such as `10s`"),
+            ("--user", "--user", "`--user` needs a value"),
+            ("--init=perhaps", "--init=perhaps", "takes `true` or `false`, not `perhaps`"),
+            ("isready", "isready", "`isready` is no option"),
+            ("-Z", "-Z", "`-Z` is no option of a container"),
+        ] {
+            let error = read(words).expect_err(words);
+            assert_eq!(error.word, word);
+            assert!(error.reason.contains(reason), "{words}: {}", error.reason);
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for (index, entry) in OPTIONS.iter().enumerate() {
+            for other in &OPTIONS[index + 1..] {
+                assert!(entry.name != other.name && (entry.letter.is_none() || entry.letter != other.letter));
+            }
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The fast path into a container: one shell inside it, started once, that forks each step.
+//!
+//! It is talked to through FIFOs in a folder that both sides see, so the engine has no part in a step: starting one costs
+//! about a millisecond where an engine's `exec` takes sixty, output comes at the speed of a pipe, and an engine that is
+//! restarted while the container lives goes unnoticed. That needs one kernel for both sides; where the supervisor does
+//! not answer, the compatible path is taken instead.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rustix::fs::{CWD, Mode};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::time::{Instant, sleep};
+
+use super::super::{Child, Exit, Interrupt, Launch};
+
+/// What runs inside.
+const SCRIPT: &str = include_str!("supervisor.sh");
+
+/// How long a supervisor may take to say that it listens. Starting its process takes an engine 60 to 100 ms; one that
+/// runs on another kernel never says it.
+const READY: Duration = Duration::from_secs(5);
+
+/// How long a step may take to begin: the supervisor is idle then.
+const STARTED: Duration = Duration::from_secs(10);
+
+/// A supervisor that listens.
+pub(super) struct Supervisor {
+    control: Control,
+    commands: Mutex<pipe::Sender>,
+    signals: Arc<std::sync::Mutex<fs::File>>,
+    states: Arc<Mutex<mpsc::UnboundedReceiver<State>>>,
+    next: AtomicU64,
+}
+
+/// The folder that both sides see.
+#[derive(Clone, Debug)]
+pub(super) struct Control {
+    /// As this side calls it.
+    pub(super) outside: PathBuf,
+    /// As the container calls it.
+    pub(super) inside: PathBuf,
+}
+
+/// What a supervisor says.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    Started { number: u64, group: i32 },
+    Ended { number: u64, exit: Exit },
+}
+
+impl State {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let verb = words.next()?;
+        if verb == "ready" {
+            return Some(Self::Ready);
+        }
+        let number = words.next()?.parse().ok()?;
+        match verb {
+            "started" => Some(Self::Started { number, group: words.next()?.parse().ok()? }),
+            "ended" => {
+                let code = words.next()?.parse().ok()?;
+                let exit = if words.next() == Some("1") { Exit::OutOfMemory } else { Exit::Code(code) };
+                Some(Self::Ended { number, exit })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Control {
+    /// Makes the folder with its FIFOs and the script. Any user of the container may use them.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.outside)?;
+        for name in ["commands", "signals", "states"] {
+            make_fifo(&self.outside.join(name))?;
+        }
+        fs::write(self.script(), SCRIPT)
+    }
+
+    fn script(&self) -> PathBuf {
+        self.outside.join("supervisor")
+    }
+
+    /// The command that is to be run inside.
+    pub(super) fn command(&self) -> Vec<String> {
+        let script = self.inside.join("supervisor");
+        ["sh".into(), script.to_string_lossy(), self.inside.to_string_lossy()].map(|word| word.into_owned()).into()
+    }
+}
+
+impl Supervisor {
+    /// Waits for a supervisor that is being started to listen. `alive` says whether its process is still there.
+    ///
+    /// # Errors
+    /// It ended, or never answered.
+    pub(super) async fn connect(control: Control, alive: impl Fn() -> BoxFuture<'static, bool> + Send) -> io::Result<Self> {
+        let states = pipe::OpenOptions::new().open_receiver(control.outside.join("states"))?;
+        // Opened for reading too, so that neither open waits for the other side. The supervisor's end of these is at its
+        // end of file once this process is gone, however it went.
+        let commands = pipe::OpenOptions::new().read_write(true).open_sender(control.outside.join("commands"))?;
+        let signals = fs::OpenOptions::new().read(true).write(true).open(control.outside.join("signals"))?;
+        let deadline = Instant::now() + READY;
+        let mut looked = Instant::now();
+        let mut lines = BufReader::new(states);
+        let mut line = String::new();
+        // A FIFO that nobody has opened for writing yet looks like one at its end.
+        while lines.read_line(&mut line).await? == 0 || !line.ends_with('\n') {
+            let now = Instant::now();
+            if now > deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "no supervisor answered from inside the container"));
+            }
+            if now.duration_since(looked) > Duration::from_millis(200) {
+                looked = now;
+                if !alive().await {
+                    return Err(io::Error::other("the supervisor ended inside the container"));
+                }
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        if State::parse(line.trim()) != Some(State::Ready) {
+            return Err(io::Error::other(format!("the container {}", line.trim())));
+        }
+        let (say, said) = mpsc::unbounded_channel();
+        tokio::spawn(listen(lines, say));
+        Ok(Self {
+            control,
+            commands: Mutex::new(commands),
+            signals: Arc::new(std::sync::Mutex::new(signals)),
+            states: Arc::new(Mutex::new(said)),
+            next: AtomicU64::new(1),
+        })
+    }
+
+    /// Starts a process. The one before it must have ended: steps of a job run one after the other.
+    pub(super) async fn start(&self, launch: &Launch) -> io::Result<Child> {
+        let mut states = Arc::clone(&self.states).lock_owned().await;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let folder = self.control.outside.join(number.to_string());
+        fs::create_dir(&folder)?;
+        make_fifo(&folder.join("out"))?;
+        let output = pipe::OpenOptions::new().open_receiver(folder.join("out"))?;
+        // Only a speed is lost where the user's quota of pipe memory is used up.
+        let _ = rustix::pipe::fcntl_setpipe_size(&output, super::super::host::PIPE_SIZE);
+        fs::write(folder.join("launch"), script(launch, number))?;
+        self.commands.lock().await.write_all(format!("run {number}\n").as_bytes()).await?;
+        let started = tokio::time::timeout(STARTED, next(&mut states, number)).await;
+        let group = match started {
+            Ok(Some(State::Started { group, .. })) => group,
+            Ok(Some(State::Ended { exit, .. })) => {
+                return Err(io::Error::other(format!("the process did not start inside the container: {exit:?}")));
+            }
+            Ok(_) => return Err(gone()),
+            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the container does not start processes")),
+        };
+        let signals = Arc::clone(&self.signals);
+        let exit = ended(states, number, folder).boxed();
+        let signal = move |interrupt: Interrupt| {
+            use std::io::Write;
+            // A supervisor that is gone has nothing left to signal.
+            let _ = signals
+                .lock()
+                .map(|mut signals| signals.write_all(format!("{} {group}\n", interrupt.name()).as_bytes()));
+        };
+        Ok(Child { group: None, output: Box::new(output), exit, signal: Box::new(signal) })
+    }
+}
+
+/// Waits for the end of a process and removes its folder, which holds its environment.
+async fn ended(
+    mut states: OwnedMutexGuard<mpsc::UnboundedReceiver<State>>,
+    number: u64,
+    folder: PathBuf,
+) -> io::Result<Exit> {
+    let end = loop {
+        match next(&mut states, number).await {
+            Some(State::Ended { exit, .. }) => break Ok(exit),
+            Some(_) => {}
+            None => break Err(gone()),
+        }
+    };
+    if let Err(error) = fs::remove_dir_all(&folder) {
+        tracing::warn!(folder = %folder.display(), %error, "cannot remove a step's control folder");
+    }
+    end
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the container is gone: it was stopped, removed or lost its engine")
+}
+
+/// The next state of a process; `None` once the supervisor is gone.
+async fn next(states: &mut mpsc::UnboundedReceiver<State>, wanted: u64) -> Option<State> {
+    loop {
+        match states.recv().await? {
+            State::Started { number, .. } | State::Ended { number, .. } if number != wanted => {}
+            State::Ready => {}
+            state => return Some(state),
+        }
+    }
+}
+
+/// Hands on what the supervisor says, until it is gone.
+async fn listen(mut lines: BufReader<pipe::Receiver>, say: mpsc::UnboundedSender<State>) {
+    let mut line = String::new();
+    while lines.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+        if let Some(state) = State::parse(line.trim())
+            && say.send(state).is_err()
+        {
+            return;
+        }
+        line.clear();
+    }
+}
+
+fn make_fifo(path: &Path) -> io::Result<()> {
+    rustix::fs::mkfifoat(CWD, path, Mode::from_raw_mode(0o666))?;
+    // Whatever the umask left of it.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))
+}
+
+/// The script that becomes the process. What a shell can export, it exports; other names (`INPUT_FETCH-DEPTH`) go
+/// through `env`, as a shell would drop them.
+fn script(launch: &Launch, number: u64) -> Vec<u8> {
+    let mut text = format!("echo \"started {number} $$\" >&9\nexec 9>&-\n").into_bytes();
+    let mut odd = Vec::new();
+    for (name, value) in &launch.env {
+        let name = name.as_bytes();
+        let mut bytes = name.iter();
+        let plain = bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let assignment = [name, b"=", value.as_bytes()].concat();
+        if plain {
+            text.extend_from_slice(b"export ");
+            text.extend_from_slice(name);
+            text.push(b'=');
+            text.extend_from_slice(&quoted(value.as_bytes()));
+            text.push(b'\n');
+        } else {
+            odd.push(quoted(&assignment));
+        }
+    }
+    text.extend_from_slice(b"cd ");
+    text.extend_from_slice(&quoted(launch.cwd.as_os_str().as_bytes()));
+    text.extend_from_slice(b" || exit 1\nexec ");
+    if !odd.is_empty() {
+        text.extend_from_slice(b"env ");
+        text.extend_from_slice(&odd.join(&b' '));
+        text.push(b' ');
+    }
+    let words = std::iter::once(launch.program.as_os_str()).chain(launch.args.iter().map(|arg| OsStr::new(arg)));
+    let words: Vec<_> = words.map(|word| quoted(word.as_bytes())).collect();
+    text.extend_from_slice(&words.join(&b' '));
+    text.push(b'\n');
+    text
+}
+
+/// A word for a shell, in single quotes.
+fn quoted(word: &[u8]) -> Vec<u8> {
+    let mut text = vec![b'\''];
+    for byte in word {
+        match byte {
+            b'\'' => text.extend_from_slice(br"'\''"),
+            other => text.push(*other),
+        }
+    }
+    text.push(b'\'');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A supervisor of this machine: the script is the same.
+    async fn supervisor(shell: &str) -> Option<(tempfile::TempDir, Supervisor)> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let control = Control { outside: folder.path().join("c"), inside: folder.path().join("c") };
+        control.prepare().expect("prepared");
+        let command = control.command();
+        let mut words = shell.split(' ');
+        let child = tokio::process::Command::new(words.next().expect("a shell")).args(words).args(&command[1..]).spawn();
+        child.ok()?;
+        let supervisor = Supervisor::connect(control, || async { true }.boxed()).await.expect("listens");
+        Some((folder, supervisor))
+    }
+
+    fn launch(script: &str) -> Launch {
+        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("A", "it's"), ("INPUT_A-B", "x y"), ("N", "1\n2")];
+        Launch {
+            program: "/bin/sh".into(),
+            args: ["-c", script].map(Into::into).into(),
+            cwd: std::env::temp_dir(),
+            env: env.map(|(name, value)| (name.into(), value.into())).into(),
+        }
+    }
+
+    async fn run(supervisor: &Supervisor, script: &str) -> (Exit, String) {
+        let mut child = supervisor.start(&launch(script)).await.expect("starts");
+        let mut text = String::new();
+        tokio::time::timeout(LIMIT, child.output.read_to_string(&mut text)).await.expect("ends").expect("read");
+        (tokio::time::timeout(LIMIT, child.exit).await.expect("ends").expect("told"), text)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn steps_run_one_after_the_other_with_their_own_environment() {
+        for shell in ["sh", "bash", "busybox sh"] {
+            let Some((_folder, supervisor)) = supervisor(shell).await else {
+                eprintln!("skipped: no {shell} here");
+                continue;
+            };
+            let text = "echo \"$A|$N\"; env | grep INPUT_; exit 7";
+            let (exit, said) = run(&supervisor, text).await;
+            assert_eq!((exit, said.as_str()), (Exit::Code(7), "it's|1\n2\nINPUT_A-B=x y\n"), "{shell}");
+            assert_eq!(run(&supervisor, "echo next >&2").await, (Exit::Code(0), "next\n".to_owned()));
+            let (exit, said) = run(&supervisor, "kill -9 $$").await;
+            assert_eq!((exit, said.as_str()), (Exit::Code(137), ""));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_interrupt_reaches_the_whole_group() {
+        for shell in ["sh", "bash", "busybox sh"] {
+            let Some((_folder, supervisor)) = supervisor(shell).await else { continue };
+            let trap = "trap 'echo caught; exit 3' INT; echo on; while :; do sleep 0.05; done";
+            let mut child = supervisor.start(&launch(trap)).await.expect("starts");
+            let mut line = [0; 3];
+            tokio::time::timeout(LIMIT, child.output.read_exact(&mut line)).await.expect("writes").expect("open");
+            (child.signal)(Interrupt::Int);
+            let mut rest = String::new();
+            tokio::time::timeout(LIMIT, child.output.read_to_string(&mut rest)).await.expect("ends").expect("read");
+            assert_eq!(rest, "caught\n", "{shell}");
+            assert_eq!(child.exit.await.expect("told"), Exit::Code(3));
+        }
+    }
+
+    #[test]
+    fn states_are_read_and_noise_is_not() {
+        assert_eq!(State::parse("ready"), Some(State::Ready));
+        assert_eq!(State::parse("started 3 41"), Some(State::Started { number: 3, group: 41 }));
+        assert_eq!(State::parse("ended 3 7 0"), Some(State::Ended { number: 3, exit: Exit::Code(7) }));
+        assert_eq!(State::parse("ended 3 137 1"), Some(State::Ended { number: 3, exit: Exit::OutOfMemory }));
+        for noise in ["", "ended", "ended x 1 0", "started 1", "lacks setsid"] {
+            assert_eq!(State::parse(noise), None, "{noise}");
+        }
+    }
+}
