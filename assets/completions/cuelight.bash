@@ -40,6 +40,9 @@ _cuelight() {
             cuelight,eval)
                 cmd="cuelight__subcmd__eval"
                 ;;
+            cuelight,forward)
+                cmd="cuelight__subcmd__forward"
+                ;;
             cuelight,lint)
                 cmd="cuelight__subcmd__lint"
                 ;;
@@ -77,7 +80,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --help --version run demo attach runs show logs cancel rerun resume lint plan eval trust doctor clean config completions worker"
+            opts="-h -V --help --version run demo attach runs show logs cancel rerun resume lint plan eval trust doctor clean config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -197,6 +200,20 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__eval)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__forward)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -357,7 +374,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__run)
-            opts="-e -j -i -s -d -h --event --event-path --job --input --secret --secret-file --var --max-parallel --in-place --debug --trust --detach --json --format --runner --repository --help"
+            opts="-e -j -i -s -d -h --event --event-path --job --input --secret --secret-file --var --max-parallel --in-place --sandbox --offline --debug --trust --detach --json --format --runner --repository --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -408,6 +425,10 @@ _cuelight() {
                     return 0
                     ;;
                 --max-parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -43,6 +43,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "doctor" -d 'Check wh
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "clean" -d 'Remove old runs'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "config" -d 'Print the settings in force and where each comes from'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "completions" -d 'Print a completion script for a shell'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "forward" -d 'Make `localhost` lead to services (started in a job\'s helper container)'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "worker" -d 'Carry out a run (started by `run` and `rerun`)'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
@@ -52,10 +53,12 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with a secret a line, NAME=VALUE' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l var -d 'A configuration variable' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l max-parallel -d 'How many jobs may run at once [default: the number of processors]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l sandbox -d 'Where jobs without a `container:` run: host, docker, or docker:IMAGE' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`json`: log lines and the result as JSON lines' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job here and in place, whatever its runs-on says' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l in-place -d 'Run in the repository\'s own folder instead of a private copy per job'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l offline -d 'Take actions of other repositories only from what is kept here'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l debug -d 'Keep debug lines and set `RUNNER_DEBUG`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l trust -d 'Trust this repository for this run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s d -l detach -d 'Print the run\'s id and leave it running'
@@ -117,6 +120,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -s h -l help -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand config" -l example -d 'Print all settings that there are, explained, ready for a file'
 complete -c cuelight -n "__fish_cuelight_using_subcommand config" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand forward" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-job -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l resume
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun

@@ -43,10 +43,12 @@ _arguments "${_arguments_options[@]}" : \
 '--secret-file=[A file with a secret a line, NAME=VALUE]:FILE:_files' \
 '*--var=[A configuration variable]:NAME=VALUE:_default' \
 '--max-parallel=[How many jobs may run at once \[default\: the number of processors\]]:N:_default' \
+'--sandbox=[Where jobs without a \`container\:\` run\: host, docker, or docker\:IMAGE]:PLACE:_default' \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
 '--runner=[\`host\`\: every job here and in place, whatever its runs-on says]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
 '--in-place[Run in the repository'\''s own folder instead of a private copy per job]' \
+'--offline[Take actions of other repositories only from what is kept here]' \
 '--debug[Keep debug lines and set \`RUNNER_DEBUG\`]' \
 '--trust[Trust this repository for this run]' \
 '-d[Print the run'\''s id and leave it running]' \
@@ -210,6 +212,13 @@ _arguments "${_arguments_options[@]}" : \
 ':shell -- The shell:(bash elvish fish powershell zsh)' \
 && ret=0
 ;;
+(forward)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::routes -- Such as `6379=redis\:6379`:_default' \
+&& ret=0
+;;
 (worker)
 _arguments "${_arguments_options[@]}" : \
 '--rerun-job=[]:RERUN_JOB:_default' \
@@ -246,6 +255,7 @@ _cuelight_commands() {
 'clean:Remove old runs' \
 'config:Print the settings in force and where each comes from' \
 'completions:Print a completion script for a shell' \
+'forward:Make \`localhost\` lead to services (started in a job'\''s helper container)' \
 'worker:Carry out a run (started by \`run\` and \`rerun\`)' \
     )
     _describe -t commands 'cuelight commands' commands "$@"
@@ -289,6 +299,11 @@ _cuelight__subcmd__doctor_commands() {
 _cuelight__subcmd__eval_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight eval commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__forward_commands] )) ||
+_cuelight__subcmd__forward_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight forward commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__lint_commands] )) ||
 _cuelight__subcmd__lint_commands() {

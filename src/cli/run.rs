@@ -88,7 +88,11 @@ pub(super) struct Args {
 
 /// Reads `--sandbox`.
 fn sandbox(text: &str) -> Result<String, String> {
-    if crate::config::is_sandbox(text) { Ok(text.to_owned()) } else { Err("write host, docker or docker:IMAGE".to_owned()) }
+    if crate::config::is_sandbox(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("write host, docker or docker:IMAGE".to_owned())
+    }
 }
 
 pub(super) fn run(args: &Args) -> Outcome {

@@ -68,7 +68,8 @@ impl Port {
         if !["tcp", "udp", "sctp"].contains(&protocol) {
             return Err(wrong());
         }
-        let (before, inside) = numbers.rsplit_once(':').map_or((None, numbers), |(before, inside)| (Some(before), inside));
+        let (before, inside) =
+            numbers.rsplit_once(':').map_or((None, numbers), |(before, inside)| (Some(before), inside));
         let (address, outside) = match before {
             None => (None, None),
             Some(before) => match before.rsplit_once(':') {
@@ -101,12 +102,13 @@ impl Container {
         source: &Source,
     ) -> Result<Option<Self>, String> {
         let place = |of: &Template| format!("{}:{}:{}", source.name, of.span.line, of.span.column);
-        let value = template.evaluate(scope).map_err(|error| {
-            format!("{}:{}:{}: `{name}`: {error}", source.name, error.span.line, error.span.column)
-        })?;
+        let value = template
+            .evaluate(scope)
+            .map_err(|error| format!("{}:{}:{}: `{name}`: {error}", source.name, error.span.line, error.span.column))?;
         let part = |key: &str| entry(template, key).unwrap_or(template);
         let Value::Object(object) = &value else {
-            let container = Self { name: name.to_owned(), image: value.to_text(), place: place(template), ..Self::default() };
+            let container =
+                Self { name: name.to_owned(), image: value.to_text(), place: place(template), ..Self::default() };
             return Ok((!container.image.is_empty()).then_some(container));
         };
         let text = |key: &str| object.get(key).map(Value::to_text).unwrap_or_default();
@@ -124,7 +126,8 @@ impl Container {
         let credentials = object.get("credentials").and_then(|credentials| match credentials {
             Value::Object(given) => {
                 let field = |key: &str| given.get(key).map(Value::to_text).unwrap_or_default();
-                Some((field("username"), field("password"))).filter(|(user, password)| !user.is_empty() || !password.is_empty())
+                Some((field("username"), field("password")))
+                    .filter(|(user, password)| !user.is_empty() || !password.is_empty())
             }
             _ => None,
         });
@@ -176,9 +179,11 @@ mod tests {
         let indented = text.lines().map(|line| format!("      {line}\n")).collect::<String>();
         let text = format!("on: push\njobs:\n  a:\n    runs-on: x\n    services:\n{indented}    steps: [{{run: x}}]\n");
         let source = Source::new("ci.yml", text);
-        let workflow = workflow::parse(&source).value.expect("a workflow");
+        let parsed = workflow::parse(&source);
+        let workflow = parsed.value.unwrap_or_else(|| panic!("{:?}", parsed.diagnostics));
         let JobBody::Steps(body) = &workflow.jobs[0].body else { panic!("steps") };
-        let contexts = Contexts::default();
+        let contexts: Contexts =
+            [("vars", Value::object(crate::workflow::expr::Object::default()))].into_iter().collect();
         let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
         body.services.iter().map(|(name, template)| Container::read(&name.value, template, &scope, &source)).collect()
     }
@@ -198,7 +203,7 @@ mod tests {
     #[test]
     fn a_service_is_read_whole_and_an_option_knows_its_place() {
         let found = services(
-            "db:\n  image: postgres:15-alpine\n  env: {POSTGRES_USER: aura}\n  ports: ['5432:5432', 8080]\n  options: >-\n    --health-cmd \"pg_isready -q\"\n    --health-interval 10s\nnone: {image: ''}\nplain: {image: 'docker://redis:7'}",
+            "db:\n  image: postgres:15-alpine\n  env: {POSTGRES_USER: aura}\n  ports: ['5432:5432', 8080]\n  options: >-\n    --health-cmd \"pg_isready -q\"\n    --health-interval 10s\nnone: {image: '${{ vars.none }}'}\nplain: {image: 'docker://redis:7'}",
         );
         let db = found[0].clone().expect("read").expect("one");
         assert_eq!((db.image.as_str(), db.env["POSTGRES_USER"].as_str()), ("postgres:15-alpine", "aura"));

@@ -153,9 +153,9 @@ impl JobTask {
             }
         };
         self.tell_finished();
-        let mut end = match started {
+        let (mut end, told) = match started {
             Ok(()) => self.run_steps(body, &place, &mut line).await,
-            Err(reason) => JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) },
+            Err(reason) => (JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) }, None),
         };
         if end.conclusion == Conclusion::Failure {
             // A service that died is likelier the cause than the consequence.
@@ -165,6 +165,13 @@ impl JobTask {
             }
         }
         self.take_down(&mut place, containers, &mut line, &mut end).await;
+        if let Some(told) = told {
+            let name = "Complete job";
+            let number = line.add(name, StepKind::Job);
+            outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
+            outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name: name.to_owned() });
+            outlet.record(told.event(&self.id, number));
+        }
         if let Some(missed) = place.leave_nothing().await {
             end.reason.get_or_insert(missed);
         }
@@ -246,8 +253,8 @@ impl JobTask {
         Place::new(&self.shared, &self.id, folders, ready, self.labels(), contexts, defaults)
     }
 
-    async fn run_steps(&mut self, body: &StepsJob, place: &Place, line: &mut Line) -> JobEnd {
-        let failed = |reason| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
+    async fn run_steps(&mut self, body: &StepsJob, place: &Place, line: &mut Line) -> (JobEnd, Option<StepEnd>) {
+        let failed = |reason| (JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) }, None);
         let host = Workspace::at(&place.workspace);
         let scope = Scope { contexts: &place.contexts, status: self.job_status, host: &host };
         let timeout = match body.timeout_minutes.as_ref().map(|minutes| steps::minutes(minutes, &scope)).transpose() {
@@ -306,7 +313,7 @@ impl JobTask {
         if conclusion == Conclusion::TimedOut {
             reason = Some(format!("the job took longer than its {} minutes", timeout.as_secs_f64() / 60.0));
         }
-        self.complete(body, &steps, &frame, line, JobEnd { reason, ..JobEnd::of(conclusion) })
+        self.complete(body, &steps, &frame, JobEnd { reason, ..JobEnd::of(conclusion) })
     }
 
     /// What actions of other repositories do before the first step. Returns why the first that failed did.
@@ -353,20 +360,15 @@ impl JobTask {
         Ok(start)
     }
 
-    /// "Complete job": outputs, the environment's address, `continue-on-error`.
+    /// What the job gives: outputs, the environment's address, `continue-on-error`; and how "Complete job" ends.
     fn complete(
         &self,
         body: &StepsJob,
         steps: &Steps<'_>,
         frame: &Frame,
-        line: &mut Line,
         mut end: JobEnd,
-    ) -> JobEnd {
+    ) -> (JobEnd, Option<StepEnd>) {
         let outlet = &self.shared.outlet;
-        let name = "Complete job".to_owned();
-        let number = line.add(&name, StepKind::Job);
-        outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
-        outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name });
         let contexts = steps.contexts(frame);
         let host = Workspace::at(&steps.place.workspace);
         let scope = Scope { contexts: &contexts, status: frame.functions(), host: &host };
@@ -392,12 +394,11 @@ impl JobTask {
             Err(error) => wrong = Some(format!("`continue-on-error`: {error}")),
         }
         let told = wrong.clone().map_or_else(|| StepEnd::of(Conclusion::Success), StepEnd::failed);
-        outlet.record(told.event(&self.id, number));
         if let Some(wrong) = wrong {
             end.conclusion = Conclusion::Failure;
             end.reason.get_or_insert(wrong);
         }
-        end
+        (end, Some(told))
     }
 
     /// Writes down how the job stands, so that it can go on if the worker is lost.

@@ -94,8 +94,10 @@ fn of_label(label: &str, options: &Options) -> Option<Where> {
     };
     // GitHub's hosted Linux runners on ARM are `ubuntu-24.04-arm`.
     let right_arch = !label.ends_with("-arm") || arch == "arm64";
-    let here =
-        (label.starts_with(hosted) && right_arch) || label == os || label == arch || OWN_LABELS.contains(&label.as_str());
+    let here = (label.starts_with(hosted) && right_arch)
+        || label == os
+        || label == arch
+        || OWN_LABELS.contains(&label.as_str());
     here.then_some(Where::Host)
 }
 

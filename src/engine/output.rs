@@ -10,9 +10,9 @@ use crate::model::{Annotation, Event, Level, StepNumber};
 
 use super::command::{self, Command, may_hold_command};
 use super::command_files::Left;
-use super::place::Place;
 use super::matcher::Matchers;
 use super::outlet::StepLog;
+use super::place::Place;
 use super::workspace;
 
 /// Lines past this are no commands and match no pattern.

@@ -184,7 +184,9 @@ impl Place {
         let services = Services::start(&engine, self.owner(), &ready.services, &network, reach);
         let container = async {
             match &ready.container {
-                Some(container) => Docker::start(&engine, self.setup(container, ready, folders, &network)).await.map(Some),
+                Some(container) => {
+                    Docker::start(&engine, self.setup(container, ready, folders, &network)).await.map(Some)
+                }
                 None => Ok(None),
             }
         };
@@ -322,12 +324,13 @@ impl Place {
             let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
             facts.insert("container", Value::object(pairs.collect()));
         }
-        let services = self.services.iter().flat_map(|services| services.facts(network)).map(|(service, id, network)| {
-            let ports = service.ports.iter().map(|(inside, outside)| (inside.clone(), text(outside)));
-            let pairs = [("id", text(id)), ("network", text(network)), ("ports", Value::object(ports.collect()))];
-            let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
-            (service.name.clone(), Value::object(pairs.collect()))
-        });
+        let services =
+            self.services.iter().flat_map(|services| services.facts(network)).map(|(service, id, network)| {
+                let ports = service.ports.iter().map(|(inside, outside)| (inside.clone(), text(outside)));
+                let pairs = [("id", text(id)), ("network", text(network)), ("ports", Value::object(ports.collect()))];
+                let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
+                (service.name.clone(), Value::object(pairs.collect()))
+            });
         facts.insert("services", Value::object(services.collect()));
         facts
     }

@@ -60,7 +60,9 @@ impl JobTask {
         let (container, services) = self.containers(body, &place, &scope).map_err(failed)?;
         let mut needs = resolve::needs(&body.steps, &self.shared).await;
         let engine = self.engine(&mut needs, container.as_ref(), &services).await;
-        if place == Where::Host && let Some(action) = &needs.node {
+        if place == Where::Host
+            && let Some(action) = &needs.node
+        {
             let path = self.shared.host.environment().iter().find(|(name, _)| name == "PATH");
             let path = path.map_or(OsStr::new(""), |(_, path)| path);
             match resolve::node(path).await {
@@ -120,9 +122,10 @@ impl JobTask {
         }
         let services = services.iter().map(|service| (format!("service `{}`", service.name), service.clone()));
         let own = container.map(|container| ("the job's container".to_owned(), container.clone()));
-        let actions = needs.images.iter().map(|image| {
-            ("an action".to_owned(), Container { image: image.clone(), ..Container::default() })
-        });
+        let actions = needs
+            .images
+            .iter()
+            .map(|image| ("an action".to_owned(), Container { image: image.clone(), ..Container::default() }));
         let wanted: Vec<_> = services.chain(own).chain(actions).collect();
         let pulls = wanted.iter().map(|(who, container)| self.image(&engine, who, container).boxed());
         needs.missing.extend(join_all(pulls).await.into_iter().flatten());
@@ -182,7 +185,10 @@ impl JobTask {
             for reference in expr.roots() {
                 let Some(Key::Name(name, _)) = reference.path.first() else { continue };
                 let set = secrets.is_some_and(|secrets| secrets.get(name).is_some());
-                if reference.context.text.eq_ignore_ascii_case("secrets") && !set && !missing.iter().any(|known| known == name) {
+                if reference.context.text.eq_ignore_ascii_case("secrets")
+                    && !set
+                    && !missing.iter().any(|known| known == name)
+                {
                     missing.push((*name).to_owned());
                 }
             }

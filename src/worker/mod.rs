@@ -145,7 +145,12 @@ impl Worker<'_> {
             facts: prepared.facts,
             outlet,
             host: Arc::new(Host::new(self.inherited.iter().cloned())),
-            actions: Store::new(cache("actions", self.folder), spec.actions.clone(), spec.repository.clone(), spec.offline),
+            actions: Store::new(
+                cache("actions", self.folder),
+                spec.actions.clone(),
+                spec.repository.clone(),
+                spec.offline,
+            ),
             state: state(self.folder),
             folder: self.folder.path().to_owned(),
             repository: spec.repository.clone(),

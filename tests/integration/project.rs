@@ -115,7 +115,7 @@ impl Project {
 }
 
 /// What the program said.
-pub(crate) struct Said(Output);
+pub(crate) struct Said(pub(crate) Output);
 
 impl Said {
     pub(crate) fn code(&self) -> i32 {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::project::{Project, until};
+use crate::project::{Project, Said, until};
 
 /// A workflow on push whose jobs are these.
 fn workflow(jobs: &str) -> String {
@@ -56,12 +56,20 @@ fn what_cannot_run_here_says_so_and_the_run_is_no_success() {
   c: {runs-on: ubuntu-latest, container: alpine, steps: [{run: echo never}]}
   d: {runs-on: ubuntu-latest, steps: [{run: echo fine}]}",
     ));
-    let said = project.run(&[]);
+    // Without an engine, and without its image, a container is refused before the job starts.
+    let said = Said(
+        project
+            .command(&["run", "--trust", "--offline"])
+            .env("DOCKER_HOST", "unix:///nowhere")
+            .output()
+            .expect("starts"),
+    );
     said.expect(
         1,
         &[
             "not runnable here (no runner for `windows-2022`",
-            "`nobody/nothing@v9` is an action of another repository",
+            "not started: `nobody/nothing@v9` is not kept here, and --offline fetches nothing",
+            "not started: its container (alpine) needs a container engine: no container engine answers (unix:///nowhere",
             "fine",
         ],
     );
@@ -71,7 +79,7 @@ fn what_cannot_run_here_says_so_and_the_run_is_no_success() {
         ("skipped".into(), "failure".into())
     );
     assert_eq!(project.job("b")["started"], serde_json::Value::Null, "it never started");
-    assert_eq!(project.job("c")["status"], "skipped");
+    assert_eq!(project.job("c")["status"], "failure");
 }
 
 #[test]

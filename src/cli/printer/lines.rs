@@ -2,13 +2,13 @@
 //!
 //! A group is one line however much it holds. When its step fails, the groups that hold an error are shown after all.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::cli::style::{Colour, Style, duration};
 use crate::model::{
-    Command, Conclusion, Event, JobId, LineRange, Order, Record, Reply, Run, Step, StepKind, StepNumber,
+    Command, Conclusion, Event, Gate, JobId, LineRange, Order, Record, Reply, Run, Step, StepKind, StepNumber,
 };
 use crate::store::first_error::FirstError;
 
@@ -30,6 +30,8 @@ pub(in crate::cli) struct Lines {
     style: Style,
     /// Steps that printed and have not ended.
     steps: HashMap<(JobId, StepNumber), Progress>,
+    /// Images whose pull was told of: a line a job and image is enough.
+    pulled: HashSet<(JobId, String)>,
 }
 
 /// How far a step's output was printed.
@@ -45,7 +47,7 @@ struct Progress {
 
 impl Lines {
     pub(in crate::cli) fn new(style: Style) -> Self {
-        Self { style, steps: HashMap::new() }
+        Self { style, steps: HashMap::new(), pulled: HashSet::new() }
     }
 
     fn prefix(&self, run: &Run, job: &JobId) -> String {
@@ -157,6 +159,28 @@ impl Printer for Lines {
                 let attempt = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
                 let of = format!("({} on {}{attempt}) run {}", run.workflow, run.event, run.id);
                 writeln!(out, "{} {}", style.paint(Colour::Bold, name), style.paint(Colour::Dim, &of))
+            }
+            Event::JobWaiting { job, gate: Gate::Resource(what) | Gate::Concurrency(what) } => {
+                let text = style.spelled(format!("waits for {what}"));
+                writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Dim, &text))
+            }
+            Event::ImagePulled { job, image, .. } if self.pulled.insert((job.clone(), image.clone())) => {
+                let text = style.spelled(format!("the image {image} is being pulled"));
+                writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Dim, &text))
+            }
+            Event::ServiceChanged { job, service } => {
+                let ports: Vec<_> = service
+                    .ports
+                    .iter()
+                    .map(|(inside, outside)| format!("localhost:{outside} is its {inside}"))
+                    .collect();
+                let ports = if ports.is_empty() { String::new() } else { format!("  {}", ports.join(", ")) };
+                let detail = service.detail.as_ref().filter(|_| service.state.is_bad());
+                let detail = detail.map(|detail| format!("  {}", first_line(detail))).unwrap_or_default();
+                let text = format!("service {} {}", service.name, service.state.word());
+                let colour = if service.state.is_bad() { Colour::Red } else { Colour::Dim };
+                let text = style.paint(colour, &format!("{text}{ports}{detail}"));
+                writeln!(out, "{}{text}", self.prefix(run, job))
             }
             Event::Output { job, step, output } => self.output(run, (job, *step), *output, logs, out),
             Event::StepFinished { job, step: number, outcome, .. } => {

@@ -65,7 +65,8 @@ pub(super) async fn run(
     contexts.set("inputs", inputs::context(inputs));
     let host = Workspace::at(&steps.place.workspace);
     let scope = Scope { contexts: &contexts, status: frame.functions(), host: &host };
-    let evaluated = args.iter().map(|arg| arg.evaluate(&scope).map(|value| value.to_text())).collect::<Result<Vec<_>, _>>();
+    let evaluated =
+        args.iter().map(|arg| arg.evaluate(&scope).map(|value| value.to_text())).collect::<Result<Vec<_>, _>>();
     let own = match (evaluated, given.get("args")) {
         (Err(error), _) => return Ran::failed(format!("`args`: {error}")),
         // What the step gives counts only where the manifest says nothing.
@@ -147,7 +148,10 @@ impl Container {
         let place = steps.place;
         let engine: &Engine = place.engine().await?;
         if engine.socket().is_none() {
-            return Err(format!("Docker actions need an engine on this machine, and {} is another one", engine.address()));
+            return Err(format!(
+                "Docker actions need an engine on this machine, and {} is another one",
+                engine.address()
+            ));
         }
         let image = engine.ensure_image(&self.image, None, &|_| ()).await.map_err(|error| error.to_string())?;
         let temp = &place.temp;

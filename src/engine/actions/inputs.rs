@@ -11,7 +11,10 @@ use crate::workflow::template::Template;
 ///
 /// # Errors
 /// The input and why it has no value.
-pub(super) fn given(with: &[(Spanned<String>, Template)], scope: &Scope<'_>) -> Result<IndexMap<String, String>, String> {
+pub(super) fn given(
+    with: &[(Spanned<String>, Template)],
+    scope: &Scope<'_>,
+) -> Result<IndexMap<String, String>, String> {
     let entries = with.iter().map(|(name, value)| match value.evaluate(scope) {
         Ok(value) => Ok((name.value.to_ascii_lowercase(), value.to_text())),
         Err(error) => Err(format!("`with.{}`: {error}", name.value)),
@@ -73,7 +76,11 @@ pub(super) fn warnings(action: &Action, given: &IndexMap<String, String>) -> Vec
     let unexpected: Vec<_> = given.keys().filter(|name| !is_known(name)).map(|name| format!("'{name}'")).collect();
     if !unexpected.is_empty() {
         let valid: Vec<_> = action.inputs.iter().map(|input| format!("'{}'", input.name.value)).collect();
-        warnings.push(format!("Unexpected input(s) {}, valid inputs are [{}]", unexpected.join(", "), valid.join(", ")));
+        warnings.push(format!(
+            "Unexpected input(s) {}, valid inputs are [{}]",
+            unexpected.join(", "),
+            valid.join(", ")
+        ));
     }
     for input in &action.inputs {
         let name = &input.name.value;

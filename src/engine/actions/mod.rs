@@ -107,7 +107,9 @@ async fn phase(
 
 /// Finds what a step uses and evaluates what it is given.
 async fn find(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>) -> Result<Used, String> {
-    let StepAction::Uses { reference, with } = &task.step.action else { return Err("the step uses nothing".to_owned()) };
+    let StepAction::Uses { reference, with } = &task.step.action else {
+        return Err("the step uses nothing".to_owned());
+    };
     let place = steps.place;
     let given = {
         let host = Workspace::at(&place.workspace);

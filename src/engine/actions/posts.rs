@@ -177,8 +177,11 @@ async fn around(
         }
     }
     let inner = std::mem::take(&mut inside.posts);
-    let post = (!inner.is_empty())
-        .then(|| Post { inner, frame: Some(inside), ..Post::of(step.clone(), Arc::clone(known), ready.name.clone()) });
+    let post = (!inner.is_empty()).then(|| Post {
+        inner,
+        frame: Some(inside),
+        ..Post::of(step.clone(), Arc::clone(known), ready.name.clone())
+    });
     Ran { post, ..Ran::of(worst) }
 }
 

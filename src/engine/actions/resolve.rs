@@ -69,12 +69,7 @@ pub(in crate::engine) async fn needs(steps: &[StepDefinition], shared: &Shared) 
     needs
 }
 
-fn look<'a>(
-    steps: &'a [StepDefinition],
-    shared: &'a Shared,
-    depth: usize,
-    needs: &'a mut Needs,
-) -> BoxFuture<'a, ()> {
+fn look<'a>(steps: &'a [StepDefinition], shared: &'a Shared, depth: usize, needs: &'a mut Needs) -> BoxFuture<'a, ()> {
     async move {
         for step in steps {
             let StepAction::Uses { reference, with } = &step.action else { continue };
@@ -111,7 +106,10 @@ async fn find(reference: &str, remote: Remote, shared: &Shared, depth: usize, ne
     let action = match read(&fetched.folder) {
         Some(Ok(action)) => action,
         Some(Err(reason)) => return needs.lacks(format!("`{reference}`: {reason}")),
-        None => return needs.lacks(format!("`{reference}` has no action.yml, action.yaml or Dockerfile ({})", fetched.origin)),
+        None => {
+            return needs
+                .lacks(format!("`{reference}` has no action.yml, action.yaml or Dockerfile ({})", fetched.origin));
+        }
     };
     inside(reference, &action, shared, depth, needs).await;
     let known = Known {

@@ -71,7 +71,8 @@ impl Store {
     fn mapping(&self, action: &Remote) -> Option<(&str, bool)> {
         let Remote { repository, path, version } = action;
         let whole = if path.is_empty() { repository.clone() } else { format!("{repository}/{path}") };
-        let names = [format!("{whole}@{version}"), whole.clone(), format!("{repository}@{version}"), repository.clone()];
+        let names =
+            [format!("{whole}@{version}"), whole.clone(), format!("{repository}@{version}"), repository.clone()];
         let found = names.iter().enumerate().find_map(|(place, name)| {
             let mut entries = self.mapped.iter();
             entries.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| (value.as_str(), place < 2))
@@ -127,10 +128,13 @@ impl Store {
                 }
                 Err(Unresolved::Unreachable(reason)) => match remembered {
                     Some(commit) => {
-                        let remark = format!("{address} does not answer ({reason}): the commit it was last time is used");
+                        let remark =
+                            format!("{address} does not answer ({reason}): the commit it was last time is used");
                         (commit, Some(remark))
                     }
-                    None => return Err(format!("`{action}` is not kept here, and {address} cannot be reached: {reason}")),
+                    None => {
+                        return Err(format!("`{action}` is not kept here, and {address} cannot be reached: {reason}"));
+                    }
                 },
             },
         };

@@ -342,7 +342,7 @@ mod tests {
         let launch =
             |program: &str, cwd: &str| Launch { program: program.into(), args: vec![], cwd: cwd.into(), env: vec![] };
         for (program, cwd) in [("/no/such/program", "/"), ("/bin/sh", "/no/such/folder"), ("/", "/")] {
-            assert!(Host::new([]).start(&launch(program, cwd)).is_err(), "{program} in {cwd}");
+            assert!(Host::new([]).spawn(&launch(program, cwd)).is_err(), "{program} in {cwd}");
         }
     }
 
@@ -354,7 +354,7 @@ mod tests {
             cwd: "/".into(),
             env: vec![("INPUT_FETCH-DEPTH".into(), "1\n2".into())],
         };
-        let mut child = Host::new([]).start(&launch).expect("env starts");
+        let mut child = Host::new([]).spawn(&launch).expect("env starts");
         let mut output = Vec::new();
         timeout(LIMIT, child.output.read_to_end(&mut output)).await.expect("ends").expect("read");
         assert_eq!(output, b"INPUT_FETCH-DEPTH=1\n2\0");

@@ -33,7 +33,8 @@ impl Route {
     /// # Errors
     /// It has another form, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let route = text.split_once('=').and_then(|(port, to)| Some(Self { port: port.parse().ok()?, to: to.to_owned() }));
+        let route =
+            text.split_once('=').and_then(|(port, to)| Some(Self { port: port.parse().ok()?, to: to.to_owned() }));
         route.ok_or_else(|| format!("`{text}` is no route: write 6379=redis:6379"))
     }
 }
@@ -162,7 +163,11 @@ mod tests {
         let (tell, told) = tokio::sync::oneshot::channel();
         let mut tell = Some(tell);
         tokio::spawn(async move {
-            serve(&[Route { port, to }], || drop(tell.take().map(|tell| tell.send(())))).await.expect("serves");
+            serve(&[Route { port, to }], || {
+                let _ = tell.take().map(|tell| tell.send(()));
+            })
+            .await
+            .expect("serves");
         });
         told.await.expect("ready");
         let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("listens");

@@ -80,8 +80,7 @@ impl Services {
     ) -> Result<Self, String> {
         let starting = definitions.iter().map(|container| start_one(engine, &owner, container, network, reach));
         let running = join_all(starting).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let known: IndexMap<_, _> =
-            running.iter().map(|one| (one.service.name.clone(), one.service.clone())).collect();
+        let known: IndexMap<_, _> = running.iter().map(|one| (one.service.name.clone(), one.service.clone())).collect();
         for service in known.values() {
             owner.outlet.record(Event::ServiceChanged { job: owner.job.clone(), service: service.clone() });
         }
@@ -240,7 +239,8 @@ async fn start_one(
         Reach::Machine => published(&found),
         Reach::Container(reached) => {
             let outside = |port: &Port| reached.get(&(container.name.clone(), port.inside));
-            let pairs = container.ports.iter().filter_map(|port| Some((port.inside.to_string(), outside(port)?.to_string())));
+            let pairs =
+                container.ports.iter().filter_map(|port| Some((port.inside.to_string(), outside(port)?.to_string())));
             pairs.collect()
         }
     };
@@ -267,7 +267,8 @@ fn published(found: &ContainerInspectResponse) -> IndexMap<String, String> {
 fn seen(service: &mut Service, found: &ContainerInspectResponse) {
     let Some(state) = &found.state else { return };
     service.restarts = found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
-    let running = matches!(state.status, Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::RESTARTING));
+    let running =
+        matches!(state.status, Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::RESTARTING));
     if !running {
         service.state = ServiceState::Exited;
         let code = state.exit_code.unwrap_or_default();

@@ -436,7 +436,8 @@ fn candidates() -> Vec<String> {
 fn context(home: &Path, named: Option<String>) -> Option<String> {
     let read = |path: PathBuf| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok();
     let docker = home.join(".docker");
-    let named = named.or_else(|| Some(read(docker.join("config.json"))?.get("currentContext")?.as_str()?.to_owned()))?;
+    let named =
+        named.or_else(|| Some(read(docker.join("config.json"))?.get("currentContext")?.as_str()?.to_owned()))?;
     if named == "default" {
         return None;
     }
@@ -474,7 +475,8 @@ mod tests {
         let meta = docker.join("contexts/meta").join(digest);
         std::fs::create_dir_all(&meta).expect("made");
         std::fs::write(docker.join("config.json"), r#"{"currentContext":"work"}"#).expect("written");
-        std::fs::write(meta.join("meta.json"), r#"{"Endpoints":{"docker":{"Host":"tcp://10.0.0.1:1"}}}"#).expect("written");
+        std::fs::write(meta.join("meta.json"), r#"{"Endpoints":{"docker":{"Host":"tcp://10.0.0.1:1"}}}"#)
+            .expect("written");
         assert_eq!(context(home.path(), None).as_deref(), Some("tcp://10.0.0.1:1"));
         assert_eq!(context(home.path(), Some("default".to_owned())), None);
         assert_eq!(context(home.path(), Some("other".to_owned())), None);

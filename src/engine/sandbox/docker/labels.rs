@@ -134,7 +134,8 @@ impl Engine {
             labels.and_then(|labels| labels.get(RUN)).cloned().unwrap_or_default()
         };
         let mut found = Vec::new();
-        let options = ListContainersOptions { all: true, filters: Some(filters.clone()), ..ListContainersOptions::default() };
+        let options =
+            ListContainersOptions { all: true, filters: Some(filters.clone()), ..ListContainersOptions::default() };
         for container in self.api.list_containers(Some(options)).await.map_err(failed("containers"))? {
             let name = container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
             let (id, run) = (container.id.unwrap_or_default(), run_of(container.labels.as_ref()));

@@ -244,8 +244,13 @@ impl Docker {
         let launch = Launch {
             program: "sh".into(),
             // Only what is a file: a shell's own commands are no programs.
-            args: ["-c".into(), r#"p=$(command -v "$1") && [ -x "$p" ] && echo "$p""#.into(), "sh".into(), program.into()]
-                .into(),
+            args: [
+                "-c".into(),
+                r#"p=$(command -v "$1") && [ -x "$p" ] && echo "$p""#.into(),
+                "sh".into(),
+                program.into(),
+            ]
+            .into(),
             cwd: "/".into(),
             env: vec![("PATH".into(), path.to_owned())],
         };

@@ -44,14 +44,16 @@ impl Once {
     ) -> Self {
         let env = found.config.as_ref().and_then(|config| config.env.clone()).unwrap_or_default();
         let pairs = env.iter().filter_map(|entry| entry.split_once('='));
-        let mut environment: Vec<(OsString, OsString)> = pairs.map(|(name, value)| (name.into(), value.into())).collect();
+        let mut environment: Vec<(OsString, OsString)> =
+            pairs.map(|(name, value)| (name.into(), value.into())).collect();
         environment.push(("HOME".into(), "/github/home".into()));
         Self { engine: engine.clone(), image: image.to_owned(), environment, labels, network, shared }
     }
 
     async fn run(&self, launch: &Launch) -> Result<Child, EngineError> {
         let text = |word: &OsStr| word.to_string_lossy().into_owned();
-        let binds = self.shared.iter().map(|one| format!("{}:{}", one.outside.display(), one.inside.display())).collect();
+        let binds =
+            self.shared.iter().map(|one| format!("{}:{}", one.outside.display(), one.inside.display())).collect();
         let program = text(launch.program.as_os_str());
         let body = ContainerCreateBody {
             image: Some(self.image.clone()),

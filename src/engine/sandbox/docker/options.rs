@@ -127,10 +127,7 @@ static OPTIONS: &[Entry] = &[
     long("network", Refused("GitHub does not support it: each job has a network of its own")),
     long("net", Refused("GitHub does not support it: each job has a network of its own")),
     long("network-alias", Refused("a service is reached by its key")),
-    long(
-        "no-healthcheck",
-        Switch(|body, on| health(body).test = on.then(|| vec!["NONE".to_owned()])),
-    ),
+    long("no-healthcheck", Switch(|body, on| health(body).test = on.then(|| vec!["NONE".to_owned()]))),
     long("oom-kill-disable", Switch(|body, on| host(body).oom_kill_disable = Some(on))),
     long("oom-score-adj", Value(|body, value| number(value).map(|n| host(body).oom_score_adj = Some(n)))),
     long("pid", Value(|body, value| text(&mut host(body).pid_mode, value))),
@@ -328,7 +325,8 @@ fn gpus(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
 }
 
 fn publish(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
-    let port = super::super::super::container::Port::parse(value).map_err(|reason| format!("takes a port: {reason}"))?;
+    let port =
+        super::super::super::container::Port::parse(value).map_err(|reason| format!("takes a port: {reason}"))?;
     let inside = port.inside();
     list(&mut body.exposed_ports, &inside)?;
     let binding = PortBinding { host_ip: port.address, host_port: port.outside.map(|number| number.to_string()) };
@@ -391,8 +389,9 @@ mod tests {
 
     #[test]
     fn letters_switches_and_lists() {
-        let body = read("-u 1001:2 -eA=1 -e B=2 --init --privileged=false -m 512m --tmpfs /t:size=1m -v /a:/b:ro -v /c")
-            .expect("options");
+        let body =
+            read("-u 1001:2 -eA=1 -e B=2 --init --privileged=false -m 512m --tmpfs /t:size=1m -v /a:/b:ro -v /c")
+                .expect("options");
         assert_eq!(body.user.as_deref(), Some("1001:2"));
         assert_eq!(body.env, Some(vec!["A=1".to_owned(), "B=2".to_owned()]));
         let host = body.host_config.expect("some");
@@ -403,8 +402,9 @@ mod tests {
 
     #[test]
     fn ports_devices_limits_and_restarts() {
-        let body = read("-p 127.0.0.1:8080:80 --device /dev/fuse --ulimit nofile=10:20 --restart on-failure:3 --cpus 1.5")
-            .expect("options");
+        let body =
+            read("-p 127.0.0.1:8080:80 --device /dev/fuse --ulimit nofile=10:20 --restart on-failure:3 --cpus 1.5")
+                .expect("options");
         let host = body.host_config.expect("some");
         let binding = &host.port_bindings.expect("one")["80/tcp"].clone().expect("one")[0];
         assert_eq!((binding.host_ip.as_deref(), binding.host_port.as_deref()), (Some("127.0.0.1"), Some("8080")));

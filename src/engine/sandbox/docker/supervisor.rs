@@ -107,7 +107,10 @@ impl Supervisor {
     ///
     /// # Errors
     /// It ended, or never answered.
-    pub(super) async fn connect(control: Control, alive: impl Fn() -> BoxFuture<'static, bool> + Send) -> io::Result<Self> {
+    pub(super) async fn connect(
+        control: Control,
+        alive: impl Fn() -> BoxFuture<'static, bool> + Send,
+    ) -> io::Result<Self> {
         let states = pipe::OpenOptions::new().open_receiver(control.outside.join("states"))?;
         // Opened for reading too, so that neither open waits for the other side. The supervisor's end of these is at its
         // end of file once this process is gone, however it went.
@@ -121,7 +124,10 @@ impl Supervisor {
         while lines.read_line(&mut line).await? == 0 || !line.ends_with('\n') {
             let now = Instant::now();
             if now > deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "no supervisor answered from inside the container"));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "no supervisor answered from inside the container",
+                ));
             }
             if now.duration_since(looked) > Duration::from_millis(200) {
                 looked = now;
@@ -295,7 +301,8 @@ mod tests {
         control.prepare().expect("prepared");
         let command = control.command();
         let mut words = shell.split(' ');
-        let child = tokio::process::Command::new(words.next().expect("a shell")).args(words).args(&command[1..]).spawn();
+        let child =
+            tokio::process::Command::new(words.next().expect("a shell")).args(words).args(&command[1..]).spawn();
         child.ok()?;
         let supervisor = Supervisor::connect(control, || async { true }.boxed()).await.expect("listens");
         Some((folder, supervisor))
@@ -325,9 +332,15 @@ mod tests {
                 eprintln!("skipped: no {shell} here");
                 continue;
             };
-            let text = "echo \"$A|$N\"; env | grep INPUT_; exit 7";
-            let (exit, said) = run(&supervisor, text).await;
-            assert_eq!((exit, said.as_str()), (Exit::Code(7), "it's|1\n2\nINPUT_A-B=x y\n"), "{shell}");
+            let (exit, said) = run(&supervisor, "echo \"$A|$N\"; exit 7").await;
+            assert_eq!((exit, said.as_str()), (Exit::Code(7), "it's|1\n2\n"), "{shell}");
+            // A shell would drop this name, so it must not pass through one.
+            let env = Launch { program: "env".into(), args: Vec::new(), ..launch("") };
+            let mut child = supervisor.start(&env).await.expect("starts");
+            let mut text = String::new();
+            child.output.read_to_string(&mut text).await.expect("read");
+            assert!(text.lines().any(|line| line == "INPUT_A-B=x y"), "{shell}: {text}");
+            assert_eq!(child.exit.await.expect("told"), Exit::Code(0));
             assert_eq!(run(&supervisor, "echo next >&2").await, (Exit::Code(0), "next\n".to_owned()));
             let (exit, said) = run(&supervisor, "kill -9 $$").await;
             assert_eq!((exit, said.as_str()), (Exit::Code(137), ""));

@@ -22,7 +22,8 @@ while read -r signal group <&7; do kill "-$signal" "-$group" 2>/dev/null; done 8
 echo ready >&9
 while read -r verb number <&8; do
   [ "$verb" = run ] || continue
-  setsid sh "$control/$number/launch" </dev/null >"$control/$number/out" 2>&1 7<&- 8<&-
+  # In a shell of its own, which it replaces: what this one says of how it ended is no output of the step.
+  (exec setsid sh "$control/$number/launch" </dev/null >"$control/$number/out" 2>&1 7<&- 8<&-) 2>/dev/null
   code=$?
   oom=0
   if [ "$code" -eq 137 ]; then
