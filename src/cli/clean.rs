@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use crate::engine::sandbox::docker::engine::{Engine, EngineError};
+use crate::engine::sandbox::docker::labels::{Found, Kind};
+use crate::model::RunId;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, history, lock};
 
-use super::{Exit, Outcome, config, run, style};
+use super::{Exit, Failure, Outcome, config, run, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -43,6 +46,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             fs::remove_dir_all(folder.path()).map_err(StoreError::io("remove", folder.path()))?;
         }
     }
+    let left = containers(&runs, args.dry_run)?;
     if count > 0 && !args.dry_run {
         // What is listed is what is there: the index is made again from the folders.
         history::forget(&runs)?;
@@ -50,7 +54,37 @@ pub(super) fn run(args: &Args) -> Outcome {
     let verb = if args.dry_run { "would be removed" } else { "removed" };
     let runs = if count == 1 { "run" } else { "runs" };
     style::line(&format!("{count} {runs} {verb}, {:.1} MB", bytes as f64 / 1e6))?;
+    for thing in left {
+        style::line(&format!("the {} {} {verb}", thing.kind.word(), thing.name))?;
+    }
     Ok(Exit::Success)
+}
+
+/// Removes what is left in a container engine, where there is one.
+fn containers(runs: &RunsDir, dry_run: bool) -> Result<Vec<Found>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Without an engine nothing is left in one that could be removed.
+        let Ok(engine) = Engine::find().await else { return Ok(Vec::new()) };
+        let failed = |error: EngineError| Failure::new(Exit::Unavailable, error.to_string());
+        let left = left_over(&engine, runs).await.map_err(failed)?;
+        if !dry_run {
+            engine.remove_found(&left).await.map_err(failed)?;
+        }
+        Ok(left)
+    })
+}
+
+/// What an engine holds of runs that are no more: everything of a run that has no worker, but for what is kept of a failed
+/// job as long as the run itself is kept.
+pub(super) async fn left_over(engine: &Engine, runs: &RunsDir) -> Result<Vec<Found>, EngineError> {
+    let mut found = engine.owned(runs.state(), None, None).await?;
+    found.retain(|thing| {
+        let folder = runs.folder(RunId::new(&thing.run));
+        let kept = thing.kind == Kind::Image && (thing.run.is_empty() || folder.path().exists());
+        !kept && (thing.run.is_empty() || !lock::is_held(&folder.lock()))
+    });
+    Ok(found)
 }
 
 /// The bytes below a folder, links not followed.

@@ -5,12 +5,13 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use crate::engine::git::{self, Repository};
+use crate::engine::sandbox::docker::engine::Engine;
 use crate::model::Phase;
 use crate::store::folder::RunsDir;
 use crate::store::{history, lock};
 
 use super::style::{self, Colour, Style};
-use super::{Exit, Outcome, config, screen};
+use super::{Exit, Outcome, clean, config, screen};
 
 /// Whether a check went well: a warning holds nothing back.
 enum Finding {
@@ -25,6 +26,8 @@ pub(super) fn run() -> Outcome {
         ("shell", program("bash", "steps without `shell:` run in sh instead")),
         ("sh", needed("sh")),
         ("python", program("python", "steps with `shell: python` fail")),
+        ("node", program("node", "JavaScript actions cannot run on this machine")),
+        ("engine", engine()),
         ("state", state()),
         ("runs", leftovers()),
         ("settings", settings()),
@@ -51,6 +54,37 @@ fn version_of_git() -> Finding {
         Ok(version) => Finding::Good(version.trim().to_owned()),
         Err(error) => Finding::Bad(error.to_string()),
     }
+}
+
+/// The container engine, and what runs that are no more left in it.
+fn engine() -> Finding {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Finding::Warning("unknown".to_owned());
+    };
+    runtime.block_on(async {
+        let engine = match Engine::find().await {
+            Ok(engine) => engine,
+            Err(error) => return Finding::Warning(format!("jobs with containers and services cannot run: {error}")),
+        };
+        let here = format!("{} at {}", engine.version(), engine.address());
+        let left = match RunsDir::locate() {
+            Ok(runs) => clean::left_over(&engine, &runs).await,
+            Err(_) => return Finding::Good(here),
+        };
+        match left {
+            Ok(left) if left.is_empty() => Finding::Good(here),
+            Ok(left) => {
+                let names: Vec<_> = left.iter().take(3).map(|thing| thing.name.as_str()).collect();
+                let more = if left.len() > names.len() { ", …" } else { "" };
+                let count = left.len();
+                Finding::Warning(format!(
+                    "{here}; {count} left over ({}{more}): `cuelight clean` removes them",
+                    names.join(", ")
+                ))
+            }
+            Err(error) => Finding::Warning(format!("{here}: {error}")),
+        }
+    })
 }
 
 fn find(name: &str) -> Option<PathBuf> {

@@ -16,6 +16,7 @@ mod printer;
 mod run;
 mod runs;
 mod screen;
+mod shell;
 mod style;
 mod trust;
 mod worker;
@@ -61,6 +62,8 @@ enum Command {
     Rerun(orders::RerunArgs),
     /// Go on with a run whose worker was lost, from the first step that had not completed
     Resume(orders::ResumeArgs),
+    /// Open a shell where a job runs, or failed, with its step's environment
+    Shell(shell::Args),
     /// Check workflow files and action manifests
     Lint(lint::Args),
     /// Show what a workflow would run
@@ -178,6 +181,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Cancel(args)) => orders::cancel(args),
         Some(Command::Rerun(args)) => orders::rerun(args),
         Some(Command::Resume(args)) => orders::resume(args),
+        Some(Command::Shell(args)) => shell::run(args),
         Some(Command::Lint(args)) => lint::run(args),
         Some(Command::Plan(args)) => plan::run(args),
         Some(Command::Eval) => eval::run(),

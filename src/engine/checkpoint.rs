@@ -26,9 +26,21 @@ pub struct Checkpoint {
     /// What phases of actions left for later ones, by step.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub states: IndexMap<String, IndexMap<String, String>>,
+    /// Where the last step that failed ran, for a shell in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedStep>,
     /// Names the step, and why, when the job cannot go on from here but only from its first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_resumable: Option<String>,
+}
+
+/// The process of a step that failed. Its paths are as the job's place calls them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FailedStep {
+    /// Its whole environment.
+    pub env: IndexMap<String, String>,
+    /// Its working directory.
+    pub cwd: String,
 }
 
 /// What `job.status` says.
@@ -123,12 +135,23 @@ impl Checkpoint {
         missing.map_or(Ok(self), Err)
     }
 
+    /// Whether a secret must be given before it can be opened.
+    #[must_use]
+    pub fn needs_secrets(&self) -> bool {
+        let mut sealed = false;
+        self.clone().for_each_text(&mut |_, text| sealed |= text.contains(MARK));
+        sealed
+    }
+
     fn for_each_text(&mut self, act: &mut dyn FnMut(&str, &mut String)) {
         for (name, value) in &mut self.env {
             act(&format!("environment variable {name}"), value);
         }
         for value in &mut self.path {
             act("PATH", value);
+        }
+        for (name, value) in self.failed.iter_mut().flat_map(|failed| &mut failed.env) {
+            act(&format!("environment variable {name} of the failed step"), value);
         }
         for (step, state) in &mut self.states {
             for (name, value) in state {

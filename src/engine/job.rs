@@ -164,6 +164,9 @@ impl JobTask {
                 end.reason = Some(told.unwrap_or(trouble));
             }
         }
+        if matches!(end.conclusion, Conclusion::Failure | Conclusion::TimedOut) {
+            place.keep().await;
+        }
         self.take_down(&mut place, containers, &mut line, &mut end).await;
         if let Some(told) = told {
             let name = "Complete job";
@@ -274,6 +277,7 @@ impl JobTask {
             matchers: Matchers::default(),
             states: start.states,
             registered: HashSet::new(),
+            failed: None,
         };
         let mut frame = Frame { steps: start.steps, status: start.status, ..Frame::default() };
         let all: Vec<_> = (0..body.steps.len()).map(|index| StepRef::of_job(&self.definition, index)).collect();
@@ -410,6 +414,7 @@ impl JobTask {
             path: steps.path.clone(),
             steps: frame.steps.clone(),
             states: steps.states.clone(),
+            failed: steps.failed.clone(),
             not_resumable: None,
         };
         let outlet = &self.shared.outlet;

@@ -19,8 +19,8 @@ use super::labels::Where;
 use super::preflight::Ready;
 use super::sandbox::Sandbox;
 use super::sandbox::docker::engine::Engine;
-use super::sandbox::docker::labels::Labels;
-use super::sandbox::docker::{Docker, Setup, Shared as SharedFolder, volumes};
+use super::sandbox::docker::labels::{Kind, Labels};
+use super::sandbox::docker::{Docker, Setup, Shared as SharedFolder, kept, volumes};
 use super::services::{Owner, Reach, Services, forward, routes};
 use super::{Shared, context};
 
@@ -197,6 +197,9 @@ impl Place {
             Err(reason) => (None, Some(reason)),
         };
         self.services = services;
+        // Whoever owns the workspace, git in the container is to work in it.
+        let trusted = fs::write(self.temp.join("_github_home/.gitconfig"), "[safe]\n\tdirectory = *\n");
+        trusted.map_err(|error| format!("cannot write the container's home: {error}"))?;
         if let Some(docker) = container? {
             let how = if docker.is_supervised() { "a supervisor inside" } else { "the engine" };
             say(&format!("Steps are started by {how}."));
@@ -344,6 +347,22 @@ impl Place {
         Owner { job: self.id.clone(), labels: self.labels.clone(), outlet: Arc::clone(&self.shared.outlet) }
     }
 
+    /// Keeps what the job's container has become, for `cuelight shell`: as an image, so that nothing of it runs on.
+    pub(super) async fn keep(&self) {
+        let keep = self.shared.options.keep_failed;
+        let (Some(docker), Some(engine)) = (&self.container, self.engine.get()) else { return };
+        if keep == 0 {
+            return;
+        }
+        let kept = async {
+            engine.commit(docker.id(), kept::REPOSITORY, &kept::tag(&self.shared.run, self.id.as_str())).await?;
+            engine.prune_kept(&self.shared.state, keep).await
+        };
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "nothing is kept for a shell");
+        }
+    }
+
     /// Removes everything that the job made in the engine. What cannot be removed is told, and found by its labels later.
     pub(super) async fn stop(&mut self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), String> {
         let owner = self.owner();
@@ -355,10 +374,14 @@ impl Place {
         }
         let Some(engine) = self.engine.get() else { return Ok(()) };
         let (state, run) = (&self.shared.state, &self.shared.run);
-        let found = engine.owned_patiently(state, run, self.id.as_str()).await.map_err(|error| error.to_string())?;
+        let mut found =
+            engine.owned_patiently(state, run, self.id.as_str()).await.map_err(|error| error.to_string())?;
+        found.retain(|thing| thing.kind != Kind::Image);
         engine.remove_found(&found).await.map_err(|error| error.to_string())?;
         self.network = None;
-        say(&format!("Removed {} containers, networks and volumes.", found.len()));
+        for thing in &found {
+            say(&format!("Removed the {} {}", thing.kind.word(), thing.name));
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! A step's process from start to end: environment, command files, output, the ladder of signals.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::model::{Conclusion, Event, Signal};
 use crate::workflow::expr::Value;
 
+use super::checkpoint::FailedStep;
 use super::command_files::CommandFiles;
 use super::outlet::StepLog;
 use super::output::Output;
@@ -112,7 +113,13 @@ pub(super) async fn execute(
         log.write(format!("##[error]{refused}\n").as_bytes());
     }
     steps.take_in(task.number, &mut left);
-    Ran { outputs: left.outputs, state: left.state, ..Ran::of(driven.end(task, left.error)) }
+    let end = driven.end(task, left.error);
+    if end.outcome == Conclusion::Failure && invocation.sandbox.is_none() {
+        let text = |text: &OsStr| text.to_string_lossy().into_owned();
+        let env = launch.env.iter().map(|(name, value)| (text(name), text(value))).collect();
+        steps.failed = Some(FailedStep { env, cwd: text(launch.cwd.as_os_str()) });
+    }
+    Ran { outputs: left.outputs, state: left.state, ..Ran::of(end) }
 }
 
 /// The whole environment, weakest first: the machine's, the job's and step's `env`, the action's inputs and state, and

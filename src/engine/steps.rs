@@ -18,7 +18,7 @@ use crate::workflow::template::{Template, TemplateKind};
 
 use super::actions::posts::Post;
 use super::actions::resolve::Known;
-use super::checkpoint::{Status, StepResult};
+use super::checkpoint::{FailedStep, Status, StepResult};
 use super::command_files::Left;
 use super::hash_files::Workspace;
 use super::matcher::Matchers;
@@ -158,6 +158,8 @@ pub(super) struct Steps<'j> {
     pub(super) states: IndexMap<String, IndexMap<String, String>>,
     /// Steps whose posts are registered.
     pub(super) registered: HashSet<String>,
+    /// The last step that failed.
+    pub(super) failed: Option<FailedStep>,
 }
 
 /// A step whose condition holds.

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 
 use crate::cli::style::{Colour, Style, duration};
 use crate::model::{
-    Command, Conclusion, Event, Gate, JobId, LineRange, Order, Record, Reply, Run, Step, StepKind, StepNumber,
+    Command, Conclusion, Event, Gate, JobId, LineRange, Order, Record, Reply, Run, Service, ServiceState, Step,
+    StepKind, StepNumber,
 };
 use crate::store::first_error::FirstError;
 
@@ -169,18 +170,8 @@ impl Printer for Lines {
                 writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Dim, &text))
             }
             Event::ServiceChanged { job, service } => {
-                let ports: Vec<_> = service
-                    .ports
-                    .iter()
-                    .map(|(inside, outside)| format!("localhost:{outside} is its {inside}"))
-                    .collect();
-                let ports = if ports.is_empty() { String::new() } else { format!("  {}", ports.join(", ")) };
-                let detail = service.detail.as_ref().filter(|_| service.state.is_bad());
-                let detail = detail.map(|detail| format!("  {}", first_line(detail))).unwrap_or_default();
-                let text = format!("service {} {}", service.name, service.state.word());
                 let colour = if service.state.is_bad() { Colour::Red } else { Colour::Dim };
-                let text = style.paint(colour, &format!("{text}{ports}{detail}"));
-                writeln!(out, "{}{text}", self.prefix(run, job))
+                writeln!(out, "{}{}", self.prefix(run, job), style.paint(colour, &state_of(service)))
             }
             Event::Output { job, step, output } => self.output(run, (job, *step), *output, logs, out),
             Event::StepFinished { job, step: number, outcome, .. } => {
@@ -215,6 +206,22 @@ impl Printer for Lines {
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(ending(run, self.style, logs)?.as_bytes())
     }
+}
+
+/// A service and how it is: where it is reached once it is up, and what is wrong with it.
+fn state_of(service: &Service) -> String {
+    let up = matches!(service.state, ServiceState::Running | ServiceState::Healthy);
+    let reached = service.ports.iter().filter(|_| up).map(|(inside, outside)| {
+        let of = if inside == outside { String::new() } else { format!(" for {inside}") };
+        format!("localhost:{outside}{of}")
+    });
+    let reached = reached.collect::<Vec<_>>().join(", ");
+    let detail = service.detail.as_deref().filter(|_| service.state.is_bad()).map(first_line).unwrap_or_default();
+    let mut text = format!("service {} {}", service.name, service.state.word());
+    for part in [reached.as_str(), detail].into_iter().filter(|part| !part.is_empty()) {
+        let _ = write!(text, "  {part}");
+    }
+    text
 }
 
 fn lines(count: u64) -> String {

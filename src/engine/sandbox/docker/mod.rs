@@ -14,6 +14,7 @@ use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkingConfig};
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
 use super::{Child, Launch, Sandbox};
@@ -22,17 +23,27 @@ use crate::engine::container::Container;
 mod archive;
 pub mod engine;
 mod exec;
+pub mod interactive;
+pub mod kept;
 pub mod labels;
 pub mod once;
 pub mod options;
-mod supervisor;
+pub mod supervisor;
 
 use engine::Engine;
 use labels::Labels;
 use supervisor::{Control, Supervisor};
 
+/// Prints where a program is on PATH. `command -v` would name a shell's own commands, which are no programs.
+const LOOK: &str = r#"
+case $1 in /*) [ -x "$1" ] && echo "$1"; exit;; esac
+IFS=:
+for folder in $PATH; do
+  if [ -f "$folder/$1" ] && [ -x "$folder/$1" ]; then echo "$folder/$1"; exit; fi
+done"#;
+
 /// A folder of this machine that a container sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shared {
     /// Here.
     pub outside: PathBuf,
@@ -152,6 +163,9 @@ impl Docker {
                 binds.push(format!("{}:{}:{mode}", shared.outside.display(), shared.inside.display()));
             }
         }
+        // Who opens a shell in what is kept of it needs to know what it saw.
+        let seen = serde_json::to_string(&setup.shared).unwrap_or_default();
+        body.labels.get_or_insert_default().insert(kept::SHARED.to_owned(), seen);
         if let Some(network) = setup.network {
             join(&mut body, network, &container.name);
         }
@@ -243,14 +257,7 @@ impl Docker {
         }
         let launch = Launch {
             program: "sh".into(),
-            // Only what is a file: a shell's own commands are no programs.
-            args: [
-                "-c".into(),
-                r#"p=$(command -v "$1") && [ -x "$p" ] && echo "$p""#.into(),
-                "sh".into(),
-                program.into(),
-            ]
-            .into(),
+            args: ["-c".into(), LOOK.into(), "sh".into(), program.into()].into(),
             cwd: "/".into(),
             env: vec![("PATH".into(), path.to_owned())],
         };

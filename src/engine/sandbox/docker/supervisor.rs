@@ -25,6 +25,9 @@ use tokio::time::{Instant, sleep};
 
 use super::super::{Child, Exit, Interrupt, Launch};
 
+/// Stands between the place of a process and its program.
+const PROGRAM: &str = "# program\n";
+
 /// What runs inside.
 const SCRIPT: &str = include_str!("supervisor.sh");
 
@@ -238,6 +241,17 @@ fn make_fifo(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))
 }
 
+/// What makes a shell stand where the newest step of a job stands: its environment and its folder.
+#[must_use]
+pub fn surroundings(control: &Path) -> Option<String> {
+    let steps =
+        fs::read_dir(control).ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());
+    let text = fs::read_to_string(control.join(steps.max()?.to_string()).join("launch")).ok()?;
+    let (place, _) = text.split_once(PROGRAM)?;
+    // The first two lines are the supervisor's.
+    Some(place.splitn(3, '\n').nth(2)?.to_owned())
+}
+
 /// The script that becomes the process. What a shell can export, it exports; other names (`INPUT_FETCH-DEPTH`) go
 /// through `env`, as a shell would drop them.
 fn script(launch: &Launch, number: u64) -> Vec<u8> {
@@ -261,7 +275,7 @@ fn script(launch: &Launch, number: u64) -> Vec<u8> {
     }
     text.extend_from_slice(b"cd ");
     text.extend_from_slice(&quoted(launch.cwd.as_os_str().as_bytes()));
-    text.extend_from_slice(b" || exit 1\nexec ");
+    text.extend_from_slice(format!(" || exit 1\n{PROGRAM}exec ").as_bytes());
     if !odd.is_empty() {
         text.extend_from_slice(b"env ");
         text.extend_from_slice(&odd.join(&b' '));
