@@ -178,7 +178,8 @@ fn as_json(job: &Job) -> serde_json::Value {
         "id": job.id, "key": job.key, "name": job.name, "needs": job.needs, "status": job.phase.word(),
         "allowed_failure": job.allowed_failure, "reason": job.reason, "started": job.started,
         "finished": job.finished, "outputs": job.outputs, "environment": job.environment,
-        "environment_url": job.environment_url, "steps": steps,
+        "environment_url": job.environment_url, "sandbox": job.sandbox,
+        "services": job.services.values().collect::<Vec<_>>(), "steps": steps,
     })
 }
 

@@ -153,11 +153,12 @@ impl JobTask {
             }
         };
         self.tell_finished();
+        let steps_ran = started.is_ok();
         let (mut end, told) = match started {
             Ok(()) => self.run_steps(body, &place, &mut line).await,
             Err(reason) => (JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) }, None),
         };
-        if end.conclusion == Conclusion::Failure {
+        if steps_ran && end.conclusion == Conclusion::Failure {
             // A service that died is likelier the cause than the consequence.
             for trouble in place.troubles() {
                 let told = end.reason.take().map(|reason| format!("{reason}; {trouble}"));

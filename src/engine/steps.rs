@@ -238,7 +238,9 @@ impl Steps<'_> {
                 Box::pin(self.carry_out(frame, &task, log)).await
             }
         };
-        frame.posts.extend(post);
+        if let Some(post) = post {
+            Post::add(post, &mut frame.posts);
+        }
         if end.outcome == Conclusion::Failure {
             self.allow_failure(frame, step, &mut end);
         }
@@ -264,7 +266,9 @@ impl Steps<'_> {
         contexts.set("job", context::job(frame.status, &self.place.job_facts()));
         if let Some(action) = &frame.action {
             contexts.set("inputs", action.inputs.clone());
-            contexts.set("github", Value::object(action.github.clone()));
+            let mut github = action.github.clone();
+            github.insert("action_status", Value::string(frame.status.word()));
+            contexts.set("github", Value::object(github));
         }
         contexts
     }

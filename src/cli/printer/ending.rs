@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::cli::style::{Colour, Style, duration};
-use crate::model::{Annotation, Conclusion, Job, Level, LineRange, Run, Step};
+use crate::model::{Annotation, Conclusion, Job, Level, LineRange, Run, Step, StepKind};
 use crate::store::first_error::FirstError;
 
 use super::Logs;
@@ -142,7 +142,14 @@ fn closing(run: &Run, style: Style) -> String {
     let mut text =
         format!("\n{} {}{reason}\n", style.glyph(&run.phase), style.paint(Colour::Bold, &format!("{word}{time}")));
     if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
-        let next = format!("cuelight logs {id} --failed · cuelight rerun {id} --failed", id = run.id);
+        let mut next = format!("cuelight logs {id} --failed · cuelight rerun {id} --failed", id = run.id);
+        let failed = |job: &&Job| {
+            let of_the_file = |step: &Step| step.kind == StepKind::Main && step.outcome == Some(Conclusion::Failure);
+            job.steps.iter().any(of_the_file)
+        };
+        if let Some(job) = run.jobs.values().find(failed) {
+            let _ = write!(next, " · cuelight shell {} {}", run.id, job.id);
+        }
         let _ = writeln!(text, "  {}", style.paint(Colour::Dim, &next));
     }
     text

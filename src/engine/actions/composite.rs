@@ -80,12 +80,8 @@ pub(super) async fn run(
         (Status::Cancelled, _) => StepEnd { reason, ..StepEnd::of(Conclusion::Cancelled) },
     };
     let inner = std::mem::take(&mut own.posts);
-    let post = (!inner.is_empty()).then(|| Post {
-        inner,
-        frame: Some(own),
-        ..Post::of(task.step.clone(), Arc::clone(known), task.ready.name.clone())
-    });
-    Ran { outputs, post, ..Ran::of(end) }
+    let post = Post::of(task.step.clone(), Arc::clone(known), task.ready.name.clone());
+    Ran { outputs, post: Some(Post { inner, frame: Some(own), ..post }), ..Ran::of(end) }
 }
 
 fn github(steps: &Steps<'_>, known: &Known) -> Object {

@@ -34,6 +34,20 @@ pub(in crate::engine) struct Post {
 }
 
 impl Post {
+    /// Registers a post. What a composite action registered before the first step is done with what its steps gave since.
+    pub(in crate::engine) fn add(self, posts: &mut Vec<Self>) {
+        match posts.iter_mut().find(|known| known.step.key() == self.step.key()) {
+            Some(known) => {
+                known.name = self.name;
+                known.frame = self.frame;
+                known.inner.extend(self.inner);
+            }
+            // A composite action whose steps have none.
+            None if self.frame.is_some() && self.inner.is_empty() => {}
+            None => posts.push(self),
+        }
+    }
+
     pub(super) fn of(step: StepRef, known: Arc<Known>, name: String) -> Self {
         Self { step, name, known, frame: None, inner: Vec::new() }
     }
@@ -88,7 +102,7 @@ pub(in crate::engine) fn before<'a>(
         let Some(known) = with_pre(steps, step).cloned() else { return StepEnd::of(Conclusion::Success) };
         let ran = around(steps, frame, step, &known, Phase::Pre, log, number).await;
         if let Some(post) = ran.post {
-            frame.posts.push(post);
+            post.add(&mut frame.posts);
         }
         frame.status.merge(ran.end.conclusion);
         ran.end
@@ -177,12 +191,8 @@ async fn around(
         }
     }
     let inner = std::mem::take(&mut inside.posts);
-    let post = (!inner.is_empty()).then(|| Post {
-        inner,
-        frame: Some(inside),
-        ..Post::of(step.clone(), Arc::clone(known), ready.name.clone())
-    });
-    Ran { post, ..Ran::of(worst) }
+    let post = Post::of(step.clone(), Arc::clone(known), ready.name.clone());
+    Ran { post: Some(Post { inner, frame: Some(inside), ..post }), ..Ran::of(worst) }
 }
 
 /// `pre-if` and `post-if`: always, unless the manifest says something else.

@@ -18,6 +18,10 @@ const STATE: &str = "dev.cuelight.state";
 const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long a container that is being removed may stay in its network, and how often that is looked at.
+const SETTLE: Duration = Duration::from_secs(10);
+const LEAVE: Duration = Duration::from_millis(100);
+
 const RUN: &str = "dev.cuelight.run";
 const JOB: &str = "dev.cuelight.job";
 /// What a container is for.
@@ -187,7 +191,7 @@ impl Engine {
             let doing = || format!("cannot remove the {} {}", thing.kind.word(), thing.name);
             let removed = match thing.kind {
                 Kind::Container => self.remove(&thing.id).await,
-                Kind::Network => gone(self.api.remove_network(&thing.id).await, doing),
+                Kind::Network => self.remove_network(thing).await,
                 Kind::Volume => {
                     let options = RemoveVolumeOptionsBuilder::default().force(true).build();
                     gone(self.api.remove_volume(&thing.id, Some(options)).await, doing)
@@ -202,6 +206,23 @@ impl Engine {
             }
         }
         first
+    }
+}
+
+impl Engine {
+    /// Removes a network, once the last container has left it: an engine that is still removing one refuses until then.
+    async fn remove_network(&self, network: &Found) -> Result<(), EngineError> {
+        let mut left = SETTLE;
+        loop {
+            let doing = || format!("cannot remove the network {}", network.name);
+            match gone(self.api.remove_network(&network.id).await, doing) {
+                Err(_) if left > Duration::ZERO => {
+                    tokio::time::sleep(LEAVE).await;
+                    left = left.saturating_sub(LEAVE);
+                }
+                done => return done,
+            }
+        }
     }
 }
 

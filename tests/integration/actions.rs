@@ -1,0 +1,181 @@
+//! Actions: JavaScript, Docker and composite, with what they do before the first and after the last step.
+
+use std::path::Path;
+
+use crate::docker::has;
+use crate::project::{Project, until};
+
+/// A workflow whose one job has these steps, in a repository that finds the probes.
+fn steps(steps: &str) -> Project {
+    let project = Project::new(&format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}"));
+    let probes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/actions/probe");
+    let names = ["js-full", "js-fail", "composite-nested", "docker-file", "docker-image"];
+    let mapped = names.map(|name| format!("'probe/{name}' = '{}'\n", probes.join(name).display()));
+    project.configure(&format!("[actions]\n{}", mapped.concat()));
+    project
+}
+
+/// The positions of texts in what was said, which must be there in this order.
+#[track_caller]
+fn in_order(text: &str, words: &[&str]) {
+    let mut at = 0;
+    for word in words {
+        at += text[at..].find(word).unwrap_or_else(|| panic!("`{word}` does not follow in:\n{text}"));
+    }
+}
+
+fn has_node() -> bool {
+    let found = std::process::Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
+    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "CI needs node");
+    if !found {
+        eprintln!("SKIPPED: no node here");
+    }
+    found
+}
+
+#[test]
+fn phases_come_in_order_with_inputs_state_and_posts_in_reverse() {
+    if !has_node() {
+        return;
+    }
+    let project = steps(
+        "
+      - run: echo first step
+      - {id: one, uses: probe/js-full@v1, with: {text: one, two words: x}}
+      - {name: Two, uses: probe/js-full@v1, with: {text: two}}
+      - run: test \"$JS_FULL\" = two && test '${{ steps.one.outputs.text }}' = one && echo last step",
+    );
+    let said = project.run(&[]);
+    said.expect(0, &["js-full main: INPUT_TWO_WORDS=x", "js-full main: STATE_pre=seen", "on node v"]);
+    in_order(
+        &said.out(),
+        &[
+            "js-full pre: INPUT_TEXT=one",
+            "js-full pre: INPUT_TEXT=two",
+            "first step",
+            "js-full main: INPUT_TEXT=one",
+            "js-full main: INPUT_TEXT=two",
+            "last step",
+            "js-full post: INPUT_TEXT=two",
+            "js-full post: STATE_main=seen",
+            "✓ Post Two",
+            "js-full post: INPUT_TEXT=one",
+        ],
+    );
+}
+
+#[test]
+fn posts_run_after_a_failure_and_a_skipped_step_has_none() {
+    if !has_node() {
+        return;
+    }
+    let project = steps(
+        "
+      - {uses: probe/js-fail@v1, continue-on-error: true}
+      - {name: Fails, uses: probe/js-full@v1, with: {text: failing, fail-in: main}}
+      - {name: Never, uses: './none'}",
+    );
+    let said = project.run(&[]);
+    said.expect(1, &["js-full fails in main", "js-full post: INPUT_TEXT=failing", "✓ Post Fails"]);
+    assert!(!said.out().contains("Post Never"));
+}
+
+#[test]
+fn posts_run_after_a_cancel() {
+    if !has_node() {
+        return;
+    }
+    let project = steps("\n      - {uses: probe/js-full@v1, with: {text: x}}\n      - run: echo on; sleep 60");
+    project.run(&["--detach"]).expect(0, &[]);
+    until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
+    project.call(&["cancel"]).expect(0, &[]);
+    project.call(&["attach"]).expect(130, &["js-full post: INPUT_TEXT=x"]);
+}
+
+#[test]
+fn composites_nest_and_their_posts_run_inside_theirs() {
+    if !has_node() {
+        return;
+    }
+    let project = steps(
+        "
+      - {id: c, name: Nested, uses: probe/composite-nested@v1, with: {text: deep}}
+      - run: test '${{ steps.c.outputs.text }}' = 'deep, once, twice' && test '${{ steps.c.outputs.status }}' = success",
+    );
+    let said = project.run(&[]);
+    said.expect(0, &["✓ Pre Nested", "✓ Post Nested"]);
+    in_order(
+        &said.out(),
+        &[
+            "js-full main: INPUT_TEXT=deep, once",
+            "composite-nested: JS_FULL=deep, once",
+            "js-full main: INPUT_TEXT=deep, once, twice",
+            "js-full post: INPUT_TEXT=deep, once, twice",
+            "js-full post: INPUT_TEXT=deep, once",
+        ],
+    );
+    let failing = steps(
+        "
+      - {id: c, uses: probe/composite-nested@v1, with: {text: deep, fail: 'true'}, continue-on-error: true}
+      - run: test '${{ steps.c.outputs.status }}' = failure && test '${{ steps.c.outcome }}' = failure",
+    );
+    failing.run(&[]).expect(0, &[]);
+}
+
+#[test]
+fn docker_actions_are_built_or_pulled_and_run_with_the_runners_paths() {
+    if !has(&["busybox:local"]) {
+        return;
+    }
+    let project = steps(
+        "
+      - uses: actions/checkout@v4
+      - {id: f, uses: probe/docker-file@v1, with: {text: hello}}
+      - run: test \"$DOCKER_FILE\" = hello && test '${{ steps.f.outputs.text }}' = hello && cat docker-file.txt
+      - {id: i, name: Image, uses: probe/docker-image@v1, with: {text: there}}
+      - run: test '${{ steps.i.outputs.text }}' = there
+      - {uses: 'docker://busybox:local', with: {entrypoint: /bin/sh, args: '-c \"echo by-image in $(pwd)\"'}}
+      - {uses: probe/docker-file@v1, with: {code: 5}}",
+    );
+    let said = project.run(&[]);
+    said.expect(
+        1,
+        &[
+            "docker-file: argument [hello]",
+            "docker-file: argument []",
+            "docker-file: PROBE=docker-file",
+            "docker-file: GITHUB_WORKSPACE=/github/workspace",
+            "docker-file: in /github/workspace",
+            "docker-image pre: there",
+            "docker-image main: there",
+            "docker-image post: there",
+            "exit code 5",
+        ],
+    );
+}
+
+#[test]
+fn actions_run_in_the_jobs_container() {
+    if !has(&["ci-base:local"]) || !has_node() {
+        return;
+    }
+    let project = steps("\n      - {uses: probe/js-full@v1, with: {text: x}}\n      - run: echo $JS_FULL");
+    let said = project.run(&["--sandbox", "docker:ci-base:local"]);
+    said.expect(0, &["on node of the container", "js-full main: in /__w/repository/repository", "js-full post:"]);
+}
+
+#[test]
+fn everything_that_is_missing_is_listed_before_the_job_starts() {
+    let project = steps(
+        "
+      - uses: nobody/nothing@v9
+      - uses: nobody/else@v1
+      - uses: docker://no-such-image:of-ours
+      - run: echo ${{ secrets.NOT_GIVEN }}",
+    );
+    let said = project.run(&["--offline"]);
+    said.expect(1, &["not started: `nobody/nothing@v9` is not kept here", "`nobody/else@v1` is not kept here"]);
+    assert_eq!(project.job("a")["started"], serde_json::Value::Null);
+    let told = steps("\n      - run: echo ${{ secrets.NOT_GIVEN }}").run(&[]);
+    told.expect(0, &["Secrets that are not set, and empty here: NOT_GIVEN"]);
+}

@@ -1,0 +1,317 @@
+//! Jobs in containers: what their steps see, how they end, and that nothing of them is left.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::docker::{docker, has, of_run};
+use crate::project::{Project, Said, until};
+
+/// A workflow on push whose jobs are these.
+fn project(jobs: &str) -> Project {
+    Project::new(&format!("name: CI\non: push\njobs:\n{jobs}"))
+}
+
+fn run_id(project: &Project) -> String {
+    project.run_folder().file_name().expect("a name").to_string_lossy().into_owned()
+}
+
+#[test]
+fn steps_see_the_runners_paths_and_give_their_results_back() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project = project(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    container: {image: 'ci-base:local', env: {OWN: mine}, volumes: ['/etc/hostname:/outer:ro', 'data:/data']}
+    outputs: {sum: '${{ steps.s.outputs.sum }}'}
+    steps:
+      - uses: actions/checkout@v4
+      - run: |
+          test "$(pwd)" = "$GITHUB_WORKSPACE" && test "$GITHUB_WORKSPACE" = /__w/repository/repository
+          test "${{ github.workspace }}" = "$GITHUB_WORKSPACE" && test "${{ runner.temp }}" = "$RUNNER_TEMP"
+          test "$HOME" = /github/home && test "$OWN" = mine && test -f "$GITHUB_EVENT_PATH" && git status --short
+          test "${{ job.container.network }}" != "" && test "${{ job.container.id }}" != ""
+          cat /proc/1/cmdline | tr '\0' ' '
+      - {id: s, run: 'echo "sum=42" >> "$GITHUB_OUTPUT"; echo "WORD=kept" >> "$GITHUB_ENV"; mkdir -p sub bin'}
+      - run: |
+          printf '#!/bin/sh\necho tool\n' > bin/tool && chmod +x bin/tool
+          echo "$PWD/bin" >> "$GITHUB_PATH"
+      - {run: 'test "$WORD" = kept && test "$(tool)" = tool && pwd', working-directory: sub}
+      - {shell: bash, run: 'test -n "$BASH_VERSION"'}
+      - {shell: 'python3 {0}', run: 'import os; assert os.environ["INPUT_X"] == "1"', env: {INPUT_X: 1}}
+      - {run: 'echo x > /outer', continue-on-error: true}
+      - {name: code, run: exit 3, continue-on-error: true}
+      - {name: killed, run: 'kill -9 $$', continue-on-error: true}
+      - {name: nowhere, run: 'true', working-directory: none, continue-on-error: true}
+      - {name: ends, run: 'echo "::error file=${{ github.workspace }}/a.c,line=3::bad"'}
+  b: {runs-on: ubuntu-latest, needs: a, steps: [{run: 'test ${{ needs.a.outputs.sum }} = 42'}]}"#,
+    );
+    let said = project.run(&[]);
+    said.expect(
+        0,
+        &[
+            "tail -f /dev/null",
+            "/__w/repository/repository/sub",
+            "Read-only file system",
+            "exit code 3 (allowed)",
+            "exit code 137 (allowed)",
+            "the working directory /__w/repository/repository/none does not exist",
+            "a.c:3: bad",
+            "Steps are started by a supervisor inside.",
+        ],
+    );
+    assert_eq!(project.job("a")["sandbox"], "docker ci-base:local");
+    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+}
+
+#[test]
+fn an_image_with_nothing_but_a_shell_and_a_user_of_its_own() {
+    if !has(&["busybox:local"]) {
+        return;
+    }
+    let project = project(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    container: {image: 'busybox:local', options: '--user 1000:1000 --read-only --tmpfs /tmp'}
+    steps:
+      - uses: actions/checkout@v4
+      - run: 'test "$(id -u)" = 1000 && echo new > file && cat .github/workflows/ci.yml | head -1'
+      - run: 'echo "A=b" >> "$GITHUB_ENV"; (echo x > /etc/x) 2>/dev/null || echo sealed'
+      - run: 'test "$A" = b && cat file'
+      - {run: 'echo $0', shell: bash, continue-on-error: true}"#,
+    );
+    let said = project.run(&[]);
+    said.expect(0, &["name: CI", "sealed", "new", "the shell `bash` is not on PATH: install bash"]);
+}
+
+#[test]
+fn what_cannot_be_given_to_a_container_is_told_with_its_place_before_the_job_starts() {
+    if !has(&["busybox:local"]) {
+        return;
+    }
+    let project = project(
+        r"
+  a:
+    runs-on: ubuntu-latest
+    container:
+      image: busybox:local
+      options: >-
+        --cpus 1
+        --helth-cmd x
+    steps: [{run: echo never}]
+  b: {runs-on: ubuntu-latest, container: 'no-such-image:of-ours', steps: [{run: echo never}]}
+  c:
+    runs-on: ubuntu-latest
+    services: {db: {image: 'busybox:local', options: '--network host'}}
+    steps: [{run: echo never}]",
+    );
+    let said = project.run(&[]);
+    said.expect(
+        1,
+        &[
+            "ci.yml:11:9: `options` of container: `--helth-cmd` is no option of a container; did you mean `--health-cmd`?",
+            "the job's container needs the image no-such-image:of-ours: cannot pull no-such-image:of-ours",
+            "ci.yml:16:55: `options` of db: `--network` cannot be used here: GitHub does not support it",
+        ],
+    );
+    assert!(!said.out().contains("never\n"));
+}
+
+#[test]
+fn a_job_on_a_label_or_by_a_flag_runs_in_docker_as_if_it_were_the_machine() {
+    if !has(&["ci-base:local", "busybox:local"]) {
+        return;
+    }
+    let project = project(
+        "
+  a: {runs-on: mine, steps: [{run: 'test -f /__w/_temp/../_control/supervisor && echo in-docker $0'}]}
+  b: {runs-on: ubuntu-latest, steps: [{run: 'test -d /__w || echo on-host'}]}",
+    );
+    project.configure("[runs-on]\nmine = 'docker:ci-base:local'\n");
+    project.run(&[]).expect(0, &["in-docker", "on-host"]);
+    let said = project.run(&["--sandbox", "docker:busybox:local", "--job", "b"]);
+    assert!(!said.out().contains("on-host\n"), "{}", said.text());
+    project.run(&["--sandbox", "moon"]).expect(2, &["write host, docker or docker:IMAGE"]);
+}
+
+#[test]
+fn cancel_reaches_the_process_inside_and_always_steps_clean_up() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project = project(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps:
+      - run: 'trap "echo interrupted; exit 9" INT; echo on; while :; do sleep 0.1; done'
+      - {run: echo cleaned, if: always()}"#,
+    );
+    project.run(&["--detach"]).expect(0, &[]);
+    until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
+    project.call(&["cancel"]).expect(0, &[]);
+    project.call(&["attach"]).expect(130, &["interrupted", "cleaned"]);
+    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_worker_leaves_containers_that_the_next_command_removes() {
+    if !has(&["ci-base:local", "redis:7-alpine"]) {
+        return;
+    }
+    let project = project(
+        "
+  a:
+    runs-on: ubuntu-latest
+    container: {image: 'ci-base:local', volumes: ['data:/data']}
+    services: {redis: {image: 'redis:7-alpine'}}
+    steps: [{run: 'echo on; sleep 300'}, {run: echo resumed}]",
+    );
+    project.run(&["--detach"]).expect(0, &[]);
+    until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
+    let run = run_id(&project);
+    assert_eq!(of_run(&run).len(), 4, "two containers, a network and a volume: {:?}", of_run(&run));
+    let folder = project.run_folder();
+    let killed =
+        std::process::Command::new("pkill").args(["-9", "-f", &format!("worker {}", folder.display())]).status();
+    assert!(killed.is_ok_and(|status| status.success()));
+    until("the worker is gone", || {
+        let found = std::process::Command::new("pgrep").args(["-f", &format!("worker {}", folder.display())]).status();
+        found.is_ok_and(|status| !status.success()).then_some(())
+    });
+    project.call(&["runs"]).expect(0, &["worker lost"]);
+    assert_eq!(of_run(&run), Vec::<String>::new());
+}
+
+#[test]
+fn a_container_removed_under_a_step_ends_its_job_and_says_so() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project = project(
+        "
+  a:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps: [{run: 'echo on; sleep 300'}, {run: echo never}]",
+    );
+    project.run(&["--detach"]).expect(0, &[]);
+    until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
+    let started = Instant::now();
+    docker(&["rm", "-f", &format!("cuelight-{}-a-job", run_id(&project))]).expect("removed");
+    project.call(&["attach"]).expect(1, &["the container is gone"]);
+    assert!(started.elapsed() < Duration::from_secs(15));
+    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+}
+
+#[test]
+fn a_process_killed_for_want_of_memory_is_named_so() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project = project(
+        "
+  a:
+    runs-on: ubuntu-latest
+    container: {image: 'ci-base:local', options: '--memory 64m --memory-swap 64m'}
+    steps: [{shell: 'python3 {0}', run: 'x = bytearray(400_000_000)'}]",
+    );
+    project.run(&[]).expect(1, &["killed as the container's memory was used up"]);
+}
+
+#[test]
+fn a_shell_stands_where_the_step_stood() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project = project(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps:
+      - run: touch /root/made
+      - {run: 'echo on; sleep 300', env: {STEP: "it's running"}}
+  b:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps:
+      - run: touch /root/kept; mkdir sub
+      - {run: exit 4, working-directory: sub, env: {STEP: "it's failed"}}
+  c: {runs-on: ubuntu-latest, steps: [{run: exit 5, env: {STEP: on the machine}}]}"#,
+    );
+    let shell = |job: &str, script: &str| {
+        let mut shell = project.command(&["shell", "latest", job]);
+        let mut child =
+            shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        child.stdin.take().expect("piped").write_all(script.as_bytes()).expect("typed");
+        Said(child.wait_with_output().expect("ends"))
+    };
+    project.run(&["--detach", "--max-parallel", "3"]).expect(0, &[]);
+    let ended = |job: &str| project.job(job)["status"] == "failure";
+    until("they are where they should be", || {
+        (project.call(&["logs"]).out().contains("on\n") && ended("b") && ended("c")).then_some(())
+    });
+    shell("a", "pwd; echo $STEP; ls /root\n").expect(0, &["/__w/repository/repository", "it's running", "made"]);
+    shell("b", "pwd; echo $STEP; ls /root; exit 3\n").expect(1, &["/repository/sub", "it's failed", "kept"]);
+    shell("c", "echo $STEP\n").expect(0, &["on the machine"]);
+    project.call(&["cancel", "--force"]).expect(0, &[]);
+    project.call(&["attach"]).expect(1, &[]);
+    shell("a", "true\n").expect(3, &["nothing is kept of a: only jobs that failed are kept"]);
+    let run = run_id(&project);
+    assert_eq!(of_run(&run), Vec::<String>::new());
+    let kept = format!("cuelight-kept:{run}-b");
+    assert!(docker(&["image", "inspect", &kept]).is_some());
+    project.call(&["clean", "--all"]).expect(0, &[&format!("the image {kept} removed")]);
+    assert!(docker(&["image", "inspect", &kept]).is_none());
+}
+
+#[test]
+fn an_engine_elsewhere_is_given_archives_and_gives_them_back() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let address = relay_to_docker();
+    let project = project(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps:
+      - uses: actions/checkout@v4
+      - {id: s, run: 'cat .github/workflows/ci.yml | head -1; echo "x=1" >> "$GITHUB_OUTPUT"; echo "A=b" >> "$GITHUB_ENV"'}
+      - run: 'test "$A" = b && test "${{ steps.s.outputs.x }}" = 1 && exit 7'"#,
+    );
+    let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", &address).output().expect("starts");
+    Said(done).expect(1, &["name: CI", "exit code 7", "Steps are started by the engine."]);
+    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+}
+
+/// A port of this machine that leads to the engine's socket: for the program an engine on another machine.
+fn relay_to_docker() -> String {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixStream;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("free");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let far = UnixStream::connect("/var/run/docker.sock").expect("docker listens");
+            let (mut a, mut b) = (near.try_clone().expect("a socket"), far.try_clone().expect("a socket"));
+            let (mut c, mut d) = (far, near);
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut a, &mut b);
+                let _ = b.shutdown(std::net::Shutdown::Write);
+            });
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut c, &mut d);
+                let _ = d.shutdown(std::net::Shutdown::Write);
+            });
+        }
+    });
+    format!("tcp://{address}")
+}

@@ -1,0 +1,35 @@
+//! What tests need of a container engine, and what they must not leave in it.
+
+use std::process::Command;
+
+/// Whether there is an engine with these images. Without one the test is skipped, which CI counts as a failure.
+pub(crate) fn has(images: &[&str]) -> bool {
+    let missing = if docker(&["version"]).is_none() {
+        Some("no Docker engine answers: .ci/docker starts one".to_owned())
+    } else {
+        let absent = images.iter().find(|image| docker(&["image", "inspect", image]).is_none());
+        absent.map(|image| format!("the image {image} is not here: .ci/images builds it"))
+    };
+    let Some(missing) = missing else { return true };
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+    eprintln!("SKIPPED: {missing}");
+    false
+}
+
+/// What the docker program prints; nothing where it fails.
+pub(crate) fn docker(arguments: &[&str]) -> Option<String> {
+    let done = Command::new("docker").args(arguments).output().ok()?;
+    done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+}
+
+/// Everything that a run has in the engine, kept images left out.
+pub(crate) fn of_run(run: &str) -> Vec<String> {
+    let label = format!("label=dev.cuelight.run={run}");
+    let list = |arguments: &[&str]| docker(&[arguments, &["--filter", &label]].concat()).expect("docker answers");
+    let lists = [
+        list(&["ps", "-a", "--format", "container {{.Names}}"]),
+        list(&["network", "ls", "--format", "network {{.Name}}"]),
+        list(&["volume", "ls", "--format", "volume {{.Name}}"]),
+    ];
+    lists.iter().flat_map(|list| list.lines()).map(str::to_owned).collect()
+}

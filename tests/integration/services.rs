@@ -1,0 +1,138 @@
+//! Services: up and healthy before the first step, reached where steps expect them, and told of as they change.
+
+use crate::docker::{docker, has, of_run};
+use crate::project::{Project, until};
+
+const IMAGES: &[&str] = &["ci-base:local", "redis:7-alpine", "postgres:15-alpine"];
+
+fn project(jobs: &str) -> Project {
+    Project::new(&format!("name: CI\non: push\njobs:\n{jobs}"))
+}
+
+fn run_id(project: &Project) -> String {
+    project.run_folder().file_name().expect("a name").to_string_lossy().into_owned()
+}
+
+/// Asks a redis for a PONG.
+const PING: &str = r#"import os, socket; s = socket.create_connection((os.environ["AT"], int(os.environ["PORT"])), 5); s.sendall(b"PING\r\n"); print(s.recv(9))"#;
+
+#[test]
+fn services_are_healthy_and_reached_from_the_machine_and_from_containers() {
+    if !has(IMAGES) {
+        return;
+    }
+    let ping = |at: &str, port: &str| {
+        format!("      - {{shell: 'python3 {{0}}', run: '{PING}', env: {{AT: {at}, PORT: '{port}'}}}}\n")
+    };
+    let service = "    services:\n      redis: {image: 'redis:7-alpine', ports: [6379], options: '--health-cmd \"redis-cli ping\" --health-interval 1s'}\n";
+    let assigned = "${{ job.services.redis.ports[''6379''] }}";
+    let jobs = format!(
+        "  host:\n    runs-on: ubuntu-latest\n{service}    steps:\n{}{}  inside:\n    runs-on: ubuntu-latest\n    container: ci-base:local\n{service}    steps:\n{}{}",
+        ping("localhost", assigned),
+        "      - run: test -n '${{ job.services.redis.network }}' && test -n '${{ job.services.redis.id }}'\n",
+        ping("redis", "6379"),
+        ping("localhost", assigned),
+    );
+    let project = project(&jobs);
+    let said = project.run(&[]);
+    said.expect(0, &["service redis starting", "service redis healthy  localhost:", "PONG"]);
+    assert_eq!(said.out().matches("PONG").count(), 3, "{}", said.out());
+    assert_eq!(project.job("host")["services"][0]["state"], "stopped");
+    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+}
+
+#[test]
+fn an_unhealthy_service_fails_the_job_with_its_own_words() {
+    if !has(IMAGES) {
+        return;
+    }
+    let project = project(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    services:
+      postgres:
+        image: postgres:15-alpine
+        env: {POSTGRES_PASSWORD: x}
+        options: --health-cmd "echo no such luck; exit 1" --health-interval 1s --health-retries 2
+      broken: {image: 'postgres:15-alpine', options: '--health-cmd pg_isready --health-interval 1s'}
+    steps: [{run: echo never}]"#,
+    );
+    let said = project.run(&[]);
+    said.expect(
+        1,
+        &[
+            "service `postgres` (postgres:15-alpine) is unhealthy: no such luck; its log ends:",
+            "service `broken` (postgres:15-alpine) has ended: exit code 1; its log ends:",
+            "POSTGRES_PASSWORD is",
+        ],
+    );
+    assert!(!said.out().contains("never\n"));
+    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+}
+
+#[test]
+fn a_service_whose_image_is_nowhere_is_named_with_it_and_its_place() {
+    if !has(IMAGES) {
+        return;
+    }
+    let project = project(
+        "
+  a:
+    runs-on: ubuntu-latest
+    services:
+      db:
+        image: no-such-image:of-ours
+    steps: [{run: echo never}]",
+    );
+    let place = ".github/workflows/ci.yml:9:16: service `db` needs the image no-such-image:of-ours";
+    project.run(&[]).expect(1, &["not started", place]);
+    assert_eq!(project.job("a")["started"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_service_that_dies_is_shown_as_it_happens() {
+    if !has(IMAGES) {
+        return;
+    }
+    let project = project(
+        "
+  a:
+    runs-on: ubuntu-latest
+    services: {redis: {image: 'redis:7-alpine'}}
+    steps: [{run: 'echo on; until test -e \"$MARK\"; do sleep 0.1; done; exit 1'}]",
+    );
+    let mark = project.state().join("mark");
+    let done = project.command(&["run", "--trust", "--detach"]).env("MARK", &mark).output().expect("starts");
+    assert!(done.status.success());
+    until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
+    docker(&["kill", &format!("cuelight-{}-a-redis", run_id(&project))]).expect("killed");
+    until("it is told", || (project.job("a")["services"][0]["state"] == "exited").then_some(()));
+    assert_eq!(project.job("a")["status"], "in_progress", "the job goes on");
+    std::fs::write(&mark, "").expect("written");
+    project
+        .call(&["attach"])
+        .expect(1, &["service redis exited  exit code 137", "service `redis` exited: exit code 137"]);
+}
+
+#[test]
+fn the_same_port_twice_waits_on_the_machine_and_does_not_in_docker() {
+    if !has(IMAGES) {
+        return;
+    }
+    let project = project(&format!(
+        "
+  a:
+    runs-on: ubuntu-latest
+    strategy: {{matrix: {{n: [1, 2]}}}}
+    services: {{redis: {{image: 'redis:7-alpine', ports: ['47213:6379']}}}}
+    steps:
+      - {{shell: 'python3 {{0}}', run: '{PING}', env: {{AT: localhost, PORT: 47213}}}}
+      - run: sleep 1"
+    ));
+    let on_host = project.run(&["--max-parallel", "2"]);
+    on_host.expect(0, &["waits for port 47213 of this machine, which a ("]);
+    let in_docker = project.run(&["--max-parallel", "2", "--sandbox", "docker:ci-base:local"]);
+    in_docker.expect(0, &["PONG"]);
+    assert!(!in_docker.out().contains("waits for port"), "{}", in_docker.out());
+}
