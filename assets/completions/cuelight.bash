@@ -64,6 +64,9 @@ _cuelight() {
             cuelight,runs)
                 cmd="cuelight__subcmd__runs"
                 ;;
+            cuelight,shell)
+                cmd="cuelight__subcmd__shell"
+                ;;
             cuelight,show)
                 cmd="cuelight__subcmd__show"
                 ;;
@@ -80,7 +83,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --help --version run demo attach runs show logs cancel rerun resume lint plan eval trust doctor clean config completions forward worker"
+            opts="-h -V --help --version run demo attach runs show logs cancel rerun resume shell lint plan eval trust doctor clean config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -168,12 +171,16 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__demo)
-            opts="-h --headless --into --help"
+            opts="-h --project --headless --into --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --project)
+                    COMPREPLY=($(compgen -W "tally aura" -- "${cur}"))
+                    return 0
+                    ;;
                 --into)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -463,6 +470,32 @@ _cuelight() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__shell)
+            opts="-s -h --service --secret --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --service)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -35,6 +35,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the 
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Ask a run to end; asked again with --force it ends at once'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run a run again: all of it, what failed, or one job and what needs it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Go on with a run whose worker was lost, from the first step that had not completed'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell where a job runs, or failed, with its step\'s environment'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "lint" -d 'Check workflow files and action manifests'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "plan" -d 'Show what a workflow would run'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "eval" -d 'Evaluate expressions: a JSON request a line in, an answer a line out'
@@ -64,9 +65,11 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l trust -d 'Trus
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l json -d 'Print the records, a JSON object a line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpack into this folder [default: `demo` beside the runs]' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l project -d 'Which project' -r -f -a "tally\t'In plain shell: its pipeline needs git and a POSIX shell, and shows a service where an engine answers'
+aura\t'A Python service: needs Docker, python 3.11, node, and its actions from github.com'"
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpack into this folder [default: `demo` or `aura` beside the runs]' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d 'Print lines instead of opening the screen'
-complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, a JSON object a line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'How many to show' -r
@@ -90,6 +93,9 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Print the records of the new attempt, a JSON object a line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'In the container of this service of a running job' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'How to print what was found' -r -f -a "text\t''
 json\t''
 github\t''

@@ -61,10 +61,12 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (demo)
 _arguments "${_arguments_options[@]}" : \
-'--into=[Unpack into this folder \[default\: \`demo\` beside the runs\]]:DIR:_files' \
+'--project=[Which project]:PROJECT:((tally\:"In plain shell\: its pipeline needs git and a POSIX shell, and shows a service where an engine answers"
+aura\:"A Python service\: needs Docker, python 3.11, node, and its actions from github.com"))' \
+'--into=[Unpack into this folder \[default\: \`demo\` or \`aura\` beside the runs\]]:DIR:_files' \
 '--headless[Print lines instead of opening the screen]' \
-'-h[Print help]' \
-'--help[Print help]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
 && ret=0
 ;;
 (attach)
@@ -136,6 +138,17 @@ _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
+(shell)
+_arguments "${_arguments_options[@]}" : \
+'--service=[In the container of this service of a running job]:NAME:_default' \
+'*-s+[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'*--secret=[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+':run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+':job -- The job\: its id, key or name:_default' \
 && ret=0
 ;;
 (lint)
@@ -247,6 +260,7 @@ _cuelight_commands() {
 'cancel:Ask a run to end; asked again with --force it ends at once' \
 'rerun:Run a run again\: all of it, what failed, or one job and what needs it' \
 'resume:Go on with a run whose worker was lost, from the first step that had not completed' \
+'shell:Open a shell where a job runs, or failed, with its step'\''s environment' \
 'lint:Check workflow files and action manifests' \
 'plan:Show what a workflow would run' \
 'eval:Evaluate expressions\: a JSON request a line in, an answer a line out' \
@@ -339,6 +353,11 @@ _cuelight__subcmd__run_commands() {
 _cuelight__subcmd__runs_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight runs commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__shell_commands] )) ||
+_cuelight__subcmd__shell_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight shell commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__show_commands] )) ||
 _cuelight__subcmd__show_commands() {

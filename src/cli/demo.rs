@@ -3,15 +3,21 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::engine::git;
-
+use crate::engine::sandbox::docker::engine::Engine;
 use crate::store::folder::RunsDir;
 
-use super::{Exit, Failure, Outcome, run, screen};
+use super::{Exit, Failure, Outcome, run, screen, style};
 
-/// The project: paths, texts, and whether a file is a program.
-const FILES: &[(&str, &str, bool)] = &[
+/// A file of a project: its path, its text, and whether it is a program.
+type File = (&'static str, &'static str, bool);
+
+/// A small project in plain shell: its pipeline needs nothing else.
+const TALLY: &[File] = &[
     (".github/workflows/pipeline.yml", include_str!("../../assets/demo/.github/workflows/pipeline.yml"), false),
     (".github/actions/measure/action.yml", include_str!("../../assets/demo/.github/actions/measure/action.yml"), false),
     ("README.md", include_str!("../../assets/demo/README.md"), false),
@@ -22,25 +28,73 @@ const FILES: &[(&str, &str, bool)] = &[
     ("tests/fixtures/numbers.txt", include_str!("../../assets/demo/tests/fixtures/numbers.txt"), false),
 ];
 
+/// A Python service whose pipeline has services, builds an image and uses actions of other repositories.
+const AURA: &[File] = &[
+    (".dockerignore", include_str!("../../assets/aura/.dockerignore"), false),
+    (".github/workflows/ci.yml", include_str!("../../assets/aura/.github/workflows/ci.yml"), false),
+    (".gitignore", include_str!("../../assets/aura/.gitignore"), false),
+    ("Dockerfile", include_str!("../../assets/aura/Dockerfile"), false),
+    ("README.md", include_str!("../../assets/aura/README.md"), false),
+    ("config/aura.toml", include_str!("../../assets/aura/config/aura.toml"), false),
+    ("docker-compose.yml", include_str!("../../assets/aura/docker-compose.yml"), false),
+    ("pyproject.toml", include_str!("../../assets/aura/pyproject.toml"), false),
+    ("requirements.txt", include_str!("../../assets/aura/requirements.txt"), false),
+    ("src/__init__.py", "", false),
+    ("src/config.py", include_str!("../../assets/aura/src/config.py"), false),
+    ("src/main.py", include_str!("../../assets/aura/src/main.py"), false),
+    ("src/queue.py", include_str!("../../assets/aura/src/queue.py"), false),
+    ("src/server.py", include_str!("../../assets/aura/src/server.py"), false),
+    ("src/store.py", include_str!("../../assets/aura/src/store.py"), false),
+    ("src/worker.py", include_str!("../../assets/aura/src/worker.py"), false),
+    ("tests/__init__.py", "", false),
+    ("tests/conftest.py", include_str!("../../assets/aura/tests/conftest.py"), false),
+    ("tests/test_config.py", include_str!("../../assets/aura/tests/test_config.py"), false),
+    ("tests/test_server.py", include_str!("../../assets/aura/tests/test_server.py"), false),
+    ("tests/test_services.py", include_str!("../../assets/aura/tests/test_services.py"), false),
+    ("tests/test_worker.py", include_str!("../../assets/aura/tests/test_worker.py"), false),
+];
+
+/// The image of the plain demo's service, and how long it may take to come here.
+const SERVICE: &str = "redis:7-alpine";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The projects that can be unpacked.
+#[derive(clap::ValueEnum, Clone, Copy, Default, PartialEq, Eq)]
+enum Project {
+    /// In plain shell: its pipeline needs git and a POSIX shell, and shows a service where an engine answers
+    #[default]
+    Tally,
+    /// A Python service: needs Docker, python 3.11, node, and its actions from github.com
+    Aura,
+}
+
 #[derive(clap::Args)]
 pub(super) struct Args {
+    /// Which project
+    #[arg(long, value_enum, default_value_t)]
+    project: Project,
     /// Print lines instead of opening the screen
     #[arg(long)]
     headless: bool,
-    /// Unpack into this folder [default: `demo` beside the runs]
+    /// Unpack into this folder [default: `demo` or `aura` beside the runs]
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = RunsDir::locate()?;
+    let (files, name, workflow) = match args.project {
+        Project::Tally => (TALLY, "demo", "pipeline"),
+        Project::Aura => (AURA, "aura", "ci"),
+    };
     // The project stays: its run can be run again, and a run that outlives the screen still needs it.
-    let folder = args.into.clone().unwrap_or_else(|| runs.state().join("demo"));
-    unpack(&folder)?;
+    let folder = args.into.clone().unwrap_or_else(|| runs.state().join(name));
+    unpack(&folder, files)?;
     std::env::set_current_dir(&folder)?;
+    let vars = if args.project == Project::Tally { service()? } else { Vec::new() };
+    let workflow = Some(workflow.to_owned());
     // The project is ours: there is nobody to ask about it.
-    let pipeline = Some("pipeline".to_owned());
-    let request = run::Args { workflow: pipeline, event: "push".to_owned(), trust: true, ..run::Args::default() };
+    let request = run::Args { workflow, event: "push".to_owned(), vars, trust: true, ..run::Args::default() };
     if args.headless || !screen::is_possible() {
         return run::run(&request);
     }
@@ -48,14 +102,36 @@ pub(super) fn run(args: &Args) -> Outcome {
     screen::open(Some(run.id().clone()))
 }
 
+/// The variable that lets the demo run a service: where an engine answers and has the image, or can get it.
+fn service() -> Result<Vec<String>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let found = runtime.block_on(async {
+        let Ok(engine) = Engine::find().await else { return Ok(false) };
+        if engine.image(SERVICE).await.is_ok() {
+            return Ok(true);
+        }
+        style::notice(&format!("Fetching {SERVICE} for the demo's service."));
+        match timeout(PATIENCE, engine.ensure_image(SERVICE, None, &|_| ())).await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("it took longer than {} s", PATIENCE.as_secs())),
+        }
+    });
+    match found {
+        Ok(true) => return Ok(vec![format!("SERVICE_IMAGE={SERVICE}")]),
+        Ok(false) => {}
+        Err(reason) => style::notice(&format!("The demo runs without its service: {reason}")),
+    }
+    Ok(Vec::new())
+}
+
 /// Writes the project and makes it a repository with one commit; one that is there already is left as it is.
-fn unpack(folder: &Path) -> Result<(), Failure> {
+fn unpack(folder: &Path, files: &[File]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(Exit::Unavailable, format!("cannot unpack the demo into {}: {error}", folder.display()))
     };
-    let is_ours =
-        |(name, text, _): &(&str, &str, bool)| fs::read_to_string(folder.join(name)).is_ok_and(|found| found == *text);
-    if FILES.iter().all(is_ours) && folder.join(".git").exists() {
+    let is_ours = |(name, text, _): &File| fs::read_to_string(folder.join(name)).is_ok_and(|found| found == *text);
+    if files.iter().all(is_ours) && folder.join(".git").exists() {
         return Ok(());
     }
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
@@ -63,7 +139,7 @@ fn unpack(folder: &Path) -> Result<(), Failure> {
             format!("{} holds something else: choose another folder with --into, or remove it", folder.display());
         return Err(Failure::new(Exit::Usage, message));
     }
-    for (name, text, program) in FILES {
+    for (name, text, program) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
         fs::write(&path, text).map_err(failed)?;
@@ -75,7 +151,7 @@ fn unpack(folder: &Path) -> Result<(), Failure> {
         git::git(folder, ["init", "--quiet", "--initial-branch", "main"])?;
         git::git(folder, ["add", "--all"])?;
         let who = ["-c", "user.name=cuelight", "-c", "user.email=demo@cuelight.invalid"];
-        let what = ["commit", "--quiet", "--no-gpg-sign", "--message", "Count words"];
+        let what = ["commit", "--quiet", "--no-gpg-sign", "--message", "Begin"];
         git::git(folder, who.into_iter().chain(what))
     };
     commit().map(drop).map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))

@@ -1,7 +1,7 @@
 //! Services: up and healthy before the first step, reached where steps expect them, and told of as they change.
 
 use crate::docker::{docker, has, of_run};
-use crate::project::{Project, until};
+use crate::project::{Project, Said, until};
 
 const IMAGES: &[&str] = &["ci-base:local", "redis:7-alpine", "postgres:15-alpine"];
 
@@ -88,6 +88,26 @@ fn a_service_whose_image_is_nowhere_is_named_with_it_and_its_place() {
     let place = ".github/workflows/ci.yml:9:16: service `db` needs the image no-such-image:of-ours";
     project.run(&[]).expect(1, &["not started", place]);
     assert_eq!(project.job("a")["started"], serde_json::Value::Null);
+}
+
+#[test]
+fn without_an_engine_each_job_that_needs_one_says_so_before_it_starts() {
+    let project = project(
+        "
+  a: {runs-on: ubuntu-latest, services: {redis: {image: 'redis:7-alpine'}}, steps: [{run: echo never}]}
+  b: {runs-on: ubuntu-latest, container: 'redis:7-alpine', steps: [{run: echo never}]}
+  c: {runs-on: ubuntu-latest, steps: [{uses: 'docker://redis:7-alpine'}]}
+  d: {runs-on: ubuntu-latest, steps: [{run: echo fine}]}",
+    );
+    let mut command = project.command(&["run", "--trust"]);
+    let said = Said(command.env("DOCKER_HOST", "unix:///nowhere").output().expect("starts"));
+    let why = "needs a container engine: no container engine answers (unix:///nowhere";
+    let told = |who: &str| format!("not started: {who} {why}");
+    let words = ["its service `redis`", "its container (redis:7-alpine)", "`docker://redis:7-alpine`"].map(told);
+    said.expect(1, &[&words[0], &words[1], &words[2], "start Docker or podman, or set DOCKER_HOST", "fine"]);
+    for job in ["a", "b", "c"] {
+        assert_eq!(project.job(job)["started"], serde_json::Value::Null, "{job}");
+    }
 }
 
 #[test]

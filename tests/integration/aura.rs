@@ -1,0 +1,88 @@
+//! The first real pipeline, word for word: the AURA platform's CI, with real services and a real image.
+//!
+//! The actions are stand-ins that each do a real minimum (tests/fixtures/actions); nothing chooses them but this test's
+//! `[actions]`. It needs Docker, node, python 3.11 and the Python package index.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::docker::{docker, has, of_run};
+use crate::project::Project;
+
+const STAND_INS: &[&str] = &[
+    "actions/setup-python",
+    "actions/cache",
+    "codecov/codecov-action",
+    "docker/setup-buildx-action",
+    "docker/build-push-action",
+    "aquasecurity/trivy-action",
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn aura() -> Project {
+    let project = Project::new("");
+    copy(&root().join("assets/aura"), &project.root());
+    project.commit();
+    let folder = |name: &&str| format!("'{name}' = '{}'\n", root().join("tests/fixtures/actions").join(name).display());
+    project.configure(&format!("[actions]\n{}", STAND_INS.iter().map(folder).collect::<String>()));
+    project
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("made");
+    for entry in fs::read_dir(from).expect("there").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn the_workflow_is_the_platforms_own() {
+    let theirs = root().join("../shared/seed/.github/workflows/ci.yml");
+    let Ok(theirs) = fs::read(&theirs) else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "the platform's workflow is not at {}", theirs.display());
+        return eprintln!("SKIPPED: the platform's workflow is not here to compare with");
+    };
+    assert_eq!(fs::read(root().join("assets/aura/.github/workflows/ci.yml")).expect("there"), theirs);
+}
+
+#[test]
+fn the_ci_runs_word_for_word() {
+    if !has(&["redis:7-alpine", "postgres:15-alpine", "python:3.11-slim"]) {
+        return;
+    }
+    let project = aura();
+    let workflow = [".github/workflows/ci.yml", "--event", "push"];
+    let said = project.run(&workflow);
+    said.expect(
+        0,
+        &[
+            "14 passed",
+            "service redis running  localhost:6379",
+            "service postgres healthy  localhost:5432",
+            "Successfully built",
+        ],
+    );
+    for job in ["lint", "test", "build", "security"] {
+        assert_eq!(project.job(job)["status"], "success", "{job}");
+    }
+    let run = project.run_folder().file_name().expect("a name").to_string_lossy().into_owned();
+    assert_eq!(of_run(&run), Vec::<String>::new());
+    let sha = project.show()["sha"].as_str().expect("a commit").to_owned();
+    assert!(docker(&["image", "inspect", &format!("aura-platform:{sha}")]).is_some(), "the image is really there");
+
+    // A broken test: the run says which, what needs it does not run, and what does not need it does.
+    project.write("tests/test_broken.py", "\"\"\"Broken on purpose.\"\"\"\n\n\ndef test_broken() -> None:\n    \"\"\"Fails.\"\"\"\n    assert 1 + 1 == 3\n");
+    project.commit();
+    let said = project.run(&workflow);
+    said.expect(1, &["assert (1 + 1) == 3", "tests/test_broken.py:6"]);
+    let status = |job: &str| project.job(job)["status"].as_str().expect("a word").to_owned();
+    assert_eq!(["lint", "test", "build", "security"].map(status), ["success", "failure", "skipped", "success"]);
+}
