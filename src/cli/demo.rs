@@ -56,7 +56,7 @@ const AURA: &[File] = &[
 
 /// The image of the plain demo's service, and how long it may take to come here.
 const SERVICE: &str = "redis:7-alpine";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The projects that can be unpacked.
 #[derive(clap::ValueEnum, Clone, Copy, Default, PartialEq, Eq)]

@@ -90,16 +90,14 @@ impl Place<'_> {
     /// A shell on this machine.
     fn host(&self) -> Outcome {
         let running = self.job.steps.iter().rev().find_map(|step| step.process_groups.last().copied());
-        let (env, cwd) = match running.and_then(|group| of_process(&format!("/proc/{group}"))) {
-            Some(found) => found,
-            None => match self.failed_step()? {
-                Some(step) => (step.env.into_iter().collect(), PathBuf::from(step.cwd)),
-                None => {
-                    let message =
-                        format!("{} has no step that runs or failed: there is nothing to stand in", self.job.name);
-                    return Err(Failure::new(Exit::Rejected, message));
-                }
-            },
+        let running = running.and_then(|group| of_process(&format!("/proc/{group}")));
+        let (env, cwd) = if let Some(found) = running {
+            found
+        } else if let Some(step) = self.failed_step()? {
+            (step.env.into_iter().collect(), PathBuf::from(step.cwd))
+        } else {
+            let message = format!("{} has no step that runs or failed: there is nothing to stand in", self.job.name);
+            return Err(Failure::new(Exit::Rejected, message));
         };
         if !cwd.is_dir() {
             let message =

@@ -64,7 +64,9 @@ impl CommandFiles {
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
         // A file system without modes has none to change.
         let _ = mode(&self.folder, 0o777);
-        FILES.iter().for_each(|name| drop(mode(&self.path(name), 0o666)));
+        for name in FILES {
+            let _ = mode(&self.path(name), 0o666);
+        }
     }
 
     /// The variables that name them.

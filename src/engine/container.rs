@@ -176,7 +176,7 @@ mod tests {
     use crate::workflow::syntax::JobBody;
 
     fn services(text: &str) -> Vec<Result<Option<Container>, String>> {
-        let indented = text.lines().map(|line| format!("      {line}\n")).collect::<String>();
+        let indented = text.lines().fold(String::new(), |text, line| format!("{text}      {line}\n"));
         let text = format!("on: push\njobs:\n  a:\n    runs-on: x\n    services:\n{indented}    steps: [{{run: x}}]\n");
         let source = Source::new("ci.yml", text);
         let parsed = workflow::parse(&source);

@@ -139,7 +139,9 @@ impl JobTask {
         let made = folders.make(&self.shared, self.resumed.is_some());
         let made = made.map_err(|error| format!("cannot make the job's folder {}: {error}", folders.root.display()));
         let mut step = self.begin(set_up, "Set up job");
-        std::mem::take(&mut ready.remarks).iter().for_each(|line| step.say(line));
+        for line in std::mem::take(&mut ready.remarks) {
+            step.say(&line);
+        }
         if let Err(reason) = step.end(made) {
             return JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
         }

@@ -39,14 +39,13 @@ pub(super) async fn run_image(
     container.run(steps, frame, task, log).await
 }
 
-/// Runs one phase of an action.
+/// Runs one phase of an action: with what the step gave, and with all inputs.
 pub(super) async fn run(
     steps: &mut Steps<'_>,
     frame: &Frame,
     task: &Task<'_>,
     known: &Arc<Known>,
-    given: &IndexMap<String, String>,
-    inputs: &IndexMap<String, String>,
+    (given, inputs): (&IndexMap<String, String>, &IndexMap<String, String>),
     phase: Phase,
     log: &mut dyn StepLog,
 ) -> Ran {
@@ -110,7 +109,9 @@ async fn build(steps: &Steps<'_>, known: &Known, dockerfile: &str, log: &mut dyn
     let mut said = Vec::new();
     let dockerfile = dockerfile.trim_start_matches("./");
     let built = engine.build(&known.folder, dockerfile, &tag, &labels, &mut |line| said.push(line.to_owned())).await;
-    said.iter().for_each(|line| log.write(format!("{line}\n").as_bytes()));
+    for line in &said {
+        log.write(format!("{line}\n").as_bytes());
+    }
     log.write(b"##[endgroup]\n");
     built.map_err(|error| error.to_string())?;
     Ok(tag)

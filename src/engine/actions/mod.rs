@@ -95,7 +95,7 @@ async fn phase(
     let mut ran = match &known.action.runs {
         ActionRuns::Composite { .. } => return composite::run(steps, frame, task, known, &inputs, log).await,
         ActionRuns::JavaScript { .. } => javascript::run(steps, frame, task, known, &inputs, phase, log).await,
-        ActionRuns::Docker { .. } => docker::run(steps, frame, task, known, &given, &inputs, phase, log).await,
+        ActionRuns::Docker { .. } => docker::run(steps, frame, task, known, (&given, &inputs), phase, log).await,
     };
     // What it left is for its own later phases.
     steps.states.entry(task.step.key().to_owned()).or_default().extend(std::mem::take(&mut ran.state));

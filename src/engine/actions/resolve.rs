@@ -162,13 +162,12 @@ pub(in crate::engine) fn read(folder: &Path) -> Option<Result<Action, String>> {
         let path = folder.join(name);
         Some((path.to_string_lossy().into_owned(), fs::read_to_string(path).ok()?))
     });
-    let (name, text) = match manifest {
-        Some(manifest) => manifest,
-        None => {
-            let found = ["Dockerfile", "dockerfile"].iter().find(|name| folder.join(name).is_file())?;
-            let text = format!("name: Dockerfile\ndescription: ''\nruns: {{using: docker, image: {found}}}\n");
-            (folder.join(found).to_string_lossy().into_owned(), text)
-        }
+    let (name, text) = if let Some(manifest) = manifest {
+        manifest
+    } else {
+        let found = ["Dockerfile", "dockerfile"].iter().find(|name| folder.join(name).is_file())?;
+        let text = format!("name: Dockerfile\ndescription: ''\nruns: {{using: docker, image: {found}}}\n");
+        (folder.join(found).to_string_lossy().into_owned(), text)
     };
     let parsed = workflow::parse_action(&Source::new(name.clone(), text));
     Some(parsed.value.ok_or_else(|| {
@@ -181,7 +180,7 @@ pub(in crate::engine) fn read(folder: &Path) -> Option<Result<Action, String>> {
 }
 
 /// The node that runs JavaScript actions on this machine, and its version. Actions name the one they were written for
-/// (`node16`, `node20`); any from 20 on runs them all.
+/// (`node16`, `node20`); any from 20 on runs them all, and an older one those that are old too.
 ///
 /// # Errors
 /// There is none, or it is too old; in words.
@@ -192,7 +191,8 @@ pub(in crate::engine) async fn node(path: &OsStr) -> Result<(PathBuf, String), S
     let version = String::from_utf8_lossy(&said.stdout).trim().to_owned();
     let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {
-        Some(major) if major >= 16 => Ok((program, version)),
+        Some(20..) => Ok((program, version)),
+        Some(16..) => Ok((program, format!("{version}, older than what newer actions need: 20"))),
         _ => Err(format!("{} is {version}: actions need Node.js 20 or newer", program.display())),
     }
 }

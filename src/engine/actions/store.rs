@@ -25,6 +25,9 @@ const SERVER: &str = "https://github.com";
 const ASK: Duration = Duration::from_secs(30);
 const FETCH: Duration = Duration::from_mins(5);
 
+/// What came of a version, once somebody asked.
+type Resolved = Arc<OnceCell<Result<Fetched, String>>>;
+
 /// Where actions of other repositories come from.
 #[derive(Debug)]
 pub struct Store {
@@ -34,7 +37,7 @@ pub struct Store {
     /// Relative folders of the map begin here.
     base: PathBuf,
     offline: bool,
-    known: Mutex<HashMap<(String, String), Arc<OnceCell<Result<Fetched, String>>>>>,
+    known: Mutex<HashMap<(String, String), Resolved>>,
 }
 
 /// A repository's files at a commit.

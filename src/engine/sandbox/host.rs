@@ -68,7 +68,7 @@ impl Sandbox for Host {
     }
 
     fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
-        ready(self.spawn(launch)).boxed()
+        ready(spawn(launch)).boxed()
     }
 
     fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize> {
@@ -76,30 +76,28 @@ impl Sandbox for Host {
     }
 }
 
-impl Host {
-    fn spawn(&self, launch: &Launch) -> io::Result<Child> {
-        let (reader, writer) = io::pipe()?;
-        #[cfg(target_os = "linux")]
-        if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
-            // Only speed is lost: the user's quota of pipe memory may be used up.
-            tracing::debug!(%error, "the pipe keeps its default size");
-        }
-        let mut child = Command::new(&launch.program)
-            .args(&launch.args)
-            .current_dir(&launch.cwd)
-            .env_clear()
-            .envs(launch.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer)
-            .process_group(0)
-            .spawn()?;
-        let group = i32::try_from(child.id().unwrap_or_default()).unwrap_or_default();
-        let exit = async move { child.wait().await.map(exit) }.boxed();
-        let output = Box::new(pipe::Receiver::from_owned_fd(reader.into())?);
-        let signal = Box::new(move |interrupt| signal_group(group, interrupt));
-        Ok(Child { group: Some(group), output, exit, signal })
+fn spawn(launch: &Launch) -> io::Result<Child> {
+    let (reader, writer) = io::pipe()?;
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
+        // Only speed is lost: the user's quota of pipe memory may be used up.
+        tracing::debug!(%error, "the pipe keeps its default size");
     }
+    let mut child = Command::new(&launch.program)
+        .args(&launch.args)
+        .current_dir(&launch.cwd)
+        .env_clear()
+        .envs(launch.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .process_group(0)
+        .spawn()?;
+    let group = i32::try_from(child.id().unwrap_or_default()).unwrap_or_default();
+    let exit = async move { child.wait().await.map(exit) }.boxed();
+    let output = Box::new(pipe::Receiver::from_owned_fd(reader.into())?);
+    let signal = Box::new(move |interrupt| signal_group(group, interrupt));
+    Ok(Child { group: Some(group), output, exit, signal })
 }
 
 /// The first executable file of this name on a search path; an absolute path stands for itself. Relative folders are
@@ -200,7 +198,7 @@ mod tests {
             cwd: std::env::temp_dir(),
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
         };
-        Host::new([]).spawn(&launch).expect("bash starts")
+        spawn(&launch).expect("bash starts")
     }
 
     fn mark(name: &str) -> String {
@@ -342,7 +340,7 @@ mod tests {
         let launch =
             |program: &str, cwd: &str| Launch { program: program.into(), args: vec![], cwd: cwd.into(), env: vec![] };
         for (program, cwd) in [("/no/such/program", "/"), ("/bin/sh", "/no/such/folder"), ("/", "/")] {
-            assert!(Host::new([]).spawn(&launch(program, cwd)).is_err(), "{program} in {cwd}");
+            assert!(spawn(&launch(program, cwd)).is_err(), "{program} in {cwd}");
         }
     }
 
@@ -354,7 +352,7 @@ mod tests {
             cwd: "/".into(),
             env: vec![("INPUT_FETCH-DEPTH".into(), "1\n2".into())],
         };
-        let mut child = Host::new([]).spawn(&launch).expect("env starts");
+        let mut child = spawn(&launch).expect("env starts");
         let mut output = Vec::new();
         timeout(LIMIT, child.output.read_to_end(&mut output)).await.expect("ends").expect("read");
         assert_eq!(output, b"INPUT_FETCH-DEPTH=1\n2\0");

@@ -125,7 +125,9 @@ impl Services {
             let text = format!("service `{}` ({}) {reason}{detail}", service.name, service.image);
             say(&format!("##[group]{text}: its last lines"));
             let last = self.engine.last_lines(&running.id, LAST_LINES).await.unwrap_or_default();
-            last.iter().for_each(|line| say(line));
+            for line in &last {
+                say(line);
+            }
             say("##[endgroup]");
             let own = last.last().map_or("it wrote nothing", String::as_str);
             wrong.push(format!("{text}; its log ends: {own}"));

@@ -21,7 +21,7 @@ pub(super) async fn pack(folder: &Path) -> io::Result<Vec<u8>> {
 pub(super) async fn pack_one(path: &Path) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     let packed = spawn_blocking(move || {
-        let name = path.file_name().map(PathBuf::from).unwrap_or_else(|| PathBuf::from("."));
+        let name = path.file_name().map_or_else(|| PathBuf::from("."), PathBuf::from);
         let mut archive = tar::Builder::new(Vec::new());
         archive.follow_symlinks(false);
         if path.is_dir() {

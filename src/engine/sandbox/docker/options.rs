@@ -32,13 +32,15 @@ struct Entry {
 enum Act {
     /// Stands alone; `--name=false` takes it back.
     Switch(fn(&mut ContainerCreateBody, bool)),
+    /// Has a value, and any will do.
+    Text(fn(&mut ContainerCreateBody, &str)),
     /// Has a value.
     Value(fn(&mut ContainerCreateBody, &str) -> Result<(), String>),
     /// Is refused, and why.
     Refused(&'static str),
 }
 
-use Act::{Refused, Switch, Value};
+use Act::{Refused, Switch, Text, Value};
 
 const fn long(name: &'static str, act: Act) -> Entry {
     Entry { name, letter: None, act }
@@ -50,11 +52,11 @@ const fn both(name: &'static str, letter: char, act: Act) -> Entry {
 
 /// All options, by name.
 static OPTIONS: &[Entry] = &[
-    long("add-host", Value(|body, value| list(&mut host(body).extra_hosts, value))),
+    long("add-host", Text(|body, value| list(&mut host(body).extra_hosts, value))),
     long("blkio-weight", Value(|body, value| number(value).map(|n| host(body).blkio_weight = Some(n)))),
-    long("cap-add", Value(|body, value| list(&mut host(body).cap_add, value))),
-    long("cap-drop", Value(|body, value| list(&mut host(body).cap_drop, value))),
-    long("cgroup-parent", Value(|body, value| text(&mut host(body).cgroup_parent, value))),
+    long("cap-add", Text(|body, value| list(&mut host(body).cap_add, value))),
+    long("cap-drop", Text(|body, value| list(&mut host(body).cap_drop, value))),
+    long("cgroup-parent", Text(|body, value| text(&mut host(body).cgroup_parent, value))),
     long(
         "cgroupns",
         Value(|body, value| {
@@ -77,20 +79,20 @@ static OPTIONS: &[Entry] = &[
             Ok(())
         }),
     ),
-    long("cpuset-cpus", Value(|body, value| text(&mut host(body).cpuset_cpus, value))),
-    long("cpuset-mems", Value(|body, value| text(&mut host(body).cpuset_mems, value))),
+    long("cpuset-cpus", Text(|body, value| text(&mut host(body).cpuset_cpus, value))),
+    long("cpuset-mems", Text(|body, value| text(&mut host(body).cpuset_mems, value))),
     long("device", Value(device)),
-    long("dns", Value(|body, value| list(&mut host(body).dns, value))),
-    long("dns-option", Value(|body, value| list(&mut host(body).dns_options, value))),
-    long("dns-opt", Value(|body, value| list(&mut host(body).dns_options, value))),
-    long("dns-search", Value(|body, value| list(&mut host(body).dns_search, value))),
-    long("domainname", Value(|body, value| text(&mut body.domainname, value))),
-    long("entrypoint", Value(|body, value| list(&mut body.entrypoint, value))),
-    both("env", 'e', Value(|body, value| list(&mut body.env, value))),
+    long("dns", Text(|body, value| list(&mut host(body).dns, value))),
+    long("dns-option", Text(|body, value| list(&mut host(body).dns_options, value))),
+    long("dns-opt", Text(|body, value| list(&mut host(body).dns_options, value))),
+    long("dns-search", Text(|body, value| list(&mut host(body).dns_search, value))),
+    long("domainname", Text(|body, value| text(&mut body.domainname, value))),
+    long("entrypoint", Text(|body, value| list(&mut body.entrypoint, value))),
+    both("env", 'e', Text(|body, value| list(&mut body.env, value))),
     long("env-file", Refused("name the variables in `env:` instead: a job's container has no file to read them from")),
-    long("expose", Value(|body, value| list(&mut body.exposed_ports, &with_protocol(value)))),
+    long("expose", Text(|body, value| list(&mut body.exposed_ports, &with_protocol(value)))),
     long("gpus", Value(gpus)),
-    long("group-add", Value(|body, value| list(&mut host(body).group_add, value))),
+    long("group-add", Text(|body, value| list(&mut host(body).group_add, value))),
     long(
         "health-cmd",
         Value(|body, value| {
@@ -103,14 +105,14 @@ static OPTIONS: &[Entry] = &[
     long("health-start-interval", Value(|body, value| duration(value).map(|n| health(body).start_interval = Some(n)))),
     long("health-start-period", Value(|body, value| duration(value).map(|n| health(body).start_period = Some(n)))),
     long("health-timeout", Value(|body, value| duration(value).map(|n| health(body).timeout = Some(n)))),
-    both("hostname", 'h', Value(|body, value| text(&mut body.hostname, value))),
+    both("hostname", 'h', Text(|body, value| text(&mut body.hostname, value))),
     long("init", Switch(|body, on| host(body).init = Some(on))),
     both("interactive", 'i', Switch(|body, on| body.open_stdin = Some(on))),
     long("ip", Refused("the network is the job's, and so are its addresses")),
-    long("ipc", Value(|body, value| text(&mut host(body).ipc_mode, value))),
-    both("label", 'l', Value(label)),
+    long("ipc", Text(|body, value| text(&mut host(body).ipc_mode, value))),
+    both("label", 'l', Text(label)),
     long("link", Refused("services reach each other by their names already")),
-    long("log-driver", Value(|body, value| text(&mut log(body).typ, value))),
+    long("log-driver", Text(|body, value| text(&mut log(body).typ, value))),
     long(
         "log-opt",
         Value(|body, value| {
@@ -130,7 +132,7 @@ static OPTIONS: &[Entry] = &[
     long("no-healthcheck", Switch(|body, on| health(body).test = on.then(|| vec!["NONE".to_owned()]))),
     long("oom-kill-disable", Switch(|body, on| host(body).oom_kill_disable = Some(on))),
     long("oom-score-adj", Value(|body, value| number(value).map(|n| host(body).oom_score_adj = Some(n)))),
-    long("pid", Value(|body, value| text(&mut host(body).pid_mode, value))),
+    long("pid", Text(|body, value| text(&mut host(body).pid_mode, value))),
     long("pids-limit", Value(|body, value| number(value).map(|n| host(body).pids_limit = Some(n)))),
     long("privileged", Switch(|body, on| host(body).privileged = Some(on))),
     both("publish", 'p', Value(publish)),
@@ -139,10 +141,10 @@ static OPTIONS: &[Entry] = &[
     long("read-only", Switch(|body, on| host(body).readonly_rootfs = Some(on))),
     long("restart", Value(restart)),
     long("rm", Refused("containers are removed at the end of the job")),
-    long("runtime", Value(|body, value| text(&mut host(body).runtime, value))),
-    long("security-opt", Value(|body, value| list(&mut host(body).security_opt, value))),
+    long("runtime", Text(|body, value| text(&mut host(body).runtime, value))),
+    long("security-opt", Text(|body, value| list(&mut host(body).security_opt, value))),
     long("shm-size", Value(|body, value| bytes(value).map(|n| host(body).shm_size = Some(n)))),
-    long("stop-signal", Value(|body, value| text(&mut body.stop_signal, value))),
+    long("stop-signal", Text(|body, value| text(&mut body.stop_signal, value))),
     long("stop-timeout", Value(|body, value| number(value).map(|n| body.stop_timeout = Some(n)))),
     long(
         "storage-opt",
@@ -170,12 +172,12 @@ static OPTIONS: &[Entry] = &[
     ),
     both("tty", 't', Switch(|body, on| body.tty = Some(on))),
     long("ulimit", Value(ulimit)),
-    both("user", 'u', Value(|body, value| text(&mut body.user, value))),
-    long("userns", Value(|body, value| text(&mut host(body).userns_mode, value))),
-    long("uts", Value(|body, value| text(&mut host(body).uts_mode, value))),
-    both("volume", 'v', Value(volume)),
-    long("volumes-from", Value(|body, value| list(&mut host(body).volumes_from, value))),
-    both("workdir", 'w', Value(|body, value| text(&mut body.working_dir, value))),
+    both("user", 'u', Text(|body, value| text(&mut body.user, value))),
+    long("userns", Text(|body, value| text(&mut host(body).userns_mode, value))),
+    long("uts", Text(|body, value| text(&mut host(body).uts_mode, value))),
+    both("volume", 'v', Text(volume)),
+    long("volumes-from", Text(|body, value| list(&mut host(body).volumes_from, value))),
+    both("workdir", 'w', Text(|body, value| text(&mut body.working_dir, value))),
 ];
 
 /// Lays options, cut into words, over what is known of a container.
@@ -194,12 +196,19 @@ pub fn apply(words: &[String], body: &mut ContainerCreateBody) -> Result<(), Opt
                 Some("false") => act(body, false),
                 Some(other) => return Err(fail(format!("`--{}` takes `true` or `false`, not `{other}`", entry.name))),
             },
-            Value(act) => {
+            Text(_) | Value(_) => {
                 let value = match attached {
                     Some(value) => value,
                     None => rest.next().ok_or_else(|| fail(format!("`--{}` needs a value", entry.name)))?,
                 };
-                act(body, value).map_err(|reason| fail(format!("`--{}` {reason}, not `{value}`", entry.name)))?;
+                match &entry.act {
+                    Text(act) => act(body, value),
+                    Value(act) => {
+                        act(body, value)
+                            .map_err(|reason| fail(format!("`--{}` {reason}, not `{value}`", entry.name)))?;
+                    }
+                    Switch(_) | Refused(_) => {}
+                }
             }
         }
     }
@@ -241,14 +250,12 @@ fn log(body: &mut ContainerCreateBody) -> &mut HostConfigLogConfig {
     host(body).log_config.get_or_insert_default()
 }
 
-fn text(place: &mut Option<String>, value: &str) -> Result<(), String> {
+fn text(place: &mut Option<String>, value: &str) {
     *place = Some(value.to_owned());
-    Ok(())
 }
 
-fn list(place: &mut Option<Vec<String>>, value: &str) -> Result<(), String> {
+fn list(place: &mut Option<Vec<String>>, value: &str) {
     place.get_or_insert_default().push(value.to_owned());
-    Ok(())
 }
 
 fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
@@ -260,10 +267,9 @@ fn pair(value: &str, form: &str) -> Result<(String, String), String> {
     pair.ok_or_else(|| format!("takes {form}"))
 }
 
-fn label(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+fn label(body: &mut ContainerCreateBody, value: &str) {
     let (name, value) = value.split_once('=').unwrap_or((value, ""));
     body.labels.get_or_insert_default().insert(name.to_owned(), value.to_owned());
-    Ok(())
 }
 
 /// A duration as Go writes it (`1m30s`, `500ms`), in nanoseconds.
@@ -328,7 +334,7 @@ fn publish(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
     let port =
         super::super::super::container::Port::parse(value).map_err(|reason| format!("takes a port: {reason}"))?;
     let inside = port.inside();
-    list(&mut body.exposed_ports, &inside)?;
+    list(&mut body.exposed_ports, &inside);
     let binding = PortBinding { host_ip: port.address, host_port: port.outside.map(|number| number.to_string()) };
     let bindings = host(body).port_bindings.get_or_insert_with(HashMap::new);
     bindings.entry(inside).or_default().get_or_insert_default().push(binding);
@@ -358,7 +364,7 @@ fn ulimit(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
 }
 
 /// `source:target[:mode]` is a mount, a path alone a volume without a name.
-fn volume(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+fn volume(body: &mut ContainerCreateBody, value: &str) {
     if value.contains(':') { list(&mut host(body).binds, value) } else { list(&mut body.volumes, value) }
 }
 

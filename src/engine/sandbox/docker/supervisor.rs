@@ -101,7 +101,7 @@ impl Control {
     /// The command that is to be run inside.
     pub(super) fn command(&self) -> Vec<String> {
         let script = self.inside.join("supervisor");
-        ["sh".into(), script.to_string_lossy(), self.inside.to_string_lossy()].map(|word| word.into_owned()).into()
+        ["sh".into(), script.to_string_lossy(), self.inside.to_string_lossy()].map(std::borrow::Cow::into_owned).into()
     }
 }
 
@@ -281,7 +281,7 @@ fn script(launch: &Launch, number: u64) -> Vec<u8> {
         text.extend_from_slice(&odd.join(&b' '));
         text.push(b' ');
     }
-    let words = std::iter::once(launch.program.as_os_str()).chain(launch.args.iter().map(|arg| OsStr::new(arg)));
+    let words = std::iter::once(launch.program.as_os_str()).chain(launch.args.iter().map(OsStr::new));
     let words: Vec<_> = words.map(|word| quoted(word.as_bytes())).collect();
     text.extend_from_slice(&words.join(&b' '));
     text.push(b'\n');
