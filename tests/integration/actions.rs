@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::docker::has;
+use crate::docker::{has, skip};
 use crate::project::{Project, until};
 
 /// A workflow whose one job has these steps, in a repository that finds the probes.
@@ -26,9 +26,8 @@ fn in_order(text: &str, words: &[&str]) {
 
 fn has_node() -> bool {
     let found = std::process::Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
-    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "CI needs node");
     if !found {
-        eprintln!("SKIPPED: no node here");
+        skip("no node here");
     }
     found
 }

@@ -1,8 +1,8 @@
 //! `uses:` steps: what they name, what it is given, and how it runs.
 //!
-//! [`resolve`] finds every action before the job's first step, [`store`] brings those of other repositories here. A
+//! `resolve` finds every action before the job's first step, [`store`] brings those of other repositories here. A
 //! JavaScript action runs in node, a Docker action in a container of its own, a composite action is steps inside a step.
-//! [`posts`] has what actions do before the first and after the last step.
+//! `posts` has what actions do before the first and after the last step.
 
 use std::path::PathBuf;
 use std::sync::Arc;
