@@ -102,6 +102,15 @@ pub const KEYS: &[Key] = &[
         show: |config| one(quoted(&config.image)),
     },
     Key {
+        name: "docker.supervisor",
+        doc: "Whether steps in a container are started by a shell that stays in it, in about a millisecond, and not each by\n\
+              the engine, in about sixty. Where it cannot be, the engine does it by itself. Default: true.",
+        example: "supervisor = false",
+        layer: Layer::User,
+        set: |config, _, value| value.truth().map(|yes| config.supervisor = yes),
+        show: |config| one(config.supervisor.to_string()),
+    },
+    Key {
         name: "docker.keep_failed",
         doc: "What a failed job in Docker leaves is kept for `cuelight shell`, as an image, for a day: of so many jobs,\n\
               the newest. Default: 5.",

@@ -30,6 +30,8 @@ pub struct Config {
     pub actions: IndexMap<String, String>,
     /// Whether actions are taken only from what is kept here.
     pub offline: bool,
+    /// Whether steps in Docker are started by a supervisor inside their container.
+    pub supervisor: bool,
     /// What failed jobs in Docker left is kept of so many of them.
     pub keep_failed: usize,
     /// Which signs the screen is drawn with.
@@ -73,6 +75,7 @@ impl Default for Config {
             image: IMAGE.to_owned(),
             actions: IndexMap::new(),
             offline: false,
+            supervisor: true,
             keep_failed: 5,
             glyphs: Glyphs::Auto,
             motion: true,

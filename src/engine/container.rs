@@ -32,11 +32,11 @@ pub struct Container {
     /// Where the image stands: `file:line:column`.
     pub place: String,
     /// Where the options stand, and the text of the file from there on, to find a word's own place.
-    pub(super) written: Option<Written>,
+    written: Option<Written>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Written {
+struct Written {
     file: String,
     line: u32,
     column: u32,
@@ -91,6 +91,12 @@ impl Port {
 }
 
 impl Container {
+    /// A container of an image and nothing else.
+    #[must_use]
+    pub fn plain(name: &str, image: &str) -> Self {
+        Self { name: name.to_owned(), image: image.to_owned(), ..Self::default() }
+    }
+
     /// Evaluates a definition. `None` when its image is empty: GitHub then starts none.
     ///
     /// # Errors
@@ -107,8 +113,7 @@ impl Container {
             .map_err(|error| format!("{}:{}:{}: `{name}`: {error}", source.name, error.span.line, error.span.column))?;
         let part = |key: &str| entry(template, key).unwrap_or(template);
         let Value::Object(object) = &value else {
-            let container =
-                Self { name: name.to_owned(), image: value.to_text(), place: place(template), ..Self::default() };
+            let container = Self { place: place(template), ..Self::plain(name, &value.to_text()) };
             return Ok((!container.image.is_empty()).then_some(container));
         };
         let text = |key: &str| object.get(key).map(Value::to_text).unwrap_or_default();

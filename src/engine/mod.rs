@@ -58,6 +58,8 @@ pub struct Options {
     pub sandbox: Option<String>,
     /// The image of jobs in Docker that name none.
     pub image: String,
+    /// Whether steps in containers are started by a supervisor inside, not one by one through the engine.
+    pub supervisor: bool,
     /// What failed jobs in containers leave is kept of so many of them.
     pub keep_failed: usize,
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.

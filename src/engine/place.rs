@@ -258,6 +258,7 @@ impl Place {
             shared,
             workspace: self.workspace.clone(),
             control: folders.root.join("_control"),
+            supervised: self.shared.options.supervisor,
             shells: if ready.place == Where::Container { &["sh"] } else { &["bash", "sh"] },
         }
     }

@@ -89,9 +89,7 @@ impl JobTask {
         let read = |name: &str, template| Container::read(name, template, scope, source);
         let container = match (place, &body.container) {
             (Where::Container, Some(template)) => read("container", template)?,
-            (Where::Image(image), _) => {
-                Some(Container { name: "container".to_owned(), image: image.clone(), ..Container::default() })
-            }
+            (Where::Image(image), _) => Some(Container::plain("container", image)),
             _ => None,
         };
         let services = body.services.iter().map(|(name, template)| read(&name.value, template));
@@ -122,10 +120,7 @@ impl JobTask {
         }
         let services = services.iter().map(|service| (format!("service `{}`", service.name), service.clone()));
         let own = container.map(|container| ("the job's container".to_owned(), container.clone()));
-        let actions = needs
-            .images
-            .iter()
-            .map(|image| ("an action".to_owned(), Container { image: image.clone(), ..Container::default() }));
+        let actions = needs.images.iter().map(|image| ("an action".to_owned(), Container::plain("action", image)));
         let wanted: Vec<_> = services.chain(own).chain(actions).collect();
         let pulls = wanted.iter().map(|(who, container)| self.image(&engine, who, container).boxed());
         needs.missing.extend(join_all(pulls).await.into_iter().flatten());

@@ -70,6 +70,8 @@ pub struct RunSpec {
     pub image: String,
     /// Where actions come from, by name: a folder or a server.
     pub actions: IndexMap<String, String>,
+    /// Steps in containers are started by a supervisor inside.
+    pub supervisor: bool,
     /// What failed jobs in containers leave is kept of so many of them.
     pub keep_failed: usize,
     /// Take actions only from what is kept.

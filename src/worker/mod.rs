@@ -160,6 +160,7 @@ impl Worker<'_> {
                 in_place: spec.in_place,
                 any_runner: spec.any_runner,
                 runs_on: spec.runs_on.clone(),
+                supervisor: spec.supervisor,
                 keep_failed: spec.keep_failed,
                 sandbox: spec.sandbox.clone(),
                 image: spec.image.clone(),

@@ -64,6 +64,7 @@ pub(super) fn build(args: &Args, folder: &Path) -> Result<Request, Failure> {
         runs_on: config.runs_on,
         sandbox: args.sandbox.clone(),
         image: config.image,
+        supervisor: config.supervisor,
         keep_failed: config.keep_failed,
         actions: config.actions,
         offline: args.offline || config.offline,

@@ -354,8 +354,9 @@ mod tests {
     use super::*;
 
     fn container(name: &str, ports: &[&str]) -> Container {
-        let ports = ports.iter().map(|port| Port::parse(port).expect("a port")).collect();
-        Container { name: name.to_owned(), ports, ..Container::default() }
+        let mut container = Container::plain(name, "x");
+        container.ports = ports.iter().map(|port| Port::parse(port).expect("a port")).collect();
+        container
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub struct Setup<'s> {
     pub control: PathBuf,
     /// The shells of steps without one, best first.
     pub shells: &'static [&'static str],
+    /// Whether a supervisor may be put into the container.
+    pub supervised: bool,
 }
 
 /// A job's container.
@@ -171,6 +173,7 @@ impl Docker {
         }
         let id = engine.start(&setup.labels.name(), body).await.map_err(|error| error.to_string())?;
         let control = Control { inside: inside(&setup.control), outside: setup.control };
+        let supervised = local && setup.supervised;
         let mut docker = Self {
             engine: engine.clone(),
             id,
@@ -182,12 +185,12 @@ impl Docker {
             shells: setup.shells,
             found: Mutex::default(),
         };
-        docker.settle(local).await?;
+        docker.settle(local, supervised).await?;
         Ok(docker)
     }
 
     /// Learns the container's environment, and finds the way into it.
-    async fn settle(&mut self, local: bool) -> Result<(), String> {
+    async fn settle(&mut self, local: bool, supervised: bool) -> Result<(), String> {
         let found = self.engine.inspect(&self.id).await.map_err(|error| error.to_string())?;
         if found.state.as_ref().and_then(|state| state.running) != Some(true) {
             let said = self.engine.last_lines(&self.id, 5).await.unwrap_or_default().join("\n");
@@ -206,6 +209,9 @@ impl Docker {
             for shared in self.shared.clone() {
                 self.send(&shared.outside).await.map_err(|error| error.to_string())?;
             }
+            return Ok(());
+        }
+        if !supervised {
             return Ok(());
         }
         match self.supervise().await {
@@ -385,7 +391,8 @@ mod tests {
     #[test]
     fn volumes_with_a_name_are_the_jobs() {
         let volumes = ["data:/data:ro", "/host:/x", "/anonymous"].map(str::to_owned).into();
-        let container = Container { volumes, name: "db".to_owned(), ..Container::default() };
+        let mut container = Container::plain("db", "x");
+        container.volumes = volumes;
         let labels = Labels::new(Path::new("/s"), "1", "a");
         let body = body(&container, &labels).expect("fits");
         let binds = body.host_config.and_then(|host| host.binds).expect("some");

@@ -1,0 +1,134 @@
+//! How fast steps in containers are, beside `docker exec` on the same container in the same minute.
+//!
+//! `cargo bench --bench docker` prints a table; it needs a Docker engine and the image `ci-base:local` (`.ci/images`).
+//! Nothing is asserted: machines differ, ratios are to be read.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cuelight::engine::container::Container;
+use cuelight::engine::sandbox::docker::engine::Engine;
+use cuelight::engine::sandbox::docker::labels::Labels;
+use cuelight::engine::sandbox::docker::{Docker, Setup, Shared};
+use cuelight::engine::sandbox::{Exit, Launch, Sandbox};
+use tokio::io::AsyncReadExt;
+
+const IMAGE: &str = "ci-base:local";
+
+#[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
+fn say(what: &str, figure: &str, budget: &str) {
+    println!("{what:<58} {figure:<44} {budget}");
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn docker(arguments: &[&str]) -> Duration {
+    let started = Instant::now();
+    let done = Command::new("docker").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(done.expect("docker starts").success(), "docker {arguments:?}");
+    started.elapsed()
+}
+
+/// A container that is seen as the jobs' are, with or without a supervisor.
+async fn container(engine: &Engine, folder: &Path, name: &str, supervised: bool) -> Docker {
+    let description = Container::plain(name, IMAGE);
+    let setup = Setup {
+        container: &description,
+        labels: Labels::new(folder, "bench", name),
+        network: None,
+        shared: vec![Shared::writable(folder, "/__w")],
+        workspace: folder.to_owned(),
+        control: folder.join(format!("control-{name}")),
+        shells: &["sh"],
+        supervised,
+    };
+    Docker::start(engine, setup).await.expect("starts")
+}
+
+async fn step(sandbox: &Docker) -> Duration {
+    let launch = Launch {
+        program: "/bin/sh".into(),
+        args: ["-e", "-c", "true"].map(OsString::from).into(),
+        cwd: "/__w".into(),
+        env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+    };
+    let started = Instant::now();
+    let mut child = sandbox.start(&launch).await.expect("starts");
+    let mut output = Vec::new();
+    child.output.read_to_end(&mut output).await.expect("read");
+    assert_eq!(child.exit.await.expect("told"), Exit::Code(0));
+    started.elapsed()
+}
+
+async fn steps(sandbox: &Docker, count: usize) -> Duration {
+    step(sandbox).await;
+    let mut times = Vec::new();
+    for _ in 0..count {
+        times.push(step(sandbox).await);
+    }
+    median(times)
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let engine = Engine::find().await.expect("an engine answers");
+        let folder = tempfile::tempdir().expect("a folder");
+        let fast = container(&engine, folder.path(), "fast", true).await;
+        let compatible = container(&engine, folder.path(), "compatible", false).await;
+        assert!(fast.is_supervised() && !compatible.is_supervised());
+        say("what", "figure (median)", "budget");
+
+        let floor =
+            median((0..20).map(|_| docker(&["exec", compatible.id(), "/bin/sh", "-e", "-c", "true"])).collect());
+        let each = steps(&compatible, 20).await;
+        let ratio = each.as_secs_f64() / floor.as_secs_f64();
+        let figure = format!("{:.1} ms beside {:.1} ms: {ratio:.2} times", ms(each), ms(floor));
+        say("a step through the engine, beside `docker exec`", &figure, "1.2 times at most");
+
+        let each = steps(&fast, 200).await;
+        say("a step through the supervisor", &format!("{:.2} ms", ms(each)), "5 ms at most");
+
+        // As act does it for each step: two archives in, the step, five archives out.
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").expect("written");
+        let into = format!("{}:/tmp/file", compatible.id());
+        let out = folder.path().join("out");
+        let (file, out) = (file.to_string_lossy().into_owned(), out.to_string_lossy().into_owned());
+        let started = Instant::now();
+        for _ in 0..30 {
+            for _ in 0..2 {
+                docker(&["cp", &file, &into]);
+            }
+            docker(&["exec", compatible.id(), "/bin/sh", "-e", "-c", "true"]);
+            for _ in 0..5 {
+                docker(&["cp", &into, &out]);
+            }
+        }
+        let peers = started.elapsed();
+        let started = Instant::now();
+        for _ in 0..30 {
+            step(&fast).await;
+        }
+        let ours = started.elapsed();
+        let figure = format!(
+            "{:.0} ms beside {:.0} ms: {:.0} times",
+            ms(ours),
+            ms(peers),
+            peers.as_secs_f64() / ours.as_secs_f64()
+        );
+        say("30 steps, beside `docker exec` with archive calls", &figure, "20 times at least");
+
+        let found = engine.owned(folder.path(), Some("bench"), None).await.expect("listed");
+        engine.remove_found(&found).await.expect("removed");
+    });
+}
