@@ -99,17 +99,10 @@ impl JobTask {
                 ..JobEnd::of(Conclusion::Failure)
             };
         };
-        let mut stop = self.stop.clone();
-        let cancelled = async {
-            let wanted = if self.cancelled_at_start { Stop::Force } else { Stop::Cancel };
-            if stop.wait_for(|asked| *asked >= wanted).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         // Images, actions and ports may be a long wait, and nothing of the job has started yet.
         let ready = tokio::select! {
             ready = self.ready(body) => ready,
-            () = cancelled => {
+            () = cancelled(self.stop.clone(), self.cancelled_at_start) => {
                 let reason = Some("cancelled before it started".to_owned());
                 Err(JobEnd { reason, ..JobEnd::of(Conclusion::Cancelled) })
             }
@@ -150,7 +143,14 @@ impl JobTask {
             None => Ok(()),
             Some(number) => {
                 let mut step = self.begin(number, "Initialize containers");
-                let started = place.start(&ready, &folders, &mut |line| step.say(line)).await;
+                let started = {
+                    let mut say = |line: &str| step.say(line);
+                    tokio::select! {
+                        started = place.start(&ready, &folders, &mut say) => started,
+                        // What was started is found by its labels.
+                        () = cancelled(self.stop.clone(), self.cancelled_at_start) => Err(CANCELLED.to_owned()),
+                    }
+                };
                 step.end(started)
             }
         };
@@ -158,7 +158,10 @@ impl JobTask {
         let steps_ran = started.is_ok();
         let (mut end, told) = match started {
             Ok(()) => self.run_steps(body, &place, &mut line).await,
-            Err(reason) => (JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) }, None),
+            Err(reason) => {
+                let conclusion = if reason == CANCELLED { Conclusion::Cancelled } else { Conclusion::Failure };
+                (JobEnd { reason: Some(reason), ..JobEnd::of(conclusion) }, None)
+            }
         };
         if steps_ran && end.conclusion == Conclusion::Failure {
             // A service that died is likelier the cause than the consequence.
@@ -422,6 +425,17 @@ impl JobTask {
         };
         let outlet = &self.shared.outlet;
         outlet.checkpoint(&self.id, &now.sealed(&self.shared.facts.secrets, &|text| outlet.holds_secret(text)));
+    }
+}
+
+/// What a job says that was cancelled before its first step.
+const CANCELLED: &str = "cancelled before its first step";
+
+/// Waits until a job is cancelled; a job that began after the run was cancelled is not meant by that.
+async fn cancelled(mut stop: watch::Receiver<Stop>, before: bool) {
+    let wanted = if before { Stop::Force } else { Stop::Cancel };
+    if stop.wait_for(|asked| *asked >= wanted).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

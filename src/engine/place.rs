@@ -211,7 +211,9 @@ impl Place {
         if let Some(reason) = failure {
             return Err(reason);
         }
-        if let (Some(docker), false) = (&self.container, paths.is_empty()) {
+        if engine.socket().is_none() && !paths.is_empty() {
+            say("Services are reached by name alone: `localhost` cannot lead to them on an engine of another machine.");
+        } else if let (Some(docker), false) = (&self.container, paths.is_empty()) {
             let (labels, image) = (self.labels.of("forward"), ready.container.as_ref().map(|one| one.image.as_str()));
             forward::start(&engine, &labels, image.unwrap_or_default(), docker.id(), &paths).await?;
         }

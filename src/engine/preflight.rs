@@ -118,6 +118,15 @@ impl JobTask {
         if let Err(error) = std::fs::write(self.shared.folder.join(ENGINE), engine.address()) {
             needs.missing.push(format!("the run's folder cannot be written: {error}"));
         }
+        let published = services.iter().find(|service| !service.ports.is_empty());
+        if let (None, None, Some(service)) = (engine.socket(), container, published) {
+            needs.missing.push(format!(
+                "service `{}` cannot be reached at localhost, as the engine at {} is another machine: run the job there \
+                 too, with --sandbox docker",
+                service.name,
+                engine.address()
+            ));
+        }
         let services = services.iter().map(|service| (format!("service `{}`", service.name), service.clone()));
         let own = container.map(|container| ("the job's container".to_owned(), container.clone()));
         let actions = needs.images.iter().map(|image| ("an action".to_owned(), Container::plain("action", image)));

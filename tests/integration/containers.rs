@@ -210,6 +210,23 @@ fn a_container_removed_under_a_step_ends_its_job_and_says_so() {
 }
 
 #[test]
+fn a_full_disk_in_the_container_is_the_steps_failure_and_no_more() {
+    if !has(&["busybox:local"]) {
+        return;
+    }
+    let project = project(
+        "
+  a:
+    runs-on: ubuntu-latest
+    container: {image: 'busybox:local', options: '--tmpfs /small:size=1m'}
+    steps:
+      - {run: 'dd if=/dev/zero of=/small/x bs=1M count=5', continue-on-error: true}
+      - {run: 'echo more > /small/y || echo still full', if: always()}",
+    );
+    project.run(&[]).expect(0, &["No space left on device", "exit code 1 (allowed)", "still full"]);
+}
+
+#[test]
 fn a_process_killed_for_want_of_memory_is_named_so() {
     if !has(&["ci-base:local"]) {
         return;

@@ -26,12 +26,16 @@ use super::sandbox::docker::labels::Labels;
 use super::sandbox::docker::{body, join};
 
 pub mod forward;
+mod health;
 pub(super) mod ports;
 
 use forward::Route;
 
 /// How many of a service's last lines are shown when it is in the way.
 const LAST_LINES: usize = 20;
+
+/// How often a service is asked how it is, where its engine does not do it.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// The services of one job.
 pub(super) struct Services {
@@ -314,6 +318,7 @@ async fn watch_over(
             tell.send_modify(|all| drop(all.insert(name.to_owned(), service)));
         }
     };
+    let mut failures = HashMap::new();
     // An engine that is restarted ends its events; they are asked for again as long as somebody waits.
     loop {
         let mut events = engine.api().events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
@@ -321,7 +326,20 @@ async fn watch_over(
         for (id, name) in &ids {
             look(id, name).await;
         }
-        while let Some(Ok(event)) = events.next().await {
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = sleep(PROBE), if !engine.checks_health() => {
+                    health::probe(&engine, &ids, &mut failures, |name, state, detail| {
+                        let Some(mut service) = tell.borrow().get(name).cloned() else { return };
+                        (service.state, service.detail) = (state, detail);
+                        owner.outlet.record(Event::ServiceChanged { job: owner.job.clone(), service: service.clone() });
+                        tell.send_modify(|all| drop(all.insert(name.to_owned(), service)));
+                    }, |name| tell.borrow().get(name).map(|service| service.state)).await;
+                    continue;
+                }
+            };
+            let Some(Ok(event)) = event else { break };
             let actor = event.actor.and_then(|actor| actor.id).unwrap_or_default();
             let Some(name) = ids.get(&actor) else { continue };
             if event.action.as_deref() == Some("destroy") {

@@ -158,6 +158,12 @@ impl Engine {
         &self.version
     }
 
+    /// Whether it carries out health checks by itself. podman leaves that to timers of systemd, which may not be there.
+    #[must_use]
+    pub fn checks_health(&self) -> bool {
+        !self.version.starts_with("podman")
+    }
+
     /// Where it is reached.
     #[must_use]
     pub fn address(&self) -> &str {

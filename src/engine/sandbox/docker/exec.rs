@@ -24,7 +24,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const BUFFER: usize = 256 * 1024;
 
 /// Writes down its process group for signals, which an engine does not carry, and becomes the program.
-const WRAPPER: &str = r#"echo $$ >"$0"; exec "$@""#;
+/// Where nothing can be written, nothing can be signalled but the container.
+const WRAPPER: &str = r#"(echo $$ >"$0") 2>/dev/null; exec "$@""#;
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 

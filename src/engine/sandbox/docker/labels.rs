@@ -186,26 +186,38 @@ impl Engine {
     /// # Errors
     /// The first thing that could not be removed; all the others were tried.
     pub async fn remove_found(&self, found: &[Found]) -> Result<(), EngineError> {
-        let mut first = Ok(());
-        for thing in found {
-            let doing = || format!("cannot remove the {} {}", thing.kind.word(), thing.name);
-            let removed = match thing.kind {
-                Kind::Container => self.remove(&thing.id).await,
-                Kind::Network => self.remove_network(thing).await,
-                Kind::Volume => {
-                    let options = RemoveVolumeOptionsBuilder::default().force(true).build();
-                    gone(self.api.remove_volume(&thing.id, Some(options)).await, doing)
+        // Some engines remove nothing that something else still depends on: that comes first then.
+        let mut left: Vec<&Found> = found.iter().collect();
+        loop {
+            let (mut stay, mut first) = (Vec::new(), None);
+            for thing in &left {
+                if let Err(error) = self.remove_one(thing).await {
+                    stay.push(*thing);
+                    first.get_or_insert(error);
                 }
-                Kind::Image => {
-                    let options = RemoveImageOptionsBuilder::default().force(true).build();
-                    gone(self.api.remove_image(&thing.id, Some(options), None).await.map(drop), doing)
-                }
-            };
-            if first.is_ok() {
-                first = removed;
+            }
+            match first {
+                None => return Ok(()),
+                Some(error) if stay.len() == left.len() => return Err(error),
+                Some(_) => left = stay,
             }
         }
-        first
+    }
+
+    async fn remove_one(&self, thing: &Found) -> Result<(), EngineError> {
+        let doing = || format!("cannot remove the {} {}", thing.kind.word(), thing.name);
+        match thing.kind {
+            Kind::Container => self.remove(&thing.id).await,
+            Kind::Network => self.remove_network(thing).await,
+            Kind::Volume => {
+                let options = RemoveVolumeOptionsBuilder::default().force(true).build();
+                gone(self.api.remove_volume(&thing.id, Some(options)).await, doing)
+            }
+            Kind::Image => {
+                let options = RemoveImageOptionsBuilder::default().force(true).build();
+                gone(self.api.remove_image(&thing.id, Some(options), None).await.map(drop), doing)
+            }
+        }
     }
 }
 
