@@ -5,10 +5,12 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::engine::outlet::StepLog;
+use crate::engine::place::Place;
 use crate::engine::process::{self, Invocation};
 use crate::engine::steps::{Frame, Ran, Steps, Task};
 use crate::workflow::syntax::ActionRuns;
 
+use super::reference::Remote;
 use super::resolve::Known;
 use super::{Phase, inputs};
 
@@ -47,6 +49,9 @@ pub(super) async fn run(
     let mut variables = inputs::variables(given);
     let state = steps.states.get(task.step.key()).into_iter().flatten();
     variables.extend(state.map(|(name, value)| (format!("STATE_{name}"), value.clone())));
+    if known.remote.as_ref().is_some_and(Remote::is_checkout) {
+        variables.extend(own_repository(place));
+    }
     let invocation = Invocation {
         program: node,
         args: vec![place.sandbox.inside(&file).into()],
@@ -56,4 +61,24 @@ pub(super) async fn run(
         ..Invocation::default()
     };
     process::execute(steps, frame, task, &invocation, log).await
+}
+
+/// Lets the real `actions/checkout` fetch the repository that runs from where it is, and not from its server: what runs may
+/// never have been pushed.
+fn own_repository(place: &Place) -> IndexMap<String, String> {
+    let facts = &place.shared.facts;
+    let pairs = [
+        (
+            format!("url.file://{}.insteadOf", place.shared.repository.display()),
+            format!("https://github.com/{}", facts.repository),
+        ),
+        ("safe.directory".to_owned(), "*".to_owned()),
+        ("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned()),
+    ];
+    let mut variables = IndexMap::from([("GIT_CONFIG_COUNT".to_owned(), pairs.len().to_string())]);
+    for (number, (key, value)) in pairs.into_iter().enumerate() {
+        variables.insert(format!("GIT_CONFIG_KEY_{number}"), key);
+        variables.insert(format!("GIT_CONFIG_VALUE_{number}"), value);
+    }
+    variables
 }
