@@ -40,6 +40,9 @@ _cuelight() {
             cuelight,eval)
                 cmd="cuelight__subcmd__eval"
                 ;;
+            cuelight,explain)
+                cmd="cuelight__subcmd__explain"
+                ;;
             cuelight,lint)
                 cmd="cuelight__subcmd__lint"
                 ;;
@@ -77,7 +80,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --help --version run demo attach runs show logs cancel rerun resume lint plan eval trust doctor clean config completions worker"
+            opts="-h -V --help --version run demo attach runs show logs explain cancel rerun resume lint plan eval trust doctor clean config completions worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -203,6 +206,28 @@ _cuelight() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__explain)
+            opts="-h --expr --contexts --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --expr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --contexts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

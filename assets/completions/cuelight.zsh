@@ -102,6 +102,18 @@ _arguments "${_arguments_options[@]}" : \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
 && ret=0
 ;;
+(explain)
+_arguments "${_arguments_options[@]}" : \
+'()--expr=[Explain this expression instead, as it stands between \`\${{\` and \`}}\`]:EXPR:_default' \
+'--contexts=[The contexts that it sees\: a file with a JSON object of them, or \`-\`]:FILE:_files' \
+'--json[Print a JSON object a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::job -- Only this job:_default' \
+'::step -- Only the step with this number or name:_default' \
+&& ret=0
+;;
 (cancel)
 _arguments "${_arguments_options[@]}" : \
 '--force[End it at once\: no further step starts, not even with \`always()\`]' \
@@ -235,6 +247,7 @@ _cuelight_commands() {
 'runs:List runs, newest first' \
 'show:Show a run\: its jobs and steps and how they ended' \
 'logs:Print the logs of a run' \
+'explain:Tell why the conditions of a run'\''s jobs and steps held or not' \
 'cancel:Ask a run to end; asked again with --force it ends at once' \
 'rerun:Run a run again\: all of it, what failed, or one job and what needs it' \
 'resume:Go on with a run whose worker was lost, from the first step that had not completed' \
@@ -289,6 +302,11 @@ _cuelight__subcmd__doctor_commands() {
 _cuelight__subcmd__eval_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight eval commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__explain_commands] )) ||
+_cuelight__subcmd__explain_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight explain commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__lint_commands] )) ||
 _cuelight__subcmd__lint_commands() {

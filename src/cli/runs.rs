@@ -169,6 +169,7 @@ fn as_json(job: &Job) -> serde_json::Value {
             json!({
                 "number": step.number, "name": step.name, "status": step.phase.word(),
                 "outcome": step.outcome, "exit_code": step.exit_code, "signal": step.signal, "reason": step.reason,
+                "explanation": step.explanation,
                 "lines": step.lines, "started": step.started, "finished": step.finished,
                 "annotations": step.annotations,
             })
@@ -176,7 +177,7 @@ fn as_json(job: &Job) -> serde_json::Value {
         .collect();
     json!({
         "id": job.id, "key": job.key, "name": job.name, "needs": job.needs, "status": job.phase.word(),
-        "allowed_failure": job.allowed_failure, "reason": job.reason, "started": job.started,
+        "allowed_failure": job.allowed_failure, "reason": job.reason, "explanation": job.explanation, "started": job.started,
         "finished": job.finished, "outputs": job.outputs, "environment": job.environment,
         "environment_url": job.environment_url, "steps": steps,
     })

@@ -8,13 +8,17 @@ use indexmap::IndexMap;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::model::{Conclusion, Event, JobId, JobOutline};
-use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
+use crate::model::{Conclusion, Event, Explanation, JobId, JobOutline};
+use crate::workflow::expr::{Contexts, NoFiles, Scope, Status, Value};
 use crate::workflow::matrix::{self, Leg};
 use crate::workflow::names;
 use crate::workflow::plan::{Plan, PlannedJob};
-use crate::workflow::source::Span;
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
+
+mod contexts;
+mod verdict;
+
+use verdict::Verdict;
 
 use super::call::{self, Call};
 use super::job::{JobEnd, JobTask};
@@ -72,14 +76,6 @@ pub struct Attempt {
     verdict: Verdict,
 }
 
-#[derive(Default)]
-struct Verdict {
-    failed: bool,
-    cancelled: bool,
-    succeeded: bool,
-    not_runnable: Vec<String>,
-}
-
 impl Attempt {
     /// Prepares an attempt. `kept` are the jobs whose earlier results stand, `resumed` those that go on in the middle;
     /// `slots` is how many jobs may run at once on this machine.
@@ -120,7 +116,10 @@ impl Attempt {
                 self.take(turn);
             }
             if self.scheduler.is_done() && self.tasks.is_empty() {
-                return self.conclude();
+                return match self.shared.outlet.failure() {
+                    Some(failure) => RunEnd { conclusion: Conclusion::Failure, reason: Some(failure) },
+                    None => self.verdict.conclude(),
+                };
             }
             if self.shared.outlet.failure().is_some() {
                 self.stop_all(Stop::Force);
@@ -201,24 +200,39 @@ impl Attempt {
         let contexts = self.contexts(id);
         let scope = Scope { contexts: &contexts, status: self.status(id), host: &NoFiles };
         let condition = &node.definition.condition;
-        match condition.expr.evaluate(&scope) {
-            Ok(value) if value.is_truthy() => {}
-            Ok(_) => {
+        let (holds, explanation) = condition.decide(&scope);
+        match holds {
+            Ok(true) => {}
+            Ok(false) => {
                 let reason = self.why_skipped(id, &scope);
+                self.explain(id, explanation);
                 return self.skip(id, Conclusion::Skipped, &reason);
             }
             Err(error) => {
+                self.explain(id, explanation);
                 let span = condition.written.as_ref().map_or(node.definition.id.span, |written| written.span);
                 let reason = format!("{}: `if` cannot be evaluated: {error}", self.place(id, span));
                 return self.skip(id, Conclusion::Failure, &reason);
             }
         }
         match matrix::expand(node.definition.strategy.as_ref(), &scope) {
-            Ok(legs) => self.expand(id, legs),
+            Ok(legs) => {
+                self.expand(id, legs);
+                self.explain(id, explanation);
+            }
             Err(error) => {
                 let reason = format!("{}: the matrix cannot be evaluated: {error}", self.place(id, error.span));
                 self.skip(id, Conclusion::Failure, &reason);
             }
+        }
+    }
+
+    /// Tells why the condition of a node came out as it did, for each of its legs.
+    fn explain(&self, id: NodeId, explanation: Option<Explanation>) {
+        let Some(explanation) = explanation else { return };
+        for job in self.nodes[id.index()].planned.iter().filter(|job| !self.kept.contains_key(&job.id)) {
+            let (job, explanation) = (job.id.clone(), explanation.clone());
+            self.shared.outlet.record(Event::Decided { job, step: None, explanation });
         }
     }
 
@@ -392,7 +406,7 @@ impl Attempt {
             node.outputs.extend(told.map(|(name, value)| (name.clone(), value.clone())));
         }
         if let Some(what) = &end.not_runnable {
-            self.verdict.not_runnable.push(format!("{id}: {what}"));
+            self.verdict.not_runnable(id.as_str(), what);
         }
         self.ended_quietly(id, end);
     }
@@ -406,7 +420,7 @@ impl Attempt {
         if asked == Stop::None {
             return;
         }
-        self.verdict.cancelled = true;
+        self.verdict.cancel();
         self.scheduler.cancel();
         for (id, stop) in &self.stops {
             let raised = stop.send_if_modified(|now| {
@@ -432,124 +446,6 @@ impl Attempt {
             self.plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(id)).map(|job| job.id.clone()).collect();
         for id in inner {
             self.stop_leg(&id, asked);
-        }
-    }
-
-    /// The contexts of a job's own expressions: `github needs vars inputs`.
-    fn contexts(&self, id: NodeId) -> Contexts {
-        let node = &self.nodes[id.index()];
-        let scope = &self.scopes[node.scope];
-        let needs =
-            node.definition.needs.iter().filter_map(|need| Some((need.value.as_str(), *scope.nodes.get(&need.value)?)));
-        let mut contexts = Contexts::default();
-        contexts.set("github", Value::object(self.shared.github.clone()));
-        contexts.set("needs", self.results(needs, "outputs"));
-        contexts.set("vars", super::context::texts(&self.shared.facts.vars));
-        contexts.set("inputs", scope.inputs.clone());
-        contexts
-    }
-
-    /// The same with what one leg adds: `matrix strategy secrets`.
-    fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
-        let node = &self.nodes[id.index()];
-        let mut contexts = self.contexts(id);
-        let index = node.planned.iter().position(|planned| planned.id == *job).unwrap_or_default();
-        let total = node.planned.len();
-        let number = |count: usize| Value::Number(count as f64);
-        let strategy = [
-            ("fail-fast".to_owned(), Value::Bool(node.limits.fail_fast)),
-            ("job-index".to_owned(), number(index)),
-            ("job-total".to_owned(), number(total)),
-            ("max-parallel".to_owned(), number(node.limits.max_parallel.unwrap_or(total))),
-        ];
-        contexts.set("strategy", Value::object(strategy.into_iter().collect()));
-        contexts.set("matrix", node.legs[job].matrix.clone());
-        let mut secrets = self.scopes[node.scope].secrets.clone();
-        secrets.entry("GITHUB_TOKEN".to_owned()).or_insert_with(|| self.shared.facts.token.clone());
-        contexts.set("secrets", super::context::texts(&secrets));
-        contexts
-    }
-
-    fn results<'k>(&self, nodes: impl Iterator<Item = (&'k str, NodeId)>, outputs: &str) -> Value {
-        let entries = nodes.map(|(key, node)| {
-            let result = self.scheduler.result(node).map_or("", Conclusion::word);
-            let entry: Object = [
-                (outputs.to_owned(), super::context::texts(&self.nodes[node.index()].outputs)),
-                ("result".to_owned(), Value::string(result)),
-            ]
-            .into_iter()
-            .collect();
-            (key.to_owned(), Value::object(entry))
-        });
-        Value::object(entries.collect())
-    }
-
-    /// What `success()`, `failure()` and `cancelled()` answer in a job's own expressions: they look at everything the
-    /// job needs, and what that needs, all the way up.
-    fn status(&self, id: NodeId) -> Status {
-        let ancestors = self.scheduler.ancestors(id);
-        let cancelled = self.scheduler.is_cancelled();
-        Status {
-            success: !cancelled && ancestors.iter().all(|result| *result == Conclusion::Success),
-            failure: ancestors.contains(&Conclusion::Failure),
-            cancelled,
-        }
-    }
-
-    fn why_skipped(&self, id: NodeId, scope: &Scope<'_>) -> String {
-        let node = &self.nodes[id.index()];
-        if self.scheduler.is_cancelled() {
-            return "the run was cancelled".to_owned();
-        }
-        let names_status = node.definition.condition.written.is_some() && scope.status.success;
-        if !names_status {
-            let nodes = &self.scopes[node.scope].nodes;
-            let culprit = node.definition.needs.iter().find_map(|need| {
-                let result = self.scheduler.result(*nodes.get(&need.value)?)?;
-                (result != Conclusion::Success)
-                    .then(|| format!("needs `{}`, which ended {}", need.value, result.word()))
-            });
-            if let Some(culprit) = culprit {
-                return culprit;
-            }
-        }
-        node.definition.condition.written.as_ref().map_or_else(
-            || "something it needs did not succeed".to_owned(),
-            |written| format!("`if: {}` was false", written.value.trim()),
-        )
-    }
-
-    fn place(&self, id: NodeId, span: Span) -> String {
-        format!("{}:{}:{}", self.nodes[id.index()].workflow.source.name, span.line, span.column)
-    }
-
-    fn conclude(self) -> RunEnd {
-        let verdict = self.verdict;
-        if let Some(failure) = self.shared.outlet.failure() {
-            return RunEnd { conclusion: Conclusion::Failure, reason: Some(failure) };
-        }
-        let reason = (!verdict.not_runnable.is_empty())
-            .then(|| format!("not runnable here: {}", verdict.not_runnable.join("; ")));
-        let conclusion = match () {
-            () if verdict.failed || reason.is_some() => Conclusion::Failure,
-            () if verdict.cancelled => Conclusion::Cancelled,
-            () if verdict.succeeded => Conclusion::Success,
-            () => Conclusion::Skipped,
-        };
-        RunEnd { conclusion, reason }
-    }
-}
-
-impl Verdict {
-    fn count(&mut self, conclusion: Conclusion, allowed_failure: bool) {
-        match conclusion {
-            _ if allowed_failure => self.succeeded = true,
-            Conclusion::Success | Conclusion::Neutral => self.succeeded = true,
-            Conclusion::Skipped | Conclusion::Stale => {}
-            Conclusion::Cancelled => self.cancelled = true,
-            Conclusion::Failure | Conclusion::TimedOut | Conclusion::ActionRequired | Conclusion::StartupFailure => {
-                self.failed = true;
-            }
         }
     }
 }

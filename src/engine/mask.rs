@@ -118,6 +118,7 @@ impl Masker {
                     job.environment.iter_mut().for_each(|environment| self.mask_in(environment));
                 }
             }
+            Event::Decided { explanation, .. } => explanation.for_each_text(&mut |text| self.mask_in(text)),
             Event::JobStarted { name, sandbox, .. } => {
                 self.mask_in(name);
                 self.mask_in(sandbox);

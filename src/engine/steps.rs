@@ -151,7 +151,7 @@ impl Steps<'_> {
         if self.stop.is_cancelled() {
             frame.status = Status::Cancelled;
         }
-        let Ran { mut end, outputs } = match self.prepare(frame, step) {
+        let Ran { mut end, outputs } = match self.prepare(frame, step, number) {
             Err(end) => Ran::of(end),
             Ok(ready) => {
                 if frame.action.is_none() {
@@ -195,7 +195,7 @@ impl Steps<'_> {
     }
 
     /// Evaluates what stands before the step itself: environment, condition, name, timeout.
-    fn prepare(&mut self, frame: &Frame, step: &StepDefinition) -> Result<Ready, StepEnd> {
+    fn prepare(&mut self, frame: &Frame, step: &StepDefinition, number: StepNumber) -> Result<Ready, StepEnd> {
         let host = Workspace::at(&self.place.workspace);
         let mut contexts = self.contexts(frame);
         let mut overlay = frame.overlay.clone();
@@ -207,11 +207,13 @@ impl Steps<'_> {
             env.extend(overlay.clone());
             contexts.set("env", context::env(&env));
         }
-        let holds = |status| {
-            let scope = Scope { contexts: &contexts, status, host: &host };
-            step.condition.expr.evaluate(&scope).map(|value| value.is_truthy())
-        };
-        match holds(frame.functions()) {
+        let under = |status| Scope { contexts: &contexts, status, host: &host };
+        let (holds, explanation) = step.condition.decide(&under(frame.functions()));
+        if let (Some(explanation), None) = (explanation, &frame.action) {
+            let job = self.place.id.clone();
+            self.place.shared.outlet.record(Event::Decided { job, step: Some(number), explanation });
+        }
+        match holds {
             Ok(true) if !self.stop.is_over() => {}
             Ok(_) => {
                 return Err(StepEnd {
@@ -222,8 +224,9 @@ impl Steps<'_> {
             Err(error) => return Err(StepEnd::failed(format!("`if`: {error}"))),
         }
         let in_cancelled_job = Functions { success: false, failure: false, cancelled: true };
-        let survives_cancel = holds(in_cancelled_job).unwrap_or(false);
-        let scope = Scope { contexts: &contexts, status: frame.functions(), host: &host };
+        let survives_cancel =
+            step.condition.expr.evaluate(&under(in_cancelled_job)).is_ok_and(|value| value.is_truthy());
+        let scope = under(frame.functions());
         let timeout = step.timeout_minutes.as_ref().map(|limit| minutes(limit, &scope)).transpose();
         let timeout = timeout.map_err(StepEnd::failed)?;
         let name = names::step_name(step, &scope);

@@ -6,7 +6,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Conclusion, Gate, JobId, Reply, StepNumber, Timestamp};
+use super::{Command, Conclusion, Explanation, Gate, JobId, Reply, StepNumber, Timestamp};
 
 /// A fact with its place and time in the journal of one run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -60,6 +60,16 @@ pub enum Event<O = LineRange> {
         job: JobId,
         /// By what.
         gate: Gate,
+    },
+    /// The condition of a job or step was evaluated.
+    Decided {
+        /// Of which job.
+        job: JobId,
+        /// Of which step; nothing for the job's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepNumber>,
+        /// Why it came out as it did.
+        explanation: Explanation,
     },
     /// A job began.
     JobStarted {

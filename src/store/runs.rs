@@ -125,6 +125,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
         }
         Event::Ordered { .. } | Event::Unknown => {}
         Event::JobWaiting { job, .. }
+        | Event::Decided { job, .. }
         | Event::JobStarted { job, .. }
         | Event::JobFinished { job, .. }
         | Event::StepsPlanned { job, .. }
@@ -198,6 +199,7 @@ fn queued(outline: &JobOutline, attempt: u32) -> Job {
         phase: if outline.needs.is_empty() { Phase::Queued } else { Phase::Waiting(Gate::Needs) },
         allowed_failure: false,
         reason: None,
+        explanation: None,
         started: None,
         finished: None,
         outputs: IndexMap::new(),
@@ -211,6 +213,10 @@ fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
     }
     match event {
         Event::JobWaiting { gate, .. } if !job.phase.is_active() => job.phase = Phase::Waiting(gate.clone()),
+        Event::Decided { step: None, explanation, .. } => job.explanation = Some(explanation.clone()),
+        Event::Decided { step: Some(number), explanation, .. } => {
+            step(job, *number).explanation = Some(explanation.clone());
+        }
         Event::JobStarted { name, sandbox, .. } => {
             job.phase = Phase::Running;
             job.name.clone_from(name);
@@ -301,6 +307,7 @@ fn step(job: &mut Job, number: StepNumber) -> &mut Step {
                     exit_code: None,
                     signal: None,
                     reason: None,
+                    explanation: None,
                     started: None,
                     finished: None,
                     lines: 0,

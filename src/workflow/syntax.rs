@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::expr::Expr;
+use crate::model::Explanation;
+
+use super::expr::{EvalError, Expr, Scope};
 use super::source::{Source, Span, Spanned};
 use super::template::Template;
 
@@ -191,6 +193,19 @@ pub struct Condition {
     pub expr: Expr,
     /// What was written, without `${{ }}`.
     pub written: Option<Spanned<String>>,
+}
+
+impl Condition {
+    /// Whether it holds and, where something is written, why.
+    pub fn decide(&self, scope: &Scope<'_>) -> (Result<bool, EvalError>, Option<Explanation>) {
+        let (value, explanation) = if self.written.is_some() {
+            let (value, explanation) = self.expr.explain(scope);
+            (value, Some(explanation))
+        } else {
+            (self.expr.evaluate(scope), None)
+        };
+        (value.map(|value| value.is_truthy()), explanation)
+    }
 }
 
 /// A step of the file.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod docs;
+mod explain;
 mod imports;
 mod project;
 mod run;

@@ -9,6 +9,10 @@ pub struct Words {
     pub functions: &'static [&'static str],
 }
 
+/// Every context that GitHub has somewhere.
+pub const CONTEXTS: &[&str] =
+    &["github", "env", "vars", "job", "jobs", "steps", "runner", "secrets", "strategy", "matrix", "needs", "inputs"];
+
 /// The functions that ask for the status of what ran before.
 pub const STATUS: &[&str] = &["success", "failure", "cancelled", "always"];
 
