@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::model::{Explanation, Phase};
+use crate::model::{Explanation, Gate, Phase};
 use crate::ui::frame::{self, Framed};
 use crate::ui::layout::{self, Panel};
 use crate::ui::text;
@@ -80,6 +80,7 @@ impl App {
             (Phase::Done(_), Some(reason)) => format!("{name}: {reason}"),
             (Phase::Done(_), None) => format!("{name} wrote nothing"),
             (Phase::Running | Phase::Stopping, _) => format!("{name} has written nothing yet"),
+            (Phase::Waiting(gate @ Gate::Concurrency { .. }), _) => format!("{name} is pending: {}", gate.reason()),
             (Phase::Queued | Phase::Waiting(_), _) => format!("{name} has not begun"),
         };
         let (why, explanation) = match (self.shown(), job) {
@@ -88,7 +89,10 @@ impl App {
                 (told(&step.name, &step.phase, step.reason.as_deref()), step.explanation.as_ref())
             }
             (None, Some(job)) => (told(&job.name, &job.phase, job.reason.as_deref()), job.explanation.as_ref()),
-            (None, None) => ("no job is selected".to_owned(), None),
+            (None, None) => match self.run().map(|run| (&run.name, &run.phase)) {
+                Some((name, phase @ Phase::Waiting(_))) => (told(name, phase, None), None),
+                _ => ("no job is selected".to_owned(), None),
+            },
         };
         let tree = explanation.map(Explanation::lines).unwrap_or_default();
         std::iter::once(why).chain(tree).collect()

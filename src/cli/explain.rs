@@ -1,7 +1,7 @@
 //! `explain`: why the condition of a job or step held or not, and what an expression is made from.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
@@ -170,7 +170,7 @@ fn expression(args: &Args, text: &str) -> Outcome {
     Ok(if value.is_ok() { Exit::Success } else { Exit::Failed })
 }
 
-fn contexts(path: &PathBuf) -> Result<Contexts, Failure> {
+fn contexts(path: &Path) -> Result<Contexts, Failure> {
     let text = if path.as_os_str() == "-" { io::read_to_string(io::stdin())? } else { run::read(path)? };
     let read: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|error| {
         Failure::new(Exit::Usage, format!("{}: a JSON object of contexts is expected: {error}", path.display()))

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::model::{Conclusion, Event, Explanation, JobId, JobOutline};
+use crate::model::{Conclusion, Event, Explanation, JobId};
+use crate::store::groups::Ticket;
 use crate::workflow::expr::{Contexts, NoFiles, Scope, Status, Value};
 use crate::workflow::matrix::{self, Leg};
 use crate::workflow::names;
@@ -16,8 +17,11 @@ use crate::workflow::plan::{Plan, PlannedJob};
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
 
 mod contexts;
+mod lines;
+mod outline;
 mod verdict;
 
+use outline::outline;
 use verdict::Verdict;
 
 use super::call::{self, Call};
@@ -33,6 +37,15 @@ pub struct Kept {
     pub ending: Ending,
     /// Its outputs.
     pub outputs: IndexMap<String, String>,
+}
+
+/// What is asked of an attempt while it goes on.
+#[derive(Debug)]
+pub struct Orders {
+    /// How the run is cancelled.
+    pub stop: watch::Receiver<Stop>,
+    /// Jobs whose turns in a concurrency group others want, and why they end.
+    pub displaced: mpsc::Receiver<(JobId, String)>,
 }
 
 /// What came of an attempt.
@@ -73,6 +86,11 @@ pub struct Attempt {
     scopes: Vec<CallScope>,
     tasks: JoinSet<(JobId, JobEnd)>,
     stops: HashMap<JobId, watch::Sender<Stop>>,
+    /// Jobs that stand in line for their concurrency groups.
+    lines: JoinSet<(JobId, lines::Turn)>,
+    in_line: HashMap<JobId, AbortHandle>,
+    /// The turns of jobs that are to start, run, or call a workflow that does.
+    tickets: HashMap<JobId, Vec<Ticket>>,
     verdict: Verdict,
 }
 
@@ -97,12 +115,16 @@ impl Attempt {
             scopes: Vec::new(),
             tasks: JoinSet::new(),
             stops: HashMap::new(),
+            lines: JoinSet::new(),
+            in_line: HashMap::new(),
+            tickets: HashMap::new(),
             verdict: Verdict::default(),
         }
     }
 
-    /// Runs to the end. `stop` is how the run is cancelled.
-    pub async fn run(mut self, mut stop: watch::Receiver<Stop>) -> RunEnd {
+    /// Runs to the end.
+    pub async fn run(mut self, orders: Orders) -> RunEnd {
+        let Orders { mut stop, mut displaced } = orders;
         self.announce();
         let root = CallScope {
             inputs: Value::object(self.shared.facts.inputs.clone()),
@@ -130,6 +152,12 @@ impl Attempt {
                         self.ended(&id, end);
                     }
                 }
+                Some(turned) = self.lines.join_next() => {
+                    if let Ok((id, turn)) = turned {
+                        self.turned(&id, turn);
+                    }
+                }
+                Some((id, reason)) = displaced.recv() => self.give_way(&id, reason),
                 changed = stop.changed(), if watching => {
                     watching = changed.is_ok();
                     let asked = *stop.borrow_and_update();
@@ -185,6 +213,7 @@ impl Attempt {
             Turn::Complete(node, id) => self.complete_call(node, &id),
             Turn::Drop(id, conclusion) => {
                 self.verdict.count(conclusion, false);
+                self.leave_line(&id);
                 let reason = "cancelled before it started".to_owned();
                 self.shared.outlet.record(never_ran(&id, conclusion, Some(reason)));
             }
@@ -306,6 +335,9 @@ impl Attempt {
 
     fn start(&mut self, node: NodeId, id: JobId) {
         let contexts = self.leg_contexts(node, &id);
+        if !self.has_its_turn(node, &id, &contexts) {
+            return;
+        }
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts: &contexts, status: self.status(node), host: &NoFiles };
         let leg = &entry.legs[&id];
@@ -336,8 +368,7 @@ impl Attempt {
     fn start_call(&mut self, node: NodeId, id: &JobId, name: String, contexts: &Contexts) {
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
-        let callee =
-            self.plan.jobs().iter().find(|job| job.caller.as_ref() == Some(id)).map(|job| Arc::clone(&job.workflow));
+        let callee = self.callee(id);
         let secrets = &self.scopes[entry.scope].secrets;
         let bound = callee
             .ok_or_else(|| "the workflow it calls cannot run here: only workflows of this repository can".to_owned())
@@ -351,13 +382,14 @@ impl Attempt {
                 });
                 self.add_scope(CallScope { inputs, secrets, nodes: IndexMap::new() }, Some((node, id.clone())));
             }
-            Err(reason) => {
-                let end = JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
-                self.shared.outlet.record(end.event(id));
-                self.skip_called(id, "the job that calls its workflow could not start");
-                self.ended_quietly(id, end);
-            }
+            Err(reason) => self.refuse(id, Conclusion::Failure, reason),
         }
+    }
+
+    /// The workflow that a leg calls.
+    fn callee(&self, id: &JobId) -> Option<Arc<Workflow>> {
+        let called = self.plan.jobs().iter().find(|job| job.caller.as_ref() == Some(id));
+        called.map(|job| Arc::clone(&job.workflow))
     }
 
     /// Every job of a called workflow has ended.
@@ -394,8 +426,8 @@ impl Attempt {
         let conclusion = if reason.is_some() { Conclusion::Failure } else { conclusion };
         let end = JobEnd { reason, outputs, ..JobEnd::of(conclusion) };
         self.shared.outlet.record(end.event(id));
-        self.nodes[node.index()].outputs.extend(end.outputs.clone());
-        self.ended_quietly(id, end);
+        self.nodes[node.index()].outputs.extend(end.outputs);
+        self.ended_quietly(id, conclusion, false);
     }
 
     fn ended(&mut self, id: &JobId, end: JobEnd) {
@@ -408,12 +440,13 @@ impl Attempt {
         if let Some(what) = &end.not_runnable {
             self.verdict.not_runnable(id.as_str(), what);
         }
-        self.ended_quietly(id, end);
+        self.ended_quietly(id, end.conclusion, end.allowed_failure);
     }
 
-    fn ended_quietly(&mut self, id: &JobId, end: JobEnd) {
-        self.verdict.count(end.conclusion, end.allowed_failure);
-        self.scheduler.finished(id, Ending { conclusion: end.conclusion, allowed_failure: end.allowed_failure });
+    fn ended_quietly(&mut self, id: &JobId, conclusion: Conclusion, allowed_failure: bool) {
+        self.tickets.remove(id);
+        self.verdict.count(conclusion, allowed_failure);
+        self.scheduler.finished(id, Ending { conclusion, allowed_failure });
     }
 
     fn stop_all(&mut self, asked: Stop) {
@@ -442,39 +475,12 @@ impl Attempt {
                 higher
             });
         }
+        self.scheduler.cancel_called(id);
         let inner: Vec<_> =
             self.plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(id)).map(|job| job.id.clone()).collect();
         for id in inner {
             self.stop_leg(&id, asked);
         }
-    }
-}
-
-/// A job as readers are told of it before it runs.
-fn outline(job: &PlannedJob) -> JobOutline {
-    let environment = match &job.definition.body {
-        JobBody::Steps(steps) => steps.environment.as_ref().and_then(environment_name),
-        JobBody::Call { .. } => None,
-    };
-    JobOutline {
-        id: job.id.clone(),
-        key: job.key.clone(),
-        name: job.name.clone(),
-        needs: job.needs.clone(),
-        environment,
-        caller: job.caller.clone(),
-    }
-}
-
-/// The environment's name as written: a job's outline comes before its expressions have values.
-fn environment_name(environment: &crate::workflow::template::Template) -> Option<String> {
-    use crate::workflow::template::TemplateKind;
-    match &environment.kind {
-        TemplateKind::Mapping(entries) => {
-            let name = entries.iter().find(|(key, _)| key.literal() == Some("name"));
-            name.and_then(|(_, value)| value.literal()).map(str::to_owned)
-        }
-        _ => environment.literal().map(str::to_owned),
     }
 }
 

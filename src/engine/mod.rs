@@ -27,6 +27,7 @@ pub mod process;
 pub mod sandbox;
 pub mod scheduler;
 pub mod stop;
+pub mod turns;
 
 mod action;
 mod command;
@@ -76,6 +77,8 @@ pub struct Shared {
     pub github: Object,
     /// Takes what is observed.
     pub outlet: Arc<dyn outlet::Outlet>,
+    /// Where jobs stand in line for their concurrency groups.
+    pub turns: Arc<dyn turns::Turns>,
     /// Where processes run.
     pub sandbox: Arc<dyn sandbox::Sandbox>,
     /// The user's repository.

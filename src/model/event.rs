@@ -44,6 +44,8 @@ pub enum Event<O = LineRange> {
     RunWaiting {
         /// By what.
         gate: Gate,
+        /// The attempt that is to begin.
+        attempt: u32,
     },
     /// These jobs exist. With `replaces`, they are the legs of a matrix (or the jobs of a called workflow) that was
     /// one entry until its values were known.

@@ -85,7 +85,8 @@ impl RunStore {
 fn fold(run: &mut Run, at: Timestamp, event: &Event) {
     match event {
         Event::RunStarted { attempt, name } => {
-            if *attempt > run.attempt {
+            let waited = *attempt == run.attempt && matches!(run.phase, Phase::Waiting(_));
+            if *attempt > run.attempt || waited {
                 run.attempt = *attempt;
                 run.name.clone_from(name);
                 run.phase = Phase::Running;
@@ -94,9 +95,13 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.finished = None;
             }
         }
-        Event::RunWaiting { gate } => {
-            if matches!(run.phase, Phase::Queued | Phase::Waiting(_)) {
+        Event::RunWaiting { gate, attempt } => {
+            if *attempt > run.attempt || matches!(run.phase, Phase::Queued | Phase::Waiting(_)) {
+                run.attempt = run.attempt.max(*attempt);
                 run.phase = Phase::Waiting(gate.clone());
+                run.reason = None;
+                run.started = None;
+                run.finished = None;
             }
         }
         Event::JobsPlanned { jobs, replaces } => {
@@ -507,7 +512,7 @@ mod tests {
         };
         prop_oneof![
             (1_u32..4).prop_map(started),
-            Just(Event::RunWaiting { gate: Gate::Capacity }),
+            (1_u32..4).prop_map(|attempt| Event::RunWaiting { gate: Gate::Capacity, attempt }),
             (prop::collection::vec((id(), id()), 0..4), prop::option::of(job())).prop_map(|(jobs, replaces)| {
                 Event::JobsPlanned { jobs: jobs.iter().map(|(id, need)| outline(id, &[need])).collect(), replaces }
             }),

@@ -143,8 +143,9 @@ fn concurrency(template: &Template) -> Option<Concurrency> {
         TemplateKind::Mapping(_) => Some(Concurrency {
             group: owned(get(written, "group"))?,
             cancel_in_progress: owned(get(written, "cancel-in-progress")),
+            queue_all: get(written, "queue").and_then(Template::literal) == Some("max"),
         }),
-        _ => Some(Concurrency { group: written.clone(), cancel_in_progress: None }),
+        _ => Some(Concurrency { group: written.clone(), cancel_in_progress: None, queue_all: false }),
     }
 }
 

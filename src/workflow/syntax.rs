@@ -98,6 +98,8 @@ pub struct Concurrency {
     pub group: Template,
     /// `cancel-in-progress`.
     pub cancel_in_progress: Option<Template>,
+    /// `queue: max`: those who wait all keep their place; otherwise only the last of them does.
+    pub queue_all: bool,
 }
 
 /// A job of the file.

@@ -1,6 +1,7 @@
 //! Black-box tests of the program and of the shape of its source.
 
 mod cli;
+mod concurrency;
 mod docs;
 mod explain;
 mod imports;

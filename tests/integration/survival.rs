@@ -64,7 +64,7 @@ impl Waiting {
 }
 
 /// Processes by their command line.
-fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
+pub(crate) fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
@@ -74,7 +74,7 @@ fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
     .collect()
 }
 
-fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     let done = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts");
     assert!(done.success());
 }

@@ -158,6 +158,14 @@ impl Printer for Lines {
                 let of = format!("({} on {}{attempt}) run {}", run.workflow, run.event, run.id);
                 writeln!(out, "{} {}", style.paint(Colour::Bold, name), style.paint(Colour::Dim, &of))
             }
+            Event::RunWaiting { gate, .. } => {
+                let text = format!("{} pending: {}", style.glyph(&run.phase), gate.reason());
+                writeln!(out, "{text}")
+            }
+            Event::JobWaiting { job, gate } => {
+                let text = format!("· pending: {}", gate.reason());
+                writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Dim, &style.spelled(text)))
+            }
             Event::Output { job, step, output } => self.output(run, (job, *step), *output, logs, out),
             Event::StepFinished { job, step: number, outcome, .. } => {
                 let progress = self.steps.remove(&(job.clone(), *number));
@@ -206,6 +214,7 @@ fn order(command: &Command) -> String {
         Command::Rerun { what: Order::Failed } => "run again what failed".to_owned(),
         Command::Rerun { what: Order::Job(job) } => format!("run {job} again"),
         Command::Resume => "resume".to_owned(),
+        Command::Yield { group, to, .. } => format!("give the group {group} up for {to}"),
         Command::Watch => "watch".to_owned(),
     }
 }
