@@ -32,7 +32,16 @@ pub(super) struct Args {
     refs: Option<PathBuf>,
     /// The permissions that a caller may give
     #[arg(long, hide = true)]
-    permissions_policy: Option<String>,
+    permissions_policy: Option<Granted>,
+}
+
+/// GitHub's names for what a repository's settings give the token.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Granted {
+    #[value(name = "LimitedRead")]
+    LimitedRead,
+    #[value(name = "Write")]
+    Write,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,7 +61,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // The workflows of a repository are checked with what they use; a file alone is looked at alone.
-    let below = args.root.clone().or(args.files.is_empty().then(PathBuf::new)).map(Below);
+    let root = args.root.clone().or(args.files.is_empty().then(PathBuf::new));
+    let policy = args.permissions_policy.map(|granted| match granted {
+        Granted::LimitedRead => lint::Policy::LimitedRead,
+        Granted::Write => lint::Policy::Write,
+    });
+    let looked_up = root.is_some() || args.refs.is_some();
+    let below = looked_up.then(|| Below { root, refs: args.refs.clone(), policy });
     let mut errors = 0;
     let mut results = Vec::new();
     for file in &files {
@@ -97,12 +112,28 @@ fn count(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
-/// The files below a folder.
-struct Below(PathBuf);
+/// What is around the files: the repository, and called workflows of others.
+struct Below {
+    root: Option<PathBuf>,
+    refs: Option<PathBuf>,
+    policy: Option<lint::Policy>,
+}
 
 impl lint::Files for Below {
     fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.0.join(path)).ok()
+        std::fs::read_to_string(self.root.as_ref()?.join(path)).ok()
+    }
+
+    fn are_all_there(&self) -> bool {
+        self.root.is_some()
+    }
+
+    fn called(&self, uses: &str) -> Option<String> {
+        std::fs::read_to_string(self.refs.as_ref()?.join(uses)).ok()
+    }
+
+    fn policy(&self) -> Option<lint::Policy> {
+        self.policy
     }
 }
 

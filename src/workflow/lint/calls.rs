@@ -7,9 +7,10 @@ use super::super::syntax::{
     ActionRuns, CallSecrets, InputDefinition, JobBody, JobDefinition, StepAction, Trigger, Workflow,
 };
 use super::super::template::Template;
-use super::super::{Parsed, parse, parse_action};
+use super::super::{Parsed, parse_action};
+use super::around::Around;
 use super::types::{self, Type};
-use super::{Files, references, steps, typed};
+use super::{references, steps, typed};
 
 /// Whether called workflows are named as GitHub wants it.
 pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
@@ -26,19 +27,20 @@ pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 }
 
 /// What called workflows of this repository get.
-pub(super) fn workflows(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+pub(super) fn workflows(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
     for (uses, with, secrets) in calls(workflow) {
-        let Some(path) = uses.value.strip_prefix("./") else { continue };
-        let Some(text) = files.read(path) else {
-            let message = format!("there is no workflow `{}`", uses.value);
-            found.push(Diagnostic::error("workflow-call", uses.span, message));
+        let Some(called) = around.workflow(&uses.value) else {
+            // Those of other repositories are mostly not at hand.
+            if uses.value.starts_with("./") && around.files.are_all_there() {
+                let message = format!("there is no workflow `{}`", uses.value);
+                let hint = "called workflows stand in `.github/workflows`: `./.github/workflows/file.yml`";
+                found.push(Diagnostic::error("workflow-call", uses.span, message).hint(hint));
+            }
             continue;
         };
-        let source = Source::new(path, text);
-        let called = parse(&source);
-        unusable("workflow-call", uses, &source, &called, found);
-        let Some(called) = called.value else { continue };
-        let Some(interface) = interface(&called) else {
+        unusable("workflow-call", uses, &called.source, &called.parsed, found);
+        let Some(called) = &called.parsed.value else { continue };
+        let Some(interface) = interface(called) else {
             let message = format!("`{}` cannot be called: it has no `workflow_call` under `on`", uses.value);
             found.push(Diagnostic::error("workflow-call", uses.span, message));
             continue;
@@ -105,7 +107,7 @@ fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, fo
 }
 
 /// What actions of this repository get. GitHub starts them whatever they get.
-pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
     for step in steps(workflow) {
         let StepAction::Uses { reference, with } = &step.action else { continue };
         let Some(folder) = reference.value.strip_prefix("./").map(|folder| folder.trim_end_matches('/')) else {
@@ -114,7 +116,8 @@ pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
         let inside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let manifest = ["action.yml", "action.yaml"].iter().map(|name| inside(name));
         // One that is not there may be made by a step before.
-        let Some((path, text)) = manifest.into_iter().find_map(|path| Some((path.clone(), files.read(&path)?))) else {
+        let Some((path, text)) = manifest.into_iter().find_map(|path| Some((path.clone(), around.files.read(&path)?)))
+        else {
             continue;
         };
         let source = Source::new(path, text);
@@ -159,9 +162,9 @@ pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
 }
 
 /// Outputs that are read of needed jobs that call a workflow of this repository.
-pub(super) fn outputs(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+pub(super) fn outputs(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
     // Read once: many expressions may read of one job.
-    let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, files))).collect();
+    let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, around))).collect();
     let outputs = |needed: &JobDefinition| called.iter().find(|(id, _)| **id == needed.id)?.1.clone();
     for job in &workflow.jobs {
         references::outputs_of_needs(workflow, job, &outputs, found);
@@ -169,11 +172,10 @@ pub(super) fn outputs(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
 }
 
 /// The outputs of a job that calls a workflow that can be read.
-fn called_outputs(job: &JobDefinition, files: &dyn Files) -> Option<Vec<String>> {
+fn called_outputs(job: &JobDefinition, around: &Around<'_>) -> Option<Vec<String>> {
     let JobBody::Call { uses, .. } = &job.body else { return None };
-    let path = uses.value.strip_prefix("./")?;
-    let called = parse(&Source::new(path, files.read(path)?)).value?;
-    Some(interface(&called)?.outputs.iter().map(|(name, _)| name.value.clone()).collect())
+    let called = around.workflow(&uses.value)?;
+    Some(interface(called.parsed.value.as_ref()?)?.outputs.iter().map(|(name, _)| name.value.clone()).collect())
 }
 
 fn interface(workflow: &Workflow) -> Option<&Trigger> {

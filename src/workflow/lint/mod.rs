@@ -3,14 +3,18 @@
 //! What GitHub refuses is found while a file is read; the table has pages for those names too, so that every name that
 //! a diagnostic carries can be looked up.
 
+mod around;
 mod calls;
 mod conditions;
 mod events;
 mod jobs;
+mod permissions;
 mod references;
 mod scripts;
 mod typed;
 mod types;
+
+use around::Around;
 
 use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
@@ -32,12 +36,36 @@ pub struct Rule {
 }
 
 type Check = fn(&Workflow, &mut Vec<Diagnostic>);
-type LookUp = fn(&Workflow, &dyn Files, &mut Vec<Diagnostic>);
+type LookUp = fn(&Workflow, &Around<'_>, &mut Vec<Diagnostic>);
 
 /// The files of the repository that a workflow stands in.
 pub trait Files {
     /// The text of a file by its path from the top of the repository; nothing when it cannot be read.
     fn read(&self, path: &str) -> Option<String>;
+
+    /// Whether all files of the repository can be read, so that one that cannot is not there.
+    fn are_all_there(&self) -> bool {
+        true
+    }
+
+    /// The text of a workflow of another repository by what a job `uses`; nothing when it is not at hand.
+    fn called(&self, _uses: &str) -> Option<String> {
+        None
+    }
+
+    /// What the token may do where no file says it, if that is known.
+    fn policy(&self) -> Option<Policy> {
+        None
+    }
+}
+
+/// The permissions that a repository's settings give the token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Policy {
+    /// Read contents and packages.
+    LimitedRead,
+    /// Read and write everything, but ask for no identity.
+    Write,
 }
 
 /// Every rule, by name.
@@ -152,6 +180,15 @@ pub static RULES: &[Rule] = &[
         look_up: None,
     },
     Rule {
+        name: "permissions",
+        summary: "A called workflow that wants more than the job that calls it may do.",
+        help: "Permissions can only stay or become less from caller to callee. Scopes that `permissions` does not name\n\
+               are closed. Give the job that calls the workflow what it needs:\n\n    deploy:\n      permissions: { contents: read, id-token: write }\n      \
+               uses: ./.github/workflows/deploy.yml",
+        check: None,
+        look_up: Some(permissions::check),
+    },
+    Rule {
         name: "runner-label",
         summary: "A runner that GitHub does not have.",
         help: "A label that begins like GitHub's own and is none of them waits for a runner for ever, and so do two\n\
@@ -191,12 +228,13 @@ pub static RULES: &[Rule] = &[
 #[must_use]
 pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    let around = files.map(Around::new);
     for rule in RULES {
         if let Some(check) = rule.check {
             check(workflow, &mut found);
         }
-        if let (Some(look_up), Some(files)) = (rule.look_up, files) {
-            look_up(workflow, files, &mut found);
+        if let (Some(look_up), Some(around)) = (rule.look_up, &around) {
+            look_up(workflow, around, &mut found);
         }
     }
     found
@@ -457,6 +495,50 @@ mod tests {
         fn read(&self, path: &str) -> Option<String> {
             self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
         }
+
+        fn called(&self, uses: &str) -> Option<String> {
+            self.read(uses)
+        }
+
+        fn policy(&self) -> Option<Policy> {
+            Some(Policy::LimitedRead)
+        }
+    }
+
+    const CALLED: Tree = Tree(&[
+        (
+            "o/r/outer.yml@v1",
+            "on: workflow_call\njobs:\n  a: {permissions: {actions: read}, uses: ./inner.yml}\n  b: {uses: o/r/reader.yml@v1}\n",
+        ),
+        ("o/r/inner.yml@v1", "on: workflow_call\njobs: {a: {permissions: {actions: write}, runs-on: x}}\n"),
+        ("o/r/reader.yml@v1", "on: workflow_call\npermissions: {contents: read}\njobs: {a: {runs-on: x}}\n"),
+        ("o/r/token.yml@v1", "on: workflow_call\njobs: {a: {permissions: write-all, runs-on: x}}\n"),
+        ("o/r/round.yml@v1", "on: workflow_call\njobs: {a: {uses: ./round.yml}}\n"),
+    ]);
+
+    #[test]
+    fn called_workflows_want_no_more_than_their_callers_may() {
+        for (whole, job, file, wrong) in [
+            ("{}", "", "reader", true),
+            ("{contents: read}", "", "reader", false),
+            ("{contents: write}", "permissions: {issues: read}, ", "reader", true),
+            ("write-all", "", "reader", false),
+            ("read-all", "", "token", true),
+            ("write-all", "", "token", false),
+            ("write-all", "", "outer", true),
+        ] {
+            let text = format!("on: push\npermissions: {whole}\njobs:\n  a: {{{job}uses: o/r/{file}.yml@v1}}\n");
+            let workflow = parse(&Source::new("a.yml", text.as_str())).value.expect("a workflow");
+            let found = check(&workflow, Some(&CALLED));
+            assert_eq!(found.iter().any(|found| found.rule == "permissions"), wrong, "{text}{found:?}");
+            assert!(found.iter().all(|found| found.span.line == 4), "{found:?}");
+        }
+        let by_default = |file: &str| {
+            let text = format!("on: push\njobs: {{a: {{uses: o/r/{file}.yml@v1}}}}\n");
+            check(&parse(&Source::new("a.yml", text)).value.expect("a workflow"), Some(&CALLED)).len()
+        };
+        assert_eq!((by_default("reader"), by_default("token"), by_default("none")), (0, 1, 0));
+        assert_eq!(by_default("round"), 1, "one that calls itself is told once");
     }
 
     const TREE: Tree = Tree(&[
