@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::diagnostic::Diagnostic;
 use super::expr::{Expr, Function, NodeKind as ExprKind, ParseError, Value, Vocabulary};
 use super::schema::words::{NONE, Words};
-use super::schema::{Field, Fields, Rule, Shape, nearest};
+use super::schema::{Fields, Rule, Shape, nearest};
 use super::source::{Source, Span};
 use super::template::{Piece, Template, TemplateKind};
 use super::yaml::{Node, NodeKind};
@@ -77,15 +77,18 @@ impl<'s> Reader<'s> {
         let fitting: Vec<_> = alternatives.iter().filter(fits).copied().collect();
         match (&node.kind, fitting.as_slice()) {
             (NodeKind::Mapping(entries), [_, _, ..]) => {
-                let keys: Vec<_> = entries.iter().filter_map(|(key, _)| text_of(key)).collect();
-                // The one whose required keys are there, else the one that knows most of the keys.
-                let score = |rule: &&&'static Rule| {
-                    let Shape::Mapping(fields) = &rule.shape else { return (false, 0) };
-                    let has = |field: &Field| keys.iter().any(|key| *key == field.name);
-                    let complete = fields.known.iter().filter(|field| field.required).all(has);
-                    (complete, fields.known.iter().filter(|field| has(field)).count())
-                };
-                fitting.iter().rev().max_by_key(score).copied().unwrap_or(rule)
+                // As on GitHub, each key in turn leaves those that know it, unless none of those that are left does.
+                let mut left = fitting;
+                for name in entries.iter().filter_map(|(key, _)| text_of(key)) {
+                    let knows = |rule: &&'static Rule| match &rule.shape {
+                        Shape::Mapping(fields) => fields.known.iter().any(|field| field.name == name),
+                        _ => false,
+                    };
+                    if left.iter().any(knows) {
+                        left.retain(knows);
+                    }
+                }
+                left.first().copied().unwrap_or(rule)
             }
             (_, [first, ..]) => first,
             (NodeKind::Text(..), []) => {
