@@ -1,7 +1,7 @@
 //! Text → typed workflow or action: tree, schema, then the words of this module.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock};
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::expr::{Expr, Vocabulary};
@@ -73,9 +73,11 @@ fn template(source: &Arc<Source>, rule: &'static schema::Rule) -> Result<(Templa
 
 /// The value under a key, unless it is null.
 pub(super) fn get<'t>(template: &'t Template, key: &str) -> Option<&'t Template> {
-    entries(template)
-        .find(|(name, value)| name.value == key && !matches!(value.kind, TemplateKind::Null))
-        .map(|(_, value)| value)
+    let TemplateKind::Mapping(entries) = &template.kind else { return None };
+    let is_it = |(name, value): &&(Template, Template)| {
+        name.literal() == Some(key) && !matches!(value.kind, TemplateKind::Null)
+    };
+    entries.iter().find(is_it).map(|(_, value)| value)
 }
 
 pub(super) fn entries(template: &Template) -> impl Iterator<Item = (Spanned<String>, &Template)> {
@@ -251,7 +253,7 @@ fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>)
 fn condition(written: Option<&Template>) -> Condition {
     let expr = match written.map(|written| &written.kind) {
         Some(TemplateKind::Expression(expr)) => expr.clone(),
-        _ => always_after_success(),
+        _ => AFTER_SUCCESS.clone(),
     };
     let written = written.map(|template| {
         let text = match &template.kind {
@@ -269,13 +271,14 @@ fn unwrapped(expr: &Expr) -> &str {
     if expr.prefix() == 0 { text } else { text[expr.prefix()..].strip_suffix(')').unwrap_or(text) }
 }
 
-fn always_after_success() -> Expr {
-    Expr::condition("", &Vocabulary::ANY).expect("the empty condition is one")
-}
+/// What holds where no condition is written.
+static AFTER_SUCCESS: LazyLock<Expr> =
+    LazyLock::new(|| Expr::condition("", &Vocabulary::ANY).expect("the empty condition is one"));
 
 fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<StepDefinition> {
     let Some(TemplateKind::Sequence(items)) = written.map(|steps| &steps.kind) else { return Vec::new() };
     let mut taken: HashMap<String, Span> = HashMap::new();
+    let mut counts = HashMap::new();
     for id in items.iter().filter_map(|item| get(item, "id")).map(text) {
         check_id(&id, "step", diagnostics);
         if let Some(first) = taken.insert(id.value.to_ascii_lowercase(), id.span) {
@@ -283,10 +286,10 @@ fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<S
             diagnostics.push(Diagnostic::error("id", id.span, message));
         }
     }
-    items.iter().map(|item| step(item, &mut taken)).collect()
+    items.iter().map(|item| step(item, &mut taken, &mut counts)).collect()
 }
 
-fn step(item: &Template, taken: &mut HashMap<String, Span>) -> StepDefinition {
+fn step(item: &Template, taken: &mut HashMap<String, Span>, counts: &mut HashMap<String, usize>) -> StepDefinition {
     let action = match get(item, "uses") {
         Some(uses) => StepAction::Uses { reference: text(uses), with: pairs(get(item, "with")) },
         None => StepAction::Run {
@@ -295,7 +298,7 @@ fn step(item: &Template, taken: &mut HashMap<String, Span>) -> StepDefinition {
             working_directory: owned(get(item, "working-directory")),
         },
     };
-    let id = get(item, "id").map_or_else(|| made_up_id(&action, item.span, taken), |id| text(id).value);
+    let id = get(item, "id").map_or_else(|| made_up_id(&action, item.span, taken, counts), |id| text(id).value);
     StepDefinition {
         span: item.span,
         id,
@@ -308,8 +311,14 @@ fn step(item: &Template, taken: &mut HashMap<String, Span>) -> StepDefinition {
     }
 }
 
-/// `__run`, `__actions_checkout`, `__self` and, when taken, the same with `_2`, `_3`, … behind it.
-fn made_up_id(action: &StepAction, span: Span, taken: &mut HashMap<String, Span>) -> String {
+/// `__run`, `__actions_checkout`, `__self` and, when taken, the same with `_2`, `_3`, … behind it. `counts` knows how far
+/// each of them was counted.
+fn made_up_id(
+    action: &StepAction,
+    span: Span,
+    taken: &mut HashMap<String, Span>,
+    counts: &mut HashMap<String, usize>,
+) -> String {
     let base = match action {
         StepAction::Run { .. } => "__run".to_owned(),
         StepAction::Uses { reference, .. } => {
@@ -328,9 +337,9 @@ fn made_up_id(action: &StepAction, span: Span, taken: &mut HashMap<String, Span>
     };
     // GitHub cuts names of its own at 100 characters; everything here is ASCII.
     let mut id = base[..base.len().min(100)].to_owned();
-    let mut count = 1;
+    let count = counts.entry(id.to_ascii_lowercase()).or_insert(1);
     while taken.contains_key(&id.to_ascii_lowercase()) {
-        count += 1;
+        *count += 1;
         let end = format!("_{count}");
         id = format!("{}{end}", &base[..base.len().min(100 - end.len())]);
     }
@@ -377,26 +386,40 @@ fn check_needs(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
         let message = "no job can start: every job needs another one";
         diagnostics.push(Diagnostic::error("job-needs", first.id.span, message));
     }
-    // Jobs that can be ordered are taken away; what stays is on a cycle or needs one that is.
-    let mut left: Vec<&JobDefinition> = jobs.iter().collect();
-    loop {
-        let before = left.len();
-        let names: Vec<_> = left.iter().map(|job| job.id.value.as_str()).collect();
-        left.retain(|job| job.needs.iter().any(|need| names.contains(&need.value.as_str())));
-        if left.len() == before {
-            break;
-        }
-    }
+    let left = without_order(jobs);
+    let names: HashSet<_> = left.iter().map(|job| job.id.value.as_str()).collect();
     for job in &left {
-        let back = job.needs.iter().find(|need| left.iter().any(|other| other.id.value == need.value));
-        if let Some(need) = back {
-            let message = format!(
-                "job `{}` needs `{}`, which in the end needs `{}`: a cycle",
-                job.id.value, need.value, job.id.value
-            );
-            diagnostics.push(Diagnostic::error("job-needs", need.span, message));
+        if let Some(need) = job.needs.iter().find(|need| names.contains(need.value.as_str())) {
+            let (job, need_name) = (&job.id.value, &need.value);
+            let message = format!("job `{job}` needs `{need_name}`, which in the end needs `{job}`: a cycle");
+            let hint = format!("let `{need_name}` or `{job}` go without the other");
+            diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
         }
     }
+}
+
+/// The jobs that no order has a place for: those on a cycle, and those that need one of them.
+fn without_order(jobs: &[JobDefinition]) -> Vec<&JobDefinition> {
+    let places: HashMap<&str, usize> =
+        jobs.iter().enumerate().map(|(place, job)| (job.id.value.as_str(), place)).collect();
+    let needs = |job: &JobDefinition| -> Vec<usize> {
+        job.needs.iter().filter_map(|need| places.get(need.value.as_str()).copied()).collect()
+    };
+    let mut open: Vec<usize> = jobs.iter().map(|job| needs(job).len()).collect();
+    let mut needed_by = vec![Vec::new(); jobs.len()];
+    for (place, job) in jobs.iter().enumerate() {
+        needs(job).into_iter().for_each(|need| needed_by[need].push(place));
+    }
+    let mut ready: Vec<usize> = (0..jobs.len()).filter(|place| open[*place] == 0).collect();
+    while let Some(place) = ready.pop() {
+        for next in std::mem::take(&mut needed_by[place]) {
+            open[next] -= 1;
+            if open[next] == 0 {
+                ready.push(next);
+            }
+        }
+    }
+    jobs.iter().zip(open).filter(|(_, open)| *open > 0).map(|(job, _)| job).collect()
 }
 
 fn action(source: &Arc<Source>, root: &Template) -> Action {

@@ -1,5 +1,6 @@
 //! Checks a tree against the schema and compiles its expressions, in one pass.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
@@ -237,17 +238,15 @@ impl<'s> Reader<'s> {
 
     /// GitHub compares keys without regard to case.
     fn duplicates(&mut self, entries: &[(Node<'_>, Node<'_>)]) {
-        let mut seen: std::collections::HashMap<String, Span> = std::collections::HashMap::new();
+        let mut seen: HashMap<String, Span> = HashMap::with_capacity(entries.len());
         for (key, _) in entries {
             let Some(name) = text_of(key) else { continue };
-            match seen.entry(name.to_ascii_lowercase()) {
-                std::collections::hash_map::Entry::Occupied(first) => {
-                    let line = first.get().line;
-                    self.error(key.span, format!("the key `{name}` is already there, in line {line}"));
-                }
-                std::collections::hash_map::Entry::Vacant(place) => {
-                    place.insert(key.span);
-                }
+            if let Some(first) = seen.get(&name.to_ascii_lowercase()) {
+                let message = format!("the key `{name}` is already there, in line {}", first.line);
+                let hint = "remove one of the two, or put what stands below them together";
+                self.report(Diagnostic::error(SYNTAX, key.span, message).hint(hint));
+            } else {
+                seen.insert(name.to_ascii_lowercase(), key.span);
             }
         }
     }
@@ -277,8 +276,7 @@ impl<'s> Reader<'s> {
             None => (written, false),
         };
         let text = text.trim();
-        let functions = functions(words);
-        let kind = match Expr::condition(text, &vocabulary(words, &functions)) {
+        let kind = match Expr::condition(text, &vocabulary(words)) {
             Ok(expr) => TemplateKind::Expression(expr),
             Err(error) => {
                 self.expression_error(node, 0, marked, text, &error);
@@ -302,8 +300,7 @@ impl<'s> Reader<'s> {
             }
         }
         let text = format!("format('{text}'{})", arguments.replace('\u{0}', ""));
-        let functions = functions(words);
-        match Expr::condition(&text, &vocabulary(words, &functions)) {
+        match Expr::condition(&text, &vocabulary(words)) {
             Ok(expr) => Template { span: node.span, kind: TemplateKind::Expression(expr) },
             Err(error) => {
                 self.report(Diagnostic::error(EXPRESSION, node.span, error.to_string()));
@@ -318,8 +315,7 @@ impl<'s> Reader<'s> {
         if !text.contains("${{") {
             return plain(text);
         }
-        let functions = functions(words);
-        let vocabulary = vocabulary(words, &functions);
+        let vocabulary = vocabulary(words);
         let mut pieces = Vec::new();
         let mut rest = text;
         let mut count = 0;
@@ -409,14 +405,10 @@ impl<'s> Reader<'s> {
 /// The words of a place where nothing says otherwise.
 pub(super) static NO_WORDS: &Words = &NONE;
 
-fn functions(words: &Words) -> Vec<Function> {
-    words.functions.iter().filter_map(|name| Function::named(name)).collect()
-}
-
-fn vocabulary<'a>(words: &'a Words, functions: &'a [Function]) -> Vocabulary<'a> {
+fn vocabulary(words: &Words) -> Vocabulary<'_> {
     // Only the condition of a job may name jobs: it is the place with status functions and without `steps`.
-    let jobs_named = functions.contains(&Function::Success) && !words.contexts.contains(&"env");
-    Vocabulary { contexts: Some(words.contexts), functions, jobs_named }
+    let jobs_named = words.functions.contains(&Function::Success) && !words.contexts.contains(&"env");
+    Vocabulary { contexts: Some(words.contexts), functions: words.functions, jobs_named }
 }
 
 /// Where the `}}` stands that closes an expression: not inside a quoted text.

@@ -188,6 +188,9 @@ static FLAG: Rule = boolean("flag");
 static FILLED: Rule = filled("value");
 static FILLED_ITEMS: Rule = sequence("list", &FILLED);
 
+/// Names that a mistyped one is compared with: more of them would cost more than the hint is worth.
+const MOST_COMPARED: usize = 200;
+
 /// The name nearest to a mistyped one, if one is near enough to be meant.
 #[must_use]
 pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
@@ -195,6 +198,8 @@ pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> O
     let length = written.chars().count();
     names
         .into_iter()
+        .take(MOST_COMPARED)
+        .filter(|name| name.len().abs_diff(length) <= 1 + length.min(name.len()))
         .map(|name| (distance(&written, &name.to_ascii_lowercase()), name))
         .filter(|(distance, name)| *distance <= 1 + length.min(name.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
