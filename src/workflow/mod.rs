@@ -17,6 +17,7 @@ pub mod template;
 pub mod triggers;
 pub mod yaml;
 
+mod advice;
 mod convert;
 mod parse;
 mod read;

@@ -59,7 +59,10 @@ pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
 /// What a published action must have and the runner does without: the action is usable all the same.
 fn check_published(root: &Template) -> Vec<Diagnostic> {
     let missing = ["name", "description"].into_iter().filter(|key| !entries(root).any(|(name, _)| name.value == *key));
-    let fault = |key| Diagnostic::error("action", root.span, format!("required key `{key}` is missing in `action`"));
+    let fault = |key| {
+        let message = format!("required key `{key}` is missing in `action`");
+        Diagnostic::error("action", root.span, message).hint(format!("add `{key}: …`, for the page of the action"))
+    };
     missing.map(fault).collect()
 }
 
@@ -283,7 +286,7 @@ fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<S
         check_id(&id, "step", diagnostics);
         if let Some(first) = taken.insert(id.value.to_ascii_lowercase(), id.span) {
             let message = format!("the step id `{}` is already used, in line {}", id.value, first.line);
-            diagnostics.push(Diagnostic::error("id", id.span, message));
+            diagnostics.push(Diagnostic::error("id", id.span, message).hint("give one of the two another id"));
         }
     }
     items.iter().map(|item| step(item, &mut taken, &mut counts)).collect()
@@ -365,26 +368,36 @@ fn check_id(id: &Spanned<String>, what: &str, diagnostics: &mut Vec<Diagnostic>)
     } else {
         return;
     };
-    diagnostics.push(Diagnostic::error("id", id.span, format!("`{text}` is no {what} id: {wrong}")));
+    let mut good: String = text.trim_start_matches('_').chars().map(|c| if is_id_char(c) { c } else { '_' }).collect();
+    good.truncate(99);
+    let begins_well = good.starts_with(|c: char| c.is_ascii_alphabetic());
+    let hint = format!("write `{}{good}`", if begins_well { "" } else { "_" });
+    diagnostics.push(Diagnostic::error("id", id.span, format!("`{text}` is no {what} id: {wrong}")).hint(hint));
 }
+
+/// Jobs that are named in a hint at most.
+const LISTED: usize = 50;
 
 /// Every need is a job, none twice, some job needs nothing, and no job waits for itself.
 fn check_needs(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
-    let known: HashMap<&str, &JobDefinition> = jobs.iter().map(|job| (job.id.value.as_str(), job)).collect();
+    let known: HashSet<&str> = jobs.iter().map(|job| job.id.value.as_str()).collect();
     for job in jobs {
         for need in &job.needs {
-            if !known.contains_key(need.value.as_str()) {
+            if !known.contains(need.value.as_str()) {
                 let message = format!("job `{}` needs the unknown job `{}`", job.id.value, need.value);
-                let mut wrong = Diagnostic::error("job-needs", need.span, message);
-                let near = schema::nearest(&need.value, known.keys().copied());
-                wrong.hint = near.map(|near| format!("did you mean `{near}`?"));
-                diagnostics.push(wrong);
+                let names: Vec<_> = jobs.iter().map(|job| job.id.value.as_str()).take(LISTED).collect();
+                let hint = match schema::nearest(&need.value, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the jobs are {}", names.join(", ")),
+                };
+                diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
             }
         }
     }
     if let (Some(first), true) = (jobs.first(), jobs.iter().all(|job| !job.needs.is_empty())) {
         let message = "no job can start: every job needs another one";
-        diagnostics.push(Diagnostic::error("job-needs", first.id.span, message));
+        let hint = "leave the `needs` of the job away that is to be the first";
+        diagnostics.push(Diagnostic::error("job-needs", first.id.span, message).hint(hint));
     }
     let left = without_order(jobs);
     let names: HashSet<_> = left.iter().map(|job| job.id.value.as_str()).collect();
@@ -408,7 +421,9 @@ fn without_order(jobs: &[JobDefinition]) -> Vec<&JobDefinition> {
     let mut open: Vec<usize> = jobs.iter().map(|job| needs(job).len()).collect();
     let mut needed_by = vec![Vec::new(); jobs.len()];
     for (place, job) in jobs.iter().enumerate() {
-        needs(job).into_iter().for_each(|need| needed_by[need].push(place));
+        for need in needs(job) {
+            needed_by[need].push(place);
+        }
     }
     let mut ready: Vec<usize> = (0..jobs.len()).filter(|place| open[*place] == 0).collect();
     while let Some(place) = ready.pop() {

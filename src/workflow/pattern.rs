@@ -84,9 +84,9 @@ impl Pattern {
                     continue;
                 }
                 '[' => {
-                    let (ranges, after) = class(rest)?;
+                    let (set, after) = class(rest)?;
                     rest = after;
-                    Set::In(ranges)
+                    set
                 }
                 '\\' => {
                     let escaped = rest.chars().next().ok_or("nothing follows the last `\\`")?;
@@ -142,7 +142,7 @@ impl Pattern {
 }
 
 /// What stands in brackets, and what follows it.
-fn class(rest: &str) -> Result<(Vec<(char, char)>, &str), String> {
+fn class(rest: &str) -> Result<(Set, &str), String> {
     let end = rest.find(']').ok_or("`[` is not closed")?;
     let inner: Vec<char> = rest[..end].chars().collect();
     if inner.is_empty() {
@@ -166,7 +166,7 @@ fn class(rest: &str) -> Result<(Vec<(char, char)>, &str), String> {
             }
         }
     }
-    Ok((ranges, &rest[end + 1..]))
+    Ok((Set::In(ranges), &rest[end + 1..]))
 }
 
 /// Which pattern of a list decides about a name: the last one that matches it, with `true` unless `!` stands before it.

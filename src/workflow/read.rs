@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::advice;
 use super::diagnostic::Diagnostic;
 use super::expr::{Expr, Function, NodeKind as ExprKind, ParseError, Value, Vocabulary};
 use super::schema::words::{NONE, Words};
-use super::schema::{Fields, Rule, Shape, nearest};
+use super::schema::{Rule, Shape, nearest};
 use super::source::{Source, Span};
 use super::template::{Piece, Template, TemplateKind};
 use super::yaml::{Node, NodeKind};
@@ -31,6 +32,7 @@ impl<'s> Reader<'s> {
     /// The template of a node that must follow the rule. What does not is reported, and read as far as it can be.
     pub(super) fn read(&mut self, node: &Node<'_>, rule: &'static Rule, words: &'static Words) -> Template {
         let words = rule.words.unwrap_or(words);
+        let outer = rule;
         let rule = Self::choose(node, rule);
         let words = rule.words.unwrap_or(words);
         if let Some(template) = self.computed(node, rule, words) {
@@ -39,8 +41,8 @@ impl<'s> Reader<'s> {
         match (&rule.shape, &node.kind) {
             (Shape::Condition, _) => self.condition(node, words),
             (Shape::Any, _) => self.any(node, words),
-            (Shape::Mapping(fields), NodeKind::Mapping(entries)) => {
-                let kind = TemplateKind::Mapping(self.mapping(node, rule, fields, entries, words));
+            (Shape::Mapping(_), NodeKind::Mapping(entries)) => {
+                let kind = TemplateKind::Mapping(self.mapping(node, (outer, rule), entries, words));
                 Template { span: node.span, kind }
             }
             (Shape::Mapping(fields), NodeKind::Null) if fields.optional => {
@@ -134,7 +136,11 @@ impl<'s> Reader<'s> {
         };
         match (&rule.shape, &template.kind) {
             (Shape::Text { empty: false, .. }, _) if literal.is_empty() => {
-                self.error(node.span, format!("`{}` must not be empty", rule.name));
+                self.error(
+                    node.span,
+                    format!("`{}` must not be empty", rule.name),
+                    "write a value, or leave the key away",
+                );
             }
             (Shape::Word { allowed, .. }, _) if !allowed.contains(&literal) => {
                 let near = nearest(literal, allowed.iter().copied());
@@ -142,10 +148,7 @@ impl<'s> Reader<'s> {
                     || format!("it is one of {}", allowed.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
-                self.report(
-                    Diagnostic::error(SYNTAX, node.span, format!("unexpected value `{literal}` for `{}`", rule.name))
-                        .hint(hint),
-                );
+                self.error(node.span, format!("unexpected value `{literal}` for `{}`", rule.name), hint);
             }
             (Shape::Bool, TemplateKind::Bool(_)) | (Shape::Number, TemplateKind::Number(..)) => {}
             (Shape::Nothing, TemplateKind::Null) => {}
@@ -166,7 +169,8 @@ impl<'s> Reader<'s> {
             Shape::Nothing => "nothing",
             _ => "a string",
         };
-        self.error(node.span, format!("`{}` must be {wanted}, not {}", rule.name, node.kind_name()));
+        let message = format!("`{}` must be {wanted}, not {}", rule.name, node.kind_name());
+        self.error(node.span, message, advice::for_shape(rule, &node.kind));
     }
 
     fn any(&mut self, node: &Node<'_>, words: &'static Words) -> Template {
@@ -194,28 +198,27 @@ impl<'s> Reader<'s> {
     fn mapping(
         &mut self,
         node: &Node<'_>,
-        rule: &Rule,
-        fields: &'static Fields,
+        (outer, rule): (&'static Rule, &'static Rule),
         entries: &[(Node<'_>, Node<'_>)],
         words: &'static Words,
     ) -> Vec<(Template, Template)> {
+        let Shape::Mapping(fields) = &rule.shape else { return Vec::new() };
         self.duplicates(entries);
         let mut read = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let Some(name) = text_of(key) else {
-                self.error(key.span, format!("a key of `{}` must be a string, not {}", rule.name, key.kind_name()));
+                let message = format!("a key of `{}` must be a string, not {}", rule.name, key.kind_name());
+                self.error(key.span, message, "write `key: value`; put a key with `[` or `{` in it into quotes");
                 continue;
             };
             let known = fields.known.iter().find(|field| field.name == name);
             let Some(rule_of_value) = known.map(|field| field.rule).or(fields.others) else {
-                let mut wrong =
-                    Diagnostic::error(SYNTAX, key.span, format!("unexpected key `{name}` in `{}`", rule.name));
                 let names = fields.known.iter().map(|field| field.name);
-                wrong.hint = Some(match nearest(&name, names.clone()) {
+                let hint = match nearest(&name, names.clone()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the keys are {}", names.collect::<Vec<_>>().join(", ")),
-                });
-                self.report(wrong);
+                };
+                self.error(key.span, format!("unexpected key `{name}` in `{}`", rule.name), hint);
                 continue;
             };
             let key = if known.is_some() || is_insert(&name) {
@@ -227,11 +230,13 @@ impl<'s> Reader<'s> {
         }
         for field in fields.known.iter().filter(|field| field.required) {
             if !entries.iter().any(|(key, _)| text_of(key).is_some_and(|name| name == field.name)) {
-                self.error(node.span, format!("required key `{}` is missing in `{}`", field.name, rule.name));
+                let message = format!("required key `{}` is missing in `{}`", field.name, rule.name);
+                self.error(node.span, message, advice::for_missing(field.name, outer));
             }
         }
         if entries.is_empty() && !fields.optional && fields.known.is_empty() {
-            self.error(node.span, format!("`{}` must not be empty", rule.name));
+            let hint = "write names and values below it, each as `name: value`";
+            self.error(node.span, format!("`{}` must not be empty", rule.name), hint);
         }
         read
     }
@@ -243,8 +248,7 @@ impl<'s> Reader<'s> {
             let Some(name) = text_of(key) else { continue };
             if let Some(first) = seen.get(&name.to_ascii_lowercase()) {
                 let message = format!("the key `{name}` is already there, in line {}", first.line);
-                let hint = "remove one of the two, or put what stands below them together";
-                self.report(Diagnostic::error(SYNTAX, key.span, message).hint(hint));
+                self.error(key.span, message, "remove one of the two, or put what stands below them together");
             } else {
                 seen.insert(name.to_ascii_lowercase(), key.span);
             }
@@ -260,7 +264,8 @@ impl<'s> Reader<'s> {
             NodeKind::Bool(false) => "false",
             NodeKind::Null => "",
             NodeKind::Mapping(_) | NodeKind::Sequence(_) => {
-                self.error(node.span, format!("`if` must be a string, not {}", node.kind_name()));
+                let message = format!("`if` must be a string, not {}", node.kind_name());
+                self.error(node.span, message, "write one expression, with or without `${{ }}` around it");
                 ""
             }
         };
@@ -279,7 +284,7 @@ impl<'s> Reader<'s> {
         let kind = match Expr::condition(text, &vocabulary(words)) {
             Ok(expr) => TemplateKind::Expression(expr),
             Err(error) => {
-                self.expression_error(node, 0, marked, text, &error);
+                self.expression_error(node, (0, marked), text, &error, words);
                 TemplateKind::Null
             }
         };
@@ -326,30 +331,30 @@ impl<'s> Reader<'s> {
             let inside = &rest[start + 3..];
             let Some(end) = end_of_expression(inside) else {
                 let place = self.nth_expression(node, count);
-                self.report(Diagnostic::error(EXPRESSION, place, "the expression is not closed: `}}` is missing"));
+                let message = "the expression is not closed: `}}` is missing";
+                self.report(Diagnostic::error(EXPRESSION, place, message).hint("write `}}` where the expression ends"));
                 return plain(text);
             };
             let expression = &inside[..end];
             if words.contexts.is_empty() && words.functions.is_empty() {
                 let place = self.nth_expression(node, count);
-                self.report(Diagnostic::error(EXPRESSION, place, "an expression cannot stand here"));
+                let hint = "write the value itself: this key is read before any expression has a value";
+                self.report(Diagnostic::error(EXPRESSION, place, "an expression cannot stand here").hint(hint));
                 return plain(text);
             }
             match Expr::parse(expression, &vocabulary) {
                 Ok(expr) if expr.tree().is_none() => {
                     let place = self.nth_expression(node, count);
-                    self.report(Diagnostic::error(
-                        EXPRESSION,
-                        place,
-                        "an expression is expected between `${{` and `}}`",
-                    ));
+                    let message = "an expression is expected between `${{` and `}}`";
+                    let hint = "write an expression, or leave the marks away";
+                    self.report(Diagnostic::error(EXPRESSION, place, message).hint(hint));
                 }
                 // A text literal is that text: `${{ '${{' }}` is how `${{` is written.
                 Ok(expr) => pieces.push(match expr.tree().map(|tree| &tree.kind) {
                     Some(ExprKind::Literal(Value::String(text))) => Piece::Text(Arc::clone(text)),
                     _ => Piece::Expression(expr),
                 }),
-                Err(error) => self.expression_error(node, count, true, expression, &error),
+                Err(error) => self.expression_error(node, (count, true), expression, &error, words),
             }
             count += 1;
             rest = &inside[end + 2..];
@@ -376,7 +381,14 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn expression_error(&mut self, node: &Node<'_>, count: usize, marked: bool, text: &str, error: &ParseError) {
+    fn expression_error(
+        &mut self,
+        node: &Node<'_>,
+        (count, marked): (usize, bool),
+        text: &str,
+        error: &ParseError,
+        words: &Words,
+    ) {
         let base = if marked { self.nth_expression(node, count) } else { node.span };
         let mut span = base;
         // The place inside is known where the source spells the expression as it is.
@@ -390,11 +402,14 @@ impl<'s> Reader<'s> {
                 span = self.source.span(from + place + at.start - lead, at.end - at.start);
             }
         }
-        self.report(Diagnostic::error(EXPRESSION, span, error.to_string()));
+        // An expression of several lines is told in one.
+        let message = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let hint = advice::for_expression(error, words);
+        self.report(Diagnostic { hint, ..Diagnostic::error(EXPRESSION, span, message) });
     }
 
-    fn error(&mut self, span: Span, message: impl Into<String>) {
-        self.report(Diagnostic::error(SYNTAX, span, message));
+    fn error(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
+        self.report(Diagnostic::error(SYNTAX, span, message).hint(hint));
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {

@@ -66,7 +66,7 @@ impl Vocabulary<'_> {
     }
 
     fn knows_function(&self, function: Function) -> bool {
-        functions::BUILT_IN.contains(&function) || self.functions.contains(&function)
+        Function::BUILT_IN.contains(&function) || self.functions.contains(&function)
     }
 }
 

@@ -7,6 +7,7 @@ use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, St
 
 use super::scalar::{resolve, resolve_tagged};
 use super::{MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Style};
+use crate::workflow::advice;
 use crate::workflow::source::Span;
 
 /// Reads one document. An empty text is a null node.
@@ -349,19 +350,10 @@ impl<'s> Builder<'s> {
                 Some("YAML is indented with spaces: replace the tab"),
             );
         }
-        let hint = match error.kind() {
-            ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-                Some("YAML is indented with spaces: replace the tab")
-            }
-            ErrorKind::UnknownAnchor => Some("an alias `*name` needs an anchor `&name` before it"),
-            ErrorKind::MappingValueNotAllowed => {
-                Some("text that has `: ` in it must be quoted, and keys of one mapping begin in the same column")
-            }
-            ErrorKind::RecursionLimitExceeded => Some("flatten the structure"),
-            ErrorKind::UnclosedQuotedScalar => Some("close the quote"),
-            _ => None,
-        };
-        self.problem(place, place, &error.info(), hint)
+        let (message, hint) = advice::for_yaml(error.kind());
+        let message = message.map_or_else(|| error.info().to_string(), str::to_owned);
+        let hint = hint.unwrap_or("see the line and the one before it: indentation, quotes and brackets");
+        self.problem(place, place, &message, Some(hint))
     }
 }
 
