@@ -109,8 +109,7 @@ impl<'s> Reader<'s> {
             return None;
         }
         let whole = text.trim();
-        let inside = whole.strip_prefix("${{").filter(|rest| end_of_expression(rest) == Some(rest.len() - 2));
-        inside?;
+        one_expression(whole)?;
         Some(self.text(node, whole, words))
     }
 
@@ -269,9 +268,8 @@ impl<'s> Reader<'s> {
                 ""
             }
         };
-        let whole = written.strip_prefix("${{").filter(|rest| end_of_expression(rest) == Some(rest.len() - 2));
-        let (text, marked) = match whole {
-            Some(rest) => (&rest[..rest.len() - 2], true),
+        let (text, marked) = match one_expression(written) {
+            Some(inside) => (inside, true),
             None if written.contains("${{") => {
                 // Text around an expression, be it a blank or the line end of a block, makes it text, and text is true:
                 // GitHub evaluates it as `format(…)`.
@@ -426,6 +424,13 @@ fn vocabulary(words: &Words) -> Vocabulary<'_> {
     Vocabulary { contexts: Some(words.contexts), functions: words.functions, jobs_named }
 }
 
+/// What stands between the marks of a text that is one expression and nothing else.
+fn one_expression(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("${{")?;
+    let inside = rest.strip_suffix("}}")?;
+    (end_of_expression(rest) == Some(inside.len())).then_some(inside)
+}
+
 /// Where the `}}` stands that closes an expression: not inside a quoted text.
 fn end_of_expression(text: &str) -> Option<usize> {
     let mut quoted = false;
@@ -459,5 +464,33 @@ fn text_of<'n>(node: &'n Node<'_>) -> Option<std::borrow::Cow<'n, str>> {
         NodeKind::Bool(value) => Some(std::borrow::Cow::Borrowed(if *value { "true" } else { "false" })),
         NodeKind::Null => Some(std::borrow::Cow::Borrowed("")),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::Source;
+    use super::super::{parse, parse_action};
+    use super::*;
+
+    #[test]
+    fn one_expression_is_all_of_the_text() {
+        assert_eq!(one_expression("${{ a }}"), Some(" a "));
+        assert_eq!(one_expression("${{ '}}' }}"), Some(" '}}' "));
+        for other in ["${{", "${{}", "${{ a", "${{ a }} ", "${{ a }}${{ b }}", "a", ""] {
+            assert_eq!(one_expression(other), None, "{other}");
+        }
+    }
+
+    /// Marks without anything behind them are refused like any that are not closed.
+    #[test]
+    fn marks_that_are_cut_off_are_told() {
+        for cut in ["${{", "${{}", "x${{"] {
+            for place in ["runs-on", "if", "timeout-minutes", "env", "strategy"] {
+                let text = format!("on: push\njobs: {{a: {{{place}: '{cut}', runs-on: x}}}}\n");
+                assert!(!parse(&Source::new("a.yml", text)).diagnostics.is_empty(), "{place}: {cut}");
+            }
+            assert!(!parse_action(&Source::new("action.yml", format!("runs: '{cut}'\n"))).diagnostics.is_empty());
+        }
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         for input in trigger.inputs.iter().filter(|input| input.required && trigger.event.value == "workflow_call") {
             if let Some(default) = &input.default {
                 let message = format!("the default of `{}` is never used: the input is required", input.name.value);
-                found.push(Diagnostic::warning("events", default.span, message));
+                let hint = "leave `default` away, or `required: true`";
+                found.push(Diagnostic::warning("events", default.span, message).hint(hint));
             }
         }
         for (cron, _) in &trigger.schedules {

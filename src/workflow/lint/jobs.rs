@@ -2,6 +2,7 @@
 
 use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::parse::{entries, get};
+use super::super::schema::nearest;
 use super::super::source::Spanned;
 use super::super::syntax::{StepAction, Workflow};
 use super::super::template::{Template, TemplateKind};
@@ -47,10 +48,22 @@ pub(super) fn excludes(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
             let values = values_of(matrix, &key.value);
             if values.is_empty() {
                 let message = format!("nothing is excluded: the matrix has no `{}`", key.value);
-                found.push(Diagnostic::warning("matrix", key.span, message));
+                let keys: Vec<_> = entries(matrix).map(|(key, _)| key.value).collect();
+                let keys: Vec<_> = keys.iter().map(String::as_str).filter(|key| *key != "exclude").collect();
+                let hint = match nearest(&key.value, keys.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("its keys are {}", keys.join(", ")),
+                };
+                found.push(Diagnostic::warning("matrix", key.span, message).hint(hint));
             } else if !values.iter().any(|value| agrees(wanted, value)) {
                 let message = format!("nothing is excluded: `{}` never has this value", key.value);
-                found.push(Diagnostic::warning("matrix", wanted.span, message));
+                let known: Vec<_> = values.iter().filter_map(|value| value.literal()).collect();
+                let hint = if known.is_empty() {
+                    "write the value as it stands in the matrix".to_owned()
+                } else {
+                    format!("its values are {}", known.join(", "))
+                };
+                found.push(Diagnostic::warning("matrix", wanted.span, message).hint(hint));
             }
         }
     }

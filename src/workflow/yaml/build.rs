@@ -167,7 +167,8 @@ impl<'s> Builder<'s> {
             None => resolve(text, style),
             Some(tag) => match tag.core_suffix() {
                 Some(suffix) => {
-                    resolve_tagged(suffix, text, style).map_err(|message| Problem { span, message, hint: None })?
+                    let hint = || Some("leave the tag away, or write a value of its type".to_owned());
+                    resolve_tagged(suffix, text, style).map_err(|message| Problem { span, message, hint: hint() })?
                 }
                 None if tag.suffix().is_empty() => NodeKind::Text(text, Style::Quoted),
                 None => return Err(self.unknown_tag(tag, start, end)),
