@@ -259,7 +259,7 @@ _cuelight() {
                     return 0
                     ;;
                 --permissions-policy)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "LimitedRead Write" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -99,7 +99,8 @@ sarif\t'One SARIF 2.1.0 log, for code scanning'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l explain -d 'Print what a rule is about, why it matters and what to write instead' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l root -d 'Look up local actions and workflows below this folder' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
-complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r -f -a "LimitedRead\t''
+Write\t''"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F

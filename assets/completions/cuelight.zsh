@@ -157,7 +157,7 @@ sarif\:"One SARIF 2.1.0 log, for code scanning"))' \
 '()--explain=[Print what a rule is about, why it matters and what to write instead]:RULE:_default' \
 '--root=[Look up local actions and workflows below this folder]:ROOT:_files' \
 '--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
-'--permissions-policy=[The permissions that a caller may give]:PERMISSIONS_POLICY:_default' \
+'--permissions-policy=[The permissions that a caller may give]:PERMISSIONS_POLICY:(LimitedRead Write)' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '*::files -- Files to check \[default\: the workflows of this repository\]:_files' \

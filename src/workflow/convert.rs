@@ -1,5 +1,6 @@
 //! What GitHub refuses after the grammar: values that have the right shape and still cannot be used.
 
+use super::cron;
 use super::diagnostic::Diagnostic;
 use super::parse::{entries, get};
 use super::source::Span;
@@ -12,6 +13,9 @@ const MOST_INPUTS: usize = 25;
 pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (event, value) in get(root, "on").into_iter().flat_map(entries) {
+        if let ("schedule", TemplateKind::Sequence(items)) = (event.value.as_str(), &value.kind) {
+            items.iter().filter_map(|item| get(item, "cron")).for_each(|cron| check_cron(cron, &mut found));
+        }
         if let ("workflow_dispatch", Some(inputs)) = (event.value.as_str(), get(value, "inputs"))
             && entries(inputs).count() > MOST_INPUTS
         {
@@ -27,6 +31,14 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
         check_job(job, &mut found);
     }
     found
+}
+
+/// A schedule that can be kept.
+fn check_cron(cron: &Template, found: &mut Vec<Diagnostic>) {
+    let Some(Err(reason)) = cron.literal().filter(|text| !text.is_empty()).map(cron::check) else { return };
+    let message = format!("`{}` is no schedule: {reason}", cron.literal().unwrap_or_default());
+    let hint = "write minute, hour, day of the month, month, day of the week: `30 5 * * 1-5`";
+    found.push(Diagnostic::error("events", cron.span, message).hint(hint));
 }
 
 /// A default has the type of its input, and a choice has options.

@@ -8,6 +8,7 @@ mod calls;
 mod conditions;
 mod events;
 mod jobs;
+mod names;
 mod permissions;
 mod references;
 mod scripts;
@@ -106,10 +107,20 @@ pub static RULES: &[Rule] = &[
         look_up: None,
     },
     Rule {
+        name: "env-var",
+        summary: "A variable with a name that no shell can read.",
+        help: "`=`, `&` and blanks cannot be part of a variable's name. Write letters, digits and `_`:\n\n    \
+               env:\n      BUILD_MODE: release",
+        check: Some(names::variables),
+        look_up: None,
+    },
+    Rule {
         name: "events",
-        summary: "Filters that exclude each other, and schedules that GitHub does not keep.",
+        summary: "Filters that exclude each other, schedules that GitHub does not keep, defaults that cannot be given.",
         help: "`branches` and `branches-ignore` (likewise tags and paths) cannot stand under one event: write\n\
-               negative patterns with `!` in the positive filter. The shortest interval of `schedule` is five minutes.",
+               negative patterns with `!` in the positive filter. A schedule has five fields (minute, hour, day of the\n\
+               month, month, day of the week) in POSIX's syntax, without `@daily`, and comes every five minutes at most.\n\
+               The default of a choice is one of its options, that of a number a number.",
         check: Some(events::check),
         look_up: None,
     },
@@ -173,10 +184,10 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         name: "matrix",
-        summary: "An `exclude` that excludes nothing.",
+        summary: "An `exclude` that excludes nothing, or a value that is there twice.",
         help: "An entry of `exclude` leaves out the combinations that have all of its values. A key or a value that no\n\
-               combination has leaves them all in.",
-        check: Some(jobs::excludes),
+               combination has leaves them all in. A value that stands in a vector twice makes the same job twice.",
+        check: Some(jobs::matrices),
         look_up: None,
     },
     Rule {
@@ -204,6 +215,14 @@ pub static RULES: &[Rule] = &[
                Pass them as environment variables:\n\n    env:\n      TITLE: ${{ github.event.issue.title }}\n    \
                run: echo \"$TITLE\"",
         check: Some(scripts::injections),
+        look_up: None,
+    },
+    Rule {
+        name: "shell-name",
+        summary: "A shell that no runner knows, or not the one that the job runs on.",
+        help: "The runner knows `bash`, `sh`, `pwsh`, `python`, and on Windows `cmd` and `powershell`. Any other program\n\
+               needs the whole command, with `{0}` where the script's file goes:\n\n    shell: perl {0}",
+        check: Some(names::shells),
         look_up: None,
     },
     Rule {
@@ -476,6 +495,51 @@ mod tests {
         }
         assert_eq!(found(&text.replace("WHAT", "1").replace("outputs.x }", "outputs.z }")), [("expression", 1)]);
         assert_eq!(step("run: echo ${{ inputs.a }}"), [("expression", 6)]);
+    }
+
+    #[test]
+    fn shells_and_variables_have_names_that_a_runner_can_use() {
+        for good in ["bash", "'perl {0}'", "python"] {
+            assert_eq!(step(&format!("{{run: x, shell: {good}}}")), [], "{good}");
+        }
+        for bad in ["dash", "bash -e", "Bsh"] {
+            assert_eq!(step(&format!("{{run: x, shell: {bad}}}")), [("shell-name", 6)], "{bad}");
+        }
+        let on = |label: &str, shell: &str| {
+            found(&format!("on: push\njobs: {{a: {{runs-on: {label}, defaults: {{run: {{shell: {shell}}}}}}}}}\n"))
+        };
+        assert_eq!(on("ubuntu-latest", "powershell"), [("shell-name", 2)]);
+        assert_eq!(on("[self-hosted, macos]", "cmd"), [("shell-name", 2)]);
+        assert_eq!((on("windows-latest", "cmd"), on("mine", "cmd")), (vec![], vec![]));
+        for name in ["A B", "A=B", "A&B"] {
+            assert_eq!(step(&format!("{{run: x, env: {{'{name}': 1}}}}")), [("env-var", 6)], "{name}");
+            assert_eq!(job(&format!("container: {{image: x, env: {{'{name}': 1}}}}")), [("env-var", 5)], "{name}");
+        }
+        assert_eq!(step("{run: x, env: {A_1: x, a-b: y}}"), []);
+    }
+
+    #[test]
+    fn values_that_cannot_be_given_are_told() {
+        let input = |keys: &str| {
+            found(&format!("on: {{workflow_dispatch: {{inputs: {{a: {{{keys}}}}}}}}}\njobs: {{a: {{runs-on: x}}}}\n"))
+        };
+        for good in ["type: choice, options: [b, c], default: c", "type: number, default: 1.5", "default: x"] {
+            assert_eq!(input(good), [], "{good}");
+        }
+        for bad in
+            ["type: choice, options: [b, c], default: d", "type: choice, options: [b, b]", "type: number, default: x"]
+        {
+            assert_eq!(input(bad), [("events", 1)], "{bad}");
+        }
+        let zone = |zone: &str| {
+            found(&format!(
+                "on: {{schedule: [{{cron: '0 3 * * *', timezone: {zone}}}]}}\njobs: {{a: {{runs-on: x}}}}\n"
+            ))
+        };
+        assert_eq!((zone("Europe/Berlin"), zone("UTC"), zone("local")), (vec![], vec![], vec![("events", 1)]));
+        assert_eq!(zone("Not/A/Zone"), [("events", 1)]);
+        assert_eq!(job("strategy: {matrix: {a: [1, 2, 1]}}"), [("matrix", 5)]);
+        assert_eq!(job("strategy: {matrix: {a: [1, '${{ github.sha }}', '${{ github.sha }}', {b: 1}, {b: 2}]}}"), []);
     }
 
     #[test]

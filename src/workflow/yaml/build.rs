@@ -352,7 +352,7 @@ impl<'s> Builder<'s> {
             );
         }
         let (message, hint) = advice::for_yaml(error.kind());
-        let message = message.map_or_else(|| error.info().to_string(), str::to_owned);
+        let message = message.map_or_else(|| error.info().clone(), str::to_owned);
         let hint = hint.unwrap_or("see the line and the one before it: indentation, quotes and brackets");
         self.problem(place, place, &message, Some(hint))
     }
