@@ -143,9 +143,8 @@ impl Target {
             };
             cases += 1;
             note(Some((Instant::now(), text.clone())));
-            if catch_unwind(AssertUnwindSafe(|| act(&text))).is_err() {
-                panic!("{} panics on what stands in {}", self.name, keep(self.name, &text).display());
-            }
+            let survived = catch_unwind(AssertUnwindSafe(|| act(&text))).is_ok();
+            assert!(survived, "{} panics on what stands in {}", self.name, keep(self.name, &text).display());
         }
         note(None);
         drop(watched);
