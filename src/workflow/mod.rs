@@ -19,6 +19,7 @@ pub mod triggers;
 pub mod yaml;
 
 mod advice;
+mod compiled;
 mod convert;
 mod parse;
 mod read;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::advice;
+use super::compiled::Compiled;
 use super::diagnostic::Diagnostic;
-use super::expr::{Expr, Function, NodeKind as ExprKind, ParseError, Value, Vocabulary};
+use super::expr::{NodeKind as ExprKind, ParseError, Value};
 use super::schema::words::{NONE, Words};
 use super::schema::{Rule, Shape, nearest};
 use super::source::{Source, Span};
@@ -22,11 +23,12 @@ pub(super) const EXPRESSION: &str = "expression";
 pub(super) struct Reader<'s> {
     source: &'s Source,
     pub(super) diagnostics: Vec<Diagnostic>,
+    compiled: Compiled,
 }
 
 impl<'s> Reader<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self { source, diagnostics: Vec::new() }
+        Self { source, diagnostics: Vec::new(), compiled: Compiled::default() }
     }
 
     /// The template of a node that must follow the rule. What does not is reported, and read as far as it can be.
@@ -220,8 +222,10 @@ impl<'s> Reader<'s> {
                 self.error(key.span, format!("unexpected key `{name}` in `{}`", rule.name), hint);
                 continue;
             };
-            let key = if known.is_some() || is_insert(&name) {
-                Template { span: key.span, kind: TemplateKind::Text(Arc::from(name.as_ref())) }
+            let key = if let Some(field) = known {
+                Template { span: key.span, kind: TemplateKind::Text(self.compiled.key(field.name)) }
+            } else if is_insert(&name) {
+                plain_key(key)
             } else {
                 self.text(key, &name, words)
             };
@@ -242,6 +246,12 @@ impl<'s> Reader<'s> {
 
     /// GitHub compares keys without regard to case.
     fn duplicates(&mut self, entries: &[(Node<'_>, Node<'_>)]) {
+        // Most mappings are small, and looking at all pairs costs less than names in one case.
+        let names: Vec<_> = entries.iter().map(|(key, _)| text_of(key)).collect();
+        let same = |one: &str| names.iter().flatten().filter(|other| other.eq_ignore_ascii_case(one)).count() > 1;
+        if names.len() <= 8 && !names.iter().flatten().any(|name| same(name)) {
+            return;
+        }
         let mut seen: HashMap<String, Span> = HashMap::with_capacity(entries.len());
         for (key, _) in entries {
             let Some(name) = text_of(key) else { continue };
@@ -279,7 +289,7 @@ impl<'s> Reader<'s> {
             None => (written, false),
         };
         let text = text.trim();
-        let kind = match Expr::condition(text, &vocabulary(words)) {
+        let kind = match self.compiled.expression(text, words, true) {
             Ok(expr) => TemplateKind::Expression(expr),
             Err(error) => {
                 self.expression_error(node, (0, marked), text, &error, words);
@@ -303,7 +313,7 @@ impl<'s> Reader<'s> {
             }
         }
         let text = format!("format('{text}'{})", arguments.replace('\u{0}', ""));
-        match Expr::condition(&text, &vocabulary(words)) {
+        match self.compiled.expression(&text, words, true) {
             Ok(expr) => Template { span: node.span, kind: TemplateKind::Expression(expr) },
             Err(error) => {
                 self.report(Diagnostic::error(EXPRESSION, node.span, error.to_string()));
@@ -318,7 +328,6 @@ impl<'s> Reader<'s> {
         if !text.contains("${{") {
             return plain(text);
         }
-        let vocabulary = vocabulary(words);
         let mut pieces = Vec::new();
         let mut rest = text;
         let mut count = 0;
@@ -340,7 +349,7 @@ impl<'s> Reader<'s> {
                 self.report(Diagnostic::error(EXPRESSION, place, "an expression cannot stand here").hint(hint));
                 return plain(text);
             }
-            match Expr::parse(expression, &vocabulary) {
+            match self.compiled.expression(expression, words, false) {
                 Ok(expr) if expr.tree().is_none() => {
                     let place = self.nth_expression(node, count);
                     let message = "an expression is expected between `${{` and `}}`";
@@ -417,12 +426,6 @@ impl<'s> Reader<'s> {
 
 /// The words of a place where nothing says otherwise.
 pub(super) static NO_WORDS: &Words = &NONE;
-
-fn vocabulary(words: &Words) -> Vocabulary<'_> {
-    // Only the condition of a job may name jobs: it is the place with status functions and without `steps`.
-    let jobs_named = words.functions.contains(&Function::Success) && !words.contexts.contains(&"env");
-    Vocabulary { contexts: Some(words.contexts), functions: words.functions, jobs_named }
-}
 
 /// What stands between the marks of a text that is one expression and nothing else.
 fn one_expression(text: &str) -> Option<&str> {

@@ -28,6 +28,11 @@ fn say(what: &str, figure: &str, budget: &str) {
     println!("{what:<62} {figure:<36} {budget}");
 }
 
+/// The text of these pieces.
+fn joined(pieces: impl Iterator<Item = String>) -> String {
+    pieces.collect::<Vec<_>>().concat()
+}
+
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
@@ -64,23 +69,18 @@ env: {VERSION: '3.11'}
 jobs:
 "
     .to_owned()
-        + &["lint", "test", "security", "build"]
-            .iter()
-            .enumerate()
-            .map(|(place, job)| {
-                let needs = if place == 0 { "" } else { "    needs: lint\n    if: github.ref != 'refs/heads/x'\n" };
-                let step = |name: &str, run: &str| format!("      - name: {name}\n        run: |\n          {run}\n");
-                let steps: String = (0..4)
-                    .map(|step_number| step(&format!("Step {step_number}"), "make build VERSION=${{ env.VERSION }}"))
-                    .collect();
-                format!(
-                    "  {job}:\n    name: {job}\n    runs-on: ubuntu-latest\n{needs}    services:\n      db:\n        \
-                     image: postgres:15\n        ports: ['5432:5432']\n    steps:\n      - uses: actions/checkout@v4\n      \
-                     - uses: actions/cache@v4\n        with:\n          path: ~/.cache\n          key: ${{{{ runner.os \
-                     }}}}-${{{{ hashFiles('lock') }}}}\n{steps}"
-                )
-            })
-            .collect::<String>();
+        + &joined(["lint", "test", "security", "build"].iter().enumerate().map(|(place, job)| {
+            let needs = if place == 0 { "" } else { "    needs: lint\n    if: github.ref != 'refs/heads/x'\n" };
+            let run = "make build VERSION=${{ env.VERSION }}";
+            let steps =
+                joined((0..4).map(|step| format!("      - name: Step {step}\n        run: |\n          {run}\n")));
+            format!(
+                "  {job}:\n    name: {job}\n    runs-on: ubuntu-latest\n{needs}    services:\n      db:\n        \
+                 image: postgres:15\n        ports: ['5432:5432']\n    steps:\n      - uses: actions/checkout@v4\n      \
+                 - uses: actions/cache@v4\n        with:\n          path: ~/.cache\n          key: ${{{{ runner.os \
+                 }}}}-${{{{ hashFiles('lock') }}}}\n{steps}"
+            )
+        }));
     let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/seed/.github/workflows/ci.yml");
     for (name, text) in [("our own", Some(own)), ("the seed's", fs::read_to_string(seed).ok())] {
         let Some(text) = text else { continue };
@@ -140,10 +140,10 @@ fn hostile() {
     const SIZE: usize = 10_000;
     let fill = |piece: &str| piece.repeat(SIZE / piece.len());
     let head = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: ";
-    let bomb: String = (1..200).map(|n| format!("  k{n}: &a{n} [{}]\n", format!("*a{},", n - 1).repeat(6))).collect();
+    let bomb = joined((1..200).map(|n| format!("  k{n}: &a{n} [{}]\n", format!("*a{},", n - 1).repeat(6))));
     for (name, text) in [
         ("brackets", fill("[")),
-        ("nested mappings", (0..SIZE / 90).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect()),
+        ("nested mappings", joined((0..SIZE / 90).map(|depth| format!("{}a:\n", " ".repeat(depth))))),
         ("aliases of aliases", format!("env:\n  k: &a0 [x]\n{bomb}")),
         (
             "an anchor used often",
@@ -157,10 +157,10 @@ fn hostile() {
         ("jobs that need each other", {
             let needs =
                 |job: usize| format!("  j{job}: {{runs-on: x, needs: [j{}, j{}]}}\n", (job + 1) % 200, (job + 7) % 200);
-            format!("on: push\njobs:\n{}", (0..200).map(needs).collect::<String>())
+            format!("on: push\njobs:\n{}", joined((0..200).map(needs)))
         }),
         ("a matrix of many vectors", {
-            let vectors: String = (0..300).map(|key| format!("        k{key}: [1, 2, 3, 4]\n")).collect();
+            let vectors = joined((0..300).map(|key| format!("        k{key}: [1, 2, 3, 4]\n")));
             format!(
                 "on: push\njobs:\n  a:\n    runs-on: x\n    strategy:\n      matrix:\n{vectors}    steps: [{{run: x}}]\n"
             )
