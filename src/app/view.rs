@@ -80,7 +80,7 @@ impl App {
             (Phase::Done(_), Some(reason)) => format!("{name}: {reason}"),
             (Phase::Done(_), None) => format!("{name} wrote nothing"),
             (Phase::Running | Phase::Stopping, _) => format!("{name} has written nothing yet"),
-            (Phase::Waiting(gate @ Gate::Concurrency { .. }), _) => format!("{name} is pending: {}", gate.reason()),
+            (Phase::Waiting(gate @ Gate::Concurrency { .. }), _) => format!("pending: {}", gate.reason()),
             (Phase::Queued | Phase::Waiting(_), _) => format!("{name} has not begun"),
         };
         let (why, explanation) = match (self.shown(), job) {

@@ -111,7 +111,11 @@ impl Masker {
         let reason = |reason: &mut Option<String>| reason.iter_mut().for_each(|text| self.mask_in(text));
         match event {
             Event::RunStarted { name, .. } | Event::StepStarted { name, .. } => self.mask_in(name),
-            Event::RunWaiting { gate, .. } | Event::JobWaiting { gate, .. } => self.mask_gate(gate),
+            Event::RunWaiting { gate, name, .. } => {
+                self.mask_gate(gate);
+                self.mask_in(name);
+            }
+            Event::JobWaiting { gate, .. } => self.mask_gate(gate),
             Event::JobsPlanned { jobs, .. } => {
                 for job in jobs {
                     self.mask_in(&mut job.name);

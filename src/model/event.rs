@@ -46,6 +46,8 @@ pub enum Event<O = LineRange> {
         gate: Gate,
         /// The attempt that is to begin.
         attempt: u32,
+        /// The run's name.
+        name: String,
     },
     /// These jobs exist. With `replaces`, they are the legs of a matrix (or the jobs of a called workflow) that was
     /// one entry until its values were known.

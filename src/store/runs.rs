@@ -95,9 +95,10 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.finished = None;
             }
         }
-        Event::RunWaiting { gate, attempt } => {
+        Event::RunWaiting { gate, attempt, name } => {
             if *attempt > run.attempt || matches!(run.phase, Phase::Queued | Phase::Waiting(_)) {
                 run.attempt = run.attempt.max(*attempt);
+                run.name.clone_from(name);
                 run.phase = Phase::Waiting(gate.clone());
                 run.reason = None;
                 run.started = None;
@@ -512,7 +513,7 @@ mod tests {
         };
         prop_oneof![
             (1_u32..4).prop_map(started),
-            (1_u32..4).prop_map(|attempt| Event::RunWaiting { gate: Gate::Capacity, attempt }),
+            (1_u32..4).prop_map(|attempt| Event::RunWaiting { gate: Gate::Capacity, attempt, name: "n".to_owned() }),
             (prop::collection::vec((id(), id()), 0..4), prop::option::of(job())).prop_map(|(jobs, replaces)| {
                 Event::JobsPlanned { jobs: jobs.iter().map(|(id, need)| outline(id, &[need])).collect(), replaces }
             }),

@@ -119,7 +119,7 @@ impl Worker<'_> {
         let end = match prepared {
             Ok(prepared) => {
                 let (displace, displaced) = mpsc::channel(ORDERS);
-                let lines = Lines::new(self.folder, &self.spec.slug, attempt, &outlet);
+                let lines = Lines::new(self.folder, &self.spec.slug, (attempt, &prepared.name), &outlet);
                 let running = async {
                     // Held until the attempt has ended.
                     let _turn = match turn(&lines, prepared.turn.as_ref(), stopped.clone()).await {

@@ -26,6 +26,7 @@ pub(super) struct Lines {
     folder: RunFolder,
     repository: String,
     attempt: u32,
+    name: String,
     outlet: Arc<RunOutlet>,
 }
 
@@ -42,7 +43,12 @@ fn failed(error: StoreError) -> NoTurn {
 }
 
 impl Lines {
-    pub(super) fn new(folder: &RunFolder, repository: &str, attempt: u32, outlet: &Arc<RunOutlet>) -> Arc<Self> {
+    pub(super) fn new(
+        folder: &RunFolder,
+        repository: &str,
+        (attempt, name): (u32, &str),
+        outlet: &Arc<RunOutlet>,
+    ) -> Arc<Self> {
         // A run's folder is below `runs` in the state folder; one that is elsewhere has lines of its own.
         let state = folder.path().parent().and_then(|runs| runs.parent()).unwrap_or(folder.path());
         Arc::new(Self {
@@ -50,6 +56,7 @@ impl Lines {
             folder: folder.clone(),
             repository: repository.to_owned(),
             attempt,
+            name: name.to_owned(),
             outlet: Arc::clone(outlet),
         })
     }
@@ -107,7 +114,7 @@ impl Lines {
         let gate = Gate::Concurrency { group: group.to_owned(), holder: name(holder) };
         self.outlet.record(match &me.job {
             Some(job) => Event::JobWaiting { job: job.clone(), gate },
-            None => Event::RunWaiting { gate, attempt: self.attempt },
+            None => Event::RunWaiting { gate, attempt: self.attempt, name: self.name.clone() },
         });
     }
 }

@@ -158,8 +158,8 @@ impl Printer for Lines {
                 let of = format!("({} on {}{attempt}) run {}", run.workflow, run.event, run.id);
                 writeln!(out, "{} {}", style.paint(Colour::Bold, name), style.paint(Colour::Dim, &of))
             }
-            Event::RunWaiting { gate, .. } => {
-                let text = format!("{} pending: {}", style.glyph(&run.phase), gate.reason());
+            Event::RunWaiting { gate, name, .. } => {
+                let text = format!("{} {name} is pending: {}", style.glyph(&run.phase), gate.reason());
                 writeln!(out, "{text}")
             }
             Event::JobWaiting { job, gate } => {
