@@ -48,6 +48,38 @@ pub(super) fn for_missing(key: &str, outer: &'static Rule) -> String {
     }
 }
 
+/// About a key that is not known where it stands. `outer` is the rule with all of its alternatives, `chosen` the one that
+/// the other keys have chosen.
+pub(super) fn for_unknown(key: &str, chosen: &Rule, outer: &'static Rule) -> String {
+    let names = |rule: &Rule| match &rule.shape {
+        Shape::Mapping(fields) => fields.known.iter().map(|field| field.name).collect(),
+        _ => Vec::new(),
+    };
+    let here = names(chosen);
+    let elsewhere: Vec<_> =
+        outer.alternatives().into_iter().flat_map(names).filter(|name| !here.contains(name)).collect();
+    match nearest(key, here.iter().chain(&elsewhere).copied()) {
+        Some(near) if near == key => {
+            let required = outer.alternatives().into_iter().find(|rule| names(rule).contains(&key)).map(|rule| {
+                match &rule.shape {
+                    Shape::Mapping(fields) => {
+                        fields.known.iter().filter(|field| field.required).map(|field| field.name).collect()
+                    }
+                    _ => Vec::new(),
+                }
+            });
+            let goes_with = required.unwrap_or_default().join(", ");
+            format!(
+                "`{key}` belongs to another kind of {}, that with `{goes_with}`; the keys here are {}",
+                chosen.name,
+                here.join(", ")
+            )
+        }
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the keys are {}", here.join(", ")),
+    }
+}
+
 /// About an expression that does not parse.
 pub(super) fn for_expression(error: &ParseError, words: &Words) -> Option<String> {
     let symbol = error.symbol();
@@ -192,6 +224,10 @@ mod tests {
             (job("runs-on: \"a\\q\""), "single quotes"),
             (job("runs-on: 'a' b"), "one pair of quotes"),
             (job("name: x"), "every job has one of runs-on, uses"),
+            (job("{use: a/b/c.yml@v1}"), "did you mean `uses`?"),
+            (step("{run: x, uses: a/b@v1}"), "that with `uses`"),
+            (step("{run: x, with: {a: b}}"), "that with `uses`"),
+            ("on:\njobs: {a: {runs-on: x}}\n".to_owned(), "write"),
             (job("{runs-on: x, timeout-minutes: soon}"), "a number without quotes"),
             (job("{runs-on: x, continue-on-error: sure}"), "`true` or `false`"),
             (job("{runs-on: x, steps: {run: x}}"), "behind `- `"),

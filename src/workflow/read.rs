@@ -136,7 +136,7 @@ impl<'s> Reader<'s> {
             return template;
         };
         match (&rule.shape, &template.kind) {
-            (Shape::Text { empty: false, .. }, _) if literal.is_empty() => {
+            (Shape::Text { empty: false, .. } | Shape::Word { .. }, _) if literal.is_empty() => {
                 self.error(
                     node.span,
                     format!("`{}` must not be empty", rule.name),
@@ -214,11 +214,7 @@ impl<'s> Reader<'s> {
             };
             let known = fields.known.iter().find(|field| field.name == name);
             let Some(rule_of_value) = known.map(|field| field.rule).or(fields.others) else {
-                let names = fields.known.iter().map(|field| field.name);
-                let hint = match nearest(&name, names.clone()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the keys are {}", names.collect::<Vec<_>>().join(", ")),
-                };
+                let hint = advice::for_unknown(&name, rule, outer);
                 self.error(key.span, format!("unexpected key `{name}` in `{}`", rule.name), hint);
                 continue;
             };
