@@ -13,7 +13,7 @@ use super::syntax::{
     JobDefinition, RunDefaults, StepAction, StepDefinition, StepsJob, Strategy, Trigger, Workflow,
 };
 use super::template::{Template, TemplateKind};
-use super::yaml::{self, Problem};
+use super::yaml::{self, Document, Problem};
 
 /// What a file says, and what is wrong with it.
 #[derive(Debug)]
@@ -67,10 +67,14 @@ fn check_published(root: &Template) -> Vec<Diagnostic> {
 }
 
 fn template(source: &Arc<Source>, rule: &'static schema::Rule) -> Result<(Template, Vec<Diagnostic>), Diagnostic> {
-    let node = yaml::read(&source.text)
+    let Document { root, unused_anchors } = yaml::read(&source.text)
         .map_err(|Problem { span, message, hint }| Diagnostic { hint, ..Diagnostic::error(SYNTAX, span, message) })?;
     let mut reader = Reader::new(source);
-    let template = reader.read(&node, rule, NO_WORDS);
+    let template = reader.read(&root, rule, NO_WORDS);
+    for span in unused_anchors {
+        let hint = "remove it, or name it with `*` where its content is to stand again";
+        reader.report(Diagnostic::warning(SYNTAX, span, "this anchor is never used").hint(hint));
+    }
     Ok((template, reader.diagnostics))
 }
 
