@@ -24,23 +24,24 @@ pub struct Parsed<T> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-impl<T> Parsed<T> {
-    fn of(value: impl FnOnce() -> T, diagnostics: Vec<Diagnostic>) -> Self {
-        let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
-        Self { value: (!broken).then(value), diagnostics }
-    }
-}
-
 /// Parses a workflow file.
 #[must_use]
 pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
+    let (workflow, diagnostics) = as_far_as_possible(source);
+    let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
+    Parsed { value: workflow.filter(|_| !broken), diagnostics }
+}
+
+/// A workflow with whatever of it can be read, so that those who call it can be checked although it has errors; nothing
+/// for a text that is no YAML.
+pub(super) fn as_far_as_possible(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
     let (root, mut diagnostics) = match template(source, &schema::workflow::ROOT) {
         Ok(read) => read,
-        Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
+        Err(problem) => return (None, vec![problem]),
     };
     let workflow = workflow(source, &root, &mut diagnostics);
     diagnostics.extend(super::convert::check(&root));
-    Parsed::of(|| workflow, diagnostics)
+    (Some(workflow), diagnostics)
 }
 
 /// Parses an action's manifest. One without `name` or `description` has errors and is there all the same, as GitHub's
@@ -51,7 +52,8 @@ pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
         Ok(read) => read,
         Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
     };
-    let mut parsed = Parsed::of(|| action(source, &root), diagnostics);
+    let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
+    let mut parsed = Parsed { value: (!broken).then(|| action(source, &root)), diagnostics };
     parsed.diagnostics.extend(check_published(&root));
     parsed
 }

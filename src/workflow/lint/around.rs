@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::super::diagnostic::Diagnostic;
+use super::super::parse::as_far_as_possible;
 use super::super::source::Source;
 use super::super::syntax::Workflow;
-use super::super::{Parsed, parse};
 use super::{Files, Policy};
 
 /// Files that rules look up.
@@ -19,7 +20,9 @@ pub(super) struct Around<'f> {
 /// A workflow that another one calls.
 pub(super) struct Called {
     pub(super) source: Arc<Source>,
-    pub(super) parsed: Parsed<Workflow>,
+    /// What can be read of it, whatever is wrong elsewhere in the file.
+    pub(super) workflow: Option<Workflow>,
+    pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 impl<'f> Around<'f> {
@@ -37,7 +40,8 @@ impl<'f> Around<'f> {
             };
             let called = text.map(|text| {
                 let source = Source::new(name, text);
-                Rc::new(Called { parsed: parse(&source), source })
+                let (workflow, diagnostics) = as_far_as_possible(&source);
+                Rc::new(Called { source, workflow, diagnostics })
             });
             self.called.borrow_mut().insert(uses.to_owned(), called.clone());
             called

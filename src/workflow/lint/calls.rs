@@ -1,13 +1,13 @@
 //! Local actions and called workflows: what they want and what they are given.
 
 use super::super::diagnostic::{Diagnostic, Severity};
+use super::super::parse_action;
 use super::super::schema::nearest;
 use super::super::source::{Source, Spanned};
 use super::super::syntax::{
     ActionRuns, CallSecrets, InputDefinition, JobBody, JobDefinition, StepAction, Trigger, Workflow,
 };
 use super::super::template::Template;
-use super::super::{Parsed, parse_action};
 use super::around::Around;
 use super::types::{self, Type};
 use super::{references, steps, typed};
@@ -38,8 +38,9 @@ pub(super) fn workflows(workflow: &Workflow, around: &Around<'_>, found: &mut Ve
             }
             continue;
         };
-        unusable("workflow-call", uses, &called.source, &called.parsed, found);
-        let Some(called) = &called.parsed.value else { continue };
+        let broken = called.diagnostics.iter().any(|fault| fault.severity == Severity::Error);
+        unusable("workflow-call", uses, &called.source, &called.diagnostics, broken, found);
+        let Some(called) = &called.workflow else { continue };
         let Some(interface) = interface(called) else {
             let message = format!("`{}` cannot be called: it has no `workflow_call` under `on`", uses.value);
             found.push(Diagnostic::error("workflow-call", uses.span, message));
@@ -122,7 +123,7 @@ pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
         };
         let source = Source::new(path, text);
         let parsed = parse_action(&source);
-        unusable("action", reference, &source, &parsed, found);
+        unusable("action", reference, &source, &parsed.diagnostics, parsed.value.is_none(), found);
         let Some(action) = parsed.value else { continue };
         for input in &action.inputs {
             if input.deprecation.as_ref().is_some_and(|instead| instead.trim().is_empty()) {
@@ -175,7 +176,7 @@ pub(super) fn outputs(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
 fn called_outputs(job: &JobDefinition, around: &Around<'_>) -> Option<Vec<String>> {
     let JobBody::Call { uses, .. } = &job.body else { return None };
     let called = around.workflow(&uses.value)?;
-    Some(interface(called.parsed.value.as_ref()?)?.outputs.iter().map(|(name, _)| name.value.clone()).collect())
+    Some(interface(called.workflow.as_ref()?)?.outputs.iter().map(|(name, _)| name.value.clone()).collect())
 }
 
 fn interface(workflow: &Workflow) -> Option<&Trigger> {
@@ -191,18 +192,19 @@ fn calls(workflow: &Workflow) -> impl Iterator<Item = Call<'_>> {
     })
 }
 
-/// What is wrong with a file, told where the file is used.
-fn unusable<T>(
+/// What is wrong with a file, told where the file is used: an error when the file cannot be used at all.
+fn unusable(
     rule: &'static str,
     uses: &Spanned<String>,
     file: &Source,
-    parsed: &Parsed<T>,
+    diagnostics: &[Diagnostic],
+    broken: bool,
     found: &mut Vec<Diagnostic>,
 ) {
-    for fault in parsed.diagnostics.iter().filter(|fault| fault.severity == Severity::Error) {
+    for fault in diagnostics.iter().filter(|fault| fault.severity == Severity::Error) {
         let at = format!("{}:{}:{}", file.name, fault.span.line, fault.span.column);
         let message = format!("`{}` has an error: {at}: {}", uses.value, fault.message);
-        let severity = if parsed.value.is_none() { Severity::Error } else { Severity::Warning };
+        let severity = if broken { Severity::Error } else { Severity::Warning };
         found.push(Diagnostic { severity, ..Diagnostic::error(rule, uses.span, message) });
     }
 }

@@ -142,7 +142,7 @@ impl Walk<'_> {
         }
         self.different.insert(uses.to_owned());
         let Some(called) = self.around.workflow(uses) else { return };
-        let Some(workflow) = &called.parsed.value else { return };
+        let Some(workflow) = &called.workflow else { return };
         let own = workflow.permissions.as_ref().and_then(Grant::written);
         self.compare(uses, "it", own.as_ref(), given, job);
         for inner in &workflow.jobs {
