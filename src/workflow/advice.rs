@@ -263,6 +263,11 @@ mod tests {
             assert!(hints.iter().any(|hint| hint.contains(words)), "{text}{words}: {hints:?}");
             assert!(found.iter().all(|found| !found.message.contains('\n')), "one line each: {found:?}");
         }
+        for (using, missing) in [("node20", "main"), ("docker", "image"), ("composite", "steps")] {
+            let text = format!("name: a\ndescription: b\nruns: {{using: {using}}}\n");
+            let found = parse_action(&Source::new("action.yml", text)).diagnostics;
+            assert!(found[0].message.contains(&format!("`{missing}` is missing")), "{using}: {found:?}");
+        }
         let manifest = parse_action(&Source::new("action.yml", "runs: {using: composite}\n"));
         assert!(manifest.diagnostics.iter().all(|found| found.hint.is_some()), "{:#?}", manifest.diagnostics);
     }

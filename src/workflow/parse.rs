@@ -449,7 +449,9 @@ fn action(source: &Arc<Source>, root: &Template) -> Action {
             name,
             required: flag(get(input, "required")),
             default: owned(get(input, "default")),
-            deprecation: get(input, "deprecationMessage").and_then(Template::literal).map(str::to_owned),
+            deprecation: entries(input)
+                .find(|(key, _)| key.value == "deprecationMessage")
+                .and_then(|(_, message)| message.literal().map(str::to_owned)),
         });
         inputs.collect()
     });

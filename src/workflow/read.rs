@@ -82,6 +82,16 @@ impl<'s> Reader<'s> {
         let fitting: Vec<_> = alternatives.iter().filter(fits).copied().collect();
         match (&node.kind, fitting.as_slice()) {
             (NodeKind::Mapping(entries), [_, _, ..]) => {
+                let is_told = |rule: &&&'static Rule| {
+                    rule.told_by.is_some_and(|(key, values)| {
+                        let mut entries =
+                            entries.iter().filter(|(name, _)| text_of(name).is_some_and(|name| name == key));
+                        entries.any(|(_, value)| text_of(value).is_some_and(|value| values.contains(&value.as_ref())))
+                    })
+                };
+                if let Some(told) = fitting.iter().find(is_told) {
+                    return told;
+                }
                 // As on GitHub, each key in turn leaves those that know it, unless none of those that are left does.
                 let mut left = fitting;
                 for name in entries.iter().filter_map(|(key, _)| text_of(key)) {

@@ -109,6 +109,7 @@ fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, fo
 
 /// What actions of this repository get. GitHub starts them whatever they get.
 pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
+    let files = around.files;
     for step in steps(workflow) {
         let StepAction::Uses { reference, with } = &step.action else { continue };
         let Some(folder) = reference.value.strip_prefix("./").map(|folder| folder.trim_end_matches('/')) else {
@@ -117,8 +118,7 @@ pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
         let inside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let manifest = ["action.yml", "action.yaml"].iter().map(|name| inside(name));
         // One that is not there may be made by a step before.
-        let Some((path, text)) = manifest.into_iter().find_map(|path| Some((path.clone(), around.files.read(&path)?)))
-        else {
+        let Some((path, text)) = manifest.into_iter().find_map(|path| Some((path.clone(), files.read(&path)?))) else {
             continue;
         };
         let source = Source::new(path, text);
@@ -134,14 +134,21 @@ pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
                 found.push(Diagnostic::warning("action", reference.span, message));
             }
         }
+        for (message, hint) in useless(&action.runs, &|name| files.read(&inside(name)).is_some()) {
+            let message = format!("`{}` {message}", reference.value);
+            found.push(Diagnostic::warning("action", reference.span, message).hint(hint));
+        }
         let of_docker = matches!(action.runs, ActionRuns::Docker { .. });
         for (name, _) in with {
             match action.inputs.iter().find(|input| same(&input.name, name)) {
                 Some(input) => {
-                    if let Some(instead) = &input.deprecation {
+                    // One that must be given is no fault of the one who gives it.
+                    let needed = input.required && input.default.is_none();
+                    if let Some(instead) = input.deprecation.as_ref().filter(|_| !needed) {
                         let instead = instead.split_whitespace().collect::<Vec<_>>().join(" ");
-                        let message = format!("the input `{}` is deprecated: {instead}", name.value);
-                        found.push(Diagnostic::warning("action", name.span, message));
+                        let instead = if instead.is_empty() { instead } else { format!(": {instead}") };
+                        let message = format!("the input `{}` is deprecated{instead}", name.value);
+                        found.push(Diagnostic::warning("action", name.span, message).hint("leave it away"));
                     }
                 }
                 // GitHub takes these two for every action that is a container.
@@ -160,6 +167,27 @@ pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
             }
         }
     }
+}
+
+/// What an action says that cannot work: scripts that are not there, conditions without a script.
+fn useless(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
+    let ActionRuns::JavaScript { main, pre, pre_if, post, post_if, .. } = runs else { return Vec::new() };
+    let mut found = Vec::new();
+    for (key, script) in [("main", Some(main)), ("pre", pre.as_ref()), ("post", post.as_ref())] {
+        if let Some(script) = script.filter(|script| !is_there(script.trim_start_matches("./"))) {
+            let hint = format!("write a path from the action's folder for `{key}`, and commit the file");
+            found.push((format!("runs `{script}` as its `{key}`, which is not there"), hint));
+        }
+    }
+    for (key, condition, script) in [("pre", pre_if, pre), ("post", post_if, post)] {
+        if condition.is_some() && script.is_none() {
+            found.push((
+                format!("has `{key}-if` without `{key}`"),
+                format!("add `{key}: script.js`, or leave both away"),
+            ));
+        }
+    }
+    found
 }
 
 /// Outputs that are read of needed jobs that call a workflow of this repository.

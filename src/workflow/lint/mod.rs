@@ -610,6 +610,16 @@ mod tests {
             "act/action.yml",
             "name: a\ndescription: b\ninputs: {must: {required: true}, may: {}}\nruns: {using: composite, steps: []}\n",
         ),
+        (
+            "script/action.yml",
+            "name: a\ndescription: b\nruns: {using: node20, main: ./main.js, pre: pre.js, post-if: always()}\n",
+        ),
+        ("script/main.js", ""),
+        (
+            "old/action.yml",
+            "name: a\ndescription: b\ninputs: {gone: {deprecationMessage: x}, silent: {deprecationMessage: }, \
+             needed: {required: true, deprecationMessage: x}}\nruns: {using: composite, steps: []}\n",
+        ),
         ("bad/action.yml", "name: a\ndescription: b\nruns: {using: composite}\n"),
         (
             "w.yml",
@@ -633,6 +643,8 @@ mod tests {
         assert_eq!(with("{uses: ./act, with: {must: 1, other: 2}}"), [("action", 3)]);
         assert_eq!(with("uses: ./bad"), [("action", 3)]);
         assert_eq!(with("uses: ./made/by/a/step"), []);
+        assert_eq!(with("uses: ./script"), [("action", 3), ("action", 3)], "`pre.js` is not there, `post` neither");
+        assert_eq!(with("{uses: ./old, with: {gone: 1, silent: 1, needed: 1}}"), [("action", 3); 3]);
     }
 
     #[test]
