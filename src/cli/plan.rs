@@ -204,6 +204,7 @@ fn template(workflow: &Workflow, refs: Option<&Path>, levels: usize) -> Result<V
                     }
                     match &step.action {
                         StepAction::Run { script, .. } => document["run"] = written(script, &workflow.source),
+                        StepAction::Steer(_) => {}
                         StepAction::Uses { reference, with } => {
                             document["uses"] = json!(reference.value);
                             let with = with.iter().map(|(name, value)| (name.value.clone(), token(value)));

@@ -14,7 +14,7 @@ use crate::workflow::expr::{Contexts, NoFiles, Scope, Status, Value};
 use crate::workflow::matrix::{self, Leg};
 use crate::workflow::names;
 use crate::workflow::plan::{Plan, PlannedJob};
-use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
+use crate::workflow::syntax::{JobBody, JobDefinition, StepAction, Workflow};
 
 mod contexts;
 mod lines;
@@ -347,6 +347,10 @@ impl Attempt {
         if let JobBody::Call { .. } = &entry.definition.body {
             return self.start_call(node, &id, name, &contexts);
         }
+        if let Some(what) = unsupported(&entry.definition.body) {
+            self.verdict.not_runnable(id.as_str(), &what);
+            return self.refuse(&id, Conclusion::Skipped, format!("not runnable here ({what})"));
+        }
         let (stop, stopped) = watch::channel(Stop::None);
         self.stops.insert(id.clone(), stop);
         let task = JobTask {
@@ -482,6 +486,17 @@ impl Attempt {
             self.stop_leg(&id, asked);
         }
     }
+}
+
+/// What a job asks for that no part of this program carries out.
+fn unsupported(body: &JobBody) -> Option<String> {
+    let JobBody::Steps(body) = body else { return None };
+    let steps = body.steps.iter().find_map(|step| match &step.action {
+        StepAction::Steer(steering) => Some(steering.key()),
+        _ => step.background.then_some("background"),
+    });
+    let what = steps.or_else(|| body.snapshot.as_ref().map(|_| "snapshot"))?;
+    Some(format!("`{what}` is not supported in this version"))
 }
 
 fn never_ran(id: &JobId, conclusion: Conclusion, reason: Option<String>) -> Event {

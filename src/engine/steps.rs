@@ -249,6 +249,7 @@ impl Steps<'_> {
                 script::run(self, frame, task, &run, log).await
             }
             StepAction::Uses { reference, with } => action::run(self, frame, task, &reference.value, with, log).await,
+            StepAction::Steer(steering) => Ran::failed(format!("`{}` does not run in this version", steering.key())),
         }
     }
 

@@ -21,6 +21,7 @@ pub mod yaml;
 mod advice;
 mod compiled;
 mod convert;
+mod needs;
 mod parse;
 mod read;
 

@@ -1,6 +1,6 @@
 //! Text → typed workflow or action: tree, schema, then the words of this module.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -10,7 +10,7 @@ use super::schema;
 use super::source::{Source, Span, Spanned};
 use super::syntax::{
     Action, ActionInput, ActionRuns, CallSecrets, Concurrency, Condition, InputDefinition, InputKind, JobBody,
-    JobDefinition, RunDefaults, StepAction, StepDefinition, StepsJob, Strategy, Trigger, Workflow,
+    JobDefinition, RunDefaults, Snapshot, Steering, StepAction, StepDefinition, StepsJob, Strategy, Trigger, Workflow,
 };
 use super::template::{Template, TemplateKind};
 use super::yaml::{self, Document, Problem};
@@ -126,7 +126,7 @@ fn workflow(source: &Arc<Source>, root: &Template, diagnostics: &mut Vec<Diagnos
     let jobs: Vec<_> = get(root, "jobs")
         .map(|jobs| entries(jobs).map(|(id, value)| job(id, value, diagnostics)).collect())
         .unwrap_or_default();
-    check_needs(&jobs, diagnostics);
+    super::needs::check(&jobs, diagnostics);
     Workflow {
         source: Arc::clone(source),
         name: get(root, "name").map(text).filter(|name| !name.value.is_empty()),
@@ -239,6 +239,7 @@ fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>)
             continue_on_error: owned(get(value, "continue-on-error")),
             container: owned(get(value, "container")),
             services: pairs(get(value, "services")),
+            snapshot: get(value, "snapshot").map(snapshot),
             steps: steps(get(value, "steps"), diagnostics),
         })),
     };
@@ -256,6 +257,14 @@ fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>)
         permissions: owned(get(value, "permissions")),
         body,
         id,
+    }
+}
+
+fn snapshot(written: &Template) -> Snapshot {
+    Snapshot {
+        image_name: get(written, "image-name").unwrap_or(written).clone(),
+        version: owned(get(written, "version")),
+        condition: condition(get(written, "if")),
     }
 }
 
@@ -299,9 +308,10 @@ fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<S
 }
 
 fn step(item: &Template, taken: &mut HashMap<String, Span>, counts: &mut HashMap<String, usize>) -> StepDefinition {
-    let action = match get(item, "uses") {
-        Some(uses) => StepAction::Uses { reference: text(uses), with: pairs(get(item, "with")) },
-        None => StepAction::Run {
+    let action = match (get(item, "uses"), steering(item)) {
+        (Some(uses), _) => StepAction::Uses { reference: text(uses), with: pairs(get(item, "with")) },
+        (None, Some(steering)) => StepAction::Steer(steering),
+        (None, None) => StepAction::Run {
             script: get(item, "run").cloned().unwrap_or(Template { span: item.span, kind: TemplateKind::Null }),
             shell: owned(get(item, "shell")),
             working_directory: owned(get(item, "working-directory")),
@@ -316,8 +326,20 @@ fn step(item: &Template, taken: &mut HashMap<String, Span>, counts: &mut HashMap
         env: owned(get(item, "env")),
         continue_on_error: owned(get(item, "continue-on-error")),
         timeout_minutes: owned(get(item, "timeout-minutes")),
+        background: flag(get(item, "background")),
         action,
     }
+}
+
+fn steering(item: &Template) -> Option<Steering> {
+    let (key, value) =
+        entries(item).find(|(key, _)| matches!(&*key.value, "wait" | "wait-all" | "cancel" | "parallel"))?;
+    Some(match key.value.as_str() {
+        "wait" => Steering::Wait(texts(Some(value))),
+        "cancel" => Steering::Cancel(text(value)),
+        "parallel" => Steering::Parallel(steps(Some(value), &mut Vec::new())),
+        _ => Steering::WaitAll,
+    })
 }
 
 /// `__run`, `__actions_checkout`, `__self` and, when taken, the same with `_2`, `_3`, … behind it. `counts` knows how far
@@ -329,7 +351,7 @@ fn made_up_id(
     counts: &mut HashMap<String, usize>,
 ) -> String {
     let base = match action {
-        StepAction::Run { .. } => "__run".to_owned(),
+        StepAction::Run { .. } | StepAction::Steer(_) => "__run".to_owned(),
         StepAction::Uses { reference, .. } => {
             let reference = reference.value.as_str();
             let name = if reference.starts_with("./") || reference.starts_with("$/") {
@@ -379,68 +401,6 @@ fn check_id(id: &Spanned<String>, what: &str, diagnostics: &mut Vec<Diagnostic>)
     let begins_well = good.starts_with(|c: char| c.is_ascii_alphabetic());
     let hint = format!("write `{}{good}`", if begins_well { "" } else { "_" });
     diagnostics.push(Diagnostic::error("id", id.span, format!("`{text}` is no {what} id: {wrong}")).hint(hint));
-}
-
-/// Jobs that are named in a hint at most.
-const LISTED: usize = 50;
-
-/// Every need is a job, none twice, some job needs nothing, and no job waits for itself.
-fn check_needs(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
-    let known: HashSet<&str> = jobs.iter().map(|job| job.id.value.as_str()).collect();
-    for job in jobs {
-        for need in &job.needs {
-            if !known.contains(need.value.as_str()) {
-                let message = format!("job `{}` needs the unknown job `{}`", job.id.value, need.value);
-                let names: Vec<_> = jobs.iter().map(|job| job.id.value.as_str()).take(LISTED).collect();
-                let hint = match schema::nearest(&need.value, names.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the jobs are {}", names.join(", ")),
-                };
-                diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
-            }
-        }
-    }
-    if let (Some(first), true) = (jobs.first(), jobs.iter().all(|job| !job.needs.is_empty())) {
-        let message = "no job can start: every job needs another one";
-        let hint = "leave the `needs` of the job away that is to be the first";
-        diagnostics.push(Diagnostic::error("job-needs", first.id.span, message).hint(hint));
-    }
-    let left = without_order(jobs);
-    let names: HashSet<_> = left.iter().map(|job| job.id.value.as_str()).collect();
-    for job in &left {
-        if let Some(need) = job.needs.iter().find(|need| names.contains(need.value.as_str())) {
-            let (job, need_name) = (&job.id.value, &need.value);
-            let message = format!("job `{job}` needs `{need_name}`, which in the end needs `{job}`: a cycle");
-            let hint = format!("let `{need_name}` or `{job}` go without the other");
-            diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
-        }
-    }
-}
-
-/// The jobs that no order has a place for: those on a cycle, and those that need one of them.
-fn without_order(jobs: &[JobDefinition]) -> Vec<&JobDefinition> {
-    let places: HashMap<&str, usize> =
-        jobs.iter().enumerate().map(|(place, job)| (job.id.value.as_str(), place)).collect();
-    let needs = |job: &JobDefinition| -> Vec<usize> {
-        job.needs.iter().filter_map(|need| places.get(need.value.as_str()).copied()).collect()
-    };
-    let mut open: Vec<usize> = jobs.iter().map(|job| needs(job).len()).collect();
-    let mut needed_by = vec![Vec::new(); jobs.len()];
-    for (place, job) in jobs.iter().enumerate() {
-        for need in needs(job) {
-            needed_by[need].push(place);
-        }
-    }
-    let mut ready: Vec<usize> = (0..jobs.len()).filter(|place| open[*place] == 0).collect();
-    while let Some(place) = ready.pop() {
-        for next in std::mem::take(&mut needed_by[place]) {
-            open[next] -= 1;
-            if open[next] == 0 {
-                ready.push(next);
-            }
-        }
-    }
-    jobs.iter().zip(open).filter(|(_, open)| *open > 0).map(|(job, _)| job).collect()
 }
 
 fn action(source: &Arc<Source>, root: &Template) -> Action {

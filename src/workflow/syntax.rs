@@ -172,8 +172,21 @@ pub struct StepsJob {
     pub container: Option<Template>,
     /// `services`: name and definition.
     pub services: Vec<(Spanned<String>, Template)>,
+    /// `snapshot`.
+    pub snapshot: Option<Snapshot>,
     /// `steps`.
     pub steps: Vec<StepDefinition>,
+}
+
+/// `snapshot`: the image that is made of the machine when the job has ended.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// `image-name`, or the whole when it is one text.
+    pub image_name: Template,
+    /// `version`.
+    pub version: Option<Template>,
+    /// `if`.
+    pub condition: Condition,
 }
 
 /// `strategy`.
@@ -227,6 +240,8 @@ pub struct StepDefinition {
     pub continue_on_error: Option<Template>,
     /// `timeout-minutes`.
     pub timeout_minutes: Option<Template>,
+    /// `background`: the steps after it do not wait for it.
+    pub background: bool,
     /// What it does.
     pub action: StepAction,
 }
@@ -250,6 +265,34 @@ pub enum StepAction {
         /// `with`.
         with: Vec<(Spanned<String>, Template)>,
     },
+    /// It steers background steps.
+    Steer(Steering),
+}
+
+/// A step that steers background steps.
+#[derive(Debug)]
+pub enum Steering {
+    /// `wait`: until these have ended.
+    Wait(Vec<Spanned<String>>),
+    /// `wait-all`: until all have ended.
+    WaitAll,
+    /// `cancel`: this one.
+    Cancel(Spanned<String>),
+    /// `parallel`: runs these side by side.
+    Parallel(Vec<StepDefinition>),
+}
+
+impl Steering {
+    /// The key that it is written with.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::WaitAll => "wait-all",
+            Self::Cancel(_) => "cancel",
+            Self::Parallel(_) => "parallel",
+        }
+    }
 }
 
 /// An action's manifest (`action.yml`).

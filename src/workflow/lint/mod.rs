@@ -19,7 +19,7 @@ use around::Around;
 
 use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
-use super::syntax::{JobBody, StepDefinition, StepsJob, Workflow};
+use super::syntax::{JobBody, Steering, StepAction, StepDefinition, StepsJob, Workflow};
 
 /// A name that diagnostics carry, and what stands behind it.
 #[derive(Debug)]
@@ -267,8 +267,20 @@ fn jobs_with_steps(workflow: &Workflow) -> impl Iterator<Item = &StepsJob> {
     })
 }
 
+/// All steps, also those that run side by side.
 fn steps(workflow: &Workflow) -> impl Iterator<Item = &StepDefinition> {
-    jobs_with_steps(workflow).flat_map(|job| &job.steps)
+    let mut found = Vec::new();
+    jobs_with_steps(workflow).for_each(|job| add_steps(&job.steps, &mut found));
+    found.into_iter()
+}
+
+fn add_steps<'s>(steps: &'s [StepDefinition], found: &mut Vec<&'s StepDefinition>) {
+    for step in steps {
+        found.push(step);
+        if let StepAction::Steer(Steering::Parallel(inner)) = &step.action {
+            add_steps(inner, found);
+        }
+    }
 }
 
 /// Where a text stands inside a span, as far as the source spells it the same; the span itself otherwise.

@@ -5,7 +5,7 @@ use super::super::expr::{Expr, Function, Key, NodeKind, Reference, Value};
 use super::super::schema::nearest;
 use super::super::source::Span;
 use super::super::syntax::{
-    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, StepAction, StepDefinition, Workflow,
+    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, Steering, StepAction, StepDefinition, Workflow,
 };
 use super::super::template::{Piece, Template, TemplateKind};
 use super::jobs::{is_known, values_of};
@@ -274,6 +274,8 @@ fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<Placed<'w>>) {
             shell.iter().chain(working_directory).for_each(|part| collect(part, found));
         }
         StepAction::Uses { with, .. } => with.iter().for_each(|(_, value)| collect(value, found)),
+        StepAction::Steer(Steering::Parallel(steps)) => steps.iter().for_each(|step| of_step(step, found)),
+        StepAction::Steer(_) => {}
     }
 }
 
