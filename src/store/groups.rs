@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{JobId, RunId};
 
+use super::folder::private;
 use super::{StoreError, lock};
 
 /// Tickets are numbered under this lock.
@@ -65,7 +66,7 @@ impl Groups {
     /// # Errors
     /// The state folder cannot be written.
     pub fn enter(&self, repository: &str, group: &str, who: &Member) -> Result<Ticket, StoreError> {
-        fs::create_dir_all(&self.folder).map_err(StoreError::io("make the folder", &self.folder))?;
+        private().recursive(true).create(&self.folder).map_err(StoreError::io("make the folder", &self.folder))?;
         let group = name(repository, group);
         let numbering = self.folder.join(NUMBERING);
         let _one_at_a_time = lock::wait(&numbering)?;
