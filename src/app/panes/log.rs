@@ -5,6 +5,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use crate::app::action::Action;
 use crate::app::msg::{LogKey, Page, PageRequest};
@@ -165,10 +166,10 @@ impl Log {
     }
 
     /// Draws the lines; `nothing` is said in their place when there are none.
-    pub(in crate::app) fn draw(&self, cx: &Cx, nothing: &str, area: Rect, buffer: &mut Buffer) {
+    pub(in crate::app) fn draw(&self, cx: &Cx, nothing: &[String], area: Rect, buffer: &mut Buffer) {
         let window = match &self.window {
             Some(window) if self.lines > 0 => window,
-            _ => return empty(nothing, cx, area, buffer),
+            _ => return absence(nothing, cx, area, buffer),
         };
         let lines = match &window.lines {
             // The file may be ahead of the records; what they have not told is not shown yet.
@@ -176,7 +177,7 @@ impl Log {
             Err(error) => return empty(error, cx, area, buffer),
         };
         if lines.is_empty() {
-            return empty(nothing, cx, area, buffer);
+            return absence(nothing, cx, area, buffer);
         }
         let digits = self.lines.to_string().len().max(4) as u16;
         let gutter = if area.width > 30 { digits + 3 } else { 1 };
@@ -226,6 +227,22 @@ impl Log {
     fn widest(&self) -> usize {
         let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
         lines.map_or(0, |lines| lines.iter().map(Line::width).max().unwrap_or_default().saturating_sub(1))
+    }
+}
+
+/// Says why there is no log: in the middle, or with what there is to say about it from the top.
+fn absence(told: &[String], cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    let [why, tree @ ..] = told else { return };
+    if tree.is_empty() || area.height < 3 {
+        return empty(why, cx, area, buffer);
+    }
+    let columns = area.width.saturating_sub(2);
+    let rows = std::iter::once((why, cx.theme.style(Hue::Dim))).chain(tree.iter().map(|line| (line, Style::new())));
+    for ((line, style), y) in rows.zip(area.top()..area.bottom()) {
+        let line = line.replace("├─", cx.theme.pick("├─", "|-")).replace("└─", cx.theme.pick("└─", "`-"));
+        let line = line.replace('│', cx.theme.pick("│", "|"));
+        let shown = text::clip(&line, usize::from(columns), cx.theme.ellipsis());
+        text::put(buffer, area.x + 1, y, columns, &shown, style);
     }
 }
 
