@@ -49,6 +49,10 @@ pub enum Action {
     Follow,
     /// Wrap long lines.
     Wrap,
+    /// Show groups of the graph as one node each, or every job of them.
+    Unfold,
+    /// Show only what failed in the graph, with what led to it and what it holds back.
+    FailedOnly,
     /// Go to the next failure.
     NextError,
     /// Go to the failure before.
@@ -131,6 +135,22 @@ pub static ACTIONS: &[Entry] = &[
     entry(Action::Resume, "resume", &["u"], EVERYWHERE, "", "go on with a run whose worker was lost"),
     entry(Action::Zoom, "zoom", &["z"], EVERYWHERE, "zoom", "give the panel the whole screen, or take it back"),
     entry(Action::Wrap, "wrap", &["w"], &[Context::Panel(Panel::Log)], "wrap", "wrap long lines"),
+    entry(
+        Action::Unfold,
+        "unfold",
+        &["-"],
+        &[Context::Panel(Panel::Graph)],
+        "unfold",
+        "show every job of a group, or one node for it",
+    ),
+    entry(
+        Action::FailedOnly,
+        "failed-only",
+        &["."],
+        &[Context::Panel(Panel::Graph)],
+        "failed only",
+        "show only what failed, what led to it and what it holds back",
+    ),
     entry(Action::Yank, "yank", &["y"], EVERYWHERE, "", "copy what is selected to the clipboard"),
     entry(Action::Down, "down", &["j", "down"], MOTION, "", "one row down"),
     entry(Action::Up, "up", &["k", "up"], MOTION, "", "one row up"),

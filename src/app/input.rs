@@ -11,7 +11,6 @@ use super::action::{Action, Context};
 use super::keymap::Key;
 use super::msg::{Effect, Notice, Order};
 use super::panes::chrome;
-use super::panes::graph::Graph;
 use super::panes::overlay::{Outcome, Overlay};
 use super::{App, height};
 
@@ -119,7 +118,7 @@ impl App {
             Panel::Runs => self.runs.act(action, &self.facts, rows),
             Panel::Graph => {
                 let job = self.jobs.selected.as_ref().map(|place| &place.job);
-                if let Some(job) = run.and_then(|run| Graph::act(action, run, job, rows)) {
+                if let Some(job) = run.and_then(|run| self.graph.act(action, run, job, rows)) {
                     self.jobs.select(job);
                 }
             }
@@ -194,7 +193,8 @@ impl App {
                     (Panel::Runs, _) => self.runs.click(row, &self.facts),
                     (Panel::Jobs, Some(run)) => self.jobs.click(row, run),
                     (Panel::Graph, Some(run)) => {
-                        if let Some(job) = self.graph.click(row, run) {
+                        let column = usize::from(event.column.saturating_sub(area.x + 1));
+                        if let Some(job) = self.graph.click(column, row, run) {
                             self.jobs.select(job);
                         }
                     }

@@ -76,7 +76,8 @@ impl Layers {
     /// Sorts each layer by the middle of what its items are connected to in the layer before (or after). Ties stay.
     fn sweep(&mut self, forth: bool) {
         let count = self.items.len();
-        let numbers: Vec<usize> = if forth { (1..count).collect() } else { (0..count.saturating_sub(1)).rev().collect() };
+        let numbers: Vec<usize> =
+            if forth { (1..count).collect() } else { (0..count.saturating_sub(1)).rev().collect() };
         for layer in numbers {
             let middle = |sum: usize, count: usize, own: usize| {
                 if count == 0 { own as f64 } else { sum as f64 / count as f64 }
@@ -129,7 +130,8 @@ impl Layers {
             self.items.iter().map(|layer| layer.iter().map(|item| i32::from(item.row)).collect()).collect();
         for forth in [true, false, true] {
             let count = self.items.len();
-            let numbers: Vec<usize> = if forth { (1..count).collect() } else { (0..count.saturating_sub(1)).rev().collect() };
+            let numbers: Vec<usize> =
+                if forth { (1..count).collect() } else { (0..count.saturating_sub(1)).rev().collect() };
             for layer in numbers {
                 let wanted: Vec<i32> = (0..self.items[layer].len())
                     .map(|at| {
@@ -256,7 +258,8 @@ fn layered(needs: &[Vec<usize>], order: &[usize]) -> Vec<usize> {
     }
     for node in order.iter().rev() {
         let dependants = (0..needs.len()).filter(|other| needs[*other].contains(node));
-        let (count, first) = dependants.fold((0, usize::MAX), |(count, first), other| (count + 1, first.min(layer[other])));
+        let (count, first) =
+            dependants.fold((0, usize::MAX), |(count, first), other| (count + 1, first.min(layer[other])));
         if !needs[*node].is_empty() && count > needs[*node].len() {
             layer[*node] = layer[*node].max(first - 1);
         }

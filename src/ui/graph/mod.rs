@@ -49,6 +49,8 @@ pub struct Layout {
     pub height: u16,
     /// What each node needs, without what is implied.
     pub needs: Vec<Vec<usize>>,
+    /// Of each net the nodes that its lines come from, and the layer that they leave.
+    pub nets: Vec<(Vec<usize>, usize)>,
 }
 
 /// A cell of a line.
@@ -81,9 +83,9 @@ pub enum Part {
         /// The node that needs.
         node: usize,
     },
-    /// What leads through a net between two rows: anything above leads to anything below, or the other way round.
+    /// Everything that leads through a net.
     Net {
-        /// The net, by its place in [`Layout::nets`] of the layout.
+        /// Its place in [`Layout::nets`].
         net: usize,
     },
 }
@@ -154,7 +156,9 @@ impl Layout {
             let cell = cells.entry((y, x)).or_insert(Cell { x, y, directions: 0, head: false, part });
             cell.directions |= directions;
         };
-        for (index, net) in nets.nets.iter().enumerate() {
+        for net in &nets.nets {
+            let index = self.nets.len();
+            self.nets.push((net.sources.iter().map(|source| left[*source].source).collect(), layer));
             let track = net.track.map(|track| first + track);
             for source in &net.sources {
                 let item = &left[*source];
@@ -193,7 +197,7 @@ impl Layout {
             }
         }
         // Where a vertical line meets a row that is none of its own net's, the row is broken.
-        for net in nets.nets.iter() {
+        for net in &nets.nets {
             let (Some(track), Some((top, bottom))) = (net.track, net.rows(left, right)) else { continue };
             for y in top + 1..bottom {
                 if !net.touches(y, left, right)
@@ -210,6 +214,21 @@ impl Layout {
         }
         self.cells.extend(cells.into_values());
         gap
+    }
+}
+
+impl Layout {
+    /// Whether a cell belongs to one of these needs, each a pair of who is needed and who needs it.
+    #[must_use]
+    pub fn is_lit(&self, cell: &Cell, lit: &[(usize, usize)]) -> bool {
+        lit.iter().any(|(from, to)| match cell.part {
+            Part::From { node, layer } => *from == node && self.layers[*to] > layer,
+            Part::To { node } => *to == node,
+            Part::Net { net } => {
+                let (sources, layer) = &self.nets[net];
+                sources.contains(from) && self.layers[*to] > *layer
+            }
+        })
     }
 }
 

@@ -27,7 +27,9 @@ impl Net {
     /// The first and the last row that its vertical line reaches.
     pub(super) fn rows(&self, left: &[Item], right: &[Item]) -> Option<(u16, u16)> {
         let rows = self.ends(left, right);
-        rows.fold(None, |rows, row| Some(rows.map_or((row, row), |(top, bottom): (u16, u16)| (top.min(row), bottom.max(row)))))
+        rows.fold(None, |rows, row| {
+            Some(rows.map_or((row, row), |(top, bottom): (u16, u16)| (top.min(row), bottom.max(row))))
+        })
     }
 
     /// Whether a line of the net begins or ends in a row.
@@ -68,43 +70,47 @@ fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
     let mut nets: Vec<Net> =
         by_targets.into_iter().map(|(targets, sources)| Net { sources, targets, track: None }).collect();
     nets.sort_by_key(|net| net.sources.first().copied());
-    let is_straight = |net: &Net| net.rows(left, right).is_some_and(|(top, bottom)| top == bottom);
     // A source's line must have turned off its row before another net's line to a target in that row begins.
-    let before = |first: &Net, second: &Net| {
-        let rows = first.sources.iter().map(|source| left[*source].row);
-        rows.into_iter().any(|row| second.targets.iter().any(|target| right[*target].row == row))
-    };
-    let mut open: Vec<usize> = (0..nets.len()).collect();
+    let owner: BTreeMap<u16, usize> = nets
+        .iter()
+        .enumerate()
+        .flat_map(|(index, net)| net.sources.iter().map(move |source| (left[*source].row, index)))
+        .collect();
+    let mut after: Vec<Vec<usize>> = vec![Vec::new(); nets.len()];
+    let mut waits = vec![0_usize; nets.len()];
+    for (index, net) in nets.iter().enumerate() {
+        for target in &net.targets {
+            if let Some(first) = owner.get(&right[*target].row).filter(|first| **first != index) {
+                after[*first].push(index);
+                waits[index] += 1;
+            }
+        }
+    }
+    let mut open: Vec<usize> = (0..nets.len()).rev().filter(|net| waits[*net] == 0).collect();
     let mut spans: Vec<(u16, u16, u16)> = Vec::new();
     let mut least = vec![0_u16; nets.len()];
-    while !open.is_empty() {
-        let free = open.iter().position(|net| {
-            open.iter().all(|other| other == net || !before(&nets[*other], &nets[*net]))
-        })?;
-        let net = open.remove(free);
-        if is_straight(&nets[net]) {
-            // It keeps its row from end to end, so that no other net's line may use the row at all.
-            let row = left[nets[net].sources[0]].row;
-            let target = nets[net].targets[0];
-            let shares = |other: &Net| other.targets.iter().any(|place| right[*place].row == row && *place != target);
-            if nets.iter().any(shares) {
-                return None;
-            }
-            continue;
-        }
+    let mut done = 0;
+    while let Some(net) = open.pop() {
+        done += 1;
         let (top, bottom) = nets[net].rows(left, right)?;
-        let mut track = least[net];
-        while spans.iter().any(|(taken, from, to)| *taken == track && top <= to + 1 && *from <= bottom + 1) {
-            track += 1;
+        // A straight line has its row to itself from end to end: its target is the only one there.
+        if top < bottom {
+            let mut track = least[net];
+            while spans.iter().any(|(taken, from, to)| *taken == track && top <= to + 1 && *from <= bottom + 1) {
+                track += 1;
+            }
+            spans.push((track, top, bottom));
+            nets[net].track = Some(track);
         }
-        spans.push((track, top, bottom));
-        for other in &open {
-            if before(&nets[net], &nets[*other]) {
-                least[*other] = least[*other].max(track + 1);
+        let next = nets[net].track.map_or(0, |track| track + 1);
+        for other in std::mem::take(&mut after[net]) {
+            least[other] = least[other].max(next);
+            waits[other] -= 1;
+            if waits[other] == 0 {
+                open.push(other);
             }
         }
-        nets[net].track = Some(track);
     }
     let tracks = spans.iter().map(|(track, ..)| track + 1).max().unwrap_or_default();
-    Some(Nets { nets, tracks })
+    (done == nets.len()).then_some(Nets { nets, tracks })
 }
