@@ -33,6 +33,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         None => config::load(None)?.keep_runs,
     };
     let (mut count, mut bytes) = (0, 0);
+    let mut exit = Exit::Success;
     for id in runs.list()?.into_iter().skip(keep) {
         let folder = runs.folder(id);
         // The lock is held until the folder is gone, so that no worker starts in it meanwhile.
@@ -42,11 +43,15 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         count += 1;
         bytes += size(folder.path());
-        if !args.dry_run {
-            fs::remove_dir_all(folder.path()).map_err(StoreError::io("remove", folder.path()))?;
+        if !args.dry_run
+            && let Err(error) = fs::remove_dir_all(folder.path())
+        {
+            // The others can go all the same.
+            style::complain(&StoreError::io("remove", folder.path())(error).to_string());
+            exit = Exit::Unavailable;
         }
     }
-    let left = containers(&runs, args.dry_run)?;
+    let left = containers(&runs, args)?;
     if count > 0 && !args.dry_run {
         // What is listed is what is there: the index is made again from the folders.
         history::forget(&runs)?;
@@ -57,19 +62,28 @@ pub(super) fn run(args: &Args) -> Outcome {
     for thing in left {
         style::line(&format!("the {} {} {verb}", thing.kind.word(), thing.name))?;
     }
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
 /// Removes what is left in a container engine, where there is one.
-fn containers(runs: &RunsDir, dry_run: bool) -> Result<Vec<Found>, Failure> {
+fn containers(runs: &RunsDir, args: &Args) -> Result<Vec<Found>, Failure> {
+    let keep_failed = config::load(None)?.keep_failed;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Without an engine nothing is left in one that could be removed.
         let Ok(engine) = Engine::find().await else { return Ok(Vec::new()) };
         let failed = |error: EngineError| Failure::new(Exit::Unavailable, error.to_string());
-        let left = left_over(&engine, runs).await.map_err(failed)?;
-        if !dry_run {
+        let mut left = left_over(&engine, runs).await.map_err(failed)?;
+        if args.all {
+            // Images that actions were built into: the next run builds them again.
+            let all = engine.owned(runs.state(), None, None).await.map_err(failed)?;
+            left.extend(
+                all.into_iter().filter(|thing| thing.run.is_empty() && !left.contains(thing)).collect::<Vec<_>>(),
+            );
+        }
+        if !args.dry_run {
             engine.remove_found(&left).await.map_err(failed)?;
+            engine.prune_kept(runs.state(), keep_failed).await.map_err(failed)?;
         }
         Ok(left)
     })

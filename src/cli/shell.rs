@@ -1,19 +1,23 @@
 //! `shell`: a shell where a job runs, or ran until it failed, with the environment of its step.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use indexmap::IndexMap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::engine::checkpoint::{Checkpoint, FailedStep};
+use crate::engine::preflight;
+use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::docker::engine::{Engine, EngineError};
 use crate::engine::sandbox::docker::interactive::{Input, Session};
 use crate::engine::sandbox::docker::labels::Labels;
 use crate::engine::sandbox::docker::supervisor::surroundings;
+use crate::engine::sandbox::host::Host;
+use crate::engine::services::service_role;
 use crate::model::Job;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
@@ -74,27 +78,38 @@ impl Place<'_> {
         self.folder.work().join(self.job.id.as_str())
     }
 
-    /// What the last step that failed ran with.
+    /// What the last step that failed ran with, besides what its place has.
     fn failed_step(&self) -> Result<Option<FailedStep>, Failure> {
         let Ok(text) = std::fs::read(self.folder.checkpoint(&self.job.id)) else { return Ok(None) };
         let Ok(checkpoint) = serde_json::from_slice::<Checkpoint>(&text) else { return Ok(None) };
-        let given: IndexMap<String, String> = match orders::secrets(self.folder, &self.args.secrets) {
-            Ok(secrets) => secrets,
-            Err(failure) if checkpoint.needs_secrets() => return Err(failure),
-            Err(_) => IndexMap::new(),
-        };
-        let opened = Checkpoint { not_resumable: None, ..checkpoint }.opened(&given);
-        opened.map(|checkpoint| checkpoint.failed).map_err(|reason| Failure::new(Exit::Usage, reason))
+        let Some(step) = checkpoint.failed else { return Ok(None) };
+        if !step.needs_secrets() {
+            return Ok(Some(step));
+        }
+        let secrets = orders::secrets(self.folder, &self.args.secrets)?;
+        Ok(Some(step.opened(&secrets)))
+    }
+
+    /// The engine that the run used.
+    async fn engine(&self) -> Result<Engine, EngineError> {
+        match std::fs::read_to_string(self.folder.path().join(preflight::ENGINE)) {
+            Ok(address) => Engine::at(&address).await,
+            Err(_) => Engine::find().await,
+        }
     }
 
     /// A shell on this machine.
     fn host(&self) -> Outcome {
-        let running = self.job.steps.iter().rev().find_map(|step| step.process_groups.last().copied());
+        let active = self.job.steps.iter().rev().find(|step| step.phase.is_active());
+        let running = active.and_then(|step| step.process_groups.last().copied());
         let running = running.and_then(|group| of_process(&format!("/proc/{group}")));
         let (env, cwd) = if let Some(found) = running {
             found
         } else if let Some(step) = self.failed_step()? {
-            (step.env.into_iter().collect(), PathBuf::from(step.cwd))
+            let host = Host::new(std::env::vars_os());
+            let text = |text: &OsString| text.to_string_lossy().into_owned();
+            let machine = host.environment().iter().map(|(name, value)| (text(name), text(value)));
+            (machine.chain(step.env).collect(), PathBuf::from(step.cwd))
         } else {
             let message = format!("{} has no step that runs or failed: there is nothing to stand in", self.job.name);
             return Err(Failure::new(Exit::Rejected, message));
@@ -121,11 +136,11 @@ impl Place<'_> {
     fn container(&self) -> Outcome {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let done = runtime.block_on(async {
-            let engine = Engine::find().await.map_err(unavailable)?;
+            let engine = self.engine().await.map_err(unavailable)?;
             let (state, run) = (self.runs.state(), self.folder.id().as_str());
             let labels = Labels::new(state, run, self.job.id.as_str());
-            let role = self.args.service.as_deref().unwrap_or("job");
-            let name = labels.of(role).name();
+            let role = self.args.service.as_ref().map_or_else(|| "job".to_owned(), |name| service_role(name));
+            let name = labels.of(&role).name();
             if self.job.phase.is_active() {
                 let found = engine.owned(state, Some(run), Some(self.job.id.as_str())).await.map_err(unavailable)?;
                 let Some(container) = found.iter().find(|thing| thing.name == name) else {

@@ -365,7 +365,8 @@ impl Attempt {
             stop: stopped,
             resumed: self.resumed.remove(&id),
         };
-        self.tasks.spawn(async move { (id, task.run().await) });
+        // A job's future is large, and would be moved about with its task.
+        self.tasks.spawn(async move { (id, Box::pin(task.run()).await) });
     }
 
     /// Brings a called workflow's jobs into the graph.

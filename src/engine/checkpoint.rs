@@ -34,13 +34,36 @@ pub struct Checkpoint {
     pub not_resumable: Option<String>,
 }
 
-/// The process of a step that failed. Its paths are as the job's place calls them.
+/// The process of a step that failed: what it had besides the environment of its place, whose paths these are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FailedStep {
-    /// Its whole environment.
+    /// Its own environment.
     pub env: IndexMap<String, String>,
     /// Its working directory.
     pub cwd: String,
+}
+
+impl FailedStep {
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        self.env.values_mut().chain([&mut self.cwd])
+    }
+
+    /// Whether a secret must be given before it can be opened.
+    #[must_use]
+    pub fn needs_secrets(&self) -> bool {
+        self.env.values().chain([&self.cwd]).any(|text| text.contains(MARK))
+    }
+
+    /// The copy that was sealed with its checkpoint, opened. A secret that is not given is left out.
+    #[must_use]
+    pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Self {
+        for text in self.texts() {
+            for (name, secret) in secrets {
+                *text = text.replace(&format!("{MARK}{name}{MARK}"), secret);
+            }
+        }
+        self
+    }
 }
 
 /// What `job.status` says.
@@ -109,6 +132,17 @@ impl Checkpoint {
             }
         });
         copy.not_resumable = copy.not_resumable.or(unsealable);
+        // For a shell alone: what cannot be sealed is left out, and nothing else depends on it.
+        for text in copy.failed.iter_mut().flat_map(FailedStep::texts) {
+            if holds_secret(text) {
+                for (name, secret) in secrets.iter().filter(|(_, secret)| !secret.trim().is_empty()) {
+                    *text = text.replace(secret.as_str(), &format!("{MARK}{name}{MARK}"));
+                }
+                if holds_secret(text) {
+                    text.clear();
+                }
+            }
+        }
         copy
     }
 
@@ -135,23 +169,12 @@ impl Checkpoint {
         missing.map_or(Ok(self), Err)
     }
 
-    /// Whether a secret must be given before it can be opened.
-    #[must_use]
-    pub fn needs_secrets(&self) -> bool {
-        let mut sealed = false;
-        self.clone().for_each_text(&mut |_, text| sealed |= text.contains(MARK));
-        sealed
-    }
-
     fn for_each_text(&mut self, act: &mut dyn FnMut(&str, &mut String)) {
         for (name, value) in &mut self.env {
             act(&format!("environment variable {name}"), value);
         }
         for value in &mut self.path {
             act("PATH", value);
-        }
-        for (name, value) in self.failed.iter_mut().flat_map(|failed| &mut failed.env) {
-            act(&format!("environment variable {name} of the failed step"), value);
         }
         for (step, state) in &mut self.states {
             for (name, value) in state {

@@ -14,6 +14,7 @@ use crate::workflow::names;
 use crate::workflow::syntax::{JobBody, JobDefinition, RunDefaults, StepsJob, Workflow};
 
 use super::actions::posts;
+use super::actions::resolve::Actions;
 use super::checkpoint::Checkpoint;
 use super::hash_files::Workspace;
 use super::matcher::Matchers;
@@ -126,7 +127,8 @@ impl JobTask {
         let set_up = line.add("Set up job", StepKind::Job);
         let containers = !ready.services.is_empty() || ready.container.is_some();
         let initialize = containers.then(|| line.add("Initialize containers", StepKind::Job));
-        outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: self.outline(body, line.clone()) });
+        let planned = self.outline(body, &ready.actions, line.clone());
+        outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: planned });
 
         let folders = Folders::of(&self.shared, &self.id);
         let made = folders.make(&self.shared, self.resumed.is_some());
@@ -149,6 +151,7 @@ impl JobTask {
                         started = place.start(&ready, &folders, &mut say) => started,
                         // What was started is found by its labels.
                         () = cancelled(self.stop.clone(), self.cancelled_at_start) => Err(CANCELLED.to_owned()),
+                        () = tokio::time::sleep(self.limit(body)) => Err("the job's time was up before its first step".to_owned()),
                     }
                 };
                 step.end(started)
@@ -189,19 +192,32 @@ impl JobTask {
 
     /// "Stop containers", and whatever else the job made in an engine.
     async fn take_down(&self, place: &mut Place, containers: bool, line: &mut Line, end: &mut JobEnd) {
+        let settled = end.conclusion != Conclusion::Cancelled;
         let stopped = if containers {
             let number = line.add("Stop containers", StepKind::Job);
             self.shared.outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
             let mut step = self.begin(number, "Stop containers");
-            let stopped = place.stop(&mut |line| step.say(line)).await;
-            step.end(stopped)
+            let stopped = place.stop(settled, &mut |line| step.say(line)).await;
+            // The job's own work is done; what is left is found by its labels.
+            if let Err(reason) = &stopped {
+                step.say(&format!("##[warning]{reason}"));
+            }
+            drop(step.end(Ok(())));
+            stopped
         } else {
-            place.stop(&mut |_| ()).await
+            place.stop(settled, &mut |_| ()).await
         };
         if let Err(reason) = stopped {
             let told = end.reason.take().map(|told| format!("{told}; {reason}"));
             end.reason = Some(told.unwrap_or(reason));
         }
+    }
+
+    /// How long the job may take; what is wrong with the limit is told by the steps that follow.
+    fn limit(&self, body: &StepsJob) -> Duration {
+        let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
+        let limit = body.timeout_minutes.as_ref().and_then(|limit| steps::minutes(limit, &scope).ok());
+        limit.unwrap_or(DEFAULT_TIMEOUT)
     }
 
     /// Begins a step of the runner's own.
@@ -213,8 +229,11 @@ impl JobTask {
 
     /// The steps as they are known before the first: the runner's own, and those of the file. What actions do around
     /// them is added when it is known.
-    fn outline(&self, body: &StepsJob, mut line: Line) -> Vec<StepOutline> {
+    fn outline(&self, body: &StepsJob, actions: &Actions, mut line: Line) -> Vec<StepOutline> {
         let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
+        for step in body.steps.iter().filter(|step| posts::with_pre(actions, step).is_some()) {
+            line.add(&format!("Pre {}", names::step_name(step, &scope)), StepKind::Pre);
+        }
         for step in &body.steps {
             line.add(&names::step_name(step, &scope), StepKind::Main);
         }
@@ -293,9 +312,8 @@ impl JobTask {
                 reason = end.reason;
             }
         };
-        let names = self.outline(body, Line::default());
         for (index, step) in all.iter().enumerate() {
-            let number = line.add(&names[index].name, StepKind::Main);
+            let number = line.add(&names::step_name(step, &scope), StepKind::Main);
             if index < start.done {
                 posts::again(&mut steps, &mut frame, step);
                 continue;
@@ -309,7 +327,13 @@ impl JobTask {
             self.shared.outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
             let mut log = Arc::clone(&self.shared.outlet).log(&self.id, number);
             self.shared.outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name });
+            if steps.stop.is_cancelled() {
+                frame.status = checkpoint::Status::Cancelled;
+            }
             let end = posts::after(&mut steps, &mut frame, post, &mut *log, number).await;
+            if steps.stop.is_cancelled() {
+                frame.status = checkpoint::Status::Cancelled;
+            }
             log.finish();
             self.shared.outlet.record(end.event(&self.id, number));
             take(end);
@@ -334,7 +358,8 @@ impl JobTask {
         frame: &mut Frame,
         line: &mut Line,
     ) -> Option<String> {
-        let with_pre: Vec<_> = all.iter().filter(|step| posts::with_pre(steps, step).is_some()).collect();
+        let with_pre: Vec<_> =
+            all.iter().filter(|step| posts::with_pre(&steps.place.actions, step).is_some()).collect();
         let mut reason = None;
         for step in with_pre {
             let outlet = &self.shared.outlet;
@@ -421,7 +446,7 @@ impl JobTask {
             steps: frame.steps.clone(),
             states: steps.states.clone(),
             failed: steps.failed.clone(),
-            not_resumable: None,
+            not_resumable: steps.place.has_containers().then(|| "its containers and services are gone".to_owned()),
         };
         let outlet = &self.shared.outlet;
         outlet.checkpoint(&self.id, &now.sealed(&self.shared.facts.secrets, &|text| outlet.holds_secret(text)));
@@ -460,7 +485,13 @@ impl OwnStep {
             self.log.write(format!("##[error]{reason}\n").as_bytes());
         }
         self.log.finish();
-        let end = done.clone().map_or_else(StepEnd::failed, |()| StepEnd::of(Conclusion::Success));
+        let end = match &done {
+            Ok(()) => StepEnd::of(Conclusion::Success),
+            Err(reason) if reason == CANCELLED => {
+                StepEnd { reason: Some(reason.clone()), ..StepEnd::of(Conclusion::Cancelled) }
+            }
+            Err(reason) => StepEnd::failed(reason.clone()),
+        };
         self.outlet.record(end.event(&self.job, self.number));
         done
     }

@@ -1,6 +1,5 @@
 //! A job's place: its folders, and the sandbox that its steps run in with the services beside it.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -14,15 +13,18 @@ use crate::model::JobId;
 use crate::workflow::expr::{Contexts, Object, Value};
 use crate::workflow::syntax::RunDefaults;
 
-use super::actions::resolve::{self, Known};
+use super::actions::resolve::{self, Actions};
 use super::labels::Where;
-use super::preflight::Ready;
+use super::preflight::{self, Ready};
 use super::sandbox::Sandbox;
 use super::sandbox::docker::engine::Engine;
 use super::sandbox::docker::labels::{Kind, Labels};
 use super::sandbox::docker::{Docker, Setup, Shared as SharedFolder, kept, volumes};
 use super::services::{Owner, Reach, Services, forward, routes};
 use super::{Shared, context};
+
+/// How long an engine may take with a container whose making was interrupted.
+const LATE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Where a container finds this machine's node, as the runner's own is found.
 const NODE: &str = "/__e/node/bin/node";
@@ -47,7 +49,7 @@ pub(super) struct Place {
     /// Where its steps run.
     pub(super) sandbox: Arc<dyn Sandbox>,
     /// Actions of other repositories that its steps use.
-    pub(super) actions: HashMap<String, Arc<Known>>,
+    pub(super) actions: Actions,
     /// The labels of what it makes in an engine.
     pub(super) labels: Labels,
     /// Its network there.
@@ -174,13 +176,17 @@ impl Place {
         say(&format!("Network {network}"));
         self.network = Some(network.clone());
         for container in ready.container.iter().chain(&ready.services) {
-            for volume in volumes(container, &self.labels) {
+            for volume in volumes(container, &self.labels)? {
                 engine.create_volume(&volume, &self.labels).await.map_err(|error| error.to_string())?;
             }
             say(&format!("{}: {}", container.name, container.image));
         }
         let (paths, reached) = routes(&ready.services);
-        let reach = if ready.container.is_some() { Reach::Container(&reached) } else { Reach::Machine };
+        let reach = match ready.place {
+            Where::Host => Reach::Machine,
+            Where::Image(_) => Reach::Localhost(&reached),
+            Where::Container => Reach::Name,
+        };
         let services = Services::start(&engine, self.owner(), &ready.services, &network, reach);
         let container = async {
             match &ready.container {
@@ -201,8 +207,7 @@ impl Place {
         let trusted = fs::write(self.temp.join("_github_home/.gitconfig"), "[safe]\n\tdirectory = *\n");
         trusted.map_err(|error| format!("cannot write the container's home: {error}"))?;
         if let Some(docker) = container? {
-            let how = if docker.is_supervised() { "a supervisor inside" } else { "the engine" };
-            say(&format!("Steps are started by {how}."));
+            say(&docker.way_in());
             let docker = Arc::new(docker);
             self.sandbox = Arc::clone(&docker) as Arc<dyn Sandbox>;
             self.container = Some(docker);
@@ -211,11 +216,16 @@ impl Place {
         if let Some(reason) = failure {
             return Err(reason);
         }
-        if engine.socket().is_none() && !paths.is_empty() {
-            say("Services are reached by name alone: `localhost` cannot lead to them on an engine of another machine.");
-        } else if let (Some(docker), false) = (&self.container, paths.is_empty()) {
-            let (labels, image) = (self.labels.of("forward"), ready.container.as_ref().map(|one| one.image.as_str()));
-            forward::start(&engine, &labels, image.unwrap_or_default(), docker.id(), &paths).await?;
+        if let (Some(docker), Where::Image(image)) = (&self.container, &ready.place)
+            && !paths.is_empty()
+        {
+            if engine.socket().is_none() {
+                say(
+                    "Services are reached by name alone: on an engine of another machine `localhost` cannot lead to them.",
+                );
+            } else {
+                forward::start(&engine, &self.labels.of("forward"), image, docker.id(), &paths).await?;
+            }
         }
         match &mut self.services {
             Some(services) => services.ready(say).await,
@@ -240,10 +250,13 @@ impl Place {
             let name = self.workspace.file_name().unwrap_or(OsStr::new("work"));
             shared.push(SharedFolder::writable(&self.workspace, Path::new("/__w").join(name).join(name)));
         }
-        for known in self.actions.values() {
-            let name = known.reference.replace('@', "/");
-            shared.push(SharedFolder::readable(&known.folder, Path::new("/__w/_actions").join(name)));
-        }
+        // The whole repository of an action: one in a subfolder may use what is beside it.
+        let mut roots: Vec<_> = self.actions.values().map(|known| (known.root.clone(), known.place())).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        shared.extend(
+            roots.into_iter().map(|(root, name)| SharedFolder::readable(root, Path::new("/__w/_actions").join(name))),
+        );
         // The workspace's git folder borrows the repository's objects by their path.
         let objects = git_objects(&self.shared.repository);
         shared.extend(objects.map(|objects| SharedFolder::readable(&objects, &objects)));
@@ -278,7 +291,7 @@ impl Place {
             let mode = data.permissions().mode();
             let wanted = if data.is_dir() { mode | 0o777 } else { mode | 0o666 };
             if !data.is_symlink() && wanted != mode {
-                // A read-only file stays one: a step that writes it is told.
+                // A file system without modes has none to change.
                 let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(wanted));
             }
         }
@@ -290,12 +303,22 @@ impl Place {
         self.container.is_some()
     }
 
+    /// Whether something runs beside the steps, or around them.
+    pub(super) fn has_containers(&self) -> bool {
+        self.network.is_some()
+    }
+
     /// The engine. One is looked for when nothing before the job told that it would be needed.
     ///
     /// # Errors
     /// None answers, in words.
     pub(super) async fn engine(&self) -> Result<&Engine, String> {
-        self.engine.get_or_try_init(Engine::find).await.map_err(|error| error.to_string())
+        let find = async || {
+            let engine = Engine::find().await.map_err(|error| error.to_string())?;
+            preflight::note(&self.shared, &engine)?;
+            Ok(engine)
+        };
+        self.engine.get_or_try_init(find).await
     }
 
     /// The node of the place, and its version.
@@ -358,7 +381,8 @@ impl Place {
             return;
         }
         let kept = async {
-            engine.commit(docker.id(), kept::REPOSITORY, &kept::tag(&self.shared.run, self.id.as_str())).await?;
+            let tag = kept::tag(&self.shared.run, self.id.as_str());
+            engine.commit(docker.id(), kept::REPOSITORY, &tag, docker.given()).await?;
             engine.prune_kept(&self.shared.state, keep).await
         };
         if let Err(error) = kept.await {
@@ -367,12 +391,16 @@ impl Place {
     }
 
     /// Removes everything that the job made in the engine. What cannot be removed is told, and found by its labels later.
-    pub(super) async fn stop(&mut self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// In words. `settled` says that nothing was interrupted while it was being made.
+    pub(super) async fn stop(&mut self, settled: bool, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), String> {
         let owner = self.owner();
         if let Some(services) = self.services.take() {
             services.stop(&owner).await;
         }
-        if let (Some(docker), true) = (&self.container, rustix::process::getuid().as_raw() != 0) {
+        let own = rustix::process::getuid().as_raw() != 0 && !self.shared.options.in_place;
+        if let (Some(docker), true) = (&self.container, own) {
             docker.give_back().await;
         }
         let Some(engine) = self.engine.get() else { return Ok(()) };
@@ -381,6 +409,14 @@ impl Place {
             engine.owned_patiently(state, run, self.id.as_str()).await.map_err(|error| error.to_string())?;
         found.retain(|thing| thing.kind != Kind::Image);
         engine.remove_found(&found).await.map_err(|error| error.to_string())?;
+        // What was being made when the job was cancelled may still come.
+        if !settled {
+            tokio::time::sleep(LATE).await;
+        }
+        let mut late = engine.owned_patiently(state, run, self.id.as_str()).await.map_err(|error| error.to_string())?;
+        late.retain(|thing| thing.kind != Kind::Image);
+        engine.remove_found(&late).await.map_err(|error| error.to_string())?;
+        found.extend(late);
         self.network = None;
         for thing in &found {
             say(&format!("Removed the {} {}", thing.kind.word(), thing.name));
@@ -388,15 +424,18 @@ impl Place {
         Ok(())
     }
 
-    /// Ends every process of the job that is still there, and empties its temp folder, which may hold secrets.
+    /// Ends every process of the job that is still there, and removes the folders that may hold secrets.
     pub(super) async fn leave_nothing(&self) -> Option<String> {
         self.shared.host.reap(&self.tracking_id).await;
-        match fs::remove_dir_all(&self.temp) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Some(format!("cannot empty {}: {error}", self.temp.display()))
+        for folder in [self.temp.clone(), self.temp.with_file_name("_control")] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Some(format!("cannot empty {}: {error}", folder.display()));
+                }
+                _ => {}
             }
-            _ => None,
         }
+        None
     }
 }
 

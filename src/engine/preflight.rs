@@ -3,23 +3,24 @@
 //! A job that would fail in its seventh step because an action, an image or node is not there fails before the first one,
 //! and says all that it lacks. Images and actions are brought here meanwhile, all at once.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use crate::model::{Conclusion, Event, Gate};
-use crate::workflow::expr::{Key, NoFiles, Scope};
+use crate::workflow::expr::{Key, NoFiles, Scope, Value};
 use crate::workflow::lint;
 use crate::workflow::syntax::StepsJob;
 
-use super::actions::resolve::{self, Known, Needs};
+use super::Shared;
+use super::actions::resolve::{self, Actions, Needs};
 use super::container::Container;
 use super::job::{JobEnd, JobTask};
 use super::labels::{self, Where};
+use super::place::Folders;
 use super::sandbox::docker;
 use super::sandbox::docker::engine::{Engine, Progress};
 use super::sandbox::docker::labels::Labels;
@@ -34,7 +35,7 @@ pub(super) struct Ready {
     /// The job's container.
     pub(super) container: Option<Container>,
     pub(super) services: Vec<Container>,
-    pub(super) actions: HashMap<String, Arc<Known>>,
+    pub(super) actions: Actions,
     /// The engine, when something of the job needs one.
     pub(super) engine: Option<Engine>,
     /// What the job's first log should say.
@@ -86,6 +87,13 @@ impl JobTask {
         scope: &Scope<'_>,
     ) -> Result<(Option<Container>, Vec<Container>), String> {
         let source = &self.workflow.source;
+        // Paths in `volumes:` are this machine's.
+        let workspace = Folders::of(&self.shared, &self.id).workspace.to_string_lossy().into_owned();
+        let mut github = self.shared.github.clone();
+        github.insert("workspace", Value::string(workspace));
+        let mut contexts = self.contexts.clone();
+        contexts.set("github", Value::object(github));
+        let scope = &Scope { contexts: &contexts, ..*scope };
         let read = |name: &str, template| Container::read(name, template, scope, source);
         let container = match (place, &body.container) {
             (Where::Container, Some(template)) => read("container", template)?,
@@ -114,9 +122,8 @@ impl JobTask {
                 return None;
             }
         };
-        // Before anything is made there, so that whoever closes a lost run knows where to look.
-        if let Err(error) = std::fs::write(self.shared.folder.join(ENGINE), engine.address()) {
-            needs.missing.push(format!("the run's folder cannot be written: {error}"));
+        if let Err(reason) = note(&self.shared, &engine) {
+            needs.missing.push(reason);
         }
         let published = services.iter().find(|service| !service.ports.is_empty());
         if let (None, None, Some(service)) = (engine.socket(), container, published) {
@@ -208,3 +215,12 @@ impl JobTask {
 
 /// Where a run notes the address of the engine that it uses.
 pub const ENGINE: &str = "engine";
+
+/// Notes which engine a run uses, before anything is made there: whoever closes the run if it is lost looks there.
+///
+/// # Errors
+/// The run's folder cannot be written, in words.
+pub(super) fn note(shared: &Shared, engine: &Engine) -> Result<(), String> {
+    let noted = std::fs::write(shared.folder.join(ENGINE), engine.address());
+    noted.map_err(|error| format!("the run's folder cannot be written: {error}"))
+}

@@ -58,6 +58,10 @@ impl Default for Grace {
     }
 }
 
+/// How long a process that was killed may take to end: one that waits for a device, or whose container is paused, may not
+/// end at all.
+const UNKILLABLE: Duration = Duration::from_secs(10);
+
 /// How long written output may wait before readers are told.
 const TELL_AFTER: Duration = Duration::from_millis(50);
 
@@ -116,7 +120,8 @@ pub(super) async fn execute(
     let end = driven.end(task, left.error);
     if end.outcome == Conclusion::Failure && invocation.sandbox.is_none() {
         let text = |text: &OsStr| text.to_string_lossy().into_owned();
-        let env = launch.env.iter().map(|(name, value)| (text(name), text(value))).collect();
+        let own = launch.env.iter().filter(|entry| !sandbox.environment().contains(entry));
+        let env = own.map(|(name, value)| (text(name), text(value))).collect();
         steps.failed = Some(FailedStep { env, cwd: text(launch.cwd.as_os_str()) });
     }
     Ran { outputs: left.outputs, state: left.state, ..Ran::of(end) }
@@ -183,6 +188,7 @@ async fn drive(child: Child, output: &mut Output<'_>, stop: &mut StopRule, task:
     let mut next_signal: Option<(Interrupt, Instant)> = None;
     let far = Instant::now() + Duration::from_hours(8760);
     let (mut tell_at, mut give_up_at) = (far, far);
+    let mut lost_at = far;
     while exited.is_none() || open {
         let next_at = next_signal.map_or(far, |(_, at)| at);
         tokio::select! {
@@ -198,8 +204,15 @@ async fn drive(child: Child, output: &mut Output<'_>, stop: &mut StopRule, task:
                 next_signal = match interrupt {
                     Interrupt::Int => Some((Interrupt::Term, at + grace.after_int)),
                     Interrupt::Term => Some((Interrupt::Kill, at + grace.after_term)),
-                    Interrupt::Kill => None,
+                    Interrupt::Kill => {
+                        lost_at = at + UNKILLABLE;
+                        None
+                    }
                 };
+            }
+            () = sleep_until(lost_at), if exited.is_none() => {
+                exited = Some(Err(std::io::Error::other("it was killed, and its end was not told")));
+                open = false;
             }
             status = &mut exit, if exited.is_none() => {
                 exited = Some(status);
@@ -242,8 +255,11 @@ impl Driven {
         let failed = |reason: String| told(Conclusion::Failure, Some(reason));
         match (self.ended, self.exit, error) {
             (Some(Why::TimedOut), ..) => {
-                let limit = task.ready.timeout.map_or(0.0, |limit| limit.as_secs_f64());
-                failed(format!("timed out after {} minutes ({limit} s)", limit / 60.0))
+                let limit = task.ready.timeout.map(|limit| limit.as_secs_f64());
+                failed(limit.map_or_else(
+                    || "timed out with the step that uses the action".to_owned(),
+                    |limit| format!("timed out after {} minutes ({limit} s)", limit / 60.0),
+                ))
             }
             (Some(Why::Cancelled | Why::Forced), ..) => told(Conclusion::Cancelled, Some("cancelled".to_owned())),
             (None, Err(error), _) => failed(format!("its end could not be observed: {error}")),

@@ -37,7 +37,9 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     }
     for job in run.jobs.keys() {
         // Command files and scripts may hold secrets; the workspace stays for `resume`.
-        let _ = std::fs::remove_dir_all(folder.work().join(job.as_str()).join("_temp"));
+        for secret in ["_temp", "_control"] {
+            let _ = std::fs::remove_dir_all(folder.work().join(job.as_str()).join(secret));
+        }
     }
     let _ = std::fs::remove_file(folder.path().join("ballast"));
     let _ = std::fs::remove_file(folder.socket());
@@ -56,7 +58,7 @@ async fn remove_containers(folder: &RunFolder) {
     }
     let Some(state) = folder.path().parent().and_then(std::path::Path::parent) else { return };
     let removed = async {
-        let engine = Engine::find().await?;
+        let engine = Engine::at(&std::fs::read_to_string(&noted).unwrap_or_default()).await?;
         let found = engine.owned(state, Some(folder.id().as_str()), None).await?;
         engine.remove_found(&found).await
     };

@@ -203,7 +203,7 @@ fn a_container_removed_under_a_step_ends_its_job_and_says_so() {
     project.run(&["--detach"]).expect(0, &[]);
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
     let started = Instant::now();
-    docker(&["rm", "-f", &format!("cuelight-{}-a-job", run_id(&project))]).expect("removed");
+    docker(&["rm", "-f", &format!("cuelight-{}-a.job", run_id(&project))]).expect("removed");
     project.call(&["attach"]).expect(1, &["the container is gone"]);
     assert!(started.elapsed() < Duration::from_secs(15));
     assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
@@ -305,7 +305,7 @@ fn an_engine_elsewhere_is_given_archives_and_gives_them_back() {
       - run: 'test "$A" = b && test "${{ steps.s.outputs.x }}" = 1 && exit 7'"#,
     );
     let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", &address).output().expect("starts");
-    Said(done).expect(1, &["name: CI", "exit code 7", "Steps are started by the engine."]);
+    Said(done).expect(1, &["name: CI", "exit code 7", "Steps are started by the engine (it is on another machine)."]);
     assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
 }
 

@@ -155,7 +155,7 @@ fn hostile_output_is_kept_whole_in_bounded_memory() {
         r"      - {name: long, run: 'head -c 30000000 /dev/zero | tr \\0 x; echo'}
       - {name: bytes, run: 'printf ''a\000b\377\376c\n'''}
       - {name: many, run: seq 1 300000}
-      - {name: daemon, run: 'sleep 300 & echo started'}",
+      - {name: daemon, run: 'sleep 3001 & echo started'}",
     );
     let started = Instant::now();
     project.run(&["--json"]).expect(0, &[]);
@@ -166,7 +166,7 @@ fn hostile_output_is_kept_whole_in_bounded_memory() {
     let many = log(4);
     assert!(many.starts_with(b"1\n2\n") && many.ends_with(b"299999\n300000\n"));
     assert_eq!(project.job("a")["steps"][3]["lines"], 300_000);
-    let left = std::process::Command::new("pgrep").args(["-f", "^sleep 300$"]).output();
+    let left = std::process::Command::new("pgrep").args(["-f", "^sleep 3001$"]).output();
     assert!(left.is_ok_and(|left| left.stdout.is_empty()), "the daemon is gone with its job");
 }
 

@@ -27,13 +27,14 @@ fn services_are_healthy_and_reached_from_the_machine_and_from_containers() {
     let service = "    services:\n      redis: {image: 'redis:7-alpine', ports: [6379], options: '--health-cmd \"redis-cli ping\" --health-interval 1s'}\n";
     let assigned = "${{ job.services.redis.ports[''6379''] }}";
     let jobs = format!(
-        "  host:\n    runs-on: ubuntu-latest\n{service}    steps:\n{}{}  inside:\n    runs-on: ubuntu-latest\n    container: ci-base:local\n{service}    steps:\n{}{}",
+        "  host:\n    runs-on: ubuntu-latest\n{service}    steps:\n{}{}  inside:\n    runs-on: ubuntu-latest\n    container: ci-base:local\n{service}    steps:\n{}  labelled:\n    runs-on: in-docker\n{service}    steps:\n{}",
         ping("localhost", assigned),
         "      - run: test -n '${{ job.services.redis.network }}' && test -n '${{ job.services.redis.id }}'\n",
         ping("redis", "6379"),
         ping("localhost", assigned),
     );
     let project = project(&jobs);
+    project.configure("[runs-on]\nin-docker = 'docker:ci-base:local'\n");
     let said = project.run(&[]);
     said.expect(0, &["service redis starting", "service redis healthy  localhost:", "PONG"]);
     assert_eq!(said.out().matches("PONG").count(), 3, "{}", said.out());
@@ -126,7 +127,7 @@ fn a_service_that_dies_is_shown_as_it_happens() {
     let done = project.command(&["run", "--trust", "--detach"]).env("MARK", &mark).output().expect("starts");
     assert!(done.status.success());
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
-    docker(&["kill", &format!("cuelight-{}-a-redis", run_id(&project))]).expect("killed");
+    docker(&["kill", &format!("cuelight-{}-a.service.redis", run_id(&project))]).expect("killed");
     until("it is told", || (project.job("a")["services"][0]["state"] == "exited").then_some(()));
     assert_eq!(project.job("a")["status"], "in_progress", "the job goes on");
     std::fs::write(&mark, "").expect("written");

@@ -15,6 +15,9 @@ pub(super) async fn run(steps: &Steps<'_>, given: &IndexMap<String, String>, log
     let input = |name: &str| given.get(name).map(String::as_str).filter(|value| !value.is_empty());
     if place.shared.options.in_place {
         log.write(b"The job runs in the repository's own folder: its files are here as they are.\n");
+        for ignored in ["ref", "path"].into_iter().filter(|name| input(name).is_some()) {
+            log.write(format!("##[warning]`{ignored}` is not looked at in the repository's own folder\n").as_bytes());
+        }
         return Ran::of(StepEnd::of(Conclusion::Success));
     }
     let Some(target) = workspace::inside(&place.workspace, input("path").unwrap_or(".")) else {

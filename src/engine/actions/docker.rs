@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use sha2::{Digest, Sha256};
 
 use crate::engine::hash_files::Workspace;
 use crate::engine::outlet::StepLog;
+use crate::engine::place::Place;
 use crate::engine::process::{self, Invocation};
 use crate::engine::sandbox::docker::Shared;
 use crate::engine::sandbox::docker::engine::Engine;
 use crate::engine::sandbox::docker::labels::Labels;
 use crate::engine::sandbox::docker::once::Once;
 use crate::engine::shell;
-use crate::engine::steps::{Frame, Ran, Steps, Task};
+use crate::engine::steps::{Frame, Ran, StepEnd, Steps, Task};
+use crate::engine::stop::{StopRule, Why};
+use crate::model::Conclusion;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::ActionRuns;
 
@@ -55,9 +59,9 @@ pub(super) async fn run(
     };
     let image = match image.value.strip_prefix("docker://") {
         Some(image) => image.to_owned(),
-        None => match build(steps, known, &image.value, log).await {
+        None => match unless_stopped(&mut steps.stop, task, build(steps.place, known, &image.value, log)).await {
             Ok(tag) => tag,
-            Err(reason) => return Ran::failed(reason),
+            Err(end) => return Ran::of(end),
         },
     };
     let mut contexts = task.ready.contexts.clone();
@@ -97,24 +101,47 @@ pub(super) async fn run(
     container.run(steps, frame, task, log).await
 }
 
-/// The image of an action's Dockerfile, built with the action's folder as its context. The engine's cache makes a second
-/// build of the same files short.
-async fn build(steps: &Steps<'_>, known: &Known, dockerfile: &str, log: &mut dyn StepLog) -> Result<String, String> {
-    let engine = steps.place.engine().await?;
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = known.reference.chars().map(plain).collect();
-    let tag = format!("cuelight-action-{}:latest", name.trim_matches('-'));
+/// The image of an action's Dockerfile, built with the Dockerfile's folder as its context, as GitHub's runner does it. The
+/// engine's cache makes a second build of the same files short. The name is that of the files, so that two builds at once
+/// are not in each other's way.
+async fn build(place: &Place, known: &Known, dockerfile: &str, log: &mut dyn StepLog) -> Result<String, String> {
+    let engine = place.engine().await?;
+    let file = known.folder.join(dockerfile.trim_start_matches("./"));
+    let (Some(context), Some(name)) = (file.parent(), file.file_name()) else {
+        return Err(format!("`{dockerfile}` of {} is no file", known.reference));
+    };
+    let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
+    let digest = digest.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let tag = format!("cuelight-action-{digest}:latest");
     log.write(format!("##[group]Build {} for {} ({})\n", dockerfile, known.reference, known.origin).as_bytes());
-    let labels = Labels::kept(&steps.place.shared.state);
-    let mut said = Vec::new();
-    let dockerfile = dockerfile.trim_start_matches("./");
-    let built = engine.build(&known.folder, dockerfile, &tag, &labels, &mut |line| said.push(line.to_owned())).await;
-    for line in &said {
+    log.flush();
+    let labels = Labels::kept(&place.shared.state);
+    let name = name.to_string_lossy();
+    let mut say = |line: &str| {
         log.write(format!("{line}\n").as_bytes());
-    }
+        log.flush();
+    };
+    let built = engine.build(context, &name, &tag, &labels, &mut say).await;
     log.write(b"##[endgroup]\n");
     built.map_err(|error| error.to_string())?;
     Ok(tag)
+}
+
+/// What is done before the process, unless the step must end meanwhile.
+async fn unless_stopped<T>(
+    stop: &mut StopRule,
+    task: &Task<'_>,
+    act: impl Future<Output = Result<T, String>>,
+) -> Result<T, StepEnd> {
+    tokio::select! {
+        done = act => done.map_err(StepEnd::failed),
+        why = stop.must_end(task.ready.survives_cancel, task.deadline) => Err(match why {
+            Why::TimedOut => StepEnd::failed("timed out before its container started"),
+            Why::Cancelled | Why::Forced => {
+                StepEnd { reason: Some("cancelled".to_owned()), ..StepEnd::of(Conclusion::Cancelled) }
+            }
+        }),
+    }
 }
 
 /// A container of an action.
@@ -128,9 +155,9 @@ struct Container {
 
 impl Container {
     async fn run(self, steps: &mut Steps<'_>, frame: &Frame, task: &Task<'_>, log: &mut dyn StepLog) -> Ran {
-        let once = match self.prepare(steps).await {
+        let once = match unless_stopped(&mut steps.stop, task, self.prepare(steps.place)).await {
             Ok(once) => once,
-            Err(reason) => return Ran::failed(reason),
+            Err(end) => return Ran::of(end),
         };
         let entrypoint = self.entrypoint.filter(|entrypoint| !entrypoint.is_empty());
         let invocation = Invocation {
@@ -145,8 +172,7 @@ impl Container {
         process::execute(steps, frame, task, &invocation, log).await
     }
 
-    async fn prepare(&self, steps: &Steps<'_>) -> Result<Once, String> {
-        let place = steps.place;
+    async fn prepare(&self, place: &Place) -> Result<Once, String> {
         let engine: &Engine = place.engine().await?;
         if engine.socket().is_none() {
             return Err(format!(

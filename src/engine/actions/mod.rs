@@ -143,6 +143,7 @@ async fn find(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>) -> Result<Used,
             let known = Known {
                 reference: reference.to_owned(),
                 action: read?,
+                root: fetched.root,
                 folder: fetched.folder,
                 remote: Some(remote),
                 origin: fetched.origin,
@@ -154,7 +155,7 @@ async fn find(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>) -> Result<Used,
 
 fn local(reference: &str, action: Action, folder: PathBuf) -> Arc<Known> {
     let origin = "of the workspace".to_owned();
-    Arc::new(Known { reference: reference.to_owned(), action, folder, remote: None, origin })
+    Arc::new(Known { reference: reference.to_owned(), action, root: folder.clone(), folder, remote: None, origin })
 }
 
 fn has_post(action: &Action) -> bool {

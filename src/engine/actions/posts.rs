@@ -14,10 +14,10 @@ use crate::engine::outlet::StepLog;
 use crate::engine::steps::{Condition, Frame, Ran, StepEnd, StepRef, Steps, Task};
 use crate::model::{Conclusion, StepNumber};
 use crate::workflow::expr::Scope;
-use crate::workflow::syntax::{Action, ActionRuns, StepAction};
+use crate::workflow::syntax::{Action, ActionRuns, StepAction, StepDefinition};
 
 use super::reference::Reference;
-use super::resolve::Known;
+use super::resolve::{Actions, Known};
 use super::{Phase, composite, has_post, inputs, phase};
 
 /// Something to be done after the last step.
@@ -60,22 +60,17 @@ impl std::fmt::Debug for Post {
 }
 
 /// The action of another repository that a step uses, when something of it is to be done before the first step.
-pub(in crate::engine) fn with_pre<'k>(steps: &'k Steps<'_>, step: &StepRef) -> Option<&'k Arc<Known>> {
+pub(in crate::engine) fn with_pre<'k>(actions: &'k Actions, step: &StepDefinition) -> Option<&'k Arc<Known>> {
     let StepAction::Uses { reference, .. } = &step.action else { return None };
     let Ok(Reference::Remote(_)) = Reference::parse(&reference.value) else { return None };
-    steps.place.actions.get(&reference.value).filter(|known| has_pre(steps, known))
+    actions.get(&reference.value).filter(|known| has_pre(actions, known))
 }
 
-fn has_pre(steps: &Steps<'_>, known: &Known) -> bool {
+fn has_pre(actions: &Actions, known: &Known) -> bool {
     match &known.action.runs {
         ActionRuns::JavaScript { pre, .. } => pre.is_some(),
         ActionRuns::Docker { pre_entrypoint, .. } => pre_entrypoint.is_some(),
-        ActionRuns::Composite { steps: inner } => inner.iter().any(|step| match &step.action {
-            StepAction::Uses { reference, .. } => {
-                steps.place.actions.get(&reference.value).is_some_and(|known| has_pre(steps, known))
-            }
-            StepAction::Run { .. } | StepAction::Steer(_) => false,
-        }),
+        ActionRuns::Composite { steps } => steps.iter().any(|step| with_pre(actions, step).is_some()),
     }
 }
 
@@ -99,7 +94,9 @@ pub(in crate::engine) fn before<'a>(
     number: StepNumber,
 ) -> BoxFuture<'a, StepEnd> {
     async move {
-        let Some(known) = with_pre(steps, step).cloned() else { return StepEnd::of(Conclusion::Success) };
+        let Some(known) = with_pre(&steps.place.actions, step).cloned() else {
+            return StepEnd::of(Conclusion::Success);
+        };
         let ran = around(steps, frame, step, &known, Phase::Pre, log, number).await;
         if let Some(post) = ran.post {
             post.add(&mut frame.posts);

@@ -29,7 +29,9 @@ pub(in crate::engine) struct Known {
     pub(in crate::engine) reference: String,
     /// What it does.
     pub(in crate::engine) action: Action,
-    /// Its files, on this machine.
+    /// The files of its repository, on this machine.
+    pub(in crate::engine) root: PathBuf,
+    /// Its own folder among them.
     pub(in crate::engine) folder: PathBuf,
     /// The repository it comes from, if it is another one.
     pub(in crate::engine) remote: Option<Remote>,
@@ -37,11 +39,23 @@ pub(in crate::engine) struct Known {
     pub(in crate::engine) origin: String,
 }
 
+impl Known {
+    /// Where a container finds its repository, below the folder of all actions.
+    pub(in crate::engine) fn place(&self) -> PathBuf {
+        let remote = self.remote.as_ref();
+        let name = remote.map(|remote| format!("{}/{}", remote.repository, remote.version.replace(':', "_")));
+        PathBuf::from(name.unwrap_or_else(|| self.reference.replace('@', "/")))
+    }
+}
+
+/// Actions of other repositories, by what the workflow names them.
+pub(in crate::engine) type Actions = HashMap<String, Arc<Known>>;
+
 /// What the steps of a job need.
 #[derive(Default)]
 pub(in crate::engine) struct Needs {
     /// Actions of other repositories, by what the workflow names them.
-    pub(in crate::engine) actions: HashMap<String, Arc<Known>>,
+    pub(in crate::engine) actions: Actions,
     /// Images of actions, by what names them.
     pub(in crate::engine) images: Vec<String>,
     /// What a step's log cannot say any more, as lines.
@@ -115,6 +129,7 @@ async fn find(reference: &str, remote: Remote, shared: &Shared, depth: usize, ne
     let known = Known {
         reference: reference.to_owned(),
         action,
+        root: fetched.root,
         folder: fetched.folder,
         remote: Some(remote),
         origin: fetched.origin,

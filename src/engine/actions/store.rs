@@ -43,7 +43,9 @@ pub struct Store {
 /// A repository's files at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Fetched {
-    /// Where they are.
+    /// The top of the repository's files.
+    pub(in crate::engine) root: PathBuf,
+    /// The action's own folder.
     pub(in crate::engine) folder: PathBuf,
     /// What they are, for people: a commit, or where a mapped folder is.
     pub(in crate::engine) origin: String,
@@ -97,18 +99,19 @@ impl Store {
         let key = (format!("{server}/{}", action.repository), action.version.clone());
         let cell = Arc::clone(self.known.lock().await.entry(key).or_default());
         let fetched = cell.get_or_init(|| self.fetch(server, action)).await.clone()?;
-        let folder = if action.path.is_empty() { fetched.folder.clone() } else { fetched.folder.join(&action.path) };
+        let folder = if action.path.is_empty() { fetched.root.clone() } else { fetched.root.join(&action.path) };
         Ok(Fetched { folder, ..fetched })
     }
 
     fn mapped_folder(&self, action: &Remote, value: &str, own: bool) -> Result<Fetched, String> {
         let home = || std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let folder = value.strip_prefix("~/").map_or_else(|| self.base.join(value), |rest| home().join(rest));
+        let root = folder.clone();
         let folder = if own || action.path.is_empty() { folder } else { folder.join(&action.path) };
         if !folder.is_dir() {
             return Err(format!("`{action}` is mapped to {} by `[actions]`, which is no folder", folder.display()));
         }
-        Ok(Fetched { origin: format!("mapped to {}", folder.display()), folder, remark: None })
+        Ok(Fetched { origin: format!("mapped to {}", folder.display()), root, folder, remark: None })
     }
 
     /// Resolves a version and brings its files here.
@@ -157,7 +160,8 @@ impl Store {
         if let Err(error) = note() {
             tracing::warn!(%error, "the action's commit cannot be noted for offline use");
         }
-        Ok(Fetched { folder, origin: format!("commit {}", &commit[..commit.len().min(12)]), remark })
+        let origin = format!("commit {}", &commit[..commit.len().min(12)]);
+        Ok(Fetched { root: folder.clone(), folder, origin, remark })
     }
 }
 

@@ -12,6 +12,7 @@ use bollard::models::{ContainerCreateBody, HostConfig};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::super::sandbox::docker::Shared;
 use super::super::sandbox::docker::engine::Engine;
 use super::super::sandbox::docker::labels::Labels;
 
@@ -83,7 +84,7 @@ pub(in crate::engine) async fn start(
     let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let (command, files) = command(&program, &libraries(&maps));
-    let binds = files.iter().map(|(here, there)| format!("{}:{there}:ro", here.display())).collect();
+    let mounts = files.iter().map(|(here, there)| Shared::readable(here, there).mount()).collect();
     let arguments = routes.iter().map(|route| format!("{}={}", route.port, route.to));
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),
@@ -92,7 +93,7 @@ pub(in crate::engine) async fn start(
         user: Some("0".to_owned()),
         labels: Some(labels.all()),
         host_config: Some(HostConfig {
-            binds: Some(binds),
+            mounts: Some(mounts),
             network_mode: Some(format!("container:{container}")),
             ..HostConfig::default()
         }),

@@ -2,6 +2,9 @@
 //! engine would run it.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 
 use crate::model::ServiceState;
 
@@ -10,12 +13,22 @@ use super::super::sandbox::docker::engine::Engine;
 /// What an engine assumes of a check that does not say how often it may fail.
 const RETRIES: u32 = 3;
 
-/// Asks each service that is starting how it is. `failures` counts, by container; `known` says how a service is, `tell`
+/// How often an engine checks, and how long a check may take, when nothing is said.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// When a service was asked, and how often its check failed.
+pub(super) struct Asked {
+    since: Instant,
+    last: Instant,
+    failed: u32,
+}
+
+/// Asks each service that is starting how it is. `asked` remembers, by container; `known` says how a service is, `tell`
 /// hears of one that is healthy now, or failed as often as it may.
 pub(super) async fn probe(
     engine: &Engine,
     ids: &HashMap<String, String>,
-    failures: &mut HashMap<String, u32>,
+    asked: &mut HashMap<String, Asked>,
     tell: impl Fn(&str, ServiceState, Option<String>),
     known: impl Fn(&str) -> Option<ServiceState>,
 ) {
@@ -26,17 +39,33 @@ pub(super) async fn probe(
         let Ok(found) = engine.inspect(id).await else { continue };
         let Some(check) = found.config.and_then(|config| config.healthcheck) else { continue };
         let Some(command) = command(check.test.as_deref().unwrap_or_default()) else { continue };
+        let lasts = |nanoseconds: Option<i64>, otherwise: Duration| {
+            let given = nanoseconds.and_then(|time| u64::try_from(time).ok()).filter(|time| *time > 0);
+            given.map_or(otherwise, Duration::from_nanos)
+        };
+        let now = Instant::now();
+        let own = asked.entry(id.clone()).or_insert(Asked { since: now, last: now, failed: 0 });
+        if own.last.elapsed() < lasts(check.interval, INTERVAL) && own.last != own.since {
+            continue;
+        }
+        own.last = now;
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
-        let Ok((code, said)) = engine.run_quietly(id, &command).await else { continue };
+        let limit = lasts(check.timeout, INTERVAL);
+        let (code, said) = match timeout(limit, engine.run_quietly(id, &command)).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => continue,
+            Err(_) => (1, format!("no answer within {} s", limit.as_secs())),
+        };
         let said = said.trim().lines().last().map(str::to_owned);
         if code == 0 {
             tell(name, ServiceState::Healthy, said);
             continue;
         }
-        let failed = failures.entry(id.clone()).or_default();
-        *failed += 1;
+        if own.since.elapsed() >= lasts(check.start_period, Duration::ZERO) {
+            own.failed += 1;
+        }
         let allowed = check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|retries| *retries > 0);
-        if *failed >= allowed.unwrap_or(RETRIES) {
+        if own.failed >= allowed.unwrap_or(RETRIES) {
             tell(name, ServiceState::Unhealthy, said);
         }
     }

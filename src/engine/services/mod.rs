@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum, PortBinding};
 use bollard::query_parameters::EventsOptionsBuilder;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
-use futures_util::{FutureExt, StreamExt};
 use indexmap::IndexMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,7 +21,7 @@ use crate::model::{Event, JobId, Service, ServiceState};
 
 use super::container::{Container, Port};
 use super::outlet::Outlet;
-use super::sandbox::docker::engine::Engine;
+use super::sandbox::docker::engine::{Engine, EngineError};
 use super::sandbox::docker::labels::Labels;
 use super::sandbox::docker::{body, join};
 
@@ -41,6 +41,8 @@ const PROBE: Duration = Duration::from_secs(1);
 pub(super) struct Services {
     engine: Engine,
     running: Vec<Running>,
+    owner: Owner,
+    tell: Arc<watch::Sender<IndexMap<String, Service>>>,
     states: watch::Receiver<IndexMap<String, Service>>,
     watcher: JoinHandle<()>,
 }
@@ -48,6 +50,8 @@ pub(super) struct Services {
 struct Running {
     id: String,
     service: Service,
+    /// Whether its health is checked.
+    checked: bool,
 }
 
 /// Where a job's services are reached from.
@@ -55,8 +59,10 @@ struct Running {
 pub(super) enum Reach<'r> {
     /// This machine: ports are published.
     Machine,
-    /// The job's container, by these ports of its `localhost`.
-    Container(&'r Reached),
+    /// A container that stands for the machine, by these ports of its `localhost`.
+    Localhost(&'r Reached),
+    /// The container that the job asked for, by name.
+    Name,
 }
 
 /// The port by which a port of a service is reached.
@@ -90,8 +96,9 @@ impl Services {
         }
         let (tell, states) = watch::channel(known);
         let ids = running.iter().map(|one| (one.id.clone(), one.service.name.clone())).collect();
-        let watcher = tokio::spawn(watch_over(engine.clone(), owner, ids, tell));
-        Ok(Self { engine: engine.clone(), running, states, watcher })
+        let tell = Arc::new(tell);
+        let watcher = tokio::spawn(watch_over(engine.clone(), owner.clone(), ids, Arc::clone(&tell)));
+        Ok(Self { engine: engine.clone(), running, owner, tell, states, watcher })
     }
 
     /// Waits until each is healthy, or has no health check.
@@ -134,16 +141,22 @@ impl Services {
             }
             say("##[endgroup]");
             let own = last.last().map_or("it wrote nothing", String::as_str);
-            wrong.push(format!("{text}; its log ends: {own}"));
+            // As on GitHub: one without a check may have done its work already.
+            if running.checked || service.state == ServiceState::Unhealthy {
+                wrong.push(format!("{text}; its log ends: {own}"));
+            } else {
+                say(&format!("##[warning]{text}; its log ends: {own}"));
+            }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
 
-    /// Asks the engine about services that are still starting; says what is wrong when it does not answer.
+    /// Asks the engine about every service; says what is wrong when it does not answer.
     async fn look_again(&self) -> Option<String> {
         for running in &self.running {
-            if let Err(error) = self.engine.inspect(&running.id).await {
-                return Some(format!("service `{}` is gone: {error}", running.service.name));
+            let name = &running.service.name;
+            if let Err(error) = look(&self.engine, &self.owner, &self.tell, &running.id, name).await {
+                return Some(format!("service `{name}` is gone: {error}"));
             }
         }
         None
@@ -187,10 +200,15 @@ impl Drop for Services {
 /// that is not fixed keeps its number where that is free.
 pub(super) fn routes(definitions: &[Container]) -> (Vec<Route>, Reached) {
     let all = definitions.iter().flat_map(|container| container.ports.iter().map(move |port| (container, port)));
+    // Only TCP is forwarded.
+    let all = all.filter(|(_, port)| port.protocol == "tcp");
     let (fixed, free): (Vec<_>, Vec<_>) = all.partition(|(_, port)| port.outside.is_some());
     let mut routes: Vec<Route> = Vec::new();
     let mut reached = HashMap::new();
     for (container, port) in fixed.into_iter().chain(free) {
+        if reached.contains_key(&(container.name.clone(), port.inside)) && port.outside.is_none() {
+            continue;
+        }
         let mut outside = port.outside.unwrap_or(port.inside);
         while port.outside.is_none() && routes.iter().any(|route| route.port == outside) {
             outside = outside.checked_add(1).unwrap_or(1024);
@@ -201,6 +219,11 @@ pub(super) fn routes(definitions: &[Container]) -> (Vec<Route>, Reached) {
     (routes, reached)
 }
 
+/// The role of a service's container: no container of our own has such a one.
+pub fn service_role(name: &str) -> String {
+    format!("service.{name}")
+}
+
 async fn start_one(
     engine: &Engine,
     owner: &Owner,
@@ -209,7 +232,7 @@ async fn start_one(
     reach: Reach<'_>,
 ) -> Result<Running, String> {
     let failed = |error: String| format!("service `{}` ({}): {error}", container.name, container.image);
-    let labels = owner.labels.of(&container.name);
+    let labels = owner.labels.of(&service_role(&container.name));
     let mut body = body(container, &owner.labels).map_err(failed)?;
     body.labels.get_or_insert_default().extend(labels.all());
     if !container.entrypoint.is_empty() {
@@ -243,7 +266,8 @@ async fn start_one(
     };
     service.ports = match reach {
         Reach::Machine => published(&found),
-        Reach::Container(reached) => {
+        Reach::Name => IndexMap::new(),
+        Reach::Localhost(reached) => {
             let outside = |port: &Port| reached.get(&(container.name.clone(), port.inside));
             let pairs =
                 container.ports.iter().filter_map(|port| Some((port.inside.to_string(), outside(port)?.to_string())));
@@ -251,7 +275,8 @@ async fn start_one(
         }
     };
     seen(&mut service, &found);
-    Ok(Running { id, service })
+    let checked = found.config.as_ref().is_some_and(|config| config.healthcheck.is_some());
+    Ok(Running { id, service, checked })
 }
 
 /// The ports of this machine that a container's ports are published on.
@@ -299,7 +324,7 @@ async fn watch_over(
     engine: Engine,
     owner: Owner,
     ids: HashMap<String, String>,
-    tell: watch::Sender<IndexMap<String, Service>>,
+    tell: Arc<watch::Sender<IndexMap<String, Service>>>,
 ) {
     let filters: HashMap<&str, Vec<String>> = [
         ("type", vec!["container".to_owned()]),
@@ -307,30 +332,19 @@ async fn watch_over(
         ("event", ["health_status", "die", "oom", "start", "restart", "destroy"].map(str::to_owned).into()),
     ]
     .into();
-    let look = async |id: &str, name: &str| {
-        let Ok(found) = engine.inspect(id).await else { return };
-        let Some(mut service) = tell.borrow().get(name).cloned() else { return };
-        let before = service.clone();
-        seen(&mut service, &found);
-        // What a check says is told with the state that it led to, not each time it is said.
-        if service.state != before.state || service.restarts != before.restarts {
-            owner.outlet.record(Event::ServiceChanged { job: owner.job.clone(), service: service.clone() });
-            tell.send_modify(|all| drop(all.insert(name.to_owned(), service)));
-        }
-    };
-    let mut failures = HashMap::new();
+    let mut asked = HashMap::new();
     // An engine that is restarted ends its events; they are asked for again as long as somebody waits.
     loop {
         let mut events = engine.api().events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
         // What happened before the events were asked for.
         for (id, name) in &ids {
-            look(id, name).await;
+            look(&engine, &owner, &tell, id, name).await.ok();
         }
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
                 () = sleep(PROBE), if !engine.checks_health() => {
-                    health::probe(&engine, &ids, &mut failures, |name, state, detail| {
+                    health::probe(&engine, &ids, &mut asked, |name, state, detail| {
                         let Some(mut service) = tell.borrow().get(name).cloned() else { return };
                         (service.state, service.detail) = (state, detail);
                         owner.outlet.record(Event::ServiceChanged { job: owner.job.clone(), service: service.clone() });
@@ -345,11 +359,33 @@ async fn watch_over(
             if event.action.as_deref() == Some("destroy") {
                 lose(&owner, &tell, name);
             } else {
-                look(&actor, name).boxed().await;
+                look(&engine, &owner, &tell, &actor, name).await.ok();
             }
         }
         sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// Asks the engine how a service is, and tells it when that is news.
+async fn look(
+    engine: &Engine,
+    owner: &Owner,
+    tell: &watch::Sender<IndexMap<String, Service>>,
+    id: &str,
+    name: &str,
+) -> Result<(), EngineError> {
+    let found = engine.inspect(id).await?;
+    let Some(mut service) = tell.borrow().get(name).cloned() else { return Ok(()) };
+    let before = service.clone();
+    seen(&mut service, &found);
+    // Where the engine checks no health, what we found by asking stands.
+    let ours = !engine.checks_health() && service.state == ServiceState::Starting && before.state != service.state;
+    // What a check says is told with the state that it led to, not each time it is said.
+    if !ours && (service.state != before.state || service.restarts != before.restarts) {
+        owner.outlet.record(Event::ServiceChanged { job: owner.job.clone(), service: service.clone() });
+        tell.send_modify(|all| drop(all.insert(name.to_owned(), service)));
+    }
+    Ok(())
 }
 
 /// A service that somebody removed.

@@ -13,7 +13,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::app::action::Action;
-use crate::model::{Conclusion, Job, JobId, Run};
+use crate::model::{Conclusion, Job, JobId, Phase, Run};
 use crate::ui::graph::{self as drawing, Layout, Node};
 use crate::ui::text;
 use crate::ui::theme::{Glyphs, Hue};
@@ -182,11 +182,8 @@ impl Graph {
             kept.extend(before.into_iter().chain(after));
         }
         let mut moved = vec![None; self.groups.len()];
-        let mut next = 0;
-        for (place, moved) in moved.iter_mut().enumerate().filter(|(place, _)| kept.contains(place)) {
-            let _ = place;
-            *moved = Some(next);
-            next += 1;
+        for (next, place) in (0..self.groups.len()).filter(|place| kept.contains(place)).enumerate() {
+            moved[place] = Some(next);
         }
         let groups = std::mem::take(&mut self.groups).into_iter().enumerate();
         self.groups = groups
@@ -254,71 +251,56 @@ impl Graph {
         };
         let dim = cx.theme.style(Hue::Dim);
         let ascii = cx.theme.glyphs == Glyphs::Ascii;
+        let mut pen = Pen { picture, offset: self.offset, buffer: &mut *buffer };
         for cell in &self.layout.cells {
             let style = if at.is_some() && !self.layout.is_lit(cell, &lit) { dim } else { Style::new() };
-            self.put(picture, cell.x, cell.y, 1, drawing::sign(cell, ascii), style, buffer);
+            pen.put((cell.x, cell.y), 1, drawing::sign(cell, ascii), style);
         }
-        for (place, group) in self.groups.iter().enumerate() {
-            self.group(cx, run, place, group, (at == Some(place), is_lit(place)), picture, buffer);
+        for place in 0..self.groups.len() {
+            self.group(cx, run, place, (at == Some(place), is_lit(place)), &mut pen);
         }
         if height < area.height {
             self.map(cx, run, Rect { y: area.y + height, height: 1, ..area }, buffer);
         }
     }
 
-    fn group(
-        &self,
-        cx: &Cx,
-        run: &Run,
-        place: usize,
-        group: &Group,
-        (selected, lit): (bool, bool),
-        picture: Rect,
-        buffer: &mut Buffer,
-    ) {
-        let ((x, y), node) = (self.layout.places[place], &self.nodes[place]);
+    fn group(&self, cx: &Cx, run: &Run, place: usize, (selected, lit): (bool, bool), pen: &mut Pen) {
+        let ((x, y), node, group) = (self.layout.places[place], &self.nodes[place], &self.groups[place]);
         let phase = group.phase(run);
         let fade = if lit { Style::new() } else { cx.theme.style(Hue::Dim) };
         let own = if lit { cx.theme.phase(&phase) } else { fade };
-        self.put(picture, x, y, 1, cx.theme.lamp(&phase, cx.facts.now.0), own, buffer);
+        pen.put((x, y), 1, cx.theme.lamp(&phase, cx.facts.now.0), own);
         if self.detail == Detail::Sign {
             if selected {
-                self.restyle(picture, x, y, node.width, cx.theme.selected(), buffer);
+                pen.restyle((x, y), node.width, cx.theme.selected());
             }
             return;
         }
         let label = label(group, run, self.detail, cx);
         let label = text::clip(&label, usize::from(node.width.saturating_sub(2)), cx.theme.ellipsis());
-        self.put(picture, x + 2, y, node.width - 2, &label, fade, buffer);
+        pen.put((x + 2, y), node.width - 2, &label, fade);
         // What is left of the room for a time belongs to the line that goes on.
         let end = x + 2 + text::width(&label) as u16;
         let goes_on = self.layout.needs.iter().any(|needs| needs.contains(&place));
         if goes_on && end + 1 < x + node.width + 1 {
             let line = if cx.theme.glyphs == Glyphs::Ascii { "-" } else { "─" };
             for column in end + 1..=x + node.width {
-                self.put(picture, column, y, 1, line, fade, buffer);
+                pen.put((column, y), 1, line, fade);
             }
         }
         if selected {
-            self.restyle(picture, x, y, 2 + text::width(&label) as u16, cx.theme.selected(), buffer);
+            pen.restyle((x, y), 2 + text::width(&label) as u16, cx.theme.selected());
         }
         let (wrong, more) = group.wrong(run);
         for (row, job) in (y + 1..).zip(&wrong) {
-            self.put(picture, x + 2, row, 1, cx.theme.look(&job.phase).glyph, cx.theme.phase(&job.phase), buffer);
+            pen.put((x + 2, row), 1, cx.theme.look(&job.phase).glyph, cx.theme.phase(&job.phase));
             let name = text::clip(&job.name, usize::from(node.width.saturating_sub(4)), cx.theme.ellipsis());
-            self.put(picture, x + 4, row, node.width.saturating_sub(4), &name, fade, buffer);
+            pen.put((x + 4, row), node.width.saturating_sub(4), &name, fade);
         }
         if more > 0 {
             let text = format!("and {more} more");
-            self.put(
-                picture,
-                x + 4,
-                y + 1 + wrong.len() as u16,
-                node.width.saturating_sub(4),
-                &text,
-                cx.theme.style(Hue::Dim),
-                buffer,
-            );
+            let row = y + 1 + wrong.len() as u16;
+            pen.put((x + 4, row), node.width.saturating_sub(4), &text, cx.theme.style(Hue::Dim));
         }
     }
 
@@ -359,30 +341,43 @@ impl Graph {
         );
         text::put(buffer, x, area.y, area.right().saturating_sub(x), &rows, cx.theme.style(Hue::Dim));
     }
+}
 
+/// Draws in the coordinates of the whole picture, of which a part is in sight.
+struct Pen<'a> {
+    /// Where on the screen the picture is.
+    picture: Rect,
+    /// What of the picture is in the upper left corner.
+    offset: (u16, u16),
+    buffer: &'a mut Buffer,
+}
+
+impl Pen<'_> {
     /// Writes at a place of the picture, as far as that is in sight.
-    fn put(&self, picture: Rect, x: u16, y: u16, columns: u16, what: &str, style: Style, buffer: &mut Buffer) {
-        let Some(row) = y.checked_sub(self.offset.1).filter(|row| *row < picture.height) else { return };
-        if let Some(column) = x.checked_sub(self.offset.0) {
+    fn put(&mut self, (x, y): (u16, u16), columns: u16, what: &str, style: Style) {
+        let (picture, offset) = (self.picture, self.offset);
+        let Some(row) = y.checked_sub(offset.1).filter(|row| *row < picture.height) else { return };
+        if let Some(column) = x.checked_sub(offset.0) {
             if column < picture.width {
                 let room = columns.min(picture.width - column);
-                text::put(buffer, picture.x + column, picture.y + row, room, what, style);
+                text::put(self.buffer, picture.x + column, picture.y + row, room, what, style);
             }
         } else {
             // It begins left of what is shown.
-            let hidden = usize::from(self.offset.0 - x);
+            let hidden = usize::from(offset.0 - x);
             let rest: String = what.chars().skip(hidden).collect();
             let room = columns.saturating_sub(hidden as u16).min(picture.width);
-            text::put(buffer, picture.x, picture.y + row, room, &rest, style);
+            text::put(self.buffer, picture.x, picture.y + row, room, &rest, style);
         }
     }
 
-    fn restyle(&self, picture: Rect, x: u16, y: u16, columns: u16, style: Style, buffer: &mut Buffer) {
-        let left = x.saturating_sub(self.offset.0);
-        let right = (x + columns).saturating_sub(self.offset.0).min(picture.width);
-        if let Some(row) = y.checked_sub(self.offset.1).filter(|row| *row < picture.height) {
+    fn restyle(&mut self, (x, y): (u16, u16), columns: u16, style: Style) {
+        let (picture, offset) = (self.picture, self.offset);
+        let left = x.saturating_sub(offset.0);
+        let right = (x + columns).saturating_sub(offset.0).min(picture.width);
+        if let Some(row) = y.checked_sub(offset.1).filter(|row| *row < picture.height) {
             let style = style.remove_modifier(Modifier::DIM);
-            buffer.set_style(Rect::new(picture.x + left, picture.y + row, right.saturating_sub(left), 1), style);
+            self.buffer.set_style(Rect::new(picture.x + left, picture.y + row, right.saturating_sub(left), 1), style);
         }
     }
 }
@@ -441,11 +436,9 @@ fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
         let bad = count(&|job| !job.allowed_failure && job.phase.conclusion().is_some_and(Conclusion::is_bad));
         let looks = [(good, Conclusion::Success), (bad, Conclusion::Failure)];
         let shown = looks.iter().filter(|(count, _)| *count > 0 && *count < members.len());
-        let shown: String = shown
-            .map(|(count, end)| format!("{count}{}", cx.theme.look(&crate::model::Phase::Done(*end)).glyph))
-            .collect();
-        if !shown.is_empty() {
-            label = format!("{label} {shown}");
+        for (place, (count, end)) in shown.enumerate() {
+            let glyph = cx.theme.look(&Phase::Done(*end)).glyph;
+            label = format!("{label}{}{count}{glyph}", if place == 0 { " " } else { "" });
         }
     }
     let started = members.iter().filter_map(|job| job.started).min();

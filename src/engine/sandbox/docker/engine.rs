@@ -108,7 +108,7 @@ impl Engine {
     pub async fn find() -> Result<Self, EngineError> {
         let mut tried = Vec::new();
         for address in candidates() {
-            match Self::at(&address).await {
+            match Self::reach(&address).await {
                 Ok(engine) => return Ok(engine),
                 Err(reason) => tried.push(format!("{address}: {reason}")),
             }
@@ -116,7 +116,15 @@ impl Engine {
         Err(EngineError::Unreachable(tried.join("; ")))
     }
 
-    async fn at(address: &str) -> Result<Self, String> {
+    /// The engine at an address.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn at(address: &str) -> Result<Self, EngineError> {
+        Self::reach(address).await.map_err(|reason| EngineError::Unreachable(format!("{address}: {reason}")))
+    }
+
+    async fn reach(address: &str) -> Result<Self, String> {
         let version = bollard::API_DEFAULT_VERSION;
         let socket = address.strip_prefix("unix://").map(PathBuf::from);
         let api = match address.split_once("://") {
@@ -162,6 +170,12 @@ impl Engine {
     #[must_use]
     pub fn checks_health(&self) -> bool {
         !self.version.starts_with("podman")
+    }
+
+    /// Whether its containers have users of their own, so that their superuser is nobody special here.
+    pub async fn maps_users(&self) -> bool {
+        let options = self.api.info().await.ok().and_then(|info| info.security_options).unwrap_or_default();
+        options.iter().any(|option| option.contains("rootless") || option.contains("userns"))
     }
 
     /// Where it is reached.
@@ -386,12 +400,18 @@ impl Engine {
         }
     }
 
-    /// Keeps a container's files as an image.
+    /// Keeps a container's files as an image, without the values of these variables, which may be secret.
     ///
     /// # Errors
     /// The engine refuses.
-    pub async fn commit(&self, id: &str, repository: &str, tag: &str) -> Result<(), EngineError> {
-        let options = CommitContainerOptionsBuilder::default().container(id).repo(repository).tag(tag).build();
+    pub async fn commit(&self, id: &str, repository: &str, tag: &str, without: &[String]) -> Result<(), EngineError> {
+        let emptied = without.iter().fold(String::new(), |text, name| format!("{text}ENV {name}=\n"));
+        let mut options = CommitContainerOptionsBuilder::default().container(id).repo(repository).tag(tag);
+        // Engines refuse a list of no changes.
+        if !emptied.is_empty() {
+            options = options.changes(&emptied);
+        }
+        let options = options.build();
         let kept = self.api.commit_container(options, bollard::models::ContainerConfig::default()).await;
         kept.map(drop).map_err(|error| EngineError::of(format!("cannot keep the container {}", short(id)), error))
     }

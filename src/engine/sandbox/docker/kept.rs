@@ -1,7 +1,7 @@
 //! What is kept of a failed job's container, so that somebody can look around in it.
 //!
 //! The container itself goes with its job, and with it its processes, network and ports; its files become an image. Of
-//! these there are only so many, and none older than a day.
+//! these there are only so many, and `clean`, and whatever is kept next, removes those older than a day.
 
 use std::path::Path;
 
@@ -55,16 +55,13 @@ impl Engine {
         let seen = found.config.and_then(|config| config.labels?.get(SHARED).cloned()).unwrap_or_default();
         let shared: Vec<Shared> = serde_json::from_str(&seen).unwrap_or_default();
         // A folder that has gone since is none to mount: the engine would make an empty one in its place.
-        let there = shared.iter().filter(|one| one.outside.exists());
-        let binds = there.map(|one| {
-            format!("{}:{}:{}", one.outside.display(), one.inside.display(), if one.writable { "rw" } else { "ro" })
-        });
+        let mounts = shared.iter().filter(|one| one.outside.exists()).map(Shared::mount).collect();
         let body = ContainerCreateBody {
             image: Some(image),
             entrypoint: Some(vec!["tail".to_owned()]),
             cmd: Some(vec!["-f".to_owned(), "/dev/null".to_owned()]),
             labels: Some(labels.all()),
-            host_config: Some(HostConfig { binds: Some(binds.collect()), ..HostConfig::default() }),
+            host_config: Some(HostConfig { mounts: Some(mounts), ..HostConfig::default() }),
             ..ContainerCreateBody::default()
         };
         self.start(&format!("{}-{:08x}", labels.name(), getrandom::u32().unwrap_or_default()), body).await

@@ -61,7 +61,7 @@ impl Labels {
     /// The name of the thing. It carries the run's id, and what engines do not take in a name is a dash.
     #[must_use]
     pub fn name(&self) -> String {
-        let of = if self.role.is_empty() { String::new() } else { format!("-{}", self.role) };
+        let of = if self.role.is_empty() { String::new() } else { format!(".{}", self.role) };
         let plain = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
         format!("cuelight-{}-{}{of}", self.run, self.job).chars().map(plain).collect()
     }
@@ -253,7 +253,7 @@ mod tests {
     fn names_carry_the_run_and_are_names_to_every_engine() {
         let labels = Labels::new(Path::new("/nowhere"), "20261126-120000-abcd", "test.2");
         assert_eq!(labels.name(), "cuelight-20261126-120000-abcd-test.2");
-        assert_eq!(labels.of("my db").name(), "cuelight-20261126-120000-abcd-test.2-my-db");
+        assert_eq!(labels.of("my db").name(), "cuelight-20261126-120000-abcd-test.2.my-db");
         assert_eq!(labels.of("redis").all()[ROLE], "redis");
         assert_ne!(Labels::new(Path::new("/elsewhere"), "r", "j").all()[STATE], labels.all()[STATE]);
     }

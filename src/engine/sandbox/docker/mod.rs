@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkingConfig};
+use bollard::models::{ContainerCreateBody, EndpointSettings, Mount, MountType, NetworkingConfig};
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -60,6 +60,18 @@ impl Shared {
         Self { outside: outside.into(), inside: inside.into(), writable: true }
     }
 
+    /// As engines take it. Unlike in their short form, a path may hold a colon.
+    #[must_use]
+    pub fn mount(&self) -> Mount {
+        Mount {
+            typ: Some(MountType::BIND),
+            source: Some(self.outside.to_string_lossy().into_owned()),
+            target: Some(self.inside.to_string_lossy().into_owned()),
+            read_only: Some(!self.writable),
+            ..Mount::default()
+        }
+    }
+
     /// A folder that it may only read.
     #[must_use]
     pub fn readable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
@@ -93,9 +105,13 @@ pub struct Docker {
     id: String,
     image: String,
     environment: Vec<(OsString, OsString)>,
+    /// The variables that the workflow gives it.
+    given: Vec<String>,
     shared: Vec<Shared>,
     control: Control,
     supervisor: Option<Supervisor>,
+    /// Why there is no supervisor.
+    unsupervised: String,
     shells: &'static [&'static str],
     found: Mutex<HashMap<(String, OsString), Option<PathBuf>>>,
 }
@@ -111,28 +127,41 @@ pub fn body(container: &Container, labels: &Labels) -> Result<ContainerCreateBod
     })?;
     let env = body.env.get_or_insert_default();
     env.splice(0..0, container.env.iter().map(|(name, value)| format!("{name}={value}")));
+    let mut binds = body.host_config.get_or_insert_default().binds.take().unwrap_or_default();
     for volume in &container.volumes {
-        let parts: Vec<_> = volume.split(':').collect();
-        match parts.as_slice() {
-            // A volume without a name goes with its container.
-            [folder] => body.volumes.get_or_insert_default().push((*folder).to_owned()),
-            [source, rest @ ..] => {
-                // One with a name is the job's: it carries the run's id and goes with the job.
-                let source = if source.starts_with('/') { (*source).to_owned() } else { labels.of(source).name() };
-                let bind = format!("{source}:{}", rest.join(":"));
-                body.host_config.get_or_insert_default().binds.get_or_insert_default().push(bind);
-            }
-            [] => {}
+        // A volume without a name goes with its container.
+        if volume.contains(':') {
+            binds.push(volume.clone());
+        } else {
+            body.volumes.get_or_insert_default().push(volume.clone());
         }
     }
+    for bind in &mut binds {
+        let (source, rest) = bind.split_once(':').unwrap_or((bind, ""));
+        if source.is_empty() || source.starts_with('.') || source.contains('/') && !source.starts_with('/') {
+            return Err(format!(
+                "{}: the volume `{bind}` of {}: write a whole path, as `${{{{ github.workspace }}}}/…`, or a name",
+                container.place, container.name
+            ));
+        }
+        if !source.starts_with('/') {
+            // One with a name is the job's: it carries the run's id and goes with the job.
+            *bind = format!("{}:{rest}", labels.of(source).name());
+        }
+    }
+    body.host_config.get_or_insert_default().binds = Some(binds);
     body.labels.get_or_insert_default().extend(labels.all());
     Ok(body)
 }
 
-/// The names of the volumes of a container that are the job's to remove.
-pub fn volumes<'c>(container: &'c Container, labels: &'c Labels) -> impl Iterator<Item = String> + 'c {
-    let sources = container.volumes.iter().filter_map(|volume| volume.split_once(':')).map(|(source, _)| source);
-    sources.filter(|source| !source.starts_with('/')).map(|source| labels.of(source).name())
+/// The names of the volumes of a container that are the job's to make and to remove.
+///
+/// # Errors
+/// As of [`body`].
+pub fn volumes(container: &Container, labels: &Labels) -> Result<Vec<String>, String> {
+    let binds = body(container, labels)?.host_config.and_then(|host| host.binds).unwrap_or_default();
+    let sources = binds.iter().filter_map(|bind| bind.split_once(':')).map(|(source, _)| source);
+    Ok(sources.filter(|source| !source.starts_with('/')).map(str::to_owned).collect())
 }
 
 /// Puts a container into a network under a name.
@@ -159,11 +188,7 @@ impl Docker {
         let host = body.host_config.get_or_insert_default();
         let local = engine.socket().is_some();
         if local {
-            let binds = host.binds.get_or_insert_default();
-            for shared in &setup.shared {
-                let mode = if shared.writable { "rw" } else { "ro" };
-                binds.push(format!("{}:{}:{mode}", shared.outside.display(), shared.inside.display()));
-            }
+            host.mounts.get_or_insert_default().extend(setup.shared.iter().map(Shared::mount));
         }
         // Who opens a shell in what is kept of it needs to know what it saw.
         let seen = serde_json::to_string(&setup.shared).unwrap_or_default();
@@ -171,6 +196,9 @@ impl Docker {
         if let Some(network) = setup.network {
             join(&mut body, network, &container.name);
         }
+        let given =
+            body.env.iter().flatten().filter_map(|entry| entry.split_once('=')).map(|(name, _)| name.to_owned());
+        let given = given.collect();
         let id = engine.start(&setup.labels.name(), body).await.map_err(|error| error.to_string())?;
         let control = Control { inside: inside(&setup.control), outside: setup.control };
         let supervised = local && setup.supervised;
@@ -179,9 +207,11 @@ impl Docker {
             id,
             image: container.image.clone(),
             environment: Vec::new(),
+            given,
             shared: setup.shared,
             control,
             supervisor: None,
+            unsupervised: "the settings say so".to_owned(),
             shells: setup.shells,
             found: Mutex::default(),
         };
@@ -206,6 +236,7 @@ impl Docker {
             let folders: Vec<_> = self.shared.iter().map(|shared| shared.inside.to_string_lossy()).collect();
             let made: Vec<&str> = ["mkdir", "-p"].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
             self.engine.run_quietly(&self.id, &made).await.map_err(|error| error.to_string())?;
+            "it is on another machine".clone_into(&mut self.unsupervised);
             for shared in self.shared.clone() {
                 self.send(&shared.outside).await.map_err(|error| error.to_string())?;
             }
@@ -216,7 +247,7 @@ impl Docker {
         }
         match self.supervise().await {
             Ok(supervisor) => self.supervisor = Some(supervisor),
-            Err(error) => tracing::info!(%error, "steps are started through the engine"),
+            Err(error) => self.unsupervised = error.to_string(),
         }
         Ok(())
     }
@@ -239,6 +270,10 @@ impl Docker {
 
     /// Makes what the container wrote the user's of this machine, who may not be its superuser.
     pub async fn give_back(&self) {
+        // Where users are mapped, what the container's superuser wrote is ours already.
+        if self.engine.maps_users().await {
+            return;
+        }
         let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let owner = format!("{user}:{group}");
         let folders: Vec<_> = self.shared.iter().filter(|shared| shared.writable && shared.outside.is_dir()).collect();
@@ -246,6 +281,21 @@ impl Docker {
         let command: Vec<&str> = ["chown", "-R", &owner].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
         if let Err(error) = self.engine.run_quietly(&self.id, &command).await {
             tracing::warn!(%error, "files that the container wrote stay its user's");
+        }
+    }
+
+    /// The names of the variables that the workflow gave it.
+    #[must_use]
+    pub fn given(&self) -> &[String] {
+        &self.given
+    }
+
+    /// How steps are started, in a sentence.
+    #[must_use]
+    pub fn way_in(&self) -> String {
+        match &self.supervisor {
+            Some(_) => "Steps are started by a supervisor inside.".to_owned(),
+            None => format!("Steps are started by the engine ({}).", self.unsupervised),
         }
     }
 
@@ -396,8 +446,12 @@ mod tests {
         let labels = Labels::new(Path::new("/s"), "1", "a");
         let body = body(&container, &labels).expect("fits");
         let binds = body.host_config.and_then(|host| host.binds).expect("some");
-        assert_eq!(binds, ["cuelight-1-a-data:/data:ro", "/host:/x"]);
+        assert_eq!(binds, ["cuelight-1-a.data:/data:ro", "/host:/x"]);
         assert_eq!(body.volumes, Some(vec!["/anonymous".to_owned()]));
-        assert_eq!(super::volumes(&container, &labels).collect::<Vec<_>>(), ["cuelight-1-a-data"]);
+        assert_eq!(super::volumes(&container, &labels), Ok(vec!["cuelight-1-a.data".to_owned()]));
+        for wrong in ["./x:/y", ":/y", "a/b:/y"] {
+            container.volumes = vec![wrong.to_owned()];
+            assert!(super::body(&container, &labels).expect_err(wrong).contains("write a whole path"));
+        }
     }
 }

@@ -52,8 +52,7 @@ impl Once {
 
     async fn run(&self, launch: &Launch) -> Result<Child, EngineError> {
         let text = |word: &OsStr| word.to_string_lossy().into_owned();
-        let binds =
-            self.shared.iter().map(|one| format!("{}:{}", one.outside.display(), one.inside.display())).collect();
+        let mounts = self.shared.iter().map(Shared::mount).collect();
         let program = text(launch.program.as_os_str());
         let body = ContainerCreateBody {
             image: Some(self.image.clone()),
@@ -63,7 +62,7 @@ impl Once {
             working_dir: Some(text(launch.cwd.as_os_str())),
             labels: Some(self.labels.all()),
             host_config: Some(HostConfig {
-                binds: Some(binds),
+                mounts: Some(mounts),
                 network_mode: self.network.clone(),
                 ..HostConfig::default()
             }),

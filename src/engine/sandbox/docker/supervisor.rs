@@ -165,9 +165,16 @@ impl Supervisor {
         // Only a speed is lost where the user's quota of pipe memory is used up.
         let _ = rustix::pipe::fcntl_setpipe_size(&output, super::super::host::PIPE_SIZE);
         fs::write(folder.join("launch"), script(launch, number))?;
-        self.commands.lock().await.write_all(format!("run {number}\n").as_bytes()).await?;
-        let started = tokio::time::timeout(STARTED, next(&mut states, number)).await;
-        let group = match started {
+        let started = async {
+            self.commands.lock().await.write_all(format!("run {number}\n").as_bytes()).await?;
+            Ok(tokio::time::timeout(STARTED, next(&mut states, number)).await)
+        };
+        let started: io::Result<_> = started.await;
+        if !matches!(started, Ok(Ok(Some(State::Started { .. })))) {
+            // It holds the step's environment.
+            let _ = fs::remove_dir_all(&folder);
+        }
+        let group = match started? {
             Ok(Some(State::Started { group, .. })) => group,
             Ok(Some(State::Ended { exit, .. })) => {
                 return Err(io::Error::other(format!("the process did not start inside the container: {exit:?}")));
@@ -241,6 +248,10 @@ fn make_fifo(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))
 }
 
+/// Names that some shells keep to themselves.
+const RESERVED: &[&[u8]] =
+    &[b"UID", b"EUID", b"PPID", b"GROUPS", b"SHELLOPTS", b"BASHOPTS", b"BASH_VERSINFO", b"OPTIND"];
+
 /// What makes a shell stand where the newest step of a job stands: its environment and its folder.
 #[must_use]
 pub fn surroundings(control: &Path) -> Option<String> {
@@ -260,7 +271,8 @@ fn script(launch: &Launch, number: u64) -> Vec<u8> {
     for (name, value) in &launch.env {
         let name = name.as_bytes();
         let mut bytes = name.iter();
-        let plain = bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+        let plain = !RESERVED.contains(&name)
+            && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
         let assignment = [name, b"=", value.as_bytes()].concat();
         if plain {
