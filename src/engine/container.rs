@@ -136,6 +136,10 @@ impl Container {
             }
             _ => None,
         });
+        let words = |key: &str| {
+            super::shell::cut_closed(&text(key))
+                .map_err(|reason| format!("{}: `{key}` of {name}: {reason}", place(part(key))))
+        };
         let options = entry(template, "options");
         let written = options.map(|options| Written {
             file: source.name.clone(),
@@ -150,9 +154,9 @@ impl Container {
             env: object.get("env").map(texts).unwrap_or_default().into_iter().collect(),
             ports,
             volumes: items("volumes"),
-            options: super::shell::cut(&text("options")),
-            entrypoint: super::shell::cut(&text("entrypoint")),
-            command: super::shell::cut(&text("command")),
+            options: words("options")?,
+            entrypoint: words("entrypoint")?,
+            command: words("command")?,
             place: place(part("image")),
             written,
         }))
@@ -224,5 +228,15 @@ mod tests {
     fn a_port_that_is_none_is_told_with_its_place() {
         let found = services("db:\n  image: a\n  ports: [http]");
         assert!(found[0].as_ref().expect_err("no port").starts_with("ci.yml:8:"), "{found:?}");
+    }
+
+    #[test]
+    fn a_quote_that_nothing_closes_would_swallow_the_options_behind_it() {
+        let found = services("db:\n  image: a\n  options: --health-cmd \"ping --health-interval 1s");
+        let reason = found[0].as_ref().expect_err("open");
+        assert!(
+            reason.ends_with("a double quote is not closed in `--health-cmd \"ping --health-interval 1s`"),
+            "{reason}"
+        );
     }
 }

@@ -97,8 +97,26 @@ fn advice(name: &str, there: bool) -> String {
     }
 }
 
-/// Cuts a command line at blanks. Double quotes hold an argument together, `\"` is a quote.
+/// Cuts a command line at blanks. Double quotes hold an argument together, `\"` is a quote. One that nothing closes
+/// reaches to the end, as the runner has it.
 pub(super) fn cut(line: &str) -> Vec<String> {
+    parts(line).0
+}
+
+/// As [`cut`].
+///
+/// # Errors
+/// A double quote is not closed, in words.
+pub(super) fn cut_closed(line: &str) -> Result<Vec<String>, String> {
+    let (args, open) = parts(line);
+    if open {
+        return Err(format!("a double quote is not closed in `{}`", line.trim()));
+    }
+    Ok(args)
+}
+
+/// The arguments of a line, and whether a quote is open at its end.
+fn parts(line: &str) -> (Vec<String>, bool) {
     let mut args = Vec::new();
     let mut arg: Option<String> = None;
     let mut quoted = false;
@@ -115,7 +133,7 @@ pub(super) fn cut(line: &str) -> Vec<String> {
         }
     }
     args.extend(arg);
-    args
+    (args, quoted)
 }
 
 fn built_in(name: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
