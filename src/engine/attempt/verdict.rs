@@ -39,8 +39,10 @@ impl Verdict {
 
     /// How the run ended.
     pub(super) fn conclude(self) -> RunEnd {
-        let reason =
-            (!self.not_runnable.is_empty()).then(|| format!("not runnable here: {}", self.not_runnable.join("; ")));
+        // A job that failed is not explained by another that could not run.
+        let too = if self.failed { "a job failed; " } else { "" };
+        let reason = (!self.not_runnable.is_empty())
+            .then(|| format!("{too}not runnable here: {}", self.not_runnable.join("; ")));
         let conclusion = match () {
             () if self.failed || reason.is_some() => Conclusion::Failure,
             () if self.cancelled => Conclusion::Cancelled,

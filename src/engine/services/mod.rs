@@ -314,9 +314,14 @@ fn seen(service: &mut Service, found: &ContainerInspectResponse) {
         Some(HealthStatusEnum::HEALTHY) => ServiceState::Healthy,
         Some(HealthStatusEnum::UNHEALTHY) => ServiceState::Unhealthy,
     };
-    let last = health.and_then(|health| health.log.as_ref()?.last()?.output.clone());
-    let last = last.map(|text| text.trim().lines().last().unwrap_or_default().to_owned());
-    service.detail = last.filter(|text| !text.is_empty());
+    let last = health.and_then(|health| health.log.as_ref()?.last());
+    let said = last.and_then(|check| check.output.as_deref()?.trim().lines().last());
+    let code = last.and_then(|check| check.exit_code).filter(|code| *code != 0);
+    service.detail = match (said.filter(|said| !said.is_empty()), code) {
+        (Some(said), Some(code)) => Some(format!("its check ends with {code}: {said}")),
+        (None, Some(code)) => Some(format!("its check ends with {code}")),
+        (said, None) => said.map(str::to_owned),
+    };
 }
 
 /// Follows what happens to services, until it is aborted.
