@@ -11,6 +11,7 @@ use crate::app::action::{ACTIONS, Action, Context};
 use crate::app::facts::Facts;
 use crate::app::keymap::Keymap;
 use crate::app::msg::Effect;
+use crate::app::prompt::Prompt;
 use crate::store::history::Summary;
 use crate::ui::frame::{self, Framed};
 use crate::ui::layout::middle;
@@ -36,6 +37,8 @@ pub enum Overlay {
     Question(Question),
     /// Something to be picked from a list by typing a part of it.
     Picker(Picker),
+    /// Something that is typed at the foot of the screen.
+    Prompt(Prompt),
     /// What the program says about itself; drawn by whoever owns that record.
     Diagnostics,
 }
@@ -96,7 +99,7 @@ impl Overlay {
     /// Whether characters are typed into it.
     #[must_use]
     pub fn takes_text(&self) -> bool {
-        matches!(self, Self::Help { .. } | Self::Picker(_))
+        matches!(self, Self::Help { .. } | Self::Picker(_) | Self::Prompt(_))
     }
 
     /// Whether this character has a meaning of its own here: typed text, or the key of a choice.
@@ -123,6 +126,7 @@ impl Overlay {
                     return Outcome::Closes(choice.effects.clone());
                 }
             }
+            Self::Prompt(prompt) => prompt.text.push(c),
             Self::Diagnostics => {}
         }
         Outcome::Stays
@@ -133,6 +137,7 @@ impl Overlay {
         match self {
             Self::Help { filter, .. } => drop(filter.pop()),
             Self::Picker(picker) => drop(picker.filter.pop()),
+            Self::Prompt(prompt) => drop(prompt.text.pop()),
             Self::Question(_) | Self::Diagnostics => {}
         }
     }
@@ -160,7 +165,7 @@ impl Overlay {
                 let len = picker.matching().count();
                 picker.at = motion(action, picker.at, len, height).unwrap_or(picker.at);
             }
-            (Self::Diagnostics, _) => {}
+            (Self::Prompt(_) | Self::Diagnostics, _) => {}
         }
         Outcome::Stays
     }
@@ -178,6 +183,7 @@ impl Overlay {
                 middle(screen, widest + 10, rows as u16 + 2)
             }
             Self::Picker(picker) => middle(screen, 64, (picker.rows.len() as u16 + 4).clamp(8, 20)),
+            Self::Prompt(_) => Rect { y: screen.bottom().saturating_sub(1), height: 1.min(screen.height), ..screen },
             Self::Diagnostics => middle(screen, screen.width.saturating_sub(4), screen.height.saturating_sub(4)),
         }
     }
@@ -198,6 +204,7 @@ impl Overlay {
             }
             Self::Question(question) => (question.title.clone(), String::new()),
             Self::Picker(picker) => (picker.title.clone(), String::new()),
+            Self::Prompt(prompt) => return prompt.draw(cx, area, buffer),
             Self::Diagnostics => ("Diagnostics".to_owned(), String::new()),
         };
         for y in area.top()..area.bottom() {
@@ -215,9 +222,29 @@ impl Overlay {
             }
             Self::Question(question) => question.draw(cx, inside, &mut top),
             Self::Picker(picker) => picker.draw(cx, inside, &mut top),
-            Self::Diagnostics => {}
+            Self::Prompt(_) | Self::Diagnostics => {}
         }
         buffer.merge(&top);
+    }
+}
+
+impl Prompt {
+    fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        for x in area.left()..area.right().min(buffer.area.right()) {
+            buffer[(x, area.y)].reset();
+        }
+        let x = text::put(buffer, area.x + 1, area.y, 1, self.sign(), cx.theme.style(Hue::Accent));
+        // Of a text that is too long its end is shown: that is where it is typed.
+        let room = usize::from(area.right().saturating_sub(x + 2));
+        let hidden = self.text.char_indices().find(|(at, _)| text::width(&self.text[*at..]) <= room);
+        let shown = &self.text[hidden.map_or(self.text.len(), |(at, _)| at)..];
+        let x = text::put(buffer, x, area.y, room as u16, shown, Style::new());
+        text::put(buffer, x, area.y, 1, " ", cx.theme.selected());
+        let hint = format!("{}  Enter: keep  Esc: back", self.hint());
+        let width = text::width(&hint) as u16 + 1;
+        if x + width + 2 < area.right() {
+            text::put(buffer, area.right() - width, area.y, width, &hint, cx.theme.style(Hue::Dim));
+        }
     }
 }
 
