@@ -40,6 +40,9 @@ _cuelight() {
             cuelight,eval)
                 cmd="cuelight__subcmd__eval"
                 ;;
+            cuelight,explain)
+                cmd="cuelight__subcmd__explain"
+                ;;
             cuelight,forward)
                 cmd="cuelight__subcmd__forward"
                 ;;
@@ -83,7 +86,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --help --version run demo attach runs show logs cancel rerun resume shell lint plan eval trust doctor clean config completions forward worker"
+            opts="-h -V --help --version run demo attach runs show logs explain cancel rerun resume shell lint plan eval trust doctor clean config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -220,6 +223,28 @@ _cuelight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cuelight__subcmd__explain)
+            opts="-h --expr --contexts --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --expr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --contexts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cuelight__subcmd__forward)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -258,7 +283,7 @@ _cuelight() {
                     return 0
                     ;;
                 --permissions-policy)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "LimitedRead Write" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -32,6 +32,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "attach" -d 'Follow a
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "runs" -d 'List runs, newest first'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "show" -d 'Show a run: its jobs and steps and how they ended'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the logs of a run'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Tell why the conditions of a run\'s jobs and steps held or not'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Ask a run to end; asked again with --force it ends at once'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run a run again: all of it, what failed, or one job and what needs it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Go on with a run whose worker was lost, from the first step that had not completed'
@@ -81,6 +82,10 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s j -l job -d '
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s s -l step -d 'Only the step with this number or name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only steps that failed'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, as it stands between `${{` and `}}`' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'The contexts that it sees: a file with a JSON object of them, or `-`' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l json -d 'Print a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'End it at once: no further step starts, not even with `always()`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and those that need it' -r
@@ -103,7 +108,8 @@ sarif\t'One SARIF 2.1.0 log, for code scanning'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l explain -d 'Print what a rule is about, why it matters and what to write instead' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l root -d 'Look up local actions and workflows below this folder' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
-complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r -f -a "LimitedRead\t''
+Write\t''"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F

@@ -106,6 +106,18 @@ _arguments "${_arguments_options[@]}" : \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
 && ret=0
 ;;
+(explain)
+_arguments "${_arguments_options[@]}" : \
+'()--expr=[Explain this expression instead, as it stands between \`\${{\` and \`}}\`]:EXPR:_default' \
+'--contexts=[The contexts that it sees\: a file with a JSON object of them, or \`-\`]:FILE:_files' \
+'--json[Print a JSON object a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::job -- Only this job:_default' \
+'::step -- Only the step with this number or name:_default' \
+&& ret=0
+;;
 (cancel)
 _arguments "${_arguments_options[@]}" : \
 '--force[End it at once\: no further step starts, not even with \`always()\`]' \
@@ -160,7 +172,7 @@ sarif\:"One SARIF 2.1.0 log, for code scanning"))' \
 '()--explain=[Print what a rule is about, why it matters and what to write instead]:RULE:_default' \
 '--root=[Look up local actions and workflows below this folder]:ROOT:_files' \
 '--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
-'--permissions-policy=[The permissions that a caller may give]:PERMISSIONS_POLICY:_default' \
+'--permissions-policy=[The permissions that a caller may give]:PERMISSIONS_POLICY:(LimitedRead Write)' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '*::files -- Files to check \[default\: the workflows of this repository\]:_files' \
@@ -257,6 +269,7 @@ _cuelight_commands() {
 'runs:List runs, newest first' \
 'show:Show a run\: its jobs and steps and how they ended' \
 'logs:Print the logs of a run' \
+'explain:Tell why the conditions of a run'\''s jobs and steps held or not' \
 'cancel:Ask a run to end; asked again with --force it ends at once' \
 'rerun:Run a run again\: all of it, what failed, or one job and what needs it' \
 'resume:Go on with a run whose worker was lost, from the first step that had not completed' \
@@ -313,6 +326,11 @@ _cuelight__subcmd__doctor_commands() {
 _cuelight__subcmd__eval_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight eval commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__explain_commands] )) ||
+_cuelight__subcmd__explain_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight explain commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__forward_commands] )) ||
 _cuelight__subcmd__forward_commands() {

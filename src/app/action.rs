@@ -75,6 +75,10 @@ pub enum Action {
     Select,
     /// Show the place in an editor.
     Edit,
+    /// Show groups of the graph as one node each, or every job of them.
+    Unfold,
+    /// Show only what failed in the graph, with what led to it and what it holds back.
+    FailedOnly,
     /// Go to the next failure.
     NextError,
     /// Go to the failure before.
@@ -186,6 +190,22 @@ pub static ACTIONS: &[Entry] = &[
     entry(Action::Select, "select", &["v"], LOG, "", "select lines from here on, to copy them"),
     entry(Action::Yank, "yank", &["y"], EVERYWHERE, "copy", "copy: lines, the error, the run's id, the command"),
     entry(Action::Edit, "edit", &["o"], EVERYWHERE, "", "open the file that the line or the remark names in $EDITOR"),
+    entry(
+        Action::Unfold,
+        "unfold",
+        &["-"],
+        &[Context::Panel(Panel::Graph)],
+        "unfold",
+        "show every job of a group, or one node for it",
+    ),
+    entry(
+        Action::FailedOnly,
+        "failed-only",
+        &["."],
+        &[Context::Panel(Panel::Graph)],
+        "failed only",
+        "show only what failed, what led to it and what it holds back",
+    ),
     entry(Action::Down, "down", &["j", "down"], MOTION, "", "one row down"),
     entry(Action::Up, "up", &["k", "up"], MOTION, "", "one row up"),
     entry(Action::HalfDown, "half-down", &["ctrl-d"], MOTION, "", "half a page down"),

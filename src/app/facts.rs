@@ -152,6 +152,7 @@ pub fn order(command: &Command) -> &'static str {
         Command::Rerun { what: Order::Failed } => "re-run of failed jobs",
         Command::Rerun { what: Order::Job(_) } => "re-run of a job",
         Command::Resume => "resume",
+        Command::Yield { .. } => "yield to another run",
         Command::Watch => "watch",
     }
 }

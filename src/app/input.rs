@@ -10,7 +10,6 @@ use crate::ui::layout::{PANELS, Panel, Zoom};
 use super::action::{Action, Context};
 use super::keymap::Key;
 use super::msg::{Effect, Notice, Order};
-use super::panes::graph::Graph;
 use super::panes::overlay::{Outcome, Overlay};
 use super::panes::{self, chrome};
 use super::prompt::Kind;
@@ -145,7 +144,7 @@ impl App {
             Panel::Runs => self.runs.act(action, &self.facts, rows),
             Panel::Graph => {
                 let job = self.jobs.selected.as_ref().map(|place| &place.job);
-                if let Some(job) = run.and_then(|run| Graph::act(action, run, job, rows)) {
+                if let Some(job) = run.and_then(|run| self.graph.act(action, run, job, rows)) {
                     self.jobs.select(job);
                 }
             }
@@ -239,7 +238,8 @@ impl App {
                     (Panel::Services, Some(run)) => self.services.click(row, run),
                     (Panel::Deploys, _) => self.deploys.click(row, &self.facts),
                     (Panel::Graph, Some(run)) => {
-                        if let Some(job) = self.graph.click(row, run) {
+                        let column = usize::from(event.column.saturating_sub(area.x + 1));
+                        if let Some(job) = self.graph.click(column, row, run) {
                             self.jobs.select(job);
                         }
                     }

@@ -264,7 +264,7 @@ impl App {
         let run = self.watched.as_ref().and_then(|id| self.facts.run(id));
         self.jobs.settle(run, height(Panel::Jobs));
         let job = self.jobs.selected.as_ref().map(|place| &place.job);
-        self.graph.settle(run, job, height(Panel::Graph));
+        self.graph.settle(run, job, size(screen.as_ref(), Panel::Graph));
         self.services.settle(run, height(Panel::Services));
         self.deploys.settle(&self.facts, height(Panel::Deploys));
         self.events.settle(&self.facts, self.watched.as_ref(), height(Panel::Events));
@@ -301,6 +301,12 @@ impl App {
             self.view.above = panel;
         }
     }
+}
+
+/// The columns and rows inside a panel; as good as none where it is not shown.
+fn size(screen: Option<&Screen>, panel: Panel) -> (u16, u16) {
+    let area = screen.and_then(|screen| screen.panel(panel)).map(frame::inside).unwrap_or_default();
+    (area.width, area.height.max(1))
 }
 
 /// The rows inside a panel; 1 where it is not shown.

@@ -6,7 +6,7 @@ use ratatui::style::Modifier;
 use super::fixture::{Driver, START, header, past, records, rest, run};
 use super::msg::{Effect, Feed, Msg, Notice, Order};
 use super::*;
-use crate::model::{Command, Conclusion, Event, Order as Again, Record, Reply, Timestamp};
+use crate::model::{Command, Conclusion, Event, Explanation, Order as Again, Outcome, Record, Reply, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
 fn submitted(command: Command) -> Effect {
@@ -31,6 +31,27 @@ fn a_failed_run_is_a_failure_everywhere() {
     driver.feed(Feed::Records { run: run(), records: rest() });
     insta::assert_snapshot!(driver.screen());
     insta::assert_snapshot!(driver.app.farewell().join("\n"));
+}
+
+#[test]
+fn a_skipped_job_shows_why_in_place_of_its_log() {
+    let operand = |text: &str, value: &str, operands| Explanation {
+        text: text.to_owned(),
+        outcome: Outcome::Value(value.to_owned()),
+        operands,
+    };
+    let branch = operand("github.ref == 'refs/heads/main'", "false", vec![operand("github.ref", "'x'", Vec::new())]);
+    let explanation = operand("success() && (github.ref == 'refs/heads/main')", "false", vec![branch]);
+    let seq = records().len() as u64 + 1;
+    let event = Event::Decided { job: "build".into_id(), step: None, explanation };
+    let record = Record { seq, at: Timestamp(START + 193_000), event };
+    for (glyphs, branch) in [(Glyphs::Unicode, "   └─ github.ref  = 'x'"), (Glyphs::Ascii, "   `- github.ref  = 'x'")]
+    {
+        let mut driver = Driver::showing(120, 40, glyphs);
+        driver.feed(Feed::Records { run: run(), records: vec![record.clone()] }).press("3G");
+        assert!(driver.shows("success() && (github.ref == 'refs/heads/main')  = false"), "{}", driver.screen());
+        assert!(driver.shows(branch), "{}", driver.screen());
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::model::Phase;
+use crate::model::{Explanation, Gate, Phase};
 use crate::ui::frame::{self, Framed};
 use crate::ui::layout::{self, Panel};
 use crate::ui::text;
@@ -79,20 +79,28 @@ impl App {
         Framed { area, title: format!("{} {title}", panel.number()), remark, focused: panel == self.view.focus }
     }
 
-    /// Why there are no lines to show.
-    fn no_log(&self) -> String {
+    /// Why there are no lines to show and, below that, why the condition held or not.
+    fn no_log(&self) -> Vec<String> {
         let job = self.jobs.selected.as_ref().and_then(|place| self.run()?.jobs.get(&place.job));
         let told = |name: &str, phase: &Phase, reason: Option<&str>| match (phase, reason) {
             (Phase::Done(_), Some(reason)) => format!("{name}: {reason}"),
             (Phase::Done(_), None) => format!("{name} wrote nothing"),
             (Phase::Running | Phase::Stopping, _) => format!("{name} has written nothing yet"),
+            (Phase::Waiting(gate @ Gate::Concurrency { .. }), _) => format!("pending: {}", gate.reason()),
             (Phase::Queued | Phase::Waiting(_), _) => format!("{name} has not begun"),
         };
-        match (self.shown(), job) {
-            (Some((_, _, step)), _) if step.lines > 0 => "loading".to_owned(),
-            (Some((_, _, step)), _) => told(&step.name, &step.phase, step.reason.as_deref()),
-            (None, Some(job)) => told(&job.name, &job.phase, job.reason.as_deref()),
-            (None, None) => "no job is selected".to_owned(),
-        }
+        let (why, explanation) = match (self.shown(), job) {
+            (Some((_, _, step)), _) if step.lines > 0 => ("loading".to_owned(), None),
+            (Some((_, _, step)), _) => {
+                (told(&step.name, &step.phase, step.reason.as_deref()), step.explanation.as_ref())
+            }
+            (None, Some(job)) => (told(&job.name, &job.phase, job.reason.as_deref()), job.explanation.as_ref()),
+            (None, None) => match self.run().map(|run| (&run.name, &run.phase)) {
+                Some((name, phase @ Phase::Waiting(_))) => (told(name, phase, None), None),
+                _ => ("no job is selected".to_owned(), None),
+            },
+        };
+        let tree = explanation.map(Explanation::lines).unwrap_or_default();
+        std::iter::once(why).chain(tree).collect()
     }
 }

@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -13,6 +15,9 @@ use crate::workflow::lint::{self, RULES};
 use crate::workflow::source::Source;
 
 use super::{Exit, Failure, Outcome};
+
+/// A thread costs as long to start as this many files of the usual size take to be checked.
+const FILES_PER_THREAD: usize = 8;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -32,7 +37,16 @@ pub(super) struct Args {
     refs: Option<PathBuf>,
     /// The permissions that a caller may give
     #[arg(long, hide = true)]
-    permissions_policy: Option<String>,
+    permissions_policy: Option<Granted>,
+}
+
+/// GitHub's names for what a repository's settings give the token.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Granted {
+    #[value(name = "LimitedRead")]
+    LimitedRead,
+    #[value(name = "Write")]
+    Write,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,26 +63,24 @@ pub(super) fn run(args: &Args) -> Outcome {
         return explain(name);
     }
     let files = if args.files.is_empty() { own_workflows()? } else { args.files.clone() };
-    let mut out = io::BufWriter::new(io::stdout().lock());
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // The workflows of a repository are checked with what they use; a file alone is looked at alone.
-    let below = args.root.clone().or(args.files.is_empty().then(PathBuf::new)).map(Below);
+    let root = args.root.clone().or(args.files.is_empty().then(PathBuf::new));
+    let policy = args.permissions_policy.map(|granted| match granted {
+        Granted::LimitedRead => lint::Policy::LimitedRead,
+        Granted::Write => lint::Policy::Write,
+    });
+    let looked_up = root.is_some() || args.refs.is_some();
+    let below = looked_up.then(|| Below { root, refs: args.refs.clone(), policy });
+    let linter = Linter { format: args.format, colour, below: below.as_ref() };
+    let mut out = io::BufWriter::new(io::stdout().lock());
     let mut errors = 0;
     let mut results = Vec::new();
-    for file in &files {
-        let name = file.to_string_lossy().into_owned();
-        let bytes = std::fs::read(file)
-            .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display())))?;
-        let source = Source::new(name, String::from_utf8_lossy(&bytes).into_owned());
-        for found in check(file, &source, below.as_ref().map(|below| below as &dyn lint::Files)) {
-            errors += usize::from(found.severity == Severity::Error);
-            match args.format {
-                Format::Text => writeln!(out, "{}\n", found.render(&source, colour))?,
-                Format::Json => writeln!(out, "{}", line(&found, &source))?,
-                Format::Github => writeln!(out, "{}", command(&found, &source))?,
-                Format::Sarif => results.push(result(&found, &source)),
-            }
-        }
+    for told in linter.all(&files) {
+        let told = told?;
+        errors += told.errors;
+        results.extend(told.results);
+        out.write_all(told.text.as_bytes())?;
     }
     if args.format == Format::Text && errors == 0 {
         writeln!(out, "{} checked, no errors", count(files.len()))?;
@@ -97,12 +109,87 @@ fn count(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
-/// The files below a folder.
-struct Below(PathBuf);
+/// What is around the files: the repository, and called workflows of others.
+struct Below {
+    root: Option<PathBuf>,
+    refs: Option<PathBuf>,
+    policy: Option<lint::Policy>,
+}
 
 impl lint::Files for Below {
     fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.0.join(path)).ok()
+        std::fs::read_to_string(self.root.as_ref()?.join(path)).ok()
+    }
+
+    fn are_all_there(&self) -> bool {
+        self.root.is_some()
+    }
+
+    fn called(&self, uses: &str) -> Option<String> {
+        std::fs::read_to_string(self.refs.as_ref()?.join(uses)).ok()
+    }
+
+    fn policy(&self) -> Option<lint::Policy> {
+        self.policy
+    }
+}
+
+/// What is said about a file.
+#[derive(Default)]
+struct Told {
+    text: String,
+    results: Vec<serde_json::Value>,
+    errors: usize,
+}
+
+/// How files are checked and told.
+struct Linter<'l> {
+    format: Format,
+    colour: bool,
+    below: Option<&'l Below>,
+}
+
+impl Linter<'_> {
+    /// Checks the files on all processors, and tells of them in their order.
+    fn all(&self, files: &[PathBuf]) -> Vec<Result<Told, Failure>> {
+        let threads =
+            thread::available_parallelism().map_or(1, usize::from).min(files.len().div_ceil(FILES_PER_THREAD));
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let places = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+            let mine = places.map_while(|place| Some((place, self.one(files.get(place)?))));
+            mine.collect::<Vec<_>>()
+        };
+        let mut told = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut told = work();
+            for other in others {
+                match other.join() {
+                    Ok(theirs) => told.extend(theirs),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            told
+        });
+        told.sort_unstable_by_key(|(place, _)| *place);
+        told.into_iter().map(|(_, told)| told).collect()
+    }
+
+    fn one(&self, file: &Path) -> Result<Told, Failure> {
+        let bytes = std::fs::read(file)
+            .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display())))?;
+        let source = Source::new(file.to_string_lossy(), String::from_utf8_lossy(&bytes).into_owned());
+        let mut told = Told::default();
+        for found in check(file, &source, self.below.map(|below| below as &dyn lint::Files)) {
+            told.errors += usize::from(found.severity == Severity::Error);
+            match self.format {
+                Format::Text => told.text.push_str(&format!("{}\n\n", found.render(&source, self.colour))),
+                Format::Json => told.text.push_str(&format!("{}\n", line(&found, &source))),
+                Format::Github => told.text.push_str(&format!("{}\n", command(&found, &source))),
+                Format::Sarif => told.results.push(result(&found, &source)),
+            }
+        }
+        Ok(told)
     }
 }
 

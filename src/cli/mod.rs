@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod exit;
+mod explain;
 mod fired;
 mod forward;
 mod lint;
@@ -56,6 +57,8 @@ enum Command {
     Show(runs::ShowArgs),
     /// Print the logs of a run
     Logs(runs::LogsArgs),
+    /// Tell why the conditions of a run's jobs and steps held or not
+    Explain(explain::Args),
     /// Ask a run to end; asked again with --force it ends at once
     Cancel(orders::CancelArgs),
     /// Run a run again: all of it, what failed, or one job and what needs it
@@ -178,6 +181,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Runs(args)) => runs::list(args),
         Some(Command::Show(args)) => runs::show(args),
         Some(Command::Logs(args)) => runs::logs(args),
+        Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Cancel(args)) => orders::cancel(args),
         Some(Command::Rerun(args)) => orders::rerun(args),
         Some(Command::Resume(args)) => orders::resume(args),

@@ -10,7 +10,7 @@ use crate::engine::git::Repository;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Object, Value};
-use crate::workflow::plan::{Known, Plan};
+use crate::workflow::plan::{Known, MOST_LEVELS, Plan};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{JobBody, StepAction, Workflow};
 use crate::workflow::template::{Piece, Template, TemplateKind};
@@ -181,9 +181,6 @@ fn dot(plan: &Plan) -> String {
     text
 }
 
-/// How deep workflows may call others, the first one included, after GitHub's page on reusing workflows.
-const MOST_LEVELS: usize = 10;
-
 /// The jobs as converted: names, conditions and ids that the parser adds, nothing expanded. A workflow that is called
 /// and can be found is there with its jobs.
 fn template(workflow: &Workflow, refs: Option<&Path>, levels: usize) -> Result<Vec<Json>, Failure> {
@@ -207,6 +204,7 @@ fn template(workflow: &Workflow, refs: Option<&Path>, levels: usize) -> Result<V
                     }
                     match &step.action {
                         StepAction::Run { script, .. } => document["run"] = written(script, &workflow.source),
+                        StepAction::Steer(_) => {}
                         StepAction::Uses { reference, with } => {
                             document["uses"] = json!(reference.value);
                             let with = with.iter().map(|(name, value)| (name.value.clone(), token(value)));

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::model::{Conclusion, Job, LineRange, Phase, Step};
+use crate::model::{Conclusion, Gate, Job, LineRange, Phase, Step};
 use crate::store::folder::RunsDir;
 use crate::store::history::{self, Summary};
 use crate::worker::outlet::now;
@@ -84,13 +84,22 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
+/// Why something ended so, or what holds it back.
+fn reason(phase: &Phase, reason: Option<&str>) -> Option<String> {
+    match phase {
+        Phase::Waiting(gate @ Gate::Concurrency { .. }) => Some(gate.reason()),
+        _ => reason.map(str::to_owned),
+    }
+}
+
 fn row(summary: &Summary, style: Style) -> String {
     let time = match (summary.started, summary.finished) {
         (Some(started), Some(finished)) => duration(finished.since(started)),
         (Some(started), None) => duration(now().since(started)),
         _ => String::new(),
     };
-    let reason = summary.reason.as_ref().and_then(|reason| reason.lines().next()).unwrap_or_default();
+    let reason = reason(&summary.phase, summary.reason.as_deref()).unwrap_or_default();
+    let reason = reason.lines().next().unwrap_or_default();
     let attempt = if summary.attempt > 1 { format!(" attempt {}", summary.attempt) } else { String::new() };
     let row = format!(
         "{} {}  {:<20} {:<16} {:<12} {:>8}  {}{}  {}",
@@ -116,7 +125,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
         let jobs: Vec<_> = run.jobs.values().map(as_json).collect();
         let document = json!({
             "id": run.id, "name": run.name, "workflow": run.workflow, "event": run.event, "ref": run.ref_name,
-            "sha": run.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": run.reason,
+            "sha": run.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_deref()),
             "created": run.created, "started": run.started, "finished": run.finished, "jobs": jobs,
         });
         style::line(&serde_json::to_string_pretty(&document).map_err(io::Error::other)?)?;
@@ -129,7 +138,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
         Colour::Dim,
         &format!("{} on {} · {}@{commit} · attempt {}\n", run.workflow, run.event, run.ref_name, run.attempt),
     ));
-    if let Some(reason) = &run.reason {
+    if let Some(reason) = reason(&run.phase, run.reason.as_deref()) {
         text.push_str(&format!("{reason}\n"));
     }
     text.push('\n');
@@ -169,6 +178,7 @@ fn as_json(job: &Job) -> serde_json::Value {
             json!({
                 "number": step.number, "name": step.name, "status": step.phase.word(),
                 "outcome": step.outcome, "exit_code": step.exit_code, "signal": step.signal, "reason": step.reason,
+                "explanation": step.explanation,
                 "lines": step.lines, "started": step.started, "finished": step.finished,
                 "annotations": step.annotations,
             })
@@ -176,7 +186,7 @@ fn as_json(job: &Job) -> serde_json::Value {
         .collect();
     json!({
         "id": job.id, "key": job.key, "name": job.name, "needs": job.needs, "status": job.phase.word(),
-        "allowed_failure": job.allowed_failure, "reason": job.reason, "started": job.started,
+        "allowed_failure": job.allowed_failure, "reason": reason(&job.phase, job.reason.as_deref()), "explanation": job.explanation, "started": job.started,
         "finished": job.finished, "outputs": job.outputs, "environment": job.environment,
         "environment_url": job.environment_url, "sandbox": job.sandbox,
         "services": job.services.values().collect::<Vec<_>>(), "steps": steps,

@@ -168,7 +168,7 @@ impl Local {
         let mode = match command {
             Command::Rerun { what } => Mode::Rerun(what.clone()),
             Command::Resume => Mode::Resume,
-            Command::Cancel | Command::ForceCancel | Command::Watch => {
+            Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => {
                 return Reply::Rejected { reason: "the run has ended".to_owned() };
             }
         };

@@ -143,6 +143,8 @@ fn summary(workflow: &str, root: &Path, plan: &Plan) -> String {
                     text.push_str(&format!("    uses {}\n", harmless(&reference.value)));
                 }
                 StepAction::Run { script, .. } => text.push_str(&excerpt(&written(script))),
+                // A job with such a step does not start.
+                StepAction::Steer(_) => {}
             }
         }
     }

@@ -5,16 +5,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::model::{Conclusion, Event, JobId, JobOutline};
-use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
+use crate::model::{Conclusion, Event, Explanation, JobId};
+use crate::store::groups::Ticket;
+use crate::workflow::expr::{Contexts, NoFiles, Scope, Status, Value};
 use crate::workflow::matrix::{self, Leg};
 use crate::workflow::names;
 use crate::workflow::plan::{Plan, PlannedJob};
-use crate::workflow::source::Span;
-use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
+use crate::workflow::syntax::{JobBody, JobDefinition, StepAction, Workflow};
+
+mod contexts;
+mod lines;
+mod outline;
+mod verdict;
+
+use outline::outline;
+use verdict::Verdict;
 
 use super::call::{self, Call};
 use super::job::{JobEnd, JobTask};
@@ -29,6 +37,15 @@ pub struct Kept {
     pub ending: Ending,
     /// Its outputs.
     pub outputs: IndexMap<String, String>,
+}
+
+/// What is asked of an attempt while it goes on.
+#[derive(Debug)]
+pub struct Orders {
+    /// How the run is cancelled.
+    pub stop: watch::Receiver<Stop>,
+    /// Jobs whose turns in a concurrency group others want, and why they end.
+    pub displaced: mpsc::Receiver<(JobId, String)>,
 }
 
 /// What came of an attempt.
@@ -69,15 +86,12 @@ pub struct Attempt {
     scopes: Vec<CallScope>,
     tasks: JoinSet<(JobId, JobEnd)>,
     stops: HashMap<JobId, watch::Sender<Stop>>,
+    /// Jobs that stand in line for their concurrency groups.
+    lines: JoinSet<(JobId, lines::Turn)>,
+    in_line: HashMap<JobId, AbortHandle>,
+    /// The turns of jobs that are to start, run, or call a workflow that does.
+    tickets: HashMap<JobId, Vec<Ticket>>,
     verdict: Verdict,
-}
-
-#[derive(Default)]
-struct Verdict {
-    failed: bool,
-    cancelled: bool,
-    succeeded: bool,
-    not_runnable: Vec<String>,
 }
 
 impl Attempt {
@@ -101,12 +115,16 @@ impl Attempt {
             scopes: Vec::new(),
             tasks: JoinSet::new(),
             stops: HashMap::new(),
+            lines: JoinSet::new(),
+            in_line: HashMap::new(),
+            tickets: HashMap::new(),
             verdict: Verdict::default(),
         }
     }
 
-    /// Runs to the end. `stop` is how the run is cancelled.
-    pub async fn run(mut self, mut stop: watch::Receiver<Stop>) -> RunEnd {
+    /// Runs to the end.
+    pub async fn run(mut self, orders: Orders) -> RunEnd {
+        let Orders { mut stop, mut displaced } = orders;
         self.announce();
         let root = CallScope {
             inputs: Value::object(self.shared.facts.inputs.clone()),
@@ -120,7 +138,10 @@ impl Attempt {
                 self.take(turn);
             }
             if self.scheduler.is_done() && self.tasks.is_empty() {
-                return self.conclude();
+                return match self.shared.outlet.failure() {
+                    Some(failure) => RunEnd { conclusion: Conclusion::Failure, reason: Some(failure) },
+                    None => self.verdict.conclude(),
+                };
             }
             if self.shared.outlet.failure().is_some() {
                 self.stop_all(Stop::Force);
@@ -131,6 +152,12 @@ impl Attempt {
                         self.ended(&id, end);
                     }
                 }
+                Some(turned) = self.lines.join_next() => {
+                    if let Ok((id, turn)) = turned {
+                        self.turned(&id, turn);
+                    }
+                }
+                Some((id, reason)) = displaced.recv() => self.give_way(&id, reason),
                 changed = stop.changed(), if watching => {
                     watching = changed.is_ok();
                     let asked = *stop.borrow_and_update();
@@ -186,6 +213,7 @@ impl Attempt {
             Turn::Complete(node, id) => self.complete_call(node, &id),
             Turn::Drop(id, conclusion) => {
                 self.verdict.count(conclusion, false);
+                self.leave_line(&id);
                 let reason = "cancelled before it started".to_owned();
                 self.shared.outlet.record(never_ran(&id, conclusion, Some(reason)));
             }
@@ -201,24 +229,39 @@ impl Attempt {
         let contexts = self.contexts(id);
         let scope = Scope { contexts: &contexts, status: self.status(id), host: &NoFiles };
         let condition = &node.definition.condition;
-        match condition.expr.evaluate(&scope) {
-            Ok(value) if value.is_truthy() => {}
-            Ok(_) => {
+        let (holds, explanation) = condition.decide(&scope);
+        match holds {
+            Ok(true) => {}
+            Ok(false) => {
                 let reason = self.why_skipped(id, &scope);
+                self.explain(id, explanation);
                 return self.skip(id, Conclusion::Skipped, &reason);
             }
             Err(error) => {
+                self.explain(id, explanation);
                 let span = condition.written.as_ref().map_or(node.definition.id.span, |written| written.span);
                 let reason = format!("{}: `if` cannot be evaluated: {error}", self.place(id, span));
                 return self.skip(id, Conclusion::Failure, &reason);
             }
         }
         match matrix::expand(node.definition.strategy.as_ref(), &scope) {
-            Ok(legs) => self.expand(id, legs),
+            Ok(legs) => {
+                self.expand(id, legs);
+                self.explain(id, explanation);
+            }
             Err(error) => {
                 let reason = format!("{}: the matrix cannot be evaluated: {error}", self.place(id, error.span));
                 self.skip(id, Conclusion::Failure, &reason);
             }
+        }
+    }
+
+    /// Tells why the condition of a node came out as it did, for each of its legs.
+    fn explain(&self, id: NodeId, explanation: Option<Explanation>) {
+        let Some(explanation) = explanation else { return };
+        for job in self.nodes[id.index()].planned.iter().filter(|job| !self.kept.contains_key(&job.id)) {
+            let (job, explanation) = (job.id.clone(), explanation.clone());
+            self.shared.outlet.record(Event::Decided { job, step: None, explanation });
         }
     }
 
@@ -292,6 +335,9 @@ impl Attempt {
 
     fn start(&mut self, node: NodeId, id: JobId) {
         let contexts = self.leg_contexts(node, &id);
+        if !self.has_its_turn(node, &id, &contexts) {
+            return;
+        }
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts: &contexts, status: self.status(node), host: &NoFiles };
         let leg = &entry.legs[&id];
@@ -300,6 +346,10 @@ impl Attempt {
         let name = format!("{prefix}{}", names::job_name(&entry.definition, leg, &scope));
         if let JobBody::Call { .. } = &entry.definition.body {
             return self.start_call(node, &id, name, &contexts);
+        }
+        if let Some(what) = unsupported(&entry.definition.body) {
+            self.verdict.not_runnable(id.as_str(), &what);
+            return self.refuse(&id, Conclusion::Skipped, format!("not runnable here ({what})"));
         }
         let (stop, stopped) = watch::channel(Stop::None);
         self.stops.insert(id.clone(), stop);
@@ -322,8 +372,7 @@ impl Attempt {
     fn start_call(&mut self, node: NodeId, id: &JobId, name: String, contexts: &Contexts) {
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
-        let callee =
-            self.plan.jobs().iter().find(|job| job.caller.as_ref() == Some(id)).map(|job| Arc::clone(&job.workflow));
+        let callee = self.callee(id);
         let secrets = &self.scopes[entry.scope].secrets;
         let bound = callee
             .ok_or_else(|| "the workflow it calls cannot run here: only workflows of this repository can".to_owned())
@@ -337,13 +386,14 @@ impl Attempt {
                 });
                 self.add_scope(CallScope { inputs, secrets, nodes: IndexMap::new() }, Some((node, id.clone())));
             }
-            Err(reason) => {
-                let end = JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
-                self.shared.outlet.record(end.event(id));
-                self.skip_called(id, "the job that calls its workflow could not start");
-                self.ended_quietly(id, end);
-            }
+            Err(reason) => self.refuse(id, Conclusion::Failure, reason),
         }
+    }
+
+    /// The workflow that a leg calls.
+    fn callee(&self, id: &JobId) -> Option<Arc<Workflow>> {
+        let called = self.plan.jobs().iter().find(|job| job.caller.as_ref() == Some(id));
+        called.map(|job| Arc::clone(&job.workflow))
     }
 
     /// Every job of a called workflow has ended.
@@ -380,8 +430,8 @@ impl Attempt {
         let conclusion = if reason.is_some() { Conclusion::Failure } else { conclusion };
         let end = JobEnd { reason, outputs, ..JobEnd::of(conclusion) };
         self.shared.outlet.record(end.event(id));
-        self.nodes[node.index()].outputs.extend(end.outputs.clone());
-        self.ended_quietly(id, end);
+        self.nodes[node.index()].outputs.extend(end.outputs);
+        self.ended_quietly(id, conclusion, false);
     }
 
     fn ended(&mut self, id: &JobId, end: JobEnd) {
@@ -392,21 +442,22 @@ impl Attempt {
             node.outputs.extend(told.map(|(name, value)| (name.clone(), value.clone())));
         }
         if let Some(what) = &end.not_runnable {
-            self.verdict.not_runnable.push(format!("{id}: {what}"));
+            self.verdict.not_runnable(id.as_str(), what);
         }
-        self.ended_quietly(id, end);
+        self.ended_quietly(id, end.conclusion, end.allowed_failure);
     }
 
-    fn ended_quietly(&mut self, id: &JobId, end: JobEnd) {
-        self.verdict.count(end.conclusion, end.allowed_failure);
-        self.scheduler.finished(id, Ending { conclusion: end.conclusion, allowed_failure: end.allowed_failure });
+    fn ended_quietly(&mut self, id: &JobId, conclusion: Conclusion, allowed_failure: bool) {
+        self.tickets.remove(id);
+        self.verdict.count(conclusion, allowed_failure);
+        self.scheduler.finished(id, Ending { conclusion, allowed_failure });
     }
 
     fn stop_all(&mut self, asked: Stop) {
         if asked == Stop::None {
             return;
         }
-        self.verdict.cancelled = true;
+        self.verdict.cancel();
         self.scheduler.cancel();
         for (id, stop) in &self.stops {
             let raised = stop.send_if_modified(|now| {
@@ -428,158 +479,24 @@ impl Attempt {
                 higher
             });
         }
+        self.scheduler.cancel_called(id);
         let inner: Vec<_> =
             self.plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(id)).map(|job| job.id.clone()).collect();
         for id in inner {
             self.stop_leg(&id, asked);
         }
     }
-
-    /// The contexts of a job's own expressions: `github needs vars inputs`.
-    fn contexts(&self, id: NodeId) -> Contexts {
-        let node = &self.nodes[id.index()];
-        let scope = &self.scopes[node.scope];
-        let needs =
-            node.definition.needs.iter().filter_map(|need| Some((need.value.as_str(), *scope.nodes.get(&need.value)?)));
-        let mut contexts = Contexts::default();
-        contexts.set("github", Value::object(self.shared.github.clone()));
-        contexts.set("needs", self.results(needs, "outputs"));
-        contexts.set("vars", super::context::texts(&self.shared.facts.vars));
-        contexts.set("inputs", scope.inputs.clone());
-        contexts
-    }
-
-    /// The same with what one leg adds: `matrix strategy secrets`.
-    fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
-        let node = &self.nodes[id.index()];
-        let mut contexts = self.contexts(id);
-        let index = node.planned.iter().position(|planned| planned.id == *job).unwrap_or_default();
-        let total = node.planned.len();
-        let number = |count: usize| Value::Number(count as f64);
-        let strategy = [
-            ("fail-fast".to_owned(), Value::Bool(node.limits.fail_fast)),
-            ("job-index".to_owned(), number(index)),
-            ("job-total".to_owned(), number(total)),
-            ("max-parallel".to_owned(), number(node.limits.max_parallel.unwrap_or(total))),
-        ];
-        contexts.set("strategy", Value::object(strategy.into_iter().collect()));
-        contexts.set("matrix", node.legs[job].matrix.clone());
-        let mut secrets = self.scopes[node.scope].secrets.clone();
-        secrets.entry("GITHUB_TOKEN".to_owned()).or_insert_with(|| self.shared.facts.token.clone());
-        contexts.set("secrets", super::context::texts(&secrets));
-        contexts
-    }
-
-    fn results<'k>(&self, nodes: impl Iterator<Item = (&'k str, NodeId)>, outputs: &str) -> Value {
-        let entries = nodes.map(|(key, node)| {
-            let result = self.scheduler.result(node).map_or("", Conclusion::word);
-            let entry: Object = [
-                (outputs.to_owned(), super::context::texts(&self.nodes[node.index()].outputs)),
-                ("result".to_owned(), Value::string(result)),
-            ]
-            .into_iter()
-            .collect();
-            (key.to_owned(), Value::object(entry))
-        });
-        Value::object(entries.collect())
-    }
-
-    /// What `success()`, `failure()` and `cancelled()` answer in a job's own expressions: they look at everything the
-    /// job needs, and what that needs, all the way up.
-    fn status(&self, id: NodeId) -> Status {
-        let ancestors = self.scheduler.ancestors(id);
-        let cancelled = self.scheduler.is_cancelled();
-        Status {
-            success: !cancelled && ancestors.iter().all(|result| *result == Conclusion::Success),
-            failure: ancestors.contains(&Conclusion::Failure),
-            cancelled,
-        }
-    }
-
-    fn why_skipped(&self, id: NodeId, scope: &Scope<'_>) -> String {
-        let node = &self.nodes[id.index()];
-        if self.scheduler.is_cancelled() {
-            return "the run was cancelled".to_owned();
-        }
-        let names_status = node.definition.condition.written.is_some() && scope.status.success;
-        if !names_status {
-            let nodes = &self.scopes[node.scope].nodes;
-            let culprit = node.definition.needs.iter().find_map(|need| {
-                let result = self.scheduler.result(*nodes.get(&need.value)?)?;
-                (result != Conclusion::Success)
-                    .then(|| format!("needs `{}`, which ended {}", need.value, result.word()))
-            });
-            if let Some(culprit) = culprit {
-                return culprit;
-            }
-        }
-        node.definition.condition.written.as_ref().map_or_else(
-            || "something it needs did not succeed".to_owned(),
-            |written| format!("`if: {}` was false", written.value.trim()),
-        )
-    }
-
-    fn place(&self, id: NodeId, span: Span) -> String {
-        format!("{}:{}:{}", self.nodes[id.index()].workflow.source.name, span.line, span.column)
-    }
-
-    fn conclude(self) -> RunEnd {
-        let verdict = self.verdict;
-        if let Some(failure) = self.shared.outlet.failure() {
-            return RunEnd { conclusion: Conclusion::Failure, reason: Some(failure) };
-        }
-        let reason = (!verdict.not_runnable.is_empty())
-            .then(|| format!("not runnable here: {}", verdict.not_runnable.join("; ")));
-        let conclusion = match () {
-            () if verdict.failed || reason.is_some() => Conclusion::Failure,
-            () if verdict.cancelled => Conclusion::Cancelled,
-            () if verdict.succeeded => Conclusion::Success,
-            () => Conclusion::Skipped,
-        };
-        RunEnd { conclusion, reason }
-    }
 }
 
-impl Verdict {
-    fn count(&mut self, conclusion: Conclusion, allowed_failure: bool) {
-        match conclusion {
-            _ if allowed_failure => self.succeeded = true,
-            Conclusion::Success | Conclusion::Neutral => self.succeeded = true,
-            Conclusion::Skipped | Conclusion::Stale => {}
-            Conclusion::Cancelled => self.cancelled = true,
-            Conclusion::Failure | Conclusion::TimedOut | Conclusion::ActionRequired | Conclusion::StartupFailure => {
-                self.failed = true;
-            }
-        }
-    }
-}
-
-/// A job as readers are told of it before it runs.
-fn outline(job: &PlannedJob) -> JobOutline {
-    let environment = match &job.definition.body {
-        JobBody::Steps(steps) => steps.environment.as_ref().and_then(environment_name),
-        JobBody::Call { .. } => None,
-    };
-    JobOutline {
-        id: job.id.clone(),
-        key: job.key.clone(),
-        name: job.name.clone(),
-        needs: job.needs.clone(),
-        environment,
-        caller: job.caller.clone(),
-    }
-}
-
-/// The environment's name as written: a job's outline comes before its expressions have values.
-fn environment_name(environment: &crate::workflow::template::Template) -> Option<String> {
-    use crate::workflow::template::TemplateKind;
-    match &environment.kind {
-        TemplateKind::Mapping(entries) => {
-            let name = entries.iter().find(|(key, _)| key.literal() == Some("name"));
-            name.and_then(|(_, value)| value.literal()).map(str::to_owned)
-        }
-        _ => environment.literal().map(str::to_owned),
-    }
+/// What a job asks for that no part of this program carries out.
+fn unsupported(body: &JobBody) -> Option<String> {
+    let JobBody::Steps(body) = body else { return None };
+    let steps = body.steps.iter().find_map(|step| match &step.action {
+        StepAction::Steer(steering) => Some(steering.key()),
+        _ => step.background.then_some("background"),
+    });
+    let what = steps.or_else(|| body.snapshot.as_ref().map(|_| "snapshot"))?;
+    Some(format!("`{what}` is not supported in this version"))
 }
 
 fn never_ran(id: &JobId, conclusion: Conclusion, reason: Option<String>) -> Event {

@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
-use crate::model::{Event, Gate, Reply};
+use crate::model::{Command, Event, Gate, Reply};
 
 /// What stands for a secret.
 const MASK: &[u8] = b"***";
@@ -111,13 +111,18 @@ impl Masker {
         let reason = |reason: &mut Option<String>| reason.iter_mut().for_each(|text| self.mask_in(text));
         match event {
             Event::RunStarted { name, .. } | Event::StepStarted { name, .. } => self.mask_in(name),
-            Event::RunWaiting { gate } | Event::JobWaiting { gate, .. } => self.mask_gate(gate),
+            Event::RunWaiting { gate, name, .. } => {
+                self.mask_gate(gate);
+                self.mask_in(name);
+            }
+            Event::JobWaiting { gate, .. } => self.mask_gate(gate),
             Event::JobsPlanned { jobs, .. } => {
                 for job in jobs {
                     self.mask_in(&mut job.name);
                     job.environment.iter_mut().for_each(|environment| self.mask_in(environment));
                 }
             }
+            Event::Decided { explanation, .. } => explanation.for_each_text(&mut |text| self.mask_in(text)),
             Event::JobStarted { name, sandbox, .. } => {
                 self.mask_in(name);
                 self.mask_in(sandbox);
@@ -133,19 +138,26 @@ impl Masker {
                 reason(environment_url);
                 outputs.values_mut().for_each(|value| self.mask_in(value));
             }
-            Event::Ordered { reply: Reply::Rejected { reason }, .. } => self.mask_in(reason),
             Event::ServiceChanged { service, .. } => {
                 self.mask_in(&mut service.image);
                 service.detail.iter_mut().for_each(|text| self.mask_in(text));
             }
             Event::ImagePulled { image, .. } => self.mask_in(image),
-            Event::Ordered { .. } | Event::ProcessStarted { .. } | Event::Output { .. } | Event::Unknown => {}
+            Event::Ordered { command, reply } => {
+                if let Command::Yield { group, .. } = command {
+                    self.mask_in(group);
+                }
+                if let Reply::Rejected { reason } = reply {
+                    self.mask_in(reason);
+                }
+            }
+            Event::ProcessStarted { .. } | Event::Output { .. } | Event::Unknown => {}
         }
     }
 
     fn mask_gate(&self, gate: &mut Gate) {
         match gate {
-            Gate::Concurrency(name) | Gate::Resource(name) | Gate::Review(name) => self.mask_in(name),
+            Gate::Concurrency { group: name, .. } | Gate::Resource(name) | Gate::Review(name) => self.mask_in(name),
             Gate::Needs | Gate::Capacity => {}
         }
     }

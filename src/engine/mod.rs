@@ -31,6 +31,7 @@ pub mod sandbox;
 pub mod scheduler;
 pub mod services;
 pub mod stop;
+pub mod turns;
 
 mod command;
 mod command_files;
@@ -87,6 +88,8 @@ pub struct Shared {
     pub github: Object,
     /// Takes what is observed.
     pub outlet: Arc<dyn outlet::Outlet>,
+    /// Where jobs stand in line for their concurrency groups.
+    pub turns: Arc<dyn turns::Turns>,
     /// This machine as a place for processes.
     pub host: Arc<dyn sandbox::Sandbox>,
     /// Where actions of other repositories come from.

@@ -84,6 +84,10 @@ struct Leg {
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum LegState {
     Queued,
+    /// It stands in line for a concurrency group.
+    Held,
+    /// It has its turn in the group and waits for a slot.
+    Admitted,
     Running,
     Done(Ending),
 }
@@ -161,6 +165,23 @@ impl Scheduler {
         node.legs = legs.into_iter().map(|id| Leg { id, state: LegState::Queued }).collect();
     }
 
+    /// A leg that was to start stands in line for a concurrency group; it takes no slot meanwhile.
+    pub fn hold(&mut self, id: &JobId) {
+        self.change(id, LegState::Running, LegState::Held);
+    }
+
+    /// A leg that stood in line has its turn: it starts as soon as there is a slot.
+    pub fn admit(&mut self, id: &JobId) {
+        self.change(id, LegState::Held, LegState::Admitted);
+    }
+
+    fn change(&mut self, id: &JobId, from: LegState, to: LegState) {
+        let mut legs = self.nodes.iter_mut().flat_map(|node| &mut node.legs);
+        if let Some(leg) = legs.find(|leg| leg.id == *id && leg.state == from) {
+            leg.state = to;
+        }
+    }
+
     /// A leg ended.
     pub fn finished(&mut self, id: &JobId, ending: Ending) {
         let Some(node) = self.nodes.iter_mut().find(|node| node.legs.iter().any(|leg| leg.id == *id)) else { return };
@@ -172,7 +193,7 @@ impl Scheduler {
             for leg in &mut node.legs {
                 match leg.state {
                     LegState::Running => self.turns.push_back(Turn::Cancel(leg.id.clone())),
-                    LegState::Queued => {
+                    LegState::Queued | LegState::Held | LegState::Admitted => {
                         leg.state =
                             LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
                         self.turns.push_back(Turn::Drop(leg.id.clone(), Conclusion::Cancelled));
@@ -187,8 +208,18 @@ impl Scheduler {
     /// now, with `cancelled()` true. Running legs are the engine's to end.
     pub fn cancel(&mut self) {
         self.cancelled = true;
-        for node in &mut self.nodes {
-            for leg in node.legs.iter_mut().filter(|leg| leg.state == LegState::Queued) {
+        self.drop_waiting(|_| true);
+    }
+
+    /// The leg was cancelled: what has not started of the workflow that it calls never will.
+    pub fn cancel_called(&mut self, caller: &JobId) {
+        self.drop_waiting(|node| node.caller.as_ref().is_some_and(|(_, id)| id == caller));
+    }
+
+    fn drop_waiting(&mut self, of: impl Fn(&Node) -> bool) {
+        for node in self.nodes.iter_mut().filter(|node| of(node)) {
+            let waits = |leg: &&mut Leg| !matches!(leg.state, LegState::Running | LegState::Done(_));
+            for leg in node.legs.iter_mut().filter(waits) {
                 leg.state = LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
                 self.turns.push_back(Turn::Drop(leg.id.clone(), Conclusion::Cancelled));
             }
@@ -279,13 +310,16 @@ impl Scheduler {
         let mut free = self.slots.saturating_sub(self.holding_slots());
         for index in 0..self.nodes.len() {
             let node = &mut self.nodes[index];
-            let running = node.legs.iter().filter(|leg| leg.state == LegState::Running).count();
-            let mut allowed = node.limits.max_parallel.unwrap_or(usize::MAX).saturating_sub(running);
-            for leg in node.legs.iter_mut().filter(|leg| leg.state == LegState::Queued) {
-                if allowed == 0 || (free == 0 && !node.calls) {
-                    break;
+            let begun = |leg: &&Leg| !matches!(leg.state, LegState::Queued | LegState::Done(_));
+            let begun = node.legs.iter().filter(begun).count();
+            let mut allowed = node.limits.max_parallel.unwrap_or(usize::MAX).saturating_sub(begun);
+            for leg in &mut node.legs {
+                match leg.state {
+                    _ if free == 0 && !node.calls => break,
+                    LegState::Queued if allowed > 0 => allowed -= 1,
+                    LegState::Admitted => {}
+                    _ => continue,
                 }
-                allowed -= 1;
                 if !node.calls {
                     free -= 1;
                 }
@@ -386,6 +420,25 @@ mod tests {
         assert_eq!(started(&turns(&mut scheduler, &[4], ALL)), ["n0-1", "n0-2"]);
         scheduler.finished(&JobId::new("n0-2"), ends(Success));
         assert_eq!(started(&turns(&mut scheduler, &[4], ALL)), ["n0-3"]);
+    }
+
+    #[test]
+    fn a_leg_in_line_takes_no_slot_and_starts_again_when_it_has_its_turn() {
+        let mut scheduler = Scheduler::new(1);
+        scheduler.add(false, None);
+        let id = |leg: usize| ids("n0", 3)[leg - 1].clone();
+        assert_eq!(started(&turns(&mut scheduler, &[3], ALL)), ["n0-1"]);
+        scheduler.hold(&id(1));
+        assert_eq!(started(&turns(&mut scheduler, &[3], ALL)), ["n0-2"]);
+        scheduler.admit(&id(1));
+        assert_eq!(started(&turns(&mut scheduler, &[3], ALL)), Vec::<String>::new());
+        scheduler.finished(&id(2), ends(Success));
+        assert_eq!(started(&turns(&mut scheduler, &[3], ALL)), ["n0-1"]);
+        scheduler.hold(&id(1));
+        assert_eq!(started(&turns(&mut scheduler, &[3], ALL)), ["n0-3"]);
+        scheduler.finished(&id(3), ends(Failure));
+        assert_eq!(turns(&mut scheduler, &[3], ALL), [Turn::Drop(id(1), Cancelled)]);
+        assert!(scheduler.is_done());
     }
 
     #[test]

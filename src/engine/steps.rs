@@ -225,19 +225,20 @@ impl Steps<'_> {
         if self.stop.is_cancelled() {
             frame.status = Status::Cancelled;
         }
-        let Ran { mut end, outputs, post, .. } = match self.prepare(frame, step, Condition::Written(&step.condition)) {
-            Err(end) => Ran::of(end),
-            Ok(ready) => {
-                if frame.action.is_none() {
-                    let (job, name) = (self.place.id.clone(), ready.name.clone());
-                    self.place.shared.outlet.record(Event::StepStarted { job, step: number, name });
+        let Ran { mut end, outputs, post, .. } =
+            match self.prepare(frame, step, Condition::Written(&step.condition), Some(number)) {
+                Err(end) => Ran::of(end),
+                Ok(ready) => {
+                    if frame.action.is_none() {
+                        let (job, name) = (self.place.id.clone(), ready.name.clone());
+                        self.place.shared.outlet.record(Event::StepStarted { job, step: number, name });
+                    }
+                    let own = ready.timeout.map(|timeout| Instant::now() + timeout);
+                    let deadline = [own, frame.deadline].into_iter().flatten().min();
+                    let task = Task { step, ready: &ready, number, deadline };
+                    Box::pin(self.carry_out(frame, &task, log)).await
                 }
-                let own = ready.timeout.map(|timeout| Instant::now() + timeout);
-                let deadline = [own, frame.deadline].into_iter().flatten().min();
-                let task = Task { step, ready: &ready, number, deadline };
-                Box::pin(self.carry_out(frame, &task, log)).await
-            }
-        };
+            };
         if let Some(post) = post {
             Post::add(post, &mut frame.posts);
         }
@@ -279,6 +280,7 @@ impl Steps<'_> {
         frame: &Frame,
         step: &StepDefinition,
         condition: Condition<'_>,
+        number: Option<StepNumber>,
     ) -> Result<Ready, StepEnd> {
         let host = Workspace::at(&self.place.workspace);
         let mut contexts = self.contexts(frame);
@@ -291,14 +293,19 @@ impl Steps<'_> {
             env.extend(overlay.clone());
             contexts.set("env", context::env(&env));
         }
-        let holds = |status| {
-            let scope = Scope { contexts: &contexts, status, host: &host };
-            match condition {
-                Condition::Always => Ok(true),
-                Condition::Written(condition) => condition.expr.evaluate(&scope).map(|value| value.is_truthy()),
+        let under = |status| Scope { contexts: &contexts, status, host: &host };
+        let decided = match condition {
+            Condition::Always => Ok(true),
+            Condition::Written(condition) => {
+                let (holds, explanation) = condition.decide(&under(frame.functions()));
+                if let (Some(explanation), Some(step), None) = (explanation, number, &frame.action) {
+                    let job = self.place.id.clone();
+                    self.place.shared.outlet.record(Event::Decided { job, step: Some(step), explanation });
+                }
+                holds
             }
         };
-        match holds(frame.functions()) {
+        match decided {
             Ok(true) if !self.stop.is_over() => {}
             Ok(_) => {
                 return Err(StepEnd {
@@ -309,8 +316,13 @@ impl Steps<'_> {
             Err(error) => return Err(StepEnd::failed(format!("`if`: {error}"))),
         }
         let in_cancelled_job = Functions { success: false, failure: false, cancelled: true };
-        let survives_cancel = holds(in_cancelled_job).unwrap_or(false);
-        let scope = Scope { contexts: &contexts, status: frame.functions(), host: &host };
+        let survives_cancel = match condition {
+            Condition::Always => true,
+            Condition::Written(condition) => {
+                condition.expr.evaluate(&under(in_cancelled_job)).is_ok_and(|value| value.is_truthy())
+            }
+        };
+        let scope = under(frame.functions());
         let timeout = step.timeout_minutes.as_ref().map(|limit| minutes(limit, &scope)).transpose();
         let timeout = timeout.map_err(StepEnd::failed)?;
         let name = names::step_name(step, &scope);
@@ -337,6 +349,7 @@ impl Steps<'_> {
                 script::run(self, frame, task, &run, log).await
             }
             StepAction::Uses { .. } => actions::run(self, frame, task, log).await,
+            StepAction::Steer(steering) => Ran::failed(format!("`{}` does not run in this version", steering.key())),
         }
     }
 

@@ -19,6 +19,16 @@ pub enum Command {
     },
     /// Go on with a run whose worker was lost, from the first step that had not completed.
     Resume,
+    /// Give a place in a concurrency group up: another run, or another job, wants it.
+    Yield {
+        /// The group.
+        group: String,
+        /// The job that has the place; nothing when the run as a whole has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<JobId>,
+        /// Who wants it.
+        to: String,
+    },
     /// Send one byte whenever the journal has grown; the connection stays open. Takes no reply.
     Watch,
 }

@@ -6,7 +6,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Conclusion, Gate, JobId, Reply, Service, StepNumber, Timestamp};
+use super::{Command, Conclusion, Explanation, Gate, JobId, Reply, Service, StepNumber, Timestamp};
 
 /// A fact with its place and time in the journal of one run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -44,6 +44,10 @@ pub enum Event<O = LineRange> {
     RunWaiting {
         /// By what.
         gate: Gate,
+        /// The attempt that is to begin.
+        attempt: u32,
+        /// The run's name.
+        name: String,
     },
     /// These jobs exist. With `replaces`, they are the legs of a matrix (or the jobs of a called workflow) that was
     /// one entry until its values were known.
@@ -60,6 +64,16 @@ pub enum Event<O = LineRange> {
         job: JobId,
         /// By what.
         gate: Gate,
+    },
+    /// The condition of a job or step was evaluated.
+    Decided {
+        /// Of which job.
+        job: JobId,
+        /// Of which step; nothing for the job's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepNumber>,
+        /// Why it came out as it did.
+        explanation: Explanation,
     },
     /// A job began.
     JobStarted {

@@ -5,6 +5,7 @@
 
 mod command;
 mod event;
+mod explanation;
 mod id;
 mod run;
 mod service;
@@ -13,6 +14,7 @@ mod time;
 
 pub use command::{Command, Order, Reply};
 pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal, StepKind, StepOutline};
+pub use explanation::{Explanation, Outcome};
 pub use id::{JobId, RunId, StepNumber};
 pub use run::{Job, Run, Step};
 pub use service::{Service, ServiceState};

@@ -2,7 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::{Annotation, Conclusion, JobId, Phase, RunId, Service, Signal, StepKind, StepNumber, Timestamp};
+use super::{
+    Annotation, Conclusion, Explanation, JobId, Phase, RunId, Service, Signal, StepKind, StepNumber, Timestamp,
+};
 
 /// A run of a workflow.
 #[derive(Clone, PartialEq, Debug)]
@@ -64,6 +66,8 @@ pub struct Job {
     pub allowed_failure: bool,
     /// Why it ended so.
     pub reason: Option<String>,
+    /// Why its condition held or not, where one is written.
+    pub explanation: Option<Explanation>,
     /// When it began.
     pub started: Option<Timestamp>,
     /// When it ended.
@@ -95,6 +99,8 @@ pub struct Step {
     pub signal: Option<Signal>,
     /// Why it ended so.
     pub reason: Option<String>,
+    /// Why its condition held or not, where one is written.
+    pub explanation: Option<Explanation>,
     /// When it began.
     pub started: Option<Timestamp>,
     /// When it ended.

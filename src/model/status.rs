@@ -27,8 +27,13 @@ pub enum Phase {
 pub enum Gate {
     /// Jobs it needs have not ended.
     Needs,
-    /// Another run or job holds the concurrency group of this name.
-    Concurrency(String),
+    /// Another run or job has its turn in a concurrency group.
+    Concurrency {
+        /// The group.
+        group: String,
+        /// Who has the turn: a run, or a run and its job.
+        holder: String,
+    },
     /// The machine's limit of jobs at once, or the matrix's `max-parallel`.
     Capacity,
     /// A resource on this machine, such as a port, named in words.
@@ -88,10 +93,25 @@ impl Phase {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Queued => "queued",
+            Self::Waiting(Gate::Concurrency { .. }) => "pending",
             Self::Waiting(_) => "waiting",
             Self::Running => "in_progress",
             Self::Stopping => "stopping",
             Self::Done(conclusion) => conclusion.word(),
+        }
+    }
+}
+
+impl Gate {
+    /// What holds it back, in words.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Needs => "jobs it needs have not ended".to_owned(),
+            Self::Concurrency { group, holder } => format!("another run holds the group {group}: {holder}"),
+            Self::Capacity => "waits for a free place".to_owned(),
+            Self::Resource(resource) => format!("waits for {resource}"),
+            Self::Review(name) => format!("waits for a review of {name}"),
         }
     }
 }

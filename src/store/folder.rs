@@ -132,7 +132,7 @@ fn no_such(wanted: &str, nearest: Option<String>) -> StoreError {
 }
 
 /// A folder that only its owner may enter: logs may tell more than their author thinks.
-fn private() -> DirBuilder {
+pub(super) fn private() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
     builder

@@ -37,6 +37,18 @@ pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
     Ok(None)
 }
 
+/// Takes a lock that everybody holds only for a moment, and waits for it.
+///
+/// # Errors
+/// The file cannot be made or locked.
+pub fn wait(path: &Path) -> Result<File, StoreError> {
+    let file =
+        OpenOptions::new().create(true).append(true).open(path).map_err(StoreError::io("open the lock", path))?;
+    flock(file.as_fd(), FlockOperation::LockExclusive)
+        .map_err(|error| StoreError::io("take the lock", path)(io::Error::from(error)))?;
+    Ok(file)
+}
+
 /// Whether a worker holds the lock. A folder without one has no worker.
 #[must_use]
 pub fn is_held(path: &Path) -> bool {

@@ -5,6 +5,7 @@
 
 pub mod first_error;
 pub mod folder;
+pub mod groups;
 pub mod history;
 pub mod journal;
 pub mod lock;

@@ -85,7 +85,8 @@ impl RunStore {
 fn fold(run: &mut Run, at: Timestamp, event: &Event) {
     match event {
         Event::RunStarted { attempt, name } => {
-            if *attempt > run.attempt {
+            let waited = *attempt == run.attempt && matches!(run.phase, Phase::Waiting(_));
+            if *attempt > run.attempt || waited {
                 run.attempt = *attempt;
                 run.name.clone_from(name);
                 run.phase = Phase::Running;
@@ -94,9 +95,14 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.finished = None;
             }
         }
-        Event::RunWaiting { gate } => {
-            if matches!(run.phase, Phase::Queued | Phase::Waiting(_)) {
+        Event::RunWaiting { gate, attempt, name } => {
+            if *attempt > run.attempt || matches!(run.phase, Phase::Queued | Phase::Waiting(_)) {
+                run.attempt = run.attempt.max(*attempt);
+                run.name.clone_from(name);
                 run.phase = Phase::Waiting(gate.clone());
+                run.reason = None;
+                run.started = None;
+                run.finished = None;
             }
         }
         Event::JobsPlanned { jobs, replaces } => {
@@ -130,6 +136,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
         }
         Event::Ordered { .. } | Event::Unknown => {}
         Event::JobWaiting { job, .. }
+        | Event::Decided { job, .. }
         | Event::JobStarted { job, .. }
         | Event::JobFinished { job, .. }
         | Event::StepsPlanned { job, .. }
@@ -204,6 +211,7 @@ fn queued(outline: &JobOutline, attempt: u32) -> Job {
         phase: if outline.needs.is_empty() { Phase::Queued } else { Phase::Waiting(Gate::Needs) },
         allowed_failure: false,
         reason: None,
+        explanation: None,
         started: None,
         finished: None,
         outputs: IndexMap::new(),
@@ -227,6 +235,10 @@ fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
     }
     match event {
         Event::JobWaiting { gate, .. } if !job.phase.is_active() => job.phase = Phase::Waiting(gate.clone()),
+        Event::Decided { step: None, explanation, .. } => job.explanation = Some(explanation.clone()),
+        Event::Decided { step: Some(number), explanation, .. } => {
+            step(job, *number).explanation = Some(explanation.clone());
+        }
         Event::JobStarted { name, sandbox, .. } => {
             job.phase = Phase::Running;
             job.name.clone_from(name);
@@ -318,6 +330,7 @@ fn step(job: &mut Job, number: StepNumber) -> &mut Step {
                     exit_code: None,
                     signal: None,
                     reason: None,
+                    explanation: None,
                     started: None,
                     finished: None,
                     lines: 0,
@@ -517,7 +530,7 @@ mod tests {
         };
         prop_oneof![
             (1_u32..4).prop_map(started),
-            Just(Event::RunWaiting { gate: Gate::Capacity }),
+            (1_u32..4).prop_map(|attempt| Event::RunWaiting { gate: Gate::Capacity, attempt, name: "n".to_owned() }),
             (prop::collection::vec((id(), id()), 0..4), prop::option::of(job())).prop_map(|(jobs, replaces)| {
                 Event::JobsPlanned { jobs: jobs.iter().map(|(id, need)| outline(id, &[need])).collect(), replaces }
             }),

@@ -4,6 +4,7 @@
 //! pure function of its arguments; nothing reads a file, a clock or the environment.
 
 pub mod frame;
+pub mod graph;
 pub mod layout;
 pub mod log;
 pub mod text;

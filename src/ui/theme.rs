@@ -86,6 +86,7 @@ fn row(phase: &Phase) -> (&'static str, &'static str, &'static str, Hue) {
     match phase {
         Phase::Queued => ("○", "o", "queued", Hue::Dim),
         Phase::Waiting(Gate::Review(_)) => ("◆", "?", "needs review", Hue::Review),
+        Phase::Waiting(Gate::Concurrency { .. }) => ("·", ".", "pending", Hue::Dim),
         Phase::Waiting(_) => ("·", ".", "waiting", Hue::Dim),
         Phase::Running => ("●", "*", "running", Hue::Busy),
         Phase::Stopping => ("◍", "*", "stopping", Hue::Busy),

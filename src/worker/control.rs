@@ -44,7 +44,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers clients until the future is dropped.
+/// Answers clients until nobody takes orders any more; what was asked before that is still answered.
 pub async fn serve(listener: UnixListener, orders: mpsc::Sender<Asked>, grown: watch::Receiver<u64>) {
     let mut clients = tokio::task::JoinSet::new();
     loop {
@@ -55,8 +55,10 @@ pub async fn serve(listener: UnixListener, orders: mpsc::Sender<Asked>, grown: w
                 }
             }
             Some(_) = clients.join_next() => {}
+            () = orders.closed() => break,
         }
     }
+    while clients.join_next().await.is_some() {}
 }
 
 fn is_same_user(stream: &UnixStream) -> bool {
@@ -66,14 +68,21 @@ fn is_same_user(stream: &UnixStream) -> bool {
 async fn client(stream: UnixStream, orders: mpsc::Sender<Asked>, mut grown: watch::Receiver<u64>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(LONGEST_ORDER)).lines();
-    while let Some(line) = lines.next_line().await? {
+    loop {
+        let line = tokio::select! {
+            line = lines.next_line() => line?,
+            () = orders.closed() => None,
+        };
+        let Some(line) = line else { return Ok(()) };
         let reply = match serde_json::from_str::<Command>(&line) {
             Ok(Command::Watch) => {
                 // The first byte says that the watch stands: what was written before it is in the journal.
                 loop {
                     write.write_all(b"\n").await?;
-                    if grown.changed().await.is_err() {
-                        return Ok(());
+                    tokio::select! {
+                        Ok(()) = grown.changed() => {}
+                        // The end of the file tells that the worker is gone.
+                        () = orders.closed() => return Ok(()),
                     }
                 }
             }
@@ -84,7 +93,6 @@ async fn client(stream: UnixStream, orders: mpsc::Sender<Asked>, mut grown: watc
         line.push(b'\n');
         write.write_all(&line).await?;
     }
-    Ok(())
 }
 
 async fn ask(command: Command, orders: &mpsc::Sender<Asked>) -> Reply {
@@ -178,17 +186,18 @@ mod tests {
             let answering = tokio::spawn(async move {
                 let (command, answer) = asked.recv().await.expect("an order");
                 answer.send(Reply::Accepted).expect("somebody waits");
-                command
+                (command, asked)
             });
             assert_eq!(order(&path, &Command::Cancel).await.expect("answers"), Reply::Accepted);
-            assert_eq!(answering.await.expect("ends"), Command::Cancel);
+            let (command, asked) = answering.await.expect("ends");
+            assert_eq!(command, Command::Cancel);
 
             let mut watch = Watch::start(&path).await.expect("listens");
             assert!(watch.grown().await, "the watch stands");
             grow.send(1).expect("somebody watches");
             assert!(watch.grown().await);
-            server.abort();
-            let _ = server.await;
+            drop(asked);
+            server.await.expect("ends when nobody takes orders");
             assert!(!watch.grown().await, "the worker is gone");
         }
     }

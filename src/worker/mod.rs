@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::actions::store::Store;
-use crate::engine::attempt::{Attempt, Kept, RunEnd};
+use crate::engine::attempt::{Attempt, Kept, Orders, RunEnd};
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
@@ -19,9 +19,11 @@ use crate::engine::process::Grace;
 use crate::engine::sandbox::host::Host;
 use crate::engine::scheduler::Ending;
 use crate::engine::stop::Stop;
+use crate::engine::turns::{NoTurn, Wanted};
 use crate::engine::{Options, Resumed, Shared};
 use crate::model::{Command, Conclusion, Event, Job, JobId, Order, Reply, Run, Step, StepKind};
 use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::groups::Ticket;
 use crate::store::runs::RunStore;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history};
@@ -32,10 +34,12 @@ pub mod launch;
 pub mod lost;
 pub mod outlet;
 pub mod prepare;
+mod turns;
 
 use control::Asked;
 use outlet::RunOutlet;
 use prepare::{Prepared, prepare};
+use turns::Lines;
 
 /// What a worker is started for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,9 @@ pub enum Mode {
 
 /// How many orders may wait for an answer; more than a person gives.
 const ORDERS: usize = 16;
+
+/// How long the last answers may take.
+const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Carries out a run in this process until nobody asks for more: listens for orders, runs an attempt, and another one
 /// if that was asked for meanwhile. The caller holds the run's lock.
@@ -75,7 +82,9 @@ pub async fn carry_out(
         conclusion = end;
         mode = next;
     }
-    server.abort();
+    drop(orders);
+    // Who asked last gets the answer; who does not read it is not waited for.
+    let _ = tokio::time::timeout(LAST_ANSWERS, server).await;
     let _ = std::fs::remove_file(folder.socket());
     Ok(conclusion)
 }
@@ -110,10 +119,20 @@ impl Worker<'_> {
         let outlet = RunOutlet::open(self.folder, header, attempt, store, masker, self.grown.clone(), stop.clone())?;
         let end = match prepared {
             Ok(prepared) => {
-                let name = prepared.name.clone();
-                outlet.record(Event::RunStarted { attempt, name });
-                let running = self.run(prepared, &mode, &before, Arc::clone(&outlet), stopped);
-                listen(running, &outlet, &stop, orders).await
+                let (displace, displaced) = mpsc::channel(ORDERS);
+                let lines = Lines::new(self.folder, &self.spec.slug, (attempt, &prepared.name), &outlet);
+                let running = async {
+                    // Held until the attempt has ended.
+                    let _turn = match turn(&lines, prepared.turn.as_ref(), stopped.clone()).await {
+                        Ok(turn) => turn,
+                        Err(end) => return end,
+                    };
+                    outlet.record(Event::RunStarted { attempt, name: prepared.name.clone() });
+                    let outlet = Arc::clone(&outlet);
+                    self.run(prepared, &mode, &before, outlet, Arc::clone(&lines), Orders { stop: stopped, displaced })
+                        .await
+                };
+                listen(running, &outlet, &stop, &displace, orders).await
             }
             Err(refusal) => {
                 outlet.record(Event::RunStarted { attempt, name: self.spec.workflow.clone() });
@@ -134,7 +153,8 @@ impl Worker<'_> {
         mode: &Mode,
         before: &Run,
         outlet: Arc<RunOutlet>,
-        stopped: watch::Receiver<Stop>,
+        turns: Arc<Lines>,
+        orders: Orders,
     ) -> RunEnd {
         let spec = self.spec;
         let kept = kept(mode, before);
@@ -144,6 +164,7 @@ impl Worker<'_> {
             github: prepared.facts.github(),
             facts: prepared.facts,
             outlet,
+            turns,
             host: Arc::new(Host::new(self.inherited.iter().cloned())),
             actions: Store::new(
                 cache("actions", self.folder),
@@ -168,7 +189,7 @@ impl Worker<'_> {
                 grace: Grace::default(),
             },
         };
-        Attempt::new(Arc::new(shared), prepared.plan, kept, resumed, spec.max_parallel).run(stopped).await
+        Attempt::new(Arc::new(shared), prepared.plan, kept, resumed, spec.max_parallel).run(orders).await
     }
 
     /// The checkpoints of jobs that a lost worker left in the middle. The logs of their finished steps become part of
@@ -211,22 +232,64 @@ fn finished(job: &Job, done: usize) -> Vec<Step> {
     job.steps.iter().filter(|step| step.kind == StepKind::Main).take(done).cloned().collect()
 }
 
+/// Waits for the turn of the run as a whole, where it wants one; cancelled meanwhile, or without one, it has ended.
+async fn turn(
+    lines: &Lines,
+    wanted: Option<&Wanted>,
+    mut stopped: watch::Receiver<Stop>,
+) -> Result<Option<Ticket>, RunEnd> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    let turn = async { lines.wait(lines.enter(None, wanted)?).await };
+    tokio::select! {
+        turn = turn => match turn {
+            Ok(ticket) => Ok(Some(ticket)),
+            Err(NoTurn::Deadlock(reason) | NoTurn::Failed(reason)) => {
+                Err(RunEnd { conclusion: Conclusion::StartupFailure, reason: Some(reason) })
+            }
+        },
+        _ = stopped.wait_for(|asked| *asked != Stop::None) => {
+            Err(RunEnd { conclusion: Conclusion::Cancelled, reason: None })
+        }
+    }
+}
+
 /// Answers orders while an attempt runs.
 async fn listen(
     running: impl Future<Output = RunEnd>,
     outlet: &RunOutlet,
     stop: &watch::Sender<Stop>,
+    displace: &mpsc::Sender<(JobId, String)>,
     orders: &mut mpsc::Receiver<Asked>,
 ) -> (RunEnd, Option<Mode>) {
     tokio::pin!(running);
     let mut next = None;
+    let mut gave_way = None;
     loop {
         tokio::select! {
-            end = &mut running => return (end, next),
+            RunEnd { conclusion, reason } = &mut running => {
+                let gave_way = gave_way.filter(|_| conclusion == Conclusion::Cancelled);
+                return (RunEnd { conclusion, reason: reason.or(gave_way) }, next);
+            }
             Some((command, answer)) = orders.recv() => {
                 let reply = match &command {
                     Command::Cancel => raise(stop, Stop::Cancel),
                     Command::ForceCancel => raise(stop, Stop::Force),
+                    Command::Yield { group, job, to } => {
+                        let reason = format!("it gave the group {group} up for {to}");
+                        match job {
+                            None => {
+                                let reply = raise(stop, Stop::Cancel);
+                                if reply == Reply::Accepted {
+                                    gave_way = Some(reason);
+                                }
+                                reply
+                            }
+                            Some(job) => match displace.try_send((job.clone(), reason)) {
+                                Ok(()) => Reply::Accepted,
+                                Err(_) => Reply::Rejected { reason: "the run is about to end".to_owned() },
+                            },
+                        }
+                    }
                     Command::Rerun { what } => {
                         next = Some(Mode::Rerun(what.clone()));
                         Reply::Accepted

@@ -165,9 +165,13 @@ fn ballast(folder: &RunFolder) -> Option<PathBuf> {
 }
 
 fn cut(mut event: Event) -> Event {
-    if let Event::Annotated { annotation, .. } = &mut event {
-        let message = &mut annotation.message;
-        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+    match &mut event {
+        Event::Annotated { annotation, .. } => {
+            let message = &mut annotation.message;
+            message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        }
+        Event::Decided { explanation, .. } => explanation.shorten(),
+        _ => {}
     }
     event
 }

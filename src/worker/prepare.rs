@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use crate::engine::call;
 use crate::engine::context::Facts;
+use crate::engine::turns::Wanted;
 use crate::model::Timestamp;
 use crate::store::spec::RunSpec;
 use crate::workflow;
@@ -45,6 +46,8 @@ pub struct Prepared {
     pub facts: Facts,
     /// `run-name`, or the workflow's name.
     pub name: String,
+    /// The turn that its `concurrency` wants.
+    pub turn: Option<Wanted>,
 }
 
 /// Plans a run from its document. `secrets` are by name; a run's own token joins them.
@@ -93,18 +96,27 @@ pub fn prepare(spec: &RunSpec, secrets: IndexMap<String, String>, attempt: u32) 
     let plan = plan
         .only(&spec.jobs)
         .map_err(|unknown| Refusal::Request(format!("{} has no job `{unknown}`", spec.workflow)))?;
-    let name = run_name(&plan, &known).unwrap_or(name);
-    Ok(Prepared { plan, facts, name })
+    let contexts = contexts(&known);
+    let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+    let name = run_name(&plan, &scope).unwrap_or(name);
+    let turn = plan.workflow().concurrency.as_ref().map(|concurrency| {
+        let fault = |error| Diagnostic::error("expression", concurrency.group.span, error);
+        Wanted::new(concurrency, &scope).map_err(|error| Refusal::Faults(vec![(Arc::clone(&source), fault(error))]))
+    });
+    Ok(Prepared { turn: turn.transpose()?, plan, facts, name })
 }
 
-fn run_name(plan: &Plan, known: &Known) -> Option<String> {
+fn run_name(plan: &Plan, scope: &Scope<'_>) -> Option<String> {
     let template = plan.workflow().run_name.as_ref()?;
-    let contexts: Contexts = [("github", &known.github), ("inputs", &known.inputs), ("vars", &known.vars)]
+    template.evaluate(scope).ok().map(|value| value.to_text()).filter(|name| !name.trim().is_empty())
+}
+
+/// What the expressions of a workflow itself see.
+fn contexts(known: &Known) -> Contexts {
+    [("github", &known.github), ("inputs", &known.inputs), ("vars", &known.vars)]
         .into_iter()
         .map(|(name, object)| (name, Value::object(object.clone())))
-        .collect();
-    let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
-    template.evaluate(&scope).ok().map(|value| value.to_text()).filter(|name| !name.trim().is_empty())
+        .collect()
 }
 
 fn object(texts: &IndexMap<String, String>) -> Object {

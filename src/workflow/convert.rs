@@ -1,5 +1,6 @@
 //! What GitHub refuses after the grammar: values that have the right shape and still cannot be used.
 
+use super::cron;
 use super::diagnostic::Diagnostic;
 use super::parse::{entries, get};
 use super::source::Span;
@@ -12,12 +13,15 @@ const MOST_INPUTS: usize = 25;
 pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (event, value) in get(root, "on").into_iter().flat_map(entries) {
+        if let ("schedule", TemplateKind::Sequence(items)) = (event.value.as_str(), &value.kind) {
+            items.iter().filter_map(|item| get(item, "cron")).for_each(|cron| check_cron(cron, &mut found));
+        }
         if let ("workflow_dispatch", Some(inputs)) = (event.value.as_str(), get(value, "inputs"))
             && entries(inputs).count() > MOST_INPUTS
         {
             let message =
                 format!("`workflow_dispatch` has {} inputs; GitHub allows {MOST_INPUTS}", entries(inputs).count());
-            found.push(error(event.span, message));
+            found.push(error(event.span, message).hint("put some of them together, or pass them as JSON in one input"));
         }
         if matches!(event.value.as_str(), "workflow_dispatch" | "workflow_call") {
             get(value, "inputs").into_iter().flat_map(entries).for_each(|(_, input)| check_input(input, &mut found));
@@ -29,15 +33,25 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     found
 }
 
+/// A schedule that can be kept.
+fn check_cron(cron: &Template, found: &mut Vec<Diagnostic>) {
+    let Some(Err(reason)) = cron.literal().filter(|text| !text.is_empty()).map(cron::check) else { return };
+    let message = format!("`{}` is no schedule: {reason}", cron.literal().unwrap_or_default());
+    let hint = "write minute, hour, day of the month, month, day of the week: `30 5 * * 1-5`";
+    found.push(Diagnostic::error("events", cron.span, message).hint(hint));
+}
+
 /// A default has the type of its input, and a choice has options.
 fn check_input(input: &Template, found: &mut Vec<Diagnostic>) {
     let kind = get(input, "type").and_then(Template::literal).unwrap_or("string");
     let options = get(input, "options");
     let none = options.is_none_or(|options| matches!(&options.kind, TemplateKind::Sequence(items) if items.is_empty()));
     if kind == "choice" && none {
-        found.push(error(input.span, "an input of type `choice` needs `options`, at least one"));
+        let hint = "add `options: [first, second]`";
+        found.push(error(input.span, "an input of type `choice` needs `options`, at least one").hint(hint));
     } else if let (Some(options), true) = (options, kind != "choice") {
-        found.push(error(options.span, format!("`options` need `type: choice`; this input is a `{kind}`")));
+        let message = format!("`options` need `type: choice`; this input is a `{kind}`");
+        found.push(error(options.span, message).hint("write `type: choice`, or leave the options away"));
     }
     if let (Some(default), "boolean") = (get(input, "default"), kind)
         && matches!(default.kind, TemplateKind::Text(_) | TemplateKind::Number(..))
@@ -55,7 +69,8 @@ fn check_job(job: &Template, found: &mut Vec<Diagnostic>) {
     for (name, values) in matrix.into_iter().flat_map(entries) {
         let vector = !matches!(name.value.as_str(), "include" | "exclude");
         if vector && matches!(&values.kind, TemplateKind::Sequence(items) if items.is_empty()) {
-            found.push(error(values.span, format!("the matrix key `{}` has no values", name.value)));
+            let message = format!("the matrix key `{}` has no values", name.value);
+            found.push(error(values.span, message).hint("write its values, `[a, b]`, or leave the key away"));
         }
     }
     let services = get(job, "services").into_iter().flat_map(entries).map(|(_, service)| service);
@@ -71,7 +86,7 @@ fn check_group(group: &Template, found: &mut Vec<Diagnostic>) {
     let known = matches!(owner, "org" | "organization" | "ent" | "enterprise");
     if !known || name.is_empty() || name.contains('/') {
         let message = "a runner group is `name`, `organization/name` or `enterprise/name`";
-        found.push(error(group.span, message));
+        found.push(error(group.span, message).hint("write `organization/name`, `enterprise/name` or the name alone"));
     }
 }
 
@@ -81,7 +96,7 @@ fn check_container(container: &Template, found: &mut Vec<Diagnostic>) {
         && keys.iter().all(|(key, _)| key.literal().is_some())
         && get(container, "image").is_none()
     {
-        found.push(error(container.span, "a container needs an `image`"));
+        found.push(error(container.span, "a container needs an `image`").hint("add `image: name:tag`"));
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`yaml`] makes a tree that knows its places, [`schema`] says what may stand where, and [`parse()`] checks the one
 //! against the other, compiles every expression once, and gives typed structures that keep the place of everything.
 
+pub mod cron;
 pub mod diagnostic;
 pub mod expr;
 pub mod lint;
@@ -17,7 +18,10 @@ pub mod template;
 pub mod triggers;
 pub mod yaml;
 
+mod advice;
+mod compiled;
 mod convert;
+mod needs;
 mod parse;
 mod read;
 

@@ -55,6 +55,7 @@ pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
             format!("Run {}", script.trim().lines().next().unwrap_or_default())
         }
         StepAction::Uses { reference, .. } => format!("Run {}", reference.value),
+        StepAction::Steer(steering) => steering.key().to_owned(),
     }
 }
 

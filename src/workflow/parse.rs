@@ -1,7 +1,7 @@
 //! Text → typed workflow or action: tree, schema, then the words of this module.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::expr::{Expr, Vocabulary};
@@ -10,10 +10,10 @@ use super::schema;
 use super::source::{Source, Span, Spanned};
 use super::syntax::{
     Action, ActionInput, ActionRuns, CallSecrets, Concurrency, Condition, InputDefinition, InputKind, JobBody,
-    JobDefinition, RunDefaults, StepAction, StepDefinition, StepsJob, Strategy, Trigger, Workflow,
+    JobDefinition, RunDefaults, Snapshot, Steering, StepAction, StepDefinition, StepsJob, Strategy, Trigger, Workflow,
 };
 use super::template::{Template, TemplateKind};
-use super::yaml::{self, Problem};
+use super::yaml::{self, Document, Problem};
 
 /// What a file says, and what is wrong with it.
 #[derive(Debug)]
@@ -24,23 +24,24 @@ pub struct Parsed<T> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-impl<T> Parsed<T> {
-    fn of(value: impl FnOnce() -> T, diagnostics: Vec<Diagnostic>) -> Self {
-        let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
-        Self { value: (!broken).then(value), diagnostics }
-    }
-}
-
 /// Parses a workflow file.
 #[must_use]
 pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
+    let (workflow, diagnostics) = as_far_as_possible(source);
+    let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
+    Parsed { value: workflow.filter(|_| !broken), diagnostics }
+}
+
+/// A workflow with whatever of it can be read, so that those who call it can be checked although it has errors; nothing
+/// for a text that is no YAML.
+pub(super) fn as_far_as_possible(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
     let (root, mut diagnostics) = match template(source, &schema::workflow::ROOT) {
         Ok(read) => read,
-        Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
+        Err(problem) => return (None, vec![problem]),
     };
     let workflow = workflow(source, &root, &mut diagnostics);
     diagnostics.extend(super::convert::check(&root));
-    Parsed::of(|| workflow, diagnostics)
+    (Some(workflow), diagnostics)
 }
 
 /// Parses an action's manifest. One without `name` or `description` has errors and is there all the same, as GitHub's
@@ -51,7 +52,8 @@ pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
         Ok(read) => read,
         Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
     };
-    let mut parsed = Parsed::of(|| action(source, &root), diagnostics);
+    let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
+    let mut parsed = Parsed { value: (!broken).then(|| action(source, &root)), diagnostics };
     parsed.diagnostics.extend(check_published(&root));
     parsed
 }
@@ -59,23 +61,32 @@ pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
 /// What a published action must have and the runner does without: the action is usable all the same.
 fn check_published(root: &Template) -> Vec<Diagnostic> {
     let missing = ["name", "description"].into_iter().filter(|key| !entries(root).any(|(name, _)| name.value == *key));
-    let fault = |key| Diagnostic::error("action", root.span, format!("required key `{key}` is missing in `action`"));
+    let fault = |key| {
+        let message = format!("required key `{key}` is missing in `action`");
+        Diagnostic::error("action", root.span, message).hint(format!("add `{key}: …`, for the page of the action"))
+    };
     missing.map(fault).collect()
 }
 
 fn template(source: &Arc<Source>, rule: &'static schema::Rule) -> Result<(Template, Vec<Diagnostic>), Diagnostic> {
-    let node = yaml::read(&source.text)
+    let Document { root, unused_anchors } = yaml::read(&source.text)
         .map_err(|Problem { span, message, hint }| Diagnostic { hint, ..Diagnostic::error(SYNTAX, span, message) })?;
     let mut reader = Reader::new(source);
-    let template = reader.read(&node, rule, NO_WORDS);
+    let template = reader.read(&root, rule, NO_WORDS);
+    for span in unused_anchors {
+        let hint = "remove it, or name it with `*` where its content is to stand again";
+        reader.report(Diagnostic::warning(SYNTAX, span, "this anchor is never used").hint(hint));
+    }
     Ok((template, reader.diagnostics))
 }
 
 /// The value under a key, unless it is null.
 pub(super) fn get<'t>(template: &'t Template, key: &str) -> Option<&'t Template> {
-    entries(template)
-        .find(|(name, value)| name.value == key && !matches!(value.kind, TemplateKind::Null))
-        .map(|(_, value)| value)
+    let TemplateKind::Mapping(entries) = &template.kind else { return None };
+    let is_it = |(name, value): &&(Template, Template)| {
+        name.literal() == Some(key) && !matches!(value.kind, TemplateKind::Null)
+    };
+    entries.iter().find(is_it).map(|(_, value)| value)
 }
 
 pub(super) fn entries(template: &Template) -> impl Iterator<Item = (Spanned<String>, &Template)> {
@@ -115,7 +126,7 @@ fn workflow(source: &Arc<Source>, root: &Template, diagnostics: &mut Vec<Diagnos
     let jobs: Vec<_> = get(root, "jobs")
         .map(|jobs| entries(jobs).map(|(id, value)| job(id, value, diagnostics)).collect())
         .unwrap_or_default();
-    check_needs(&jobs, diagnostics);
+    super::needs::check(&jobs, diagnostics);
     Workflow {
         source: Arc::clone(source),
         name: get(root, "name").map(text).filter(|name| !name.value.is_empty()),
@@ -143,8 +154,9 @@ fn concurrency(template: &Template) -> Option<Concurrency> {
         TemplateKind::Mapping(_) => Some(Concurrency {
             group: owned(get(written, "group"))?,
             cancel_in_progress: owned(get(written, "cancel-in-progress")),
+            queue_all: get(written, "queue").and_then(Template::literal) == Some("max"),
         }),
-        _ => Some(Concurrency { group: written.clone(), cancel_in_progress: None }),
+        _ => Some(Concurrency { group: written.clone(), cancel_in_progress: None, queue_all: false }),
     }
 }
 
@@ -227,6 +239,7 @@ fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>)
             continue_on_error: owned(get(value, "continue-on-error")),
             container: owned(get(value, "container")),
             services: pairs(get(value, "services")),
+            snapshot: get(value, "snapshot").map(snapshot),
             steps: steps(get(value, "steps"), diagnostics),
         })),
     };
@@ -247,10 +260,18 @@ fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>)
     }
 }
 
+fn snapshot(written: &Template) -> Snapshot {
+    Snapshot {
+        image_name: get(written, "image-name").unwrap_or(written).clone(),
+        version: owned(get(written, "version")),
+        condition: condition(get(written, "if")),
+    }
+}
+
 fn condition(written: Option<&Template>) -> Condition {
     let expr = match written.map(|written| &written.kind) {
         Some(TemplateKind::Expression(expr)) => expr.clone(),
-        _ => always_after_success(),
+        _ => AFTER_SUCCESS.clone(),
     };
     let written = written.map(|template| {
         let text = match &template.kind {
@@ -268,33 +289,35 @@ fn unwrapped(expr: &Expr) -> &str {
     if expr.prefix() == 0 { text } else { text[expr.prefix()..].strip_suffix(')').unwrap_or(text) }
 }
 
-fn always_after_success() -> Expr {
-    Expr::condition("", &Vocabulary::ANY).expect("the empty condition is one")
-}
+/// What holds where no condition is written.
+static AFTER_SUCCESS: LazyLock<Expr> =
+    LazyLock::new(|| Expr::condition("", &Vocabulary::ANY).expect("the empty condition is one"));
 
 fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<StepDefinition> {
     let Some(TemplateKind::Sequence(items)) = written.map(|steps| &steps.kind) else { return Vec::new() };
     let mut taken: HashMap<String, Span> = HashMap::new();
+    let mut counts = HashMap::new();
     for id in items.iter().filter_map(|item| get(item, "id")).map(text) {
         check_id(&id, "step", diagnostics);
         if let Some(first) = taken.insert(id.value.to_ascii_lowercase(), id.span) {
             let message = format!("the step id `{}` is already used, in line {}", id.value, first.line);
-            diagnostics.push(Diagnostic::error("id", id.span, message));
+            diagnostics.push(Diagnostic::error("id", id.span, message).hint("give one of the two another id"));
         }
     }
-    items.iter().map(|item| step(item, &mut taken)).collect()
+    items.iter().map(|item| step(item, &mut taken, &mut counts)).collect()
 }
 
-fn step(item: &Template, taken: &mut HashMap<String, Span>) -> StepDefinition {
-    let action = match get(item, "uses") {
-        Some(uses) => StepAction::Uses { reference: text(uses), with: pairs(get(item, "with")) },
-        None => StepAction::Run {
+fn step(item: &Template, taken: &mut HashMap<String, Span>, counts: &mut HashMap<String, usize>) -> StepDefinition {
+    let action = match (get(item, "uses"), steering(item)) {
+        (Some(uses), _) => StepAction::Uses { reference: text(uses), with: pairs(get(item, "with")) },
+        (None, Some(steering)) => StepAction::Steer(steering),
+        (None, None) => StepAction::Run {
             script: get(item, "run").cloned().unwrap_or(Template { span: item.span, kind: TemplateKind::Null }),
             shell: owned(get(item, "shell")),
             working_directory: owned(get(item, "working-directory")),
         },
     };
-    let id = get(item, "id").map_or_else(|| made_up_id(&action, item.span, taken), |id| text(id).value);
+    let id = get(item, "id").map_or_else(|| made_up_id(&action, item.span, taken, counts), |id| text(id).value);
     StepDefinition {
         span: item.span,
         id,
@@ -303,14 +326,32 @@ fn step(item: &Template, taken: &mut HashMap<String, Span>) -> StepDefinition {
         env: owned(get(item, "env")),
         continue_on_error: owned(get(item, "continue-on-error")),
         timeout_minutes: owned(get(item, "timeout-minutes")),
+        background: flag(get(item, "background")),
         action,
     }
 }
 
-/// `__run`, `__actions_checkout`, `__self` and, when taken, the same with `_2`, `_3`, … behind it.
-fn made_up_id(action: &StepAction, span: Span, taken: &mut HashMap<String, Span>) -> String {
+fn steering(item: &Template) -> Option<Steering> {
+    let (key, value) =
+        entries(item).find(|(key, _)| matches!(&*key.value, "wait" | "wait-all" | "cancel" | "parallel"))?;
+    Some(match key.value.as_str() {
+        "wait" => Steering::Wait(texts(Some(value))),
+        "cancel" => Steering::Cancel(text(value)),
+        "parallel" => Steering::Parallel(steps(Some(value), &mut Vec::new())),
+        _ => Steering::WaitAll,
+    })
+}
+
+/// `__run`, `__actions_checkout`, `__self` and, when taken, the same with `_2`, `_3`, … behind it. `counts` knows how far
+/// each of them was counted.
+fn made_up_id(
+    action: &StepAction,
+    span: Span,
+    taken: &mut HashMap<String, Span>,
+    counts: &mut HashMap<String, usize>,
+) -> String {
     let base = match action {
-        StepAction::Run { .. } => "__run".to_owned(),
+        StepAction::Run { .. } | StepAction::Steer(_) => "__run".to_owned(),
         StepAction::Uses { reference, .. } => {
             let reference = reference.value.as_str();
             let name = if reference.starts_with("./") || reference.starts_with("$/") {
@@ -327,9 +368,9 @@ fn made_up_id(action: &StepAction, span: Span, taken: &mut HashMap<String, Span>
     };
     // GitHub cuts names of its own at 100 characters; everything here is ASCII.
     let mut id = base[..base.len().min(100)].to_owned();
-    let mut count = 1;
+    let count = counts.entry(id.to_ascii_lowercase()).or_insert(1);
     while taken.contains_key(&id.to_ascii_lowercase()) {
-        count += 1;
+        *count += 1;
         let end = format!("_{count}");
         id = format!("{}{end}", &base[..base.len().min(100 - end.len())]);
     }
@@ -355,47 +396,11 @@ fn check_id(id: &Spanned<String>, what: &str, diagnostics: &mut Vec<Diagnostic>)
     } else {
         return;
     };
-    diagnostics.push(Diagnostic::error("id", id.span, format!("`{text}` is no {what} id: {wrong}")));
-}
-
-/// Every need is a job, none twice, some job needs nothing, and no job waits for itself.
-fn check_needs(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
-    let known: HashMap<&str, &JobDefinition> = jobs.iter().map(|job| (job.id.value.as_str(), job)).collect();
-    for job in jobs {
-        for need in &job.needs {
-            if !known.contains_key(need.value.as_str()) {
-                let message = format!("job `{}` needs the unknown job `{}`", job.id.value, need.value);
-                let mut wrong = Diagnostic::error("job-needs", need.span, message);
-                let near = schema::nearest(&need.value, known.keys().copied());
-                wrong.hint = near.map(|near| format!("did you mean `{near}`?"));
-                diagnostics.push(wrong);
-            }
-        }
-    }
-    if let (Some(first), true) = (jobs.first(), jobs.iter().all(|job| !job.needs.is_empty())) {
-        let message = "no job can start: every job needs another one";
-        diagnostics.push(Diagnostic::error("job-needs", first.id.span, message));
-    }
-    // Jobs that can be ordered are taken away; what stays is on a cycle or needs one that is.
-    let mut left: Vec<&JobDefinition> = jobs.iter().collect();
-    loop {
-        let before = left.len();
-        let names: Vec<_> = left.iter().map(|job| job.id.value.as_str()).collect();
-        left.retain(|job| job.needs.iter().any(|need| names.contains(&need.value.as_str())));
-        if left.len() == before {
-            break;
-        }
-    }
-    for job in &left {
-        let back = job.needs.iter().find(|need| left.iter().any(|other| other.id.value == need.value));
-        if let Some(need) = back {
-            let message = format!(
-                "job `{}` needs `{}`, which in the end needs `{}`: a cycle",
-                job.id.value, need.value, job.id.value
-            );
-            diagnostics.push(Diagnostic::error("job-needs", need.span, message));
-        }
-    }
+    let mut good: String = text.trim_start_matches('_').chars().map(|c| if is_id_char(c) { c } else { '_' }).collect();
+    good.truncate(99);
+    let begins_well = good.starts_with(|c: char| c.is_ascii_alphabetic());
+    let hint = format!("write `{}{good}`", if begins_well { "" } else { "_" });
+    diagnostics.push(Diagnostic::error("id", id.span, format!("`{text}` is no {what} id: {wrong}")).hint(hint));
 }
 
 fn action(source: &Arc<Source>, root: &Template) -> Action {
@@ -404,7 +409,9 @@ fn action(source: &Arc<Source>, root: &Template) -> Action {
             name,
             required: flag(get(input, "required")),
             default: owned(get(input, "default")),
-            deprecation: get(input, "deprecationMessage").and_then(Template::literal).map(str::to_owned),
+            deprecation: entries(input)
+                .find(|(key, _)| key.value == "deprecationMessage")
+                .and_then(|(_, message)| message.literal().map(str::to_owned)),
         });
         inputs.collect()
     });

@@ -1,89 +1,154 @@
 //! The patterns of `branches`, `tags` and `paths`: GitHub's own globs, after its page on workflow syntax ("filter
 //! pattern cheat sheet").
 
-use regex::Regex;
-
 /// A pattern of a filter, without the `!` that may stand before it.
 #[derive(Debug, Clone)]
 pub struct Pattern {
-    regex: Regex,
+    pieces: Vec<Piece>,
+}
+
+/// A piece of a pattern. What a name is at when a piece is its next is a state of the matching.
+#[derive(Debug, Clone)]
+enum Piece {
+    /// One of these.
+    One(Set),
+    /// One of these, or nothing.
+    Maybe(Set),
+    /// Any number of these.
+    Any(Set),
+    /// `**/` where a folder may begin: nothing, or folders. [`Piece::Inside`] follows it.
+    Folders,
+    /// In the middle of folders: on with any character, out behind a `/`.
+    Inside,
+}
+
+/// Characters.
+#[derive(Debug, Clone)]
+enum Set {
+    Is(char),
+    /// Ranges, their ends included.
+    In(Vec<(char, char)>),
+    NotSlash,
+    All,
+}
+
+impl Set {
+    fn has(&self, c: char) -> bool {
+        match self {
+            Self::Is(one) => *one == c,
+            Self::In(ranges) => ranges.iter().any(|(first, last)| (*first..=*last).contains(&c)),
+            Self::NotSlash => c != '/',
+            Self::All => true,
+        }
+    }
 }
 
 impl Pattern {
-    /// Compiles a pattern: `*` is anything but `/`, `**` anything, `?` and `+` repeat the character before them at most
+    /// Reads a pattern: `*` is anything but `/`, `**` anything, `?` and `+` repeat the character before them at most
     /// and at least once, `[…]` is one of these characters, and `\` takes the special meaning from what follows.
     ///
     /// # Errors
     /// What is wrong with the pattern, in one line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut regex = String::from(r"\A");
+        let mut pieces = Vec::new();
         let mut rest = text;
         // What `?` and `+` may repeat.
         let mut repeatable = false;
         while let Some(next) = rest.chars().next() {
             let at_folder = rest.len() == text.len() || text[..text.len() - rest.len()].ends_with('/');
             rest = &rest[next.len_utf8()..];
-            match next {
-                '*' if rest.starts_with("*/") && at_folder => {
-                    regex.push_str("(?:.*/)?");
-                    rest = &rest[2..];
-                    repeatable = false;
-                }
-                '*' if rest.starts_with('*') => {
-                    regex.push_str(".*");
-                    rest = &rest[1..];
-                    repeatable = false;
-                }
+            let one = match next {
                 '*' => {
-                    regex.push_str("[^/]*");
+                    if let (Some(after), true) = (rest.strip_prefix("*/"), at_folder) {
+                        pieces.extend([Piece::Folders, Piece::Inside]);
+                        rest = after;
+                    } else if let Some(after) = rest.strip_prefix('*') {
+                        pieces.push(Piece::Any(Set::All));
+                        rest = after;
+                    } else {
+                        pieces.push(Piece::Any(Set::NotSlash));
+                    }
                     repeatable = false;
-                }
-                '?' | '+' if !repeatable => {
-                    return Err(format!("`{next}` repeats the character before it, and there is none"));
+                    continue;
                 }
                 '?' | '+' => {
-                    regex.push(next);
+                    let Some(Piece::One(set)) = pieces.pop_if(|_| repeatable) else {
+                        return Err(format!("`{next}` repeats the character before it, and there is none"));
+                    };
+                    if next == '?' {
+                        pieces.push(Piece::Maybe(set));
+                    } else {
+                        pieces.extend([Piece::One(set.clone()), Piece::Any(set)]);
+                    }
                     repeatable = false;
+                    continue;
                 }
                 '[' => {
-                    let (class, after) = class(rest)?;
-                    regex.push_str(&class);
+                    let (set, after) = class(rest)?;
                     rest = after;
-                    repeatable = true;
+                    set
                 }
                 '\\' => {
                     let escaped = rest.chars().next().ok_or("nothing follows the last `\\`")?;
-                    regex.push_str(&regex::escape(&escaped.to_string()));
                     rest = &rest[escaped.len_utf8()..];
-                    repeatable = true;
+                    Set::Is(escaped)
                 }
-                plain => {
-                    regex.push_str(&regex::escape(&plain.to_string()));
-                    repeatable = true;
-                }
-            }
+                plain => Set::Is(plain),
+            };
+            pieces.push(Piece::One(one));
+            repeatable = true;
         }
-        regex.push_str(r"\z");
-        let regex = regex::RegexBuilder::new(&regex).dot_matches_new_line(true).build();
-        regex.map(|regex| Self { regex }).map_err(|error| format!("it is too large: {error}"))
+        Ok(Self { pieces })
     }
 
-    /// Whether the pattern covers all of a name or path.
+    /// Whether the pattern covers all of a name or path, in time that grows with both lengths and not faster.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        self.regex.is_match(name)
+        let end = self.pieces.len();
+        let mut states = vec![false; end + 1];
+        self.enter(&mut states, 0);
+        for c in name.chars() {
+            let mut next = vec![false; end + 1];
+            for (place, piece) in self.pieces.iter().enumerate().filter(|(place, _)| states[*place]) {
+                match piece {
+                    Piece::One(set) | Piece::Maybe(set) if set.has(c) => self.enter(&mut next, place + 1),
+                    Piece::Any(set) if set.has(c) => self.enter(&mut next, place),
+                    Piece::Folders | Piece::Inside => {
+                        let inside = if matches!(piece, Piece::Folders) { place + 1 } else { place };
+                        next[inside] = true;
+                        if c == '/' {
+                            self.enter(&mut next, inside + 1);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            states = next;
+        }
+        states[end]
+    }
+
+    /// Enters a state, and those behind it that nothing more is needed for.
+    fn enter(&self, states: &mut [bool], place: usize) {
+        let mut place = place;
+        while !std::mem::replace(&mut states[place], true) {
+            match self.pieces.get(place) {
+                Some(Piece::Maybe(_) | Piece::Any(_)) => place += 1,
+                Some(Piece::Folders) => place += 2,
+                _ => return,
+            }
+        }
     }
 }
 
-/// What stands in brackets as a class of a regular expression, and what follows it.
-fn class(rest: &str) -> Result<(String, &str), String> {
+/// What stands in brackets, and what follows it.
+fn class(rest: &str) -> Result<(Set, &str), String> {
     let end = rest.find(']').ok_or("`[` is not closed")?;
     let inner: Vec<char> = rest[..end].chars().collect();
     if inner.is_empty() {
         return Err("`[]` is no character".to_owned());
     }
-    let escape = |c: char| regex::escape(&c.to_string());
-    let mut class = String::from("[");
+    let mut ranges = Vec::new();
     let mut place = 0;
     while place < inner.len() {
         let first = inner[place];
@@ -92,17 +157,16 @@ fn class(rest: &str) -> Result<(String, &str), String> {
                 return Err(format!("the range `{first}-{last}` goes backwards"));
             }
             Some(['-', last]) => {
-                class.push_str(&format!("{}-{}", escape(first), escape(*last)));
+                ranges.push((first, *last));
                 place += 3;
             }
             _ => {
-                class.push_str(&if first == '^' { r"\^".to_owned() } else { escape(first) });
+                ranges.push((first, first));
                 place += 1;
             }
         }
     }
-    class.push(']');
-    Ok((class, &rest[end + 1..]))
+    Ok((Set::In(ranges), &rest[end + 1..]))
 }
 
 /// Which pattern of a list decides about a name: the last one that matches it, with `true` unless `!` stands before it.

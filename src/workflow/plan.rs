@@ -14,8 +14,12 @@ use super::syntax::{JobBody, JobDefinition, Workflow};
 use super::template::{Piece, Template, TemplateKind};
 use crate::model::JobId;
 
-/// GitHub lets called workflows call others this deep.
-pub const MOST_CALLS: usize = 10;
+/// How deep workflows may call each other, the first one included, after GitHub's page on reusing workflows.
+pub const MOST_LEVELS: usize = 10;
+
+/// The most jobs of a run, so that workflows that call each other many times are refused in bounded time. GitHub's own
+/// limits (256 legs, 50 called workflows) leave no room for more that anybody means.
+pub const MOST_JOBS: usize = 20_000;
 
 /// A workflow's jobs, expanded.
 #[derive(Clone, Debug)]
@@ -178,15 +182,24 @@ impl Planner<'_> {
                     name_prefix: name_prefix.to_owned(),
                 });
                 if let (JobBody::Call { uses, .. }, true) = (&definition.body, known) {
-                    if depth >= MOST_CALLS {
-                        let message = format!("workflows call each other deeper than {MOST_CALLS}");
-                        let fault = Diagnostic::error("workflow-call", uses.span, message);
-                        self.faults.push((Arc::clone(&workflow.source), fault));
+                    if self.jobs.len() > MOST_JOBS {
+                        let message = format!("the workflows that are called make more than {MOST_JOBS} jobs");
+                        self.fault(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
+                    } else if depth + 1 >= MOST_LEVELS {
+                        let message = format!("workflows call each other deeper than {MOST_LEVELS} levels");
+                        self.fault(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
                     } else if let Some(callee) = self.callee(&uses.value) {
                         self.add(&callee, Some(id), (&format!("{id}."), &format!("{name} / ")), depth + 1);
                     }
                 }
             }
+        }
+    }
+
+    /// Notes what is wrong, once for each place however often it is called.
+    fn fault(&mut self, source: &Arc<Source>, fault: Diagnostic) {
+        if !self.faults.iter().any(|(_, known)| *known == fault) {
+            self.faults.push((Arc::clone(source), fault));
         }
     }
 
@@ -252,5 +265,27 @@ fn needs_results(template: &Template) -> bool {
         TemplateKind::Sequence(items) => items.iter().any(needs_results),
         TemplateKind::Mapping(entries) => entries.iter().any(|(key, value)| needs_results(key) || needs_results(value)),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(called: &str) -> Vec<String> {
+        let whole = parse(&Source::new("ci.yml", "on: push\njobs: {a: {uses: ./w.yml}}\n")).value.expect("a workflow");
+        let file = |_: &str| Some(Source::new("w.yml", called));
+        let faults = Plan::new(Arc::new(whole), &Known::default(), &file).err().unwrap_or_default();
+        faults.into_iter().map(|(_, fault)| fault.message).collect()
+    }
+
+    #[test]
+    fn workflows_that_call_themselves_are_refused_in_bounded_time() {
+        assert_eq!(faults("on: workflow_call\njobs: {a: {runs-on: x}}\n"), Vec::<String>::new());
+        let round = faults("on: workflow_call\njobs: {a: {uses: ./w.yml}}\n");
+        assert_eq!(round, ["workflows call each other deeper than 10 levels"]);
+        let jobs: Vec<_> = (0..50).map(|job| format!("  j{job}: {{uses: ./w.yml}}\n")).collect();
+        let many = faults(&format!("on: workflow_call\njobs:\n{}", jobs.concat()));
+        assert!(many.len() <= 100, "two for each call at most, however many they come to");
     }
 }

@@ -1,11 +1,14 @@
 //! Checks a tree against the schema and compiles its expressions, in one pass.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::advice;
+use super::compiled::Compiled;
 use super::diagnostic::Diagnostic;
-use super::expr::{Expr, Function, NodeKind as ExprKind, ParseError, Value, Vocabulary};
+use super::expr::{NodeKind as ExprKind, ParseError, Value};
 use super::schema::words::{NONE, Words};
-use super::schema::{Field, Fields, Rule, Shape, nearest};
+use super::schema::{Rule, Shape, nearest};
 use super::source::{Source, Span};
 use super::template::{Piece, Template, TemplateKind};
 use super::yaml::{Node, NodeKind};
@@ -20,16 +23,18 @@ pub(super) const EXPRESSION: &str = "expression";
 pub(super) struct Reader<'s> {
     source: &'s Source,
     pub(super) diagnostics: Vec<Diagnostic>,
+    compiled: Compiled,
 }
 
 impl<'s> Reader<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self { source, diagnostics: Vec::new() }
+        Self { source, diagnostics: Vec::new(), compiled: Compiled::default() }
     }
 
     /// The template of a node that must follow the rule. What does not is reported, and read as far as it can be.
     pub(super) fn read(&mut self, node: &Node<'_>, rule: &'static Rule, words: &'static Words) -> Template {
         let words = rule.words.unwrap_or(words);
+        let outer = rule;
         let rule = Self::choose(node, rule);
         let words = rule.words.unwrap_or(words);
         if let Some(template) = self.computed(node, rule, words) {
@@ -38,8 +43,8 @@ impl<'s> Reader<'s> {
         match (&rule.shape, &node.kind) {
             (Shape::Condition, _) => self.condition(node, words),
             (Shape::Any, _) => self.any(node, words),
-            (Shape::Mapping(fields), NodeKind::Mapping(entries)) => {
-                let kind = TemplateKind::Mapping(self.mapping(node, rule, fields, entries, words));
+            (Shape::Mapping(_), NodeKind::Mapping(entries)) => {
+                let kind = TemplateKind::Mapping(self.mapping(node, (outer, rule), entries, words));
                 Template { span: node.span, kind }
             }
             (Shape::Mapping(fields), NodeKind::Null) if fields.optional => {
@@ -77,15 +82,28 @@ impl<'s> Reader<'s> {
         let fitting: Vec<_> = alternatives.iter().filter(fits).copied().collect();
         match (&node.kind, fitting.as_slice()) {
             (NodeKind::Mapping(entries), [_, _, ..]) => {
-                let keys: Vec<_> = entries.iter().filter_map(|(key, _)| text_of(key)).collect();
-                // The one whose required keys are there, else the one that knows most of the keys.
-                let score = |rule: &&&'static Rule| {
-                    let Shape::Mapping(fields) = &rule.shape else { return (false, 0) };
-                    let has = |field: &Field| keys.iter().any(|key| *key == field.name);
-                    let complete = fields.known.iter().filter(|field| field.required).all(has);
-                    (complete, fields.known.iter().filter(|field| has(field)).count())
+                let is_told = |rule: &&&'static Rule| {
+                    rule.told_by.is_some_and(|(key, values)| {
+                        let mut entries =
+                            entries.iter().filter(|(name, _)| text_of(name).is_some_and(|name| name == key));
+                        entries.any(|(_, value)| text_of(value).is_some_and(|value| values.contains(&value.as_ref())))
+                    })
                 };
-                fitting.iter().rev().max_by_key(score).copied().unwrap_or(rule)
+                if let Some(told) = fitting.iter().find(is_told) {
+                    return told;
+                }
+                // As on GitHub, each key in turn leaves those that know it, unless none of those that are left does.
+                let mut left = fitting;
+                for name in entries.iter().filter_map(|(key, _)| text_of(key)) {
+                    let knows = |rule: &&'static Rule| match &rule.shape {
+                        Shape::Mapping(fields) => fields.known.iter().any(|field| field.name == name),
+                        _ => false,
+                    };
+                    if left.iter().any(knows) {
+                        left.retain(knows);
+                    }
+                }
+                left.first().copied().unwrap_or(rule)
             }
             (_, [first, ..]) => first,
             (NodeKind::Text(..), []) => {
@@ -103,8 +121,7 @@ impl<'s> Reader<'s> {
             return None;
         }
         let whole = text.trim();
-        let inside = whole.strip_prefix("${{").filter(|rest| end_of_expression(rest) == Some(rest.len() - 2));
-        inside?;
+        one_expression(whole)?;
         Some(self.text(node, whole, words))
     }
 
@@ -129,8 +146,12 @@ impl<'s> Reader<'s> {
             return template;
         };
         match (&rule.shape, &template.kind) {
-            (Shape::Text { empty: false, .. }, _) if literal.is_empty() => {
-                self.error(node.span, format!("`{}` must not be empty", rule.name));
+            (Shape::Text { empty: false, .. } | Shape::Word { .. }, _) if literal.is_empty() => {
+                self.error(
+                    node.span,
+                    format!("`{}` must not be empty", rule.name),
+                    "write a value, or leave the key away",
+                );
             }
             (Shape::Word { allowed, .. }, _) if !allowed.contains(&literal) => {
                 let near = nearest(literal, allowed.iter().copied());
@@ -138,10 +159,7 @@ impl<'s> Reader<'s> {
                     || format!("it is one of {}", allowed.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
-                self.report(
-                    Diagnostic::error(SYNTAX, node.span, format!("unexpected value `{literal}` for `{}`", rule.name))
-                        .hint(hint),
-                );
+                self.error(node.span, format!("unexpected value `{literal}` for `{}`", rule.name), hint);
             }
             (Shape::Bool, TemplateKind::Bool(_)) | (Shape::Number, TemplateKind::Number(..)) => {}
             (Shape::Nothing, TemplateKind::Null) => {}
@@ -162,7 +180,8 @@ impl<'s> Reader<'s> {
             Shape::Nothing => "nothing",
             _ => "a string",
         };
-        self.error(node.span, format!("`{}` must be {wanted}, not {}", rule.name, node.kind_name()));
+        let message = format!("`{}` must be {wanted}, not {}", rule.name, node.kind_name());
+        self.error(node.span, message, advice::for_shape(rule, &node.kind));
     }
 
     fn any(&mut self, node: &Node<'_>, words: &'static Words) -> Template {
@@ -190,32 +209,29 @@ impl<'s> Reader<'s> {
     fn mapping(
         &mut self,
         node: &Node<'_>,
-        rule: &Rule,
-        fields: &'static Fields,
+        (outer, rule): (&'static Rule, &'static Rule),
         entries: &[(Node<'_>, Node<'_>)],
         words: &'static Words,
     ) -> Vec<(Template, Template)> {
+        let Shape::Mapping(fields) = &rule.shape else { return Vec::new() };
         self.duplicates(entries);
         let mut read = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let Some(name) = text_of(key) else {
-                self.error(key.span, format!("a key of `{}` must be a string, not {}", rule.name, key.kind_name()));
+                let message = format!("a key of `{}` must be a string, not {}", rule.name, key.kind_name());
+                self.error(key.span, message, "write `key: value`; put a key with `[` or `{` in it into quotes");
                 continue;
             };
             let known = fields.known.iter().find(|field| field.name == name);
             let Some(rule_of_value) = known.map(|field| field.rule).or(fields.others) else {
-                let mut wrong =
-                    Diagnostic::error(SYNTAX, key.span, format!("unexpected key `{name}` in `{}`", rule.name));
-                let names = fields.known.iter().map(|field| field.name);
-                wrong.hint = Some(match nearest(&name, names.clone()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the keys are {}", names.collect::<Vec<_>>().join(", ")),
-                });
-                self.report(wrong);
+                let hint = advice::for_unknown(&name, rule, outer);
+                self.error(key.span, format!("unexpected key `{name}` in `{}`", rule.name), hint);
                 continue;
             };
-            let key = if known.is_some() || is_insert(&name) {
-                Template { span: key.span, kind: TemplateKind::Text(Arc::from(name.as_ref())) }
+            let key = if let Some(field) = known {
+                Template { span: key.span, kind: TemplateKind::Text(self.compiled.key(field.name)) }
+            } else if is_insert(&name) {
+                plain_key(key)
             } else {
                 self.text(key, &name, words)
             };
@@ -223,28 +239,33 @@ impl<'s> Reader<'s> {
         }
         for field in fields.known.iter().filter(|field| field.required) {
             if !entries.iter().any(|(key, _)| text_of(key).is_some_and(|name| name == field.name)) {
-                self.error(node.span, format!("required key `{}` is missing in `{}`", field.name, rule.name));
+                let message = format!("required key `{}` is missing in `{}`", field.name, rule.name);
+                self.error(node.span, message, advice::for_missing(field.name, outer));
             }
         }
         if entries.is_empty() && !fields.optional && fields.known.is_empty() {
-            self.error(node.span, format!("`{}` must not be empty", rule.name));
+            let hint = "write names and values below it, each as `name: value`";
+            self.error(node.span, format!("`{}` must not be empty", rule.name), hint);
         }
         read
     }
 
     /// GitHub compares keys without regard to case.
     fn duplicates(&mut self, entries: &[(Node<'_>, Node<'_>)]) {
-        let mut seen: std::collections::HashMap<String, Span> = std::collections::HashMap::new();
+        // Most mappings are small, and looking at all pairs costs less than names in one case.
+        let names: Vec<_> = entries.iter().map(|(key, _)| text_of(key)).collect();
+        let same = |one: &str| names.iter().flatten().filter(|other| other.eq_ignore_ascii_case(one)).count() > 1;
+        if names.len() <= 8 && !names.iter().flatten().any(|name| same(name)) {
+            return;
+        }
+        let mut seen: HashMap<String, Span> = HashMap::with_capacity(entries.len());
         for (key, _) in entries {
             let Some(name) = text_of(key) else { continue };
-            match seen.entry(name.to_ascii_lowercase()) {
-                std::collections::hash_map::Entry::Occupied(first) => {
-                    let line = first.get().line;
-                    self.error(key.span, format!("the key `{name}` is already there, in line {line}"));
-                }
-                std::collections::hash_map::Entry::Vacant(place) => {
-                    place.insert(key.span);
-                }
+            if let Some(first) = seen.get(&name.to_ascii_lowercase()) {
+                let message = format!("the key `{name}` is already there, in line {}", first.line);
+                self.error(key.span, message, "remove one of the two, or put what stands below them together");
+            } else {
+                seen.insert(name.to_ascii_lowercase(), key.span);
             }
         }
     }
@@ -258,13 +279,13 @@ impl<'s> Reader<'s> {
             NodeKind::Bool(false) => "false",
             NodeKind::Null => "",
             NodeKind::Mapping(_) | NodeKind::Sequence(_) => {
-                self.error(node.span, format!("`if` must be a string, not {}", node.kind_name()));
+                let message = format!("`if` must be a string, not {}", node.kind_name());
+                self.error(node.span, message, "write one expression, with or without `${{ }}` around it");
                 ""
             }
         };
-        let whole = written.strip_prefix("${{").filter(|rest| end_of_expression(rest) == Some(rest.len() - 2));
-        let (text, marked) = match whole {
-            Some(rest) => (&rest[..rest.len() - 2], true),
+        let (text, marked) = match one_expression(written) {
+            Some(inside) => (inside, true),
             None if written.contains("${{") => {
                 // Text around an expression, be it a blank or the line end of a block, makes it text, and text is true:
                 // GitHub evaluates it as `format(…)`.
@@ -274,11 +295,10 @@ impl<'s> Reader<'s> {
             None => (written, false),
         };
         let text = text.trim();
-        let functions = functions(words);
-        let kind = match Expr::condition(text, &vocabulary(words, &functions)) {
+        let kind = match self.compiled.expression(text, words, true) {
             Ok(expr) => TemplateKind::Expression(expr),
             Err(error) => {
-                self.expression_error(node, 0, marked, text, &error);
+                self.expression_error(node, (0, marked), text, &error, words);
                 TemplateKind::Null
             }
         };
@@ -299,8 +319,7 @@ impl<'s> Reader<'s> {
             }
         }
         let text = format!("format('{text}'{})", arguments.replace('\u{0}', ""));
-        let functions = functions(words);
-        match Expr::condition(&text, &vocabulary(words, &functions)) {
+        match self.compiled.expression(&text, words, true) {
             Ok(expr) => Template { span: node.span, kind: TemplateKind::Expression(expr) },
             Err(error) => {
                 self.report(Diagnostic::error(EXPRESSION, node.span, error.to_string()));
@@ -315,8 +334,6 @@ impl<'s> Reader<'s> {
         if !text.contains("${{") {
             return plain(text);
         }
-        let functions = functions(words);
-        let vocabulary = vocabulary(words, &functions);
         let mut pieces = Vec::new();
         let mut rest = text;
         let mut count = 0;
@@ -327,30 +344,30 @@ impl<'s> Reader<'s> {
             let inside = &rest[start + 3..];
             let Some(end) = end_of_expression(inside) else {
                 let place = self.nth_expression(node, count);
-                self.report(Diagnostic::error(EXPRESSION, place, "the expression is not closed: `}}` is missing"));
+                let message = "the expression is not closed: `}}` is missing";
+                self.report(Diagnostic::error(EXPRESSION, place, message).hint("write `}}` where the expression ends"));
                 return plain(text);
             };
             let expression = &inside[..end];
             if words.contexts.is_empty() && words.functions.is_empty() {
                 let place = self.nth_expression(node, count);
-                self.report(Diagnostic::error(EXPRESSION, place, "an expression cannot stand here"));
+                let hint = "write the value itself: this key is read before any expression has a value";
+                self.report(Diagnostic::error(EXPRESSION, place, "an expression cannot stand here").hint(hint));
                 return plain(text);
             }
-            match Expr::parse(expression, &vocabulary) {
+            match self.compiled.expression(expression, words, false) {
                 Ok(expr) if expr.tree().is_none() => {
                     let place = self.nth_expression(node, count);
-                    self.report(Diagnostic::error(
-                        EXPRESSION,
-                        place,
-                        "an expression is expected between `${{` and `}}`",
-                    ));
+                    let message = "an expression is expected between `${{` and `}}`";
+                    let hint = "write an expression, or leave the marks away";
+                    self.report(Diagnostic::error(EXPRESSION, place, message).hint(hint));
                 }
                 // A text literal is that text: `${{ '${{' }}` is how `${{` is written.
                 Ok(expr) => pieces.push(match expr.tree().map(|tree| &tree.kind) {
                     Some(ExprKind::Literal(Value::String(text))) => Piece::Text(Arc::clone(text)),
                     _ => Piece::Expression(expr),
                 }),
-                Err(error) => self.expression_error(node, count, true, expression, &error),
+                Err(error) => self.expression_error(node, (count, true), expression, &error, words),
             }
             count += 1;
             rest = &inside[end + 2..];
@@ -377,7 +394,14 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn expression_error(&mut self, node: &Node<'_>, count: usize, marked: bool, text: &str, error: &ParseError) {
+    fn expression_error(
+        &mut self,
+        node: &Node<'_>,
+        (count, marked): (usize, bool),
+        text: &str,
+        error: &ParseError,
+        words: &Words,
+    ) {
         let base = if marked { self.nth_expression(node, count) } else { node.span };
         let mut span = base;
         // The place inside is known where the source spells the expression as it is.
@@ -391,11 +415,14 @@ impl<'s> Reader<'s> {
                 span = self.source.span(from + place + at.start - lead, at.end - at.start);
             }
         }
-        self.report(Diagnostic::error(EXPRESSION, span, error.to_string()));
+        // An expression of several lines is told in one.
+        let message = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let hint = advice::for_expression(error, words);
+        self.report(Diagnostic { hint, ..Diagnostic::error(EXPRESSION, span, message) });
     }
 
-    fn error(&mut self, span: Span, message: impl Into<String>) {
-        self.report(Diagnostic::error(SYNTAX, span, message));
+    fn error(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
+        self.report(Diagnostic::error(SYNTAX, span, message).hint(hint));
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -406,14 +433,11 @@ impl<'s> Reader<'s> {
 /// The words of a place where nothing says otherwise.
 pub(super) static NO_WORDS: &Words = &NONE;
 
-fn functions(words: &Words) -> Vec<Function> {
-    words.functions.iter().filter_map(|name| Function::named(name)).collect()
-}
-
-fn vocabulary<'a>(words: &'a Words, functions: &'a [Function]) -> Vocabulary<'a> {
-    // Only the condition of a job may name jobs: it is the place with status functions and without `steps`.
-    let jobs_named = functions.contains(&Function::Success) && !words.contexts.contains(&"env");
-    Vocabulary { contexts: Some(words.contexts), functions, jobs_named }
+/// What stands between the marks of a text that is one expression and nothing else.
+fn one_expression(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("${{")?;
+    let inside = rest.strip_suffix("}}")?;
+    (end_of_expression(rest) == Some(inside.len())).then_some(inside)
 }
 
 /// Where the `}}` stands that closes an expression: not inside a quoted text.
@@ -449,5 +473,33 @@ fn text_of<'n>(node: &'n Node<'_>) -> Option<std::borrow::Cow<'n, str>> {
         NodeKind::Bool(value) => Some(std::borrow::Cow::Borrowed(if *value { "true" } else { "false" })),
         NodeKind::Null => Some(std::borrow::Cow::Borrowed("")),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::Source;
+    use super::super::{parse, parse_action};
+    use super::*;
+
+    #[test]
+    fn one_expression_is_all_of_the_text() {
+        assert_eq!(one_expression("${{ a }}"), Some(" a "));
+        assert_eq!(one_expression("${{ '}}' }}"), Some(" '}}' "));
+        for other in ["${{", "${{}", "${{ a", "${{ a }} ", "${{ a }}${{ b }}", "a", ""] {
+            assert_eq!(one_expression(other), None, "{other}");
+        }
+    }
+
+    /// Marks without anything behind them are refused like any that are not closed.
+    #[test]
+    fn marks_that_are_cut_off_are_told() {
+        for cut in ["${{", "${{}", "x${{"] {
+            for place in ["runs-on", "if", "timeout-minutes", "env", "strategy"] {
+                let text = format!("on: push\njobs: {{a: {{{place}: '{cut}', runs-on: x}}}}\n");
+                assert!(!parse(&Source::new("a.yml", text)).diagnostics.is_empty(), "{place}: {cut}");
+            }
+            assert!(!parse_action(&Source::new("action.yml", format!("runs: '{cut}'\n"))).diagnostics.is_empty());
+        }
     }
 }

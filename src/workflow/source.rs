@@ -1,6 +1,6 @@
 //! Source text with positions.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A file's text and the name it is shown under.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,13 +9,15 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// Where lines begin, once somebody asked for a place.
+    lines: OnceLock<Vec<usize>>,
 }
 
 impl Source {
     /// Wraps text under a name.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into() })
+        Arc::new(Self { name: name.into(), text: text.into(), lines: OnceLock::new() })
     }
 
     /// The span of so many bytes from a byte offset of the text.
@@ -24,13 +26,16 @@ impl Source {
     /// When the offset is not at a character of the text.
     #[must_use]
     pub fn span(&self, start: usize, length: usize) -> Span {
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let lines = self
+            .lines
+            .get_or_init(|| std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect());
+        let line = lines.partition_point(|line| *line <= start);
+        let before = &self.text[lines[line - 1]..start];
         Span {
             start: start as u32,
             end: (start + length) as u32,
-            line: before.bytes().filter(|byte| *byte == b'\n').count() as u32 + 1,
-            column: before[line_start..].chars().count() as u32 + 1,
+            line: line as u32,
+            column: before.chars().count() as u32 + 1,
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::expr::Expr;
+use crate::model::Explanation;
+
+use super::expr::{EvalError, Expr, Scope};
 use super::source::{Source, Span, Spanned};
 use super::template::Template;
 
@@ -96,6 +98,8 @@ pub struct Concurrency {
     pub group: Template,
     /// `cancel-in-progress`.
     pub cancel_in_progress: Option<Template>,
+    /// `queue: max`: those who wait all keep their place; otherwise only the last of them does.
+    pub queue_all: bool,
 }
 
 /// A job of the file.
@@ -168,8 +172,21 @@ pub struct StepsJob {
     pub container: Option<Template>,
     /// `services`: name and definition.
     pub services: Vec<(Spanned<String>, Template)>,
+    /// `snapshot`.
+    pub snapshot: Option<Snapshot>,
     /// `steps`.
     pub steps: Vec<StepDefinition>,
+}
+
+/// `snapshot`: the image that is made of the machine when the job has ended.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// `image-name`, or the whole when it is one text.
+    pub image_name: Template,
+    /// `version`.
+    pub version: Option<Template>,
+    /// `if`.
+    pub condition: Condition,
 }
 
 /// `strategy`.
@@ -193,6 +210,19 @@ pub struct Condition {
     pub written: Option<Spanned<String>>,
 }
 
+impl Condition {
+    /// Whether it holds and, where something is written, why.
+    pub fn decide(&self, scope: &Scope<'_>) -> (Result<bool, EvalError>, Option<Explanation>) {
+        let (value, explanation) = if self.written.is_some() {
+            let (value, explanation) = self.expr.explain(scope);
+            (value, Some(explanation))
+        } else {
+            (self.expr.evaluate(scope), None)
+        };
+        (value.map(|value| value.is_truthy()), explanation)
+    }
+}
+
 /// A step of the file.
 #[derive(Debug)]
 pub struct StepDefinition {
@@ -210,6 +240,8 @@ pub struct StepDefinition {
     pub continue_on_error: Option<Template>,
     /// `timeout-minutes`.
     pub timeout_minutes: Option<Template>,
+    /// `background`: the steps after it do not wait for it.
+    pub background: bool,
     /// What it does.
     pub action: StepAction,
 }
@@ -233,6 +265,34 @@ pub enum StepAction {
         /// `with`.
         with: Vec<(Spanned<String>, Template)>,
     },
+    /// It steers background steps.
+    Steer(Steering),
+}
+
+/// A step that steers background steps.
+#[derive(Debug)]
+pub enum Steering {
+    /// `wait`: until these have ended.
+    Wait(Vec<Spanned<String>>),
+    /// `wait-all`: until all have ended.
+    WaitAll,
+    /// `cancel`: this one.
+    Cancel(Spanned<String>),
+    /// `parallel`: runs these side by side.
+    Parallel(Vec<StepDefinition>),
+}
+
+impl Steering {
+    /// The key that it is written with.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::WaitAll => "wait-all",
+            Self::Cancel(_) => "cancel",
+            Self::Parallel(_) => "parallel",
+        }
+    }
 }
 
 /// An action's manifest (`action.yml`).

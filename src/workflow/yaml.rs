@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use super::source::Span;
 
-pub use build::read;
+pub use build::{Document, read};
 
 /// Deepest nesting of a document, aliases expanded. GitHub stops at 50 levels of its own objects; this leaves room
 /// for the wrapping that a file needs around them.

@@ -3,9 +3,11 @@
 mod actions;
 mod aura;
 mod cli;
+mod concurrency;
 mod containers;
 mod docker;
 mod docs;
+mod explain;
 mod imports;
 mod project;
 mod run;

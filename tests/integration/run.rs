@@ -328,3 +328,16 @@ fn composite_actions_and_called_workflows_of_the_repository_run() {
     project.commit();
     project.run(&["ci"]).expect(0, &["b / t"]);
 }
+
+#[test]
+fn background_steps_and_snapshots_are_not_passed_over() {
+    for body in [
+        "steps: [{id: s, run: sleep 9, background: true}, {run: echo}]",
+        "steps: [{parallel: [{run: echo a}, {run: echo b}]}]",
+        "steps: [{run: echo a}]\n    snapshot: image",
+    ] {
+        let project = Project::new(&workflow(&format!("  a:\n    runs-on: ubuntu-latest\n    {body}\n")));
+        project.run(&[]).expect(1, &["not runnable here (`", "is not supported in this version"]);
+        assert_eq!(project.job("a")["status"], "skipped");
+    }
+}

@@ -16,7 +16,7 @@ jobs:
       - {id: one, run: 'echo first; echo x=1 >> $GITHUB_OUTPUT; echo KEPT=yes >> $GITHUB_ENV; echo here > file'}
       - run: |
           echo $$ > "$DOOR/waiting"
-          (setsid sleep 1234 &)
+          (setsid bash -c 'exec -a "$DOOR/sleeper" sleep 1234' &)
           while [ ! -e "$DOOR/open" ]; do sleep 0.05; done
           echo second $KEPT $(cat file) ${{ steps.one.outputs.x }}
       - run: echo third
@@ -64,7 +64,7 @@ impl Waiting {
 }
 
 /// Processes by their command line.
-fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
+pub(crate) fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
@@ -74,7 +74,7 @@ fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
     .collect()
 }
 
-fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     let done = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts");
     assert!(done.success());
 }
@@ -96,7 +96,8 @@ fn a_killed_worker_is_noticed_reaped_and_resumed_where_it_stood() {
     waiting.start();
     kill(waiting.worker());
     waiting.project.call(&["runs"]).expect(0, &["failure", "worker lost"]);
-    assert_eq!(pids(|command| command.starts_with("sleep 1234")), Vec::<i32>::new(), "no process of it is left");
+    let sleeper = waiting.door.path().join("sleeper").display().to_string();
+    assert_eq!(pids(|command| command.starts_with(&sleeper)), Vec::<i32>::new(), "no process of it is left");
     let run = waiting.project.show();
     assert_eq!((run["status"].clone(), run["reason"].clone()), ("failure".into(), "worker lost".into()));
     waiting.project.call(&["logs", "--job", "a"]).expect(0, &["first"]);

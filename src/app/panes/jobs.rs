@@ -241,10 +241,8 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
             let names: Vec<String> = job.needs.iter().filter(open).map(name).collect();
             (format!("needs {}", names.join(", ")), dim)
         }
-        Phase::Waiting(Gate::Concurrency(group)) => (format!("waits for its turn in group {group}"), dim),
-        Phase::Waiting(Gate::Capacity) => ("waits for a free place".to_owned(), dim),
-        Phase::Waiting(Gate::Resource(resource)) => (format!("waits for {resource}"), dim),
-        Phase::Waiting(Gate::Review(name)) => (format!("waits for a review of {name}"), cx.theme.style(Hue::Review)),
+        Phase::Waiting(gate @ Gate::Review(_)) => (gate.reason(), cx.theme.style(Hue::Review)),
+        Phase::Waiting(gate) => (gate.reason(), dim),
         Phase::Running | Phase::Stopping => {
             let step = job.steps.iter().find(|step| step.phase.is_active());
             (step.map(|step| format!("{} {}", step.number, step.name)).unwrap_or_default(), dim)

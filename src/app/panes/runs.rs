@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::app::action::Action;
 use crate::app::facts::Facts;
-use crate::model::RunId;
+use crate::model::{Phase, RunId};
 use crate::store::history::Summary;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -82,15 +82,19 @@ impl Runs {
                 (Some(started), None) => text::duration(cx.facts.now.since(started)),
                 (None, _) => String::new(),
             };
-            let remark = [run.ref_name.as_str(), run.event.as_str(), &text::ago(cx.facts.now.since(run.created))];
-            let remark: Vec<&str> = remark.into_iter().filter(|part| !part.is_empty()).collect();
+            let facts = [run.ref_name.as_str(), run.event.as_str(), &text::ago(cx.facts.now.since(run.created))];
+            let facts: Vec<&str> = facts.into_iter().filter(|part| !part.is_empty()).collect();
+            let remark = match &run.phase {
+                Phase::Waiting(gate) => gate.reason(),
+                _ => facts.join("  "),
+            };
             let row = ListRow {
                 indent: 0,
                 glyph: cx.theme.lamp(&run.phase, cx.facts.now.0),
                 style: cx.theme.phase(&run.phase),
                 name: title(run),
                 tab: names + 5,
-                remark: &remark.join("  "),
+                remark: &remark,
                 remark_style: cx.theme.style(Hue::Dim),
                 right: &time,
                 selected: self.selected.as_ref() == Some(&run.id),

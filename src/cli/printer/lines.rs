@@ -161,9 +161,16 @@ impl Printer for Lines {
                 let of = format!("({} on {}{attempt}) run {}", run.workflow, run.event, run.id);
                 writeln!(out, "{} {}", style.paint(Colour::Bold, name), style.paint(Colour::Dim, &of))
             }
-            Event::JobWaiting { job, gate: Gate::Resource(what) | Gate::Concurrency(what) } => {
-                let text = style.spelled(format!("waits for {what}"));
-                writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Dim, &text))
+            Event::RunWaiting { gate, name, .. } => {
+                let text = format!("{} {name} is pending: {}", style.glyph(&run.phase), gate.reason());
+                writeln!(out, "{text}")
+            }
+            Event::JobWaiting { job, gate } => {
+                let text = match gate {
+                    Gate::Resource(what) => format!("waits for {what}"),
+                    other => format!("· pending: {}", other.reason()),
+                };
+                writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Dim, &style.spelled(text)))
             }
             Event::ImagePulled { job, image, .. } if self.pulled.insert((job.clone(), image.clone())) => {
                 let text = style.spelled(format!("the image {image} is being pulled"));
@@ -237,6 +244,7 @@ fn order(command: &Command) -> String {
         Command::Rerun { what: Order::Failed } => "run again what failed".to_owned(),
         Command::Rerun { what: Order::Job(job) } => format!("run {job} again"),
         Command::Resume => "resume".to_owned(),
+        Command::Yield { group, to, .. } => format!("give the group {group} up for {to}"),
         Command::Watch => "watch".to_owned(),
     }
 }

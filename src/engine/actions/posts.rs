@@ -74,7 +74,7 @@ fn has_pre(steps: &Steps<'_>, known: &Known) -> bool {
             StepAction::Uses { reference, .. } => {
                 steps.place.actions.get(&reference.value).is_some_and(|known| has_pre(steps, known))
             }
-            StepAction::Run { .. } => false,
+            StepAction::Run { .. } | StepAction::Steer(_) => false,
         }),
     }
 }
@@ -152,7 +152,7 @@ async fn around(
 ) -> Ran {
     let composite = matches!(known.action.runs, ActionRuns::Composite { .. });
     let condition = if composite { Condition::Always } else { condition(&known.action, when) };
-    let mut ready = match steps.prepare(frame, step, condition) {
+    let mut ready = match steps.prepare(frame, step, condition, None) {
         Ok(ready) => ready,
         Err(end) => return Ran::of(end),
     };

@@ -28,13 +28,10 @@ pub(super) fn evaluate(expr: &Expr, scope: &Scope<'_>) -> Result<Value, EvalErro
 /// What came of the nodes that were evaluated, by their extents.
 pub(super) type Trace = HashMap<Extent, Result<Value, EvalError>>;
 
-pub(super) fn trace(expr: &Expr, scope: &Scope<'_>) -> Trace {
+pub(super) fn trace(root: &Node, text: &str, scope: &Scope<'_>) -> (Evaluated<Value>, Trace) {
     let mut trace = Trace::new();
-    if let Some(root) = expr.tree() {
-        // The root's own result is in the trace.
-        let _ = Evaluator::new(expr.text(), scope, Some(&mut trace)).evaluate(root);
-    }
-    trace
+    let value = Evaluator::new(text, scope, Some(&mut trace)).value(root);
+    (value, trace)
 }
 
 /// The value of a node.

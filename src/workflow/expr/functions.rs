@@ -33,19 +33,19 @@ pub enum Function {
     HashFiles,
 }
 
-/// The functions that are known in every expression.
-pub(super) const BUILT_IN: &[Function] = &[
-    Function::Case,
-    Function::Contains,
-    Function::EndsWith,
-    Function::Format,
-    Function::FromJson,
-    Function::Join,
-    Function::StartsWith,
-    Function::ToJson,
-];
-
 impl Function {
+    /// The functions that are known in every expression.
+    pub const BUILT_IN: &'static [Self] = &[
+        Self::Case,
+        Self::Contains,
+        Self::EndsWith,
+        Self::Format,
+        Self::FromJson,
+        Self::Join,
+        Self::StartsWith,
+        Self::ToJson,
+    ];
+
     /// The functions that are known only where GitHub's schema of workflows names them.
     pub const EXTRA: &'static [Self] = &[Self::Always, Self::Cancelled, Self::Failure, Self::Success, Self::HashFiles];
 
@@ -72,7 +72,7 @@ impl Function {
     /// The function of a name in any case, wherever it may be known.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        BUILT_IN.iter().chain(Self::EXTRA).copied().find(|function| text::equal(function.name(), name))
+        Self::BUILT_IN.iter().chain(Self::EXTRA).copied().find(|function| text::equal(function.name(), name))
     }
 
     /// Whether a condition with this function in it decides for itself what a failure before it means.
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn functions_are_found_by_name_in_any_case() {
-        for function in BUILT_IN.iter().chain(Function::EXTRA) {
+        for function in Function::BUILT_IN.iter().chain(Function::EXTRA) {
             assert_eq!(Function::named(&function.name().to_uppercase()), Some(*function));
-            assert_eq!(BUILT_IN.contains(function), !Function::EXTRA.contains(function));
+            assert_eq!(Function::BUILT_IN.contains(function), !Function::EXTRA.contains(function));
         }
         assert_eq!(Function::named("toLower"), None);
     }

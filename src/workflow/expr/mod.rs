@@ -27,8 +27,9 @@ mod value;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::model::Explanation;
+
 pub use error::{EvalError, ParseError, ParseErrorKind};
-pub use explain::{Explanation, Outcome};
 pub use functions::Function;
 pub use node::{Comparison, Extent, Key, Logical, Name, Node, NodeKind, Reference};
 pub use object::Object;
@@ -65,7 +66,7 @@ impl Vocabulary<'_> {
     }
 
     fn knows_function(&self, function: Function) -> bool {
-        functions::BUILT_IN.contains(&function) || self.functions.contains(&function)
+        Function::BUILT_IN.contains(&function) || self.functions.contains(&function)
     }
 }
 
@@ -138,9 +139,8 @@ impl Expr {
         evaluate::evaluate(self, scope)
     }
 
-    /// Evaluates and keeps what every operand was.
-    #[must_use]
-    pub fn explain(&self, scope: &Scope<'_>) -> Explanation {
+    /// Evaluates and keeps what every operand was. Its texts hold values as they are, secrets included.
+    pub fn explain(&self, scope: &Scope<'_>) -> (Result<Value, EvalError>, Explanation) {
         explain::explain(self, scope)
     }
 

@@ -1,15 +1,16 @@
 //! Local actions and called workflows: what they want and what they are given.
 
 use super::super::diagnostic::{Diagnostic, Severity};
+use super::super::parse_action;
 use super::super::schema::nearest;
 use super::super::source::{Source, Spanned};
 use super::super::syntax::{
     ActionRuns, CallSecrets, InputDefinition, JobBody, JobDefinition, StepAction, Trigger, Workflow,
 };
 use super::super::template::Template;
-use super::super::{Parsed, parse, parse_action};
+use super::around::Around;
 use super::types::{self, Type};
-use super::{Files, references, steps, typed};
+use super::{references, steps, typed};
 
 /// Whether called workflows are named as GitHub wants it.
 pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
@@ -26,19 +27,21 @@ pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 }
 
 /// What called workflows of this repository get.
-pub(super) fn workflows(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+pub(super) fn workflows(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
     for (uses, with, secrets) in calls(workflow) {
-        let Some(path) = uses.value.strip_prefix("./") else { continue };
-        let Some(text) = files.read(path) else {
-            let message = format!("there is no workflow `{}`", uses.value);
-            found.push(Diagnostic::error("workflow-call", uses.span, message));
+        let Some(called) = around.workflow(&uses.value) else {
+            // Those of other repositories are mostly not at hand.
+            if uses.value.starts_with("./") && around.files.are_all_there() {
+                let message = format!("there is no workflow `{}`", uses.value);
+                let hint = "called workflows stand in `.github/workflows`: `./.github/workflows/file.yml`";
+                found.push(Diagnostic::error("workflow-call", uses.span, message).hint(hint));
+            }
             continue;
         };
-        let source = Source::new(path, text);
-        let called = parse(&source);
-        unusable("workflow-call", uses, &source, &called, found);
-        let Some(called) = called.value else { continue };
-        let Some(interface) = interface(&called) else {
+        let broken = called.diagnostics.iter().any(|fault| fault.severity == Severity::Error);
+        unusable("workflow-call", uses, &called.source, &called.diagnostics, broken, found);
+        let Some(called) = &called.workflow else { continue };
+        let Some(interface) = interface(called) else {
             let message = format!("`{}` cannot be called: it has no `workflow_call` under `on`", uses.value);
             found.push(Diagnostic::error("workflow-call", uses.span, message));
             continue;
@@ -105,7 +108,8 @@ fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, fo
 }
 
 /// What actions of this repository get. GitHub starts them whatever they get.
-pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
+    let files = around.files;
     for step in steps(workflow) {
         let StepAction::Uses { reference, with } = &step.action else { continue };
         let Some(folder) = reference.value.strip_prefix("./").map(|folder| folder.trim_end_matches('/')) else {
@@ -119,7 +123,7 @@ pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
         };
         let source = Source::new(path, text);
         let parsed = parse_action(&source);
-        unusable("action", reference, &source, &parsed, found);
+        unusable("action", reference, &source, &parsed.diagnostics, parsed.value.is_none(), found);
         let Some(action) = parsed.value else { continue };
         for input in &action.inputs {
             if input.deprecation.as_ref().is_some_and(|instead| instead.trim().is_empty()) {
@@ -130,14 +134,21 @@ pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
                 found.push(Diagnostic::warning("action", reference.span, message));
             }
         }
+        for (message, hint) in useless(&action.runs, &|name| files.read(&inside(name)).is_some()) {
+            let message = format!("`{}` {message}", reference.value);
+            found.push(Diagnostic::warning("action", reference.span, message).hint(hint));
+        }
         let of_docker = matches!(action.runs, ActionRuns::Docker { .. });
         for (name, _) in with {
             match action.inputs.iter().find(|input| same(&input.name, name)) {
                 Some(input) => {
-                    if let Some(instead) = &input.deprecation {
+                    // One that must be given is no fault of the one who gives it.
+                    let needed = input.required && input.default.is_none();
+                    if let Some(instead) = input.deprecation.as_ref().filter(|_| !needed) {
                         let instead = instead.split_whitespace().collect::<Vec<_>>().join(" ");
-                        let message = format!("the input `{}` is deprecated: {instead}", name.value);
-                        found.push(Diagnostic::warning("action", name.span, message));
+                        let instead = if instead.is_empty() { instead } else { format!(": {instead}") };
+                        let message = format!("the input `{}` is deprecated{instead}", name.value);
+                        found.push(Diagnostic::warning("action", name.span, message).hint("leave it away"));
                     }
                 }
                 // GitHub takes these two for every action that is a container.
@@ -158,10 +169,31 @@ pub(super) fn actions(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
     }
 }
 
+/// What an action says that cannot work: scripts that are not there, conditions without a script.
+fn useless(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
+    let ActionRuns::JavaScript { main, pre, pre_if, post, post_if, .. } = runs else { return Vec::new() };
+    let mut found = Vec::new();
+    for (key, script) in [("main", Some(main)), ("pre", pre.as_ref()), ("post", post.as_ref())] {
+        if let Some(script) = script.filter(|script| !is_there(script.trim_start_matches("./"))) {
+            let hint = format!("write a path from the action's folder for `{key}`, and commit the file");
+            found.push((format!("runs `{script}` as its `{key}`, which is not there"), hint));
+        }
+    }
+    for (key, condition, script) in [("pre", pre_if, pre), ("post", post_if, post)] {
+        if condition.is_some() && script.is_none() {
+            found.push((
+                format!("has `{key}-if` without `{key}`"),
+                format!("add `{key}: script.js`, or leave both away"),
+            ));
+        }
+    }
+    found
+}
+
 /// Outputs that are read of needed jobs that call a workflow of this repository.
-pub(super) fn outputs(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Diagnostic>) {
+pub(super) fn outputs(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
     // Read once: many expressions may read of one job.
-    let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, files))).collect();
+    let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, around))).collect();
     let outputs = |needed: &JobDefinition| called.iter().find(|(id, _)| **id == needed.id)?.1.clone();
     for job in &workflow.jobs {
         references::outputs_of_needs(workflow, job, &outputs, found);
@@ -169,11 +201,10 @@ pub(super) fn outputs(workflow: &Workflow, files: &dyn Files, found: &mut Vec<Di
 }
 
 /// The outputs of a job that calls a workflow that can be read.
-fn called_outputs(job: &JobDefinition, files: &dyn Files) -> Option<Vec<String>> {
+fn called_outputs(job: &JobDefinition, around: &Around<'_>) -> Option<Vec<String>> {
     let JobBody::Call { uses, .. } = &job.body else { return None };
-    let path = uses.value.strip_prefix("./")?;
-    let called = parse(&Source::new(path, files.read(path)?)).value?;
-    Some(interface(&called)?.outputs.iter().map(|(name, _)| name.value.clone()).collect())
+    let called = around.workflow(&uses.value)?;
+    Some(interface(called.workflow.as_ref()?)?.outputs.iter().map(|(name, _)| name.value.clone()).collect())
 }
 
 fn interface(workflow: &Workflow) -> Option<&Trigger> {
@@ -189,18 +220,19 @@ fn calls(workflow: &Workflow) -> impl Iterator<Item = Call<'_>> {
     })
 }
 
-/// What is wrong with a file, told where the file is used.
-fn unusable<T>(
+/// What is wrong with a file, told where the file is used: an error when the file cannot be used at all.
+fn unusable(
     rule: &'static str,
     uses: &Spanned<String>,
     file: &Source,
-    parsed: &Parsed<T>,
+    diagnostics: &[Diagnostic],
+    broken: bool,
     found: &mut Vec<Diagnostic>,
 ) {
-    for fault in parsed.diagnostics.iter().filter(|fault| fault.severity == Severity::Error) {
+    for fault in diagnostics.iter().filter(|fault| fault.severity == Severity::Error) {
         let at = format!("{}:{}:{}", file.name, fault.span.line, fault.span.column);
         let message = format!("`{}` has an error: {at}: {}", uses.value, fault.message);
-        let severity = if parsed.value.is_none() { Severity::Error } else { Severity::Warning };
+        let severity = if broken { Severity::Error } else { Severity::Warning };
         found.push(Diagnostic { severity, ..Diagnostic::error(rule, uses.span, message) });
     }
 }

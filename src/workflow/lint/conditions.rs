@@ -3,12 +3,13 @@
 use super::super::diagnostic::Diagnostic;
 use super::super::expr::{Contexts, Expr, Function, NoFiles, NodeKind, Scope, Status, Vocabulary};
 use super::super::syntax::{Condition, Workflow};
-use super::steps;
+use super::{jobs_with_steps, steps};
 
 /// Conditions with text around `${{ }}`, and those that read nothing.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let of_jobs = workflow.jobs.iter().map(|job| &job.condition);
-    for condition in of_jobs.chain(steps(workflow).map(|step| &step.condition)) {
+    let of_snapshots = jobs_with_steps(workflow).filter_map(|job| Some(&job.snapshot.as_ref()?.condition));
+    for condition in of_jobs.chain(of_snapshots).chain(steps(workflow).map(|step| &step.condition)) {
         let Some(written) = &condition.written else { continue };
         if is_text(workflow, condition) {
             let message = "the condition is always true: there is text around `${{ }}`, and text is true";

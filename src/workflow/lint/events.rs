@@ -1,10 +1,9 @@
 //! `on`: filters and schedules.
 
-use std::collections::BTreeSet;
-
+use super::super::cron;
 use super::super::diagnostic::Diagnostic;
 use super::super::pattern::Pattern;
-use super::super::syntax::{Trigger, Workflow};
+use super::super::syntax::{InputDefinition, InputKind, Trigger, Workflow};
 
 /// GitHub runs nothing more often, after its documentation of `schedule`. Minutes.
 const SHORTEST_INTERVAL: u32 = 5;
@@ -13,6 +12,7 @@ const SHORTEST_INTERVAL: u32 = 5;
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for trigger in &workflow.triggers {
         exclusive(trigger, found);
+        trigger.inputs.iter().for_each(|input| values(input, found));
         if trigger.event.value == "schedule" && trigger.schedules.is_empty() {
             let message = "`schedule` without a `cron` never comes";
             found.push(
@@ -23,18 +23,78 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         for input in trigger.inputs.iter().filter(|input| input.required && trigger.event.value == "workflow_call") {
             if let Some(default) = &input.default {
                 let message = format!("the default of `{}` is never used: the input is required", input.name.value);
-                found.push(Diagnostic::warning("events", default.span, message));
+                let hint = "leave `default` away, or `required: true`";
+                found.push(Diagnostic::warning("events", default.span, message).hint(hint));
             }
         }
-        for (cron, _) in &trigger.schedules {
-            if let Some(minutes) = interval(&cron.value).filter(|minutes| *minutes < SHORTEST_INTERVAL) {
+        for (written, timezone) in &trigger.schedules {
+            if let Some(minutes) = cron::interval(&written.value).filter(|minutes| *minutes < SHORTEST_INTERVAL) {
                 let message = format!(
                     "`{}` comes every {minutes} min; GitHub's shortest interval is {SHORTEST_INTERVAL} min",
-                    cron.value
+                    written.value
                 );
-                found.push(Diagnostic::warning("events", cron.span, message).hint("write `*/5` for the minutes"));
+                found.push(Diagnostic::warning("events", written.span, message).hint("write `*/5` for the minutes"));
+            }
+            if let Some(zone) = timezone.as_ref().filter(|zone| !is_zone(&zone.value)) {
+                let message = format!("`{}` is no time zone", zone.value);
+                let hint = "write a name of the IANA database, such as `Europe/Berlin`";
+                found.push(Diagnostic::warning("events", zone.span, message).hint(hint));
             }
         }
+    }
+}
+
+/// The areas of the IANA database; names without one (`UTC`, `Japan`) begin with a capital as well.
+const AREAS: &[&str] = &[
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Etc",
+    "Europe",
+    "Indian",
+    "Pacific",
+    "US",
+    "Canada",
+    "Brazil",
+    "Chile",
+    "Mexico",
+];
+
+/// Whether a name can be one of the IANA database, as far as its form tells.
+fn is_zone(name: &str) -> bool {
+    match name.split_once('/') {
+        Some((area, place)) => AREAS.contains(&area) && place.starts_with(|c: char| c.is_ascii_uppercase()),
+        None => name.starts_with(|c: char| c.is_ascii_uppercase()),
+    }
+}
+
+/// What an input can be: the options of a choice differ, and its default, or that of a number, is one that can be given.
+fn values(input: &InputDefinition, found: &mut Vec<Diagnostic>) {
+    let default = input.default.as_ref().and_then(|default| Some((default.literal()?, default.span)));
+    let default = default.filter(|(text, _)| !text.is_empty());
+    match (&input.kind, default) {
+        (InputKind::Choice(options), default) => {
+            let twice = options.iter().enumerate().find(|(place, option)| options[..*place].contains(option));
+            if let Some((_, option)) = twice {
+                let message = format!("the option `{option}` of `{}` is there twice", input.name.value);
+                let hint = "leave one of them away";
+                found.push(Diagnostic::warning("events", input.name.span, message).hint(hint));
+            }
+            if let Some((text, span)) = default.filter(|(text, _)| !options.iter().any(|option| option == text)) {
+                let message = format!("the default `{text}` is none of the options of `{}`", input.name.value);
+                let hint = format!("the options are {}", options.join(", "));
+                found.push(Diagnostic::warning("events", span, message).hint(hint));
+            }
+        }
+        (InputKind::Number, Some((text, span))) if text.trim().parse::<f64>().is_err() => {
+            let message = format!("the default `{text}` of the number `{}` is no number", input.name.value);
+            found.push(Diagnostic::warning("events", span, message).hint("write a number without quotes"));
+        }
+        _ => {}
     }
 }
 
@@ -71,31 +131,4 @@ pub(super) fn globs(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
             }
         }
     }
-}
-
-/// The shortest time between two runs of a schedule in minutes, as far as its minutes and hours tell.
-fn interval(cron: &str) -> Option<u32> {
-    let mut fields = cron.split_whitespace();
-    let minutes = field(fields.next()?, 59)?;
-    let hours = field(fields.next()?, 23)?;
-    let within = minutes.iter().zip(minutes.iter().skip(1)).map(|(before, after)| after - before);
-    let one_after_another = hours.iter().any(|hour| hours.contains(&((hour + 1) % 24)));
-    let across = (minutes.first()? + 60 - minutes.last()?, one_after_another);
-    within.chain(across.1.then_some(across.0)).min()
-}
-
-/// The numbers that a field of a schedule stands for: `*`, `a`, `a-b`, each with `/step`, in a list.
-fn field(written: &str, last: u32) -> Option<BTreeSet<u32>> {
-    let mut numbers = BTreeSet::new();
-    for part in written.split(',') {
-        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
-        let (first, end) = match (range, range.split_once('-')) {
-            ("*", _) => (0, last),
-            (_, Some((first, end))) => (first.parse().ok()?, end.parse().ok()?),
-            (one, None) => (one.parse().ok()?, if step.is_some() { last } else { one.parse().ok()? }),
-        };
-        let step = step.map_or(Some(1), |step| step.parse::<usize>().ok().filter(|step| *step > 0))?;
-        numbers.extend((first..=end.min(last)).step_by(step));
-    }
-    (!numbers.is_empty()).then_some(numbers)
 }

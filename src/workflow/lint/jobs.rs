@@ -1,7 +1,10 @@
 //! What jobs say about their matrix, their containers and their actions.
 
+use std::collections::HashSet;
+
 use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::parse::{entries, get};
+use super::super::schema::nearest;
 use super::super::source::Spanned;
 use super::super::syntax::{StepAction, Workflow};
 use super::super::template::{Template, TemplateKind};
@@ -39,18 +42,44 @@ pub(super) fn pins(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Entries of `exclude` that no combination agrees with.
-pub(super) fn excludes(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+/// Values that are in a vector twice, and entries of `exclude` that no combination agrees with.
+pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let matrices = workflow.jobs.iter().filter_map(|job| job.strategy.as_ref()?.matrix.as_ref());
+    for matrix in matrices.clone() {
+        for (key, values) in entries(matrix).filter(|(key, _)| !matches!(key.value.as_str(), "include" | "exclude")) {
+            let mut seen = HashSet::new();
+            for value in items(Some(values)) {
+                // An empty value and the words of YAML are told apart by what they are.
+                let literal = value.literal().map(|text| (text, std::mem::discriminant(&value.kind)));
+                if let Some((text, _)) = literal.filter(|literal| !seen.insert(*literal)) {
+                    let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
+                    let message = format!("`{first}` is in `{}` twice: the same job runs twice", key.value);
+                    found.push(Diagnostic::warning("matrix", value.span, message).hint("leave one of them away"));
+                }
+            }
+        }
+    }
     for matrix in matrices.filter(|matrix| is_known(matrix)) {
         for (key, wanted) in items(get(matrix, "exclude")).flat_map(entries) {
             let values = values_of(matrix, &key.value);
             if values.is_empty() {
                 let message = format!("nothing is excluded: the matrix has no `{}`", key.value);
-                found.push(Diagnostic::warning("matrix", key.span, message));
+                let keys: Vec<_> = entries(matrix).map(|(key, _)| key.value).collect();
+                let keys: Vec<_> = keys.iter().map(String::as_str).filter(|key| *key != "exclude").collect();
+                let hint = match nearest(&key.value, keys.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("its keys are {}", keys.join(", ")),
+                };
+                found.push(Diagnostic::warning("matrix", key.span, message).hint(hint));
             } else if !values.iter().any(|value| agrees(wanted, value)) {
                 let message = format!("nothing is excluded: `{}` never has this value", key.value);
-                found.push(Diagnostic::warning("matrix", wanted.span, message));
+                let known: Vec<_> = values.iter().filter_map(|value| value.literal()).collect();
+                let hint = if known.is_empty() {
+                    "write the value as it stands in the matrix".to_owned()
+                } else {
+                    format!("its values are {}", known.join(", "))
+                };
+                found.push(Diagnostic::warning("matrix", wanted.span, message).hint(hint));
             }
         }
     }

@@ -3,18 +3,23 @@
 //! What GitHub refuses is found while a file is read; the table has pages for those names too, so that every name that
 //! a diagnostic carries can be looked up.
 
+mod around;
 mod calls;
 mod conditions;
 mod events;
 mod jobs;
+mod names;
+mod permissions;
 mod references;
 mod scripts;
 mod typed;
 mod types;
 
+use around::Around;
+
 use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
-use super::syntax::{JobBody, StepDefinition, StepsJob, Workflow};
+use super::syntax::{JobBody, Steering, StepAction, StepDefinition, StepsJob, Workflow};
 
 /// A name that diagnostics carry, and what stands behind it.
 #[derive(Debug)]
@@ -32,12 +37,36 @@ pub struct Rule {
 }
 
 type Check = fn(&Workflow, &mut Vec<Diagnostic>);
-type LookUp = fn(&Workflow, &dyn Files, &mut Vec<Diagnostic>);
+type LookUp = fn(&Workflow, &Around<'_>, &mut Vec<Diagnostic>);
 
 /// The files of the repository that a workflow stands in.
 pub trait Files {
     /// The text of a file by its path from the top of the repository; nothing when it cannot be read.
     fn read(&self, path: &str) -> Option<String>;
+
+    /// Whether all files of the repository can be read, so that one that cannot is not there.
+    fn are_all_there(&self) -> bool {
+        true
+    }
+
+    /// The text of a workflow of another repository by what a job `uses`; nothing when it is not at hand.
+    fn called(&self, _uses: &str) -> Option<String> {
+        None
+    }
+
+    /// What the token may do where no file says it, if that is known.
+    fn policy(&self) -> Option<Policy> {
+        None
+    }
+}
+
+/// The permissions that a repository's settings give the token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Policy {
+    /// Read contents and packages.
+    LimitedRead,
+    /// Read and write everything, but ask for no identity.
+    Write,
 }
 
 /// Every rule, by name.
@@ -78,10 +107,20 @@ pub static RULES: &[Rule] = &[
         look_up: None,
     },
     Rule {
+        name: "env-var",
+        summary: "A variable with a name that no shell can read.",
+        help: "`=`, `&` and blanks cannot be part of a variable's name. Write letters, digits and `_`:\n\n    \
+               env:\n      BUILD_MODE: release",
+        check: Some(names::variables),
+        look_up: None,
+    },
+    Rule {
         name: "events",
-        summary: "Filters that exclude each other, and schedules that GitHub does not keep.",
+        summary: "Filters that exclude each other, schedules that GitHub does not keep, defaults that cannot be given.",
         help: "`branches` and `branches-ignore` (likewise tags and paths) cannot stand under one event: write\n\
-               negative patterns with `!` in the positive filter. The shortest interval of `schedule` is five minutes.",
+               negative patterns with `!` in the positive filter. A schedule has five fields (minute, hour, day of the\n\
+               month, month, day of the week) in POSIX's syntax, without `@daily`, and comes every five minutes at most.\n\
+               The default of a choice is one of its options, that of a number a number.",
         check: Some(events::check),
         look_up: None,
     },
@@ -145,11 +184,20 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         name: "matrix",
-        summary: "An `exclude` that excludes nothing.",
+        summary: "An `exclude` that excludes nothing, or a value that is there twice.",
         help: "An entry of `exclude` leaves out the combinations that have all of its values. A key or a value that no\n\
-               combination has leaves them all in.",
-        check: Some(jobs::excludes),
+               combination has leaves them all in. A value that stands in a vector twice makes the same job twice.",
+        check: Some(jobs::matrices),
         look_up: None,
+    },
+    Rule {
+        name: "permissions",
+        summary: "A called workflow that wants more than the job that calls it may do.",
+        help: "Permissions can only stay or become less from caller to callee. Scopes that `permissions` does not name\n\
+               are closed. Give the job that calls the workflow what it needs:\n\n    deploy:\n      permissions: { contents: read, id-token: write }\n      \
+               uses: ./.github/workflows/deploy.yml",
+        check: None,
+        look_up: Some(permissions::check),
     },
     Rule {
         name: "runner-label",
@@ -167,6 +215,14 @@ pub static RULES: &[Rule] = &[
                Pass them as environment variables:\n\n    env:\n      TITLE: ${{ github.event.issue.title }}\n    \
                run: echo \"$TITLE\"",
         check: Some(scripts::injections),
+        look_up: None,
+    },
+    Rule {
+        name: "shell-name",
+        summary: "A shell that no runner knows, or not the one that the job runs on.",
+        help: "The runner knows `bash`, `sh`, `pwsh`, `python`, and on Windows `cmd` and `powershell`. Any other program\n\
+               needs the whole command, with `{0}` where the script's file goes:\n\n    shell: perl {0}",
+        check: Some(names::shells),
         look_up: None,
     },
     Rule {
@@ -191,12 +247,13 @@ pub static RULES: &[Rule] = &[
 #[must_use]
 pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    let around = files.map(Around::new);
     for rule in RULES {
         if let Some(check) = rule.check {
             check(workflow, &mut found);
         }
-        if let (Some(look_up), Some(files)) = (rule.look_up, files) {
-            look_up(workflow, files, &mut found);
+        if let (Some(look_up), Some(around)) = (rule.look_up, &around) {
+            look_up(workflow, around, &mut found);
         }
     }
     found
@@ -210,8 +267,20 @@ fn jobs_with_steps(workflow: &Workflow) -> impl Iterator<Item = &StepsJob> {
     })
 }
 
+/// All steps, also those that run side by side.
 fn steps(workflow: &Workflow) -> impl Iterator<Item = &StepDefinition> {
-    jobs_with_steps(workflow).flat_map(|job| &job.steps)
+    let mut found = Vec::new();
+    jobs_with_steps(workflow).for_each(|job| add_steps(&job.steps, &mut found));
+    found.into_iter()
+}
+
+fn add_steps<'s>(steps: &'s [StepDefinition], found: &mut Vec<&'s StepDefinition>) {
+    for step in steps {
+        found.push(step);
+        if let StepAction::Steer(Steering::Parallel(inner)) = &step.action {
+            add_steps(inner, found);
+        }
+    }
 }
 
 /// Where a text stands inside a span, as far as the source spells it the same; the span itself otherwise.
@@ -447,6 +516,51 @@ mod tests {
     }
 
     #[test]
+    fn shells_and_variables_have_names_that_a_runner_can_use() {
+        for good in ["bash", "'perl {0}'", "python"] {
+            assert_eq!(step(&format!("{{run: x, shell: {good}}}")), [], "{good}");
+        }
+        for bad in ["dash", "bash -e", "Bsh"] {
+            assert_eq!(step(&format!("{{run: x, shell: {bad}}}")), [("shell-name", 6)], "{bad}");
+        }
+        let on = |label: &str, shell: &str| {
+            found(&format!("on: push\njobs: {{a: {{runs-on: {label}, defaults: {{run: {{shell: {shell}}}}}}}}}\n"))
+        };
+        assert_eq!(on("ubuntu-latest", "powershell"), [("shell-name", 2)]);
+        assert_eq!(on("[self-hosted, macos]", "cmd"), [("shell-name", 2)]);
+        assert_eq!((on("windows-latest", "cmd"), on("mine", "cmd")), (vec![], vec![]));
+        for name in ["A B", "A=B", "A&B"] {
+            assert_eq!(step(&format!("{{run: x, env: {{'{name}': 1}}}}")), [("env-var", 6)], "{name}");
+            assert_eq!(job(&format!("container: {{image: x, env: {{'{name}': 1}}}}")), [("env-var", 5)], "{name}");
+        }
+        assert_eq!(step("{run: x, env: {A_1: x, a-b: y}}"), []);
+    }
+
+    #[test]
+    fn values_that_cannot_be_given_are_told() {
+        let input = |keys: &str| {
+            found(&format!("on: {{workflow_dispatch: {{inputs: {{a: {{{keys}}}}}}}}}\njobs: {{a: {{runs-on: x}}}}\n"))
+        };
+        for good in ["type: choice, options: [b, c], default: c", "type: number, default: 1.5", "default: x"] {
+            assert_eq!(input(good), [], "{good}");
+        }
+        for bad in
+            ["type: choice, options: [b, c], default: d", "type: choice, options: [b, b]", "type: number, default: x"]
+        {
+            assert_eq!(input(bad), [("events", 1)], "{bad}");
+        }
+        let zone = |zone: &str| {
+            found(&format!(
+                "on: {{schedule: [{{cron: '0 3 * * *', timezone: {zone}}}]}}\njobs: {{a: {{runs-on: x}}}}\n"
+            ))
+        };
+        assert_eq!((zone("Europe/Berlin"), zone("UTC"), zone("local")), (vec![], vec![], vec![("events", 1)]));
+        assert_eq!(zone("Not/A/Zone"), [("events", 1)]);
+        assert_eq!(job("strategy: {matrix: {a: [1, 2, 1]}}"), [("matrix", 5)]);
+        assert_eq!(job("strategy: {matrix: {a: [1, '${{ github.sha }}', '${{ github.sha }}', {b: 1}, {b: 2}]}}"), []);
+    }
+
+    #[test]
     fn runners_that_github_does_not_have_are_told() {
         let on = |label: &str| found(&format!("on: push\njobs: {{a: {{runs-on: {label}}}}}\n"));
         for fine in ["ubuntu-latest", "[self-hosted, linux]", "macos-15-xlarge", "my-own", "'${{ github.ref }}'"] {
@@ -463,12 +577,66 @@ mod tests {
         fn read(&self, path: &str) -> Option<String> {
             self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
         }
+
+        fn called(&self, uses: &str) -> Option<String> {
+            self.read(uses)
+        }
+
+        fn policy(&self) -> Option<Policy> {
+            Some(Policy::LimitedRead)
+        }
+    }
+
+    const CALLED: Tree = Tree(&[
+        (
+            "o/r/outer.yml@v1",
+            "on: workflow_call\njobs:\n  a: {permissions: {actions: read}, uses: ./inner.yml}\n  b: {uses: o/r/reader.yml@v1}\n",
+        ),
+        ("o/r/inner.yml@v1", "on: workflow_call\njobs: {a: {permissions: {actions: write}, runs-on: x}}\n"),
+        ("o/r/reader.yml@v1", "on: workflow_call\npermissions: {contents: read}\njobs: {a: {runs-on: x}}\n"),
+        ("o/r/token.yml@v1", "on: workflow_call\njobs: {a: {permissions: write-all, runs-on: x}}\n"),
+        ("o/r/round.yml@v1", "on: workflow_call\njobs: {a: {uses: ./round.yml}}\n"),
+    ]);
+
+    #[test]
+    fn called_workflows_want_no_more_than_their_callers_may() {
+        for (whole, job, file, wrong) in [
+            ("{}", "", "reader", true),
+            ("{contents: read}", "", "reader", false),
+            ("{contents: write}", "permissions: {issues: read}, ", "reader", true),
+            ("write-all", "", "reader", false),
+            ("read-all", "", "token", true),
+            ("write-all", "", "token", false),
+            ("write-all", "", "outer", true),
+        ] {
+            let text = format!("on: push\npermissions: {whole}\njobs:\n  a: {{{job}uses: o/r/{file}.yml@v1}}\n");
+            let workflow = parse(&Source::new("a.yml", text.as_str())).value.expect("a workflow");
+            let found = check(&workflow, Some(&CALLED));
+            assert_eq!(found.iter().any(|found| found.rule == "permissions"), wrong, "{text}{found:?}");
+            assert!(found.iter().all(|found| found.span.line == 4), "{found:?}");
+        }
+        let by_default = |file: &str| {
+            let text = format!("on: push\njobs: {{a: {{uses: o/r/{file}.yml@v1}}}}\n");
+            check(&parse(&Source::new("a.yml", text)).value.expect("a workflow"), Some(&CALLED)).len()
+        };
+        assert_eq!((by_default("reader"), by_default("token"), by_default("none")), (0, 1, 0));
+        assert_eq!(by_default("round"), 1, "one that calls itself is told once");
     }
 
     const TREE: Tree = Tree(&[
         (
             "act/action.yml",
             "name: a\ndescription: b\ninputs: {must: {required: true}, may: {}}\nruns: {using: composite, steps: []}\n",
+        ),
+        (
+            "script/action.yml",
+            "name: a\ndescription: b\nruns: {using: node20, main: ./main.js, pre: pre.js, post-if: always()}\n",
+        ),
+        ("script/main.js", ""),
+        (
+            "old/action.yml",
+            "name: a\ndescription: b\ninputs: {gone: {deprecationMessage: x}, silent: {deprecationMessage: }, \
+             needed: {required: true, deprecationMessage: x}}\nruns: {using: composite, steps: []}\n",
         ),
         ("bad/action.yml", "name: a\ndescription: b\nruns: {using: composite}\n"),
         (
@@ -493,6 +661,8 @@ mod tests {
         assert_eq!(with("{uses: ./act, with: {must: 1, other: 2}}"), [("action", 3)]);
         assert_eq!(with("uses: ./bad"), [("action", 3)]);
         assert_eq!(with("uses: ./made/by/a/step"), []);
+        assert_eq!(with("uses: ./script"), [("action", 3), ("action", 3)], "`pre.js` is not there, `post` neither");
+        assert_eq!(with("{uses: ./old, with: {gone: 1, silent: 1, needed: 1}}"), [("action", 3); 3]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::super::expr::{Expr, Function, Key, NodeKind, Reference, Value};
 use super::super::schema::nearest;
 use super::super::source::Span;
 use super::super::syntax::{
-    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, StepAction, StepDefinition, Workflow,
+    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, Steering, StepAction, StepDefinition, Workflow,
 };
 use super::super::template::{Piece, Template, TemplateKind};
 use super::jobs::{is_known, values_of};
@@ -54,7 +54,8 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                 Function::FromJson => {
                     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
                         let message = format!("`{spelled}` fails in every run: {error}");
-                        found.push(Diagnostic::error("expression", place, message));
+                        let hint = "JSON closes its brackets and has double quotes: fromJSON('{\"a\": [1]}')";
+                        found.push(Diagnostic::error("expression", place, message).hint(hint));
                     }
                 }
                 Function::Format => {
@@ -62,10 +63,12 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                     let named = placeholders(text);
                     if let Some(beyond) = named.iter().find(|number| **number >= given) {
                         let message = format!("`{{{beyond}}}` has no argument: {given} are given");
-                        found.push(Diagnostic::warning("expression", place, message));
+                        let hint = "placeholders count from `{0}`; `{{` is the brace itself";
+                        found.push(Diagnostic::warning("expression", place, message).hint(hint));
                     } else if let Some(unused) = (0..given).find(|number| !named.contains(number)) {
                         let message = format!("the argument for `{{{unused}}}` is never used");
-                        found.push(Diagnostic::warning("expression", place, message));
+                        let hint = format!("write `{{{unused}}}` where it belongs, or leave the argument away");
+                        found.push(Diagnostic::warning("expression", place, message).hint(hint));
                     }
                 }
                 _ => {}
@@ -204,7 +207,13 @@ fn unknown(
     let found = Diagnostic::warning("expression", place, format!("{what} `{name}`, so `{text}` is empty"));
     match nearest(name, known.iter().copied()) {
         Some(near) => found.hint(format!("did you mean `{near}`?")),
-        None if known.is_empty() => found,
+        None if known.is_empty() => found.hint(match first(reference) {
+            Some(("inputs", _)) => "declare it under `inputs` of `workflow_dispatch` or `workflow_call`",
+            Some(("secrets", _)) => "declare it under `secrets` of `workflow_call`",
+            Some(("steps", _)) => "give a step of this job, before this one, that `id`",
+            Some(("matrix", _)) => "add it to `strategy.matrix` of the job",
+            _ => "declare it under `outputs` of that job",
+        }),
         None => found.hint(format!("there are {}", known.join(", "))),
     }
 }
@@ -265,6 +274,8 @@ fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<Placed<'w>>) {
             shell.iter().chain(working_directory).for_each(|part| collect(part, found));
         }
         StepAction::Uses { with, .. } => with.iter().for_each(|(_, value)| collect(value, found)),
+        StepAction::Steer(Steering::Parallel(steps)) => steps.iter().for_each(|step| of_step(step, found)),
+        StepAction::Steer(_) => {}
     }
 }
 

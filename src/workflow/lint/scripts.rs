@@ -81,7 +81,7 @@ fn script(step: &StepDefinition) -> Option<&Template> {
         StepAction::Uses { reference, with } if reference.value.starts_with("actions/github-script@") => {
             with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("script")).map(|(_, script)| script)
         }
-        StepAction::Uses { .. } => None,
+        StepAction::Uses { .. } | StepAction::Steer(_) => None,
     }
 }
 

@@ -211,25 +211,28 @@ fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Ty
             let of = Typing::new(expr.text(), context).of(tree);
             let spelled = expr.text().trim();
             let (message, hint) = match of {
-                Type::Null => (format!("`{spelled}` is null: its text is empty"), None),
+                Type::Null => {
+                    let hint = "leave the expression away".to_owned();
+                    (format!("`{spelled}` is null: its text is empty"), hint)
+                }
                 Type::Object(..) => {
                     let hint = format!("write `toJSON({spelled})`, or name a property");
-                    (format!("`{spelled}` is an object: its text is `Object`"), Some(hint))
+                    (format!("`{spelled}` is an object: its text is `Object`"), hint)
                 }
                 Type::Array(_) | Type::Filtered(_) => {
                     let hint = format!("write `toJSON({spelled})` or `join({spelled}, ' ')`");
-                    (format!("`{spelled}` is an array: its text is `Array`"), Some(hint))
+                    (format!("`{spelled}` is an array: its text is `Array`"), hint)
                 }
                 _ => continue,
             };
-            found.push(Diagnostic { hint, ..Diagnostic::warning(RULE, whole(workflow, expr, span), message) });
+            found.push(Diagnostic::warning(RULE, whole(workflow, expr, span), message).hint(hint));
         }
     }
-    let mut wanted = |value: &Template, fits: &dyn Fn(&Type) -> bool, what: &str| {
+    let mut wanted = |value: &Template, fits: &dyn Fn(&Type) -> bool, what: &str, hint: &str| {
         let of = of_template(value, context);
         if !fits(&of) {
             let message = format!("{what}, and this is {}", of.name());
-            found.push(Diagnostic::warning(RULE, value.span, message));
+            found.push(Diagnostic::warning(RULE, value.span, message).hint(hint));
         }
     };
     let runs_on = |of: &Type| match of {
@@ -238,11 +241,13 @@ fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Ty
         }
         other => !matches!(other, Type::Null),
     };
-    wanted(&body.runs_on, &runs_on, "`runs-on` is a label, an array of labels, or an object with `group` or `labels`");
+    let labels = "`runs-on` is a label, an array of labels, or an object with `group` or `labels`";
+    wanted(&body.runs_on, &runs_on, labels, "name the property that holds the label");
     let is_object = |of: &Type| matches!(of, Type::Any | Type::Object(..));
     let services = body.services.iter().map(|(_, service)| service);
     for credentials in body.container.iter().chain(services).filter_map(|container| get(container, "credentials")) {
-        wanted(credentials, &is_object, "`credentials` is an object with `username` and `password`");
+        let object = "`credentials` is an object with `username` and `password`";
+        wanted(credentials, &is_object, object, "write both keys below it, or `fromJSON` of a text with both");
     }
 }
 
@@ -261,7 +266,8 @@ fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>)
                     let text = &expr.text()[reference.extent.start..reference.extent.end];
                     let message =
                         format!("`{text}` is not known yet: inputs get their values in the order of the file");
-                    found.push(Diagnostic::warning(RULE, place_of(&workflow.source, span, text), message));
+                    let place = place_of(&workflow.source, span, text);
+                    found.push(Diagnostic::warning(RULE, place, message).hint("move that input above this one"));
                 }
             }
         }
@@ -271,7 +277,8 @@ fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>)
         if !fits && input.kind != InputKind::String {
             let wanted = of_input(&input.kind).name();
             let message = format!("the input `{}` is {wanted}, and its default {}", input.name.value, of.name());
-            found.push(Diagnostic::warning(RULE, default.span, message));
+            let hint = "write a default of the input's type, or change `type`";
+            found.push(Diagnostic::warning(RULE, default.span, message).hint(hint));
         }
     }
 }

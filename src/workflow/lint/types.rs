@@ -159,7 +159,8 @@ impl<'t> Typing<'t> {
             scalar => {
                 let message =
                     format!("`{}` is {}: it has no `{}`", self.spelled(object.extent), scalar.name(), name.text);
-                self.fault(name.extent, message, None);
+                let hint = "only objects have properties; `fromJSON` makes one of a text";
+                self.fault(name.extent, message, Some(hint.to_owned()));
                 Type::Any
             }
         }
@@ -190,12 +191,14 @@ impl<'t> Typing<'t> {
             Type::Any => return Type::Any,
             scalar => {
                 let message = format!("`{}` is {}: it has no parts", self.spelled(object.extent), scalar.name());
-                self.fault(extent, message, None);
+                let hint = "only objects and arrays have parts; `fromJSON` makes one of a text";
+                self.fault(extent, message, Some(hint.to_owned()));
                 return Type::Any;
             }
         };
         let message = format!("{wanted}, and `{}` is {}", self.spelled(index.extent), by.name());
-        self.fault(index.extent, message, None);
+        let hint = "write a name in quotes, `['name']`, for an object, and a number, `[0]`, for an array";
+        self.fault(index.extent, message, Some(hint.to_owned()));
         Type::Any
     }
 
@@ -210,7 +213,8 @@ impl<'t> Typing<'t> {
             let (first, what) = (self.spelled(arguments[0].extent), types[0].name());
             let wanted = if function == Function::Contains { "a text or an array" } else { "a text" };
             let message = format!("`{}` looks at {wanted}, and `{first}` is {what}", function.name());
-            self.fault(arguments[0].extent, message, None);
+            let hint = format!("name a part of it, or look at `toJSON({first})`");
+            self.fault(arguments[0].extent, message, Some(hint));
         }
         match function {
             Function::Contains | Function::StartsWith | Function::EndsWith => Type::Bool,
@@ -249,7 +253,8 @@ impl<'t> Typing<'t> {
                 let spelled = self.spelled(node.extent);
                 let message =
                     format!("`{}` orders numbers and texts, and `{spelled}` is {}", operator.symbol(), of.name());
-                self.fault(extent, message, None);
+                let hint = "compare a number or a text that it has, or use `==`";
+                self.fault(extent, message, Some(hint.to_owned()));
                 return;
             }
         }

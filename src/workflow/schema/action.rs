@@ -28,6 +28,9 @@ pub static ROOT: Rule = mapping(
 /// Ways to run an action that GitHub's runners know.
 pub const USING: &[&str] = &["docker", "node12", "node16", "node20", "node24", "composite"];
 
+/// Those that are JavaScript.
+const NODE: &[&str] = &["node12", "node16", "node20", "node24"];
+
 static INPUT: Rule = Rule::new(
     "input",
     Shape::Mapping(Fields {
@@ -63,7 +66,8 @@ static DOCKER: Rule = mapping(
         field("post-entrypoint", &FILLED),
         field("post-if", &IF),
     ],
-);
+)
+.told_by("using", &["docker"]);
 
 static JAVASCRIPT: Rule = mapping(
     "runs",
@@ -75,9 +79,11 @@ static JAVASCRIPT: Rule = mapping(
         field("post", &FILLED),
         field("post-if", &IF),
     ],
-);
+)
+.told_by("using", NODE);
 
-static COMPOSITE_RUNS: Rule = mapping("runs", &[required("using", &WAY), required("steps", &sequence("steps", &STEP))]);
+static COMPOSITE_RUNS: Rule = mapping("runs", &[required("using", &WAY), required("steps", &sequence("steps", &STEP))])
+    .told_by("using", &["composite"]);
 
 static STEP: Rule = one_of("step", &[&RUN, &USES]);
 

@@ -29,6 +29,8 @@ pub struct Rule {
     pub shape: Shape,
     /// Whether one expression may stand for the whole. Only mappings ever forbid it.
     pub computed: bool,
+    /// A key, and the values of it that say that this one of several alternatives is meant.
+    pub told_by: Option<(&'static str, &'static [&'static str])>,
 }
 
 /// The shapes of what may be written.
@@ -92,7 +94,7 @@ pub struct Field {
 
 impl Rule {
     const fn new(name: &'static str, shape: Shape) -> Self {
-        Self { name, words: None, shape, computed: true }
+        Self { name, words: None, shape, computed: true, told_by: None }
     }
 
     /// The same rule where expressions may name these contexts and functions.
@@ -105,6 +107,12 @@ impl Rule {
     #[must_use]
     pub const fn spelled_out(self) -> Self {
         Self { computed: false, ..self }
+    }
+
+    /// The same rule, the alternative that is meant where the key has one of these values.
+    #[must_use]
+    pub const fn told_by(self, key: &'static str, values: &'static [&'static str]) -> Self {
+        Self { told_by: Some((key, values)), ..self }
     }
 
     /// The rules of this one's alternatives; itself when it has none.
@@ -188,6 +196,9 @@ static FLAG: Rule = boolean("flag");
 static FILLED: Rule = filled("value");
 static FILLED_ITEMS: Rule = sequence("list", &FILLED);
 
+/// Names that a mistyped one is compared with: more of them would cost more than the hint is worth.
+const MOST_COMPARED: usize = 200;
+
 /// The name nearest to a mistyped one, if one is near enough to be meant.
 #[must_use]
 pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
@@ -195,6 +206,8 @@ pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> O
     let length = written.chars().count();
     names
         .into_iter()
+        .take(MOST_COMPARED)
+        .filter(|name| name.len().abs_diff(length) <= 1 + length.min(name.len()))
         .map(|name| (distance(&written, &name.to_ascii_lowercase()), name))
         .filter(|(distance, name)| *distance <= 1 + length.min(name.len()) / 4)
         .min_by_key(|(distance, _)| *distance)

@@ -1,16 +1,22 @@
 //! Which contexts and functions an expression may name in which place, after GitHub's table of context availability.
 
+use crate::workflow::expr::Function;
+
 /// The names that expressions of a place may use besides the functions that are known everywhere.
 #[derive(Debug)]
 pub struct Words {
     /// Contexts.
     pub contexts: &'static [&'static str],
     /// Functions that only some places know.
-    pub functions: &'static [&'static str],
+    pub functions: &'static [Function],
 }
 
+/// Every context that GitHub has somewhere.
+pub const CONTEXTS: &[&str] =
+    &["github", "env", "vars", "job", "jobs", "steps", "runner", "secrets", "strategy", "matrix", "needs", "inputs"];
+
 /// The functions that ask for the status of what ran before.
-pub const STATUS: &[&str] = &["success", "failure", "cancelled", "always"];
+pub const STATUS: &[Function] = &[Function::Success, Function::Failure, Function::Cancelled, Function::Always];
 
 const fn words(contexts: &'static [&'static str]) -> Words {
     Words { contexts, functions: &[] }
@@ -52,17 +58,17 @@ pub static JOB_OUTPUT: Words =
     words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner", "env"]);
 
 /// Most of a step.
-pub static STEP: Words = Words { contexts: JOB_OUTPUT.contexts, functions: &["hashFiles"] };
+pub static STEP: Words = Words { contexts: JOB_OUTPUT.contexts, functions: &[Function::HashFiles] };
 
 /// `if` of a step.
 pub static STEP_IF: Words = Words {
     contexts: ENVIRONMENT_URL.contexts,
-    functions: &["success", "failure", "cancelled", "always", "hashFiles"],
+    functions: &[Function::Success, Function::Failure, Function::Cancelled, Function::Always, Function::HashFiles],
 };
 
 /// `default` of an input of an action.
 pub static ACTION_DEFAULT: Words =
-    Words { contexts: &["github", "strategy", "matrix", "job", "runner"], functions: &["hashFiles"] };
+    Words { contexts: &["github", "strategy", "matrix", "job", "runner"], functions: &[Function::HashFiles] };
 
 /// `value` of an output of an action.
 pub static ACTION_OUTPUT: Words = words(&["github", "strategy", "matrix", "steps", "inputs", "job", "runner", "env"]);
@@ -79,7 +85,7 @@ pub static ACTION_INPUTS: Words = words(&["inputs"]);
 /// Most of a step of a composite action.
 pub static COMPOSITE: Words = Words {
     contexts: &["github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env"],
-    functions: &["hashFiles"],
+    functions: &[Function::HashFiles],
 };
 
 /// `if` of a step of a composite action.

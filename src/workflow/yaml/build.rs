@@ -7,13 +7,26 @@ use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, St
 
 use super::scalar::{resolve, resolve_tagged};
 use super::{MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Style};
+use crate::workflow::advice;
 use crate::workflow::source::Span;
 
-/// Reads one document. An empty text is a null node.
+/// Unused anchors that are told at most: to find each one's place costs as much as the text is long.
+const MOST_TOLD: usize = 50;
+
+/// What a text holds.
+#[derive(Debug)]
+pub struct Document<'s> {
+    /// The tree. An empty text is a null node.
+    pub root: Node<'s>,
+    /// The anchors that no alias names: where they stand.
+    pub unused_anchors: Vec<Span>,
+}
+
+/// Reads one document.
 ///
 /// # Errors
 /// What makes the text unusable; the first problem ends the reading, as nothing after it can be trusted.
-pub fn read(text: &str) -> Result<Node<'_>, Problem> {
+pub fn read(text: &str) -> Result<Document<'_>, Problem> {
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
         return Err(Problem { span: Span { line: 1, column: 1, ..Span::default() }, message, hint: None });
@@ -28,8 +41,15 @@ pub fn read(text: &str) -> Result<Node<'_>, Problem> {
         block_nesting_limit: MAX_DEPTH,
         strict_indentation: true,
     };
-    Builder { body, shift, open: Vec::new(), anchors: HashMap::new(), budget: MAX_ALIASED_NODES, last: Place::START }
-        .run(Parser::new_from_str_with_options(body, options))
+    let builder = Builder {
+        body,
+        shift,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        budget: MAX_ALIASED_NODES,
+        last: Place::START,
+    };
+    builder.run(Parser::new_from_str_with_options(body, options))
 }
 
 /// A point of the text.
@@ -69,6 +89,7 @@ struct Anchored<'s> {
     node: Node<'s>,
     size: usize,
     height: usize,
+    used: bool,
 }
 
 struct Builder<'s> {
@@ -86,7 +107,7 @@ impl<'s> Builder<'s> {
     fn run(
         mut self,
         parser: impl Iterator<Item = Result<(Event<'s>, granit_parser::Span), ScanError>>,
-    ) -> Result<Node<'s>, Problem> {
+    ) -> Result<Document<'s>, Problem> {
         let mut root = None;
         let mut documents = 0;
         for event in parser {
@@ -129,7 +150,7 @@ impl<'s> Builder<'s> {
             };
             if let Some((node, anchor, size, height)) = finished {
                 if anchor != 0 {
-                    self.anchors.insert(anchor, Anchored { node: node.clone(), size, height });
+                    self.anchors.insert(anchor, Anchored { node: node.clone(), size, height, used: false });
                 }
                 match self.open.last_mut() {
                     Some(parent) => parent.add(node, size, height),
@@ -138,7 +159,11 @@ impl<'s> Builder<'s> {
             }
         }
         let nothing = Node { span: self.span(Place::START, Place::START), kind: NodeKind::Null };
-        Ok(root.unwrap_or(nothing))
+        let unused = self.anchors.values().filter(|anchored| !anchored.used);
+        let mut unused: Vec<_> = unused.map(|anchored| &anchored.node).collect();
+        unused.sort_by_key(|node| node.span.start);
+        let unused_anchors = unused.into_iter().take(MOST_TOLD).map(|node| self.anchor_of(node)).collect();
+        Ok(Document { root: root.unwrap_or(nothing), unused_anchors })
     }
 
     fn scalar(
@@ -166,7 +191,8 @@ impl<'s> Builder<'s> {
             None => resolve(text, style),
             Some(tag) => match tag.core_suffix() {
                 Some(suffix) => {
-                    resolve_tagged(suffix, text, style).map_err(|message| Problem { span, message, hint: None })?
+                    let hint = || Some("leave the tag away, or write a value of its type".to_owned());
+                    resolve_tagged(suffix, text, style).map_err(|message| Problem { span, message, hint: hint() })?
                 }
                 None if tag.suffix().is_empty() => NodeKind::Text(text, Style::Quoted),
                 None => return Err(self.unknown_tag(tag, start, end)),
@@ -231,7 +257,7 @@ impl<'s> Builder<'s> {
     }
 
     fn expand(&mut self, id: usize, start: Place, end: Place) -> Result<(Node<'s>, usize, usize), Problem> {
-        let Some(anchored) = self.anchors.get(&id) else {
+        let Some(anchored) = self.anchors.get_mut(&id) else {
             return Err(self.problem(
                 start,
                 end,
@@ -243,10 +269,25 @@ impl<'s> Builder<'s> {
             let message = format!("the aliases of this file add more than {MAX_ALIASED_NODES} nodes");
             return Err(self.problem(start, end, &message, None));
         };
-        self.check_depth(anchored.height, start, end)?;
+        anchored.used = true;
         let found = (anchored.node.clone(), anchored.size, anchored.height);
+        self.check_depth(found.2, start, end)?;
         self.budget = left;
         Ok(found)
+    }
+
+    /// Where the `&name` of a node stands: before it, or where it would be when it is empty.
+    fn anchor_of(&self, node: &Node<'_>) -> Span {
+        let here = (node.span.start as usize).saturating_sub(self.shift);
+        let (before, after) = self.body.split_at_checked(here).unwrap_or_default();
+        let blank = after.len() - after.trim_start().len();
+        let byte = if after[blank..].starts_with('&') { Some(here + blank) } else { before.rfind('&') };
+        let Some(byte) = byte else { return node.span };
+        let line_start = self.body[..byte].rfind('\n').map_or(0, |at| at + 1);
+        let line = self.body[..byte].matches('\n').count() + 1;
+        let place = Place { byte, line, column: self.body[line_start..byte].chars().count() + 1 };
+        let length = self.body[byte..].find(char::is_whitespace).unwrap_or(self.body.len() - byte);
+        self.span(place, Place { byte: byte + length, ..place })
     }
 
     fn check_depth(&self, more: usize, start: Place, end: Place) -> Result<(), Problem> {
@@ -349,19 +390,10 @@ impl<'s> Builder<'s> {
                 Some("YAML is indented with spaces: replace the tab"),
             );
         }
-        let hint = match error.kind() {
-            ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-                Some("YAML is indented with spaces: replace the tab")
-            }
-            ErrorKind::UnknownAnchor => Some("an alias `*name` needs an anchor `&name` before it"),
-            ErrorKind::MappingValueNotAllowed => {
-                Some("text that has `: ` in it must be quoted, and keys of one mapping begin in the same column")
-            }
-            ErrorKind::RecursionLimitExceeded => Some("flatten the structure"),
-            ErrorKind::UnclosedQuotedScalar => Some("close the quote"),
-            _ => None,
-        };
-        self.problem(place, place, &error.info(), hint)
+        let (message, hint) = advice::for_yaml(error.kind());
+        let message = message.map_or_else(|| error.info().clone(), str::to_owned);
+        let hint = hint.unwrap_or("see the line and the one before it: indentation, quotes and brackets");
+        self.problem(place, place, &message, Some(hint))
     }
 }
 
@@ -384,6 +416,25 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+
+    fn read(text: &str) -> Result<Node<'_>, Problem> {
+        super::read(text).map(|document| document.root)
+    }
+
+    #[test]
+    fn anchors_that_nothing_names_are_known() {
+        let unused = |text: &str| {
+            let document = super::super::read(text).expect(text);
+            document
+                .unused_anchors
+                .iter()
+                .map(|span| (span.line, span.column, span.end - span.start))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(unused("a: &x 1\nb: *x\n"), []);
+        assert_eq!(unused("a: &first\n  b: c\nd: &two [1]\ne: &last\n"), [(1, 4, 6), (3, 4, 4), (4, 4, 5)]);
+        assert_eq!(unused("\u{feff}a: &x 1\n"), [(1, 4, 2)]);
+    }
 
     #[test]
     fn lines_that_are_indented_wrongly_are_told_where_the_fault_is() {

@@ -22,14 +22,14 @@ impl Log {
     pub(in crate::app) fn draw(
         &self,
         cx: &Cx,
-        nothing: &str,
+        nothing: &[String],
         start: Option<Timestamp>,
         area: Rect,
         buffer: &mut Buffer,
     ) {
         let window = match &self.window {
             Some(window) if self.lines > 0 => window,
-            _ => return empty(nothing, cx, area, buffer),
+            _ => return absence(nothing, cx, area, buffer),
         };
         let loaded = match &window.lines {
             Ok(lines) => lines,
@@ -41,7 +41,10 @@ impl Log {
         let lines: Vec<&Shown> = loaded.iter().filter(has_row).collect();
         if lines.is_empty() {
             let unmatched = self.keep.as_ref().filter(|keep| keep.finds.is_done(self.lines));
-            return empty(unmatched.map_or(nothing, |_| "no line matches; Esc shows all"), cx, area, buffer);
+            return match unmatched {
+                Some(_) => empty("no line matches; Esc shows all", cx, area, buffer),
+                None => absence(nothing, cx, area, buffer),
+            };
         }
         let digits = self.lines.to_string().len().max(4) as u16;
         let times = if self.times && area.width > 60 { TIME } else { 0 };
@@ -149,5 +152,21 @@ impl Log {
         let cursor = lines.partition_point(|line| line.number <= self.cursor);
         // Wrapped lines before the reader's may need all of the rows.
         top.max(cursor.saturating_sub(fitting(&lines[..cursor])))
+    }
+}
+
+/// Says why there is no log: in the middle, or with what there is to say about it from the top.
+fn absence(told: &[String], cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    let [why, tree @ ..] = told else { return };
+    if tree.is_empty() || area.height < 3 {
+        return empty(why, cx, area, buffer);
+    }
+    let columns = area.width.saturating_sub(2);
+    let rows = std::iter::once((why, cx.theme.style(Hue::Dim))).chain(tree.iter().map(|line| (line, Style::new())));
+    for ((line, style), y) in rows.zip(area.top()..area.bottom()) {
+        let line = line.replace("├─", cx.theme.pick("├─", "|-")).replace("└─", cx.theme.pick("└─", "`-"));
+        let line = line.replace('│', cx.theme.pick("│", "|"));
+        let shown = text::clip(&line, usize::from(columns), cx.theme.ellipsis());
+        text::put(buffer, area.x + 1, y, columns, &shown, style);
     }
 }

@@ -1,0 +1,122 @@
+//! What the graph shows as one node: a job, the legs of a matrix, a called workflow.
+
+use std::collections::HashMap;
+
+use crate::model::{Conclusion, Job, JobId, Phase, Run};
+
+/// This many members that went wrong are shown under their group.
+const SHOWN: usize = 3;
+
+/// A node of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    /// Its name.
+    pub(super) name: String,
+    /// Its jobs, in the order of the file. A called workflow's caller is the first.
+    pub(super) jobs: Vec<JobId>,
+    /// The groups that it needs, by their place.
+    pub(super) needs: Vec<usize>,
+    /// Whether it stands for more than its first job.
+    pub(super) folded: bool,
+}
+
+/// The groups of a run, in the order of the file. Unfolded, every job that is no caller is its own.
+pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut of_job: HashMap<&JobId, usize> = HashMap::new();
+    let legs = |job: &Job| run.jobs.values().filter(|other| other.key == job.key && other.caller == job.caller).count();
+    for job in run.jobs.values() {
+        let caller = job.caller.as_ref().filter(|_| folded).and_then(|caller| of_job.get(caller)).copied();
+        let is_leg = |group: &Group| {
+            let first = group.jobs.first().and_then(|first| run.jobs.get(first));
+            first.is_some_and(|first| first.key == job.key && first.caller == job.caller)
+        };
+        let leg = (folded && legs(job) > 1).then(|| groups.iter().position(is_leg)).flatten();
+        if let Some(place) = caller.or(leg) {
+            groups[place].jobs.push(job.id.clone());
+            groups[place].folded = true;
+            of_job.insert(&job.id, place);
+            continue;
+        }
+        of_job.insert(&job.id, groups.len());
+        let name = if folded && legs(job) > 1 { plain(&job.name).to_owned() } else { job.name.clone() };
+        groups.push(Group { name, jobs: vec![job.id.clone()], needs: Vec::new(), folded: false });
+    }
+    for (place, group) in groups.iter_mut().enumerate() {
+        let needs = group.jobs.iter().filter_map(|job| run.jobs.get(job)).flat_map(|job| &job.needs);
+        let mut needs: Vec<usize> = needs.filter_map(|need| of_job.get(need).copied()).collect();
+        needs.retain(|need| *need != place);
+        needs.sort_unstable();
+        needs.dedup();
+        group.needs = needs;
+    }
+    groups
+}
+
+/// A leg's name without its values.
+fn plain(name: &str) -> &str {
+    name.rfind(" (").filter(|_| name.ends_with(')')).map_or(name, |at| &name[..at])
+}
+
+impl Group {
+    /// Its jobs with what is known of them, a folded caller left out where it called something.
+    pub(super) fn members<'r>(&self, run: &'r Run) -> Vec<&'r Job> {
+        let jobs: Vec<&Job> = self.jobs.iter().filter_map(|job| run.jobs.get(job)).collect();
+        let is_caller = |job: &&Job| jobs.iter().any(|other| other.caller.as_ref() == Some(&job.id));
+        let called: Vec<&Job> = jobs.iter().copied().filter(|job| !is_caller(job)).collect();
+        if called.is_empty() { jobs } else { called }
+    }
+
+    /// The state of the whole: the worst that is in it, else what goes on in it.
+    pub(super) fn phase(&self, run: &Run) -> Phase {
+        let members = self.members(run);
+        let all = |wanted: &dyn Fn(&Phase) -> bool| members.iter().all(|job| wanted(&job.phase));
+        let any = |wanted: &dyn Fn(&Phase) -> bool| members.iter().map(|job| &job.phase).find(|phase| wanted(phase));
+        if let [only] = members.as_slice() {
+            return only.phase.clone();
+        }
+        let bad = |phase: &Phase| phase.conclusion().is_some_and(|end| end.is_bad() && end != Conclusion::Cancelled);
+        if let Some(phase) = any(&bad) {
+            return phase.clone();
+        }
+        if let Some(phase) = any(&Phase::is_active).or_else(|| any(&|phase| !phase.is_done())) {
+            // What has ended in part goes on.
+            let begun = any(&Phase::is_done).is_some();
+            return if begun && !phase.is_active() { Phase::Running } else { phase.clone() };
+        }
+        if all(&|phase| *phase == Phase::Done(Conclusion::Skipped)) {
+            return Phase::Done(Conclusion::Skipped);
+        }
+        match any(&|phase| *phase == Phase::Done(Conclusion::Cancelled)) {
+            Some(phase) => phase.clone(),
+            None => Phase::Done(Conclusion::Success),
+        }
+    }
+
+    /// Members that went wrong, to be shown under the group, and how many more there are.
+    pub(super) fn wrong<'r>(&self, run: &'r Run) -> (Vec<&'r Job>, usize) {
+        if !self.folded {
+            return (Vec::new(), 0);
+        }
+        let bad = |job: &&Job| {
+            !job.allowed_failure
+                && job.phase.conclusion().is_some_and(|end| end.is_bad() && end != Conclusion::Cancelled)
+        };
+        let mut wrong: Vec<&Job> = self.members(run).into_iter().filter(bad).collect();
+        let more = wrong.len().saturating_sub(SHOWN);
+        wrong.truncate(SHOWN);
+        (wrong, more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_legs_values_are_no_part_of_its_groups_name() {
+        assert_eq!(plain("Test (3.12, linux)"), "Test");
+        assert_eq!(plain("Test (a) b"), "Test (a) b");
+        assert_eq!(plain("Test"), "Test");
+    }
+}

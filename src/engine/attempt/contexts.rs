@@ -1,0 +1,99 @@
+//! What the expressions of a job see before it runs, and why they came out as they did.
+
+use crate::engine::context::texts;
+use crate::model::{Conclusion, JobId};
+use crate::workflow::expr::{Contexts, Object, Scope, Status, Value};
+use crate::workflow::source::Span;
+
+use super::Attempt;
+use crate::engine::scheduler::NodeId;
+
+impl Attempt {
+    /// The contexts of a job's own expressions: `github needs vars inputs`.
+    pub(super) fn contexts(&self, id: NodeId) -> Contexts {
+        let node = &self.nodes[id.index()];
+        let scope = &self.scopes[node.scope];
+        let needs =
+            node.definition.needs.iter().filter_map(|need| Some((need.value.as_str(), *scope.nodes.get(&need.value)?)));
+        let mut contexts = Contexts::default();
+        contexts.set("github", Value::object(self.shared.github.clone()));
+        contexts.set("needs", self.results(needs, "outputs"));
+        contexts.set("vars", texts(&self.shared.facts.vars));
+        contexts.set("inputs", scope.inputs.clone());
+        contexts
+    }
+
+    /// The same with what one leg adds: `matrix strategy secrets`.
+    pub(super) fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
+        let node = &self.nodes[id.index()];
+        let mut contexts = self.contexts(id);
+        let index = node.planned.iter().position(|planned| planned.id == *job).unwrap_or_default();
+        let total = node.planned.len();
+        let number = |count: usize| Value::Number(count as f64);
+        let strategy = [
+            ("fail-fast".to_owned(), Value::Bool(node.limits.fail_fast)),
+            ("job-index".to_owned(), number(index)),
+            ("job-total".to_owned(), number(total)),
+            ("max-parallel".to_owned(), number(node.limits.max_parallel.unwrap_or(total))),
+        ];
+        contexts.set("strategy", Value::object(strategy.into_iter().collect()));
+        contexts.set("matrix", node.legs[job].matrix.clone());
+        let mut secrets = self.scopes[node.scope].secrets.clone();
+        secrets.entry("GITHUB_TOKEN".to_owned()).or_insert_with(|| self.shared.facts.token.clone());
+        contexts.set("secrets", texts(&secrets));
+        contexts
+    }
+
+    pub(super) fn results<'k>(&self, nodes: impl Iterator<Item = (&'k str, NodeId)>, outputs: &str) -> Value {
+        let entries = nodes.map(|(key, node)| {
+            let result = self.scheduler.result(node).map_or("", Conclusion::word);
+            let entry: Object = [
+                (outputs.to_owned(), texts(&self.nodes[node.index()].outputs)),
+                ("result".to_owned(), Value::string(result)),
+            ]
+            .into_iter()
+            .collect();
+            (key.to_owned(), Value::object(entry))
+        });
+        Value::object(entries.collect())
+    }
+
+    /// What `success()`, `failure()` and `cancelled()` answer in a job's own expressions: they look at everything the
+    /// job needs, and what that needs, all the way up.
+    pub(super) fn status(&self, id: NodeId) -> Status {
+        let ancestors = self.scheduler.ancestors(id);
+        let cancelled = self.scheduler.is_cancelled();
+        Status {
+            success: !cancelled && ancestors.iter().all(|result| *result == Conclusion::Success),
+            failure: ancestors.contains(&Conclusion::Failure),
+            cancelled,
+        }
+    }
+
+    pub(super) fn why_skipped(&self, id: NodeId, scope: &Scope<'_>) -> String {
+        let node = &self.nodes[id.index()];
+        if self.scheduler.is_cancelled() {
+            return "the run was cancelled".to_owned();
+        }
+        let names_status = node.definition.condition.written.is_some() && scope.status.success;
+        if !names_status {
+            let nodes = &self.scopes[node.scope].nodes;
+            let culprit = node.definition.needs.iter().find_map(|need| {
+                let result = self.scheduler.result(*nodes.get(&need.value)?)?;
+                (result != Conclusion::Success)
+                    .then(|| format!("needs `{}`, which ended {}", need.value, result.word()))
+            });
+            if let Some(culprit) = culprit {
+                return culprit;
+            }
+        }
+        node.definition.condition.written.as_ref().map_or_else(
+            || "something it needs did not succeed".to_owned(),
+            |written| format!("`if: {}` was false", written.value.trim()),
+        )
+    }
+
+    pub(super) fn place(&self, id: NodeId, span: Span) -> String {
+        format!("{}:{}:{}", self.nodes[id.index()].workflow.source.name, span.line, span.column)
+    }
+}

@@ -1,0 +1,33 @@
+//! Jobs as readers are told of them before anything has a value.
+
+use crate::model::JobOutline;
+use crate::workflow::plan::PlannedJob;
+use crate::workflow::syntax::JobBody;
+use crate::workflow::template::{Template, TemplateKind};
+
+/// A job as readers are told of it before it runs.
+pub(super) fn outline(job: &PlannedJob) -> JobOutline {
+    let environment = match &job.definition.body {
+        JobBody::Steps(steps) => steps.environment.as_ref().and_then(environment_name),
+        JobBody::Call { .. } => None,
+    };
+    JobOutline {
+        id: job.id.clone(),
+        key: job.key.clone(),
+        name: job.name.clone(),
+        needs: job.needs.clone(),
+        environment,
+        caller: job.caller.clone(),
+    }
+}
+
+/// The environment's name as written: a job's outline comes before its expressions have values.
+fn environment_name(environment: &Template) -> Option<String> {
+    match &environment.kind {
+        TemplateKind::Mapping(entries) => {
+            let name = entries.iter().find(|(key, _)| key.literal() == Some("name"));
+            name.and_then(|(_, value)| value.literal()).map(str::to_owned)
+        }
+        _ => environment.literal().map(str::to_owned),
+    }
+}

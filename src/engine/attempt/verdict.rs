@@ -1,0 +1,52 @@
+//! What the ends of jobs come to for their run.
+
+use crate::model::Conclusion;
+
+use super::RunEnd;
+
+/// What is known so far.
+#[derive(Default)]
+pub(super) struct Verdict {
+    failed: bool,
+    cancelled: bool,
+    succeeded: bool,
+    not_runnable: Vec<String>,
+}
+
+impl Verdict {
+    /// Counts the end of a job.
+    pub(super) fn count(&mut self, conclusion: Conclusion, allowed_failure: bool) {
+        match conclusion {
+            _ if allowed_failure => self.succeeded = true,
+            Conclusion::Success | Conclusion::Neutral => self.succeeded = true,
+            Conclusion::Skipped | Conclusion::Stale => {}
+            Conclusion::Cancelled => self.cancelled = true,
+            Conclusion::Failure | Conclusion::TimedOut | Conclusion::ActionRequired | Conclusion::StartupFailure => {
+                self.failed = true;
+            }
+        }
+    }
+
+    /// The run was told to stop.
+    pub(super) fn cancel(&mut self) {
+        self.cancelled = true;
+    }
+
+    /// A job cannot run on this machine, so the run is no success.
+    pub(super) fn not_runnable(&mut self, job: &str, what: &str) {
+        self.not_runnable.push(format!("{job}: {what}"));
+    }
+
+    /// How the run ended.
+    pub(super) fn conclude(self) -> RunEnd {
+        let reason =
+            (!self.not_runnable.is_empty()).then(|| format!("not runnable here: {}", self.not_runnable.join("; ")));
+        let conclusion = match () {
+            () if self.failed || reason.is_some() => Conclusion::Failure,
+            () if self.cancelled => Conclusion::Cancelled,
+            () if self.succeeded => Conclusion::Success,
+            () => Conclusion::Skipped,
+        };
+        RunEnd { conclusion, reason }
+    }
+}

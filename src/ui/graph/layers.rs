@@ -1,0 +1,289 @@
+//! Layers, their order, and their rows.
+
+use super::Node;
+
+/// How often the order of the layers is mended, forth and back.
+const SWEEPS: usize = 4;
+
+/// Something in a layer: a node, or a line that passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    /// The node; a line that passes has none.
+    pub(super) node: Option<usize>,
+    /// The node itself, or the one that the line comes from.
+    pub(super) source: usize,
+    /// Its first row.
+    pub(super) row: u16,
+    /// How many rows it takes.
+    pub(super) height: u16,
+    /// Places in the next layer that it leads to.
+    pub(super) next: Vec<usize>,
+}
+
+/// Nodes in layers, with the lines that pass them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layers {
+    pub(super) items: Vec<Vec<Item>>,
+    /// Of each node.
+    pub(super) layer: Vec<usize>,
+    /// Of each node, without what is implied.
+    pub(super) needs: Vec<Vec<usize>>,
+}
+
+impl Layers {
+    pub(super) fn new(nodes: &[Node]) -> Self {
+        let order = order(nodes);
+        let needs = reduced(nodes, &order);
+        let layer = layered(&needs, &order);
+        let mut layers = Self { items: Vec::new(), layer, needs };
+        layers.fill(nodes);
+        for sweep in 0..SWEEPS {
+            layers.sweep(sweep % 2 == 0);
+        }
+        layers.assign_rows();
+        layers
+    }
+
+    /// Makes the items, in the order of the nodes, and connects them.
+    fn fill(&mut self, nodes: &[Node]) {
+        let count = self.layer.iter().max().map_or(0, |last| last + 1);
+        self.items = vec![Vec::new(); count];
+        let mut place = vec![0; nodes.len()];
+        for (node, layer) in self.layer.iter().enumerate() {
+            place[node] = self.items[*layer].len();
+            let height = nodes[node].height.max(1);
+            self.items[*layer].push(Item { node: Some(node), source: node, row: 0, height, next: Vec::new() });
+        }
+        for source in 0..nodes.len() {
+            let targets: Vec<usize> = (0..nodes.len()).filter(|target| self.needs[*target].contains(&source)).collect();
+            let Some(last) = targets.iter().map(|target| self.layer[*target]).max() else { continue };
+            // One line for all targets of a source, as far as the farthest.
+            let mut at = (self.layer[source], place[source]);
+            for layer in self.layer[source] + 1..=last {
+                for target in targets.iter().filter(|target| self.layer[**target] == layer) {
+                    self.items[at.0][at.1].next.push(place[*target]);
+                }
+                if layer < last {
+                    let passing = self.items[layer].len();
+                    self.items[layer].push(Item { node: None, source, row: 0, height: 1, next: Vec::new() });
+                    self.items[at.0][at.1].next.push(passing);
+                    at = (layer, passing);
+                }
+            }
+        }
+    }
+
+    /// Sorts each layer by the middle of what its items are connected to in the layer before (or after). Ties stay.
+    fn sweep(&mut self, forth: bool) {
+        let count = self.items.len();
+        let numbers: Vec<usize> =
+            if forth { (1..count).collect() } else { (0..count.saturating_sub(1)).rev().collect() };
+        for layer in numbers {
+            let middle = |sum: usize, count: usize, own: usize| {
+                if count == 0 { own as f64 } else { sum as f64 / count as f64 }
+            };
+            let keys: Vec<f64> = if forth {
+                let mut sums = vec![(0, 0); self.items[layer].len()];
+                for (at, item) in self.items[layer - 1].iter().enumerate() {
+                    for next in &item.next {
+                        sums[*next].0 += at;
+                        sums[*next].1 += 1;
+                    }
+                }
+                sums.iter().enumerate().map(|(own, (sum, count))| middle(*sum, *count, own)).collect()
+            } else {
+                let items = self.items[layer].iter().enumerate();
+                items.map(|(own, item)| middle(item.next.iter().sum(), item.next.len(), own)).collect()
+            };
+            self.reorder(layer, &keys);
+        }
+    }
+
+    fn reorder(&mut self, layer: usize, keys: &[f64]) {
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_by(|a, b| keys[*a].total_cmp(&keys[*b]));
+        let mut moved = vec![0; order.len()];
+        for (to, from) in order.iter().enumerate() {
+            moved[*from] = to;
+        }
+        let mut old: Vec<Option<Item>> = std::mem::take(&mut self.items[layer]).into_iter().map(Some).collect();
+        self.items[layer] = order.iter().filter_map(|from| old[*from].take()).collect();
+        if layer > 0 {
+            for item in &mut self.items[layer - 1] {
+                for next in &mut item.next {
+                    *next = moved[*next];
+                }
+            }
+        }
+    }
+
+    /// Gives every item a row near those it is connected to, in the order of its layer, so that chains are straight.
+    fn assign_rows(&mut self) {
+        for layer in &mut self.items {
+            let mut row = 0;
+            for item in layer {
+                item.row = row;
+                row += item.height;
+            }
+        }
+        let mut rows: Vec<Vec<i32>> =
+            self.items.iter().map(|layer| layer.iter().map(|item| i32::from(item.row)).collect()).collect();
+        for forth in [true, false, true] {
+            let count = self.items.len();
+            let numbers: Vec<usize> =
+                if forth { (1..count).collect() } else { (0..count.saturating_sub(1)).rev().collect() };
+            for layer in numbers {
+                let wanted: Vec<i32> = (0..self.items[layer].len())
+                    .map(|at| {
+                        let mut near: Vec<i32> = if forth {
+                            let before = self.items[layer - 1].iter().zip(&rows[layer - 1]);
+                            before.filter(|(item, _)| item.next.contains(&at)).map(|(_, row)| *row).collect()
+                        } else {
+                            self.items[layer][at].next.iter().map(|next| rows[layer + 1][*next]).collect()
+                        };
+                        near.sort_unstable();
+                        near.get(near.len().saturating_sub(1) / 2).copied().unwrap_or(rows[layer][at])
+                    })
+                    .collect();
+                let heights: Vec<i32> = self.items[layer].iter().map(|item| i32::from(item.height)).collect();
+                rows[layer] = fitted(&wanted, &heights);
+            }
+        }
+        let top = rows.iter().flatten().min().copied().unwrap_or_default();
+        for (layer, rows) in self.items.iter_mut().zip(rows) {
+            for (item, row) in layer.iter_mut().zip(rows) {
+                item.row = u16::try_from(row - top).unwrap_or(u16::MAX);
+            }
+        }
+    }
+
+    /// Moves every other layer between the rows of its neighbours, so that no line has to share a row with another.
+    pub(super) fn interleave(&mut self) {
+        for (number, layer) in self.items.iter_mut().enumerate() {
+            for item in layer {
+                item.row = item.row * 2 + u16::from(number % 2 == 1);
+            }
+        }
+    }
+}
+
+/// Rows as near as possible to the wanted ones, each below the one before by its height: neighbours that want the same are
+/// pooled around their middle.
+fn fitted(wanted: &[i32], heights: &[i32]) -> Vec<i32> {
+    // Below `before` rows of the items above, the order asks only that rows do not fall.
+    let before: Vec<i32> = heights
+        .iter()
+        .scan(0, |sum, height| {
+            let own = *sum;
+            *sum += height;
+            Some(own)
+        })
+        .collect();
+    let mut pools: Vec<(i64, i64)> = Vec::new();
+    for (wanted, before) in wanted.iter().zip(&before) {
+        pools.push((i64::from(wanted - before), 1));
+        while let [.., (sum, count), (next, more)] = pools.as_slice()
+            && sum.div_euclid(*count) > next.div_euclid(*more)
+        {
+            let pooled = (sum + next, count + more);
+            pools.truncate(pools.len() - 2);
+            pools.push(pooled);
+        }
+    }
+    let levels = pools.iter().flat_map(|(sum, count)| std::iter::repeat_n(sum.div_euclid(*count), *count as usize));
+    levels.zip(before).map(|(level, before)| level as i32 + before).collect()
+}
+
+/// The nodes so that each comes after what it needs; needs that close a circle are passed over.
+fn order(nodes: &[Node]) -> Vec<usize> {
+    let mut waiting: Vec<usize> = (0..nodes.len()).collect();
+    let mut placed = vec![false; nodes.len()];
+    let mut order = Vec::with_capacity(nodes.len());
+    while !waiting.is_empty() {
+        let before = order.len();
+        waiting.retain(|node| {
+            let free = nodes[*node].needs.iter().all(|need| *need >= nodes.len() || need == node || placed[*need]);
+            if free {
+                placed[*node] = true;
+                order.push(*node);
+            }
+            !free
+        });
+        if order.len() == before {
+            let node = waiting.remove(0);
+            placed[node] = true;
+            order.push(node);
+        }
+    }
+    order
+}
+
+/// What each node needs, without what is needed by what it needs.
+fn reduced(nodes: &[Node], order: &[usize]) -> Vec<Vec<usize>> {
+    let words = nodes.len().div_ceil(64);
+    let mut above = vec![vec![0_u64; words]; nodes.len()];
+    let mut place = vec![0; nodes.len()];
+    for (at, node) in order.iter().enumerate() {
+        place[*node] = at;
+    }
+    let mut needs = vec![Vec::new(); nodes.len()];
+    for node in order {
+        let mut own: Vec<usize> = nodes[*node].needs.clone();
+        own.retain(|need| *need < nodes.len() && place[*need] < place[*node]);
+        // The latest first: what it implies needs no line of its own.
+        own.sort_unstable_by_key(|need| std::cmp::Reverse(place[*need]));
+        own.dedup();
+        let mut reached = vec![0_u64; words];
+        for need in own {
+            if reached[need / 64] & (1 << (need % 64)) == 0 {
+                needs[*node].push(need);
+            }
+            reached[need / 64] |= 1 << (need % 64);
+            for (word, more) in reached.iter_mut().zip(&above[need]) {
+                *word |= more;
+            }
+        }
+        needs[*node].sort_unstable();
+        above[*node] = reached;
+    }
+    needs
+}
+
+/// The layer of each node: one after the last of what it needs; and then as far right as its dependants let it, where that
+/// makes more lines shorter than longer.
+fn layered(needs: &[Vec<usize>], order: &[usize]) -> Vec<usize> {
+    let mut layer = vec![0; needs.len()];
+    for node in order {
+        layer[*node] = needs[*node].iter().map(|need| layer[*need] + 1).max().unwrap_or_default();
+    }
+    for node in order.iter().rev() {
+        let dependants = (0..needs.len()).filter(|other| needs[*other].contains(node));
+        let (count, first) =
+            dependants.fold((0, usize::MAX), |(count, first), other| (count + 1, first.min(layer[other])));
+        if !needs[*node].is_empty() && count > needs[*node].len() {
+            layer[*node] = layer[*node].max(first - 1);
+        }
+    }
+    layer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_near_what_is_wanted_and_never_overlap() {
+        assert_eq!(fitted(&[0, 5, 5], &[1, 1, 1]), [0, 4, 5]);
+        assert_eq!(fitted(&[3, 3, 3], &[1, 1, 1]), [2, 3, 4]);
+        assert_eq!(fitted(&[0, 0], &[3, 1]), [-2, 1]);
+        assert_eq!(fitted(&[], &[]), [0; 0]);
+    }
+
+    #[test]
+    fn implied_needs_have_no_line() {
+        let node = |needs: &[usize]| Node { width: 1, height: 1, needs: needs.to_vec() };
+        let nodes = [node(&[]), node(&[0]), node(&[1, 0]), node(&[3, 9])];
+        let needs = reduced(&nodes, &order(&nodes));
+        assert_eq!(needs, [vec![], vec![0], vec![1], vec![]]);
+    }
+}

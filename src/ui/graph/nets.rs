@@ -1,0 +1,116 @@
+//! Nets between two layers, and the columns of their vertical lines.
+
+use std::collections::BTreeMap;
+
+use super::layers::{Item, Layers};
+
+/// What leads from one layer to the next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nets {
+    pub(super) nets: Vec<Net>,
+    /// How many columns their vertical lines take.
+    pub(super) tracks: u16,
+}
+
+/// Sources that all have the same targets.
+#[derive(Clone, Debug)]
+pub(super) struct Net {
+    /// Places in the left layer.
+    pub(super) sources: Vec<usize>,
+    /// Places in the right layer.
+    pub(super) targets: Vec<usize>,
+    /// The column of its vertical line; a straight line has none.
+    pub(super) track: Option<u16>,
+}
+
+impl Net {
+    /// The first and the last row that its vertical line reaches.
+    pub(super) fn rows(&self, left: &[Item], right: &[Item]) -> Option<(u16, u16)> {
+        let rows = self.ends(left, right);
+        rows.fold(None, |rows, row| {
+            Some(rows.map_or((row, row), |(top, bottom): (u16, u16)| (top.min(row), bottom.max(row))))
+        })
+    }
+
+    /// Whether a line of the net begins or ends in a row.
+    pub(super) fn touches(&self, row: u16, left: &[Item], right: &[Item]) -> bool {
+        self.ends(left, right).any(|end| end == row)
+    }
+
+    fn ends<'n>(&'n self, left: &'n [Item], right: &'n [Item]) -> impl Iterator<Item = u16> + 'n {
+        let sources = self.sources.iter().map(|source| left[*source].row);
+        sources.chain(self.targets.iter().map(|target| right[*target].row))
+    }
+}
+
+/// Finds the nets of every gap. Where their lines cannot be kept apart on the rows as they are, rows are moved.
+pub(super) fn route(mut layers: Layers) -> (Layers, Vec<Nets>) {
+    if let Some(nets) = all(&layers) {
+        return (layers, nets);
+    }
+    layers.interleave();
+    // No row of a layer is one of its neighbours' now, so nothing is left that could collide.
+    let nets = all(&layers).unwrap_or_default();
+    (layers, nets)
+}
+
+fn all(layers: &Layers) -> Option<Vec<Nets>> {
+    layers.items.windows(2).map(|pair| between(&pair[0], &pair[1])).collect()
+}
+
+/// The nets between two layers; nothing where one line would have to run over another.
+fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
+    let mut by_targets: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+    for (source, item) in left.iter().enumerate().filter(|(_, item)| !item.next.is_empty()) {
+        let mut targets = item.next.clone();
+        targets.sort_unstable();
+        targets.dedup();
+        by_targets.entry(targets).or_default().push(source);
+    }
+    let mut nets: Vec<Net> =
+        by_targets.into_iter().map(|(targets, sources)| Net { sources, targets, track: None }).collect();
+    nets.sort_by_key(|net| net.sources.first().copied());
+    // A source's line must have turned off its row before another net's line to a target in that row begins.
+    let owner: BTreeMap<u16, usize> = nets
+        .iter()
+        .enumerate()
+        .flat_map(|(index, net)| net.sources.iter().map(move |source| (left[*source].row, index)))
+        .collect();
+    let mut after: Vec<Vec<usize>> = vec![Vec::new(); nets.len()];
+    let mut waits = vec![0_usize; nets.len()];
+    for (index, net) in nets.iter().enumerate() {
+        for target in &net.targets {
+            if let Some(first) = owner.get(&right[*target].row).filter(|first| **first != index) {
+                after[*first].push(index);
+                waits[index] += 1;
+            }
+        }
+    }
+    let mut open: Vec<usize> = (0..nets.len()).rev().filter(|net| waits[*net] == 0).collect();
+    let mut spans: Vec<(u16, u16, u16)> = Vec::new();
+    let mut least = vec![0_u16; nets.len()];
+    let mut done = 0;
+    while let Some(net) = open.pop() {
+        done += 1;
+        let (top, bottom) = nets[net].rows(left, right)?;
+        // A straight line has its row to itself from end to end: its target is the only one there.
+        if top < bottom {
+            let mut track = least[net];
+            while spans.iter().any(|(taken, from, to)| *taken == track && top <= to + 1 && *from <= bottom + 1) {
+                track += 1;
+            }
+            spans.push((track, top, bottom));
+            nets[net].track = Some(track);
+        }
+        let next = nets[net].track.map_or(0, |track| track + 1);
+        for other in std::mem::take(&mut after[net]) {
+            least[other] = least[other].max(next);
+            waits[other] -= 1;
+            if waits[other] == 0 {
+                open.push(other);
+            }
+        }
+    }
+    let tracks = spans.iter().map(|(track, ..)| track + 1).max().unwrap_or_default();
+    (done == nets.len()).then_some(Nets { nets, tracks })
+}

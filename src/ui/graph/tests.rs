@@ -1,0 +1,142 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn node(width: u16, needs: &[usize]) -> Node {
+    Node { width, height: 1, needs: needs.to_vec() }
+}
+
+/// The picture as text, with nodes drawn as their letters.
+fn picture(nodes: &[Node]) -> String {
+    let layout = Layout::new(nodes);
+    let mut rows = vec![vec![" ".to_owned(); usize::from(layout.width)]; usize::from(layout.height)];
+    for cell in &layout.cells {
+        rows[usize::from(cell.y)][usize::from(cell.x)] = sign(cell, false).to_owned();
+    }
+    for (index, ((x, y), node)) in layout.places.iter().zip(nodes).enumerate() {
+        for (row, column) in (0..node.height).flat_map(|row| (0..node.width).map(move |column| (row, column))) {
+            let letter = char::from(b'a' + (index % 26) as u8);
+            rows[usize::from(y + row)][usize::from(x + column)] = letter.to_string();
+        }
+    }
+    rows.iter().map(|row| row.concat().trim_end().to_owned() + "\n").collect()
+}
+
+#[test]
+fn pictures() {
+    let chain = [node(4, &[]), node(4, &[0]), node(4, &[1])];
+    let fan = [node(4, &[]), node(6, &[0]), node(4, &[0]), node(5, &[0]), node(3, &[1, 2, 3])];
+    let seed = [node(4, &[]), node(4, &[0]), node(8, &[1]), node(8, &[0])];
+    let long = [node(2, &[]), node(2, &[0]), node(2, &[1]), node(2, &[0]), node(2, &[2, 3])];
+    let swap = [node(2, &[]), node(2, &[]), node(2, &[]), node(2, &[1, 2]), node(2, &[0]), node(2, &[0, 1])];
+    let alone = [node(2, &[]), node(2, &[]), node(2, &[0])];
+    let tall = [node(2, &[]), Node { height: 3, ..node(4, &[0]) }, node(2, &[0]), node(2, &[1, 2])];
+    let all: Vec<String> = [&chain[..], &fan, &seed, &long, &swap, &alone, &tall, &[]].map(picture).into();
+    insta::assert_snapshot!(all.join("\n~~~\n"));
+}
+
+/// Nodes with needs among those before them.
+fn graphs() -> impl Strategy<Value = Vec<Node>> {
+    let node = (1_u16..12, 1_u16..4, proptest::collection::vec(0_usize..40, 0..4));
+    proptest::collection::vec(node, 0..40).prop_map(|nodes| {
+        let nodes = nodes.into_iter().enumerate();
+        nodes
+            .map(|(at, (width, height, mut needs))| {
+                needs.retain(|need| *need < at);
+                Node { width, height, needs }
+            })
+            .collect()
+    })
+}
+
+/// What can be reached from a node by following lines cell by cell, to the right and along verticals, but never back.
+fn traced(layout: &Layout, nodes: &[Node], from: usize) -> BTreeSet<usize> {
+    let cells: BTreeMap<(u16, u16), &Cell> = layout.cells.iter().map(|cell| ((cell.x, cell.y), cell)).collect();
+    let (x, y) = layout.places[from];
+    let first = x + nodes[from].width + PAD;
+    let mut reached = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    // A place, and where the line came from: a broken crossing goes straight on.
+    let mut todo = vec![((first, y), RIGHT)];
+    while let Some(((x, y), towards)) = todo.pop() {
+        if !seen.insert((x, y, towards)) {
+            continue;
+        }
+        if let Some(target) = (0..nodes.len()).find(|node| layout.places[*node] == (x, y)) {
+            reached.insert(target);
+            continue;
+        }
+        let Some(cell) = cells.get(&(x, y)) else {
+            // The column between a head and its node.
+            if towards == RIGHT && cells.get(&(x.wrapping_sub(1), y)).is_some_and(|cell| cell.head) {
+                todo.push(((x + 1, y), RIGHT));
+            }
+            continue;
+        };
+        let vertical = cell.directions & (UP | DOWN) != 0;
+        let horizontal = cell.directions & (LEFT | RIGHT) != 0;
+        match towards {
+            // A row that is broken by a vertical line goes on behind it.
+            RIGHT if vertical && !horizontal => todo.push(((x + 1, y), RIGHT)),
+            _ => {
+                if cell.directions & RIGHT != 0 {
+                    todo.push(((x + 1, y), RIGHT));
+                }
+                if cell.directions & UP != 0 && towards != DOWN {
+                    todo.push(((x, y - 1), UP));
+                }
+                if cell.directions & DOWN != 0 && towards != UP {
+                    todo.push(((x, y + 1), DOWN));
+                }
+            }
+        }
+    }
+    reached
+}
+
+proptest! {
+    #[test]
+    fn nodes_never_overlap_and_lines_stay_off_them(nodes in graphs()) {
+        let layout = Layout::new(&nodes);
+        let mut taken = BTreeSet::new();
+        for (node, (x, y)) in nodes.iter().zip(&layout.places) {
+            for place in (0..node.width).flat_map(|column| (0..node.height).map(move |row| (x + column, y + row))) {
+                prop_assert!(taken.insert(place), "{place:?} is taken twice");
+                prop_assert!(place.0 < layout.width && place.1 < layout.height);
+            }
+        }
+        let mut lines = BTreeSet::new();
+        for cell in &layout.cells {
+            prop_assert!(!taken.contains(&(cell.x, cell.y)), "a line runs over a node at {}, {}", cell.x, cell.y);
+            prop_assert!(lines.insert((cell.x, cell.y)), "two cells at {}, {}", cell.x, cell.y);
+            prop_assert!(cell.x < layout.width && cell.y < layout.height);
+        }
+    }
+
+    #[test]
+    fn every_need_can_be_traced_cell_by_cell(nodes in graphs()) {
+        let layout = Layout::new(&nodes);
+        for source in 0..nodes.len() {
+            let reached = traced(&layout, &nodes, source);
+            for target in (0..nodes.len()).filter(|target| layout.needs[*target].contains(&source)) {
+                prop_assert!(reached.contains(&target), "{source} does not lead to {target}\n{}", picture(&nodes));
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_structure_gives_the_same_picture_and_implied_needs_stay_implied(nodes in graphs()) {
+        let layout = Layout::new(&nodes);
+        prop_assert_eq!(&layout, &Layout::new(&nodes));
+        for (node, (own, layer)) in nodes.iter().zip(layout.needs.iter().zip(&layout.layers)) {
+            prop_assert!(own.iter().all(|need| node.needs.contains(need) && layout.layers[*need] < *layer));
+        }
+    }
+
+    #[test]
+    fn whatever_is_needed_there_is_a_picture(needs in proptest::collection::vec(proptest::collection::vec(0_usize..9, 0..3), 0..8)) {
+        let nodes: Vec<Node> = needs.into_iter().map(|needs| Node { width: 2, height: 1, needs }).collect();
+        let layout = Layout::new(&nodes);
+        prop_assert_eq!(layout.places.len(), nodes.len());
+    }
+}

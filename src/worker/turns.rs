@@ -1,0 +1,169 @@
+//! Stands in line for the runs and jobs of this worker, and asks others to make room.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::engine::outlet::Outlet;
+use crate::engine::turns::{NoTurn, Turns, Wanted};
+use crate::model::{Command, Event, Gate, JobId};
+use crate::store::StoreError;
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::groups::{Ahead, Groups, Member, Ticket};
+
+use super::outlet::RunOutlet;
+use super::{control, lost};
+
+/// How often somebody who waits looks whether it is their turn. A killed worker tells nobody that it left.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The lines as one attempt of a run sees them.
+pub(super) struct Lines {
+    state: PathBuf,
+    folder: RunFolder,
+    repository: String,
+    attempt: u32,
+    name: String,
+    outlet: Arc<RunOutlet>,
+}
+
+/// A place in a line, and who stood before it when it was last looked at.
+pub(super) struct Place {
+    me: Member,
+    group: String,
+    ticket: Ticket,
+    ahead: Ahead,
+}
+
+fn failed(error: StoreError) -> NoTurn {
+    NoTurn::Failed(error.to_string())
+}
+
+impl Lines {
+    pub(super) fn new(
+        folder: &RunFolder,
+        repository: &str,
+        (attempt, name): (u32, &str),
+        outlet: &Arc<RunOutlet>,
+    ) -> Arc<Self> {
+        // A run's folder is below `runs` in the state folder; one that is elsewhere has lines of its own.
+        let state = folder.path().parent().and_then(|runs| runs.parent()).unwrap_or(folder.path());
+        Arc::new(Self {
+            state: state.to_owned(),
+            folder: folder.clone(),
+            repository: repository.to_owned(),
+            attempt,
+            name: name.to_owned(),
+            outlet: Arc::clone(outlet),
+        })
+    }
+
+    /// Gets a job, or the run as a whole, in line, and asks those to leave that must.
+    pub(super) fn enter(&self, job: Option<JobId>, wanted: &Wanted) -> Result<Place, NoTurn> {
+        let me = Member { run: self.folder.id().clone(), job };
+        let ticket = Groups::at(&self.state).enter(&self.repository, &wanted.group, &me).map_err(failed)?;
+        let ahead = ticket.ahead().map_err(failed)?;
+        if let Some(holder) = ahead.living.iter().find(|other| waits_for(other, &me)) {
+            let holder = holder.job.as_ref().map_or_else(|| "its own workflow".to_owned(), |job| format!("`{job}`"));
+            let reason = format!("it would wait for itself: {holder} holds the group {}", wanted.group);
+            return Err(NoTurn::Deadlock(reason));
+        }
+        let stay = match wanted {
+            Wanted { cancel_in_progress: true, .. } => 0,
+            Wanted { queue_all: true, .. } => usize::MAX,
+            Wanted { .. } => 1,
+        };
+        ahead.living.iter().skip(stay).for_each(|other| self.displace(other, &wanted.group, &me));
+        Ok(Place { me, group: wanted.group.clone(), ticket, ahead })
+    }
+
+    /// Waits until nobody is before a place, and tells readers who is.
+    pub(super) async fn wait(&self, place: Place) -> Result<Ticket, NoTurn> {
+        let Place { me, group, ticket, mut ahead } = place;
+        let mut told = None;
+        loop {
+            for dead in &ahead.dead {
+                // What it left running must not meet what comes now.
+                let _ = lost::close(&RunsDir::at(&self.state).folder(dead.run.clone())).await;
+            }
+            let Some(holder) = ahead.living.first() else { return Ok(ticket) };
+            if told.as_ref() != Some(holder) {
+                self.tell(&me, &group, holder);
+                told = Some(holder.clone());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            ahead = ticket.ahead().map_err(failed)?;
+        }
+    }
+
+    /// Asks another run or job to give its place up. It may take a while to, or be gone.
+    fn displace(&self, other: &Member, group: &str, me: &Member) {
+        let socket = RunsDir::at(&self.state).folder(other.run.clone()).socket();
+        let order = Command::Yield { group: group.to_owned(), job: other.job.clone(), to: name(me) };
+        tokio::spawn(async move {
+            if let Err(error) = control::order(&socket, &order).await {
+                tracing::debug!(%error, "nobody there to give a place up");
+            }
+        });
+    }
+
+    fn tell(&self, me: &Member, group: &str, holder: &Member) {
+        let gate = Gate::Concurrency { group: group.to_owned(), holder: name(holder) };
+        self.outlet.record(match &me.job {
+            Some(job) => Event::JobWaiting { job: job.clone(), gate },
+            None => Event::RunWaiting { gate, attempt: self.attempt, name: self.name.clone() },
+        });
+    }
+}
+
+impl Turns for Lines {
+    fn turn(self: Arc<Self>, job: JobId, wanted: Wanted) -> BoxFuture<'static, Result<Ticket, NoTurn>> {
+        // In line at once: jobs that start one after the other stand there in that order.
+        let place = self.enter(Some(job), &wanted);
+        async move { self.wait(place?).await }.boxed()
+    }
+}
+
+/// A member as people are told of it.
+fn name(member: &Member) -> String {
+    member.job.as_ref().map_or_else(|| member.run.to_string(), |job| format!("{} ({job})", member.run))
+}
+
+/// Whether the other one ends only after this one has: its run, the job that calls its workflow, or itself.
+fn waits_for(other: &Member, me: &Member) -> bool {
+    let around = |outer: &JobId| {
+        me.job.as_ref().is_some_and(|job| job.as_str().strip_prefix(outer.as_str()).is_some_and(is_inside))
+    };
+    other.run == me.run && other.job.as_ref().is_none_or(around)
+}
+
+/// Whether what is left of a job's id is nothing, or the name of a job within a called workflow.
+fn is_inside(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RunId;
+
+    #[test]
+    fn only_what_is_around_a_job_makes_it_wait_for_itself() {
+        let member = |run: &str, job: Option<&str>| Member { run: RunId::new(run), job: job.map(JobId::new) };
+        let me = member("r", Some("call.test.2"));
+        for (other, deadlock) in [
+            (member("r", None), true),
+            (member("r", Some("call")), true),
+            (member("r", Some("call.test.2")), true),
+            (member("r", Some("call.test.1")), false),
+            (member("r", Some("ca")), false),
+            (member("s", None), false),
+            (member("s", Some("call")), false),
+        ] {
+            assert_eq!(waits_for(&other, &me), deadlock, "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What called workflows want to do with the token, and how deep they call each other.
+//!
+//! After GitHub's page on reusing workflows: permissions can only stay or become less from caller to callee, and there are
+//! limits on how deep and how many.
+
+use std::collections::HashSet;
+
+use super::super::diagnostic::Diagnostic;
+use super::super::parse::entries;
+use super::super::plan::MOST_LEVELS;
+use super::super::schema::workflow::SCOPES;
+use super::super::schema::{Field, Shape};
+use super::super::source::Spanned;
+use super::super::syntax::{JobBody, JobDefinition, Workflow};
+use super::super::template::{Template, TemplateKind};
+use super::Policy;
+use super::around::{Around, seen_from_outside};
+
+/// How many different workflows one may call, those that they call included.
+const MOST_CALLED: usize = 50;
+
+/// How far a scope is open.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Level {
+    None,
+    Read,
+    Write,
+}
+
+impl Level {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+
+    fn of(word: &str) -> Self {
+        match word {
+            "write" => Self::Write,
+            "read" => Self::Read,
+            _ => Self::None,
+        }
+    }
+}
+
+/// What a token may do: a level for each of [`SCOPES`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Grant(Vec<Level>);
+
+impl Grant {
+    /// The highest level of every scope, `most` at most.
+    fn all(most: Level) -> Self {
+        let highest = |field: &Field| {
+            let Shape::Word { allowed, .. } = field.rule.shape else { return Level::None };
+            allowed.iter().map(|word| Level::of(word)).filter(|level| *level <= most).max().unwrap_or(Level::None)
+        };
+        Self(SCOPES.iter().map(highest).collect())
+    }
+
+    fn default_of(policy: Policy) -> Self {
+        let of = |field: &Field| match (policy, field.name) {
+            (Policy::LimitedRead, "contents" | "packages") => Level::Read,
+            (Policy::LimitedRead, _) | (Policy::Write, "id-token") => Level::None,
+            (Policy::Write, _) => Level::Write,
+        };
+        let wanted = Self(SCOPES.iter().map(of).collect());
+        let possible = Self::all(Level::Write);
+        Self(wanted.0.into_iter().zip(possible.0).map(|(wanted, possible)| wanted.min(possible)).collect())
+    }
+
+    /// What is written: scopes that are not named are closed. Nothing where it cannot be known.
+    fn written(permissions: &Template) -> Option<Self> {
+        match (&permissions.kind, permissions.literal()) {
+            (TemplateKind::Mapping(_), _) => {
+                let level = |field: &Field| {
+                    let named = entries(permissions).find(|(name, _)| name.value == field.name);
+                    named.and_then(|(_, level)| level.literal().map(Level::of)).unwrap_or(Level::None)
+                };
+                Some(Self(SCOPES.iter().map(level).collect()))
+            }
+            (_, Some("read-all")) => Some(Self::all(Level::Read)),
+            (_, Some("write-all")) => Some(Self::all(Level::Write)),
+            _ => None,
+        }
+    }
+
+    /// The scopes that are wanted and not given: what is wanted, and what is given of it.
+    fn beyond(&self, given: &Self) -> Option<(String, String)> {
+        let beyond = SCOPES.iter().zip(self.0.iter().zip(&given.0)).filter(|(_, (wanted, given))| wanted > given);
+        let (wanted, given): (Vec<_>, Vec<_>) = beyond
+            .map(|(field, (wanted, given))| {
+                (format!("{}: {}", field.name, wanted.word()), format!("{}: {}", field.name, given.word()))
+            })
+            .unzip();
+        (!wanted.is_empty()).then(|| (wanted.join(", "), given.join(", ")))
+    }
+}
+
+/// Called workflows that want more than their callers may do, or call too many others.
+pub(super) fn check(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
+    let mut walk = Walk { around, seen: HashSet::new(), different: HashSet::new(), found: Vec::new() };
+    let own = workflow.permissions.as_ref().and_then(Grant::written);
+    for job in &workflow.jobs {
+        let JobBody::Call { uses, .. } = &job.body else { continue };
+        let given = permissions(job).or_else(|| own.clone());
+        let given = given.or_else(|| around.policy().map(Grant::default_of));
+        walk.call(&uses.value, given.as_ref(), 1, &job.id);
+    }
+    found.append(&mut walk.found);
+    if walk.different.len() > MOST_CALLED {
+        let message = format!("more than {MOST_CALLED} different workflows are called; GitHub allows no more");
+        let place = workflow.jobs.first().map_or(workflow.source.span(0, 0), |job| job.id.span);
+        found.push(Diagnostic::error("workflow-call", place, message));
+    }
+}
+
+fn permissions(job: &JobDefinition) -> Option<Grant> {
+    job.permissions.as_ref().and_then(Grant::written)
+}
+
+struct Walk<'w> {
+    around: &'w Around<'w>,
+    /// Calls that were looked into already: what they were given, and at which depth.
+    seen: HashSet<(String, Option<Grant>, usize)>,
+    different: HashSet<String>,
+    found: Vec<Diagnostic>,
+}
+
+impl Walk<'_> {
+    /// Looks into a called workflow. What is wrong is told at the job of the first file that leads to it.
+    fn call(&mut self, uses: &str, given: Option<&Grant>, depth: usize, job: &Spanned<String>) {
+        if !self.seen.insert((uses.to_owned(), given.cloned(), depth)) || self.different.len() > MOST_CALLED {
+            return;
+        }
+        if depth >= MOST_LEVELS {
+            let message =
+                format!("`{uses}` is called too deep: GitHub allows {MOST_LEVELS} levels, this file included");
+            self.found.push(Diagnostic::error("workflow-call", job.span, message));
+            return;
+        }
+        self.different.insert(uses.to_owned());
+        let Some(called) = self.around.workflow(uses) else { return };
+        let Some(workflow) = &called.workflow else { return };
+        let own = workflow.permissions.as_ref().and_then(Grant::written);
+        self.compare(uses, "it", own.as_ref(), given, job);
+        for inner in &workflow.jobs {
+            let wanted = permissions(inner);
+            let who = format!("its job `{}`", inner.id.value);
+            self.compare(uses, &who, wanted.as_ref(), given, job);
+            if let JobBody::Call { uses: inner, .. } = &inner.body {
+                let given = wanted.as_ref().or(own.as_ref()).or(given);
+                self.call(&seen_from_outside(&inner.value, uses), given, depth + 1, job);
+            }
+        }
+    }
+
+    fn compare(&mut self, uses: &str, who: &str, wanted: Option<&Grant>, given: Option<&Grant>, job: &Spanned<String>) {
+        if let Some((wanted, given)) = wanted.zip(given).and_then(|(wanted, given)| wanted.beyond(given)) {
+            let message = format!("`{uses}` cannot be called: {who} wants `{wanted}`, and gets `{given}`");
+            let hint = format!("write `permissions: {{ {wanted} }}` at the job that calls it, or let it want less");
+            self.found.push(Diagnostic::error("permissions", job.span, message).hint(hint));
+        }
+    }
+}

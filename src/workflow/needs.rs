@@ -1,0 +1,69 @@
+//! `needs`: jobs that are there, in an order that there is.
+
+use std::collections::{HashMap, HashSet};
+
+use super::diagnostic::Diagnostic;
+use super::schema;
+use super::syntax::JobDefinition;
+
+/// Jobs that are named in a hint at most.
+const LISTED: usize = 50;
+
+/// Every need is a job, none twice, some job needs nothing, and no job waits for itself.
+pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
+    let known: HashSet<&str> = jobs.iter().map(|job| job.id.value.as_str()).collect();
+    for job in jobs {
+        for need in &job.needs {
+            if !known.contains(need.value.as_str()) {
+                let message = format!("job `{}` needs the unknown job `{}`", job.id.value, need.value);
+                let names: Vec<_> = jobs.iter().map(|job| job.id.value.as_str()).take(LISTED).collect();
+                let hint = match schema::nearest(&need.value, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the jobs are {}", names.join(", ")),
+                };
+                diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
+            }
+        }
+    }
+    if let (Some(first), true) = (jobs.first(), jobs.iter().all(|job| !job.needs.is_empty())) {
+        let message = "no job can start: every job needs another one";
+        let hint = "leave the `needs` of the job away that is to be the first";
+        diagnostics.push(Diagnostic::error("job-needs", first.id.span, message).hint(hint));
+    }
+    let left = without_order(jobs);
+    let names: HashSet<_> = left.iter().map(|job| job.id.value.as_str()).collect();
+    for job in &left {
+        if let Some(need) = job.needs.iter().find(|need| names.contains(need.value.as_str())) {
+            let (job, need_name) = (&job.id.value, &need.value);
+            let message = format!("job `{job}` needs `{need_name}`, which in the end needs `{job}`: a cycle");
+            let hint = format!("let `{need_name}` or `{job}` go without the other");
+            diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
+        }
+    }
+}
+
+/// The jobs that no order has a place for: those on a cycle, and those that need one of them.
+fn without_order(jobs: &[JobDefinition]) -> Vec<&JobDefinition> {
+    let places: HashMap<&str, usize> =
+        jobs.iter().enumerate().map(|(place, job)| (job.id.value.as_str(), place)).collect();
+    let needs = |job: &JobDefinition| -> Vec<usize> {
+        job.needs.iter().filter_map(|need| places.get(need.value.as_str()).copied()).collect()
+    };
+    let mut open: Vec<usize> = jobs.iter().map(|job| needs(job).len()).collect();
+    let mut needed_by = vec![Vec::new(); jobs.len()];
+    for (place, job) in jobs.iter().enumerate() {
+        for need in needs(job) {
+            needed_by[need].push(place);
+        }
+    }
+    let mut ready: Vec<usize> = (0..jobs.len()).filter(|place| open[*place] == 0).collect();
+    while let Some(place) = ready.pop() {
+        for next in std::mem::take(&mut needed_by[place]) {
+            open[next] -= 1;
+            if open[next] == 0 {
+                ready.push(next);
+            }
+        }
+    }
+    jobs.iter().zip(open).filter(|(_, open)| *open > 0).map(|(job, _)| job).collect()
+}

@@ -1,0 +1,199 @@
+//! Concurrency groups: runs and jobs of this machine take turns, with real workers.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::project::{Project, until};
+use crate::survival::{kill, pids};
+
+/// A repository whose runs wait for a file in the folder `$DOOR`.
+struct Door {
+    project: Project,
+    door: tempfile::TempDir,
+}
+
+impl Door {
+    fn new(workflow: &str) -> Self {
+        Self { project: Project::new(workflow), door: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.project.command(args);
+        command.env("DOOR", self.door.path());
+        command
+    }
+
+    /// Starts a run and gives its id.
+    fn start(&self, args: &[&str]) -> String {
+        let said = self.command(&[&["run", "ci", "--trust", "--detach"], args].concat()).output().expect("starts");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    }
+
+    fn show(&self, run: &str) -> Value {
+        let said = self.command(&["show", run, "--json"]).output().expect("starts");
+        serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits until a run is in this state, and gives it.
+    fn until(&self, run: &str, status: &str) -> Value {
+        until(&format!("{run} is {status}: {}", self.show(run)), || {
+            let shown = self.show(run);
+            (shown["status"] == status).then_some(shown)
+        })
+    }
+
+    /// Waits until the job of a run is at its door.
+    fn until_inside(&self, run: &str) {
+        let inside = self.door.path().join(format!("in-{run}"));
+        until(&format!("{run} runs"), || inside.exists().then_some(()));
+    }
+
+    fn open(&self) {
+        fs::write(self.door.path().join("open"), "").expect("written");
+    }
+
+    /// The lines of the runs that waited inside, in order.
+    fn log(&self) -> String {
+        fs::read_to_string(self.door.path().join("log")).unwrap_or_default()
+    }
+}
+
+fn reason(shown: &Value) -> String {
+    shown["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The script of a job that waits at the door: it says when it is in, and when it is out.
+const WAIT: &str = r#"run=$(basename "$(realpath "$RUNNER_TEMP/../../..")"); echo in >> "$DOOR/log"; touch "$DOOR/in-$run"; while [ ! -e "$DOOR/open" ]; do sleep 0.02; done; echo out >> "$DOOR/log""#;
+
+fn workflow(concurrency: &str) -> String {
+    format!(
+        "on: push\nconcurrency: {concurrency}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          {WAIT}\n"
+    )
+}
+
+#[test]
+fn one_run_of_a_group_runs_one_waits_and_a_newer_one_takes_its_place() {
+    let door = Door::new(&workflow("deploy-${{ github.ref_name }}"));
+    let first = door.start(&[]);
+    door.until_inside(&first);
+    let second = door.start(&[]);
+    let waiting = door.until(&second, "pending");
+    assert_eq!(reason(&waiting), format!("another run holds the group deploy-main: {first}"));
+    let third = door.start(&[]);
+    let gone = door.until(&second, "cancelled");
+    assert_eq!(reason(&gone), format!("it gave the group deploy-main up for {third}"));
+    door.until(&third, "pending");
+    door.project.call(&["runs"]).expect(0, &["pending  another run holds the group deploy-main"]);
+    door.open();
+    door.until(&first, "success");
+    door.until(&third, "success");
+    assert_eq!(door.log(), "in\nout\nin\nout\n", "never two at a time");
+}
+
+#[test]
+fn cancel_in_progress_ends_the_one_that_runs() {
+    let door = Door::new(&workflow("{group: x, cancel-in-progress: \"${{ github.ref == 'refs/heads/main' }}\"}"));
+    let first = door.start(&[]);
+    door.until_inside(&first);
+    let second = door.start(&[]);
+    let gone = door.until(&first, "cancelled");
+    assert_eq!(reason(&gone), format!("it gave the group x up for {second}"));
+    door.until_inside(&second);
+    door.open();
+    door.until(&second, "success");
+}
+
+#[test]
+fn a_killed_worker_holds_no_group_and_what_it_left_is_ended_first() {
+    let door = Door::new(&workflow("x"));
+    let first = door.start(&[]);
+    door.until_inside(&first);
+    let second = door.start(&[]);
+    door.until(&second, "pending");
+    let workers = pids(|command| command.contains(" worker ") && command.contains(&first));
+    assert_eq!(workers.len(), 1);
+    kill(workers[0]);
+    door.until_inside(&second);
+    let lost = door.until(&first, "failure");
+    assert_eq!(reason(&lost), "worker lost");
+    door.open();
+    door.until(&second, "success");
+    assert_eq!(door.log(), "in\nin\nout\n", "the first one's step did not go on");
+}
+
+#[test]
+fn those_that_wait_can_be_cancelled_and_a_rerun_waits_too() {
+    let door = Door::new(&workflow("x"));
+    let first = door.start(&[]);
+    door.until_inside(&first);
+    let second = door.start(&[]);
+    door.until(&second, "pending");
+    door.project.call(&["cancel", &second]).expect(0, &[]);
+    door.until(&second, "cancelled");
+    // Its worker may not have left yet.
+    until("it can run again", || {
+        let said = door.command(&["rerun", &second, "--detach"]).output().expect("starts");
+        said.status.success().then_some(())
+    });
+    let again = door.until(&second, "pending");
+    assert_eq!(again["attempt"], 2);
+    door.command(&["cancel", &first]).output().expect("starts");
+    door.until(&first, "cancelled");
+    door.until_inside(&second);
+    door.open();
+    door.until(&second, "success");
+}
+
+#[test]
+fn jobs_take_turns_with_those_of_other_runs_and_of_their_own() {
+    let door = Door::new(&format!(
+        "on: push\njobs:\n  a:\n    concurrency: {{group: x, queue: max}}\n    strategy: {{fail-fast: false, matrix: {{n: [1, 2, 3]}}}}\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          {WAIT}\n  free: {{runs-on: ubuntu-latest, steps: [{{run: echo free}}]}}\n"
+    ));
+    let first = door.start(&["--max-parallel", "1"]);
+    door.until_inside(&first);
+    let waiting = until("a leg waits", || {
+        let shown = door.show(&first);
+        let jobs = shown["jobs"].as_array().cloned().unwrap_or_default();
+        jobs.into_iter().find(|job| job["status"] == "pending")
+    });
+    assert_eq!(reason(&waiting), format!("another run holds the group x: {first} (a.1)"));
+    let second = door.start(&["--job", "a"]);
+    until("the other run waits", || {
+        let jobs = door.show(&second)["jobs"].as_array().cloned().unwrap_or_default();
+        (jobs.len() == 3 && jobs.iter().all(|job| job["status"] == "pending")).then_some(())
+    });
+    door.open();
+    door.until(&first, "success");
+    door.until(&second, "success");
+    assert_eq!(door.log(), "in\nout\n".repeat(6));
+}
+
+#[test]
+fn legs_of_one_group_displace_each_other_and_a_group_within_itself_is_no_deadlock() {
+    let project = Project::new(
+        "on: push\nconcurrency: whole\njobs:\n  a:\n    concurrency: x\n    strategy: {matrix: {n: [1, 2, 3]}}\n    runs-on: ubuntu-latest\n    steps: [{run: sleep 0.5}]\n  b: {concurrency: WHOLE, runs-on: ubuntu-latest, steps: [{run: echo never}]}\n  c: {needs: a, concurrency: \"${{ vars.nothing }}\", runs-on: ubuntu-latest, steps: [{run: echo}]}\n",
+    );
+    project.run(&[]);
+    let status = |job: &str| project.job(job)["status"].clone();
+    assert_eq!((status("a.1"), status("a.2"), status("a.3")), ("success".into(), "cancelled".into(), "success".into()));
+    assert_eq!(status("b"), "cancelled");
+    assert!(reason(&project.job("b")).contains("wait for itself"), "{}", project.job("b"));
+    assert!(reason(&project.job("a.2")).contains("gave the group x up for"), "{}", project.job("a.2"));
+    let left = fs::read_dir(project.state().join("concurrency")).expect("groups").count();
+    assert_eq!(left, 1, "nothing but the lock is left");
+}
+
+#[test]
+fn a_called_workflow_stands_in_its_own_line() {
+    let project = Project::new(
+        "on: push\njobs:\n  a: {uses: ./.github/workflows/called.yml, with: {g: x}}\n  b: {uses: ./.github/workflows/called.yml, with: {g: x}}\n",
+    );
+    project.write(
+        ".github/workflows/called.yml",
+        "on: {workflow_call: {inputs: {g: {type: string}}}}\nconcurrency: {group: 'called-${{ inputs.g }}', queue: max}\njobs:\n  inner: {runs-on: ubuntu-latest, steps: [{run: 'test ! -e $HOME/.never; sleep 0.2; date +%s%N'}]}\n",
+    );
+    project.run(&["ci"]).expect(0, &["pending: another run holds the group called-x: "]);
+}
