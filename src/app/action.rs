@@ -83,6 +83,8 @@ pub enum Action {
     NextError,
     /// Go to the failure before.
     PreviousError,
+    /// Find something to do or to go to.
+    Palette,
     /// Start a workflow.
     Start,
     /// Stop the run.
@@ -153,6 +155,7 @@ const fn entry(
 /// Every action. Hints come in this order.
 pub static ACTIONS: &[Entry] = &[
     entry(Action::Help, "help", &["?", "f1"], EVERYWHERE, "help", "show and search the keys"),
+    entry(Action::Palette, "palette", &[":"], EVERYWHERE, "cmd", "find an action, run, job or workflow by its letters"),
     entry(
         Action::NextError,
         "next-error",

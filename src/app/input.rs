@@ -58,6 +58,10 @@ impl App {
                 self.overlay = None;
                 effects
             }
+            Outcome::Picked(pick) => {
+                self.overlay = None;
+                self.pick(pick)
+            }
         }
     }
 
@@ -106,6 +110,7 @@ impl App {
             }
             Action::NextError | Action::PreviousError => self.failure(action),
             Action::Start => self.overlay = Some(self.start_form()),
+            Action::Palette => self.overlay = Some(self.palette()),
             Action::Stop => self.overlay = self.stop_question(),
             Action::Rerun => self.overlay = self.rerun_question(),
             Action::Resume => return self.submit(Command::Resume),

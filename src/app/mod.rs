@@ -9,6 +9,7 @@ pub mod facts;
 mod input;
 pub mod keymap;
 pub mod msg;
+mod palette;
 pub mod panes;
 pub mod pattern;
 mod places;

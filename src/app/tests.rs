@@ -431,6 +431,24 @@ fn groups_fold_and_times_show() {
     assert!(driver.shows("0:00"), "{}", driver.screen());
 }
 
+#[test]
+fn the_palette_finds_actions_jobs_workflows_and_runs() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.asked();
+    driver.press(":zoom<enter>");
+    assert!(!driver.shows("1 Runs"), "the panel has the whole screen");
+    driver.press("z:job lint<enter>");
+    assert!(driver.shows("▌✓ Lint"));
+    driver.press(":start relea<enter>");
+    let workflow = ".github/workflows/release.yml".to_owned();
+    let start = Order::Start { workflow, event: "workflow_dispatch".to_owned() };
+    assert_eq!(driver.asked(), [Effect::Order(start)]);
+    driver.press(":run release<enter>");
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    driver.press(":xyzzy<enter><esc>");
+    assert!(driver.shows("1 Runs"));
+}
+
 /// Something that could happen at any time.
 fn anything() -> impl Strategy<Value = Msg> {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
