@@ -49,6 +49,32 @@ pub enum Action {
     Follow,
     /// Wrap long lines.
     Wrap,
+    /// Show when lines were written.
+    Times,
+    /// Search or filter.
+    Find,
+    /// To the next match.
+    NextMatch,
+    /// To the match before.
+    PreviousMatch,
+    /// Show only lines that match.
+    Keep,
+    /// To the next group, or step.
+    NextGroup,
+    /// To the group or step before.
+    PreviousGroup,
+    /// Fold every group.
+    FoldAll,
+    /// Unfold every group.
+    UnfoldAll,
+    /// Mark the line.
+    Mark,
+    /// To the next mark.
+    NextMark,
+    /// Select lines.
+    Select,
+    /// Show the place in an editor.
+    Edit,
     /// Show groups of the graph as one node each, or every job of them.
     Unfold,
     /// Show only what failed in the graph, with what led to it and what it holds back.
@@ -57,6 +83,8 @@ pub enum Action {
     NextError,
     /// Go to the failure before.
     PreviousError,
+    /// Find something to do or to go to.
+    Palette,
     /// Start a workflow.
     Start,
     /// Stop the run.
@@ -110,6 +138,7 @@ pub struct Entry {
 }
 
 const EVERYWHERE: &[Context] = &[Context::Everywhere];
+const LOG: &[Context] = &[Context::Panel(Panel::Log)];
 const MOTION: &[Context] = &[Context::Everywhere, Context::Overlay];
 
 const fn entry(
@@ -126,15 +155,44 @@ const fn entry(
 /// Every action. Hints come in this order.
 pub static ACTIONS: &[Entry] = &[
     entry(Action::Help, "help", &["?", "f1"], EVERYWHERE, "help", "show and search the keys"),
-    entry(Action::NextError, "next-error", &["e"], EVERYWHERE, "next error", "go to the next failed step"),
-    entry(Action::PreviousError, "previous-error", &["E"], EVERYWHERE, "", "go to the failed step before"),
+    entry(Action::Palette, "palette", &[":"], EVERYWHERE, "cmd", "find an action, run, job or workflow by its letters"),
+    entry(
+        Action::NextError,
+        "next-error",
+        &["e"],
+        EVERYWHERE,
+        "next error",
+        "go to what went wrong: the next error line, the next failed step",
+    ),
+    entry(
+        Action::PreviousError,
+        "previous-error",
+        &["E"],
+        EVERYWHERE,
+        "",
+        "go to the error line or failed step before",
+    ),
     entry(Action::Follow, "follow", &["f"], EVERYWHERE, "follow", "stay at what runs now and at the end of its log"),
     entry(Action::Start, "start", &["S"], EVERYWHERE, "start", "start a workflow"),
     entry(Action::Stop, "stop", &["s"], EVERYWHERE, "stop", "cancel the run; while it stops: end it at once"),
     entry(Action::Rerun, "rerun", &["r"], EVERYWHERE, "re-run", "run failed jobs, all jobs or this job again"),
     entry(Action::Resume, "resume", &["u"], EVERYWHERE, "", "go on with a run whose worker was lost"),
     entry(Action::Zoom, "zoom", &["z"], EVERYWHERE, "zoom", "give the panel the whole screen, or take it back"),
-    entry(Action::Wrap, "wrap", &["w"], &[Context::Panel(Panel::Log)], "wrap", "wrap long lines"),
+    entry(Action::Find, "find", &["/"], EVERYWHERE, "search", "search the log; filter runs, jobs, events"),
+    entry(Action::NextMatch, "next-match", &["n"], LOG, "", "go to the next line that matches"),
+    entry(Action::PreviousMatch, "previous-match", &["N"], LOG, "", "go to the line before that matches"),
+    entry(Action::Keep, "keep", &["&"], LOG, "", "show only lines that match; `!` before it: those that do not"),
+    entry(Action::Wrap, "wrap", &["w"], LOG, "wrap", "wrap long lines"),
+    entry(Action::Times, "times", &["t"], LOG, "", "show when lines were written, counted from the start of the step"),
+    entry(Action::NextGroup, "next-group", &["}"], LOG, "", "go to the next group, or step"),
+    entry(Action::PreviousGroup, "previous-group", &["{"], LOG, "", "go to the group or step before"),
+    entry(Action::FoldAll, "fold-all", &["-"], LOG, "", "fold every group; enter folds one"),
+    entry(Action::UnfoldAll, "unfold-all", &["="], LOG, "", "unfold every group"),
+    entry(Action::Mark, "mark", &["m"], LOG, "", "mark the line, or take the mark away"),
+    entry(Action::NextMark, "next-mark", &["'"], LOG, "", "go to the next marked line"),
+    entry(Action::Select, "select", &["v"], LOG, "", "select lines from here on, to copy them"),
+    entry(Action::Yank, "yank", &["y"], EVERYWHERE, "copy", "copy: lines, the error, the run's id, the command"),
+    entry(Action::Edit, "edit", &["o"], EVERYWHERE, "", "open the file that the line or the remark names in $EDITOR"),
     entry(
         Action::Unfold,
         "unfold",
@@ -151,7 +209,6 @@ pub static ACTIONS: &[Entry] = &[
         "failed only",
         "show only what failed, what led to it and what it holds back",
     ),
-    entry(Action::Yank, "yank", &["y"], EVERYWHERE, "", "copy what is selected to the clipboard"),
     entry(Action::Down, "down", &["j", "down"], MOTION, "", "one row down"),
     entry(Action::Up, "up", &["k", "up"], MOTION, "", "one row up"),
     entry(Action::HalfDown, "half-down", &["ctrl-d"], MOTION, "", "half a page down"),
@@ -168,6 +225,8 @@ pub static ACTIONS: &[Entry] = &[
     entry(Action::Go(Panel::Graph), "graph", &["2"], EVERYWHERE, "", "go to the graph"),
     entry(Action::Go(Panel::Jobs), "jobs", &["3"], EVERYWHERE, "", "go to the jobs"),
     entry(Action::Go(Panel::Log), "log", &["4"], EVERYWHERE, "", "go to the log"),
+    entry(Action::Go(Panel::Services), "services", &["5"], EVERYWHERE, "", "go to the services"),
+    entry(Action::Go(Panel::Deploys), "deploys", &["6"], EVERYWHERE, "", "go to what ran last in each environment"),
     entry(Action::Go(Panel::Events), "events", &["7"], EVERYWHERE, "", "go to the events"),
     entry(Action::NextPanel, "next-panel", &["tab"], EVERYWHERE, "", "go to the next panel"),
     entry(Action::PreviousPanel, "previous-panel", &["backtab"], EVERYWHERE, "", "go to the panel before"),

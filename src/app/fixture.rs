@@ -8,16 +8,16 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
 use crate::model::{
-    Annotation, Conclusion, Event, JobId, JobOutline, Level, LineRange, Record, RunId, StepKind, StepNumber,
-    StepOutline, Timestamp,
+    Annotation, Conclusion, Event, JobId, JobOutline, Level, LineRange, Record, RunId, Service, ServiceState, StepKind,
+    StepNumber, StepOutline, Timestamp,
 };
-use crate::store::history::Summary;
+use crate::store::history::{Deployment, Summary};
 use crate::store::runs::RunHeader;
 use crate::ui::theme::{Glyphs, Theme};
 
 use super::App;
 use super::keymap::Keymap;
-use super::msg::{Effect, Feed, Msg, Offer, Page};
+use super::msg::{Effect, Feed, LogKey, Msg, Offer, Page, PageRequest, Scan, Scanned, Text, Wanted};
 
 /// When the run of the fixture was created.
 pub(crate) const START: u64 = 1_795_487_000_000;
@@ -58,7 +58,7 @@ impl Script {
             key: (*id).to_owned(),
             name: (*name).to_owned(),
             needs: needs.iter().map(JobId::new).collect(),
-            environment: None,
+            environment: (*id == "build").then(|| "staging".to_owned()),
             caller: None,
         };
         self.at(0, Event::RunStarted { attempt: 1, name: "CI".to_owned() });
@@ -103,6 +103,19 @@ impl Script {
         self.at(seconds, event)
     }
 
+    pub(crate) fn service(&mut self, seconds: u64, id: &str, name: &str, state: ServiceState) -> &mut Self {
+        let ports = [("5432/tcp".to_owned(), "54321".to_owned())].into_iter().filter(|_| name == "postgres");
+        let service = Service {
+            name: name.to_owned(),
+            image: format!("{name}:16"),
+            state,
+            ports: ports.collect(),
+            detail: (state == ServiceState::Unhealthy).then(|| "connection refused".to_owned()),
+            restarts: 0,
+        };
+        self.at(seconds, Event::ServiceChanged { job: JobId::new(id), service })
+    }
+
     pub(crate) fn end(&mut self, seconds: u64, conclusion: Conclusion) -> &mut Self {
         self.at(seconds, Event::RunFinished { conclusion, reason: None })
     }
@@ -131,6 +144,14 @@ pub(crate) fn records() -> Vec<Record> {
         for (number, name) in [(1, STEPS[0]), (2, STEPS[1]), (3, STEPS[2])] {
             script.step(43, id, number, name, 8).step_end(60, id, number, Success);
         }
+    }
+    for (job, name, state) in [
+        ("test", "postgres", ServiceState::Stopped),
+        ("test-2", "postgres", ServiceState::Healthy),
+        ("test-2", "redis", ServiceState::Running),
+        ("test-2", "app", ServiceState::Unhealthy),
+    ] {
+        script.service(50, job, name, state);
     }
     script.step(60, "test", 4, STEPS[3], 230).step_end(100, "test", 4, Success).job_end(101, "test", Success);
     script.job(42, "security", "Security Scan", &["Set up job", "Scan"]);
@@ -176,6 +197,12 @@ pub(crate) fn past(id: &str, name: &str, conclusion: Conclusion, created: u64) -
         created: Timestamp(created),
         started: Some(Timestamp(created)),
         finished: Some(Timestamp(created + 95_000)),
+        deployments: vec![Deployment {
+            environment: if name == "Release" { "production" } else { "staging" }.to_owned(),
+            url: Some("https://tally.example".to_owned()),
+            phase: crate::model::Phase::Done(conclusion),
+            at: Some(Timestamp(created + 95_000)),
+        }],
     }
 }
 
@@ -249,16 +276,46 @@ impl Driver {
     pub(crate) fn send(&mut self, msg: Msg) -> &mut Self {
         let mut effects = self.app.update(msg);
         while let Some(effect) = effects.pop() {
-            let Effect::LoadPage(request) = effect else {
-                self.effects.push(effect);
-                continue;
+            let answer = match effect {
+                Effect::LoadPage(request) => Msg::Page(self.page(request)),
+                Effect::CopyLines(request) => Msg::Copied(self.page(request)),
+                Effect::Scan(scan) => Msg::Scanned(self.scan(scan)),
+                other => {
+                    self.effects.push(other);
+                    continue;
+                }
             };
-            let log = self.logs.get(&(request.key.job.to_string(), request.key.step.0));
-            let lines = log.into_iter().flatten().skip(request.first as usize).take(request.count);
-            let lines = Ok(lines.map(|line| line.clone().into_bytes()).collect());
-            effects.extend(self.app.update(Msg::Page(Page { request, lines })));
+            effects.extend(self.app.update(answer));
         }
         self
+    }
+
+    fn lines(&self, key: &LogKey) -> &[String] {
+        self.logs.get(&(key.job.to_string(), key.step.0)).map_or(&[], Vec::as_slice)
+    }
+
+    fn page(&self, request: PageRequest) -> Page {
+        let numbers = request.lines.iter().cloned().flatten();
+        let lines = numbers.filter_map(|number| {
+            let bytes = self.lines(&request.key).get(number as usize)?.clone().into_bytes();
+            Some(Text { number, bytes, time: Some(Timestamp(START + 60_000 + number * 10)) })
+        });
+        Page { lines: Ok(lines.collect()), request }
+    }
+
+    fn scan(&self, scan: Scan) -> Scanned {
+        let query = match &scan.what {
+            Wanted::Matches(pattern) => Some((pattern.query().expect("not empty").0, pattern.inverted)),
+            Wanted::Errors => None,
+        };
+        let matches = |line: &str| match &query {
+            Some((query, inverted)) => query.ranges(line.as_bytes()).is_empty() == *inverted,
+            None => line.starts_with("E   "),
+        };
+        let lines =
+            (0..).zip(self.lines(&scan.key)).filter(|(number, line)| scan.lines.contains(number) && matches(line));
+        let found = Ok(lines.map(|(number, _)| number).collect());
+        Scanned { scan, found, done: true }
     }
 
     /// Presses keys: characters as they are, other keys by name in angle brackets (`<enter>`, `<ctrl-c>`).

@@ -10,17 +10,22 @@ use crate::ui::layout::{PANELS, Panel, Zoom};
 use super::action::{Action, Context};
 use super::keymap::Key;
 use super::msg::{Effect, Notice, Order};
-use super::panes::chrome;
 use super::panes::overlay::{Outcome, Overlay};
+use super::panes::{self, chrome};
+use super::prompt::Kind;
 use super::{App, height};
 
 /// Modifiers that make a key more than the character it shows.
-const MODIFIERS: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
+pub(super) const MODIFIERS: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
 
 impl App {
     pub(super) fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
         let key = Key::from(event);
         let screen = self.area;
+        if matches!(self.overlay, Some(Overlay::Prompt(_))) {
+            self.prompt_key(event);
+            return Vec::new();
+        }
         let Some(overlay) = &mut self.overlay else {
             let action = self.keymap.action(Context::Panel(self.view.focus), key);
             return action.map(|action| self.act(action)).unwrap_or_default();
@@ -53,6 +58,10 @@ impl App {
                 self.overlay = None;
                 effects
             }
+            Outcome::Picked(pick) => {
+                self.overlay = None;
+                self.pick(pick)
+            }
         }
     }
 
@@ -78,7 +87,19 @@ impl App {
             Action::Open => match self.view.focus {
                 Panel::Runs => self.focus(Panel::Jobs),
                 Panel::Graph | Panel::Jobs | Panel::Events => self.focus(Panel::Log),
-                Panel::Log => {}
+                Panel::Services => {
+                    if let Some((job, _)) = self.services.selected.clone() {
+                        self.jobs.select(job);
+                        self.focus(Panel::Jobs);
+                    }
+                }
+                Panel::Deploys => {
+                    if let Some(run) = self.deploys.run(&self.facts) {
+                        self.runs.selected = Some(run);
+                        self.focus(Panel::Jobs);
+                    }
+                }
+                Panel::Log => self.log.act(action),
             },
             Action::Back => self.back(),
             Action::Follow => {
@@ -89,10 +110,20 @@ impl App {
             }
             Action::NextError | Action::PreviousError => self.failure(action),
             Action::Start => self.overlay = Some(self.start_form()),
+            Action::Palette => self.overlay = Some(self.palette()),
             Action::Stop => self.overlay = self.stop_question(),
             Action::Rerun => self.overlay = self.rerun_question(),
             Action::Resume => return self.submit(Command::Resume),
-            Action::Yank => return self.yank(),
+            Action::Yank => self.overlay = self.yank_menu(),
+            Action::Edit => return self.edit(),
+            Action::Find => self.find(),
+            Action::Keep => self.ask(Kind::Keep),
+            Action::NextMatch | Action::PreviousMatch => {
+                if !self.log.step(action == Action::NextMatch) {
+                    self.toast = Some(Notice::news("nothing is found"));
+                }
+            }
+            Action::NextGroup | Action::PreviousGroup => self.group(action == Action::NextGroup),
             Action::Mouse => {
                 self.mouse = !self.mouse;
                 let text =
@@ -128,6 +159,12 @@ impl App {
                 }
             }
             Panel::Log => self.log.act(action),
+            Panel::Services => {
+                if let Some(run) = run {
+                    self.services.act(action, run, rows);
+                }
+            }
+            Panel::Deploys => self.deploys.act(action, &self.facts, rows),
             Panel::Events => self.events.act(action, &self.facts, self.watched.as_ref(), rows),
         }
     }
@@ -138,14 +175,25 @@ impl App {
             self.view.zoom = Zoom::Normal;
             return;
         }
+        if self.filter(self.view.focus).is_some_and(|filter| !std::mem::take(filter).is_empty()) {
+            return;
+        }
         match self.view.focus {
+            Panel::Log if self.log.back() => {}
             Panel::Log => self.focus(Panel::Jobs),
-            Panel::Jobs | Panel::Graph | Panel::Events => self.focus(Panel::Runs),
+            Panel::Jobs | Panel::Graph | Panel::Services | Panel::Deploys | Panel::Events => self.focus(Panel::Runs),
             Panel::Runs => {}
         }
     }
 
+    /// To the next line that tells what went wrong in the log of a failed step, and then to the next failed step.
     fn failure(&mut self, action: Action) {
+        let forward = action == Action::NextError;
+        let failed = self.shown().is_some_and(|(_, _, step)| panes::jobs::has_failed(&step.phase));
+        if failed && self.log.error(forward) {
+            self.focus(Panel::Log);
+            return;
+        }
         let before = self.jobs.selected.clone();
         if let Some(run) = self.watched.as_ref().and_then(|id| self.facts.run(id)) {
             self.jobs.act(action, run, 1);
@@ -153,7 +201,18 @@ impl App {
         if self.jobs.selected == before && self.jobs.follow {
             self.toast = Some(Notice::news("nothing has failed"));
         } else {
+            self.log.seek_error(forward);
             self.focus(Panel::Log);
+        }
+    }
+
+    /// To the next group of the log, or to the next step where there is none.
+    fn group(&mut self, forward: bool) {
+        let run = self.watched.as_ref().and_then(|id| self.facts.run(id));
+        if !self.log.group(forward)
+            && let Some(run) = run
+        {
+            self.jobs.step(run, forward);
         }
     }
 
@@ -168,18 +227,6 @@ impl App {
         run.map(|run| Effect::Order(Order::Submit { run, command })).into_iter().collect()
     }
 
-    fn yank(&mut self) -> Vec<Effect> {
-        let Some(run) = &self.runs.selected else { return Vec::new() };
-        let text = match (self.view.focus, self.log.key()) {
-            (Panel::Jobs | Panel::Graph | Panel::Log, Some(key)) => {
-                format!("cuelight logs {run} --job {} --step {}", key.job, key.step)
-            }
-            _ => run.to_string(),
-        };
-        self.toast = Some(Notice::news(format!("copied: {text}")));
-        vec![Effect::Copy(text)]
-    }
-
     pub(super) fn mouse(&mut self, event: MouseEvent) -> Vec<Effect> {
         let Some(screen) = self.screen().filter(|_| self.overlay.is_none()) else { return Vec::new() };
         let Some((panel, area)) = screen.at(Position::new(event.column, event.row)) else { return Vec::new() };
@@ -192,6 +239,9 @@ impl App {
                     _ if !inside => {}
                     (Panel::Runs, _) => self.runs.click(row, &self.facts),
                     (Panel::Jobs, Some(run)) => self.jobs.click(row, run),
+                    (Panel::Log, _) => self.log.click(row),
+                    (Panel::Services, Some(run)) => self.services.click(row, run),
+                    (Panel::Deploys, _) => self.deploys.click(row, &self.facts),
                     (Panel::Graph, Some(run)) => {
                         let column = usize::from(event.column.saturating_sub(area.x + 1));
                         if let Some(job) = self.graph.click(column, row, run) {

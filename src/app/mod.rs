@@ -9,7 +9,11 @@ pub mod facts;
 mod input;
 pub mod keymap;
 pub mod msg;
+mod palette;
 pub mod panes;
+pub mod pattern;
+mod places;
+pub mod prompt;
 mod questions;
 mod view;
 
@@ -34,7 +38,7 @@ use facts::{Facts, Happened};
 use keymap::Keymap;
 use msg::{Effect, Feed, LogKey, Msg, Notice, Order};
 use panes::overlay::{Outcome, Overlay};
-use panes::{events::Events, graph::Graph, jobs::Jobs, log::Log, runs::Runs};
+use panes::{deploys::Deploys, events::Events, graph::Graph, jobs::Jobs, log::Log, runs::Runs, services::Services};
 
 /// Everything that the screen knows and shows.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub struct App {
     graph: Graph,
     jobs: Jobs,
     log: Log,
+    services: Services,
+    deploys: Deploys,
     events: Events,
     overlay: Option<Overlay>,
     toast: Option<Notice>,
@@ -72,6 +78,8 @@ impl App {
             graph: Graph::default(),
             jobs: Jobs::default(),
             log: Log::default(),
+            services: Services::default(),
+            deploys: Deploys::default(),
             events: Events::default(),
             overlay: None,
             toast: None,
@@ -179,6 +187,7 @@ impl App {
                         text.chars().filter(|c| !c.is_control()).all(|c| overlay.character(c) == Outcome::Stays);
                     debug_assert!(stays, "an overlay that takes text stays while it is typed");
                 }
+                self.typed();
                 Vec::new()
             }
             Msg::Mouse(event) => self.mouse(event),
@@ -190,12 +199,18 @@ impl App {
                 self.log.take(page, self.theme);
                 Vec::new()
             }
+            Msg::Copied(page) => self.copied(page),
+            Msg::Scanned(scanned) => {
+                self.log.found(&scanned);
+                Vec::new()
+            }
         };
         effects.extend(self.settle());
         for effect in &effects {
             match effect {
                 Effect::Order(Order::Submit { run, command }) => self.facts.ask(run.clone(), command.clone()),
                 Effect::Order(Order::Start { .. }) => self.starting = true,
+                Effect::Copy(text) => self.tell_copied(text),
                 _ => {}
             }
         }
@@ -251,6 +266,8 @@ impl App {
         self.jobs.settle(run, height(Panel::Jobs));
         let job = self.jobs.selected.as_ref().map(|place| &place.job);
         self.graph.settle(run, job, size(screen.as_ref(), Panel::Graph));
+        self.services.settle(run, height(Panel::Services));
+        self.deploys.settle(&self.facts, height(Panel::Deploys));
         self.events.settle(&self.facts, self.watched.as_ref(), height(Panel::Events));
         let (key, lines) = match self.shown() {
             Some((run, job, step)) => {
@@ -259,8 +276,7 @@ impl App {
             }
             None => (None, 0),
         };
-        let request = self.log.settle(key, lines, height(Panel::Log) as u16);
-        effects.extend(request.map(Effect::LoadPage));
+        effects.extend(self.log.settle(key, lines, height(Panel::Log) as u16));
         effects
     }
 

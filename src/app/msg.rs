@@ -1,10 +1,14 @@
 //! What comes in and what is asked for: the application touches the world through these values only.
 
+use std::ops::Range;
+
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::model::{Command, JobId, Record, Reply, RunId, StepNumber, Timestamp};
 use crate::store::history::Summary;
 use crate::store::runs::RunHeader;
+
+use super::pattern::Pattern;
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -23,6 +27,10 @@ pub enum Msg {
     Feed(Feed),
     /// Lines of a log that were asked for.
     Page(Page),
+    /// Lines of a log that were asked for to be copied.
+    Copied(Page),
+    /// What was looked for in a log, as far as it was found.
+    Scanned(Scanned),
 }
 
 /// News of runs, from whoever follows them.
@@ -95,8 +103,23 @@ pub enum Effect {
     Order(Order),
     /// Read lines of a log; answered by [`Msg::Page`].
     LoadPage(PageRequest),
+    /// Look for something in a log; answered by any number of [`Msg::Scanned`]. It ends what was looked for in this place before.
+    Scan(Scan),
+    /// Look no further.
+    StopScan(Place),
     /// Put this text on the user's clipboard.
     Copy(String),
+    /// Read lines of a log to be copied; answered by [`Msg::Copied`].
+    CopyLines(PageRequest),
+    /// Give the terminal to an editor that shows a line of a file of the run's repository.
+    Edit {
+        /// Of which run.
+        run: RunId,
+        /// The file, relative to the repository, or to the job's copy of it.
+        file: String,
+        /// Which line, from 1.
+        line: Option<u32>,
+    },
     /// Let go of the mouse, or take it.
     CaptureMouse(bool),
     /// Draw the whole screen anew.
@@ -147,10 +170,8 @@ pub struct LogKey {
 pub struct PageRequest {
     /// Of which log.
     pub key: LogKey,
-    /// The first line, counted from 0.
-    pub first: u64,
-    /// How many.
-    pub count: usize,
+    /// Which, counted from 0; in order and apart.
+    pub lines: Vec<Range<u64>>,
 }
 
 /// Lines that were wanted, or why there are none.
@@ -158,6 +179,65 @@ pub struct PageRequest {
 pub struct Page {
     /// What was asked for.
     pub request: PageRequest,
-    /// The lines without their newlines, fewer than asked for at the end of the log.
-    pub lines: Result<Vec<Vec<u8>>, String>,
+    /// The lines in order, fewer than asked for where the log has no more.
+    pub lines: Result<Vec<Text>, String>,
+}
+
+/// A line of a log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Text {
+    /// Its number, from 0.
+    pub number: u64,
+    /// Its bytes, without the newline.
+    pub bytes: Vec<u8>,
+    /// When it was written, as far as it was noted.
+    pub time: Option<Timestamp>,
+}
+
+/// What is looked for in a log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scan {
+    /// For which place on the screen.
+    pub place: Place,
+    /// In which log.
+    pub key: LogKey,
+    /// What.
+    pub what: Wanted,
+    /// Among which lines.
+    pub lines: Range<u64>,
+}
+
+/// What lines are looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// Those that match, or do not.
+    Matches(Pattern),
+    /// Those that say best what went wrong.
+    Errors,
+}
+
+/// For what lines are looked for. There is one search for each at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// To go to them.
+    Search,
+    /// To keep only them.
+    Keep,
+    /// They begin groups.
+    Groups,
+    /// They end groups.
+    GroupEnds,
+    /// They tell what went wrong.
+    Errors,
+}
+
+/// What was found since the last time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scanned {
+    /// What was asked for.
+    pub scan: Scan,
+    /// The numbers of the lines, in order.
+    pub found: Result<Vec<u64>, String>,
+    /// Whether that is all.
+    pub done: bool,
 }

@@ -10,16 +10,8 @@ use super::panes::overlay::{Choice, Overlay, Picker, Question};
 
 impl App {
     pub(super) fn start_form(&self) -> Overlay {
-        let rows = self.facts.offers.iter().flat_map(|offer| {
-            offer.events.iter().map(move |event| {
-                let file = offer.workflow.rsplit('/').next().unwrap_or_default();
-                let name = if offer.name == offer.workflow { String::new() } else { format!("  ({})", offer.name) };
-                let start = Order::Start { workflow: offer.workflow.clone(), event: event.clone() };
-                (format!("{file}  {event}{name}"), vec![Effect::Order(start)])
-            })
-        });
         let title = "Start a workflow".to_owned();
-        Overlay::Picker(Picker { title, filter: String::new(), rows: rows.collect(), at: 0 })
+        Overlay::Picker(Picker { title, filter: String::new(), rows: self.starts("").collect(), at: 0 })
     }
 
     pub(super) fn stop_question(&self) -> Option<Overlay> {

@@ -310,6 +310,145 @@ fn notices_are_shown_and_kept() {
     assert_eq!(driver.screen().matches("the state folder is full").count(), 2);
 }
 
+#[test]
+fn services_and_deployments_lead_to_their_job_and_run() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    assert!(driver.shows("5 Services") && driver.shows("✗ app") && driver.shows("unhealthy connec"));
+    assert!(driver.shows("postgres") && driver.shows("5432→54321"));
+    assert!(driver.shows("production") && driver.shows("9c1f2d0 main"));
+    driver.press("5G<enter>");
+    assert!(driver.shows("▌✗ Test (3.13)"), "{}", driver.screen());
+    driver.press("6k<enter>");
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    driver.press("7");
+    assert!(driver.shows("7 Events") && !driver.shows("5 Services"));
+}
+
+#[test]
+fn a_job_whose_image_is_on_its_way_says_so() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let pulled =
+        |done| Event::ImagePulled { job: "build".into_id(), image: "redis:7".to_owned(), done, total: 40_000_000 };
+    let seq = records().len() as u64 + 1;
+    let record = Record { seq, at: Timestamp(START + 193_000), event: pulled(10_000_000) };
+    driver.feed(Feed::Records { run: run(), records: vec![record] });
+    assert!(driver.shows("waits for the image redis:7: 10 of 40 MB"), "{}", driver.screen());
+}
+
+#[test]
+fn a_log_is_searched_as_it_is_typed() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("4g/module 77");
+    assert!(driver.shows("/module 77") && driver.shows("scanning module 77 "), "{}", driver.screen());
+    assert!(driver.shows("/module 77 1/11"));
+    driver.press("<enter>nn");
+    assert!(driver.shows("/module 77 3/11") && driver.shows("scanning module 771"), "{}", driver.screen());
+    driver.press("NN");
+    assert!(driver.shows("/module 77 1/11"));
+    driver.press("/zzz<esc>");
+    assert!(driver.shows("line 77 ") && !driver.shows("/zzz"), "the place is kept: {}", driver.screen());
+    driver.press("//module 1.4 /<enter>");
+    assert!(driver.shows("//module 1.4 / 1/10"), "{}", driver.screen());
+    driver.press("//a(/<enter>");
+    assert!(driver.shows("no regular expression, so it is taken as text: unclosed group"), "{}", driver.screen());
+    driver.press("<esc>n");
+    assert!(driver.shows("nothing is found"));
+}
+
+#[test]
+fn only_lines_that_match_are_kept_until_esc() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("4&module 120<enter>");
+    assert!(driver.shows("&module 120 6") && driver.shows("scanning module 1200") && !driver.shows("module 1199"));
+    driver.press("&!ok<enter>");
+    assert!(driver.shows("no line matches; Esc shows all"));
+    driver.press("<esc>");
+    assert!(driver.shows("module 1199"));
+}
+
+#[test]
+fn lists_are_filtered_with_a_chip() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("1/rel main<enter>");
+    assert!(driver.shows("/rel main") && driver.shows("▌✓ Release") && !driver.shows("⊘ CI"));
+    driver.press("<esc>");
+    assert!(driver.shows("⊘ CI") && !driver.shows("/rel main"));
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("3/scan<enter>");
+    assert!(driver.shows("● Security Scan") && !driver.shows("✓ Test (3.12)"), "{}", driver.screen());
+}
+
+#[test]
+fn errors_are_gone_through_line_by_line() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let lines = (0..500).map(|line| if line % 200 == 40 { format!("E   no {line}") } else { "ok".to_owned() });
+    driver.log("test-2", 4, lines.collect());
+    driver.press("e");
+    assert!(
+        driver.shows("error 1/2") && driver.shows("◀ error 1/2") && driver.shows("E   no 40"),
+        "{}",
+        driver.screen()
+    );
+    driver.press("e");
+    assert!(driver.shows("error 2/2") && driver.shows("E   no 240"));
+    driver.press("E");
+    assert!(driver.shows("E   no 40"));
+}
+
+#[test]
+fn lines_are_copied_and_places_opened() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("e").asked();
+    driver.press("yl");
+    assert_eq!(driver.asked(), [Effect::Copy("E   AssertionError: 401 != 200".to_owned())]);
+    assert!(driver.shows("copied: E   AssertionError"));
+    driver.press("kkvjjyv");
+    let copied = "tests/test_api.py::test_login FAILED\n▸ Captured output\nE   AssertionError: 401 != 200";
+    assert_eq!(driver.asked(), [Effect::Copy(copied.to_owned())]);
+    assert!(driver.shows("copied 3 lines"));
+    driver.press("yc");
+    assert_eq!(driver.asked(), [Effect::Copy(format!("cuelight logs {} --job test-2 --step 4", run()))]);
+    driver.press("<esc>o");
+    let edit = Effect::Edit { run: run(), file: "tests/test_api.py".to_owned(), line: Some(318) };
+    assert_eq!(driver.asked(), [edit], "as the annotation says");
+}
+
+#[test]
+fn groups_fold_and_times_show() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let mut lines: Vec<String> = (0..40).map(|line| format!("line {line}")).collect();
+    lines[10] = "##[group]Warnings".to_owned();
+    lines[15] = "##[endgroup]".to_owned();
+    driver.log("test", 4, lines);
+    driver.app.jobs.select("test".into_id());
+    driver.press("4g-");
+    assert!(driver.shows("Test (3.12) › 4 Run tests"), "{}", driver.screen());
+    driver.press("}");
+    assert!(driver.shows("▸ Warnings (5 lines folded)") && !driver.shows("line 12"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert!(driver.shows("▾ Warnings") && driver.shows("line 12"));
+    driver.press("t");
+    assert!(driver.shows("0:00"), "{}", driver.screen());
+}
+
+#[test]
+fn the_palette_finds_actions_jobs_workflows_and_runs() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.asked();
+    driver.press(":zoom<enter>");
+    assert!(!driver.shows("1 Runs"), "the panel has the whole screen");
+    driver.press("z:job lint<enter>");
+    assert!(driver.shows("▌✓ Lint"));
+    driver.press(":start relea<enter>");
+    let workflow = ".github/workflows/release.yml".to_owned();
+    let start = Order::Start { workflow, event: "workflow_dispatch".to_owned() };
+    assert_eq!(driver.asked(), [Effect::Order(start)]);
+    driver.press(":run release<enter>");
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    driver.press(":xyzzy<enter><esc>");
+    assert!(driver.shows("1 Runs"));
+}
+
 /// Something that could happen at any time.
 fn anything() -> impl Strategy<Value = Msg> {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};

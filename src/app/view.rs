@@ -11,8 +11,7 @@ use crate::ui::theme::Hue;
 
 use super::App;
 use super::action::Context;
-use super::panes::jobs::Jobs;
-use super::panes::runs::Runs;
+use super::panes::services::Services;
 use super::panes::{Cx, chrome};
 
 impl App {
@@ -36,7 +35,12 @@ impl App {
                 Panel::Runs => self.runs.draw(&cx(*panel), inside, buffer),
                 Panel::Graph => self.graph.draw(&cx(*panel), self.run(), job, inside, buffer),
                 Panel::Jobs => self.jobs.draw(&cx(*panel), self.run(), inside, buffer),
-                Panel::Log => self.log.draw(&cx(*panel), &self.no_log(), inside, buffer),
+                Panel::Log => {
+                    let start = self.shown().and_then(|(_, _, step)| step.started);
+                    self.log.draw(&cx(*panel), &self.no_log(), start, inside, buffer);
+                }
+                Panel::Services => self.services.draw(&cx(*panel), self.run(), inside, buffer),
+                Panel::Deploys => self.deploys.draw(&cx(*panel), inside, buffer),
                 Panel::Events => self.events.draw(&cx(*panel), self.watched.as_ref(), inside, buffer),
             }
         }
@@ -62,8 +66,10 @@ impl App {
             _ => panel.name().to_owned(),
         };
         let remark = match (panel, self.run()) {
-            (Panel::Runs, _) => Runs::remark(&self.facts),
-            (Panel::Jobs, Some(run)) => Jobs::remark(run, self.theme),
+            (Panel::Runs, _) => self.runs.remark(&self.facts, self.theme),
+            (Panel::Jobs, Some(run)) => self.jobs.remark(run, self.theme),
+            (Panel::Events, _) => self.events.remark(),
+            (Panel::Services, Some(run)) => Services::remark(run, self.theme),
             (Panel::Log, _) => {
                 let active = shown.is_some_and(|(_, _, step)| step.phase.is_active());
                 self.log.remark(active, self.theme)

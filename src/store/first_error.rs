@@ -3,9 +3,13 @@
 //! The last `##[error]` of a step is mostly its exit code. What people look for is what a compiler or a test printed:
 //! such lines are ranked, the first of the best rank wins, and the exit code never does.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
+
+use super::StoreError;
+use super::logs::{LogReader, Query};
 
 /// Patterns by rank, best first. Each is what well-known tools print.
 const RANKED: &[&str] = &[
@@ -20,6 +24,16 @@ const RANKED: &[&str] = &[
 ];
 
 static PATTERNS: LazyLock<RegexSet> = LazyLock::new(|| RegexSet::new(RANKED).expect("the patterns are written here"));
+
+/// The patterns for whole logs as they are in the file: colours may come before what a line begins with.
+static QUERIES: LazyLock<Vec<Query>> = LazyLock::new(|| {
+    let coloured = |pattern: &&str| pattern.replace('^', r"^(?:\x1b\[[\d;]*m)*");
+    let query = |pattern| Query::regex(&coloured(pattern), true).expect("the patterns are written here");
+    RANKED.iter().map(query).collect()
+});
+
+/// So many lines that tell of errors are enough.
+const MOST: usize = 1000;
 
 /// A place in a file: at the start of a line of a compiler or a test, behind the arrow of rustc, in Python's words.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
@@ -55,14 +69,10 @@ impl FirstError {
     pub fn look(&mut self, number: u64, line: &str) {
         let line = plain(cut(line));
         let line = line.trim_end();
-        let text = line.trim_start_matches("##[error]");
-        if text.trim().is_empty()
-            || is_exit_code(text)
-            || line.starts_with("##[group]")
-            || line.starts_with("##[endgroup]")
-        {
+        if !says_something(line) {
             return;
         }
+        let text = line.trim_start_matches("##[error]");
         self.last = Some((number, text.trim().to_owned()));
         let place = place(text);
         if let (Some(best), Some(place)) = (&mut self.best, &place)
@@ -99,6 +109,56 @@ impl FirstError {
     pub fn place(&self) -> Option<String> {
         self.best.as_ref()?.place.clone()
     }
+}
+
+/// The lines of a log that say best what went wrong, in order: those of the best rank there is. Of lines one below the
+/// other the first counts. `stop` is asked now and then.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn lines(log: &LogReader, lines: Range<u64>, stop: &dyn Fn() -> bool) -> Result<Vec<u64>, StoreError> {
+    for query in QUERIES.iter() {
+        let mut hits: Vec<u64> = Vec::new();
+        log.search(query, lines.clone(), stop, |number| {
+            hits.push(number);
+            if hits.len() < MOST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let mut found: Vec<u64> = Vec::new();
+        let mut before = None;
+        for number in hits {
+            let mut counts = false;
+            log.visit(number, |line| {
+                counts = says_something(plain(cut(&String::from_utf8_lossy(line.bytes))).trim_end());
+                ControlFlow::Break(())
+            })?;
+            if counts {
+                let follows = before.is_some_and(|before| number == before + 1);
+                before = Some(number);
+                found.extend((!follows).then_some(number));
+            }
+        }
+        if !found.is_empty() || stop() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The file, line and column that a line names.
+#[must_use]
+pub fn place_in(line: &str) -> Option<(String, Option<u32>)> {
+    let found = PLACE.captures(line)?;
+    let mut parts = found.iter().skip(1).flatten().map(|part| part.as_str());
+    Some((parts.next()?.to_owned(), parts.next().and_then(|line| line.parse().ok())))
+}
+
+/// Whether a line is more than an exit code or the edge of a group.
+fn says_something(line: &str) -> bool {
+    let text = line.trim_start_matches("##[error]");
+    !text.trim().is_empty()
+        && !is_exit_code(text)
+        && !line.starts_with("##[group]")
+        && !line.starts_with("##[endgroup]")
 }
 
 fn is_exit_code(text: &str) -> bool {
@@ -156,6 +216,28 @@ mod tests {
         ] {
             assert_eq!(first(log).as_deref(), expected, "{log}");
         }
+    }
+
+    #[test]
+    fn the_lines_of_the_best_rank_are_found_in_a_log() {
+        use crate::model::Timestamp;
+        use crate::store::logs::LogWriter;
+        let folder = tempfile::tempdir().expect("a folder");
+        for (at, (log, expected)) in [
+            ("Error: later\n\x1b[31mE   assert a\x1b[0m\nE   and b\nfine\nFAILED tests/a.py::b\n", vec![1, 4]),
+            ("fine\n##[error]no coverage\n##[error]Process completed with exit code 1.\n", vec![1]),
+            ("all\nis\nfine\n", vec![]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let path = folder.path().join(at.to_string());
+            LogWriter::new(&path).append(log.as_bytes(), Timestamp(0)).expect("written");
+            let reader = LogReader::open(&path).expect("read").expect("there");
+            assert_eq!(lines(&reader, 0..u64::MAX, &|| false).expect("read"), expected, "{log}");
+        }
+        assert_eq!(place_in("src/a.c:3:1: error: no"), Some(("src/a.c".to_owned(), Some(3))));
+        assert_eq!(place_in("nothing here"), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Phase, Run, RunId, Timestamp};
+use crate::model::{Conclusion, Phase, Run, RunId, Timestamp};
 
 use super::StoreError;
 use super::folder::{RunFolder, RunsDir};
@@ -47,10 +47,35 @@ pub struct Summary {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub finished: Option<Timestamp>,
+    /// What its jobs bring into environments. Lines written before there was this have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deployments: Vec<Deployment>,
+}
+
+/// What a job brings into an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The environment, as the workflow names it.
+    pub environment: String,
+    /// Its address, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How far the job is.
+    pub phase: Phase,
+    /// When it ended, or else began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 impl From<&Run> for Summary {
     fn from(run: &Run) -> Self {
+        // A job that was skipped brought nothing anywhere.
+        let deploys = run.jobs.values().filter(|job| job.phase != Phase::Done(Conclusion::Skipped));
+        let deployments = deploys.filter_map(|job| {
+            let environment = job.environment.clone()?;
+            let at = job.finished.or(job.started);
+            Some(Deployment { environment, url: job.environment_url.clone(), phase: job.phase.clone(), at })
+        });
         Self {
             id: run.id.clone(),
             name: run.name.clone(),
@@ -64,6 +89,7 @@ impl From<&Run> for Summary {
             created: run.created,
             started: run.started,
             finished: run.finished,
+            deployments: deployments.collect(),
         }
     }
 }

@@ -224,8 +224,8 @@ fn queued(outline: &JobOutline, attempt: u32) -> Job {
 fn pulling(image: &str, done: u64, total: u64) -> String {
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     match total {
-        0 => format!("the image {image} is being pulled"),
-        _ => format!("the image {image} is being pulled: {:.0} of {:.0} MB", megabytes(done), megabytes(total)),
+        0 => format!("the image {image}"),
+        _ => format!("the image {image}: {:.0} of {:.0} MB", megabytes(done), megabytes(total)),
     }
 }
 

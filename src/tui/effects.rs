@@ -1,70 +1,213 @@
 //! Carrying out what the screen asks for. Nothing here makes the screen wait: files are read on threads of their own.
 
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::app::msg::{LogKey, Msg, Page, PageRequest};
+use crate::app::msg::{LogKey, Msg, Page, PageRequest, Place, Scan, Scanned, Text, Wanted};
+use crate::model::RunId;
+use crate::store::first_error;
 use crate::store::folder::RunsDir;
 use crate::store::logs::LogReader;
+use crate::store::spec::RunSpec;
+
+/// What is found is told this often, so that the first matches of a large log are seen at once.
+const PORTION: Duration = Duration::from_millis(50);
 
 /// Where lines of logs come from.
 pub trait Logs: Send + Sync + 'static {
-    /// The lines that are wanted, fewer at the end of the log. May block.
+    /// Some lines of a log, fewer at its end. May block.
     ///
     /// # Errors
     /// The log cannot be read, and why, in words.
-    fn page(&self, request: &PageRequest) -> Result<Vec<Vec<u8>>, String>;
+    fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<Text>, String>;
+
+    /// Tells the lines that are looked for, in order. Stops when `stop` says so or when `found` does. May block.
+    ///
+    /// # Errors
+    /// The log cannot be read, and why, in words.
+    fn scan(
+        &self,
+        scan: &Scan,
+        stop: &dyn Fn() -> bool,
+        found: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), String>;
+
+    /// Where a file that a run names is on this machine.
+    fn file(&self, run: &RunId, name: &str) -> Option<PathBuf>;
 }
 
 /// The logs in the folders of runs on this machine.
 #[derive(Debug)]
 pub struct LogFiles {
     runs: RunsDir,
-    /// The log that was read last: most requests are for the same one.
+    /// The log that was read last, and the one that was searched last: most requests are for the same one.
     last: Mutex<Option<(LogKey, LogReader)>>,
+    searched: Mutex<Option<(LogKey, LogReader)>>,
 }
+
+/// A reader that is kept for the next request.
+type Kept = Mutex<Option<(LogKey, LogReader)>>;
 
 impl LogFiles {
     /// The logs of these runs.
     #[must_use]
     pub fn new(runs: RunsDir) -> Self {
-        Self { runs, last: Mutex::new(None) }
+        Self { runs, last: Mutex::new(None), searched: Mutex::new(None) }
+    }
+
+    /// Takes the reader of a log that is kept, or opens one; `None` when the step wrote nothing.
+    fn reader(&self, kept: &Kept, key: &LogKey) -> Result<Option<LogReader>, String> {
+        // A reader lost to a panic of another thread is only opened again.
+        let last = kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some((_, reader)) = last.filter(|(of, _)| of == key) {
+            return Ok(Some(reader));
+        }
+        let LogKey { run, job, attempt, step } = key;
+        let path = self.runs.folder(run.clone()).log(job, *attempt, *step);
+        LogReader::open(path).map_err(|error| error.to_string())
     }
 }
 
+fn keep(kept: &Kept, key: &LogKey, reader: LogReader) {
+    *kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((key.clone(), reader));
+}
+
 impl Logs for LogFiles {
-    fn page(&self, request: &PageRequest) -> Result<Vec<Vec<u8>>, String> {
-        // A reader lost to a panic of another thread is only opened again.
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let reader = match last.take() {
-            Some((key, reader)) if key == request.key => Some(reader),
-            _ => {
-                let LogKey { run, job, attempt, step } = &request.key;
-                let path = self.runs.folder(run.clone()).log(job, *attempt, *step);
-                LogReader::open(path).map_err(|error| error.to_string())?
+    fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<Text>, String> {
+        let Some(mut reader) = self.reader(&self.last, key)? else { return Ok(Vec::new()) };
+        let count = usize::try_from(lines.end.saturating_sub(lines.start)).unwrap_or(usize::MAX);
+        let page = reader.page(lines.start, count).map_err(|error| error.to_string())?;
+        let text = |(number, bytes)| Text { number, bytes, time: reader.time(number) };
+        let lines = (lines.start..).zip(page.lines).map(text).collect();
+        keep(&self.last, key, reader);
+        Ok(lines)
+    }
+
+    fn scan(
+        &self,
+        scan: &Scan,
+        stop: &dyn Fn() -> bool,
+        found: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), String> {
+        let told = |error: crate::store::StoreError| error.to_string();
+        let Some(mut reader) = self.reader(&self.searched, &scan.key)? else { return Ok(()) };
+        reader.refresh().map_err(told)?;
+        match &scan.what {
+            Wanted::Errors => {
+                for line in first_error::lines(&reader, scan.lines.clone(), stop).map_err(told)? {
+                    if found(line).is_break() {
+                        break;
+                    }
+                }
             }
-        };
-        let Some(mut reader) = reader else { return Ok(Vec::new()) };
-        let page = reader.page(request.first, request.count).map_err(|error| error.to_string())?;
-        *last = Some((request.key.clone(), reader));
-        Ok(page.lines)
+            Wanted::Matches(pattern) => {
+                let (query, _) = pattern.query().map_err(|error| error.to_string())?;
+                let mut next = scan.lines.start;
+                let mut between = |until: u64, found: &mut dyn FnMut(u64) -> ControlFlow<()>| {
+                    let lines = std::mem::replace(&mut next, until + 1)..until;
+                    lines.into_iter().try_for_each(found)
+                };
+                let each = |line| if pattern.inverted { between(line, found) } else { found(line) };
+                reader.search(&query, scan.lines.clone(), stop, each).map_err(told)?;
+                if pattern.inverted && !stop() {
+                    let _ = between(scan.lines.end, found);
+                }
+            }
+        }
+        keep(&self.searched, &scan.key, reader);
+        Ok(())
+    }
+
+    fn file(&self, run: &RunId, name: &str) -> Option<PathBuf> {
+        let repository = RunSpec::read(&self.runs.folder(run.clone())).ok()?.repository;
+        // A job names files of its own copy; where that was says nothing here, so its leading folders are left out.
+        let mut parts = Path::new(name).components();
+        while parts.clone().next().is_some() {
+            let inside = parts.clone().all(|part| matches!(part, Component::Normal(_)));
+            let path = repository.join(parts.as_path());
+            if inside && path.is_file() {
+                return Some(path);
+            }
+            parts.next();
+        }
+        None
     }
 }
 
 /// Reads lines and sends them back as a message.
-pub(super) fn load_page<L: Logs>(logs: &Arc<L>, request: PageRequest, answers: &mpsc::Sender<Msg>) {
+pub(super) fn load_page<L: Logs>(
+    logs: &Arc<L>,
+    request: PageRequest,
+    answers: &mpsc::Sender<Msg>,
+    answer: fn(Page) -> Msg,
+) {
     let (logs, answers) = (Arc::clone(logs), answers.clone());
     tokio::task::spawn_blocking(move || {
-        let lines = logs.page(&request);
+        let mut lines = Ok(Vec::new());
+        for range in &request.lines {
+            match (&mut lines, logs.page(&request.key, range.clone())) {
+                (Ok(lines), Ok(more)) => lines.extend(more),
+                (_, Err(error)) => lines = Err(error),
+                (Err(_), _) => break,
+            }
+        }
         // When nobody listens the screen is gone, and so is the wish for these lines.
-        let _ = answers.blocking_send(Msg::Page(Page { request, lines }));
+        let _ = answers.blocking_send(answer(Page { request, lines }));
     });
+}
+
+/// The searches under way, each with what ends it.
+#[derive(Debug, Default)]
+pub(super) struct Scans(HashMap<Place, Arc<AtomicBool>>);
+
+impl Scans {
+    /// Ends what is looked for in a place.
+    pub(super) fn stop(&mut self, place: Place) {
+        if let Some(stop) = self.0.remove(&place) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks for lines and sends back what is found, in portions.
+    pub(super) fn start<L: Logs>(&mut self, logs: &Arc<L>, scan: Scan, answers: &mpsc::Sender<Msg>) {
+        self.stop(scan.place);
+        let stop = Arc::new(AtomicBool::new(false));
+        self.0.insert(scan.place, Arc::clone(&stop));
+        let (logs, answers) = (Arc::clone(logs), answers.clone());
+        tokio::task::spawn_blocking(move || {
+            let stopped = || stop.load(Ordering::Relaxed);
+            let send =
+                |found, done| answers.blocking_send(Msg::Scanned(Scanned { scan: scan.clone(), found, done })).is_ok();
+            let (mut portion, mut sent) = (Vec::new(), Instant::now());
+            let ended = logs.scan(&scan, &stopped, &mut |line| {
+                portion.push(line);
+                // The clock is asked now and then only: in a large log most lines may match.
+                if portion.len().is_multiple_of(64) && sent.elapsed() >= PORTION {
+                    sent = Instant::now();
+                    if !send(Ok(std::mem::take(&mut portion)), false) {
+                        return ControlFlow::Break(());
+                    }
+                }
+                if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            if !stopped() {
+                // When nobody listens the screen is gone, and so is the wish for these lines.
+                send(ended.map(|()| portion), true);
+            }
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::pattern::Pattern;
     use crate::model::{JobId, StepNumber, Timestamp};
     use crate::store::logs::LogWriter;
 
@@ -75,12 +218,44 @@ mod tests {
         let folder = runs.create(Timestamp(0)).expect("made");
         let key = LogKey { run: folder.id().clone(), job: JobId::new("a"), attempt: 1, step: StepNumber(2) };
         let files = LogFiles::new(runs);
-        let request = |first| PageRequest { key: key.clone(), first, count: 2 };
-        assert_eq!(files.page(&request(0)), Ok(Vec::new()), "a silent step has no file");
+        let page = |lines: Range<u64>| {
+            let lines = files.page(&key, lines).expect("read");
+            lines.into_iter().map(|line| String::from_utf8(line.bytes).expect("text")).collect::<Vec<_>>()
+        };
+        assert_eq!(page(0..2), Vec::<String>::new(), "a silent step has no file");
         let mut writer = LogWriter::new(folder.log(&key.job, 1, key.step));
         writer.append(b"one\ntwo\nthree\n", Timestamp(1)).expect("written");
-        assert_eq!(files.page(&request(1)), Ok(vec![b"two".to_vec(), b"three".to_vec()]));
+        assert_eq!(page(1..3), ["two", "three"]);
         writer.append(b"four\n", Timestamp(2)).expect("written");
-        assert_eq!(files.page(&request(2)), Ok(vec![b"three".to_vec(), b"four".to_vec()]));
+        assert_eq!(page(2..4), ["three", "four"]);
+        let scan = |typed: &str| {
+            let what = Wanted::Matches(Pattern::parse(typed, true).expect("something"));
+            let scan = Scan { place: Place::Keep, key: key.clone(), what, lines: 0..4 };
+            let mut lines = Vec::new();
+            let found = files.scan(&scan, &|| false, &mut |line| {
+                lines.push(line);
+                ControlFlow::Continue(())
+            });
+            found.map(|()| lines)
+        };
+        assert_eq!((scan("t"), scan("!t")), (Ok(vec![1, 2]), Ok(vec![0, 3])));
+    }
+
+    #[test]
+    fn files_that_a_job_names_are_found_in_the_repository_and_nowhere_else() {
+        let home = tempfile::tempdir().expect("a folder");
+        let runs = RunsDir::at(home.path().join("state"));
+        let repository = home.path().join("repository");
+        std::fs::create_dir_all(repository.join("src")).expect("made");
+        for file in ["repository/src/a.rs", "secret"] {
+            std::fs::write(home.path().join(file), "").expect("written");
+        }
+        let folder = runs.create(Timestamp(0)).expect("made");
+        RunSpec { repository: repository.clone(), ..RunSpec::default() }.write(&folder).expect("written");
+        let files = LogFiles::new(runs);
+        let file = |name: &str| files.file(folder.id(), name);
+        let there = Some(repository.join("src/a.rs"));
+        assert_eq!([file("src/a.rs"), file("/work/job/copy/src/a.rs")], [there.clone(), there]);
+        assert_eq!([file("src/b.rs"), file("../secret"), file("")], [None, None, None]);
     }
 }

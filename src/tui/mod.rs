@@ -5,6 +5,7 @@
 //! no timer at all. Each frame is one write.
 
 mod canvas;
+mod child;
 mod effects;
 mod guard;
 mod run;

@@ -9,6 +9,7 @@ use crossterm::event::{Event, EventStream};
 use crossterm::queue;
 use futures_util::StreamExt;
 use ratatui::widgets::Widget;
+use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -17,7 +18,8 @@ use crate::app::msg::{Effect, Feed, Msg, Notice, Order};
 use crate::model::Timestamp;
 
 use super::canvas::Canvas;
-use super::effects::{Logs, load_page};
+use super::child;
+use super::effects::{Logs, Scans, load_page};
 use super::guard::Guard;
 
 /// How the screen is run.
@@ -111,6 +113,8 @@ pub async fn run<L: Logs>(
         next_frame: Instant::now(),
         dirty: true,
         suspended: false,
+        child: None,
+        scans: Scans::default(),
         ending: None,
     };
     screen.run(size, feed, answered).await
@@ -130,6 +134,9 @@ struct Loop<L> {
     dirty: bool,
     /// The user wants the shell back for a while.
     suspended: bool,
+    /// A program that the terminal is to be given to for a while.
+    child: Option<Command>,
+    scans: Scans,
     /// Whether the user left, once the loop is to end.
     ending: Option<bool>,
 }
@@ -140,6 +147,8 @@ struct Signals {
     hang_up: Signal,
     stop: Signal,
     go_on: Signal,
+    /// Never asked for: that somebody listens keeps the program alive when keys interrupt what it gave the terminal to.
+    _interrupt: Signal,
 }
 
 impl Signals {
@@ -150,6 +159,7 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             stop: signal(number(rustix::process::Signal::TSTP))?,
             go_on: signal(number(rustix::process::Signal::CONT))?,
+            _interrupt: signal(SignalKind::interrupt())?,
         })
     }
 }
@@ -196,6 +206,17 @@ impl<L: Logs> Loop<L> {
             for _ in 0..BATCHES {
                 let Ok(news) = feed.try_recv() else { break };
                 self.update(Msg::Feed(news));
+            }
+            if let Some(child) = self.child.take() {
+                // Keys are the child's meanwhile.
+                drop(input);
+                self.guard.leave();
+                let ended = child::run(child, &mut signals.stop).await;
+                input = EventStream::new();
+                self.retake()?;
+                if let Err(error) = ended {
+                    self.tell(Notice::bad(error));
+                }
             }
             if std::mem::take(&mut self.suspended) {
                 self.guard.leave();
@@ -244,10 +265,17 @@ impl<L: Logs> Loop<L> {
                         mpsc::error::TrySendError::Full(_) => "too many orders wait; try again",
                         mpsc::error::TrySendError::Closed(_) => "nobody takes orders here",
                     };
-                    self.update(Msg::Feed(Feed::Notice(Notice::bad(reason))));
+                    self.tell(Notice::bad(reason));
                 }
             }
-            Effect::LoadPage(request) => load_page(&self.logs, request, &self.answers),
+            Effect::LoadPage(request) => load_page(&self.logs, request, &self.answers, Msg::Page),
+            Effect::CopyLines(request) => load_page(&self.logs, request, &self.answers, Msg::Copied),
+            Effect::Scan(scan) => self.scans.start(&self.logs, scan, &self.answers),
+            Effect::StopScan(place) => self.scans.stop(place),
+            Effect::Edit { run, file, line } => match self.logs.file(&run, &file) {
+                Some(path) => self.child = Some(child::editor(&path, line)),
+                None => self.tell(Notice::bad(format!("{file} is not in the repository of this run"))),
+            },
             Effect::Copy(text) => {
                 let mut bytes = Vec::new();
                 queue!(bytes, CopyToClipboard::to_clipboard_from(text)).expect("writing to memory cannot fail");
@@ -261,6 +289,10 @@ impl<L: Logs> Loop<L> {
             Effect::Redraw => self.canvas.forget(),
             Effect::Quit => self.ending = Some(true),
         }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.update(Msg::Feed(Feed::Notice(notice)));
     }
 
     /// A terminal that takes nothing any more is noticed with the next frame.

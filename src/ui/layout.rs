@@ -17,15 +17,20 @@ pub enum Panel {
     Jobs,
     /// 4: what the selected step wrote.
     Log,
+    /// 5: the containers beside the jobs.
+    Services,
+    /// 6: what ran last in each environment.
+    Deploys,
     /// 7: what happened, newest first.
     Events,
 }
 
 /// Every panel, in the order of their numbers.
-pub const PANELS: [Panel; 5] = [Panel::Runs, Panel::Graph, Panel::Jobs, Panel::Log, Panel::Events];
+pub const PANELS: [Panel; 7] =
+    [Panel::Runs, Panel::Graph, Panel::Jobs, Panel::Log, Panel::Services, Panel::Deploys, Panel::Events];
 
 impl Panel {
-    /// The number in its title; the numbers between are kept for services and deployments.
+    /// The number in its title.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -33,6 +38,8 @@ impl Panel {
             Self::Graph => 2,
             Self::Jobs => 3,
             Self::Log => 4,
+            Self::Services => 5,
+            Self::Deploys => 6,
             Self::Events => 7,
         }
     }
@@ -45,6 +52,8 @@ impl Panel {
             Self::Graph => "Graph",
             Self::Jobs => "Jobs",
             Self::Log => "Log",
+            Self::Services => "Services",
+            Self::Deploys => "Deploys",
             Self::Events => "Events",
         }
     }
@@ -98,6 +107,9 @@ const TWO_COLUMNS: u16 = 100;
 /// From this many columns on, the upper row has three panels.
 const THREE_COLUMNS: u16 = 160;
 
+/// Two boxes with a row each, one above the other.
+const TWO_BOXES: u16 = 5;
+
 /// Cuts a screen into areas; `None` when it is too small to tell anything.
 #[must_use]
 pub fn screen(area: Rect, view: View) -> Option<Screen> {
@@ -124,21 +136,44 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
     })
 }
 
-/// Two or three panels side by side, two below them, and the log.
+/// Two panels side by side, three below them, and the log. With much room, services and deployments are on the right
+/// instead, and the events take their place; with less, the events take it as long as they are looked at.
 fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let log = if view.focus == Panel::Log { 75 } else { 33 };
     let (above, below) = rows(body, share(view.zoom, 45, log));
+    let three = body.width >= THREE_COLUMNS;
     let upper = match (view.zoom, view.focus) {
         (Zoom::Half, Panel::Runs | Panel::Graph) => 70,
-        (Zoom::Half, Panel::Jobs | Panel::Events) => 30,
+        (Zoom::Half, Panel::Services | Panel::Deploys) if three => 70,
+        (Zoom::Half, Panel::Jobs | Panel::Services | Panel::Deploys | Panel::Events) => 30,
         _ => 50,
     };
     let (top, middle) = rows(above, 100 - upper);
-    let runs = if body.width < THREE_COLUMNS { 38 } else { 26 };
-    let jobs = if body.width < THREE_COLUMNS { 55 } else { 45 };
-    let (runs, graph) = columns(top, runs);
-    let (jobs, events) = columns(middle, jobs);
-    vec![(Panel::Runs, runs), (Panel::Graph, graph), (Panel::Jobs, jobs), (Panel::Events, events), (Panel::Log, below)]
+    let mut panels = Vec::with_capacity(PANELS.len());
+    if three {
+        let (runs, rest) = columns(top, 24);
+        let (graph, right) = columns(rest, 66);
+        let (jobs, events) = columns(middle, 45);
+        panels.extend([(Panel::Runs, runs), (Panel::Graph, graph), (Panel::Jobs, jobs), (Panel::Events, events)]);
+        if right.height < TWO_BOXES {
+            panels.push((if view.above == Panel::Deploys { Panel::Deploys } else { Panel::Services }, right));
+        } else {
+            let (services, deploys) = rows(right, 50);
+            panels.extend([(Panel::Services, services), (Panel::Deploys, deploys)]);
+        }
+    } else {
+        let (runs, graph) = columns(top, 38);
+        let (jobs, right) = columns(middle, if view.above == Panel::Events { 55 } else { 44 });
+        panels.extend([(Panel::Runs, runs), (Panel::Graph, graph), (Panel::Jobs, jobs)]);
+        if view.above == Panel::Events {
+            panels.push((Panel::Events, right));
+        } else {
+            let (services, deploys) = columns(right, 50);
+            panels.extend([(Panel::Services, services), (Panel::Deploys, deploys)]);
+        }
+    }
+    panels.push((Panel::Log, below));
+    panels
 }
 
 /// The log's share of the height, in percent.
@@ -192,7 +227,7 @@ mod tests {
     proptest! {
         #[test]
         fn panels_cover_the_body_and_overlap_by_borders_only(
-            width in 1_u16..320, height in 1_u16..120, focus in 0_usize..5, above in 0_usize..5, zoom in 0_usize..3,
+            width in 1_u16..320, height in 1_u16..120, focus in 0..PANELS.len(), above in 0..PANELS.len(), zoom in 0_usize..3,
         ) {
             let area = Rect::new(0, 0, width, height);
             let zoom = [Zoom::Normal, Zoom::Half, Zoom::Full][zoom];

@@ -3,6 +3,8 @@
 //! A log is hostile text. A line is taken apart once, when it is loaded, into runs of harmless text with a style, and
 //! only those are drawn; so no line can move the cursor, write to the clipboard, change the title or leave its pane.
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -87,6 +89,29 @@ impl Line {
     #[must_use]
     pub fn rows(&self, columns: u16) -> usize {
         self.width().div_ceil(usize::from(columns.max(1))).max(1)
+    }
+
+    /// The line with another style over some of its text, by bytes of [`Line::text`].
+    #[must_use]
+    pub fn marked(&self, ranges: &[Range<usize>], style: Style) -> Self {
+        let mut parts = Vec::with_capacity(self.parts.len() + 2 * ranges.len());
+        let mut start = 0;
+        for (text, own) in &self.parts {
+            let mut at = 0;
+            let inside = ranges.iter().filter(|range| range.start < start + text.len() && range.end > start);
+            for range in inside {
+                // Whatever the ranges are, a character is not cut.
+                let from = text.floor_char_boundary(range.start.saturating_sub(start)).max(at);
+                let to = text.ceil_char_boundary((range.end - start).min(text.len())).max(from);
+                parts.push((text[at..from].to_owned(), *own));
+                parts.push((text[from..to].to_owned(), own.patch(style)));
+                at = to;
+            }
+            parts.push((text[at..].to_owned(), *own));
+            start += text.len();
+        }
+        parts.retain(|(text, _)| !text.is_empty());
+        Self { parts, mark: self.mark }
     }
 
     /// Draws the part that begins at column `left` into one row.
@@ -280,6 +305,15 @@ mod tests {
         ] {
             assert_eq!((parse(text).text().as_str(), parse(text).mark), (shown, mark));
         }
+    }
+
+    #[test]
+    fn some_of_the_text_is_marked() {
+        let line = parse("one \x1b[31mtwo\x1b[0m three");
+        let marked = line.marked(&[2..6, 6..9], Style::new().add_modifier(Modifier::REVERSED));
+        let reversed = marked.parts.iter().filter(|(_, style)| style.add_modifier.contains(Modifier::REVERSED));
+        assert_eq!(reversed.map(|(text, _)| text.as_str()).collect::<Vec<_>>(), ["e ", "tw", "o", " t"]);
+        assert_eq!((marked.text(), marked.width()), (line.text(), line.width()));
     }
 
     #[test]

@@ -54,6 +54,15 @@ pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     Cow::Owned(clipped)
 }
 
+/// Whether every word of `wanted` is in one of the texts, in any case.
+#[must_use]
+pub fn holds(wanted: &str, texts: &[&str]) -> bool {
+    let words = wanted.split_whitespace().map(str::to_lowercase);
+    let texts: Vec<String> =
+        if wanted.is_empty() { Vec::new() } else { texts.iter().map(|text| text.to_lowercase()).collect() };
+    words.into_iter().all(|word| texts.iter().any(|text| text.contains(&word)))
+}
+
 /// Writes one line of text into at most `columns` columns and says where it ended. Outside the buffer nothing happens.
 pub fn put(buffer: &mut Buffer, x: u16, y: u16, columns: u16, text: &str, style: impl Into<Style>) -> u16 {
     let area = buffer.area;
@@ -128,6 +137,13 @@ mod tests {
             assert_eq!(count(number), text);
         }
         assert_eq!((counted(1, "line"), counted(2, "line")), ("1 line".to_owned(), "2 lines".to_owned()));
+    }
+
+    #[test]
+    fn every_word_must_be_there() {
+        for (wanted, found) in [("", true), ("fail main", true), ("MAIN", true), ("fail dev", false)] {
+            assert_eq!(holds(wanted, &["CI", "main", "failure"]), found, "{wanted}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::model::{Conclusion, Level, Phase};
+use crate::model::{Conclusion, Level, Phase, ServiceState};
 
 /// Which characters may be drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -128,6 +128,20 @@ impl Theme {
         self.style(row(phase).3)
     }
 
+    /// How the state of a service is shown.
+    #[must_use]
+    pub fn service(&self, state: ServiceState) -> Look {
+        let (unicode, ascii, hue) = match state {
+            ServiceState::Starting => ("◔", "~", Hue::Busy),
+            ServiceState::Running => ("?", "?", Hue::Plain),
+            ServiceState::Healthy => ("✓", "+", Hue::Good),
+            ServiceState::Unhealthy | ServiceState::Exited => ("✗", "X", Hue::Bad),
+            ServiceState::Stopped => ("–", "-", Hue::Dim),
+        };
+        let word = if state == ServiceState::Running { "up, no check" } else { state.word() };
+        Look { glyph: self.pick(unicode, ascii), word, hue }
+    }
+
     /// The style of an annotation.
     #[must_use]
     pub fn level(&self, level: Level) -> Style {
@@ -222,10 +236,15 @@ mod tests {
 
     #[test]
     fn every_glyph_is_one_column_and_ascii_is_ascii() {
+        use ServiceState::{Exited, Healthy, Running, Starting, Stopped, Unhealthy};
         let ascii = Theme { glyphs: Glyphs::Ascii, ..Theme::default() };
         for phase in phases() {
             assert_eq!(width(Theme::default().look(&phase).glyph), 1, "{phase:?}");
             assert!(ascii.look(&phase).glyph.is_ascii() && width(ascii.lamp(&phase, 500)) == 1, "{phase:?}");
+        }
+        for state in [Starting, Running, Healthy, Unhealthy, Exited, Stopped] {
+            assert_eq!(width(Theme::default().service(state).glyph), 1, "{state:?}");
+            assert!(ascii.service(state).glyph.is_ascii(), "{state:?}");
         }
         for text in [ascii.bar(), ascii.ellipsis(), ascii.dot(), ascii.arrow()] {
             assert!(text.is_ascii());

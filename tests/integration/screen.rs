@@ -4,12 +4,14 @@
 
 use std::io::{Read, Write};
 use std::num::NonZero;
+use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use cuelight::app::App;
 use cuelight::app::keymap::Keymap;
-use cuelight::app::msg::{Feed, Order, PageRequest};
+use cuelight::app::msg::{Feed, LogKey, Order, Scan, Text};
 use cuelight::model::{
     Command, Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, StepKind, StepNumber, StepOutline,
     Timestamp,
@@ -30,9 +32,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Lines;
 
 impl Logs for Lines {
-    fn page(&self, request: &PageRequest) -> Result<Vec<Vec<u8>>, String> {
-        let lines = request.first..request.first + request.count as u64;
-        Ok(lines.map(|line| format!("this is line {}", line + 1).into_bytes()).collect())
+    fn page(&self, _: &LogKey, lines: Range<u64>) -> Result<Vec<Text>, String> {
+        let text = |number| Text { number, bytes: format!("this is line {}", number + 1).into_bytes(), time: None };
+        Ok(lines.map(text).collect())
+    }
+
+    fn scan(&self, _: &Scan, _: &dyn Fn() -> bool, _: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn file(&self, _: &RunId, _: &str) -> Option<PathBuf> {
+        std::env::current_exe().ok()
     }
 }
 
@@ -286,7 +296,7 @@ fn any_size_in_any_order() {
         let size = |size| NonZero::new(size).expect("not zero");
         terminal.screen.screen_mut().set_size(size(rows), size(columns));
     }
-    terminal.wait_for("7 Events");
+    terminal.wait_for("6 Deploys");
     terminal.wait_for("this is line 5000");
     terminal.signal(Signal::TERM);
     terminal.ends_restored();

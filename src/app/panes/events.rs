@@ -9,29 +9,31 @@ use crate::model::RunId;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::{Cx, empty, motion};
+use super::{Cx, chip, empty, motion};
 
 /// The list of events.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
+    /// Words that an event must have to be listed.
+    pub filter: String,
     offset: usize,
 }
 
 impl Events {
     /// Scrolls.
     pub(in crate::app) fn act(&mut self, action: Action, facts: &Facts, run: Option<&RunId>, height: usize) {
-        let len = told(facts, run).count();
+        let len = self.told(facts, run).count();
         if let Some(to) = motion(action, self.offset, len, height) {
             self.offset = to;
         }
     }
 
     pub(in crate::app) fn settle(&mut self, facts: &Facts, run: Option<&RunId>, height: usize) {
-        self.offset = self.offset.min(told(facts, run).count().saturating_sub(height));
+        self.offset = self.offset.min(self.told(facts, run).count().saturating_sub(height));
     }
 
     pub(in crate::app) fn draw(&self, cx: &Cx, run: Option<&RunId>, area: Rect, buffer: &mut Buffer) {
-        let mut rows = told(cx.facts, run).skip(self.offset).peekable();
+        let mut rows = self.told(cx.facts, run).skip(self.offset).peekable();
         if rows.peek().is_none() {
             empty("nothing happened yet", cx, area, buffer);
         }
@@ -49,10 +51,18 @@ impl Events {
             text::put(buffer, x, y, room(x), &shown, style);
         }
     }
-}
 
-/// What happened in this run and outside of any, the latest first.
-fn told<'f>(facts: &'f Facts, run: Option<&'f RunId>) -> impl Iterator<Item = &'f Happened> {
-    let here = move |happened: &&Happened| happened.run.is_none() || happened.run.as_ref() == run;
-    facts.happened.iter().rev().filter(here)
+    /// What shows that the list is filtered.
+    pub(in crate::app) fn remark(&self) -> String {
+        chip(&self.filter).unwrap_or_default()
+    }
+
+    /// What happened in this run and outside of any, the latest first.
+    fn told<'f>(&'f self, facts: &'f Facts, run: Option<&'f RunId>) -> impl Iterator<Item = &'f Happened> {
+        let here = move |happened: &&Happened| {
+            (happened.run.is_none() || happened.run.as_ref() == run)
+                && text::holds(&self.filter, &[&happened.notice.text])
+        };
+        facts.happened.iter().rev().filter(here)
+    }
 }

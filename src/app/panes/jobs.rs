@@ -28,12 +28,14 @@ pub struct Jobs {
     pub selected: Option<Place>,
     /// Whether the selection stays at what runs now. Moving it lets go.
     pub follow: bool,
+    /// Words that a job must have to be listed.
+    pub filter: String,
     offset: usize,
 }
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self { selected: None, follow: true, offset: 0 }
+        Self { selected: None, follow: true, filter: String::new(), offset: 0 }
     }
 }
 
@@ -82,6 +84,17 @@ impl Jobs {
         }
     }
 
+    /// Selects the next step of the selected job, or the one before.
+    pub(in crate::app) fn step(&mut self, run: &Run, forward: bool) {
+        let rows = self.rows(run);
+        let to = if forward { self.at(&rows).checked_add(1) } else { self.at(&rows).checked_sub(1) };
+        let place = to.and_then(|to| rows.get(to)).map(Row::place);
+        if let Some(place) = place.filter(|place| place.step.is_some()) {
+            self.follow = false;
+            self.selected = Some(place);
+        }
+    }
+
     /// Selects a job.
     pub(in crate::app) fn select(&mut self, job: JobId) {
         self.follow = false;
@@ -103,7 +116,7 @@ impl Jobs {
     }
 
     /// How many jobs are how far.
-    pub(in crate::app) fn remark(run: &Run, theme: Theme) -> String {
+    pub(in crate::app) fn remark(&self, run: &Run, theme: Theme) -> String {
         let count = |wanted: fn(&Phase) -> bool| run.jobs.values().filter(|job| wanted(&job.phase)).count();
         let failed = |phase: &Phase| {
             matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure))
@@ -117,7 +130,8 @@ impl Jobs {
         ];
         let told: Vec<String> =
             counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-        told.join(theme.dot())
+        let chip = super::chip(&self.filter);
+        chip.into_iter().chain(told).collect::<Vec<_>>().join(theme.dot())
     }
 
     pub(in crate::app) fn draw(&self, cx: &Cx, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
@@ -144,7 +158,9 @@ impl Jobs {
 
     fn rows<'r>(&self, run: &'r Run) -> Vec<Row<'r>> {
         let mut rows = Vec::new();
-        for job in run.jobs.values() {
+        let found =
+            |job: &&Job| text::holds(&self.filter, &[&job.name, job.key.as_str(), job.phase.word(), place_of(job)]);
+        for job in run.jobs.values().filter(found) {
             rows.push(Row::Job(job));
             if self.selected.as_ref().is_some_and(|place| place.job == job.id) {
                 rows.extend(job.steps.iter().map(|step| Row::Step(job, step)));
@@ -199,6 +215,11 @@ fn draw_step(step: &Step, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buff
         selected,
     };
     row.draw(cx, area, buffer);
+}
+
+/// Where a job deploys to, for whoever looks for it.
+fn place_of(job: &Job) -> &str {
+    job.environment.as_deref().unwrap_or_default()
 }
 
 /// How long something took, or takes by now.
@@ -267,11 +288,14 @@ pub(in crate::app) fn interesting(job: &Job) -> Option<&Step> {
         .or_else(|| steps.iter().rev().find(|step| step.lines > 0))
 }
 
+/// Whether something went wrong; what was cancelled did not.
+pub(in crate::app) fn has_failed(phase: &Phase) -> bool {
+    phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
+}
+
 /// The failed step (or job that failed without one) after or before a place, coming round at the end.
 fn failed(run: &Run, from: Option<&Place>, backwards: bool) -> Option<Place> {
-    let bad = |phase: &Phase| {
-        phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
-    };
+    let bad = has_failed;
     let mut places = Vec::new();
     let mut before = 0;
     for job in run.jobs.values() {

@@ -4,12 +4,14 @@
 //! scroll positions in line with what is known now, so that drawing changes nothing.
 
 pub mod chrome;
+pub mod deploys;
 pub mod events;
 pub mod graph;
 pub mod jobs;
 pub mod log;
 pub mod overlay;
 pub mod runs;
+pub mod services;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -47,6 +49,11 @@ pub(super) fn motion(action: Action, at: usize, len: usize, height: usize) -> Op
         _ => return None,
     };
     Some(to.min(len.saturating_sub(1)))
+}
+
+/// What shows that a list is filtered.
+pub(super) fn chip(filter: &str) -> Option<String> {
+    (!filter.is_empty()).then(|| format!("/{filter}"))
 }
 
 /// The first row to show so that row `at` is visible, moving as little as possible.

@@ -11,6 +11,9 @@ use crate::app::action::{ACTIONS, Action, Context};
 use crate::app::facts::Facts;
 use crate::app::keymap::Keymap;
 use crate::app::msg::Effect;
+use crate::app::palette::fit;
+use crate::app::prompt::Prompt;
+use crate::model::{JobId, RunId};
 use crate::store::history::Summary;
 use crate::ui::frame::{self, Framed};
 use crate::ui::layout::middle;
@@ -36,6 +39,8 @@ pub enum Overlay {
     Question(Question),
     /// Something to be picked from a list by typing a part of it.
     Picker(Picker),
+    /// Something that is typed at the foot of the screen.
+    Prompt(Prompt),
     /// What the program says about itself; drawn by whoever owns that record.
     Diagnostics,
 }
@@ -72,9 +77,22 @@ pub struct Picker {
     /// What was typed.
     pub filter: String,
     /// What there is to pick, and what is done then.
-    pub rows: Vec<(String, Vec<Effect>)>,
+    pub rows: Vec<(String, Pick)>,
     /// Which of the rows that match is selected.
     pub at: usize,
+}
+
+/// What is done with a row that was picked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pick {
+    /// These are carried out.
+    Effects(Vec<Effect>),
+    /// The action is carried out.
+    Act(Action),
+    /// The run is shown.
+    Run(RunId),
+    /// The job is shown.
+    Job(JobId),
 }
 
 /// What an overlay made of a key.
@@ -84,6 +102,8 @@ pub enum Outcome {
     Stays,
     /// It is done, and this is to be done.
     Closes(Vec<Effect>),
+    /// It is done, and this was picked.
+    Picked(Pick),
 }
 
 impl Overlay {
@@ -96,7 +116,7 @@ impl Overlay {
     /// Whether characters are typed into it.
     #[must_use]
     pub fn takes_text(&self) -> bool {
-        matches!(self, Self::Help { .. } | Self::Picker(_))
+        matches!(self, Self::Help { .. } | Self::Picker(_) | Self::Prompt(_))
     }
 
     /// Whether this character has a meaning of its own here: typed text, or the key of a choice.
@@ -123,6 +143,7 @@ impl Overlay {
                     return Outcome::Closes(choice.effects.clone());
                 }
             }
+            Self::Prompt(prompt) => prompt.text.push(c),
             Self::Diagnostics => {}
         }
         Outcome::Stays
@@ -133,6 +154,7 @@ impl Overlay {
         match self {
             Self::Help { filter, .. } => drop(filter.pop()),
             Self::Picker(picker) => drop(picker.filter.pop()),
+            Self::Prompt(prompt) => drop(prompt.text.pop()),
             Self::Question(_) | Self::Diagnostics => {}
         }
     }
@@ -153,14 +175,14 @@ impl Overlay {
                 question.at = motion(action, question.at, question.choices.len(), height).unwrap_or(question.at);
             }
             (Self::Picker(picker), Action::Open) => {
-                let row = picker.matching().nth(picker.at).map(|(_, effects)| effects.clone());
-                return row.map_or(Outcome::Stays, Outcome::Closes);
+                let row = picker.matching().get(picker.at).map(|(_, pick)| pick.clone());
+                return row.map_or(Outcome::Stays, Outcome::Picked);
             }
             (Self::Picker(picker), _) => {
-                let len = picker.matching().count();
+                let len = picker.matching().len();
                 picker.at = motion(action, picker.at, len, height).unwrap_or(picker.at);
             }
-            (Self::Diagnostics, _) => {}
+            (Self::Prompt(_) | Self::Diagnostics, _) => {}
         }
         Outcome::Stays
     }
@@ -177,7 +199,8 @@ impl Overlay {
                 let rows = question.text.len() + question.choices.len() + usize::from(!question.text.is_empty());
                 middle(screen, widest + 10, rows as u16 + 2)
             }
-            Self::Picker(picker) => middle(screen, 64, (picker.rows.len() as u16 + 4).clamp(8, 20)),
+            Self::Picker(picker) => middle(screen, 76, (picker.rows.len() as u16 + 4).clamp(8, 20)),
+            Self::Prompt(_) => Rect { y: screen.bottom().saturating_sub(1), height: 1.min(screen.height), ..screen },
             Self::Diagnostics => middle(screen, screen.width.saturating_sub(4), screen.height.saturating_sub(4)),
         }
     }
@@ -198,6 +221,7 @@ impl Overlay {
             }
             Self::Question(question) => (question.title.clone(), String::new()),
             Self::Picker(picker) => (picker.title.clone(), String::new()),
+            Self::Prompt(prompt) => return prompt.draw(cx, area, buffer),
             Self::Diagnostics => ("Diagnostics".to_owned(), String::new()),
         };
         for y in area.top()..area.bottom() {
@@ -215,9 +239,29 @@ impl Overlay {
             }
             Self::Question(question) => question.draw(cx, inside, &mut top),
             Self::Picker(picker) => picker.draw(cx, inside, &mut top),
-            Self::Diagnostics => {}
+            Self::Prompt(_) | Self::Diagnostics => {}
         }
         buffer.merge(&top);
+    }
+}
+
+impl Prompt {
+    fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        for x in area.left()..area.right().min(buffer.area.right()) {
+            buffer[(x, area.y)].reset();
+        }
+        let x = text::put(buffer, area.x + 1, area.y, 1, self.sign(), cx.theme.style(Hue::Accent));
+        // Of a text that is too long its end is shown: that is where it is typed.
+        let room = usize::from(area.right().saturating_sub(x + 2));
+        let hidden = self.text.char_indices().find(|(at, _)| text::width(&self.text[*at..]) <= room);
+        let shown = &self.text[hidden.map_or(self.text.len(), |(at, _)| at)..];
+        let x = text::put(buffer, x, area.y, room as u16, shown, Style::new());
+        text::put(buffer, x, area.y, 1, " ", cx.theme.selected());
+        let hint = format!("{}  Enter: keep  Esc: back", self.hint());
+        let width = text::width(&hint) as u16 + 1;
+        if x + width + 2 < area.right() {
+            text::put(buffer, area.right() - width, area.y, width, &hint, cx.theme.style(Hue::Dim));
+        }
     }
 }
 
@@ -240,9 +284,12 @@ impl Question {
 }
 
 impl Picker {
-    /// The rows that hold what was typed, letter by letter in this order.
-    fn matching(&self) -> impl Iterator<Item = &(String, Vec<Effect>)> {
-        self.rows.iter().filter(|(label, _)| matches(&self.filter, label))
+    /// The rows that hold what was typed, letter by letter in this order; what fits best comes first.
+    fn matching(&self) -> Vec<&(String, Pick)> {
+        let fits = self.rows.iter().filter_map(|row| Some((fit(&self.filter, &row.0)?, row)));
+        let mut rows: Vec<_> = fits.collect();
+        rows.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 
     fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
@@ -250,7 +297,7 @@ impl Picker {
         let x = text::put(buffer, x, area.y, area.right().saturating_sub(x + 1), &self.filter, Style::new());
         text::put(buffer, x, area.y, 1, " ", cx.theme.selected());
         let list = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-        let rows: Vec<_> = self.matching().collect();
+        let rows = self.matching();
         let offset = keep_visible(0, self.at, rows.len(), usize::from(list.height));
         for ((at, (label, _)), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
             let shown = text::clip(label, usize::from(area.width.saturating_sub(4)), cx.theme.ellipsis());
@@ -266,12 +313,6 @@ fn select(selected: bool, cx: &Cx, row: Rect, buffer: &mut Buffer) {
         buffer.set_style(row.intersection(buffer.area), cx.theme.selected());
         text::put(buffer, row.x, row.y, 1, cx.theme.bar(), Style::new());
     }
-}
-
-/// Whether the letters of `wanted` come in `text` in their order, in any case.
-pub(in crate::app) fn matches(wanted: &str, text: &str) -> bool {
-    let mut letters = text.chars().flat_map(char::to_lowercase);
-    wanted.chars().flat_map(char::to_lowercase).filter(|c| *c != ' ').all(|c| letters.any(|letter| letter == c))
 }
 
 /// The keys of a panel, then those that mean the same everywhere; what can do nothing now says why.
@@ -325,18 +366,4 @@ fn help_rows(
         }
     }
     rows
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn letters_are_found_in_their_order() {
-        for (wanted, text, found) in
-            [("", "ci.yml", true), ("cpush", "ci.yml  push", true), ("PU", "push", true), ("hsup", "push", false)]
-        {
-            assert_eq!(matches(wanted, text), found, "{wanted} in {text}");
-        }
-    }
 }

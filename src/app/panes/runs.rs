@@ -8,22 +8,24 @@ use crate::app::facts::Facts;
 use crate::model::{Phase, RunId};
 use crate::store::history::Summary;
 use crate::ui::text;
-use crate::ui::theme::Hue;
+use crate::ui::theme::{Hue, Theme};
 
-use super::{Cx, ListRow, empty, keep_visible, motion};
+use super::{Cx, ListRow, chip, empty, keep_visible, motion};
 
 /// The list of runs.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     /// The run that every other pane shows.
     pub selected: Option<RunId>,
+    /// Words that a run must have to be listed.
+    pub filter: String,
     offset: usize,
 }
 
 impl Runs {
     /// Moves the selection.
     pub(in crate::app) fn act(&mut self, action: Action, facts: &Facts, height: usize) {
-        let len = facts.summaries().count();
+        let len = self.listed(facts).count();
         if let Some(to) = motion(action, self.at(facts), len, height) {
             self.select(to, facts);
         }
@@ -39,21 +41,38 @@ impl Runs {
         if self.selected.as_ref().is_none_or(|id| facts.summary(id).is_none()) {
             self.selected = facts.summaries().next().map(|run| run.id.clone()).or(self.selected.take());
         }
-        self.offset = keep_visible(self.offset, self.at(facts), facts.summaries().count(), height);
+        if !self.filter.is_empty() && !self.listed(facts).any(|run| self.selected.as_ref() == Some(&run.id)) {
+            self.select(0, facts);
+        }
+        self.offset = keep_visible(self.offset, self.at(facts), self.listed(facts).count(), height);
     }
 
     /// How many there are and how many go on.
-    pub(in crate::app) fn remark(facts: &Facts) -> String {
-        match facts.alive().count() {
-            0 => String::new(),
-            alive => format!("{alive} running"),
-        }
+    pub(in crate::app) fn remark(&self, facts: &Facts, theme: Theme) -> String {
+        let alive = Some(facts.alive().count()).filter(|alive| *alive > 0).map(|alive| format!("{alive} running"));
+        chip(&self.filter).into_iter().chain(alive).collect::<Vec<_>>().join(theme.dot())
+    }
+
+    /// The runs that the filter lets through.
+    fn listed<'f>(&'f self, facts: &'f Facts) -> impl Iterator<Item = &'f Summary> {
+        let found = |run: &&Summary| {
+            let texts =
+                [&run.name, &run.workflow, &run.event, &run.ref_name, run.phase.word(), run.id.as_str(), &run.sha];
+            text::holds(&self.filter, &texts)
+        };
+        facts.summaries().filter(found)
     }
 
     pub(in crate::app) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let rows: Vec<&Summary> = cx.facts.summaries().skip(self.offset).take(usize::from(area.height)).collect();
+        let rows: Vec<&Summary> = self.listed(cx.facts).skip(self.offset).take(usize::from(area.height)).collect();
         if rows.is_empty() {
-            let keys = if cx.facts.offers.is_empty() { "no runs yet" } else { "no runs yet: S starts a workflow" };
+            let keys = if !self.filter.is_empty() {
+                "no run has all of these words"
+            } else if cx.facts.offers.is_empty() {
+                "no runs yet"
+            } else {
+                "no runs yet: S starts a workflow"
+            };
             empty(keys, cx, area, buffer);
         }
         let names = rows.iter().map(|run| text::width(title(run))).max().unwrap_or_default().min(24) as u16;
@@ -85,13 +104,12 @@ impl Runs {
     }
 
     fn at(&self, facts: &Facts) -> usize {
-        facts.summaries().position(|run| self.selected.as_ref() == Some(&run.id)).unwrap_or_default()
+        self.listed(facts).position(|run| self.selected.as_ref() == Some(&run.id)).unwrap_or_default()
     }
 
     fn select(&mut self, row: usize, facts: &Facts) {
-        if let Some(run) = facts.summaries().nth(row) {
-            self.selected = Some(run.id.clone());
-        }
+        let run = self.listed(facts).nth(row).map(|run| run.id.clone());
+        self.selected = run.or(self.selected.take());
     }
 }
 

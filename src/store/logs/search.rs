@@ -39,6 +39,16 @@ pub enum QueryError {
     Regex(#[from] regex::Error),
 }
 
+impl QueryError {
+    /// What is wrong, in one line.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let text = self.to_string();
+        let reason = text.lines().last().unwrap_or_default();
+        format!("no regular expression, so it is taken as text: {}", reason.trim_start_matches("error: "))
+    }
+}
+
 impl Query {
     /// Looks for text as it is.
     ///

@@ -1,0 +1,105 @@
+//! The palette: everything that can be done or gone to, found by a few of its letters.
+
+use crate::ui::layout::Panel;
+
+use super::App;
+use super::action::{ACTIONS, Action, Context};
+use super::msg::{Effect, Order};
+use super::panes::overlay::{Overlay, Pick, Picker};
+
+impl App {
+    /// Actions that mean something here, the jobs of the run, workflows that can be started, and all runs.
+    pub(super) fn palette(&self) -> Overlay {
+        let here = Context::Panel(self.view.focus);
+        let means = |context: &Context| *context == here || *context == Context::Everywhere;
+        // What moves a selection is no order.
+        let actions = ACTIONS.iter().filter(|entry| {
+            entry.action != Action::Palette
+                && entry.contexts.iter().any(means)
+                && !entry.contexts.contains(&Context::Overlay)
+        });
+        let actions = actions.map(|entry| {
+            let key = self.keymap.keys(entry.action).first().map(|key| format!("  ({key})")).unwrap_or_default();
+            (format!("{}  {}{key}", entry.name, entry.doc), Pick::Act(entry.action))
+        });
+        let jobs = self.run().into_iter().flat_map(|run| run.jobs.values());
+        let jobs = jobs.map(|job| (format!("job {}", job.name), Pick::Job(job.id.clone())));
+        let runs = self.facts.summaries().map(|run| {
+            let label = format!("run {}  {} {}  {}", run.name, run.ref_name, run.event, run.id);
+            (label, Pick::Run(run.id.clone()))
+        });
+        let rows = actions.chain(jobs).chain(self.starts("start ")).chain(runs).collect();
+        Overlay::Picker(Picker { title: "Do or go to".to_owned(), filter: String::new(), rows, at: 0 })
+    }
+
+    /// Every workflow on every event that starts it.
+    pub(super) fn starts<'a>(&'a self, verb: &'a str) -> impl Iterator<Item = (String, Pick)> {
+        self.facts.offers.iter().flat_map(move |offer| {
+            offer.events.iter().map(move |event| {
+                let file = offer.workflow.rsplit('/').next().unwrap_or_default();
+                let name = if offer.name == offer.workflow { String::new() } else { format!("  ({})", offer.name) };
+                let start = Order::Start { workflow: offer.workflow.clone(), event: event.clone() };
+                (format!("{verb}{file}  {event}{name}"), Pick::Effects(vec![Effect::Order(start)]))
+            })
+        })
+    }
+
+    /// What was picked is done or gone to.
+    pub(super) fn pick(&mut self, pick: Pick) -> Vec<Effect> {
+        match pick {
+            Pick::Effects(effects) => return effects,
+            Pick::Act(action) => return self.act(action),
+            Pick::Run(run) => {
+                self.runs.selected = Some(run);
+                self.focus(Panel::Jobs);
+            }
+            Pick::Job(job) => {
+                self.jobs.filter.clear();
+                self.jobs.select(job);
+                self.focus(Panel::Jobs);
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// How well a text fits what was typed, the higher the better; `None` when its letters do not come in the text in their
+/// order. A text that holds it whole fits best, most of all at the start of a word.
+pub(super) fn fit(typed: &str, text: &str) -> Option<i32> {
+    let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<char>>();
+    let (typed, text) = (lower(typed), lower(text));
+    let typed: Vec<char> = typed.into_iter().filter(|c| *c != ' ').collect();
+    let (mut fit, mut next, mut last) = (0, 0, None);
+    for wanted in typed {
+        let starts = |at: usize| at == 0 || !text[at - 1].is_alphanumeric();
+        let found = |at: &usize| text[*at] == wanted;
+        // Where the letter goes on from the one before, or else where a word begins with it, or anywhere.
+        let at = (next..text.len().min(next + 1)).find(|at| last.is_some() && found(at));
+        let at = at.or_else(|| (next..text.len()).find(|at| found(at) && starts(*at)));
+        let at = at.or_else(|| (next..text.len()).find(found))?;
+        fit += if last == at.checked_sub(1) && last.is_some() { 5 } else { 0 } + if starts(at) { 3 } else { 0 };
+        fit -= i32::from(last.is_none() && at > 0);
+        (next, last) = (at + 1, Some(at));
+    }
+    Some(fit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_found_in_their_order_and_words_fit_best() {
+        for (typed, text, found) in
+            [("", "ci.yml", true), ("cpush", "ci.yml  push", true), ("PU", "push", true), ("hsup", "push", false)]
+        {
+            assert_eq!(fit(typed, text).is_some(), found, "{typed} in {text}");
+        }
+        let best = |typed: &str, texts: &[&str]| {
+            let best = texts.iter().max_by_key(|text| fit(typed, text));
+            best.map(|text| (*text).to_owned())
+        };
+        assert_eq!(best("stop", &["job Shared top", "stop  cancel the run"]).as_deref(), Some("stop  cancel the run"));
+        assert_eq!(best("ts", &["job Contests", "job Test Scan"]).as_deref(), Some("job Test Scan"));
+    }
+}

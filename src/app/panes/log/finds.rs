@@ -1,0 +1,118 @@
+//! Lines that are looked for, as they are found: on a thread of their own, in portions, and on as the log grows.
+
+use crate::app::msg::{Effect, LogKey, Place, Scan, Scanned, Wanted};
+
+/// So many lines are kept; a log where more are found is told to have more.
+const MOST: usize = 500_000;
+
+/// What is looked for and what was found of it.
+#[derive(Clone, Debug)]
+pub(super) struct Finds {
+    place: Place,
+    what: Wanted,
+    /// The lines found, in order.
+    pub(super) found: Vec<u64>,
+    /// Lines from here on were not looked at.
+    until: u64,
+    asked: Option<Scan>,
+    /// Why no more can be found.
+    pub(super) error: Option<String>,
+}
+
+impl Finds {
+    pub(super) fn new(place: Place, what: Wanted) -> Self {
+        Self { place, what, found: Vec::new(), until: 0, asked: None, error: None }
+    }
+
+    /// Asks for what was not looked at yet, one thing at a time.
+    pub(super) fn ask(&mut self, key: &LogKey, lines: u64) -> Option<Scan> {
+        if self.asked.is_some() || self.until >= lines || self.error.is_some() || self.is_full() {
+            return None;
+        }
+        // Which errors say best what went wrong is only known of the whole.
+        let from = if self.what == Wanted::Errors { 0 } else { self.until };
+        let scan = Scan { place: self.place, key: key.clone(), what: self.what.clone(), lines: from..lines };
+        self.asked = Some(scan.clone());
+        Some(scan)
+    }
+
+    /// Takes in what was found, if it was asked for; says whether it was.
+    pub(super) fn take(&mut self, scanned: &Scanned) -> bool {
+        if self.asked.as_ref() != Some(&scanned.scan) {
+            return false;
+        }
+        if self.what == Wanted::Errors {
+            self.found.clear();
+        }
+        match &scanned.found {
+            Ok(found) => self.found.extend(found.iter().take(MOST.saturating_sub(self.found.len()))),
+            Err(error) => self.error = Some(error.clone()),
+        }
+        if scanned.done {
+            self.until = scanned.scan.lines.end;
+            self.asked = None;
+        }
+        true
+    }
+
+    /// Ends the search that is under way.
+    pub(super) fn stop(&self) -> Option<Effect> {
+        self.asked.as_ref().map(|_| Effect::StopScan(self.place))
+    }
+
+    /// Whether everything was looked at.
+    pub(super) fn is_done(&self, lines: u64) -> bool {
+        self.asked.is_none() && (self.until >= lines || self.error.is_some() || self.is_full())
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= MOST
+    }
+
+    /// How many were found, with a `+` while there may be more.
+    pub(super) fn total(&self, lines: u64) -> String {
+        let more = if self.is_done(lines) && !self.is_full() { "" } else { "+" };
+        format!("{}{more}", crate::ui::text::count(self.found.len() as u64))
+    }
+
+    /// Which of them a line is, from 1.
+    pub(super) fn number(&self, line: u64) -> Option<usize> {
+        self.found.binary_search(&line).ok().map(|at| at + 1)
+    }
+
+    /// The next one after a line, or the one before, coming round at the end.
+    pub(super) fn neighbour(&self, line: u64, forward: bool) -> Option<u64> {
+        let at = if forward {
+            self.found.partition_point(|found| *found <= line)
+        } else {
+            self.found.partition_point(|found| *found < line).checked_sub(1).unwrap_or(self.found.len())
+        };
+        let last = if forward { self.found.first() } else { self.found.last() };
+        self.found.get(at).or(last).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::pattern::Pattern;
+    use crate::model::{JobId, RunId, StepNumber};
+
+    #[test]
+    fn what_is_found_comes_in_portions_and_goes_on_with_the_log() {
+        let key = LogKey { run: RunId::new("r"), job: JobId::new("j"), attempt: 1, step: StepNumber(1) };
+        let what = Wanted::Matches(Pattern::parse("x", false).expect("something"));
+        let mut finds = Finds::new(Place::Search, what);
+        let scan = finds.ask(&key, 100).expect("nothing was looked at");
+        assert_eq!((scan.lines.clone(), finds.ask(&key, 120)), (0..100, None));
+        assert!(finds.take(&Scanned { scan: scan.clone(), found: Ok(vec![3, 50]), done: false }));
+        assert_eq!(
+            (finds.total(100), finds.number(50), finds.neighbour(50, true)),
+            ("2+".to_owned(), Some(2), Some(3))
+        );
+        assert!(finds.take(&Scanned { scan: scan.clone(), found: Ok(vec![99]), done: true }));
+        assert_eq!((finds.total(100), finds.neighbour(3, false)), ("3".to_owned(), Some(99)));
+        assert_eq!(finds.ask(&key, 120).map(|scan| scan.lines), Some(100..120));
+        assert!(!finds.take(&Scanned { scan, found: Ok(vec![1]), done: true }), "it comes late");
+    }
+}

@@ -1,0 +1,527 @@
+//! 4 Log: what a step wrote. The pane holds one window of lines, however long the log is.
+//!
+//! The reading position never moves by itself: the log is followed until the reader moves up, and then the border
+//! tells how many lines came since. While lines are on their way the window before them stays on the screen. What is
+//! looked for (text, groups, errors) is found on threads of their own, and only the numbers of lines come back.
+
+mod draw;
+mod finds;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use crate::app::action::Action;
+use crate::app::msg::{Effect, LogKey, Page, PageRequest, Place, Scanned, Wanted};
+use crate::app::pattern::Pattern;
+use crate::model::Timestamp;
+use crate::store::logs::Query;
+use crate::ui::log::Line;
+use crate::ui::text;
+use crate::ui::theme::Theme;
+
+use super::{keep_visible, motion};
+use finds::Finds;
+use rows::{Groups, Rows};
+
+/// Columns that one press of a key moves sideways.
+const SIDEWAYS: usize = 16;
+
+/// What begins and ends a group.
+const BEGINS: &str = r"^(##\[group\]|::group::)";
+const ENDS: &str = r"^(##\[endgroup\]|::endgroup::)";
+
+/// The view of one log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    key: Option<LogKey>,
+    /// How many lines the log has.
+    lines: u64,
+    window: Option<Window>,
+    /// What was asked for and has not come, and how long the log was known to be then.
+    asked: Option<(PageRequest, u64)>,
+    /// The first line shown, unless the end is followed.
+    top: u64,
+    /// The line that the reader is at.
+    cursor: u64,
+    /// Whether the reader let go of the end.
+    held: bool,
+    /// How many lines there were when the reader let go.
+    seen: u64,
+    /// The first column shown.
+    left: usize,
+    wrap: bool,
+    times: bool,
+    /// Lines that fit into the pane.
+    height: u64,
+    begins: Finds,
+    ends: Finds,
+    groups: Groups,
+    search: Option<Search>,
+    keep: Option<Search>,
+    errors: Option<Finds>,
+    /// Where to go once it is found.
+    seek: Option<Seek>,
+    marks: BTreeSet<u64>,
+    /// The other end of the lines that are selected.
+    anchor: Option<u64>,
+}
+
+/// A text that is looked for.
+#[derive(Clone, Debug)]
+struct Search {
+    pattern: Pattern,
+    query: Query,
+    finds: Finds,
+}
+
+/// Something that is not found yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Seek {
+    /// The first line that tells what went wrong, or the last.
+    Error { last: bool },
+    /// The first match from this line on.
+    Match { from: u64 },
+}
+
+/// Lines that were loaded.
+#[derive(Clone, Debug)]
+struct Window {
+    request: PageRequest,
+    /// How long the log was known to be when they were asked for.
+    of: u64,
+    lines: Result<Vec<Shown>, String>,
+}
+
+/// A line that was loaded.
+#[derive(Clone, Debug)]
+struct Shown {
+    number: u64,
+    line: Line,
+    time: Option<Timestamp>,
+}
+
+/// Where a reader is, to come back to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    top: u64,
+    cursor: u64,
+    held: bool,
+}
+
+impl Window {
+    fn line(&self, number: u64) -> Option<&Shown> {
+        let lines = self.lines.as_ref().ok()?;
+        lines.binary_search_by_key(&number, |line| line.number).ok().map(|at| &lines[at])
+    }
+
+    /// Whether these lines are there, or were asked for when the log was as long as now.
+    fn covers(&self, wanted: &[Range<u64>], lines: u64) -> bool {
+        let asked = |number: u64| self.request.lines.iter().any(|range| range.contains(&number));
+        let known = |number: u64| self.line(number).is_some() || (self.of == lines && asked(number));
+        wanted.iter().cloned().flatten().all(known)
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let finds = |place, text: &str| {
+            let pattern = Pattern { text: text.to_owned(), is_regex: true, inverted: false };
+            Finds::new(place, Wanted::Matches(pattern))
+        };
+        Self {
+            key: None,
+            lines: 0,
+            window: None,
+            asked: None,
+            top: 0,
+            cursor: 0,
+            held: false,
+            seen: 0,
+            left: 0,
+            wrap: false,
+            times: false,
+            height: 1,
+            begins: finds(Place::Groups, BEGINS),
+            ends: finds(Place::GroupEnds, ENDS),
+            groups: Groups::default(),
+            search: None,
+            keep: None,
+            errors: None,
+            seek: None,
+            marks: BTreeSet::new(),
+            anchor: None,
+        }
+    }
+}
+
+impl Search {
+    fn new(place: Place, pattern: Pattern) -> Option<Self> {
+        let (query, _) = pattern.query().ok()?;
+        let finds = Finds::new(place, Wanted::Matches(pattern.clone()));
+        Some(Self { pattern, query, finds })
+    }
+}
+
+impl Log {
+    /// Whether the end is followed.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        !self.held
+    }
+
+    /// Which log is shown.
+    #[must_use]
+    pub fn key(&self) -> Option<&LogKey> {
+        self.key.as_ref()
+    }
+
+    /// Moves, follows, wraps, folds, marks.
+    pub(in crate::app) fn act(&mut self, action: Action) {
+        match action {
+            Action::Left => self.left = self.left.saturating_sub(SIDEWAYS),
+            Action::Right if !self.wrap => self.left = (self.left + SIDEWAYS).min(self.widest()),
+            Action::Wrap => {
+                self.wrap = !self.wrap;
+                self.left = 0;
+            }
+            Action::Times => self.times = !self.times,
+            Action::Follow | Action::Bottom => self.held = false,
+            Action::FoldAll => self.groups.fold(true),
+            Action::UnfoldAll => self.groups.fold(false),
+            Action::Open => {
+                if let Some(first) = self.groups.turn(self.cursor) {
+                    self.let_go();
+                    self.cursor = first;
+                }
+            }
+            Action::Mark if !self.marks.remove(&self.cursor) => {
+                self.marks.insert(self.cursor);
+            }
+            Action::NextMark => {
+                let next = self.marks.range(self.cursor + 1..).next().or(self.marks.first()).copied();
+                self.go_if(next);
+            }
+            Action::Select => {
+                self.let_go();
+                self.anchor = self.anchor.xor(Some(self.cursor));
+            }
+            _ => {
+                let rows = self.rows();
+                let (at, count) = (rows.row(self.cursor), rows.count());
+                let Some(to) = motion(action, at as usize, count as usize, self.height as usize) else { return };
+                self.cursor = rows.line(to as u64);
+                if (to as u64) < at {
+                    self.let_go();
+                } else if to as u64 + 1 == count && self.anchor.is_none() {
+                    // Whoever moves down to the end wants to stay there.
+                    self.held = false;
+                }
+            }
+        }
+    }
+
+    /// Scrolls by rows, as the wheel does. The reader's line stays in sight.
+    pub(in crate::app) fn wheel(&mut self, by: i64) {
+        let rows = self.rows();
+        let last = rows.count().saturating_sub(self.height);
+        let before = rows.row(self.top);
+        let top = before.saturating_add_signed(by).min(last);
+        let cursor = rows.row(self.cursor).clamp(top, top + self.height - 1);
+        (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
+        if top < before {
+            self.let_go();
+        } else if top == last {
+            self.held = false;
+        }
+    }
+
+    /// A row of the pane was clicked.
+    pub(in crate::app) fn click(&mut self, row: usize) {
+        if !self.wrap {
+            self.let_go();
+            let rows = self.rows();
+            self.cursor = rows.line(rows.row(self.top) + row as u64);
+        }
+    }
+
+    fn let_go(&mut self) {
+        if !self.held {
+            self.held = true;
+            self.seen = self.lines;
+        }
+    }
+
+    /// Goes to a line and shows some of what is before it.
+    fn go(&mut self, line: u64) {
+        self.let_go();
+        self.groups.reveal(line);
+        self.cursor = line;
+        let rows = self.rows();
+        self.top = rows.line(rows.row(line).saturating_sub(self.height / 3));
+    }
+
+    /// Goes to a line if there is one, and says whether.
+    fn go_if(&mut self, line: Option<u64>) -> bool {
+        if let Some(line) = line {
+            self.go(line);
+        }
+        line.is_some()
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        match &self.keep {
+            Some(keep) => Rows::Kept(&keep.finds.found),
+            None => Rows::Folded { lines: self.lines, hidden: self.groups.hidden() },
+        }
+    }
+
+    /// Brings the view in line with what is selected, and says what is missing for it.
+    pub(in crate::app) fn settle(&mut self, key: Option<LogKey>, lines: u64, height: u16) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if key != self.key {
+            effects.extend([&self.search, &self.keep].into_iter().flatten().filter_map(|search| search.finds.stop()));
+            effects.extend(self.errors.as_ref().and_then(Finds::stop));
+            let search = self.search.take().and_then(|search| Search::new(Place::Search, search.pattern));
+            *self = Self {
+                key,
+                wrap: self.wrap,
+                times: self.times,
+                groups: Groups::new(self.groups.folded),
+                search,
+                seek: self.seek.take().filter(|seek| matches!(seek, Seek::Error { .. })),
+                ..Self::default()
+            };
+        }
+        self.lines = lines;
+        self.height = u64::from(height.max(1));
+        if matches!(self.seek, Some(Seek::Error { .. })) {
+            self.errors.get_or_insert_with(|| Finds::new(Place::Errors, Wanted::Errors));
+        }
+        self.sought();
+        let Some(key) = &self.key else { return effects };
+        let finds = [Some(&mut self.begins), Some(&mut self.ends), self.errors.as_mut()];
+        let searches = [self.search.as_mut(), self.keep.as_mut()].map(|search| search.map(|search| &mut search.finds));
+        let scans = finds.into_iter().chain(searches).flatten().filter_map(|finds| finds.ask(key, lines));
+        effects.extend(scans.map(Effect::Scan));
+        effects.extend(self.scroll().map(Effect::LoadPage));
+        effects
+    }
+
+    /// Keeps the reader's line in sight, and says which lines are missing.
+    fn scroll(&mut self) -> Option<PageRequest> {
+        let rows = self.rows();
+        let (count, height) = (rows.count(), self.height);
+        let last = count.saturating_sub(height);
+        let (top, cursor) = if self.held {
+            let cursor = rows.row(self.cursor);
+            let top = rows.row(self.top).min(last) as usize;
+            (keep_visible(top, cursor as usize, count as usize, height as usize) as u64, cursor)
+        } else {
+            (last, count.saturating_sub(1))
+        };
+        let wanted = rows.lines(top..top + height);
+        let around = rows.lines(top.saturating_sub(height)..top + 2 * height);
+        (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
+        let covered = self.window.as_ref().is_some_and(|window| window.covers(&wanted, self.lines));
+        if covered || wanted.is_empty() || self.asked.is_some() {
+            return None;
+        }
+        let request = PageRequest { key: self.key.clone()?, lines: around };
+        self.asked = Some((request.clone(), self.lines));
+        Some(request)
+    }
+
+    /// Takes in lines, if they are those that were asked for.
+    pub(in crate::app) fn take(&mut self, page: Page, theme: Theme) {
+        let Some((_, of)) = self.asked.take_if(|(asked, _)| *asked == page.request) else { return };
+        let parse = |text: crate::app::msg::Text| Shown {
+            number: text.number,
+            line: Line::parse(&text.bytes, theme),
+            time: text.time,
+        };
+        let lines = page.lines.map(|lines| lines.into_iter().map(parse).collect());
+        self.window = Some(Window { request: page.request, of, lines });
+    }
+
+    /// Takes in what was found, if it was looked for here.
+    pub(in crate::app) fn found(&mut self, scanned: &Scanned) {
+        let search = |search: &mut Option<Search>| search.as_mut().is_some_and(|search| search.finds.take(scanned));
+        match scanned.scan.place {
+            Place::Search => drop(search(&mut self.search)),
+            Place::Keep => drop(search(&mut self.keep)),
+            Place::Errors => drop(self.errors.as_mut().map(|errors| errors.take(scanned))),
+            Place::Groups => drop(self.begins.take(scanned)),
+            Place::GroupEnds => drop(self.ends.take(scanned)),
+        }
+        if matches!(scanned.scan.place, Place::Groups | Place::GroupEnds) && scanned.done {
+            self.groups.set(&self.begins.found, &self.ends.found);
+        }
+    }
+
+    /// Goes where the reader wanted to go, once it is known where that is.
+    fn sought(&mut self) {
+        let target = match (self.seek, &self.errors, &self.search) {
+            (Some(Seek::Error { last }), Some(errors), _) if errors.is_done(self.lines) => {
+                if last {
+                    errors.found.last()
+                } else {
+                    errors.found.first()
+                }
+            }
+            (Some(Seek::Match { from }), _, Some(search)) => {
+                let at = search.finds.found.partition_point(|line| *line < from);
+                let after = search.finds.found.get(at);
+                if after.is_none() && !search.finds.is_done(self.lines) {
+                    return;
+                }
+                after.or(search.finds.found.first())
+            }
+            _ => return,
+        };
+        let target = target.copied();
+        self.seek = None;
+        if let Some(line) = target {
+            self.go(line);
+        }
+    }
+
+    /// Goes to the next line that tells what went wrong, or to the one before; `false` when there is none.
+    pub(in crate::app) fn error(&mut self, forward: bool) -> bool {
+        let known = self.errors.as_ref().filter(|errors| errors.is_done(self.lines));
+        let Some(errors) = known else {
+            self.seek_error(forward);
+            return true;
+        };
+        let found = &errors.found;
+        let next = match (self.held, forward) {
+            (true, true) => found.get(found.partition_point(|line| *line <= self.cursor)),
+            (true, false) => found[..found.partition_point(|line| *line < self.cursor)].last(),
+            (false, true) => found.first(),
+            (false, false) => found.last(),
+        };
+        self.go_if(next.copied())
+    }
+
+    /// Goes to the first line that tells what went wrong in the log that is shown next, or to the last.
+    pub(in crate::app) fn seek_error(&mut self, forward: bool) {
+        self.seek = Some(Seek::Error { last: !forward });
+    }
+
+    /// Looks for a text, or no more for one.
+    pub(in crate::app) fn search(&mut self, pattern: Option<Pattern>) {
+        self.search = pattern.and_then(|pattern| Search::new(Place::Search, pattern));
+        self.seek = self.search.as_ref().map(|_| Seek::Match { from: if self.held { self.cursor } else { self.top } });
+    }
+
+    /// Shows only lines that match, or all again.
+    pub(in crate::app) fn keep(&mut self, pattern: Option<Pattern>) {
+        self.keep = pattern.and_then(|pattern| Search::new(Place::Keep, pattern));
+    }
+
+    /// Goes to the next group, or to the one before; `false` when there is none.
+    pub(in crate::app) fn group(&mut self, forward: bool) -> bool {
+        let next = self.groups.neighbour(self.cursor, forward);
+        self.go_if(next)
+    }
+
+    /// Goes to the next match, or to the one before; `false` when there is none.
+    pub(in crate::app) fn step(&mut self, forward: bool) -> bool {
+        let next = self.search.as_ref().and_then(|search| search.finds.neighbour(self.cursor, forward));
+        self.go_if(next)
+    }
+
+    /// Lets go of the selection, else of what lines are kept, else of what is searched for; `false` when of nothing.
+    pub(in crate::app) fn back(&mut self) -> bool {
+        self.anchor.take().is_some() || self.keep.take().is_some() || self.search.take().is_some()
+    }
+
+    /// Where the reader is.
+    pub(in crate::app) fn position(&self) -> Position {
+        Position { top: self.top, cursor: self.cursor, held: self.held }
+    }
+
+    /// Goes back to where the reader was.
+    pub(in crate::app) fn return_to(&mut self, position: Position) {
+        Position { top: self.top, cursor: self.cursor, held: self.held } = position;
+    }
+
+    /// The text of the reader's line, and of those after it that are loaded.
+    pub(in crate::app) fn texts(&self) -> impl Iterator<Item = String> {
+        let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
+        lines.into_iter().flatten().filter(|line| line.number >= self.cursor).map(|line| line.line.text())
+    }
+
+    /// The lines that are selected, when several are.
+    pub(in crate::app) fn selection(&self) -> Option<PageRequest> {
+        let rows = self.rows();
+        let (one, other) = (rows.row(self.anchor?), rows.row(self.cursor));
+        let lines = rows.lines(one.min(other)..one.max(other) + 1);
+        Some(PageRequest { key: self.key.clone()?, lines })
+    }
+
+    /// The lines around what went wrong, once that is known.
+    pub(in crate::app) fn excerpt(&self, around: u64) -> Option<PageRequest> {
+        let errors = &self.errors.as_ref()?.found;
+        let line = errors.get(errors.partition_point(|line| *line < self.cursor)).or(errors.last())?;
+        let lines = line.saturating_sub(around)..(line + around + 1).min(self.lines);
+        Some(PageRequest { key: self.key.clone()?, lines: vec![lines] })
+    }
+
+    /// How much there is and what of it is shown.
+    pub(in crate::app) fn remark(&self, active: bool, theme: Theme) -> String {
+        let mut parts = Vec::new();
+        if let Some(anchor) = self.anchor {
+            let rows = self.rows();
+            parts.push(format!(
+                "{} selected",
+                text::counted(rows.row(anchor).abs_diff(rows.row(self.cursor)) + 1, "line")
+            ));
+        }
+        if let Some(search) = &self.search {
+            let total = search.finds.total(self.lines);
+            let at = search.finds.number(self.cursor).filter(|_| self.held).map(|at| format!("{at}/"));
+            parts.push(format!("/{} {}{total}", search.pattern.typed(), at.unwrap_or_default()));
+        }
+        if let Some(keep) = &self.keep {
+            parts.push(format!("&{} {}", keep.pattern.typed(), keep.finds.total(self.lines)));
+        }
+        if let Some((at, of)) = self.error_at(self.cursor).filter(|_| self.held) {
+            parts.push(format!("error {at}/{of}"));
+        }
+        if self.held {
+            let new = self.lines.saturating_sub(self.seen);
+            if new > 0 {
+                parts.push(format!("{} new {}", text::count(new), if new == 1 { "line" } else { "lines" }));
+            }
+            parts.push(format!("line {}", text::count(self.cursor + 1)));
+        } else if active {
+            parts.push("FOLLOW".to_owned());
+        }
+        if self.wrap {
+            parts.push("wrap".to_owned());
+        }
+        if self.left > 0 {
+            parts.push(format!("column {}", self.left + 1));
+        }
+        if self.key.is_some() {
+            parts.push(text::counted(self.lines, "line"));
+        }
+        parts.join(theme.dot())
+    }
+
+    /// Which of the lines that tell what went wrong this is, and of how many.
+    fn error_at(&self, line: u64) -> Option<(usize, usize)> {
+        let errors = self.errors.as_ref()?;
+        Some((errors.number(line)?, errors.found.len()))
+    }
+
+    /// The widest line that is loaded.
+    fn widest(&self) -> usize {
+        let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
+        let widths = lines.into_iter().flatten().map(|line| line.line.width());
+        widths.max().unwrap_or_default().saturating_sub(1)
+    }
+}

@@ -1,0 +1,176 @@
+use super::*;
+use crate::app::msg::{Scan, Text};
+use crate::model::{JobId, RunId, StepNumber};
+
+fn key(step: u32) -> LogKey {
+    LogKey { run: RunId::new("r"), job: JobId::new("j"), attempt: 1, step: StepNumber(step) }
+}
+
+/// Settles, and answers what is looked for with these lines; says which lines are missing.
+fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
+    let mut wanted = None;
+    for effect in log.settle(Some(key(step)), lines, 10) {
+        match effect {
+            Effect::LoadPage(request) => wanted = Some(request),
+            Effect::Scan(scan) => answer_scan(log, scan, lines),
+            other => assert!(matches!(other, Effect::StopScan(_)), "{other:?}"),
+        }
+    }
+    wanted
+}
+
+/// Every tenth line begins a group of four, and every seventh says `x`.
+fn answer_scan(log: &mut Log, scan: Scan, lines: u64) {
+    let fits = |line: &u64| match scan.place {
+        Place::Groups => line.is_multiple_of(10),
+        Place::GroupEnds => line % 10 == 3,
+        Place::Search | Place::Keep => line.is_multiple_of(7),
+        Place::Errors => line % 40 == 5,
+    };
+    let found = scan.lines.clone().take_while(|line| *line < lines).filter(fits).collect();
+    log.found(&Scanned { scan, found: Ok(found), done: true });
+}
+
+/// Answers a request as the store does.
+fn answer(log: &mut Log, request: PageRequest, lines: u64) {
+    let numbers = request.lines.iter().cloned().flatten().filter(|number| *number < lines);
+    let text = |number| Text { number, bytes: format!("line {}", number + 1).into_bytes(), time: None };
+    let lines = Ok(numbers.map(text).collect());
+    log.take(Page { request, lines }, Theme::default());
+}
+
+fn lines(request: &PageRequest) -> Vec<u64> {
+    request.lines.iter().cloned().flatten().collect()
+}
+
+fn shown(log: &Log) -> Vec<u64> {
+    let rows = log.rows();
+    (0..log.height).map(|row| rows.line(rows.row(log.top) + row)).collect()
+}
+
+#[test]
+fn following_asks_for_what_is_new_and_only_once() {
+    let mut log = Log::default();
+    assert_eq!(settle(&mut log, 1, 0), None);
+    let request = settle(&mut log, 1, 100).expect("lines are missing");
+    assert_eq!(lines(&request), (80..100).collect::<Vec<_>>());
+    assert_eq!(settle(&mut log, 1, 120), None, "one request at a time");
+    answer(&mut log, request, 100);
+    let request = settle(&mut log, 1, 120).expect("more lines came meanwhile");
+    assert_eq!(lines(&request), (100..120).collect::<Vec<_>>());
+    answer(&mut log, request, 120);
+    assert_eq!(settle(&mut log, 1, 120), None);
+}
+
+#[test]
+fn moving_up_lets_go_and_moving_down_takes_hold() {
+    let mut log = Log::default();
+    let request = settle(&mut log, 1, 100).expect("lines are missing");
+    answer(&mut log, request, 100);
+    log.act(Action::Up);
+    assert!(!log.follows());
+    settle(&mut log, 1, 150);
+    assert_eq!((log.top, log.cursor), (90, 98), "the reading position stays");
+    assert_eq!(log.remark(true, Theme::default()), "50 new lines · line 99 · 150 lines");
+    log.act(Action::Bottom);
+    settle(&mut log, 1, 150);
+    assert_eq!((log.top, log.follows()), (140, true));
+    log.act(Action::Top);
+    settle(&mut log, 1, 150);
+    log.act(Action::PageDown);
+    settle(&mut log, 1, 150);
+    assert_eq!((log.top, log.cursor, log.follows()), (0, 9, false));
+    log.wheel(3);
+    settle(&mut log, 1, 150);
+    assert_eq!((log.top, log.cursor), (3, 9));
+    log.wheel(200);
+    assert!(log.follows(), "the end is taken hold of");
+}
+
+#[test]
+fn another_log_begins_anew_and_late_lines_are_dropped() {
+    let mut log = Log::default();
+    let late = settle(&mut log, 1, 100).expect("lines are missing");
+    let request = settle(&mut log, 2, 5).expect("of the other log");
+    answer(&mut log, late, 100);
+    assert!(log.window.is_none());
+    answer(&mut log, request, 5);
+    assert!(log.window.as_ref().is_some_and(|window| window.line(4).is_some()));
+}
+
+#[test]
+fn a_log_shorter_than_promised_is_not_asked_for_again() {
+    let mut log = Log::default();
+    let request = settle(&mut log, 1, 100).expect("lines are missing");
+    answer(&mut log, request, 90);
+    assert_eq!(settle(&mut log, 1, 100), None);
+    assert!(settle(&mut log, 1, 101).is_some());
+}
+
+#[test]
+fn folded_groups_are_one_row_and_what_is_sought_opens_them() {
+    let mut log = Log::default();
+    settle(&mut log, 1, 30);
+    log.act(Action::FoldAll);
+    log.act(Action::Top);
+    settle(&mut log, 1, 30);
+    assert_eq!(shown(&log), [0, 4, 5, 6, 7, 8, 9, 10, 14, 15]);
+    log.act(Action::Open);
+    settle(&mut log, 1, 30);
+    assert_eq!(shown(&log), (0..10).collect::<Vec<_>>());
+    assert!(log.group(true) && log.cursor == 10);
+    log.search(Pattern::parse("x", false));
+    // The search is asked for first, and then its matches are gone to.
+    settle(&mut log, 1, 30);
+    settle(&mut log, 1, 30);
+    assert_eq!(log.cursor, 14);
+    assert!(log.step(true) && log.step(true) && log.cursor == 28);
+    assert!(log.step(true) && log.cursor == 0, "it comes round");
+    settle(&mut log, 2, 30);
+    assert_eq!(shown(&log).last(), Some(&29), "another log is folded too");
+    assert!(log.groups.folded && log.search.is_some());
+}
+
+#[test]
+fn errors_are_gone_through_and_then_there_are_no_more() {
+    let mut log = Log::default();
+    settle(&mut log, 1, 100);
+    assert!(log.error(true));
+    settle(&mut log, 1, 100);
+    settle(&mut log, 1, 100);
+    assert_eq!((log.cursor, log.remark(false, Theme::default())), (5, "error 1/3 · line 6 · 100 lines".to_owned()));
+    assert!(log.error(true) && log.error(true) && log.cursor == 85);
+    assert!(!log.error(true) && log.error(false) && log.cursor == 45);
+    assert_eq!(lines(&log.excerpt(5).expect("an error")), (40..51).collect::<Vec<_>>());
+}
+
+#[test]
+fn kept_lines_are_the_only_ones_and_selections_are_made_of_them() {
+    let mut log = Log::default();
+    settle(&mut log, 1, 100);
+    log.keep(Pattern::parse("x", true));
+    settle(&mut log, 1, 100);
+    let request = settle(&mut log, 1, 100);
+    assert_eq!(shown(&log), [35, 42, 49, 56, 63, 70, 77, 84, 91, 98]);
+    assert!(request.is_none(), "one is on its way");
+    log.act(Action::Select);
+    log.act(Action::Up);
+    assert_eq!(log.selection().map(|request| request.lines), Some(vec![91..92, 98..99]));
+    assert!(log.back() && log.back() && !log.back());
+}
+
+#[test]
+fn marks_are_gone_to() {
+    let mut log = Log::default();
+    settle(&mut log, 1, 100);
+    for line in [3, 50] {
+        log.go(line);
+        log.act(Action::Mark);
+    }
+    log.act(Action::NextMark);
+    assert_eq!(log.cursor, 3);
+    log.act(Action::Mark);
+    log.act(Action::NextMark);
+    log.act(Action::NextMark);
+    assert_eq!(log.cursor, 50);
+}
