@@ -194,16 +194,14 @@ impl App {
             self.focus(Panel::Log);
             return;
         }
-        let before = self.jobs.selected.clone();
-        if let Some(run) = self.watched.as_ref().and_then(|id| self.facts.run(id)) {
-            self.jobs.act(action, run, 1);
-        }
-        if self.jobs.selected == before && self.jobs.follow {
+        let run = self.watched.as_ref().and_then(|id| self.facts.run(id));
+        let Some(run) = run.filter(|run| panes::jobs::any_failed(run)) else {
             self.toast = Some(Notice::news("nothing has failed"));
-        } else {
-            self.log.seek_error(forward);
-            self.focus(Panel::Log);
-        }
+            return;
+        };
+        self.jobs.act(action, run, 1);
+        self.log.seek_error(forward);
+        self.focus(Panel::Log);
     }
 
     /// To the next group of the log, or to the next step where there is none.

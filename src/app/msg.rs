@@ -197,6 +197,8 @@ pub struct Text {
 /// What is looked for in a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scan {
+    /// Tells it from every other, also from one for the same.
+    pub id: u64,
     /// For which place on the screen.
     pub place: Place,
     /// In which log.

@@ -25,8 +25,12 @@ impl App {
             choices.push(Choice { key, label: label.to_owned(), effects: vec![effect] });
         };
         if self.view.focus == Panel::Log {
-            if let Some(request) = self.log.selection() {
-                offer('v', "the selected lines", Effect::CopyLines(request));
+            if let Some((request, more)) = self.log.selection() {
+                let label = match more {
+                    0 => "the selected lines".to_owned(),
+                    more => format!("the selected lines without the last {}: they are too many", text::count(more)),
+                };
+                offer('v', &label, Effect::CopyLines(request));
             }
             if let Some(line) = self.log.texts().next() {
                 offer('l', "the line", Effect::Copy(line));

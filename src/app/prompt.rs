@@ -15,6 +15,9 @@ use super::panes::log::Position;
 use super::panes::overlay::Overlay;
 use super::pattern::Pattern;
 
+/// Characters that a text may have.
+const MOST: usize = 1000;
+
 /// A text that is being typed.
 #[derive(Clone, Debug)]
 pub struct Prompt {
@@ -42,6 +45,12 @@ impl Prompt {
     #[must_use]
     pub fn sign(&self) -> &'static str {
         if self.kind == Kind::Keep { "&" } else { "/" }
+    }
+
+    /// Takes in what is typed or pasted, as far as there is room.
+    pub fn add(&mut self, text: &str) {
+        let room = MOST.saturating_sub(self.text.chars().count());
+        self.text.extend(text.chars().take(room));
     }
 
     /// What can be typed, in a few words.
@@ -83,7 +92,7 @@ impl App {
         let leaves = self.keymap.action(Context::Everywhere, key) == Some(Action::Quit);
         let Some(Overlay::Prompt(prompt)) = &mut self.overlay else { return };
         match (event.code, action) {
-            (KeyCode::Char(c), _) if !event.modifiers.intersects(MODIFIERS) => prompt.text.push(c),
+            (KeyCode::Char(c), _) if !event.modifiers.intersects(MODIFIERS) => prompt.add(&c.to_string()),
             (KeyCode::Backspace, _) if !prompt.text.is_empty() => drop(prompt.text.pop()),
             (KeyCode::Backspace, _) | (_, Some(Action::Back)) => return self.take_back(),
             (_, Some(Action::Open)) => return self.confirm(),
@@ -108,19 +117,25 @@ impl App {
                 if let Some(filter) = self.filter(panel) {
                     *filter = text;
                 }
+                if panel == Panel::Runs {
+                    self.runs.narrow(&self.facts);
+                }
             }
         }
     }
 
     fn confirm(&mut self) {
         let Some(Overlay::Prompt(prompt)) = self.overlay.take() else { return };
-        let wrong = match prompt.kind {
-            Kind::Search | Kind::Keep => Pattern::parse(&prompt.text, prompt.kind == Kind::Keep)
-                .and_then(|pattern| pattern.query().ok())
-                .and_then(|(_, wrong)| wrong),
+        let pattern = match prompt.kind {
+            Kind::Search | Kind::Keep => Pattern::parse(&prompt.text, prompt.kind == Kind::Keep),
             Kind::Filter(_) => None,
         };
-        self.toast = wrong.map(|wrong| Notice::bad(wrong.told())).or(self.toast.take());
+        let wrong = match pattern.map(|pattern| pattern.query()) {
+            Some(Ok((_, wrong))) => wrong.map(|wrong| wrong.told()),
+            Some(Err(error)) => Some(error.to_string()),
+            None => None,
+        };
+        self.toast = wrong.map(Notice::bad).or(self.toast.take());
     }
 
     fn take_back(&mut self) {
@@ -129,7 +144,7 @@ impl App {
         let (kind, before) = (prompt.kind, prompt.before);
         self.typed();
         self.overlay = None;
-        if kind == Kind::Search {
+        if matches!(kind, Kind::Search | Kind::Keep) {
             self.log.return_to(before);
         }
     }

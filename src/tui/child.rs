@@ -27,14 +27,17 @@ fn place(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
     }
 }
 
-/// Runs a program that has the terminal, and waits for its end. A program that stops itself stops all of us, as a shell
+/// Runs a program that has the terminal, and waits for its end; one that does not succeed is an error in words. A program that stops itself stops all of us, as a shell
 /// expects it of a job.
 pub(super) async fn run(mut command: Command, stop: &mut Signal) -> Result<(), String> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
     let mut child = command.spawn().map_err(|error| format!("cannot start {name}: {error}"))?;
     loop {
         tokio::select! {
-            ended = child.wait() => return ended.map(drop).map_err(|error| format!("{name}: {error}")),
+            ended = child.wait() => {
+                let status = ended.map_err(|error| format!("{name}: {error}"))?;
+                return if status.success() { Ok(()) } else { Err(format!("{name} ended with {status}")) };
+            }
             _ = stop.recv() => drop(kill_current_process_group(Kind::STOP)),
         }
     }

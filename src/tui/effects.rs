@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(page(2..4), ["three", "four"]);
         let scan = |typed: &str| {
             let what = Wanted::Matches(Pattern::parse(typed, true).expect("something"));
-            let scan = Scan { place: Place::Keep, key: key.clone(), what, lines: 0..4 };
+            let scan = Scan { id: 0, place: Place::Keep, key: key.clone(), what, lines: 0..4 };
             let mut lines = Vec::new();
             let found = files.scan(&scan, &|| false, &mut |line| {
                 lines.push(line);

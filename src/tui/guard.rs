@@ -11,6 +11,7 @@ use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::event::{DisableFocusChange, EnableFocusChange};
 use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Clicks and the wheel (mode 1000) with places as text (mode 1006). Moves are of no interest, and would wake the
 /// program and cost a slow line bytes.
@@ -22,6 +23,8 @@ const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 pub struct Guard {
     active: Arc<AtomicBool>,
     mouse: bool,
+    /// The terminal's mode before it was taken.
+    before: Termios,
 }
 
 impl Guard {
@@ -33,7 +36,8 @@ impl Guard {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "input and output must be a terminal"));
         }
-        let guard = Self { active: Arc::new(AtomicBool::new(false)), mouse };
+        let before = tcgetattr(io::stdin())?;
+        let guard = Self { active: Arc::new(AtomicBool::new(false)), mouse, before };
         let active = Arc::clone(&guard.active);
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -51,6 +55,8 @@ impl Guard {
     /// # Errors
     /// The terminal refuses.
     pub fn enter(&self) -> io::Result<()> {
+        // Whoever had it meanwhile may have died in raw mode, and that is not what is to be restored.
+        tcsetattr(io::stdin(), OptionalActions::Now, &self.before)?;
         terminal::enable_raw_mode()?;
         self.active.store(true, Ordering::SeqCst);
         let mut bytes = Vec::new();

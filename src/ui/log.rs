@@ -131,6 +131,9 @@ impl Line {
                 column += columns;
             } else {
                 for grapheme in text.graphemes(true) {
+                    if column >= right {
+                        break;
+                    }
                     let columns = width(grapheme);
                     // A wide character cut by the edge leaves its cell empty.
                     if column >= left && column + columns <= right {

@@ -28,7 +28,7 @@ struct Environment<'f> {
     /// The latest of all.
     latest: (&'f Summary, &'f Deployment),
     /// The latest that succeeded.
-    live: Option<&'f Summary>,
+    live: Option<(&'f Summary, &'f Deployment)>,
 }
 
 impl Deploys {
@@ -69,8 +69,10 @@ impl Deploys {
             let mut parts = vec![version(run)];
             match (&deployment.phase, row.live) {
                 (Phase::Done(Conclusion::Success), _) => parts.extend(deployment.url.clone()),
-                (Phase::Done(_), Some(live)) => parts.push(format!("live {}", version(live))),
-                (phase, Some(live)) => parts.push(format!("{}, live {}", cx.theme.look(phase).word, version(live))),
+                (Phase::Done(_), Some((live, _))) => parts.push(format!("live {}", version(live))),
+                (phase, Some((live, _))) => {
+                    parts.push(format!("{}, live {}", cx.theme.look(phase).word, version(live)))
+                }
                 (phase, None) => parts.push(cx.theme.look(phase).word.to_owned()),
             }
             let ago = deployment.at.map(|at| text::ago(cx.facts.now.since(at))).unwrap_or_default();
@@ -100,20 +102,77 @@ fn version(run: &Summary) -> String {
     [sha, run.ref_name.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// All environments by name. What has not begun counts only where nothing else ever did.
+/// All environments by name. The latest deployment is the one that goes on, else the one that waits in a run that goes on,
+/// else the one that ended last; what never began counts only where nothing else did.
 fn rows(facts: &Facts) -> Vec<Environment<'_>> {
     let mut rows: BTreeMap<&str, Environment> = BTreeMap::new();
-    for run in facts.summaries() {
-        for deployment in &run.deployments {
-            let name = deployment.environment.as_str();
-            let live = (deployment.phase == Phase::Done(Conclusion::Success)).then_some(run);
-            let row = rows.entry(name).or_insert(Environment { name, latest: (run, deployment), live });
-            row.live = row.live.or(live);
-            let begun = |deployment: &Deployment| deployment.at.is_some() || deployment.phase.is_active();
-            if !begun(row.latest.1) && begun(deployment) && row.latest.0.phase.is_done() {
-                row.latest = (run, deployment);
-            }
+    let rank = |(run, deployment): (&Summary, &Deployment)| match &deployment.phase {
+        phase if phase.is_active() => (3, deployment.at),
+        phase if !phase.is_done() && !run.phase.is_done() => (2, Some(run.created)),
+        _ if deployment.at.is_some() => (1, deployment.at),
+        _ => (0, None),
+    };
+    let brought = facts.summaries().flat_map(|run| run.deployments.iter().map(move |deployment| (run, deployment)));
+    for (run, deployment) in brought {
+        let name = deployment.environment.as_str();
+        let latest = (run, deployment);
+        let row = rows.entry(name).or_insert(Environment { name, latest, live: None });
+        if rank(latest) > rank(row.latest) {
+            row.latest = latest;
+        }
+        let is_live = deployment.phase == Phase::Done(Conclusion::Success);
+        if is_live && row.live.is_none_or(|(_, live)| deployment.at > live.at) {
+            row.live = Some(latest);
         }
     }
     rows.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    /// A run that has ended, with deployments to `prod` that ended at these times.
+    fn run(id: &str, brought: &[(Conclusion, u64)]) -> Summary {
+        let deployment = |(end, at): &(Conclusion, u64)| Deployment {
+            environment: "prod".to_owned(),
+            url: None,
+            phase: Phase::Done(*end),
+            at: Some(Timestamp(*at)),
+        };
+        let deployments = brought.iter().map(deployment).collect();
+        Summary {
+            id: RunId::new(id),
+            name: "deploy".to_owned(),
+            workflow: "deploy.yml".to_owned(),
+            event: "push".to_owned(),
+            ref_name: "main".to_owned(),
+            sha: String::new(),
+            attempt: 1,
+            phase: Phase::Done(Conclusion::Success),
+            reason: None,
+            created: Timestamp(0),
+            started: None,
+            finished: None,
+            deployments,
+        }
+    }
+
+    #[test]
+    fn what_ended_last_is_the_latest_whichever_run_it_is_of() {
+        use Conclusion::{Failure, Success};
+        let latest = |runs: Vec<Summary>| {
+            let mut facts = Facts::default();
+            facts.list(runs);
+            let rows = rows(&facts);
+            let row = rows.first().expect("an environment");
+            (row.latest.0.id.to_string(), row.live.map(|(run, _)| run.id.to_string()))
+        };
+        // The older run was started again after the newer had ended.
+        let again = latest(vec![run("b", &[(Success, 5)]), run("a", &[(Success, 9)])]);
+        assert_eq!(again, ("a".to_owned(), Some("a".to_owned())));
+        let failed = latest(vec![run("b", &[(Success, 5), (Failure, 7)]), run("a", &[(Success, 6)])]);
+        assert_eq!(failed, ("b".to_owned(), Some("a".to_owned())));
+    }
 }

@@ -35,7 +35,8 @@ impl Events {
     pub(in crate::app) fn draw(&self, cx: &Cx, run: Option<&RunId>, area: Rect, buffer: &mut Buffer) {
         let mut rows = self.told(cx.facts, run).skip(self.offset).peekable();
         if rows.peek().is_none() {
-            empty("nothing happened yet", cx, area, buffer);
+            let why = if self.filter.is_empty() { "nothing happened yet" } else { "nothing has all of these words" };
+            empty(why, cx, area, buffer);
         }
         for (y, happened) in (area.y..area.bottom()).zip(rows) {
             let dim = cx.theme.style(Hue::Dim);

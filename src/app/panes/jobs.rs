@@ -141,7 +141,11 @@ impl Jobs {
         };
         let rows = self.rows(run);
         if rows.is_empty() {
-            let text = run.reason.as_deref().unwrap_or("the run has not begun");
+            let text = match &run.reason {
+                _ if !run.jobs.is_empty() => "no job has all of these words",
+                Some(reason) => reason,
+                None => "the run has not begun",
+            };
             empty(text, cx, area, buffer);
         }
         let widest = run.jobs.values().map(|job| text::width(&job.name)).max().unwrap_or_default() as u16;
@@ -291,6 +295,11 @@ pub(in crate::app) fn interesting(job: &Job) -> Option<&Step> {
 /// Whether something went wrong; what was cancelled did not.
 pub(in crate::app) fn has_failed(phase: &Phase) -> bool {
     phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
+}
+
+/// Whether a job or a step of a run has failed.
+pub(in crate::app) fn any_failed(run: &Run) -> bool {
+    run.jobs.values().any(|job| has_failed(&job.phase) || job.steps.iter().any(|step| has_failed(&step.phase)))
 }
 
 /// The failed step (or job that failed without one) after or before a place, coming round at the end.

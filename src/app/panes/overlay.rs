@@ -143,7 +143,7 @@ impl Overlay {
                     return Outcome::Closes(choice.effects.clone());
                 }
             }
-            Self::Prompt(prompt) => prompt.text.push(c),
+            Self::Prompt(prompt) => prompt.add(&c.to_string()),
             Self::Diagnostics => {}
         }
         Outcome::Stays

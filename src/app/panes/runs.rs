@@ -41,10 +41,15 @@ impl Runs {
         if self.selected.as_ref().is_none_or(|id| facts.summary(id).is_none()) {
             self.selected = facts.summaries().next().map(|run| run.id.clone()).or(self.selected.take());
         }
-        if !self.filter.is_empty() && !self.listed(facts).any(|run| self.selected.as_ref() == Some(&run.id)) {
+        self.offset = keep_visible(self.offset, self.at(facts), self.listed(facts).count(), height);
+    }
+
+    /// Selects the first run of the list when the filter has come to leave out the selected one. A run that leaves the
+    /// list by itself, or is gone to from elsewhere, stays selected.
+    pub(in crate::app) fn narrow(&mut self, facts: &Facts) {
+        if !self.listed(facts).any(|run| self.selected.as_ref() == Some(&run.id)) {
             self.select(0, facts);
         }
-        self.offset = keep_visible(self.offset, self.at(facts), self.listed(facts).count(), height);
     }
 
     /// How many there are and how many go on.

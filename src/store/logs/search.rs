@@ -98,6 +98,18 @@ impl Query {
         }
     }
 
+    /// As [`Query::find`] from the start of a line, without ever looking behind the end of one.
+    fn find_by_line(&self, text: &[u8], mut at: usize) -> Option<Range<usize>> {
+        while at < text.len() {
+            let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline);
+            if let Some(found) = self.find(&text[at..end], 0) {
+                return Some(at + found.start..at + found.end);
+            }
+            at = end + 1;
+        }
+        None
+    }
+
     fn overlap(&self) -> usize {
         match &self.0 {
             Matcher::Literal(finder) => (finder.needle().len() - 1).min(BLOCK / 2),
@@ -140,8 +152,10 @@ impl LogReader {
             let in_long_line = complete.is_none() && !is_last;
 
             let (mut at, mut counted) = (0, 0);
+            // An expression that matches across lines would be followed to the end of the block from each of them.
+            let mut by_line = false;
             while at < text.len()
-                && let Some(range) = query.find(text, at)
+                && let Some(range) = if by_line { query.find_by_line(text, at) } else { query.find(text, at) }
             {
                 if range.start == text.len() && text.ends_with(b"\n") {
                     break;
@@ -151,6 +165,7 @@ impl LogReader {
                 let end = memchr::memchr(b'\n', &text[range.start..]).map_or(text.len(), |n| range.start + n);
                 let begin = memchr::memrchr(b'\n', &text[..range.start]).map_or(0, |n| n + 1);
                 // A regular expression may have matched across the end of the line; within it, it may not match.
+                by_line |= range.end > end;
                 let is_match = range.end <= end || query.find(&text[begin..end], 0).is_some();
                 if number >= lines.end {
                     return Ok(());

@@ -14,6 +14,9 @@ use crate::ui::theme::Hue;
 
 use super::{Log, Shown};
 
+/// So many matches of a line are marked: a very long line may be full of them.
+const MOST_MARKED: usize = 500;
+
 /// Columns that the time of a line takes.
 const TIME: u16 = 8;
 
@@ -42,7 +45,10 @@ impl Log {
         if lines.is_empty() {
             let unmatched = self.keep.as_ref().filter(|keep| keep.finds.is_done(self.lines));
             return match unmatched {
-                Some(_) => empty("no line matches; Esc shows all", cx, area, buffer),
+                Some(keep) => {
+                    let why = keep.finds.error.as_deref().unwrap_or("no line matches; Esc shows all");
+                    empty(why, cx, area, buffer)
+                }
                 None => absence(nothing, cx, area, buffer),
             };
         }
@@ -123,7 +129,8 @@ impl Log {
     fn highlighted<'l>(&self, line: &'l Line) -> Cow<'l, Line> {
         let kept = self.keep.as_ref().filter(|keep| !keep.pattern.inverted);
         let Some(search) = self.search.as_ref().or(kept) else { return Cow::Borrowed(line) };
-        let ranges = search.query.ranges(line.text().as_bytes());
+        let mut ranges = search.query.ranges(line.text().as_bytes());
+        ranges.truncate(MOST_MARKED);
         if ranges.is_empty() {
             return Cow::Borrowed(line);
         }

@@ -1,9 +1,14 @@
 //! Lines that are looked for, as they are found: on a thread of their own, in portions, and on as the log grows.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::app::msg::{Effect, LogKey, Place, Scan, Scanned, Wanted};
 
 /// So many lines are kept; a log where more are found is told to have more.
 const MOST: usize = 500_000;
+
+/// How many searches were asked for.
+static ASKED: AtomicU64 = AtomicU64::new(0);
 
 /// What is looked for and what was found of it.
 #[derive(Clone, Debug)]
@@ -31,7 +36,8 @@ impl Finds {
         }
         // Which errors say best what went wrong is only known of the whole.
         let from = if self.what == Wanted::Errors { 0 } else { self.until };
-        let scan = Scan { place: self.place, key: key.clone(), what: self.what.clone(), lines: from..lines };
+        let id = ASKED.fetch_add(1, Ordering::Relaxed);
+        let scan = Scan { id, place: self.place, key: key.clone(), what: self.what.clone(), lines: from..lines };
         self.asked = Some(scan.clone());
         Some(scan)
     }

@@ -29,6 +29,9 @@ use rows::{Groups, Rows};
 /// Columns that one press of a key moves sideways.
 const SIDEWAYS: usize = 16;
 
+/// So many lines can be copied: terminals take a clipboard of some 100 KB.
+const MOST_COPIED: u64 = 2000;
+
 /// What begins and ends a group.
 const BEGINS: &str = r"^(##\[group\]|::group::)";
 const ENDS: &str = r"^(##\[endgroup\]|::endgroup::)";
@@ -67,6 +70,8 @@ pub struct Log {
     marks: BTreeSet<u64>,
     /// The other end of the lines that are selected.
     anchor: Option<u64>,
+    /// Searches that nobody waits for any more.
+    stops: Vec<Effect>,
 }
 
 /// A text that is looked for.
@@ -153,6 +158,7 @@ impl Default for Log {
             seek: None,
             marks: BTreeSet::new(),
             anchor: None,
+            stops: Vec::new(),
         }
     }
 }
@@ -188,7 +194,8 @@ impl Log {
                 self.left = 0;
             }
             Action::Times => self.times = !self.times,
-            Action::Follow | Action::Bottom => self.held = false,
+            Action::Follow => (self.held, self.anchor) = (false, None),
+            Action::Bottom if self.anchor.is_none() => self.held = false,
             Action::FoldAll => self.groups.fold(true),
             Action::UnfoldAll => self.groups.fold(false),
             Action::Open => {
@@ -233,14 +240,14 @@ impl Log {
         (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
         if top < before {
             self.let_go();
-        } else if top == last {
+        } else if top == last && by > 0 && self.anchor.is_none() {
             self.held = false;
         }
     }
 
     /// A row of the pane was clicked.
     pub(in crate::app) fn click(&mut self, row: usize) {
-        if !self.wrap {
+        if !self.wrap && self.rows().count() > 0 {
             self.let_go();
             let rows = self.rows();
             self.cursor = rows.line(rows.row(self.top) + row as u64);
@@ -254,9 +261,12 @@ impl Log {
         }
     }
 
-    /// Goes to a line and shows some of what is before it.
+    /// Goes to a line and shows some of what is before it. Lines are no more kept back when it is one of them.
     fn go(&mut self, line: u64) {
         self.let_go();
+        if self.is_kept_back(line) {
+            self.keep(None);
+        }
         self.groups.reveal(line);
         self.cursor = line;
         let rows = self.rows();
@@ -271,6 +281,10 @@ impl Log {
         line.is_some()
     }
 
+    fn is_kept_back(&self, line: u64) -> bool {
+        self.keep.as_ref().is_some_and(|keep| keep.finds.number(line).is_none())
+    }
+
     fn rows(&self) -> Rows<'_> {
         match &self.keep {
             Some(keep) => Rows::Kept(&keep.finds.found),
@@ -280,10 +294,11 @@ impl Log {
 
     /// Brings the view in line with what is selected, and says what is missing for it.
     pub(in crate::app) fn settle(&mut self, key: Option<LogKey>, lines: u64, height: u16) -> Vec<Effect> {
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.stops);
         if key != self.key {
             effects.extend([&self.search, &self.keep].into_iter().flatten().filter_map(|search| search.finds.stop()));
-            effects.extend(self.errors.as_ref().and_then(Finds::stop));
+            let others = [Some(&self.begins), Some(&self.ends), self.errors.as_ref()];
+            effects.extend(others.into_iter().flatten().filter_map(Finds::stop));
             let search = self.search.take().and_then(|search| Search::new(Place::Search, search.pattern));
             *self = Self {
                 key,
@@ -324,7 +339,10 @@ impl Log {
         };
         let wanted = rows.lines(top..top + height);
         let around = rows.lines(top.saturating_sub(height)..top + 2 * height);
-        (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
+        // While nothing is found yet the reader's place is not lost.
+        if count > 0 {
+            (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
+        }
         let covered = self.window.as_ref().is_some_and(|window| window.covers(&wanted, self.lines));
         if covered || wanted.is_empty() || self.asked.is_some() {
             return None;
@@ -412,12 +430,14 @@ impl Log {
 
     /// Looks for a text, or no more for one.
     pub(in crate::app) fn search(&mut self, pattern: Option<Pattern>) {
+        self.stops.extend(self.search.take().and_then(|search| search.finds.stop()));
         self.search = pattern.and_then(|pattern| Search::new(Place::Search, pattern));
         self.seek = self.search.as_ref().map(|_| Seek::Match { from: if self.held { self.cursor } else { self.top } });
     }
 
     /// Shows only lines that match, or all again.
     pub(in crate::app) fn keep(&mut self, pattern: Option<Pattern>) {
+        self.stops.extend(self.keep.take().and_then(|keep| keep.finds.stop()));
         self.keep = pattern.and_then(|pattern| Search::new(Place::Keep, pattern));
     }
 
@@ -427,15 +447,26 @@ impl Log {
         self.go_if(next)
     }
 
-    /// Goes to the next match, or to the one before; `false` when there is none.
+    /// Goes to the next match that is shown, or to the one before; `false` when there is none.
     pub(in crate::app) fn step(&mut self, forward: bool) -> bool {
-        let next = self.search.as_ref().and_then(|search| search.finds.neighbour(self.cursor, forward));
+        let Some(search) = &self.search else { return false };
+        let matches = std::iter::successors(Some(self.cursor), |line| search.finds.neighbour(*line, forward));
+        let next = matches.skip(1).take(search.finds.found.len()).find(|line| !self.is_kept_back(*line));
         self.go_if(next)
     }
 
     /// Lets go of the selection, else of what lines are kept, else of what is searched for; `false` when of nothing.
     pub(in crate::app) fn back(&mut self) -> bool {
-        self.anchor.take().is_some() || self.keep.take().is_some() || self.search.take().is_some()
+        if self.anchor.take().is_some() {
+            return true;
+        }
+        let (kept, searched) = (self.keep.is_some(), self.search.is_some());
+        match (kept, searched) {
+            (true, _) => self.keep(None),
+            (false, true) => self.search(None),
+            (false, false) => {}
+        }
+        kept || searched
     }
 
     /// Where the reader is.
@@ -454,12 +485,13 @@ impl Log {
         lines.into_iter().flatten().filter(|line| line.number >= self.cursor).map(|line| line.line.text())
     }
 
-    /// The lines that are selected, when several are.
-    pub(in crate::app) fn selection(&self) -> Option<PageRequest> {
+    /// The lines that are selected, and how many of them there are more than can be copied.
+    pub(in crate::app) fn selection(&self) -> Option<(PageRequest, u64)> {
         let rows = self.rows();
         let (one, other) = (rows.row(self.anchor?), rows.row(self.cursor));
-        let lines = rows.lines(one.min(other)..one.max(other) + 1);
-        Some(PageRequest { key: self.key.clone()?, lines })
+        let (first, end) = (one.min(other), one.max(other) + 1);
+        let lines = rows.lines(first..end.min(first + MOST_COPIED));
+        Some((PageRequest { key: self.key.clone()?, lines }, (end - first).saturating_sub(MOST_COPIED)))
     }
 
     /// The lines around what went wrong, once that is known.
@@ -488,6 +520,8 @@ impl Log {
         if let Some(keep) = &self.keep {
             parts.push(format!("&{} {}", keep.pattern.typed(), keep.finds.total(self.lines)));
         }
+        let searches = [&self.search, &self.keep].into_iter().flatten().map(|search| &search.finds);
+        parts.extend(searches.chain(&self.errors).filter_map(|finds| finds.error.clone()));
         if let Some((at, of)) = self.error_at(self.cursor).filter(|_| self.held) {
             parts.push(format!("error {at}/{of}"));
         }

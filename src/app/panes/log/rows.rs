@@ -35,7 +35,9 @@ impl Rows<'_> {
     /// How many rows there are.
     pub(super) fn count(&self) -> u64 {
         match self {
-            Self::Folded { lines, hidden } => lines - hidden.last().map_or(0, |last| last.before + last.count()),
+            Self::Folded { lines, hidden } => {
+                lines.saturating_sub(hidden.last().map_or(0, |last| last.before + last.count()))
+            }
             Self::Kept(kept) => kept.len() as u64,
         }
     }

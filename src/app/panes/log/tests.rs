@@ -155,7 +155,7 @@ fn kept_lines_are_the_only_ones_and_selections_are_made_of_them() {
     assert!(request.is_none(), "one is on its way");
     log.act(Action::Select);
     log.act(Action::Up);
-    assert_eq!(log.selection().map(|request| request.lines), Some(vec![91..92, 98..99]));
+    assert_eq!(log.selection().map(|(request, _)| request.lines), Some(vec![91..92, 98..99]));
     assert!(log.back() && log.back() && !log.back());
 }
 
@@ -173,4 +173,69 @@ fn marks_are_gone_to() {
     log.act(Action::NextMark);
     log.act(Action::NextMark);
     assert_eq!(log.cursor, 50);
+}
+
+#[test]
+fn the_readers_place_outlives_a_pattern_that_finds_nothing_yet() {
+    let mut log = Log::default();
+    settle(&mut log, 1, 100);
+    log.go(42);
+    let before = log.position();
+    log.keep(Pattern::parse("x", true));
+    log.settle(Some(key(1)), 100, 10);
+    assert_eq!(log.position(), before);
+    settle(&mut log, 1, 100);
+    log.keep(None);
+    settle(&mut log, 1, 100);
+    assert_eq!(log.position(), before);
+}
+
+#[test]
+fn a_jump_is_to_a_line_that_is_shown() {
+    let mut log = Log::default();
+    settle(&mut log, 1, 100);
+    log.keep(Pattern::parse("x", true));
+    settle(&mut log, 1, 100);
+    log.act(Action::Top);
+    // Matches of the search are the kept lines here, so the next is one of them.
+    log.search(Pattern::parse("y", false));
+    settle(&mut log, 1, 100);
+    assert!(log.step(true) && log.cursor == 7 && log.keep.is_some());
+    log.go(8);
+    assert!(log.keep.is_none(), "the line was kept back");
+}
+
+#[test]
+fn answers_to_a_search_that_was_asked_for_again_are_not_mixed() {
+    let mut log = Log::default();
+    settle(&mut log, 1, 100);
+    let asked = |log: &mut Log| {
+        log.search(Pattern::parse("x", false));
+        let effects = log.settle(Some(key(1)), 100, 10);
+        let scan = effects.into_iter().find_map(|effect| match effect {
+            Effect::Scan(scan) => Some(scan),
+            _ => None,
+        });
+        scan.expect("a search")
+    };
+    let (first, second) = (asked(&mut log), asked(&mut log));
+    log.found(&Scanned { scan: first, found: Ok(vec![7]), done: true });
+    assert!(log.search.as_ref().is_some_and(|search| search.finds.found.is_empty()));
+    log.found(&Scanned { scan: second, found: Ok(vec![7, 14]), done: true });
+    assert_eq!(log.search.as_ref().map(|search| search.finds.found.clone()), Some(vec![7, 14]));
+}
+
+#[test]
+fn a_selection_stays_what_it_is_at_the_end_of_the_log() {
+    let mut log = Log::default();
+    settle(&mut log, 1, 100);
+    log.go(95);
+    log.act(Action::Select);
+    log.act(Action::Bottom);
+    settle(&mut log, 1, 100);
+    settle(&mut log, 1, 200);
+    assert_eq!(log.selection().map(|(request, _)| lines(&request)), Some((95..100).collect()));
+    log.go(3000);
+    settle(&mut log, 1, 5000);
+    assert_eq!(log.selection().map(|(_, more)| more), Some(2906 - MOST_COPIED));
 }
