@@ -71,7 +71,7 @@ impl Deploys {
                 (Phase::Done(Conclusion::Success), _) => parts.extend(deployment.url.clone()),
                 (Phase::Done(_), Some((live, _))) => parts.push(format!("live {}", version(live))),
                 (phase, Some((live, _))) => {
-                    parts.push(format!("{}, live {}", cx.theme.look(phase).word, version(live)))
+                    parts.push(format!("{}, live {}", cx.theme.look(phase).word, version(live)));
                 }
                 (phase, None) => parts.push(cx.theme.look(phase).word.to_owned()),
             }

@@ -47,7 +47,7 @@ impl Log {
             return match unmatched {
                 Some(keep) => {
                     let why = keep.finds.error.as_deref().unwrap_or("no line matches; Esc shows all");
-                    empty(why, cx, area, buffer)
+                    empty(why, cx, area, buffer);
                 }
                 None => absence(nothing, cx, area, buffer),
             };
