@@ -54,6 +54,22 @@ pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     Cow::Owned(clipped)
 }
 
+/// A text in rows of at most so many columns, cut between words. A word that is wider is a row by itself.
+#[must_use]
+pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut rows: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match rows.last_mut() {
+            Some(row) if width(row) + 1 + width(word) <= columns => {
+                row.push(' ');
+                row.push_str(word);
+            }
+            _ => rows.push(word.to_owned()),
+        }
+    }
+    rows
+}
+
 /// Whether every word of `wanted` is in one of the texts, in any case.
 #[must_use]
 pub fn holds(wanted: &str, texts: &[&str]) -> bool {
@@ -121,6 +137,13 @@ pub fn counted(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_wrapped_between_words() {
+        assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap("incomprehensible yes", 4), ["incomprehensible", "yes"]);
+        assert_eq!(wrap(" ", 4), Vec::<String>::new());
+    }
     use proptest::prelude::*;
     use ratatui::layout::Rect;
 

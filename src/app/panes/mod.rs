@@ -109,14 +109,22 @@ impl ListRow<'_> {
     }
 }
 
-/// Says why a pane is empty, in its middle.
+/// Says why a pane is empty, in its middle and in as many rows as it takes.
 pub(super) fn empty(text: &str, cx: &Cx, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
-    let shown = text::clip(text, usize::from(area.width), cx.theme.ellipsis());
-    let x = area.x + (area.width - text::width(&shown) as u16) / 2;
-    text::put(buffer, x, area.y + area.height / 2, area.width, &shown, cx.theme.style(Hue::Dim));
+    let mut rows = text::wrap(text, usize::from(area.width.saturating_sub(2).max(1)));
+    if rows.len() > usize::from(area.height) {
+        let rest = rows.split_off(usize::from(area.height) - 1).join(" ");
+        rows.push(rest);
+    }
+    let top = area.y + (area.height - rows.len() as u16) / 2;
+    for (y, row) in (top..).zip(rows) {
+        let shown = text::clip(&row, usize::from(area.width), cx.theme.ellipsis());
+        let x = area.x + (area.width - text::width(&shown) as u16) / 2;
+        text::put(buffer, x, y, area.width, &shown, cx.theme.style(Hue::Dim));
+    }
 }
 
 #[cfg(test)]

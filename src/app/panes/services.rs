@@ -55,7 +55,7 @@ impl Services {
 
     pub(in crate::app) fn draw(&self, cx: &Cx, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
         let Some(run) = run.filter(|run| all(run).next().is_some()) else {
-            empty("no job has services", cx, area, buffer);
+            empty("no service has been started", cx, area, buffer);
             return;
         };
         let widest = all(run).map(|(_, service)| text::width(&service.name)).max().unwrap_or_default();
