@@ -55,6 +55,9 @@ _cuelight() {
             cuelight,plan)
                 cmd="cuelight__subcmd__plan"
                 ;;
+            cuelight,replay)
+                cmd="cuelight__subcmd__replay"
+                ;;
             cuelight,rerun)
                 cmd="cuelight__subcmd__rerun"
                 ;;
@@ -66,6 +69,9 @@ _cuelight() {
                 ;;
             cuelight,runs)
                 cmd="cuelight__subcmd__runs"
+                ;;
+            cuelight,screenshot)
+                cmd="cuelight__subcmd__screenshot"
                 ;;
             cuelight,shell)
                 cmd="cuelight__subcmd__shell"
@@ -86,7 +92,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --help --version run demo attach runs show logs explain cancel rerun resume shell lint plan eval trust doctor clean config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach runs show logs explain cancel rerun resume shell replay screenshot lint plan eval trust doctor clean config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -357,6 +363,20 @@ _cuelight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cuelight__subcmd__replay)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cuelight__subcmd__rerun)
             opts="-s -d -h --failed --job --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -495,6 +515,36 @@ _cuelight() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__screenshot)
+            opts="-h --at --size --format --keys --ascii --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text ansi svg" -- "${cur}"))
+                    return 0
+                    ;;
+                --keys)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_cuelight_global_optspecs
-    string join \n h/help V/version
+    string join \n read-only h/help V/version
 end
 
 function __fish_cuelight_needs_command
@@ -24,6 +24,7 @@ function __fish_cuelight_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c cuelight -n "__fish_cuelight_needs_command" -l read-only -d 'The screen gives no orders'
 complete -c cuelight -n "__fish_cuelight_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_needs_command" -s V -l version -d 'Print version'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "run" -d 'Run a workflow of this repository'
@@ -37,6 +38,8 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Ask a ru
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run a run again: all of it, what failed, or one job and what needs it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Go on with a run whose worker was lost, from the first step that had not completed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell where a job runs, or failed, with its step\'s environment'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'See a past run again on the screen, forward and back, at any speed'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "lint" -d 'Check workflow files and action manifests'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "plan" -d 'Show what a workflow would run'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "eval" -d 'Evaluate expressions: a JSON request a line in, an answer a line out'
@@ -101,6 +104,15 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'In the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l at -d 'So many seconds after its start [default: its end]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l size -d 'Columns and rows' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l format -d 'What is written' -r -f -a "text\t'Letters only'
+ansi\t'Letters with colours for a terminal'
+svg\t'A picture'"
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l keys -d 'Keys that are pressed before: characters, and others by name in angle brackets' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l ascii -d 'Draw with the characters of ASCII only'
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'How to print what was found' -r -f -a "text\t''
 json\t''
 github\t''

@@ -15,6 +15,7 @@ _cuelight() {
 
     local context curcontext="$curcontext" state line
     _arguments "${_arguments_options[@]}" : \
+'--read-only[The screen gives no orders]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
@@ -163,6 +164,27 @@ _arguments "${_arguments_options[@]}" : \
 ':job -- The job\: its id, key or name:_default' \
 && ret=0
 ;;
+(replay)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
+(screenshot)
+_arguments "${_arguments_options[@]}" : \
+'--at=[So many seconds after its start \[default\: its end\]]:SECONDS:_default' \
+'--size=[Columns and rows]:SIZE:_default' \
+'--format=[What is written]:FORMAT:((text\:"Letters only"
+ansi\:"Letters with colours for a terminal"
+svg\:"A picture"))' \
+'--keys=[Keys that are pressed before\: characters, and others by name in angle brackets]:KEYS:_default' \
+'--ascii[Draw with the characters of ASCII only]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+&& ret=0
+;;
 (lint)
 _arguments "${_arguments_options[@]}" : \
 '--format=[How to print what was found]:FORMAT:((text\:""
@@ -274,6 +296,8 @@ _cuelight_commands() {
 'rerun:Run a run again\: all of it, what failed, or one job and what needs it' \
 'resume:Go on with a run whose worker was lost, from the first step that had not completed' \
 'shell:Open a shell where a job runs, or failed, with its step'\''s environment' \
+'replay:See a past run again on the screen, forward and back, at any speed' \
+'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
 'lint:Check workflow files and action manifests' \
 'plan:Show what a workflow would run' \
 'eval:Evaluate expressions\: a JSON request a line in, an answer a line out' \
@@ -352,6 +376,11 @@ _cuelight__subcmd__plan_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight plan commands' commands "$@"
 }
+(( $+functions[_cuelight__subcmd__replay_commands] )) ||
+_cuelight__subcmd__replay_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight replay commands' commands "$@"
+}
 (( $+functions[_cuelight__subcmd__rerun_commands] )) ||
 _cuelight__subcmd__rerun_commands() {
     local commands; commands=()
@@ -371,6 +400,11 @@ _cuelight__subcmd__run_commands() {
 _cuelight__subcmd__runs_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight runs commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__screenshot_commands] )) ||
+_cuelight__subcmd__screenshot_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight screenshot commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__shell_commands] )) ||
 _cuelight__subcmd__shell_commands() {

@@ -93,8 +93,22 @@ pub enum Action {
     Rerun,
     /// Go on with a run whose worker was lost.
     Resume,
+    /// Remove the run.
+    Delete,
+    /// Open a shell where the job runs or failed.
+    Shell,
     /// Copy what is selected.
     Yank,
+    /// Pause the replay, or go on.
+    Play,
+    /// A step back in the replay.
+    StepBack,
+    /// A step on in the replay.
+    StepForward,
+    /// Replay more slowly.
+    Slower,
+    /// Replay faster.
+    Faster,
     /// Let go of the mouse.
     Mouse,
     /// Draw anew.
@@ -176,6 +190,8 @@ pub static ACTIONS: &[Entry] = &[
     entry(Action::Start, "start", &["S"], EVERYWHERE, "start", "start a workflow"),
     entry(Action::Stop, "stop", &["s"], EVERYWHERE, "stop", "cancel the run; while it stops: end it at once"),
     entry(Action::Rerun, "rerun", &["r"], EVERYWHERE, "re-run", "run failed jobs, all jobs or this job again"),
+    entry(Action::Shell, "shell", &["x"], EVERYWHERE, "shell", "open a shell where the job runs, or failed"),
+    entry(Action::Delete, "delete", &["d"], &[Context::Panel(Panel::Runs)], "delete", "remove the run and its logs"),
     entry(Action::Resume, "resume", &["u"], EVERYWHERE, "", "go on with a run whose worker was lost"),
     entry(Action::Zoom, "zoom", &["z"], EVERYWHERE, "zoom", "give the panel the whole screen, or take it back"),
     entry(Action::Find, "find", &["/"], EVERYWHERE, "search", "search the log; filter runs, jobs, events"),
@@ -236,6 +252,11 @@ pub static ACTIONS: &[Entry] = &[
     entry(Action::Redraw, "redraw", &["ctrl-l"], EVERYWHERE, "", "draw the whole screen anew"),
     entry(Action::Suspend, "suspend", &["ctrl-z"], EVERYWHERE, "", "back to the shell until fg"),
     entry(Action::Diagnostics, "diagnostics", &["@"], EVERYWHERE, "", "show what the program says about itself"),
+    entry(Action::Play, "play", &["space"], EVERYWHERE, "", "in a replay: pause, or go on"),
+    entry(Action::StepBack, "step-back", &["["], EVERYWHERE, "", "in a replay: back to the event before"),
+    entry(Action::StepForward, "step-forward", &["]"], EVERYWHERE, "", "in a replay: on to the next event"),
+    entry(Action::Slower, "slower", &["<"], EVERYWHERE, "", "in a replay: half as fast"),
+    entry(Action::Faster, "faster", &[">"], EVERYWHERE, "", "in a replay: twice as fast"),
     entry(Action::Quit, "quit", &["q", "ctrl-c"], EVERYWHERE, "quit", "leave the screen; runs may go on"),
 ];
 

@@ -25,6 +25,10 @@ pub struct Facts {
     pub offers: Vec<Offer>,
     /// What happened, the latest last.
     pub happened: Vec<Happened>,
+    /// How the replay stands, in words, while a past run is seen again.
+    pub replay: Option<String>,
+    /// Whether no orders may be given.
+    pub read_only: bool,
     /// The time as of the latest tick.
     pub now: Timestamp,
     /// When the screen was opened: what happened before is no news.
@@ -93,6 +97,13 @@ impl Facts {
         self.store.close(id);
         self.summaries.remove(id);
         self.asked.retain(|(run, _)| run != id);
+        self.happened.retain(|happened| happened.run.as_ref() != Some(id));
+    }
+
+    /// Why no orders can be given, when none can.
+    pub(super) fn locked(&self) -> Option<&'static str> {
+        let reasons = [(self.replay.is_some(), "this is a replay"), (self.read_only, "the screen is read-only")];
+        reasons.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
     }
 
     /// Folds records in, and says what of it is news.

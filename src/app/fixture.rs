@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use indexmap::IndexMap;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
@@ -16,8 +15,8 @@ use crate::store::runs::RunHeader;
 use crate::ui::theme::{Glyphs, Theme};
 
 use super::App;
-use super::keymap::Keymap;
-use super::msg::{Effect, Feed, LogKey, Msg, Offer, Page, PageRequest, Scan, Scanned, Text, Wanted};
+use super::keymap::{Keymap, typed};
+use super::msg::{Effect, Feed, Input, InputKind, LogKey, Msg, Offer, Page, PageRequest, Scan, Scanned, Text, Wanted};
 
 /// When the run of the fixture was created.
 pub(crate) const START: u64 = 1_795_487_000_000;
@@ -238,11 +237,20 @@ impl Driver {
                 workflow: ".github/workflows/ci.yml".to_owned(),
                 name: "CI".to_owned(),
                 events: vec!["push".to_owned(), "pull_request".to_owned()],
+                inputs: Vec::new(),
+                secrets: vec![("TOKEN".to_owned(), true), ("KEY".to_owned(), false)],
             },
             Offer {
                 workflow: ".github/workflows/release.yml".to_owned(),
                 name: "Release".to_owned(),
                 events: vec!["workflow_dispatch".to_owned()],
+                inputs: vec![
+                    input("version", InputKind::Text, true),
+                    input("dry", InputKind::Boolean, false),
+                    input("target", InputKind::Choice(vec!["dev".to_owned(), "prod".to_owned()]), false),
+                    input("copies", InputKind::Number, false),
+                ],
+                secrets: Vec::new(),
             },
         ]));
         driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: records() });
@@ -320,14 +328,8 @@ impl Driver {
 
     /// Presses keys: characters as they are, other keys by name in angle brackets (`<enter>`, `<ctrl-c>`).
     pub(crate) fn press(&mut self, keys: &str) -> &mut Self {
-        let mut rest = keys;
-        while let Some(first) = rest.chars().next() {
-            let (key, length) = match rest.strip_prefix('<').and_then(|named| named.split_once('>')) {
-                Some((name, _)) => (name, name.len() + 2),
-                None => (&rest[..first.len_utf8()], first.len_utf8()),
-            };
-            self.send(Msg::Key(event(key)));
-            rest = &rest[length..];
+        for key in typed(keys).expect("keys") {
+            self.send(Msg::Key(key));
         }
         self
     }
@@ -366,22 +368,6 @@ impl Driver {
     }
 }
 
-fn event(key: &str) -> KeyEvent {
-    let (name, modifiers) = match key.strip_prefix("ctrl-") {
-        Some(name) => (name, KeyModifiers::CONTROL),
-        None => (key, KeyModifiers::NONE),
-    };
-    let code = match name {
-        "enter" => KeyCode::Enter,
-        "esc" => KeyCode::Esc,
-        "tab" => KeyCode::Tab,
-        "backtab" => KeyCode::BackTab,
-        "backspace" => KeyCode::Backspace,
-        "up" => KeyCode::Up,
-        "down" => KeyCode::Down,
-        "pageup" => KeyCode::PageUp,
-        "pagedown" => KeyCode::PageDown,
-        other => KeyCode::Char(other.chars().next().expect("a key has a name")),
-    };
-    KeyEvent::new(code, modifiers)
+fn input(name: &str, kind: InputKind, required: bool) -> Input {
+    Input { name: name.to_owned(), about: format!("the {name}"), required, kind, default: String::new() }
 }

@@ -113,6 +113,8 @@ impl App {
             Action::Palette => self.overlay = Some(self.palette()),
             Action::Stop => self.overlay = self.stop_question(),
             Action::Rerun => self.overlay = self.rerun_question(),
+            Action::Delete => self.overlay = self.delete_question(),
+            Action::Shell => return self.shell(),
             Action::Resume => return self.submit(Command::Resume),
             Action::Yank => self.overlay = self.yank_menu(),
             Action::Edit => return self.edit(),
@@ -124,6 +126,9 @@ impl App {
                 }
             }
             Action::NextGroup | Action::PreviousGroup => self.group(action == Action::NextGroup),
+            Action::Play | Action::StepBack | Action::StepForward | Action::Slower | Action::Faster => {
+                self.act_in_replay(action);
+            }
             Action::Mouse => {
                 self.mouse = !self.mouse;
                 let text =

@@ -59,6 +59,28 @@ impl Key {
     }
 }
 
+/// Keys that are typed: characters as they are, others by name in angle brackets (`j<enter><ctrl-d>`).
+///
+/// # Errors
+/// What is in brackets is no key.
+pub fn typed(text: &str) -> Result<Vec<KeyEvent>, String> {
+    let mut events = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let named = rest.strip_prefix('<').and_then(|named| named.split_once('>'));
+        let (name, length) = match named {
+            Some((name, _)) => (name, name.len() + 2),
+            None => (&rest[..first.len_utf8()], first.len_utf8()),
+        };
+        let key = Key::parse(name).ok_or_else(|| name.to_owned())?;
+        let control = if key.control { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
+        let alt = if key.alt { KeyModifiers::ALT } else { KeyModifiers::NONE };
+        events.push(KeyEvent::new(key.code, control | alt));
+        rest = &rest[length..];
+    }
+    Ok(events)
+}
+
 impl From<KeyEvent> for Key {
     fn from(event: KeyEvent) -> Self {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);

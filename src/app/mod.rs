@@ -15,6 +15,7 @@ pub mod pattern;
 mod places;
 pub mod prompt;
 mod questions;
+mod replay;
 mod view;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ use keymap::Keymap;
 use msg::{Effect, Feed, LogKey, Msg, Notice, Order};
 use panes::overlay::{Outcome, Overlay};
 use panes::{deploys::Deploys, events::Events, graph::Graph, jobs::Jobs, log::Log, runs::Runs, services::Services};
+use replay::Replay;
 
 /// Everything that the screen knows and shows.
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub struct App {
     /// The next run that is opened was started here and is to be shown.
     starting: bool,
     mouse: bool,
+    /// The run that is seen again, when one is.
+    replay: Option<Replay>,
 }
 
 impl App {
@@ -86,7 +90,15 @@ impl App {
             watched: None,
             starting: false,
             mouse: true,
+            replay: None,
         }
+    }
+
+    /// Gives no orders: it only shows.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.facts.read_only = true;
+        self
     }
 
     /// Shows this run from the start, instead of the newest.
@@ -99,12 +111,15 @@ impl App {
     /// Whether time changes the picture, so that ticks are needed.
     #[must_use]
     pub fn is_moving(&self) -> bool {
-        self.facts.alive().next().is_some()
+        self.replay.as_ref().map_or(self.facts.alive().next().is_some(), Replay::is_playing)
     }
 
     /// Whether something pulses, so that ticks are needed four times a second instead of once.
     #[must_use]
     pub fn is_pulsing(&self) -> bool {
+        if let Some(replay) = &self.replay {
+            return replay.is_playing();
+        }
         self.theme.motion && self.facts.alive().any(|run| run.phase == Phase::Running)
     }
 
@@ -167,6 +182,10 @@ impl App {
     /// Takes in what happened and says what is to be done.
     pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
         let mut effects = match msg {
+            Msg::Tick(now) if self.replay.is_some() => {
+                self.tick_replay(now);
+                Vec::new()
+            }
             Msg::Tick(now) => {
                 if self.facts.since.0 == 0 {
                     self.facts.since = now;
@@ -183,8 +202,8 @@ impl App {
             Msg::Paste(text) => {
                 if let Some(overlay) = self.overlay.as_mut().filter(|overlay| overlay.takes_text()) {
                     // Characters only ever filter here; none of them can close the overlay.
-                    let stays =
-                        text.chars().filter(|c| !c.is_control()).all(|c| overlay.character(c) == Outcome::Stays);
+                    let mut typed = text.chars().filter(|c| !c.is_control());
+                    let stays = typed.all(|c| matches!(overlay.character(c), Outcome::Stays));
                     debug_assert!(stays, "an overlay that takes text stays while it is typed");
                 }
                 self.typed();

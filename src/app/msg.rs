@@ -73,6 +73,38 @@ pub struct Offer {
     pub name: String,
     /// The events it reacts to, the likeliest first.
     pub events: Vec<String>,
+    /// What a person who starts it is asked.
+    pub inputs: Vec<Input>,
+    /// The secrets that it names, and whether they are set.
+    pub secrets: Vec<(String, bool)>,
+}
+
+/// An input of a workflow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it takes.
+    pub kind: InputKind,
+    /// What it is unless somebody says otherwise.
+    pub default: String,
+}
+
+/// What an input takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum InputKind {
+    /// Text, the name of an environment included.
+    Text,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// One of these.
+    Choice(Vec<String>),
 }
 
 /// Something to be told.
@@ -120,6 +152,15 @@ pub enum Effect {
         /// Which line, from 1.
         line: Option<u32>,
     },
+    /// Give the terminal to a shell where a job runs or failed, or in one of its services.
+    Shell {
+        /// Of which run.
+        run: RunId,
+        /// Of which job.
+        job: JobId,
+        /// In the container of this service.
+        service: Option<String>,
+    },
     /// Let go of the mouse, or take it.
     CaptureMouse(bool),
     /// Draw the whole screen anew.
@@ -146,7 +187,15 @@ pub enum Order {
         workflow: String,
         /// The event.
         event: String,
+        /// Inputs, by name.
+        inputs: Vec<(String, String)>,
+        /// The secrets that it is given, by name.
+        secrets: Vec<String>,
+        /// Where jobs without a container run, unless the settings decide.
+        sandbox: Option<String>,
     },
+    /// Remove a run from this machine; told back by [`Feed::Removed`].
+    Delete(RunId),
     /// Follow this run: send [`Feed::Opened`] and all its records, then new ones as they come. Asked again for each run that the
     /// user looks at; those followed before may stay followed.
     Watch(RunId),

@@ -4,7 +4,8 @@ use crate::ui::layout::Panel;
 
 use super::App;
 use super::action::{ACTIONS, Action, Context};
-use super::msg::{Effect, Order};
+use super::msg::Effect;
+use super::panes::form::Form;
 use super::panes::overlay::{Overlay, Pick, Picker};
 
 impl App {
@@ -38,8 +39,7 @@ impl App {
             offer.events.iter().map(move |event| {
                 let file = offer.workflow.rsplit('/').next().unwrap_or_default();
                 let name = if offer.name == offer.workflow { String::new() } else { format!("  ({})", offer.name) };
-                let start = Order::Start { workflow: offer.workflow.clone(), event: event.clone() };
-                (format!("{verb}{file}  {event}{name}"), Pick::Effects(vec![Effect::Order(start)]))
+                (format!("{verb}{file}  {event}{name}"), Pick::Fill(Form::new(offer, event)))
             })
         })
     }
@@ -47,7 +47,7 @@ impl App {
     /// What was picked is done or gone to.
     pub(super) fn pick(&mut self, pick: Pick) -> Vec<Effect> {
         match pick {
-            Pick::Effects(effects) => return effects,
+            Pick::Fill(form) => self.overlay = Some(Overlay::Form(form)),
             Pick::Act(action) => return self.act(action),
             Pick::Run(run) => {
                 self.runs.selected = Some(run);

@@ -8,6 +8,7 @@ use crate::ui::text;
 
 use super::App;
 use super::msg::{Effect, Notice, Page};
+use super::panes::jobs::has_failed;
 use super::panes::overlay::{Choice, Overlay, Question};
 
 /// Lines on each side of what went wrong that are copied with it.
@@ -84,6 +85,28 @@ impl App {
             return Vec::new();
         };
         vec![Effect::Edit { run, file, line }]
+    }
+
+    /// A shell where the selected job runs or failed, or in the selected service while its job runs.
+    pub(super) fn shell(&mut self) -> Vec<Effect> {
+        let service = self.services.selected.clone().filter(|_| self.view.focus == Panel::Services);
+        let (job, service) = match service {
+            Some((job, service)) => (Some(job), Some(service)),
+            None => (self.jobs.selected.as_ref().map(|place| place.job.clone()), None),
+        };
+        let job = job.and_then(|job| self.run()?.jobs.get(&job));
+        let reason = match job {
+            None => "no job is selected",
+            Some(job) if service.is_some() && !job.phase.is_active() => "services are gone with their job",
+            Some(job) if job.phase.is_active() || has_failed(&job.phase) => {
+                let (run, job) = (self.runs.selected.clone(), job.id.clone());
+                return run.map(|run| Effect::Shell { run, job, service }).into_iter().collect();
+            }
+            Some(job) if job.phase.is_done() => "the job did not fail",
+            Some(_) => "the job has not begun",
+        };
+        self.toast = Some(Notice::bad(format!("shell: {reason}")));
+        Vec::new()
     }
 
     fn named_place(&self) -> Option<(String, Option<u32>)> {

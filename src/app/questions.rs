@@ -33,6 +33,20 @@ impl App {
         }))
     }
 
+    pub(super) fn delete_question(&self) -> Option<Overlay> {
+        let run = self.summary()?;
+        let delete = Effect::Order(Order::Delete(run.id.clone()));
+        Some(Overlay::Question(Question {
+            title: "Remove the run?".to_owned(),
+            text: vec![format!("{}  {}", run.name, run.id)],
+            choices: vec![
+                Choice { key: 'n', label: "keep it".to_owned(), effects: Vec::new() },
+                Choice { key: 'y', label: "remove it, with its logs".to_owned(), effects: vec![delete] },
+            ],
+            at: 0,
+        }))
+    }
+
     pub(super) fn rerun_question(&self) -> Option<Overlay> {
         let run = self.runs.selected.clone()?;
         let known = self.run();
@@ -56,6 +70,9 @@ impl App {
     }
 
     pub(super) fn quit(&mut self) -> Vec<Effect> {
+        if self.facts.locked().is_some() {
+            return vec![Effect::Quit];
+        }
         let alive: Vec<&Summary> = self.facts.alive().filter(|run| self.facts.run(&run.id).is_some()).collect();
         let [first, rest @ ..] = alive.as_slice() else { return vec![Effect::Quit] };
         let text = match rest.len() {

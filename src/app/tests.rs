@@ -200,8 +200,18 @@ fn a_started_run_is_shown_when_it_opens() {
     driver.press("Srel");
     assert!(driver.shows("release.yml  workflow_dispatch") && !driver.shows("ci.yml  push"));
     driver.press("<enter>");
-    let start =
-        Order::Start { workflow: ".github/workflows/release.yml".to_owned(), event: "workflow_dispatch".to_owned() };
+    assert!(driver.shows("Start release.yml on workflow_dispatch") && driver.asked().is_empty());
+    driver.press("<enter>");
+    assert!(driver.shows("is needed") && driver.asked().is_empty(), "{}", driver.screen());
+    driver.press("1.2x<backspace><down> <down> <down>3a<enter>");
+    let given = [("version", "1.2"), ("dry", "true"), ("target", "prod"), ("copies", "3")];
+    let start = Order::Start {
+        workflow: ".github/workflows/release.yml".to_owned(),
+        event: "workflow_dispatch".to_owned(),
+        inputs: given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        secrets: Vec::new(),
+        sandbox: None,
+    };
     assert_eq!(driver.asked(), [Effect::Order(start)]);
     let id = RunId::new("20261124-030000-cccc");
     driver.feed(Feed::Opened(header(id.clone())));
@@ -439,14 +449,90 @@ fn the_palette_finds_actions_jobs_workflows_and_runs() {
     assert!(!driver.shows("1 Runs"), "the panel has the whole screen");
     driver.press("z:job lint<enter>");
     assert!(driver.shows("▌✓ Lint"));
-    driver.press(":start relea<enter>");
-    let workflow = ".github/workflows/release.yml".to_owned();
-    let start = Order::Start { workflow, event: "workflow_dispatch".to_owned() };
+    driver.press(":start ci push<enter>");
+    assert!(driver.shows("secrets: TOKEN set, KEY missing"), "{}", driver.screen());
+    driver.press("  <enter>");
+    let start = Order::Start {
+        workflow: ".github/workflows/ci.yml".to_owned(),
+        event: "push".to_owned(),
+        inputs: Vec::new(),
+        secrets: vec!["TOKEN".to_owned()],
+        sandbox: Some("docker".to_owned()),
+    };
     assert_eq!(driver.asked(), [Effect::Order(start)]);
     driver.press(":run release<enter>");
     assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
     driver.press(":xyzzy<enter><esc>");
     assert!(driver.shows("1 Runs"));
+}
+
+#[test]
+fn a_replay_goes_on_and_back() {
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.app = driver.app.clone().replaying(header(run()), records().into_iter().chain(rest()).collect());
+    driver.send(Msg::Resize(80, 24)).send(Msg::Tick(Timestamp(5_000)));
+    assert!(driver.shows("replay 1x 0:00/3:22"), "{}", driver.screen());
+    driver.send(Msg::Tick(Timestamp(35_000)));
+    assert!(driver.shows("replay 1x 0:30/3:22") && driver.shows("● Lint"), "{}", driver.screen());
+    driver.press(">>").send(Msg::Tick(Timestamp(65_000)));
+    assert!(driver.shows("replay 4x 2:30/3:22") && driver.shows("✗ Test (3.13)"));
+    driver.press("[[[");
+    assert!(driver.shows("paused 4x") && !driver.shows("✗ Test (3.13)"), "{}", driver.screen());
+    driver.press("]]]").send(Msg::Tick(Timestamp(95_000)));
+    assert!(driver.shows("✗ Test (3.13)"));
+    driver.press(" ").send(Msg::Tick(Timestamp(195_000)));
+    assert!(driver.shows("paused 4x 3:22/3:22") && driver.shows("✗ failure"), "{}", driver.screen());
+    driver.press("s");
+    assert!(driver.shows("stop: this is a replay"));
+    driver.press(" ");
+    assert!(driver.shows("replay 4x 0:00/3:22"));
+}
+
+#[test]
+fn a_read_only_screen_gives_no_orders() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.app = driver.app.clone().read_only();
+    driver.asked();
+    for key in ["s", "S", "r", "u"] {
+        driver.press(key);
+        assert!(driver.shows("the screen is read-only") && driver.app.overlay.is_none());
+    }
+    assert!(driver.shows("READ-ONLY") && !driver.shows("replay"));
+    driver.press("qq");
+    assert!(driver.asked().contains(&Effect::Quit));
+    driver.press(" ");
+    assert!(driver.shows("play: this is no replay"));
+}
+
+#[test]
+fn a_run_is_removed_once_it_has_ended_and_somebody_says_yes() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("1d");
+    assert!(driver.shows("delete: the run has not ended"));
+    driver.press("j").asked();
+    driver.press("d<enter>");
+    assert_eq!(driver.asked(), [], "no is the first answer");
+    driver.press("dy");
+    let removed = RunId::new("20261123-101010-aaaa");
+    assert_eq!(driver.asked(), [Effect::Order(Order::Delete(removed.clone()))]);
+    driver.feed(Feed::Removed(removed));
+    assert!(!driver.shows("Release"));
+}
+
+#[test]
+fn a_shell_opens_where_a_job_runs_or_failed() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("x");
+    let shell = |job: &str| Effect::Shell { run: run(), job: job.into_id(), service: None };
+    assert_eq!(driver.asked(), [shell("security")]);
+    driver.press("ex");
+    assert_eq!(driver.asked(), [shell("test-2")]);
+    driver.press("3gx");
+    assert!(driver.shows("shell: the job did not fail"));
+    driver.press("5x");
+    assert!(driver.shows("shell: services are gone with their job"));
+    assert_eq!(driver.asked(), []);
 }
 
 /// Something that could happen at any time.

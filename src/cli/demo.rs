@@ -99,7 +99,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return run::run(&request);
     }
     let run = run::begin(&runs, &request)?;
-    screen::open(Some(run.id().clone()))
+    screen::open(Some(run.id().clone()), false)
 }
 
 /// The variable that lets the demo run a service: where an engine answers and has the image, or can get it.

@@ -17,6 +17,7 @@ mod printer;
 mod run;
 mod runs;
 mod screen;
+mod screenshot;
 mod shell;
 mod style;
 mod trust;
@@ -41,6 +42,9 @@ struct Cli {
     command: Option<Command>,
     /// Open the screen on this run: its id, its beginning or end, or `latest`
     run: Option<String>,
+    /// The screen gives no orders
+    #[arg(long)]
+    read_only: bool,
 }
 
 #[derive(Subcommand)]
@@ -67,6 +71,10 @@ enum Command {
     Resume(orders::ResumeArgs),
     /// Open a shell where a job runs, or failed, with its step's environment
     Shell(shell::Args),
+    /// See a past run again on the screen, forward and back, at any speed
+    Replay(ReplayArgs),
+    /// Draw the screen at a moment of a run, as text or as a picture
+    Screenshot(screenshot::Args),
     /// Check workflow files and action manifests
     Lint(lint::Args),
     /// Show what a workflow would run
@@ -89,6 +97,13 @@ enum Command {
     /// Carry out a run (started by `run` and `rerun`)
     #[command(hide = true)]
     Worker(worker::Args),
+}
+
+#[derive(clap::Args)]
+struct ReplayArgs {
+    /// The run's id, its beginning or end, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
 }
 
 /// What a command that could not do its work says, if anything, and how the program ends.
@@ -126,12 +141,22 @@ impl From<std::io::Error> for Failure {
 }
 
 /// The screen, or the list of runs where there is no terminal for one.
-fn without_command(run: Option<&str>) -> Outcome {
+fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
     let showing = match run {
         Some(wanted) => Some(RunsDir::locate()?.find(wanted).map_err(|error| no_run(wanted, error))?.id().clone()),
         None => None,
     };
-    if screen::is_possible() { screen::open(showing) } else { runs::list(&runs::ListArgs::default()) }
+    if screen::is_possible() { screen::open(showing, read_only) } else { runs::list(&runs::ListArgs::default()) }
+}
+
+/// A past run on the screen.
+fn replay(args: &ReplayArgs) -> Outcome {
+    let folder = RunsDir::locate()?.find(&args.run)?;
+    if screen::is_possible() {
+        return screen::replay(&folder);
+    }
+    let message = "a replay needs a terminal; `cuelight screenshot --at SECONDS` draws one moment";
+    Err(Failure::new(Exit::Usage, message))
 }
 
 /// What is no run may be a command with a typing error.
@@ -186,6 +211,8 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Rerun(args)) => orders::rerun(args),
         Some(Command::Resume(args)) => orders::resume(args),
         Some(Command::Shell(args)) => shell::run(args),
+        Some(Command::Replay(args)) => replay(args),
+        Some(Command::Screenshot(args)) => screenshot::run(args),
         Some(Command::Lint(args)) => lint::run(args),
         Some(Command::Plan(args)) => plan::run(args),
         Some(Command::Eval) => eval::run(),
@@ -196,7 +223,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Completions(args)) => completions::run(args, &mut Cli::command()),
         Some(Command::Forward(args)) => forward::run(args),
         Some(Command::Worker(args)) => worker::run(args),
-        None => without_command(cli.run.as_deref()),
+        None => without_command(cli.run.as_deref(), cli.read_only),
     }
 }
 

@@ -3,24 +3,25 @@
 //! The screen asks and shows; this carries its orders to workers and brings back records. Runs that others start, and
 //! runs that end, are noticed by a watch on the state folder, so nothing is polled.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::inotify;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::app::msg::{Feed, Notice, Offer, Order};
+use crate::app::msg::{Feed, Input, InputKind, Notice, Offer, Order};
 use crate::config::{Config, Glyphs as Signs};
 use crate::engine::git::Repository;
 use crate::model::{Command, Reply, RunId};
-use crate::store::folder::RunsDir;
-use crate::store::{history, lock};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::journal::JournalReader;
+use crate::store::{StoreError, history, lock};
 use crate::tui::{self, LogFiles, Options, TuiError};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 use crate::worker::attach::Follower;
@@ -28,6 +29,7 @@ use crate::worker::launch::launch;
 use crate::worker::{Mode, control};
 use crate::workflow;
 use crate::workflow::source::Source;
+use crate::workflow::syntax::{InputDefinition, InputKind as Kind};
 
 use super::{Exit, Failure, Outcome, config, run, style};
 
@@ -45,25 +47,50 @@ pub(super) fn is_possible() -> bool {
 }
 
 /// Shows the screen until the user leaves it. Runs go on.
-pub(super) fn open(showing: Option<RunId>) -> Outcome {
+pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     let runs = RunsDir::locate()?;
     run::close_lost(&runs)?;
-    tracing_subscriber::registry().with(tui::diagnostics()).init();
-    let config = config::load(None)?;
-    let mut app = App::new(theme(&config), config::keymap(&config)?);
+    let mut app = app()?;
     if let Some(run) = showing {
         app = app.showing(run);
     }
+    if read_only {
+        app = app.read_only();
+    }
+    show(app, runs.clone(), |news, ordered| {
+        tokio::spawn(Local { runs, news, followed: HashSet::new(), tasks: JoinSet::new() }.serve(ordered))
+    })
+}
+
+/// Shows a past run from its beginning on, until the user leaves it.
+pub(super) fn replay(folder: &RunFolder) -> Outcome {
+    let (header, records) = (history::header(folder)?, JournalReader::new(folder.journal()).poll()?);
+    // What is asked for is shown by the application itself.
+    show(app()?.replaying(header, records), RunsDir::locate()?, |_, mut ordered| {
+        tokio::spawn(async move { while ordered.recv().await.is_some() {} })
+    })
+}
+
+fn app() -> Result<App, Failure> {
+    tracing_subscriber::registry().with(tui::diagnostics()).init();
+    let config = config::load(None)?;
+    Ok(App::new(theme(&config), config::keymap(&config)?))
+}
+
+/// Runs the screen with its counterpart, which sends news and takes orders.
+fn show(
+    app: App,
+    runs: RunsDir,
+    counterpart: impl FnOnce(mpsc::Sender<Feed>, mpsc::Receiver<Order>) -> JoinHandle<()>,
+) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ending = runtime.block_on(async {
         let (news, feed) = mpsc::channel(WAITING);
         let (orders, ordered) = mpsc::channel(WAITING);
-        let local = tokio::spawn(
-            Local { runs: runs.clone(), news, followed: HashSet::new(), tasks: JoinSet::new() }.serve(ordered),
-        );
+        let counterpart = counterpart(news, ordered);
         let ending = tui::run(app, feed, orders, LogFiles::new(runs), Options::detect()).await;
         // The last orders were given right before the screen went.
-        let _ = tokio::time::timeout(Duration::from_secs(1), local).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), counterpart).await;
         ending
     });
     runtime.shutdown_background();
@@ -146,16 +173,25 @@ impl Local {
                 }
                 self.tell(Feed::Replied { run, command, reply }).await;
             }
-            Order::Start { workflow, event } => match start(&self.runs, workflow, event) {
-                Ok(run) => {
-                    self.list().await;
-                    self.follow(run);
-                }
-                Err(failure) => {
-                    let first = failure.message.lines().next().unwrap_or_default().to_owned();
-                    self.tell(Feed::Notice(Notice::bad(first))).await;
-                }
+            Order::Delete(run) => match delete(&self.runs, &run) {
+                Ok(()) => self.tell(Feed::Removed(run)).await,
+                Err(failure) => self.tell(Feed::Notice(Notice::bad(failure.message))).await,
             },
+            Order::Start { workflow, event, inputs, secrets, sandbox } => {
+                let inputs = inputs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let args =
+                    run::Args { workflow: Some(workflow), event, inputs, secrets, sandbox, ..run::Args::default() };
+                match run::begin(&self.runs, &args) {
+                    Ok(folder) => {
+                        self.list().await;
+                        self.follow(folder.id().clone());
+                    }
+                    Err(failure) => {
+                        let first = failure.message.lines().next().unwrap_or_default().to_owned();
+                        self.tell(Feed::Notice(Notice::bad(first))).await;
+                    }
+                }
+            }
         }
     }
 
@@ -212,9 +248,14 @@ impl Local {
     }
 }
 
-fn start(runs: &RunsDir, workflow: String, event: String) -> Result<RunId, Failure> {
-    let args = run::Args { workflow: Some(workflow), event, ..run::Args::default() };
-    Ok(run::begin(runs, &args)?.id().clone())
+/// Removes a run. The lock is held until the folder is gone, so that no worker starts in it meanwhile.
+fn delete(runs: &RunsDir, run: &RunId) -> Result<(), Failure> {
+    let folder = runs.folder(run.clone());
+    let Some(_held) = lock::take(&folder.lock())? else {
+        return Err(Failure::new(Exit::Rejected, format!("{run} is in progress")));
+    };
+    std::fs::remove_dir_all(folder.path()).map_err(StoreError::io("remove", folder.path()))?;
+    Ok(history::forget(runs)?)
 }
 
 /// The workflows of the repository that we are in; none outside one.
@@ -224,13 +265,44 @@ fn offers() -> Vec<Offer> {
     let files = run::workflows(&repository.root);
     let offers = files.iter().filter_map(|path| {
         let text = std::fs::read_to_string(path).ok()?;
+        let secrets = secrets(&text);
         let workflow = workflow::parse(&Source::new("", text)).value?;
         let file = path.strip_prefix(&repository.root).unwrap_or(path).to_string_lossy().into_owned();
         let name = workflow.name.map_or_else(|| file.clone(), |name| name.value);
+        let by_hand = workflow.triggers.iter().filter(|trigger| trigger.event.value == "workflow_dispatch");
+        let inputs = by_hand.flat_map(|trigger| trigger.inputs.iter().map(input)).collect();
         let events = workflow.triggers.into_iter().map(|trigger| trigger.event.value);
-        Some(Offer { workflow: file, name, events: events.filter(|event| event != "workflow_call").collect() })
+        let events = events.filter(|event| event != "workflow_call").collect();
+        Some(Offer { workflow: file, name, events, inputs, secrets })
     });
     offers.filter(|offer| !offer.events.is_empty()).collect()
+}
+
+/// An input as a person is asked for it.
+fn input(input: &InputDefinition) -> Input {
+    Input {
+        name: input.name.value.clone(),
+        about: input.description.clone().unwrap_or_default(),
+        required: input.required,
+        kind: match &input.kind {
+            Kind::Boolean => InputKind::Boolean,
+            Kind::Number => InputKind::Number,
+            Kind::Choice(choices) => InputKind::Choice(choices.clone()),
+            Kind::String | Kind::Environment => InputKind::Text,
+        },
+        default: input.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned(),
+    }
+}
+
+/// The secrets that a workflow names, and whether the environment has them. The token of GitHub is ours to give.
+fn secrets(workflow: &str) -> Vec<(String, bool)> {
+    let named = workflow.split("secrets.").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        rest[..end].to_owned()
+    });
+    let names: BTreeSet<String> = named.filter(|name| !name.is_empty() && name != "GITHUB_TOKEN").collect();
+    let is_set = |name: &String| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    names.into_iter().map(|name| (is_set(&name), name)).map(|(set, name)| (name, set)).collect()
 }
 
 /// Tells when something appears or ends in the state folder; never where the system has no watch.

@@ -9,7 +9,6 @@ use crossterm::event::{Event, EventStream};
 use crossterm::queue;
 use futures_util::StreamExt;
 use ratatui::widgets::Widget;
-use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -18,7 +17,7 @@ use crate::app::msg::{Effect, Feed, Msg, Notice, Order};
 use crate::model::Timestamp;
 
 use super::canvas::Canvas;
-use super::child;
+use super::child::{self, Child};
 use super::effects::{Logs, Scans, load_page};
 use super::guard::Guard;
 
@@ -135,7 +134,7 @@ struct Loop<L> {
     /// The user wants the shell back for a while.
     suspended: bool,
     /// A program that the terminal is to be given to for a while.
-    child: Option<Command>,
+    child: Option<Child>,
     scans: Scans,
     /// Whether the user left, once the loop is to end.
     ending: Option<bool>,
@@ -272,6 +271,10 @@ impl<L: Logs> Loop<L> {
             Effect::CopyLines(request) => load_page(&self.logs, request, &self.answers, Msg::Copied),
             Effect::Scan(scan) => self.scans.start(&self.logs, scan, &self.answers),
             Effect::StopScan(place) => self.scans.stop(place),
+            Effect::Shell { run, job, service } => match child::shell(&run, &job, service.as_deref()) {
+                Ok(shell) => self.child = Some(shell),
+                Err(error) => self.tell(Notice::bad(format!("cannot start a shell: {error}"))),
+            },
             Effect::Edit { run, file, line } => match self.logs.file(&run, &file) {
                 Some(path) => self.child = Some(child::editor(&path, line)),
                 None => self.tell(Notice::bad(format!("{file} is not in the repository of this run"))),

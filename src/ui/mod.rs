@@ -7,5 +7,6 @@ pub mod frame;
 pub mod graph;
 pub mod layout;
 pub mod log;
+pub mod picture;
 pub mod text;
 pub mod theme;

@@ -46,6 +46,28 @@ fn the_example_of_the_settings_is_what_the_program_prints() {
     assert_eq!(read("config.example.toml"), program(&["config", "--example"]));
 }
 
+/// The pictures are what the program draws of a stored run.
+#[test]
+fn the_pictures_are_drawn_by_the_program() {
+    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens");
+    for (name, args) in [
+        ("demo", "--at 4.2 --format svg"),
+        ("failure", "--size 80x24 --keys e/characters<enter> --format svg"),
+        ("palette", "--size 80x24 --at 4.2 --keys :st --format svg"),
+    ] {
+        let mut draw = Command::new(env!("CARGO_BIN_EXE_cuelight"));
+        draw.args(["screenshot", "latest"]).args(args.split(' ')).env("CUELIGHT_STATE_DIR", &runs);
+        let drawn = draw.output().expect("the program starts");
+        assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+        let file = format!("assets/screenshots/{name}.svg");
+        let same = read(&file) == String::from_utf8_lossy(&drawn.stdout);
+        assert!(
+            same,
+            "draw {file} again: CUELIGHT_STATE_DIR=tests/fixtures/screens cuelight screenshot {args} > {file}"
+        );
+    }
+}
+
 /// The README's picture of a run: its lines are those of a real one, but for ids, times and checksums. The order of jobs
 /// that run side by side is chance.
 #[test]

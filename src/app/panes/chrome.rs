@@ -52,6 +52,11 @@ fn state(cx: &Cx, summary: &Summary, run: Option<&Run>) -> Vec<(String, Style)> 
     let lamp = cx.theme.lamp(&summary.phase, cx.facts.now.0);
     let time = summary.started.map(|start| text::duration(summary.finished.unwrap_or(cx.facts.now).since(start)));
     let mut parts: Vec<(String, Style)> = Vec::new();
+    if let Some(replay) = &cx.facts.replay {
+        parts.push((replay.clone(), cx.theme.style(Hue::Review)));
+    } else if cx.facts.read_only {
+        parts.push(("READ-ONLY".to_owned(), cx.theme.style(Hue::Review)));
+    }
     for command in cx.facts.asked(&summary.id) {
         parts.push((format!("{} asked", order(command)), cx.theme.style(Hue::Review)));
     }
@@ -98,12 +103,24 @@ pub(in crate::app) fn footer(theme: Theme, keymap: &Keymap, context: Context, ar
 /// Why an action can do nothing now.
 pub(in crate::app) fn unavailable(action: Action, facts: &Facts, summary: Option<&Summary>) -> Option<&'static str> {
     let asked = |wanted: &Command| summary.is_some_and(|run| facts.asked(&run.id).any(|asked| asked == wanted));
+    let orders = matches!(
+        action,
+        Action::Start | Action::Stop | Action::Rerun | Action::Resume | Action::Delete | Action::Shell
+    );
+    if let Some(reason) = facts.locked().filter(|_| orders) {
+        return Some(reason);
+    }
     match (action, summary) {
+        (Action::Play | Action::Slower | Action::Faster | Action::StepBack | Action::StepForward, _) => {
+            facts.replay.is_none().then_some("this is no replay")
+        }
         (Action::Start, _) => facts.offers.is_empty().then_some("there is no workflow to start here"),
-        (Action::Stop | Action::Rerun | Action::Resume | Action::Yank, None) => Some("no run is selected"),
+        (Action::Stop | Action::Rerun | Action::Resume | Action::Delete | Action::Shell | Action::Yank, None) => {
+            Some("no run is selected")
+        }
         (Action::Stop, Some(run)) if run.phase.is_done() => Some("the run has ended"),
         (Action::Stop, _) if asked(&Command::ForceCancel) => Some("that is asked already"),
-        (Action::Rerun, Some(run)) if !run.phase.is_done() => Some("the run has not ended"),
+        (Action::Rerun | Action::Delete, Some(run)) if !run.phase.is_done() => Some("the run has not ended"),
         (Action::Resume, Some(run)) if run.reason.as_deref() != Some("worker lost") => {
             Some("the run did not lose its worker")
         }

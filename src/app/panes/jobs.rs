@@ -243,7 +243,9 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
         Phase::Waiting(Gate::Needs) => {
             let open = |id: &&JobId| run.jobs.get(*id).is_none_or(|job| !job.phase.is_done());
             let names: Vec<String> = job.needs.iter().filter(open).map(name).collect();
-            (format!("needs {}", names.join(", ")), dim)
+            let needs =
+                if names.is_empty() { "is about to begin".to_owned() } else { format!("needs {}", names.join(", ")) };
+            (needs, dim)
         }
         Phase::Waiting(gate @ Gate::Review(_)) => (gate.reason(), cx.theme.style(Hue::Review)),
         Phase::Waiting(gate) => (gate.reason(), dim),

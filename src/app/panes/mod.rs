@@ -6,6 +6,7 @@
 pub mod chrome;
 pub mod deploys;
 pub mod events;
+pub mod form;
 pub mod graph;
 pub mod jobs;
 pub mod log;

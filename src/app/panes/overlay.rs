@@ -21,6 +21,7 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::chrome::unavailable;
+use super::form::Form;
 use super::{Cx, keep_visible, motion};
 
 /// What is on top of the panes.
@@ -39,6 +40,8 @@ pub enum Overlay {
     Question(Question),
     /// Something to be picked from a list by typing a part of it.
     Picker(Picker),
+    /// What a workflow is to be started with.
+    Form(Form),
     /// Something that is typed at the foot of the screen.
     Prompt(Prompt),
     /// What the program says about itself; drawn by whoever owns that record.
@@ -83,12 +86,12 @@ pub struct Picker {
 }
 
 /// What is done with a row that was picked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Pick {
-    /// These are carried out.
-    Effects(Vec<Effect>),
     /// The action is carried out.
     Act(Action),
+    /// It is filled in.
+    Fill(Form),
     /// The run is shown.
     Run(RunId),
     /// The job is shown.
@@ -96,7 +99,7 @@ pub enum Pick {
 }
 
 /// What an overlay made of a key.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Outcome {
     /// It stays.
     Stays,
@@ -116,7 +119,7 @@ impl Overlay {
     /// Whether characters are typed into it.
     #[must_use]
     pub fn takes_text(&self) -> bool {
-        matches!(self, Self::Help { .. } | Self::Picker(_) | Self::Prompt(_))
+        matches!(self, Self::Help { .. } | Self::Picker(_) | Self::Form(_) | Self::Prompt(_))
     }
 
     /// Whether this character has a meaning of its own here: typed text, or the key of a choice.
@@ -143,6 +146,7 @@ impl Overlay {
                     return Outcome::Closes(choice.effects.clone());
                 }
             }
+            Self::Form(form) => form.character(c),
             Self::Prompt(prompt) => prompt.add(&c.to_string()),
             Self::Diagnostics => {}
         }
@@ -154,6 +158,7 @@ impl Overlay {
         match self {
             Self::Help { filter, .. } => drop(filter.pop()),
             Self::Picker(picker) => drop(picker.filter.pop()),
+            Self::Form(form) => form.backspace(),
             Self::Prompt(prompt) => drop(prompt.text.pop()),
             Self::Question(_) | Self::Diagnostics => {}
         }
@@ -182,6 +187,10 @@ impl Overlay {
                 let len = picker.matching().len();
                 picker.at = motion(action, picker.at, len, height).unwrap_or(picker.at);
             }
+            (Self::Form(form), Action::Open) => {
+                return form.confirm().map_or(Outcome::Stays, |start| Outcome::Closes(vec![start]));
+            }
+            (Self::Form(form), _) => form.at = motion(action, form.at, form.len(), height).unwrap_or(form.at),
             (Self::Prompt(_) | Self::Diagnostics, _) => {}
         }
         Outcome::Stays
@@ -200,6 +209,7 @@ impl Overlay {
                 middle(screen, widest + 10, rows as u16 + 2)
             }
             Self::Picker(picker) => middle(screen, 76, (picker.rows.len() as u16 + 4).clamp(8, 20)),
+            Self::Form(form) => middle(screen, 76, form.rows() as u16 + 2),
             Self::Prompt(_) => Rect { y: screen.bottom().saturating_sub(1), height: 1.min(screen.height), ..screen },
             Self::Diagnostics => middle(screen, screen.width.saturating_sub(4), screen.height.saturating_sub(4)),
         }
@@ -221,6 +231,7 @@ impl Overlay {
             }
             Self::Question(question) => (question.title.clone(), String::new()),
             Self::Picker(picker) => (picker.title.clone(), String::new()),
+            Self::Form(form) => (form.title(), String::new()),
             Self::Prompt(prompt) => return prompt.draw(cx, area, buffer),
             Self::Diagnostics => ("Diagnostics".to_owned(), String::new()),
         };
@@ -239,6 +250,7 @@ impl Overlay {
             }
             Self::Question(question) => question.draw(cx, inside, &mut top),
             Self::Picker(picker) => picker.draw(cx, inside, &mut top),
+            Self::Form(form) => form.draw(cx, inside, &mut top),
             Self::Prompt(_) | Self::Diagnostics => {}
         }
         buffer.merge(&top);

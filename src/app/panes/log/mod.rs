@@ -295,7 +295,8 @@ impl Log {
     /// Brings the view in line with what is selected, and says what is missing for it.
     pub(in crate::app) fn settle(&mut self, key: Option<LogKey>, lines: u64, height: u16) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.stops);
-        if key != self.key {
+        // A log has fewer lines than before where a replay went back.
+        if key != self.key || lines < self.lines {
             effects.extend([&self.search, &self.keep].into_iter().flatten().filter_map(|search| search.finds.stop()));
             let others = [Some(&self.begins), Some(&self.ends), self.errors.as_ref()];
             effects.extend(others.into_iter().flatten().filter_map(Finds::stop));

@@ -1,0 +1,151 @@
+//! `screenshot`: a picture of the screen at any moment of a run, at any size.
+//!
+//! The screen that is drawn is the one that people see: records are folded up to the moment, keys are pressed, and the
+//! result is written instead of shown. So the pictures of the README are what the program draws.
+
+use std::ops::ControlFlow;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::App;
+use crate::app::keymap::{self, Keymap};
+use crate::app::msg::{Effect, Feed, Msg, Page, Scanned};
+use crate::model::Timestamp;
+use crate::store::folder::RunsDir;
+use crate::store::history;
+use crate::store::journal::JournalReader;
+use crate::tui::{LogFiles, Logs};
+use crate::ui::picture;
+use crate::ui::theme::{Glyphs, Theme};
+
+use super::{Exit, Failure, Outcome, style};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cuelight screenshot latest --format svg > screen.svg
+  cuelight screenshot --at 3 --size 80x24 --keys 'e/warning<enter>'")]
+pub(super) struct Args {
+    /// The run's id, its beginning or end, or `latest`
+    #[arg(default_value = "latest")]
+    run: String,
+    /// So many seconds after its start [default: its end]
+    #[arg(long, value_name = "SECONDS")]
+    at: Option<f64>,
+    /// Columns and rows
+    #[arg(long, default_value = "120x40", value_parser = size)]
+    size: (u16, u16),
+    /// What is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Keys that are pressed before: characters, and others by name in angle brackets
+    #[arg(long, default_value = "", value_parser = keys)]
+    keys: Keys,
+    /// Draw with the characters of ASCII only
+    #[arg(long)]
+    ascii: bool,
+}
+
+/// Keys that are pressed.
+#[derive(Clone)]
+struct Keys(Vec<crossterm::event::KeyEvent>);
+
+#[derive(clap::ValueEnum, Clone, Copy, Default)]
+enum Format {
+    /// Letters only
+    #[default]
+    Text,
+    /// Letters with colours for a terminal
+    Ansi,
+    /// A picture
+    Svg,
+}
+
+/// Reads `120x40`.
+fn size(text: &str) -> Result<(u16, u16), String> {
+    let size = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    size.filter(|(width, height)| (1..=500).contains(width) && (1..=500).contains(height))
+        .ok_or_else(|| "write columns and rows, each up to 500: 120x40".to_owned())
+}
+
+fn keys(text: &str) -> Result<Keys, String> {
+    keymap::typed(text).map(Keys).map_err(|key| format!("`{key}` is no key; write `x`, `<enter>`, `<ctrl-d>`"))
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let runs = RunsDir::locate()?;
+    let folder = runs.find(&args.run)?;
+    let mut records = JournalReader::new(folder.journal()).poll()?;
+    let header = history::header(&folder)?;
+    let start = records.first().map_or(header.created, |record| record.at);
+    let end = records.last().map_or(start, |record| record.at);
+    let now = args.at.map_or(end, |seconds| Timestamp(start.0.saturating_add((seconds.max(0.0) * 1000.0) as u64)));
+    records.retain(|record| record.at <= now);
+
+    let glyphs = if args.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
+    let theme = Theme { glyphs, motion: false, ..Theme::default() };
+    let mut screen = Screen { app: App::new(theme, Keymap::default()), logs: LogFiles::new(runs) };
+    screen.send(Msg::Tick(now));
+    screen.send(Msg::Resize(args.size.0, args.size.1));
+    let id = header.id.clone();
+    screen.send(Msg::Feed(Feed::Opened(header)));
+    screen.send(Msg::Feed(Feed::Records { run: id, records }));
+    for key in &args.keys.0 {
+        screen.send(Msg::Key(*key));
+    }
+    let mut buffer = Buffer::empty(Rect::new(0, 0, args.size.0, args.size.1));
+    screen.app.draw(&mut buffer);
+    style::print(&match args.format {
+        Format::Text => picture::text(&buffer),
+        Format::Ansi => picture::ansi(&buffer),
+        Format::Svg => picture::svg(&buffer),
+    })
+    .map_err(Failure::from)?;
+    Ok(Exit::Success)
+}
+
+/// The screen without a terminal: what it asks of logs is answered at once, and nothing else is done.
+struct Screen {
+    app: App,
+    logs: LogFiles,
+}
+
+impl Screen {
+    fn send(&mut self, msg: Msg) {
+        let mut effects = self.app.update(msg);
+        while let Some(effect) = effects.pop() {
+            let answer = match effect {
+                Effect::LoadPage(request) => {
+                    let pages = request.lines.iter().map(|lines| self.logs.page(&request.key, lines.clone()));
+                    let lines = pages.collect::<Result<Vec<_>, _>>().map(|pages| pages.into_iter().flatten().collect());
+                    Msg::Page(Page { request, lines })
+                }
+                Effect::Scan(scan) => {
+                    let mut lines = Vec::new();
+                    let ended = self.logs.scan(&scan, &|| false, &mut |line| {
+                        lines.push(line);
+                        ControlFlow::Continue(())
+                    });
+                    Msg::Scanned(Scanned { scan, found: ended.map(|()| lines), done: true })
+                }
+                _ => continue,
+            };
+            effects.extend(self.app.update(answer));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_keys_are_read() {
+        assert_eq!(
+            (size("80x24"), size("80").is_err(), size("0x9").is_err(), size("9x70000").is_err()),
+            (Ok((80, 24)), true, true, true)
+        );
+        assert_eq!(keys("e/a<enter>").map(|keys| keys.0.len()), Ok(4));
+        assert!(keys("<hyper>").is_err());
+    }
+}

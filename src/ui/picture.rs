@@ -1,0 +1,221 @@
+//! A drawn screen as a picture for elsewhere: plain text, text with colours for a terminal, SVG.
+
+use std::fmt::Write;
+
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
+
+use super::text::width;
+
+/// Size of a cell and of its letters in an SVG.
+const CELL: (f32, f32) = (8.4, 18.0);
+const LETTERS: f32 = 14.0;
+
+/// Colours of an SVG: what is written on, letters, and the sixteen of a terminal.
+const PAPER: &str = "#16181d";
+const INK: &str = "#d4d7dd";
+const SIXTEEN: [&str; 16] = [
+    "#2b2e36", "#e5616b", "#7fb86a", "#d9a657", "#6a9fe0", "#b98ad6", "#55b5c1", "#c9ccd3", "#6b7180", "#f07882",
+    "#98cf83", "#eabf72", "#86b5ee", "#cda2e6", "#70cad5", "#ffffff",
+];
+
+/// A part of a row that looks the same from end to end.
+struct Run<'b> {
+    column: usize,
+    columns: usize,
+    text: String,
+    cell: &'b Cell,
+}
+
+/// The rows, each as its parts.
+fn rows(buffer: &Buffer) -> impl Iterator<Item = Vec<Run<'_>>> {
+    buffer.content.chunks(usize::from(buffer.area.width.max(1))).map(|row| {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut next = 0;
+        for (column, cell) in row.iter().enumerate() {
+            // A wide character covers the cell after it.
+            if column < next {
+                continue;
+            }
+            let columns = width(cell.symbol()).max(1);
+            next = column + columns;
+            match runs.last_mut().filter(|run| look(run.cell) == look(cell)) {
+                Some(run) => {
+                    run.text.push_str(cell.symbol());
+                    run.columns += columns;
+                }
+                None => runs.push(Run { column, columns, text: cell.symbol().to_owned(), cell }),
+            }
+        }
+        runs
+    })
+}
+
+fn look(cell: &Cell) -> (Color, Color, Modifier) {
+    (cell.fg, cell.bg, cell.modifier)
+}
+
+/// Letters only, one line a row.
+#[must_use]
+pub fn text(buffer: &Buffer) -> String {
+    let lines = rows(buffer).map(|runs| {
+        let line: String = runs.into_iter().map(|run| run.text).collect();
+        line.trim_end().to_owned() + "\n"
+    });
+    lines.collect()
+}
+
+/// Letters with the sequences that colour them in a terminal.
+#[must_use]
+pub fn ansi(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for runs in rows(buffer) {
+        for run in runs {
+            let mut codes = vec!["0".to_owned()];
+            let modifiers = [(Modifier::BOLD, 1), (Modifier::DIM, 2), (Modifier::ITALIC, 3)].into_iter();
+            let modifiers = modifiers.chain([(Modifier::UNDERLINED, 4), (Modifier::REVERSED, 7)]);
+            codes.extend(
+                modifiers.filter(|(set, _)| run.cell.modifier.contains(*set)).map(|(_, code)| code.to_string()),
+            );
+            codes.extend([(run.cell.fg, 38), (run.cell.bg, 48)].into_iter().filter_map(
+                |(colour, code)| match colour {
+                    Color::Rgb(r, g, b) => Some(format!("{code};2;{r};{g};{b}")),
+                    colour => Some(format!("{code};5;{}", index(colour)?)),
+                },
+            ));
+            out.push_str(&format!("\x1b[{}m{}", codes.join(";"), run.text));
+        }
+        out.push_str("\x1b[0m\n");
+    }
+    out
+}
+
+/// A picture that needs nothing else: no font, no script, no style sheet of elsewhere.
+#[must_use]
+pub fn svg(buffer: &Buffer) -> String {
+    let (width, height) = (f32::from(buffer.area.width) * CELL.0, f32::from(buffer.area.height) * CELL.1);
+    let mut out = String::new();
+    let mut line = |text: std::fmt::Arguments| writeln!(out, "{text}").expect("writing to a string cannot fail");
+    line(format_args!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.0}\" \
+         font-family=\"ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace\" font-size=\"{LETTERS}\">"
+    ));
+    line(format_args!("<rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"{PAPER}\"/>"));
+    for (row, runs) in rows(buffer).enumerate() {
+        let top = row as f32 * CELL.1;
+        for run in runs {
+            let reversed = run.cell.modifier.contains(Modifier::REVERSED);
+            let (fg, bg) = (colour(run.cell.fg), colour(run.cell.bg));
+            let or = |colour: Option<String>, other: &str| Some(colour.unwrap_or_else(|| other.to_owned()));
+            let (fg, bg) = if reversed { (or(bg, PAPER), or(fg, INK)) } else { (fg, bg) };
+            let (x, columns) = (run.column as f32 * CELL.0, run.columns as f32 * CELL.0);
+            if let Some(bg) = bg {
+                let cell = CELL.1;
+                line(format_args!(
+                    "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{columns:.1}\" height=\"{cell}\" fill=\"{bg}\"/>"
+                ));
+            }
+            let text = run.text.trim_end();
+            if text.is_empty() {
+                continue;
+            }
+            let fg = fg.unwrap_or_else(|| INK.to_owned());
+            let bold = if run.cell.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
+            let dim = if run.cell.modifier.contains(Modifier::DIM) { " opacity=\"0.6\"" } else { "" };
+            // Whatever font there is, a part is as wide as its columns.
+            let length = super::text::width(text) as f32 * CELL.0;
+            let base = top + CELL.1 * 0.74;
+            let text = escaped(text);
+            line(format_args!(
+                "<text x=\"{x:.1}\" y=\"{base:.1}\" fill=\"{fg}\"{bold}{dim} textLength=\"{length:.1}\" \
+                 lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{text}</text>"
+            ));
+        }
+    }
+    line(format_args!("</svg>"));
+    out
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A colour among the 256 of a terminal.
+fn index(colour: Color) -> Option<u8> {
+    Some(match colour {
+        Color::Indexed(index) => index,
+        Color::Black => 0,
+        Color::Red => 1,
+        Color::Green => 2,
+        Color::Yellow => 3,
+        Color::Blue => 4,
+        Color::Magenta => 5,
+        Color::Cyan => 6,
+        Color::Gray => 7,
+        Color::DarkGray => 8,
+        Color::LightRed => 9,
+        Color::LightGreen => 10,
+        Color::LightYellow => 11,
+        Color::LightBlue => 12,
+        Color::LightMagenta => 13,
+        Color::LightCyan => 14,
+        Color::White => 15,
+        Color::Reset | Color::Rgb(..) => return None,
+    })
+}
+
+/// A colour as SVG writes it; `None` for the terminal's own.
+fn colour(colour: Color) -> Option<String> {
+    if let Color::Rgb(r, g, b) = colour {
+        return Some(format!("#{r:02x}{g:02x}{b:02x}"));
+    }
+    let index = index(colour)?;
+    Some(match index {
+        0..16 => SIXTEEN[usize::from(index)].to_owned(),
+        // A cube of six shades each of red, green and blue, then greys.
+        16..232 => {
+            let shade = |part: u8| if part == 0 { 0 } else { 55 + 40 * part };
+            let cube = index - 16;
+            format!("#{:02x}{:02x}{:02x}", shade(cube / 36), shade(cube / 6 % 6), shade(cube % 6))
+        }
+        232.. => {
+            let grey = 8 + 10 * (index - 232);
+            format!("#{grey:02x}{grey:02x}{grey:02x}")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::layout::Rect;
+    use ratatui::style::Style;
+
+    fn drawn() -> Buffer {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 2));
+        buffer.set_string(0, 0, "a <b> & 日本", Style::new().fg(Color::Red));
+        buffer.set_string(0, 1, "sel", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));
+        buffer
+    }
+
+    #[test]
+    fn pictures_say_what_was_drawn() {
+        assert_eq!(text(&drawn()), "a <b> & 日本\nsel\n");
+        let coloured = ansi(&drawn());
+        assert!(
+            coloured.starts_with("\x1b[0;38;5;1ma <b> & 日本") && coloured.contains("\x1b[0;1;7msel"),
+            "{coloured:?}"
+        );
+    }
+
+    #[test]
+    fn an_svg_is_escaped_and_draws_reversed_cells() {
+        let picture = svg(&drawn());
+        assert!(picture.contains("a &lt;b&gt; &amp; 日本</text>") && !picture.contains("<b>"), "{picture}");
+        assert!(picture.contains(&format!("fill=\"{INK}\"/>")) && picture.contains("font-weight=\"bold\""));
+        assert_eq!(
+            (colour(Color::Indexed(196)).as_deref(), colour(Color::Indexed(255)).as_deref()),
+            (Some("#ff0000"), Some("#eeeeee"))
+        );
+    }
+}
