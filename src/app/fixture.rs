@@ -210,6 +210,8 @@ pub(crate) struct Driver {
     pub(crate) app: App,
     /// The effects that nobody carried out.
     pub(crate) effects: Vec<Effect>,
+    /// What is for whoever looks elsewhere.
+    pub(crate) calls: Vec<Effect>,
     /// The lines of the logs, by job and step.
     logs: HashMap<(String, u32), Vec<String>>,
     size: (u16, u16),
@@ -219,7 +221,8 @@ impl Driver {
     /// A screen of this size that knows nothing.
     pub(crate) fn new(width: u16, height: u16, theme: Theme) -> Self {
         let app = App::new(theme, Keymap::default());
-        let mut driver = Self { app, effects: Vec::new(), logs: HashMap::new(), size: (width, height) };
+        let mut driver =
+            Self { app, effects: Vec::new(), calls: Vec::new(), logs: HashMap::new(), size: (width, height) };
         driver.send(Msg::Tick(Timestamp(START))).send(Msg::Resize(width, height));
         driver
     }
@@ -288,6 +291,10 @@ impl Driver {
                 Effect::LoadPage(request) => Msg::Page(self.page(request)),
                 Effect::CopyLines(request) => Msg::Copied(self.page(request)),
                 Effect::Scan(scan) => Msg::Scanned(self.scan(scan)),
+                call @ (Effect::Title(_) | Effect::Alert { .. }) => {
+                    self.calls.push(call);
+                    continue;
+                }
                 other => {
                     self.effects.push(other);
                     continue;

@@ -17,6 +17,7 @@ pub mod prompt;
 mod questions;
 mod replay;
 mod view;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -64,6 +65,8 @@ pub struct App {
     /// The next run that is opened was started here and is to be shown.
     starting: bool,
     mouse: bool,
+    /// The name of the terminal's window.
+    title: String,
     /// The run that is seen again, when one is.
     replay: Option<Replay>,
 }
@@ -90,6 +93,7 @@ impl App {
             watched: None,
             starting: false,
             mouse: true,
+            title: String::new(),
             replay: None,
         }
     }
@@ -210,10 +214,7 @@ impl App {
                 Vec::new()
             }
             Msg::Mouse(event) => self.mouse(event),
-            Msg::Feed(feed) => {
-                self.feed(feed);
-                Vec::new()
-            }
+            Msg::Feed(feed) => self.news(feed),
             Msg::Page(page) => {
                 self.log.take(page, self.theme);
                 Vec::new()
@@ -225,6 +226,7 @@ impl App {
             }
         };
         effects.extend(self.settle());
+        effects.extend(self.retitle());
         for effect in &effects {
             match effect {
                 Effect::Order(Order::Submit { run, command }) => self.facts.ask(run.clone(), command.clone()),

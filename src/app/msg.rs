@@ -161,6 +161,15 @@ pub enum Effect {
         /// In the container of this service.
         service: Option<String>,
     },
+    /// Call whoever looks elsewhere: a run failed.
+    Alert {
+        /// Which run.
+        run: RunId,
+        /// What happened, in one line.
+        text: String,
+    },
+    /// Name the terminal's window.
+    Title(String),
     /// Let go of the mouse, or take it.
     CaptureMouse(bool),
     /// Draw the whole screen anew.

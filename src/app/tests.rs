@@ -535,6 +535,18 @@ fn a_shell_opens_where_a_job_runs_or_failed() {
     assert_eq!(driver.asked(), []);
 }
 
+#[test]
+fn a_failure_calls_and_the_title_counts() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    assert_eq!(driver.calls.pop(), Some(Effect::Title("●1 cuelight".to_owned())));
+    driver.calls.clear();
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    driver.calls.sort_by_key(|call| matches!(call, Effect::Title(_)));
+    let alert = Effect::Alert { run: run(), text: "CI: failure".to_owned() };
+    assert_eq!(driver.calls, [alert, Effect::Title("✗1 cuelight".to_owned())]);
+}
+
 /// Something that could happen at any time.
 fn anything() -> impl Strategy<Value = Msg> {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};

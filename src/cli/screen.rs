@@ -50,14 +50,14 @@ pub(super) fn is_possible() -> bool {
 pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     let runs = RunsDir::locate()?;
     run::close_lost(&runs)?;
-    let mut app = app()?;
+    let (mut app, options) = app()?;
     if let Some(run) = showing {
         app = app.showing(run);
     }
     if read_only {
         app = app.read_only();
     }
-    show(app, runs.clone(), |news, ordered| {
+    show(app, options, runs.clone(), |news, ordered| {
         tokio::spawn(Local { runs, news, followed: HashSet::new(), tasks: JoinSet::new() }.serve(ordered))
     })
 }
@@ -65,21 +65,24 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
 /// Shows a past run from its beginning on, until the user leaves it.
 pub(super) fn replay(folder: &RunFolder) -> Outcome {
     let (header, records) = (history::header(folder)?, JournalReader::new(folder.journal()).poll()?);
+    let (app, options) = app()?;
     // What is asked for is shown by the application itself.
-    show(app()?.replaying(header, records), RunsDir::locate()?, |_, mut ordered| {
+    show(app.replaying(header, records), options, RunsDir::locate()?, |_, mut ordered| {
         tokio::spawn(async move { while ordered.recv().await.is_some() {} })
     })
 }
 
-fn app() -> Result<App, Failure> {
+fn app() -> Result<(App, Options), Failure> {
     tracing_subscriber::registry().with(tui::diagnostics()).init();
     let config = config::load(None)?;
-    Ok(App::new(theme(&config), config::keymap(&config)?))
+    let app = App::new(theme(&config), config::keymap(&config)?);
+    Ok((app, Options { bell: config.bell, on_failure: config.on_failure, ..Options::detect() }))
 }
 
 /// Runs the screen with its counterpart, which sends news and takes orders.
 fn show(
     app: App,
+    options: Options,
     runs: RunsDir,
     counterpart: impl FnOnce(mpsc::Sender<Feed>, mpsc::Receiver<Order>) -> JoinHandle<()>,
 ) -> Outcome {
@@ -88,7 +91,7 @@ fn show(
         let (news, feed) = mpsc::channel(WAITING);
         let (orders, ordered) = mpsc::channel(WAITING);
         let counterpart = counterpart(news, ordered);
-        let ending = tui::run(app, feed, orders, LogFiles::new(runs), Options::detect()).await;
+        let ending = tui::run(app, feed, orders, LogFiles::new(runs), options).await;
         // The last orders were given right before the screen went.
         let _ = tokio::time::timeout(Duration::from_secs(1), counterpart).await;
         ending

@@ -158,6 +158,29 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "screen.bell",
+        doc: "Whether a run that fails rings the terminal's bell and is told by the terminal (OSC 9 and 777). Default: true.",
+        example: "bell = false",
+        layer: Layer::User,
+        set: |config, _, value| value.truth().map(|yes| config.bell = yes),
+        show: |config| one(config.bell.to_string()),
+    },
+    Key {
+        name: "screen.on_failure",
+        doc: "A command for the shell when a run fails while the screen is open: CUELIGHT_RUN is its id and CUELIGHT_MESSAGE\n\
+              says what happened. Default: none.",
+        example: "on_failure = \"notify-send \\\"$CUELIGHT_MESSAGE\\\"\"",
+        layer: Layer::User,
+        set: |config, _, value| match value {
+            Value::Text(command) => {
+                config.on_failure = Some(command.clone()).filter(|command| !command.trim().is_empty());
+                Ok(())
+            }
+            other => Err(format!("takes a command, not `{}`", other.written())),
+        },
+        show: |config| one(quoted(config.on_failure.as_deref().unwrap_or_default())),
+    },
+    Key {
         name: "screen.motion",
         doc: "Whether the signs of what runs move. Default: true.",
         example: "motion = false",

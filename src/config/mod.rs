@@ -38,6 +38,10 @@ pub struct Config {
     pub glyphs: Glyphs,
     /// Whether signs of what runs move.
     pub motion: bool,
+    /// Whether a failure rings the bell and is told by the terminal.
+    pub bell: bool,
+    /// What the shell runs when a run fails while the screen is open.
+    pub on_failure: Option<String>,
     /// The keys of actions that have others than their own, by the action's name. Whether an action has that name, and
     /// whether that is a key, is for the keymap to say.
     pub keys: IndexMap<String, Vec<String>>,
@@ -79,6 +83,8 @@ impl Default for Config {
             keep_failed: 5,
             glyphs: Glyphs::Auto,
             motion: true,
+            bell: true,
+            on_failure: None,
             keys: IndexMap::new(),
             origins: IndexMap::new(),
         }

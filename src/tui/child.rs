@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal as Kind, kill_current_process_group};
@@ -38,6 +39,13 @@ pub(super) fn editor(path: &Path, line: Option<u32>) -> Child {
     let mut command = Command::new(program);
     command.args(words).args(place(program, &path.to_string_lossy(), line));
     Child { command, speaks: false }
+}
+
+/// Runs a command of the user that nobody waits for, with the run and what happened in its environment.
+pub(super) fn call(command: &str, run: &RunId, text: &str) -> io::Result<()> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).env("CUELIGHT_RUN", run.as_str()).env("CUELIGHT_MESSAGE", text);
+    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
 }
 
 /// How an editor is told a file and a line of it.

@@ -18,6 +18,10 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
+/// Puts the title of the window aside, and takes it back (of xterm's window operations).
+const KEEP_TITLE: &[u8] = b"\x1b[22;2t";
+const GIVE_TITLE: &[u8] = b"\x1b[23;2t";
+
 /// Whoever holds it holds the terminal.
 #[derive(Debug)]
 pub struct Guard {
@@ -59,7 +63,7 @@ impl Guard {
         tcsetattr(io::stdin(), OptionalActions::Now, &self.before)?;
         terminal::enable_raw_mode()?;
         self.active.store(true, Ordering::SeqCst);
-        let mut bytes = Vec::new();
+        let mut bytes = KEEP_TITLE.to_vec();
         queue!(bytes, EnterAlternateScreen, cursor::Hide, EnableBracketedPaste, EnableFocusChange)?;
         if self.mouse {
             bytes.extend_from_slice(MOUSE);
@@ -100,6 +104,7 @@ fn restore() {
     // An unfinished frame, a scroll region and a style may be left over.
     let mut bytes = b"\x1b[?2026l\x1b[r\x1b[m".to_vec();
     bytes.extend_from_slice(NO_MOUSE);
+    bytes.extend_from_slice(GIVE_TITLE);
     let _ = queue!(bytes, DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let mut out = io::stdout();
     let _ = out.write_all(&bytes).and_then(|()| out.flush());

@@ -22,7 +22,7 @@ use super::effects::{Logs, Scans, load_page};
 use super::guard::Guard;
 
 /// How the screen is run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// Frames a second at the most: 30, and 10 over a slow line.
     pub frames: u16,
@@ -30,6 +30,10 @@ pub struct Options {
     pub mouse: bool,
     /// Whether the terminal may be asked to move rows.
     pub scroll_region: bool,
+    /// Whether a failure rings the bell and is told by the terminal.
+    pub bell: bool,
+    /// What is run by the shell when a run fails.
+    pub on_failure: Option<String>,
 }
 
 impl Options {
@@ -37,7 +41,7 @@ impl Options {
     #[must_use]
     pub fn detect() -> Self {
         let far = std::env::var_os("SSH_CONNECTION").is_some_and(|value| !value.is_empty());
-        Self { frames: if far { 10 } else { 30 }, mouse: true, scroll_region: true }
+        Self { frames: if far { 10 } else { 30 }, mouse: true, scroll_region: true, bell: true, on_failure: None }
     }
 }
 
@@ -114,6 +118,8 @@ pub async fn run<L: Logs>(
         suspended: false,
         child: None,
         scans: Scans::default(),
+        bell: options.bell,
+        on_failure: options.on_failure,
         ending: None,
     };
     screen.run(size, feed, answered).await
@@ -136,6 +142,8 @@ struct Loop<L> {
     /// A program that the terminal is to be given to for a while.
     child: Option<Child>,
     scans: Scans,
+    bell: bool,
+    on_failure: Option<String>,
     /// Whether the user left, once the loop is to end.
     ending: Option<bool>,
 }
@@ -288,6 +296,16 @@ impl<L: Logs> Loop<L> {
                 let bytes = self.guard.capture_mouse(capture);
                 self.send(bytes);
             }
+            Effect::Alert { run, text } => {
+                if self.bell {
+                    // What terminals know: the bell, and two ways to tell the desktop.
+                    self.send(format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07").as_bytes());
+                }
+                if let Some(Err(error)) = self.on_failure.as_ref().map(|command| child::call(command, &run, &text)) {
+                    self.tell(Notice::bad(format!("screen.on_failure cannot be run: {error}")));
+                }
+            }
+            Effect::Title(title) => self.send(format!("\x1b]2;{title}\x07").as_bytes()),
             Effect::Suspend => self.suspended = true,
             Effect::Redraw => self.canvas.forget(),
             Effect::Quit => self.ending = Some(true),
