@@ -62,8 +62,6 @@ pub struct App {
     toast: Option<Notice>,
     /// The run that is followed.
     watched: Option<RunId>,
-    /// The next run that is opened was started here and is to be shown.
-    starting: bool,
     mouse: bool,
     /// The name of the terminal's window.
     title: String,
@@ -91,7 +89,6 @@ impl App {
             overlay: None,
             toast: None,
             watched: None,
-            starting: false,
             mouse: true,
             title: String::new(),
             replay: None,
@@ -230,7 +227,6 @@ impl App {
         for effect in &effects {
             match effect {
                 Effect::Order(Order::Submit { run, command }) => self.facts.ask(run.clone(), command.clone()),
-                Effect::Order(Order::Start { .. }) => self.starting = true,
                 Effect::Copy(text) => self.tell_copied(text),
                 _ => {}
             }
@@ -241,14 +237,11 @@ impl App {
     fn feed(&mut self, feed: Feed) {
         match feed {
             Feed::Listed(listed) => self.facts.list(listed),
-            Feed::Opened(header) => {
-                if self.starting && self.facts.summary(&header.id).is_none() {
-                    self.starting = false;
-                    self.runs.selected = Some(header.id.clone());
-                    self.focus(Panel::Jobs);
-                }
-                self.facts.open(header);
+            Feed::Started(run) => {
+                self.runs.selected = Some(run);
+                self.focus(Panel::Jobs);
             }
+            Feed::Opened(header) => self.facts.open(header),
             Feed::Records { run, records } => {
                 let news = self.facts.apply(&run, &records);
                 self.toast = news.or(self.toast.take());

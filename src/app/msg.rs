@@ -38,6 +38,8 @@ pub enum Msg {
 pub enum Feed {
     /// Past and present runs at a glance, in any order.
     Listed(Vec<Summary>),
+    /// A run was started from here, and is listed.
+    Started(RunId),
     /// A run is followed from now on; its records come next.
     Opened(RunHeader),
     /// Records of a run, in order; those that came already may come again.
@@ -190,7 +192,7 @@ pub enum Order {
         /// What.
         command: Command,
     },
-    /// Start a run; told back by [`Feed::Opened`].
+    /// Start a run; told back by [`Feed::Started`].
     Start {
         /// The workflow's file.
         workflow: String,

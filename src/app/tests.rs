@@ -194,7 +194,7 @@ fn leaving_asks_only_while_something_runs() {
 }
 
 #[test]
-fn a_started_run_is_shown_when_it_opens() {
+fn a_started_run_is_shown_once_it_is_listed() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.asked();
     driver.press("Srel");
@@ -214,7 +214,9 @@ fn a_started_run_is_shown_when_it_opens() {
     };
     assert_eq!(driver.asked(), [Effect::Order(start)]);
     let id = RunId::new("20261124-030000-cccc");
-    driver.feed(Feed::Opened(header(id.clone())));
+    let listed =
+        Summary { phase: Phase::Queued, finished: None, ..past(id.as_str(), "Release", Conclusion::Success, START) };
+    driver.feed(Feed::Listed(vec![listed])).feed(Feed::Started(id.clone()));
     assert_eq!(driver.asked(), [Effect::Order(Order::Watch(id.clone()))]);
     assert_eq!(driver.app.runs.selected, Some(id));
 }

@@ -188,6 +188,7 @@ impl Local {
                     Ok(folder) => {
                         self.list().await;
                         self.follow(folder.id().clone());
+                        self.tell(Feed::Started(folder.id().clone())).await;
                     }
                     Err(failure) => {
                         let first = failure.message.lines().next().unwrap_or_default().to_owned();
