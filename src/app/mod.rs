@@ -157,10 +157,11 @@ impl App {
         inside.top()..inside.bottom()
     }
 
-    /// The selected run in a few lines, to be left behind on the normal screen.
+    /// The selected run in a few lines, to be left behind on the normal screen. A replay leaves none: where it stopped is
+    /// not how the run is.
     #[must_use]
     pub fn farewell(&self) -> Vec<String> {
-        let Some(summary) = self.summary() else { return Vec::new() };
+        let Some(summary) = self.summary().filter(|_| self.replay.is_none()) else { return Vec::new() };
         let look = self.theme.look(&summary.phase);
         let end = summary.finished.unwrap_or(self.facts.now);
         let time = summary.started.map(|start| format!(" {}", text::duration(end.since(start)))).unwrap_or_default();

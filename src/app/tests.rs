@@ -486,6 +486,8 @@ fn a_replay_goes_on_and_back() {
     assert!(driver.shows("paused 4x 3:22/3:22") && driver.shows("✗ failure"), "{}", driver.screen());
     driver.press("s");
     assert!(driver.shows("stop: this is a replay"));
+    assert_eq!(driver.app.farewell(), Vec::<String>::new());
+    assert!(!driver.asked().iter().any(|effect| matches!(effect, Effect::Title(_))));
     driver.press(" ");
     assert!(driver.shows("replay 4x 0:00/3:22"));
 }

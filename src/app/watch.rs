@@ -35,6 +35,10 @@ impl App {
 
     /// The window's title, when it is another one than before.
     pub(super) fn retitle(&mut self) -> Option<Effect> {
+        // What is seen again in a replay does not happen now.
+        if self.replay.is_some() {
+            return None;
+        }
         let failed = self.facts.summaries().filter(|run| self.failed_here(run)).count();
         let counts = [(self.theme.pick("✗", "X"), failed), (self.theme.pick("●", "*"), self.facts.alive().count())];
         let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(glyph, count)| format!("{glyph}{count} "));
