@@ -18,7 +18,7 @@ use crate::engine::sandbox::docker::labels::Labels;
 use crate::engine::sandbox::docker::supervisor::surroundings;
 use crate::engine::sandbox::host::Host;
 use crate::engine::services::service_role;
-use crate::model::Job;
+use crate::model::{Conclusion, Job};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
 
@@ -111,7 +111,13 @@ impl Place<'_> {
             let machine = host.environment().iter().map(|(name, value)| (text(name), text(value)));
             (machine.chain(step.env).collect(), PathBuf::from(step.cwd))
         } else {
-            let message = format!("{} has no step that runs or failed: there is nothing to stand in", self.job.name);
+            let failed = self.job.steps.iter().any(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad));
+            let why = if failed {
+                "its files went with its run, which had not failed"
+            } else {
+                "no step of it runs or failed"
+            };
+            let message = format!("{}: {why}: there is nothing to stand in", self.job.name);
             return Err(Failure::new(Exit::Rejected, message));
         };
         if !cwd.is_dir() {
