@@ -175,7 +175,8 @@ impl<'t> Typing<'t> {
         }
         let wanted = match of {
             Type::Object(names, others) => {
-                if matches!(by, Type::Any | Type::Text) {
+                // A number is read as its text, which can be a name where names are not known: `ports[5432]`.
+                if matches!(by, Type::Any | Type::Text) || (by == Type::Number && others.is_some()) {
                     return if names.is_empty() { others.map_or(Type::Any, |others| *others) } else { Type::Any };
                 }
                 "an object is read by a name"
@@ -317,6 +318,7 @@ mod tests {
             "names[text]",
             "any.thing[0].at.all == list",
             "list[0] == text",
+            "names[5432] == text",
             "list.*.x[text]",
             "contains(list, text) || contains(text, 'a')",
             "strict == null",
@@ -334,7 +336,7 @@ mod tests {
             ("text.x", "`text` is a text: it has no `x`"),
             ("strict.nam", "`strict` has no `nam`"),
             ("fromJSON('{\"a\": 1}')['b']", "`fromJSON('{\"a\": 1}')` has no `b`"),
-            ("names[0]", "an object is read by a name, and `0` is a number"),
+            ("strict[0]", "an object is read by a name, and `0` is a number"),
             ("list['a']", "an array is read by a number, and `'a'` is a text"),
             ("strict == 'a'", "`strict` is an object and `'a'` a text: they are never equal"),
             ("list != list", "`list` is an array and `list` an array: they are never equal"),
