@@ -13,7 +13,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-use crate::ui::text;
+use crate::ui::{sgr, text};
 
 /// Begins and ends a synchronized update (contour-terminal's "synchronized output", mode 2026).
 const BEGIN: &[u8] = b"\x1b[?2026h";
@@ -187,59 +187,23 @@ impl Pen {
     }
 }
 
-/// The attributes that a terminal is asked for, by modifier (ECMA-48, 8.3.117).
-const ATTRIBUTES: [(Modifier, u8); 7] = [
-    (Modifier::BOLD, 1),
-    (Modifier::DIM, 2),
-    (Modifier::ITALIC, 3),
-    (Modifier::UNDERLINED, 4),
-    (Modifier::REVERSED, 7),
-    (Modifier::HIDDEN, 8),
-    (Modifier::CROSSED_OUT, 9),
-];
-
 /// Selects a style from scratch, which mostly takes fewer bytes than undoing the one before.
 fn select(bytes: &mut Vec<u8>, (fg, bg, modifier): (Color, Color, Modifier)) {
     let mut code = |code: std::fmt::Arguments| bytes.write_fmt(code).expect("writing to memory cannot fail");
     code(format_args!("\x1b["));
-    for (_, attribute) in ATTRIBUTES.iter().filter(|(attribute, _)| modifier.contains(*attribute)) {
+    for attribute in sgr::attributes(modifier) {
         code(format_args!(";{attribute}"));
     }
     for (colour, base) in [(fg, 30_u8), (bg, 40)] {
-        match colour {
-            Color::Reset => {}
-            Color::Rgb(red, green, blue) => code(format_args!(";{};2;{red};{green};{blue}", base + 8)),
-            _ => match indexed(colour) {
-                index @ 0..8 => code(format_args!(";{}", base + index)),
-                index @ 8..16 => code(format_args!(";{}", base + 52 + index)),
-                index => code(format_args!(";{};5;{index}", base + 8)),
-            },
+        match (colour, sgr::index(colour)) {
+            (Color::Rgb(red, green, blue), _) => code(format_args!(";{};2;{red};{green};{blue}", base + 8)),
+            (_, Some(index @ 0..8)) => code(format_args!(";{}", base + index)),
+            (_, Some(index @ 8..16)) => code(format_args!(";{}", base + 52 + index)),
+            (_, Some(index)) => code(format_args!(";{};5;{index}", base + 8)),
+            (_, None) => {}
         }
     }
     code(format_args!("m"));
-}
-
-/// The index of a colour among the terminal's 256.
-fn indexed(colour: Color) -> u8 {
-    match colour {
-        Color::Indexed(index) => index,
-        Color::Black => 0,
-        Color::Red => 1,
-        Color::Green => 2,
-        Color::Yellow => 3,
-        Color::Blue => 4,
-        Color::Magenta => 5,
-        Color::Cyan => 6,
-        Color::Gray => 7,
-        Color::DarkGray => 8,
-        Color::LightRed => 9,
-        Color::LightGreen => 10,
-        Color::LightYellow => 11,
-        Color::LightBlue => 12,
-        Color::LightMagenta => 13,
-        Color::LightCyan => 14,
-        Color::White | Color::Reset | Color::Rgb(..) => 15,
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::strokes::{DOWN, LEFT, RIGHT, UP, joint};
 use super::text::{clip, put, width};
-use super::theme::{Glyphs, Hue, Theme};
+use super::theme::{Hue, Theme};
 
 /// A pane's place and what its upper border says.
 #[derive(Clone, Debug)]
@@ -18,35 +19,6 @@ pub struct Framed {
     pub remark: String,
     /// Whether keys go to it.
     pub focused: bool,
-}
-
-const UP: u8 = 1;
-const DOWN: u8 = 2;
-const LEFT: u8 = 4;
-const RIGHT: u8 = 8;
-
-/// The glyph that joins borders in these directions.
-fn joint(directions: u8, glyphs: Glyphs) -> &'static str {
-    let horizontal = directions & (UP | DOWN) == 0;
-    let vertical = directions & (LEFT | RIGHT) == 0;
-    match glyphs {
-        Glyphs::Ascii if horizontal => "-",
-        Glyphs::Ascii if vertical => "|",
-        Glyphs::Ascii => "+",
-        Glyphs::Unicode => match directions {
-            d if d & (UP | DOWN) == 0 => "─",
-            d if d & (LEFT | RIGHT) == 0 => "│",
-            d if d == DOWN | RIGHT => "┌",
-            d if d == DOWN | LEFT => "┐",
-            d if d == UP | RIGHT => "└",
-            d if d == UP | LEFT => "┘",
-            d if d == UP | DOWN | RIGHT => "├",
-            d if d == UP | DOWN | LEFT => "┤",
-            d if d == DOWN | LEFT | RIGHT => "┬",
-            d if d == UP | LEFT | RIGHT => "┴",
-            _ => "┼",
-        },
-    }
 }
 
 /// The inside of a pane.
@@ -121,6 +93,7 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::theme::Glyphs;
 
     fn picture(theme: Theme) -> Vec<String> {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 24, 7));

@@ -8,5 +8,7 @@ pub mod graph;
 pub mod layout;
 pub mod log;
 pub mod picture;
+pub mod sgr;
+pub mod strokes;
 pub mod text;
 pub mod theme;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
+use super::sgr;
 use super::text::width;
 
 /// Size of a cell and of its letters in an SVG.
@@ -72,15 +73,11 @@ pub fn ansi(buffer: &Buffer) -> String {
     for runs in rows(buffer) {
         for run in runs {
             let mut codes = vec!["0".to_owned()];
-            let modifiers = [(Modifier::BOLD, 1), (Modifier::DIM, 2), (Modifier::ITALIC, 3)].into_iter();
-            let modifiers = modifiers.chain([(Modifier::UNDERLINED, 4), (Modifier::REVERSED, 7)]);
-            codes.extend(
-                modifiers.filter(|(set, _)| run.cell.modifier.contains(*set)).map(|(_, code)| code.to_string()),
-            );
+            codes.extend(sgr::attributes(run.cell.modifier).map(|attribute| attribute.to_string()));
             codes.extend([(run.cell.fg, 38), (run.cell.bg, 48)].into_iter().filter_map(
                 |(colour, code)| match colour {
                     Color::Rgb(r, g, b) => Some(format!("{code};2;{r};{g};{b}")),
-                    colour => Some(format!("{code};5;{}", index(colour)?)),
+                    colour => Some(format!("{code};5;{}", sgr::index(colour)?)),
                 },
             ));
             out.push_str(&format!("\x1b[{}m{}", codes.join(";"), run.text));
@@ -140,36 +137,12 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A colour among the 256 of a terminal.
-fn index(colour: Color) -> Option<u8> {
-    Some(match colour {
-        Color::Indexed(index) => index,
-        Color::Black => 0,
-        Color::Red => 1,
-        Color::Green => 2,
-        Color::Yellow => 3,
-        Color::Blue => 4,
-        Color::Magenta => 5,
-        Color::Cyan => 6,
-        Color::Gray => 7,
-        Color::DarkGray => 8,
-        Color::LightRed => 9,
-        Color::LightGreen => 10,
-        Color::LightYellow => 11,
-        Color::LightBlue => 12,
-        Color::LightMagenta => 13,
-        Color::LightCyan => 14,
-        Color::White => 15,
-        Color::Reset | Color::Rgb(..) => return None,
-    })
-}
-
 /// A colour as SVG writes it; `None` for the terminal's own.
 fn colour(colour: Color) -> Option<String> {
     if let Color::Rgb(r, g, b) = colour {
         return Some(format!("#{r:02x}{g:02x}{b:02x}"));
     }
-    let index = index(colour)?;
+    let index = sgr::index(colour)?;
     Some(match index {
         0..16 => SIXTEEN[usize::from(index)].to_owned(),
         // A cube of six shades each of red, green and blue, then greys.
@@ -206,6 +179,9 @@ mod tests {
             coloured.starts_with("\x1b[0;38;5;1ma <b> & 日本") && coloured.contains("\x1b[0;1;7msel"),
             "{coloured:?}"
         );
+        let mut struck = drawn();
+        struck.set_style(Rect::new(0, 1, 3, 1), Style::new().add_modifier(Modifier::CROSSED_OUT));
+        assert!(ansi(&struck).contains("\x1b[0;1;7;9msel"));
     }
 
     #[test]

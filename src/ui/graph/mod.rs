@@ -14,6 +14,8 @@ mod nets;
 #[cfg(test)]
 mod tests;
 
+use super::strokes::{DOWN, LEFT, RIGHT, UP, joint};
+use super::theme::Glyphs;
 use layers::{Item, Layers};
 use nets::Nets;
 
@@ -89,15 +91,6 @@ pub enum Part {
         net: usize,
     },
 }
-
-/// Up.
-pub const UP: u8 = 1;
-/// Down.
-pub const DOWN: u8 = 2;
-/// Left.
-pub const LEFT: u8 = 4;
-/// Right.
-pub const RIGHT: u8 = 8;
 
 impl Layout {
     /// Lays nodes out.
@@ -234,30 +227,10 @@ impl Layout {
 
 /// The sign of a cell.
 #[must_use]
-pub fn sign(cell: &Cell, ascii: bool) -> &'static str {
-    if cell.head {
-        return if ascii { ">" } else { "▶" };
-    }
-    let horizontal = cell.directions & (UP | DOWN) == 0;
-    let vertical = cell.directions & (LEFT | RIGHT) == 0;
-    if ascii {
-        return match (horizontal, vertical) {
-            (true, _) => "-",
-            (_, true) => "|",
-            _ => "+",
-        };
-    }
-    match cell.directions {
-        d if d & (UP | DOWN) == 0 => "─",
-        d if d & (LEFT | RIGHT) == 0 => "│",
-        d if d == DOWN | RIGHT => "┌",
-        d if d == DOWN | LEFT => "┐",
-        d if d == UP | RIGHT => "└",
-        d if d == UP | LEFT => "┘",
-        d if d == UP | DOWN | RIGHT => "├",
-        d if d == UP | DOWN | LEFT => "┤",
-        d if d == DOWN | LEFT | RIGHT => "┬",
-        d if d == UP | LEFT | RIGHT => "┴",
-        _ => "┼",
+pub fn sign(cell: &Cell, glyphs: Glyphs) -> &'static str {
+    match (cell.head, glyphs) {
+        (true, Glyphs::Ascii) => ">",
+        (true, Glyphs::Unicode) => "▶",
+        (false, glyphs) => joint(cell.directions, glyphs),
     }
 }

@@ -11,7 +11,7 @@ fn picture(nodes: &[Node]) -> String {
     let layout = Layout::new(nodes);
     let mut rows = vec![vec![" ".to_owned(); usize::from(layout.width)]; usize::from(layout.height)];
     for cell in &layout.cells {
-        rows[usize::from(cell.y)][usize::from(cell.x)] = sign(cell, false).to_owned();
+        rows[usize::from(cell.y)][usize::from(cell.x)] = sign(cell, Glyphs::Unicode).to_owned();
     }
     for (index, ((x, y), node)) in layout.places.iter().zip(nodes).enumerate() {
         for (row, column) in (0..node.height).flat_map(|row| (0..node.width).map(move |column| (row, column))) {

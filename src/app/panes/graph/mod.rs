@@ -250,11 +250,10 @@ impl Graph {
             }
         };
         let dim = cx.theme.style(Hue::Dim);
-        let ascii = cx.theme.glyphs == Glyphs::Ascii;
         let mut pen = Pen { picture, offset: self.offset, buffer: &mut *buffer };
         for cell in &self.layout.cells {
             let style = if at.is_some() && !self.layout.is_lit(cell, &lit) { dim } else { Style::new() };
-            pen.put((cell.x, cell.y), 1, drawing::sign(cell, ascii), style);
+            pen.put((cell.x, cell.y), 1, drawing::sign(cell, cx.theme.glyphs), style);
         }
         for place in 0..self.groups.len() {
             self.group(cx, run, place, (at == Some(place), is_lit(place)), &mut pen);
