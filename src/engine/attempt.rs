@@ -10,12 +10,13 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::model::{Conclusion, Event, Explanation, JobId};
 use crate::store::groups::Ticket;
-use crate::workflow::expr::{Contexts, NoFiles, Scope, Status, Value};
+use crate::workflow::expr::{NoFiles, Scope, Value};
 use crate::workflow::matrix::{self, Leg};
 use crate::workflow::names;
 use crate::workflow::plan::{Plan, PlannedJob};
 use crate::workflow::syntax::{JobBody, JobDefinition, StepAction, Workflow};
 
+mod calls;
 mod contexts;
 mod lines;
 mod outline;
@@ -24,7 +25,6 @@ mod verdict;
 use outline::outline;
 use verdict::Verdict;
 
-use super::call::{self, Call};
 use super::job::{JobEnd, JobTask};
 use super::scheduler::{Ending, Limits, NodeId, Scheduler, Turn};
 use super::stop::Stop;
@@ -314,22 +314,12 @@ impl Attempt {
             self.shared.outlet.record(never_ran(job, conclusion, Some(reason.to_owned())));
         }
         let ending = Ending { conclusion, allowed_failure: false };
-        self.scheduler.add_finished(id, jobs.into_iter().map(|job| (job, ending)).collect());
+        self.scheduler.add_finished(id, jobs.iter().map(|job| (job.clone(), ending)).collect());
         if conclusion != Conclusion::Skipped {
             return;
         }
-        // The jobs of a workflow that is not called never run either.
-        let callers: Vec<_> = self.nodes[id.index()].planned.iter().map(|job| job.id.clone()).collect();
-        for caller in callers {
-            self.skip_called(&caller, "the job that calls its workflow was skipped");
-        }
-    }
-
-    fn skip_called(&mut self, caller: &JobId, reason: &str) {
-        let called = self.plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(caller));
-        for job in called.map(|job| job.id.clone()).collect::<Vec<_>>() {
-            self.shared.outlet.record(never_ran(&job, Conclusion::Skipped, Some(reason.to_owned())));
-            self.skip_called(&job, reason);
+        for caller in &jobs {
+            self.skip_called(caller, "the job that calls its workflow was skipped");
         }
     }
 
@@ -369,72 +359,6 @@ impl Attempt {
         self.tasks.spawn(async move { (id, Box::pin(task.run()).await) });
     }
 
-    /// Brings a called workflow's jobs into the graph.
-    fn start_call(&mut self, node: NodeId, id: &JobId, name: String, contexts: &Contexts) {
-        let entry = &self.nodes[node.index()];
-        let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
-        let callee = self.callee(id);
-        let secrets = &self.scopes[entry.scope].secrets;
-        let bound = callee
-            .ok_or_else(|| "the workflow it calls cannot run here: only workflows of this repository can".to_owned())
-            .and_then(|callee| call::bind(&entry.definition, &callee, &scope, secrets));
-        match bound {
-            Ok(Call { inputs, secrets }) => {
-                self.shared.outlet.record(Event::JobStarted {
-                    job: id.clone(),
-                    name,
-                    sandbox: "called workflow".to_owned(),
-                });
-                self.add_scope(CallScope { inputs, secrets, nodes: IndexMap::new() }, Some((node, id.clone())));
-            }
-            Err(reason) => self.refuse(id, Conclusion::Failure, reason),
-        }
-    }
-
-    /// The workflow that a leg calls.
-    fn callee(&self, id: &JobId) -> Option<Arc<Workflow>> {
-        let called = self.plan.jobs().iter().find(|job| job.caller.as_ref() == Some(id));
-        called.map(|job| Arc::clone(&job.workflow))
-    }
-
-    /// Every job of a called workflow has ended.
-    fn complete_call(&mut self, node: NodeId, id: &JobId) {
-        let Some(place) = self.scopes.iter().position(|scope| {
-            let mut nodes = scope.nodes.values();
-            nodes.any(|inner| self.nodes[inner.index()].planned[0].caller.as_ref() == Some(id))
-        }) else {
-            return;
-        };
-        let scope = &self.scopes[place];
-        let results: Vec<_> = scope.nodes.values().filter_map(|node| self.scheduler.result(*node)).collect();
-        let conclusion = if results.contains(&Conclusion::Failure) {
-            Conclusion::Failure
-        } else if results.contains(&Conclusion::Cancelled) {
-            Conclusion::Cancelled
-        } else if results.iter().all(|result| *result == Conclusion::Skipped) {
-            Conclusion::Skipped
-        } else {
-            Conclusion::Success
-        };
-        let mut contexts = Contexts::default();
-        contexts.set("github", Value::object(self.shared.github.clone()));
-        contexts.set("vars", super::context::texts(&self.shared.facts.vars));
-        contexts.set("inputs", scope.inputs.clone());
-        contexts.set("jobs", self.results(scope.nodes.iter().map(|(key, node)| (key.as_str(), *node)), "outputs"));
-        let status = Status { success: conclusion == Conclusion::Success, failure: false, cancelled: false };
-        let evaluated = Scope { contexts: &contexts, status, host: &NoFiles };
-        let callee = scope.nodes.values().next().map(|inner| Arc::clone(&self.nodes[inner.index()].workflow));
-        let (outputs, reason) = match callee.map(|callee| call::outputs(&callee, &evaluated)).transpose() {
-            Ok(outputs) => (outputs.unwrap_or_default(), None),
-            Err(reason) => (IndexMap::new(), Some(reason)),
-        };
-        let conclusion = if reason.is_some() { Conclusion::Failure } else { conclusion };
-        let end = JobEnd { reason, outputs, ..JobEnd::of(conclusion) };
-        self.shared.outlet.record(end.event(id));
-        self.nodes[node.index()].outputs.extend(end.outputs);
-        self.ended_quietly(id, conclusion, false);
-    }
-
     fn ended(&mut self, id: &JobId, end: JobEnd) {
         self.stops.remove(id);
         if let Some(node) = self.nodes.iter_mut().find(|node| node.legs.contains_key(id)) {
@@ -461,12 +385,7 @@ impl Attempt {
         self.verdict.cancel();
         self.scheduler.cancel();
         for (id, stop) in &self.stops {
-            let raised = stop.send_if_modified(|now| {
-                let higher = asked > *now;
-                *now = (*now).max(asked);
-                higher
-            });
-            if raised {
+            if asked.ask(stop) {
                 tracing::debug!(job = %id, ?asked, "told to stop");
             }
         }
@@ -474,16 +393,10 @@ impl Attempt {
 
     fn stop_leg(&mut self, id: &JobId, asked: Stop) {
         if let Some(stop) = self.stops.get(id) {
-            stop.send_if_modified(|now| {
-                let higher = asked > *now;
-                *now = (*now).max(asked);
-                higher
-            });
+            asked.ask(stop);
         }
         self.scheduler.cancel_called(id);
-        let inner: Vec<_> =
-            self.plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(id)).map(|job| job.id.clone()).collect();
-        for id in inner {
+        for id in self.called_by(id) {
             self.stop_leg(&id, asked);
         }
     }

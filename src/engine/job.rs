@@ -18,12 +18,15 @@ use super::actions::resolve::Actions;
 use super::checkpoint::Checkpoint;
 use super::hash_files::Workspace;
 use super::matcher::Matchers;
-use super::outlet::{Outlet, StepLog};
 use super::place::{Folders, Place};
 use super::preflight::Ready;
 use super::steps::{Frame, StepEnd, StepRef, Steps};
-use super::stop::{Stop, StopRule};
+use super::stop::{Stop, StopRule, cancelled};
 use super::{Resumed, Shared, checkpoint, steps};
+
+mod own;
+
+use own::{CANCELLED, Line, OwnStep};
 
 /// GitHub's limit for a job without `timeout-minutes`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
@@ -145,13 +148,15 @@ impl JobTask {
             None => Ok(()),
             Some(number) => {
                 let mut step = self.begin(number, "Initialize containers");
+                // What is wrong with the limit is told before the first step.
+                let limit = Self::limit(body, &self.scope()).unwrap_or(DEFAULT_TIMEOUT);
                 let started = {
                     let mut say = |line: &str| step.say(line);
                     tokio::select! {
                         started = place.start(&ready, &folders, &mut say) => started,
                         // What was started is found by its labels.
                         () = cancelled(self.stop.clone(), self.cancelled_at_start) => Err(CANCELLED.to_owned()),
-                        () = tokio::time::sleep(self.limit(body)) => Err("the job's time was up before its first step".to_owned()),
+                        () = tokio::time::sleep(limit) => Err("the job's time was up before its first step".to_owned()),
                     }
                 };
                 step.end(started)
@@ -181,8 +186,7 @@ impl JobTask {
             let name = "Complete job";
             let number = line.add(name, StepKind::Job);
             outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
-            outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name: name.to_owned() });
-            outlet.record(told.event(&self.id, number));
+            self.begin(number, name).close(&told);
         }
         if let Some(missed) = place.leave_nothing().await {
             end.reason.get_or_insert(missed);
@@ -213,24 +217,26 @@ impl JobTask {
         }
     }
 
-    /// How long the job may take; what is wrong with the limit is told by the steps that follow.
-    fn limit(&self, body: &StepsJob) -> Duration {
-        let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
-        let limit = body.timeout_minutes.as_ref().and_then(|limit| steps::minutes(limit, &scope).ok());
-        limit.unwrap_or(DEFAULT_TIMEOUT)
+    /// How long the job's steps may take, and before them its containers.
+    fn limit(body: &StepsJob, scope: &Scope<'_>) -> Result<Duration, String> {
+        let limit = body.timeout_minutes.as_ref().map(|limit| steps::minutes(limit, scope)).transpose();
+        limit.map(|limit| limit.unwrap_or(DEFAULT_TIMEOUT))
+    }
+
+    /// What expressions see before the job has a place.
+    fn scope(&self) -> Scope<'_> {
+        Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles }
     }
 
     /// Begins a step of the runner's own.
     fn begin(&self, number: StepNumber, name: &str) -> OwnStep {
-        let outlet = Arc::clone(&self.shared.outlet);
-        outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name: name.to_owned() });
-        OwnStep { log: Arc::clone(&outlet).log(&self.id, number), outlet, job: self.id.clone(), number }
+        OwnStep::begin(&self.shared.outlet, &self.id, number, name)
     }
 
     /// The steps as they are known before the first: the runner's own, and those of the file. What actions do around
     /// them is added when it is known.
     fn outline(&self, body: &StepsJob, actions: &Actions, mut line: Line) -> Vec<StepOutline> {
-        let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
+        let scope = self.scope();
         for step in body.steps.iter().filter(|step| posts::with_pre(actions, step).is_some()) {
             line.add(&format!("Pre {}", names::step_name(step, &scope)), StepKind::Pre);
         }
@@ -285,8 +291,8 @@ impl JobTask {
         let failed = |reason| (JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) }, None);
         let host = Workspace::at(&place.workspace);
         let scope = Scope { contexts: &place.contexts, status: self.job_status, host: &host };
-        let timeout = match body.timeout_minutes.as_ref().map(|minutes| steps::minutes(minutes, &scope)).transpose() {
-            Ok(timeout) => timeout.unwrap_or(DEFAULT_TIMEOUT),
+        let timeout = match Self::limit(body, &scope) {
+            Ok(timeout) => timeout,
             Err(reason) => return failed(reason),
         };
         let start = match self.start(body, &scope) {
@@ -325,17 +331,15 @@ impl JobTask {
             let name = format!("Post {}", post.name);
             let number = line.add(&name, StepKind::Post);
             self.shared.outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: line.last() });
-            let mut log = Arc::clone(&self.shared.outlet).log(&self.id, number);
-            self.shared.outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name });
+            let mut step = self.begin(number, &name);
             if steps.stop.is_cancelled() {
                 frame.status = checkpoint::Status::Cancelled;
             }
-            let end = posts::after(&mut steps, &mut frame, post, &mut *log, number).await;
+            let end = posts::after(&mut steps, &mut frame, post, step.log(), number).await;
             if steps.stop.is_cancelled() {
                 frame.status = checkpoint::Status::Cancelled;
             }
-            log.finish();
-            self.shared.outlet.record(end.event(&self.id, number));
+            step.close(&end);
             take(end);
         }
         let conclusion = match frame.status {
@@ -362,15 +366,12 @@ impl JobTask {
             all.iter().filter(|step| posts::with_pre(&steps.place.actions, step).is_some()).collect();
         let mut reason = None;
         for step in with_pre {
-            let outlet = &self.shared.outlet;
             let scope = Scope { contexts: &steps.place.contexts, status: self.job_status, host: &NoFiles };
             let name = format!("Pre {}", names::step_name(step, &scope));
             let number = line.add(&name, StepKind::Pre);
-            outlet.record(Event::StepStarted { job: self.id.clone(), step: number, name });
-            let mut log = Arc::clone(outlet).log(&self.id, number);
-            let end = posts::before(steps, frame, step, &mut *log, number).await;
-            log.finish();
-            outlet.record(end.event(&self.id, number));
+            let mut own = self.begin(number, &name);
+            let end = posts::before(steps, frame, step, own.log(), number).await;
+            own.close(&end);
             if end.conclusion == Conclusion::Failure {
                 reason = reason.or(end.reason);
             }
@@ -450,69 +451,5 @@ impl JobTask {
         };
         let outlet = &self.shared.outlet;
         outlet.checkpoint(&self.id, &now.sealed(&self.shared.facts.secrets, &|text| outlet.holds_secret(text)));
-    }
-}
-
-/// What a job says that was cancelled before its first step.
-const CANCELLED: &str = "cancelled before its first step";
-
-/// Waits until a job is cancelled; a job that began after the run was cancelled is not meant by that.
-async fn cancelled(mut stop: watch::Receiver<Stop>, before: bool) {
-    let wanted = if before { Stop::Force } else { Stop::Cancel };
-    if stop.wait_for(|asked| *asked >= wanted).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// A step of the runner's own, with a log.
-struct OwnStep {
-    outlet: Arc<dyn Outlet>,
-    log: Box<dyn StepLog>,
-    job: JobId,
-    number: StepNumber,
-}
-
-impl OwnStep {
-    /// Writes a line, at once for readers.
-    fn say(&mut self, line: &str) {
-        self.log.write(format!("{line}\n").as_bytes());
-        self.log.flush();
-    }
-
-    /// Ends the step with what came of it.
-    fn end(mut self, done: Result<(), String>) -> Result<(), String> {
-        if let Err(reason) = &done {
-            self.log.write(format!("##[error]{reason}\n").as_bytes());
-        }
-        self.log.finish();
-        let end = match &done {
-            Ok(()) => StepEnd::of(Conclusion::Success),
-            Err(reason) if reason == CANCELLED => {
-                StepEnd { reason: Some(reason.clone()), ..StepEnd::of(Conclusion::Cancelled) }
-            }
-            Err(reason) => StepEnd::failed(reason.clone()),
-        };
-        self.outlet.record(end.event(&self.job, self.number));
-        done
-    }
-}
-
-/// The steps of a job, numbered as they become known.
-#[derive(Clone, Debug, Default)]
-struct Line {
-    steps: Vec<StepOutline>,
-}
-
-impl Line {
-    /// Adds a step at the end.
-    fn add(&mut self, name: &str, kind: StepKind) -> StepNumber {
-        let number = StepNumber(self.steps.len() as u32 + 1);
-        self.steps.push(StepOutline { number, name: name.to_owned(), kind });
-        number
-    }
-
-    /// The newest step alone, to be told of.
-    fn last(&self) -> Vec<StepOutline> {
-        self.steps.last().cloned().into_iter().collect()
     }
 }

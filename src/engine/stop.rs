@@ -18,6 +18,23 @@ pub enum Stop {
     Force,
 }
 
+impl Stop {
+    /// Asks for this, unless as much was asked already; says whether it was news.
+    pub fn ask(self, of: &watch::Sender<Self>) -> bool {
+        of.send_if_modified(|now| {
+            let higher = self > *now;
+            *now = (*now).max(self);
+            higher
+        })
+    }
+
+    /// Whether a job is to end by this. One that began after the run was cancelled (`if: always()`) is not meant by that
+    /// cancel, and `ignores_cancel`.
+    fn ends(self, ignores_cancel: bool) -> bool {
+        self >= if ignores_cancel { Self::Force } else { Self::Cancel }
+    }
+}
+
 /// How long a cancelled job may go on with its `always()` steps: GitHub's default.
 const CANCEL_TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -36,7 +53,6 @@ pub(super) enum Why {
 #[derive(Debug)]
 pub(super) struct StopRule {
     asked: watch::Receiver<Stop>,
-    /// A job that began after the run was cancelled (`if: always()`) is not meant by that cancel.
     ignores_cancel: bool,
     deadline: Instant,
     cancelled_at: Option<Instant>,
@@ -52,8 +68,7 @@ impl StopRule {
     pub(super) fn is_cancelled(&mut self) -> bool {
         let now = Instant::now();
         if self.cancelled_at.is_none() {
-            let asked = *self.asked.borrow();
-            if asked == Stop::Force || (asked == Stop::Cancel && !self.ignores_cancel) {
+            if self.asked.borrow().ends(self.ignores_cancel) {
                 self.cancelled_at = Some(now);
             } else if now >= self.deadline {
                 self.timed_out = true;
@@ -102,6 +117,13 @@ impl StopRule {
         while *self.asked.borrow() != Stop::Force {
             changed(&mut self.asked).await;
         }
+    }
+}
+
+/// Waits until a job is cancelled that no [`StopRule`] watches over yet.
+pub(super) async fn cancelled(mut asked: watch::Receiver<Stop>, ignores_cancel: bool) {
+    while !asked.borrow().ends(ignores_cancel) {
+        changed(&mut asked).await;
     }
 }
 

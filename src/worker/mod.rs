@@ -306,12 +306,11 @@ async fn listen(
 }
 
 fn raise(stop: &watch::Sender<Stop>, to: Stop) -> Reply {
-    let raised = stop.send_if_modified(|now| {
-        let higher = to > *now;
-        *now = (*now).max(to);
-        higher
-    });
-    if raised { Reply::Accepted } else { Reply::Rejected { reason: "the run is being stopped already".to_owned() } }
+    if to.ask(stop) {
+        Reply::Accepted
+    } else {
+        Reply::Rejected { reason: "the run is being stopped already".to_owned() }
+    }
 }
 
 /// The jobs of an earlier attempt whose results stand.
