@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use regex::Regex;
 use sha2::{Digest, Sha256};
 
+use crate::store::digest::hexadecimal;
 use crate::workflow::expr::Host;
 
 /// How long hashing may take (`_hashFileTimeoutSeconds` of the runner).
@@ -148,12 +149,6 @@ impl Iterator for Walk<'_> {
         }
         None
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn digest(path: &Path) -> io::Result<impl AsRef<[u8]>> {

@@ -9,10 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::model::{JobId, RunId};
 
+use super::digest;
 use super::folder::private;
 use super::{StoreError, lock};
 
@@ -117,7 +117,7 @@ impl Drop for Ticket {
 /// A group as the beginning of file names.
 fn name(repository: &str, group: &str) -> String {
     let whole = format!("{}\n{}", repository.to_lowercase(), group.to_lowercase());
-    Sha256::digest(whole).iter().take(12).fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
+    digest::sha256(whole, 12)
 }
 
 fn file(group: &str, number: u64) -> String {

@@ -8,6 +8,7 @@ use crate::engine::call;
 use crate::engine::context::Facts;
 use crate::engine::turns::Wanted;
 use crate::model::Timestamp;
+use crate::store::digest::hexadecimal;
 use crate::store::spec::RunSpec;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
@@ -133,5 +134,5 @@ fn token() -> String {
     let mut random = [0; 20];
     // Without randomness the token is merely guessable, and it opens nothing.
     let _ = getrandom::fill(&mut random);
-    random.iter().fold("cls_".to_owned(), |token, byte| format!("{token}{byte:02x}"))
+    format!("cls_{}", hexadecimal(&random))
 }

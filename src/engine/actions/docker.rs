@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use sha2::{Digest, Sha256};
 
 use crate::engine::hash_files::Workspace;
 use crate::engine::outlet::StepLog;
@@ -17,6 +16,7 @@ use crate::engine::shell;
 use crate::engine::steps::{Frame, Ran, StepEnd, Steps, Task};
 use crate::engine::stop::{StopRule, Why};
 use crate::model::Conclusion;
+use crate::store::digest;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::ActionRuns;
 
@@ -90,8 +90,7 @@ pub(super) async fn run(
             Err(error) => return Ran::failed(format!("`env` of the action: {error}")),
         }
     }
-    let state = steps.states.get(task.step.key()).into_iter().flatten();
-    variables.extend(state.map(|(name, value)| (format!("STATE_{name}"), value.clone())));
+    variables.extend(super::states(steps, task));
     let (entrypoint, args) = match phase {
         Phase::Pre => (pre_entrypoint.clone(), own),
         Phase::Main => (given.get("entrypoint").cloned().or_else(|| entrypoint.clone()), own),
@@ -110,9 +109,7 @@ async fn build(place: &Place, known: &Known, dockerfile: &str, log: &mut dyn Ste
     let (Some(context), Some(name)) = (file.parent(), file.file_name()) else {
         return Err(format!("`{dockerfile}` of {} is no file", known.reference));
     };
-    let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
-    let digest = digest.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let tag = format!("cuelight-action-{digest}:latest");
+    let tag = format!("cuelight-action-{}:latest", digest::sha256(file.as_os_str().as_encoded_bytes(), 8));
     log.write(format!("##[group]Build {} for {} ({})\n", dockerfile, known.reference, known.origin).as_bytes());
     log.flush();
     let labels = Labels::kept(&place.shared.state);

@@ -47,8 +47,7 @@ pub(super) async fn run(
         return Ran::failed(format!("`{}` has no {script} ({})", known.reference, known.folder.display()));
     }
     let mut variables = inputs::variables(given);
-    let state = steps.states.get(task.step.key()).into_iter().flatten();
-    variables.extend(state.map(|(name, value)| (format!("STATE_{name}"), value.clone())));
+    variables.extend(super::states(steps, task));
     if known.remote.as_ref().is_some_and(Remote::is_checkout) {
         variables.extend(own_repository(place));
     }

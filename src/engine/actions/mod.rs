@@ -99,7 +99,7 @@ async fn phase(
     };
     // What it left is for its own later phases.
     steps.states.entry(task.step.key().to_owned()).or_default().extend(std::mem::take(&mut ran.state));
-    if phase == Phase::Main && has_post(&known.action) && steps.registered.insert(task.step.key().to_owned()) {
+    if phase != Phase::Post && has_post(&known.action) && steps.registered.insert(task.step.key().to_owned()) {
         ran.post = Some(Post::of(task.step.clone(), Arc::clone(known), task.ready.name.clone()));
     }
     ran
@@ -138,16 +138,7 @@ async fn find(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>) -> Result<Used,
                 return Ok(Used::Action(Arc::clone(known), given));
             }
             // Only an action that an earlier step made can name one that was not found before the job.
-            let fetched = place.shared.actions.folder(&remote).await?;
-            let read = resolve::read(&fetched.folder).ok_or_else(|| format!("`{reference}` has no action.yml"))?;
-            let known = Known {
-                reference: reference.to_owned(),
-                action: read?,
-                root: fetched.root,
-                folder: fetched.folder,
-                remote: Some(remote),
-                origin: fetched.origin,
-            };
+            let (known, _) = Known::fetch(reference, remote, &place.shared).await?;
             Ok(Used::Action(Arc::new(known), given))
         }
     }
@@ -164,6 +155,12 @@ fn has_post(action: &Action) -> bool {
         ActionRuns::Docker { post_entrypoint, .. } => post_entrypoint.is_some(),
         ActionRuns::Composite { .. } => false,
     }
+}
+
+/// What earlier phases of a step's action left for later ones, as variables.
+fn states(steps: &Steps<'_>, task: &Task<'_>) -> Vec<(String, String)> {
+    let left = steps.states.get(task.step.key()).into_iter().flatten();
+    left.map(|(name, value)| (format!("STATE_{name}"), value.clone())).collect()
 }
 
 /// What `github` says of an action of another repository while it runs.

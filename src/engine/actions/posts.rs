@@ -126,10 +126,7 @@ pub(in crate::engine) fn after<'a>(
         inside.status = frame.status;
         let mut worst = StepEnd::of(Conclusion::Success);
         for post in inner.into_iter().rev() {
-            let end = after(steps, &mut inside, post, log, number).await;
-            if end.conclusion == Conclusion::Failure && worst.conclusion != Conclusion::Failure {
-                worst = end;
-            }
+            first_failure(&mut worst, after(steps, &mut inside, post, log, number).await);
         }
         frame.status.merge(worst.conclusion);
         worst
@@ -157,39 +154,37 @@ async fn around(
     let deadline: Option<Instant> = frame.deadline;
     let task = Task { step, ready: &ready, number, deadline };
     let StepAction::Uses { with, .. } = &step.action else { return Ran::failed("the step uses nothing") };
-    let given = {
-        let host = Workspace::at(&steps.place.workspace);
-        let scope = Scope { contexts: &ready.contexts, status: frame.functions(), host: &host };
-        inputs::given(with, &scope).and_then(|given| {
-            let all = inputs::inputs(&known.action, &given, &scope)?;
-            Ok((given, all))
-        })
-    };
-    let (given, all) = match given {
+    let host = Workspace::at(&steps.place.workspace);
+    let scope = Scope { contexts: &ready.contexts, status: frame.functions(), host: &host };
+    let given = match inputs::given(with, &scope) {
         Ok(given) => given,
         Err(reason) => return Ran::failed(reason),
     };
     if !composite {
-        let mut ran = phase(steps, frame, &task, known, given, when, log).await;
-        if when == Phase::Pre && has_post(&known.action) && steps.registered.insert(step.key().to_owned()) {
-            ran.post = Some(Post::of(step.clone(), Arc::clone(known), ready.name.clone()));
-        }
-        return ran;
+        return phase(steps, frame, &task, known, given, when, log).await;
     }
+    let all = match inputs::inputs(&known.action, &given, &scope) {
+        Ok(all) => all,
+        Err(reason) => return Ran::failed(reason),
+    };
     let Some(mut inside) = composite::frame(steps, frame, &task, known, &all) else {
         return Ran::failed("composite actions nest too deep");
     };
     inside.status = frame.status;
     let mut worst = StepEnd::of(Conclusion::Success);
     for inner in composite::inner(known, step) {
-        let end = before(steps, &mut inside, &inner, log, number).await;
-        if end.conclusion == Conclusion::Failure && worst.conclusion != Conclusion::Failure {
-            worst = end;
-        }
+        first_failure(&mut worst, before(steps, &mut inside, &inner, log, number).await);
     }
     let inner = std::mem::take(&mut inside.posts);
     let post = Post::of(step.clone(), Arc::clone(known), ready.name.clone());
     Ran { post: Some(Post { inner, frame: Some(inside), ..post }), ..Ran::of(worst) }
+}
+
+/// Keeps the end that failed first.
+fn first_failure(worst: &mut StepEnd, end: StepEnd) {
+    if end.conclusion == Conclusion::Failure && worst.conclusion != Conclusion::Failure {
+        *worst = end;
+    }
 }
 
 /// `pre-if` and `post-if`: always, unless the manifest says something else.

@@ -19,6 +19,7 @@ use crate::workflow::template::Template;
 
 use super::MAX_DEPTH;
 use super::reference::{Reference, Remote};
+use super::store::Fetched;
 use crate::engine::Shared;
 use crate::engine::sandbox::host;
 
@@ -40,6 +41,24 @@ pub(in crate::engine) struct Known {
 }
 
 impl Known {
+    /// Fetches the action of another repository, and what is to be remarked about it.
+    ///
+    /// # Errors
+    /// It cannot be had or read, in words.
+    pub(super) async fn fetch(
+        reference: &str,
+        remote: Remote,
+        shared: &Shared,
+    ) -> Result<(Self, Option<String>), String> {
+        let Fetched { root, folder, origin, remark } = shared.actions.folder(&remote).await?;
+        let action = match read(&folder) {
+            Some(read) => read.map_err(|reason| format!("`{reference}`: {reason}"))?,
+            None => return Err(format!("`{reference}` has no action.yml, action.yaml or Dockerfile ({origin})")),
+        };
+        let known = Self { reference: reference.to_owned(), action, root, folder, remote: Some(remote), origin };
+        Ok((known, remark))
+    }
+
     /// Where a container finds its repository, below the folder of all actions.
     pub(in crate::engine) fn place(&self) -> PathBuf {
         let remote = self.remote.as_ref();
@@ -112,28 +131,12 @@ fn look<'a>(steps: &'a [StepDefinition], shared: &'a Shared, depth: usize, needs
 }
 
 async fn find(reference: &str, remote: Remote, shared: &Shared, depth: usize, needs: &mut Needs) {
-    let fetched = match shared.actions.folder(&remote).await {
-        Ok(fetched) => fetched,
+    let (known, remark) = match Known::fetch(reference, remote, shared).await {
+        Ok(found) => found,
         Err(reason) => return needs.lacks(reason),
     };
-    needs.remarks.extend(fetched.remark);
-    let action = match read(&fetched.folder) {
-        Some(Ok(action)) => action,
-        Some(Err(reason)) => return needs.lacks(format!("`{reference}`: {reason}")),
-        None => {
-            return needs
-                .lacks(format!("`{reference}` has no action.yml, action.yaml or Dockerfile ({})", fetched.origin));
-        }
-    };
-    inside(reference, &action, shared, depth, needs).await;
-    let known = Known {
-        reference: reference.to_owned(),
-        action,
-        root: fetched.root,
-        folder: fetched.folder,
-        remote: Some(remote),
-        origin: fetched.origin,
-    };
+    needs.remarks.extend(remark);
+    inside(reference, &known.action, shared, depth, needs).await;
     needs.actions.insert(reference.to_owned(), Arc::new(known));
 }
 

@@ -14,10 +14,10 @@ use bollard::query_parameters::{
     KillContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 
 use super::labels::Labels;
+use crate::store::digest;
 
 /// How long an engine may take to say its version.
 const GREETING: Duration = Duration::from_secs(5);
@@ -467,8 +467,7 @@ fn context(home: &Path, named: Option<String>) -> Option<String> {
     if named == "default" {
         return None;
     }
-    let digest = Sha256::digest(named.as_bytes()).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let meta = read(docker.join("contexts/meta").join(digest).join("meta.json"))?;
+    let meta = read(docker.join("contexts/meta").join(digest::sha256(named, 32)).join("meta.json"))?;
     Some(meta.get("Endpoints")?.get("docker")?.get("Host")?.as_str()?.to_owned())
 }
 
@@ -497,8 +496,7 @@ mod tests {
     fn a_context_of_the_docker_program_is_followed() {
         let home = tempfile::tempdir().expect("a folder");
         let docker = home.path().join(".docker");
-        let digest = Sha256::digest(b"work").iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        let meta = docker.join("contexts/meta").join(digest);
+        let meta = docker.join("contexts/meta").join(digest::sha256("work", 32));
         std::fs::create_dir_all(&meta).expect("made");
         std::fs::write(docker.join("config.json"), r#"{"currentContext":"work"}"#).expect("written");
         std::fs::write(meta.join("meta.json"), r#"{"Endpoints":{"docker":{"Host":"tcp://10.0.0.1:1"}}}"#)

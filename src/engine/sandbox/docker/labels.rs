@@ -8,9 +8,9 @@ use bollard::query_parameters::{
     ListContainersOptions, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
     RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
-use sha2::{Digest, Sha256};
 
 use super::engine::{Engine, EngineError};
+use crate::store::digest;
 
 /// The state folder that a thing belongs to: two folders may share an engine, and neither removes what is the other's.
 const STATE: &str = "dev.cuelight.state";
@@ -77,8 +77,7 @@ impl Labels {
 /// A short name for a state folder: its path may be long and private.
 fn state_mark(state: &Path) -> String {
     let path = state.canonicalize().unwrap_or_else(|_| state.to_owned());
-    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    digest::sha256(path.as_os_str().as_encoded_bytes(), 6)
 }
 
 /// Something that was found in an engine.
