@@ -6,12 +6,11 @@ use ratatui::style::Modifier;
 use super::fixture::{Driver, START, header, past, records, rest, run};
 use super::msg::{Effect, Feed, Msg, Notice, Order};
 use super::*;
-use crate::model::{Command, Conclusion, Event, Explanation, Order as Again, Outcome, Record, Reply, Timestamp};
+use crate::model::{Command, Conclusion, Event, Explanation, JobId, Order as Again, Outcome, Record, Reply, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
-fn submitted(command: Command) -> Effect {
-    Effect::Order(Order::Submit { run: run(), command })
-}
+mod log;
+mod orders;
 
 #[test]
 fn golden_screens() {
@@ -43,7 +42,7 @@ fn a_skipped_job_shows_why_in_place_of_its_log() {
     let branch = operand("github.ref == 'refs/heads/main'", "false", vec![operand("github.ref", "'x'", Vec::new())]);
     let explanation = operand("success() && (github.ref == 'refs/heads/main')", "false", vec![branch]);
     let seq = records().len() as u64 + 1;
-    let event = Event::Decided { job: "build".into_id(), step: None, explanation };
+    let event = Event::Decided { job: JobId::new("build"), step: None, explanation };
     let record = Record { seq, at: Timestamp(START + 193_000), event };
     for (glyphs, branch) in [(Glyphs::Unicode, "   └─ github.ref  = 'x'"), (Glyphs::Ascii, "   `- github.ref  = 'x'")]
     {
@@ -94,131 +93,6 @@ fn one_key_leads_to_the_failure() {
     assert!(!driver.shows("##["));
     driver.press("<esc>");
     assert_eq!(driver.app.view.focus, Panel::Jobs);
-}
-
-#[test]
-fn scrolling_up_lets_go_of_a_followed_log() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.press("4kk");
-    assert!(!driver.shows("FOLLOW"));
-    let before = driver.screen();
-    let line = before.lines().find(|line| line.contains("scanning module")).expect("log").to_owned();
-    let seq = records().len() as u64 + 1;
-    let output = crate::model::LineRange { first: 1204, count: 50 };
-    let event = Event::Output { job: "security".into_id(), step: crate::model::StepNumber(2), output };
-    let record = Record { seq, at: Timestamp(START + 193_000), event };
-    driver.feed(Feed::Records { run: run(), records: vec![record] });
-    assert!(driver.shows("50 new lines") && driver.shows(&line), "the reading position stays");
-    driver.press("G");
-    assert!(driver.shows("FOLLOW · 1,254 lines"));
-}
-
-trait IntoId {
-    fn into_id(self) -> crate::model::JobId;
-}
-
-impl IntoId for &str {
-    fn into_id(self) -> crate::model::JobId {
-        crate::model::JobId::new(self)
-    }
-}
-
-#[test]
-fn cancelling_asks_and_shows_as_asked_until_a_record_confirms() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.asked();
-    driver.press("s");
-    assert!(driver.shows("Cancel the run?"));
-    driver.press("n");
-    assert_eq!(driver.asked(), []);
-    driver.press("s<enter>");
-    assert_eq!(driver.asked(), [submitted(Command::Cancel)]);
-    assert!(driver.shows("cancel asked") && !driver.shows("stopping"));
-    let seq = records().len() as u64 + 1;
-    let event = Event::Ordered { command: Command::Cancel, reply: Reply::Accepted };
-    let record = Record { seq, at: Timestamp(START + 193_000), event };
-    driver.feed(Feed::Records { run: run(), records: vec![record] });
-    assert!(!driver.shows("cancel asked") && driver.shows("stopping"));
-    driver.press("sy");
-    assert_eq!(driver.asked(), [submitted(Command::ForceCancel)]);
-}
-
-#[test]
-fn a_refusal_is_told() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.press("sy");
-    let reply = Reply::Rejected { reason: "the worker does not answer".to_owned() };
-    driver.feed(Feed::Replied { run: run(), command: Command::Cancel, reply });
-    assert!(driver.shows("cancel was refused: the worker does not answer") && !driver.shows("cancel asked"));
-}
-
-#[test]
-fn what_cannot_be_done_says_why() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.asked();
-    driver.press("r");
-    assert!(driver.shows("rerun: the run has not ended"), "{}", driver.screen());
-    driver.feed(Feed::Records { run: run(), records: rest() }).press("s");
-    assert!(driver.shows("the run has ended"));
-    assert_eq!(driver.asked(), []);
-    driver.press("?");
-    assert!(driver.shows("(the run has ended)"), "{}", driver.screen());
-}
-
-#[test]
-fn running_again_offers_what_there_is() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.feed(Feed::Records { run: run(), records: rest() }).press("r");
-    driver.asked();
-    assert!(driver.shows("2 jobs that did not succeed"));
-    driver.press("f");
-    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Failed })]);
-    driver.press("rG<esc>");
-    assert_eq!(driver.asked(), []);
-    driver.press("rj");
-    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Job("test-2".into_id()) })]);
-}
-
-#[test]
-fn leaving_asks_only_while_something_runs() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.asked();
-    driver.press("q");
-    assert!(driver.shows("Leave?") && driver.shows("CI is still running."));
-    driver.press("s");
-    assert_eq!(driver.asked(), [Effect::Quit, submitted(Command::Cancel)], "popped from the end");
-    driver.press("<ctrl-c><ctrl-c>");
-    assert_eq!(driver.asked(), [Effect::Quit]);
-    driver.feed(Feed::Records { run: run(), records: rest() }).press("q");
-    assert_eq!(driver.asked(), [Effect::Quit]);
-}
-
-#[test]
-fn a_started_run_is_shown_once_it_is_listed() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.asked();
-    driver.press("Srel");
-    assert!(driver.shows("release.yml  workflow_dispatch") && !driver.shows("ci.yml  push"));
-    driver.press("<enter>");
-    assert!(driver.shows("Start release.yml on workflow_dispatch") && driver.asked().is_empty());
-    driver.press("<enter>");
-    assert!(driver.shows("is needed") && driver.asked().is_empty(), "{}", driver.screen());
-    driver.press("1.2x<backspace><down> <down> <down>3a<enter>");
-    let given = [("version", "1.2"), ("dry", "true"), ("target", "prod"), ("copies", "3")];
-    let start = Order::Start {
-        workflow: ".github/workflows/release.yml".to_owned(),
-        event: "workflow_dispatch".to_owned(),
-        inputs: given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        secrets: Vec::new(),
-        sandbox: None,
-    };
-    assert_eq!(driver.asked(), [Effect::Order(start)]);
-    let id = RunId::new("20261124-030000-cccc");
-    let listed =
-        Summary { phase: Phase::Queued, finished: None, ..past(id.as_str(), "Release", Conclusion::Success, START) };
-    driver.feed(Feed::Listed(vec![listed])).feed(Feed::Started(id.clone()));
-    assert_eq!(driver.asked(), [Effect::Order(Order::Watch(id.clone()))]);
-    assert_eq!(driver.app.runs.selected, Some(id));
 }
 
 #[test]
@@ -280,30 +154,6 @@ fn clicking_selects_and_the_wheel_scrolls() {
 }
 
 #[test]
-fn a_hostile_log_stays_in_its_pane() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    let before = driver.screen();
-    let mut lines = vec!["x".to_owned(); 1200];
-    lines.push(format!("\x1b[2J\x1b[1;1H\x1b]0;owned\x07\x1b]52;c;aGk=\x07{}", "w".repeat(90_000)));
-    lines.push("\u{202e}日本語\u{200b}\u{feff}\t\t\x1b[31m".repeat(50));
-    lines.push("\x1b[?1049l\x1bc\x1b[6n\r\rshort".to_owned());
-    lines.push("\u{0}\u{7}\u{8}\u{9b}31m".to_owned());
-    driver.log("security", 2, lines);
-    // Another step and back, so that the log is loaded anew.
-    driver.press("kj");
-    let after = driver.screen();
-    let outside = |screen: &str| {
-        let rows: Vec<String> = screen.lines().map(str::to_owned).collect();
-        let log = rows.iter().position(|row| row.contains("4 Log")).expect("a log");
-        [&rows[..log], &rows[rows.len() - 3..]].concat()
-    };
-    assert_eq!(outside(&before)[1..], outside(&after)[1..]);
-    for row in after.lines().skip_while(|row| !row.contains("4 Log")).skip(1).take(10) {
-        assert!(row.starts_with('│') && row.ends_with('│') || row.starts_with('└'), "{row}");
-    }
-}
-
-#[test]
 fn a_message_of_nothing_new_asks_for_nothing() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.asked();
@@ -340,42 +190,11 @@ fn services_and_deployments_lead_to_their_job_and_run() {
 fn a_job_whose_image_is_on_its_way_says_so() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     let pulled =
-        |done| Event::ImagePulled { job: "build".into_id(), image: "redis:7".to_owned(), done, total: 40_000_000 };
+        |done| Event::ImagePulled { job: JobId::new("build"), image: "redis:7".to_owned(), done, total: 40_000_000 };
     let seq = records().len() as u64 + 1;
     let record = Record { seq, at: Timestamp(START + 193_000), event: pulled(10_000_000) };
     driver.feed(Feed::Records { run: run(), records: vec![record] });
     assert!(driver.shows("waits for the image redis:7: 10 of 40 MB"), "{}", driver.screen());
-}
-
-#[test]
-fn a_log_is_searched_as_it_is_typed() {
-    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
-    driver.press("4g/module 77");
-    assert!(driver.shows("/module 77") && driver.shows("scanning module 77 "), "{}", driver.screen());
-    assert!(driver.shows("/module 77 1/11"));
-    driver.press("<enter>nn");
-    assert!(driver.shows("/module 77 3/11") && driver.shows("scanning module 771"), "{}", driver.screen());
-    driver.press("NN");
-    assert!(driver.shows("/module 77 1/11"));
-    driver.press("/zzz<esc>");
-    assert!(driver.shows("line 77 ") && !driver.shows("/zzz"), "the place is kept: {}", driver.screen());
-    driver.press("//module 1.4 /<enter>");
-    assert!(driver.shows("//module 1.4 / 1/10"), "{}", driver.screen());
-    driver.press("//a(/<enter>");
-    assert!(driver.shows("no regular expression, so it is taken as text: unclosed group"), "{}", driver.screen());
-    driver.press("<esc>n");
-    assert!(driver.shows("nothing is found"));
-}
-
-#[test]
-fn only_lines_that_match_are_kept_until_esc() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.press("4&module 120<enter>");
-    assert!(driver.shows("&module 120 6") && driver.shows("scanning module 1200") && !driver.shows("module 1199"));
-    driver.press("&!ok<enter>");
-    assert!(driver.shows("no line matches; Esc shows all"));
-    driver.press("<esc>");
-    assert!(driver.shows("module 1199"));
 }
 
 #[test]
@@ -388,59 +207,6 @@ fn lists_are_filtered_with_a_chip() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.press("3/scan<enter>");
     assert!(driver.shows("● Security Scan") && !driver.shows("✓ Test (3.12)"), "{}", driver.screen());
-}
-
-#[test]
-fn errors_are_gone_through_line_by_line() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    let lines = (0..500).map(|line| if line % 200 == 40 { format!("E   no {line}") } else { "ok".to_owned() });
-    driver.log("test-2", 4, lines.collect());
-    driver.press("e");
-    assert!(
-        driver.shows("error 1/2") && driver.shows("◀ error 1/2") && driver.shows("E   no 40"),
-        "{}",
-        driver.screen()
-    );
-    driver.press("e");
-    assert!(driver.shows("error 2/2") && driver.shows("E   no 240"));
-    driver.press("E");
-    assert!(driver.shows("E   no 40"));
-}
-
-#[test]
-fn lines_are_copied_and_places_opened() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.press("e").asked();
-    driver.press("yl");
-    assert_eq!(driver.asked(), [Effect::Copy("E   AssertionError: 401 != 200".to_owned())]);
-    assert!(driver.shows("copied: E   AssertionError"));
-    driver.press("kkvjjyv");
-    let copied = "tests/test_api.py::test_login FAILED\n▸ Captured output\nE   AssertionError: 401 != 200";
-    assert_eq!(driver.asked(), [Effect::Copy(copied.to_owned())]);
-    assert!(driver.shows("copied 3 lines"));
-    driver.press("yc");
-    assert_eq!(driver.asked(), [Effect::Copy(format!("cuelight logs {} --job test-2 --step 4", run()))]);
-    driver.press("<esc>o");
-    let edit = Effect::Edit { run: run(), file: "tests/test_api.py".to_owned(), line: Some(318) };
-    assert_eq!(driver.asked(), [edit], "as the annotation says");
-}
-
-#[test]
-fn groups_fold_and_times_show() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    let mut lines: Vec<String> = (0..40).map(|line| format!("line {line}")).collect();
-    lines[10] = "##[group]Warnings".to_owned();
-    lines[15] = "##[endgroup]".to_owned();
-    driver.log("test", 4, lines);
-    driver.app.jobs.select("test".into_id());
-    driver.press("4g-");
-    assert!(driver.shows("Test (3.12) › 4 Run tests"), "{}", driver.screen());
-    driver.press("}");
-    assert!(driver.shows("▸ Warnings (5 lines folded)") && !driver.shows("line 12"), "{}", driver.screen());
-    driver.press("<enter>");
-    assert!(driver.shows("▾ Warnings") && driver.shows("line 12"));
-    driver.press("t");
-    assert!(driver.shows("0:00"), "{}", driver.screen());
 }
 
 #[test]
@@ -490,53 +256,6 @@ fn a_replay_goes_on_and_back() {
     assert!(!driver.asked().iter().any(|effect| matches!(effect, Effect::Title(_))));
     driver.press(" ");
     assert!(driver.shows("replay 4x 0:00/3:22"));
-}
-
-#[test]
-fn a_read_only_screen_gives_no_orders() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.app = driver.app.clone().read_only();
-    driver.asked();
-    for key in ["s", "S", "r", "u"] {
-        driver.press(key);
-        assert!(driver.shows("the screen is read-only") && driver.app.overlay.is_none());
-    }
-    assert!(driver.shows("READ-ONLY") && !driver.shows("replay"));
-    driver.press("qq");
-    assert!(driver.asked().contains(&Effect::Quit));
-    driver.press(" ");
-    assert!(driver.shows("play: this is no replay"));
-}
-
-#[test]
-fn a_run_is_removed_once_it_has_ended_and_somebody_says_yes() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.press("1d");
-    assert!(driver.shows("delete: the run has not ended"));
-    driver.press("j").asked();
-    driver.press("d<enter>");
-    assert_eq!(driver.asked(), [], "no is the first answer");
-    driver.press("dy");
-    let removed = RunId::new("20261123-101010-aaaa");
-    assert_eq!(driver.asked(), [Effect::Order(Order::Delete(removed.clone()))]);
-    driver.feed(Feed::Removed(removed));
-    assert!(!driver.shows("Release"));
-}
-
-#[test]
-fn a_shell_opens_where_a_job_runs_or_failed() {
-    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.asked();
-    driver.press("x");
-    let shell = |job: &str| Effect::Shell { run: run(), job: job.into_id(), service: None };
-    assert_eq!(driver.asked(), [shell("security")]);
-    driver.press("ex");
-    assert_eq!(driver.asked(), [shell("test-2")]);
-    driver.press("3gx");
-    assert!(driver.shows("shell: the job did not fail"));
-    driver.press("5x");
-    assert!(driver.shows("shell: services are gone with their job"));
-    assert_eq!(driver.asked(), []);
 }
 
 #[test]

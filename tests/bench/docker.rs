@@ -15,21 +15,11 @@ use cuelight::engine::sandbox::docker::{Docker, Setup, Shared};
 use cuelight::engine::sandbox::{Exit, Launch, Sandbox};
 use tokio::io::AsyncReadExt;
 
+mod table;
+
+use table::{median, ms, say};
+
 const IMAGE: &str = "ci-base:local";
-
-#[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
-fn say(what: &str, figure: &str, budget: &str) {
-    println!("{what:<58} {figure:<44} {budget}");
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
 
 fn docker(arguments: &[&str]) -> Duration {
     let started = Instant::now();

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+mod table;
+
+use table::{median, ms, say};
+
 /// A repository and a state folder of its own.
 struct Place {
     folder: tempfile::TempDir,
@@ -54,11 +58,6 @@ impl Place {
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
 fn times(count: usize, mut act: impl FnMut() -> Duration) -> Duration {
     act();
     median((0..count).map(|_| act()).collect())
@@ -73,15 +72,6 @@ fn timed(mut command: Command) -> Duration {
 fn steps(count: usize) -> String {
     let steps = "      - run: 'true'\n".repeat(count);
     format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}")
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-#[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
-fn say(what: &str, figure: &str, budget: &str) {
-    println!("{what:<58} {figure:<40} {budget}");
 }
 
 fn main() {

@@ -14,6 +14,10 @@ use cuelight::workflow::plan::{Known, Plan};
 use cuelight::workflow::source::Source;
 use cuelight::workflow::{lint, parse};
 
+mod table;
+
+use table::{median, ms, say};
+
 fn main() {
     say("what", "figure (median)", "budget");
     pipeline();
@@ -23,32 +27,20 @@ fn main() {
     beside_actionlint();
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
-fn say(what: &str, figure: &str, budget: &str) {
-    println!("{what:<62} {figure:<36} {budget}");
-}
-
 /// The text of these pieces.
 fn joined(pieces: impl Iterator<Item = String>) -> String {
     pieces.collect::<Vec<_>>().concat()
 }
 
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
 /// The median of so many times, after one that is not counted.
 fn times(count: usize, mut act: impl FnMut()) -> Duration {
     act();
-    let mut times: Vec<_> = (0..count)
-        .map(|_| {
-            let started = Instant::now();
-            act();
-            started.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times[times.len() / 2]
+    let timed = |_| {
+        let started = Instant::now();
+        act();
+        started.elapsed()
+    };
+    median((0..count).map(timed).collect())
 }
 
 /// Parses, plans, and says how many jobs there are; nothing for a file with errors.

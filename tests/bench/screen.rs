@@ -2,25 +2,21 @@
 //!
 //! `cargo bench --bench screen` prints a table. Nothing is asserted: machines differ.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cuelight::ui::graph::{Layout, Node};
 
-#[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
-fn say(what: &str, time: Duration, budget: &str) {
-    println!("{what:<58} {:<40} {budget}", format!("{:.2} ms", time.as_secs_f64() * 1e3));
-}
+mod table;
 
-fn median(act: impl Fn()) -> Duration {
-    let mut times: Vec<Duration> = (0..15)
-        .map(|_| {
-            let started = Instant::now();
-            act();
-            started.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times[times.len() / 2]
+use table::{median, ms, say};
+
+fn told(what: &str, nodes: &[Node], budget: &str) {
+    let timed = |_| {
+        let started = Instant::now();
+        drop(Layout::new(nodes));
+        started.elapsed()
+    };
+    say(what, &format!("{:.2} ms", ms(median((0..15).map(timed).collect()))), budget);
 }
 
 /// Jobs in layers of a width; each needs a few of the layer before.
@@ -37,9 +33,9 @@ fn layers(count: usize, width: usize) -> Vec<Node> {
 
 fn main() {
     let five_hundred = layers(500, 25);
-    say("layout of a graph of 500 jobs in 20 layers", median(|| drop(Layout::new(&five_hundred))), "5 ms at most");
+    told("layout of a graph of 500 jobs in 20 layers", &five_hundred, "5 ms at most");
     let two_hundred = layers(200, 25);
-    say("the same of 200 jobs in 8 layers", median(|| drop(Layout::new(&two_hundred))), "");
+    told("the same of 200 jobs in 8 layers", &two_hundred, "");
     let wide: Vec<Node> = (0..258)
         .map(|job| Node {
             width: 20,
@@ -53,5 +49,5 @@ fn main() {
             },
         })
         .collect();
-    say("the same of a matrix of 256 legs, unfolded", median(|| drop(Layout::new(&wide))), "");
+    told("the same of a matrix of 256 legs, unfolded", &wide, "");
 }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::docker::{docker, has, of_run, skip};
+use crate::docker::{docker, has, nothing_left, skip};
 use crate::project::Project;
 
 const STAND_INS: &[&str] = &[
@@ -73,7 +73,7 @@ fn the_ci_runs_word_for_word() {
         assert_eq!(project.job(job)["status"], "success", "{job}");
     }
     let run = project.run_folder().file_name().expect("a name").to_string_lossy().into_owned();
-    assert_eq!(of_run(&run), Vec::<String>::new());
+    nothing_left(&run);
     let sha = project.show()["sha"].as_str().expect("a commit").to_owned();
     assert!(docker(&["image", "inspect", &format!("aura-platform:{sha}")]).is_some(), "the image is really there");
 

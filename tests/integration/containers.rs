@@ -4,24 +4,15 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::docker::{docker, has, of_run};
+use crate::docker::{docker, has, nothing_left, of_run};
 use crate::project::{Project, Said, until};
-
-/// A workflow on push whose jobs are these.
-fn project(jobs: &str) -> Project {
-    Project::new(&format!("name: CI\non: push\njobs:\n{jobs}"))
-}
-
-fn run_id(project: &Project) -> String {
-    project.run_folder().file_name().expect("a name").to_string_lossy().into_owned()
-}
 
 #[test]
 fn steps_see_the_runners_paths_and_give_their_results_back() {
     if !has(&["ci-base:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         r#"
   a:
     runs-on: ubuntu-latest
@@ -64,7 +55,7 @@ fn steps_see_the_runners_paths_and_give_their_results_back() {
         ],
     );
     assert_eq!(project.job("a")["sandbox"], "docker ci-base:local");
-    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+    nothing_left(&project.run_id());
 }
 
 #[test]
@@ -72,7 +63,7 @@ fn an_image_with_nothing_but_a_shell_and_a_user_of_its_own() {
     if !has(&["busybox:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         r#"
   a:
     runs-on: ubuntu-latest
@@ -93,7 +84,7 @@ fn what_cannot_be_given_to_a_container_is_told_with_its_place_before_the_job_sta
     if !has(&["busybox:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         r"
   a:
     runs-on: ubuntu-latest
@@ -126,7 +117,7 @@ fn a_job_on_a_label_or_by_a_flag_runs_in_docker_as_if_it_were_the_machine() {
     if !has(&["ci-base:local", "busybox:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         "
   a: {runs-on: mine, steps: [{run: 'test -f /__w/_temp/../_control/supervisor && echo in-docker $0'}]}
   b: {runs-on: ubuntu-latest, steps: [{run: 'test -d /__w || echo on-host'}]}",
@@ -143,7 +134,7 @@ fn cancel_reaches_the_process_inside_and_always_steps_clean_up() {
     if !has(&["ci-base:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         r#"
   a:
     runs-on: ubuntu-latest
@@ -156,7 +147,7 @@ fn cancel_reaches_the_process_inside_and_always_steps_clean_up() {
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
     project.call(&["cancel"]).expect(0, &[]);
     project.call(&["attach"]).expect(130, &["interrupted", "cleaned"]);
-    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+    nothing_left(&project.run_id());
 }
 
 #[test]
@@ -164,7 +155,7 @@ fn a_killed_worker_leaves_containers_that_the_next_command_removes() {
     if !has(&["ci-base:local", "redis:7-alpine"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         "
   a:
     runs-on: ubuntu-latest
@@ -174,7 +165,7 @@ fn a_killed_worker_leaves_containers_that_the_next_command_removes() {
     );
     project.run(&["--detach"]).expect(0, &[]);
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
-    let run = run_id(&project);
+    let run = project.run_id();
     assert_eq!(of_run(&run).len(), 4, "two containers, a network and a volume: {:?}", of_run(&run));
     let folder = project.run_folder();
     let killed =
@@ -185,7 +176,7 @@ fn a_killed_worker_leaves_containers_that_the_next_command_removes() {
         found.is_ok_and(|status| !status.success()).then_some(())
     });
     project.call(&["runs"]).expect(0, &["worker lost"]);
-    assert_eq!(of_run(&run), Vec::<String>::new());
+    nothing_left(&run);
 }
 
 #[test]
@@ -193,7 +184,7 @@ fn a_container_removed_under_a_step_ends_its_job_and_says_so() {
     if !has(&["ci-base:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         "
   a:
     runs-on: ubuntu-latest
@@ -203,10 +194,10 @@ fn a_container_removed_under_a_step_ends_its_job_and_says_so() {
     project.run(&["--detach"]).expect(0, &[]);
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
     let started = Instant::now();
-    docker(&["rm", "-f", &format!("cuelight-{}-a.job", run_id(&project))]).expect("removed");
+    docker(&["rm", "-f", &format!("cuelight-{}-a.job", project.run_id())]).expect("removed");
     project.call(&["attach"]).expect(1, &["the container is gone"]);
     assert!(started.elapsed() < Duration::from_secs(15));
-    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+    nothing_left(&project.run_id());
 }
 
 #[test]
@@ -214,7 +205,7 @@ fn a_full_disk_in_the_container_is_the_steps_failure_and_no_more() {
     if !has(&["busybox:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         "
   a:
     runs-on: ubuntu-latest
@@ -231,7 +222,7 @@ fn a_process_killed_for_want_of_memory_is_named_so() {
     if !has(&["ci-base:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         "
   a:
     runs-on: ubuntu-latest
@@ -246,7 +237,7 @@ fn a_shell_stands_where_the_step_stood() {
     if !has(&["ci-base:local"]) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         r#"
   a:
     runs-on: ubuntu-latest
@@ -280,8 +271,8 @@ fn a_shell_stands_where_the_step_stood() {
     project.call(&["cancel", "--force"]).expect(0, &[]);
     project.call(&["attach"]).expect(1, &[]);
     shell("a", "true\n").expect(3, &["nothing is kept of a: only jobs that failed are kept"]);
-    let run = run_id(&project);
-    assert_eq!(of_run(&run), Vec::<String>::new());
+    let run = project.run_id();
+    nothing_left(&run);
     let kept = format!("cuelight-kept:{run}-b");
     assert!(docker(&["image", "inspect", &kept]).is_some());
     project.call(&["clean", "--all"]).expect(0, &[&format!("the image {kept} removed")]);
@@ -294,7 +285,7 @@ fn an_engine_elsewhere_is_given_archives_and_gives_them_back() {
         return;
     }
     let address = relay_to_docker();
-    let project = project(
+    let project = Project::of_jobs(
         r#"
   a:
     runs-on: ubuntu-latest
@@ -306,7 +297,7 @@ fn an_engine_elsewhere_is_given_archives_and_gives_them_back() {
     );
     let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", &address).output().expect("starts");
     Said(done).expect(1, &["name: CI", "exit code 7", "Steps are started by the engine (it is on another machine)."]);
-    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+    nothing_left(&project.run_id());
 }
 
 /// A port of this machine that leads to the engine's socket: for the program an engine on another machine.

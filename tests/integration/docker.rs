@@ -39,3 +39,9 @@ pub(crate) fn of_run(run: &str) -> Vec<String> {
     ];
     lists.iter().flat_map(|list| list.lines()).map(str::to_owned).collect()
 }
+
+/// Nothing of a run is in the engine any more.
+#[track_caller]
+pub(crate) fn nothing_left(run: &str) {
+    assert_eq!(of_run(run), Vec::<String>::new());
+}

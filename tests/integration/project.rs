@@ -24,6 +24,11 @@ impl Project {
         project
     }
 
+    /// A project with a workflow on push whose jobs are these.
+    pub(crate) fn of_jobs(jobs: &str) -> Self {
+        Self::new(&format!("name: CI\non: push\njobs:\n{jobs}"))
+    }
+
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("repository")
     }
@@ -86,6 +91,11 @@ impl Project {
         fs::create_dir_all(file.parent().expect("a parent")).expect("made");
         fs::write(&file, text).expect("written");
         file
+    }
+
+    /// The only run's id.
+    pub(crate) fn run_id(&self) -> String {
+        self.run_folder().file_name().expect("a name").to_string_lossy().into_owned()
     }
 
     /// The only run's folder.

@@ -1,17 +1,9 @@
 //! Services: up and healthy before the first step, reached where steps expect them, and told of as they change.
 
-use crate::docker::{docker, has, of_run};
+use crate::docker::{docker, has, nothing_left};
 use crate::project::{Project, Said, until};
 
 const IMAGES: &[&str] = &["ci-base:local", "redis:7-alpine", "postgres:15-alpine"];
-
-fn project(jobs: &str) -> Project {
-    Project::new(&format!("name: CI\non: push\njobs:\n{jobs}"))
-}
-
-fn run_id(project: &Project) -> String {
-    project.run_folder().file_name().expect("a name").to_string_lossy().into_owned()
-}
 
 /// Asks a redis for a PONG.
 const PING: &str = r#"import os, socket; s = socket.create_connection((os.environ["AT"], int(os.environ["PORT"])), 5); s.sendall(b"PING\r\n"); print(s.recv(9))"#;
@@ -33,13 +25,13 @@ fn services_are_healthy_and_reached_from_the_machine_and_from_containers() {
         ping("redis", "6379"),
         ping("localhost", assigned),
     );
-    let project = project(&jobs);
+    let project = Project::of_jobs(&jobs);
     project.configure("[runs-on]\nin-docker = 'docker:ci-base:local'\n");
     let said = project.run(&[]);
     said.expect(0, &["service redis starting", "service redis healthy  localhost:", "PONG"]);
     assert_eq!(said.out().matches("PONG").count(), 3, "{}", said.out());
     assert_eq!(project.job("host")["services"][0]["state"], "stopped");
-    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+    nothing_left(&project.run_id());
 }
 
 #[test]
@@ -47,7 +39,7 @@ fn an_unhealthy_service_fails_the_job_with_its_own_words() {
     if !has(IMAGES) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         r#"
   a:
     runs-on: ubuntu-latest
@@ -69,7 +61,7 @@ fn an_unhealthy_service_fails_the_job_with_its_own_words() {
         ],
     );
     assert!(!said.out().contains("never\n"));
-    assert_eq!(of_run(&run_id(&project)), Vec::<String>::new());
+    nothing_left(&project.run_id());
 }
 
 #[test]
@@ -77,7 +69,7 @@ fn a_service_whose_image_is_nowhere_is_named_with_it_and_its_place() {
     if !has(IMAGES) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         "
   a:
     runs-on: ubuntu-latest
@@ -93,7 +85,7 @@ fn a_service_whose_image_is_nowhere_is_named_with_it_and_its_place() {
 
 #[test]
 fn without_an_engine_each_job_that_needs_one_says_so_before_it_starts() {
-    let project = project(
+    let project = Project::of_jobs(
         "
   a: {runs-on: ubuntu-latest, services: {redis: {image: 'redis:7-alpine'}}, steps: [{run: echo never}]}
   b: {runs-on: ubuntu-latest, container: 'redis:7-alpine', steps: [{run: echo never}]}
@@ -116,7 +108,7 @@ fn a_service_that_dies_is_shown_as_it_happens() {
     if !has(IMAGES) {
         return;
     }
-    let project = project(
+    let project = Project::of_jobs(
         "
   a:
     runs-on: ubuntu-latest
@@ -127,7 +119,7 @@ fn a_service_that_dies_is_shown_as_it_happens() {
     let done = project.command(&["run", "--trust", "--detach"]).env("MARK", &mark).output().expect("starts");
     assert!(done.status.success());
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
-    docker(&["kill", &format!("cuelight-{}-a.service.redis", run_id(&project))]).expect("killed");
+    docker(&["kill", &format!("cuelight-{}-a.service.redis", project.run_id())]).expect("killed");
     until("it is told", || (project.job("a")["services"][0]["state"] == "exited").then_some(()));
     assert_eq!(project.job("a")["status"], "in_progress", "the job goes on");
     std::fs::write(&mark, "").expect("written");
@@ -141,7 +133,7 @@ fn the_same_port_twice_waits_on_the_machine_and_does_not_in_docker() {
     if !has(IMAGES) {
         return;
     }
-    let project = project(&format!(
+    let project = Project::of_jobs(&format!(
         "
   a:
     runs-on: ubuntu-latest

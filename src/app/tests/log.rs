@@ -1,0 +1,129 @@
+//! Reading a log by its keys.
+
+use super::*;
+use crate::model::{LineRange, StepNumber};
+
+#[test]
+fn scrolling_up_lets_go_of_a_followed_log() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("4kk");
+    assert!(!driver.shows("FOLLOW"));
+    let before = driver.screen();
+    let line = before.lines().find(|line| line.contains("scanning module")).expect("log").to_owned();
+    let seq = records().len() as u64 + 1;
+    let output = LineRange { first: 1204, count: 50 };
+    let event = Event::Output { job: JobId::new("security"), step: StepNumber(2), output };
+    let record = Record { seq, at: Timestamp(START + 193_000), event };
+    driver.feed(Feed::Records { run: run(), records: vec![record] });
+    assert!(driver.shows("50 new lines") && driver.shows(&line), "the reading position stays");
+    driver.press("G");
+    assert!(driver.shows("FOLLOW · 1,254 lines"));
+}
+
+#[test]
+fn a_hostile_log_stays_in_its_pane() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let before = driver.screen();
+    let mut lines = vec!["x".to_owned(); 1200];
+    lines.push(format!("\x1b[2J\x1b[1;1H\x1b]0;owned\x07\x1b]52;c;aGk=\x07{}", "w".repeat(90_000)));
+    lines.push("\u{202e}日本語\u{200b}\u{feff}\t\t\x1b[31m".repeat(50));
+    lines.push("\x1b[?1049l\x1bc\x1b[6n\r\rshort".to_owned());
+    lines.push("\u{0}\u{7}\u{8}\u{9b}31m".to_owned());
+    driver.log("security", 2, lines);
+    // Another step and back, so that the log is loaded anew.
+    driver.press("kj");
+    let after = driver.screen();
+    let outside = |screen: &str| {
+        let rows: Vec<String> = screen.lines().map(str::to_owned).collect();
+        let log = rows.iter().position(|row| row.contains("4 Log")).expect("a log");
+        [&rows[..log], &rows[rows.len() - 3..]].concat()
+    };
+    assert_eq!(outside(&before)[1..], outside(&after)[1..]);
+    for row in after.lines().skip_while(|row| !row.contains("4 Log")).skip(1).take(10) {
+        assert!(row.starts_with('│') && row.ends_with('│') || row.starts_with('└'), "{row}");
+    }
+}
+
+#[test]
+fn a_log_is_searched_as_it_is_typed() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("4g/module 77");
+    assert!(driver.shows("/module 77") && driver.shows("scanning module 77 "), "{}", driver.screen());
+    assert!(driver.shows("/module 77 1/11"));
+    driver.press("<enter>nn");
+    assert!(driver.shows("/module 77 3/11") && driver.shows("scanning module 771"), "{}", driver.screen());
+    driver.press("NN");
+    assert!(driver.shows("/module 77 1/11"));
+    driver.press("/zzz<esc>");
+    assert!(driver.shows("line 77 ") && !driver.shows("/zzz"), "the place is kept: {}", driver.screen());
+    driver.press("//module 1.4 /<enter>");
+    assert!(driver.shows("//module 1.4 / 1/10"), "{}", driver.screen());
+    driver.press("//a(/<enter>");
+    assert!(driver.shows("no regular expression, so it is taken as text: unclosed group"), "{}", driver.screen());
+    driver.press("<esc>n");
+    assert!(driver.shows("nothing is found"));
+}
+
+#[test]
+fn only_lines_that_match_are_kept_until_esc() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("4&module 120<enter>");
+    assert!(driver.shows("&module 120 6") && driver.shows("scanning module 1200") && !driver.shows("module 1199"));
+    driver.press("&!ok<enter>");
+    assert!(driver.shows("no line matches; Esc shows all"));
+    driver.press("<esc>");
+    assert!(driver.shows("module 1199"));
+}
+
+#[test]
+fn errors_are_gone_through_line_by_line() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let lines = (0..500).map(|line| if line % 200 == 40 { format!("E   no {line}") } else { "ok".to_owned() });
+    driver.log("test-2", 4, lines.collect());
+    driver.press("e");
+    assert!(
+        driver.shows("error 1/2") && driver.shows("◀ error 1/2") && driver.shows("E   no 40"),
+        "{}",
+        driver.screen()
+    );
+    driver.press("e");
+    assert!(driver.shows("error 2/2") && driver.shows("E   no 240"));
+    driver.press("E");
+    assert!(driver.shows("E   no 40"));
+}
+
+#[test]
+fn lines_are_copied_and_places_opened() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("e").asked();
+    driver.press("yl");
+    assert_eq!(driver.asked(), [Effect::Copy("E   AssertionError: 401 != 200".to_owned())]);
+    assert!(driver.shows("copied: E   AssertionError"));
+    driver.press("kkvjjyv");
+    let copied = "tests/test_api.py::test_login FAILED\n▸ Captured output\nE   AssertionError: 401 != 200";
+    assert_eq!(driver.asked(), [Effect::Copy(copied.to_owned())]);
+    assert!(driver.shows("copied 3 lines"));
+    driver.press("yc");
+    assert_eq!(driver.asked(), [Effect::Copy(format!("cuelight logs {} --job test-2 --step 4", run()))]);
+    driver.press("<esc>o");
+    let edit = Effect::Edit { run: run(), file: "tests/test_api.py".to_owned(), line: Some(318) };
+    assert_eq!(driver.asked(), [edit], "as the annotation says");
+}
+
+#[test]
+fn groups_fold_and_times_show() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let mut lines: Vec<String> = (0..40).map(|line| format!("line {line}")).collect();
+    lines[10] = "##[group]Warnings".to_owned();
+    lines[15] = "##[endgroup]".to_owned();
+    driver.log("test", 4, lines);
+    driver.app.jobs.select(JobId::new("test"));
+    driver.press("4g-");
+    assert!(driver.shows("Test (3.12) › 4 Run tests"), "{}", driver.screen());
+    driver.press("}");
+    assert!(driver.shows("▸ Warnings (5 lines folded)") && !driver.shows("line 12"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert!(driver.shows("▾ Warnings") && driver.shows("line 12"));
+    driver.press("t");
+    assert!(driver.shows("0:00"), "{}", driver.screen());
+}

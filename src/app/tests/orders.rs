@@ -1,0 +1,152 @@
+//! Orders to runs: what is asked before them, and what is shown until a record confirms them.
+
+use super::*;
+
+fn submitted(command: Command) -> Effect {
+    Effect::Order(Order::Submit { run: run(), command })
+}
+
+#[test]
+fn cancelling_asks_and_shows_as_asked_until_a_record_confirms() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("s");
+    assert!(driver.shows("Cancel the run?"));
+    driver.press("n");
+    assert_eq!(driver.asked(), []);
+    driver.press("s<enter>");
+    assert_eq!(driver.asked(), [submitted(Command::Cancel)]);
+    assert!(driver.shows("cancel asked") && !driver.shows("stopping"));
+    let seq = records().len() as u64 + 1;
+    let event = Event::Ordered { command: Command::Cancel, reply: Reply::Accepted };
+    let record = Record { seq, at: Timestamp(START + 193_000), event };
+    driver.feed(Feed::Records { run: run(), records: vec![record] });
+    assert!(!driver.shows("cancel asked") && driver.shows("stopping"));
+    driver.press("sy");
+    assert_eq!(driver.asked(), [submitted(Command::ForceCancel)]);
+}
+
+#[test]
+fn a_refusal_is_told() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("sy");
+    let reply = Reply::Rejected { reason: "the worker does not answer".to_owned() };
+    driver.feed(Feed::Replied { run: run(), command: Command::Cancel, reply });
+    assert!(driver.shows("cancel was refused: the worker does not answer") && !driver.shows("cancel asked"));
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("r");
+    assert!(driver.shows("rerun: the run has not ended"), "{}", driver.screen());
+    driver.feed(Feed::Records { run: run(), records: rest() }).press("s");
+    assert!(driver.shows("the run has ended"));
+    assert_eq!(driver.asked(), []);
+    driver.press("?");
+    assert!(driver.shows("(the run has ended)"), "{}", driver.screen());
+}
+
+#[test]
+fn running_again_offers_what_there_is() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.feed(Feed::Records { run: run(), records: rest() }).press("r");
+    driver.asked();
+    assert!(driver.shows("2 jobs that did not succeed"));
+    driver.press("f");
+    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Failed })]);
+    driver.press("rG<esc>");
+    assert_eq!(driver.asked(), []);
+    driver.press("rj");
+    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Job(JobId::new("test-2")) })]);
+}
+
+#[test]
+fn leaving_asks_only_while_something_runs() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("q");
+    assert!(driver.shows("Leave?") && driver.shows("CI is still running."));
+    driver.press("s");
+    assert_eq!(driver.asked(), [Effect::Quit, submitted(Command::Cancel)], "popped from the end");
+    driver.press("<ctrl-c><ctrl-c>");
+    assert_eq!(driver.asked(), [Effect::Quit]);
+    driver.feed(Feed::Records { run: run(), records: rest() }).press("q");
+    assert_eq!(driver.asked(), [Effect::Quit]);
+}
+
+#[test]
+fn a_started_run_is_shown_once_it_is_listed() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("Srel");
+    assert!(driver.shows("release.yml  workflow_dispatch") && !driver.shows("ci.yml  push"));
+    driver.press("<enter>");
+    assert!(driver.shows("Start release.yml on workflow_dispatch") && driver.asked().is_empty());
+    driver.press("<enter>");
+    assert!(driver.shows("is needed") && driver.asked().is_empty(), "{}", driver.screen());
+    driver.press("1.2x<backspace><down> <down> <down>3a<enter>");
+    let given = [("version", "1.2"), ("dry", "true"), ("target", "prod"), ("copies", "3")];
+    let start = Order::Start {
+        workflow: ".github/workflows/release.yml".to_owned(),
+        event: "workflow_dispatch".to_owned(),
+        inputs: given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        secrets: Vec::new(),
+        sandbox: None,
+    };
+    assert_eq!(driver.asked(), [Effect::Order(start)]);
+    let id = RunId::new("20261124-030000-cccc");
+    let listed =
+        Summary { phase: Phase::Queued, finished: None, ..past(id.as_str(), "Release", Conclusion::Success, START) };
+    driver.feed(Feed::Listed(vec![listed])).feed(Feed::Started(id.clone()));
+    assert_eq!(driver.asked(), [Effect::Order(Order::Watch(id.clone()))]);
+    assert_eq!(driver.app.runs.selected, Some(id));
+}
+
+#[test]
+fn a_read_only_screen_gives_no_orders() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.app = driver.app.clone().read_only();
+    driver.asked();
+    for key in ["s", "S", "r", "u"] {
+        driver.press(key);
+        assert!(driver.shows("the screen is read-only") && driver.app.overlay.is_none());
+    }
+    assert!(driver.shows("READ-ONLY") && !driver.shows("replay"));
+    driver.press("qq");
+    assert!(driver.asked().contains(&Effect::Quit));
+    driver.press(" ");
+    assert!(driver.shows("play: this is no replay"));
+}
+
+#[test]
+fn a_run_is_removed_once_it_has_ended_and_somebody_says_yes() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("1d");
+    assert!(driver.shows("delete: the run has not ended"));
+    driver.press("j").asked();
+    driver.press("d<enter>");
+    assert_eq!(driver.asked(), [], "no is the first answer");
+    driver.press("dy");
+    let removed = RunId::new("20261123-101010-aaaa");
+    assert_eq!(driver.asked(), [Effect::Order(Order::Delete(removed.clone()))]);
+    driver.feed(Feed::Removed(removed));
+    assert!(!driver.shows("Release"));
+}
+
+#[test]
+fn a_shell_opens_where_a_job_runs_or_failed() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("x");
+    let shell = |job: &str| Effect::Shell { run: run(), job: JobId::new(job), service: None };
+    assert_eq!(driver.asked(), [shell("security")]);
+    driver.press("ex");
+    assert_eq!(driver.asked(), [shell("test-2")]);
+    driver.press("3gx");
+    assert!(driver.shows("shell: the job did not fail"));
+    driver.press("5x");
+    assert!(driver.shows("shell: services are gone with their job"));
+    assert_eq!(driver.asked(), []);
+}
