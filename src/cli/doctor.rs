@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::engine::git::{self, Repository};
 use crate::engine::sandbox::docker::engine::Engine;
+use crate::engine::sandbox::host::find_program;
 use crate::model::Phase;
 use crate::store::folder::RunsDir;
 use crate::store::{history, lock};
@@ -88,8 +89,7 @@ fn engine() -> Finding {
 }
 
 fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    find_program(name, &std::env::var_os("PATH")?)
 }
 
 fn program(name: &str, without: &str) -> Finding {

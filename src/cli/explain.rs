@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 
 use crate::engine::hash_files::Workspace;
-use crate::model::{Conclusion, Explanation, Job, Phase, Run, Step};
+use crate::model::{Conclusion, Explanation, Job, Phase, Step};
 use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::workflow::expr::{Contexts, Expr, Function, Scope, Status, Value, Vocabulary};
 use crate::workflow::schema::words::CONTEXTS;
 
 use super::style::{self, Colour, Style};
-use super::{Exit, Failure, Outcome, run};
+use super::{Exit, Failure, Outcome, run, runs};
 
 /// Tells why a job or step ran or did not.
 #[derive(clap::Args)]
@@ -96,10 +96,13 @@ impl<'r> Told<'r> {
 
 /// The conditions of a run.
 fn conditions(args: &Args) -> Outcome {
-    let runs = RunsDir::locate()?;
-    run::close_lost(&runs)?;
-    let run = history::read(&runs.find(&args.run)?)?;
-    let jobs = jobs(&run, args.job.as_deref())?;
+    let folders = RunsDir::locate()?;
+    run::close_lost(&folders)?;
+    let run = history::read(&folders.find(&args.run)?)?;
+    let jobs = match &args.job {
+        Some(wanted) => runs::jobs(&run, wanted)?,
+        None => run.jobs.values().collect(),
+    };
     let mut told = Vec::new();
     for job in jobs {
         let of_step = |step| Told { job, step: Some(step) };
@@ -130,20 +133,6 @@ fn conditions(args: &Args) -> Outcome {
     let text: Vec<_> = told.iter().map(|one| one.as_text(style)).collect();
     style::print(&style.spelled(text.join("\n")))?;
     Ok(Exit::Success)
-}
-
-fn jobs<'r>(run: &'r Run, wanted: Option<&str>) -> Result<Vec<&'r Job>, Failure> {
-    let is_it =
-        |job: &&Job| wanted.is_none_or(|wanted| job.id.as_str() == wanted || job.key == wanted || job.name == wanted);
-    let jobs: Vec<_> = run.jobs.values().filter(is_it).collect();
-    match (jobs.is_empty(), wanted) {
-        (true, Some(wanted)) => {
-            let names: Vec<_> = run.jobs.keys().map(ToString::to_string).collect();
-            let message = format!("{} has no job `{wanted}`; it has {}", run.id, names.join(", "));
-            Err(Failure::new(Exit::NotFound, message))
-        }
-        _ => Ok(jobs),
-    }
 }
 
 /// An expression over contexts from a file.

@@ -10,7 +10,7 @@ use crate::worker::launch::launch;
 use crate::worker::{Mode, control, lost};
 
 use super::printer::Json;
-use super::{Exit, Failure, Outcome, run, style};
+use super::{Exit, Failure, Outcome, run, runs, style};
 
 #[derive(clap::Args)]
 pub(super) struct AttachArgs {
@@ -141,12 +141,9 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
 }
 
 fn known_job(folder: &RunFolder, wanted: &str) -> Result<JobId, Failure> {
-    let jobs = history::read(folder)?.jobs;
-    let found = jobs.values().find(|job| job.id.as_str() == wanted || job.key == wanted || job.name == wanted);
-    found.map(|job| JobId::new(if job.id.as_str() == wanted { job.id.as_str() } else { &job.key })).ok_or_else(|| {
-        let names: Vec<_> = jobs.keys().map(JobId::as_str).collect();
-        Failure::new(Exit::NotFound, format!("{} has no job `{wanted}`; it has {}", folder.id(), names.join(", ")))
-    })
+    let run = history::read(folder)?;
+    let job = runs::job(&run, wanted)?;
+    Ok(JobId::new(if job.id.as_str() == wanted { wanted } else { &job.key }))
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::model::{Conclusion, Gate, Job, LineRange, Phase, Step};
+use crate::model::{Conclusion, Gate, Job, JobId, LineRange, Phase, Run, Step};
 use crate::store::folder::RunsDir;
 use crate::store::history::{self, Summary};
 use crate::worker::outlet::now;
@@ -193,22 +193,32 @@ fn as_json(job: &Job) -> serde_json::Value {
     })
 }
 
+/// The jobs of a run that somebody means: by id, by the workflow's name for them, or by their own.
+pub(super) fn jobs<'r>(run: &'r Run, wanted: &str) -> Result<Vec<&'r Job>, Failure> {
+    let is_it = |job: &&Job| [job.id.as_str(), &job.key, &job.name].contains(&wanted);
+    let jobs: Vec<_> = run.jobs.values().filter(is_it).collect();
+    if jobs.is_empty() {
+        let names: Vec<_> = run.jobs.keys().map(JobId::as_str).collect();
+        let message = format!("{} has no job `{wanted}`; it has {}", run.id, names.join(", "));
+        return Err(Failure::new(Exit::NotFound, message));
+    }
+    Ok(jobs)
+}
+
+/// The first of them.
+pub(super) fn job<'r>(run: &'r Run, wanted: &str) -> Result<&'r Job, Failure> {
+    jobs(run, wanted).map(|jobs| jobs[0])
+}
+
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
     let runs = RunsDir::locate()?;
     run::close_lost(&runs)?;
     let folder = runs.find(&args.run)?;
     let run = history::read(&folder)?;
-    let wanted_job = |job: &&Job| {
-        args.job.as_ref().is_none_or(|wanted| job.id.as_str() == wanted || job.key == *wanted || job.name == *wanted)
+    let jobs = match &args.job {
+        Some(wanted) => jobs(&run, wanted)?,
+        None => run.jobs.values().collect(),
     };
-    let jobs: Vec<_> = run.jobs.values().filter(wanted_job).collect();
-    if let (Some(wanted), true) = (&args.job, jobs.is_empty()) {
-        let names: Vec<_> = run.jobs.keys().map(ToString::to_string).collect();
-        return Err(Failure::new(
-            Exit::NotFound,
-            format!("{} has no job `{wanted}`; it has {}", run.id, names.join(", ")),
-        ));
-    }
     let style = Style::of_output();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let wanted_step = |step: &&Step| {

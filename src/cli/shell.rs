@@ -15,14 +15,14 @@ use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::docker::engine::{Engine, EngineError};
 use crate::engine::sandbox::docker::interactive::{Input, Session};
 use crate::engine::sandbox::docker::labels::Labels;
-use crate::engine::sandbox::docker::supervisor::surroundings;
-use crate::engine::sandbox::host::Host;
+use crate::engine::sandbox::docker::supervisor::{export, quoted, surroundings};
+use crate::engine::sandbox::host::{Host, find_program};
 use crate::engine::services::service_role;
 use crate::model::{Conclusion, Job};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
 
-use super::{Exit, Failure, Outcome, orders, style};
+use super::{Exit, Failure, Outcome, orders, runs, style};
 
 /// The better shell of those that most images have, as an interactive one.
 const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash || exec sh";
@@ -46,18 +46,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let runs = RunsDir::locate()?;
-    let folder = runs.find(&args.run)?;
+    let folders = RunsDir::locate()?;
+    let folder = folders.find(&args.run)?;
     let run = history::read(&folder)?;
-    let wanted = |job: &&Job| [job.id.as_str(), &job.key, &job.name].contains(&args.job.as_str());
-    let Some(job) = run.jobs.values().find(wanted) else {
-        let names: Vec<_> = run.jobs.values().map(|job| job.id.as_str()).collect();
-        let message = format!("{} has no job `{}`; it has {}", folder.id(), args.job, names.join(", "));
-        return Err(Failure::new(Exit::NotFound, message));
-    };
+    let job = runs::job(&run, &args.job)?;
     let in_container =
         args.service.is_some() || job.sandbox.as_deref().is_some_and(|place| place.starts_with("docker"));
-    let place = Place { runs: &runs, folder: &folder, job, args };
+    let place = Place { runs: &folders, folder: &folder, job, args };
     match (in_container, job.phase.is_active(), job.phase.is_done()) {
         (_, false, false) => Err(Failure::new(Exit::Rejected, format!("{} has not started", job.name))),
         (true, ..) => place.container(),
@@ -127,8 +122,7 @@ impl Place<'_> {
         }
         style::notice(&format!("A shell in {} with the environment of the step; leave it with exit.", cwd.display()));
         let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
-        let found =
-            |name: &str| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+        let found = |name: &str| find_program(name, path.as_ref());
         let shell = found("bash").or_else(|| found("sh")).unwrap_or_else(|| PathBuf::from("/bin/sh"));
         let mut command = Command::new(&shell);
         command.env_clear().envs(env).current_dir(cwd);
@@ -250,17 +244,11 @@ fn of_process(path: &str) -> Option<(Vec<(String, String)>, PathBuf)> {
 
 /// A script that makes a shell stand where a step stood.
 fn script(step: &FailedStep) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    let plain = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let mut text = String::new();
-    for (name, value) in step.env.iter().filter(|(name, _)| plain(name)) {
-        text.push_str(&format!("export {name}={}\n", quoted(value)));
-    }
+    let exports = step.env.iter().filter_map(|(name, value)| export(name.as_bytes(), value.as_bytes()));
+    let mut text = exports.collect::<Vec<_>>().concat();
     // A folder that is gone leaves the shell in the image's own.
-    text + &format!("cd {} 2>/dev/null\n", quoted(&step.cwd))
+    text.extend([b"cd ", quoted(step.cwd.as_bytes()).as_slice(), b" 2>/dev/null\n"].concat());
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn read(type_in: &mpsc::Sender<Input>) {

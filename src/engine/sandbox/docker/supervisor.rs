@@ -269,20 +269,10 @@ fn script(launch: &Launch, number: u64) -> Vec<u8> {
     let mut text = format!("echo \"started {number} $$\" >&9\nexec 9>&-\n").into_bytes();
     let mut odd = Vec::new();
     for (name, value) in &launch.env {
-        let name = name.as_bytes();
-        let mut bytes = name.iter();
-        let plain = !RESERVED.contains(&name)
-            && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
-            && bytes.all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-        let assignment = [name, b"=", value.as_bytes()].concat();
-        if plain {
-            text.extend_from_slice(b"export ");
-            text.extend_from_slice(name);
-            text.push(b'=');
-            text.extend_from_slice(&quoted(value.as_bytes()));
-            text.push(b'\n');
-        } else {
-            odd.push(quoted(&assignment));
+        let (name, value) = (name.as_bytes(), value.as_bytes());
+        match export(name, value) {
+            Some(line) => text.extend_from_slice(&line),
+            None => odd.push(quoted(&[name, b"=", value].concat())),
         }
     }
     text.extend_from_slice(b"cd ");
@@ -300,8 +290,19 @@ fn script(launch: &Launch, number: u64) -> Vec<u8> {
     text
 }
 
+/// The line by which a shell exports a variable; nothing for a name that it has no variables of, or keeps to itself.
+#[must_use]
+pub fn export(name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = name.iter();
+    let plain = !RESERVED.contains(&name)
+        && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    plain.then(|| [b"export ", name, b"=", &quoted(value), b"\n"].concat())
+}
+
 /// A word for a shell, in single quotes.
-fn quoted(word: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn quoted(word: &[u8]) -> Vec<u8> {
     let mut text = vec![b'\''];
     for byte in word {
         match byte {
