@@ -349,7 +349,7 @@ _cuelight() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "text json template mermaid dot" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text svg json template mermaid dot" -- "${cur}"))
                     return 0
                     ;;
                 --refs)
@@ -378,13 +378,17 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__rerun)
-            opts="-s -d -h --failed --job --secret --detach --json --help"
+            opts="-s -d -h --failed --job --from-step --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from-step)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -610,13 +614,17 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__worker)
-            opts="-h --resume --rerun --rerun-failed --rerun-job --help"
+            opts="-h --resume --rerun --rerun-failed --rerun-job --from-step --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --rerun-job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from-step)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

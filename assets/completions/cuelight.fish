@@ -92,6 +92,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s h -l help 
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'End it at once: no further step starts, not even with `always()`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and those that need it' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d 'That job from this step on (its number or name), in the files that its last attempt left' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the jobs that did not succeed, and those that need them'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
@@ -125,7 +126,8 @@ Write\t''"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
-complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'How to print it' -r -f -a "text\t'A line per job'
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'How to print it' -r -f -a "text\t'The graph, and a line per job'
+svg\t'The graph as a picture'
 json\t'The jobs after matrix expansion'
 template\t'The workflow as the parser converts it'
 mermaid\t'A Mermaid graph'
@@ -146,6 +148,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand config" -s h -l help -
 complete -c cuelight -n "__fish_cuelight_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand forward" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-job -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l from-step -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l resume
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-failed

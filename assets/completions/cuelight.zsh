@@ -130,6 +130,7 @@ _arguments "${_arguments_options[@]}" : \
 (rerun)
 _arguments "${_arguments_options[@]}" : \
 '(--failed)--job=[Only this job, and those that need it]:JOB:_default' \
+'--from-step=[That job from this step on (its number or name), in the files that its last attempt left]:STEP:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--failed[Only the jobs that did not succeed, and those that need them]' \
@@ -205,7 +206,8 @@ _arguments "${_arguments_options[@]}" : \
 '-e+[The event]:EVENT:_default' \
 '--event=[The event]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
-'--format=[How to print it]:FORMAT:((text\:"A line per job"
+'--format=[How to print it]:FORMAT:((text\:"The graph, and a line per job"
+svg\:"The graph as a picture"
 json\:"The jobs after matrix expansion"
 template\:"The workflow as the parser converts it"
 mermaid\:"A Mermaid graph"
@@ -269,6 +271,7 @@ _arguments "${_arguments_options[@]}" : \
 (worker)
 _arguments "${_arguments_options[@]}" : \
 '--rerun-job=[]:RERUN_JOB:_default' \
+'--from-step=[]:FROM_STEP:_default' \
 '--resume[]' \
 '--rerun[]' \
 '--rerun-failed[]' \

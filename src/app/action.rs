@@ -59,6 +59,8 @@ pub enum Action {
     PreviousMatch,
     /// Show only lines that match.
     Keep,
+    /// Search the logs of all steps.
+    Grep,
     /// To the next group, or step.
     NextGroup,
     /// To the group or step before.
@@ -79,6 +81,8 @@ pub enum Action {
     Unfold,
     /// Show only what failed in the graph, with what led to it and what it holds back.
     FailedOnly,
+    /// Light what the end of the run waited for.
+    CriticalPath,
     /// Go to the next failure.
     NextError,
     /// Go to the failure before.
@@ -87,6 +91,8 @@ pub enum Action {
     Palette,
     /// Start a workflow.
     Start,
+    /// Run what a change of files fires, or no more.
+    WatchFiles,
     /// Stop the run.
     Stop,
     /// Run again.
@@ -189,12 +195,28 @@ pub static ACTIONS: &[Entry] = &[
     entry(Action::Follow, "follow", &["f"], EVERYWHERE, "follow", "stay at what runs now and at the end of its log"),
     entry(Action::Start, "start", &["S"], EVERYWHERE, "start", "start a workflow"),
     entry(Action::Stop, "stop", &["s"], EVERYWHERE, "stop", "cancel the run; while it stops: end it at once"),
-    entry(Action::Rerun, "rerun", &["r"], EVERYWHERE, "re-run", "run failed jobs, all jobs or this job again"),
+    entry(
+        Action::Rerun,
+        "rerun",
+        &["r"],
+        EVERYWHERE,
+        "re-run",
+        "run again: failed jobs, all, this job, or this job from a step on",
+    ),
     entry(Action::Shell, "shell", &["x"], EVERYWHERE, "shell", "open a shell where the job runs, or failed"),
     entry(Action::Delete, "delete", &["d"], &[Context::Panel(Panel::Runs)], "delete", "remove the run and its logs"),
     entry(Action::Resume, "resume", &["u"], EVERYWHERE, "", "go on with a run whose worker was lost"),
+    entry(
+        Action::WatchFiles,
+        "watch-files",
+        &["W"],
+        EVERYWHERE,
+        "watch",
+        "run again whenever files change: what a push of the change fires; or no more",
+    ),
     entry(Action::Zoom, "zoom", &["z"], EVERYWHERE, "zoom", "give the panel the whole screen, or take it back"),
     entry(Action::Find, "find", &["/"], EVERYWHERE, "search", "search the log; filter runs, jobs, events"),
+    entry(Action::Grep, "grep", &["F"], EVERYWHERE, "", "find a text in the logs of all steps of the run"),
     entry(Action::NextMatch, "next-match", &["n"], LOG, "", "go to the next line that matches"),
     entry(Action::PreviousMatch, "previous-match", &["N"], LOG, "", "go to the line before that matches"),
     entry(Action::Keep, "keep", &["&"], LOG, "", "show only lines that match; `!` before it: those that do not"),
@@ -224,6 +246,14 @@ pub static ACTIONS: &[Entry] = &[
         &[Context::Panel(Panel::Graph)],
         "failed only",
         "show only what failed, what led to it and what it holds back",
+    ),
+    entry(
+        Action::CriticalPath,
+        "critical-path",
+        &["P"],
+        &[Context::Panel(Panel::Graph)],
+        "critical path",
+        "light the jobs that the end of the run waited for, and tell how long they took",
     ),
     entry(Action::Down, "down", &["j", "down"], MOTION, "", "one row down"),
     entry(Action::Up, "up", &["k", "up"], MOTION, "", "one row up"),

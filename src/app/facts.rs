@@ -7,7 +7,7 @@ use crate::store::history::Summary;
 use crate::store::runs::{RunHeader, RunStore};
 use crate::ui::text;
 
-use super::msg::{Notice, Offer};
+use super::msg::{Notice, Offer, Watching};
 
 /// How many past events are kept to be looked at.
 const KEPT: usize = 500;
@@ -25,6 +25,8 @@ pub struct Facts {
     pub offers: Vec<Offer>,
     /// What happened, the latest last.
     pub happened: Vec<Happened>,
+    /// How watch mode stands, while it is on.
+    pub watching: Option<Watching>,
     /// How the replay stands, in words, while a past run is seen again.
     pub replay: Option<String>,
     /// Whether no orders may be given.
@@ -162,6 +164,7 @@ pub fn order(command: &Command) -> &'static str {
         Command::Rerun { what: Order::All } => "re-run of all jobs",
         Command::Rerun { what: Order::Failed } => "re-run of failed jobs",
         Command::Rerun { what: Order::Job(_) } => "re-run of a job",
+        Command::Rerun { what: Order::Step { .. } } => "re-run from a step",
         Command::Resume => "resume",
         Command::Yield { .. } => "yield to another run",
         Command::Watch => "watch",

@@ -16,7 +16,9 @@ use crate::ui::theme::{Glyphs, Theme};
 
 use super::App;
 use super::keymap::{Keymap, typed};
-use super::msg::{Effect, Feed, Input, InputKind, LogKey, Msg, Offer, Page, PageRequest, Scan, Scanned, Text, Wanted};
+use super::msg::{
+    Effect, Feed, Grep, Grepped, Input, InputKind, LogKey, Msg, Offer, Page, PageRequest, Scan, Scanned, Text, Wanted,
+};
 
 /// When the run of the fixture was created.
 pub(crate) const START: u64 = 1_795_487_000_000;
@@ -291,6 +293,7 @@ impl Driver {
                 Effect::LoadPage(request) => Msg::Page(self.page(request)),
                 Effect::CopyLines(request) => Msg::Copied(self.page(request)),
                 Effect::Scan(scan) => Msg::Scanned(self.scan(scan)),
+                Effect::Grep(grep) => Msg::Grepped(self.grep(&grep)),
                 call @ (Effect::Title(_) | Effect::Alert { .. }) => {
                     self.calls.push(call);
                     continue;
@@ -331,6 +334,18 @@ impl Driver {
             (0..).zip(self.lines(&scan.key)).filter(|(number, line)| scan.lines.contains(number) && matches(line));
         let found = Ok(lines.map(|(number, _)| number).collect());
         Scanned { scan, found, done: true }
+    }
+
+    fn grep(&self, grep: &Grep) -> Grepped {
+        let (query, _) = grep.pattern.query().expect("not empty");
+        let mut hits = Vec::new();
+        for (log, (key, lines)) in grep.logs.iter().enumerate() {
+            let lines = (0..*lines).zip(self.lines(key)).filter(|(_, line)| !query.ranges(line.as_bytes()).is_empty());
+            hits.extend(
+                lines.map(|(number, line)| (log, Text { number, bytes: line.clone().into_bytes(), time: None })),
+            );
+        }
+        Grepped { id: grep.id, hits: Ok(hits), done: true }
     }
 
     /// Presses keys: characters as they are, other keys by name in angle brackets (`<enter>`, `<ctrl-c>`).

@@ -10,6 +10,7 @@ use crate::ui::layout::{PANELS, Panel, Zoom};
 use super::action::{Action, Context};
 use super::keymap::Key;
 use super::msg::{Effect, Notice, Order};
+use super::panes::jobs::Place;
 use super::panes::overlay::{Outcome, Overlay};
 use super::panes::{self, chrome};
 use super::prompt::Kind;
@@ -89,7 +90,7 @@ impl App {
                 Panel::Graph | Panel::Jobs | Panel::Events => self.focus(Panel::Log),
                 Panel::Services => {
                     if let Some((job, _)) = self.services.selected.clone() {
-                        self.jobs.select(job);
+                        self.jobs.select(Place { job, step: None });
                         self.focus(Panel::Jobs);
                     }
                 }
@@ -110,6 +111,10 @@ impl App {
             }
             Action::NextError | Action::PreviousError => self.failure(action),
             Action::Start => self.overlay = Some(self.start_form()),
+            Action::WatchFiles if self.facts.watching.is_some() => {
+                return vec![Effect::Order(Order::StopWatching)];
+            }
+            Action::WatchFiles => self.overlay = Some(self.watch_picker()),
             Action::Palette => self.overlay = Some(self.palette()),
             Action::Stop => self.overlay = self.stop_question(),
             Action::Rerun => self.overlay = self.rerun_question(),
@@ -120,6 +125,7 @@ impl App {
             Action::Edit => return self.edit(),
             Action::Find => self.find(),
             Action::Keep => self.ask(Kind::Keep),
+            Action::Grep => self.grep(self.grepped.clone()),
             Action::NextMatch | Action::PreviousMatch => {
                 if !self.log.step(action == Action::NextMatch) {
                     self.toast = Some(Notice::news("nothing is found"));
@@ -155,7 +161,7 @@ impl App {
             Panel::Graph => {
                 let job = self.jobs.selected.as_ref().map(|place| &place.job);
                 if let Some(job) = run.and_then(|run| self.graph.act(action, run, job, rows)) {
-                    self.jobs.select(job);
+                    self.jobs.select(Place { job, step: None });
                 }
             }
             Panel::Jobs => {
@@ -248,7 +254,7 @@ impl App {
                     (Panel::Graph, Some(run)) => {
                         let column = usize::from(event.column.saturating_sub(area.x + 1));
                         if let Some(job) = self.graph.click(column, row, run) {
-                            self.jobs.select(job);
+                            self.jobs.select(Place { job, step: None });
                         }
                     }
                     _ => {}

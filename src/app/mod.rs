@@ -40,7 +40,9 @@ use facts::{Facts, Happened};
 use keymap::Keymap;
 use msg::{Effect, Feed, LogKey, Msg, Notice, Order};
 use panes::overlay::{Outcome, Overlay};
-use panes::{deploys::Deploys, events::Events, graph::Graph, jobs::Jobs, log::Log, runs::Runs, services::Services};
+use panes::{
+    chrome, deploys::Deploys, events::Events, graph::Graph, jobs::Jobs, log::Log, runs::Runs, services::Services,
+};
 use replay::Replay;
 
 /// Everything that the screen knows and shows.
@@ -62,6 +64,10 @@ pub struct App {
     toast: Option<Notice>,
     /// The run that is followed.
     watched: Option<RunId>,
+    /// What was looked for in the logs of a run last.
+    grepped: String,
+    /// Whether it is looked for now.
+    grepping: bool,
     mouse: bool,
     /// The name of the terminal's window.
     title: String,
@@ -89,6 +95,8 @@ impl App {
             overlay: None,
             toast: None,
             watched: None,
+            grepped: String::new(),
+            grepping: false,
             mouse: true,
             title: String::new(),
             replay: None,
@@ -154,7 +162,11 @@ impl App {
     pub fn moving_rows(&self) -> Range<u16> {
         let log = self.screen().and_then(|screen| screen.panel(Panel::Log)).filter(|_| self.overlay.is_none());
         let inside = log.map(frame::inside).unwrap_or_default();
-        inside.top()..inside.bottom()
+        // Long news covers the last of them.
+        let news =
+            self.screen().zip(self.toast.as_ref()).map(|(screen, notice)| chrome::toast_rows(notice, screen.toast));
+        let end = news.map_or(inside.bottom(), |news| news.y.min(inside.bottom()));
+        inside.top()..end.max(inside.top())
     }
 
     /// The selected run in a few lines, to be left behind on the normal screen. A replay leaves none: where it stopped is
@@ -222,6 +234,12 @@ impl App {
                 self.log.found(&scanned);
                 Vec::new()
             }
+            Msg::Grepped(grepped) => {
+                if let Some(Overlay::Matches(matches)) = &mut self.overlay {
+                    matches.take(grepped, self.theme);
+                }
+                Vec::new()
+            }
         };
         effects.extend(self.settle());
         effects.extend(self.retitle());
@@ -255,6 +273,7 @@ impl App {
                 }
             }
             Feed::Offers(offers) => self.facts.offers = offers,
+            Feed::Watching(watching) => self.facts.watching = watching,
             Feed::Notice(notice) => self.tell(notice),
         }
     }
@@ -292,6 +311,7 @@ impl App {
             None => (None, 0),
         };
         effects.extend(self.log.settle(key, lines, height(Panel::Log) as u16));
+        effects.extend(self.settle_grep());
         effects
     }
 

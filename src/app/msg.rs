@@ -1,6 +1,7 @@
 //! What comes in and what is asked for: the application touches the world through these values only.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
@@ -31,6 +32,8 @@ pub enum Msg {
     Copied(Page),
     /// What was looked for in a log, as far as it was found.
     Scanned(Scanned),
+    /// What was looked for in the logs of a run, as far as it was found.
+    Grepped(Grepped),
 }
 
 /// News of runs, from whoever follows them.
@@ -62,8 +65,21 @@ pub enum Feed {
     },
     /// The workflows that can be started here.
     Offers(Vec<Offer>),
+    /// How watch mode stands, while it is on.
+    Watching(Option<Watching>),
     /// Something to be told.
     Notice(Notice),
+}
+
+/// What the repository's files are watched for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Watching {
+    /// The file of the only workflow that is run; nothing for all that a push of the change would fire.
+    pub workflow: Option<String>,
+    /// Files that have changed, and about which nothing was decided yet.
+    pub changed: Vec<String>,
+    /// How long nothing must change before something is started.
+    pub quiet: Duration,
 }
 
 /// A workflow that can be started.
@@ -141,6 +157,9 @@ pub enum Effect {
     Scan(Scan),
     /// Look no further.
     StopScan(Place),
+    /// Look for something in the logs of a run; answered by any number of [`Msg::Grepped`]. It ends the one before, which
+    /// [`Place::Run`] names.
+    Grep(Grep),
     /// Put this text on the user's clipboard.
     Copy(String),
     /// Read lines of a log to be copied; answered by [`Msg::Copied`].
@@ -163,10 +182,12 @@ pub enum Effect {
         /// In the container of this service.
         service: Option<String>,
     },
-    /// Call whoever looks elsewhere: a run failed.
+    /// Call whoever looks elsewhere.
     Alert {
         /// Which run.
         run: RunId,
+        /// Why.
+        why: Call,
         /// What happened, in one line.
         text: String,
     },
@@ -180,6 +201,15 @@ pub enum Effect {
     Suspend,
     /// Leave the screen.
     Quit,
+}
+
+/// Why somebody is called who looks elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// A run failed.
+    Failed,
+    /// A job began to wait for a person.
+    Waits,
 }
 
 /// An order, and what it is for.
@@ -205,6 +235,13 @@ pub enum Order {
         /// Where jobs without a container run, unless the settings decide.
         sandbox: Option<String>,
     },
+    /// Watch the repository's files, and run what a change of them fires; told back by [`Feed::Watching`].
+    WatchFiles {
+        /// Only this workflow's file.
+        workflow: Option<String>,
+    },
+    /// Watch them no more.
+    StopWatching,
     /// Remove a run from this machine; told back by [`Feed::Removed`].
     Delete(RunId),
     /// Follow this run: send [`Feed::Opened`] and all its records, then new ones as they come. Asked again for each run that the
@@ -291,6 +328,8 @@ pub enum Place {
     GroupEnds,
     /// They tell what went wrong.
     Errors,
+    /// To list them, among those of all logs of the run.
+    Run,
 }
 
 /// What was found since the last time.
@@ -303,3 +342,28 @@ pub struct Scanned {
     /// Whether that is all.
     pub done: bool,
 }
+
+/// What is looked for in the logs of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grep {
+    /// Tells it from every other.
+    pub id: u64,
+    /// What.
+    pub pattern: Pattern,
+    /// Where, in this order, and how many lines of each are looked at.
+    pub logs: Vec<(LogKey, u64)>,
+}
+
+/// What was found in the logs of a run since the last time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grepped {
+    /// Which search it is of.
+    pub id: u64,
+    /// The lines, each with the place of its log among those that were asked for.
+    pub hits: Result<Vec<(usize, Text)>, String>,
+    /// Whether that is all: as many as are told at the most, or as there are.
+    pub done: bool,
+}
+
+/// So many lines are told of a search in the logs of a run.
+pub const MOST_HITS: usize = 1000;

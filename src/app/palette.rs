@@ -4,8 +4,10 @@ use crate::ui::layout::Panel;
 
 use super::App;
 use super::action::{ACTIONS, Action, Context};
-use super::msg::Effect;
+use super::msg::{self, Effect, Notice, Order};
 use super::panes::form::Form;
+use super::panes::jobs::Place;
+use super::panes::matches::Matches;
 use super::panes::overlay::{Overlay, Pick, Picker};
 
 impl App {
@@ -30,7 +32,7 @@ impl App {
             (label, Pick::Run(run.id.clone()))
         });
         let rows = actions.chain(jobs).chain(self.starts("start ")).chain(runs).collect();
-        Overlay::Picker(Picker { title: "Do or go to".to_owned(), filter: String::new(), rows, at: 0 })
+        Overlay::Picker(Picker { title: "Do or go to".to_owned(), filter: String::new(), commands: true, rows, at: 0 })
     }
 
     /// Every workflow on every event that starts it.
@@ -44,6 +46,26 @@ impl App {
         })
     }
 
+    /// Looks for a text in the logs of all steps of the run.
+    pub(super) fn grep(&mut self, typed: String) {
+        let matches = self.run().map(|run| Matches::new(run, typed, self.theme));
+        match matches {
+            Some(matches) => self.overlay = Some(Overlay::Matches(matches)),
+            None => self.toast = Some(Notice::bad("grep: no run is selected")),
+        }
+    }
+
+    /// Begins the search that is typed, and ends one that nobody looks at any more.
+    pub(super) fn settle_grep(&mut self) -> Option<Effect> {
+        let Some(Overlay::Matches(matches)) = &mut self.overlay else {
+            return std::mem::take(&mut self.grepping).then_some(Effect::StopScan(msg::Place::Run));
+        };
+        self.grepped.clone_from(&matches.typed);
+        let effect = matches.ask().map(Effect::Grep);
+        self.grepping = matches.is_looking();
+        effect
+    }
+
     /// What was picked is done or gone to.
     pub(super) fn pick(&mut self, pick: Pick) -> Vec<Effect> {
         match pick {
@@ -55,12 +77,26 @@ impl App {
             }
             Pick::Job(job) => {
                 self.jobs.filter.clear();
-                self.jobs.select(job);
+                self.jobs.select(Place { job, step: None });
                 self.focus(Panel::Jobs);
+            }
+            Pick::Watch(workflow) => return vec![Effect::Order(Order::WatchFiles { workflow })],
+            Pick::Grep(text) => self.grep(text),
+            Pick::Line { log, line, pattern } => {
+                self.jobs.filter.clear();
+                self.jobs.select(Place { job: log.job, step: Some(log.step) });
+                self.log.seek_line(line, pattern);
+                self.focus(Panel::Log);
             }
         }
         Vec::new()
     }
+}
+
+/// What is typed whole: `grep TEXT`.
+pub(super) fn command(typed: &str) -> Option<(String, Pick)> {
+    let text = typed.strip_prefix("grep ").map(str::trim_start).filter(|text| !text.is_empty())?;
+    Some((format!("find {text} in the logs of all steps"), Pick::Grep(text.to_owned())))
 }
 
 /// How well a text fits what was typed, the higher the better; `None` when its letters do not come in the text in their

@@ -69,12 +69,7 @@ impl App {
     pub(super) fn find(&mut self) {
         let kind = match self.view.focus {
             Panel::Log => Kind::Search,
-            panel @ (Panel::Runs | Panel::Jobs | Panel::Events) => Kind::Filter(panel),
-            panel => {
-                let text = format!("there is nothing to search in {}", panel.name());
-                self.toast = Some(Notice::news(text));
-                return;
-            }
+            panel => Kind::Filter(panel),
         };
         self.ask(kind);
     }
@@ -153,9 +148,12 @@ impl App {
     pub(super) fn filter(&mut self, panel: Panel) -> Option<&mut String> {
         match panel {
             Panel::Runs => Some(&mut self.runs.filter),
+            Panel::Graph => Some(&mut self.graph.filter),
             Panel::Jobs => Some(&mut self.jobs.filter),
+            Panel::Services => Some(&mut self.services.filter),
+            Panel::Deploys => Some(&mut self.deploys.filter),
             Panel::Events => Some(&mut self.events.filter),
-            _ => None,
+            Panel::Log => None,
         }
     }
 }

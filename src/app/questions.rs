@@ -1,17 +1,36 @@
 //! What is asked before something is done.
 
-use crate::model::{self, Command, Conclusion, Job, Phase};
+use crate::model::{self, Command, Conclusion, Job, Phase, StepKind};
 use crate::store::history::Summary;
 use crate::ui::text;
 
 use super::App;
-use super::msg::{Effect, Order};
-use super::panes::overlay::{Choice, Overlay, Picker, Question};
+use super::msg::{Effect, Offer, Order};
+use super::panes::overlay::{Choice, Overlay, Pick, Picker, Question};
 
 impl App {
     pub(super) fn start_form(&self) -> Overlay {
         let title = "Start a workflow".to_owned();
-        Overlay::Picker(Picker { title, filter: String::new(), rows: self.starts("").collect(), at: 0 })
+        Overlay::Picker(Picker {
+            title,
+            filter: String::new(),
+            commands: false,
+            rows: self.starts("").collect(),
+            at: 0,
+        })
+    }
+
+    /// What is to be run when files change.
+    pub(super) fn watch_picker(&self) -> Overlay {
+        let pushed = self.facts.offers.iter().filter(|offer| offer.events.iter().any(|event| event == "push"));
+        let one = |offer: &Offer| {
+            let file = offer.workflow.rsplit('/').next().unwrap_or_default();
+            (format!("{file}  when its paths have the change"), Pick::Watch(Some(offer.workflow.clone())))
+        };
+        let all = ("every workflow that a push of the change would fire".to_owned(), Pick::Watch(None));
+        let rows = pushed.map(one).chain([all]).collect();
+        let title = "Run when files change".to_owned();
+        Overlay::Picker(Picker { title, filter: String::new(), commands: false, rows, at: 0 })
     }
 
     pub(super) fn stop_question(&self) -> Option<Overlay> {
@@ -64,6 +83,10 @@ impl App {
         offer('a', "all jobs".to_owned(), model::Order::All);
         if let Some(job) = known.and_then(|run| run.jobs.get(&self.jobs.selected.as_ref()?.job)) {
             offer('j', format!("{}, and what needs it", job.name), model::Order::Job(job.id.clone()));
+        }
+        if let Some((_, job, step)) = self.shown().filter(|(_, _, step)| step.kind == StepKind::Main) {
+            let label = format!("{} from step {} {} on, in the files it left", job.name, step.number, step.name);
+            offer('s', label, model::Order::Step { job: job.id.clone(), step: step.number });
         }
         let title = "Run again".to_owned();
         Some(Overlay::Question(Question { title, text: Vec::new(), choices, at: 0 }))

@@ -4,11 +4,12 @@ use proptest::prelude::*;
 use ratatui::style::Modifier;
 
 use super::fixture::{Driver, START, header, past, records, rest, run};
-use super::msg::{Effect, Feed, Msg, Notice, Order};
+use super::msg::{Call, Effect, Feed, Msg, Notice, Order};
 use super::*;
 use crate::model::{Command, Conclusion, Event, Explanation, JobId, Order as Again, Outcome, Record, Reply, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
+mod graph;
 mod log;
 mod orders;
 
@@ -266,7 +267,7 @@ fn a_failure_calls_and_the_title_counts() {
     driver.feed(Feed::Records { run: run(), records: rest() });
     driver.feed(Feed::Records { run: run(), records: rest() });
     driver.calls.sort_by_key(|call| matches!(call, Effect::Title(_)));
-    let alert = Effect::Alert { run: run(), text: "CI: failure".to_owned() };
+    let alert = Effect::Alert { run: run(), why: Call::Failed, text: "CI: failure".to_owned() };
     assert_eq!(driver.calls, [alert, Effect::Title("✗1 cuelight".to_owned())]);
 }
 

@@ -11,7 +11,6 @@ use crate::ui::theme::Hue;
 
 use super::App;
 use super::action::Context;
-use super::panes::services::Services;
 use super::panes::{Cx, chrome};
 
 impl App {
@@ -49,7 +48,10 @@ impl App {
         }
         match &self.toast {
             Some(notice) if screen.toast.height == 0 => chrome::toast(&here, Some(notice), screen.footer, buffer),
-            _ => chrome::footer(self.theme, &self.keymap, Context::Panel(self.view.focus), screen.footer, buffer),
+            _ => {
+                let context = Context::Panel(self.view.focus);
+                chrome::footer(&here, &self.keymap, context, self.summary(), screen.footer, buffer);
+            }
         }
         if let Some(overlay) = &self.overlay {
             overlay.draw(&here, &self.keymap, self.summary(), area, buffer);
@@ -67,9 +69,11 @@ impl App {
         };
         let remark = match (panel, self.run()) {
             (Panel::Runs, _) => self.runs.remark(&self.facts, self.theme),
+            (Panel::Graph, Some(run)) => self.graph.remark(run, self.theme, self.facts.now),
             (Panel::Jobs, Some(run)) => self.jobs.remark(run, self.theme),
             (Panel::Events, _) => self.events.remark(),
-            (Panel::Services, Some(run)) => Services::remark(run, self.theme),
+            (Panel::Deploys, _) => self.deploys.remark(),
+            (Panel::Services, Some(run)) => self.services.remark(run, self.theme),
             (Panel::Log, _) => {
                 let active = shown.is_some_and(|(_, _, step)| step.phase.is_active());
                 self.log.remark(active, self.theme)

@@ -41,8 +41,30 @@ impl Decided {
 
 /// Decides about every workflow of the repository, in the order of their names.
 pub(super) fn all(repository: &Repository, event: &str, payload: &Map<String, Json>) -> Result<Vec<Decided>, Failure> {
-    let occurrence = occurrence(repository, event, payload);
-    let decided = run::workflows(&repository.root).into_iter().map(|path| {
+    decided(repository, None, &occurrence(repository, event, payload))
+}
+
+/// Decides about one workflow, or about every one, when a push brings these files and no others. The one that is asked for
+/// is not held back by filters for branches: somebody works on this one.
+pub(super) fn by_change(
+    repository: &Repository,
+    workflow: Option<&str>,
+    files: &[String],
+) -> Result<Vec<Decided>, Failure> {
+    let occurrence = Occurrence {
+        event: "push".to_owned(),
+        activity: None,
+        git_ref: workflow.is_none().then(|| repository.git_ref.clone()),
+        workflow: None,
+        changes: Changes::Since("a moment ago".to_owned(), files.to_vec()),
+    };
+    decided(repository, workflow, &occurrence)
+}
+
+fn decided(repository: &Repository, only: Option<&str>, occurrence: &Occurrence) -> Result<Vec<Decided>, Failure> {
+    let paths = run::workflows(&repository.root).into_iter();
+    let wanted = paths.filter(|path| only.is_none_or(|only| *path == repository.root.join(only)));
+    let decided = wanted.map(|path| {
         let text = std::fs::read(&path)
             .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot read {}: {error}", path.display())))?;
         let name = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
@@ -53,7 +75,7 @@ pub(super) fn all(repository: &Repository, event: &str, payload: &Map<String, Js
                 let noun = if errors == 1 { "error" } else { "errors" };
                 Err(format!("{errors} {noun}: see cuelight lint {name}"))
             },
-            |workflow| Ok(decide(&workflow, &occurrence)),
+            |workflow| Ok(decide(&workflow, occurrence)),
         );
         Ok(Decided { path, name, decision })
     });

@@ -2,12 +2,12 @@
 
 use indexmap::IndexMap;
 
-use crate::model::{Command, Conclusion, JobId, Order, Reply};
+use crate::model::{Command, Conclusion, JobId, Order, Reply, Step};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
 use crate::store::{history, lock};
 use crate::worker::launch::launch;
-use crate::worker::{Mode, control, lost};
+use crate::worker::{Mode, again, control, lost};
 
 use super::printer::Json;
 use super::{Exit, Failure, Outcome, run, runs, style};
@@ -43,6 +43,9 @@ pub(super) struct RerunArgs {
     /// Only this job, and those that need it
     #[arg(long, conflicts_with = "failed")]
     job: Option<String>,
+    /// That job from this step on (its number or name), in the files that its last attempt left
+    #[arg(long, requires = "job", value_name = "STEP")]
+    from_step: Option<String>,
     #[command(flatten)]
     again: AgainArgs,
 }
@@ -120,10 +123,11 @@ fn told(folder: &RunFolder, reply: Reply, what: &str) -> Outcome {
 
 pub(super) fn rerun(args: &RerunArgs) -> Outcome {
     let folder = find(&args.run)?;
-    let what = match (&args.job, args.failed) {
-        (Some(job), _) => Order::Job(known_job(&folder, job)?),
-        (None, true) => Order::Failed,
-        (None, false) => Order::All,
+    let what = match (&args.job, &args.from_step, args.failed) {
+        (Some(job), Some(step), _) => from_step(&folder, job, step)?,
+        (Some(job), None, _) => Order::Job(known_job(&folder, job)?),
+        (None, _, true) => Order::Failed,
+        (None, _, false) => Order::All,
     };
     if lock::is_held(&folder.lock()) {
         let reply = ask(&folder, &Command::Rerun { what })?;
@@ -144,6 +148,18 @@ fn known_job(folder: &RunFolder, wanted: &str) -> Result<JobId, Failure> {
     let run = history::read(folder)?;
     let job = runs::job(&run, wanted)?;
     Ok(JobId::new(if job.id.as_str() == wanted { wanted } else { &job.key }))
+}
+
+/// The order to run a job again from a step on, once it is known that it can.
+fn from_step(folder: &RunFolder, job: &str, step: &str) -> Result<Order, Failure> {
+    let run = history::read(folder)?;
+    let job = runs::job(&run, job)?;
+    let is_it = |one: &&Step| one.number.to_string() == step || one.name == step;
+    let step = job.steps.iter().find(is_it).ok_or_else(|| runs::no_step(&run, step))?.number;
+    if !lock::is_held(&folder.lock()) {
+        again::before_step(folder, job, step).map_err(|reason| Failure::new(Exit::Rejected, reason))?;
+    }
+    Ok(Order::Step { job: job.id.clone(), step })
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {

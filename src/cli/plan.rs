@@ -1,12 +1,20 @@
 //! `plan`: what a workflow would run.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use ratatui::buffer::Buffer;
 use serde_json::{Value as Json, json};
 
+use crate::app::panes::graph::picture as picture_of;
+use crate::engine::attempt::outline;
 use crate::engine::git::Repository;
+use crate::model::{Event, Record, RunId, Timestamp};
+use crate::store::runs::{RunHeader, RunStore};
+use crate::ui::picture;
+use crate::ui::theme::{Colours, Glyphs, Theme};
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Object, Value};
@@ -38,8 +46,10 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line per job
+    /// The graph, and a line per job
     Text,
+    /// The graph as a picture
+    Svg,
     /// The jobs after matrix expansion
     Json,
     /// The workflow as the parser converts it
@@ -94,6 +104,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Format::Json => expanded(&plan).to_string(),
         Format::Mermaid => mermaid(&plan),
         Format::Dot => dot(&plan),
+        Format::Svg => picture::svg(&graph(&plan)),
         Format::Text | Format::Template => lines(&plan),
     };
     style::line(&text)?;
@@ -125,7 +136,36 @@ fn github(event: &str) -> Object {
     [("event_name".to_owned(), Value::string(event))].into_iter().collect()
 }
 
+/// Columns of the graph where no terminal says how many there are.
+const COLUMNS: u16 = 500;
+
+/// The graph as the screen draws it before anything has begun.
+fn graph(plan: &Plan) -> Buffer {
+    let id = RunId::new("plan");
+    let mut store = RunStore::default();
+    store.open(RunHeader {
+        id: id.clone(),
+        workflow: String::new(),
+        event: String::new(),
+        ref_name: String::new(),
+        sha: String::new(),
+        created: Timestamp(0),
+    });
+    let jobs = plan.jobs().iter().map(outline).collect();
+    store.apply(&id, &Record { seq: 1, at: Timestamp(0), event: Event::JobsPlanned { jobs, replaces: None } });
+    let style = style::Style::of_output();
+    let theme = Theme {
+        glyphs: if style.ascii { Glyphs::Ascii } else { Glyphs::Unicode },
+        colours: Colours::None,
+        motion: false,
+    };
+    let terminal = std::io::stdout().is_terminal().then(crossterm::terminal::size);
+    let columns = terminal.and_then(Result::ok).map_or(COLUMNS, |(columns, _)| columns);
+    store.run(&id).map(|run| picture_of(run, theme, columns)).unwrap_or_default()
+}
+
 fn lines(plan: &Plan) -> String {
+    let drawn = if plan.jobs().len() > 1 { picture::text(&graph(plan)) + "\n" } else { String::new() };
     let rows = plan.jobs().iter().map(|job| {
         let needs: Vec<_> = job.needs.iter().map(ToString::to_string).collect();
         let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };
@@ -134,7 +174,7 @@ fn lines(plan: &Plan) -> String {
         let condition = condition.map(|written| format!("  if {}", written.value.trim())).unwrap_or_default();
         format!("{:<20} {}{needs}{condition}{unknown}", job.id.to_string(), job.name)
     });
-    rows.collect::<Vec<_>>().join("\n")
+    drawn + &rows.collect::<Vec<_>>().join("\n")
 }
 
 fn expanded(plan: &Plan) -> Json {

@@ -243,10 +243,13 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     }
     out.flush()?;
     if let (Some(wanted), false) = (&args.step, found) {
-        return Err(Failure::new(
-            Exit::NotFound,
-            format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.id, run.id),
-        ));
+        return Err(no_step(&run, wanted));
     }
     Ok(Exit::Success)
+}
+
+/// What is said about a step that is not there.
+pub(super) fn no_step(run: &Run, wanted: &str) -> Failure {
+    let message = format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.id, run.id);
+    Failure::new(Exit::NotFound, message)
 }

@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 
 use crate::app::App;
 use crate::app::keymap::{self, Keymap};
-use crate::app::msg::{Effect, Feed, Msg, Page, Scanned};
+use crate::app::msg::{Effect, Feed, Grepped, Msg, Scanned};
 use crate::model::Timestamp;
 use crate::store::folder::RunsDir;
 use crate::store::history;
@@ -115,11 +115,7 @@ impl Screen {
         let mut effects = self.app.update(msg);
         while let Some(effect) = effects.pop() {
             let answer = match effect {
-                Effect::LoadPage(request) => {
-                    let pages = request.lines.iter().map(|lines| self.logs.page(&request.key, lines.clone()));
-                    let lines = pages.collect::<Result<Vec<_>, _>>().map(|pages| pages.into_iter().flatten().collect());
-                    Msg::Page(Page { request, lines })
-                }
+                Effect::LoadPage(request) => Msg::Page(self.logs.pages(request)),
                 Effect::Scan(scan) => {
                     let mut lines = Vec::new();
                     let ended = self.logs.scan(&scan, &|| false, &mut |line| {
@@ -127,6 +123,14 @@ impl Screen {
                         ControlFlow::Continue(())
                     });
                     Msg::Scanned(Scanned { scan, found: ended.map(|()| lines), done: true })
+                }
+                Effect::Grep(grep) => {
+                    let mut hits = Vec::new();
+                    let ended = self.logs.grep(&grep, &|| false, &mut |log, text| {
+                        hits.push((log, text));
+                        ControlFlow::Continue(())
+                    });
+                    Msg::Grepped(Grepped { id: grep.id, hits: ended.map(|()| hits), done: true })
                 }
                 _ => continue,
             };

@@ -9,7 +9,7 @@ use std::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::engine::checkpoint::{Checkpoint, FailedStep};
+use crate::engine::checkpoint::{self, FailedStep};
 use crate::engine::preflight;
 use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::docker::engine::{Engine, EngineError};
@@ -75,9 +75,8 @@ impl Place<'_> {
 
     /// What the last step that failed ran with, besides what its place has.
     fn failed_step(&self) -> Result<Option<FailedStep>, Failure> {
-        let Ok(text) = std::fs::read(self.folder.checkpoint(&self.job.id)) else { return Ok(None) };
-        let Ok(checkpoint) = serde_json::from_slice::<Checkpoint>(&text) else { return Ok(None) };
-        let Some(step) = checkpoint.failed else { return Ok(None) };
+        let last = checkpoint::read(&self.folder.checkpoint(&self.job.id)).pop();
+        let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };
         if !step.needs_secrets() {
             return Ok(Some(step));
         }

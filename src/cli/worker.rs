@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use tracing_subscriber::EnvFilter;
 
-use crate::model::{JobId, Order};
+use crate::model::{JobId, Order, StepNumber};
 use crate::store::folder::RunFolder;
 use crate::worker::{self, Mode};
 
@@ -23,6 +23,8 @@ pub(super) struct Args {
     rerun_failed: bool,
     #[arg(long)]
     rerun_job: Option<String>,
+    #[arg(long)]
+    from_step: Option<u32>,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
@@ -34,6 +36,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         Args { resume: true, .. } => Mode::Resume,
         Args { rerun: true, .. } => Mode::Rerun(Order::All),
         Args { rerun_failed: true, .. } => Mode::Rerun(Order::Failed),
+        Args { rerun_job: Some(job), from_step: Some(step), .. } => {
+            Mode::Rerun(Order::Step { job: JobId::new(job), step: StepNumber(*step) })
+        }
         Args { rerun_job: Some(job), .. } => Mode::Rerun(Order::Job(JobId::new(job))),
         _ => Mode::Start,
     };

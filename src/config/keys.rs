@@ -1,6 +1,6 @@
 //! The table of settings.
 
-use super::{Config, Glyphs};
+use super::{Colours, Config, Glyphs, Quiet};
 
 /// A key of the configuration.
 pub struct Key {
@@ -140,30 +140,27 @@ pub const KEYS: &[Key] = &[
               Default: \"auto\".",
         example: "glyphs = \"ascii\"",
         layer: Layer::User,
-        set: |config, _, value| {
-            config.glyphs = match value {
-                Value::Text(text) if text == "auto" => Glyphs::Auto,
-                Value::Text(text) if text == "unicode" => Glyphs::Unicode,
-                Value::Text(text) if text == "ascii" => Glyphs::Ascii,
-                other => return Err(format!("takes `auto`, `unicode` or `ascii`, not `{}`", other.written())),
-            };
-            Ok(())
-        },
-        show: |config| {
-            one(quoted(match config.glyphs {
-                Glyphs::Auto => "auto",
-                Glyphs::Unicode => "unicode",
-                Glyphs::Ascii => "ascii",
-            }))
-        },
+        set: |config, _, value| value.word(Glyphs::WORDS).map(|glyphs| config.screen.glyphs = glyphs),
+        show: |config| one(word(Glyphs::WORDS, config.screen.glyphs)),
+    },
+    Key {
+        name: "screen.colours",
+        doc: "The colours that the screen is drawn with: \"terminal\" for the terminal's own sixteen, \"colour-blind\" for blue\n\
+              and orange in place of green and red, \"none\", or \"auto\": the terminal's, and none where NO_COLOR is set.\n\
+              Default: \"auto\".",
+        example: "colours = \"colour-blind\"",
+        layer: Layer::User,
+        set: |config, _, value| value.word(Colours::WORDS).map(|colours| config.screen.colours = colours),
+        show: |config| one(word(Colours::WORDS, config.screen.colours)),
     },
     Key {
         name: "screen.bell",
-        doc: "Whether a run that fails rings the terminal's bell and is told by the terminal (OSC 9 and 777). Default: true.",
+        doc: "Whether a run that fails, and a job that begins to wait for a person, ring the terminal's bell and are told by\n\
+              the terminal (OSC 9 and 777). Default: true.",
         example: "bell = false",
         layer: Layer::User,
-        set: |config, _, value| value.truth().map(|yes| config.bell = yes),
-        show: |config| one(config.bell.to_string()),
+        set: |config, _, value| value.truth().map(|yes| config.screen.bell = yes),
+        show: |config| one(config.screen.bell.to_string()),
     },
     Key {
         name: "screen.on_failure",
@@ -171,22 +168,43 @@ pub const KEYS: &[Key] = &[
               says what happened. Default: none.",
         example: "on_failure = \"notify-send \\\"$CUELIGHT_MESSAGE\\\"\"",
         layer: Layer::User,
+        set: |config, _, value| value.command().map(|command| config.screen.on_failure = command),
+        show: |config| one(quoted(config.screen.on_failure.as_deref().unwrap_or_default())),
+    },
+    Key {
+        name: "screen.on_wait",
+        doc: "The same when a job begins to wait for a person. Default: none.",
+        example: "on_wait = \"notify-send \\\"$CUELIGHT_MESSAGE\\\"\"",
+        layer: Layer::User,
+        set: |config, _, value| value.command().map(|command| config.screen.on_wait = command),
+        show: |config| one(quoted(config.screen.on_wait.as_deref().unwrap_or_default())),
+    },
+    Key {
+        name: "screen.quiet",
+        doc: "Hours of the day, by this machine's clock, in which nobody is called: no bell, nothing from the terminal, no\n\
+              command. The screen and the window's title tell as ever. Default: none.",
+        example: "quiet = \"22:00-07:00\"",
+        layer: Layer::User,
         set: |config, _, value| match value {
-            Value::Text(command) => {
-                config.on_failure = Some(command.clone()).filter(|command| !command.trim().is_empty());
+            Value::Text(text) if text.is_empty() => {
+                config.screen.quiet = None;
                 Ok(())
             }
-            other => Err(format!("takes a command, not `{}`", other.written())),
+            Value::Text(text) if Quiet::parse(text).is_some() => {
+                config.screen.quiet = Quiet::parse(text);
+                Ok(())
+            }
+            other => Err(format!("takes two times of the day, as `22:00-07:00`, not `{}`", other.written())),
         },
-        show: |config| one(quoted(config.on_failure.as_deref().unwrap_or_default())),
+        show: |config| one(quoted(&config.screen.quiet.map(Quiet::written).unwrap_or_default())),
     },
     Key {
         name: "screen.motion",
         doc: "Whether the signs of what runs move. Default: true.",
         example: "motion = false",
         layer: Layer::User,
-        set: |config, _, value| value.truth().map(|yes| config.motion = yes),
-        show: |config| one(config.motion.to_string()),
+        set: |config, _, value| value.truth().map(|yes| config.screen.motion = yes),
+        show: |config| one(config.screen.motion.to_string()),
     },
     Key {
         name: "keys.<action>",
@@ -262,6 +280,22 @@ impl Value {
         Ok(*yes)
     }
 
+    /// A command; empty text stands for none.
+    fn command(&self) -> Result<Option<String>, String> {
+        let Self::Text(command) = self else { return Err(format!("takes a command, not `{}`", self.written())) };
+        Ok(Some(command.clone()).filter(|command| !command.trim().is_empty()))
+    }
+
+    /// What one of these words stands for.
+    fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, String> {
+        let found = words.iter().find(|(word, _)| matches!(self, Self::Text(text) if text == word));
+        let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let wrong = |(last, first): (&String, &[String])| {
+            format!("takes {} or {last}, not `{}`", first.join(", "), self.written())
+        };
+        found.map(|(_, meant)| *meant).ok_or_else(|| names.split_last().map(wrong).unwrap_or_default())
+    }
+
     fn written(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
@@ -270,6 +304,11 @@ impl Value {
             Self::List(items) => items.join(", "),
         }
     }
+}
+
+/// The word that stands for this, as TOML.
+fn word<T: Copy + PartialEq>(words: &[(&str, T)], meant: T) -> String {
+    words.iter().find(|(_, one)| *one == meant).map(|(word, _)| quoted(word)).unwrap_or_default()
 }
 
 fn one(value: String) -> Vec<(String, String)> {

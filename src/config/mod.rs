@@ -5,6 +5,7 @@
 
 mod file;
 mod keys;
+mod screen;
 
 use std::env;
 use std::fs;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 pub use keys::{KEYS, Key, Layer, Value};
+pub use screen::{Colours, Glyphs, Quiet, Screen};
 
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,30 +36,13 @@ pub struct Config {
     pub supervisor: bool,
     /// What failed jobs in Docker left is kept of so many of them.
     pub keep_failed: usize,
-    /// Which signs the screen is drawn with.
-    pub glyphs: Glyphs,
-    /// Whether signs of what runs move.
-    pub motion: bool,
-    /// Whether a failure rings the bell and is told by the terminal.
-    pub bell: bool,
-    /// What the shell runs when a run fails while the screen is open.
-    pub on_failure: Option<String>,
+    /// How the screen looks, and whom it calls.
+    pub screen: Screen,
     /// The keys of actions that have others than their own, by the action's name. Whether an action has that name, and
     /// whether that is a key, is for the keymap to say.
     pub keys: IndexMap<String, Vec<String>>,
     /// Where each setting that is no default comes from, by its name.
     origins: IndexMap<String, String>,
-}
-
-/// The signs that a screen is drawn with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Glyphs {
-    /// Those that the locale has.
-    Auto,
-    /// Unicode's.
-    Unicode,
-    /// Those of every terminal.
-    Ascii,
 }
 
 /// An official image with git, node, python and a compiler, as the machines of GitHub have them.
@@ -81,10 +66,7 @@ impl Default for Config {
             offline: false,
             supervisor: true,
             keep_failed: 5,
-            glyphs: Glyphs::Auto,
-            motion: true,
-            bell: true,
-            on_failure: None,
+            screen: Screen::default(),
             keys: IndexMap::new(),
             origins: IndexMap::new(),
         }
@@ -271,7 +253,7 @@ mod tests {
             _ => None,
         };
         config.read_environment(variables).expect("settings");
-        assert_eq!((config.max_parallel, config.glyphs), (9, Glyphs::Ascii));
+        assert_eq!((config.max_parallel, config.screen.glyphs), (9, Glyphs::Ascii));
         assert_eq!(config.origin("max_parallel"), Some("CUELIGHT_MAX_PARALLEL"));
         let wrong = config.read_environment(|name| (name == "CUELIGHT_KEEP_RUNS").then(|| "many".to_owned()));
         assert_eq!(
@@ -294,6 +276,14 @@ mod tests {
             ),
             ("[actions]\n'a/b@v1' = 3", "c:2:1: `actions.a/b@v1` takes a folder or the address of a server, not `3`"),
             ("[screen]\nglyphs = 'nerd'", "c:2:1: `screen.glyphs` takes `auto`, `unicode` or `ascii`, not `nerd`"),
+            (
+                "[screen]\ncolours = 'red'",
+                "c:2:1: `screen.colours` takes `auto`, `terminal`, `colour-blind` or `none`, not `red`",
+            ),
+            (
+                "[screen]\nquiet = 'at night'",
+                "c:2:1: `screen.quiet` takes two times of the day, as `22:00-07:00`, not `at night`",
+            ),
             ("[screen]\nmotion = 1", "c:2:1: `screen.motion` takes true or false, not `1`"),
             ("[keys]\nquit = 3", "c:2:1: `keys.quit` takes a key or a list of keys, not `3`"),
             ("screen = 3", "c:1:1: there is no setting `screen`; did you mean `screen.motion`?"),

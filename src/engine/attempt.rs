@@ -22,7 +22,7 @@ mod lines;
 mod outline;
 mod verdict;
 
-use outline::outline;
+pub use outline::outline;
 use verdict::Verdict;
 
 use super::job::{JobEnd, JobTask};

@@ -224,7 +224,7 @@ impl JobTask {
     }
 
     /// What expressions see before the job has a place.
-    fn scope(&self) -> Scope<'_> {
+    pub(super) fn scope(&self) -> Scope<'_> {
         Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles }
     }
 
@@ -246,7 +246,7 @@ impl JobTask {
         line.steps
     }
 
-    /// Tells again of the steps that ended before the worker was lost: this attempt is to be read on its own.
+    /// Tells again of the steps that an earlier attempt ended: this attempt is to be read on its own.
     fn tell_finished(&self) {
         let Some(resumed) = &self.resumed else { return };
         let outlet = &self.shared.outlet;
@@ -265,7 +265,7 @@ impl JobTask {
                 conclusion,
                 exit_code: step.exit_code,
                 signal: step.signal,
-                reason: step.reason.clone().or_else(|| Some("done before the worker was lost".to_owned())),
+                reason: step.reason.clone().or_else(|| Some(resumed.why.clone())),
             };
             outlet.record(end.event(&self.id, number));
         }

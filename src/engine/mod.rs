@@ -69,13 +69,15 @@ pub struct Options {
     pub grace: process::Grace,
 }
 
-/// A job that goes on where a lost worker left it.
+/// A job that goes on in the middle of its steps.
 #[derive(Clone, Debug)]
 pub struct Resumed {
     /// How it stood after its last finished step.
     pub checkpoint: checkpoint::Checkpoint,
     /// The steps of the file that had ended, as they were told then.
     pub finished: Vec<Step>,
+    /// Why they are not run again, in words.
+    pub why: String,
 }
 
 /// What all jobs of a run share.

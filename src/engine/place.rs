@@ -98,6 +98,8 @@ impl Folders {
             fs::create_dir_all(self.temp.join(folder))?;
         }
         fs::create_dir_all(&self.workspace)?;
+        // Containers are given it whether somebody has put tools there or not; where it cannot be, they say so.
+        let _ = fs::create_dir_all(&shared.tool_cache);
         fs::write(self.event(), serde_json::to_vec(&shared.facts.event)?)
     }
 

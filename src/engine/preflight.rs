@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use crate::model::{Conclusion, Event, Gate};
-use crate::workflow::expr::{Key, NoFiles, Scope, Value};
+use crate::workflow::expr::{Key, Scope, Value};
 use crate::workflow::lint;
 use crate::workflow::syntax::StepsJob;
 
@@ -52,7 +52,7 @@ impl JobTask {
     /// How the job ends without having started.
     pub(super) async fn ready(&self, body: &StepsJob) -> Result<Ready, JobEnd> {
         let failed = |reason: String| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
-        let scope = Scope { contexts: &self.contexts, status: self.job_status, host: &NoFiles };
+        let scope = self.scope();
         let place = labels::place(body, &scope, &self.shared.options).map_err(|reason| JobEnd {
             reason: Some(format!("not runnable here ({reason})")),
             not_runnable: Some(reason),

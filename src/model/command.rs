@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::JobId;
+use super::{JobId, StepNumber};
 
 /// An order to a run's worker, sent over its control socket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -43,6 +43,13 @@ pub enum Order {
     Failed,
     /// This job, and the jobs that need it.
     Job(JobId),
+    /// This job from one of its steps on, in the files that its last attempt left, and the jobs that need it.
+    Step {
+        /// The job.
+        job: JobId,
+        /// The first step that runs again.
+        step: StepNumber,
+    },
 }
 
 /// The worker's answer to an order; it is also a record, so every reader sees who asked and what came of it.

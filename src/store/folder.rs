@@ -177,6 +177,12 @@ impl RunFolder {
         &self.path
     }
 
+    /// The state folder: the one above all runs. A copy that is too high up for that stands for it.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.path.parent().and_then(Path::parent).unwrap_or(&self.path)
+    }
+
     /// `run.json`: what was asked for.
     #[must_use]
     pub fn spec_path(&self) -> PathBuf {
@@ -225,10 +231,10 @@ impl RunFolder {
         self.path.join("summary").join(of_attempt(job, attempt)).join(format!("{:03}.md", step.0))
     }
 
-    /// How a job stood after its last finished step.
+    /// How a job stood after each of its finished steps, a line each.
     #[must_use]
     pub fn checkpoint(&self, job: &JobId) -> PathBuf {
-        self.path.join("state").join(format!("{}.json", file_name(job)))
+        self.path.join("state").join(format!("{}.jsonl", file_name(job)))
     }
 }
 

@@ -115,12 +115,20 @@ pub fn header(folder: &RunFolder) -> Result<RunHeader, StoreError> {
 /// # Errors
 /// Its folder cannot be read.
 pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
+    Ok(replay(folder, header(folder)?)?.run(folder.id()).expect("it was replayed").clone())
+}
+
+/// A store with one run, as its header and journal tell it now, to go on from.
+///
+/// # Errors
+/// Its folder cannot be read.
+pub fn replay(folder: &RunFolder, header: RunHeader) -> Result<RunStore, StoreError> {
     let mut store = RunStore::default();
-    store.open(header(folder)?);
+    store.open(header);
     for record in JournalReader::new(folder.journal()).poll()? {
         store.apply(folder.id(), &record);
     }
-    Ok(store.run(folder.id()).expect("opened above").clone())
+    Ok(store)
 }
 
 /// A line of the index.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::app::msg::{LogKey, Msg, Page, PageRequest, Place, Scan, Scanned, Text, Wanted};
+use crate::app::msg::{Grep, Grepped, LogKey, MOST_HITS, Msg, Page, PageRequest, Place, Scan, Scanned, Text, Wanted};
 use crate::model::RunId;
 use crate::store::first_error;
 use crate::store::folder::RunsDir;
@@ -19,6 +19,9 @@ use crate::store::spec::RunSpec;
 /// What is found is told this often, so that the first matches of a large log are seen at once.
 const PORTION: Duration = Duration::from_millis(50);
 
+/// So much of a line is told of a search in many logs.
+const MOST_BYTES: usize = 4096;
+
 /// Where lines of logs come from.
 pub trait Logs: Send + Sync + 'static {
     /// Some lines of a log, fewer at its end. May block.
@@ -26,6 +29,13 @@ pub trait Logs: Send + Sync + 'static {
     /// # Errors
     /// The log cannot be read, and why, in words.
     fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<Text>, String>;
+
+    /// The lines of a request, all or none. May block.
+    fn pages(&self, request: PageRequest) -> Page {
+        let pages = request.lines.iter().map(|lines| self.page(&request.key, lines.clone()));
+        let lines = pages.collect::<Result<Vec<_>, _>>().map(|pages| pages.into_iter().flatten().collect());
+        Page { request, lines }
+    }
 
     /// Tells the lines that are looked for, in order. Stops when `stop` says so or when `found` does. May block.
     ///
@@ -37,6 +47,42 @@ pub trait Logs: Send + Sync + 'static {
         stop: &dyn Fn() -> bool,
         found: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), String>;
+
+    /// Tells the lines of several logs that match, each with the place of its log, in order, up to a number of them. Stops
+    /// when `stop` says so or when `found` does. May block.
+    ///
+    /// # Errors
+    /// A log cannot be read, and why, in words.
+    fn grep(
+        &self,
+        grep: &Grep,
+        stop: &dyn Fn() -> bool,
+        found: &mut dyn FnMut(usize, Text) -> ControlFlow<()>,
+    ) -> Result<(), String> {
+        let mut left = MOST_HITS;
+        for (log, (key, lines)) in grep.logs.iter().enumerate() {
+            if stop() || left == 0 {
+                break;
+            }
+            let what = Wanted::Matches(grep.pattern.clone());
+            let scan = Scan { id: grep.id, place: Place::Run, key: key.clone(), what, lines: 0..*lines };
+            let mut numbers = Vec::new();
+            self.scan(&scan, stop, &mut |line| {
+                numbers.push(line);
+                if numbers.len() < left { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            left -= numbers.len().min(left);
+            for line in numbers {
+                for mut text in self.page(key, line..line + 1)? {
+                    text.bytes.truncate(MOST_BYTES);
+                    if found(log, text).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 
     /// Where a file that a run names is on this machine.
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf>;
@@ -149,16 +195,8 @@ pub(super) fn load_page<L: Logs>(
 ) {
     let (logs, answers) = (Arc::clone(logs), answers.clone());
     tokio::task::spawn_blocking(move || {
-        let mut lines = Ok(Vec::new());
-        for range in &request.lines {
-            match (&mut lines, logs.page(&request.key, range.clone())) {
-                (Ok(lines), Ok(more)) => lines.extend(more),
-                (_, Err(error)) => lines = Err(error),
-                (Err(_), _) => break,
-            }
-        }
         // When nobody listens the screen is gone, and so is the wish for these lines.
-        let _ = answers.blocking_send(answer(Page { request, lines }));
+        let _ = answers.blocking_send(answer(logs.pages(request)));
     });
 }
 
@@ -174,11 +212,46 @@ impl Scans {
         }
     }
 
+    /// Begins a search for a place, after the end of the one before: what is to be asked whether it was stopped.
+    fn begin(&mut self, place: Place) -> Arc<AtomicBool> {
+        self.stop(place);
+        let stop = Arc::new(AtomicBool::new(false));
+        self.0.insert(place, Arc::clone(&stop));
+        stop
+    }
+
+    /// Looks for lines in the logs of a run and sends back what is found, in portions.
+    pub(super) fn grep<L: Logs>(&mut self, logs: &Arc<L>, grep: Grep, answers: &mpsc::Sender<Msg>) {
+        let stop = self.begin(Place::Run);
+        let (logs, answers) = (Arc::clone(logs), answers.clone());
+        tokio::task::spawn_blocking(move || {
+            let stopped = || stop.load(Ordering::Relaxed);
+            let send = |hits, done| answers.blocking_send(Msg::Grepped(Grepped { id: grep.id, hits, done })).is_ok();
+            let (mut portion, mut sent) = (Vec::new(), Instant::now());
+            let ended = logs.grep(&grep, &stopped, &mut |log, text| {
+                portion.push((log, text));
+                if sent.elapsed() >= PORTION {
+                    sent = Instant::now();
+                    if !send(Ok(std::mem::take(&mut portion)), false) {
+                        return ControlFlow::Break(());
+                    }
+                }
+                if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            if !stopped() {
+                // What was found before something went wrong is told, too.
+                let last = std::mem::take(&mut portion);
+                let _ = match ended {
+                    Ok(()) => send(Ok(last), true),
+                    Err(error) => send(Ok(last), false) && send(Err(error), true),
+                };
+            }
+        });
+    }
+
     /// Looks for lines and sends back what is found, in portions.
     pub(super) fn start<L: Logs>(&mut self, logs: &Arc<L>, scan: Scan, answers: &mpsc::Sender<Msg>) {
-        self.stop(scan.place);
-        let stop = Arc::new(AtomicBool::new(false));
-        self.0.insert(scan.place, Arc::clone(&stop));
+        let stop = self.begin(scan.place);
         let (logs, answers) = (Arc::clone(logs), answers.clone());
         tokio::task::spawn_blocking(move || {
             let stopped = || stop.load(Ordering::Relaxed);

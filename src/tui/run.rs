@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::app::msg::{Effect, Feed, Msg, Notice, Order};
 use crate::model::Timestamp;
 
+use super::calls::Calls;
 use super::canvas::Canvas;
 use super::child::{self, Child};
 use super::effects::{Logs, Scans, load_page};
@@ -30,10 +31,8 @@ pub struct Options {
     pub mouse: bool,
     /// Whether the terminal may be asked to move rows.
     pub scroll_region: bool,
-    /// Whether a failure rings the bell and is told by the terminal.
-    pub bell: bool,
-    /// What is run by the shell when a run fails.
-    pub on_failure: Option<String>,
+    /// Whom to call, and when not to.
+    pub calls: Calls,
 }
 
 impl Options {
@@ -41,7 +40,7 @@ impl Options {
     #[must_use]
     pub fn detect() -> Self {
         let far = std::env::var_os("SSH_CONNECTION").is_some_and(|value| !value.is_empty());
-        Self { frames: if far { 10 } else { 30 }, mouse: true, scroll_region: true, bell: true, on_failure: None }
+        Self { frames: if far { 10 } else { 30 }, mouse: true, scroll_region: true, calls: Calls::default() }
     }
 }
 
@@ -118,8 +117,7 @@ pub async fn run<L: Logs>(
         suspended: false,
         child: None,
         scans: Scans::default(),
-        bell: options.bell,
-        on_failure: options.on_failure,
+        calls: options.calls,
         ending: None,
     };
     screen.run(size, feed, answered).await
@@ -142,8 +140,7 @@ struct Loop<L> {
     /// A program that the terminal is to be given to for a while.
     child: Option<Child>,
     scans: Scans,
-    bell: bool,
-    on_failure: Option<String>,
+    calls: Calls,
     /// Whether the user left, once the loop is to end.
     ending: Option<bool>,
 }
@@ -279,6 +276,7 @@ impl<L: Logs> Loop<L> {
             Effect::CopyLines(request) => load_page(&self.logs, request, &self.answers, Msg::Copied),
             Effect::Scan(scan) => self.scans.start(&self.logs, scan, &self.answers),
             Effect::StopScan(place) => self.scans.stop(place),
+            Effect::Grep(grep) => self.scans.grep(&self.logs, grep, &self.answers),
             Effect::Shell { run, job, service } => match child::shell(&run, &job, service.as_deref()) {
                 Ok(shell) => self.child = Some(shell),
                 Err(error) => self.tell(Notice::bad(format!("cannot start a shell: {error}"))),
@@ -296,13 +294,12 @@ impl<L: Logs> Loop<L> {
                 let bytes = self.guard.capture_mouse(capture);
                 self.send(bytes);
             }
-            Effect::Alert { run, text } => {
-                if self.bell {
-                    // What terminals know: the bell, and two ways to tell the desktop.
-                    self.send(format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07").as_bytes());
+            Effect::Alert { run, why, text } => {
+                if let Some(bytes) = self.calls.bytes(&text) {
+                    self.send(bytes.as_bytes());
                 }
-                if let Some(Err(error)) = self.on_failure.as_ref().map(|command| child::call(command, &run, &text)) {
-                    self.tell(Notice::bad(format!("screen.on_failure cannot be run: {error}")));
+                if let Some(Err(error)) = self.calls.command(why).map(|command| child::call(command, &run, &text)) {
+                    self.tell(Notice::bad(format!("the command of the settings for this cannot be run: {error}")));
                 }
             }
             Effect::Title(title) => self.send(format!("\x1b]2;{title}\x07").as_bytes()),

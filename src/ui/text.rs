@@ -54,7 +54,7 @@ pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     Cow::Owned(clipped)
 }
 
-/// A text in rows of at most so many columns, cut between words. A word that is wider is a row by itself.
+/// A text in rows of at most so many columns, cut between words, and within a word that is wider.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
@@ -64,7 +64,18 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
                 row.push(' ');
                 row.push_str(word);
             }
-            _ => rows.push(word.to_owned()),
+            _ => {
+                let (mut row, mut taken) = (String::new(), 0);
+                for grapheme in word.graphemes(true) {
+                    if taken > 0 && taken + width(grapheme) > columns {
+                        rows.push(std::mem::take(&mut row));
+                        taken = 0;
+                    }
+                    row.push_str(grapheme);
+                    taken += width(grapheme);
+                }
+                rows.push(row);
+            }
         }
     }
     rows
@@ -141,7 +152,7 @@ mod tests {
     #[test]
     fn texts_are_wrapped_between_words() {
         assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
-        assert_eq!(wrap("incomprehensible yes", 4), ["incomprehensible", "yes"]);
+        assert_eq!(wrap("incomprehensible yes", 4), ["inco", "mpre", "hens", "ible", "yes"]);
         assert_eq!(wrap(" ", 4), Vec::<String>::new());
     }
     use proptest::prelude::*;

@@ -74,6 +74,9 @@ impl Mode {
             Self::Rerun(Order::All) => vec!["--rerun".to_owned()],
             Self::Rerun(Order::Failed) => vec!["--rerun-failed".to_owned()],
             Self::Rerun(Order::Job(job)) => vec!["--rerun-job".to_owned(), job.to_string()],
+            Self::Rerun(Order::Step { job, step }) => {
+                vec!["--rerun-job".to_owned(), job.to_string(), "--from-step".to_owned(), step.to_string()]
+            }
         }
     }
 }

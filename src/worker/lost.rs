@@ -56,10 +56,9 @@ async fn remove_containers(folder: &RunFolder) {
     if !noted.exists() {
         return;
     }
-    let Some(state) = folder.path().parent().and_then(std::path::Path::parent) else { return };
     let removed = async {
         let engine = Engine::at(&std::fs::read_to_string(&noted).unwrap_or_default()).await?;
-        let found = engine.owned(state, Some(folder.id().as_str()), None).await?;
+        let found = engine.owned(folder.state(), Some(folder.id().as_str()), None).await?;
         engine.remove_found(&found).await
     };
     match removed.await {

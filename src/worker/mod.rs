@@ -3,7 +3,6 @@
 //! [`launch`] starts the process, [`attach`] follows it, [`control`] carries orders to it, and [`lost`] closes a run
 //! whose process died. [`carry_out`] is what the process does; tests call it inside their own.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,23 +10,21 @@ use indexmap::IndexMap;
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::actions::store::Store;
-use crate::engine::attempt::{Attempt, Kept, Orders, RunEnd};
-use crate::engine::checkpoint::Checkpoint;
+use crate::engine::attempt::{Attempt, Orders, RunEnd};
 use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
 use crate::engine::process::Grace;
 use crate::engine::sandbox::host::Host;
-use crate::engine::scheduler::Ending;
 use crate::engine::stop::Stop;
 use crate::engine::turns::{NoTurn, Wanted};
-use crate::engine::{Options, Resumed, Shared};
-use crate::model::{Command, Conclusion, Event, Job, JobId, Order, Reply, Run, Step, StepKind};
+use crate::engine::{Options, Shared};
+use crate::model::{Command, Conclusion, Event, JobId, Order, Reply, Run};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::groups::Ticket;
-use crate::store::runs::RunStore;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history};
 
+pub mod again;
 pub mod attach;
 pub mod control;
 pub mod launch;
@@ -105,13 +102,9 @@ impl Worker<'_> {
         orders: &mut mpsc::Receiver<Asked>,
     ) -> Result<(Conclusion, Option<Mode>), StoreError> {
         let header = history::header(self.folder)?;
-        let before = history::read(self.folder)?;
+        let store = history::replay(self.folder, header.clone())?;
+        let before = store.run(self.folder.id()).expect("it was replayed").clone();
         let attempt = before.attempt + 1;
-        let mut store = RunStore::default();
-        store.open(header.clone());
-        for record in crate::store::journal::JournalReader::new(self.folder.journal()).poll()? {
-            store.apply(self.folder.id(), &record);
-        }
         let prepared = prepare(self.spec, self.secrets.clone(), attempt);
         let token = prepared.as_ref().ok().map(|prepared| prepared.facts.token.clone());
         let masker = Masker::new(self.secrets.values().chain(&token).map(String::as_str));
@@ -157,8 +150,14 @@ impl Worker<'_> {
         orders: Orders,
     ) -> RunEnd {
         let spec = self.spec;
-        let kept = kept(mode, before);
-        let resumed = if *mode == Mode::Resume { self.resumed(before, &outlet) } else { HashMap::new() };
+        let kept = again::kept(mode, before);
+        let resumed = match again::resumed(mode, self.folder, before, self.secrets) {
+            Ok(resumed) => resumed,
+            Err(reason) => return RunEnd { conclusion: Conclusion::StartupFailure, reason: Some(reason) },
+        };
+        for (job, resumed) in &resumed {
+            outlet.carry_over(&before.jobs[job], &resumed.finished);
+        }
         let shared = Shared {
             run: self.folder.id().to_string(),
             github: prepared.facts.github(),
@@ -172,7 +171,7 @@ impl Worker<'_> {
                 spec.repository.clone(),
                 spec.offline,
             ),
-            state: state(self.folder),
+            state: self.folder.state().to_owned(),
             folder: self.folder.path().to_owned(),
             repository: spec.repository.clone(),
             work: self.folder.work(),
@@ -192,32 +191,9 @@ impl Worker<'_> {
         Attempt::new(Arc::new(shared), prepared.plan, kept, resumed, spec.max_parallel).run(orders).await
     }
 
-    /// The checkpoints of jobs that a lost worker left in the middle. The logs of their finished steps become part of
-    /// the new attempt.
-    fn resumed(&self, before: &Run, outlet: &RunOutlet) -> HashMap<JobId, Resumed> {
-        let mut resumed = HashMap::new();
-        for job in before.jobs.values().filter(|job| job.started.is_some()) {
-            let read = std::fs::read(self.folder.checkpoint(&job.id)).ok();
-            let Some(checkpoint) = read.and_then(|text| serde_json::from_slice::<Checkpoint>(&text).ok()) else {
-                continue;
-            };
-            match checkpoint.opened(self.secrets) {
-                Ok(checkpoint) => {
-                    let finished = finished(job, checkpoint.done);
-                    outlet.carry_over(job, &finished);
-                    resumed.insert(job.id.clone(), Resumed { checkpoint, finished });
-                }
-                Err(reason) => tracing::warn!(job = %job.id, %reason, "starts again from its first step"),
-            }
-        }
-        resumed
-    }
-
     /// What is done once an attempt has ended: the history learns of it, and workspaces that nobody needs go.
     fn leave(&self, run: &Run) {
-        if let Some(state) = self.folder.path().parent().and_then(std::path::Path::parent)
-            && let Err(error) = history::add(&RunsDir::at(state), run)
-        {
+        if let Err(error) = history::add(&RunsDir::at(self.folder.state()), run) {
             tracing::warn!(%error, "the history's index does not know this run");
         }
         if run.phase.conclusion() == Some(Conclusion::Success) {
@@ -225,11 +201,6 @@ impl Worker<'_> {
             let _ = std::fs::remove_dir_all(self.folder.path().join("state"));
         }
     }
-}
-
-/// The steps of the file that had ended: what stands before them is done anew.
-fn finished(job: &Job, done: usize) -> Vec<Step> {
-    job.steps.iter().filter(|step| step.kind == StepKind::Main).take(done).cloned().collect()
 }
 
 /// Waits for the turn of the run as a whole, where it wants one; cancelled meanwhile, or without one, it has ended.
@@ -313,60 +284,8 @@ fn raise(stop: &watch::Sender<Stop>, to: Stop) -> Reply {
     }
 }
 
-/// The jobs of an earlier attempt whose results stand.
-fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, Kept> {
-    let again: Vec<&JobId> = match mode {
-        Mode::Start | Mode::Rerun(Order::All) => return IndexMap::new(),
-        Mode::Rerun(Order::Failed) | Mode::Resume => {
-            let bad = before.jobs.values().filter(|job| {
-                job.phase.conclusion().is_none_or(|conclusion| conclusion.is_bad() && !job.allowed_failure)
-            });
-            bad.map(|job| &job.id).collect()
-        }
-        Mode::Rerun(Order::Job(wanted)) => {
-            before.jobs.keys().filter(|id| *id == wanted || before.jobs[*id].key == wanted.as_str()).collect()
-        }
-    };
-    let again = with_dependants(before, again);
-    let stand = before.jobs.values().filter(|job| !again.contains(&&job.id));
-    let kept = stand.filter_map(|job| {
-        let ending = Ending { conclusion: job.phase.conclusion()?, allowed_failure: job.allowed_failure };
-        Some((job.id.clone(), Kept { ending, outputs: job.outputs.clone() }))
-    });
-    kept.collect()
-}
-
-/// These jobs, everything that needs them, their callers, and what they call.
-fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
-    let mut again = first;
-    loop {
-        let more: Vec<_> = run
-            .jobs
-            .values()
-            .filter(|job| !again.contains(&&job.id))
-            .filter(|job| {
-                let needs = job.needs.iter().any(|need| again.contains(&need));
-                let called = job.caller.as_ref().is_some_and(|caller| again.contains(&caller));
-                let calls = again.iter().any(|other| run.jobs[*other].caller.as_ref() == Some(&job.id));
-                needs || called || calls
-            })
-            .map(|job| &job.id)
-            .collect();
-        if more.is_empty() {
-            return again;
-        }
-        again.extend(more);
-    }
-}
-
 /// A folder that all runs share and that may be removed at any time.
 fn cache(name: &str, folder: &RunFolder) -> PathBuf {
     let cache = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.cache_dir().join(name));
     cache.unwrap_or_else(|| folder.path().join(name))
-}
-
-/// The folder above all runs.
-fn state(folder: &RunFolder) -> PathBuf {
-    let above = folder.path().parent().and_then(std::path::Path::parent);
-    above.unwrap_or(folder.path()).to_owned()
 }

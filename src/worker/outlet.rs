@@ -210,14 +210,13 @@ impl Outlet for RunOutlet {
     fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint) {
         let path = self.folder.checkpoint(job);
         let folder = path.parent().unwrap_or(&path).to_owned();
-        let text = serde_json::to_vec(checkpoint).expect("a checkpoint always serialises");
-        let write = || {
+        let mut line = serde_json::to_vec(checkpoint).expect("a checkpoint always serialises");
+        line.push(b'\n');
+        let append = || {
             fs::create_dir_all(&folder)?;
-            let fresh = path.with_extension("new");
-            fs::write(&fresh, &text)?;
-            fs::rename(&fresh, &path)
+            OpenOptions::new().create(true).append(true).open(&path)?.write_all(&line)
         };
-        self.wrote(write().map_err(StoreError::io("write", &path)));
+        self.wrote(append().map_err(StoreError::io("write", &path)));
     }
 
     fn add_mask(&self, secret: &str) {

@@ -49,10 +49,8 @@ impl Lines {
         (attempt, name): (u32, &str),
         outlet: &Arc<RunOutlet>,
     ) -> Arc<Self> {
-        // A run's folder is below `runs` in the state folder; one that is elsewhere has lines of its own.
-        let state = folder.path().parent().and_then(|runs| runs.parent()).unwrap_or(folder.path());
         Arc::new(Self {
-            state: state.to_owned(),
+            state: folder.state().to_owned(),
             folder: folder.clone(),
             repository: repository.to_owned(),
             attempt,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use portable_pty::CommandBuilder;
 use serde_json::Value;
 
 /// How long a fact may take to come true before the test gives up.
@@ -59,8 +60,26 @@ impl Project {
         command.args(args).current_dir(self.root()).env("CUELIGHT_STATE_DIR", self.state());
         // Nobody's own settings play a part.
         command.env("XDG_CONFIG_HOME", self.folder.path().join("config"));
+        // As on a machine that never ran it before.
+        command.env("XDG_CACHE_HOME", self.folder.path().join("cache"));
         command.env_remove("GITHUB_ACTIONS").env("LANG", "C.UTF-8").env("NO_COLOR", "1").stdin(Stdio::null());
         command
+    }
+
+    /// The same for a terminal.
+    pub(crate) fn in_terminal(&self, args: &[&str]) -> CommandBuilder {
+        let command = self.command(args);
+        let mut same = CommandBuilder::new(command.get_program());
+        same.args(command.get_args());
+        same.cwd(self.root());
+        for (name, value) in command.get_envs().filter(|(name, _)| *name != "NO_COLOR") {
+            match value {
+                Some(value) => same.env(name, value),
+                None => same.env_remove(name),
+            }
+        }
+        same.env_remove("NO_COLOR");
+        same
     }
 
     pub(crate) fn call(&self, args: &[&str]) -> Said {

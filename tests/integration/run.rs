@@ -242,6 +242,35 @@ fn failed_jobs_run_again_and_the_others_stand() {
 }
 
 #[test]
+fn a_job_runs_again_from_a_step_on_with_what_it_left() {
+    let project = Project::new(&workflow(
+        "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {id: x, run: 'echo begun; echo x=one >> $GITHUB_OUTPUT; echo Y=two >> $GITHUB_ENV; touch made'}
+      - {name: Gate, run: 'test -e \"$MARK\"'}
+      - {run: 'test -e made; echo got ${{ steps.x.outputs.x }} $Y'}
+  b: {runs-on: ubuntu-latest, needs: a, steps: [{run: echo last}]}",
+    ));
+    let mark = project.state().join("mark");
+    assert_eq!(project.command(&["run", "--trust"]).env("MARK", &mark).status().expect("starts").code(), Some(1));
+    fs::write(&mark, "").expect("written");
+    project.call(&["rerun", "--job", "a", "--from-step", "9"]).expect(3, &["no step `9`"]);
+    project.call(&["rerun", "--job", "a", "--from-step", "1"]).expect(4, &["none of the workflow's own"]);
+    let again = ["rerun", "--job", "a", "--from-step", "Gate"];
+    let said = project.command(&again).env("MARK", &mark).output().expect("starts");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(said.status.code(), Some(0), "{text}");
+    assert!(text.contains("got one two") && text.contains("last"), "{text}");
+    let job = project.job("a");
+    assert_eq!(job["steps"][1]["reason"], "kept from attempt 1");
+    project.call(&["logs", "--job", "a"]).expect(0, &["begun", "got one two"]);
+    // It has succeeded: what it left is gone with it.
+    project.call(&again).expect(4, &["run the whole job again"]);
+}
+
+#[test]
 fn a_repository_is_asked_about_once_and_forgotten_on_request() {
     let project = steps("      - {run: echo hi}");
     project.call(&["run"]).expect(4, &["is not trusted", "cuelight trust"]);
@@ -340,4 +369,19 @@ fn background_steps_and_snapshots_are_not_passed_over() {
         project.run(&[]).expect(1, &["not runnable here (`", "is not supported in this version"]);
         assert_eq!(project.job("a")["status"], "skipped");
     }
+}
+
+#[test]
+fn a_plan_is_drawn_as_the_screen_draws_it() {
+    let job = |name: &str, needs: &str| {
+        format!("\n  {name}: {{runs-on: ubuntu-latest, needs: [{needs}], steps: [{{run: x}}]}}")
+    };
+    let project = Project::of_jobs(&[job("lint", ""), job("test", "lint"), job("build", "test, lint")].concat());
+    project
+        .call(&["plan", "ci"])
+        .expect(0, &["○ lint ─────────▶ · test ─────────▶ · build", "build                build  needs"]);
+    let svg = project.call(&["plan", "ci", "--format", "svg"]);
+    svg.expect(0, &["<svg", "lint", "▶"]);
+    let ascii = project.command(&["plan", "ci"]).env("LC_ALL", "C").output().expect("starts");
+    assert!(String::from_utf8_lossy(&ascii.stdout).contains("> . test"), "{ascii:?}");
 }

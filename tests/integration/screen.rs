@@ -22,6 +22,8 @@ use cuelight::ui::theme::Theme;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::project::Project;
+
 /// Set for the program in the terminal.
 const CHILD: &str = "CUELIGHT_TEST_SCREEN";
 
@@ -129,13 +131,19 @@ struct Terminal {
 }
 
 impl Terminal {
+    /// The scripted run.
     fn open(rows: u16, columns: u16) -> Self {
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let pty = native_pty_system().openpty(size).expect("a terminal");
-        let before = format!("{:?}", pty.master.get_termios());
         let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "screen::child", "--nocapture"]);
         command.env(CHILD, "1");
+        Self::start(command, rows, columns)
+    }
+
+    /// A program in a terminal.
+    fn start(mut command: CommandBuilder, rows: u16, columns: u16) -> Self {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pty = native_pty_system().openpty(size).expect("a terminal");
+        let before = format!("{:?}", pty.master.get_termios());
         command.env("TERM", "xterm-256color");
         command.env("RUST_BACKTRACE", "0");
         command.env_remove("SSH_CONNECTION");
@@ -300,4 +308,28 @@ fn any_size_in_any_order() {
     terminal.wait_for("this is line 5000");
     terminal.signal(Signal::TERM);
     terminal.ends_restored();
+}
+
+#[test]
+fn files_that_change_start_what_they_fire_and_nothing_else() {
+    let project = Project::new(
+        "name: CI\non: {push: {paths: ['src/**']}}\njobs: {a: {runs-on: ubuntu-latest, steps: [{uses: actions/checkout@v4}, {run: cat src/a}]}}\n",
+    );
+    project.write("src/a", "first\n");
+    project.write("docs/a", "words\n");
+    project.commit();
+    project.call(&["trust"]).expect(0, &[]);
+    let mut screen = Terminal::start(project.in_terminal(&[]), 30, 120);
+    screen.wait_for("W watch");
+    screen.press("W\r");
+    screen.wait_for("watch ci.yml");
+    project.write("docs/a", "other words\n");
+    screen.wait_for("docs/a fires nothing");
+    project.write("src/a", "second line of all\n");
+    screen.wait_for("second line of all");
+    screen.press("W");
+    screen.wait("it is not watched any more", |screen| !screen.contents().contains("watch ci.yml"));
+    screen.press("q");
+    screen.ends_restored();
+    project.call(&["runs"]).expect(0, &["success"]);
 }

@@ -7,27 +7,27 @@ use ratatui::style::{Modifier, Style};
 use crate::app::action::{ACTIONS, Action, Context};
 use crate::app::facts::{Facts, order};
 use crate::app::keymap::Keymap;
-use crate::app::msg::Notice;
+use crate::app::msg::{Notice, Watching};
 use crate::model::{Command, Level, Run};
 use crate::store::history::Summary;
 use crate::ui::text;
-use crate::ui::theme::{Hue, Theme};
+use crate::ui::theme::Hue;
 
 use super::Cx;
 use super::runs::file;
 
 /// Where am I, in what state, what waits.
 pub(in crate::app) fn header(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
-    let Some(summary) = summary else {
-        text::put(buffer, area.x + 1, area.y, area.width - 1, "cuelight", cx.theme.style(Hue::Accent));
-        return;
-    };
     let right = state(cx, summary, run);
     let right_width: usize = right.iter().map(|(text, _)| text::width(text) + 2).sum();
     let mut x = area.right().saturating_sub(right_width as u16).max(area.x);
     for (text, style) in &right {
         x = text::put(buffer, x, area.y, area.right().saturating_sub(x), text, *style) + 2;
     }
+    let Some(summary) = summary else {
+        text::put(buffer, area.x + 1, area.y, area.width - 1, "cuelight", cx.theme.style(Hue::Accent));
+        return;
+    };
     let sha = summary.sha.get(..7).unwrap_or(&summary.sha);
     let place = match (summary.ref_name.as_str(), sha) {
         ("", "") => String::new(),
@@ -46,17 +46,19 @@ pub(in crate::app) fn header(cx: &Cx, summary: Option<&Summary>, run: Option<&Ru
     text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
 }
 
-/// The state of a run, orders that are not confirmed, and how many errors there are.
-fn state(cx: &Cx, summary: &Summary, run: Option<&Run>) -> Vec<(String, Style)> {
-    let look = cx.theme.look(&summary.phase);
-    let lamp = cx.theme.lamp(&summary.phase, cx.facts.now.0);
-    let time = summary.started.map(|start| text::duration(summary.finished.unwrap_or(cx.facts.now).since(start)));
+/// What holds everywhere, then the state of a run, orders that are not confirmed, and how many errors there are.
+fn state(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, Style)> {
     let mut parts: Vec<(String, Style)> = Vec::new();
     if let Some(replay) = &cx.facts.replay {
         parts.push((replay.clone(), cx.theme.style(Hue::Review)));
     } else if cx.facts.read_only {
         parts.push(("READ-ONLY".to_owned(), cx.theme.style(Hue::Review)));
     }
+    parts.extend(cx.facts.watching.as_ref().map(|watching| (watched(watching), cx.theme.style(Hue::Accent))));
+    let Some(summary) = summary else { return parts };
+    let look = cx.theme.look(&summary.phase);
+    let lamp = cx.theme.lamp(&summary.phase, cx.facts.now.0);
+    let time = summary.started.map(|start| text::duration(summary.finished.unwrap_or(cx.facts.now).since(start)));
     for command in cx.facts.asked(&summary.id) {
         parts.push((format!("{} asked", order(command)), cx.theme.style(Hue::Review)));
     }
@@ -70,17 +72,66 @@ fn state(cx: &Cx, summary: &Summary, run: Option<&Run>) -> Vec<(String, Style)> 
     parts
 }
 
+/// What is watched for, and what has changed.
+fn watched(watching: &Watching) -> String {
+    match watching.changed.as_slice() {
+        [] => format!("watch {}", watching.workflow.as_deref().unwrap_or("all")),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" +{}", rest.len()) };
+            format!("{}{more} changed, starts {}s after the last", file(first), watching.quiet.as_secs_f32())
+        }
+    }
+}
+
+/// Rows that the latest news may take. They cover what is above their own row.
+const MOST_ROWS: u16 = 5;
+
+/// Columns for the latest news, its sign left out.
+fn toast_columns(area: Rect) -> usize {
+    usize::from(area.width.saturating_sub(4).max(1))
+}
+
+/// The latest news as it is, or cut into lines where it is too long for one.
+fn toast_lines(notice: &Notice, area: Rect) -> Vec<String> {
+    if text::width(&notice.text) <= toast_columns(area) {
+        return vec![notice.text.clone()];
+    }
+    text::wrap(&notice.text, toast_columns(area))
+}
+
+/// The rows of the latest news: upwards from a row, as many as its text takes.
+pub(in crate::app) fn toast_rows(notice: &Notice, area: Rect) -> Rect {
+    let height =
+        u16::try_from(toast_lines(notice, area).len()).unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS.min(area.y + 1));
+    Rect { y: area.y + 1 - height, height, ..area }
+}
+
 /// The latest news.
 pub(in crate::app) fn toast(cx: &Cx, notice: Option<&Notice>, area: Rect, buffer: &mut Buffer) {
     let Some(notice) = notice else { return };
     let style = cx.theme.style(if notice.bad { Hue::Bad } else { Hue::Plain });
     let glyph = if notice.bad { cx.theme.pick("✗ ", "X ") } else { "" };
-    let shown = text::clip(&notice.text, usize::from(area.width).saturating_sub(4), cx.theme.ellipsis());
-    text::put(buffer, area.x + 1, area.y, area.width - 1, &format!("{glyph}{shown}"), style);
+    let area = toast_rows(notice, area);
+    let mut rows = toast_lines(notice, area);
+    let rest = rows.split_off(rows.len().min(usize::from(area.height)).saturating_sub(1));
+    rows.push(text::clip(&rest.join(" "), toast_columns(area), cx.theme.ellipsis()).into_owned());
+    for (y, (number, row)) in (area.y..).zip(rows.iter().enumerate()) {
+        (area.left()..area.right()).for_each(|x| buffer[(x, y)].reset());
+        let before = if number == 0 { glyph } else { &"  "[..text::width(glyph)] };
+        text::put(buffer, area.x + 1, y, area.width - 1, &format!("{before}{row}"), style);
+    }
 }
 
-/// As many hints as there is room for.
-pub(in crate::app) fn footer(theme: Theme, keymap: &Keymap, context: Context, area: Rect, buffer: &mut Buffer) {
+/// As many hints of what can be done now as there is room for.
+pub(in crate::app) fn footer(
+    cx: &Cx,
+    keymap: &Keymap,
+    context: Context,
+    summary: Option<&Summary>,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let theme = cx.theme;
     let key_style = theme.style(Hue::Accent);
     let between = if area.width < 100 { ":" } else { " " };
     let mut x = area.x + 1;
@@ -89,6 +140,9 @@ pub(in crate::app) fn footer(theme: Theme, keymap: &Keymap, context: Context, ar
         let (Some(key), false, true) = (keymap.keys(entry.action).first(), entry.hint.is_empty(), here) else {
             continue;
         };
+        if unavailable(entry.action, cx.facts, summary).is_some() {
+            continue;
+        }
         let key = key.to_string();
         let columns = text::width(&key) + between.len() + text::width(entry.hint);
         if usize::from(x) + columns + 1 > usize::from(area.right()) {
@@ -105,7 +159,13 @@ pub(in crate::app) fn unavailable(action: Action, facts: &Facts, summary: Option
     let asked = |wanted: &Command| summary.is_some_and(|run| facts.asked(&run.id).any(|asked| asked == wanted));
     let orders = matches!(
         action,
-        Action::Start | Action::Stop | Action::Rerun | Action::Resume | Action::Delete | Action::Shell
+        Action::Start
+            | Action::WatchFiles
+            | Action::Stop
+            | Action::Rerun
+            | Action::Resume
+            | Action::Delete
+            | Action::Shell
     );
     if let Some(reason) = facts.locked().filter(|_| orders) {
         return Some(reason);
@@ -113,6 +173,10 @@ pub(in crate::app) fn unavailable(action: Action, facts: &Facts, summary: Option
     match (action, summary) {
         (Action::Play | Action::Slower | Action::Faster | Action::StepBack | Action::StepForward, _) => {
             facts.replay.is_none().then_some("this is no replay")
+        }
+        (Action::WatchFiles, _) => {
+            let pushed = facts.offers.iter().any(|offer| offer.events.iter().any(|event| event == "push"));
+            (!pushed && facts.watching.is_none()).then_some("no workflow here runs on a push")
         }
         (Action::Start, _) => facts.offers.is_empty().then_some("there is no workflow to start here"),
         (Action::Stop | Action::Rerun | Action::Resume | Action::Delete | Action::Shell | Action::Yank, None) => {

@@ -12,13 +12,15 @@ use crate::store::history::{Deployment, Summary};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::{Cx, ListRow, empty, keep_visible, motion};
+use super::{Cx, ListRow, chip, empty, keep_visible, motion};
 
 /// The list of environments.
 #[derive(Clone, Debug, Default)]
 pub struct Deploys {
     /// The selected environment.
     selected: Option<String>,
+    /// Words that an environment must have to be listed.
+    pub filter: String,
     offset: usize,
 }
 
@@ -34,7 +36,7 @@ struct Environment<'f> {
 impl Deploys {
     /// Moves the selection.
     pub(in crate::app) fn act(&mut self, action: Action, facts: &Facts, height: usize) {
-        let rows = rows(facts);
+        let rows = self.listed(facts);
         if let Some(to) = motion(action, self.at(&rows), rows.len(), height) {
             self.selected = rows.get(to).map(|row| row.name.to_owned());
         }
@@ -42,25 +44,27 @@ impl Deploys {
 
     /// Selects what is in a row of the pane.
     pub(in crate::app) fn click(&mut self, row: usize, facts: &Facts) {
-        let clicked = rows(facts).get(self.offset + row).map(|row| row.name.to_owned());
+        let clicked = self.listed(facts).get(self.offset + row).map(|row| row.name.to_owned());
         self.selected = clicked.or(self.selected.take());
     }
 
     /// The run that brought the latest into the selected environment.
     pub(in crate::app) fn run(&self, facts: &Facts) -> Option<RunId> {
-        let rows = rows(facts);
+        let rows = self.listed(facts);
         rows.get(self.at(&rows)).map(|row| row.latest.0.id.clone())
     }
 
     pub(in crate::app) fn settle(&mut self, facts: &Facts, height: usize) {
-        let rows = rows(facts);
+        let rows = self.listed(facts);
         self.offset = keep_visible(self.offset, self.at(&rows), rows.len(), height);
     }
 
     pub(in crate::app) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let rows = rows(cx.facts);
+        let rows = self.listed(cx.facts);
         if rows.is_empty() {
-            empty("no job names an environment", cx, area, buffer);
+            let why =
+                if self.filter.is_empty() { "no job names an environment" } else { "none has all of these words" };
+            empty(why, cx, area, buffer);
         }
         let at = self.at(&rows);
         let widest = rows.iter().map(|row| text::width(row.name)).max().unwrap_or_default();
@@ -89,6 +93,20 @@ impl Deploys {
             };
             line.draw(cx, Rect { y, height: 1, ..area }, buffer);
         }
+    }
+
+    /// What shows that the list is filtered.
+    pub(in crate::app) fn remark(&self) -> String {
+        chip(&self.filter).unwrap_or_default()
+    }
+
+    /// The environments that the filter lets through.
+    fn listed<'f>(&self, facts: &'f Facts) -> Vec<Environment<'f>> {
+        let mut rows = rows(facts);
+        rows.retain(|Environment { name, latest: (run, deployment), .. }| {
+            text::holds(&self.filter, &[name, deployment.phase.word(), &run.sha, &run.ref_name, &run.name])
+        });
+        rows
     }
 
     fn at(&self, rows: &[Environment]) -> usize {

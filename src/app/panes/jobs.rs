@@ -95,10 +95,10 @@ impl Jobs {
         }
     }
 
-    /// Selects a job.
-    pub(in crate::app) fn select(&mut self, job: JobId) {
+    /// Selects a job or a step.
+    pub(in crate::app) fn select(&mut self, place: Place) {
         self.follow = false;
-        self.selected = Some(Place { job, step: None });
+        self.selected = Some(place);
     }
 
     /// Brings the selection to what runs now if it is to stay there, and keeps it in sight.

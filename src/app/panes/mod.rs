@@ -10,6 +10,7 @@ pub mod form;
 pub mod graph;
 pub mod jobs;
 pub mod log;
+pub mod matches;
 pub mod overlay;
 pub mod runs;
 pub mod services;

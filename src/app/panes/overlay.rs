@@ -3,6 +3,8 @@
 //! Keys go to the overlay alone while there is one. Where text can be typed, only keys that are not characters keep
 //! their meaning.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -10,8 +12,9 @@ use ratatui::style::Style;
 use crate::app::action::{ACTIONS, Action, Context};
 use crate::app::facts::Facts;
 use crate::app::keymap::Keymap;
-use crate::app::msg::Effect;
-use crate::app::palette::fit;
+use crate::app::msg::{Effect, LogKey};
+use crate::app::palette::{command, fit};
+use crate::app::pattern::Pattern;
 use crate::app::prompt::Prompt;
 use crate::model::{JobId, RunId};
 use crate::store::history::Summary;
@@ -22,6 +25,7 @@ use crate::ui::theme::Hue;
 
 use super::chrome::unavailable;
 use super::form::Form;
+use super::matches::Matches;
 use super::{Cx, keep_visible, motion};
 
 /// What is on top of the panes.
@@ -44,6 +48,8 @@ pub enum Overlay {
     Form(Form),
     /// Something that is typed at the foot of the screen.
     Prompt(Prompt),
+    /// Something that is looked for in all logs of the run.
+    Matches(Matches),
     /// What the program says about itself; drawn by whoever owns that record.
     Diagnostics,
 }
@@ -79,6 +85,8 @@ pub struct Picker {
     pub title: String,
     /// What was typed.
     pub filter: String,
+    /// Whether `grep TEXT` can be typed, too.
+    pub commands: bool,
     /// What there is to pick, and what is done then.
     pub rows: Vec<(String, Pick)>,
     /// Which of the rows that match is selected.
@@ -96,6 +104,19 @@ pub enum Pick {
     Run(RunId),
     /// The job is shown.
     Job(JobId),
+    /// Files are watched, for this workflow or for all.
+    Watch(Option<String>),
+    /// The text is looked for in all logs of the run.
+    Grep(String),
+    /// The line is shown, with what was looked for.
+    Line {
+        /// In which log.
+        log: LogKey,
+        /// Which line, from 0.
+        line: u64,
+        /// What was looked for.
+        pattern: Pattern,
+    },
 }
 
 /// What an overlay made of a key.
@@ -119,7 +140,7 @@ impl Overlay {
     /// Whether characters are typed into it.
     #[must_use]
     pub fn takes_text(&self) -> bool {
-        matches!(self, Self::Help { .. } | Self::Picker(_) | Self::Form(_) | Self::Prompt(_))
+        !matches!(self, Self::Question(_) | Self::Diagnostics)
     }
 
     /// Whether this character has a meaning of its own here: typed text, or the key of a choice.
@@ -148,6 +169,7 @@ impl Overlay {
             }
             Self::Form(form) => form.character(c),
             Self::Prompt(prompt) => prompt.add(&c.to_string()),
+            Self::Matches(matches) => matches.typed.push(c),
             Self::Diagnostics => {}
         }
         Outcome::Stays
@@ -160,6 +182,7 @@ impl Overlay {
             Self::Picker(picker) => drop(picker.filter.pop()),
             Self::Form(form) => form.backspace(),
             Self::Prompt(prompt) => drop(prompt.text.pop()),
+            Self::Matches(matches) => drop(matches.typed.pop()),
             Self::Question(_) | Self::Diagnostics => {}
         }
     }
@@ -180,7 +203,7 @@ impl Overlay {
                 question.at = motion(action, question.at, question.choices.len(), height).unwrap_or(question.at);
             }
             (Self::Picker(picker), Action::Open) => {
-                let row = picker.matching().get(picker.at).map(|(_, pick)| pick.clone());
+                let row = picker.matching().get(picker.at).map(|row| row.1.clone());
                 return row.map_or(Outcome::Stays, Outcome::Picked);
             }
             (Self::Picker(picker), _) => {
@@ -191,6 +214,11 @@ impl Overlay {
                 return form.confirm().map_or(Outcome::Stays, |start| Outcome::Closes(vec![start]));
             }
             (Self::Form(form), _) => form.at = motion(action, form.at, form.len(), height).unwrap_or(form.at),
+            (Self::Matches(matches), Action::Open) => {
+                let found = matches.selected().map(|(log, line, pattern)| Pick::Line { log, line, pattern });
+                return found.map_or(Outcome::Stays, Outcome::Picked);
+            }
+            (Self::Matches(matches), _) => matches.act(action, height.saturating_sub(1)),
             (Self::Prompt(_) | Self::Diagnostics, _) => {}
         }
         Outcome::Stays
@@ -211,6 +239,9 @@ impl Overlay {
             Self::Picker(picker) => middle(screen, 76, (picker.rows.len() as u16 + 4).clamp(8, 20)),
             Self::Form(form) => middle(screen, 76, form.rows() as u16 + 2),
             Self::Prompt(_) => Rect { y: screen.bottom().saturating_sub(1), height: 1.min(screen.height), ..screen },
+            Self::Matches(_) => {
+                middle(screen, screen.width.saturating_sub(2).min(160), screen.height.saturating_sub(2))
+            }
             Self::Diagnostics => middle(screen, screen.width.saturating_sub(4), screen.height.saturating_sub(4)),
         }
     }
@@ -233,6 +264,7 @@ impl Overlay {
             Self::Picker(picker) => (picker.title.clone(), String::new()),
             Self::Form(form) => (form.title(), String::new()),
             Self::Prompt(prompt) => return prompt.draw(cx, area, buffer),
+            Self::Matches(matches) => ("Lines of all steps".to_owned(), matches.remark()),
             Self::Diagnostics => ("Diagnostics".to_owned(), String::new()),
         };
         for y in area.top()..area.bottom() {
@@ -251,6 +283,7 @@ impl Overlay {
             Self::Question(question) => question.draw(cx, inside, &mut top),
             Self::Picker(picker) => picker.draw(cx, inside, &mut top),
             Self::Form(form) => form.draw(cx, inside, &mut top),
+            Self::Matches(matches) => matches.draw(cx, inside, &mut top),
             Self::Prompt(_) | Self::Diagnostics => {}
         }
         buffer.merge(&top);
@@ -297,26 +330,34 @@ impl Question {
 
 impl Picker {
     /// The rows that hold what was typed, letter by letter in this order; what fits best comes first.
-    fn matching(&self) -> Vec<&(String, Pick)> {
+    fn matching(&self) -> Vec<Cow<'_, (String, Pick)>> {
+        if let Some(command) = command(&self.filter).filter(|_| self.commands) {
+            return vec![Cow::Owned(command)];
+        }
         let fits = self.rows.iter().filter_map(|row| Some((fit(&self.filter, &row.0)?, row)));
         let mut rows: Vec<_> = fits.collect();
         rows.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
-        rows.into_iter().map(|(_, row)| row).collect()
+        rows.into_iter().map(|(_, row)| Cow::Borrowed(row)).collect()
     }
 
     fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let x = text::put(buffer, area.x + 1, area.y, area.width, "> ", cx.theme.style(Hue::Accent));
-        let x = text::put(buffer, x, area.y, area.right().saturating_sub(x + 1), &self.filter, Style::new());
-        text::put(buffer, x, area.y, 1, " ", cx.theme.selected());
+        typed(&self.filter, cx, area, buffer);
         let list = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         let rows = self.matching();
         let offset = keep_visible(0, self.at, rows.len(), usize::from(list.height));
-        for ((at, (label, _)), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
-            let shown = text::clip(label, usize::from(area.width.saturating_sub(4)), cx.theme.ellipsis());
+        for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
+            let shown = text::clip(&row.0, usize::from(area.width.saturating_sub(4)), cx.theme.ellipsis());
             text::put(buffer, area.x + 2, y, area.width.saturating_sub(3), &shown, Style::new());
             select(at == self.at, cx, Rect { y, height: 1, ..area }, buffer);
         }
     }
+}
+
+/// What was typed, in the first row of a box.
+pub(super) fn typed(text: &str, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    let x = text::put(buffer, area.x + 1, area.y, area.width, "> ", cx.theme.style(Hue::Accent));
+    let x = text::put(buffer, x, area.y, area.right().saturating_sub(x + 1), text, Style::new());
+    text::put(buffer, x, area.y, 1, " ", cx.theme.selected());
 }
 
 /// Marks the selected row.

@@ -8,20 +8,22 @@ use crate::model::{Job, JobId, Run, Service};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
-use super::{Cx, ListRow, empty, keep_visible, motion};
+use super::{Cx, ListRow, chip, empty, keep_visible, motion};
 
 /// The list of services.
 #[derive(Clone, Debug, Default)]
 pub struct Services {
     /// The selected one: its job, and its key in the workflow.
     pub selected: Option<(JobId, String)>,
+    /// Words that a service must have to be listed.
+    pub filter: String,
     offset: usize,
 }
 
 impl Services {
     /// Moves the selection.
     pub(in crate::app) fn act(&mut self, action: Action, run: &Run, height: usize) {
-        if let Some(to) = motion(action, self.at(run), all(run).count(), height) {
+        if let Some(to) = motion(action, self.at(run), self.listed(run).count(), height) {
             self.select(to, run);
         }
     }
@@ -33,24 +35,22 @@ impl Services {
 
     pub(in crate::app) fn settle(&mut self, run: Option<&Run>, height: usize) {
         let Some(run) = run else {
-            *self = Self::default();
+            *self = Self { filter: std::mem::take(&mut self.filter), ..Self::default() };
             return;
         };
-        if !all(run).any(|(job, service)| self.is_selected(job, service)) {
+        if !self.listed(run).any(|(job, service)| self.is_selected(job, service)) {
             self.selected = None;
             self.select(0, run);
         }
-        self.offset = keep_visible(self.offset, self.at(run), all(run).count(), height);
+        self.offset = keep_visible(self.offset, self.at(run), self.listed(run).count(), height);
     }
 
     /// How many are healthy, and how many are not.
-    pub(in crate::app) fn remark(run: &Run, theme: Theme) -> String {
+    pub(in crate::app) fn remark(&self, run: &Run, theme: Theme) -> String {
         let bad = all(run).filter(|(_, service)| service.state.is_bad()).count();
-        match (all(run).count(), bad) {
-            (0, _) => String::new(),
-            (count, 0) => count.to_string(),
-            (count, bad) => format!("{count}{}{bad} down", theme.dot()),
-        }
+        let count = Some(all(run).count()).filter(|count| *count > 0).map(|count| count.to_string());
+        let bad = (bad > 0).then(|| format!("{bad} down"));
+        [chip(&self.filter), count, bad].into_iter().flatten().collect::<Vec<_>>().join(theme.dot())
     }
 
     pub(in crate::app) fn draw(&self, cx: &Cx, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
@@ -60,7 +60,10 @@ impl Services {
         };
         let widest = all(run).map(|(_, service)| text::width(&service.name)).max().unwrap_or_default();
         let several = run.jobs.values().filter(|job| !job.services.is_empty()).count() > 1;
-        for (y, (job, service)) in (area.y..area.bottom()).zip(all(run).skip(self.offset)) {
+        if self.listed(run).next().is_none() {
+            empty("no service has all of these words", cx, area, buffer);
+        }
+        for (y, (job, service)) in (area.y..area.bottom()).zip(self.listed(run).skip(self.offset)) {
             let look = cx.theme.service(service.state);
             let mut parts = vec![look.word.to_owned()];
             let detail = service.detail.as_deref().filter(|_| service.state.is_bad());
@@ -96,13 +99,19 @@ impl Services {
     }
 
     fn at(&self, run: &Run) -> usize {
-        all(run).position(|(job, service)| self.is_selected(job, service)).unwrap_or_default()
+        self.listed(run).position(|(job, service)| self.is_selected(job, service)).unwrap_or_default()
     }
 
     fn select(&mut self, row: usize, run: &Run) {
-        if let Some((job, service)) = all(run).nth(row) {
-            self.selected = Some((job.id.clone(), service.name.clone()));
-        }
+        let selected = self.listed(run).nth(row).map(|(job, service)| (job.id.clone(), service.name.clone()));
+        self.selected = selected.or(self.selected.take());
+    }
+
+    /// The services that the filter lets through.
+    fn listed<'r>(&'r self, run: &'r Run) -> impl Iterator<Item = (&'r Job, &'r Service)> {
+        all(run).filter(|(job, service)| {
+            text::holds(&self.filter, &[&service.name, &service.image, service.state.word(), &job.name])
+        })
     }
 }
 

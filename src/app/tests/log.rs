@@ -1,6 +1,7 @@
 //! Reading a log by its keys.
 
 use super::*;
+use crate::app::panes::jobs::Place;
 use crate::model::{LineRange, StepNumber};
 
 #[test]
@@ -117,7 +118,7 @@ fn groups_fold_and_times_show() {
     lines[10] = "##[group]Warnings".to_owned();
     lines[15] = "##[endgroup]".to_owned();
     driver.log("test", 4, lines);
-    driver.app.jobs.select(JobId::new("test"));
+    driver.app.jobs.select(Place { job: JobId::new("test"), step: None });
     driver.press("4g-");
     assert!(driver.shows("Test (3.12) › 4 Run tests"), "{}", driver.screen());
     driver.press("}");
@@ -126,4 +127,39 @@ fn groups_fold_and_times_show() {
     assert!(driver.shows("▾ Warnings") && driver.shows("line 12"));
     driver.press("t");
     assert!(driver.shows("0:00"), "{}", driver.screen());
+}
+
+#[test]
+fn all_logs_of_the_run_are_searched_as_it_is_typed_and_a_line_is_gone_to() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("F");
+    assert!(driver.shows("Lines of all steps") && driver.shows("text, or /expression/"), "{}", driver.screen());
+    driver.press("401 != 200");
+    assert!(driver.shows("1 in 1 of 13 logs") && driver.shows("Test (3.13) › 4 Run tests"), "{}", driver.screen());
+    driver.press(&"<backspace>".repeat(10));
+    driver.press("/module 12.4|FAILED/");
+    assert!(driver.shows("2 in 2 of 13 logs"), "{}", driver.screen());
+    driver.press("<down><enter>");
+    assert!(driver.shows("4 Log · Security Scan › 2 Scan") && driver.shows("line 1,204"), "{}", driver.screen());
+    assert!(driver.shows("//module 12.4|FAILED/ 1/1"), "it is looked for there: {}", driver.screen());
+    // What was looked for is there again, also by its command in the palette.
+    driver.press("F");
+    assert!(driver.shows("2 in 2 of 13 logs"));
+    driver.press("<esc>:grep scanning<enter>");
+    assert!(driver.shows("1,204+ in 1 of 13 logs"), "{}", driver.screen());
+    driver.press("<esc>:grep /(/<enter>");
+    assert!(driver.shows("no line of any step matches") || driver.shows("unclosed group"), "{}", driver.screen());
+}
+
+#[test]
+fn a_search_that_nobody_looks_at_ends() {
+    let mut app = Driver::showing(120, 40, Glyphs::Unicode).app;
+    let mut press = |keys: &str| {
+        let keys = crate::app::keymap::typed(keys).expect("keys");
+        keys.into_iter().flat_map(|key| app.update(Msg::Key(key))).collect::<Vec<_>>()
+    };
+    let begun = press("Fx");
+    assert!(matches!(begun.as_slice(), [Effect::Grep(grep)] if grep.logs.len() == 13), "{begun:?}");
+    assert_eq!(press("<esc>"), [Effect::StopScan(crate::app::msg::Place::Run)]);
+    assert_eq!(press("F<esc>").len(), 2, "it begins anew, and ends");
 }

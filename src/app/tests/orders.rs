@@ -150,3 +150,30 @@ fn a_shell_opens_where_a_job_runs_or_failed() {
     assert!(driver.shows("shell: services are gone with their job"));
     assert_eq!(driver.asked(), []);
 }
+
+#[test]
+fn watch_mode_is_asked_for_shown_and_left() {
+    use crate::app::msg::Watching;
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.asked();
+    driver.press("W");
+    assert!(driver.shows("Run when files change") && driver.shows("ci.yml  when its paths have the change"));
+    assert!(!driver.shows("release.yml  when"), "it does not run on a push");
+    driver.press("<enter>");
+    let workflow = Some(".github/workflows/ci.yml".to_owned());
+    assert_eq!(driver.asked(), [Effect::Order(Order::WatchFiles { workflow })]);
+    let quiet = std::time::Duration::from_millis(500);
+    let watching = |changed: &[&str]| Watching {
+        workflow: Some("ci.yml".to_owned()),
+        changed: changed.iter().map(|name| (*name).to_owned()).collect(),
+        quiet,
+    };
+    driver.feed(Feed::Watching(Some(watching(&[]))));
+    assert!(driver.shows("watch ci.yml"), "{}", driver.screen());
+    driver.feed(Feed::Watching(Some(watching(&["src/api.py", "src/db.py"]))));
+    assert!(driver.shows("api.py +1 changed, starts 0.5s after the last"), "{}", driver.screen());
+    driver.press("W");
+    assert_eq!(driver.asked(), [Effect::Order(Order::StopWatching)]);
+    driver.feed(Feed::Watching(None));
+    assert!(!driver.shows("watch ci.yml") && !driver.shows("changed"));
+}

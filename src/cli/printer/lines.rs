@@ -243,6 +243,7 @@ fn order(command: &Command) -> String {
         Command::Rerun { what: Order::All } => "run again".to_owned(),
         Command::Rerun { what: Order::Failed } => "run again what failed".to_owned(),
         Command::Rerun { what: Order::Job(job) } => format!("run {job} again"),
+        Command::Rerun { what: Order::Step { job, step } } => format!("run {job} again from step {step}"),
         Command::Resume => "resume".to_owned(),
         Command::Yield { group, to, .. } => format!("give the group {group} up for {to}"),
         Command::Watch => "watch".to_owned(),

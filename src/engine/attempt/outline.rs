@@ -6,7 +6,8 @@ use crate::workflow::syntax::JobBody;
 use crate::workflow::template::{Template, TemplateKind};
 
 /// A job as readers are told of it before it runs.
-pub(super) fn outline(job: &PlannedJob) -> JobOutline {
+#[must_use]
+pub fn outline(job: &PlannedJob) -> JobOutline {
     let environment = match &job.definition.body {
         JobBody::Steps(steps) => steps.environment.as_ref().and_then(environment_name),
         JobBody::Call { .. } => None,

@@ -34,9 +34,10 @@ impl Layers {
     pub(super) fn new(nodes: &[Node]) -> Self {
         let order = order(nodes);
         let needs = reduced(nodes, &order);
-        let layer = layered(&needs, &order);
+        let dependants = dependants(&needs);
+        let layer = layered(&needs, &dependants, &order);
         let mut layers = Self { items: Vec::new(), layer, needs };
-        layers.fill(nodes);
+        layers.fill(nodes, &dependants);
         for sweep in 0..SWEEPS {
             layers.sweep(sweep % 2 == 0);
         }
@@ -45,7 +46,7 @@ impl Layers {
     }
 
     /// Makes the items, in the order of the nodes, and connects them.
-    fn fill(&mut self, nodes: &[Node]) {
+    fn fill(&mut self, nodes: &[Node], dependants: &[Vec<usize>]) {
         let count = self.layer.iter().max().map_or(0, |last| last + 1);
         self.items = vec![Vec::new(); count];
         let mut place = vec![0; nodes.len()];
@@ -54,8 +55,7 @@ impl Layers {
             let height = nodes[node].height.max(1);
             self.items[*layer].push(Item { node: Some(node), source: node, row: 0, height, next: Vec::new() });
         }
-        for source in 0..nodes.len() {
-            let targets: Vec<usize> = (0..nodes.len()).filter(|target| self.needs[*target].contains(&source)).collect();
+        for (source, targets) in dependants.iter().enumerate() {
             let Some(last) = targets.iter().map(|target| self.layer[*target]).max() else { continue };
             // One line for all targets of a source, as far as the farthest.
             let mut at = (self.layer[source], place[source]);
@@ -133,18 +133,21 @@ impl Layers {
             let numbers: Vec<usize> =
                 if forth { (1..count).collect() } else { (0..count.saturating_sub(1)).rev().collect() };
             for layer in numbers {
-                let wanted: Vec<i32> = (0..self.items[layer].len())
-                    .map(|at| {
-                        let mut near: Vec<i32> = if forth {
-                            let before = self.items[layer - 1].iter().zip(&rows[layer - 1]);
-                            before.filter(|(item, _)| item.next.contains(&at)).map(|(_, row)| *row).collect()
-                        } else {
-                            self.items[layer][at].next.iter().map(|next| rows[layer + 1][*next]).collect()
-                        };
-                        near.sort_unstable();
-                        near.get(near.len().saturating_sub(1) / 2).copied().unwrap_or(rows[layer][at])
-                    })
-                    .collect();
+                let mut near: Vec<Vec<i32>> = vec![Vec::new(); self.items[layer].len()];
+                if forth {
+                    for (item, row) in self.items[layer - 1].iter().zip(&rows[layer - 1]) {
+                        item.next.iter().for_each(|next| near[*next].push(*row));
+                    }
+                } else {
+                    for (near, item) in near.iter_mut().zip(&self.items[layer]) {
+                        near.extend(item.next.iter().map(|next| rows[layer + 1][*next]));
+                    }
+                }
+                let median = |(mut near, own): (Vec<i32>, &i32)| {
+                    near.sort_unstable();
+                    near.get(near.len().saturating_sub(1) / 2).copied().unwrap_or(*own)
+                };
+                let wanted: Vec<i32> = near.into_iter().zip(&rows[layer]).map(median).collect();
                 let heights: Vec<i32> = self.items[layer].iter().map(|item| i32::from(item.height)).collect();
                 rows[layer] = fitted(&wanted, &heights);
             }
@@ -249,18 +252,28 @@ fn reduced(nodes: &[Node], order: &[usize]) -> Vec<Vec<usize>> {
     needs
 }
 
+/// What needs each node, in the order of the nodes.
+fn dependants(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut dependants = vec![Vec::new(); needs.len()];
+    for (node, needs) in needs.iter().enumerate() {
+        for need in needs {
+            dependants[*need].push(node);
+        }
+    }
+    dependants
+}
+
 /// The layer of each node: one after the last of what it needs; and then as far right as its dependants let it, where that
 /// makes more lines shorter than longer.
-fn layered(needs: &[Vec<usize>], order: &[usize]) -> Vec<usize> {
+fn layered(needs: &[Vec<usize>], dependants: &[Vec<usize>], order: &[usize]) -> Vec<usize> {
     let mut layer = vec![0; needs.len()];
     for node in order {
         layer[*node] = needs[*node].iter().map(|need| layer[*need] + 1).max().unwrap_or_default();
     }
     for node in order.iter().rev() {
-        let dependants = (0..needs.len()).filter(|other| needs[*other].contains(node));
-        let (count, first) =
-            dependants.fold((0, usize::MAX), |(count, first), other| (count + 1, first.min(layer[other])));
-        if !needs[*node].is_empty() && count > needs[*node].len() {
+        let first = dependants[*node].iter().map(|other| layer[*other]).min();
+        if let Some(first) = first.filter(|_| !needs[*node].is_empty() && dependants[*node].len() > needs[*node].len())
+        {
             layer[*node] = layer[*node].max(first - 1);
         }
     }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Conclusion, Job, JobId, Phase, Run};
+use crate::model::{Conclusion, Job, JobId, Phase, Run, Timestamp};
+use crate::ui::text;
+
+use crate::app::panes::jobs::has_failed;
 
 /// This many members that went wrong are shown under their group.
 const SHOWN: usize = 3;
@@ -24,14 +27,14 @@ pub(super) struct Group {
 pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut of_job: HashMap<&JobId, usize> = HashMap::new();
-    let legs = |job: &Job| run.jobs.values().filter(|other| other.key == job.key && other.caller == job.caller).count();
+    let mut legs: HashMap<_, usize> = HashMap::new();
+    run.jobs.values().for_each(|job| *legs.entry((&job.key, &job.caller)).or_default() += 1);
+    let mut of_legs = HashMap::new();
     for job in run.jobs.values() {
         let caller = job.caller.as_ref().filter(|_| folded).and_then(|caller| of_job.get(caller)).copied();
-        let is_leg = |group: &Group| {
-            let first = group.jobs.first().and_then(|first| run.jobs.get(first));
-            first.is_some_and(|first| first.key == job.key && first.caller == job.caller)
-        };
-        let leg = (folded && legs(job) > 1).then(|| groups.iter().position(is_leg)).flatten();
+        let whose = (&job.key, &job.caller);
+        let is_leg = folded && legs[&whose] > 1;
+        let leg = is_leg.then(|| of_legs.get(&whose)).flatten().copied();
         if let Some(place) = caller.or(leg) {
             groups[place].jobs.push(job.id.clone());
             groups[place].folded = true;
@@ -39,7 +42,10 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
             continue;
         }
         of_job.insert(&job.id, groups.len());
-        let name = if folded && legs(job) > 1 { plain(&job.name).to_owned() } else { job.name.clone() };
+        if is_leg {
+            of_legs.insert(whose, groups.len());
+        }
+        let name = if is_leg { plain(&job.name).to_owned() } else { job.name.clone() };
         groups.push(Group { name, jobs: vec![job.id.clone()], needs: Vec::new(), folded: false });
     }
     for (place, group) in groups.iter_mut().enumerate() {
@@ -75,8 +81,7 @@ impl Group {
         if let [only] = members.as_slice() {
             return only.phase.clone();
         }
-        let bad = |phase: &Phase| phase.conclusion().is_some_and(|end| end.is_bad() && end != Conclusion::Cancelled);
-        if let Some(phase) = any(&bad) {
+        if let Some(phase) = any(&has_failed) {
             return phase.clone();
         }
         if let Some(phase) = any(&Phase::is_active).or_else(|| any(&|phase| !phase.is_done())) {
@@ -93,15 +98,31 @@ impl Group {
         }
     }
 
+    /// Whether it went wrong; what was cancelled did not.
+    pub(super) fn has_failed(&self, run: &Run) -> bool {
+        has_failed(&self.phase(run))
+    }
+
+    /// Whether it, or one of its jobs, has all of these words.
+    pub(super) fn holds(&self, words: &str, run: &Run) -> bool {
+        let of = |job: &Job| text::holds(words, &[&self.name, &job.name, job.key.as_str(), job.phase.word()]);
+        self.members(run).into_iter().any(of)
+    }
+
+    /// When the first of its members began, and when the last ended if all have; nothing before one has begun.
+    pub(super) fn times(&self, run: &Run) -> Option<(Timestamp, Option<Timestamp>)> {
+        let members = self.members(run);
+        let started = members.iter().filter_map(|job| job.started).min()?;
+        let done = members.iter().all(|job| job.phase.is_done());
+        Some((started, members.iter().filter_map(|job| job.finished).max().filter(|_| done)))
+    }
+
     /// Members that went wrong, to be shown under the group, and how many more there are.
     pub(super) fn wrong<'r>(&self, run: &'r Run) -> (Vec<&'r Job>, usize) {
         if !self.folded {
             return (Vec::new(), 0);
         }
-        let bad = |job: &&Job| {
-            !job.allowed_failure
-                && job.phase.conclusion().is_some_and(|end| end.is_bad() && end != Conclusion::Cancelled)
-        };
+        let bad = |job: &&Job| !job.allowed_failure && has_failed(&job.phase);
         let mut wrong: Vec<&Job> = self.members(run).into_iter().filter(bad).collect();
         let more = wrong.len().saturating_sub(SHOWN);
         wrong.truncate(SHOWN);

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::model::{Job, JobId, Run};
+use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::super::{Cx, ListRow};
@@ -16,8 +17,16 @@ struct Row<'r> {
 }
 
 /// Draws the rows from `offset` on.
-pub(super) fn draw(offset: usize, cx: &Cx, run: &Run, selected: Option<&JobId>, area: Rect, buffer: &mut Buffer) {
-    for (y, row) in (area.y..area.bottom()).zip(rows(run).iter().skip(offset)) {
+pub(super) fn draw(
+    offset: usize,
+    filter: &str,
+    cx: &Cx,
+    run: &Run,
+    selected: Option<&JobId>,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    for (y, row) in (area.y..area.bottom()).zip(rows(run, filter).iter().skip(offset)) {
         let also = if row.also.is_empty() { String::new() } else { format!("also needs {}", row.also.join(", ")) };
         let line = ListRow {
             indent: row.depth * 2,
@@ -35,12 +44,12 @@ pub(super) fn draw(offset: usize, cx: &Cx, run: &Run, selected: Option<&JobId>, 
 }
 
 /// The jobs in the order of their rows.
-pub(super) fn jobs(run: &Run) -> Vec<JobId> {
-    rows(run).iter().map(|row| row.job.id.clone()).collect()
+pub(super) fn jobs(run: &Run, filter: &str) -> Vec<JobId> {
+    rows(run, filter).iter().map(|row| row.job.id.clone()).collect()
 }
 
-/// Every job once, under the first job it needs.
-fn rows(run: &Run) -> Vec<Row<'_>> {
+/// Every job that has these words once, under the first job it needs.
+fn rows<'r>(run: &'r Run, filter: &str) -> Vec<Row<'r>> {
     let mut rows = Vec::with_capacity(run.jobs.len());
     let parent = |job: &Job| job.needs.iter().find(|need| run.jobs.contains_key(*need) && **need != job.id).cloned();
     // Depth first without recursion; jobs that nothing known leads to come last, as roots.
@@ -58,5 +67,6 @@ fn rows(run: &Run) -> Vec<Row<'_>> {
         let children = run.jobs.values().rev().filter(|child| parent(child).as_ref() == Some(&job.id));
         stack.extend(children.map(|child| (child, depth + 1)));
     }
+    rows.retain(|row| text::holds(filter, &[&row.job.name, row.job.key.as_str(), row.job.phase.word()]));
     rows
 }

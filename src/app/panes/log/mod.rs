@@ -259,7 +259,7 @@ impl Log {
                 times: self.times,
                 groups: Groups::new(self.groups.folded),
                 search,
-                seek: self.seek.take().filter(|seek| matches!(seek, Seek::Error { .. })),
+                seek: self.seek.take().filter(|seek| !matches!(seek, Seek::Match { .. })),
                 ..Self::default()
             };
         }
@@ -326,6 +326,7 @@ impl Log {
             Place::Errors => drop(self.errors.as_mut().map(|errors| errors.take(scanned))),
             Place::Groups => drop(self.begins.take(scanned)),
             Place::GroupEnds => drop(self.ends.take(scanned)),
+            Place::Run => {}
         }
         if matches!(scanned.scan.place, Place::Groups | Place::GroupEnds) && scanned.done {
             self.groups.set(&self.begins.found, &self.ends.found);

@@ -21,6 +21,8 @@ pub(super) enum Seek {
     Error { last: bool },
     /// The first match from this line on.
     Match { from: u64 },
+    /// This line.
+    Line(u64),
 }
 
 impl Search {
@@ -74,6 +76,7 @@ impl Log {
                 }
                 after.or(search.finds.found.first())
             }
+            (Some(Seek::Line(line)), ..) if line < self.lines => Some(&line.clone()),
             _ => return,
         };
         let target = target.copied();
@@ -103,6 +106,12 @@ impl Log {
     /// Goes to the first line that tells what went wrong in the log that is shown next, or to the last.
     pub(in crate::app) fn seek_error(&mut self, forward: bool) {
         self.seek = Some(Seek::Error { last: !forward });
+    }
+
+    /// Goes to a line of the log that is shown next, and looks there for what it was found by.
+    pub(in crate::app) fn seek_line(&mut self, line: u64, pattern: Pattern) {
+        self.search(Some(pattern));
+        self.seek = Some(Seek::Line(line));
     }
 
     /// Looks for a text, or no more for one.

@@ -1,0 +1,226 @@
+//! The picture of the graph.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::model::{Conclusion, Job, JobId, Phase, Run, Timestamp};
+use crate::ui::graph as drawing;
+use crate::ui::text;
+use crate::ui::theme::{Glyphs, Hue, Theme};
+
+use super::groups::Group;
+use super::paths::{self, Lit};
+use super::{Detail, Graph, MARGIN, SHORT, indented};
+use crate::app::facts::Facts;
+use crate::app::panes::{Cx, empty};
+
+impl Graph {
+    pub(in crate::app) fn draw(
+        &self,
+        cx: &Cx,
+        run: Option<&Run>,
+        selected: Option<&JobId>,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) {
+        let Some(run) = run.filter(|run| !run.jobs.is_empty()) else {
+            return empty("no jobs are planned yet", cx, area, buffer);
+        };
+        if self.is_list() {
+            return indented::draw(usize::from(self.offset.1), &self.filter, cx, run, selected, area, buffer);
+        }
+        if self.groups.is_empty() {
+            return empty("no job has all of these words", cx, area, buffer);
+        }
+        let height = self.picture_height((area.width.saturating_sub(2 * MARGIN), area.height));
+        let picture = Rect { x: area.x + MARGIN, width: area.width.saturating_sub(2 * MARGIN), height, ..area };
+        let at = self.place_of(selected).filter(|_| cx.focused);
+        let lit = self.lit(run, at, cx.facts.now);
+        let dim = cx.theme.style(Hue::Dim);
+        let mut pen = Pen { picture, offset: self.offset, buffer: &mut *buffer };
+        for cell in &self.layout.cells {
+            let is_lit = lit.as_ref().is_none_or(|lit| self.layout.is_lit(cell, &lit.needs));
+            let style = if is_lit { Style::new() } else { dim };
+            pen.put((cell.x, cell.y), 1, drawing::sign(cell, cx.theme.glyphs), style);
+        }
+        for place in 0..self.groups.len() {
+            let is_found = self.filter.is_empty() || self.groups[place].holds(&self.filter, run);
+            let is_lit = is_found && lit.as_ref().is_none_or(|lit| lit.nodes.contains(&place));
+            self.group(cx, run, place, (at == Some(place), is_lit), &mut pen);
+        }
+        if height < area.height {
+            self.map(cx, run, Rect { y: area.y + height, height: 1, ..area }, buffer);
+        }
+    }
+
+    /// What is lit: the critical path, or what leads to the selected node and what it leads to; `None` when nothing stands out.
+    fn lit(&self, run: &Run, at: Option<usize>, now: Timestamp) -> Option<Lit> {
+        if self.critical {
+            return paths::critical(&self.groups, run, now).map(|path| path.lit());
+        }
+        at.map(|at| paths::through(at, &self.layout.needs))
+    }
+
+    fn group(&self, cx: &Cx, run: &Run, place: usize, (selected, lit): (bool, bool), pen: &mut Pen) {
+        let ((x, y), node, group) = (self.layout.places[place], &self.nodes[place], &self.groups[place]);
+        let phase = group.phase(run);
+        let fade = if lit { Style::new() } else { cx.theme.style(Hue::Dim) };
+        let own = if lit { cx.theme.phase(&phase) } else { fade };
+        pen.put((x, y), 1, cx.theme.lamp(&phase, cx.facts.now.0), own);
+        if self.detail == Detail::Sign {
+            if selected {
+                pen.restyle((x, y), node.width, cx.theme.selected());
+            }
+            return;
+        }
+        let label = label(group, run, self.detail, cx);
+        let label = text::clip(&label, usize::from(node.width.saturating_sub(2)), cx.theme.ellipsis());
+        pen.put((x + 2, y), node.width - 2, &label, fade);
+        // What is left of the room for a time belongs to the line that goes on.
+        let end = x + 2 + text::width(&label) as u16;
+        let goes_on = self.layout.needs.iter().any(|needs| needs.contains(&place));
+        if goes_on && end + 1 < x + node.width + 1 {
+            let line = if cx.theme.glyphs == Glyphs::Ascii { "-" } else { "─" };
+            for column in end + 1..=x + node.width {
+                pen.put((column, y), 1, line, fade);
+            }
+        }
+        if selected {
+            pen.restyle((x, y), 2 + text::width(&label) as u16, cx.theme.selected());
+        }
+        let (wrong, more) = group.wrong(run);
+        for (row, job) in (y + 1..).zip(&wrong) {
+            pen.put((x + 2, row), 1, cx.theme.look(&job.phase).glyph, cx.theme.phase(&job.phase));
+            let name = text::clip(&job.name, usize::from(node.width.saturating_sub(4)), cx.theme.ellipsis());
+            pen.put((x + 4, row), node.width.saturating_sub(4), &name, fade);
+        }
+        if more > 0 {
+            let text = format!("and {more} more");
+            let row = y + 1 + wrong.len() as u16;
+            pen.put((x + 4, row), node.width.saturating_sub(4), &text, cx.theme.style(Hue::Dim));
+        }
+    }
+
+    /// A strip of the layers, each coloured by the worst in it, with what is shown between brackets.
+    fn map(&self, cx: &Cx, run: &Run, area: Rect, buffer: &mut Buffer) {
+        let shown = |layer: usize| {
+            let first = self.layout.columns[layer];
+            let last = self.layout.columns.get(layer + 1).map_or(self.layout.width, |next| next.saturating_sub(1));
+            last > self.offset.0 && first < self.offset.0 + area.width
+        };
+        let mut x = area.x + 1;
+        let mut open = false;
+        for layer in 0..self.layout.columns.len() {
+            if shown(layer) != open {
+                open = !open;
+                x = text::put(buffer, x, area.y, 1, if open { "[" } else { "]" }, Style::new());
+            }
+            let of_layer = self.groups.iter().enumerate().filter(|(place, _)| self.layout.layers[*place] == layer);
+            let phases: Vec<_> = of_layer.map(|(_, group)| group.phase(run)).collect();
+            let worst = phases.iter().max_by_key(|phase| match phase.conclusion() {
+                Some(end) if end.is_bad() => 3,
+                None if phase.is_active() => 2,
+                None => 1,
+                Some(_) => 0,
+            });
+            if let Some(phase) = worst {
+                x = text::put(buffer, x, area.y, 1, cx.theme.look(phase).glyph, cx.theme.phase(phase));
+            }
+        }
+        if open {
+            x = text::put(buffer, x, area.y, 1, "]", Style::new());
+        }
+        let rows = format!(
+            "  rows {}-{} of {}",
+            self.offset.1 + 1,
+            (self.offset.1 + self.picture_height(self.area)).min(self.layout.height),
+            self.layout.height
+        );
+        text::put(buffer, x, area.y, area.right().saturating_sub(x), &rows, cx.theme.style(Hue::Dim));
+    }
+}
+
+/// A picture of a run's whole graph, with as much written as fits into so many columns; smaller where it takes fewer.
+#[must_use]
+pub fn picture(run: &Run, theme: Theme, columns: u16) -> Buffer {
+    let mut graph = Graph { failed_only: Some(false), ..Graph::default() };
+    graph.settle(Some(run), None, (columns, u16::MAX));
+    let (width, height) = if graph.is_list() {
+        (columns, run.jobs.len() as u16)
+    } else {
+        (graph.layout.width + 2 * MARGIN, graph.layout.height)
+    };
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    let area = buffer.area;
+    graph.draw(&Cx { facts: &Facts::default(), theme, focused: false }, Some(run), None, area, &mut buffer);
+    buffer
+}
+
+/// Draws in the coordinates of the whole picture, of which a part is in sight.
+struct Pen<'a> {
+    /// Where on the screen the picture is.
+    picture: Rect,
+    /// What of the picture is in the upper left corner.
+    offset: (u16, u16),
+    buffer: &'a mut Buffer,
+}
+
+impl Pen<'_> {
+    /// Writes at a place of the picture, as far as that is in sight.
+    fn put(&mut self, (x, y): (u16, u16), columns: u16, what: &str, style: Style) {
+        let (picture, offset) = (self.picture, self.offset);
+        let Some(row) = y.checked_sub(offset.1).filter(|row| *row < picture.height) else { return };
+        if let Some(column) = x.checked_sub(offset.0) {
+            if column < picture.width {
+                let room = columns.min(picture.width - column);
+                text::put(self.buffer, picture.x + column, picture.y + row, room, what, style);
+            }
+        } else {
+            // It begins left of what is shown.
+            let hidden = usize::from(offset.0 - x);
+            let rest: String = what.chars().skip(hidden).collect();
+            let room = columns.saturating_sub(hidden as u16).min(picture.width);
+            text::put(self.buffer, picture.x, picture.y + row, room, &rest, style);
+        }
+    }
+
+    fn restyle(&mut self, (x, y): (u16, u16), columns: u16, style: Style) {
+        let (picture, offset) = (self.picture, self.offset);
+        let left = x.saturating_sub(offset.0);
+        let right = (x + columns).saturating_sub(offset.0).min(picture.width);
+        if let Some(row) = y.checked_sub(offset.1).filter(|row| *row < picture.height) {
+            let style = style.remove_modifier(Modifier::DIM);
+            self.buffer.set_style(Rect::new(picture.x + left, picture.y + row, right.saturating_sub(left), 1), style);
+        }
+    }
+}
+
+/// What is written behind a group's sign.
+fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
+    let members = group.members(run);
+    let times = if cx.theme.glyphs == Glyphs::Ascii { "x" } else { "×" };
+    let many = if group.folded { format!(" {times}{}", members.len()) } else { String::new() };
+    if detail == Detail::Short {
+        return format!("{}{many}", text::clip(&group.name, SHORT, cx.theme.ellipsis()));
+    }
+    let mut label = format!("{}{many}", group.name);
+    if group.folded {
+        let count = |wanted: &dyn Fn(&Job) -> bool| members.iter().filter(|job| wanted(job)).count();
+        let good = count(&|job| job.phase.conclusion() == Some(Conclusion::Success) || job.allowed_failure);
+        let bad = count(&|job| !job.allowed_failure && job.phase.conclusion().is_some_and(Conclusion::is_bad));
+        let looks = [(good, Conclusion::Success), (bad, Conclusion::Failure)];
+        let shown = looks.iter().filter(|(count, _)| *count > 0 && *count < members.len());
+        for (place, (count, end)) in shown.enumerate() {
+            let glyph = cx.theme.look(&Phase::Done(*end)).glyph;
+            label = format!("{label}{}{count}{glyph}", if place == 0 { " " } else { "" });
+        }
+    }
+    match group.times(run) {
+        Some((started, Some(ended))) => format!("{label} {}", text::duration(ended.since(started))),
+        Some((started, None)) if members.iter().any(|job| job.phase.is_active()) => {
+            format!("{label} {}", text::duration(cx.facts.now.since(started)))
+        }
+        _ => label,
+    }
+}

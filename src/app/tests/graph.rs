@@ -1,0 +1,81 @@
+//! What the graph shows, and what of it.
+
+use super::*;
+use crate::app::fixture::Script;
+
+/// Jobs side by side, two of which failed, behind one that all need.
+fn wide(jobs: usize) -> Script {
+    let names: Vec<String> = (0..jobs).map(|job| format!("part-{job:03}")).collect();
+    let outline = |name: &'static str| (name, name, ["first"].as_slice());
+    let names: Vec<&'static str> = names.into_iter().map(|name| &*name.leak()).collect();
+    let mut script = Script::default();
+    let first: (&str, &str, &[&str]) = ("first", "first", &[]);
+    script.begin(&std::iter::once(first).chain(names.iter().copied().map(outline)).collect::<Vec<_>>());
+    script.job(0, "first", "first", &[]).job_end(3, "first", Conclusion::Success);
+    for (at, name) in names.iter().enumerate() {
+        let end = if at == 7 || at == 9 { Conclusion::Failure } else { Conclusion::Success };
+        script.job(4, name, name, &[]).job_end(5 + at as u64, name, end);
+    }
+    script
+}
+
+#[test]
+fn what_the_end_waited_for_is_lit_and_told() {
+    let mut driver = Driver::showing(200, 60, Glyphs::Unicode);
+    driver.feed(Feed::Records { run: run(), records: rest() }).press("2P");
+    assert!(driver.shows("critical path 3:20"), "{}", driver.screen());
+    let buffer = driver.buffer();
+    let dim = |text: &str| {
+        let screen = driver.screen();
+        let (row, line) = screen.lines().enumerate().find(|(row, line)| *row > 1 && line.contains(text)).expect(text);
+        let column = line[..line.find(text).expect(text)].chars().count();
+        buffer[(column as u16, row as u16)].modifier.contains(Modifier::DIM)
+    };
+    assert_eq!((dim("Security Scan 2:39"), dim("Test (3.12) 0:59")), (false, true), "{}", driver.screen());
+    driver.press("P");
+    assert!(!driver.shows("critical path 3"));
+}
+
+#[test]
+fn a_large_graph_shows_what_failed_until_somebody_wants_all() {
+    let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: wide(120).records }).press("2");
+    assert!(driver.shows("failed only ─") && driver.shows("part-007"), "{}", driver.screen());
+    assert!(!driver.screen().lines().take(18).any(|line| line.contains("part-010")), "{}", driver.screen());
+    driver.press(".");
+    assert!(!driver.shows("failed only ─"));
+    let mut small = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    small.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: wide(20).records }).press("2");
+    assert!(!small.shows("failed only ─"), "{}", small.screen());
+}
+
+#[test]
+fn every_list_is_filtered_by_words_and_says_so() {
+    for (keys, chip, shown, hidden) in [
+        ("2/build<enter>", "/build", "Build Docker", ""),
+        ("5/healthy unh<enter>", "/healthy unh", "app", "redis"),
+        ("6/production<enter>", "/production", "production", "staging"),
+        ("5/nothing<enter>", "/nothing", "no service has all of these words", "redis"),
+        ("6/nothing<enter>", "/nothing", "none has all of these words", "staging"),
+        ("2/nothing<enter>", "/nothing", "no job has all of these words", ""),
+    ] {
+        let mut driver = Driver::showing(160, 48, Glyphs::Unicode);
+        driver.press(keys);
+        assert!(driver.shows(chip) && driver.shows(shown), "{keys}: {}", driver.screen());
+        assert!(hidden.is_empty() || !driver.shows(hidden), "{keys}: {}", driver.screen());
+        driver.press("<esc>");
+        assert!(!driver.shows(chip), "{keys}: {}", driver.screen());
+    }
+}
+
+#[test]
+fn a_state_that_changes_makes_no_new_layout_where_the_graph_is_larger_than_its_pane() {
+    let mut driver = Driver::new(100, 30, Theme { motion: false, ..Theme::default() });
+    let mut script = wide(60);
+    let last = script.records.len() - 10;
+    let rest = script.records.split_off(last);
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records }).press("2z.");
+    let before = driver.app.graph.layouts();
+    driver.feed(Feed::Records { run: run(), records: rest });
+    assert_eq!(driver.app.graph.layouts(), before);
+}

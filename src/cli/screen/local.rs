@@ -1,0 +1,258 @@
+//! The screen's counterpart: carries its orders to workers and brings back records.
+//!
+//! Runs that others start, and runs that end, are noticed by a watch on the state folder, so nothing is polled.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::app::msg::{Feed, Notice, Order};
+use crate::model::{Command, Order as Asked, Reply, RunId};
+use crate::store::folder::RunsDir;
+use crate::store::{StoreError, history, lock};
+use crate::worker::attach::Follower;
+use crate::worker::launch::launch;
+use crate::worker::{Mode, again, control};
+
+use super::files::State;
+use super::offers::{self, offers};
+use super::onchange::{Happened, OnChange};
+use crate::cli::{Exit, Failure, orders, run};
+
+/// So long is waited for more files to appear in the state folder.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// The runs of this machine, as the screen's counterpart.
+pub(super) struct Local {
+    runs: RunsDir,
+    news: mpsc::Sender<Feed>,
+    followed: HashSet<RunId>,
+    tasks: JoinSet<RunId>,
+    /// Watch mode, while it is on.
+    on_change: Option<OnChange>,
+}
+
+/// Waits until something has happened to the files that are watched, if any are.
+async fn happened(on_change: &mut Option<OnChange>) -> Happened {
+    match on_change {
+        Some(on_change) => on_change.happened().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Local {
+    pub(super) fn new(runs: RunsDir, news: mpsc::Sender<Feed>) -> Self {
+        Self { runs, news, followed: HashSet::new(), tasks: JoinSet::new(), on_change: None }
+    }
+
+    /// Carries out orders until the screen is gone.
+    pub(super) async fn serve(mut self, mut orders: mpsc::Receiver<Order>) {
+        self.list().await;
+        self.tell(Feed::Offers(offers())).await;
+        let mut state = State::watch(self.runs.state());
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.carry_out(order).await,
+                    None => return,
+                },
+                Some(ended) = self.tasks.join_next() => {
+                    if let Ok(run) = ended {
+                        self.followed.remove(&run);
+                    }
+                    self.list().await;
+                    if self.on_change.as_ref().is_some_and(OnChange::is_open) {
+                        self.fire().await;
+                    }
+                }
+                () = state.changed() => {
+                    // Files appear in bursts; the list is read once for all of them.
+                    tokio::time::sleep(SETTLE).await;
+                    self.list().await;
+                }
+                happened = happened(&mut self.on_change) => match happened {
+                    Happened::Written => self.tell_watching().await,
+                    Happened::Quiet => self.fire().await,
+                },
+            }
+        }
+    }
+
+    async fn tell(&self, news: Feed) {
+        // A screen that is gone needs no news.
+        let _ = self.news.send(news).await;
+    }
+
+    async fn list(&self) {
+        match history::list(&self.runs) {
+            Ok(summaries) => self.tell(Feed::Listed(summaries)).await,
+            Err(error) => self.tell(Feed::Notice(Notice::bad(error.to_string()))).await,
+        }
+    }
+
+    async fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Watch(run) => self.follow(run),
+            Order::Submit { run, command } => {
+                let reply = self.submit(&run, &command).await;
+                if matches!(command, Command::Rerun { .. } | Command::Resume) {
+                    self.follow(run.clone());
+                }
+                self.tell(Feed::Replied { run, command, reply }).await;
+            }
+            Order::Delete(run) => match delete(&self.runs, &run) {
+                Ok(()) => self.tell(Feed::Removed(run)).await,
+                Err(failure) => self.tell(Feed::Notice(Notice::bad(failure.message))).await,
+            },
+            Order::Start { workflow, event, inputs, secrets, sandbox } => {
+                let inputs = inputs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let args =
+                    run::Args { workflow: Some(workflow), event, inputs, secrets, sandbox, ..run::Args::default() };
+                if let Err(failure) = self.start(&args).await {
+                    self.complain(&failure).await;
+                }
+            }
+            Order::WatchFiles { workflow } => match OnChange::start(workflow) {
+                Ok(on_change) => {
+                    self.on_change = Some(on_change);
+                    self.tell_watching().await;
+                }
+                Err(failure) => self.complain(&failure).await,
+            },
+            Order::StopWatching => {
+                self.on_change = None;
+                self.tell_watching().await;
+            }
+        }
+    }
+
+    async fn start(&mut self, args: &run::Args) -> Result<RunId, Failure> {
+        let run = run::begin(&self.runs, args)?.id().clone();
+        self.list().await;
+        self.follow(run.clone());
+        self.tell(Feed::Started(run.clone())).await;
+        Ok(run)
+    }
+
+    /// Tells the first paragraph of what is wrong: what follows quotes files.
+    async fn complain(&self, failure: &Failure) {
+        let first = failure.message.split("\n\n").next().unwrap_or_default();
+        let lines: Vec<&str> = first.lines().map(str::trim).collect();
+        self.tell(Feed::Notice(Notice::bad(lines.join(" ")))).await;
+    }
+
+    async fn tell_watching(&self) {
+        self.tell(Feed::Watching(self.on_change.as_ref().map(OnChange::told))).await;
+    }
+
+    /// Starts what the changed files fire, once the runs that they overtake have ended.
+    async fn fire(&mut self) {
+        let Some(on_change) = &mut self.on_change else { return };
+        on_change.runs.retain(|run| self.followed.contains(run));
+        if !on_change.runs.is_empty() {
+            let overtaken = on_change.runs.clone();
+            for run in &overtaken {
+                // One that is being cancelled already refuses, and ends all the same.
+                self.submit(run, &Command::Cancel).await;
+            }
+            return self.tell(Feed::Notice(Notice::news("files changed: the run is cancelled for a new one"))).await;
+        }
+        let decided = on_change.decide();
+        self.tell_watching().await;
+        let change = match decided {
+            Ok(Some(change)) => change,
+            Ok(None) => return,
+            Err(failure) => return self.complain(&failure).await,
+        };
+        let what = change.what();
+        let (fires, rests): (Vec<_>, Vec<_>) = change.decided.into_iter().partition(|one| one.word() == "fires");
+        if fires.is_empty() {
+            let told: Vec<String> = rests.iter().map(|one| format!("{}: {}", one.name, one.reason())).collect();
+            return self.tell(Feed::Notice(Notice::news(format!("{what} fires nothing. {}", told.join("; "))))).await;
+        }
+        for one in fires {
+            let secrets = std::fs::read_to_string(&one.path).map(|text| offers::secrets(&text)).unwrap_or_default();
+            let set = secrets.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
+            let workflow = Some(one.path.to_string_lossy().into_owned());
+            let args = run::Args { workflow, event: "push".to_owned(), secrets: set, ..run::Args::default() };
+            self.tell(Feed::Notice(Notice::news(format!("{what} fires {}: {}", one.name, one.reason())))).await;
+            match self.start(&args).await {
+                Ok(run) => self.on_change.iter_mut().for_each(|on_change| on_change.runs.push(run.clone())),
+                Err(failure) => self.complain(&failure).await,
+            }
+        }
+    }
+
+    async fn submit(&self, run: &RunId, command: &Command) -> Reply {
+        let folder = self.runs.folder(run.clone());
+        if lock::is_held(&folder.lock()) {
+            let answered = control::order(&folder.socket(), command).await;
+            return answered.unwrap_or_else(|error| Reply::Rejected { reason: error.to_string() });
+        }
+        if let Command::Rerun { what: Asked::Step { job, step } } = command {
+            let can = history::read(&folder).map_err(|error| error.to_string()).and_then(|run| {
+                let job = run.jobs.get(job).ok_or_else(|| format!("there is no job {job}"))?;
+                again::before_step(&folder, job, *step)
+            });
+            if let Err(reason) = can {
+                return Reply::Rejected { reason };
+            }
+        }
+        let mode = match command {
+            Command::Rerun { what } => Mode::Rerun(what.clone()),
+            Command::Resume => Mode::Resume,
+            Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => {
+                return Reply::Rejected { reason: "the run has ended".to_owned() };
+            }
+        };
+        let launched = orders::secrets(&folder, &[]).and_then(|secrets| Ok(launch(&folder, &mode, &secrets)?));
+        match launched {
+            Ok(()) => Reply::Accepted,
+            Err(failure) => Reply::Rejected { reason: failure.message },
+        }
+    }
+
+    /// Sends all records of a run, and new ones until it has ended.
+    fn follow(&mut self, run: RunId) {
+        if !self.followed.insert(run.clone()) {
+            return;
+        }
+        let (folder, news) = (self.runs.folder(run.clone()), self.news.clone());
+        self.tasks.spawn(async move {
+            let header = match history::header(&folder) {
+                Ok(header) => header,
+                Err(error) => {
+                    let _ = news.send(Feed::Notice(Notice::bad(error.to_string()))).await;
+                    return run;
+                }
+            };
+            if news.send(Feed::Opened(header)).await.is_err() {
+                return run;
+            }
+            let mut follower = Follower::new(folder);
+            loop {
+                let news_of_run = match follower.next().await {
+                    Ok(Some(records)) => Feed::Records { run: run.clone(), records },
+                    Ok(None) => return run,
+                    Err(error) => Feed::Notice(Notice::bad(error.to_string())),
+                };
+                let over = matches!(news_of_run, Feed::Notice(_));
+                if news.send(news_of_run).await.is_err() || over {
+                    return run;
+                }
+            }
+        });
+    }
+}
+
+/// Removes a run. The lock is held until the folder is gone, so that no worker starts in it meanwhile.
+fn delete(runs: &RunsDir, run: &RunId) -> Result<(), Failure> {
+    let folder = runs.folder(run.clone());
+    let Some(_held) = lock::take(&folder.lock())? else {
+        return Err(Failure::new(Exit::Rejected, format!("{run} is in progress")));
+    };
+    std::fs::remove_dir_all(folder.path()).map_err(StoreError::io("remove", folder.path()))?;
+    Ok(history::forget(runs)?)
+}

@@ -1,0 +1,58 @@
+//! The workflows that can be started from here, and what a person is asked who starts one.
+
+use std::collections::BTreeSet;
+
+use crate::app::msg::{Input, InputKind, Offer};
+use crate::engine::git::Repository;
+use crate::workflow;
+use crate::workflow::source::Source;
+use crate::workflow::syntax::{InputDefinition, InputKind as Kind};
+
+use crate::cli::run;
+
+/// The workflows of the repository that we are in; none outside one.
+pub(super) fn offers() -> Vec<Offer> {
+    let Ok(folder) = std::env::current_dir() else { return Vec::new() };
+    let Ok(repository) = Repository::discover(&folder) else { return Vec::new() };
+    let files = run::workflows(&repository.root);
+    let offers = files.iter().filter_map(|path| {
+        let text = std::fs::read_to_string(path).ok()?;
+        let secrets = secrets(&text);
+        let workflow = workflow::parse(&Source::new("", text)).value?;
+        let file = path.strip_prefix(&repository.root).unwrap_or(path).to_string_lossy().into_owned();
+        let name = workflow.name.map_or_else(|| file.clone(), |name| name.value);
+        let by_hand = workflow.triggers.iter().filter(|trigger| trigger.event.value == "workflow_dispatch");
+        let inputs = by_hand.flat_map(|trigger| trigger.inputs.iter().map(input)).collect();
+        let events = workflow.triggers.into_iter().map(|trigger| trigger.event.value);
+        let events = events.filter(|event| event != "workflow_call").collect();
+        Some(Offer { workflow: file, name, events, inputs, secrets })
+    });
+    offers.filter(|offer| !offer.events.is_empty()).collect()
+}
+
+/// An input as a person is asked for it.
+fn input(input: &InputDefinition) -> Input {
+    Input {
+        name: input.name.value.clone(),
+        about: input.description.clone().unwrap_or_default(),
+        required: input.required,
+        kind: match &input.kind {
+            Kind::Boolean => InputKind::Boolean,
+            Kind::Number => InputKind::Number,
+            Kind::Choice(choices) => InputKind::Choice(choices.clone()),
+            Kind::String | Kind::Environment => InputKind::Text,
+        },
+        default: input.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned(),
+    }
+}
+
+/// The secrets that a workflow names, and whether the environment has them. The token of GitHub is ours to give.
+pub(super) fn secrets(workflow: &str) -> Vec<(String, bool)> {
+    let named = workflow.split("secrets.").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        rest[..end].to_owned()
+    });
+    let names: BTreeSet<String> = named.filter(|name| !name.is_empty() && name != "GITHUB_TOKEN").collect();
+    let is_set = |name: &String| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    names.into_iter().map(|name| (is_set(&name), name)).map(|(set, name)| (name, set)).collect()
+}
