@@ -3,59 +3,19 @@
 //! `cargo bench --bench engine` prints a table. Nothing is asserted: machines differ, ratios are to be read.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+mod place;
 mod table;
 
+use place::Place;
 use table::{median, ms, say};
 
-/// A repository and a state folder of its own.
-struct Place {
-    folder: tempfile::TempDir,
-}
-
-impl Place {
-    fn new(workflow: &str) -> Self {
-        let place = Self { folder: tempfile::tempdir().expect("a folder") };
-        let path = place.root().join(".github/workflows/ci.yml");
-        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
-        fs::write(path, workflow).expect("written");
-        for args in
-            [&["init", "-q"][..], &["add", "-A"], &["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "x"]]
-        {
-            let done = Command::new("git").arg("-C").arg(place.root()).args(args).status().expect("git starts");
-            assert!(done.success());
-        }
-        place
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("repository")
-    }
-
-    fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
-    }
-
-    fn cuelight(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
-        command
-            .args(args)
-            .current_dir(self.root())
-            .env("CUELIGHT_STATE_DIR", self.state())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        command
-    }
-
-    fn run(&self) -> Duration {
-        let started = Instant::now();
-        let done = self.cuelight(&["run", "--trust"]).status().expect("starts");
-        assert!(done.success(), "the run succeeds");
-        started.elapsed()
-    }
+/// Runs the workflow of a place, from the command to its exit.
+fn run(place: &Place) -> Duration {
+    timed(place.cuelight(&["run", "--trust"]))
 }
 
 fn times(count: usize, mut act: impl FnMut() -> Duration) -> Duration {
@@ -85,7 +45,7 @@ fn main() {
 
 fn one_step() {
     let place = Place::new(&steps(1));
-    let time = times(15, || place.run());
+    let time = times(15, || run(&place));
     say("a run of one `true` step, command to exit", &format!("{:.1} ms", ms(time)), "40 ms");
 }
 
@@ -105,7 +65,7 @@ fn one_more_step() {
         }
         started.elapsed() / (MANY as u32 - 1)
     });
-    let (first, all) = (times(7, || one.run()), times(7, || many.run()));
+    let (first, all) = (times(7, || run(&one)), times(7, || run(&many)));
     let step = all.saturating_sub(first) / (MANY as u32 - 1);
     let figure =
         format!("{:.2} ms, bash alone {:.2} ms, +{:.2} ms", ms(step), ms(floor), ms(step.saturating_sub(floor)));
@@ -171,7 +131,7 @@ fn both_cores() {
     };
     let place = Place::new(&format!("on: push\njobs:\n{}", (0..100).map(job).collect::<String>()));
     let before = cpu();
-    let time = times(1, || place.run());
+    let time = times(1, || run(&place));
     // The first, uncounted run is in the processor's time as well.
     let busy = (cpu() - before) / 2.0 / time.as_secs_f64();
     say("100 jobs of 10 steps", &format!("{:.0} ms, {busy:.1} processors busy", ms(time)), "both cores busy");
@@ -189,7 +149,7 @@ fn cpu() -> f64 {
 fn history() {
     const RUNS: u64 = 2000;
     let place = Place::new(&steps(1));
-    place.run();
+    run(&place);
     let runs = place.state().join("runs");
     let first = fs::read_dir(&runs).expect("runs").flatten().next().expect("a run").path();
     let name = first.file_name().expect("a name").to_string_lossy().into_owned();

@@ -1,0 +1,457 @@
+//! What the screen costs in a real terminal: time to the first frame, from a key to its frame, bytes, wake-ups, memory.
+//!
+//! The program runs in a pseudo-terminal that counts. `cargo bench --bench terminal` prints a table; where a `wrkflw` is
+//! found (in `CUELIGHT_BENCH_WRKFLW`, or on the path), it is measured in the same way. Nothing is asserted: machines differ.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use cuelight::model::{
+    Conclusion, Event, JobId, JobOutline, LineRange, RunId, StepKind, StepNumber, StepOutline, Timestamp,
+};
+use cuelight::store::folder::RunsDir;
+use cuelight::store::journal::JournalWriter;
+use cuelight::store::logs::LogWriter;
+use cuelight::store::spec::RunSpec;
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+mod place;
+mod table;
+
+use place::Place;
+use table::{median, ms, say};
+
+/// The screen that is measured: columns and rows.
+const SIZE: (u16, u16) = (120, 40);
+
+/// How long anything may take before the benchmark gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Set for this program when a step uses it to write lines: how many, and how many a second.
+const LINES: &str = "CUELIGHT_BENCH_LINES";
+
+fn main() {
+    if let Ok(wanted) = std::env::var(LINES) {
+        return write_lines(&wanted);
+    }
+    say("what, at 120x40", "figure", "budget");
+    first_frame();
+    idle();
+    flood();
+    followed(4, 40, "250 B a line");
+    followed(50, 500, "8 KB a second");
+    large_log();
+    wrkflw();
+}
+
+/// Writes lines at a pace: `COUNT PER_SECOND`.
+fn write_lines(wanted: &str) {
+    let numbers: Vec<u64> = wanted.split(' ').map(|number| number.parse().expect("a number")).collect();
+    let [count, pace] = numbers[..] else { panic!("a number of lines, and how many a second") };
+    let begun = Instant::now();
+    let mut out = std::io::stdout().lock();
+    let mut written = 0;
+    while written < count {
+        let due = (begun.elapsed().as_micros() as u64 * pace / 1_000_000 + 1).min(count);
+        let mut portion = Vec::new();
+        for line in written..due {
+            writeln!(portion, "{line:>8} the quick brown fox jumps over lazy dog number {}", line * 7919 % 1_000_003)
+                .expect("memory takes everything");
+        }
+        out.write_all(&portion).and_then(|()| out.flush()).expect("the step's output is open");
+        written = due;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A program in a terminal that counts.
+struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    keys: Box<dyn Write + Send>,
+    output: Receiver<(Instant, Vec<u8>)>,
+    screen: vt100::Parser,
+    started: Instant,
+    /// When the latest bytes came.
+    latest: Instant,
+    bytes: usize,
+}
+
+impl Terminal {
+    fn start(command: CommandBuilder) -> Self {
+        let size = PtySize { rows: SIZE.1, cols: SIZE.0, pixel_width: 0, pixel_height: 0 };
+        let pty = native_pty_system().openpty(size).expect("a terminal");
+        let mut reader = pty.master.try_clone_reader().expect("a reader");
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut portion = vec![0; 65_536];
+            while let Ok(count @ 1..) = reader.read(&mut portion) {
+                if sender.send((Instant::now(), portion[..count].to_vec())).is_err() {
+                    break;
+                }
+            }
+        });
+        let keys = pty.master.take_writer().expect("a writer");
+        let size = |size| NonZero::new(size).expect("not zero");
+        let screen = vt100::Parser::new(size(SIZE.1), size(SIZE.0), 0);
+        let started = Instant::now();
+        let child = pty.slave.spawn_command(command).expect("started");
+        Self { master: pty.master, child, keys, output, screen, started, latest: started, bytes: 0 }
+    }
+
+    fn cuelight(place: &Place, args: &[&str]) -> Self {
+        let command = place.cuelight(args);
+        let mut same = CommandBuilder::new(command.get_program());
+        same.args(command.get_args());
+        same.cwd(place.root());
+        for (name, value) in command.get_envs() {
+            same.env(name, value.unwrap_or_default());
+        }
+        same.env("TERM", "xterm-256color");
+        same.env("LANG", "C.UTF-8");
+        same.env_remove("NO_COLOR");
+        same.env_remove("SSH_CONNECTION");
+        Self::start(same)
+    }
+
+    fn press(&mut self, keys: &str) -> Instant {
+        self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("the terminal takes keys");
+        Instant::now()
+    }
+
+    /// Takes in what was written, waiting for it as long as this.
+    fn take(&mut self, patience: Duration) -> bool {
+        match self.output.recv_timeout(patience) {
+            Ok((at, bytes)) => {
+                self.screen.process(&bytes);
+                self.bytes += bytes.len();
+                self.latest = at;
+                true
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => false,
+        }
+    }
+
+    /// Waits until the screen is as wanted, and says when that came.
+    fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> Instant {
+        let end = Instant::now() + PATIENCE;
+        while !wanted(&self.screen.screen().contents()) {
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(self.take(left), "{what}:\n{}", self.screen.screen().contents());
+        }
+        self.latest
+    }
+
+    fn shows(&mut self, text: &str) -> Instant {
+        self.until(text, |screen| screen.contains(text))
+    }
+
+    /// Takes in everything for a while, and says how many bytes that were.
+    fn listen(&mut self, time: Duration) -> usize {
+        let (before, end) = (self.bytes, Instant::now() + time);
+        while Instant::now() < end {
+            self.take(end.saturating_duration_since(Instant::now()));
+        }
+        self.bytes - before
+    }
+
+    fn process(&self) -> Process {
+        Process::of(self.child.process_id().expect("it runs"))
+    }
+
+    fn end(mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        drop(self.master);
+    }
+}
+
+/// What the system has counted of a process.
+struct Process {
+    /// How often one of its threads waited for something.
+    waits: u64,
+    processor: Duration,
+    /// The most memory it ever held, in MB.
+    peak: f64,
+}
+
+impl Process {
+    fn of(pid: u32) -> Self {
+        let folder = PathBuf::from(format!("/proc/{pid}"));
+        let field = |path: &Path, name: &str| -> u64 {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
+        };
+        let threads = fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
+        let waits = threads.map(|thread| field(&thread.path().join("status"), "voluntary_ctxt_switches:")).sum();
+        let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
+        let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let ticks: u64 = times.filter_map(|number| number.parse::<u64>().ok()).sum();
+        // Linux counts processor time in hundredths of a second for programs, whatever its own clock is.
+        let processor = Duration::from_millis(ticks * 10);
+        Self { waits, processor, peak: field(&folder.join("status"), "VmHWM:") as f64 / 1024.0 }
+    }
+}
+
+fn quick() -> Place {
+    let place = Place::new("name: CI\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo done}]}}\n");
+    assert!(place.cuelight(&["run", "--trust"]).status().expect("starts").success());
+    place
+}
+
+fn first_frame() {
+    let place = quick();
+    let frame = || {
+        let mut terminal = Terminal::cuelight(&place, &[]);
+        let seen = terminal.shows("1 Runs");
+        let whole = terminal.shows("✓ success");
+        let times = (seen - terminal.started, whole - terminal.started);
+        terminal.end();
+        times
+    };
+    let (first, whole): (Vec<_>, Vec<_>) = (0..15).map(|_| frame()).unzip();
+    say("from start to the first frame", &format!("{:.1} ms", ms(median(first))), "50 ms");
+    say("from start to the latest run", &format!("{:.1} ms", ms(median(whole))), "");
+}
+
+fn idle() {
+    let place = quick();
+    let mut terminal = Terminal::cuelight(&place, &[]);
+    terminal.shows("✓ success");
+    terminal.listen(Duration::from_secs(1));
+    let (bytes, waits, processor) = quiet(&mut terminal);
+    let figure = format!("{bytes} B, {waits} wake-ups, {:.0} ms of processor", ms(processor));
+    say("10 seconds in which nothing runs", &figure, "0 B, no wake-ups");
+    terminal.end();
+}
+
+/// What ten seconds without a key cost: bytes, wake-ups, processor.
+fn quiet(terminal: &mut Terminal) -> (usize, u64, Duration) {
+    let before = terminal.process();
+    let bytes = terminal.listen(Duration::from_secs(10));
+    let after = terminal.process();
+    (bytes, after.waits - before.waits, after.processor.saturating_sub(before.processor))
+}
+
+/// A run with one step that writes lines at a pace.
+fn writing(count: u64, pace: u64) -> Place {
+    let me = std::env::current_exe().expect("this program");
+    let step = format!("{LINES}='{count} {pace}' '{}'", me.display());
+    let workflow = "name: CI\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{name: Write, run: STEP}]}}\n";
+    Place::new(&workflow.replace("STEP", &format!("\"{step}\"")))
+}
+
+fn flood() {
+    const COUNT: u64 = 1_000_000;
+    let place = writing(COUNT, 100_000);
+    assert!(place.cuelight(&["run", "--trust", "--detach"]).status().expect("starts").success());
+    let mut terminal = Terminal::cuelight(&place, &[]);
+    terminal.shows("FOLLOW");
+    let mut times = Vec::new();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(8) {
+        for (keys, wanted, there) in [("?", "Keys: ", true), ("\x1b", "Keys: ", false)] {
+            let pressed = terminal.press(keys);
+            let seen = terminal.until(keys, |screen| screen.contains(wanted) == there);
+            times.push(seen.saturating_duration_since(pressed));
+            terminal.listen(Duration::from_millis(37));
+        }
+    }
+    terminal.shows("✓ success");
+    times.sort_unstable();
+    let figure = format!(
+        "p50 {:.1} ms, p99 {:.1} ms of {} keys",
+        ms(times[times.len() / 2]),
+        ms(times[times.len() * 99 / 100]),
+        times.len()
+    );
+    say("from a key to its frame while a step writes 100,000 lines/s", &figure, "p99 16 ms");
+    let told = place.cuelight(&["show", "--json"]).stdout(std::process::Stdio::piped()).output().expect("starts");
+    let run: serde_json::Value = serde_json::from_slice(&told.stdout).expect("a run");
+    let lines: u64 = run["jobs"][0]["steps"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|step| step["lines"].as_u64())
+        .max()
+        .unwrap_or_default();
+    let figure = format!("{} of {COUNT}, the screen's peak {:.1} MB", lines, terminal.process().peak);
+    say("lines of it that the log has", &figure, "all");
+    terminal.end();
+}
+
+fn followed(pace: u64, count: u64, budget: &str) {
+    let place = writing(count + 2 * pace, pace);
+    assert!(place.cuelight(&["run", "--trust", "--detach"]).status().expect("starts").success());
+    let mut terminal = Terminal::cuelight(&place, &[]);
+    terminal.shows("FOLLOW");
+    terminal.listen(Duration::from_secs(1));
+    let seconds = count / pace;
+    let bytes = terminal.listen(Duration::from_secs(seconds)) as u64;
+    let figure = format!("{} B a line, {:.1} KB a second", bytes / count, bytes as f64 / seconds as f64 / 1000.0);
+    say(&format!("a log followed at {pace} lines a second, clock and lamp included"), &figure, budget);
+    terminal.end();
+}
+
+/// A run whose only step wrote ten million lines, the last but one with a word that no other has.
+fn large_log() {
+    const COUNT: u64 = 10_000_000;
+    let place = Place::new("name: CI\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}\n");
+    let runs = RunsDir::at(place.state());
+    let folder = runs.create(Timestamp(1_795_487_000_000)).expect("made");
+    RunSpec { workflow: "ci.yml".to_owned(), event: "push".to_owned(), ..RunSpec::default() }
+        .write(&folder)
+        .expect("written");
+    let (job, step) = (JobId::new("a"), StepNumber(1));
+    let path = folder.log(&job, 1, step);
+    let mut writer = LogWriter::new(&path);
+    let mut portion = Vec::new();
+    for line in 0..COUNT {
+        let word = if line == COUNT - 2 { "needle" } else { "hay" };
+        writeln!(
+            portion,
+            "{line:>8} of a build that has a lot to say about what it does and why: a stack of {word} in here"
+        )
+        .expect("memory takes everything");
+        if portion.len() > 1 << 20 || line == COUNT - 1 {
+            writer.append(&portion, Timestamp(1_795_487_000_000 + line / 100)).expect("written");
+            portion.clear();
+        }
+    }
+    // Nothing is left open: every portion ends in a newline.
+    let _ = writer.finish();
+    let bytes = fs::metadata(&path).expect("there").len();
+    let name = |name: &str| name.to_owned();
+    let outline = JobOutline {
+        id: job.clone(),
+        key: name("a"),
+        name: name("a"),
+        needs: Vec::new(),
+        environment: None,
+        caller: None,
+    };
+    let steps = vec![StepOutline { number: step, name: name("Write"), kind: StepKind::Main }];
+    let success = Conclusion::Success;
+    let events = [
+        Event::RunStarted { attempt: 1, name: name("CI") },
+        Event::JobsPlanned { jobs: vec![outline], replaces: None },
+        Event::JobStarted { job: job.clone(), name: name("a"), sandbox: name("host") },
+        Event::StepsPlanned { job: job.clone(), steps },
+        Event::StepStarted { job: job.clone(), step, name: name("Write") },
+        Event::Output { job: job.clone(), step, output: LineRange { first: 0, count: COUNT } },
+        Event::StepFinished {
+            job: job.clone(),
+            step,
+            outcome: success,
+            conclusion: success,
+            exit_code: Some(0),
+            signal: None,
+            reason: None,
+        },
+        Event::JobFinished {
+            job,
+            conclusion: success,
+            allowed_failure: false,
+            reason: None,
+            outputs: indexmap::IndexMap::new(),
+            environment_url: None,
+        },
+        Event::RunFinished { conclusion: success, reason: None },
+    ];
+    let mut journal = JournalWriter::open(folder.journal()).expect("a journal");
+    for event in events {
+        journal.append(Timestamp(1_795_487_000_000), event).expect("written");
+    }
+    drop(journal);
+    measure_large_log(&place, folder.id(), bytes);
+}
+
+fn measure_large_log(place: &Place, run: &RunId, bytes: u64) {
+    let last = "9999999 of a build";
+    let open = || {
+        let mut terminal = Terminal::cuelight(place, &[run.as_str()]);
+        let seen = terminal.shows(last) - terminal.started;
+        (terminal, seen)
+    };
+    let opened: Vec<Duration> = (0..5)
+        .map(|_| {
+            let (terminal, seen) = open();
+            terminal.end();
+            seen
+        })
+        .collect();
+    say(
+        &format!("10 M lines ({:.2} GB): from start to its last lines", bytes as f64 / 1e9),
+        &format!("{:.1} ms", ms(median(opened))),
+        "150 ms",
+    );
+    let (mut terminal, _) = open();
+    // What is looked for by itself (groups) is done before anything is measured.
+    terminal.listen(Duration::from_secs(3));
+    terminal.press("4");
+    let mut jumps = Vec::new();
+    for _ in 0..15 {
+        terminal.press("g");
+        terminal.shows("       0 of a build");
+        terminal.listen(Duration::from_millis(50));
+        let pressed = terminal.press("G");
+        jumps.push(terminal.shows(last).saturating_duration_since(pressed));
+        terminal.listen(Duration::from_millis(50));
+    }
+    say("the same: from `G` at its start to its last lines", &format!("{:.1} ms", ms(median(jumps))), "10 ms");
+    terminal.press("g");
+    terminal.shows("       0 of a build");
+    terminal.press("/needl");
+    terminal.until("nothing is left to be found", |screen| screen.contains("/needl 1/1"));
+    terminal.press("\x1b");
+    terminal.until("the search is gone", |screen| !screen.contains("/needl"));
+    terminal.press("g/needl");
+    let pressed = terminal.press("e");
+    let found = terminal.until("the only match is found", |screen| screen.contains("/needle 1/1")) - pressed;
+    let rate = bytes as f64 / 1e9 / found.as_secs_f64();
+    say("the same: a literal search of all of it", &format!("{:.0} ms, {rate:.2} GB/s", ms(found)), "1 GB/s");
+    say("the same: the screen's peak", &format!("{:.1} MB", terminal.process().peak), "60 MB");
+    terminal.end();
+}
+
+/// The peer with a screen, in the same terminal: its first frame, and what it costs while nothing happens.
+fn wrkflw() {
+    let named = std::env::var_os("CUELIGHT_BENCH_WRKFLW").map(PathBuf::from);
+    let on_path = || {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|folder| folder.join("wrkflw")).find(|program| program.is_file())
+    };
+    let Some(program) = named.or_else(on_path) else {
+        return say("wrkflw", "not found: CUELIGHT_BENCH_WRKFLW names it", "");
+    };
+    let place = quick();
+    let start = || {
+        let mut command = CommandBuilder::new(&program);
+        command.arg("tui");
+        command.cwd(place.root());
+        command.env("TERM", "xterm-256color");
+        command.env("LANG", "C.UTF-8");
+        Terminal::start(command)
+    };
+    let frame = |_| {
+        let mut terminal = start();
+        let seen = terminal.until("its first frame", |screen| screen.contains("Workflows")) - terminal.started;
+        terminal.end();
+        seen
+    };
+    let first = median((0..7).map(frame).collect());
+    let mut terminal = start();
+    terminal.until("its first frame", |screen| screen.contains("Workflows"));
+    terminal.listen(Duration::from_secs(2));
+    let (bytes, waits, processor) = quiet(&mut terminal);
+    say("wrkflw: from start to the first frame", &format!("{:.1} ms", ms(first)), "");
+    let figure = format!("{bytes} B, {waits} wake-ups, {:.0} ms of processor", ms(processor));
+    say("wrkflw: 10 seconds in which nothing runs", &figure, "");
+    terminal.end();
+}
