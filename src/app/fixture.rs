@@ -17,7 +17,8 @@ use crate::ui::theme::{Glyphs, Theme};
 use super::App;
 use super::keymap::{Keymap, typed};
 use super::msg::{
-    Effect, Feed, Grep, Grepped, Input, InputKind, LogKey, Msg, Offer, Page, PageRequest, Scan, Scanned, Text, Wanted,
+    Effect, Feed, Grep, Grepped, Input, InputKind, LogKey, Msg, Offer, Page, PageRequest, Read, Scan, Scanned, Text,
+    Wanted,
 };
 
 /// When the run of the fixture was created.
@@ -290,7 +291,7 @@ impl Driver {
         let mut effects = self.app.update(msg);
         while let Some(effect) = effects.pop() {
             let answer = match effect {
-                Effect::LoadPage(request) => Msg::Page(self.page(request)),
+                Effect::LoadPage(request) => Msg::Page(Read::new(self.page(request), self.app.theme())),
                 Effect::CopyLines(request) => Msg::Copied(self.page(request)),
                 Effect::Scan(scan) => Msg::Scanned(self.scan(scan)),
                 Effect::Grep(grep) => Msg::Grepped(self.grep(&grep)),

@@ -225,8 +225,8 @@ impl App {
             }
             Msg::Mouse(event) => self.mouse(event),
             Msg::Feed(feed) => self.news(feed),
-            Msg::Page(page) => {
-                self.log.take(page, self.theme);
+            Msg::Page(read) => {
+                self.log.take(read);
                 Vec::new()
             }
             Msg::Copied(page) => self.copied(page),

@@ -8,6 +8,8 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use crate::model::{Command, JobId, Record, Reply, RunId, StepNumber, Timestamp};
 use crate::store::history::Summary;
 use crate::store::runs::RunHeader;
+use crate::ui::log::Line;
+use crate::ui::theme::Theme;
 
 use super::pattern::Pattern;
 
@@ -27,7 +29,7 @@ pub enum Msg {
     /// News of runs.
     Feed(Feed),
     /// Lines of a log that were asked for.
-    Page(Page),
+    Page(Read),
     /// Lines of a log that were asked for to be copied.
     Copied(Page),
     /// What was looked for in a log, as far as it was found.
@@ -278,6 +280,36 @@ pub struct Page {
     pub request: PageRequest,
     /// The lines in order, fewer than asked for where the log has no more.
     pub lines: Result<Vec<Text>, String>,
+}
+
+/// Lines that were wanted, ready to be drawn. Very long ones take a while to read, and the screen does not wait for that.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Read {
+    /// What was asked for.
+    pub request: PageRequest,
+    /// The lines in order, or why there are none.
+    pub lines: Result<Vec<ReadLine>, String>,
+}
+
+/// A line that is ready to be drawn.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ReadLine {
+    /// Its number, from 0.
+    pub number: u64,
+    /// What is drawn.
+    pub line: Line,
+    /// When it was written, as far as it was noted.
+    pub time: Option<Timestamp>,
+}
+
+impl Read {
+    /// Reads the lines of a page.
+    #[must_use]
+    pub fn new(page: Page, theme: Theme) -> Self {
+        let read =
+            |text: Text| ReadLine { number: text.number, line: Line::parse(&text.bytes, theme), time: text.time };
+        Self { request: page.request, lines: page.lines.map(|lines| lines.into_iter().map(read).collect()) }
+    }
 }
 
 /// A line of a log.

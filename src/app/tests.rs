@@ -323,3 +323,33 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever sizes came before, every panel that there is room for is framed, titled, and nobody writes over it.
+    #[test]
+    fn a_storm_of_sizes_leaves_every_panel_whole(sizes in prop::collection::vec((1_u16..220, 1_u16..70), 1..12), focus in 0..7_usize) {
+        let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+        driver.press(&(focus + 1).to_string());
+        for (width, height) in sizes {
+            driver.resize(width, height);
+            let buffer = driver.buffer();
+            prop_assert_eq!(buffer.area, Rect::new(0, 0, width, height));
+            let Some(screen) = driver.app.screen() else {
+                prop_assert!("too small".starts_with(driver.screen().trim()));
+                continue;
+            };
+            for (panel, area) in screen.panels {
+                let row = |y: u16| (area.left()..area.right()).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+                let title = format!(" {} {}", panel.number(), panel.name());
+                prop_assert!(row(area.y).contains(&title) || usize::from(area.width) < title.len() + 6, "{}", driver.screen());
+                for y in area.top() + 1..area.bottom() - 1 {
+                    for x in [area.left(), area.right() - 1] {
+                        prop_assert!("│├┤┼".contains(buffer[(x, y)].symbol()), "{panel:?} {x},{y}\n{}", driver.screen());
+                    }
+                }
+            }
+        }
+    }
+}

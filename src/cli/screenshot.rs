@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 
 use crate::app::App;
 use crate::app::keymap::{self, Keymap};
-use crate::app::msg::{Effect, Feed, Grepped, Msg, Scanned};
+use crate::app::msg::{Effect, Feed, Grepped, Msg, Read, Scanned};
 use crate::model::Timestamp;
 use crate::store::folder::RunsDir;
 use crate::store::history;
@@ -115,7 +115,7 @@ impl Screen {
         let mut effects = self.app.update(msg);
         while let Some(effect) = effects.pop() {
             let answer = match effect {
-                Effect::LoadPage(request) => Msg::Page(self.logs.pages(request)),
+                Effect::LoadPage(request) => Msg::Page(Read::new(self.logs.pages(request), self.app.theme())),
                 Effect::Scan(scan) => {
                     let mut lines = Vec::new();
                     let ended = self.logs.scan(&scan, &|| false, &mut |line| {

@@ -20,7 +20,7 @@ use crate::store::spec::RunSpec;
 const PORTION: Duration = Duration::from_millis(50);
 
 /// So much of a line is told of a search in many logs.
-const MOST_BYTES: usize = 4096;
+const MOST_BYTES: usize = 1024;
 
 /// Where lines of logs come from.
 pub trait Logs: Send + Sync + 'static {
@@ -191,7 +191,7 @@ pub(super) fn load_page<L: Logs>(
     logs: &Arc<L>,
     request: PageRequest,
     answers: &mpsc::Sender<Msg>,
-    answer: fn(Page) -> Msg,
+    answer: impl FnOnce(Page) -> Msg + Send + 'static,
 ) {
     let (logs, answers) = (Arc::clone(logs), answers.clone());
     tokio::task::spawn_blocking(move || {

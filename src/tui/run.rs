@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::app::msg::{Effect, Feed, Msg, Notice, Order};
+use crate::app::msg::{Effect, Feed, Msg, Notice, Order, Read};
 use crate::model::Timestamp;
 
 use super::calls::Calls;
@@ -272,7 +272,10 @@ impl<L: Logs> Loop<L> {
                     self.tell(Notice::bad(reason));
                 }
             }
-            Effect::LoadPage(request) => load_page(&self.logs, request, &self.answers, Msg::Page),
+            Effect::LoadPage(request) => {
+                let theme = self.app.theme();
+                load_page(&self.logs, request, &self.answers, move |page| Msg::Page(Read::new(page, theme)));
+            }
             Effect::CopyLines(request) => load_page(&self.logs, request, &self.answers, Msg::Copied),
             Effect::Scan(scan) => self.scans.start(&self.logs, scan, &self.answers),
             Effect::StopScan(place) => self.scans.stop(place),

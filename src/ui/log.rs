@@ -114,9 +114,10 @@ impl Line {
         Self { parts, mark: self.mark }
     }
 
-    /// Draws the part that begins at column `left` into one row.
+    /// Draws the part that begins at column `left` into the rows of an area, each going on where the one before ended.
     pub fn draw(&self, area: Rect, left: usize, buffer: &mut Buffer) {
-        let right = left + usize::from(area.width);
+        let row = usize::from(area.width.max(1));
+        let right = left + usize::from(area.width) * usize::from(area.height);
         let mut column = 0;
         for (text, style) in &self.parts {
             if column >= right {
@@ -125,19 +126,28 @@ impl Line {
             let columns = width(text);
             if column + columns <= left {
                 column += columns;
-            } else if text.is_ascii() && column >= left {
-                let x = area.x + (column - left) as u16;
-                put(buffer, x, area.y, (right - column) as u16, text, *style);
-                column += columns;
+            } else if text.is_ascii() {
+                // A character is a byte and a column, so every row is a slice.
+                let end = column + columns;
+                let mut at = column.max(left);
+                while at < end.min(right) {
+                    let place = at - left;
+                    let stop = (at + row - place % row).min(end);
+                    let (x, y) = (area.x + (place % row) as u16, area.y + (place / row) as u16);
+                    put(buffer, x, y, (stop - at) as u16, &text[at - column..stop - column], *style);
+                    at = stop;
+                }
+                column = end;
             } else {
                 for grapheme in text.graphemes(true) {
                     if column >= right {
                         break;
                     }
                     let columns = width(grapheme);
-                    // A wide character cut by the edge leaves its cell empty.
-                    if column >= left && column + columns <= right {
-                        put(buffer, area.x + (column - left) as u16, area.y, columns as u16, grapheme, *style);
+                    // A wide character cut by an edge leaves its cell empty.
+                    if let Some(place) = column.checked_sub(left).filter(|place| place % row + columns <= row) {
+                        let (x, y) = (area.x + (place % row) as u16, area.y + (place / row) as u16);
+                        put(buffer, x, y, columns as u16, grapheme, *style);
                     }
                     column += columns;
                 }
@@ -169,14 +179,15 @@ struct Reader {
 
 impl Perform for Reader {
     fn print(&mut self, c: char) {
-        if is_unsafe(c) {
+        let is_plain = matches!(c, ' '..='~');
+        if !is_plain && is_unsafe(c) {
             return;
         }
         if std::mem::take(&mut self.returned) {
             self.parts.clear();
             self.column = 0;
         }
-        self.column += width(c.encode_utf8(&mut [0; 4]));
+        self.column += if is_plain { 1 } else { width(c.encode_utf8(&mut [0; 4])) };
         match self.parts.last_mut() {
             Some((text, style)) if *style == self.style => text.push(c),
             _ => self.parts.push((c.to_string(), self.style)),
@@ -331,6 +342,15 @@ mod tests {
         assert_eq!(cut(1), "b日  ");
         assert_eq!(cut(3), " 本 c");
         assert_eq!((line.width(), line.rows(3)), (8, 3));
+        let wrapped = |text: &str, columns: u16| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, columns, 3));
+            parse(text).draw(buffer.area, 0, &mut buffer);
+            let rows = buffer.content.chunks(usize::from(columns));
+            rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>()).collect::<Vec<_>>()
+        };
+        assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh "]);
+        assert_eq!(wrapped("a\x1b[1mbcde\x1b[mfghij", 3), ["abc", "def", "ghi"]);
+        assert_eq!(wrapped("ab日c", 3), ["ab ", " c ", "   "], "cut by the edge");
     }
 
     proptest! {

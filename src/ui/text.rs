@@ -11,14 +11,17 @@ use unicode_width::UnicodeWidthStr;
 /// How many columns a text takes.
 #[must_use]
 pub fn width(text: &str) -> usize {
-    text.width()
+    // Most texts are, and are looked at many times a frame.
+    if text.is_ascii() { text.len() } else { text.width() }
 }
 
-/// Whether a character would change more than its own cell: controls, and marks that turn the direction of the line.
+/// Whether a character would change more than its own cell: controls, marks that turn the direction of the line, and marks
+/// about whose width terminals differ (those that join, choose a form, or tint), so that none writes over its neighbours.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The text without characters that would change more than their own cell.

@@ -5,6 +5,10 @@
 use std::time::Instant;
 
 use cuelight::ui::graph::{Layout, Node};
+use cuelight::ui::log::Line;
+use cuelight::ui::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 mod table;
 
@@ -50,4 +54,32 @@ fn main() {
         })
         .collect();
     told("the same of a matrix of 256 legs, unfolded", &wide, "");
+    long_lines();
+}
+
+/// What is loaded around a screen of 40 rows where every line is as long as the longest that people have met.
+fn long_lines() {
+    for (what, piece) in [("letters", "x"), ("colours", "\x1b[31mred\x1b[0m "), ("wide characters", "日本語")] {
+        let line = piece.repeat(90_000 / piece.len());
+        let page: Vec<Line> = (0..60).map(|_| Line::parse(line.as_bytes(), Theme::default())).collect();
+        let parse = |_| {
+            let started = Instant::now();
+            for _ in 0..60 {
+                drop(Line::parse(line.as_bytes(), Theme::default()));
+            }
+            started.elapsed()
+        };
+        let draw = |_| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 120, 40));
+            let started = Instant::now();
+            for y in 0..20 {
+                page[usize::from(y)].draw(Rect::new(0, y, 120, 1), 0, &mut buffer);
+            }
+            page[20].draw(Rect::new(0, 20, 120, 20), 0, &mut buffer);
+            started.elapsed()
+        };
+        let (parsed, drawn) = (median((0..9).map(parse).collect()), median((0..9).map(draw).collect()));
+        let figure = format!("{:.1} ms read, {:.2} ms drawn", ms(parsed), ms(drawn));
+        say(&format!("60 lines of 90,000 bytes of {what}"), &figure, "16 ms");
+    }
 }

@@ -24,6 +24,32 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::project::Project;
 
+/// Lines that want to break out: they clear, move, rename, copy, reset, ask, turn around, and are wider than anything.
+fn hostile(number: u64) -> Vec<u8> {
+    let lines: [&[u8]; 16] = [
+        b"\x1b[2J\x1b[Hcleared \x1b]0;renamed\x07\x1b]2;renamed\x1b\\",
+        b"\x1b]52;c;c3RvbGVu\x07copied",
+        b"\x1b[?1049l\x1b[?25h\x1b[?2026h\x1bcreset",
+        b"\x1b[3;5r\x1b[5S\x1b[10A\x1b[99Dmoved \x08\x08\x08\x0b\x0c\x0e",
+        b"\x1b[1;4;7;31;42mnever closed",
+        b"\x1b[38;5m\x1b[38;2;1m\x1b[48;2;300;300;300mwrong colours",
+        b"\x1bP+q544e\x1b\\\x1b_Gf=24;AAAA\x1b\\\x1b^private\x1b\\\x1b]8;;file:///etc/passwd\x1b\\link\x1b]8;;\x1b\\",
+        "\u{9b}2J\u{9d}0;renamed\u{9c}\u{90}q\u{9c}of eight bits".as_bytes(),
+        b"\x1b[6n\x1b[c\x1b[>q\x1b[?u\x1b]10;?\x07\x05asked",
+        "日本語のとても長い行".as_bytes(),
+        "👨\u{200d}👩\u{200d}👧 👍🏽 ❤\u{fe0f} 🇩🇪 1\u{fe0f}\u{20e3} ".as_bytes(),
+        "e\u{301}\u{302}\u{303}\u{200b}\u{feff}\u{2060}x".as_bytes(),
+        "\u{202e}drawkcab\u{202c} \u{2066}isolated\u{2069} \u{200f}שלום עולם".as_bytes(),
+        b"\xff\xfe\xc0\x80\xf0\x9f broken \0\0\x7f",
+        b"progress 10%\rprogress 100%\r",
+        b"x",
+    ];
+    let line = lines[number as usize % lines.len()];
+    // As wide as the widest that people have met, and every width that ends at an edge.
+    let times = if number.is_multiple_of(5) { 90_000 / line.len() } else { number as usize % 60 + 1 };
+    line.repeat(times)
+}
+
 /// Set for the program in the terminal.
 const CHILD: &str = "CUELIGHT_TEST_SCREEN";
 
@@ -35,7 +61,15 @@ struct Lines;
 
 impl Logs for Lines {
     fn page(&self, _: &LogKey, lines: Range<u64>) -> Result<Vec<Text>, String> {
-        let text = |number| Text { number, bytes: format!("this is line {}", number + 1).into_bytes(), time: None };
+        let kind = std::env::var(CHILD).unwrap_or_default();
+        let text = |number| {
+            let bytes = match kind.as_str() {
+                "hostile" => hostile(number),
+                "wide" => vec![b'x'; 200],
+                _ => format!("this is line {}", number + 1).into_bytes(),
+            };
+            Text { number, bytes, time: None }
+        };
         Ok(lines.map(text).collect())
     }
 
@@ -133,9 +167,14 @@ struct Terminal {
 impl Terminal {
     /// The scripted run.
     fn open(rows: u16, columns: u16) -> Self {
+        Self::with_log("plain", rows, columns)
+    }
+
+    /// The scripted run with lines of a kind.
+    fn with_log(log: &str, rows: u16, columns: u16) -> Self {
         let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "screen::child", "--nocapture"]);
-        command.env(CHILD, "1");
+        command.env(CHILD, log);
         Self::start(command, rows, columns)
     }
 
@@ -332,4 +371,77 @@ fn files_that_change_start_what_they_fire_and_nothing_else() {
     screen.press("q");
     screen.ends_restored();
     project.call(&["runs"]).expect(0, &["success"]);
+}
+
+/// What a terminal shows outside of the inside of the log's pane, with one digit for all: clocks go on.
+fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
+    let (rows, columns) = screen.size();
+    let title = (0..rows.get()).rev().find(|row| {
+        let line: String =
+            (0..columns.get()).filter_map(|column| screen.cell(*row, column)).map(|cell| cell.contents()).collect();
+        line.contains("4 Log")
+    });
+    // In the middle of a frame there may be none.
+    let Some(top) = title else { return Vec::new() };
+    let places = (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
+    let inside =
+        |(row, column): &(u16, u16)| *row > top && *row < rows.get() - 3 && *column > 0 && *column < columns.get() - 1;
+    let outside = places
+        .filter(|place| !inside(place))
+        .filter_map(|(row, column)| Some(((row, column), screen.cell(row, column)?)));
+    outside
+        .map(|(place, cell)| {
+            format!(
+                "{place:?} {} {:?} {:?}",
+                cell.contents().replace(|c: char| c.is_ascii_digit(), "0"),
+                cell.fgcolor(),
+                cell.bgcolor()
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_hostile_log_changes_nothing_outside_of_its_pane() {
+    // Away from the end, so that both tell the same about the log; then down, sideways, wrapped, and back to the end.
+    const KEYS: [&str; 7] = ["4g", "jjjjj", "\x04\x04", "llll", "hhhhw", "\x06\x06kkkk", "w\x15gG"];
+    for (rows, columns) in [(24, 80), (40, 120)] {
+        let mut plain = Terminal::with_log("wide", rows, columns);
+        let mut hostile = Terminal::with_log("hostile", rows, columns);
+        for terminal in [&mut plain, &mut hostile] {
+            terminal.wait_for("FOLLOW");
+        }
+        for keys in KEYS {
+            plain.press(keys);
+            while let Ok(bytes) = plain.output.recv_timeout(Duration::from_millis(400)) {
+                plain.take(&bytes);
+            }
+            let expected = around_the_log(plain.screen.screen());
+            hostile.press(keys);
+            let what = format!("{columns}x{rows} after {keys:?}, as beside:\n{}", plain.screen.screen().contents());
+            hostile.wait(&what, |screen| around_the_log(screen) == expected);
+        }
+        let sent = String::from_utf8_lossy(&hostile.bytes).into_owned();
+        for forbidden in [
+            "\x1b]52",
+            "]2;renamed",
+            "\x1b]0;",
+            "\x1bc",
+            "\x1b[6n",
+            "\x1b[c",
+            "\x1bP",
+            "\x1b_G",
+            "\u{9b}",
+            "\u{202e}",
+            "\x1b[3;5r",
+        ] {
+            assert!(!sent.contains(forbidden), "{forbidden:?} was sent to the terminal");
+        }
+        for mut terminal in [plain, hostile] {
+            terminal.press("q");
+            terminal.wait_for("Leave?");
+            terminal.press("k");
+            terminal.ends_restored();
+        }
+    }
 }

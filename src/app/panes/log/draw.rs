@@ -12,7 +12,8 @@ use crate::ui::log::{Line, Mark};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::{Log, Shown};
+use super::Log;
+use crate::app::msg::ReadLine;
 
 /// So many matches of a line are marked: a very long line may be full of them.
 const MOST_MARKED: usize = 500;
@@ -40,8 +41,8 @@ impl Log {
         };
         let rows = self.rows();
         // The file may be ahead of the records; what they have not told is not shown yet.
-        let has_row = |line: &&Shown| line.number < self.lines && rows.line(rows.row(line.number)) == line.number;
-        let lines: Vec<&Shown> = loaded.iter().filter(has_row).collect();
+        let has_row = |line: &&ReadLine| line.number < self.lines && rows.line(rows.row(line.number)) == line.number;
+        let lines: Vec<&ReadLine> = loaded.iter().filter(has_row).collect();
         if lines.is_empty() {
             let unmatched = self.keep.as_ref().filter(|keep| keep.finds.is_done(self.lines));
             return match unmatched {
@@ -75,23 +76,19 @@ impl Log {
             }
             let line = self.highlighted(&shown.line);
             let count = if self.wrap { line.rows(text.width) } else { 1 };
-            for part in 0..count {
-                if y < area.bottom() {
-                    let left = self.left + part * usize::from(text.width);
-                    line.draw(Rect { y, height: 1, ..text }, left, buffer);
-                    if !self.wrap && line.mark != Mark::EndGroup && line.width() > left + usize::from(text.width) {
-                        text::put(buffer, text.right(), y, 1, cx.theme.ellipsis(), cx.theme.style(Hue::Dim));
-                    }
-                    y += 1;
-                }
+            let height = u16::try_from(count).unwrap_or(u16::MAX).min(area.bottom() - y);
+            line.draw(Rect { y, height, ..text }, self.left, buffer);
+            if !self.wrap && line.mark != Mark::EndGroup && line.width() > self.left + usize::from(text.width) {
+                text::put(buffer, text.right(), y, 1, cx.theme.ellipsis(), cx.theme.style(Hue::Dim));
             }
+            y += height;
             self.annotate(shown, cx, Rect { y: row.y, height: 1, ..text }, buffer);
             self.select(shown.number, cx, row, gutter, buffer);
         }
     }
 
     /// How many lines are folded below this one, and which error it is.
-    fn annotate(&self, shown: &Shown, cx: &Cx, row: Rect, buffer: &mut Buffer) {
+    fn annotate(&self, shown: &ReadLine, cx: &Cx, row: Rect, buffer: &mut Buffer) {
         if let Some(below) = self.groups.below(shown.number).filter(|_| self.keep.is_none() && self.left == 0) {
             let (glyph, hidden) = match below {
                 0 => (cx.theme.pick("▾", "v"), String::new()),
@@ -138,14 +135,14 @@ impl Log {
     }
 
     /// The first of the loaded lines to draw: what was scrolled to, or what ends at the last row.
-    fn first_drawn(&self, lines: &[&Shown], area: Rect) -> usize {
+    fn first_drawn(&self, lines: &[&ReadLine], area: Rect) -> usize {
         let height = usize::from(area.height);
-        let fitting = |lines: &[&Shown]| {
+        let fitting = |lines: &[&ReadLine]| {
             if !self.wrap {
                 return height.min(lines.len());
             }
             let mut rows = 0;
-            let fits = |shown: &&&Shown| {
+            let fits = |shown: &&&ReadLine| {
                 rows += shown.line.rows(area.width);
                 rows <= height
             };

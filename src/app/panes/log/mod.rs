@@ -15,10 +15,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::app::action::Action;
-use crate::app::msg::{Effect, LogKey, Page, PageRequest, Place, Scanned, Wanted};
+use crate::app::msg::{Effect, LogKey, PageRequest, Place, Read, ReadLine, Scanned, Wanted};
 use crate::app::pattern::Pattern;
-use crate::model::Timestamp;
-use crate::ui::log::Line;
 use crate::ui::text;
 use crate::ui::theme::Theme;
 
@@ -81,15 +79,7 @@ struct Window {
     request: PageRequest,
     /// How long the log was known to be when they were asked for.
     of: u64,
-    lines: Result<Vec<Shown>, String>,
-}
-
-/// A line that was loaded.
-#[derive(Clone, Debug)]
-struct Shown {
-    number: u64,
-    line: Line,
-    time: Option<Timestamp>,
+    lines: Result<Vec<ReadLine>, String>,
 }
 
 /// Where a reader is, to come back to.
@@ -101,7 +91,7 @@ pub struct Position {
 }
 
 impl Window {
-    fn line(&self, number: u64) -> Option<&Shown> {
+    fn line(&self, number: u64) -> Option<&ReadLine> {
         let lines = self.lines.as_ref().ok()?;
         lines.binary_search_by_key(&number, |line| line.number).ok().map(|at| &lines[at])
     }
@@ -306,15 +296,9 @@ impl Log {
     }
 
     /// Takes in lines, if they are those that were asked for.
-    pub(in crate::app) fn take(&mut self, page: Page, theme: Theme) {
-        let Some((_, of)) = self.asked.take_if(|(asked, _)| *asked == page.request) else { return };
-        let parse = |text: crate::app::msg::Text| Shown {
-            number: text.number,
-            line: Line::parse(&text.bytes, theme),
-            time: text.time,
-        };
-        let lines = page.lines.map(|lines| lines.into_iter().map(parse).collect());
-        self.window = Some(Window { request: page.request, of, lines });
+    pub(in crate::app) fn take(&mut self, read: Read) {
+        let Some((_, of)) = self.asked.take_if(|(asked, _)| *asked == read.request) else { return };
+        self.window = Some(Window { request: read.request, of, lines: read.lines });
     }
 
     /// Takes in what was found, if it was looked for here.

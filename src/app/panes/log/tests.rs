@@ -1,4 +1,5 @@
 use super::*;
+use crate::app::msg::Page;
 use crate::app::msg::{Scan, Text};
 use crate::model::{JobId, RunId, StepNumber};
 
@@ -36,7 +37,7 @@ fn answer(log: &mut Log, request: PageRequest, lines: u64) {
     let numbers = request.lines.iter().cloned().flatten().filter(|number| *number < lines);
     let text = |number| Text { number, bytes: format!("line {}", number + 1).into_bytes(), time: None };
     let lines = Ok(numbers.map(text).collect());
-    log.take(Page { request, lines }, Theme::default());
+    log.take(Read::new(Page { request, lines }, Theme::default()));
 }
 
 fn lines(request: &PageRequest) -> Vec<u64> {
