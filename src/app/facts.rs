@@ -21,6 +21,8 @@ pub struct Facts {
     summaries: BTreeMap<RunId, Summary>,
     /// Orders given and not confirmed by a record.
     asked: Vec<(RunId, Command)>,
+    /// Whether the runs of this machine have been told: before, that there are none is not known.
+    pub is_listed: bool,
     /// The workflows that can be started here.
     pub offers: Vec<Offer>,
     /// What happened, the latest last.
@@ -78,6 +80,7 @@ impl Facts {
 
     /// Takes in runs at a glance, unless more is known of them.
     pub(super) fn list(&mut self, listed: Vec<Summary>) {
+        self.is_listed = true;
         for summary in listed {
             if self.store.run(&summary.id).is_none_or(|run| run.seq == 0) {
                 self.summaries.insert(summary.id.clone(), summary);

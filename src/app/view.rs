@@ -69,7 +69,10 @@ impl App {
         };
         let remark = match (panel, self.run()) {
             (Panel::Runs, _) => self.runs.remark(&self.facts, self.theme),
-            (Panel::Graph, Some(run)) => self.graph.remark(run, self.theme, self.facts.now),
+            (Panel::Graph, Some(run)) => {
+                let job = self.jobs.selected.as_ref().map(|place| &place.job);
+                self.graph.remark(run, job, self.theme, self.facts.now)
+            }
             (Panel::Jobs, Some(run)) => self.jobs.remark(run, self.theme),
             (Panel::Events, _) => self.events.remark(),
             (Panel::Deploys, _) => self.deploys.remark(),

@@ -114,6 +114,7 @@ pub async fn run<L: Logs>(
         frame: Duration::from_secs(1) / u32::from(options.frames.max(1)),
         next_frame: Instant::now(),
         dirty: true,
+        awaited: 0,
         suspended: false,
         child: None,
         scans: Scans::default(),
@@ -135,6 +136,8 @@ struct Loop<L> {
     frame: Duration,
     next_frame: Instant,
     dirty: bool,
+    /// So many answers are drawn at once: the user did something, and may wait for them.
+    awaited: u8,
     /// The user wants the shell back for a while.
     suspended: bool,
     /// A program that the terminal is to be given to for a while.
@@ -168,6 +171,9 @@ impl Signals {
     }
 }
 
+/// Answers (lines, matches) that are drawn at once after something the user did.
+const AWAITED: u8 = 4;
+
 /// News taken in before a frame is drawn, at the most.
 const BATCHES: usize = 64;
 
@@ -198,7 +204,13 @@ impl<L: Logs> Loop<L> {
                     Some(event) => self.input(event?),
                     None => self.ending = Some(false),
                 },
-                Some(answer) = answered.recv() => self.update(answer),
+                Some(answer) = answered.recv() => {
+                    if let Some(left) = self.awaited.checked_sub(1) {
+                        self.awaited = left;
+                        self.next_frame = Instant::now();
+                    }
+                    self.update(answer);
+                }
                 news = feed.recv(), if feeds => match news {
                     Some(news) => self.update(Msg::Feed(news)),
                     None => feeds = false,
@@ -237,6 +249,7 @@ impl<L: Logs> Loop<L> {
     fn input(&mut self, event: Event) {
         // What the user does is seen at once, however short ago the last frame was.
         self.next_frame = Instant::now();
+        self.awaited = AWAITED;
         match event {
             Event::Key(key) => self.update(Msg::Key(key)),
             Event::Mouse(mouse) => self.update(Msg::Mouse(mouse)),

@@ -3,6 +3,8 @@
 //! The program runs in a pseudo-terminal that counts. `cargo bench --bench terminal` prints a table; where a `wrkflw` is
 //! found (in `CUELIGHT_BENCH_WRKFLW`, or on the path), it is measured in the same way. Nothing is asserted: machines differ.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -173,8 +175,8 @@ impl Terminal {
 
 /// What the system has counted of a process.
 struct Process {
-    /// How often one of its threads waited for something.
-    waits: u64,
+    /// How often each of its threads waited for something.
+    waits: HashMap<OsString, u64>,
     processor: Duration,
     /// The most memory it ever held, in MB.
     peak: f64,
@@ -189,7 +191,10 @@ impl Process {
             line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
         };
         let threads = fs::read_dir(folder.join("task")).into_iter().flatten().flatten();
-        let waits = threads.map(|thread| field(&thread.path().join("status"), "voluntary_ctxt_switches:")).sum();
+        let waits = |thread: fs::DirEntry| {
+            (thread.file_name(), field(&thread.path().join("status"), "voluntary_ctxt_switches:"))
+        };
+        let waits = threads.map(waits).collect();
         let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
         let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
         let ticks: u64 = times.filter_map(|number| number.parse::<u64>().ok()).sum();
@@ -236,7 +241,9 @@ fn quiet(terminal: &mut Terminal) -> (usize, u64, Duration) {
     let before = terminal.process();
     let bytes = terminal.listen(Duration::from_secs(10));
     let after = terminal.process();
-    (bytes, after.waits - before.waits, after.processor.saturating_sub(before.processor))
+    // A thread that had nothing to do any more may have ended; that is one wake-up.
+    let more = |(thread, count): (&OsString, &u64)| after.waits.get(thread).map_or(1, |now| now - count);
+    (bytes, before.waits.iter().map(more).sum(), after.processor.saturating_sub(before.processor))
 }
 
 /// A run with one step that writes lines at a pace.

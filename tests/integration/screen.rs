@@ -378,7 +378,7 @@ fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
     let (rows, columns) = screen.size();
     let title = (0..rows.get()).rev().find(|row| {
         let line: String =
-            (0..columns.get()).filter_map(|column| screen.cell(*row, column)).map(|cell| cell.contents()).collect();
+            (0..columns.get()).filter_map(|column| screen.cell(*row, column)).map(vt100::Cell::contents).collect();
         line.contains("4 Log")
     });
     // In the middle of a frame there may be none.

@@ -136,7 +136,8 @@ impl Jobs {
 
     pub(in crate::app) fn draw(&self, cx: &Cx, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
         let Some(run) = run else {
-            empty("no run is selected", cx, area, buffer);
+            let none = cx.facts.summaries().next().is_none();
+            empty(if none { super::runs::none(cx.facts) } else { "the run is being read" }, cx, area, buffer);
             return;
         };
         let rows = self.rows(run);

@@ -71,14 +71,9 @@ impl Runs {
     pub(in crate::app) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
         let rows: Vec<&Summary> = self.listed(cx.facts).skip(self.offset).take(usize::from(area.height)).collect();
         if rows.is_empty() {
-            let keys = if !self.filter.is_empty() {
-                "no run has all of these words"
-            } else if cx.facts.offers.is_empty() {
-                "no runs yet"
-            } else {
-                "no runs yet: S starts a workflow"
-            };
-            empty(keys, cx, area, buffer);
+            let why =
+                if cx.facts.summaries().next().is_some() { "no run has all of these words" } else { none(cx.facts) };
+            empty(why, cx, area, buffer);
         }
         let names = rows.iter().map(|run| text::width(title(run))).max().unwrap_or_default().min(24) as u16;
         for (y, run) in (area.y..).zip(rows) {
@@ -115,6 +110,17 @@ impl Runs {
     fn select(&mut self, row: usize, facts: &Facts) {
         let run = self.listed(facts).nth(row).map(|run| run.id.clone());
         self.selected = run.or(self.selected.take());
+    }
+}
+
+/// What is said where there is no run, and what to do about it.
+pub(super) fn none(facts: &Facts) -> &'static str {
+    match (facts.is_listed, facts.offers.is_empty()) {
+        (false, _) => "looking for runs",
+        (true, false) => "no runs yet: S starts a workflow",
+        (true, true) => {
+            "no runs yet, and no workflow here: open it in a repository with .github/workflows, or run `cuelight demo`"
+        }
     }
 }
 

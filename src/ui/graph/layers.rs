@@ -145,7 +145,10 @@ impl Layers {
                 }
                 let median = |(mut near, own): (Vec<i32>, &i32)| {
                     near.sort_unstable();
-                    near.get(near.len().saturating_sub(1) / 2).copied().unwrap_or(*own)
+                    // Between the two in the middle: either of them would pull every layer the same way.
+                    let middle = [near.len().saturating_sub(1) / 2, near.len() / 2].map(|at| near.get(at).copied());
+                    let [Some(upper), Some(lower)] = middle else { return *own };
+                    (upper + lower).div_euclid(2)
                 };
                 let wanted: Vec<i32> = near.into_iter().zip(&rows[layer]).map(median).collect();
                 let heights: Vec<i32> = self.items[layer].iter().map(|item| i32::from(item.height)).collect();
@@ -182,18 +185,19 @@ fn fitted(wanted: &[i32], heights: &[i32]) -> Vec<i32> {
             Some(own)
         })
         .collect();
+    let nearest = |sum: i64, count: i64| (2 * sum + count - 1).div_euclid(2 * count);
     let mut pools: Vec<(i64, i64)> = Vec::new();
     for (wanted, before) in wanted.iter().zip(&before) {
         pools.push((i64::from(wanted - before), 1));
         while let [.., (sum, count), (next, more)] = pools.as_slice()
-            && sum.div_euclid(*count) > next.div_euclid(*more)
+            && nearest(*sum, *count) > nearest(*next, *more)
         {
             let pooled = (sum + next, count + more);
             pools.truncate(pools.len() - 2);
             pools.push(pooled);
         }
     }
-    let levels = pools.iter().flat_map(|(sum, count)| std::iter::repeat_n(sum.div_euclid(*count), *count as usize));
+    let levels = pools.iter().flat_map(|(sum, count)| std::iter::repeat_n(nearest(*sum, *count), *count as usize));
     levels.zip(before).map(|(level, before)| level as i32 + before).collect()
 }
 

@@ -205,9 +205,12 @@ impl Graph {
     }
 
     /// What is left out, and how long the critical path took.
-    pub(in crate::app) fn remark(&self, run: &Run, theme: Theme, now: Timestamp) -> String {
+    pub(in crate::app) fn remark(&self, run: &Run, selected: Option<&JobId>, theme: Theme, now: Timestamp) -> String {
+        // Where only signs fit, the selected one has its name here.
+        let named = self.place_of(selected).filter(|_| self.detail == Detail::Sign && !self.is_list());
         let path = self.critical.then(|| paths::critical(&groups(run, !self.unfolded), run, now)).flatten();
         let told = [
+            named.map(|at| self.groups[at].name.clone()),
             chip(&self.filter),
             self.shows_failed_only(run).then(|| "failed only".to_owned()),
             path.map(|path| format!("critical path {}", text::duration(path.took))),
@@ -251,13 +254,20 @@ fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     let many = if group.folded { counted(group.members(run).len()) } else { 0 };
     match detail {
         Detail::Whole => Node { width: (2 + name + many + TIME).max(members), height, needs },
-        Detail::Short => Node { width: 2 + name.min(SHORT as u16) + many.min(4), height: 1, needs },
+        Detail::Short => {
+            let own = 2 + name.min(SHORT as u16) + if group.folded { times(group.members(run).len()) } else { 0 };
+            Node { width: own.max(members.min(2 + SHORT as u16)), height, needs }
+        }
         Detail::Sign => Node { width: 1, height: 1, needs },
     }
 }
 
 /// Columns for ` ×12 11✓1✗`: the number of members, and how many of them are how.
 fn counted(members: usize) -> u16 {
-    let digits = members.to_string().len() as u16;
-    3 + digits + 2 * (digits + 1)
+    times(members) + 1 + 2 * (members.to_string().len() as u16 + 1)
+}
+
+/// Columns for ` ×12`.
+fn times(members: usize) -> u16 {
+    2 + members.to_string().len() as u16
 }
