@@ -530,7 +530,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__screenshot)
-            opts="-h --at --size --format --keys --ascii --help"
+            opts="-h --at --size --format --keys --ascii --colours --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -550,6 +550,10 @@ _cuelight() {
                     ;;
                 --keys)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --colours)
+                    COMPREPLY=($(compgen -W "terminal colour-blind none" -- "${cur}"))
                     return 0
                     ;;
                 *)

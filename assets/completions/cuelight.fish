@@ -112,6 +112,9 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l format 
 ansi\t'Letters with colours for a terminal'
 svg\t'A picture'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l keys -d 'Keys that are pressed before: characters, and others by name in angle brackets' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l colours -d 'The colours it is drawn with' -r -f -a "terminal\t'The terminal\'s sixteen'
+colour-blind\t'Blue and orange in place of green and red'
+none\t'None'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l ascii -d 'Draw with the characters of ASCII only'
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'How to print what was found' -r -f -a "text\t''

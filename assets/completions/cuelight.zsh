@@ -180,6 +180,9 @@ _arguments "${_arguments_options[@]}" : \
 ansi\:"Letters with colours for a terminal"
 svg\:"A picture"))' \
 '--keys=[Keys that are pressed before\: characters, and others by name in angle brackets]:KEYS:_default' \
+'--colours=[The colours it is drawn with]:COLOURS:((terminal\:"The terminal'\''s sixteen"
+colour-blind\:"Blue and orange in place of green and red"
+none\:"None"))' \
 '--ascii[Draw with the characters of ASCII only]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \

@@ -17,7 +17,7 @@ use crate::store::history;
 use crate::store::journal::JournalReader;
 use crate::tui::{LogFiles, Logs};
 use crate::ui::picture;
-use crate::ui::theme::{Glyphs, Theme};
+use crate::ui::theme::{Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, style};
 
@@ -44,11 +44,36 @@ pub(super) struct Args {
     /// Draw with the characters of ASCII only
     #[arg(long)]
     ascii: bool,
+    /// The colours it is drawn with
+    #[arg(long, value_enum, default_value_t)]
+    colours: Palette,
 }
 
 /// Keys that are pressed.
 #[derive(Clone)]
 struct Keys(Vec<crossterm::event::KeyEvent>);
+
+/// The colours of a picture.
+#[derive(clap::ValueEnum, Clone, Copy, Default)]
+enum Palette {
+    /// The terminal's sixteen
+    #[default]
+    Terminal,
+    /// Blue and orange in place of green and red
+    ColourBlind,
+    /// None
+    None,
+}
+
+impl From<Palette> for Colours {
+    fn from(palette: Palette) -> Self {
+        match palette {
+            Palette::Terminal => Self::Terminal,
+            Palette::ColourBlind => Self::ColourBlind,
+            Palette::None => Self::None,
+        }
+    }
+}
 
 #[derive(clap::ValueEnum, Clone, Copy, Default)]
 enum Format {
@@ -83,7 +108,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     records.retain(|record| record.at <= now);
 
     let glyphs = if args.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
-    let theme = Theme { glyphs, motion: false, ..Theme::default() };
+    let theme = Theme { glyphs, colours: args.colours.into(), motion: false };
     let mut screen = Screen { app: App::new(theme, Keymap::default()), logs: LogFiles::new(runs) };
     screen.send(Msg::Tick(now));
     screen.send(Msg::Resize(args.size.0, args.size.1));

@@ -77,8 +77,8 @@ pub struct Look {
     pub hue: Hue,
 }
 
-/// The frames of a lamp that is lit, at four a second.
-const LAMP: [&str; 4] = ["●", "◉", "○", "◉"];
+/// The frames of a lamp that is lit, at four a second. None of them is the sign of another state.
+const LAMP: [&str; 4] = ["●", "◉", "◎", "◉"];
 
 /// Glyph, ASCII glyph, word and hue of a state: the only place where they are written down.
 fn row(phase: &Phase) -> (&'static str, &'static str, &'static str, Hue) {

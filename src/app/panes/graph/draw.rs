@@ -66,8 +66,8 @@ impl Graph {
         let ((x, y), node, group) = (self.layout.places[place], &self.nodes[place], &self.groups[place]);
         let phase = group.phase(run);
         let fade = if lit { Style::new() } else { cx.theme.style(Hue::Dim) };
-        let own = if lit { cx.theme.phase(&phase) } else { fade };
-        pen.put((x, y), 1, cx.theme.lamp(&phase, cx.facts.now.0), own);
+        // How it is is told by colour also where it is out of the way.
+        pen.put((x, y), 1, cx.theme.lamp(&phase, cx.facts.now.0), cx.theme.phase(&phase));
         if self.detail == Detail::Sign {
             if selected {
                 pen.restyle((x, y), node.width, cx.theme.selected());
