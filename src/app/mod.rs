@@ -28,6 +28,7 @@ use std::ops::Range;
 
 use crossterm::event::KeyEventKind;
 use ratatui::layout::Rect;
+use ratatui::style::Color;
 
 use crate::model::{Conclusion, Job, Phase, Reply, Run, RunId, Step};
 use crate::store::history::Summary;
@@ -167,6 +168,12 @@ impl App {
             self.screen().zip(self.toast.as_ref()).map(|(screen, notice)| chrome::toast_rows(notice, screen.toast));
         let end = news.map_or(inside.bottom(), |news| news.y.min(inside.bottom()));
         inside.top()..end.max(inside.top())
+    }
+
+    /// Where a link leads, by what stands for it in a cell.
+    #[must_use]
+    pub fn address(&self, mark: Color) -> Option<&str> {
+        self.log.address(mark)
     }
 
     /// The selected run in a few lines, to be left behind on the normal screen. A replay leaves none: where it stopped is

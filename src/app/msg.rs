@@ -78,10 +78,19 @@ pub enum Feed {
 pub struct Watching {
     /// The file of the only workflow that is run; nothing for all that a push of the change would fire.
     pub workflow: Option<String>,
-    /// Files that have changed, and about which nothing was decided yet.
-    pub changed: Vec<String>,
-    /// How long nothing must change before something is started.
-    pub quiet: Duration,
+    /// The first of the files that have changed, and how many there are; nothing while nothing is to be started.
+    pub changed: Option<(String, usize)>,
+    /// What is waited for before something is started.
+    pub waits: Waits,
+}
+
+/// What a change waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waits {
+    /// That nothing changes for so long.
+    ForQuiet(Duration),
+    /// That the run that it overtakes has ended.
+    ForRun,
 }
 
 /// A workflow that can be started.

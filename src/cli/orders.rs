@@ -152,13 +152,21 @@ fn known_job(folder: &RunFolder, wanted: &str) -> Result<JobId, Failure> {
 
 /// The order to run a job again from a step on, once it is known that it can.
 fn from_step(folder: &RunFolder, job: &str, step: &str) -> Result<Order, Failure> {
+    if lock::is_held(&folder.lock()) {
+        let message = format!("{} is in progress: a job can run again from a step on once it has ended", folder.id());
+        return Err(Failure::new(Exit::Rejected, message));
+    }
     let run = history::read(folder)?;
-    let job = runs::job(&run, job)?;
+    let job = match runs::jobs(&run, job)?.as_slice() {
+        [only] => *only,
+        several => {
+            let ids: Vec<_> = several.iter().map(|job| job.id.as_str()).collect();
+            let message = format!("`{job}` is several jobs: name one of {}", ids.join(", "));
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    };
     let is_it = |one: &&Step| one.number.to_string() == step || one.name == step;
     let step = job.steps.iter().find(is_it).ok_or_else(|| runs::no_step(&run, step))?.number;
-    if !lock::is_held(&folder.lock()) {
-        again::before_step(folder, job, step).map_err(|reason| Failure::new(Exit::Rejected, reason))?;
-    }
     Ok(Order::Step { job: job.id.clone(), step })
 }
 
@@ -176,7 +184,9 @@ pub(super) fn resume(args: &ResumeArgs) -> Outcome {
 
 fn again(folder: &RunFolder, mode: &Mode, args: &AgainArgs) -> Outcome {
     let secrets = secrets(folder, &args.secrets)?;
-    let attempt = history::read(folder)?.attempt + 1;
+    let run = history::read(folder)?;
+    let attempt = run.attempt + 1;
+    again::resumed(mode, folder, &run, &secrets).map_err(|reason| Failure::new(Exit::Rejected, reason))?;
     launch(folder, mode, &secrets)?;
     if args.detach {
         style::line(folder.id().as_str())?;

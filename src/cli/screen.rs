@@ -67,7 +67,8 @@ fn app() -> Result<(App, Options), Failure> {
     tracing_subscriber::registry().with(tui::diagnostics()).init();
     let config = config::load(None)?;
     let app = App::new(theme(&config), config::keymap(&config)?);
-    Ok((app, Options { calls: Calls::new(&config.screen), ..Options::detect() }))
+    let screen = &config.screen;
+    Ok((app, Options { calls: Calls::new(screen), scroll_region: screen.scroll_region, ..Options::detect() }))
 }
 
 /// Runs the screen with its counterpart, which sends news and takes orders.

@@ -9,7 +9,7 @@ use std::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::engine::checkpoint::{self, FailedStep};
+use crate::engine::checkpoint::FailedStep;
 use crate::engine::preflight;
 use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::docker::engine::{Engine, EngineError};
@@ -21,6 +21,8 @@ use crate::engine::services::service_role;
 use crate::model::{Conclusion, Job};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
+
+use crate::worker::checkpoints;
 
 use super::{Exit, Failure, Outcome, orders, runs, style};
 
@@ -75,7 +77,7 @@ impl Place<'_> {
 
     /// What the last step that failed ran with, besides what its place has.
     fn failed_step(&self) -> Result<Option<FailedStep>, Failure> {
-        let last = checkpoint::read(&self.folder.checkpoint(&self.job.id)).pop();
+        let last = checkpoints::read(&self.folder.checkpoint(&self.job.id)).pop();
         let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };
         if !step.needs_secrets() {
             return Ok(Some(step));

@@ -199,6 +199,15 @@ pub const KEYS: &[Key] = &[
         show: |config| one(quoted(&config.screen.quiet.map(Quiet::written).unwrap_or_default())),
     },
     Key {
+        name: "screen.scroll_region",
+        doc: "Whether the terminal is asked to move the rows of a followed log by itself, which costs a tenth of the bytes of\n\
+              drawing them anew. False is for a terminal that then shows torn logs. Default: true.",
+        example: "scroll_region = false",
+        layer: Layer::User,
+        set: |config, _, value| value.truth().map(|yes| config.screen.scroll_region = yes),
+        show: |config| one(config.screen.scroll_region.to_string()),
+    },
+    Key {
         name: "screen.motion",
         doc: "Whether the signs of what runs move. Default: true.",
         example: "motion = false",

@@ -9,6 +9,8 @@ pub struct Screen {
     pub colours: Colours,
     /// Whether signs of what runs move.
     pub motion: bool,
+    /// Whether the terminal may be asked to move rows.
+    pub scroll_region: bool,
     /// Whether a call rings the bell and is told by the terminal.
     pub bell: bool,
     /// What the shell runs when a run fails while the screen is open.
@@ -25,6 +27,7 @@ impl Default for Screen {
             glyphs: Glyphs::Auto,
             colours: Colours::Auto,
             motion: true,
+            scroll_region: true,
             bell: true,
             on_failure: None,
             on_wait: None,

@@ -22,7 +22,7 @@ mod lines;
 mod outline;
 mod verdict;
 
-pub use outline::outline;
+pub use outline::{environment_name, outline};
 use verdict::Verdict;
 
 use super::job::{JobEnd, JobTask};

@@ -1,12 +1,9 @@
 //! What a job must remember to go on after its worker was lost.
 //!
-//! A checkpoint is written after every step, a line of JSON each, so that a job can go on after any of them. Values that came from a named secret are *sealed*: the file holds the
+//! A checkpoint is written after every step, so that a job can go on after any of them. Values that came from a named secret are *sealed*: the file holds the
 //! secret's name in their place, and `resume` opens them with the secrets it is given. A value that holds text masked
 //! at run time (`::add-mask::`) has no name to be sealed with, so the job is marked as not resumable, with the reason,
 //! rather than writing the text.
-
-use std::fs;
-use std::path::Path;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -44,14 +41,6 @@ pub struct FailedStep {
     pub env: IndexMap<String, String>,
     /// Its working directory.
     pub cwd: String,
-}
-
-/// The checkpoints that a job wrote, the latest last. A line that was not written whole is left out; where nothing can be
-/// read there are none.
-#[must_use]
-pub fn read(path: &Path) -> Vec<Checkpoint> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 impl FailedStep {

@@ -13,7 +13,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-use crate::ui::{sgr, text};
+use crate::ui::{link, sgr, text};
 
 /// Begins and ends a synchronized update (contour-terminal's "synchronized output", mode 2026).
 const BEGIN: &[u8] = b"\x1b[?2026h";
@@ -25,7 +25,7 @@ const WORTH_MOVING: usize = 3;
 /// So many cells cost no more when they are written than when the cursor goes over them.
 const WORTH_WRITING: usize = 5;
 
-/// What can be seen of a space besides its background.
+/// What can be seen of a space besides its background, and in the colour of letters.
 const VISIBLE_ON_SPACES: Modifier = Modifier::UNDERLINED.union(Modifier::REVERSED).union(Modifier::CROSSED_OUT);
 
 /// What is on the terminal, and a place to draw what is to be there.
@@ -71,11 +71,17 @@ impl<W: Write> Canvas<W> {
     }
 
     /// Draws a picture and brings the terminal to it; says how many bytes that took. A picture like the one before
-    /// takes none. Of the rows in `moving`, those that moved are moved by the terminal.
+    /// takes none. Of the rows in `moving`, those that moved are moved by the terminal. `address` says where a link leads, by
+    /// what stands for it in a cell.
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn paint(&mut self, moving: Range<u16>, draw: impl FnOnce(&mut Buffer)) -> io::Result<usize> {
+    pub fn paint<'a>(
+        &mut self,
+        moving: Range<u16>,
+        address: impl Fn(Color) -> Option<&'a str>,
+        draw: impl FnOnce(&mut Buffer),
+    ) -> io::Result<usize> {
         self.next.reset();
         draw(&mut self.next);
         self.bytes.clear();
@@ -90,7 +96,7 @@ impl<W: Write> Canvas<W> {
         for y in 0..self.next.area.height {
             let (shown, next) = (row(&self.shown, y), row(&self.next, y));
             if shown != next {
-                pen.bring(&mut self.bytes, y, shown, next);
+                pen.bring(&mut self.bytes, y, shown, next, &address);
             }
         }
         pen.finish(&mut self.bytes);
@@ -153,18 +159,31 @@ fn hash(cells: &[Cell]) -> u64 {
 struct Pen {
     at: Option<(u16, u16)>,
     style: (Color, Color, Modifier),
+    /// What stands for the link that was begun.
+    link: Color,
 }
 
 impl Pen {
     /// Brings a row from one state to the next.
-    fn bring(&mut self, bytes: &mut Vec<u8>, y: u16, shown: &[Cell], next: &[Cell]) {
+    fn bring<'a>(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        y: u16,
+        shown: &[Cell],
+        next: &[Cell],
+        address: &impl Fn(Color) -> Option<&'a str>,
+    ) {
         // Up to where cells lost what they showed to a wide neighbour, and up to where they are covered by one.
         let (mut lost, mut covered) = (0, 0);
         for (x, (old, new)) in shown.iter().zip(next).enumerate() {
             if x >= covered && (old != new || x < lost) {
                 let width = text::width(new.symbol()).max(1);
                 self.go(bytes, x as u16, y, next);
-                self.put(bytes, x as u16, y, new, width);
+                if new.underline_color != self.link {
+                    self.link = new.underline_color;
+                    bytes.extend_from_slice(link::sequence(address(self.link)).as_bytes());
+                }
+                self.put(bytes, x as u16, y, new);
                 covered = x + width;
             }
             if x < covered {
@@ -191,15 +210,18 @@ impl Pen {
         }
     }
 
-    /// Whether a cell looks the same when it is written in the style of the moment. Of a space only what is under and
-    /// behind it can be seen.
+    /// Whether a cell looks the same when it is written in the style of the moment. Of a space only the background is seen,
+    /// unless it is reversed or has a line.
     fn can_write(&self, cell: &Cell) -> bool {
-        let seen = |(_, bg, modifier): (Color, Color, Modifier)| (bg, modifier & VISIBLE_ON_SPACES);
         let style = (cell.fg, cell.bg, cell.modifier);
-        cell.symbol().len() == 1 && (style == self.style || (cell.symbol() == " " && seen(style) == seen(self.style)))
+        let is_bare = |(_, _, modifier): (Color, Color, Modifier)| !modifier.intersects(VISIBLE_ON_SPACES);
+        let alike = is_bare(style) && is_bare(self.style) && cell.bg == self.style.1;
+        cell.symbol().len() == 1
+            && cell.underline_color == self.link
+            && (style == self.style || (cell.symbol() == " " && alike))
     }
 
-    fn put(&mut self, bytes: &mut Vec<u8>, x: u16, y: u16, cell: &Cell, width: usize) {
+    fn put(&mut self, bytes: &mut Vec<u8>, x: u16, y: u16, cell: &Cell) {
         let style = (cell.fg, cell.bg, cell.modifier);
         if style != self.style {
             self.style = style;
@@ -207,14 +229,37 @@ impl Pen {
         }
         bytes.extend_from_slice(cell.symbol().as_bytes());
         // After anything but a plain column the terminal may think otherwise than we do, and at the edge it may wrap.
-        self.at = (width == 1).then_some((x + 1, y));
+        self.at = is_one_column(cell.symbol()).then_some((x + 1, y));
     }
 
     fn finish(&mut self, bytes: &mut Vec<u8>) {
         if self.style != <(Color, Color, Modifier)>::default() {
             bytes.extend_from_slice(b"\x1b[m");
         }
+        if self.link != Color::Reset {
+            bytes.extend_from_slice(link::sequence(None).as_bytes());
+        }
     }
+}
+
+/// Whether every terminal takes a text for one column: a character of ASCII, of the scripts next to it, or a line, arrow or
+/// sign. Of other characters some terminals make two columns, or none.
+fn is_one_column(symbol: &str) -> bool {
+    let mut characters = symbol.chars();
+    let plain = matches!(
+        characters.next(),
+        Some(
+            ' '..='~'
+            | '\u{a1}'..='\u{24f}'
+            | '\u{370}'..='\u{52f}'
+            | '\u{2010}'..='\u{2027}'
+            | '\u{2190}'..='\u{259f}'
+            | '\u{25a0}'..='\u{25ff}'
+            | '\u{2701}'..='\u{27bf}'
+            | '\u{2800}'..='\u{28ff}',
+        )
+    );
+    plain && characters.next().is_none() && text::width(symbol) == 1
 }
 
 /// Selects a style from scratch, which mostly takes fewer bytes than undoing the one before.
@@ -285,20 +330,20 @@ mod tests {
     #[test]
     fn the_same_picture_costs_nothing() {
         let mut canvas = canvas(true);
-        assert!(canvas.paint(1..7, log(0)).expect("memory") > 0);
-        assert_eq!(canvas.paint(1..7, log(0)).expect("memory"), 0);
+        assert!(canvas.paint(1..7, |_| None, log(0)).expect("memory") > 0);
+        assert_eq!(canvas.paint(1..7, |_| None, log(0)).expect("memory"), 0);
         canvas.forget();
-        assert!(canvas.paint(1..7, log(0)).expect("memory") > 0);
+        assert!(canvas.paint(1..7, |_| None, log(0)).expect("memory") > 0);
     }
 
     #[test]
     fn moved_rows_are_moved_by_the_terminal() {
         let bytes = |scrolls| {
             let mut canvas = canvas(scrolls);
-            canvas.paint(1..7, log(0)).expect("memory");
-            let bytes = canvas.paint(1..7, log(995)).expect("memory");
-            let scrolled = canvas.paint(1..7, log(997)).expect("memory");
-            let back = canvas.paint(1..7, log(996)).expect("memory");
+            canvas.paint(1..7, |_| None, log(0)).expect("memory");
+            let bytes = canvas.paint(1..7, |_| None, log(995)).expect("memory");
+            let scrolled = canvas.paint(1..7, |_| None, log(997)).expect("memory");
+            let back = canvas.paint(1..7, |_| None, log(996)).expect("memory");
             let shown = terminal(&canvas.terminal).screen().contents();
             assert!(shown.contains(" 997 ") && shown.contains(" 1002 "), "{shown}");
             (bytes, scrolled, back)
@@ -306,6 +351,46 @@ mod tests {
         let (_, plain, _) = bytes(false);
         let (_, scrolled, back) = bytes(true);
         assert!(scrolled < 90 && back < 70 && plain > 110, "{scrolled} and {back} bytes instead of {plain}");
+    }
+
+    #[test]
+    fn no_space_is_written_in_a_style_that_shows() {
+        // A word in red and reversed, a space that is only reversed and stays, and a word that changes.
+        let picture = |word: &'static str| {
+            move |buffer: &mut Buffer| {
+                let reversed = Style::new().add_modifier(Modifier::REVERSED);
+                buffer.set_string(0, 0, "ab", reversed.fg(Color::Red));
+                buffer.set_string(2, 0, " ", reversed);
+                buffer.set_string(3, 0, word, reversed.fg(Color::Red));
+            }
+        };
+        let (mut stepwise, mut at_once) = (canvas(false), canvas(false));
+        stepwise
+            .paint(0..0, |_| None, |buffer| buffer.set_string(2, 0, " ", Style::new().add_modifier(Modifier::REVERSED)))
+            .expect("memory");
+        stepwise.paint(0..0, |_| None, picture("cd")).expect("memory");
+        at_once.paint(0..0, |_| None, picture("cd")).expect("memory");
+        assert_eq!(cells(&terminal(&stepwise.terminal)), cells(&terminal(&at_once.terminal)));
+        assert!(is_one_column("─") && is_one_column("ж") && !is_one_column("日") && !is_one_column("\u{fffd}"));
+    }
+
+    #[test]
+    fn links_are_spelled_out_around_their_cells() {
+        let link = crate::ui::link::Link::new("https://example.com/x").expect("a link");
+        let mut canvas = canvas(false);
+        let linked = |buffer: &mut Buffer| {
+            buffer.set_string(0, 0, "see the page now", Style::new());
+            buffer.set_style(Rect::new(4, 0, 8, 1), Style::new().underline_color(link.mark));
+        };
+        let address = |mark| (mark == link.mark).then_some(&*link.address);
+        canvas.paint(0..0, address, linked).expect("memory");
+        let sent = String::from_utf8(canvas.terminal.clone()).expect("text");
+        assert!(sent.contains("see \x1b]8;;https://example.com/x\x1b\\the page\x1b[1C\x1b]8;;\x1b\\now"), "{sent:?}");
+        // A link that is not known any more is none.
+        canvas.forget();
+        canvas.terminal.clear();
+        canvas.paint(0..0, |_| None, linked).expect("memory");
+        assert!(!String::from_utf8(canvas.terminal.clone()).expect("text").contains("https"));
     }
 
     /// The budget for a line of a followed log on a screen of 120 columns and 40 rows, in bytes.
@@ -322,7 +407,7 @@ mod tests {
         driver.log("security", 2, lines.collect());
         driver.press("kj");
         let mut canvas = Canvas::new(Vec::new(), 120, 40, true);
-        canvas.paint(0..0, |buffer| driver.app.draw(buffer)).expect("memory");
+        canvas.paint(0..0, |_| None, |buffer| driver.app.draw(buffer)).expect("memory");
         let first = records().len() as u64;
         for line in 1..50 {
             let output = LineRange { first: 1203 + line, count: 1 };
@@ -330,7 +415,8 @@ mod tests {
             let at = Timestamp(START + 192_000 + line * 20);
             driver.send(Msg::Tick(at));
             driver.feed(Feed::Records { run: run(), records: vec![Record { seq: first + line, at, event }] });
-            let bytes = canvas.paint(driver.app.moving_rows(), |buffer| driver.app.draw(buffer)).expect("memory");
+            let bytes =
+                canvas.paint(driver.app.moving_rows(), |_| None, |buffer| driver.app.draw(buffer)).expect("memory");
             assert!(bytes <= FOLLOWED_LINE, "{bytes} bytes for a line");
         }
         assert!(driver.shows("module 1253 ... ok"), "{}", driver.screen());
@@ -372,18 +458,18 @@ mod tests {
         fn every_way_leads_to_the_same_screen(pictures in prop::collection::vec(picture(), 1..5), by in 0_usize..4) {
             let mut stepwise = canvas(true);
             for picture in &pictures {
-                stepwise.paint(1..7, |buffer| draw(picture, buffer)).expect("memory");
+                stepwise.paint(1..7, |_| None, |buffer| draw(picture, buffer)).expect("memory");
                 // The same picture moved up by some rows.
                 let moved: Vec<_> = picture
                     .iter()
                     .filter(|(_, y, ..)| usize::from(*y) >= by)
                     .map(|(x, y, text, style)| (*x, y - by as u16, text.clone(), *style))
                     .collect();
-                stepwise.paint(0..8, |buffer| draw(&moved, buffer)).expect("memory");
-                stepwise.paint(1..7, |buffer| draw(picture, buffer)).expect("memory");
+                stepwise.paint(0..8, |_| None, |buffer| draw(&moved, buffer)).expect("memory");
+                stepwise.paint(1..7, |_| None, |buffer| draw(picture, buffer)).expect("memory");
             }
             let mut at_once = canvas(false);
-            at_once.paint(0..0, |buffer| draw(pictures.last().expect("one at least"), buffer)).expect("memory");
+            at_once.paint(0..0, |_| None, |buffer| draw(pictures.last().expect("one at least"), buffer)).expect("memory");
             let (one, other) = (terminal(&stepwise.terminal), terminal(&at_once.terminal));
             let (one, other) = (cells(&one), cells(&other));
             let differing: Vec<_> = one.iter().zip(&other).enumerate().filter(|(_, (one, other))| one != other).collect();

@@ -338,13 +338,17 @@ impl<L: Logs> Loop<L> {
 
     fn draw(&mut self) -> io::Result<()> {
         let app = &self.app;
-        self.canvas.paint(app.moving_rows(), |buffer| {
-            app.draw(buffer);
-            if let Some(area) = app.diagnostics() {
-                tui_logger::move_events();
-                tui_logger::TuiLoggerWidget::default().render(area.intersection(buffer.area), buffer);
-            }
-        })?;
+        self.canvas.paint(
+            app.moving_rows(),
+            |mark| app.address(mark),
+            |buffer| {
+                app.draw(buffer);
+                if let Some(area) = app.diagnostics() {
+                    tui_logger::move_events();
+                    tui_logger::TuiLoggerWidget::default().render(area.intersection(buffer.area), buffer);
+                }
+            },
+        )?;
         self.dirty = false;
         self.next_frame = Instant::now() + self.frame;
         Ok(())

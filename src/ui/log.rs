@@ -11,6 +11,7 @@ use ratatui::style::{Color, Modifier, Style};
 use unicode_segmentation::UnicodeSegmentation;
 use vte::{Params, Parser, Perform};
 
+use super::link::Link;
 use super::text::{is_unsafe, put, width};
 use super::theme::{Colours, Hue, Theme};
 
@@ -39,6 +40,8 @@ pub struct Line {
     pub parts: Vec<(String, Style)>,
     /// What it says to the runner.
     pub mark: Mark,
+    /// The links in it.
+    pub links: Vec<Link>,
 }
 
 /// The commands that change how a line is shown: prefix, what is shown in its place, mark and hue.
@@ -63,14 +66,22 @@ impl Line {
             None => ("", Mark::None, Hue::Plain, bytes),
         };
         let base = theme.style(hue);
-        let mut reader =
-            Reader { parts: Vec::new(), style: base, base, column: 0, returned: false, coloured: theme.colours };
+        let mut reader = Reader {
+            parts: Vec::new(),
+            links: Vec::new(),
+            style: base,
+            base,
+            link: None,
+            column: 0,
+            returned: false,
+            coloured: theme.colours,
+        };
         let label = if mark == Mark::Group { theme.pick(label, "> ") } else { label };
         for c in label.chars() {
             reader.print(c);
         }
         Parser::new().advance(&mut reader, rest);
-        Self { parts: reader.parts, mark }
+        Self { parts: reader.parts, mark, links: reader.links }
     }
 
     /// Its text without styles.
@@ -88,7 +99,12 @@ impl Line {
     /// How many rows it takes when it is wrapped at this many columns.
     #[must_use]
     pub fn rows(&self, columns: u16) -> usize {
-        self.width().div_ceil(usize::from(columns.max(1))).max(1)
+        let row = usize::from(columns.max(1));
+        if self.parts.iter().all(|(text, _)| text.is_ascii()) {
+            return self.width().div_ceil(row).max(1);
+        }
+        let graphemes = self.parts.iter().flat_map(|(text, _)| text.graphemes(true)).map(width);
+        graphemes.fold(0, |column, columns| fitting(column, columns, row) + columns).div_ceil(row).max(1)
     }
 
     /// The line with another style over some of its text, by bytes of [`Line::text`].
@@ -111,7 +127,7 @@ impl Line {
             start += text.len();
         }
         parts.retain(|(text, _)| !text.is_empty());
-        Self { parts, mark: self.mark }
+        Self { parts, mark: self.mark, links: self.links.clone() }
     }
 
     /// Draws the part that begins at column `left` into the rows of an area, each going on where the one before ended.
@@ -144,7 +160,11 @@ impl Line {
                         break;
                     }
                     let columns = width(grapheme);
-                    // A wide character cut by an edge leaves its cell empty.
+                    // A wide character that the edge would cut begins the next row, as a terminal wraps it. What is looked at
+                    // sideways has no next row, and an empty cell.
+                    if left == 0 {
+                        column = fitting(column, columns, row);
+                    }
                     if let Some(place) = column.checked_sub(left).filter(|place| place % row + columns <= row) {
                         let (x, y) = (area.x + (place % row) as u16, area.y + (place / row) as u16);
                         put(buffer, x, y, columns as u16, grapheme, *style);
@@ -154,6 +174,11 @@ impl Line {
             }
         }
     }
+}
+
+/// Where a character of so many columns goes that would begin at `column`: to the next row where it does not fit.
+fn fitting(column: usize, columns: usize, row: usize) -> usize {
+    if columns <= row && column % row + columns > row { column.next_multiple_of(row) } else { column }
 }
 
 /// The name of a runner command at the start of a line, and what follows it.
@@ -169,8 +194,11 @@ fn command(line: &[u8]) -> Option<(&str, &[u8])> {
 /// Takes what a terminal would be sent, and keeps text and colours.
 struct Reader {
     parts: Vec<(String, Style)>,
+    links: Vec<Link>,
     style: Style,
     base: Style,
+    /// What stands for the link that was begun.
+    link: Option<Color>,
     column: usize,
     /// A carriage return came: what is printed next begins the line anew, as a progress bar does.
     returned: bool,
@@ -188,9 +216,10 @@ impl Perform for Reader {
             self.column = 0;
         }
         self.column += if is_plain { 1 } else { width(c.encode_utf8(&mut [0; 4])) };
+        let own = Style { underline_color: self.link, ..self.style };
         match self.parts.last_mut() {
-            Some((text, style)) if *style == self.style => text.push(c),
-            _ => self.parts.push((c.to_string(), self.style)),
+            Some((text, style)) if *style == own => text.push(c),
+            _ => self.parts.push((c.to_string(), own)),
         }
     }
 
@@ -203,6 +232,15 @@ impl Perform for Reader {
             }
             b'\r' => self.returned = true,
             _ => {}
+        }
+    }
+
+    fn osc_dispatch(&mut self, params: &[&[u8]], _bell_terminated: bool) {
+        // `8 ; parameters ; address`, and an address may hold semicolons. None ends the link.
+        if let [b"8", _, address @ ..] = params {
+            let link = String::from_utf8(address.join(&b';')).ok().and_then(|address| Link::new(&address));
+            self.link = link.as_ref().map(|link| link.mark);
+            self.links.extend(link);
         }
     }
 
@@ -290,6 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn links_to_the_web_stay() {
+        let line = parse(
+            "see \x1b]8;id=1;https://example.com/a;b\x1b\\the \x1b[31mpage\x1b[0m\x1b]8;;\x07 or \x1b]8;;file:///x\x07this",
+        );
+        assert_eq!(line.text(), "see the page or this");
+        let [link] = line.links.as_slice() else { panic!("one link: {:?}", line.links) };
+        assert_eq!(&*link.address, "https://example.com/a;b");
+        let linked = line.parts.iter().filter(|(_, style)| style.underline_color == Some(link.mark));
+        assert_eq!(linked.map(|(text, _)| text.as_str()).collect::<String>(), "the page");
+    }
+
+    #[test]
     fn long_colours_take_their_own_parameters_only() {
         let rgb = Style::new().fg(Color::Rgb(1, 2, 3)).add_modifier(Modifier::UNDERLINED);
         assert_eq!(parse("\x1b[38;2;1;2;3;4mx").parts[0].1, rgb);
@@ -341,7 +391,7 @@ mod tests {
         assert_eq!(cut(0), "ab日 ");
         assert_eq!(cut(1), "b日  ");
         assert_eq!(cut(3), " 本 c");
-        assert_eq!((line.width(), line.rows(3)), (8, 3));
+        assert_eq!((line.width(), line.rows(3), line.rows(8)), (8, 4, 1));
         let wrapped = |text: &str, columns: u16| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, columns, 3));
             parse(text).draw(buffer.area, 0, &mut buffer);
@@ -350,7 +400,8 @@ mod tests {
         };
         assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh "]);
         assert_eq!(wrapped("a\x1b[1mbcde\x1b[mfghij", 3), ["abc", "def", "ghi"]);
-        assert_eq!(wrapped("ab日c", 3), ["ab ", " c ", "   "], "cut by the edge");
+        assert_eq!(wrapped("ab日c", 3), ["ab ", "日 c", "   "], "it does not fit");
+        assert_eq!((parse("ab日c").rows(3), parse("日本語").rows(3), parse("日").rows(1)), (2, 3, 2));
     }
 
     proptest! {

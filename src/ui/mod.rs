@@ -6,6 +6,7 @@
 pub mod frame;
 pub mod graph;
 pub mod layout;
+pub mod link;
 pub mod log;
 pub mod picture;
 pub mod sgr;

@@ -6,12 +6,12 @@ use indexmap::IndexMap;
 
 use crate::engine::Resumed;
 use crate::engine::attempt::Kept;
-use crate::engine::checkpoint::{self, Checkpoint};
+use crate::engine::checkpoint::Checkpoint;
 use crate::engine::scheduler::Ending;
 use crate::model::{Job, JobId, Order, Run, Step, StepKind, StepNumber};
 use crate::store::folder::RunFolder;
 
-use super::Mode;
+use super::{Mode, checkpoints};
 
 /// The jobs of an earlier attempt whose results stand.
 pub(super) fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, Kept> {
@@ -64,7 +64,7 @@ fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
 ///
 /// # Errors
 /// Why the job cannot run again from that step. What a lost worker left and cannot go on starts from its first step.
-pub(super) fn resumed(
+pub fn resumed(
     mode: &Mode,
     folder: &RunFolder,
     before: &Run,
@@ -84,7 +84,7 @@ pub(super) fn resumed(
         }
         Mode::Resume => {
             let begun = before.jobs.values().filter(|job| job.started.is_some());
-            let left = begun.filter_map(|job| Some((job, checkpoint::read(&folder.checkpoint(&job.id)).pop()?)));
+            let left = begun.filter_map(|job| Some((job, checkpoints::read(&folder.checkpoint(&job.id)).pop()?)));
             let opened = left.filter_map(|(job, checkpoint)| match checkpoint.opened(secrets) {
                 Ok(checkpoint) => {
                     let why = "done before the worker was lost".to_owned();
@@ -119,8 +119,8 @@ pub fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Op
     if !folder.work().join(job.id.as_str()).is_dir() {
         return Err(gone());
     }
-    let written = checkpoint::read(&folder.checkpoint(&job.id));
-    let checkpoint = written.into_iter().rev().find(|checkpoint| checkpoint.done == done).ok_or_else(gone)?;
+    let written = checkpoints::read(&folder.checkpoint(&job.id));
+    let checkpoint = written.into_iter().find(|checkpoint| checkpoint.done == done).ok_or_else(gone)?;
     match &checkpoint.not_resumable {
         Some(reason) => Err(format!("{} cannot go on from step {step}: {reason}; run the whole job again", job.name)),
         None => Ok(Some(checkpoint)),

@@ -3,6 +3,7 @@
 //! [`launch`] starts the process, [`attach`] follows it, [`control`] carries orders to it, and [`lost`] closes a run
 //! whose process died. [`carry_out`] is what the process does; tests call it inside their own.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,14 +11,14 @@ use indexmap::IndexMap;
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::actions::store::Store;
-use crate::engine::attempt::{Attempt, Orders, RunEnd};
+use crate::engine::attempt::{Attempt, Kept, Orders, RunEnd};
 use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
 use crate::engine::process::Grace;
 use crate::engine::sandbox::host::Host;
 use crate::engine::stop::Stop;
 use crate::engine::turns::{NoTurn, Wanted};
-use crate::engine::{Options, Shared};
+use crate::engine::{Options, Resumed, Shared};
 use crate::model::{Command, Conclusion, Event, JobId, Order, Reply, Run};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::groups::Ticket;
@@ -26,6 +27,7 @@ use crate::store::{StoreError, history};
 
 pub mod again;
 pub mod attach;
+pub mod checkpoints;
 pub mod control;
 pub mod launch;
 pub mod lost;
@@ -110,8 +112,24 @@ impl Worker<'_> {
         let masker = Masker::new(self.secrets.values().chain(&token).map(String::as_str));
         let (stop, stopped) = watch::channel(Stop::None);
         let outlet = RunOutlet::open(self.folder, header, attempt, store, masker, self.grown.clone(), stop.clone())?;
+        let resumed = match again::resumed(&mode, self.folder, &before, self.secrets) {
+            Ok(resumed) => resumed,
+            Err(reason) => {
+                // Nothing began: the run stays what it was.
+                if let Mode::Rerun(what) = mode {
+                    let reply = Reply::Rejected { reason };
+                    outlet.record(Event::Ordered { command: Command::Rerun { what }, reply });
+                }
+                outlet.close();
+                return Ok((before.phase.conclusion().unwrap_or(Conclusion::Failure), None));
+            }
+        };
         let end = match prepared {
             Ok(prepared) => {
+                for (job, resumed) in &resumed {
+                    outlet.carry_over(&before.jobs[job], &resumed.finished);
+                }
+                let kept = again::kept(&mode, &before);
                 let (displace, displaced) = mpsc::channel(ORDERS);
                 let lines = Lines::new(self.folder, &self.spec.slug, (attempt, &prepared.name), &outlet);
                 let running = async {
@@ -122,7 +140,7 @@ impl Worker<'_> {
                     };
                     outlet.record(Event::RunStarted { attempt, name: prepared.name.clone() });
                     let outlet = Arc::clone(&outlet);
-                    self.run(prepared, &mode, &before, outlet, Arc::clone(&lines), Orders { stop: stopped, displaced })
+                    self.run(prepared, (kept, resumed), outlet, Arc::clone(&lines), Orders { stop: stopped, displaced })
                         .await
                 };
                 listen(running, &outlet, &stop, &displace, orders).await
@@ -143,21 +161,12 @@ impl Worker<'_> {
     async fn run(
         &self,
         prepared: Prepared,
-        mode: &Mode,
-        before: &Run,
+        (kept, resumed): (IndexMap<JobId, Kept>, HashMap<JobId, Resumed>),
         outlet: Arc<RunOutlet>,
         turns: Arc<Lines>,
         orders: Orders,
     ) -> RunEnd {
         let spec = self.spec;
-        let kept = again::kept(mode, before);
-        let resumed = match again::resumed(mode, self.folder, before, self.secrets) {
-            Ok(resumed) => resumed,
-            Err(reason) => return RunEnd { conclusion: Conclusion::StartupFailure, reason: Some(reason) },
-        };
-        for (job, resumed) in &resumed {
-            outlet.carry_over(&before.jobs[job], &resumed.finished);
-        }
         let shared = Shared {
             run: self.folder.id().to_string(),
             github: prepared.facts.github(),
@@ -261,6 +270,9 @@ async fn listen(
                             },
                         }
                     }
+                    Command::Rerun { what: Order::Step { .. } } => Reply::Rejected {
+                        reason: "the run is in progress: a job can run again from a step on once it has ended".to_owned(),
+                    },
                     Command::Rerun { what } => {
                         next = Some(Mode::Rerun(what.clone()));
                         Reply::Accepted

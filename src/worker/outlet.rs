@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +20,8 @@ use crate::store::folder::RunFolder;
 use crate::store::journal::JournalWriter;
 use crate::store::logs::LogWriter;
 use crate::store::runs::{RunHeader, RunStore};
+
+use super::checkpoints;
 
 /// Readers are told about a step's output at most this often; memory and journal are bounded by steps and time, not by
 /// lines.
@@ -42,6 +45,8 @@ pub struct RunOutlet {
     folder: RunFolder,
     attempt: u32,
     masker: RwLock<Masker>,
+    /// Whether something is secret now that may have been written down before.
+    masked_since: AtomicBool,
     written: Mutex<Written>,
     grown: watch::Sender<u64>,
     stop: watch::Sender<Stop>,
@@ -77,6 +82,7 @@ impl RunOutlet {
             folder: folder.clone(),
             attempt,
             masker: RwLock::new(masker),
+            masked_since: AtomicBool::new(false),
             written: Mutex::new(written),
             grown,
             stop,
@@ -106,8 +112,21 @@ impl RunOutlet {
         }
     }
 
+    /// Takes what has become secret out of what all jobs wrote down.
+    fn scrub(&self) {
+        if !self.masked_since.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        for job in self.run().jobs.keys() {
+            let path = self.folder.checkpoint(job);
+            let scrubbed = checkpoints::scrub(&path, &|text| self.holds_secret(text));
+            self.wrote(scrubbed.map_err(StoreError::io("write", &path)));
+        }
+    }
+
     /// Removes what is only there while the run goes on.
     pub fn close(&self) {
+        self.scrub();
         if let Some(path) = self.written().ballast.take() {
             let _ = fs::remove_file(path);
         }
@@ -207,20 +226,20 @@ impl Outlet for RunOutlet {
         self.wrote(append().map_err(StoreError::io("write", &path)));
     }
 
-    fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint) {
+    fn begin_checkpoints(&self, job: &JobId, done: usize) {
         let path = self.folder.checkpoint(job);
-        let folder = path.parent().unwrap_or(&path).to_owned();
-        let mut line = serde_json::to_vec(checkpoint).expect("a checkpoint always serialises");
-        line.push(b'\n');
-        let append = || {
-            fs::create_dir_all(&folder)?;
-            OpenOptions::new().create(true).append(true).open(&path)?.write_all(&line)
-        };
-        self.wrote(append().map_err(StoreError::io("write", &path)));
+        self.wrote(checkpoints::begin(&path, done).map_err(StoreError::io("write", &path)));
+    }
+
+    fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint) {
+        self.scrub();
+        let path = self.folder.checkpoint(job);
+        self.wrote(checkpoints::append(&path, checkpoint).map_err(StoreError::io("write", &path)));
     }
 
     fn add_mask(&self, secret: &str) {
         self.masker.write().unwrap_or_else(PoisonError::into_inner).add(secret);
+        self.masked_since.store(true, Ordering::Relaxed);
     }
 
     fn holds_secret(&self, text: &str) -> bool {

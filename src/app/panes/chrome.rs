@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use crate::app::action::{ACTIONS, Action, Context};
 use crate::app::facts::{Facts, order};
 use crate::app::keymap::Keymap;
-use crate::app::msg::{Notice, Watching};
+use crate::app::msg::{Notice, Waits, Watching};
 use crate::model::{Command, Level, Run};
 use crate::store::history::Summary;
 use crate::ui::text;
@@ -74,13 +74,15 @@ fn state(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, 
 
 /// What is watched for, and what has changed.
 fn watched(watching: &Watching) -> String {
-    match watching.changed.as_slice() {
-        [] => format!("watch {}", watching.workflow.as_deref().unwrap_or("all")),
-        [first, rest @ ..] => {
-            let more = if rest.is_empty() { String::new() } else { format!(" +{}", rest.len()) };
-            format!("{}{more} changed, starts {}s after the last", file(first), watching.quiet.as_secs_f32())
-        }
-    }
+    let Some((first, count)) = &watching.changed else {
+        return format!("watch {}", watching.workflow.as_deref().unwrap_or("all"));
+    };
+    let more = if *count > 1 { format!(" +{}", count - 1) } else { String::new() };
+    let waits = match watching.waits {
+        Waits::ForQuiet(quiet) => format!("starts {}s after the last", quiet.as_secs_f32()),
+        Waits::ForRun => "starts when the run has ended".to_owned(),
+    };
+    format!("{}{more} changed, {waits}", file(first))
 }
 
 /// Rows that the latest news may take. They cover what is above their own row.

@@ -50,6 +50,17 @@ fn a_large_graph_shows_what_failed_until_somebody_wants_all() {
 }
 
 #[test]
+fn siblings_stand_in_one_node_where_there_is_no_room_for_them() {
+    let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: wide(20).records }).press("2");
+    assert!(driver.shows("part-000... ×20 18✓2✗") && driver.shows("✗ part-007"), "{}", driver.screen());
+    driver.press("-");
+    assert!(!driver.shows("..."), "{}", driver.screen());
+    driver.press("-z").resize(120, 60);
+    assert!(!driver.shows("...") && driver.shows("part-019"), "{}", driver.screen());
+}
+
+#[test]
 fn every_list_is_filtered_by_words_and_says_so() {
     for (keys, chip, shown, hidden) in [
         ("2/build<enter>", "/build", "Build Docker", ""),

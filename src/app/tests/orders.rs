@@ -153,7 +153,7 @@ fn a_shell_opens_where_a_job_runs_or_failed() {
 
 #[test]
 fn watch_mode_is_asked_for_shown_and_left() {
-    use crate::app::msg::Watching;
+    use crate::app::msg::{Waits, Watching};
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.asked();
     driver.press("W");
@@ -162,16 +162,18 @@ fn watch_mode_is_asked_for_shown_and_left() {
     driver.press("<enter>");
     let workflow = Some(".github/workflows/ci.yml".to_owned());
     assert_eq!(driver.asked(), [Effect::Order(Order::WatchFiles { workflow })]);
-    let quiet = std::time::Duration::from_millis(500);
-    let watching = |changed: &[&str]| Watching {
+    let waits = Waits::ForQuiet(std::time::Duration::from_millis(500));
+    let watching = |changed: Option<(&str, usize)>, waits| Watching {
         workflow: Some("ci.yml".to_owned()),
-        changed: changed.iter().map(|name| (*name).to_owned()).collect(),
-        quiet,
+        changed: changed.map(|(first, count)| (first.to_owned(), count)),
+        waits,
     };
-    driver.feed(Feed::Watching(Some(watching(&[]))));
+    driver.feed(Feed::Watching(Some(watching(None, waits))));
     assert!(driver.shows("watch ci.yml"), "{}", driver.screen());
-    driver.feed(Feed::Watching(Some(watching(&["src/api.py", "src/db.py"]))));
+    driver.feed(Feed::Watching(Some(watching(Some(("src/api.py", 2)), waits))));
     assert!(driver.shows("api.py +1 changed, starts 0.5s after the last"), "{}", driver.screen());
+    driver.feed(Feed::Watching(Some(watching(Some(("src/api.py", 1)), Waits::ForRun))));
+    assert!(driver.shows("api.py changed, starts when the run has ended"), "{}", driver.screen());
     driver.press("W");
     assert_eq!(driver.asked(), [Effect::Order(Order::StopWatching)]);
     driver.feed(Feed::Watching(None));

@@ -2,17 +2,16 @@
 //!
 //! Both wait in the kernel: nothing wakes up while nothing happens.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::mem::take;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use crate::engine::git::{GitError, git};
-
-/// Endings of the files that editors keep beside the one that is written.
-const TEMPORARY: [&str; 5] = ["~", ".swp", ".swx", ".tmp", "4913"];
 
 /// So many paths are given to git at a time.
 const ARGUMENTS: usize = 1000;
@@ -21,17 +20,16 @@ const ARGUMENTS: usize = 1000;
 pub(super) struct State {
     /// Goes on as long as it lives; `None` where the system has no watch.
     _watcher: Option<RecommendedWatcher>,
-    changed: mpsc::Receiver<()>,
+    changed: Arc<Notify>,
 }
 
 impl State {
     pub(super) fn watch(state: &Path) -> Self {
-        let (tell, changed) = mpsc::channel(1);
-        let tells = move |event: notify::Result<notify::Event>| {
-            let is_news = |event: &notify::Event| !matches!(event.kind, EventKind::Access(AccessKind::Open(_)));
-            if event.as_ref().is_ok_and(is_news) {
-                // One that was not taken yet stands for this one too.
-                let _ = tell.try_send(());
+        let changed = Arc::new(Notify::new());
+        let tell = Arc::clone(&changed);
+        let tells = move |event: notify::Result<Event>| {
+            if event.as_ref().is_ok_and(is_write) {
+                tell.notify_one();
             }
         };
         let watched = || {
@@ -46,18 +44,47 @@ impl State {
     }
 
     /// Waits for the next change. Never ends where the system has no watch.
-    pub(super) async fn changed(&mut self) {
-        if self.changed.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
     }
 }
 
-/// Tells which files of a repository are written, those that git ignores left out.
+/// Whether something was written, made, removed or renamed; reading is no change.
+fn is_write(event: &Event) -> bool {
+    match event.kind {
+        EventKind::Create(_) | EventKind::Remove(_) => true,
+        EventKind::Modify(what) => !matches!(what, ModifyKind::Metadata(_)),
+        EventKind::Access(what) => what == AccessKind::Close(AccessMode::Write),
+        EventKind::Any | EventKind::Other => event.need_rescan(),
+    }
+}
+
+/// Tells which files of a repository are written. Folders that git ignores are not watched.
 pub(super) struct Files {
     root: PathBuf,
     watcher: RecommendedWatcher,
-    events: mpsc::UnboundedReceiver<notify::Event>,
+    seen: Arc<Seen>,
+}
+
+/// What the watch saw and nobody asked for yet: of any number of events as much as there are files.
+#[derive(Default)]
+struct Seen {
+    changes: Mutex<Changes>,
+    some: Notify,
+}
+
+#[derive(Default)]
+struct Changes {
+    paths: HashSet<PathBuf>,
+    /// The system saw more than it could tell.
+    missed: bool,
+}
+
+impl Seen {
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        // A set of paths is whole whenever nobody is in the middle of an insertion.
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Files {
@@ -66,24 +93,33 @@ impl Files {
     /// # Errors
     /// Git cannot list the files, or the system cannot watch that many folders.
     pub(super) fn watch(root: &Path) -> Result<Self, String> {
-        let (tell, events) = mpsc::unbounded_channel();
-        let tells = move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = event {
-                // Whoever listened may be gone.
-                let _ = tell.send(event);
-            }
+        let seen = Arc::new(Seen::default());
+        let tell = Arc::clone(&seen);
+        let tells = move |event: notify::Result<Event>| {
+            let Some(event) = event.ok().filter(is_write) else { return };
+            let mut changes = tell.changes();
+            changes.missed |= event.need_rescan();
+            changes.paths.extend(event.paths);
+            drop(changes);
+            tell.some.notify_one();
         };
         let watcher = notify::recommended_watcher(tells).map_err(|error| error.to_string())?;
-        let mut files = Self { root: root.to_owned(), watcher, events };
-        let listed = git(root, ["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
+        let mut files = Self { root: root.to_owned(), watcher, seen };
+        files.add_all()?;
+        Ok(files)
+    }
+
+    /// Watches every folder that is not watched yet, and gives all files.
+    fn add_all(&mut self) -> Result<Vec<String>, String> {
+        let listed = git(&self.root, ["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
         let listed = listed.map_err(|error| error.to_string())?;
-        let names = listed.split('\0').filter(|name| !name.is_empty());
-        let mut folders: HashSet<&Path> = names.flat_map(|name| Path::new(name).ancestors().skip(1)).collect();
+        let names: Vec<String> = listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mut folders: HashSet<&Path> = names.iter().flat_map(|name| Path::new(name).ancestors().skip(1)).collect();
         folders.insert(Path::new(""));
         for folder in folders {
-            files.add(&root.join(folder))?;
+            self.add(&self.root.join(folder))?;
         }
-        Ok(files)
+        Ok(names)
     }
 
     fn add(&mut self, folder: &Path) -> Result<(), String> {
@@ -94,53 +130,42 @@ impl Files {
         }
     }
 
-    /// Waits for the next files that are written, by their paths from the root. They may be ones that git ignores.
+    /// Waits for the next files that are written, by their paths from the root. They may be ones that git ignores. Where the
+    /// system could not tell all, it is every file.
     pub(super) async fn written(&mut self) -> Vec<String> {
         loop {
-            let Some(event) = self.events.recv().await else { return std::future::pending().await };
-            let is_written = match event.kind {
-                EventKind::Create(_) | EventKind::Remove(_) => true,
-                EventKind::Modify(what) => !matches!(what, ModifyKind::Metadata(_)),
-                EventKind::Access(what) => what == AccessKind::Close(AccessMode::Write),
-                EventKind::Any | EventKind::Other => false,
-            };
-            if !is_written {
-                continue;
+            self.seen.some.notified().await;
+            let Changes { mut paths, missed } = take(&mut *self.seen.changes());
+            let folders: Vec<PathBuf> = paths.iter().filter(|path| path.is_dir()).cloned().collect();
+            paths.extend(self.enter(folders));
+            let mut written: BTreeSet<String> = paths.iter().filter_map(|path| self.name(path)).collect();
+            if missed {
+                // A repository that git cannot list now has changed all the same.
+                written.extend(self.add_all().unwrap_or_default());
             }
-            let mut paths: Vec<PathBuf> = event.paths;
-            if matches!(
-                event.kind,
-                EventKind::Create(CreateKind::Folder | CreateKind::Any) | EventKind::Modify(ModifyKind::Name(_))
-            ) {
-                let folders: Vec<PathBuf> = paths.iter().filter(|path| path.is_dir()).cloned().collect();
-                for folder in folders {
-                    paths.extend(self.enter(&folder));
-                }
-            }
-            let written: Vec<String> = paths.iter().filter_map(|path| self.name(path)).collect();
             if !written.is_empty() {
-                return written;
+                return written.into_iter().collect();
             }
         }
     }
 
-    /// Watches a folder that has appeared, and says which files are in it already.
-    fn enter(&mut self, folder: &Path) -> Vec<PathBuf> {
+    /// Watches folders that have appeared, with all in them, and says which files are there already.
+    fn enter(&mut self, folders: Vec<PathBuf>) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        let mut todo = vec![folder.to_owned()];
-        while let Some(folder) = todo.pop() {
-            let inside = folder.strip_prefix(&self.root).ok().and_then(Path::to_str).map(str::to_owned);
-            let Some(name) = inside.filter(|name| !is_git(name)) else { continue };
-            if is_ignored(&self.root, &name) {
-                continue;
-            }
-            // More folders than the system watches are not watched; what is in them now is still told.
-            let _ = self.add(&folder);
-            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    todo.push(entry.path());
-                } else {
-                    found.push(entry.path());
+        let mut todo = folders;
+        // Level by level, so that git is asked once for each.
+        while !todo.is_empty() {
+            let inside = |path: &PathBuf| path.strip_prefix(&self.root).ok()?.to_str().map(str::to_owned);
+            let names: Vec<String> = todo.iter().filter_map(inside).filter(|name| !is_git(name)).collect();
+            let ignored = ignored(&self.root, &names);
+            todo = Vec::new();
+            for name in names.iter().filter(|name| !ignored.contains(*name)) {
+                let folder = self.root.join(name);
+                // More folders than the system watches are not watched; what is in them now is still told.
+                let _ = self.add(&folder);
+                for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                    let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                    if is_folder { todo.push(entry.path()) } else { found.push(entry.path()) }
                 }
             }
         }
@@ -151,18 +176,29 @@ impl Files {
     fn name(&self, path: &Path) -> Option<String> {
         let name = path.strip_prefix(&self.root).ok()?.to_str()?;
         let last = name.rsplit('/').next().unwrap_or(name);
-        let temporary = last.starts_with(".#") || TEMPORARY.iter().any(|ending| last.ends_with(ending));
-        (!name.is_empty() && !is_git(name) && !temporary && !path.is_dir()).then(|| name.to_owned())
+        (!name.is_empty() && !is_git(name) && !is_temporary(last) && !path.is_dir()).then(|| name.to_owned())
     }
+}
+
+/// Whether a file's name is one that editors give to what they keep beside a file: vim, emacs, and many.
+fn is_temporary(name: &str) -> bool {
+    let endings = ["~", ".swp", ".swx", ".tmp"];
+    let emacs = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));
+    emacs || name == "4913" || endings.iter().any(|ending| name.ends_with(ending))
 }
 
 fn is_git(name: &str) -> bool {
     name == ".git" || name.starts_with(".git/")
 }
 
-/// Whether git ignores a folder.
-fn is_ignored(root: &Path, name: &str) -> bool {
-    git(root, ["check-ignore", "--quiet", "--", name]).is_ok()
+/// Which of these folders git ignores. One that it cannot tell of is not ignored.
+fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
+    let told = names.chunks(ARGUMENTS).map(|names| {
+        let check = ["-c", "core.quotePath=off", "check-ignore", "--"];
+        // It fails where it ignores none of them.
+        git(root, check.into_iter().chain(names.iter().map(String::as_str))).unwrap_or_default()
+    });
+    told.flat_map(|told| told.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// Those of the paths from the root that belong to the repository: git knows them, or would take them in.
@@ -197,7 +233,18 @@ mod tests {
         ["src/a.rs", "out/large", "README.md"].into_iter().for_each(write);
         let mut files = Files::watch(&root).expect("watched");
         let mut told = HashSet::new();
-        for name in ["src/a.rs", "out/large", "src/new/deep/b.rs", "x.log", ".git/notes", "src/.a.rs.swp", "last"] {
+        for name in [
+            "src/a.rs",
+            "out/large",
+            "src/new/deep/b.rs",
+            "x.log",
+            ".git/notes",
+            "src/.a.rs.swp",
+            "src/#a.rs#",
+            "4913",
+            "CVE-4913",
+            "last",
+        ] {
             write(name);
         }
         while !told.contains("last") || !told.contains("src/new/deep/b.rs") {
@@ -206,9 +253,9 @@ mod tests {
         }
         let mut told: Vec<String> = told.into_iter().collect();
         told.sort();
-        assert_eq!(told, ["last", "src/a.rs", "src/new/deep/b.rs", "x.log"]);
+        assert_eq!(told, ["CVE-4913", "last", "src/a.rs", "src/new/deep/b.rs", "x.log"]);
         let mut known = belonging(&root, &told).expect("git");
         known.sort();
-        assert_eq!(known, ["last", "src/a.rs", "src/new/deep/b.rs"]);
+        assert_eq!(known, ["CVE-4913", "last", "src/a.rs", "src/new/deep/b.rs"]);
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::app::msg::{Feed, Notice, Order};
-use crate::model::{Command, Order as Asked, Reply, RunId};
+use crate::model::{Command, Reply, RunId};
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, history, lock};
 use crate::worker::attach::Follower;
@@ -18,7 +19,7 @@ use crate::worker::{Mode, again, control};
 
 use super::files::State;
 use super::offers::{self, offers};
-use super::onchange::{Happened, OnChange};
+use super::onchange::{Happened, OnChange, Started};
 use crate::cli::{Exit, Failure, orders, run};
 
 /// So long is waited for more files to appear in the state folder.
@@ -42,6 +43,14 @@ async fn happened(on_change: &mut Option<OnChange>) -> Happened {
     }
 }
 
+/// Waits for a moment; for ever where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Local {
     pub(super) fn new(runs: RunsDir, news: mpsc::Sender<Feed>) -> Self {
         Self { runs, news, followed: HashSet::new(), tasks: JoinSet::new(), on_change: None }
@@ -49,9 +58,11 @@ impl Local {
 
     /// Carries out orders until the screen is gone.
     pub(super) async fn serve(mut self, mut orders: mpsc::Receiver<Order>) {
+        let state = State::watch(self.runs.state());
         self.list().await;
         self.tell(Feed::Offers(offers())).await;
-        let mut state = State::watch(self.runs.state());
+        // Files appear in bursts; the list is read once for all of them.
+        let mut list_at = None;
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
@@ -63,13 +74,11 @@ impl Local {
                         self.followed.remove(&run);
                     }
                     self.list().await;
-                    if self.on_change.as_ref().is_some_and(OnChange::is_open) {
-                        self.fire().await;
-                    }
+                    self.launch().await;
                 }
-                () = state.changed() => {
-                    // Files appear in bursts; the list is read once for all of them.
-                    tokio::time::sleep(SETTLE).await;
+                () = state.changed(), if list_at.is_none() => list_at = Some(Instant::now() + SETTLE),
+                () = at(list_at) => {
+                    list_at = None;
                     self.list().await;
                 }
                 happened = happened(&mut self.on_change) => match happened {
@@ -147,39 +156,59 @@ impl Local {
         self.tell(Feed::Watching(self.on_change.as_ref().map(OnChange::told))).await;
     }
 
-    /// Starts what the changed files fire, once the runs that they overtake have ended.
+    /// Decides what the changed files fire, and starts it.
     async fn fire(&mut self) {
         let Some(on_change) = &mut self.on_change else { return };
-        on_change.runs.retain(|run| self.followed.contains(run));
-        if !on_change.runs.is_empty() {
-            let overtaken = on_change.runs.clone();
-            for run in &overtaken {
-                // One that is being cancelled already refuses, and ends all the same.
-                self.submit(run, &Command::Cancel).await;
-            }
-            return self.tell(Feed::Notice(Notice::news("files changed: the run is cancelled for a new one"))).await;
-        }
         let decided = on_change.decide();
-        self.tell_watching().await;
-        let change = match decided {
-            Ok(Some(change)) => change,
-            Ok(None) => return,
-            Err(failure) => return self.complain(&failure).await,
-        };
-        let what = change.what();
-        let (fires, rests): (Vec<_>, Vec<_>) = change.decided.into_iter().partition(|one| one.word() == "fires");
-        if fires.is_empty() {
-            let told: Vec<String> = rests.iter().map(|one| format!("{}: {}", one.name, one.reason())).collect();
-            return self.tell(Feed::Notice(Notice::news(format!("{what} fires nothing. {}", told.join("; "))))).await;
+        match decided {
+            Ok(Some(change)) if change.fires().next().is_some() => {
+                on_change.pending = Some(change);
+                self.launch().await;
+            }
+            Ok(Some(change)) => {
+                let told: Vec<String> =
+                    change.decided.iter().map(|one| format!("{}: {}", one.name, one.reason())).collect();
+                let text = format!("{} fires nothing. {}", change.what(), told.join("; "));
+                self.tell(Feed::Notice(Notice::news(text))).await;
+            }
+            Ok(None) => {}
+            Err(failure) => self.complain(&failure).await,
         }
-        for one in fires {
+        self.tell_watching().await;
+    }
+
+    /// Starts what is pending, once the runs that it overtakes have ended.
+    async fn launch(&mut self) {
+        let Some(on_change) = &mut self.on_change else { return };
+        on_change.runs.retain(|started| self.followed.contains(&started.run));
+        let overtaken: Vec<(RunId, bool)> = on_change
+            .overtaken()
+            .map(|started| (started.run.clone(), std::mem::replace(&mut started.overtaken, true)))
+            .collect();
+        for (run, was_asked) in &overtaken {
+            if !was_asked && self.submit(run, &Command::Cancel).await == Reply::Accepted {
+                self.tell(Feed::Notice(Notice::news("files changed: the run is cancelled for a new one"))).await;
+            }
+        }
+        if !overtaken.is_empty() {
+            return;
+        }
+        let Some(change) = self.on_change.as_mut().and_then(|on_change| on_change.pending.take()) else { return };
+        self.tell_watching().await;
+        for one in change.fires() {
             let secrets = std::fs::read_to_string(&one.path).map(|text| offers::secrets(&text)).unwrap_or_default();
             let set = secrets.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
             let workflow = Some(one.path.to_string_lossy().into_owned());
             let args = run::Args { workflow, event: "push".to_owned(), secrets: set, ..run::Args::default() };
-            self.tell(Feed::Notice(Notice::news(format!("{what} fires {}: {}", one.name, one.reason())))).await;
+            let text = format!("{} fires {}: {}", change.what(), one.name, one.reason());
+            self.tell(Feed::Notice(Notice::news(text))).await;
             match self.start(&args).await {
-                Ok(run) => self.on_change.iter_mut().for_each(|on_change| on_change.runs.push(run.clone())),
+                Ok(run) => {
+                    let started = Started { run, workflow: one.path.clone(), overtaken: false };
+                    if let Some(on_change) = &mut self.on_change {
+                        on_change.runs.push(started);
+                    }
+                }
                 Err(failure) => self.complain(&failure).await,
             }
         }
@@ -191,15 +220,6 @@ impl Local {
             let answered = control::order(&folder.socket(), command).await;
             return answered.unwrap_or_else(|error| Reply::Rejected { reason: error.to_string() });
         }
-        if let Command::Rerun { what: Asked::Step { job, step } } = command {
-            let can = history::read(&folder).map_err(|error| error.to_string()).and_then(|run| {
-                let job = run.jobs.get(job).ok_or_else(|| format!("there is no job {job}"))?;
-                again::before_step(&folder, job, *step)
-            });
-            if let Err(reason) = can {
-                return Reply::Rejected { reason };
-            }
-        }
         let mode = match command {
             Command::Rerun { what } => Mode::Rerun(what.clone()),
             Command::Resume => Mode::Resume,
@@ -207,7 +227,11 @@ impl Local {
                 return Reply::Rejected { reason: "the run has ended".to_owned() };
             }
         };
-        let launched = orders::secrets(&folder, &[]).and_then(|secrets| Ok(launch(&folder, &mode, &secrets)?));
+        let launched = orders::secrets(&folder, &[]).and_then(|secrets| {
+            let run = history::read(&folder)?;
+            again::resumed(&mode, &folder, &run, &secrets).map_err(|reason| Failure::new(Exit::Rejected, reason))?;
+            Ok(launch(&folder, &mode, &secrets)?)
+        });
         match launched {
             Ok(()) => Reply::Accepted,
             Err(failure) => Reply::Rejected { reason: failure.message },

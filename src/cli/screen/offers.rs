@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::app::msg::{Input, InputKind, Offer};
+use crate::engine::attempt::environment_name;
 use crate::engine::git::Repository;
 use crate::workflow;
 use crate::workflow::source::Source;
-use crate::workflow::syntax::{InputDefinition, InputKind as Kind};
+use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
 
 use crate::cli::run;
 
@@ -14,24 +15,37 @@ use crate::cli::run;
 pub(super) fn offers() -> Vec<Offer> {
     let Ok(folder) = std::env::current_dir() else { return Vec::new() };
     let Ok(repository) = Repository::discover(&folder) else { return Vec::new() };
-    let files = run::workflows(&repository.root);
-    let offers = files.iter().filter_map(|path| {
-        let text = std::fs::read_to_string(path).ok()?;
+    let read = run::workflows(&repository.root).into_iter().filter_map(|path| {
+        let text = std::fs::read_to_string(&path).ok()?;
         let secrets = secrets(&text);
-        let workflow = workflow::parse(&Source::new("", text)).value?;
-        let file = path.strip_prefix(&repository.root).unwrap_or(path).to_string_lossy().into_owned();
+        Some((path, secrets, workflow::parse(&Source::new("", text)).value?))
+    });
+    let workflows: Vec<_> = read.collect();
+    let jobs = workflows.iter().flat_map(|(.., workflow)| &workflow.jobs);
+    let environments: BTreeSet<String> = jobs.filter_map(|job| environment(&job.body)).collect();
+    let offers = workflows.into_iter().map(|(path, secrets, workflow)| {
+        let file = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
         let name = workflow.name.map_or_else(|| file.clone(), |name| name.value);
         let by_hand = workflow.triggers.iter().filter(|trigger| trigger.event.value == "workflow_dispatch");
-        let inputs = by_hand.flat_map(|trigger| trigger.inputs.iter().map(input)).collect();
+        let inputs =
+            by_hand.flat_map(|trigger| trigger.inputs.iter().map(|input| asked(input, &environments))).collect();
         let events = workflow.triggers.into_iter().map(|trigger| trigger.event.value);
         let events = events.filter(|event| event != "workflow_call").collect();
-        Some(Offer { workflow: file, name, events, inputs, secrets })
+        Offer { workflow: file, name, events, inputs, secrets }
     });
     offers.filter(|offer| !offer.events.is_empty()).collect()
 }
 
-/// An input as a person is asked for it.
-fn input(input: &InputDefinition) -> Input {
+/// The environment that a job names, unless that depends on something.
+fn environment(body: &JobBody) -> Option<String> {
+    match body {
+        JobBody::Steps(steps) => steps.environment.as_ref().and_then(environment_name),
+        JobBody::Call { .. } => None,
+    }
+}
+
+/// An input as a person is asked for it: an environment is one of those that the workflows name, where any does.
+fn asked(input: &InputDefinition, environments: &BTreeSet<String>) -> Input {
     Input {
         name: input.name.value.clone(),
         about: input.description.clone().unwrap_or_default(),
@@ -40,6 +54,7 @@ fn input(input: &InputDefinition) -> Input {
             Kind::Boolean => InputKind::Boolean,
             Kind::Number => InputKind::Number,
             Kind::Choice(choices) => InputKind::Choice(choices.clone()),
+            Kind::Environment if !environments.is_empty() => InputKind::Choice(environments.iter().cloned().collect()),
             Kind::String | Kind::Environment => InputKind::Text,
         },
         default: input.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned(),

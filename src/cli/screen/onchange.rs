@@ -1,11 +1,12 @@
 //! Watch mode: what a change of the repository's files fires is run again.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::app::msg::Watching;
+use crate::app::msg::{Waits, Watching};
 use crate::cli::fired::{self, Decided};
 use crate::cli::{Exit, Failure};
 use crate::engine::git::Repository;
@@ -25,8 +26,18 @@ pub(super) struct OnChange {
     changed: BTreeSet<String>,
     /// When the files have been quiet for long enough.
     quiet_at: Option<Instant>,
-    /// The runs that were started last.
-    pub(super) runs: Vec<RunId>,
+    /// What is to be started once the runs that it overtakes have ended.
+    pub(super) pending: Option<Change>,
+    /// The runs that were started last, each with its workflow, and whether it was asked to end.
+    pub(super) runs: Vec<Started>,
+}
+
+/// A run that a change started.
+pub(super) struct Started {
+    pub(super) run: RunId,
+    pub(super) workflow: PathBuf,
+    /// Whether it was asked to end for a newer one.
+    pub(super) overtaken: bool,
 }
 
 /// Files that were written, and what comes of it.
@@ -46,6 +57,11 @@ impl Change {
             [] => String::new(),
         }
     }
+
+    /// The workflows that it fires.
+    pub(super) fn fires(&self) -> impl Iterator<Item = &Decided> {
+        self.decided.iter().filter(|one| one.word() == "fires")
+    }
 }
 
 /// What has happened to the files.
@@ -63,7 +79,15 @@ impl OnChange {
         let repository = found.map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
         let files = Files::watch(&repository.root)
             .map_err(|reason| Failure::new(Exit::Unavailable, format!("the files cannot be watched: {reason}")))?;
-        Ok(Self { repository, workflow, files, changed: BTreeSet::new(), quiet_at: None, runs: Vec::new() })
+        Ok(Self {
+            repository,
+            workflow,
+            files,
+            changed: BTreeSet::new(),
+            quiet_at: None,
+            pending: None,
+            runs: Vec::new(),
+        })
     }
 
     /// Waits until something has happened to the files.
@@ -88,19 +112,17 @@ impl OnChange {
         }
     }
 
-    /// Whether something changed that nothing was decided about.
-    pub(super) fn is_open(&self) -> bool {
-        !self.changed.is_empty() && self.quiet_at.is_none()
-    }
-
-    /// What has changed and what it fires; nothing when only files changed that git ignores.
+    /// What has changed and what it fires, with what is pending; nothing when only files changed that git ignores.
     pub(super) fn decide(&mut self) -> Result<Option<Change>, Failure> {
         let changed: Vec<String> = std::mem::take(&mut self.changed).into_iter().collect();
-        let files = belonging(&self.repository.root, &changed)
+        let mut files = belonging(&self.repository.root, &changed)
             .map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))?;
         if files.is_empty() {
             return Ok(None);
         }
+        files.extend(self.pending.iter().flat_map(|pending| pending.files.clone()));
+        files.sort();
+        files.dedup();
         // What the change does to the branch or to the commit is looked at anew.
         self.repository = Repository::discover(&self.repository.root)
             .map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
@@ -108,9 +130,23 @@ impl OnChange {
         Ok(Some(Change { files, decided }))
     }
 
+    /// The runs that what is pending overtakes: those of the workflows that it fires.
+    pub(super) fn overtaken(&mut self) -> impl Iterator<Item = &mut Started> {
+        let fires = self.pending.iter().flat_map(Change::fires).map(|one| one.path.clone());
+        let fires: Vec<PathBuf> = fires.collect();
+        self.runs.iter_mut().filter(move |started| fires.contains(&started.workflow))
+    }
+
     /// How it stands, for the screen.
     pub(super) fn told(&self) -> Watching {
         let what = self.workflow.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
-        Watching { workflow: what, changed: self.changed.iter().cloned().collect(), quiet: QUIET }
+        let pending = self.pending.iter().flat_map(|pending| &pending.files);
+        let changed: Vec<&String> =
+            if self.changed.is_empty() { pending.collect() } else { self.changed.iter().collect() };
+        Watching {
+            workflow: what,
+            changed: changed.first().map(|first| ((*first).clone(), changed.len())),
+            waits: if self.changed.is_empty() { Waits::ForRun } else { Waits::ForQuiet(QUIET) },
+        }
     }
 }

@@ -23,7 +23,8 @@ pub fn outline(job: &PlannedJob) -> JobOutline {
 }
 
 /// The environment's name as written: a job's outline comes before its expressions have values.
-fn environment_name(environment: &Template) -> Option<String> {
+#[must_use]
+pub fn environment_name(environment: &Template) -> Option<String> {
     match &environment.kind {
         TemplateKind::Mapping(entries) => {
             let name = entries.iter().find(|(key, _)| key.literal() == Some("name"));

@@ -59,6 +59,49 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     groups
 }
 
+/// So many jobs with the same needs and the same dependants can stand in one node.
+const SIBLINGS: usize = 4;
+
+/// The groups with siblings in one node each: jobs that need the same and that the same need. Nothing where there are none.
+pub(super) fn with_siblings(groups: &[Group]) -> Option<Vec<Group>> {
+    let mut dependants = vec![Vec::new(); groups.len()];
+    for (place, group) in groups.iter().enumerate() {
+        group.needs.iter().for_each(|need| dependants[*need].push(place));
+    }
+    let mut alike: HashMap<_, Vec<usize>> = HashMap::new();
+    for (place, group) in groups.iter().enumerate().filter(|(_, group)| !group.folded) {
+        alike.entry((&group.needs, &dependants[place])).or_default().push(place);
+    }
+    let mut first_of: HashMap<usize, &[usize]> = HashMap::new();
+    let mut joined = vec![false; groups.len()];
+    for siblings in alike.values().filter(|siblings| siblings.len() >= SIBLINGS) {
+        first_of.insert(siblings[0], siblings);
+        siblings.iter().skip(1).for_each(|place| joined[*place] = true);
+    }
+    if first_of.is_empty() {
+        return None;
+    }
+    let mut moved = vec![0; groups.len()];
+    let mut folded: Vec<Group> = Vec::new();
+    for (place, group) in groups.iter().enumerate().filter(|(place, _)| !joined[*place]) {
+        let mut group = group.clone();
+        if let Some(siblings) = first_of.get(&place) {
+            group.name.push_str("...");
+            group.jobs = siblings.iter().flat_map(|place| groups[*place].jobs.clone()).collect();
+            group.folded = true;
+            siblings.iter().for_each(|sibling| moved[*sibling] = folded.len());
+        }
+        moved[place] = folded.len();
+        folded.push(group);
+    }
+    for group in &mut folded {
+        group.needs = group.needs.iter().map(|need| moved[*need]).collect();
+        group.needs.sort_unstable();
+        group.needs.dedup();
+    }
+    Some(folded)
+}
+
 /// A leg's name without its values.
 fn plain(name: &str) -> &str {
     name.rfind(" (").filter(|_| name.ends_with(')')).map_or(name, |at| &name[..at])
@@ -133,6 +176,26 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn siblings_stand_in_one_node() {
+        let group = |name: &str, needs: &[usize]| Group {
+            name: name.to_owned(),
+            jobs: vec![JobId::new(name)],
+            needs: needs.to_vec(),
+            folded: false,
+        };
+        let three = [group("a", &[]), group("b", &[0]), group("c", &[0]), group("d", &[0]), group("e", &[1, 2, 3])];
+        assert_eq!(with_siblings(&three), None);
+        let mut four: Vec<Group> = ["b", "c", "d", "e"].map(|name| group(name, &[0])).into();
+        four.insert(0, group("a", &[]));
+        four.push(group("other", &[0]));
+        four.push(group("end", &[1, 2, 3, 4]));
+        let folded = with_siblings(&four).expect("siblings");
+        let told: Vec<_> =
+            folded.iter().map(|group| (group.name.as_str(), group.jobs.len(), group.needs.clone())).collect();
+        assert_eq!(told, [("a", 1, vec![]), ("b...", 4, vec![0]), ("other", 1, vec![0]), ("end", 1, vec![1])]);
+    }
 
     #[test]
     fn a_legs_values_are_no_part_of_its_groups_name() {

@@ -16,7 +16,7 @@ use crate::ui::theme::Theme;
 
 use super::{chip, keep_visible, motion};
 pub use draw::picture;
-use groups::{Group, groups};
+use groups::{Group, groups, with_siblings};
 
 /// In fewer columns than these jobs are a list, indented by what they need: a pane of a screen of 100 columns has more.
 const DRAWN_FROM: u16 = 56;
@@ -45,6 +45,9 @@ enum Detail {
     Sign,
 }
 
+/// What a layout is made for: all nodes written whole, the same with siblings in one, and the room there is.
+type Shape = (Vec<Node>, Option<Vec<Node>>, (u16, u16));
+
 /// The view of the graph.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -57,8 +60,10 @@ pub struct Graph {
     /// Whether the critical path is lit instead of what is connected to the selected job.
     critical: bool,
     groups: Vec<Group>,
-    /// What the layout was made for: all nodes written whole, and the columns there were.
-    shape: (Vec<Node>, u16),
+    /// What the layout was made for.
+    shape: Shape,
+    /// Whether siblings stand in one node.
+    siblings: bool,
     detail: Detail,
     nodes: Vec<Node>,
     layout: Layout,
@@ -170,24 +175,35 @@ impl Graph {
         self.scroll(selected, size);
     }
 
-    /// Lays the nodes out anew if they have changed, with as much written in each as there is room for.
+    /// Lays the nodes out anew if they have changed, with as much written in each as there is room for. Siblings stand in one
+    /// node where the picture would be higher than the pane otherwise.
     fn lay_out(&mut self, run: &Run) {
-        let nodes = |detail| self.groups.iter().map(|group| node(group, run, detail)).collect::<Vec<_>>();
-        let shape = (nodes(Detail::Whole), self.area.0);
-        if shape == self.shape {
-            return;
+        let folded = if self.unfolded { None } else { with_siblings(&self.groups) };
+        let whole = |groups: &[Group]| groups.iter().map(|group| node(group, run, Detail::Whole)).collect::<Vec<_>>();
+        let shape = (whole(&self.groups), folded.as_deref().map(whole), self.area);
+        if shape != self.shape {
+            self.shape = shape;
+            self.draw_nodes(run);
+            self.siblings = folded.is_some() && self.layout.height > self.area.1;
+            if let Some(folded) = folded.filter(|_| self.siblings) {
+                self.groups = folded;
+                self.draw_nodes(run);
+            }
+        } else if let Some(folded) = folded.filter(|_| self.siblings) {
+            self.groups = folded;
         }
-        let fitting = [Detail::Whole, Detail::Short].into_iter().find_map(|detail| {
-            let nodes = nodes(detail);
-            let layout = Layout::new(&nodes);
-            (layout.width <= shape.1).then_some((detail, nodes, layout))
-        });
-        (self.detail, self.nodes, self.layout) = fitting.unwrap_or_else(|| {
-            let nodes = nodes(Detail::Sign);
-            let layout = Layout::new(&nodes);
-            (Detail::Sign, nodes, layout)
-        });
-        self.shape = shape;
+    }
+
+    /// Lays the groups out with as much written in each as fits.
+    fn draw_nodes(&mut self, run: &Run) {
+        for detail in [Detail::Whole, Detail::Short, Detail::Sign] {
+            self.detail = detail;
+            self.nodes = self.groups.iter().map(|group| node(group, run, detail)).collect();
+            self.layout = Layout::new(&self.nodes);
+            if self.layout.width <= self.area.0 {
+                return;
+            }
+        }
     }
 
     /// What the layout was made from, to see that it is made anew only when that changes.

@@ -14,6 +14,8 @@ mod tests;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use ratatui::style::Color;
+
 use crate::app::action::Action;
 use crate::app::msg::{Effect, LogKey, PageRequest, Place, Read, ReadLine, Scanned, Wanted};
 use crate::app::pattern::Pattern;
@@ -154,7 +156,7 @@ impl Log {
     pub(in crate::app) fn act(&mut self, action: Action) {
         match action {
             Action::Left => self.left = self.left.saturating_sub(SIDEWAYS),
-            Action::Right if !self.wrap => self.left = (self.left + SIDEWAYS).min(self.widest()),
+            Action::Right if !self.wrap => self.left = self.left.saturating_add(SIDEWAYS).min(self.widest()),
             Action::Wrap => {
                 self.wrap = !self.wrap;
                 self.left = 0;
@@ -327,6 +329,13 @@ impl Log {
         Position { top: self.top, cursor: self.cursor, held: self.held } = position;
     }
 
+    /// Where a link leads that is shown.
+    pub(in crate::app) fn address(&self, mark: Color) -> Option<&str> {
+        let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
+        let links = lines.into_iter().flatten().flat_map(|line| &line.line.links);
+        links.into_iter().find(|link| link.mark == mark).map(|link| &*link.address)
+    }
+
     /// The text of the reader's line, and of those after it that are loaded.
     pub(in crate::app) fn texts(&self) -> impl Iterator<Item = String> {
         let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
@@ -394,8 +403,11 @@ impl Log {
         parts.join(theme.dot())
     }
 
-    /// The widest line that is loaded.
+    /// The widest line that is loaded. While lines are on their way there is no telling.
     fn widest(&self) -> usize {
+        if self.asked.is_some() {
+            return usize::MAX;
+        }
         let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
         let widths = lines.into_iter().flatten().map(|line| line.line.width());
         widths.max().unwrap_or_default().saturating_sub(1)
