@@ -176,6 +176,11 @@ const fn entry(
 pub static ACTIONS: &[Entry] = &[
     entry(Action::Help, "help", &["?", "f1"], EVERYWHERE, "help", "show and search the keys"),
     entry(Action::Palette, "palette", &[":"], EVERYWHERE, "cmd", "find an action, run, job or workflow by its letters"),
+    entry(Action::Play, "play", &["space"], EVERYWHERE, "pause", "in a replay: pause, or go on"),
+    entry(Action::StepBack, "step-back", &["["], EVERYWHERE, "back", "in a replay: back to the event before"),
+    entry(Action::StepForward, "step-forward", &["]"], EVERYWHERE, "on", "in a replay: on to the next event"),
+    entry(Action::Slower, "slower", &["<"], EVERYWHERE, "slower", "in a replay: half as fast"),
+    entry(Action::Faster, "faster", &[">"], EVERYWHERE, "faster", "in a replay: twice as fast"),
     entry(
         Action::NextError,
         "next-error",
@@ -282,11 +287,6 @@ pub static ACTIONS: &[Entry] = &[
     entry(Action::Redraw, "redraw", &["ctrl-l"], EVERYWHERE, "", "draw the whole screen anew"),
     entry(Action::Suspend, "suspend", &["ctrl-z"], EVERYWHERE, "", "back to the shell until fg"),
     entry(Action::Diagnostics, "diagnostics", &["@"], EVERYWHERE, "", "show what the program says about itself"),
-    entry(Action::Play, "play", &["space"], EVERYWHERE, "", "in a replay: pause, or go on"),
-    entry(Action::StepBack, "step-back", &["["], EVERYWHERE, "", "in a replay: back to the event before"),
-    entry(Action::StepForward, "step-forward", &["]"], EVERYWHERE, "", "in a replay: on to the next event"),
-    entry(Action::Slower, "slower", &["<"], EVERYWHERE, "", "in a replay: half as fast"),
-    entry(Action::Faster, "faster", &[">"], EVERYWHERE, "", "in a replay: twice as fast"),
     entry(Action::Quit, "quit", &["q", "ctrl-c"], EVERYWHERE, "quit", "leave the screen; runs may go on"),
 ];
 

@@ -63,6 +63,13 @@ impl Facts {
         self.summaries.values().rev()
     }
 
+    /// Whether the runs are of more than one repository, so that it is worth naming.
+    pub fn has_several_repositories(&self) -> bool {
+        let mut names = self.summaries().map(|run| run.repository.as_str()).filter(|name| !name.is_empty());
+        let first = names.next();
+        names.any(|name| Some(name) != first)
+    }
+
     /// A run at a glance.
     pub fn summary(&self, id: &RunId) -> Option<&Summary> {
         self.summaries.get(id)
@@ -125,6 +132,12 @@ impl Facts {
                     news = Some(Notice::bad(format!("{} was refused: {reason}", order(command))));
                 }
             }
+            match record.event {
+                // What was asked for between attempts is under way.
+                Event::RunStarted { .. } => self.asked.retain(|(run, what)| run != id || !begins(what)),
+                Event::RunFinished { .. } => self.asked.retain(|(run, what)| run != id || begins(what)),
+                _ => {}
+            }
             let run = self.store.run(id).expect("it was there a moment ago");
             if let Some((phase, notice)) = tell(run, record) {
                 if record.at >= self.since {
@@ -156,6 +169,11 @@ impl Facts {
             self.happened.drain(..KEPT);
         }
     }
+}
+
+/// Whether an order begins another attempt.
+fn begins(command: &Command) -> bool {
+    matches!(command, Command::Rerun { .. } | Command::Resume)
 }
 
 /// An order in words.

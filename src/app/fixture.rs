@@ -17,8 +17,8 @@ use crate::ui::theme::{Glyphs, Theme};
 use super::App;
 use super::keymap::{Keymap, typed};
 use super::msg::{
-    Effect, Feed, Grep, Grepped, Input, InputKind, LogKey, Msg, Offer, Page, PageRequest, Read, Scan, Scanned, Text,
-    Wanted,
+    Effect, Feed, Grep, Grepped, Input, InputKind, LogKey, MOST_HITS, Msg, Offer, Page, PageRequest, Read, Scan,
+    Scanned, Text, Wanted,
 };
 
 /// When the run of the fixture was created.
@@ -33,6 +33,7 @@ pub(crate) fn run() -> RunId {
 pub(crate) fn header(id: RunId) -> RunHeader {
     RunHeader {
         id,
+        repository: "octo/app".to_owned(),
         workflow: ".github/workflows/ci.yml".to_owned(),
         event: "push".to_owned(),
         ref_name: "main".to_owned(),
@@ -189,6 +190,7 @@ pub(crate) fn past(id: &str, name: &str, conclusion: Conclusion, created: u64) -
     Summary {
         id: RunId::new(id),
         name: name.to_owned(),
+        repository: "octo/app".to_owned(),
         workflow: format!(".github/workflows/{}.yml", name.to_lowercase()),
         event: "push".to_owned(),
         ref_name: "main".to_owned(),
@@ -342,9 +344,8 @@ impl Driver {
         let mut hits = Vec::new();
         for (log, (key, lines)) in grep.logs.iter().enumerate() {
             let lines = (0..*lines).zip(self.lines(key)).filter(|(_, line)| !query.ranges(line.as_bytes()).is_empty());
-            hits.extend(
-                lines.map(|(number, line)| (log, Text { number, bytes: line.clone().into_bytes(), time: None })),
-            );
+            let text = |(number, line): (u64, &String)| Text { number, bytes: line.clone().into_bytes(), time: None };
+            hits.extend(lines.take(MOST_HITS - hits.len()).map(|line| (log, text(line))));
         }
         Grepped { id: grep.id, hits: Ok(hits), done: true }
     }

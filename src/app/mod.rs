@@ -111,6 +111,13 @@ impl App {
         self
     }
 
+    /// Shows the newest run of this repository first, as `owner/name`.
+    #[must_use]
+    pub fn at_home(mut self, repository: String) -> Self {
+        self.runs.home = Some(repository);
+        self
+    }
+
     /// Shows this run from the start, instead of the newest.
     #[must_use]
     pub fn showing(mut self, run: RunId) -> Self {
@@ -218,7 +225,11 @@ impl App {
                 self.area = Rect::new(0, 0, width, height);
                 Vec::new()
             }
-            Msg::Key(key) if key.kind != KeyEventKind::Release => self.key(key),
+            Msg::Key(key) if key.kind != KeyEventKind::Release => {
+                // What was told was seen by whoever goes on; it is kept among the events.
+                self.toast = None;
+                self.key(key)
+            }
             Msg::Key(_) => Vec::new(),
             Msg::Paste(text) => {
                 if let Some(overlay) = self.overlay.as_mut().filter(|overlay| overlay.takes_text()) {
@@ -263,6 +274,8 @@ impl App {
     fn feed(&mut self, feed: Feed) {
         match feed {
             Feed::Listed(listed) => self.facts.list(listed),
+            // Whoever is in the middle of something is not taken elsewhere.
+            Feed::Started(_) if self.overlay.is_some() => {}
             Feed::Started(run) => {
                 self.runs.selected = Some(run);
                 self.focus(Panel::Jobs);
@@ -272,7 +285,11 @@ impl App {
                 let news = self.facts.apply(&run, &records);
                 self.toast = news.or(self.toast.take());
             }
-            Feed::Removed(run) => self.facts.remove(&run),
+            Feed::Removed(run) => {
+                let name = self.facts.summary(&run).map(|run| run.name.clone()).unwrap_or_default();
+                self.facts.remove(&run);
+                self.tell(Notice::news(format!("removed {name} {run}")));
+            }
             Feed::Replied { run, command, reply } => {
                 if let Reply::Rejected { reason } = reply {
                     self.facts.confirm(&run, &command);

@@ -61,9 +61,11 @@ impl App {
             return std::mem::take(&mut self.grepping).then_some(Effect::StopScan(msg::Place::Run));
         };
         self.grepped.clone_from(&matches.typed);
-        let effect = matches.ask().map(Effect::Grep);
-        self.grepping = matches.is_looking();
-        effect
+        let begins = matches.ask().map(Effect::Grep);
+        let goes_on = std::mem::replace(&mut self.grepping, matches.is_looking());
+        // What is typed no more is looked for no more.
+        let ends = (goes_on && matches.typed.is_empty()).then_some(Effect::StopScan(msg::Place::Run));
+        begins.or(ends)
     }
 
     /// What was picked is done or gone to.
@@ -83,6 +85,9 @@ impl App {
             Pick::Watch(workflow) => return vec![Effect::Order(Order::WatchFiles { workflow })],
             Pick::Grep(text) => self.grep(text),
             Pick::Line { log, line, pattern } => {
+                // It was followed when it was searched, whatever was selected meanwhile.
+                self.runs.selected = Some(log.run.clone());
+                self.watched = Some(log.run);
                 self.jobs.filter.clear();
                 self.jobs.select(Place { job: log.job, step: Some(log.step) });
                 self.log.seek_line(line, pattern);

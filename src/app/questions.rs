@@ -35,10 +35,11 @@ impl App {
 
     pub(super) fn stop_question(&self) -> Option<Overlay> {
         let run = self.summary()?;
-        let (title, label, command) = if run.phase == Phase::Stopping {
-            ("End the run at once?", "end it now: kill every process, start no further step", Command::ForceCancel)
+        let (title, label, no, command) = if run.phase == Phase::Stopping {
+            let label = "end it now: kill every process, start no further step";
+            ("End the run at once?", label, "let it stop by itself", Command::ForceCancel)
         } else {
-            ("Cancel the run?", "cancel it; steps with always() still run", Command::Cancel)
+            ("Cancel the run?", "cancel it; steps with always() still run", "let it run", Command::Cancel)
         };
         let order = Order::Submit { run: run.id.clone(), command };
         Some(Overlay::Question(Question {
@@ -46,7 +47,7 @@ impl App {
             text: vec![run.name.clone()],
             choices: vec![
                 Choice { key: 'y', label: label.to_owned(), effects: vec![Effect::Order(order)] },
-                Choice { key: 'n', label: "let it run".to_owned(), effects: Vec::new() },
+                Choice { key: 'n', label: no.to_owned(), effects: Vec::new() },
             ],
             at: 0,
         }))
@@ -77,7 +78,7 @@ impl App {
         let bad = |job: &&Job| job.phase.conclusion() != Some(Conclusion::Success);
         let failed = known.map_or(0, |run| run.jobs.values().filter(bad).count());
         if failed > 0 {
-            let label = format!("{} that did not succeed, and what needs them", text::counted(failed as u64, "job"));
+            let label = format!("what failed and what that held back: {}", text::counted(failed as u64, "job"));
             offer('f', label, model::Order::Failed);
         }
         offer('a', "all jobs".to_owned(), model::Order::All);

@@ -102,7 +102,7 @@ fn the_selected_run_stays_when_others_come() {
     driver.feed(Feed::Opened(header(RunId::new("20261124-040000-dddd"))));
     assert_eq!(driver.app.runs.selected, Some(run()));
     driver.feed(Feed::Removed(run()));
-    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261124-040000-dddd")));
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")), "what takes its row");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn notices_are_shown_and_kept() {
     driver.feed(Feed::Notice(Notice::bad("the state folder is full")));
     assert!(driver.shows("✗ the state folder is full"));
     driver.press("7");
-    assert_eq!(driver.screen().matches("the state folder is full").count(), 2);
+    assert_eq!(driver.screen().matches("the state folder is full").count(), 1, "seen, and kept among the events");
 }
 
 #[test]

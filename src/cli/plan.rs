@@ -145,6 +145,7 @@ fn graph(plan: &Plan) -> Buffer {
     let mut store = RunStore::default();
     store.open(RunHeader {
         id: id.clone(),
+        repository: String::new(),
         workflow: String::new(),
         event: String::new(),
         ref_name: String::new(),

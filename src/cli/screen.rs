@@ -13,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::app::App;
 use crate::app::msg::{Feed, Order};
 use crate::config::{Colours as Palette, Config, Glyphs as Signs};
+use crate::engine::git::Repository;
 use crate::model::RunId;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
@@ -49,6 +50,9 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     }
     if read_only {
         app = app.read_only();
+    }
+    if let Ok(repository) = Repository::discover(&std::env::current_dir()?) {
+        app = app.at_home(repository.slug);
     }
     show(app, options, runs.clone(), |news, ordered| tokio::spawn(Local::new(runs, news).serve(ordered)))
 }

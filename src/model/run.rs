@@ -13,6 +13,8 @@ pub struct Run {
     pub id: RunId,
     /// Its name, once the first record tells it.
     pub name: String,
+    /// The repository, as `owner/name`.
+    pub repository: String,
     /// The workflow's file, relative to the repository.
     pub workflow: String,
     /// The event that started it.

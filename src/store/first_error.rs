@@ -17,10 +17,10 @@ const RANKED: &[&str] = &[
     r"^error(\[\w+\])?: |^\S+:\d+(:\d+)?:? (fatal )?error\b|^\S+\(\d+,\d+\): error\b|^\S+\.\w+:\d+:\d+: \w",
     // Assertions and failed tests: pytest, cargo, go, jest, TAP, junit.
     r"^E   +\S|^AssertionError|^assertion .* failed|panicked at|^--- FAIL|^FAILED\b|^FAIL\b|^not ok\b|✕ |✗ ",
-    // Tools that say error plainly, and the exceptions of Python, Java and JavaScript.
-    r"(?i)^npm ERR!|^fatal: |^error: |^ERROR\b|Error: |^[\w.]+Exception\b|command not found|No such file or directory|^make: \*\*\*",
-    // Anything that was marked as an error, and what only announces one.
-    r"^##\[error\]|^Traceback",
+    // What was marked as an error on purpose, tools that say error plainly, and the exceptions of Python, Java and JavaScript.
+    r"(?i)^##\[error\]|^npm ERR!|^fatal: |^error: |^ERROR\b|Error: |^[\w.]+Exception\b|command not found|No such file or directory|^make: \*\*\*",
+    // What only announces an error.
+    r"^Traceback",
 ];
 
 static PATTERNS: LazyLock<RegexSet> = LazyLock::new(|| RegexSet::new(RANKED).expect("the patterns are written here"));

@@ -26,6 +26,9 @@ pub struct Summary {
     pub id: RunId,
     /// Its name.
     pub name: String,
+    /// The repository, as `owner/name`. Lines written before there was this have none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub repository: String,
     /// The workflow's file.
     pub workflow: String,
     /// The event.
@@ -79,6 +82,7 @@ impl From<&Run> for Summary {
         Self {
             id: run.id.clone(),
             name: run.name.clone(),
+            repository: run.repository.clone(),
             workflow: run.workflow.clone(),
             event: run.event.clone(),
             ref_name: run.ref_name.clone(),
@@ -102,6 +106,7 @@ pub fn header(folder: &RunFolder) -> Result<RunHeader, StoreError> {
     let spec = RunSpec::read(folder)?;
     Ok(RunHeader {
         id: folder.id().clone(),
+        repository: spec.slug.clone(),
         ref_name: spec.ref_name().to_owned(),
         workflow: spec.workflow,
         event: spec.event,

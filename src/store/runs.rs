@@ -16,6 +16,8 @@ use crate::model::{
 pub struct RunHeader {
     /// Its id.
     pub id: RunId,
+    /// The repository, as `owner/name`.
+    pub repository: String,
     /// The workflow's file.
     pub workflow: String,
     /// The event.
@@ -40,6 +42,7 @@ impl RunStore {
         self.runs.entry(header.id.clone()).or_insert_with(|| Run {
             id: header.id,
             name: header.workflow.clone(),
+            repository: header.repository,
             workflow: header.workflow,
             event: header.event,
             ref_name: header.ref_name,
@@ -371,6 +374,7 @@ mod tests {
         let text = |text: &str| text.to_owned();
         RunHeader {
             id: RunId::new("r"),
+            repository: "octo/app".to_owned(),
             workflow: text("ci.yml"),
             event: text("push"),
             ref_name: text("main"),

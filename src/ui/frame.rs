@@ -80,7 +80,10 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
         return;
     }
     let style = Style::reset().patch(if pane.focused { theme.style(Hue::Accent) } else { Style::new() });
-    let title = format!(" {} ", clip(&pane.title, room - 2, theme.ellipsis()));
+    // How it is, is worth more than the end of a long name.
+    let remarked = if pane.remark.is_empty() { 0 } else { (width(&pane.remark) + 4).min(room * 2 / 3) };
+    let title =
+        format!(" {} ", clip(&pane.title, (room - 2).saturating_sub(remarked).max(room.min(14) - 2), theme.ellipsis()));
     put(buffer, area.x + 2, area.y, room as u16, &title, style);
     let left = room.saturating_sub(width(&title) + 1);
     let remark = format!(" {} ", clip(&pane.remark, left.saturating_sub(2), theme.ellipsis()));

@@ -57,6 +57,30 @@ pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     Cow::Owned(clipped)
 }
 
+/// The same with the middle left out: names that begin alike are told apart by their ends.
+#[must_use]
+pub fn clip_middle<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
+    let text = clean(text);
+    let room = columns.saturating_sub(width(ellipsis));
+    if width(&text) <= columns || room < 4 {
+        return match clip(&text, columns, ellipsis) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(clipped) => Cow::Owned(clipped),
+        };
+    }
+    let head = clip(&text, room.div_ceil(2), "").into_owned();
+    let mut tail: Vec<&str> = Vec::new();
+    let mut taken = 0;
+    for grapheme in text.graphemes(true).rev() {
+        taken += width(grapheme);
+        if taken > room / 2 {
+            break;
+        }
+        tail.push(grapheme);
+    }
+    Cow::Owned(head + ellipsis + &tail.into_iter().rev().collect::<String>())
+}
+
 /// A text in rows of at most so many columns, cut between words, and within a word that is wider.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
@@ -190,6 +214,12 @@ mod tests {
         assert_eq!(clip("日本語", 4, "…"), "日…");
         assert_eq!(clip("日本語", 0, "…"), "");
         assert_eq!(clip("a\u{202e}b\nc", 9, "…"), "abc");
+        assert_eq!(clip_middle("test (linux, 16)", 11, "…"), "test …, 16)");
+        assert_eq!(clip_middle("test (linux, 16)", 16, "…"), "test (linux, 16)");
+        assert_eq!(
+            (clip_middle("日本語日本語", 7, "…"), clip_middle("abcdef", 3, "…")),
+            ("日…語".into(), "ab…".into())
+        );
     }
 
     proptest! {

@@ -56,7 +56,11 @@ pub fn launch(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String
         .map_err(failed)?;
     let mut pipe = worker.stdin.take().expect("standard input was asked for");
     let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
-    pipe.write_all(&secrets).map_err(failed)
+    let written = pipe.write_all(&secrets).map_err(failed);
+    drop(pipe);
+    // A worker may end long before whoever started it, which would keep its entry in the table of processes till then.
+    std::thread::spawn(move || worker.wait());
+    written
 }
 
 fn worker_log(folder: &RunFolder) -> Result<File, StoreError> {

@@ -121,6 +121,7 @@ fn child() {
         tokio::spawn(async move {
             let header = RunHeader {
                 id: run.clone(),
+                repository: "octo/app".to_owned(),
                 workflow: "ci.yml".to_owned(),
                 event: "push".to_owned(),
                 ref_name: "main".to_owned(),

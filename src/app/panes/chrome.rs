@@ -14,7 +14,7 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::Cx;
-use super::runs::file;
+use super::runs::{file, project};
 
 /// Where am I, in what state, what waits.
 pub(in crate::app) fn header(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
@@ -38,7 +38,8 @@ pub(in crate::app) fn header(cx: &Cx, summary: Option<&Summary>, run: Option<&Ru
     let attempt = if summary.attempt > 1 { format!("attempt {}", summary.attempt) } else { String::new() };
     let event = format!("{} {place}", summary.event);
     let short = summary.id.as_str().rsplit('-').next().unwrap_or_default();
-    let parts = [summary.name.as_str(), file(&summary.workflow), event.trim(), &attempt, short];
+    let repository = if cx.facts.has_several_repositories() { project(&summary.repository) } else { "" };
+    let parts = [repository, summary.name.as_str(), file(&summary.workflow), event.trim(), &attempt, short];
     let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.dedup();
     let room = usize::from(area.width).saturating_sub(right_width + 2);

@@ -163,6 +163,7 @@ mod tests {
         Summary {
             id: RunId::new(id),
             name: "deploy".to_owned(),
+            repository: String::new(),
             workflow: "deploy.yml".to_owned(),
             event: "push".to_owned(),
             ref_name: "main".to_owned(),

@@ -245,7 +245,7 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
             let open = |id: &&JobId| run.jobs.get(*id).is_none_or(|job| !job.phase.is_done());
             let names: Vec<String> = job.needs.iter().filter(open).map(name).collect();
             let needs =
-                if names.is_empty() { "is about to begin".to_owned() } else { format!("needs {}", names.join(", ")) };
+                if names.is_empty() { "waits for its turn".to_owned() } else { format!("needs {}", names.join(", ")) };
             (needs, dim)
         }
         Phase::Waiting(gate @ Gate::Review(_)) => (gate.reason(), cx.theme.style(Hue::Review)),
@@ -272,8 +272,11 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
 fn current(run: &Run, previous: Option<&Place>) -> Option<Place> {
     let previous = previous.and_then(|place| run.jobs.get(&place.job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
+    // A job that calls a workflow goes on in those that it calls.
+    let runs = |job: &&Job| job.phase.is_active() && !job.steps.is_empty();
     let job = previous
-        .filter(|job| job.phase.is_active())
+        .filter(|job| runs(job))
+        .or_else(|| run.jobs.values().find(runs))
         .or_else(|| run.jobs.values().find(|job| job.phase.is_active()))
         .or_else(|| run.jobs.values().filter(|_| run.phase.is_done()).find(bad))
         .or(previous)

@@ -27,6 +27,8 @@ static ASKED: AtomicU64 = AtomicU64::new(0);
 pub struct Matches {
     /// What was typed.
     pub(in crate::app) typed: String,
+    /// Whether that is from the last time: typing begins anew.
+    is_old: bool,
     /// The logs that are looked at, in order, each with the names of its job and step.
     logs: Vec<(LogKey, u64, String)>,
     /// The search that is shown, and the pattern that it is for.
@@ -54,7 +56,30 @@ impl Matches {
             let key = LogKey { run: run.id.clone(), job: job.id.clone(), attempt: job.attempt, step: step.number };
             (key, step.lines, format!("{}{}{} {}", job.name, theme.arrow(), step.number, step.name))
         });
-        Self { typed, logs: logs.collect(), asked: None, hits: Vec::new(), at: 0, done: true, error: None }
+        Self {
+            is_old: !typed.is_empty(),
+            typed,
+            logs: logs.collect(),
+            asked: None,
+            hits: Vec::new(),
+            at: 0,
+            done: true,
+            error: None,
+        }
+    }
+
+    /// A character was typed.
+    pub(super) fn character(&mut self, c: char) {
+        if std::mem::take(&mut self.is_old) {
+            self.typed.clear();
+        }
+        self.typed.push(c);
+    }
+
+    /// The last character is taken back.
+    pub(super) fn backspace(&mut self) {
+        self.is_old = false;
+        self.typed.pop();
     }
 
     /// The search to begin, when something else is typed than is looked for; nothing typed looks for nothing.

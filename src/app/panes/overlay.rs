@@ -169,7 +169,7 @@ impl Overlay {
             }
             Self::Form(form) => form.character(c),
             Self::Prompt(prompt) => prompt.add(&c.to_string()),
-            Self::Matches(matches) => matches.typed.push(c),
+            Self::Matches(matches) => matches.character(c),
             Self::Diagnostics => {}
         }
         Outcome::Stays
@@ -182,7 +182,7 @@ impl Overlay {
             Self::Picker(picker) => drop(picker.filter.pop()),
             Self::Form(form) => form.backspace(),
             Self::Prompt(prompt) => drop(prompt.text.pop()),
-            Self::Matches(matches) => drop(matches.typed.pop()),
+            Self::Matches(matches) => matches.backspace(),
             Self::Question(_) | Self::Diagnostics => {}
         }
     }
@@ -228,7 +228,7 @@ impl Overlay {
     #[must_use]
     pub fn area(&self, screen: Rect) -> Rect {
         match self {
-            Self::Help { .. } => middle(screen, 76, screen.height.saturating_sub(2)),
+            Self::Help { .. } => middle(screen, 112, screen.height.saturating_sub(2)),
             Self::Question(question) => {
                 let lines =
                     question.text.iter().map(String::as_str).chain(question.choices.iter().map(|c| c.label.as_str()));
@@ -321,7 +321,8 @@ impl Question {
         for (at, choice) in self.choices.iter().enumerate() {
             let Some(y) = rows.next() else { break };
             let x = text::put(buffer, area.x + 2, y, 1, &choice.key.to_string(), cx.theme.style(Hue::Accent));
-            let shown = text::clip(&choice.label, usize::from(area.width.saturating_sub(6)), cx.theme.ellipsis());
+            let shown =
+                text::clip_middle(&choice.label, usize::from(area.width.saturating_sub(6)), cx.theme.ellipsis());
             text::put(buffer, x + 2, y, area.width.saturating_sub(5), &shown, Style::new());
             select(at == self.at, cx, Rect { y, height: 1, ..area }, buffer);
         }
@@ -344,6 +345,9 @@ impl Picker {
         typed(&self.filter, cx, area, buffer);
         let list = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         let rows = self.matching();
+        if rows.is_empty() {
+            super::empty("nothing has these letters in this order", cx, list, buffer);
+        }
         let offset = keep_visible(0, self.at, rows.len(), usize::from(list.height));
         for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
             let shown = text::clip(&row.0, usize::from(area.width.saturating_sub(4)), cx.theme.ellipsis());

@@ -19,7 +19,11 @@ pub struct Runs {
     pub selected: Option<RunId>,
     /// Words that a run must have to be listed.
     pub filter: String,
+    /// The repository that we are in: its newest run is selected first.
+    pub home: Option<String>,
     offset: usize,
+    /// The row of the selected run, for when that is gone.
+    row: usize,
 }
 
 impl Runs {
@@ -39,8 +43,18 @@ impl Runs {
     /// Selects the newest run when none is, and keeps the selected one in sight.
     pub(in crate::app) fn settle(&mut self, facts: &Facts, height: usize) {
         if self.selected.as_ref().is_none_or(|id| facts.summary(id).is_none()) {
-            self.selected = facts.summaries().next().map(|run| run.id.clone()).or(self.selected.take());
+            // What takes its place in the list: the next one, or the last.
+            let listed: Vec<&Summary> = self.listed(facts).collect();
+            let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.id.clone());
+            let at_home = |run: &&Summary| self.home.as_ref().is_none_or(|home| run.repository == *home);
+            let newest = || facts.summaries().find(at_home).or(facts.summaries().next()).map(|run| run.id.clone());
+            self.selected = match (&self.selected, self.filter.is_empty()) {
+                (None, true) => newest(),
+                (Some(_), true) => next.or_else(newest).or(self.selected.take()),
+                (_, false) => next,
+            };
         }
+        self.row = self.at(facts);
         self.offset = keep_visible(self.offset, self.at(facts), self.listed(facts).count(), height);
     }
 
@@ -61,8 +75,16 @@ impl Runs {
     /// The runs that the filter lets through.
     fn listed<'f>(&'f self, facts: &'f Facts) -> impl Iterator<Item = &'f Summary> {
         let found = |run: &&Summary| {
-            let texts =
-                [&run.name, &run.workflow, &run.event, &run.ref_name, run.phase.word(), run.id.as_str(), &run.sha];
+            let texts = [
+                &run.name,
+                &run.repository,
+                &run.workflow,
+                &run.event,
+                &run.ref_name,
+                run.phase.word(),
+                run.id.as_str(),
+                &run.sha,
+            ];
             text::holds(&self.filter, &texts)
         };
         facts.summaries().filter(found)
@@ -82,7 +104,9 @@ impl Runs {
                 (Some(started), None) => text::duration(cx.facts.now.since(started)),
                 (None, _) => String::new(),
             };
-            let facts = [run.ref_name.as_str(), run.event.as_str(), &text::ago(cx.facts.now.since(run.created))];
+            let repository = if cx.facts.has_several_repositories() { project(&run.repository) } else { "" };
+            let facts =
+                [repository, run.ref_name.as_str(), run.event.as_str(), &text::ago(cx.facts.now.since(run.created))];
             let facts: Vec<&str> = facts.into_iter().filter(|part| !part.is_empty()).collect();
             let remark = match &run.phase {
                 Phase::Waiting(gate) => gate.reason(),
@@ -127,6 +151,11 @@ pub(super) fn none(facts: &Facts) -> &'static str {
 /// What a run is called: its name, or its file's.
 fn title(run: &Summary) -> &str {
     if run.name.is_empty() { file(&run.workflow) } else { &run.name }
+}
+
+/// The name of a repository without its owner.
+pub(super) fn project(repository: &str) -> &str {
+    repository.rsplit('/').next().unwrap_or(repository)
 }
 
 /// The name of a workflow's file, without its folder.

@@ -53,7 +53,7 @@ fn running_again_offers_what_there_is() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.feed(Feed::Records { run: run(), records: rest() }).press("r");
     driver.asked();
-    assert!(driver.shows("2 jobs that did not succeed"));
+    assert!(driver.shows("what failed and what that held back: 2 jobs"));
     driver.press("f");
     assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Failed })]);
     driver.press("rG<esc>");
@@ -132,6 +132,8 @@ fn a_run_is_removed_once_it_has_ended_and_somebody_says_yes() {
     let removed = RunId::new("20261123-101010-aaaa");
     assert_eq!(driver.asked(), [Effect::Order(Order::Delete(removed.clone()))]);
     driver.feed(Feed::Removed(removed));
+    assert!(driver.shows("removed Release 20261123-101010-aaaa"));
+    driver.press("k");
     assert!(!driver.shows("Release"));
 }
 
@@ -178,4 +180,24 @@ fn watch_mode_is_asked_for_shown_and_left() {
     assert_eq!(driver.asked(), [Effect::Order(Order::StopWatching)]);
     driver.feed(Feed::Watching(None));
     assert!(!driver.shows("watch ci.yml") && !driver.shows("changed"));
+}
+
+#[test]
+fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
+    let other =
+        |id: &str| Summary { repository: "octo/other".to_owned(), ..past(id, "CI", Conclusion::Success, START) };
+    let mut driver = Driver::new(120, 40, Theme::default());
+    driver.app = driver.app.clone().at_home("octo/app".to_owned());
+    driver.feed(Feed::Listed(vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START)]));
+    assert!(!driver.shows("app"), "{}", driver.screen());
+    driver.feed(Feed::Listed(vec![other("20261125-101010-cccc")]));
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    assert!(driver.shows("app · Release") && driver.shows("other  main"), "{}", driver.screen());
+    // What takes the place of a removed run is its neighbour in the list, and nothing that the filter hides.
+    driver.press("1/other<enter>");
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261125-101010-cccc")));
+    driver.feed(Feed::Removed(RunId::new("20261125-101010-cccc")));
+    assert_eq!(driver.app.runs.selected, None, "{}", driver.screen());
+    driver.press("d");
+    assert!(driver.shows("delete: no run is selected"), "{}", driver.screen());
 }

@@ -125,6 +125,7 @@ impl Story {
         let mut store = RunStore::default();
         store.open(RunHeader {
             id: id.clone(),
+            repository: "octo/app".to_owned(),
             workflow: ".github/workflows/ci.yml".to_owned(),
             event: "push".to_owned(),
             ref_name: "main".to_owned(),

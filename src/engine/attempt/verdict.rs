@@ -44,8 +44,9 @@ impl Verdict {
         let reason = (!self.not_runnable.is_empty())
             .then(|| format!("{too}not runnable here: {}", self.not_runnable.join("; ")));
         let conclusion = match () {
-            () if self.failed || reason.is_some() => Conclusion::Failure,
+            () if self.failed => Conclusion::Failure,
             () if self.cancelled => Conclusion::Cancelled,
+            () if reason.is_some() => Conclusion::Failure,
             () if self.succeeded => Conclusion::Success,
             () => Conclusion::Skipped,
         };

@@ -11,7 +11,7 @@ use crate::ui::theme::{Glyphs, Hue, Theme};
 
 use super::groups::Group;
 use super::paths::{self, Lit};
-use super::{Detail, Graph, MARGIN, SHORT, indented};
+use super::{Detail, Graph, MARGIN, indented};
 use crate::app::facts::Facts;
 use crate::app::panes::{Cx, empty};
 
@@ -92,7 +92,7 @@ impl Graph {
         let (wrong, more) = group.wrong(run);
         for (row, job) in (y + 1..).zip(&wrong) {
             pen.put((x + 2, row), 1, cx.theme.look(&job.phase).glyph, cx.theme.phase(&job.phase));
-            let name = text::clip(&job.name, usize::from(node.width.saturating_sub(4)), cx.theme.ellipsis());
+            let name = text::clip_middle(&job.name, usize::from(node.width.saturating_sub(4)), cx.theme.ellipsis());
             pen.put((x + 4, row), node.width.saturating_sub(4), &name, fade);
         }
         if more > 0 {
@@ -201,8 +201,8 @@ fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
     let members = group.members(run);
     let times = if cx.theme.glyphs == Glyphs::Ascii { "x" } else { "×" };
     let many = if group.folded { format!(" {times}{}", members.len()) } else { String::new() };
-    if detail == Detail::Short {
-        return format!("{}{many}", text::clip(&group.name, SHORT, cx.theme.ellipsis()));
+    if let Detail::Short(columns) = detail {
+        return format!("{}{many}", text::clip_middle(&group.name, usize::from(columns), cx.theme.ellipsis()));
     }
     let mut label = format!("{}{many}", group.name);
     if group.folded {

@@ -1,6 +1,6 @@
 //! What the graph shows as one node: a job, the legs of a matrix, a called workflow.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{Conclusion, Job, JobId, Phase, Run, Timestamp};
 use crate::ui::text;
@@ -30,7 +30,12 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     let mut legs: HashMap<_, usize> = HashMap::new();
     run.jobs.values().for_each(|job| *legs.entry((&job.key, &job.caller)).or_default() += 1);
     let mut of_legs = HashMap::new();
+    let callers: HashSet<&JobId> = run.jobs.values().filter_map(|job| job.caller.as_ref()).collect();
     for job in run.jobs.values() {
+        // Unfolded, the jobs that it calls stand for it.
+        if !folded && callers.contains(&job.id) {
+            continue;
+        }
         let caller = job.caller.as_ref().filter(|_| folded).and_then(|caller| of_job.get(caller)).copied();
         let whose = (&job.key, &job.caller);
         let is_leg = folded && legs[&whose] > 1;
@@ -48,15 +53,48 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
         let name = if is_leg { plain(&job.name).to_owned() } else { job.name.clone() };
         groups.push(Group { name, jobs: vec![job.id.clone()], needs: Vec::new(), folded: false });
     }
+    let needed = Needed::new(run, folded, &of_job);
     for (place, group) in groups.iter_mut().enumerate() {
-        let needs = group.jobs.iter().filter_map(|job| run.jobs.get(job)).flat_map(|job| &job.needs);
-        let mut needs: Vec<usize> = needs.filter_map(|need| of_job.get(need).copied()).collect();
+        let jobs = group.jobs.iter().filter_map(|job| run.jobs.get(job));
+        let mut needs: Vec<usize> = jobs.flat_map(|job| needed.by(job)).collect();
         needs.retain(|need| *need != place);
         needs.sort_unstable();
         needs.dedup();
         group.needs = needs;
     }
     groups
+}
+
+/// Who needs whom by groups, where a job that calls a workflow may be none of its own.
+struct Needed<'r> {
+    run: &'r Run,
+    folded: bool,
+    of_job: &'r HashMap<&'r JobId, usize>,
+}
+
+impl<'r> Needed<'r> {
+    fn new(run: &'r Run, folded: bool, of_job: &'r HashMap<&'r JobId, usize>) -> Self {
+        Self { run, folded, of_job }
+    }
+
+    /// The groups that a job needs. The first jobs of a called workflow need what their caller needs.
+    fn by(&self, job: &Job) -> Vec<usize> {
+        let mut needs: Vec<usize> = job.needs.iter().flat_map(|need| self.groups_of(need)).collect();
+        let caller = job.caller.as_ref().filter(|_| !self.folded && needs.is_empty());
+        if let Some(caller) = caller.and_then(|caller| self.run.jobs.get(caller)) {
+            needs = self.by(caller);
+        }
+        needs
+    }
+
+    /// The groups that stand for a job: its own, or those of all that it calls.
+    fn groups_of(&self, id: &JobId) -> Vec<usize> {
+        if let Some(own) = self.of_job.get(id) {
+            return vec![*own];
+        }
+        let called = self.run.jobs.values().filter(|job| job.caller.as_ref() == Some(id) && job.id != *id);
+        called.flat_map(|job| self.groups_of(&job.id)).collect()
+    }
 }
 
 /// So many jobs with the same needs and the same dependants can stand in one node.
@@ -150,6 +188,11 @@ impl Group {
     pub(super) fn holds(&self, words: &str, run: &Run) -> bool {
         let of = |job: &Job| text::holds(words, &[&self.name, &job.name, job.key.as_str(), job.phase.word()]);
         self.members(run).into_iter().any(of)
+    }
+
+    /// Whether one of its members ran in this attempt, and was not kept from an earlier one.
+    pub(super) fn is_of(&self, attempt: u32, run: &Run) -> bool {
+        self.members(run).iter().any(|job| job.attempt == attempt)
     }
 
     /// When the first of its members began, and when the last ended if all have; nothing before one has begun.

@@ -27,8 +27,8 @@ const MARGIN: u16 = 1;
 /// Columns that a time takes behind a name.
 const TIME: u16 = 6;
 
-/// Columns of a name that was made short.
-const SHORT: usize = 12;
+/// Columns that names are made shorter to, one after the other, until all fits.
+const SHORTER: [u16; 6] = [36, 26, 19, 14, 10, 6];
 
 /// A graph of more nodes than these shows only what failed, once something has.
 const MANY: usize = 100;
@@ -39,8 +39,8 @@ enum Detail {
     /// Sign, name, counts and time.
     #[default]
     Whole,
-    /// Sign and the beginning of the name.
-    Short,
+    /// Sign, and as many columns of the name.
+    Short(u16),
     /// The sign alone.
     Sign,
 }
@@ -196,7 +196,8 @@ impl Graph {
 
     /// Lays the groups out with as much written in each as fits.
     fn draw_nodes(&mut self, run: &Run) {
-        for detail in [Detail::Whole, Detail::Short, Detail::Sign] {
+        let short = SHORTER.iter().map(|columns| Detail::Short(*columns));
+        for detail in std::iter::once(Detail::Whole).chain(short).chain([Detail::Sign]) {
             self.detail = detail;
             self.nodes = self.groups.iter().map(|group| node(group, run, detail)).collect();
             self.layout = Layout::new(&self.nodes);
@@ -270,9 +271,9 @@ fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     let many = if group.folded { counted(group.members(run).len()) } else { 0 };
     match detail {
         Detail::Whole => Node { width: (2 + name + many + TIME).max(members), height, needs },
-        Detail::Short => {
-            let own = 2 + name.min(SHORT as u16) + if group.folded { times(group.members(run).len()) } else { 0 };
-            Node { width: own.max(members.min(2 + SHORT as u16)), height, needs }
+        Detail::Short(columns) => {
+            let own = 2 + name.min(columns) + if group.folded { times(group.members(run).len()) } else { 0 };
+            Node { width: own.max(members.min(4 + columns)), height, needs }
         }
         Detail::Sign => Node { width: 1, height: 1, needs },
     }

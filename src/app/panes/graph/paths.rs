@@ -37,13 +37,22 @@ impl Critical {
 /// The critical path by measured time: from what ended last (what runs ends now) back to that of its needs which ended
 /// last, and so on. Nothing before something has begun.
 pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Critical> {
-    let times: Vec<_> = groups.iter().map(|group| group.times(run)).collect();
+    // What an earlier attempt did was there from the start.
+    let times: Vec<_> = groups.iter().map(|group| group.times(run).filter(|_| group.is_of(run.attempt, run))).collect();
     let end = |node: &usize| times[*node].map(|(_, end)| end.unwrap_or(now));
     let last = |nodes: &mut dyn Iterator<Item = usize>| {
         nodes.filter(|node| times[*node].is_some()).min_by_key(|node| Reverse(end(node)))
     };
+    // What never began held nobody up by itself: what it needed did.
+    let needs = |node: usize| {
+        let (mut found, mut todo, mut seen) = (Vec::new(), groups[node].needs.clone(), HashSet::new());
+        while let Some(need) = todo.pop().filter(|need| seen.insert(*need)) {
+            if times[need].is_some() { found.push(need) } else { todo.extend(&groups[need].needs) }
+        }
+        found
+    };
     let mut nodes = vec![last(&mut (0..groups.len()))?];
-    while let Some(before) = nodes.last().and_then(|at| last(&mut groups[*at].needs.iter().copied())) {
+    while let Some(before) = nodes.last().and_then(|at| last(&mut needs(*at).into_iter())) {
         // Needs that close a circle would never end.
         if nodes.contains(&before) {
             break;
