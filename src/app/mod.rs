@@ -297,6 +297,7 @@ impl App {
                 }
             }
             Feed::Offers(offers) => self.facts.offers = offers,
+            Feed::Untrusted { told, start } => self.overlay = Some(questions::trust(told, start)),
             Feed::Watching(watching) => self.facts.watching = watching,
             Feed::Notice(notice) => self.tell(notice),
         }

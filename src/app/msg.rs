@@ -67,6 +67,13 @@ pub enum Feed {
     },
     /// The workflows that can be started here.
     Offers(Vec<Offer>),
+    /// A run was not started: the repository is not trusted to run on this machine.
+    Untrusted {
+        /// What would run, in lines.
+        told: Vec<String>,
+        /// The order to start it.
+        start: Order,
+    },
     /// How watch mode stands, while it is on.
     Watching(Option<Watching>),
     /// Something to be told.
@@ -246,6 +253,8 @@ pub enum Order {
         /// Where jobs without a container run, unless the settings decide.
         sandbox: Option<String>,
     },
+    /// Trust the repository that we are in.
+    Trust,
     /// Watch the repository's files, and run what a change of them fires; told back by [`Feed::Watching`].
     WatchFiles {
         /// Only this workflow's file.

@@ -8,6 +8,20 @@ use super::App;
 use super::msg::{Effect, Offer, Order};
 use super::panes::overlay::{Choice, Overlay, Pick, Picker, Question};
 
+/// Whether a repository is to be trusted, and what was to be started with it.
+pub(super) fn trust(told: Vec<String>, start: Order) -> Overlay {
+    let choice = |key, label: &str, effects| Choice { key, label: label.to_owned(), effects };
+    Overlay::Question(Question {
+        title: "Trust this repository?".to_owned(),
+        text: told,
+        choices: vec![
+            choice('n', "not now: nothing is started", Vec::new()),
+            choice('y', "trust it from now on, and start", vec![Effect::Order(Order::Trust), Effect::Order(start)]),
+        ],
+        at: 0,
+    })
+}
+
 impl App {
     pub(super) fn start_form(&self) -> Overlay {
         let title = "Start a workflow".to_owned();

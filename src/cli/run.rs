@@ -139,6 +139,13 @@ fn run_one(runs: &RunsDir, args: &Args) -> Outcome {
     }
 }
 
+/// What would run, in lines, where the repository is not trusted to.
+pub(super) fn untrusted(args: &Args) -> Result<Option<Vec<String>>, Failure> {
+    let request = request::build(args, &std::env::current_dir()?)?;
+    let plan = check(&request.spec, &request.secrets)?;
+    trust::asks(&request.repository, &plan)
+}
+
 /// Makes the run's folder and starts its worker, once it is known that the run can start and may.
 pub(super) fn begin(runs: &RunsDir, args: &Args) -> Result<RunFolder, Failure> {
     let folder = std::env::current_dir()?;

@@ -63,15 +63,14 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     let repository = here()?;
-    let own = Trusted::of(&repository)?;
-    let mut all = read(&runs)?;
-    all.retain(|trusted| trusted.git_folder != own.git_folder);
     if args.revoke {
+        let own = Trusted::of(&repository)?;
+        let mut all = read(&runs)?;
+        all.retain(|trusted| trusted.git_folder != own.git_folder);
         write(&runs, &all)?;
         style::line(&format!("{} is not trusted any more: its next run asks again.", repository.root.display()))?;
     } else {
-        all.push(own);
-        write(&runs, &all)?;
+        grant(&repository)?;
         style::line(&format!(
             "{} is trusted: its workflows run on this machine without asking.",
             repository.root.display()
@@ -83,6 +82,25 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn here() -> Result<Repository, Failure> {
     let folder = std::env::current_dir()?;
     Repository::discover(&folder).map_err(|error| Failure::new(Exit::NotFound, error.to_string()))
+}
+
+/// Trusts a repository from now on.
+pub(super) fn grant(repository: &Repository) -> Result<(), Failure> {
+    let runs = RunsDir::locate()?;
+    let own = Trusted::of(repository)?;
+    let mut all = read(&runs)?;
+    all.retain(|trusted| trusted.git_folder != own.git_folder);
+    all.push(own);
+    write(&runs, &all)
+}
+
+/// What would run, in lines, where that has to be asked first; nothing in a trusted repository.
+pub(super) fn asks(repository: &Repository, plan: &Plan) -> Result<Option<Vec<String>>, Failure> {
+    if read(&RunsDir::locate()?)?.contains(&Trusted::of(repository)?) {
+        return Ok(None);
+    }
+    let told = told(&plan.workflow().source.name, &repository.root, plan);
+    Ok(Some(told.trim_end().lines().map(str::to_owned).collect()))
 }
 
 /// Lets a run go on only in a trusted repository; on a terminal it asks.
@@ -109,19 +127,20 @@ pub(super) fn require(repository: &Repository, plan: &Plan) -> Result<(), Failur
     if on_screen || !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         return Err(refused());
     }
-    style::print(&summary(&plan.workflow().source.name, &repository.root, plan))?;
+    style::print(&(told(&plan.workflow().source.name, &repository.root, plan) + QUESTION))?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Err(refused());
     }
-    let others = all.into_iter().filter(|trusted| trusted.git_folder != own.git_folder);
-    let all: Vec<_> = others.chain([own.clone()]).collect();
-    write(&runs, &all)
+    grant(repository)
 }
 
+/// What is asked below that.
+const QUESTION: &str = "\nTrust this repository? [y/N] ";
+
 /// What would run, in words. Nothing that a file says reaches the terminal as a control sequence: it could hide the rest.
-fn summary(workflow: &str, root: &Path, plan: &Plan) -> String {
+fn told(workflow: &str, root: &Path, plan: &Plan) -> String {
     let mut text = format!(
         "{} runs for the first time in\n  {}\nIts steps run on this machine, as you:\n\n",
         harmless(workflow),
@@ -148,7 +167,6 @@ fn summary(workflow: &str, root: &Path, plan: &Plan) -> String {
             }
         }
     }
-    text.push_str("\nTrust this repository? [y/N] ");
     text
 }
 
@@ -229,6 +247,6 @@ mod tests {
         let text = "on: push\njobs:\n  a:\n    name: \"a\\e[2J\"\n    runs-on: ubuntu-latest\n    strategy: {matrix: {n: [1, 2, 3]}}\n    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          echo ${{ github.ref }}\n\n          curl evil \u{202e}\n          three\n          four\n          five\n";
         let parsed = workflow::parse(&Source::new("ci.yml", text)).value.expect("a workflow");
         let plan = Plan::new(Arc::new(parsed), &Known::default(), &|_| None).expect("a plan");
-        insta::assert_snapshot!("summary", summary("ci.yml", Path::new("/p"), &plan));
+        insta::assert_snapshot!("summary", told("ci.yml", Path::new("/p"), &plan) + QUESTION);
     }
 }

@@ -475,3 +475,20 @@ fn a_hostile_log_changes_nothing_outside_of_its_pane() {
         }
     }
 }
+
+#[test]
+fn an_untrusted_repository_is_asked_about_before_anything_starts() {
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo it ran}]}\n");
+    let mut screen = Terminal::start(project.in_terminal(&[]), 30, 120);
+    screen.wait_for("S start");
+    screen.press("S\r");
+    screen.wait_for("Start ci.yml on push");
+    screen.press("\r");
+    screen.wait_for("Trust this repository?");
+    screen.wait_for("$ echo it ran");
+    project.call(&["runs"]).expect(0, &["There are no runs yet"]);
+    screen.press("y");
+    screen.wait_for("✓ success");
+    screen.press("q");
+    screen.ends_restored();
+}

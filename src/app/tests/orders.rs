@@ -201,3 +201,26 @@ fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
     driver.press("d");
     assert!(driver.shows("delete: no run is selected"), "{}", driver.screen());
 }
+
+#[test]
+fn a_repository_that_is_not_trusted_is_asked_about_with_what_would_run() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    let start = Order::Start {
+        workflow: "ci.yml".to_owned(),
+        event: "push".to_owned(),
+        inputs: Vec::new(),
+        secrets: Vec::new(),
+        sandbox: None,
+    };
+    let told: Vec<String> = (1..=60).map(|line| format!("    $ line {line} of what runs")).collect();
+    driver.feed(Feed::Untrusted { told, start: start.clone() });
+    assert!(driver.shows("Trust this repository?") && driver.shows("$ line 1 of what runs"), "{}", driver.screen());
+    assert!(driver.shows("more lines") && driver.shows("trust it from now on, and start"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert_eq!(driver.asked(), [], "no is the first answer");
+    driver.feed(Feed::Untrusted { told: vec!["a job".to_owned()], start: start.clone() }).press("y");
+    let mut asked = driver.asked();
+    asked.sort_by_key(|effect| *effect == Effect::Order(start.clone()));
+    assert_eq!(asked, [Effect::Order(Order::Trust), Effect::Order(start)]);
+}

@@ -20,7 +20,8 @@ use crate::worker::{Mode, again, control};
 use super::files::State;
 use super::offers::{self, offers};
 use super::onchange::{Happened, OnChange, Started};
-use crate::cli::{Exit, Failure, orders, run};
+use crate::cli::{Exit, Failure, orders, run, trust};
+use crate::engine::git::Repository;
 
 /// So long is waited for more files to appear in the state folder.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -60,7 +61,14 @@ impl Local {
     pub(super) async fn serve(mut self, mut orders: mpsc::Receiver<Order>) {
         let state = State::watch(self.runs.state());
         self.list().await;
-        self.tell(Feed::Offers(offers())).await;
+        match offers() {
+            Ok(offers) => self.tell(Feed::Offers(offers)).await,
+            Err(reason) => self.tell(Feed::Notice(Notice::bad(reason))).await,
+        }
+        if let Err(error) = std::fs::create_dir_all(self.runs.runs()) {
+            let text = format!("nothing can be started: cannot make {}: {error}", self.runs.runs().display());
+            self.tell(Feed::Notice(Notice::bad(text))).await;
+        }
         // Files appear in bursts; the list is read once for all of them.
         let mut list_at = None;
         loop {
@@ -115,11 +123,13 @@ impl Local {
                 Ok(()) => self.tell(Feed::Removed(run)).await,
                 Err(failure) => self.tell(Feed::Notice(Notice::bad(failure.message))).await,
             },
-            Order::Start { workflow, event, inputs, secrets, sandbox } => {
-                let inputs = inputs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-                let args =
-                    run::Args { workflow: Some(workflow), event, inputs, secrets, sandbox, ..run::Args::default() };
-                if let Err(failure) = self.start(&args).await {
+            Order::Start { .. } => self.start_asked(order).await,
+            Order::Trust => {
+                let trusted = std::env::current_dir().map_err(Failure::from).and_then(|folder| {
+                    let found = Repository::discover(&folder);
+                    trust::grant(&found.map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?)
+                });
+                if let Err(failure) = trusted {
                     self.complain(&failure).await;
                 }
             }
@@ -134,6 +144,21 @@ impl Local {
                 self.on_change = None;
                 self.tell_watching().await;
             }
+        }
+    }
+
+    /// Starts what was asked for, or asks first whether the repository is to be trusted.
+    async fn start_asked(&mut self, order: Order) {
+        let Order::Start { workflow, event, inputs, secrets, sandbox } = order.clone() else { return };
+        let inputs = inputs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let args = run::Args { workflow: Some(workflow), event, inputs, secrets, sandbox, ..run::Args::default() };
+        let started = match run::untrusted(&args) {
+            Ok(Some(told)) => return self.tell(Feed::Untrusted { told, start: order }).await,
+            Ok(None) => self.start(&args).await.map(drop),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = started {
+            self.complain(&failure).await;
         }
     }
 

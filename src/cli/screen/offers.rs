@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::app::msg::{Input, InputKind, Offer};
 use crate::engine::attempt::environment_name;
-use crate::engine::git::Repository;
+use crate::engine::git::{GitError, Repository};
 use crate::workflow;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
@@ -12,9 +12,16 @@ use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
 use crate::cli::run;
 
 /// The workflows of the repository that we are in; none outside one.
-pub(super) fn offers() -> Vec<Offer> {
-    let Ok(folder) = std::env::current_dir() else { return Vec::new() };
-    let Ok(repository) = Repository::discover(&folder) else { return Vec::new() };
+///
+/// # Errors
+/// Why the repository that is here cannot be looked at, in words.
+pub(super) fn offers() -> Result<Vec<Offer>, String> {
+    let folder = std::env::current_dir().map_err(|error| error.to_string())?;
+    let repository = match Repository::discover(&folder) {
+        Ok(repository) => repository,
+        Err(GitError::NoRepository(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.to_string()),
+    };
     let read = run::workflows(&repository.root).into_iter().filter_map(|path| {
         let text = std::fs::read_to_string(&path).ok()?;
         let secrets = secrets(&text);
@@ -33,7 +40,7 @@ pub(super) fn offers() -> Vec<Offer> {
         let events = events.filter(|event| event != "workflow_call").collect();
         Offer { workflow: file, name, events, inputs, secrets }
     });
-    offers.filter(|offer| !offer.events.is_empty()).collect()
+    Ok(offers.filter(|offer| !offer.events.is_empty()).collect())
 }
 
 /// The environment that a job names, unless that depends on something.
