@@ -226,7 +226,7 @@ pub enum Effect {
 pub enum Call {
     /// A run failed.
     Failed,
-    /// A job began to wait for a person.
+    /// It, or one of its jobs, began to wait.
     Waits,
 }
 

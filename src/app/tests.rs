@@ -272,6 +272,32 @@ fn a_failure_calls_and_the_title_counts() {
 }
 
 /// Something that could happen at any time.
+#[test]
+fn a_run_that_waits_calls_once_and_nothing_of_the_past_does() {
+    use crate::model::Gate;
+    let gate = Gate::Concurrency { group: "deploy".to_owned(), holder: "another run".to_owned() };
+    let record = |seq: u64, at| Record {
+        seq: records().len() as u64 + seq,
+        at: Timestamp(at),
+        event: Event::JobWaiting { job: JobId::new("build"), gate: gate.clone() },
+    };
+    let alerts = |driver: &mut Driver| {
+        let calls = std::mem::take(&mut driver.calls);
+        calls.into_iter().filter(|call| matches!(call, Effect::Alert { why: Call::Waits, .. })).count()
+    };
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.calls.clear();
+    driver.feed(Feed::Records { run: run(), records: vec![record(1, START + 193_000)] });
+    assert_eq!(alerts(&mut driver), 1);
+    driver.feed(Feed::Records { run: run(), records: vec![record(2, START + 194_000)] });
+    assert_eq!(alerts(&mut driver), 0, "it waits already");
+    let mut late = Driver::new(120, 40, Theme::default());
+    late.feed(Feed::Opened(header(run())));
+    let past = records().into_iter().chain([record(1, START - 1)]).map(|record| Record { at: Timestamp(1), ..record });
+    late.feed(Feed::Records { run: run(), records: past.collect() });
+    assert_eq!(alerts(&mut late), 0);
+}
+
 fn anything() -> impl Strategy<Value = Msg> {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
     let keys = prop_oneof![

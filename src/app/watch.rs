@@ -1,6 +1,6 @@
-//! For whoever looks elsewhere: a call when a run fails or waits for a person, and a window title that counts.
+//! For whoever looks elsewhere: a call when a run fails or waits, and a window title that counts.
 
-use crate::model::{Gate, Job, Phase, RunId};
+use crate::model::{Gate, JobId, Phase, RunId};
 use crate::store::history::Summary;
 use crate::ui::text;
 
@@ -9,27 +9,27 @@ use super::msg::{Call, Effect, Feed};
 use super::panes::jobs::has_failed;
 
 impl App {
-    /// Takes in news, and calls when a run has failed by them, or a job waits for a person.
+    /// Takes in news, and calls when a run has failed by them, or it or one of its jobs begins to wait.
     pub(super) fn news(&mut self, feed: Feed) -> Vec<Effect> {
         let run = match &feed {
-            Feed::Records { run, .. } => Some(run.clone()),
+            // What happened before the screen was opened is no news.
+            Feed::Records { run, records } if records.last().is_some_and(|last| last.at >= self.facts.since) => {
+                Some(run.clone())
+            }
             _ => None,
         };
-        let stands = |app: &Self| run.as_ref().map_or((false, 0), |run| (app.has_failed(run), app.waiting(run)));
-        let (failed, waiting) = stands(self);
+        let stands = |app: &Self| run.as_ref().map(|run| (app.has_failed(run), app.waits(run))).unwrap_or_default();
+        let (had_failed, waited) = stands(self);
         self.feed(feed);
         let (fails, waits) = stands(self);
-        let why = match (!failed && fails, waits > waiting) {
-            (true, _) => Call::Failed,
-            (false, true) => Call::Waits,
-            (false, false) => return Vec::new(),
-        };
+        let begins = waits.into_iter().find(|(who, _)| !waited.iter().any(|(before, _)| before == who));
         let Some(summary) = run.and_then(|run| self.facts.summary(&run)) else { return Vec::new() };
-        let word = match why {
-            Call::Failed => self.theme.look(&summary.phase).word,
-            Call::Waits => "needs review",
+        let (why, what) = match begins {
+            _ if !had_failed && fails => (Call::Failed, self.theme.look(&summary.phase).word.to_owned()),
+            Some((_, reason)) => (Call::Waits, reason),
+            None => return Vec::new(),
         };
-        let text = text::clean(&format!("{}: {word}", summary.name)).into_owned();
+        let text = text::clean(&format!("{}: {what}", summary.name)).into_owned();
         vec![Effect::Alert { run: summary.id.clone(), why, text }]
     }
 
@@ -37,11 +37,17 @@ impl App {
         self.facts.summary(run).is_some_and(|run| self.failed_here(run))
     }
 
-    /// How many jobs of a run wait for a person, as far as that is news.
-    fn waiting(&self, run: &RunId) -> usize {
-        let waits = |job: &&Job| matches!(job.phase, Phase::Waiting(Gate::Review(_)));
-        let run = self.facts.run(run).filter(|run| !run.phase.is_done());
-        run.map_or(0, |run| run.jobs.values().filter(waits).count())
+    /// The jobs of a run that wait for a person or for their turn in a concurrency group, and for what; the run itself has no
+    /// job.
+    fn waits(&self, run: &RunId) -> Vec<(Option<JobId>, String)> {
+        let gate = |phase: &Phase| match phase {
+            Phase::Waiting(gate @ (Gate::Review(_) | Gate::Concurrency { .. })) => Some(gate.reason()),
+            _ => None,
+        };
+        let Some(run) = self.facts.run(run).filter(|run| !run.phase.is_done()) else { return Vec::new() };
+        let own = gate(&run.phase).map(|reason| (None, reason));
+        let jobs = run.jobs.values().filter_map(|job| Some((Some(job.id.clone()), gate(&job.phase)?)));
+        own.into_iter().chain(jobs).collect()
     }
 
     /// Whether a run failed while the screen was open.

@@ -155,8 +155,8 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "screen.bell",
-        doc: "Whether a run that fails, and a job that begins to wait for a person, ring the terminal's bell and are told by\n\
-              the terminal (OSC 9 and 777). Default: true.",
+        doc: "Whether a run that fails, and one that begins to wait, ring the terminal's bell and are told by the terminal\n\
+              (OSC 9 and 777). Default: true.",
         example: "bell = false",
         layer: Layer::User,
         set: |config, _, value| value.truth().map(|yes| config.screen.bell = yes),
@@ -173,7 +173,8 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "screen.on_wait",
-        doc: "The same when a job begins to wait for a person. Default: none.",
+        doc: "The same when a run or one of its jobs begins to wait: for a person, or for its turn in a concurrency group.\n\
+              Default: none.",
         example: "on_wait = \"notify-send \\\"$CUELIGHT_MESSAGE\\\"\"",
         layer: Layer::User,
         set: |config, _, value| value.command().map(|command| config.screen.on_wait = command),

@@ -13,7 +13,7 @@ use crate::app::msg::{Grep, Grepped, LogKey, MOST_HITS, Msg, Page, PageRequest, 
 use crate::model::RunId;
 use crate::store::first_error;
 use crate::store::folder::RunsDir;
-use crate::store::logs::LogReader;
+use crate::store::logs::{LogReader, Query};
 use crate::store::spec::RunSpec;
 
 /// What is found is told this often, so that the first matches of a large log are seen at once.
@@ -21,6 +21,9 @@ const PORTION: Duration = Duration::from_millis(50);
 
 /// So much of a line is told of a search in many logs.
 const MOST_BYTES: usize = 1024;
+
+/// So much before the match of a line that is too long.
+const BEFORE: usize = 100;
 
 /// Where lines of logs come from.
 pub trait Logs: Send + Sync + 'static {
@@ -48,41 +51,17 @@ pub trait Logs: Send + Sync + 'static {
         found: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), String>;
 
-    /// Tells the lines of several logs that match, each with the place of its log, in order, up to a number of them. Stops
+    /// Tells the lines of several logs that match, each with the place of its log, in order, up to [`MOST_HITS`] of them. Stops
     /// when `stop` says so or when `found` does. May block.
     ///
     /// # Errors
-    /// A log cannot be read, and why, in words.
+    /// A log cannot be read, and why, in words; the others were looked at.
     fn grep(
         &self,
         grep: &Grep,
         stop: &dyn Fn() -> bool,
         found: &mut dyn FnMut(usize, Text) -> ControlFlow<()>,
-    ) -> Result<(), String> {
-        let mut left = MOST_HITS;
-        for (log, (key, lines)) in grep.logs.iter().enumerate() {
-            if stop() || left == 0 {
-                break;
-            }
-            let what = Wanted::Matches(grep.pattern.clone());
-            let scan = Scan { id: grep.id, place: Place::Run, key: key.clone(), what, lines: 0..*lines };
-            let mut numbers = Vec::new();
-            self.scan(&scan, stop, &mut |line| {
-                numbers.push(line);
-                if numbers.len() < left { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            })?;
-            left -= numbers.len().min(left);
-            for line in numbers {
-                for mut text in self.page(key, line..line + 1)? {
-                    text.bytes.truncate(MOST_BYTES);
-                    if found(log, text).is_break() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
+    ) -> Result<(), String>;
 
     /// Where a file that a run names is on this machine.
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf>;
@@ -114,10 +93,21 @@ impl LogFiles {
         if let Some((_, reader)) = last.filter(|(of, _)| of == key) {
             return Ok(Some(reader));
         }
+        self.open(key)
+    }
+
+    fn open(&self, key: &LogKey) -> Result<Option<LogReader>, String> {
         let LogKey { run, job, attempt, step } = key;
         let path = self.runs.folder(run.clone()).log(job, *attempt, *step);
         LogReader::open(path).map_err(|error| error.to_string())
     }
+}
+
+/// What is told of a long line that matches: the part with the match.
+fn part(line: &[u8], query: &Query) -> Vec<u8> {
+    let first = query.ranges(line).first().map_or(0, |range| range.start);
+    let start = if first + BEFORE < MOST_BYTES { 0 } else { first - BEFORE };
+    line[start..].iter().take(MOST_BYTES).copied().collect()
 }
 
 fn keep(kept: &Kept, key: &LogKey, reader: LogReader) {
@@ -168,6 +158,43 @@ impl Logs for LogFiles {
         }
         keep(&self.searched, &scan.key, reader);
         Ok(())
+    }
+
+    fn grep(
+        &self,
+        grep: &Grep,
+        stop: &dyn Fn() -> bool,
+        found: &mut dyn FnMut(usize, Text) -> ControlFlow<()>,
+    ) -> Result<(), String> {
+        let (query, _) = grep.pattern.query().map_err(|error| error.to_string())?;
+        let (mut left, mut failed) = (MOST_HITS, None);
+        for (log, (key, lines)) in grep.logs.iter().enumerate() {
+            if stop() || left == 0 {
+                break;
+            }
+            // Readers of its own: those that are kept belong to the log on the screen.
+            let open = || self.open(key);
+            let (reader, mut pages) = match open().and_then(|reader| Ok((reader, open()?))) {
+                Ok((Some(reader), Some(pages))) => (reader, pages),
+                Ok(_) => continue,
+                Err(error) => {
+                    // The others can be looked at whatever is wrong with this one.
+                    failed.get_or_insert(error);
+                    continue;
+                }
+            };
+            let each = |number| {
+                let bytes =
+                    pages.page(number, 1).ok().and_then(|page| page.lines.into_iter().next()).unwrap_or_default();
+                left -= 1;
+                let told = found(log, Text { number, bytes: part(&bytes, &query), time: None });
+                if left == 0 { ControlFlow::Break(()) } else { told }
+            };
+            if let Err(error) = reader.search(&query, 0..*lines, stop, each) {
+                failed.get_or_insert(error.to_string());
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf> {
@@ -312,6 +339,36 @@ mod tests {
             found.map(|()| lines)
         };
         assert_eq!((scan("t"), scan("!t")), (Ok(vec![1, 2]), Ok(vec![0, 3])));
+    }
+
+    #[test]
+    fn several_logs_are_searched_and_long_lines_cut_around_the_match() {
+        let home = tempfile::tempdir().expect("a folder");
+        let runs = RunsDir::at(home.path());
+        let folder = runs.create(Timestamp(0)).expect("made");
+        let key = |step| LogKey { run: folder.id().clone(), job: JobId::new("a"), attempt: 1, step: StepNumber(step) };
+        for (step, text) in
+            [(1, "one\ntwo\n".to_owned()), (3, format!("{}two{}\n", "x".repeat(5000), "y".repeat(5000)))]
+        {
+            let mut writer = LogWriter::new(folder.log(&JobId::new("a"), 1, StepNumber(step)));
+            writer.append(text.as_bytes(), Timestamp(1)).expect("written");
+        }
+        let files = LogFiles::new(runs);
+        let grep = |text: &str| {
+            let pattern = Pattern::parse(text, false).expect("something");
+            // The second step wrote nothing.
+            let grep = Grep { id: 0, pattern, logs: vec![(key(1), 2), (key(2), 5), (key(3), 1)] };
+            let mut hits = Vec::new();
+            let ended = files.grep(&grep, &|| false, &mut |log, text| {
+                hits.push((log, text.number, String::from_utf8(text.bytes).expect("text")));
+                ControlFlow::Continue(())
+            });
+            ended.map(|()| hits)
+        };
+        let hits = grep("two").expect("read");
+        assert_eq!((hits.len(), hits[0].clone()), (2, (0, 1, "two".to_owned())));
+        assert_eq!((hits[1].0, hits[1].1, hits[1].2.len(), hits[1].2.find("two")), (2, 0, MOST_BYTES, Some(BEFORE)));
+        assert_eq!(grep("three"), Ok(Vec::new()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cuelight::app::App;
 use cuelight::app::keymap::Keymap;
-use cuelight::app::msg::{Feed, LogKey, Order, Scan, Text};
+use cuelight::app::msg::{Feed, Grep, LogKey, Order, Scan, Text};
 use cuelight::model::{
     Command, Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, StepKind, StepNumber, StepOutline,
     Timestamp,
@@ -74,6 +74,15 @@ impl Logs for Lines {
     }
 
     fn scan(&self, _: &Scan, _: &dyn Fn() -> bool, _: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn grep(
+        &self,
+        _: &Grep,
+        _: &dyn Fn() -> bool,
+        _: &mut dyn FnMut(usize, Text) -> ControlFlow<()>,
+    ) -> Result<(), String> {
         Ok(())
     }
 

@@ -51,7 +51,7 @@ type Shape = (Vec<Node>, Option<Vec<Node>>, (u16, u16));
 /// The view of the graph.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// Words that a job must have to be shown, with what leads to it and what it holds back.
+    /// Words that a job must have to be shown; where it is drawn, with what leads to it and what it holds back.
     pub filter: String,
     offset: (u16, u16),
     unfolded: bool,
@@ -59,6 +59,8 @@ pub struct Graph {
     failed_only: Option<bool>,
     /// Whether the critical path is lit instead of what is connected to the selected job.
     critical: bool,
+    /// How many groups there are, those left out included, and whether one of them has failed.
+    all: (usize, bool),
     groups: Vec<Group>,
     /// What the layout was made for.
     shape: Shape,
@@ -81,7 +83,7 @@ impl Graph {
     ) -> Option<JobId> {
         match action {
             Action::Unfold => self.unfolded = !self.unfolded,
-            Action::FailedOnly => self.failed_only = Some(!self.shows_failed_only(run)),
+            Action::FailedOnly => self.failed_only = Some(!self.wants_failed_only()),
             Action::CriticalPath => self.critical = !self.critical,
             _ => {}
         }
@@ -164,7 +166,8 @@ impl Graph {
             return;
         }
         self.groups = groups(run, !self.unfolded);
-        if self.shows_failed_only(run) {
+        self.all = (self.groups.len(), self.groups.iter().any(|group| group.has_failed(run)));
+        if self.wants_failed_only() && self.all.1 {
             self.groups = paths::around(std::mem::take(&mut self.groups), |group| group.has_failed(run));
         }
         if !self.filter.is_empty() {
@@ -213,23 +216,26 @@ impl Graph {
         (self.layout.places.as_ptr(), self.layout.places.len())
     }
 
-    /// Whether only what failed is shown, with what led to it and what it holds back: as the user wants it, and otherwise
+    /// Whether only what failed is to be shown, with what led to it and what it holds back: as the user wants it, and otherwise
     /// where a large run has failures to look for.
-    fn shows_failed_only(&self, run: &Run) -> bool {
-        let failed = |groups: &[Group]| groups.iter().any(|group| group.has_failed(run));
-        let groups = if self.failed_only == Some(false) { Vec::new() } else { groups(run, !self.unfolded) };
-        failed(&groups) && self.failed_only.unwrap_or(groups.len() > MANY)
+    fn wants_failed_only(&self) -> bool {
+        self.failed_only.unwrap_or(self.all.0 > MANY && self.all.1)
     }
 
     /// What is left out, and how long the critical path took.
     pub(in crate::app) fn remark(&self, run: &Run, selected: Option<&JobId>, theme: Theme, now: Timestamp) -> String {
         // Where only signs fit, the selected one has its name here.
         let named = self.place_of(selected).filter(|_| self.detail == Detail::Sign && !self.is_list());
-        let path = self.critical.then(|| paths::critical(&groups(run, !self.unfolded), run, now)).flatten();
+        let failed_only = match (self.is_list(), self.wants_failed_only(), self.all.1) {
+            (false, true, true) => Some("failed only"),
+            (false, true, false) => Some("failed only: nothing has failed"),
+            _ => None,
+        };
+        let path = self.critical.then(|| paths::critical(&self.groups, run, now)).flatten();
         let told = [
             named.map(|at| self.groups[at].name.clone()),
             chip(&self.filter),
-            self.shows_failed_only(run).then(|| "failed only".to_owned()),
+            failed_only.map(str::to_owned),
             path.map(|path| format!("critical path {}", text::duration(path.took))),
         ];
         told.into_iter().flatten().collect::<Vec<_>>().join(theme.dot())
