@@ -100,7 +100,7 @@ impl App {
             offer('j', format!("{}, and what needs it", job.name), model::Order::Job(job.id.clone()));
         }
         if let Some((_, job, step)) = self.shown().filter(|(_, _, step)| step.kind == StepKind::Main) {
-            let label = format!("{} from step {} {} on, in the files it left", job.name, step.number, step.name);
+            let label = format!("from step {} on, in the files it left: {} of {}", step.number, step.name, job.name);
             offer('s', label, model::Order::Step { job: job.id.clone(), step: step.number });
         }
         let title = "Run again".to_owned();
