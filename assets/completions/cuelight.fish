@@ -138,6 +138,8 @@ dot\t'A Graphviz graph'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand eval" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l ask -d 'Show what this workflow would run, and ask' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l event -d 'The event that starts it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l revoke -d 'Take the trust back'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l list -d 'List the trusted repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -s h -l help -d 'Print help'

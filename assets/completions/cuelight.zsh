@@ -229,6 +229,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (trust)
 _arguments "${_arguments_options[@]}" : \
+'(--revoke --list)--ask=[Show what this workflow would run, and ask]:WORKFLOW:_default' \
+'--event=[The event that starts it]:EVENT:_default' \
 '--revoke[Take the trust back]' \
 '(--revoke)--list[List the trusted repositories]' \
 '-h[Print help]' \

@@ -291,6 +291,12 @@ pub static ACTIONS: &[Entry] = &[
 ];
 
 impl Action {
+    /// Whether it has a meaning in a replay alone.
+    #[must_use]
+    pub fn is_of_replay(self) -> bool {
+        matches!(self, Self::Play | Self::StepBack | Self::StepForward | Self::Slower | Self::Faster)
+    }
+
     /// Its row of the table.
     #[must_use]
     pub fn entry(self) -> &'static Entry {

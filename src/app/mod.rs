@@ -25,12 +25,13 @@ pub(crate) mod fixture;
 mod tests;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crossterm::event::KeyEventKind;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
-use crate::model::{Conclusion, Job, Phase, Reply, Run, RunId, Step};
+use crate::model::{Conclusion, Job, Phase, Reply, Run, RunId, Step, Timestamp};
 use crate::store::history::Summary;
 use crate::ui::frame;
 use crate::ui::layout::{self, Panel, Screen, View};
@@ -45,6 +46,9 @@ use panes::{
     chrome, deploys::Deploys, events::Events, graph::Graph, jobs::Jobs, log::Log, runs::Runs, services::Services,
 };
 use replay::Replay;
+
+/// What was told for so long was seen.
+const SEEN: Duration = Duration::from_millis(700);
 
 /// Everything that the screen knows and shows.
 #[derive(Clone, Debug)]
@@ -63,6 +67,10 @@ pub struct App {
     events: Events,
     overlay: Option<Overlay>,
     toast: Option<Notice>,
+    /// When it was told, by the clock.
+    told_at: Timestamp,
+    /// The time as of the latest tick, also while another one is seen again.
+    clock: Timestamp,
     /// The run that is followed.
     watched: Option<RunId>,
     /// What was looked for in the logs of a run last.
@@ -95,6 +103,8 @@ impl App {
             events: Events::default(),
             overlay: None,
             toast: None,
+            told_at: Timestamp(0),
+            clock: Timestamp(0),
             watched: None,
             grepped: String::new(),
             grepping: false,
@@ -209,12 +219,15 @@ impl App {
 
     /// Takes in what happened and says what is to be done.
     pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
+        let told = self.toast.clone();
         let mut effects = match msg {
             Msg::Tick(now) if self.replay.is_some() => {
+                self.clock = now;
                 self.tick_replay(now);
                 Vec::new()
             }
             Msg::Tick(now) => {
+                self.clock = now;
                 if self.facts.since.0 == 0 {
                     self.facts.since = now;
                 }
@@ -227,7 +240,9 @@ impl App {
             }
             Msg::Key(key) if key.kind != KeyEventKind::Release => {
                 // What was told was seen by whoever goes on; it is kept among the events.
-                self.toast = None;
+                if self.clock.since(self.told_at) >= SEEN {
+                    self.toast = None;
+                }
                 self.key(key)
             }
             Msg::Key(_) => Vec::new(),
@@ -261,6 +276,9 @@ impl App {
         };
         effects.extend(self.settle());
         effects.extend(self.retitle());
+        if self.toast != told {
+            self.told_at = self.clock;
+        }
         for effect in &effects {
             match effect {
                 Effect::Order(Order::Submit { run, command }) => self.facts.ask(run.clone(), command.clone()),
@@ -280,6 +298,12 @@ impl App {
                 self.runs.selected = Some(run);
                 self.focus(Panel::Jobs);
             }
+            // Whoever reads is not taken away from it; the run is in the list.
+            Feed::Fired(run) => {
+                if self.overlay.is_none() && self.log.follows() {
+                    self.runs.selected = Some(run);
+                }
+            }
             Feed::Opened(header) => self.facts.open(header),
             Feed::Records { run, records } => {
                 let news = self.facts.apply(&run, &records);
@@ -297,7 +321,12 @@ impl App {
                 }
             }
             Feed::Offers(offers) => self.facts.offers = offers,
-            Feed::Untrusted { told, start } => self.overlay = Some(questions::trust(told, start)),
+            Feed::Untrusted { .. } if self.overlay.is_some() => {
+                self.tell(Notice::bad("not started: not trusted to run here; start it again to decide"));
+            }
+            Feed::Untrusted { workflow, event, start } => {
+                self.overlay = Some(questions::trust(workflow, event, start));
+            }
             Feed::Watching(watching) => self.facts.watching = watching,
             Feed::Notice(notice) => self.tell(notice),
         }

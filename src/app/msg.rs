@@ -45,6 +45,8 @@ pub enum Feed {
     Listed(Vec<Summary>),
     /// A run was started from here, and is listed.
     Started(RunId),
+    /// A change of files started a run, which is listed.
+    Fired(RunId),
     /// A run is followed from now on; its records come next.
     Opened(RunHeader),
     /// Records of a run, in order; those that came already may come again.
@@ -69,8 +71,10 @@ pub enum Feed {
     Offers(Vec<Offer>),
     /// A run was not started: the repository is not trusted to run on this machine.
     Untrusted {
-        /// What would run, in lines.
-        told: Vec<String>,
+        /// Its workflow.
+        workflow: String,
+        /// The event.
+        event: String,
         /// The order to start it.
         start: Order,
     },
@@ -200,6 +204,16 @@ pub enum Effect {
         /// In the container of this service.
         service: Option<String>,
     },
+    /// Give the terminal to the question whether the repository is to be trusted, with all that would run; and start that
+    /// when it is.
+    Trust {
+        /// Its workflow.
+        workflow: String,
+        /// The event.
+        event: String,
+        /// The order to start it.
+        start: Order,
+    },
     /// Call whoever looks elsewhere.
     Alert {
         /// Which run.
@@ -253,8 +267,6 @@ pub enum Order {
         /// Where jobs without a container run, unless the settings decide.
         sandbox: Option<String>,
     },
-    /// Trust the repository that we are in.
-    Trust,
     /// Watch the repository's files, and run what a change of them fires; told back by [`Feed::Watching`].
     WatchFiles {
         /// Only this workflow's file.

@@ -18,6 +18,7 @@ impl App {
         // What moves a selection is no order.
         let actions = ACTIONS.iter().filter(|entry| {
             entry.action != Action::Palette
+                && (!entry.action.is_of_replay() || self.facts.replay.is_some())
                 && entry.contexts.iter().any(means)
                 && !entry.contexts.contains(&Context::Overlay)
         });

@@ -4,6 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use crate::model::RunId;
 use crate::ui::layout::Panel;
 
 use super::App;
@@ -27,6 +28,8 @@ pub struct Prompt {
     pub text: String,
     /// Where the reader of the log was.
     before: Position,
+    /// The run that was selected.
+    run: Option<RunId>,
 }
 
 /// What a text is typed for.
@@ -76,7 +79,12 @@ impl App {
 
     /// Begins to type.
     pub(super) fn ask(&mut self, kind: Kind) {
-        self.overlay = Some(Overlay::Prompt(Prompt { kind, text: String::new(), before: self.log.position() }));
+        self.overlay = Some(Overlay::Prompt(Prompt {
+            kind,
+            text: String::new(),
+            before: self.log.position(),
+            run: self.runs.selected.clone(),
+        }));
         self.typed();
     }
 
@@ -136,9 +144,12 @@ impl App {
     fn take_back(&mut self) {
         let Some(Overlay::Prompt(prompt)) = &mut self.overlay else { return };
         prompt.text.clear();
-        let (kind, before) = (prompt.kind, prompt.before);
+        let (kind, before, run) = (prompt.kind, prompt.before, prompt.run.clone());
         self.typed();
         self.overlay = None;
+        if kind == Kind::Filter(Panel::Runs) {
+            self.runs.selected = run;
+        }
         if matches!(kind, Kind::Search | Kind::Keep) {
             self.log.return_to(before);
         }

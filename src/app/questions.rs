@@ -8,15 +8,16 @@ use super::App;
 use super::msg::{Effect, Offer, Order};
 use super::panes::overlay::{Choice, Overlay, Pick, Picker, Question};
 
-/// Whether a repository is to be trusted, and what was to be started with it.
-pub(super) fn trust(told: Vec<String>, start: Order) -> Overlay {
+/// Whether what would run is to be looked at, and trusted. The look takes the whole terminal: there may be much of it.
+pub(super) fn trust(workflow: String, event: String, start: Order) -> Overlay {
     let choice = |key, label: &str, effects| Choice { key, label: label.to_owned(), effects };
+    let look = vec![Effect::Trust { workflow, event, start }];
     Overlay::Question(Question {
-        title: "Trust this repository?".to_owned(),
-        text: told,
+        title: "Not trusted yet".to_owned(),
+        text: vec!["This repository is not trusted to run on this machine.".to_owned()],
         choices: vec![
+            choice('l', "look at what would run, and decide", look),
             choice('n', "not now: nothing is started", Vec::new()),
-            choice('y', "trust it from now on, and start", vec![Effect::Order(Order::Trust), Effect::Order(start)]),
         ],
         at: 0,
     })
@@ -97,9 +98,11 @@ impl App {
         }
         offer('a', "all jobs".to_owned(), model::Order::All);
         if let Some(job) = known.and_then(|run| run.jobs.get(&self.jobs.selected.as_ref()?.job)) {
-            offer('j', format!("{}, and what needs it", job.name), model::Order::Job(job.id.clone()));
+            offer('t', format!("this job, and what needs it: {}", job.name), model::Order::Job(job.id.clone()));
         }
-        if let Some((_, job, step)) = self.shown().filter(|(_, _, step)| step.kind == StepKind::Main) {
+        // A run that succeeded leaves no files.
+        let left = known.is_some_and(|run| run.phase != Phase::Done(Conclusion::Success));
+        if let Some((_, job, step)) = self.shown().filter(|(_, _, step)| left && step.kind == StepKind::Main) {
             let label = format!("from step {} on, in the files it left: {} of {}", step.number, step.name, job.name);
             offer('s', label, model::Order::Step { job: job.id.clone(), step: step.number });
         }

@@ -170,6 +170,8 @@ fn notices_are_shown_and_kept() {
     driver.feed(Feed::Notice(Notice::bad("the state folder is full")));
     assert!(driver.shows("✗ the state folder is full"));
     driver.press("7");
+    assert_eq!(driver.screen().matches("the state folder is full").count(), 2, "it was told a moment ago");
+    driver.send(Msg::Tick(Timestamp(START + 200_000))).press("j");
     assert_eq!(driver.screen().matches("the state folder is full").count(), 1, "seen, and kept among the events");
 }
 
@@ -294,8 +296,9 @@ fn a_run_that_waits_calls_once_and_nothing_of_the_past_does() {
     let mut late = Driver::new(120, 40, Theme::default());
     late.feed(Feed::Opened(header(run())));
     let past = records().into_iter().chain([record(1, START - 1)]).map(|record| Record { at: Timestamp(1), ..record });
-    late.feed(Feed::Records { run: run(), records: past.collect() });
-    assert_eq!(alerts(&mut late), 0);
+    let now = Record { at: Timestamp(START + 1000), ..rest().remove(0) };
+    late.feed(Feed::Records { run: run(), records: past.chain([Record { seq: 9999, ..now }]).collect() });
+    assert_eq!(alerts(&mut late), 0, "it has waited since before the screen was opened");
 }
 
 fn anything() -> impl Strategy<Value = Msg> {

@@ -63,7 +63,9 @@ impl App {
         let title = match (panel, shown) {
             (Panel::Log, Some((_, job, step))) => {
                 let into = self.theme.arrow();
-                format!("Log{}{}{into}{} {}", self.theme.dot(), job.name, step.number, step.name)
+                // Of a long name the step's, too, is to be seen.
+                let job = text::clip_middle(&job.name, usize::from(area.width / 3), self.theme.ellipsis());
+                format!("Log{}{job}{into}{} {}", self.theme.dot(), step.number, step.name)
             }
             _ => panel.name().to_owned(),
         };

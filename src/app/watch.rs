@@ -1,6 +1,6 @@
 //! For whoever looks elsewhere: a call when a run fails or waits, and a window title that counts.
 
-use crate::model::{Gate, JobId, Phase, RunId};
+use crate::model::{Event, Gate, JobId, Phase, Record, RunId, Timestamp};
 use crate::store::history::Summary;
 use crate::ui::text;
 
@@ -11,18 +11,16 @@ use super::panes::jobs::has_failed;
 impl App {
     /// Takes in news, and calls when a run has failed by them, or it or one of its jobs begins to wait.
     pub(super) fn news(&mut self, feed: Feed) -> Vec<Effect> {
-        let run = match &feed {
-            // What happened before the screen was opened is no news.
-            Feed::Records { run, records } if records.last().is_some_and(|last| last.at >= self.facts.since) => {
-                Some(run.clone())
-            }
-            _ => None,
+        let (run, gates) = match &feed {
+            Feed::Records { run, records } => (Some(run.clone()), new_gates(records, self.facts.since)),
+            _ => (None, Vec::new()),
         };
         let stands = |app: &Self| run.as_ref().map(|run| (app.has_failed(run), app.waits(run))).unwrap_or_default();
         let (had_failed, waited) = stands(self);
         self.feed(feed);
         let (fails, waits) = stands(self);
-        let begins = waits.into_iter().find(|(who, _)| !waited.iter().any(|(before, _)| before == who));
+        let is_new = |who: &Option<JobId>| gates.contains(who) && !waited.iter().any(|(before, _)| before == who);
+        let begins = waits.into_iter().find(|(who, _)| is_new(who));
         let Some(summary) = run.and_then(|run| self.facts.summary(&run)) else { return Vec::new() };
         let (why, what) = match begins {
             _ if !had_failed && fails => (Call::Failed, self.theme.look(&summary.phase).word.to_owned()),
@@ -71,4 +69,14 @@ impl App {
         self.title.clone_from(&title);
         Some(Effect::Title(title))
     }
+}
+
+/// The jobs that begin to wait by these records, since a moment; the run itself has no job.
+fn new_gates(records: &[Record], since: Timestamp) -> Vec<Option<JobId>> {
+    let gates = records.iter().filter(|record| record.at >= since).filter_map(|record| match &record.event {
+        Event::JobWaiting { job, .. } => Some(Some(job.clone())),
+        Event::RunWaiting { .. } => Some(None),
+        _ => None,
+    });
+    gates.collect()
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+use crate::engine::git::Repository;
 use crate::model::{Command, Conclusion};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
@@ -12,6 +13,7 @@ use crate::worker::attach::Follower;
 use crate::worker::launch::{LaunchError, launch};
 use crate::worker::prepare::{Refusal, prepare};
 use crate::worker::{Mode, control, lost};
+use crate::workflow::plan::Plan;
 
 use super::printer::{GitHub, Json, Lines, Printer, Printing, Protocol};
 use super::style::{self, Style};
@@ -139,11 +141,11 @@ fn run_one(runs: &RunsDir, args: &Args) -> Outcome {
     }
 }
 
-/// What would run, in lines, where the repository is not trusted to.
-pub(super) fn untrusted(args: &Args) -> Result<Option<Vec<String>>, Failure> {
+/// What would run, and in which repository.
+pub(super) fn planned(args: &Args) -> Result<(Repository, Plan), Failure> {
     let request = request::build(args, &std::env::current_dir()?)?;
     let plan = check(&request.spec, &request.secrets)?;
-    trust::asks(&request.repository, &plan)
+    Ok((request.repository, plan))
 }
 
 /// Makes the run's folder and starts its worker, once it is known that the run can start and may.
@@ -162,7 +164,7 @@ pub(super) fn begin(runs: &RunsDir, args: &Args) -> Result<RunFolder, Failure> {
 }
 
 /// Plans before anything is written: what cannot start says so at once.
-fn check(spec: &RunSpec, secrets: &IndexMap<String, String>) -> Result<crate::workflow::plan::Plan, Failure> {
+fn check(spec: &RunSpec, secrets: &IndexMap<String, String>) -> Result<Plan, Failure> {
     match prepare(spec, secrets.clone(), 1) {
         Ok(prepared) => Ok(prepared.plan),
         Err(refusal) => {

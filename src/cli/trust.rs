@@ -20,7 +20,7 @@ use crate::workflow::plan::Plan;
 use crate::workflow::syntax::{JobBody, StepAction};
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
-use super::{Exit, Failure, Outcome, style};
+use super::{Exit, Failure, Outcome, run, style};
 
 /// So many lines of a script are shown before its repository is trusted.
 const EXCERPT: usize = 3;
@@ -33,6 +33,12 @@ pub(super) struct Args {
     /// List the trusted repositories
     #[arg(long, conflicts_with = "revoke")]
     list: bool,
+    /// Show what this workflow would run, and ask
+    #[arg(long, value_name = "WORKFLOW", conflicts_with_all = ["revoke", "list"])]
+    ask: Option<String>,
+    /// The event that starts it
+    #[arg(long, default_value = "push", requires = "ask")]
+    event: String,
 }
 
 /// A trusted repository.
@@ -62,6 +68,11 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         return Ok(Exit::Success);
     }
+    if let Some(workflow) = &args.ask {
+        let run = run::Args { workflow: Some(workflow.clone()), event: args.event.clone(), ..run::Args::default() };
+        let (repository, plan) = run::planned(&run)?;
+        return require(&repository, &plan).map(|()| Exit::Success);
+    }
     let repository = here()?;
     if args.revoke {
         let own = Trusted::of(&repository)?;
@@ -85,7 +96,7 @@ fn here() -> Result<Repository, Failure> {
 }
 
 /// Trusts a repository from now on.
-pub(super) fn grant(repository: &Repository) -> Result<(), Failure> {
+fn grant(repository: &Repository) -> Result<(), Failure> {
     let runs = RunsDir::locate()?;
     let own = Trusted::of(repository)?;
     let mut all = read(&runs)?;
@@ -94,13 +105,9 @@ pub(super) fn grant(repository: &Repository) -> Result<(), Failure> {
     write(&runs, &all)
 }
 
-/// What would run, in lines, where that has to be asked first; nothing in a trusted repository.
-pub(super) fn asks(repository: &Repository, plan: &Plan) -> Result<Option<Vec<String>>, Failure> {
-    if read(&RunsDir::locate()?)?.contains(&Trusted::of(repository)?) {
-        return Ok(None);
-    }
-    let told = told(&plan.workflow().source.name, &repository.root, plan);
-    Ok(Some(told.trim_end().lines().map(str::to_owned).collect()))
+/// Whether a repository is trusted.
+pub(super) fn is_given(repository: &Repository) -> Result<bool, Failure> {
+    Ok(read(&RunsDir::locate()?)?.contains(&Trusted::of(repository)?))
 }
 
 /// Lets a run go on only in a trusted repository; on a terminal it asks.

@@ -133,7 +133,6 @@ impl JobTask {
         let planned = self.outline(body, &ready.actions, line.clone());
         outlet.record(Event::StepsPlanned { job: self.id.clone(), steps: planned });
 
-        outlet.begin_checkpoints(&self.id, self.resumed.as_ref().map_or(0, |resumed| resumed.checkpoint.done));
         let folders = Folders::of(&self.shared, &self.id);
         let made = folders.make(&self.shared, self.resumed.is_some());
         let made = made.map_err(|error| format!("cannot make the job's folder {}: {error}", folders.root.display()));

@@ -21,9 +21,6 @@ pub trait Outlet: Send + Sync {
     /// Appends to the summary of a step (Markdown).
     fn summary(&self, job: &JobId, step: StepNumber, markdown: &str);
 
-    /// A job begins, after so many of its steps: what was written down of later ones belongs to an earlier attempt.
-    fn begin_checkpoints(&self, job: &JobId, done: usize);
-
     /// Writes down how a job stands between two steps.
     fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint);
 

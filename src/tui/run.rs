@@ -230,8 +230,10 @@ impl<L: Logs> Loop<L> {
                 let ended = child::run(child, &mut signals.stop).await;
                 input = EventStream::new();
                 self.retake()?;
-                if let Err(error) = ended {
-                    self.tell(Notice::bad(error));
+                match ended {
+                    Ok(Some(order)) => self.carry_out(Effect::Order(order)),
+                    Ok(None) => {}
+                    Err(error) => self.tell(Notice::bad(error)),
                 }
             }
             if std::mem::take(&mut self.suspended) {
@@ -296,6 +298,10 @@ impl<L: Logs> Loop<L> {
             Effect::Shell { run, job, service } => match child::shell(&run, &job, service.as_deref()) {
                 Ok(shell) => self.child = Some(shell),
                 Err(error) => self.tell(Notice::bad(format!("cannot start a shell: {error}"))),
+            },
+            Effect::Trust { workflow, event, start } => match child::trust(&workflow, &event, start) {
+                Ok(question) => self.child = Some(question),
+                Err(error) => self.tell(Notice::bad(format!("cannot ask: {error}"))),
             },
             Effect::Edit { run, file, line } => match self.logs.file(&run, &file) {
                 Some(path) => self.child = Some(child::editor(&path, line)),

@@ -162,8 +162,11 @@ impl Line {
                     let columns = width(grapheme);
                     // A wide character that the edge would cut begins the next row, as a terminal wraps it. What is looked at
                     // sideways has no next row, and an empty cell.
-                    if left == 0 {
+                    if area.height > 1 {
                         column = fitting(column, columns, row);
+                        if column >= right {
+                            break;
+                        }
                     }
                     if let Some(place) = column.checked_sub(left).filter(|place| place % row + columns <= row) {
                         let (x, y) = (area.x + (place % row) as u16, area.y + (place / row) as u16);
@@ -401,6 +404,10 @@ mod tests {
         assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh "]);
         assert_eq!(wrapped("a\x1b[1mbcde\x1b[mfghij", 3), ["abc", "def", "ghi"]);
         assert_eq!(wrapped("ab日c", 3), ["ab ", "日 c", "   "], "it does not fit");
+        let mut taller = Buffer::empty(Rect::new(0, 0, 3, 3));
+        parse("ab日").draw(Rect::new(0, 0, 3, 1), 0, &mut taller);
+        parse("abcde日").draw(Rect::new(0, 0, 3, 2), 0, &mut taller);
+        assert!(taller.content[6..].iter().all(|cell| cell.symbol() == " "), "nothing is below the area");
         assert_eq!((parse("ab日c").rows(3), parse("日本語").rows(3), parse("日").rows(1)), (2, 3, 2));
     }
 

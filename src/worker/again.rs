@@ -83,7 +83,8 @@ pub fn resumed(
             Ok(resumed.map(|resumed| (job.id.clone(), resumed)).into_iter().collect())
         }
         Mode::Resume => {
-            let begun = before.jobs.values().filter(|job| job.started.is_some());
+            let kept = kept(mode, before);
+            let begun = before.jobs.values().filter(|job| !kept.contains_key(&job.id));
             let left = begun.filter_map(|job| Some((job, checkpoints::read(&folder.checkpoint(&job.id)).pop()?)));
             let opened = left.filter_map(|(job, checkpoint)| match checkpoint.opened(secrets) {
                 Ok(checkpoint) => {

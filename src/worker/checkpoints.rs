@@ -20,7 +20,8 @@ pub fn read(path: &Path) -> Vec<Checkpoint> {
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
-/// A job begins, after so many of its steps: what an earlier attempt wrote down of later ones is none of its own.
+/// An attempt begins in which the job goes on after so many of its steps: what an earlier one wrote down of later steps is
+/// none of its own.
 ///
 /// # Errors
 /// The file cannot be written.

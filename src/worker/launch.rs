@@ -57,6 +57,8 @@ pub fn launch(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String
     let mut pipe = worker.stdin.take().expect("standard input was asked for");
     let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
     let written = pipe.write_all(&secrets).map_err(failed);
+    // Whoever watches the state folder looks again. Nothing depends on it: a list is right whenever it is read.
+    let _ = std::fs::write(folder.state().join("launched"), folder.id().as_str());
     drop(pipe);
     // A worker may end long before whoever started it, which would keep its entry in the table of processes till then.
     std::thread::spawn(move || worker.wait());

@@ -112,6 +112,7 @@ impl Worker<'_> {
         let masker = Masker::new(self.secrets.values().chain(&token).map(String::as_str));
         let (stop, stopped) = watch::channel(Stop::None);
         let outlet = RunOutlet::open(self.folder, header, attempt, store, masker, self.grown.clone(), stop.clone())?;
+        let kept = again::kept(&mode, &before);
         let resumed = match again::resumed(&mode, self.folder, &before, self.secrets) {
             Ok(resumed) => resumed,
             Err(reason) => {
@@ -124,12 +125,17 @@ impl Worker<'_> {
                 return Ok((before.phase.conclusion().unwrap_or(Conclusion::Failure), None));
             }
         };
+        // What an earlier attempt wrote down is no part of this one, but for what it goes on from.
+        for job in before.jobs.keys().filter(|job| !kept.contains_key(*job)) {
+            let path = self.folder.checkpoint(job);
+            let done = resumed.get(job).map_or(0, |resumed| resumed.checkpoint.done);
+            checkpoints::begin(&path, done).map_err(StoreError::io("write", &path))?;
+        }
         let end = match prepared {
             Ok(prepared) => {
                 for (job, resumed) in &resumed {
                     outlet.carry_over(&before.jobs[job], &resumed.finished);
                 }
-                let kept = again::kept(&mode, &before);
                 let (displace, displaced) = mpsc::channel(ORDERS);
                 let lines = Lines::new(self.folder, &self.spec.slug, (attempt, &prepared.name), &outlet);
                 let running = async {

@@ -45,6 +45,8 @@ pub struct RunOutlet {
     folder: RunFolder,
     attempt: u32,
     masker: RwLock<Masker>,
+    /// Held by whoever writes a checkpoint: a file that is rewritten must not lose what is added meanwhile.
+    checkpoints: Mutex<()>,
     /// Whether something is secret now that may have been written down before.
     masked_since: AtomicBool,
     written: Mutex<Written>,
@@ -82,6 +84,7 @@ impl RunOutlet {
             folder: folder.clone(),
             attempt,
             masker: RwLock::new(masker),
+            checkpoints: Mutex::new(()),
             masked_since: AtomicBool::new(false),
             written: Mutex::new(written),
             grown,
@@ -117,6 +120,7 @@ impl RunOutlet {
         if !self.masked_since.swap(false, Ordering::Relaxed) {
             return;
         }
+        let _held = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
         for job in self.run().jobs.keys() {
             let path = self.folder.checkpoint(job);
             let scrubbed = checkpoints::scrub(&path, &|text| self.holds_secret(text));
@@ -226,15 +230,13 @@ impl Outlet for RunOutlet {
         self.wrote(append().map_err(StoreError::io("write", &path)));
     }
 
-    fn begin_checkpoints(&self, job: &JobId, done: usize) {
-        let path = self.folder.checkpoint(job);
-        self.wrote(checkpoints::begin(&path, done).map_err(StoreError::io("write", &path)));
-    }
-
     fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint) {
-        self.scrub();
         let path = self.folder.checkpoint(job);
+        let held = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
         self.wrote(checkpoints::append(&path, checkpoint).map_err(StoreError::io("write", &path)));
+        drop(held);
+        // Afterwards: what became secret since it was sealed is in it.
+        self.scrub();
     }
 
     fn add_mask(&self, secret: &str) {

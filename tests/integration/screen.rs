@@ -493,11 +493,28 @@ fn an_untrusted_repository_is_asked_about_before_anything_starts() {
     screen.press("S\r");
     screen.wait_for("Start ci.yml on push");
     screen.press("\r");
-    screen.wait_for("Trust this repository?");
+    screen.wait_for("not trusted to run on this machine");
+    screen.press("l");
     screen.wait_for("$ echo it ran");
+    screen.wait_for("Trust this repository? [y/N]");
     project.call(&["runs"]).expect(0, &["There are no runs yet"]);
-    screen.press("y");
+    screen.press("y\r");
     screen.wait_for("✓ success");
+    screen.press("q");
+    screen.ends_restored();
+}
+
+#[test]
+fn what_others_do_to_runs_is_seen() {
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo it ran}]}\n");
+    project.run(&[]).expect(0, &["it ran"]);
+    let mut screen = Terminal::start(project.in_terminal(&[]), 30, 120);
+    screen.wait_for("✓ success");
+    project.call(&["rerun"]).expect(0, &["it ran"]);
+    screen.wait_for("attempt 2");
+    screen.wait_for("✓ success");
+    std::fs::remove_dir_all(project.run_folder()).expect("removed");
+    screen.wait_for("no runs yet");
     screen.press("q");
     screen.ends_restored();
 }

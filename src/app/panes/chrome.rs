@@ -174,9 +174,7 @@ pub(in crate::app) fn unavailable(action: Action, facts: &Facts, summary: Option
         return Some(reason);
     }
     match (action, summary) {
-        (Action::Play | Action::Slower | Action::Faster | Action::StepBack | Action::StepForward, _) => {
-            facts.replay.is_none().then_some("this is no replay")
-        }
+        (action, _) if action.is_of_replay() => facts.replay.is_none().then_some("this is no replay"),
         (Action::WatchFiles, _) => {
             let pushed = facts.offers.iter().any(|offer| offer.events.iter().any(|event| event == "push"));
             (!pushed && facts.watching.is_none()).then_some("no workflow here runs on a push")

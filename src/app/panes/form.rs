@@ -85,13 +85,14 @@ impl Form {
         self.fields.len() + usize::from(!self.secrets.is_empty()) + 3
     }
 
-    /// A character fills in a text, and goes on to the next of several values.
+    /// A character fills in a text; a space goes on to the next of several values.
     pub(super) fn character(&mut self, c: char) {
         let Some(field) = self.fields.get_mut(self.at) else { return };
         match &field.kind {
             InputKind::Text => field.value.push(c),
             InputKind::Number if c.is_ascii_digit() || matches!(c, '-' | '.' | 'e') => field.value.push(c),
             InputKind::Number => {}
+            InputKind::Boolean | InputKind::Choice(_) if c != ' ' => {}
             InputKind::Boolean => field.value = (field.value != "true").to_string(),
             InputKind::Choice(choices) => {
                 let at = choices.iter().position(|choice| *choice == field.value).map_or(0, |at| at + 1);

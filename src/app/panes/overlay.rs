@@ -313,11 +313,7 @@ impl Prompt {
 impl Question {
     fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
         let mut rows = area.y..area.bottom();
-        // What can be answered has its room, however much there is to know.
-        let room = usize::from(area.height).saturating_sub(self.choices.len() + 1);
-        let cut = (self.text.len() > room).then(|| format!("and {} more lines", self.text.len() + 1 - room.max(1)));
-        let told = self.text.iter().take(if cut.is_some() { room.saturating_sub(1) } else { room });
-        for (line, y) in told.chain(&cut).zip(&mut rows) {
+        for (line, y) in self.text.iter().zip(&mut rows) {
             let shown = text::clip(line, usize::from(area.width.saturating_sub(2)), cx.theme.ellipsis());
             text::put(buffer, area.x + 1, y, area.width.saturating_sub(2), &shown, Style::new());
         }

@@ -62,7 +62,8 @@ impl Runs {
     /// list by itself, or is gone to from elsewhere, stays selected.
     pub(in crate::app) fn narrow(&mut self, facts: &Facts) {
         if !self.listed(facts).any(|run| self.selected.as_ref() == Some(&run.id)) {
-            self.select(0, facts);
+            let first = self.listed(facts).next().map(|run| run.id.clone());
+            self.selected = first;
         }
     }
 

@@ -58,7 +58,7 @@ fn running_again_offers_what_there_is() {
     assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Failed })]);
     driver.press("rG<esc>");
     assert_eq!(driver.asked(), []);
-    driver.press("rj");
+    driver.press("rt");
     assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Job(JobId::new("test-2")) })]);
 }
 
@@ -133,7 +133,7 @@ fn a_run_is_removed_once_it_has_ended_and_somebody_says_yes() {
     assert_eq!(driver.asked(), [Effect::Order(Order::Delete(removed.clone()))]);
     driver.feed(Feed::Removed(removed));
     assert!(driver.shows("removed Release 20261123-101010-aaaa"));
-    driver.press("k");
+    driver.send(Msg::Tick(Timestamp(START + 200_000))).press("k");
     assert!(!driver.shows("Release"));
 }
 
@@ -203,7 +203,7 @@ fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
 }
 
 #[test]
-fn a_repository_that_is_not_trusted_is_asked_about_with_what_would_run() {
+fn a_repository_that_is_not_trusted_is_looked_at_first() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.asked();
     let start = Order::Start {
@@ -213,14 +213,16 @@ fn a_repository_that_is_not_trusted_is_asked_about_with_what_would_run() {
         secrets: Vec::new(),
         sandbox: None,
     };
-    let told: Vec<String> = (1..=60).map(|line| format!("    $ line {line} of what runs")).collect();
-    driver.feed(Feed::Untrusted { told, start: start.clone() });
-    assert!(driver.shows("Trust this repository?") && driver.shows("$ line 1 of what runs"), "{}", driver.screen());
-    assert!(driver.shows("more lines") && driver.shows("trust it from now on, and start"), "{}", driver.screen());
-    driver.press("<enter>");
-    assert_eq!(driver.asked(), [], "no is the first answer");
-    driver.feed(Feed::Untrusted { told: vec!["a job".to_owned()], start: start.clone() }).press("y");
-    let mut asked = driver.asked();
-    asked.sort_by_key(|effect| *effect == Effect::Order(start.clone()));
-    assert_eq!(asked, [Effect::Order(Order::Trust), Effect::Order(start)]);
+    let untrusted = Feed::Untrusted { workflow: "ci.yml".to_owned(), event: "push".to_owned(), start: start.clone() };
+    driver.feed(untrusted.clone());
+    assert!(driver.shows("not trusted to run on this machine"), "{}", driver.screen());
+    driver.press("n");
+    assert_eq!(driver.asked(), []);
+    driver.feed(untrusted.clone()).press("<enter>");
+    let look = Effect::Trust { workflow: "ci.yml".to_owned(), event: "push".to_owned(), start };
+    assert_eq!(driver.asked(), [look]);
+    // Whoever types something else is not asked in the middle of it.
+    driver.press(":");
+    driver.feed(untrusted);
+    assert!(driver.shows("Do or go to") && driver.shows("not started:"), "{}", driver.screen());
 }

@@ -105,21 +105,23 @@ impl Files {
         };
         let watcher = notify::recommended_watcher(tells).map_err(|error| error.to_string())?;
         let mut files = Self { root: root.to_owned(), watcher, seen };
-        files.add_all()?;
+        let names = files.list()?;
+        files.add_folders_of(&names)?;
         Ok(files)
     }
 
-    /// Watches every folder that is not watched yet, and gives all files.
-    fn add_all(&mut self) -> Result<Vec<String>, String> {
+    /// Every file that git does not ignore.
+    fn list(&self) -> Result<Vec<String>, String> {
         let listed = git(&self.root, ["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
         let listed = listed.map_err(|error| error.to_string())?;
-        let names: Vec<String> = listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Ok(listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Watches the folders of these files.
+    fn add_folders_of(&mut self, names: &[String]) -> Result<(), String> {
         let mut folders: HashSet<&Path> = names.iter().flat_map(|name| Path::new(name).ancestors().skip(1)).collect();
         folders.insert(Path::new(""));
-        for folder in folders {
-            self.add(&self.root.join(folder))?;
-        }
-        Ok(names)
+        folders.into_iter().try_for_each(|folder| self.add(&self.root.join(folder)))
     }
 
     fn add(&mut self, folder: &Path) -> Result<(), String> {
@@ -136,12 +138,14 @@ impl Files {
         loop {
             self.seen.some.notified().await;
             let Changes { mut paths, missed } = take(&mut *self.seen.changes());
-            let folders: Vec<PathBuf> = paths.iter().filter(|path| path.is_dir()).cloned().collect();
+            let folders: Vec<PathBuf> = paths.iter().filter(|path| is_folder(path)).cloned().collect();
             paths.extend(self.enter(folders));
             let mut written: BTreeSet<String> = paths.iter().filter_map(|path| self.name(path)).collect();
             if missed {
-                // A repository that git cannot list now has changed all the same.
-                written.extend(self.add_all().unwrap_or_default());
+                // What cannot be listed or watched now has changed all the same.
+                let all = self.list().unwrap_or_default();
+                let _ = self.add_folders_of(&all);
+                written.extend(all);
             }
             if !written.is_empty() {
                 return written.into_iter().collect();
@@ -180,6 +184,11 @@ impl Files {
     }
 }
 
+/// Whether this is a folder itself, and not a link that leads to one somewhere.
+fn is_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.is_dir())
+}
+
 /// Whether a file's name is one that editors give to what they keep beside a file: vim, emacs, and many.
 fn is_temporary(name: &str) -> bool {
     let endings = ["~", ".swp", ".swx", ".tmp"];
@@ -191,14 +200,23 @@ fn is_git(name: &str) -> bool {
     name == ".git" || name.starts_with(".git/")
 }
 
-/// Which of these folders git ignores. One that it cannot tell of is not ignored.
+/// Which of these folders git ignores. One that it cannot tell of, as inside a submodule, is as good as ignored.
 fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
-    let told = names.chunks(ARGUMENTS).map(|names| {
-        let check = ["-c", "core.quotePath=off", "check-ignore", "--"];
-        // It fails where it ignores none of them.
-        git(root, check.into_iter().chain(names.iter().map(String::as_str))).unwrap_or_default()
-    });
-    told.flat_map(|told| told.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    let check = ["-c", "core.quotePath=off", "check-ignore", "--"];
+    let mut found = HashSet::new();
+    for names in names.chunks(ARGUMENTS) {
+        match git(root, check.into_iter().chain(names.iter().map(String::as_str))) {
+            Ok(told) => found.extend(told.lines().map(str::to_owned)),
+            // It fails without a word where it ignores none of them.
+            Err(GitError::Failed { message, .. }) if message.is_empty() => {}
+            // One that it cannot tell of says nothing of the others.
+            Err(_) if names.len() > 1 => {
+                found.extend(names.iter().flat_map(|name| ignored(root, std::slice::from_ref(name))));
+            }
+            Err(_) => found.extend(names.iter().cloned()),
+        }
+    }
+    found
 }
 
 /// Those of the paths from the root that belong to the repository: git knows them, or would take them in.
@@ -247,12 +265,15 @@ mod tests {
         ] {
             write(name);
         }
+        // A link that leads out is a file like any other, and nothing behind it is looked at.
+        std::os::unix::fs::symlink("/", root.join("out-there")).expect("linked");
         while !told.contains("last") || !told.contains("src/new/deep/b.rs") {
             let written = tokio::time::timeout(std::time::Duration::from_secs(20), files.written()).await;
             told.extend(written.expect("what was written is told"));
         }
         let mut told: Vec<String> = told.into_iter().collect();
         told.sort();
+        told.retain(|name| name != "out-there");
         assert_eq!(told, ["CVE-4913", "last", "src/a.rs", "src/new/deep/b.rs", "x.log"]);
         let mut known = belonging(&root, &told).expect("git");
         known.sort();

@@ -21,19 +21,27 @@ use super::files::State;
 use super::offers::{self, offers};
 use super::onchange::{Happened, OnChange, Started};
 use crate::cli::{Exit, Failure, orders, run, trust};
-use crate::engine::git::Repository;
 
 /// So long is waited for more files to appear in the state folder.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// A run that refuses to be cancelled is asked again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The runs of this machine, as the screen's counterpart.
 pub(super) struct Local {
     runs: RunsDir,
     news: mpsc::Sender<Feed>,
     followed: HashSet<RunId>,
+    /// The runs that were told last.
+    listed: HashSet<RunId>,
+    /// The run that the user looks at.
+    looked_at: Option<RunId>,
     tasks: JoinSet<RunId>,
     /// Watch mode, while it is on.
     on_change: Option<OnChange>,
+    /// When to look again whether what is pending can be started.
+    launch_at: Option<Instant>,
 }
 
 /// Waits until something has happened to the files that are watched, if any are.
@@ -54,7 +62,16 @@ async fn at(moment: Option<Instant>) {
 
 impl Local {
     pub(super) fn new(runs: RunsDir, news: mpsc::Sender<Feed>) -> Self {
-        Self { runs, news, followed: HashSet::new(), tasks: JoinSet::new(), on_change: None }
+        Self {
+            runs,
+            news,
+            followed: HashSet::new(),
+            listed: HashSet::new(),
+            looked_at: None,
+            tasks: JoinSet::new(),
+            on_change: None,
+            launch_at: None,
+        }
     }
 
     /// Carries out orders until the screen is gone.
@@ -89,6 +106,10 @@ impl Local {
                     list_at = None;
                     self.list().await;
                 }
+                () = at(self.launch_at) => {
+                    self.launch_at = None;
+                    self.launch().await;
+                }
                 happened = happened(&mut self.on_change) => match happened {
                     Happened::Written => self.tell_watching().await,
                     Happened::Quiet => self.fire().await,
@@ -102,16 +123,32 @@ impl Local {
         let _ = self.news.send(news).await;
     }
 
-    async fn list(&self) {
-        match history::list(&self.runs) {
-            Ok(summaries) => self.tell(Feed::Listed(summaries)).await,
-            Err(error) => self.tell(Feed::Notice(Notice::bad(error.to_string()))).await,
+    async fn list(&mut self) {
+        let summaries = match history::list(&self.runs) {
+            Ok(summaries) => summaries,
+            Err(error) => return self.tell(Feed::Notice(Notice::bad(error.to_string()))).await,
+        };
+        let known: HashSet<RunId> = summaries.iter().map(|run| run.id.clone()).collect();
+        let gone: Vec<RunId> = self.listed.difference(&known).cloned().collect();
+        self.listed = known;
+        // Another attempt of the run that is looked at may have been started by somebody else.
+        let again = summaries.iter().find(|run| Some(&run.id) == self.looked_at.as_ref() && !run.phase.is_done());
+        let again = again.map(|run| run.id.clone());
+        self.tell(Feed::Listed(summaries)).await;
+        for run in gone {
+            self.tell(Feed::Removed(run)).await;
+        }
+        if let Some(run) = again {
+            self.follow(run);
         }
     }
 
     async fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Watch(run) => self.follow(run),
+            Order::Watch(run) => {
+                self.looked_at = Some(run.clone());
+                self.follow(run);
+            }
             Order::Submit { run, command } => {
                 let reply = self.submit(&run, &command).await;
                 if matches!(command, Command::Rerun { .. } | Command::Resume) {
@@ -120,26 +157,14 @@ impl Local {
                 self.tell(Feed::Replied { run, command, reply }).await;
             }
             Order::Delete(run) => match delete(&self.runs, &run) {
-                Ok(()) => self.tell(Feed::Removed(run)).await,
+                Ok(()) => {
+                    self.listed.remove(&run);
+                    self.tell(Feed::Removed(run)).await;
+                }
                 Err(failure) => self.tell(Feed::Notice(Notice::bad(failure.message))).await,
             },
             Order::Start { .. } => self.start_asked(order).await,
-            Order::Trust => {
-                let trusted = std::env::current_dir().map_err(Failure::from).and_then(|folder| {
-                    let found = Repository::discover(&folder);
-                    trust::grant(&found.map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?)
-                });
-                if let Err(failure) = trusted {
-                    self.complain(&failure).await;
-                }
-            }
-            Order::WatchFiles { workflow } => match OnChange::start(workflow) {
-                Ok(on_change) => {
-                    self.on_change = Some(on_change);
-                    self.tell_watching().await;
-                }
-                Err(failure) => self.complain(&failure).await,
-            },
+            Order::WatchFiles { workflow } => self.watch_files(workflow).await,
             Order::StopWatching => {
                 self.on_change = None;
                 self.tell_watching().await;
@@ -147,26 +172,46 @@ impl Local {
         }
     }
 
+    /// Begins to watch, or asks first whether the repository is to be trusted.
+    async fn watch_files(&mut self, workflow: Option<String>) {
+        let started = OnChange::start(workflow.clone()).and_then(|on_change| Ok((on_change.is_trusted()?, on_change)));
+        match started {
+            Ok((true, on_change)) => {
+                self.on_change = Some(on_change);
+                self.tell_watching().await;
+            }
+            Ok((false, on_change)) => {
+                // Whatever is looked at, the answer is for the repository.
+                let looked_at = workflow.clone().or_else(|| on_change.any_workflow()).unwrap_or_default();
+                let start = Order::WatchFiles { workflow };
+                self.tell(Feed::Untrusted { workflow: looked_at, event: "push".to_owned(), start }).await;
+            }
+            Err(failure) => self.complain(&failure).await,
+        }
+    }
+
     /// Starts what was asked for, or asks first whether the repository is to be trusted.
     async fn start_asked(&mut self, order: Order) {
         let Order::Start { workflow, event, inputs, secrets, sandbox } = order.clone() else { return };
+        let (name, on) = (workflow.clone(), event.clone());
         let inputs = inputs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let args = run::Args { workflow: Some(workflow), event, inputs, secrets, sandbox, ..run::Args::default() };
-        let started = match run::untrusted(&args) {
-            Ok(Some(told)) => return self.tell(Feed::Untrusted { told, start: order }).await,
-            Ok(None) => self.start(&args).await.map(drop),
-            Err(failure) => Err(failure),
+        let is_trusted = run::planned(&args).and_then(|(repository, _)| trust::is_given(&repository));
+        let failure = match is_trusted {
+            Ok(true) => match self.start(&args).await {
+                Ok(run) => return self.tell(Feed::Started(run)).await,
+                Err(failure) => failure,
+            },
+            Ok(false) => return self.tell(Feed::Untrusted { workflow: name, event: on, start: order }).await,
+            Err(failure) => failure,
         };
-        if let Err(failure) = started {
-            self.complain(&failure).await;
-        }
+        self.complain(&failure).await;
     }
 
     async fn start(&mut self, args: &run::Args) -> Result<RunId, Failure> {
         let run = run::begin(&self.runs, args)?.id().clone();
         self.list().await;
         self.follow(run.clone());
-        self.tell(Feed::Started(run.clone())).await;
         Ok(run)
     }
 
@@ -187,13 +232,23 @@ impl Local {
         let decided = on_change.decide();
         match decided {
             Ok(Some(change)) if change.fires().next().is_some() => {
+                let broken = change.decided.iter().filter(|one| one.decision.is_err());
+                let broken: Vec<String> = broken.map(|one| format!("{}: {}", one.name, one.reason())).collect();
                 on_change.pending = Some(change);
                 self.launch().await;
+                if !broken.is_empty() {
+                    self.tell(Feed::Notice(Notice::bad(broken.join("; ")))).await;
+                }
             }
             Ok(Some(change)) => {
-                let told: Vec<String> =
-                    change.decided.iter().map(|one| format!("{}: {}", one.name, one.reason())).collect();
-                let text = format!("{} fires nothing. {}", change.what(), told.join("; "));
+                // It is of all that was pending, too.
+                on_change.pending = None;
+                let broken = change.decided.iter().find(|one| one.decision.is_err());
+                let why = match (broken, change.decided.as_slice()) {
+                    (Some(one), _) | (None, [one]) => format!(". {}: {}", one.name, one.reason()),
+                    (None, all) => format!(" of {} workflows", all.len()),
+                };
+                let text = format!("{} fires nothing{why}", change.what());
                 self.tell(Feed::Notice(Notice::news(text))).await;
             }
             Ok(None) => {}
@@ -206,13 +261,16 @@ impl Local {
     async fn launch(&mut self) {
         let Some(on_change) = &mut self.on_change else { return };
         on_change.runs.retain(|started| self.followed.contains(&started.run));
-        let overtaken: Vec<(RunId, bool)> = on_change
-            .overtaken()
-            .map(|started| (started.run.clone(), std::mem::replace(&mut started.overtaken, true)))
-            .collect();
-        for (run, was_asked) in &overtaken {
-            if !was_asked && self.submit(run, &Command::Cancel).await == Reply::Accepted {
+        let overtaken: Vec<(RunId, bool)> =
+            on_change.overtaken().map(|started| (started.run.clone(), started.overtaken)).collect();
+        for (run, _) in overtaken.iter().filter(|(_, was_asked)| !was_asked) {
+            if self.submit(run, &Command::Cancel).await == Reply::Accepted {
                 self.tell(Feed::Notice(Notice::news("files changed: the run is cancelled for a new one"))).await;
+                let all = self.on_change.iter_mut().flat_map(|on_change| &mut on_change.runs);
+                all.filter(|started| started.run == *run).for_each(|started| started.overtaken = true);
+            } else {
+                // It may not listen yet, or be ending by somebody else's order.
+                self.launch_at = Some(Instant::now() + AGAIN);
             }
         }
         if !overtaken.is_empty() {
@@ -220,7 +278,7 @@ impl Local {
         }
         let Some(change) = self.on_change.as_mut().and_then(|on_change| on_change.pending.take()) else { return };
         self.tell_watching().await;
-        for one in change.fires() {
+        for (number, one) in change.fires().enumerate() {
             let secrets = std::fs::read_to_string(&one.path).map(|text| offers::secrets(&text)).unwrap_or_default();
             let set = secrets.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
             let workflow = Some(one.path.to_string_lossy().into_owned());
@@ -229,6 +287,10 @@ impl Local {
             self.tell(Feed::Notice(Notice::news(text))).await;
             match self.start(&args).await {
                 Ok(run) => {
+                    // The first of several is the one to look at.
+                    if number == 0 {
+                        self.tell(Feed::Fired(run.clone())).await;
+                    }
                     let started = Started { run, workflow: one.path.clone(), overtaken: false };
                     if let Some(on_change) = &mut self.on_change {
                         on_change.runs.push(started);

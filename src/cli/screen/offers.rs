@@ -8,6 +8,7 @@ use crate::engine::git::{GitError, Repository};
 use crate::workflow;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
+use crate::workflow::template::Template;
 
 use crate::cli::run;
 
@@ -29,7 +30,10 @@ pub(super) fn offers() -> Result<Vec<Offer>, String> {
     });
     let workflows: Vec<_> = read.collect();
     let jobs = workflows.iter().flat_map(|(.., workflow)| &workflow.jobs);
-    let environments: BTreeSet<String> = jobs.filter_map(|job| environment(&job.body)).collect();
+    // Where one depends on something nobody knows which there are.
+    let named: Vec<&Template> = jobs.filter_map(|job| environment(&job.body)).collect();
+    let environments: Option<BTreeSet<String>> = named.into_iter().map(environment_name).collect();
+    let environments = environments.unwrap_or_default();
     let offers = workflows.into_iter().map(|(path, secrets, workflow)| {
         let file = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
         let name = workflow.name.map_or_else(|| file.clone(), |name| name.value);
@@ -43,16 +47,17 @@ pub(super) fn offers() -> Result<Vec<Offer>, String> {
     Ok(offers.filter(|offer| !offer.events.is_empty()).collect())
 }
 
-/// The environment that a job names, unless that depends on something.
-fn environment(body: &JobBody) -> Option<String> {
+/// The environment of a job.
+fn environment(body: &JobBody) -> Option<&Template> {
     match body {
-        JobBody::Steps(steps) => steps.environment.as_ref().and_then(environment_name),
+        JobBody::Steps(steps) => steps.environment.as_ref(),
         JobBody::Call { .. } => None,
     }
 }
 
 /// An input as a person is asked for it: an environment is one of those that the workflows name, where any does.
 fn asked(input: &InputDefinition, environments: &BTreeSet<String>) -> Input {
+    let default = input.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned();
     Input {
         name: input.name.value.clone(),
         about: input.description.clone().unwrap_or_default(),
@@ -61,10 +66,15 @@ fn asked(input: &InputDefinition, environments: &BTreeSet<String>) -> Input {
             Kind::Boolean => InputKind::Boolean,
             Kind::Number => InputKind::Number,
             Kind::Choice(choices) => InputKind::Choice(choices.clone()),
-            Kind::Environment if !environments.is_empty() => InputKind::Choice(environments.iter().cloned().collect()),
+            // What is given otherwise comes first, and where that is nothing nothing is.
+            Kind::Environment if !environments.is_empty() => InputKind::Choice(
+                std::iter::once(default.clone())
+                    .chain(environments.iter().filter(|name| **name != default).cloned())
+                    .collect(),
+            ),
             Kind::String | Kind::Environment => InputKind::Text,
         },
-        default: input.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned(),
+        default,
     }
 }
 

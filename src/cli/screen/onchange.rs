@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::app::msg::{Waits, Watching};
 use crate::cli::fired::{self, Decided};
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, run, trust};
 use crate::engine::git::Repository;
 use crate::model::RunId;
 
@@ -24,6 +24,8 @@ pub(super) struct OnChange {
     workflow: Option<String>,
     files: Files,
     changed: BTreeSet<String>,
+    /// Files about which not every workflow could be asked: one of them is broken.
+    undecided: Vec<String>,
     /// When the files have been quiet for long enough.
     quiet_at: Option<Instant>,
     /// What is to be started once the runs that it overtakes have ended.
@@ -84,10 +86,21 @@ impl OnChange {
             workflow,
             files,
             changed: BTreeSet::new(),
+            undecided: Vec::new(),
             quiet_at: None,
             pending: None,
             runs: Vec::new(),
         })
+    }
+
+    /// Whether the repository may run here.
+    pub(super) fn is_trusted(&self) -> Result<bool, Failure> {
+        trust::is_given(&self.repository)
+    }
+
+    /// One of its workflows.
+    pub(super) fn any_workflow(&self) -> Option<String> {
+        run::workflows(&self.repository.root).first().map(|path| path.to_string_lossy().into_owned())
     }
 
     /// Waits until something has happened to the files.
@@ -121,12 +134,18 @@ impl OnChange {
             return Ok(None);
         }
         files.extend(self.pending.iter().flat_map(|pending| pending.files.clone()));
+        files.append(&mut self.undecided);
         files.sort();
         files.dedup();
+        // Until all is decided nothing of it is forgotten.
+        self.undecided.clone_from(&files);
         // What the change does to the branch or to the commit is looked at anew.
         self.repository = Repository::discover(&self.repository.root)
             .map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
         let decided = fired::by_change(&self.repository, self.workflow.as_deref(), &files)?;
+        if decided.iter().all(|one| one.decision.is_ok()) {
+            self.undecided.clear();
+        }
         Ok(Some(Change { files, decided }))
     }
 

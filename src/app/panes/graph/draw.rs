@@ -57,7 +57,12 @@ impl Graph {
     /// What is lit: the critical path, or what leads to the selected node and what it leads to; `None` when nothing stands out.
     fn lit(&self, run: &Run, at: Option<usize>, now: Timestamp) -> Option<Lit> {
         if self.critical {
-            return paths::critical(&self.groups, run, now).map(|path| path.lit());
+            // What is left out of the picture is on the path all the same.
+            let shown = |node: usize| {
+                let job = self.all[node].jobs.first()?;
+                self.groups.iter().position(|group| group.jobs.contains(job))
+            };
+            return paths::critical(&self.all, run, now).map(|path| path.lit(shown));
         }
         at.map(|at| paths::through(at, &self.layout.needs))
     }

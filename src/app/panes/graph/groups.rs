@@ -197,7 +197,10 @@ impl Group {
 
     /// When the first of its members began, and when the last ended if all have; nothing before one has begun.
     pub(super) fn times(&self, run: &Run) -> Option<(Timestamp, Option<Timestamp>)> {
-        let members = self.members(run);
+        // What was kept from an earlier attempt took no time of this one.
+        let mut members = self.members(run);
+        let latest = members.iter().map(|job| job.attempt).max();
+        members.retain(|job| Some(job.attempt) == latest);
         let started = members.iter().filter_map(|job| job.started).min()?;
         let done = members.iter().all(|job| job.phase.is_done());
         Some((started, members.iter().filter_map(|job| job.finished).max().filter(|_| done)))

@@ -28,7 +28,7 @@ const MARGIN: u16 = 1;
 const TIME: u16 = 6;
 
 /// Columns that names are made shorter to, one after the other, until all fits.
-const SHORTER: [u16; 6] = [36, 26, 19, 14, 10, 6];
+const SHORTER: [u16; 7] = [60, 36, 26, 19, 14, 10, 6];
 
 /// A graph of more nodes than these shows only what failed, once something has.
 const MANY: usize = 100;
@@ -59,8 +59,10 @@ pub struct Graph {
     failed_only: Option<bool>,
     /// Whether the critical path is lit instead of what is connected to the selected job.
     critical: bool,
-    /// How many groups there are, those left out included, and whether one of them has failed.
-    all: (usize, bool),
+    /// All groups, those left out included.
+    all: Vec<Group>,
+    /// Whether one of them has failed.
+    failed: bool,
     groups: Vec<Group>,
     /// What the layout was made for.
     shape: Shape,
@@ -166,8 +168,9 @@ impl Graph {
             return;
         }
         self.groups = groups(run, !self.unfolded);
-        self.all = (self.groups.len(), self.groups.iter().any(|group| group.has_failed(run)));
-        if self.wants_failed_only() && self.all.1 {
+        self.all.clone_from(&self.groups);
+        self.failed = self.groups.iter().any(|group| group.has_failed(run));
+        if self.wants_failed_only() && self.failed {
             self.groups = paths::around(std::mem::take(&mut self.groups), |group| group.has_failed(run));
         }
         if !self.filter.is_empty() {
@@ -219,19 +222,19 @@ impl Graph {
     /// Whether only what failed is to be shown, with what led to it and what it holds back: as the user wants it, and otherwise
     /// where a large run has failures to look for.
     fn wants_failed_only(&self) -> bool {
-        self.failed_only.unwrap_or(self.all.0 > MANY && self.all.1)
+        self.failed_only.unwrap_or(self.all.len() > MANY && self.failed)
     }
 
     /// What is left out, and how long the critical path took.
     pub(in crate::app) fn remark(&self, run: &Run, selected: Option<&JobId>, theme: Theme, now: Timestamp) -> String {
         // Where only signs fit, the selected one has its name here.
         let named = self.place_of(selected).filter(|_| self.detail == Detail::Sign && !self.is_list());
-        let failed_only = match (self.is_list(), self.wants_failed_only(), self.all.1) {
+        let failed_only = match (self.is_list(), self.wants_failed_only(), self.failed) {
             (false, true, true) => Some("failed only"),
             (false, true, false) => Some("failed only: nothing has failed"),
             _ => None,
         };
-        let path = self.critical.then(|| paths::critical(&self.groups, run, now)).flatten();
+        let path = self.critical.then(|| paths::critical(&self.all, run, now)).flatten();
         let told = [
             named.map(|at| self.groups[at].name.clone()),
             chip(&self.filter),

@@ -27,10 +27,11 @@ pub(super) struct Critical {
 }
 
 impl Critical {
-    /// Its nodes, and the needs between them.
-    pub(super) fn lit(&self) -> Lit {
-        let needs = self.nodes.windows(2).map(|pair| (pair[0], pair[1])).collect();
-        Lit { nodes: self.nodes.iter().copied().collect(), needs }
+    /// Its nodes, and the needs between them, as far as they are shown.
+    pub(super) fn lit(&self, shown: impl Fn(usize) -> Option<usize>) -> Lit {
+        let nodes: Vec<usize> = self.nodes.iter().filter_map(|node| shown(*node)).collect();
+        let needs = nodes.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        Lit { nodes: nodes.into_iter().collect(), needs }
     }
 }
 
@@ -46,7 +47,10 @@ pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Cr
     // What never began held nobody up by itself: what it needed did.
     let needs = |node: usize| {
         let (mut found, mut todo, mut seen) = (Vec::new(), groups[node].needs.clone(), HashSet::new());
-        while let Some(need) = todo.pop().filter(|need| seen.insert(*need)) {
+        while let Some(need) = todo.pop() {
+            if !seen.insert(need) {
+                continue;
+            }
             if times[need].is_some() { found.push(need) } else { todo.extend(&groups[need].needs) }
         }
         found

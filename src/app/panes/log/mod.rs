@@ -372,7 +372,8 @@ impl Log {
         if let Some(search) = &self.search {
             let total = search.finds.total(self.lines);
             let at = search.finds.number(self.cursor).filter(|_| self.held).map(|at| format!("{at}/"));
-            parts.push(format!("/{} {}{total}", search.pattern.typed(), at.unwrap_or_default()));
+            let slash = if search.pattern.is_regex { "" } else { "/" };
+            parts.push(format!("{slash}{} {}{total}", search.pattern.typed(), at.unwrap_or_default()));
         }
         if let Some(keep) = &self.keep {
             parts.push(format!("&{} {}", keep.pattern.typed(), keep.finds.total(self.lines)));
