@@ -37,6 +37,8 @@ pub(super) struct Local {
     listed: HashSet<RunId>,
     /// The run that the user looks at.
     looked_at: Option<RunId>,
+    /// The latest attempt of it that was seen.
+    attempt: u32,
     tasks: JoinSet<RunId>,
     /// Watch mode, while it is on.
     on_change: Option<OnChange>,
@@ -68,6 +70,7 @@ impl Local {
             followed: HashSet::new(),
             listed: HashSet::new(),
             looked_at: None,
+            attempt: 0,
             tasks: JoinSet::new(),
             on_change: None,
             launch_at: None,
@@ -132,13 +135,14 @@ impl Local {
         let gone: Vec<RunId> = self.listed.difference(&known).cloned().collect();
         self.listed = known;
         // Another attempt of the run that is looked at may have been started by somebody else.
-        let again = summaries.iter().find(|run| Some(&run.id) == self.looked_at.as_ref() && !run.phase.is_done());
-        let again = again.map(|run| run.id.clone());
+        let again = summaries.iter().find(|run| Some(&run.id) == self.looked_at.as_ref());
+        let again = again.filter(|run| run.attempt > self.attempt).map(|run| (run.id.clone(), run.attempt));
         self.tell(Feed::Listed(summaries)).await;
         for run in gone {
             self.tell(Feed::Removed(run)).await;
         }
-        if let Some(run) = again {
+        if let Some((run, attempt)) = again {
+            self.attempt = attempt;
             self.follow(run);
         }
     }
@@ -146,7 +150,7 @@ impl Local {
     async fn carry_out(&mut self, order: Order) {
         match order {
             Order::Watch(run) => {
-                self.looked_at = Some(run.clone());
+                (self.looked_at, self.attempt) = (Some(run.clone()), 0);
                 self.follow(run);
             }
             Order::Submit { run, command } => {
