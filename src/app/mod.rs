@@ -205,7 +205,7 @@ impl App {
         let place = if summary.ref_name.is_empty() { String::new() } else { format!(" {}", summary.ref_name) };
         let mut lines =
             vec![format!("{} {}{dot}{}{place}{dot}{}{time}", look.glyph, summary.name, summary.event, look.word)];
-        let bad = |job: &&Job| job.phase.conclusion().is_some_and(|end| end.is_bad() && end != Conclusion::Cancelled);
+        let bad = |job: &&Job| panes::jobs::has_failed(&job.phase);
         for job in self.run().into_iter().flat_map(|run| run.jobs.values()).filter(bad).take(3) {
             let step =
                 panes::jobs::interesting(job).filter(|step| step.phase.conclusion() != Some(Conclusion::Success));

@@ -15,7 +15,8 @@ pub struct Screen {
     pub bell: bool,
     /// What the shell runs when a run fails while the screen is open.
     pub on_failure: Option<String>,
-    /// What the shell runs when a job begins to wait for a person while the screen is open.
+    /// What the shell runs when a run or a job begins to wait, for a person or for its turn in a concurrency group, while the
+    /// screen is open.
     pub on_wait: Option<String>,
     /// When nobody is called.
     pub quiet: Option<Quiet>,

@@ -17,6 +17,7 @@ use crate::worker::attach::Follower;
 use crate::worker::launch::launch;
 use crate::worker::{Mode, again, control};
 
+use super::at;
 use super::files::State;
 use super::offers::{self, offers};
 use super::onchange::{Happened, OnChange, Started};
@@ -50,14 +51,6 @@ pub(super) struct Local {
 async fn happened(on_change: &mut Option<OnChange>) -> Happened {
     match on_change {
         Some(on_change) => on_change.happened().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for a moment; for ever where there is none.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::{Exit, Failure, run, trust};
 use crate::engine::git::Repository;
 use crate::model::RunId;
 
+use super::at;
 use super::files::{Files, belonging};
 
 /// Files that are written one after the other belong together unless nothing is written for so long.
@@ -105,20 +106,13 @@ impl OnChange {
 
     /// Waits until something has happened to the files.
     pub(super) async fn happened(&mut self) -> Happened {
-        let quiet_at = self.quiet_at;
-        let quiet = async {
-            match quiet_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             written = self.files.written() => {
                 self.changed.extend(written);
                 self.quiet_at = Some(Instant::now() + QUIET);
                 Happened::Written
             }
-            () = quiet => {
+            () = at(self.quiet_at) => {
                 self.quiet_at = None;
                 Happened::Quiet
             }

@@ -53,7 +53,7 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
         let name = if is_leg { plain(&job.name).to_owned() } else { job.name.clone() };
         groups.push(Group { name, jobs: vec![job.id.clone()], needs: Vec::new(), folded: false });
     }
-    let needed = Needed::new(run, folded, &of_job);
+    let needed = Needed { run, folded, of_job: &of_job };
     for (place, group) in groups.iter_mut().enumerate() {
         let jobs = group.jobs.iter().filter_map(|job| run.jobs.get(job));
         let mut needs: Vec<usize> = jobs.flat_map(|job| needed.by(job)).collect();
@@ -72,11 +72,7 @@ struct Needed<'r> {
     of_job: &'r HashMap<&'r JobId, usize>,
 }
 
-impl<'r> Needed<'r> {
-    fn new(run: &'r Run, folded: bool, of_job: &'r HashMap<&'r JobId, usize>) -> Self {
-        Self { run, folded, of_job }
-    }
-
+impl Needed<'_> {
     /// The groups that a job needs. The first jobs of a called workflow need what their caller needs.
     fn by(&self, job: &Job) -> Vec<usize> {
         let mut needs: Vec<usize> = job.needs.iter().flat_map(|need| self.groups_of(need)).collect();
