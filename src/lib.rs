@@ -17,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod model;
+pub mod repo;
 pub mod store;
 pub mod tui;
 pub mod ui;

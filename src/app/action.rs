@@ -60,7 +60,7 @@ pub enum Action {
     /// Show only lines that match.
     Keep,
     /// Search the logs of all steps.
-    Grep,
+    SearchRun,
     /// To the next group, or step.
     NextGroup,
     /// To the group or step before.
@@ -221,7 +221,7 @@ pub static ACTIONS: &[Entry] = &[
     ),
     entry(Action::Zoom, "zoom", &["z"], EVERYWHERE, "zoom", "give the panel the whole screen, or take it back"),
     entry(Action::Find, "find", &["/"], EVERYWHERE, "search", "search the log; filter runs, jobs, events"),
-    entry(Action::Grep, "grep", &["F"], EVERYWHERE, "", "find a text in the logs of all steps of the run"),
+    entry(Action::SearchRun, "grep", &["F"], EVERYWHERE, "", "find a text in the logs of all steps of the run"),
     entry(Action::NextMatch, "next-match", &["n"], LOG, "", "go to the next line that matches"),
     entry(Action::PreviousMatch, "previous-match", &["N"], LOG, "", "go to the line before that matches"),
     entry(Action::Keep, "keep", &["&"], LOG, "", "show only lines that match; `!` before it: those that do not"),

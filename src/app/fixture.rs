@@ -17,8 +17,8 @@ use crate::ui::theme::{Glyphs, Theme};
 use super::App;
 use super::keymap::{Keymap, typed};
 use super::msg::{
-    Effect, Feed, Grep, Grepped, Input, InputKind, LogKey, MOST_HITS, Msg, Offer, Page, PageRequest, Read, Scan,
-    Scanned, Text, Wanted,
+    Effect, Feed, Input, InputKind, LogKey, LogSearch, LogSearchResult, MAX_RUN_HITS, Msg, Page, PageRequest, Query,
+    RawLine, RenderedPage, RunSearch, RunSearchResult, StartableWorkflow,
 };
 
 /// When the run of the fixture was created.
@@ -240,15 +240,15 @@ impl Driver {
             past("20261123-101010-aaaa", "Release", Conclusion::Success, START - day),
             past("20261122-101010-bbbb", "CI", Conclusion::Cancelled, START - 2 * day),
         ]));
-        driver.feed(Feed::Offers(vec![
-            Offer {
+        driver.feed(Feed::Startable(vec![
+            StartableWorkflow {
                 workflow: ".github/workflows/ci.yml".to_owned(),
                 name: "CI".to_owned(),
                 events: vec!["push".to_owned(), "pull_request".to_owned()],
                 inputs: Vec::new(),
                 secrets: vec![("TOKEN".to_owned(), true), ("KEY".to_owned(), false)],
             },
-            Offer {
+            StartableWorkflow {
                 workflow: ".github/workflows/release.yml".to_owned(),
                 name: "Release".to_owned(),
                 events: vec!["workflow_dispatch".to_owned()],
@@ -293,10 +293,10 @@ impl Driver {
         let mut effects = self.app.update(msg);
         while let Some(effect) = effects.pop() {
             let answer = match effect {
-                Effect::LoadPage(request) => Msg::Page(Read::new(self.page(request), self.app.theme())),
+                Effect::LoadPage(request) => Msg::Page(RenderedPage::new(self.page(request), self.app.theme())),
                 Effect::CopyLines(request) => Msg::Copied(self.page(request)),
-                Effect::Scan(scan) => Msg::Scanned(self.scan(scan)),
-                Effect::Grep(grep) => Msg::Grepped(self.grep(&grep)),
+                Effect::SearchLog(scan) => Msg::LogSearched(self.scan(scan)),
+                Effect::SearchRun(grep) => Msg::RunSearched(self.grep(&grep)),
                 call @ (Effect::Title(_) | Effect::Alert { .. }) => {
                     self.calls.push(call);
                     continue;
@@ -319,15 +319,15 @@ impl Driver {
         let numbers = request.lines.iter().cloned().flatten();
         let lines = numbers.filter_map(|number| {
             let bytes = self.lines(&request.key).get(number as usize)?.clone().into_bytes();
-            Some(Text { number, bytes, time: Some(Timestamp(START + 60_000 + number * 10)) })
+            Some(RawLine { number, bytes, time: Some(Timestamp(START + 60_000 + number * 10)) })
         });
         Page { lines: Ok(lines.collect()), request }
     }
 
-    fn scan(&self, scan: Scan) -> Scanned {
+    fn scan(&self, scan: LogSearch) -> LogSearchResult {
         let query = match &scan.what {
-            Wanted::Matches(pattern) => Some((pattern.query().expect("not empty").0, pattern.inverted)),
-            Wanted::Errors => None,
+            Query::Matches(pattern) => Some((pattern.query().expect("not empty").0, pattern.inverted)),
+            Query::Errors => None,
         };
         let matches = |line: &str| match &query {
             Some((query, inverted)) => query.ranges(line.as_bytes()).is_empty() == *inverted,
@@ -336,18 +336,19 @@ impl Driver {
         let lines =
             (0..).zip(self.lines(&scan.key)).filter(|(number, line)| scan.lines.contains(number) && matches(line));
         let found = Ok(lines.map(|(number, _)| number).collect());
-        Scanned { scan, found, done: true }
+        LogSearchResult { scan, found, done: true }
     }
 
-    fn grep(&self, grep: &Grep) -> Grepped {
+    fn grep(&self, grep: &RunSearch) -> RunSearchResult {
         let (query, _) = grep.pattern.query().expect("not empty");
         let mut hits = Vec::new();
         for (log, (key, lines)) in grep.logs.iter().enumerate() {
             let lines = (0..*lines).zip(self.lines(key)).filter(|(_, line)| !query.ranges(line.as_bytes()).is_empty());
-            let text = |(number, line): (u64, &String)| Text { number, bytes: line.clone().into_bytes(), time: None };
-            hits.extend(lines.take(MOST_HITS - hits.len()).map(|line| (log, text(line))));
+            let text =
+                |(number, line): (u64, &String)| RawLine { number, bytes: line.clone().into_bytes(), time: None };
+            hits.extend(lines.take(MAX_RUN_HITS - hits.len()).map(|line| (log, text(line))));
         }
-        Grepped { id: grep.id, hits: Ok(hits), done: true }
+        RunSearchResult { id: grep.id, hits: Ok(hits), done: true }
     }
 
     /// Presses keys: characters as they are, other keys by name in angle brackets (`<enter>`, `<ctrl-c>`).

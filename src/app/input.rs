@@ -9,10 +9,11 @@ use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
 use super::keymap::Key;
-use super::msg::{Effect, Notice, Order};
-use super::panes::jobs::Place;
-use super::panes::overlay::{Outcome, Overlay};
-use super::panes::{self, chrome};
+use super::msg::{Effect, Notice, Request};
+use super::overlay::{Outcome, Overlay};
+use super::panes;
+use super::panes::chrome;
+use super::panes::jobs::JobSelection;
 use super::prompt::Kind;
 use super::{App, height};
 
@@ -90,7 +91,7 @@ impl App {
                 Panel::Graph | Panel::Jobs | Panel::Events => self.focus(Panel::Log),
                 Panel::Services => {
                     if let Some((job, _)) = self.services.selected.clone() {
-                        self.jobs.select(Place { job, step: None });
+                        self.jobs.select(JobSelection { job, step: None });
                         self.focus(Panel::Jobs);
                     }
                 }
@@ -112,7 +113,7 @@ impl App {
             Action::NextError | Action::PreviousError => self.failure(action),
             Action::Start => self.overlay = Some(self.start_form()),
             Action::WatchFiles if self.facts.watching.is_some() => {
-                return vec![Effect::Order(Order::StopWatching)];
+                return vec![Effect::Request(Request::StopWatching)];
             }
             Action::WatchFiles => self.overlay = Some(self.watch_picker()),
             Action::Palette => self.overlay = Some(self.palette()),
@@ -125,7 +126,7 @@ impl App {
             Action::Edit => return self.edit(),
             Action::Find => self.find(),
             Action::Keep => self.ask(Kind::Keep),
-            Action::Grep => self.grep(self.grepped.clone()),
+            Action::SearchRun => self.grep(self.grepped.clone()),
             Action::NextMatch | Action::PreviousMatch => {
                 if !self.log.step(action == Action::NextMatch) {
                     self.toast = Some(Notice::news("nothing is found"));
@@ -161,7 +162,7 @@ impl App {
             Panel::Graph => {
                 let job = self.jobs.selected.as_ref().map(|place| &place.job);
                 if let Some(job) = run.and_then(|run| self.graph.act(action, run, job, rows)) {
-                    self.jobs.select(Place { job, step: None });
+                    self.jobs.select(JobSelection { job, step: None });
                 }
             }
             Panel::Jobs => {
@@ -233,7 +234,7 @@ impl App {
 
     fn submit(&mut self, command: Command) -> Vec<Effect> {
         let run = self.runs.selected.clone();
-        run.map(|run| Effect::Order(Order::Submit { run, command })).into_iter().collect()
+        run.map(|run| Effect::Request(Request::Submit { run, command })).into_iter().collect()
     }
 
     pub(super) fn mouse(&mut self, event: MouseEvent) -> Vec<Effect> {
@@ -254,7 +255,7 @@ impl App {
                     (Panel::Graph, Some(run)) => {
                         let column = usize::from(event.column.saturating_sub(area.x + 1));
                         if let Some(job) = self.graph.click(column, row, run) {
-                            self.jobs.select(Place { job, step: None });
+                            self.jobs.select(JobSelection { job, step: None });
                         }
                     }
                     _ => {}

@@ -5,19 +5,19 @@
 //! always give the same picture.
 
 pub mod action;
-pub mod facts;
+mod alerts;
 mod input;
 pub mod keymap;
 pub mod msg;
+mod overlay;
 mod palette;
 pub mod panes;
 pub mod pattern;
-mod places;
 pub mod prompt;
-mod questions;
 mod replay;
+pub mod state;
 mod view;
-mod watch;
+mod yank;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -34,18 +34,24 @@ use ratatui::style::Color;
 use crate::model::{Conclusion, Job, Phase, Reply, Run, RunId, Step, Timestamp};
 use crate::store::history::Summary;
 use crate::ui::frame;
-use crate::ui::layout::{self, Panel, Screen, View};
+use crate::ui::layout;
+use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::text;
 use crate::ui::theme::Theme;
 
-use facts::{Facts, Happened};
 use keymap::Keymap;
-use msg::{Effect, Feed, LogKey, Msg, Notice, Order};
-use panes::overlay::{Outcome, Overlay};
-use panes::{
-    chrome, deploys::Deploys, events::Events, graph::Graph, jobs::Jobs, log::Log, runs::Runs, services::Services,
-};
+use msg::{Effect, Feed, LogKey, Msg, Notice, Request};
+use overlay::{Outcome, Overlay};
+use panes::chrome;
+use panes::deploys::Deploys;
+use panes::events::Events;
+use panes::graph::Graph;
+use panes::jobs::Jobs;
+use panes::log::Log;
+use panes::runs::Runs;
+use panes::services::Services;
 use replay::Replay;
+use state::{AppState, Happened};
 
 /// What was told for so long was seen.
 const SEEN: Duration = Duration::from_millis(700);
@@ -53,7 +59,7 @@ const SEEN: Duration = Duration::from_millis(700);
 /// Everything that the screen knows and shows.
 #[derive(Clone, Debug)]
 pub struct App {
-    facts: Facts,
+    facts: AppState,
     theme: Theme,
     keymap: Keymap,
     area: Rect,
@@ -89,7 +95,7 @@ impl App {
     #[must_use]
     pub fn new(theme: Theme, keymap: Keymap) -> Self {
         Self {
-            facts: Facts::default(),
+            facts: AppState::default(),
             theme,
             keymap,
             area: Rect::new(0, 0, 80, 24),
@@ -263,11 +269,11 @@ impl App {
                 Vec::new()
             }
             Msg::Copied(page) => self.copied(page),
-            Msg::Scanned(scanned) => {
+            Msg::LogSearched(scanned) => {
                 self.log.found(&scanned);
                 Vec::new()
             }
-            Msg::Grepped(grepped) => {
+            Msg::RunSearched(grepped) => {
                 if let Some(Overlay::Matches(matches)) = &mut self.overlay {
                     matches.take(grepped, self.theme);
                 }
@@ -281,7 +287,7 @@ impl App {
         }
         for effect in &effects {
             match effect {
-                Effect::Order(Order::Submit { run, command }) => self.facts.ask(run.clone(), command.clone()),
+                Effect::Request(Request::Submit { run, command }) => self.facts.ask(run.clone(), command.clone()),
                 Effect::Copy(text) => self.tell_copied(text),
                 _ => {}
             }
@@ -317,15 +323,15 @@ impl App {
             Feed::Replied { run, command, reply } => {
                 if let Reply::Rejected { reason } = reply {
                     self.facts.confirm(&run, &command);
-                    self.tell(Notice::bad(format!("{} was refused: {reason}", facts::order(&command))));
+                    self.tell(Notice::bad(format!("{} was refused: {reason}", state::order(&command))));
                 }
             }
-            Feed::Offers(offers) => self.facts.offers = offers,
+            Feed::Startable(offers) => self.facts.offers = offers,
             Feed::Untrusted { .. } if self.overlay.is_some() => {
                 self.tell(Notice::bad("not started: not trusted to run here; start it again to decide"));
             }
             Feed::Untrusted { workflow, event, start } => {
-                self.overlay = Some(questions::trust(workflow, event, start));
+                self.overlay = Some(overlay::dialogs::trust(workflow, event, start));
             }
             Feed::Watching(watching) => self.facts.watching = watching,
             Feed::Notice(notice) => self.tell(notice),
@@ -348,7 +354,7 @@ impl App {
         if self.runs.selected != self.watched {
             self.watched.clone_from(&self.runs.selected);
             self.jobs = Jobs::default();
-            effects.extend(self.watched.clone().map(|run| Effect::Order(Order::Watch(run))));
+            effects.extend(self.watched.clone().map(|run| Effect::Request(Request::Watch(run))));
         }
         let run = self.watched.as_ref().and_then(|id| self.facts.run(id));
         self.jobs.settle(run, height(Panel::Jobs));

@@ -29,13 +29,13 @@ pub enum Msg {
     /// News of runs.
     Feed(Feed),
     /// Lines of a log that were asked for.
-    Page(Read),
+    Page(RenderedPage),
     /// Lines of a log that were asked for to be copied.
     Copied(Page),
     /// What was looked for in a log, as far as it was found.
-    Scanned(Scanned),
+    LogSearched(LogSearchResult),
     /// What was looked for in the logs of a run, as far as it was found.
-    Grepped(Grepped),
+    RunSearched(RunSearchResult),
 }
 
 /// News of runs, from whoever follows them.
@@ -68,7 +68,7 @@ pub enum Feed {
         reply: Reply,
     },
     /// The workflows that can be started here.
-    Offers(Vec<Offer>),
+    Startable(Vec<StartableWorkflow>),
     /// A run was not started: the repository is not trusted to run on this machine.
     Untrusted {
         /// Its workflow.
@@ -76,7 +76,7 @@ pub enum Feed {
         /// The event.
         event: String,
         /// The order to start it.
-        start: Order,
+        start: Request,
     },
     /// How watch mode stands, while it is on.
     Watching(Option<Watching>),
@@ -106,7 +106,7 @@ pub enum Waits {
 
 /// A workflow that can be started.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Offer {
+pub struct StartableWorkflow {
     /// Its file, relative to the repository.
     pub workflow: String,
     /// Its name.
@@ -172,16 +172,16 @@ impl Notice {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
     /// Give an order to whoever follows runs.
-    Order(Order),
+    Request(Request),
     /// Read lines of a log; answered by [`Msg::Page`].
     LoadPage(PageRequest),
-    /// Look for something in a log; answered by any number of [`Msg::Scanned`]. It ends what was looked for in this place before.
-    Scan(Scan),
+    /// Look for something in a log; answered by any number of [`Msg::LogSearched`]. It ends what was looked for in this place before.
+    SearchLog(LogSearch),
     /// Look no further.
-    StopScan(Place),
-    /// Look for something in the logs of a run; answered by any number of [`Msg::Grepped`]. It ends the one before, which
-    /// [`Place::Run`] names.
-    Grep(Grep),
+    CancelSearch(SearchSlot),
+    /// Look for something in the logs of a run; answered by any number of [`Msg::RunSearched`]. It ends the one before, which
+    /// [`SearchSlot::Run`] names.
+    SearchRun(RunSearch),
     /// Put this text on the user's clipboard.
     Copy(String),
     /// Read lines of a log to be copied; answered by [`Msg::Copied`].
@@ -212,14 +212,14 @@ pub enum Effect {
         /// The event.
         event: String,
         /// The order to start it.
-        start: Order,
+        start: Request,
     },
     /// Call whoever looks elsewhere.
     Alert {
         /// Which run.
         run: RunId,
         /// Why.
-        why: Call,
+        why: AlertReason,
         /// What happened, in one line.
         text: String,
     },
@@ -237,7 +237,7 @@ pub enum Effect {
 
 /// Why somebody is called who looks elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Call {
+pub enum AlertReason {
     /// A run failed.
     Failed,
     /// It, or one of its jobs, began to wait.
@@ -246,7 +246,7 @@ pub enum Call {
 
 /// An order, and what it is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Order {
+pub enum Request {
     /// Ask this of the run's worker.
     Submit {
         /// Which run.
@@ -309,21 +309,21 @@ pub struct Page {
     /// What was asked for.
     pub request: PageRequest,
     /// The lines in order, fewer than asked for where the log has no more.
-    pub lines: Result<Vec<Text>, String>,
+    pub lines: Result<Vec<RawLine>, String>,
 }
 
 /// Lines that were wanted, ready to be drawn. Very long ones take a while to read, and the screen does not wait for that.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Read {
+pub struct RenderedPage {
     /// What was asked for.
     pub request: PageRequest,
     /// The lines in order, or why there are none.
-    pub lines: Result<Vec<ReadLine>, String>,
+    pub lines: Result<Vec<RenderedLine>, String>,
 }
 
 /// A line that is ready to be drawn.
 #[derive(Clone, PartialEq, Debug)]
-pub struct ReadLine {
+pub struct RenderedLine {
     /// Its number, from 0.
     pub number: u64,
     /// What is drawn.
@@ -332,19 +332,22 @@ pub struct ReadLine {
     pub time: Option<Timestamp>,
 }
 
-impl Read {
+impl RenderedPage {
     /// Reads the lines of a page.
     #[must_use]
     pub fn new(page: Page, theme: Theme) -> Self {
-        let read =
-            |text: Text| ReadLine { number: text.number, line: Line::parse(&text.bytes, theme), time: text.time };
+        let read = |text: RawLine| RenderedLine {
+            number: text.number,
+            line: Line::parse(&text.bytes, theme),
+            time: text.time,
+        };
         Self { request: page.request, lines: page.lines.map(|lines| lines.into_iter().map(read).collect()) }
     }
 }
 
 /// A line of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Text {
+pub struct RawLine {
     /// Its number, from 0.
     pub number: u64,
     /// Its bytes, without the newline.
@@ -355,22 +358,22 @@ pub struct Text {
 
 /// What is looked for in a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scan {
+pub struct LogSearch {
     /// Tells it from every other, also from one for the same.
     pub id: u64,
     /// For which place on the screen.
-    pub place: Place,
+    pub place: SearchSlot,
     /// In which log.
     pub key: LogKey,
     /// What.
-    pub what: Wanted,
+    pub what: Query,
     /// Among which lines.
     pub lines: Range<u64>,
 }
 
 /// What lines are looked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Wanted {
+pub enum Query {
     /// Those that match, or do not.
     Matches(Pattern),
     /// Those that say best what went wrong.
@@ -379,7 +382,7 @@ pub enum Wanted {
 
 /// For what lines are looked for. There is one search for each at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Place {
+pub enum SearchSlot {
     /// To go to them.
     Search,
     /// To keep only them.
@@ -396,9 +399,9 @@ pub enum Place {
 
 /// What was found since the last time.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scanned {
+pub struct LogSearchResult {
     /// What was asked for.
-    pub scan: Scan,
+    pub scan: LogSearch,
     /// The numbers of the lines, in order.
     pub found: Result<Vec<u64>, String>,
     /// Whether that is all.
@@ -407,7 +410,7 @@ pub struct Scanned {
 
 /// What is looked for in the logs of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Grep {
+pub struct RunSearch {
     /// Tells it from every other.
     pub id: u64,
     /// What.
@@ -418,14 +421,14 @@ pub struct Grep {
 
 /// What was found in the logs of a run since the last time.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Grepped {
+pub struct RunSearchResult {
     /// Which search it is of.
     pub id: u64,
     /// The lines, each with the place of its log among those that were asked for.
-    pub hits: Result<Vec<(usize, Text)>, String>,
+    pub hits: Result<Vec<(usize, RawLine)>, String>,
     /// Whether that is all: as many as are told at the most, or as there are.
     pub done: bool,
 }
 
 /// So many lines are told of a search in the logs of a run.
-pub const MOST_HITS: usize = 1000;
+pub const MAX_RUN_HITS: usize = 1000;

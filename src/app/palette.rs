@@ -4,11 +4,12 @@ use crate::ui::layout::Panel;
 
 use super::App;
 use super::action::{ACTIONS, Action, Context};
-use super::msg::{self, Effect, Notice, Order};
-use super::panes::form::Form;
-use super::panes::jobs::Place;
-use super::panes::matches::Matches;
-use super::panes::overlay::{Overlay, Pick, Picker};
+use super::msg;
+use super::msg::{Effect, Notice, Request};
+use super::overlay::form::Form;
+use super::overlay::log_search::Matches;
+use super::overlay::{Overlay, Pick, Picker};
+use super::panes::jobs::JobSelection;
 
 impl App {
     /// Actions that mean something here, the jobs of the run, workflows that can be started, and all runs.
@@ -59,13 +60,13 @@ impl App {
     /// Begins the search that is typed, and ends one that nobody looks at any more.
     pub(super) fn settle_grep(&mut self) -> Option<Effect> {
         let Some(Overlay::Matches(matches)) = &mut self.overlay else {
-            return std::mem::take(&mut self.grepping).then_some(Effect::StopScan(msg::Place::Run));
+            return std::mem::take(&mut self.grepping).then_some(Effect::CancelSearch(msg::SearchSlot::Run));
         };
         self.grepped.clone_from(&matches.typed);
-        let begins = matches.ask().map(Effect::Grep);
+        let begins = matches.ask().map(Effect::SearchRun);
         let goes_on = std::mem::replace(&mut self.grepping, matches.is_looking());
         // What is typed no more is looked for no more.
-        let ends = (goes_on && matches.typed.is_empty()).then_some(Effect::StopScan(msg::Place::Run));
+        let ends = (goes_on && matches.typed.is_empty()).then_some(Effect::CancelSearch(msg::SearchSlot::Run));
         begins.or(ends)
     }
 
@@ -80,17 +81,17 @@ impl App {
             }
             Pick::Job(job) => {
                 self.jobs.filter.clear();
-                self.jobs.select(Place { job, step: None });
+                self.jobs.select(JobSelection { job, step: None });
                 self.focus(Panel::Jobs);
             }
-            Pick::Watch(workflow) => return vec![Effect::Order(Order::WatchFiles { workflow })],
-            Pick::Grep(text) => self.grep(text),
+            Pick::Watch(workflow) => return vec![Effect::Request(Request::WatchFiles { workflow })],
+            Pick::SearchRun(text) => self.grep(text),
             Pick::Line { log, line, pattern } => {
                 // It was followed when it was searched, whatever was selected meanwhile.
                 self.runs.selected = Some(log.run.clone());
                 self.watched = Some(log.run);
                 self.jobs.filter.clear();
-                self.jobs.select(Place { job: log.job, step: Some(log.step) });
+                self.jobs.select(JobSelection { job: log.job, step: Some(log.step) });
                 self.log.seek_line(line, pattern);
                 self.focus(Panel::Log);
             }
@@ -102,7 +103,7 @@ impl App {
 /// What is typed whole: `grep TEXT`.
 pub(super) fn command(typed: &str) -> Option<(String, Pick)> {
     let text = typed.strip_prefix("grep ").map(str::trim_start).filter(|text| !text.is_empty())?;
-    Some((format!("find {text} in the logs of all steps"), Pick::Grep(text.to_owned())))
+    Some((format!("find {text} in the logs of all steps"), Pick::SearchRun(text.to_owned())))
 }
 
 /// How well a text fits what was typed, the higher the better; `None` when its letters do not come in the text in their

@@ -1,6 +1,6 @@
 //! What is looked for in a log, as it was typed.
 
-use crate::store::logs::{Query, QueryError};
+use crate::store::logs::{LineMatcher, LineMatcherError};
 
 /// What is looked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,14 +28,14 @@ impl Pattern {
     ///
     /// # Errors
     /// The text is empty.
-    pub fn query(&self) -> Result<(Query, Option<QueryError>), QueryError> {
+    pub fn query(&self) -> Result<(LineMatcher, Option<LineMatcherError>), LineMatcherError> {
         let case = self.text.contains(char::is_uppercase);
-        let wrong = match self.is_regex.then(|| Query::regex(&self.text, case)) {
+        let wrong = match self.is_regex.then(|| LineMatcher::regex(&self.text, case)) {
             Some(Ok(query)) => return Ok((query, None)),
             Some(Err(error)) => Some(error),
             None => None,
         };
-        Ok((Query::literal(&self.text, case)?, wrong))
+        Ok((LineMatcher::literal(&self.text, case)?, wrong))
     }
 
     /// As it was typed.

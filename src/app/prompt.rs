@@ -12,8 +12,8 @@ use super::action::{Action, Context};
 use super::input::MODIFIERS;
 use super::keymap::Key;
 use super::msg::Notice;
+use super::overlay::Overlay;
 use super::panes::log::Position;
-use super::panes::overlay::Overlay;
 use super::pattern::Pattern;
 
 /// Characters that a text may have.

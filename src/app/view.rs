@@ -4,8 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::model::{Explanation, Gate, Phase};
-use crate::ui::frame::{self, Framed};
-use crate::ui::layout::{self, Panel};
+use crate::ui::frame;
+use crate::ui::frame::Framed;
+use crate::ui::layout;
+use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 

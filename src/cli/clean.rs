@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::engine::sandbox::docker::engine::{Engine, EngineError};
-use crate::engine::sandbox::docker::labels::{Found, Kind};
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
+use crate::engine::sandbox::docker::owned::{Kind, Resource};
 use crate::model::RunId;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, history, lock};
@@ -66,13 +66,13 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 /// Removes what is left in a container engine, where there is one.
-fn containers(runs: &RunsDir, args: &Args) -> Result<Vec<Found>, Failure> {
+fn containers(runs: &RunsDir, args: &Args) -> Result<Vec<Resource>, Failure> {
     let keep_failed = config::load(None)?.keep_failed;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Without an engine nothing is left in one that could be removed.
-        let Ok(engine) = Engine::find().await else { return Ok(Vec::new()) };
-        let failed = |error: EngineError| Failure::new(Exit::Unavailable, error.to_string());
+        let Ok(engine) = DockerClient::find().await else { return Ok(Vec::new()) };
+        let failed = |error: DockerError| Failure::new(Exit::Unavailable, error.to_string());
         let mut left = left_over(&engine, runs).await.map_err(failed)?;
         if args.all {
             // Images that actions were built into: the next run builds them again.
@@ -91,7 +91,7 @@ fn containers(runs: &RunsDir, args: &Args) -> Result<Vec<Found>, Failure> {
 
 /// What an engine holds of runs that are no more: everything of a run that has no worker, but for what is kept of a failed
 /// job as long as the run itself is kept.
-pub(super) async fn left_over(engine: &Engine, runs: &RunsDir) -> Result<Vec<Found>, EngineError> {
+pub(super) async fn left_over(engine: &DockerClient, runs: &RunsDir) -> Result<Vec<Resource>, DockerError> {
     let mut found = engine.owned(runs.state(), None, None).await?;
     found.retain(|thing| {
         let folder = runs.folder(RunId::new(&thing.run));

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::app::keymap::{Keymap, KeymapError};
-use crate::config::{self, Config};
-use crate::engine::git::Repository;
+use crate::config;
+use crate::config::Config;
+use crate::repo::git::Repository;
 
 use super::{Exit, Failure, Outcome, style};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::engine::git;
-use crate::engine::sandbox::docker::engine::Engine;
+use crate::engine::sandbox::docker::client::DockerClient;
+use crate::repo::git;
 use crate::store::folder::RunsDir;
 
 use super::{Exit, Failure, Outcome, run, screen, style};
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn service() -> Result<Vec<String>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(async {
-        let Ok(engine) = Engine::find().await else { return Ok(false) };
+        let Ok(engine) = DockerClient::find().await else { return Ok(false) };
         if engine.image(SERVICE).await.is_ok() {
             return Ok(true);
         }

@@ -4,14 +4,16 @@ use std::fs;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use crate::engine::git::{self, Repository};
-use crate::engine::sandbox::docker::engine::Engine;
+use crate::engine::sandbox::docker::client::DockerClient;
 use crate::engine::sandbox::host::find_program;
 use crate::model::Phase;
+use crate::repo::git;
+use crate::repo::git::Repository;
 use crate::store::folder::RunsDir;
 use crate::store::{history, lock};
 
-use super::style::{self, Colour, Style};
+use super::style;
+use super::style::{Colour, Style};
 use super::{Exit, Outcome, clean, config, screen};
 
 /// Whether a check went well: a warning holds nothing back.
@@ -63,7 +65,7 @@ fn engine() -> Finding {
         return Finding::Warning("unknown".to_owned());
     };
     runtime.block_on(async {
-        let engine = match Engine::find().await {
+        let engine = match DockerClient::find().await {
             Ok(engine) => engine,
             Err(error) => return Finding::Warning(format!("jobs with containers and services cannot run: {error}")),
         };

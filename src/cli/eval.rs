@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Exit, Outcome};
-use crate::engine::hash_files::Workspace;
+use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::workflow::expr::{
     Contexts, Expr, Function, Host, NoFiles, ParseErrorKind, Scope, Status, Value, Vocabulary,
 };
@@ -69,7 +69,7 @@ fn answer(line: &str) -> serde_json::Value {
 fn evaluate(request: Request) -> Result<Value, Fault> {
     let contexts: Contexts = request.contexts.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
     let names: Vec<&str> = contexts.iter().map(|(name, _)| name).collect();
-    let files = request.workspace.map(|folder| Workspace::at(&folder));
+    let files = request.workspace.map(|folder| WorkspaceFiles::at(&folder));
     let vocabulary = Vocabulary {
         contexts: Some(&names),
         functions: if files.is_some() { &[Function::HashFiles] } else { &[] },

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use crate::engine::hash_files::Workspace;
+use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::{Conclusion, Explanation, Job, Phase, Step};
 use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::workflow::expr::{Contexts, Expr, Function, Scope, Status, Value, Vocabulary};
-use crate::workflow::schema::words::CONTEXTS;
+use crate::workflow::schema::availability::CONTEXTS;
 
-use super::style::{self, Colour, Style};
+use super::style;
+use super::style::{Colour, Style};
 use super::{Exit, Failure, Outcome, run, runs};
 
 /// Tells why a job or step ran or did not.
@@ -145,7 +146,7 @@ fn expression(args: &Args, text: &str) -> Outcome {
     let names: Vec<_> = CONTEXTS.iter().copied().chain(contexts.iter().map(|(name, _)| name)).collect();
     let vocabulary = Vocabulary { contexts: Some(&names), functions: Function::EXTRA, jobs_named: true };
     let expr = Expr::parse(inside, &vocabulary).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let files = Workspace::at(&std::env::current_dir()?);
+    let files = WorkspaceFiles::at(&std::env::current_dir()?);
     let (value, mut explanation) =
         expr.explain(&Scope { contexts: &contexts, status: Status::default(), host: &files });
     explanation.shorten();

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
-use crate::workflow::lint::{self, RULES};
+use crate::workflow::lint;
+use crate::workflow::lint::RULES;
 use crate::workflow::source::Source;
 
 use super::{Exit, Failure, Outcome};

@@ -1,6 +1,7 @@
 //! The command line: one file per family of subcommands, headless printers, exit codes.
 
 mod clean;
+mod commands;
 mod completions;
 mod config;
 mod demo;
@@ -8,10 +9,8 @@ mod doctor;
 mod eval;
 mod exit;
 mod explain;
-mod fired;
 mod forward;
 mod lint;
-mod orders;
 mod plan;
 mod printer;
 mod run;
@@ -20,6 +19,7 @@ mod screen;
 mod screenshot;
 mod shell;
 mod style;
+mod triggers;
 mod trust;
 mod worker;
 
@@ -54,7 +54,7 @@ enum Command {
     /// Unpack a small project and run its pipeline for real: needs git and a POSIX shell, nothing else
     Demo(demo::Args),
     /// Follow a run until it ends
-    Attach(orders::AttachArgs),
+    Attach(commands::AttachArgs),
     /// List runs, newest first
     Runs(runs::ListArgs),
     /// Show a run: its jobs and steps and how they ended
@@ -64,11 +64,11 @@ enum Command {
     /// Tell why the conditions of a run's jobs and steps held or not
     Explain(explain::Args),
     /// Ask a run to end; asked again with --force it ends at once
-    Cancel(orders::CancelArgs),
+    Cancel(commands::CancelArgs),
     /// Run a run again: all of it, what failed, or one job and what needs it
-    Rerun(orders::RerunArgs),
+    Rerun(commands::RerunArgs),
     /// Go on with a run whose worker was lost, from the first step that had not completed
-    Resume(orders::ResumeArgs),
+    Resume(commands::ResumeArgs),
     /// Open a shell where a job runs, or failed, with its step's environment
     Shell(shell::Args),
     /// See a past run again on the screen, forward and back, at any speed
@@ -202,14 +202,14 @@ fn dispatch(cli: &Cli) -> Outcome {
     match &cli.command {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Demo(args)) => demo::run(args),
-        Some(Command::Attach(args)) => orders::attach(args),
+        Some(Command::Attach(args)) => commands::attach(args),
         Some(Command::Runs(args)) => runs::list(args),
         Some(Command::Show(args)) => runs::show(args),
         Some(Command::Logs(args)) => runs::logs(args),
         Some(Command::Explain(args)) => explain::run(args),
-        Some(Command::Cancel(args)) => orders::cancel(args),
-        Some(Command::Rerun(args)) => orders::rerun(args),
-        Some(Command::Resume(args)) => orders::resume(args),
+        Some(Command::Cancel(args)) => commands::cancel(args),
+        Some(Command::Rerun(args)) => commands::rerun(args),
+        Some(Command::Resume(args)) => commands::resume(args),
         Some(Command::Shell(args)) => shell::run(args),
         Some(Command::Replay(args)) => replay(args),
         Some(Command::Screenshot(args)) => screenshot::run(args),

@@ -10,10 +10,10 @@ use serde_json::{Value as Json, json};
 
 use crate::app::panes::graph::picture as picture_of;
 use crate::engine::attempt::outline;
-use crate::engine::git::Repository;
 use crate::model::{Event, Record, RunId, Timestamp};
+use crate::repo::git::Repository;
 use crate::store::runs::{RunHeader, RunStore};
-use crate::ui::picture;
+use crate::ui::export;
 use crate::ui::theme::{Colours, Glyphs, Theme};
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
@@ -24,7 +24,7 @@ use crate::workflow::syntax::{JobBody, StepAction, Workflow};
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
 use super::style;
-use super::{Exit, Failure, Outcome, fired, run};
+use super::{Exit, Failure, Outcome, run, triggers};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Format::Json => expanded(&plan).to_string(),
         Format::Mermaid => mermaid(&plan),
         Format::Dot => dot(&plan),
-        Format::Svg => picture::svg(&graph(&plan)),
+        Format::Svg => export::svg(&graph(&plan)),
         Format::Text | Format::Template => lines(&plan),
     };
     style::line(&text)?;
@@ -113,8 +113,8 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// Which workflows the event fires, and why the others rest.
 fn overview(args: &Args, repository: &Repository) -> Outcome {
-    let payload = args.event_path.as_deref().map(fired::payload).transpose()?.unwrap_or_default();
-    let decided = fired::all(repository, &args.event, &payload)?;
+    let payload = args.event_path.as_deref().map(triggers::payload).transpose()?.unwrap_or_default();
+    let decided = triggers::all(repository, &args.event, &payload)?;
     if args.format == Format::Json {
         let workflows = decided
             .iter()
@@ -166,7 +166,7 @@ fn graph(plan: &Plan) -> Buffer {
 }
 
 fn lines(plan: &Plan) -> String {
-    let drawn = if plan.jobs().len() > 1 { picture::text(&graph(plan)) + "\n" } else { String::new() };
+    let drawn = if plan.jobs().len() > 1 { export::text(&graph(plan)) + "\n" } else { String::new() };
     let rows = plan.jobs().iter().map(|job| {
         let needs: Vec<_> = job.needs.iter().map(ToString::to_string).collect();
         let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };

@@ -6,11 +6,13 @@ use serde_json::json;
 
 use crate::model::{Conclusion, Gate, Job, JobId, LineRange, Phase, Run, Step};
 use crate::store::folder::RunsDir;
-use crate::store::history::{self, Summary};
+use crate::store::history;
+use crate::store::history::Summary;
 use crate::worker::outlet::now;
 
 use super::printer::{Logs, shown, table};
-use super::style::{self, Colour, Style, duration};
+use super::style;
+use super::style::{Colour, Style, duration};
 use super::{Exit, Failure, Outcome, run};
 
 #[derive(clap::Args)]

@@ -9,14 +9,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::App;
-use crate::app::keymap::{self, Keymap};
-use crate::app::msg::{Effect, Feed, Grepped, Msg, Read, Scanned};
+use crate::app::keymap;
+use crate::app::keymap::Keymap;
+use crate::app::msg::{Effect, Feed, LogSearchResult, Msg, RenderedPage, RunSearchResult};
 use crate::model::Timestamp;
 use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::store::journal::JournalReader;
 use crate::tui::{LogFiles, Logs};
-use crate::ui::picture;
+use crate::ui::export;
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, style};
@@ -121,9 +122,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut buffer = Buffer::empty(Rect::new(0, 0, args.size.0, args.size.1));
     screen.app.draw(&mut buffer);
     style::print(&match args.format {
-        Format::Text => picture::text(&buffer),
-        Format::Ansi => picture::ansi(&buffer),
-        Format::Svg => picture::svg(&buffer),
+        Format::Text => export::text(&buffer),
+        Format::Ansi => export::ansi(&buffer),
+        Format::Svg => export::svg(&buffer),
     })
     .map_err(Failure::from)?;
     Ok(Exit::Success)
@@ -140,22 +141,22 @@ impl Screen {
         let mut effects = self.app.update(msg);
         while let Some(effect) = effects.pop() {
             let answer = match effect {
-                Effect::LoadPage(request) => Msg::Page(Read::new(self.logs.pages(request), self.app.theme())),
-                Effect::Scan(scan) => {
+                Effect::LoadPage(request) => Msg::Page(RenderedPage::new(self.logs.pages(request), self.app.theme())),
+                Effect::SearchLog(scan) => {
                     let mut lines = Vec::new();
                     let ended = self.logs.scan(&scan, &|| false, &mut |line| {
                         lines.push(line);
                         ControlFlow::Continue(())
                     });
-                    Msg::Scanned(Scanned { scan, found: ended.map(|()| lines), done: true })
+                    Msg::LogSearched(LogSearchResult { scan, found: ended.map(|()| lines), done: true })
                 }
-                Effect::Grep(grep) => {
+                Effect::SearchRun(grep) => {
                     let mut hits = Vec::new();
                     let ended = self.logs.grep(&grep, &|| false, &mut |log, text| {
                         hits.push((log, text));
                         ControlFlow::Continue(())
                     });
-                    Msg::Grepped(Grepped { id: grep.id, hits: ended.map(|()| hits), done: true })
+                    Msg::RunSearched(RunSearchResult { id: grep.id, hits: ended.map(|()| hits), done: true })
                 }
                 _ => continue,
             };

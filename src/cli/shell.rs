@@ -10,11 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::engine::checkpoint::FailedStep;
-use crate::engine::preflight;
+use crate::engine::job::preflight;
 use crate::engine::sandbox::Sandbox;
-use crate::engine::sandbox::docker::engine::{Engine, EngineError};
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 use crate::engine::sandbox::docker::interactive::{Input, Session};
-use crate::engine::sandbox::docker::labels::Labels;
+use crate::engine::sandbox::docker::owned::Labels;
 use crate::engine::sandbox::docker::supervisor::{export, quoted, surroundings};
 use crate::engine::sandbox::host::{Host, find_program};
 use crate::engine::services::service_role;
@@ -24,7 +24,7 @@ use crate::store::history;
 
 use crate::worker::checkpoints;
 
-use super::{Exit, Failure, Outcome, orders, runs, style};
+use super::{Exit, Failure, Outcome, commands, runs, style};
 
 /// The better shell of those that most images have, as an interactive one.
 const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash || exec sh";
@@ -82,15 +82,15 @@ impl Place<'_> {
         if !step.needs_secrets() {
             return Ok(Some(step));
         }
-        let secrets = orders::secrets(self.folder, &self.args.secrets)?;
+        let secrets = commands::secrets(self.folder, &self.args.secrets)?;
         Ok(Some(step.opened(&secrets)))
     }
 
     /// The engine that the run used.
-    async fn engine(&self) -> Result<Engine, EngineError> {
+    async fn engine(&self) -> Result<DockerClient, DockerError> {
         match std::fs::read_to_string(self.folder.path().join(preflight::ENGINE)) {
-            Ok(address) => Engine::at(&address).await,
-            Err(_) => Engine::find().await,
+            Ok(address) => DockerClient::at(&address).await,
+            Err(_) => DockerClient::find().await,
         }
     }
 
@@ -159,7 +159,7 @@ impl Place<'_> {
             let step = self.failed_step()?.map(|step| script(&step)).unwrap_or_default();
             let opened = engine.open_kept(run, self.job.id.as_str(), &labels.of("shell")).await;
             let container = opened.map_err(|error| match error {
-                EngineError::Missing { .. } => Failure::new(
+                DockerError::Missing { .. } => Failure::new(
                     Exit::NotFound,
                     format!(
                         "nothing is kept of {}: only jobs that failed are kept, the newest few, for a day",
@@ -177,7 +177,7 @@ impl Place<'_> {
         done
     }
 
-    async fn open(&self, engine: &Engine, container: &str, step: String) -> Outcome {
+    async fn open(&self, engine: &DockerClient, container: &str, step: String) -> Outcome {
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         style::notice(&format!("A shell in the container of {}; leave it with exit.", self.job.name));
         let term = format!("TERM={}", std::env::var("TERM").unwrap_or_default());
@@ -224,7 +224,7 @@ impl Drop for Raw {
     }
 }
 
-fn unavailable(error: EngineError) -> Failure {
+fn unavailable(error: DockerError) -> Failure {
     Failure::new(Exit::Unavailable, error.to_string())
 }
 

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::git::{self, Repository};
+use crate::repo::git;
+use crate::repo::git::Repository;
 use crate::store::StoreError;
 use crate::store::folder::RunsDir;
 use crate::workflow::expr::Expr;

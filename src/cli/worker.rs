@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use tracing_subscriber::EnvFilter;
 
-use crate::model::{JobId, Order, StepNumber};
+use crate::model::{JobId, RerunScope, StepNumber};
 use crate::store::folder::RunFolder;
-use crate::worker::{self, Mode};
+use crate::worker;
+use crate::worker::Mode;
 
 use super::{Exit, Failure, Outcome};
 
@@ -34,12 +35,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let mode = match args {
         Args { resume: true, .. } => Mode::Resume,
-        Args { rerun: true, .. } => Mode::Rerun(Order::All),
-        Args { rerun_failed: true, .. } => Mode::Rerun(Order::Failed),
+        Args { rerun: true, .. } => Mode::Rerun(RerunScope::All),
+        Args { rerun_failed: true, .. } => Mode::Rerun(RerunScope::Failed),
         Args { rerun_job: Some(job), from_step: Some(step), .. } => {
-            Mode::Rerun(Order::Step { job: JobId::new(job), step: StepNumber(*step) })
+            Mode::Rerun(RerunScope::Step { job: JobId::new(job), step: StepNumber(*step) })
         }
-        Args { rerun_job: Some(job), .. } => Mode::Rerun(Order::Job(JobId::new(job))),
+        Args { rerun_job: Some(job), .. } => Mode::Rerun(RerunScope::Job(JobId::new(job))),
         _ => Mode::Start,
     };
     let mut secrets = String::new();

@@ -13,7 +13,7 @@ use super::checkpoint::{Status, StepResult};
 
 /// What is known about a run before its first job.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct RunFacts {
     /// Decimal text, as GitHub's run ids are.
     pub run_id: String,
     /// How many runs there were on this machine, this one included.
@@ -83,7 +83,7 @@ const EXPORTED: &[&str] = &[
     "workspace",
 ];
 
-impl Facts {
+impl RunFacts {
     /// The `github` context, without what a job or a step adds.
     #[must_use]
     pub fn github(&self) -> Object {

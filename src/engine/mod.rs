@@ -16,35 +16,19 @@ use crate::workflow::expr::Object;
 
 pub mod actions;
 pub mod attempt;
-pub mod call;
-pub mod changes;
+pub mod cancel;
 pub mod checkpoint;
-pub mod container;
+pub mod concurrency;
 pub mod context;
-pub mod git;
-pub mod hash_files;
+pub mod job;
 pub mod mask;
 pub mod outlet;
-pub mod preflight;
-pub mod process;
+pub mod reusable;
 pub mod sandbox;
 pub mod scheduler;
 pub mod services;
-pub mod stop;
-pub mod turns;
-
-mod command;
-mod command_files;
-mod environment;
-mod job;
-mod labels;
-mod matcher;
-mod output;
-mod place;
-mod script;
-mod shell;
-mod steps;
-mod workspace;
+pub mod step;
+pub mod workspace;
 
 /// How a run is carried out.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +50,7 @@ pub struct Options {
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
     pub debug: bool,
     /// The pauses between signals.
-    pub grace: process::Grace,
+    pub grace: step::process::Grace,
 }
 
 /// A job that goes on in the middle of its steps.
@@ -81,17 +65,17 @@ pub struct Resumed {
 }
 
 /// What all jobs of a run share.
-pub struct Shared {
+pub struct RunContext {
     /// The run's id, for marking processes.
     pub run: String,
     /// What was known before the first job.
-    pub facts: context::Facts,
+    pub facts: context::RunFacts,
     /// The `github` context made from it.
     pub github: Object,
     /// Takes what is observed.
     pub outlet: Arc<dyn outlet::Outlet>,
     /// Where jobs stand in line for their concurrency groups.
-    pub turns: Arc<dyn turns::Turns>,
+    pub turns: Arc<dyn concurrency::ConcurrencyGate>,
     /// This machine as a place for processes.
     pub host: Arc<dyn sandbox::Sandbox>,
     /// Where actions of other repositories come from.
@@ -110,7 +94,7 @@ pub struct Shared {
     pub options: Options,
 }
 
-impl Shared {
+impl RunContext {
     /// Marks the processes of a job. Ends in a slash, so that no mark begins another.
     #[must_use]
     pub fn tracking_id(&self, job: &JobId) -> String {

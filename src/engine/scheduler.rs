@@ -1,7 +1,7 @@
 //! Which job may start now: a pure state machine over the graph of needs.
 //!
 //! A *node* is one job of one workflow file, within one call of that workflow. When everything it needs has ended the
-//! scheduler asks the engine to decide about it ([`Turn::Decide`]), because its `if` and its matrix are expressions.
+//! scheduler asks the engine to decide about it ([`Decision::Decide`]), because its `if` and its matrix are expressions.
 //! The engine answers with [`Scheduler::skip`] or [`Scheduler::expand`], and the legs then start one by one as the
 //! machine's slots and the matrix's `max-parallel` allow: there are no stages. A leg that calls a workflow holds no
 //! slot; its own nodes do, and it ends when they have.
@@ -26,7 +26,7 @@ impl NodeId {
 
 /// What the engine must do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Turn {
+pub enum Decision {
     /// Everything the node needs has ended: evaluate its `if` and matrix, then call `skip` or `expand`.
     Decide(NodeId),
     /// Start this leg.
@@ -98,7 +98,7 @@ pub struct Scheduler {
     nodes: Vec<Node>,
     slots: usize,
     cancelled: bool,
-    turns: VecDeque<Turn>,
+    turns: VecDeque<Decision>,
 }
 
 impl Scheduler {
@@ -139,7 +139,7 @@ impl Scheduler {
     }
 
     /// The next thing to do, `None` when only an event from outside can change anything.
-    pub fn next_turn(&mut self) -> Option<Turn> {
+    pub fn next_decision(&mut self) -> Option<Decision> {
         if self.turns.is_empty() {
             self.advance();
         }
@@ -192,11 +192,11 @@ impl Scheduler {
         if failed && node.limits.fail_fast {
             for leg in &mut node.legs {
                 match leg.state {
-                    LegState::Running => self.turns.push_back(Turn::Cancel(leg.id.clone())),
+                    LegState::Running => self.turns.push_back(Decision::Cancel(leg.id.clone())),
                     LegState::Queued | LegState::Held | LegState::Admitted => {
                         leg.state =
                             LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
-                        self.turns.push_back(Turn::Drop(leg.id.clone(), Conclusion::Cancelled));
+                        self.turns.push_back(Decision::Drop(leg.id.clone(), Conclusion::Cancelled));
                     }
                     LegState::Done(_) => {}
                 }
@@ -221,7 +221,7 @@ impl Scheduler {
             let waits = |leg: &&mut Leg| !matches!(leg.state, LegState::Running | LegState::Done(_));
             for leg in node.legs.iter_mut().filter(waits) {
                 leg.state = LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
-                self.turns.push_back(Turn::Drop(leg.id.clone(), Conclusion::Cancelled));
+                self.turns.push_back(Decision::Drop(leg.id.clone(), Conclusion::Cancelled));
             }
         }
     }
@@ -277,7 +277,7 @@ impl Scheduler {
             let node = &self.nodes[index];
             if node.state == State::Blocked && node.needs.iter().all(|need| self.result(*need).is_some()) {
                 self.nodes[index].state = State::Deciding;
-                self.turns.push_back(Turn::Decide(NodeId(index)));
+                self.turns.push_back(Decision::Decide(NodeId(index)));
             }
         }
         if !self.turns.is_empty() {
@@ -300,7 +300,7 @@ impl Scheduler {
                     .enumerate()
                     .filter(|(_, node)| node.caller.as_ref().is_some_and(|(_, id)| *id == leg.id));
                 if leg.state == LegState::Running && called.all(|(place, _)| self.result(NodeId(place)).is_some()) {
-                    self.turns.push_back(Turn::Complete(NodeId(index), leg.id.clone()));
+                    self.turns.push_back(Decision::Complete(NodeId(index), leg.id.clone()));
                 }
             }
         }
@@ -324,7 +324,7 @@ impl Scheduler {
                     free -= 1;
                 }
                 leg.state = LegState::Running;
-                self.turns.push_back(Turn::Start(NodeId(index), leg.id.clone()));
+                self.turns.push_back(Decision::Start(NodeId(index), leg.id.clone()));
             }
         }
     }
@@ -375,10 +375,10 @@ mod tests {
     }
 
     /// Takes turns until nothing is left; every `Decide` expands into the number of legs given for the node.
-    fn turns(scheduler: &mut Scheduler, legs: &[usize], limits: Limits) -> Vec<Turn> {
+    fn turns(scheduler: &mut Scheduler, legs: &[usize], limits: Limits) -> Vec<Decision> {
         let mut taken = Vec::new();
-        while let Some(turn) = scheduler.next_turn() {
-            if let Turn::Decide(node) = &turn {
+        while let Some(turn) = scheduler.next_decision() {
+            if let Decision::Decide(node) = &turn {
                 scheduler.expand(*node, ids(&format!("n{}", node.0), legs[node.0]), limits);
             } else {
                 taken.push(turn);
@@ -387,9 +387,9 @@ mod tests {
         taken
     }
 
-    fn started(turns: &[Turn]) -> Vec<String> {
+    fn started(turns: &[Decision]) -> Vec<String> {
         let names = turns.iter().filter_map(|turn| match turn {
-            Turn::Start(_, id) => Some(id.to_string()),
+            Decision::Start(_, id) => Some(id.to_string()),
             _ => None,
         });
         names.collect()
@@ -437,7 +437,7 @@ mod tests {
         scheduler.hold(&id(1));
         assert_eq!(started(&turns(&mut scheduler, &[3], ALL)), ["n0-3"]);
         scheduler.finished(&id(3), ends(Failure));
-        assert_eq!(turns(&mut scheduler, &[3], ALL), [Turn::Drop(id(1), Cancelled)]);
+        assert_eq!(turns(&mut scheduler, &[3], ALL), [Decision::Drop(id(1), Cancelled)]);
         assert!(scheduler.is_done());
     }
 
@@ -459,7 +459,7 @@ mod tests {
         scheduler.finished(&JobId::new("n0-1"), ends(Failure));
         assert_eq!(
             turns(&mut scheduler, &[3], ALL),
-            [Turn::Cancel(JobId::new("n0-2")), Turn::Drop(JobId::new("n0-3"), Cancelled)]
+            [Decision::Cancel(JobId::new("n0-2")), Decision::Drop(JobId::new("n0-3"), Cancelled)]
         );
         scheduler.finished(&JobId::new("n0-2"), ends(Cancelled));
         assert_eq!(scheduler.result(node), Some(Failure));
@@ -482,9 +482,9 @@ mod tests {
         let mut scheduler = chain(8);
         turns(&mut scheduler, &[1; 4], ALL);
         scheduler.finished(&JobId::new("n0-1"), ends(Failure));
-        let Some(Turn::Decide(one)) = scheduler.next_turn() else { panic!("node 1 is decided") };
+        let Some(Decision::Decide(one)) = scheduler.next_decision() else { panic!("node 1 is decided") };
         scheduler.skip(one);
-        let Some(Turn::Decide(two)) = scheduler.next_turn() else { panic!("node 2 is decided") };
+        let Some(Decision::Decide(two)) = scheduler.next_decision() else { panic!("node 2 is decided") };
         assert_eq!(scheduler.ancestors(two), [Skipped, Failure]);
     }
 
@@ -493,26 +493,26 @@ mod tests {
         let mut scheduler = chain(1);
         turns(&mut scheduler, &[1; 4], ALL);
         scheduler.cancel();
-        assert_eq!(turns(&mut scheduler, &[1; 4], ALL), [Turn::Drop(JobId::new("n3-1"), Cancelled)]);
+        assert_eq!(turns(&mut scheduler, &[1; 4], ALL), [Decision::Drop(JobId::new("n3-1"), Cancelled)]);
         scheduler.finished(&JobId::new("n0-1"), ends(Cancelled));
-        assert!(matches!(scheduler.next_turn(), Some(Turn::Decide(_))), "an `always()` job may still run");
+        assert!(matches!(scheduler.next_decision(), Some(Decision::Decide(_))), "an `always()` job may still run");
     }
 
     #[test]
     fn a_calling_leg_holds_no_slot_and_completes_with_what_it_called() {
         let mut scheduler = Scheduler::new(1);
         let call = scheduler.add(true, None);
-        assert_eq!(scheduler.next_turn(), Some(Turn::Decide(call)));
+        assert_eq!(scheduler.next_decision(), Some(Decision::Decide(call)));
         let id = JobId::new("call");
         scheduler.expand(call, vec![id.clone()], ALL);
-        assert_eq!(scheduler.next_turn(), Some(Turn::Start(call, id.clone())));
+        assert_eq!(scheduler.next_decision(), Some(Decision::Start(call, id.clone())));
         let inner = scheduler.add(false, Some((call, id.clone())));
-        assert_eq!(scheduler.next_turn(), Some(Turn::Decide(inner)));
+        assert_eq!(scheduler.next_decision(), Some(Decision::Decide(inner)));
         scheduler.expand(inner, vec![JobId::new("call.inner")], ALL);
-        assert_eq!(scheduler.next_turn(), Some(Turn::Start(inner, JobId::new("call.inner"))));
-        assert_eq!(scheduler.next_turn(), None);
+        assert_eq!(scheduler.next_decision(), Some(Decision::Start(inner, JobId::new("call.inner"))));
+        assert_eq!(scheduler.next_decision(), None);
         scheduler.finished(&JobId::new("call.inner"), ends(Failure));
-        assert_eq!(scheduler.next_turn(), Some(Turn::Complete(call, id.clone())));
+        assert_eq!(scheduler.next_decision(), Some(Decision::Complete(call, id.clone())));
         scheduler.finished(&id, ends(Failure));
         assert!(scheduler.is_done());
     }
@@ -539,15 +539,15 @@ mod tests {
             let mut running: Vec<JobId> = Vec::new();
             let mut endings = endings.into_iter().cycle();
             for _ in 0..1000 {
-                while let Some(turn) = scheduler.next_turn() {
+                while let Some(turn) = scheduler.next_decision() {
                     match turn {
-                        Turn::Decide(node) => {
+                        Decision::Decide(node) => {
                             assert!(needs(node.0).iter().all(|need| scheduler.result(*need).is_some()));
                             scheduler.expand(node, ids(&format!("n{}", node.0), widths[node.0]), ALL);
                         }
-                        Turn::Start(_, id) => running.push(id),
-                        Turn::Cancel(_) | Turn::Drop(..) => {}
-                        Turn::Complete(..) => panic!("nothing calls"),
+                        Decision::Start(_, id) => running.push(id),
+                        Decision::Cancel(_) | Decision::Drop(..) => {}
+                        Decision::Complete(..) => panic!("nothing calls"),
                     }
                     assert!(running.len() <= slots);
                 }

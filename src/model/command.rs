@@ -15,7 +15,7 @@ pub enum Command {
     /// Start another attempt of this run once the current one has ended.
     Rerun {
         /// What to run again.
-        what: Order,
+        what: RerunScope,
     },
     /// Go on with a run whose worker was lost, from the first step that had not completed.
     Resume,
@@ -36,7 +36,7 @@ pub enum Command {
 /// What a new attempt runs again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
+pub enum RerunScope {
     /// Every job.
     All,
     /// Jobs that did not succeed, and the jobs that need them.

@@ -12,7 +12,7 @@ mod service;
 mod status;
 mod time;
 
-pub use command::{Command, Order, Reply};
+pub use command::{Command, Reply, RerunScope};
 pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal, StepKind, StepOutline};
 pub use explanation::{Explanation, Outcome};
 pub use id::{JobId, RunId, StepNumber};

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexSet};
 
 use super::StoreError;
-use super::logs::{LogReader, Query};
+use super::logs::{LineMatcher, LogReader};
 
 /// Patterns by rank, best first. Each is what well-known tools print.
 const RANKED: &[&str] = &[
@@ -26,9 +26,9 @@ const RANKED: &[&str] = &[
 static PATTERNS: LazyLock<RegexSet> = LazyLock::new(|| RegexSet::new(RANKED).expect("the patterns are written here"));
 
 /// The patterns for whole logs as they are in the file: colours may come before what a line begins with.
-static QUERIES: LazyLock<Vec<Query>> = LazyLock::new(|| {
+static QUERIES: LazyLock<Vec<LineMatcher>> = LazyLock::new(|| {
     let coloured = |pattern: &&str| pattern.replace('^', r"^(?:\x1b\[[\d;]*m)*");
-    let query = |pattern| Query::regex(&coloured(pattern), true).expect("the patterns are written here");
+    let query = |pattern| LineMatcher::regex(&coloured(pattern), true).expect("the patterns are written here");
     RANKED.iter().map(query).collect()
 });
 

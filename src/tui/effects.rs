@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::app::msg::{Grep, Grepped, LogKey, MOST_HITS, Msg, Page, PageRequest, Place, Scan, Scanned, Text, Wanted};
+use crate::app::msg::{
+    LogKey, LogSearch, LogSearchResult, MAX_RUN_HITS, Msg, Page, PageRequest, Query, RawLine, RunSearch,
+    RunSearchResult, SearchSlot,
+};
 use crate::model::RunId;
 use crate::store::first_error;
 use crate::store::folder::RunsDir;
-use crate::store::logs::{LogReader, Query};
+use crate::store::logs::{LineMatcher, LogReader};
 use crate::store::spec::RunSpec;
 
 /// What is found is told this often, so that the first matches of a large log are seen at once.
@@ -31,7 +34,7 @@ pub trait Logs: Send + Sync + 'static {
     ///
     /// # Errors
     /// The log cannot be read, and why, in words.
-    fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<Text>, String>;
+    fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<RawLine>, String>;
 
     /// The lines of a request, all or none. May block.
     fn pages(&self, request: PageRequest) -> Page {
@@ -46,21 +49,21 @@ pub trait Logs: Send + Sync + 'static {
     /// The log cannot be read, and why, in words.
     fn scan(
         &self,
-        scan: &Scan,
+        scan: &LogSearch,
         stop: &dyn Fn() -> bool,
         found: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), String>;
 
-    /// Tells the lines of several logs that match, each with the place of its log, in order, up to [`MOST_HITS`] of them. Stops
+    /// Tells the lines of several logs that match, each with the place of its log, in order, up to [`MAX_RUN_HITS`] of them. Stops
     /// when `stop` says so or when `found` does. May block.
     ///
     /// # Errors
     /// A log cannot be read, and why, in words; the others were looked at.
     fn grep(
         &self,
-        grep: &Grep,
+        grep: &RunSearch,
         stop: &dyn Fn() -> bool,
-        found: &mut dyn FnMut(usize, Text) -> ControlFlow<()>,
+        found: &mut dyn FnMut(usize, RawLine) -> ControlFlow<()>,
     ) -> Result<(), String>;
 
     /// Where a file that a run names is on this machine.
@@ -104,7 +107,7 @@ impl LogFiles {
 }
 
 /// What is told of a long line that matches: the part with the match.
-fn part(line: &[u8], query: &Query) -> Vec<u8> {
+fn part(line: &[u8], query: &LineMatcher) -> Vec<u8> {
     let first = query.ranges(line).first().map_or(0, |range| range.start);
     let start = if first + BEFORE < MOST_BYTES { 0 } else { first - BEFORE };
     line[start..].iter().take(MOST_BYTES).copied().collect()
@@ -115,11 +118,11 @@ fn keep(kept: &Kept, key: &LogKey, reader: LogReader) {
 }
 
 impl Logs for LogFiles {
-    fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<Text>, String> {
+    fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<RawLine>, String> {
         let Some(mut reader) = self.reader(&self.last, key)? else { return Ok(Vec::new()) };
         let count = usize::try_from(lines.end.saturating_sub(lines.start)).unwrap_or(usize::MAX);
         let page = reader.page(lines.start, count).map_err(|error| error.to_string())?;
-        let text = |(number, bytes)| Text { number, bytes, time: reader.time(number) };
+        let text = |(number, bytes)| RawLine { number, bytes, time: reader.time(number) };
         let lines = (lines.start..).zip(page.lines).map(text).collect();
         keep(&self.last, key, reader);
         Ok(lines)
@@ -127,7 +130,7 @@ impl Logs for LogFiles {
 
     fn scan(
         &self,
-        scan: &Scan,
+        scan: &LogSearch,
         stop: &dyn Fn() -> bool,
         found: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), String> {
@@ -135,14 +138,14 @@ impl Logs for LogFiles {
         let Some(mut reader) = self.reader(&self.searched, &scan.key)? else { return Ok(()) };
         reader.refresh().map_err(told)?;
         match &scan.what {
-            Wanted::Errors => {
+            Query::Errors => {
                 for line in first_error::lines(&reader, scan.lines.clone(), stop).map_err(told)? {
                     if found(line).is_break() {
                         break;
                     }
                 }
             }
-            Wanted::Matches(pattern) => {
+            Query::Matches(pattern) => {
                 let (query, _) = pattern.query().map_err(|error| error.to_string())?;
                 let mut next = scan.lines.start;
                 let mut between = |until: u64, found: &mut dyn FnMut(u64) -> ControlFlow<()>| {
@@ -162,12 +165,12 @@ impl Logs for LogFiles {
 
     fn grep(
         &self,
-        grep: &Grep,
+        grep: &RunSearch,
         stop: &dyn Fn() -> bool,
-        found: &mut dyn FnMut(usize, Text) -> ControlFlow<()>,
+        found: &mut dyn FnMut(usize, RawLine) -> ControlFlow<()>,
     ) -> Result<(), String> {
         let (query, _) = grep.pattern.query().map_err(|error| error.to_string())?;
-        let (mut left, mut failed) = (MOST_HITS, None);
+        let (mut left, mut failed) = (MAX_RUN_HITS, None);
         for (log, (key, lines)) in grep.logs.iter().enumerate() {
             if stop() || left == 0 {
                 break;
@@ -187,7 +190,7 @@ impl Logs for LogFiles {
                 let bytes =
                     pages.page(number, 1).ok().and_then(|page| page.lines.into_iter().next()).unwrap_or_default();
                 left -= 1;
-                let told = found(log, Text { number, bytes: part(&bytes, &query), time: None });
+                let told = found(log, RawLine { number, bytes: part(&bytes, &query), time: None });
                 if left == 0 { ControlFlow::Break(()) } else { told }
             };
             if let Err(error) = reader.search(&query, 0..*lines, stop, each) {
@@ -229,18 +232,18 @@ pub(super) fn load_page<L: Logs>(
 
 /// The searches under way, each with what ends it.
 #[derive(Debug, Default)]
-pub(super) struct Scans(HashMap<Place, Arc<AtomicBool>>);
+pub(super) struct Searches(HashMap<SearchSlot, Arc<AtomicBool>>);
 
-impl Scans {
+impl Searches {
     /// Ends what is looked for in a place.
-    pub(super) fn stop(&mut self, place: Place) {
+    pub(super) fn stop(&mut self, place: SearchSlot) {
         if let Some(stop) = self.0.remove(&place) {
             stop.store(true, Ordering::Relaxed);
         }
     }
 
     /// Begins a search for a place, after the end of the one before: what is to be asked whether it was stopped.
-    fn begin(&mut self, place: Place) -> Arc<AtomicBool> {
+    fn begin(&mut self, place: SearchSlot) -> Arc<AtomicBool> {
         self.stop(place);
         let stop = Arc::new(AtomicBool::new(false));
         self.0.insert(place, Arc::clone(&stop));
@@ -248,12 +251,14 @@ impl Scans {
     }
 
     /// Looks for lines in the logs of a run and sends back what is found, in portions.
-    pub(super) fn grep<L: Logs>(&mut self, logs: &Arc<L>, grep: Grep, answers: &mpsc::Sender<Msg>) {
-        let stop = self.begin(Place::Run);
+    pub(super) fn grep<L: Logs>(&mut self, logs: &Arc<L>, grep: RunSearch, answers: &mpsc::Sender<Msg>) {
+        let stop = self.begin(SearchSlot::Run);
         let (logs, answers) = (Arc::clone(logs), answers.clone());
         tokio::task::spawn_blocking(move || {
             let stopped = || stop.load(Ordering::Relaxed);
-            let send = |hits, done| answers.blocking_send(Msg::Grepped(Grepped { id: grep.id, hits, done })).is_ok();
+            let send = |hits, done| {
+                answers.blocking_send(Msg::RunSearched(RunSearchResult { id: grep.id, hits, done })).is_ok()
+            };
             let (mut portion, mut sent) = (Vec::new(), Instant::now());
             let ended = logs.grep(&grep, &stopped, &mut |log, text| {
                 portion.push((log, text));
@@ -277,13 +282,14 @@ impl Scans {
     }
 
     /// Looks for lines and sends back what is found, in portions.
-    pub(super) fn start<L: Logs>(&mut self, logs: &Arc<L>, scan: Scan, answers: &mpsc::Sender<Msg>) {
+    pub(super) fn start<L: Logs>(&mut self, logs: &Arc<L>, scan: LogSearch, answers: &mpsc::Sender<Msg>) {
         let stop = self.begin(scan.place);
         let (logs, answers) = (Arc::clone(logs), answers.clone());
         tokio::task::spawn_blocking(move || {
             let stopped = || stop.load(Ordering::Relaxed);
-            let send =
-                |found, done| answers.blocking_send(Msg::Scanned(Scanned { scan: scan.clone(), found, done })).is_ok();
+            let send = |found, done| {
+                answers.blocking_send(Msg::LogSearched(LogSearchResult { scan: scan.clone(), found, done })).is_ok()
+            };
             let (mut portion, mut sent) = (Vec::new(), Instant::now());
             let ended = logs.scan(&scan, &stopped, &mut |line| {
                 portion.push(line);
@@ -329,8 +335,8 @@ mod tests {
         writer.append(b"four\n", Timestamp(2)).expect("written");
         assert_eq!(page(2..4), ["three", "four"]);
         let scan = |typed: &str| {
-            let what = Wanted::Matches(Pattern::parse(typed, true).expect("something"));
-            let scan = Scan { id: 0, place: Place::Keep, key: key.clone(), what, lines: 0..4 };
+            let what = Query::Matches(Pattern::parse(typed, true).expect("something"));
+            let scan = LogSearch { id: 0, place: SearchSlot::Keep, key: key.clone(), what, lines: 0..4 };
             let mut lines = Vec::new();
             let found = files.scan(&scan, &|| false, &mut |line| {
                 lines.push(line);
@@ -357,7 +363,7 @@ mod tests {
         let grep = |text: &str| {
             let pattern = Pattern::parse(text, false).expect("something");
             // The second step wrote nothing.
-            let grep = Grep { id: 0, pattern, logs: vec![(key(1), 2), (key(2), 5), (key(3), 1)] };
+            let grep = RunSearch { id: 0, pattern, logs: vec![(key(1), 2), (key(2), 5), (key(3), 1)] };
             let mut hits = Vec::new();
             let ended = files.grep(&grep, &|| false, &mut |log, text| {
                 hits.push((log, text.number, String::from_utf8(text.bytes).expect("text")));

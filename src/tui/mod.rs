@@ -4,14 +4,14 @@
 //! of runs), hands all that is there to [`App::update`](crate::app::App::update), and draws at most once per frame; while nothing runs there is
 //! no timer at all. Each frame is one write.
 
-mod calls;
+mod alerts;
 mod canvas;
-mod child;
 mod effects;
+mod foreground;
 mod guard;
 mod run;
 
-pub use calls::Calls;
+pub use alerts::Alerts;
 pub use canvas::Canvas;
 pub use effects::{LogFiles, Logs};
 pub use guard::Guard;

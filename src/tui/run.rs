@@ -13,13 +13,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::app::msg::{Effect, Feed, Msg, Notice, Order, Read};
+use crate::app::msg::{Effect, Feed, Msg, Notice, RenderedPage, Request};
 use crate::model::Timestamp;
 
-use super::calls::Calls;
+use super::alerts::Alerts;
 use super::canvas::Canvas;
-use super::child::{self, Child};
-use super::effects::{Logs, Scans, load_page};
+use super::effects::{Logs, Searches, load_page};
+use super::foreground;
+use super::foreground::Child;
 use super::guard::Guard;
 
 /// How the screen is run.
@@ -32,7 +33,7 @@ pub struct Options {
     /// Whether the terminal may be asked to move rows.
     pub scroll_region: bool,
     /// Whom to call, and when not to.
-    pub calls: Calls,
+    pub alerts: Alerts,
 }
 
 impl Options {
@@ -40,7 +41,7 @@ impl Options {
     #[must_use]
     pub fn detect() -> Self {
         let far = std::env::var_os("SSH_CONNECTION").is_some_and(|value| !value.is_empty());
-        Self { frames: if far { 10 } else { 30 }, mouse: true, scroll_region: true, calls: Calls::default() }
+        Self { frames: if far { 10 } else { 30 }, mouse: true, scroll_region: true, alerts: Alerts::default() }
     }
 }
 
@@ -90,7 +91,7 @@ where
 pub async fn run<L: Logs>(
     app: App,
     feed: mpsc::Receiver<Feed>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Request>,
     logs: L,
     options: Options,
 ) -> Result<Ending, TuiError> {
@@ -117,8 +118,8 @@ pub async fn run<L: Logs>(
         awaited: 0,
         suspended: false,
         child: None,
-        scans: Scans::default(),
-        calls: options.calls,
+        scans: Searches::default(),
+        alerts: options.alerts,
         ending: None,
     };
     screen.run(size, feed, answered).await
@@ -129,7 +130,7 @@ struct Loop<L> {
     app: App,
     canvas: Canvas<io::Stdout>,
     guard: Guard,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Request>,
     logs: Arc<L>,
     answers: mpsc::Sender<Msg>,
     /// The least time between two frames.
@@ -142,8 +143,8 @@ struct Loop<L> {
     suspended: bool,
     /// A program that the terminal is to be given to for a while.
     child: Option<Child>,
-    scans: Scans,
-    calls: Calls,
+    scans: Searches,
+    alerts: Alerts,
     /// Whether the user left, once the loop is to end.
     ending: Option<bool>,
 }
@@ -227,11 +228,11 @@ impl<L: Logs> Loop<L> {
                 // Keys are the child's meanwhile.
                 drop(input);
                 self.guard.leave();
-                let ended = child::run(child, &mut signals.stop).await;
+                let ended = foreground::run(child, &mut signals.stop).await;
                 input = EventStream::new();
                 self.retake()?;
                 match ended {
-                    Ok(Some(order)) => self.carry_out(Effect::Order(order)),
+                    Ok(Some(order)) => self.carry_out(Effect::Request(order)),
                     Ok(None) => {}
                     Err(error) => self.tell(Notice::bad(error)),
                 }
@@ -278,7 +279,7 @@ impl<L: Logs> Loop<L> {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Order(order) => {
+            Effect::Request(order) => {
                 if let Err(error) = self.orders.try_send(order) {
                     let reason = match error {
                         mpsc::error::TrySendError::Full(_) => "too many orders wait; try again",
@@ -289,22 +290,22 @@ impl<L: Logs> Loop<L> {
             }
             Effect::LoadPage(request) => {
                 let theme = self.app.theme();
-                load_page(&self.logs, request, &self.answers, move |page| Msg::Page(Read::new(page, theme)));
+                load_page(&self.logs, request, &self.answers, move |page| Msg::Page(RenderedPage::new(page, theme)));
             }
             Effect::CopyLines(request) => load_page(&self.logs, request, &self.answers, Msg::Copied),
-            Effect::Scan(scan) => self.scans.start(&self.logs, scan, &self.answers),
-            Effect::StopScan(place) => self.scans.stop(place),
-            Effect::Grep(grep) => self.scans.grep(&self.logs, grep, &self.answers),
-            Effect::Shell { run, job, service } => match child::shell(&run, &job, service.as_deref()) {
+            Effect::SearchLog(scan) => self.scans.start(&self.logs, scan, &self.answers),
+            Effect::CancelSearch(place) => self.scans.stop(place),
+            Effect::SearchRun(grep) => self.scans.grep(&self.logs, grep, &self.answers),
+            Effect::Shell { run, job, service } => match foreground::shell(&run, &job, service.as_deref()) {
                 Ok(shell) => self.child = Some(shell),
                 Err(error) => self.tell(Notice::bad(format!("cannot start a shell: {error}"))),
             },
-            Effect::Trust { workflow, event, start } => match child::trust(&workflow, &event, start) {
+            Effect::Trust { workflow, event, start } => match foreground::trust(&workflow, &event, start) {
                 Ok(question) => self.child = Some(question),
                 Err(error) => self.tell(Notice::bad(format!("cannot ask: {error}"))),
             },
             Effect::Edit { run, file, line } => match self.logs.file(&run, &file) {
-                Some(path) => self.child = Some(child::editor(&path, line)),
+                Some(path) => self.child = Some(foreground::editor(&path, line)),
                 None => self.tell(Notice::bad(format!("{file} is not in the repository of this run"))),
             },
             Effect::Copy(text) => {
@@ -317,10 +318,11 @@ impl<L: Logs> Loop<L> {
                 self.send(bytes);
             }
             Effect::Alert { run, why, text } => {
-                if let Some(bytes) = self.calls.bytes(&text) {
+                if let Some(bytes) = self.alerts.bytes(&text) {
                     self.send(bytes.as_bytes());
                 }
-                if let Some(Err(error)) = self.calls.command(why).map(|command| child::call(command, &run, &text)) {
+                if let Some(Err(error)) = self.alerts.command(why).map(|command| foreground::call(command, &run, &text))
+                {
                     self.tell(Notice::bad(format!("the command of the settings for this cannot be run: {error}")));
                 }
             }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::strokes::{DOWN, LEFT, RIGHT, UP, joint};
+use super::box_drawing::{DOWN, LEFT, RIGHT, UP, joint};
 use super::text::{clip, put, width};
 use super::theme::{Hue, Theme};
 

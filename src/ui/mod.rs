@@ -3,13 +3,13 @@
 //! This module knows ratatui and the model's phases, and nothing of the application's state. Everything here is a
 //! pure function of its arguments; nothing reads a file, a clock or the environment.
 
+pub mod box_drawing;
+pub mod export;
 pub mod frame;
 pub mod graph;
 pub mod layout;
 pub mod link;
 pub mod log;
-pub mod picture;
 pub mod sgr;
-pub mod strokes;
 pub mod text;
 pub mod theme;

@@ -8,7 +8,7 @@ use crate::store::journal::JournalReader;
 use crate::store::{StoreError, lock};
 
 use super::control::Watch;
-use super::lost;
+use super::recovery;
 
 /// How long to wait for a worker that holds the lock and does not listen yet.
 const SETTLE: Duration = Duration::from_millis(2);
@@ -57,7 +57,7 @@ impl Follower {
                     Err(_) => {
                         // Between the last look and now the worker may have written its last words.
                         let mut records = self.journal.poll()?;
-                        if records.is_empty() && lost::close(&self.folder).await? {
+                        if records.is_empty() && recovery::close(&self.folder).await? {
                             records = self.journal.poll()?;
                         }
                         return Ok((!records.is_empty()).then_some(records));

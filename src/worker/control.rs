@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::model::{Command, Reply};
 
 /// An order with the place its answer goes to.
-pub type Asked = (Command, oneshot::Sender<Reply>);
+pub type PendingCommand = (Command, oneshot::Sender<Reply>);
 
 /// The longest path a socket address holds on Linux is 107 bytes, on macOS 103.
 const LONGEST_ADDRESS: usize = 100;
@@ -45,7 +45,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers clients until nobody takes orders any more; what was asked before that is still answered.
-pub async fn serve(listener: UnixListener, orders: mpsc::Sender<Asked>, grown: watch::Receiver<u64>) {
+pub async fn serve(listener: UnixListener, orders: mpsc::Sender<PendingCommand>, grown: watch::Receiver<u64>) {
     let mut clients = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -65,7 +65,11 @@ fn is_same_user(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
 }
 
-async fn client(stream: UnixStream, orders: mpsc::Sender<Asked>, mut grown: watch::Receiver<u64>) -> io::Result<()> {
+async fn client(
+    stream: UnixStream,
+    orders: mpsc::Sender<PendingCommand>,
+    mut grown: watch::Receiver<u64>,
+) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(LONGEST_ORDER)).lines();
     loop {
@@ -95,7 +99,7 @@ async fn client(stream: UnixStream, orders: mpsc::Sender<Asked>, mut grown: watc
     }
 }
 
-async fn ask(command: Command, orders: &mpsc::Sender<Asked>) -> Reply {
+async fn ask(command: Command, orders: &mpsc::Sender<PendingCommand>) -> Reply {
     let (answer, answered) = oneshot::channel();
     let ended = || Reply::Rejected { reason: "the run has ended".to_owned() };
     if orders.send((command, answer)).await.is_err() {
@@ -180,7 +184,7 @@ mod tests {
         for path in [folder.path().join("control.sock"), deep.join("control.sock")] {
             let listener = bind(&path).expect("binds");
             assert_eq!(fs::metadata(&path).expect("exists").permissions().mode() & 0o777, 0o600);
-            let (orders, mut asked) = mpsc::channel::<Asked>(4);
+            let (orders, mut asked) = mpsc::channel::<PendingCommand>(4);
             let (grow, grown) = watch::channel(0);
             let server = tokio::spawn(serve(listener, orders, grown));
             let answering = tokio::spawn(async move {

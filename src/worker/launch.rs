@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use indexmap::IndexMap;
 
-use crate::model::Order;
+use crate::model::RerunScope;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, lock};
 
@@ -77,10 +77,10 @@ impl Mode {
         match self {
             Self::Start => Vec::new(),
             Self::Resume => vec!["--resume".to_owned()],
-            Self::Rerun(Order::All) => vec!["--rerun".to_owned()],
-            Self::Rerun(Order::Failed) => vec!["--rerun-failed".to_owned()],
-            Self::Rerun(Order::Job(job)) => vec!["--rerun-job".to_owned(), job.to_string()],
-            Self::Rerun(Order::Step { job, step }) => {
+            Self::Rerun(RerunScope::All) => vec!["--rerun".to_owned()],
+            Self::Rerun(RerunScope::Failed) => vec!["--rerun-failed".to_owned()],
+            Self::Rerun(RerunScope::Job(job)) => vec!["--rerun-job".to_owned(), job.to_string()],
+            Self::Rerun(RerunScope::Step { job, step }) => {
                 vec!["--rerun-job".to_owned(), job.to_string(), "--from-step".to_owned(), step.to_string()]
             }
         }

@@ -11,34 +11,34 @@ use indexmap::IndexMap;
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::actions::store::Store;
-use crate::engine::attempt::{Attempt, Kept, Orders, RunEnd};
+use crate::engine::attempt::{Attempt, CarriedJob, Orders, RunEnd};
+use crate::engine::cancel::Cancellation;
+use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
-use crate::engine::process::Grace;
 use crate::engine::sandbox::host::Host;
-use crate::engine::stop::Stop;
-use crate::engine::turns::{NoTurn, Wanted};
-use crate::engine::{Options, Resumed, Shared};
-use crate::model::{Command, Conclusion, Event, JobId, Order, Reply, Run};
+use crate::engine::step::process::Grace;
+use crate::engine::{Options, Resumed, RunContext};
+use crate::model::{Command, Conclusion, Event, JobId, Reply, RerunScope, Run};
+use crate::store::concurrency::Ticket;
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::store::groups::Ticket;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history};
 
-pub mod again;
 pub mod attach;
 pub mod checkpoints;
+mod concurrency;
 pub mod control;
 pub mod launch;
-pub mod lost;
 pub mod outlet;
 pub mod prepare;
-mod turns;
+pub mod recovery;
+pub mod rerun;
 
-use control::Asked;
+use concurrency::ConcurrencyQueue;
+use control::PendingCommand;
 use outlet::RunOutlet;
 use prepare::{Prepared, prepare};
-use turns::Lines;
 
 /// What a worker is started for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub enum Mode {
     /// The first attempt of a run.
     Start,
     /// Another attempt.
-    Rerun(Order),
+    Rerun(RerunScope),
     /// Another attempt that goes on where a lost worker stopped.
     Resume,
 }
@@ -101,7 +101,7 @@ impl Worker<'_> {
     async fn attempt(
         &self,
         mode: Mode,
-        orders: &mut mpsc::Receiver<Asked>,
+        orders: &mut mpsc::Receiver<PendingCommand>,
     ) -> Result<(Conclusion, Option<Mode>), StoreError> {
         let header = history::header(self.folder)?;
         let store = history::replay(self.folder, header.clone())?;
@@ -110,10 +110,10 @@ impl Worker<'_> {
         let prepared = prepare(self.spec, self.secrets.clone(), attempt);
         let token = prepared.as_ref().ok().map(|prepared| prepared.facts.token.clone());
         let masker = Masker::new(self.secrets.values().chain(&token).map(String::as_str));
-        let (stop, stopped) = watch::channel(Stop::None);
+        let (stop, stopped) = watch::channel(Cancellation::None);
         let outlet = RunOutlet::open(self.folder, header, attempt, store, masker, self.grown.clone(), stop.clone())?;
-        let kept = again::kept(&mode, &before);
-        let resumed = match again::resumed(&mode, self.folder, &before, self.secrets) {
+        let kept = rerun::kept(&mode, &before);
+        let resumed = match rerun::resumed(&mode, self.folder, &before, self.secrets) {
             Ok(resumed) => resumed,
             Err(reason) => {
                 // Nothing began: the run stays what it was.
@@ -137,7 +137,7 @@ impl Worker<'_> {
                     outlet.carry_over(&before.jobs[job], &resumed.finished);
                 }
                 let (displace, displaced) = mpsc::channel(ORDERS);
-                let lines = Lines::new(self.folder, &self.spec.slug, (attempt, &prepared.name), &outlet);
+                let lines = ConcurrencyQueue::new(self.folder, &self.spec.slug, (attempt, &prepared.name), &outlet);
                 let running = async {
                     // Held until the attempt has ended.
                     let _turn = match turn(&lines, prepared.turn.as_ref(), stopped.clone()).await {
@@ -167,13 +167,13 @@ impl Worker<'_> {
     async fn run(
         &self,
         prepared: Prepared,
-        (kept, resumed): (IndexMap<JobId, Kept>, HashMap<JobId, Resumed>),
+        (kept, resumed): (IndexMap<JobId, CarriedJob>, HashMap<JobId, Resumed>),
         outlet: Arc<RunOutlet>,
-        turns: Arc<Lines>,
+        turns: Arc<ConcurrencyQueue>,
         orders: Orders,
     ) -> RunEnd {
         let spec = self.spec;
-        let shared = Shared {
+        let shared = RunContext {
             run: self.folder.id().to_string(),
             github: prepared.facts.github(),
             facts: prepared.facts,
@@ -220,20 +220,20 @@ impl Worker<'_> {
 
 /// Waits for the turn of the run as a whole, where it wants one; cancelled meanwhile, or without one, it has ended.
 async fn turn(
-    lines: &Lines,
-    wanted: Option<&Wanted>,
-    mut stopped: watch::Receiver<Stop>,
+    lines: &ConcurrencyQueue,
+    wanted: Option<&GroupRequest>,
+    mut stopped: watch::Receiver<Cancellation>,
 ) -> Result<Option<Ticket>, RunEnd> {
     let Some(wanted) = wanted else { return Ok(None) };
     let turn = async { lines.wait(lines.enter(None, wanted)?).await };
     tokio::select! {
         turn = turn => match turn {
             Ok(ticket) => Ok(Some(ticket)),
-            Err(NoTurn::Deadlock(reason) | NoTurn::Failed(reason)) => {
+            Err(AcquireError::Deadlock(reason) | AcquireError::Failed(reason)) => {
                 Err(RunEnd { conclusion: Conclusion::StartupFailure, reason: Some(reason) })
             }
         },
-        _ = stopped.wait_for(|asked| *asked != Stop::None) => {
+        _ = stopped.wait_for(|asked| *asked != Cancellation::None) => {
             Err(RunEnd { conclusion: Conclusion::Cancelled, reason: None })
         }
     }
@@ -243,9 +243,9 @@ async fn turn(
 async fn listen(
     running: impl Future<Output = RunEnd>,
     outlet: &RunOutlet,
-    stop: &watch::Sender<Stop>,
+    stop: &watch::Sender<Cancellation>,
     displace: &mpsc::Sender<(JobId, String)>,
-    orders: &mut mpsc::Receiver<Asked>,
+    orders: &mut mpsc::Receiver<PendingCommand>,
 ) -> (RunEnd, Option<Mode>) {
     tokio::pin!(running);
     let mut next = None;
@@ -258,13 +258,13 @@ async fn listen(
             }
             Some((command, answer)) = orders.recv() => {
                 let reply = match &command {
-                    Command::Cancel => raise(stop, Stop::Cancel),
-                    Command::ForceCancel => raise(stop, Stop::Force),
+                    Command::Cancel => raise(stop, Cancellation::Cancel),
+                    Command::ForceCancel => raise(stop, Cancellation::Force),
                     Command::Yield { group, job, to } => {
                         let reason = format!("it gave the group {group} up for {to}");
                         match job {
                             None => {
-                                let reply = raise(stop, Stop::Cancel);
+                                let reply = raise(stop, Cancellation::Cancel);
                                 if reply == Reply::Accepted {
                                     gave_way = Some(reason);
                                 }
@@ -276,7 +276,7 @@ async fn listen(
                             },
                         }
                     }
-                    Command::Rerun { what: Order::Step { .. } } => Reply::Rejected {
+                    Command::Rerun { what: RerunScope::Step { .. } } => Reply::Rejected {
                         reason: "the run is in progress: a job can run again from a step on once it has ended".to_owned(),
                     },
                     Command::Rerun { what } => {
@@ -294,7 +294,7 @@ async fn listen(
     }
 }
 
-fn raise(stop: &watch::Sender<Stop>, to: Stop) -> Reply {
+fn raise(stop: &watch::Sender<Cancellation>, to: Cancellation) -> Reply {
     if to.ask(stop) {
         Reply::Accepted
     } else {

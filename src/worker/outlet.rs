@@ -10,10 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+use crate::engine::cancel::Cancellation;
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::mask::{MaskStream, Masker};
 use crate::engine::outlet::{Outlet, StepLog};
-use crate::engine::stop::Stop;
 use crate::model::{Event, Job, JobId, LineRange, Run, Step, StepNumber, Timestamp};
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
@@ -51,7 +51,7 @@ pub struct RunOutlet {
     masked_since: AtomicBool,
     written: Mutex<Written>,
     grown: watch::Sender<u64>,
-    stop: watch::Sender<Stop>,
+    stop: watch::Sender<Cancellation>,
 }
 
 /// What changes with every record.
@@ -74,7 +74,7 @@ impl RunOutlet {
         store: RunStore,
         masker: Masker,
         grown: watch::Sender<u64>,
-        stop: watch::Sender<Stop>,
+        stop: watch::Sender<Cancellation>,
     ) -> Result<Arc<Self>, StoreError> {
         let journal = JournalWriter::open(folder.journal())?;
         let mut store = store;
@@ -170,7 +170,7 @@ impl RunOutlet {
         if written.failure.is_none() {
             tracing::error!(%error, "the run cannot be written any more");
             written.failure = Some(error.to_string());
-            self.stop.send_replace(Stop::Force);
+            self.stop.send_replace(Cancellation::Force);
         }
     }
 

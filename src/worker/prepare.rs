@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::engine::call;
-use crate::engine::context::Facts;
-use crate::engine::turns::Wanted;
+use crate::engine::concurrency::GroupRequest;
+use crate::engine::context::RunFacts;
+use crate::engine::reusable;
 use crate::model::Timestamp;
 use crate::store::digest::hexadecimal;
 use crate::store::spec::RunSpec;
@@ -44,11 +44,11 @@ pub struct Prepared {
     /// What would run.
     pub plan: Plan,
     /// What is known before the first job.
-    pub facts: Facts,
+    pub facts: RunFacts,
     /// `run-name`, or the workflow's name.
     pub name: String,
     /// The turn that its `concurrency` wants.
-    pub turn: Option<Wanted>,
+    pub turn: Option<GroupRequest>,
 }
 
 /// Plans a run from its document. `secrets` are by name; a run's own token joins them.
@@ -72,9 +72,9 @@ pub fn prepare(spec: &RunSpec, secrets: IndexMap<String, String>, attempt: u32) 
             known.join(", ")
         )));
     }
-    let inputs = call::dispatch(&workflow, &spec.event, &spec.inputs).map_err(Refusal::Request)?;
+    let inputs = reusable::dispatch(&workflow, &spec.event, &spec.inputs).map_err(Refusal::Request)?;
     let name = workflow.name.as_ref().map_or_else(|| spec.workflow.clone(), |name| name.value.clone());
-    let facts = Facts {
+    let facts = RunFacts {
         run_id: run_id(spec.created),
         run_number: spec.run_number,
         attempt,
@@ -102,7 +102,8 @@ pub fn prepare(spec: &RunSpec, secrets: IndexMap<String, String>, attempt: u32) 
     let name = run_name(&plan, &scope).unwrap_or(name);
     let turn = plan.workflow().concurrency.as_ref().map(|concurrency| {
         let fault = |error| Diagnostic::error("expression", concurrency.group.span, error);
-        Wanted::new(concurrency, &scope).map_err(|error| Refusal::Faults(vec![(Arc::clone(&source), fault(error))]))
+        GroupRequest::new(concurrency, &scope)
+            .map_err(|error| Refusal::Faults(vec![(Arc::clone(&source), fault(error))]))
     });
     Ok(Prepared { turn: turn.transpose()?, plan, facts, name })
 }

@@ -5,10 +5,10 @@
 
 pub mod cron;
 pub mod diagnostic;
+pub mod display_names;
 pub mod expr;
 pub mod lint;
 pub mod matrix;
-pub mod names;
 pub mod pattern;
 pub mod plan;
 pub mod schema;
@@ -18,11 +18,11 @@ pub mod template;
 pub mod triggers;
 pub mod yaml;
 
-mod advice;
-mod compiled;
-mod convert;
+mod elaborate;
+mod hints;
+mod intern;
 mod needs;
 mod parse;
-mod read;
+mod validate;
 
 pub use parse::{Parsed, parse, parse_action};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use super::diagnostic::{Diagnostic, Severity};
+use super::elaborate::{NO_WORDS, Reader, SYNTAX};
 use super::expr::{Expr, Vocabulary};
-use super::read::{NO_WORDS, Reader, SYNTAX};
 use super::schema;
 use super::source::{Source, Span, Spanned};
 use super::syntax::{
@@ -13,7 +13,8 @@ use super::syntax::{
     JobDefinition, RunDefaults, Snapshot, Steering, StepAction, StepDefinition, StepsJob, Strategy, Trigger, Workflow,
 };
 use super::template::{Template, TemplateKind};
-use super::yaml::{self, Document, Problem};
+use super::yaml;
+use super::yaml::{Document, Problem};
 
 /// What a file says, and what is wrong with it.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(super) fn as_far_as_possible(source: &Arc<Source>) -> (Option<Workflow>, Vec
         Err(problem) => return (None, vec![problem]),
     };
     let workflow = workflow(source, &root, &mut diagnostics);
-    diagnostics.extend(super::convert::check(&root));
+    diagnostics.extend(super::validate::check(&root));
     (Some(workflow), diagnostics)
 }
 

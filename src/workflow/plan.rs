@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Severity};
+use super::display_names;
 use super::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
-use super::matrix::{self, Leg};
-use super::names;
+use super::matrix;
+use super::matrix::Leg;
 use super::parse::parse;
 use super::source::Source;
 use super::syntax::{JobBody, JobDefinition, Workflow};
@@ -235,15 +236,15 @@ impl Planner<'_> {
     }
 
     fn name(&self, definition: &JobDefinition, leg: Option<&Leg>) -> String {
-        let Some(leg) = leg else { return names::unknown_job_name(definition) };
+        let Some(leg) = leg else { return display_names::unknown_job_name(definition) };
         if definition.name.as_ref().is_some_and(needs_results) {
-            return names::unknown_job_name(definition);
+            return display_names::unknown_job_name(definition);
         }
         let mut contexts = self.contexts();
         contexts.set("matrix", leg.matrix.clone());
         contexts.set("strategy", Value::object(Object::default()));
         let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
-        names::job_name(definition, leg, &scope)
+        display_names::job_name(definition, leg, &scope)
     }
 
     fn contexts(&self) -> Contexts {

@@ -34,9 +34,9 @@ pub enum Changes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// The workflow runs.
-    Fires(String),
+    Runs(String),
     /// It does not.
-    Rests(String),
+    Skipped(String),
 }
 
 /// The activities of an event that count when a workflow names none; other events count with all of theirs.
@@ -51,19 +51,19 @@ pub fn decide(workflow: &Workflow, occurrence: &Occurrence) -> Decision {
     let event = occurrence.event.as_str();
     let Some(trigger) = workflow.triggers.iter().find(|trigger| trigger.event.value == event) else {
         let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
-        return Decision::Rests(format!("it does not run on `{event}`; its events are {}", known.join(", ")));
+        return Decision::Skipped(format!("it does not run on `{event}`; its events are {}", known.join(", ")));
     };
     let mut why = Vec::new();
     for check in [activity, workflow_names, git_ref, paths] {
         match check(trigger, occurrence) {
             Ok(reason) => why.extend(reason),
-            Err(reason) => return Decision::Rests(reason),
+            Err(reason) => return Decision::Skipped(reason),
         }
     }
     if why.is_empty() {
         why.push(format!("every `{event}`"));
     }
-    Decision::Fires(why.join("; "))
+    Decision::Runs(why.join("; "))
 }
 
 /// Why one filter lets the event through, if that is worth telling, or why it does not.
@@ -171,9 +171,9 @@ fn list(patterns: &[Spanned<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
-    use super::super::source::Source;
     use super::*;
+    use crate::workflow::parse;
+    use crate::workflow::source::Source;
 
     fn decided(on: &str, occurrence: &Occurrence) -> Decision {
         let text = format!("on: {on}\njobs: {{a: {{runs-on: x, steps: [{{run: x}}]}}}}\n");
@@ -216,8 +216,8 @@ mod tests {
             ("{push: {branches: [main], paths: [x]}}", main, &["x"], true, "matches `main`; `x` matches `x`"),
         ] {
             let (expected, reason) = match decided(on, &push(git_ref, files)) {
-                Decision::Fires(reason) => (true, reason),
-                Decision::Rests(reason) => (false, reason),
+                Decision::Runs(reason) => (true, reason),
+                Decision::Skipped(reason) => (false, reason),
             };
             assert!(expected == fires && reason.contains(words), "{on} at {git_ref}: {expected}, {reason}");
         }
@@ -240,7 +240,7 @@ mod tests {
             ("{pull_request: {branches: [dev]}}", Some("opened"), false),
         ] {
             let decision = decided(on, &request(activity));
-            assert_eq!(matches!(decision, Decision::Fires(_)), fires, "{on} {activity:?}: {decision:?}");
+            assert_eq!(matches!(decision, Decision::Runs(_)), fires, "{on} {activity:?}: {decision:?}");
         }
     }
 
@@ -248,10 +248,10 @@ mod tests {
     fn a_workflow_follows_those_it_names_and_unknown_changes_are_told() {
         let after =
             Occurrence { event: "workflow_run".to_owned(), workflow: Some("CI".to_owned()), ..push("main", &[]) };
-        assert_eq!(decided("{workflow_run: {workflows: [CI]}}", &after), Decision::Fires("it follows `CI`".to_owned()));
-        assert!(matches!(decided("{workflow_run: {workflows: [Other]}}", &after), Decision::Rests(_)));
+        assert_eq!(decided("{workflow_run: {workflows: [CI]}}", &after), Decision::Runs("it follows `CI`".to_owned()));
+        assert!(matches!(decided("{workflow_run: {workflows: [Other]}}", &after), Decision::Skipped(_)));
         let unknown = Occurrence { changes: Changes::Unknown("no git".to_owned()), ..push("refs/heads/main", &[]) };
-        let told = Decision::Fires("paths not compared: no git".to_owned());
+        let told = Decision::Runs("paths not compared: no git".to_owned());
         assert_eq!(decided("{push: {paths: [x]}}", &unknown), told);
     }
 }

@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cuelight::engine::container::Container;
-use cuelight::engine::sandbox::docker::engine::Engine;
+use cuelight::engine::sandbox::docker::engine::DockerClient;
 use cuelight::engine::sandbox::docker::labels::Labels;
-use cuelight::engine::sandbox::docker::{Docker, Setup, Shared};
+use cuelight::engine::sandbox::docker::{Docker, Setup, SharedFolder};
 use cuelight::engine::sandbox::{Exit, Launch, Sandbox};
 use tokio::io::AsyncReadExt;
 
@@ -29,13 +29,13 @@ fn docker(arguments: &[&str]) -> Duration {
 }
 
 /// A container that is seen as the jobs' are, with or without a supervisor.
-async fn container(engine: &Engine, folder: &Path, name: &str, supervised: bool) -> Docker {
+async fn container(engine: &DockerClient, folder: &Path, name: &str, supervised: bool) -> Docker {
     let description = Container::plain(name, IMAGE);
     let setup = Setup {
         container: &description,
         labels: Labels::new(folder, "bench", name),
         network: None,
-        shared: vec![Shared::writable(folder, "/__w")],
+        shared: vec![SharedFolder::writable(folder, "/__w")],
         workspace: folder.to_owned(),
         control: folder.join(format!("control-{name}")),
         shells: &["sh"],
@@ -71,7 +71,7 @@ async fn steps(sandbox: &Docker, count: usize) -> Duration {
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let engine = Engine::find().await.expect("an engine answers");
+        let engine = DockerClient::find().await.expect("an engine answers");
         let folder = tempfile::tempdir().expect("a folder");
         let fast = container(&engine, folder.path(), "fast", true).await;
         let compatible = container(&engine, folder.path(), "compatible", false).await;

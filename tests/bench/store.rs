@@ -14,7 +14,7 @@ use cuelight::model::{Conclusion, Event, JobId, JobOutline, LineRange, StepKind,
 use cuelight::store::folder::{RunFolder, RunsDir};
 use cuelight::store::history;
 use cuelight::store::journal::JournalWriter;
-use cuelight::store::logs::{LogReader, LogWriter, Query};
+use cuelight::store::logs::{LineMatcher, LogReader, LogWriter};
 use cuelight::store::spec::RunSpec;
 
 /// How much a pipe gives at once.
@@ -114,10 +114,10 @@ fn reading(c: &mut Criterion) {
     group.bench_function("page at the end", |b| b.iter(|| reader.page(black_box(lines - 50), 50).expect("read")));
     group.sample_size(10).throughput(Throughput::Bytes(bytes));
     let queries = [
-        ("search, literal", Query::literal("line 2999999 of", true)),
-        ("search, literal, any case", Query::literal("LINE 2999999 OF", false)),
-        ("search, regular expression", Query::regex(r"line \d+999999 of", true)),
-        ("search, every line", Query::literal("build", true)),
+        ("search, literal", LineMatcher::literal("line 2999999 of", true)),
+        ("search, literal, any case", LineMatcher::literal("LINE 2999999 OF", false)),
+        ("search, regular expression", LineMatcher::regex(r"line \d+999999 of", true)),
+        ("search, every line", LineMatcher::literal("build", true)),
     ];
     for (name, query) in queries {
         let query = query.expect("it can be searched for");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cuelight::app::App;
 use cuelight::app::keymap::Keymap;
-use cuelight::app::msg::{Feed, Grep, LogKey, Order, Scan, Text};
+use cuelight::app::msg::{Feed, LogKey, LogSearch, RawLine, Request, RunSearch};
 use cuelight::model::{
     Command, Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, StepKind, StepNumber, StepOutline,
     Timestamp,
@@ -60,7 +60,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Lines;
 
 impl Logs for Lines {
-    fn page(&self, _: &LogKey, lines: Range<u64>) -> Result<Vec<Text>, String> {
+    fn page(&self, _: &LogKey, lines: Range<u64>) -> Result<Vec<RawLine>, String> {
         let kind = std::env::var(CHILD).unwrap_or_default();
         let text = |number| {
             let bytes = match kind.as_str() {
@@ -68,20 +68,25 @@ impl Logs for Lines {
                 "wide" => vec![b'x'; 200],
                 _ => format!("this is line {}", number + 1).into_bytes(),
             };
-            Text { number, bytes, time: None }
+            RawLine { number, bytes, time: None }
         };
         Ok(lines.map(text).collect())
     }
 
-    fn scan(&self, _: &Scan, _: &dyn Fn() -> bool, _: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(), String> {
+    fn scan(
+        &self,
+        _: &LogSearch,
+        _: &dyn Fn() -> bool,
+        _: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), String> {
         Ok(())
     }
 
     fn grep(
         &self,
-        _: &Grep,
+        _: &RunSearch,
         _: &dyn Fn() -> bool,
-        _: &mut dyn FnMut(usize, Text) -> ControlFlow<()>,
+        _: &mut dyn FnMut(usize, RawLine) -> ControlFlow<()>,
     ) -> Result<(), String> {
         Ok(())
     }
@@ -145,8 +150,8 @@ fn child() {
             }
             while let Some(order) = asked.recv().await {
                 match order {
-                    Order::Watch(_) => {}
-                    Order::Submit { command: Command::Cancel, .. } => {
+                    Request::Watch(_) => {}
+                    Request::Submit { command: Command::Cancel, .. } => {
                         let event = Event::RunFinished { conclusion: Conclusion::Cancelled, reason: None };
                         let records = vec![Record { seq, at: now, event }];
                         let _ = news.send(Feed::Records { run: run.clone(), records }).await;

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::app::action::{ACTIONS, Action, Context};
-use crate::app::facts::{Facts, order};
 use crate::app::keymap::Keymap;
 use crate::app::msg::{Notice, Waits, Watching};
+use crate::app::state::{AppState, order};
 use crate::model::{Command, Level, Run};
 use crate::store::history::Summary;
 use crate::ui::text;
@@ -158,7 +158,7 @@ pub(in crate::app) fn footer(
 }
 
 /// Why an action can do nothing now.
-pub(in crate::app) fn unavailable(action: Action, facts: &Facts, summary: Option<&Summary>) -> Option<&'static str> {
+pub(in crate::app) fn unavailable(action: Action, facts: &AppState, summary: Option<&Summary>) -> Option<&'static str> {
     let asked = |wanted: &Command| summary.is_some_and(|run| facts.asked(&run.id).any(|asked| asked == wanted));
     let orders = matches!(
         action,

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::action::Action;
-use crate::app::facts::Facts;
+use crate::app::state::AppState;
 use crate::model::{Conclusion, Phase, RunId};
 use crate::store::history::{Deployment, Summary};
 use crate::ui::text;
@@ -35,7 +35,7 @@ struct Environment<'f> {
 
 impl Deploys {
     /// Moves the selection.
-    pub(in crate::app) fn act(&mut self, action: Action, facts: &Facts, height: usize) {
+    pub(in crate::app) fn act(&mut self, action: Action, facts: &AppState, height: usize) {
         let rows = self.listed(facts);
         if let Some(to) = motion(action, self.at(&rows), rows.len(), height) {
             self.selected = rows.get(to).map(|row| row.name.to_owned());
@@ -43,18 +43,18 @@ impl Deploys {
     }
 
     /// Selects what is in a row of the pane.
-    pub(in crate::app) fn click(&mut self, row: usize, facts: &Facts) {
+    pub(in crate::app) fn click(&mut self, row: usize, facts: &AppState) {
         let clicked = self.listed(facts).get(self.offset + row).map(|row| row.name.to_owned());
         self.selected = clicked.or(self.selected.take());
     }
 
     /// The run that brought the latest into the selected environment.
-    pub(in crate::app) fn run(&self, facts: &Facts) -> Option<RunId> {
+    pub(in crate::app) fn run(&self, facts: &AppState) -> Option<RunId> {
         let rows = self.listed(facts);
         rows.get(self.at(&rows)).map(|row| row.latest.0.id.clone())
     }
 
-    pub(in crate::app) fn settle(&mut self, facts: &Facts, height: usize) {
+    pub(in crate::app) fn settle(&mut self, facts: &AppState, height: usize) {
         let rows = self.listed(facts);
         self.offset = keep_visible(self.offset, self.at(&rows), rows.len(), height);
     }
@@ -101,7 +101,7 @@ impl Deploys {
     }
 
     /// The environments that the filter lets through.
-    fn listed<'f>(&self, facts: &'f Facts) -> Vec<Environment<'f>> {
+    fn listed<'f>(&self, facts: &'f AppState) -> Vec<Environment<'f>> {
         let mut rows = rows(facts);
         rows.retain(|Environment { name, latest: (run, deployment), .. }| {
             text::holds(&self.filter, &[name, deployment.phase.word(), &run.sha, &run.ref_name, &run.name])
@@ -122,7 +122,7 @@ fn version(run: &Summary) -> String {
 
 /// All environments by name. The latest deployment is the one that goes on, else the one that waits in a run that goes on,
 /// else the one that ended last; what never began counts only where nothing else did.
-fn rows(facts: &Facts) -> Vec<Environment<'_>> {
+fn rows(facts: &AppState) -> Vec<Environment<'_>> {
     let mut rows: BTreeMap<&str, Environment> = BTreeMap::new();
     let rank = |(run, deployment): (&Summary, &Deployment)| match &deployment.phase {
         phase if phase.is_active() => (3, deployment.at),
@@ -182,7 +182,7 @@ mod tests {
     fn what_ended_last_is_the_latest_whichever_run_it_is_of() {
         use Conclusion::{Failure, Success};
         let latest = |runs: Vec<Summary>| {
-            let mut facts = Facts::default();
+            let mut facts = AppState::default();
             facts.list(runs);
             let rows = rows(&facts);
             let row = rows.first().expect("an environment");

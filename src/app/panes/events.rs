@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::action::Action;
-use crate::app::facts::{Facts, Happened};
+use crate::app::state::{AppState, Happened};
 use crate::model::RunId;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -21,14 +21,14 @@ pub struct Events {
 
 impl Events {
     /// Scrolls.
-    pub(in crate::app) fn act(&mut self, action: Action, facts: &Facts, run: Option<&RunId>, height: usize) {
+    pub(in crate::app) fn act(&mut self, action: Action, facts: &AppState, run: Option<&RunId>, height: usize) {
         let len = self.told(facts, run).count();
         if let Some(to) = motion(action, self.offset, len, height) {
             self.offset = to;
         }
     }
 
-    pub(in crate::app) fn settle(&mut self, facts: &Facts, run: Option<&RunId>, height: usize) {
+    pub(in crate::app) fn settle(&mut self, facts: &AppState, run: Option<&RunId>, height: usize) {
         self.offset = self.offset.min(self.told(facts, run).count().saturating_sub(height));
     }
 
@@ -59,7 +59,7 @@ impl Events {
     }
 
     /// What happened in this run and outside of any, the latest first.
-    fn told<'f>(&'f self, facts: &'f Facts, run: Option<&'f RunId>) -> impl Iterator<Item = &'f Happened> {
+    fn told<'f>(&'f self, facts: &'f AppState, run: Option<&'f RunId>) -> impl Iterator<Item = &'f Happened> {
         let here = move |happened: &&Happened| {
             (happened.run.is_none() || happened.run.as_ref() == run)
                 && text::holds(&self.filter, &[&happened.notice.text])

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::action::Action;
-use crate::app::facts::Facts;
+use crate::app::state::AppState;
 use crate::model::{Conclusion, Gate, Job, JobId, Level, Phase, Run, Step, StepNumber, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -14,7 +14,7 @@ use super::{Cx, ListRow, empty, keep_visible, motion};
 
 /// What is selected: a job, or one of its steps.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct JobSelection {
     /// Which job.
     pub job: JobId,
     /// Which step of it, when one is selected.
@@ -25,7 +25,7 @@ pub struct Place {
 #[derive(Clone, Debug)]
 pub struct Jobs {
     /// What is selected.
-    pub selected: Option<Place>,
+    pub selected: Option<JobSelection>,
     /// Whether the selection stays at what runs now. Moving it lets go.
     pub follow: bool,
     /// Words that a job must have to be listed.
@@ -46,10 +46,10 @@ enum Row<'r> {
 }
 
 impl Row<'_> {
-    fn place(&self) -> Place {
+    fn place(&self) -> JobSelection {
         match self {
-            Self::Job(job) => Place { job: job.id.clone(), step: None },
-            Self::Step(job, step) => Place { job: job.id.clone(), step: Some(step.number) },
+            Self::Job(job) => JobSelection { job: job.id.clone(), step: None },
+            Self::Step(job, step) => JobSelection { job: job.id.clone(), step: Some(step.number) },
         }
     }
 }
@@ -60,7 +60,7 @@ impl Jobs {
         let rows = self.rows(run);
         let at = self.at(&rows);
         let to = match action {
-            Action::Left => self.selected.clone().map(|place| Place { step: None, ..place }),
+            Action::Left => self.selected.clone().map(|place| JobSelection { step: None, ..place }),
             Action::Right => match rows.get(at) {
                 Some(Row::Job(_)) => rows.get(at + 1).map(Row::place).filter(|place| place.step.is_some()),
                 _ => None,
@@ -96,7 +96,7 @@ impl Jobs {
     }
 
     /// Selects a job or a step.
-    pub(in crate::app) fn select(&mut self, place: Place) {
+    pub(in crate::app) fn select(&mut self, place: JobSelection) {
         self.follow = false;
         self.selected = Some(place);
     }
@@ -228,7 +228,7 @@ fn place_of(job: &Job) -> &str {
 }
 
 /// How long something took, or takes by now.
-fn took(started: Option<Timestamp>, finished: Option<Timestamp>, facts: &Facts) -> String {
+fn took(started: Option<Timestamp>, finished: Option<Timestamp>, facts: &AppState) -> String {
     match (started, finished) {
         (Some(started), finished) => text::duration(finished.unwrap_or(facts.now).since(started)),
         (None, _) => String::new(),
@@ -269,7 +269,7 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
 }
 
 /// What a person wants to see now: what runs, else what went wrong, else what ended last.
-fn current(run: &Run, previous: Option<&Place>) -> Option<Place> {
+fn current(run: &Run, previous: Option<&JobSelection>) -> Option<JobSelection> {
     let previous = previous.and_then(|place| run.jobs.get(&place.job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
     // A job that calls a workflow goes on in those that it calls.
@@ -283,7 +283,7 @@ fn current(run: &Run, previous: Option<&Place>) -> Option<Place> {
         .or_else(|| run.jobs.values().rev().find(|job| job.started.is_some()))
         .or_else(|| run.jobs.values().next())?;
     let step = interesting(job).filter(|_| job.phase.is_active() || bad(&job));
-    Some(Place { job: job.id.clone(), step: step.map(|step| step.number) })
+    Some(JobSelection { job: job.id.clone(), step: step.map(|step| step.number) })
 }
 
 /// The step of a job that a person wants to see: the one that runs, else the one that failed, else the last one that
@@ -309,7 +309,7 @@ pub(in crate::app) fn any_failed(run: &Run) -> bool {
 }
 
 /// The failed step (or job that failed without one) after or before a place, coming round at the end.
-fn failed(run: &Run, from: Option<&Place>, backwards: bool) -> Option<Place> {
+fn failed(run: &Run, from: Option<&JobSelection>, backwards: bool) -> Option<JobSelection> {
     let bad = has_failed;
     let mut places = Vec::new();
     let mut before = 0;
@@ -318,7 +318,7 @@ fn failed(run: &Run, from: Option<&Place>, backwards: bool) -> Option<Place> {
             std::iter::once((None, &job.phase)).chain(job.steps.iter().map(|step| (Some(step.number), &step.phase)));
         let in_step = job.steps.iter().any(|step| bad(&step.phase));
         for (step, phase) in rows {
-            let place = Place { job: job.id.clone(), step };
+            let place = JobSelection { job: job.id.clone(), step };
             if from == Some(&place) {
                 before = places.len();
             }

@@ -6,12 +6,9 @@
 pub mod chrome;
 pub mod deploys;
 pub mod events;
-pub mod form;
 pub mod graph;
 pub mod jobs;
 pub mod log;
-pub mod matches;
-pub mod overlay;
 pub mod runs;
 pub mod services;
 
@@ -23,13 +20,13 @@ use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
 use super::action::Action;
-use super::facts::Facts;
+use super::state::AppState;
 
 /// What drawing needs besides the pane's own state.
 #[derive(Clone, Copy, Debug)]
 pub struct Cx<'a> {
     /// What is known.
-    pub facts: &'a Facts,
+    pub facts: &'a AppState,
     /// How it looks.
     pub theme: Theme,
     /// Whether keys go to this pane.

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::action::Action;
-use crate::app::facts::Facts;
+use crate::app::state::AppState;
 use crate::model::{Phase, RunId};
 use crate::store::history::Summary;
 use crate::ui::text;
@@ -28,7 +28,7 @@ pub struct Runs {
 
 impl Runs {
     /// Moves the selection.
-    pub(in crate::app) fn act(&mut self, action: Action, facts: &Facts, height: usize) {
+    pub(in crate::app) fn act(&mut self, action: Action, facts: &AppState, height: usize) {
         let len = self.listed(facts).count();
         if let Some(to) = motion(action, self.at(facts), len, height) {
             self.select(to, facts);
@@ -36,12 +36,12 @@ impl Runs {
     }
 
     /// Selects the run in a row of the pane.
-    pub(in crate::app) fn click(&mut self, row: usize, facts: &Facts) {
+    pub(in crate::app) fn click(&mut self, row: usize, facts: &AppState) {
         self.select(self.offset + row, facts);
     }
 
     /// Selects the newest run when none is, and keeps the selected one in sight.
-    pub(in crate::app) fn settle(&mut self, facts: &Facts, height: usize) {
+    pub(in crate::app) fn settle(&mut self, facts: &AppState, height: usize) {
         if self.selected.as_ref().is_none_or(|id| facts.summary(id).is_none()) {
             // What takes its place in the list: the next one, or the last.
             let listed: Vec<&Summary> = self.listed(facts).collect();
@@ -60,7 +60,7 @@ impl Runs {
 
     /// Selects the first run of the list when the filter has come to leave out the selected one. A run that leaves the
     /// list by itself, or is gone to from elsewhere, stays selected.
-    pub(in crate::app) fn narrow(&mut self, facts: &Facts) {
+    pub(in crate::app) fn narrow(&mut self, facts: &AppState) {
         if !self.listed(facts).any(|run| self.selected.as_ref() == Some(&run.id)) {
             let first = self.listed(facts).next().map(|run| run.id.clone());
             self.selected = first;
@@ -68,13 +68,13 @@ impl Runs {
     }
 
     /// How many there are and how many go on.
-    pub(in crate::app) fn remark(&self, facts: &Facts, theme: Theme) -> String {
+    pub(in crate::app) fn remark(&self, facts: &AppState, theme: Theme) -> String {
         let alive = Some(facts.alive().count()).filter(|alive| *alive > 0).map(|alive| format!("{alive} running"));
         chip(&self.filter).into_iter().chain(alive).collect::<Vec<_>>().join(theme.dot())
     }
 
     /// The runs that the filter lets through.
-    fn listed<'f>(&'f self, facts: &'f Facts) -> impl Iterator<Item = &'f Summary> {
+    fn listed<'f>(&'f self, facts: &'f AppState) -> impl Iterator<Item = &'f Summary> {
         let found = |run: &&Summary| {
             let texts = [
                 &run.name,
@@ -128,18 +128,18 @@ impl Runs {
         }
     }
 
-    fn at(&self, facts: &Facts) -> usize {
+    fn at(&self, facts: &AppState) -> usize {
         self.listed(facts).position(|run| self.selected.as_ref() == Some(&run.id)).unwrap_or_default()
     }
 
-    fn select(&mut self, row: usize, facts: &Facts) {
+    fn select(&mut self, row: usize, facts: &AppState) {
         let run = self.listed(facts).nth(row).map(|run| run.id.clone());
         self.selected = run.or(self.selected.take());
     }
 }
 
 /// What is said where there is no run, and what to do about it.
-pub(super) fn none(facts: &Facts) -> &'static str {
+pub(super) fn none(facts: &AppState) -> &'static str {
     match (facts.is_listed, facts.offers.is_empty()) {
         (false, _) => "looking for runs",
         (true, false) => "no runs yet: S starts a workflow",

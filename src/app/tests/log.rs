@@ -1,7 +1,7 @@
 //! Reading a log by its keys.
 
 use super::*;
-use crate::app::panes::jobs::Place;
+use crate::app::panes::jobs::JobSelection;
 use crate::model::{LineRange, StepNumber};
 
 #[test]
@@ -118,7 +118,7 @@ fn groups_fold_and_times_show() {
     lines[10] = "##[group]Warnings".to_owned();
     lines[15] = "##[endgroup]".to_owned();
     driver.log("test", 4, lines);
-    driver.app.jobs.select(Place { job: JobId::new("test"), step: None });
+    driver.app.jobs.select(JobSelection { job: JobId::new("test"), step: None });
     driver.press("4g-");
     assert!(driver.shows("Test (3.12) › 4 Run tests"), "{}", driver.screen());
     driver.press("}");
@@ -159,7 +159,7 @@ fn a_search_that_nobody_looks_at_ends() {
         keys.into_iter().flat_map(|key| app.update(Msg::Key(key))).collect::<Vec<_>>()
     };
     let begun = press("Fx");
-    assert!(matches!(begun.as_slice(), [Effect::Grep(grep)] if grep.logs.len() == 13), "{begun:?}");
-    assert_eq!(press("<esc>"), [Effect::StopScan(crate::app::msg::Place::Run)]);
+    assert!(matches!(begun.as_slice(), [Effect::SearchRun(grep)] if grep.logs.len() == 13), "{begun:?}");
+    assert_eq!(press("<esc>"), [Effect::CancelSearch(crate::app::msg::SearchSlot::Run)]);
     assert_eq!(press("F<esc>").len(), 2, "it begins anew, and ends");
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn submitted(command: Command) -> Effect {
-    Effect::Order(Order::Submit { run: run(), command })
+    Effect::Request(Request::Submit { run: run(), command })
 }
 
 #[test]
@@ -55,11 +55,11 @@ fn running_again_offers_what_there_is() {
     driver.asked();
     assert!(driver.shows("what failed and what that held back: 2 jobs"));
     driver.press("f");
-    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Failed })]);
+    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: RerunScope::Failed })]);
     driver.press("rG<esc>");
     assert_eq!(driver.asked(), []);
     driver.press("rt");
-    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: Again::Job(JobId::new("test-2")) })]);
+    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: RerunScope::Job(JobId::new("test-2")) })]);
 }
 
 #[test]
@@ -88,19 +88,19 @@ fn a_started_run_is_shown_once_it_is_listed() {
     assert!(driver.shows("is needed") && driver.asked().is_empty(), "{}", driver.screen());
     driver.press("1.2x<backspace><down> <down> <down>3a<enter>");
     let given = [("version", "1.2"), ("dry", "true"), ("target", "prod"), ("copies", "3")];
-    let start = Order::Start {
+    let start = Request::Start {
         workflow: ".github/workflows/release.yml".to_owned(),
         event: "workflow_dispatch".to_owned(),
         inputs: given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         secrets: Vec::new(),
         sandbox: None,
     };
-    assert_eq!(driver.asked(), [Effect::Order(start)]);
+    assert_eq!(driver.asked(), [Effect::Request(start)]);
     let id = RunId::new("20261124-030000-cccc");
     let listed =
         Summary { phase: Phase::Queued, finished: None, ..past(id.as_str(), "Release", Conclusion::Success, START) };
     driver.feed(Feed::Listed(vec![listed])).feed(Feed::Started(id.clone()));
-    assert_eq!(driver.asked(), [Effect::Order(Order::Watch(id.clone()))]);
+    assert_eq!(driver.asked(), [Effect::Request(Request::Watch(id.clone()))]);
     assert_eq!(driver.app.runs.selected, Some(id));
 }
 
@@ -130,7 +130,7 @@ fn a_run_is_removed_once_it_has_ended_and_somebody_says_yes() {
     assert_eq!(driver.asked(), [], "no is the first answer");
     driver.press("dy");
     let removed = RunId::new("20261123-101010-aaaa");
-    assert_eq!(driver.asked(), [Effect::Order(Order::Delete(removed.clone()))]);
+    assert_eq!(driver.asked(), [Effect::Request(Request::Delete(removed.clone()))]);
     driver.feed(Feed::Removed(removed));
     assert!(driver.shows("removed Release 20261123-101010-aaaa"));
     driver.send(Msg::Tick(Timestamp(START + 200_000))).press("k");
@@ -163,7 +163,7 @@ fn watch_mode_is_asked_for_shown_and_left() {
     assert!(!driver.shows("release.yml  when"), "it does not run on a push");
     driver.press("<enter>");
     let workflow = Some(".github/workflows/ci.yml".to_owned());
-    assert_eq!(driver.asked(), [Effect::Order(Order::WatchFiles { workflow })]);
+    assert_eq!(driver.asked(), [Effect::Request(Request::WatchFiles { workflow })]);
     let waits = Waits::ForQuiet(std::time::Duration::from_millis(500));
     let watching = |changed: Option<(&str, usize)>, waits| Watching {
         workflow: Some("ci.yml".to_owned()),
@@ -177,7 +177,7 @@ fn watch_mode_is_asked_for_shown_and_left() {
     driver.feed(Feed::Watching(Some(watching(Some(("src/api.py", 1)), Waits::ForRun))));
     assert!(driver.shows("api.py changed, starts when the run has ended"), "{}", driver.screen());
     driver.press("W");
-    assert_eq!(driver.asked(), [Effect::Order(Order::StopWatching)]);
+    assert_eq!(driver.asked(), [Effect::Request(Request::StopWatching)]);
     driver.feed(Feed::Watching(None));
     assert!(!driver.shows("watch ci.yml") && !driver.shows("changed"));
 }
@@ -206,7 +206,7 @@ fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
 fn a_repository_that_is_not_trusted_is_looked_at_first() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.asked();
-    let start = Order::Start {
+    let start = Request::Start {
         workflow: "ci.yml".to_owned(),
         event: "push".to_owned(),
         inputs: Vec::new(),

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use crate::cli::style::{Colour, Style, duration};
 use crate::model::{
-    Command, Conclusion, Event, Gate, JobId, LineRange, Order, Record, Reply, Run, Service, ServiceState, Step,
+    Command, Conclusion, Event, Gate, JobId, LineRange, Record, Reply, RerunScope, Run, Service, ServiceState, Step,
     StepKind, StepNumber,
 };
 use crate::store::first_error::FirstError;
@@ -240,10 +240,10 @@ fn order(command: &Command) -> String {
     match command {
         Command::Cancel => "cancel".to_owned(),
         Command::ForceCancel => "cancel at once".to_owned(),
-        Command::Rerun { what: Order::All } => "run again".to_owned(),
-        Command::Rerun { what: Order::Failed } => "run again what failed".to_owned(),
-        Command::Rerun { what: Order::Job(job) } => format!("run {job} again"),
-        Command::Rerun { what: Order::Step { job, step } } => format!("run {job} again from step {step}"),
+        Command::Rerun { what: RerunScope::All } => "run again".to_owned(),
+        Command::Rerun { what: RerunScope::Failed } => "run again what failed".to_owned(),
+        Command::Rerun { what: RerunScope::Job(job) } => format!("run {job} again"),
+        Command::Rerun { what: RerunScope::Step { job, step } } => format!("run {job} again from step {step}"),
         Command::Resume => "resume".to_owned(),
         Command::Yield { group, to, .. } => format!("give the group {group} up for {to}"),
         Command::Watch => "watch".to_owned(),
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn orders_are_told_in_words() {
         let rejected = Reply::Rejected { reason: "it has ended".to_owned() };
-        assert_eq!(order(&Command::Rerun { what: Order::Job(JobId::new("a")) }), "run a again");
+        assert_eq!(order(&Command::Rerun { what: RerunScope::Job(JobId::new("a")) }), "run a again");
         assert_eq!(answer(&rejected), "rejected: it has ended");
     }
 }

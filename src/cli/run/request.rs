@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
-use crate::cli::{Exit, Failure, config, fired};
-use crate::engine::git::{GitError, Repository};
+use crate::cli::{Exit, Failure, config, triggers};
+use crate::repo::git::{GitError, Repository};
 use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
 use crate::worker::outlet::now;
@@ -214,7 +214,7 @@ fn payload(
         payload["inputs"] = json!(inputs);
     }
     if let Some(path) = &args.event_path {
-        for (key, value) in fired::payload(path)? {
+        for (key, value) in triggers::payload(path)? {
             payload[key] = value;
         }
     }

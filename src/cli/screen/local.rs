@@ -9,19 +9,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::app::msg::{Feed, Notice, Order};
+use crate::app::msg::{Feed, Notice, Request};
 use crate::model::{Command, Reply, RunId};
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, history, lock};
 use crate::worker::attach::Follower;
 use crate::worker::launch::launch;
-use crate::worker::{Mode, again, control};
+use crate::worker::{Mode, control, rerun};
 
 use super::at;
-use super::files::State;
-use super::offers::{self, offers};
-use super::onchange::{Happened, OnChange, Started};
-use crate::cli::{Exit, Failure, orders, run, trust};
+use super::fs_watch::StateFolderWatch;
+use super::startable;
+use super::startable::offers;
+use super::watch_mode::{Started, WatchEvent, WatchMode};
+use crate::cli::{Exit, Failure, commands, run, trust};
 
 /// So long is waited for more files to appear in the state folder.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -42,13 +43,13 @@ pub(super) struct Local {
     attempt: u32,
     tasks: JoinSet<RunId>,
     /// Watch mode, while it is on.
-    on_change: Option<OnChange>,
+    on_change: Option<WatchMode>,
     /// When to look again whether what is pending can be started.
     launch_at: Option<Instant>,
 }
 
 /// Waits until something has happened to the files that are watched, if any are.
-async fn happened(on_change: &mut Option<OnChange>) -> Happened {
+async fn happened(on_change: &mut Option<WatchMode>) -> WatchEvent {
     match on_change {
         Some(on_change) => on_change.happened().await,
         None => std::future::pending().await,
@@ -71,11 +72,11 @@ impl Local {
     }
 
     /// Carries out orders until the screen is gone.
-    pub(super) async fn serve(mut self, mut orders: mpsc::Receiver<Order>) {
-        let state = State::watch(self.runs.state());
+    pub(super) async fn serve(mut self, mut orders: mpsc::Receiver<Request>) {
+        let state = StateFolderWatch::watch(self.runs.state());
         self.list().await;
         match offers() {
-            Ok(offers) => self.tell(Feed::Offers(offers)).await,
+            Ok(offers) => self.tell(Feed::Startable(offers)).await,
             Err(reason) => self.tell(Feed::Notice(Notice::bad(reason))).await,
         }
         if let Err(error) = std::fs::create_dir_all(self.runs.runs()) {
@@ -107,8 +108,8 @@ impl Local {
                     self.launch().await;
                 }
                 happened = happened(&mut self.on_change) => match happened {
-                    Happened::Written => self.tell_watching().await,
-                    Happened::Quiet => self.fire().await,
+                    WatchEvent::Written => self.tell_watching().await,
+                    WatchEvent::Quiet => self.fire().await,
                 },
             }
         }
@@ -140,29 +141,29 @@ impl Local {
         }
     }
 
-    async fn carry_out(&mut self, order: Order) {
+    async fn carry_out(&mut self, order: Request) {
         match order {
-            Order::Watch(run) => {
+            Request::Watch(run) => {
                 (self.looked_at, self.attempt) = (Some(run.clone()), 0);
                 self.follow(run);
             }
-            Order::Submit { run, command } => {
+            Request::Submit { run, command } => {
                 let reply = self.submit(&run, &command).await;
                 if matches!(command, Command::Rerun { .. } | Command::Resume) {
                     self.follow(run.clone());
                 }
                 self.tell(Feed::Replied { run, command, reply }).await;
             }
-            Order::Delete(run) => match delete(&self.runs, &run) {
+            Request::Delete(run) => match delete(&self.runs, &run) {
                 Ok(()) => {
                     self.listed.remove(&run);
                     self.tell(Feed::Removed(run)).await;
                 }
                 Err(failure) => self.tell(Feed::Notice(Notice::bad(failure.message))).await,
             },
-            Order::Start { .. } => self.start_asked(order).await,
-            Order::WatchFiles { workflow } => self.watch_files(workflow).await,
-            Order::StopWatching => {
+            Request::Start { .. } => self.start_asked(order).await,
+            Request::WatchFiles { workflow } => self.watch_files(workflow).await,
+            Request::StopWatching => {
                 self.on_change = None;
                 self.tell_watching().await;
             }
@@ -171,7 +172,7 @@ impl Local {
 
     /// Begins to watch, or asks first whether the repository is to be trusted.
     async fn watch_files(&mut self, workflow: Option<String>) {
-        let started = OnChange::start(workflow.clone()).and_then(|on_change| Ok((on_change.is_trusted()?, on_change)));
+        let started = WatchMode::start(workflow.clone()).and_then(|on_change| Ok((on_change.is_trusted()?, on_change)));
         match started {
             Ok((true, on_change)) => {
                 self.on_change = Some(on_change);
@@ -180,7 +181,7 @@ impl Local {
             Ok((false, on_change)) => {
                 // Whatever is looked at, the answer is for the repository.
                 let looked_at = workflow.clone().or_else(|| on_change.any_workflow()).unwrap_or_default();
-                let start = Order::WatchFiles { workflow };
+                let start = Request::WatchFiles { workflow };
                 self.tell(Feed::Untrusted { workflow: looked_at, event: "push".to_owned(), start }).await;
             }
             Err(failure) => self.complain(&failure).await,
@@ -188,8 +189,8 @@ impl Local {
     }
 
     /// Starts what was asked for, or asks first whether the repository is to be trusted.
-    async fn start_asked(&mut self, order: Order) {
-        let Order::Start { workflow, event, inputs, secrets, sandbox } = order.clone() else { return };
+    async fn start_asked(&mut self, order: Request) {
+        let Request::Start { workflow, event, inputs, secrets, sandbox } = order.clone() else { return };
         let (name, on) = (workflow.clone(), event.clone());
         let inputs = inputs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let args = run::Args { workflow: Some(workflow), event, inputs, secrets, sandbox, ..run::Args::default() };
@@ -220,7 +221,7 @@ impl Local {
     }
 
     async fn tell_watching(&self) {
-        self.tell(Feed::Watching(self.on_change.as_ref().map(OnChange::told))).await;
+        self.tell(Feed::Watching(self.on_change.as_ref().map(WatchMode::told))).await;
     }
 
     /// Decides what the changed files fire, and starts it.
@@ -276,7 +277,7 @@ impl Local {
         let Some(change) = self.on_change.as_mut().and_then(|on_change| on_change.pending.take()) else { return };
         self.tell_watching().await;
         for (number, one) in change.fires().enumerate() {
-            let secrets = std::fs::read_to_string(&one.path).map(|text| offers::secrets(&text)).unwrap_or_default();
+            let secrets = std::fs::read_to_string(&one.path).map(|text| startable::secrets(&text)).unwrap_or_default();
             let set = secrets.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
             let workflow = Some(one.path.to_string_lossy().into_owned());
             let args = run::Args { workflow, event: "push".to_owned(), secrets: set, ..run::Args::default() };
@@ -311,9 +312,9 @@ impl Local {
                 return Reply::Rejected { reason: "the run has ended".to_owned() };
             }
         };
-        let launched = orders::secrets(&folder, &[]).and_then(|secrets| {
+        let launched = commands::secrets(&folder, &[]).and_then(|secrets| {
             let run = history::read(&folder)?;
-            again::resumed(&mode, &folder, &run, &secrets).map_err(|reason| Failure::new(Exit::Rejected, reason))?;
+            rerun::resumed(&mode, &folder, &run, &secrets).map_err(|reason| Failure::new(Exit::Rejected, reason))?;
             Ok(launch(&folder, &mode, &secrets)?)
         });
         match launched {

@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 use tokio::task::spawn_blocking;
 
 use crate::engine::outlet::StepLog;
-use crate::engine::steps::{Ran, StepEnd, Steps};
-use crate::engine::workspace;
+use crate::engine::step::{Ran, StepEnd, Steps};
+use crate::engine::workspace::checkout;
 use crate::model::Conclusion;
 
 /// Puts this repository's files where the action would put them.
@@ -20,12 +20,12 @@ pub(super) async fn run(steps: &Steps<'_>, given: &IndexMap<String, String>, log
         }
         return Ran::of(StepEnd::of(Conclusion::Success));
     }
-    let Some(target) = workspace::inside(&place.workspace, input("path").unwrap_or(".")) else {
+    let Some(target) = checkout::inside(&place.workspace, input("path").unwrap_or(".")) else {
         return Ran::failed("the `path` of a checkout must be inside the workspace: its folder is emptied first");
     };
     let (repository, wanted) = (place.shared.repository.clone(), input("ref").map(str::to_owned));
     let into = target.clone();
-    let filled = spawn_blocking(move || workspace::check_out(&repository, &into, wanted.as_deref()));
+    let filled = spawn_blocking(move || checkout::check_out(&repository, &into, wanted.as_deref()));
     let filled = match filled.await {
         Ok(Ok(filled)) => filled,
         Ok(Err(error)) => return Ran::failed(error.to_string()),

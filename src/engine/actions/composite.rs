@@ -6,9 +6,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::engine::checkpoint::Status;
-use crate::engine::hash_files::Workspace;
 use crate::engine::outlet::StepLog;
-use crate::engine::steps::{Frame, Ran, StepEnd, StepRef, Steps, Task};
+use crate::engine::step::{Ran, StepEnd, StepRef, StepScope, Steps, Task};
+use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::Conclusion;
 use crate::workflow::expr::{Object, Scope, Value};
 use crate::workflow::syntax::ActionRuns;
@@ -20,16 +20,21 @@ use super::{MAX_DEPTH, Use, inputs};
 /// The frame of a composite action's steps; nothing where they nest too deep.
 pub(super) fn frame(
     steps: &Steps<'_>,
-    outer: &Frame,
+    outer: &StepScope,
     task: &Task<'_>,
     known: &Known,
     given: &IndexMap<String, String>,
-) -> Option<Frame> {
+) -> Option<StepScope> {
     let depth = outer.action.as_ref().map_or(0, |outer| outer.depth) + 1;
     let used = Use { inputs: inputs::context(given), github: github(steps, known), depth };
     // What the using step sets is seen inside and not after it; what the inside exports goes to the whole job.
     let overlay = task.ready.overlay.clone();
-    (depth <= MAX_DEPTH).then(|| Frame { overlay, action: Some(used), deadline: task.deadline, ..Frame::default() })
+    (depth <= MAX_DEPTH).then(|| StepScope {
+        overlay,
+        action: Some(used),
+        deadline: task.deadline,
+        ..StepScope::default()
+    })
 }
 
 /// The steps inside an action that is used by a step.
@@ -44,7 +49,7 @@ pub(super) fn inner(known: &Arc<Known>, outer: &StepRef) -> Vec<StepRef> {
 /// Runs the steps of a composite action inside the step that uses it.
 pub(super) async fn run(
     steps: &mut Steps<'_>,
-    outer: &Frame,
+    outer: &StepScope,
     task: &Task<'_>,
     known: &Arc<Known>,
     given: &IndexMap<String, String>,
@@ -61,7 +66,7 @@ pub(super) async fn run(
         }
     }
     let contexts = steps.contexts(&own);
-    let host = Workspace::at(&steps.place.workspace);
+    let host = WorkspaceFiles::at(&steps.place.workspace);
     let scope = Scope { contexts: &contexts, status: own.functions(), host: &host };
     let mut outputs = IndexMap::new();
     let mut failed = None;

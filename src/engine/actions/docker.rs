@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::engine::hash_files::Workspace;
+use crate::engine::cancel::{CancelWatch, KillReason};
+use crate::engine::job::environment::JobEnvironment;
 use crate::engine::outlet::StepLog;
-use crate::engine::place::Place;
-use crate::engine::process::{self, Invocation};
-use crate::engine::sandbox::docker::Shared;
-use crate::engine::sandbox::docker::engine::Engine;
-use crate::engine::sandbox::docker::labels::Labels;
-use crate::engine::sandbox::docker::once::Once;
-use crate::engine::shell;
-use crate::engine::steps::{Frame, Ran, StepEnd, Steps, Task};
-use crate::engine::stop::{StopRule, Why};
+use crate::engine::sandbox::docker::SharedFolder;
+use crate::engine::sandbox::docker::client::DockerClient;
+use crate::engine::sandbox::docker::one_shot::Once;
+use crate::engine::sandbox::docker::owned::Labels;
+use crate::engine::step::process;
+use crate::engine::step::process::Invocation;
+use crate::engine::step::shell;
+use crate::engine::step::{Ran, StepEnd, StepScope, Steps, Task};
+use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::Conclusion;
 use crate::store::digest;
 use crate::workflow::expr::Scope;
@@ -26,7 +27,7 @@ use super::{Phase, inputs};
 /// Runs a `docker://` step.
 pub(super) async fn run_image(
     steps: &mut Steps<'_>,
-    frame: &Frame,
+    frame: &StepScope,
     task: &Task<'_>,
     image: &str,
     given: &IndexMap<String, String>,
@@ -46,7 +47,7 @@ pub(super) async fn run_image(
 /// Runs one phase of an action: with what the step gave, and with all inputs.
 pub(super) async fn run(
     steps: &mut Steps<'_>,
-    frame: &Frame,
+    frame: &StepScope,
     task: &Task<'_>,
     known: &Arc<Known>,
     (given, inputs): (&IndexMap<String, String>, &IndexMap<String, String>),
@@ -66,7 +67,7 @@ pub(super) async fn run(
     };
     let mut contexts = task.ready.contexts.clone();
     contexts.set("inputs", inputs::context(inputs));
-    let host = Workspace::at(&steps.place.workspace);
+    let host = WorkspaceFiles::at(&steps.place.workspace);
     let scope = Scope { contexts: &contexts, status: frame.functions(), host: &host };
     let evaluated =
         args.iter().map(|arg| arg.evaluate(&scope).map(|value| value.to_text())).collect::<Result<Vec<_>, _>>();
@@ -81,7 +82,7 @@ pub(super) async fn run(
         match env.evaluate(&scope) {
             // The step's environment comes before the manifest's.
             Ok(value) => {
-                for (name, value) in crate::engine::steps::texts(&value) {
+                for (name, value) in crate::engine::step::texts(&value) {
                     if !steps.env.contains_key(&name) && !task.ready.overlay.contains_key(&name) {
                         variables.insert(name, value);
                     }
@@ -103,7 +104,12 @@ pub(super) async fn run(
 /// The image of an action's Dockerfile, built with the Dockerfile's folder as its context, as GitHub's runner does it. The
 /// engine's cache makes a second build of the same files short. The name is that of the files, so that two builds at once
 /// are not in each other's way.
-async fn build(place: &Place, known: &Known, dockerfile: &str, log: &mut dyn StepLog) -> Result<String, String> {
+async fn build(
+    place: &JobEnvironment,
+    known: &Known,
+    dockerfile: &str,
+    log: &mut dyn StepLog,
+) -> Result<String, String> {
     let engine = place.engine().await?;
     let file = known.folder.join(dockerfile.trim_start_matches("./"));
     let (Some(context), Some(name)) = (file.parent(), file.file_name()) else {
@@ -126,15 +132,15 @@ async fn build(place: &Place, known: &Known, dockerfile: &str, log: &mut dyn Ste
 
 /// What is done before the process, unless the step must end meanwhile.
 async fn unless_stopped<T>(
-    stop: &mut StopRule,
+    stop: &mut CancelWatch,
     task: &Task<'_>,
     act: impl Future<Output = Result<T, String>>,
 ) -> Result<T, StepEnd> {
     tokio::select! {
         done = act => done.map_err(StepEnd::failed),
         why = stop.must_end(task.ready.survives_cancel, task.deadline) => Err(match why {
-            Why::TimedOut => StepEnd::failed("timed out before its container started"),
-            Why::Cancelled | Why::Forced => {
+            KillReason::TimedOut => StepEnd::failed("timed out before its container started"),
+            KillReason::Cancelled | KillReason::Forced => {
                 StepEnd { reason: Some("cancelled".to_owned()), ..StepEnd::of(Conclusion::Cancelled) }
             }
         }),
@@ -151,7 +157,7 @@ struct Container {
 }
 
 impl Container {
-    async fn run(self, steps: &mut Steps<'_>, frame: &Frame, task: &Task<'_>, log: &mut dyn StepLog) -> Ran {
+    async fn run(self, steps: &mut Steps<'_>, frame: &StepScope, task: &Task<'_>, log: &mut dyn StepLog) -> Ran {
         let once = match unless_stopped(&mut steps.stop, task, self.prepare(steps.place)).await {
             Ok(once) => once,
             Err(end) => return Ran::of(end),
@@ -169,8 +175,8 @@ impl Container {
         process::execute(steps, frame, task, &invocation, log).await
     }
 
-    async fn prepare(&self, place: &Place) -> Result<Once, String> {
-        let engine: &Engine = place.engine().await?;
+    async fn prepare(&self, place: &JobEnvironment) -> Result<Once, String> {
+        let engine: &DockerClient = place.engine().await?;
         if engine.socket().is_none() {
             return Err(format!(
                 "Docker actions need an engine on this machine, and {} is another one",
@@ -180,13 +186,13 @@ impl Container {
         let image = engine.ensure_image(&self.image, None, &|_| ()).await.map_err(|error| error.to_string())?;
         let temp = &place.temp;
         let mut shared = vec![
-            Shared::writable(&place.workspace, "/github/workspace"),
-            Shared::writable(temp, "/github/runner_temp"),
-            Shared::writable(temp.join("_github_home"), "/github/home"),
-            Shared::writable(temp.join("_github_workflow"), "/github/workflow"),
-            Shared::writable(temp.join("_runner_file_commands"), "/github/file_commands"),
+            SharedFolder::writable(&place.workspace, "/github/workspace"),
+            SharedFolder::writable(temp, "/github/runner_temp"),
+            SharedFolder::writable(temp.join("_github_home"), "/github/home"),
+            SharedFolder::writable(temp.join("_github_workflow"), "/github/workflow"),
+            SharedFolder::writable(temp.join("_runner_file_commands"), "/github/file_commands"),
         ];
-        shared.extend(engine.socket().map(|socket| Shared::writable(socket, "/var/run/docker.sock")));
+        shared.extend(engine.socket().map(|socket| SharedFolder::writable(socket, "/var/run/docker.sock")));
         let network = place.network.clone();
         Ok(Once::new(engine, &image, &self.image, place.labels.of("action"), network, shared))
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::engine::job::environment::JobEnvironment;
 use crate::engine::outlet::StepLog;
-use crate::engine::place::Place;
-use crate::engine::process::{self, Invocation};
-use crate::engine::steps::{Frame, Ran, Steps, Task};
+use crate::engine::step::process;
+use crate::engine::step::process::Invocation;
+use crate::engine::step::{Ran, StepScope, Steps, Task};
 use crate::workflow::syntax::ActionRuns;
 
 use super::reference::Remote;
@@ -17,7 +18,7 @@ use super::{Phase, inputs};
 /// Runs one phase of the action.
 pub(super) async fn run(
     steps: &mut Steps<'_>,
-    frame: &Frame,
+    frame: &StepScope,
     task: &Task<'_>,
     known: &Arc<Known>,
     given: &IndexMap<String, String>,
@@ -64,7 +65,7 @@ pub(super) async fn run(
 
 /// Lets the real `actions/checkout` fetch the repository that runs from where it is, and not from its server: what runs may
 /// never have been pushed.
-fn own_repository(place: &Place) -> IndexMap<String, String> {
+fn own_repository(place: &JobEnvironment) -> IndexMap<String, String> {
     let facts = &place.shared.facts;
     let pairs = [
         (

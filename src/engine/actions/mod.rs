@@ -12,9 +12,9 @@ use indexmap::IndexMap;
 use crate::workflow::expr::{Object, Scope, Value};
 use crate::workflow::syntax::{Action, ActionRuns, StepAction};
 
-use super::hash_files::Workspace;
 use super::outlet::StepLog;
-use super::steps::{Frame, Ran, Steps, Task};
+use super::step::{Ran, StepScope, Steps, Task};
+use super::workspace::hash_files::WorkspaceFiles;
 
 mod checkout;
 mod composite;
@@ -59,7 +59,7 @@ enum Used {
 }
 
 /// Runs the step that uses an action to its end.
-pub(super) async fn run(steps: &mut Steps<'_>, frame: &Frame, task: &Task<'_>, log: &mut dyn StepLog) -> Ran {
+pub(super) async fn run(steps: &mut Steps<'_>, frame: &StepScope, task: &Task<'_>, log: &mut dyn StepLog) -> Ran {
     match find(steps, frame, task).await {
         Err(reason) => Ran::failed(reason),
         Ok(Used::Checkout(given)) => checkout::run(steps, &given, log).await,
@@ -76,7 +76,7 @@ pub(super) async fn run(steps: &mut Steps<'_>, frame: &Frame, task: &Task<'_>, l
 /// Runs one phase of an action.
 async fn phase(
     steps: &mut Steps<'_>,
-    frame: &Frame,
+    frame: &StepScope,
     task: &Task<'_>,
     known: &Arc<Known>,
     given: IndexMap<String, String>,
@@ -84,7 +84,7 @@ async fn phase(
     log: &mut dyn StepLog,
 ) -> Ran {
     let inputs = {
-        let host = Workspace::at(&steps.place.workspace);
+        let host = WorkspaceFiles::at(&steps.place.workspace);
         let scope = Scope { contexts: &task.ready.contexts, status: frame.functions(), host: &host };
         inputs::inputs(&known.action, &given, &scope)
     };
@@ -106,13 +106,13 @@ async fn phase(
 }
 
 /// Finds what a step uses and evaluates what it is given.
-async fn find(steps: &Steps<'_>, frame: &Frame, task: &Task<'_>) -> Result<Used, String> {
+async fn find(steps: &Steps<'_>, frame: &StepScope, task: &Task<'_>) -> Result<Used, String> {
     let StepAction::Uses { reference, with } = &task.step.action else {
         return Err("the step uses nothing".to_owned());
     };
     let place = steps.place;
     let given = {
-        let host = Workspace::at(&place.workspace);
+        let host = WorkspaceFiles::at(&place.workspace);
         let scope = Scope { contexts: &task.ready.contexts, status: frame.functions(), host: &host };
         inputs::given(with, &scope)?
     };

@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::engine::hash_files::Workspace;
 use crate::engine::outlet::StepLog;
-use crate::engine::steps::{Condition, Frame, Ran, StepEnd, StepRef, Steps, Task};
+use crate::engine::step::{Condition, Ran, StepEnd, StepRef, StepScope, Steps, Task};
+use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::{Conclusion, StepNumber};
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::{Action, ActionRuns, StepAction, StepDefinition};
@@ -28,7 +28,7 @@ pub(in crate::engine) struct Post {
     pub(in crate::engine) name: String,
     pub(super) known: Arc<Known>,
     /// The frame of a composite action's steps.
-    pub(super) frame: Option<Frame>,
+    pub(super) frame: Option<StepScope>,
     /// Posts of a composite action's steps, in the order in which they were registered.
     pub(super) inner: Vec<Post>,
 }
@@ -76,7 +76,7 @@ fn has_pre(actions: &Actions, known: &Known) -> bool {
 
 /// Registers the post of a step that was done before the worker was lost. Inside composite actions what is to be done
 /// afterwards is not known any more.
-pub(in crate::engine) fn again(steps: &mut Steps<'_>, frame: &mut Frame, step: &StepRef) {
+pub(in crate::engine) fn again(steps: &mut Steps<'_>, frame: &mut StepScope, step: &StepRef) {
     let StepAction::Uses { reference, .. } = &step.action else { return };
     let known = steps.place.actions.get(&reference.value).filter(|known| has_post(&known.action)).cloned();
     let Some(known) = known.filter(|_| steps.states.contains_key(step.key())) else { return };
@@ -88,7 +88,7 @@ pub(in crate::engine) fn again(steps: &mut Steps<'_>, frame: &mut Frame, step: &
 /// Does what a step's action wants done before the first step. Posts that this registers are added to the frame.
 pub(in crate::engine) fn before<'a>(
     steps: &'a mut Steps<'_>,
-    frame: &'a mut Frame,
+    frame: &'a mut StepScope,
     step: &'a StepRef,
     log: &'a mut dyn StepLog,
     number: StepNumber,
@@ -110,7 +110,7 @@ pub(in crate::engine) fn before<'a>(
 /// Does what an action wants done after the last step.
 pub(in crate::engine) fn after<'a>(
     steps: &'a mut Steps<'_>,
-    frame: &'a mut Frame,
+    frame: &'a mut StepScope,
     post: Post,
     log: &'a mut dyn StepLog,
     number: StepNumber,
@@ -137,7 +137,7 @@ pub(in crate::engine) fn after<'a>(
 /// Runs a phase that has no step of its own in the file: with the environment and inputs of the step, evaluated now.
 async fn around(
     steps: &mut Steps<'_>,
-    frame: &mut Frame,
+    frame: &mut StepScope,
     step: &StepRef,
     known: &Arc<Known>,
     when: Phase,
@@ -154,7 +154,7 @@ async fn around(
     let deadline: Option<Instant> = frame.deadline;
     let task = Task { step, ready: &ready, number, deadline };
     let StepAction::Uses { with, .. } = &step.action else { return Ran::failed("the step uses nothing") };
-    let host = Workspace::at(&steps.place.workspace);
+    let host = WorkspaceFiles::at(&steps.place.workspace);
     let scope = Scope { contexts: &ready.contexts, status: frame.functions(), host: &host };
     let given = match inputs::given(with, &scope) {
         Ok(given) => given,

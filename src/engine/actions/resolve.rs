@@ -20,7 +20,7 @@ use crate::workflow::template::Template;
 use super::MAX_DEPTH;
 use super::reference::{Reference, Remote};
 use super::store::Fetched;
-use crate::engine::Shared;
+use crate::engine::RunContext;
 use crate::engine::sandbox::host;
 
 /// An action that was found.
@@ -48,7 +48,7 @@ impl Known {
     pub(super) async fn fetch(
         reference: &str,
         remote: Remote,
-        shared: &Shared,
+        shared: &RunContext,
     ) -> Result<(Self, Option<String>), String> {
         let Fetched { root, folder, origin, remark } = shared.actions.folder(&remote).await?;
         let action = match read(&folder) {
@@ -96,13 +96,18 @@ impl Needs {
 }
 
 /// Looks at everything that steps use.
-pub(in crate::engine) async fn needs(steps: &[StepDefinition], shared: &Shared) -> Needs {
+pub(in crate::engine) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Needs {
     let mut needs = Needs::default();
     look(steps, shared, 0, &mut needs).await;
     needs
 }
 
-fn look<'a>(steps: &'a [StepDefinition], shared: &'a Shared, depth: usize, needs: &'a mut Needs) -> BoxFuture<'a, ()> {
+fn look<'a>(
+    steps: &'a [StepDefinition],
+    shared: &'a RunContext,
+    depth: usize,
+    needs: &'a mut Needs,
+) -> BoxFuture<'a, ()> {
     async move {
         for step in steps {
             let StepAction::Uses { reference, with } = &step.action else { continue };
@@ -130,7 +135,7 @@ fn look<'a>(steps: &'a [StepDefinition], shared: &'a Shared, depth: usize, needs
     .boxed()
 }
 
-async fn find(reference: &str, remote: Remote, shared: &Shared, depth: usize, needs: &mut Needs) {
+async fn find(reference: &str, remote: Remote, shared: &RunContext, depth: usize, needs: &mut Needs) {
     let (known, remark) = match Known::fetch(reference, remote, shared).await {
         Ok(found) => found,
         Err(reason) => return needs.lacks(reason),
@@ -141,7 +146,7 @@ async fn find(reference: &str, remote: Remote, shared: &Shared, depth: usize, ne
 }
 
 /// What an action needs itself.
-async fn inside(reference: &str, action: &Action, shared: &Shared, depth: usize, needs: &mut Needs) {
+async fn inside(reference: &str, action: &Action, shared: &RunContext, depth: usize, needs: &mut Needs) {
     match &action.runs {
         ActionRuns::Composite { .. } if depth >= MAX_DEPTH => {
             needs.lacks(format!("`{reference}` nests composite actions deeper than {MAX_DEPTH}"));
@@ -162,7 +167,7 @@ async fn inside(reference: &str, action: &Action, shared: &Shared, depth: usize,
 pub(in crate::engine) fn is_own_checkout(
     remote: &Remote,
     with: &[(Spanned<String>, Template)],
-    shared: &Shared,
+    shared: &RunContext,
 ) -> bool {
     let given = with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("repository"));
     // One whose repository only an expression tells is looked at when the step runs.

@@ -229,7 +229,7 @@ async fn git(arguments: &[String], limit: Duration) -> Result<String, String> {
     let mut command = Command::new("git");
     command.args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
     command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10").stdin(std::process::Stdio::null());
-    for pointer in super::super::git::POINTERS {
+    for pointer in crate::repo::git::POINTERS {
         command.env_remove(pointer);
     }
     let done = match timeout(limit, command.output()).await {
@@ -246,8 +246,8 @@ async fn git(arguments: &[String], limit: Duration) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reference::Reference;
     use super::*;
+    use crate::engine::actions::reference::Reference;
     use std::process::Command as Process;
 
     fn remote(text: &str) -> Remote {

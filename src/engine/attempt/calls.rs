@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::engine::call::{self, Call};
 use crate::engine::context::texts;
 use crate::engine::job::JobEnd;
+use crate::engine::reusable;
+use crate::engine::reusable::Call;
 use crate::engine::scheduler::NodeId;
 use crate::model::{Conclusion, Event, JobId};
 use crate::workflow::expr::{Contexts, NoFiles, Scope, Status, Value};
@@ -37,7 +38,7 @@ impl Attempt {
         let secrets = &self.scopes[entry.scope].secrets;
         let bound = callee
             .ok_or_else(|| "the workflow it calls cannot run here: only workflows of this repository can".to_owned())
-            .and_then(|callee| call::bind(&entry.definition, &callee, &scope, secrets));
+            .and_then(|callee| reusable::bind(&entry.definition, &callee, &scope, secrets));
         match bound {
             Ok(Call { inputs, secrets }) => {
                 self.shared.outlet.record(Event::JobStarted {
@@ -84,7 +85,7 @@ impl Attempt {
         let status = Status { success: conclusion == Conclusion::Success, failure: false, cancelled: false };
         let evaluated = Scope { contexts: &contexts, status, host: &NoFiles };
         let callee = scope.nodes.values().next().map(|inner| Arc::clone(&self.nodes[inner.index()].workflow));
-        let (outputs, reason) = match callee.map(|callee| call::outputs(&callee, &evaluated)).transpose() {
+        let (outputs, reason) = match callee.map(|callee| reusable::outputs(&callee, &evaluated)).transpose() {
             Ok(outputs) => (outputs.unwrap_or_default(), None),
             Err(reason) => (IndexMap::new(), Some(reason)),
         };

@@ -20,7 +20,7 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 
 use super::{Child, Exit, Interrupt, Launch, Sandbox};
-use crate::engine::git;
+use crate::repo::git;
 
 /// The pipe between a step and its reader. 1 MiB is what Linux lets a user have by default
 /// (`/proc/sys/fs/pipe-max-size`), and it lets a flood of lines come in large portions.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::model::ServiceState;
 
-use super::super::sandbox::docker::engine::Engine;
+use crate::engine::sandbox::docker::client::DockerClient;
 
 /// What an engine assumes of a check that does not say how often it may fail.
 const RETRIES: u32 = 3;
@@ -26,7 +26,7 @@ pub(super) struct Asked {
 /// Asks each service that is starting how it is. `asked` remembers, by container; `known` says how a service is, `tell`
 /// hears of one that is healthy now, or failed as often as it may.
 pub(super) async fn probe(
-    engine: &Engine,
+    engine: &DockerClient,
     ids: &HashMap<String, String>,
     asked: &mut HashMap<String, Asked>,
     tell: impl Fn(&str, ServiceState, Option<String>),

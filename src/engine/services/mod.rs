@@ -19,10 +19,10 @@ use tokio::time::sleep;
 
 use crate::model::{Event, JobId, Service, ServiceState};
 
-use super::container::{Container, Port};
+use super::job::container::{Container, Port};
 use super::outlet::Outlet;
-use super::sandbox::docker::engine::{Engine, EngineError};
-use super::sandbox::docker::labels::Labels;
+use super::sandbox::docker::client::{DockerClient, DockerError};
+use super::sandbox::docker::owned::Labels;
 use super::sandbox::docker::{body, join};
 
 pub mod forward;
@@ -39,7 +39,7 @@ const PROBE: Duration = Duration::from_secs(1);
 
 /// The services of one job.
 pub(super) struct Services {
-    engine: Engine,
+    engine: DockerClient,
     running: Vec<Running>,
     owner: Owner,
     tell: Arc<watch::Sender<IndexMap<String, Service>>>,
@@ -82,7 +82,7 @@ impl Services {
     /// # Errors
     /// In words: the service, its image, and what the engine said.
     pub(super) async fn start(
-        engine: &Engine,
+        engine: &DockerClient,
         owner: Owner,
         definitions: &[Container],
         network: &str,
@@ -225,7 +225,7 @@ pub fn service_role(name: &str) -> String {
 }
 
 async fn start_one(
-    engine: &Engine,
+    engine: &DockerClient,
     owner: &Owner,
     container: &Container,
     network: &str,
@@ -326,7 +326,7 @@ fn seen(service: &mut Service, found: &ContainerInspectResponse) {
 
 /// Follows what happens to services, until it is aborted.
 async fn watch_over(
-    engine: Engine,
+    engine: DockerClient,
     owner: Owner,
     ids: HashMap<String, String>,
     tell: Arc<watch::Sender<IndexMap<String, Service>>>,
@@ -373,12 +373,12 @@ async fn watch_over(
 
 /// Asks the engine how a service is, and tells it when that is news.
 async fn look(
-    engine: &Engine,
+    engine: &DockerClient,
     owner: &Owner,
     tell: &watch::Sender<IndexMap<String, Service>>,
     id: &str,
     name: &str,
-) -> Result<(), EngineError> {
+) -> Result<(), DockerError> {
     let found = engine.inspect(id).await?;
     let Some(mut service) = tell.borrow().get(name).cloned() else { return Ok(()) };
     let before = service.clone();

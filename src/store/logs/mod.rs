@@ -14,7 +14,7 @@ mod search;
 mod writer;
 
 pub use reader::{LONGEST_SHOWN, Line, LogReader, Page};
-pub use search::{Query, QueryError};
+pub use search::{LineMatcher, LineMatcherError};
 pub use writer::LogWriter;
 
 #[cfg(test)]

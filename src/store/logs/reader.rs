@@ -6,9 +6,10 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::super::StoreError;
-use super::index::{self, Index, SPACING};
+use super::index;
+use super::index::{Index, SPACING};
 use crate::model::Timestamp;
+use crate::store::StoreError;
 
 /// What a reader gets of one line at the most, in bytes. The rest of a longer line stays in the file: no screen shows it,
 /// and a line may have 100 MB.

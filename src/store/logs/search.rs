@@ -1,15 +1,15 @@
 //! Searching a log.
 //!
 //! The log is read in blocks of 1 MiB and searched as it is in the file, colour sequences included. What is found are
-//! lines; which part of a line matched is for whoever shows it to ask ([`Query::ranges`]).
+//! lines; which part of a line matched is for whoever shows it to ask ([`LineMatcher::ranges`]).
 
 use std::ops::{ControlFlow, Range};
 
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::super::StoreError;
 use super::reader::LogReader;
+use crate::store::StoreError;
 
 /// How much is read at once. A match must lie within this many bytes of its line.
 const BLOCK: usize = 1024 * 1024;
@@ -20,7 +20,7 @@ const OVERLAP: usize = 4 * 1024;
 
 /// What to look for.
 #[derive(Clone, Debug)]
-pub struct Query(Matcher);
+pub struct LineMatcher(Matcher);
 
 #[derive(Clone, Debug)]
 enum Matcher {
@@ -30,7 +30,7 @@ enum Matcher {
 
 /// Why there is nothing to look for.
 #[derive(Debug, thiserror::Error)]
-pub enum QueryError {
+pub enum LineMatcherError {
     /// The empty text is in every line.
     #[error("nothing to search for")]
     Empty,
@@ -39,7 +39,7 @@ pub enum QueryError {
     Regex(#[from] regex::Error),
 }
 
-impl QueryError {
+impl LineMatcherError {
     /// What is wrong, in one line.
     #[must_use]
     pub fn told(&self) -> String {
@@ -49,14 +49,14 @@ impl QueryError {
     }
 }
 
-impl Query {
+impl LineMatcher {
     /// Looks for text as it is.
     ///
     /// # Errors
     /// The text is empty.
-    pub fn literal(text: &str, case_sensitive: bool) -> Result<Self, QueryError> {
+    pub fn literal(text: &str, case_sensitive: bool) -> Result<Self, LineMatcherError> {
         match text {
-            "" => Err(QueryError::Empty),
+            "" => Err(LineMatcherError::Empty),
             _ if case_sensitive => Ok(Self(Matcher::Literal(Box::new(memmem::Finder::new(text).into_owned())))),
             _ => Self::regex(&regex::escape(text), false),
         }
@@ -66,9 +66,9 @@ impl Query {
     ///
     /// # Errors
     /// The expression is empty or wrong.
-    pub fn regex(pattern: &str, case_sensitive: bool) -> Result<Self, QueryError> {
+    pub fn regex(pattern: &str, case_sensitive: bool) -> Result<Self, LineMatcherError> {
         if pattern.is_empty() {
-            return Err(QueryError::Empty);
+            return Err(LineMatcherError::Empty);
         }
         let regex = RegexBuilder::new(pattern).case_insensitive(!case_sensitive).multi_line(true).crlf(true).build()?;
         Ok(Self(Matcher::Regex(regex)))
@@ -98,7 +98,7 @@ impl Query {
         }
     }
 
-    /// As [`Query::find`] from the start of a line, without ever looking behind the end of one.
+    /// As [`LineMatcher::find`] from the start of a line, without ever looking behind the end of one.
     fn find_by_line(&self, text: &[u8], mut at: usize) -> Option<Range<usize>> {
         while at < text.len() {
             let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline);
@@ -126,7 +126,7 @@ impl LogReader {
     /// The log cannot be read.
     pub fn search(
         &self,
-        query: &Query,
+        query: &LineMatcher,
         lines: Range<u64>,
         stop: &dyn Fn() -> bool,
         mut found: impl FnMut(u64) -> ControlFlow<()>,

@@ -50,7 +50,7 @@ fn visited(reader: &LogReader) -> Vec<(u64, u64, usize)> {
     lines
 }
 
-fn found(reader: &LogReader, query: &Query) -> Vec<u64> {
+fn found(reader: &LogReader, query: &LineMatcher) -> Vec<u64> {
     let mut lines = Vec::new();
     reader
         .search(query, 0..u64::MAX, &|| false, |line| {
@@ -228,9 +228,9 @@ fn a_very_long_line_is_clipped_and_passed_over_quickly() {
     let mut reader = open(&path);
     assert_eq!(visited(&reader), [(0, 6, 6), (1, 30_000_006, LONGEST_SHOWN), (2, 5, 5)]);
     assert_eq!(reader.page(2, 1).unwrap().lines, [b"after".to_vec()]);
-    assert_eq!(found(&reader, &Query::literal("needle", true).unwrap()), [1]);
-    assert_eq!(found(&reader, &Query::regex("xne+dle$", true).unwrap()), [1]);
-    assert_eq!(found(&reader, &Query::literal("x", true).unwrap()), [1], "once, however often it matches");
+    assert_eq!(found(&reader, &LineMatcher::literal("needle", true).unwrap()), [1]);
+    assert_eq!(found(&reader, &LineMatcher::regex("xne+dle$", true).unwrap()), [1]);
+    assert_eq!(found(&reader, &LineMatcher::literal("x", true).unwrap()), [1], "once, however often it matches");
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn matches_across_the_border_of_two_blocks_are_found() {
         let text = format!("first\n{}needle\nlast\nneedle", "x".repeat(before - 6));
         fs::write(&path, &text).unwrap();
         let reader = open(&path);
-        assert_eq!(found(&reader, &Query::literal("needle", true).unwrap()), [1, 3], "{before}");
-        assert_eq!(found(&reader, &Query::literal("NEEDLE", false).unwrap()), [1, 3], "{before}");
-        assert_eq!(found(&reader, &Query::regex(r"^\w+st$", true).unwrap()), [0, 2], "{before}");
+        assert_eq!(found(&reader, &LineMatcher::literal("needle", true).unwrap()), [1, 3], "{before}");
+        assert_eq!(found(&reader, &LineMatcher::literal("NEEDLE", false).unwrap()), [1, 3], "{before}");
+        assert_eq!(found(&reader, &LineMatcher::regex(r"^\w+st$", true).unwrap()), [0, 2], "{before}");
     }
 }
 
@@ -254,7 +254,7 @@ fn a_search_is_bounded_by_lines_stops_when_told_and_stays_within_lines() {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, "a b\r\nb\n\nc\nab\n").unwrap();
     let reader = open(&path);
-    let query = Query::literal("b", true).unwrap();
+    let query = LineMatcher::literal("b", true).unwrap();
     let mut lines = Vec::new();
     let mut collect = |line| {
         lines.push(line);
@@ -283,13 +283,13 @@ fn a_search_is_bounded_by_lines_stops_when_told_and_stays_within_lines() {
         (r"(?s)a.*c", vec![]),
         ("[^x]", vec![0, 1, 3, 4]),
     ] {
-        assert_eq!(found(&reader, &Query::regex(pattern, true).unwrap()), lines, "{pattern}");
+        assert_eq!(found(&reader, &LineMatcher::regex(pattern, true).unwrap()), lines, "{pattern}");
     }
-    assert_eq!(Query::regex("b|a", true).unwrap().ranges(b"xab b"), [1..2, 2..3, 4..5]);
-    assert_eq!(Query::literal("ab", true).unwrap().ranges(b"abab"), [0..2, 2..4]);
-    assert!(matches!(Query::literal("", true), Err(QueryError::Empty)));
-    assert!(matches!(Query::regex("", true), Err(QueryError::Empty)));
-    assert!(matches!(Query::regex("(", true), Err(QueryError::Regex(_))));
+    assert_eq!(LineMatcher::regex("b|a", true).unwrap().ranges(b"xab b"), [1..2, 2..3, 4..5]);
+    assert_eq!(LineMatcher::literal("ab", true).unwrap().ranges(b"abab"), [0..2, 2..4]);
+    assert!(matches!(LineMatcher::literal("", true), Err(LineMatcherError::Empty)));
+    assert!(matches!(LineMatcher::regex("", true), Err(LineMatcherError::Empty)));
+    assert!(matches!(LineMatcher::regex("(", true), Err(LineMatcherError::Regex(_))));
 }
 
 #[test]
@@ -348,8 +348,8 @@ proptest! {
                 .filter(|(_, line)| line.windows(2).any(|w| w == b"ba"))
                 .map(|(number, _)| number)
                 .collect();
-            prop_assert_eq!(found(&reader, &Query::literal("ba", true).unwrap()), &expected[..]);
-            prop_assert_eq!(found(&reader, &Query::regex("[b]a", true).unwrap()), expected);
+            prop_assert_eq!(found(&reader, &LineMatcher::literal("ba", true).unwrap()), &expected[..]);
+            prop_assert_eq!(found(&reader, &LineMatcher::regex("[b]a", true).unwrap()), expected);
         }
         if let Some(mut reader) = reader {
             check(&mut reader, &model);

@@ -4,10 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::StoreError;
-use super::index::{self, Entry, RESOLUTION, SPACING};
+use super::index;
+use super::index::{Entry, RESOLUTION, SPACING};
 use super::reader::LogReader;
 use crate::model::{LineRange, Timestamp};
+use crate::store::StoreError;
 
 /// Appends to one step's log. There must be one writer at a time. The file is made, or opened and continued, when the
 /// first byte comes.

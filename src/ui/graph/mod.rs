@@ -14,7 +14,7 @@ mod nets;
 #[cfg(test)]
 mod tests;
 
-use super::strokes::{DOWN, LEFT, RIGHT, UP, joint};
+use super::box_drawing::{DOWN, LEFT, RIGHT, UP, joint};
 use super::theme::Glyphs;
 use layers::{Item, Layers};
 use nets::Nets;

@@ -202,8 +202,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::{Contexts, Host, NoFiles, Object, Status, Vocabulary};
     use super::*;
+    use crate::workflow::expr::{Contexts, Host, NoFiles, Object, Status, Vocabulary};
 
     struct Names;
 

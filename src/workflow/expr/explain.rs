@@ -51,8 +51,8 @@ fn literal(value: &Value) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::{Contexts, NoFiles, Status, Vocabulary};
     use super::*;
+    use crate::workflow::expr::{Contexts, NoFiles, Status, Vocabulary};
 
     fn rendered(text: &str) -> String {
         let contexts: Contexts = [

@@ -366,8 +366,8 @@ fn chain(operator: Logical, operand: Operand) -> (Vec<Node>, usize) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Expr;
     use super::*;
+    use crate::workflow::expr::Expr;
 
     /// The tree with its structure in brackets.
     fn shape(node: &Node) -> String {

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::super::diagnostic::Diagnostic;
-use super::super::parse::as_far_as_possible;
-use super::super::source::Source;
-use super::super::syntax::Workflow;
 use super::{Files, Policy};
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::parse::as_far_as_possible;
+use crate::workflow::source::Source;
+use crate::workflow::syntax::Workflow;
 
 /// Files that rules look up.
 pub(super) struct Around<'f> {

@@ -1,16 +1,17 @@
 //! Local actions and called workflows: what they want and what they are given.
 
-use super::super::diagnostic::{Diagnostic, Severity};
-use super::super::parse_action;
-use super::super::schema::nearest;
-use super::super::source::{Source, Spanned};
-use super::super::syntax::{
+use super::around::Around;
+use super::types;
+use super::types::Type;
+use super::{references, steps, typed};
+use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::parse_action;
+use crate::workflow::schema::nearest;
+use crate::workflow::source::{Source, Spanned};
+use crate::workflow::syntax::{
     ActionRuns, CallSecrets, InputDefinition, JobBody, JobDefinition, StepAction, Trigger, Workflow,
 };
-use super::super::template::Template;
-use super::around::Around;
-use super::types::{self, Type};
-use super::{references, steps, typed};
+use crate::workflow::template::Template;
 
 /// Whether called workflows are named as GitHub wants it.
 pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {

@@ -1,9 +1,9 @@
 //! Conditions that are always the same.
 
-use super::super::diagnostic::Diagnostic;
-use super::super::expr::{Contexts, Expr, Function, NoFiles, NodeKind, Scope, Status, Vocabulary};
-use super::super::syntax::{Condition, Workflow};
 use super::{jobs_with_steps, steps};
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::expr::{Contexts, Expr, Function, NoFiles, NodeKind, Scope, Status, Vocabulary};
+use crate::workflow::syntax::{Condition, Workflow};
 
 /// Conditions with text around `${{ }}`, and those that read nothing.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {

@@ -1,9 +1,9 @@
 //! `on`: filters and schedules.
 
-use super::super::cron;
-use super::super::diagnostic::Diagnostic;
-use super::super::pattern::Pattern;
-use super::super::syntax::{InputDefinition, InputKind, Trigger, Workflow};
+use crate::workflow::cron;
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::pattern::Pattern;
+use crate::workflow::syntax::{InputDefinition, InputKind, Trigger, Workflow};
 
 /// GitHub runs nothing more often, after its documentation of `schedule`. Minutes.
 const SHORTEST_INTERVAL: u32 = 5;

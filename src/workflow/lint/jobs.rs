@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::super::diagnostic::{Diagnostic, Severity};
-use super::super::parse::{entries, get};
-use super::super::schema::nearest;
-use super::super::source::Spanned;
-use super::super::syntax::{StepAction, Workflow};
-use super::super::template::{Template, TemplateKind};
 use super::{jobs_with_steps, steps};
+use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::parse::{entries, get};
+use crate::workflow::schema::nearest;
+use crate::workflow::source::Spanned;
+use crate::workflow::syntax::{StepAction, Workflow};
+use crate::workflow::template::{Template, TemplateKind};
 
 /// Passwords in the file.
 pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {

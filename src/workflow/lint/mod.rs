@@ -297,9 +297,9 @@ pub fn expressions(job: &super::syntax::JobDefinition) -> Vec<&super::expr::Expr
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
-    use super::super::source::Source;
     use super::*;
+    use crate::workflow::parse;
+    use crate::workflow::source::Source;
 
     /// Rule and line of what is found.
     fn found(text: &str) -> Vec<(&'static str, u32)> {

@@ -1,11 +1,11 @@
 //! Names that GitHub takes as they are and a runner cannot use: of shells and of variables.
 
-use super::super::diagnostic::Diagnostic;
-use super::super::parse::{entries, get};
-use super::super::schema::nearest;
-use super::super::syntax::{JobBody, RunDefaults, StepAction, StepsJob, Workflow};
-use super::super::template::{Template, TemplateKind};
 use super::{jobs_with_steps, steps};
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::parse::{entries, get};
+use crate::workflow::schema::nearest;
+use crate::workflow::syntax::{JobBody, RunDefaults, StepAction, StepsJob, Workflow};
+use crate::workflow::template::{Template, TemplateKind};
 
 /// The shells that runners know by name, after GitHub's page on workflow syntax.
 const SHELLS: &[&str] = &["bash", "sh", "pwsh", "python", "cmd", "powershell"];

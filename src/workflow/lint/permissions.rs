@@ -5,16 +5,16 @@
 
 use std::collections::HashSet;
 
-use super::super::diagnostic::Diagnostic;
-use super::super::parse::entries;
-use super::super::plan::MOST_LEVELS;
-use super::super::schema::workflow::SCOPES;
-use super::super::schema::{Field, Shape};
-use super::super::source::Spanned;
-use super::super::syntax::{JobBody, JobDefinition, Workflow};
-use super::super::template::{Template, TemplateKind};
 use super::Policy;
 use super::around::{Around, seen_from_outside};
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::parse::entries;
+use crate::workflow::plan::MOST_LEVELS;
+use crate::workflow::schema::workflow::SCOPES;
+use crate::workflow::schema::{Field, Shape};
+use crate::workflow::source::Spanned;
+use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
+use crate::workflow::template::{Template, TemplateKind};
 
 /// How many different workflows one may call, those that they call included.
 const MOST_CALLED: usize = 50;

@@ -1,15 +1,15 @@
 //! What expressions read: inputs, secrets, outputs, steps and matrix keys that nothing sets.
 
-use super::super::diagnostic::Diagnostic;
-use super::super::expr::{Expr, Function, Key, NodeKind, Reference, Value};
-use super::super::schema::nearest;
-use super::super::source::Span;
-use super::super::syntax::{
-    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, Steering, StepAction, StepDefinition, Workflow,
-};
-use super::super::template::{Piece, Template, TemplateKind};
 use super::jobs::{is_known, values_of};
 use super::place_of;
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::expr::{Expr, Function, Key, NodeKind, Reference, Value};
+use crate::workflow::schema::nearest;
+use crate::workflow::source::Span;
+use crate::workflow::syntax::{
+    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, Steering, StepAction, StepDefinition, Workflow,
+};
+use crate::workflow::template::{Piece, Template, TemplateKind};
 
 /// Secrets that GitHub sets without being told.
 const GIVEN_SECRETS: &[&str] = &["GITHUB_TOKEN", "ACTIONS_RUNNER_DEBUG", "ACTIONS_STEP_DEBUG"];

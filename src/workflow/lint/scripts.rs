@@ -1,11 +1,11 @@
 //! What stands in scripts.
 
-use super::super::diagnostic::Diagnostic;
-use super::super::expr::{Function, Key, Node, NodeKind, Reference};
-use super::super::syntax::{StepAction, StepDefinition, Workflow};
-use super::super::template::{Piece, Template, TemplateKind};
 use super::references::collect;
 use super::{place_of, steps};
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::expr::{Function, Key, Node, NodeKind, Reference};
+use crate::workflow::syntax::{StepAction, StepDefinition, Workflow};
+use crate::workflow::template::{Piece, Template, TemplateKind};
 
 /// What strangers write, after GitHub's page on secure use of workflows ("untrusted input"). `*` is any member.
 const UNTRUSTED: &[&[&str]] = &[

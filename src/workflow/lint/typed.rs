@@ -1,15 +1,15 @@
 //! Expressions whose types cannot be right where they stand, over what the file says about its contexts.
 
-use super::super::diagnostic::Diagnostic;
-use super::super::expr::Expr;
-use super::super::parse::get;
-use super::super::source::Span;
-use super::super::syntax::{InputKind, JobBody, JobDefinition, StepAction, Trigger, Workflow};
-use super::super::template::{Template, TemplateKind};
 use super::jobs::{is_known, values_of};
 use super::place_of;
 use super::references::{collect, of_job, of_workflow};
 use super::types::{Type, Typing, of_template};
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::expr::Expr;
+use crate::workflow::parse::get;
+use crate::workflow::source::Span;
+use crate::workflow::syntax::{InputKind, JobBody, JobDefinition, StepAction, Trigger, Workflow};
+use crate::workflow::template::{Template, TemplateKind};
 
 const RULE: &str = "expression-type";
 

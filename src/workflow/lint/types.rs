@@ -3,9 +3,9 @@
 //! GitHub evaluates whatever it is given: a property of a text is empty, an object never equals a text. So these are
 //! warnings, and whatever is not known for sure is [`Type::Any`], which fits everywhere.
 
-use super::super::expr::{Comparison, Extent, Function, Logical, Name, Node, NodeKind, Value};
-use super::super::schema::nearest;
-use super::super::template::{Template, TemplateKind};
+use crate::workflow::expr::{Comparison, Extent, Function, Logical, Name, Node, NodeKind, Value};
+use crate::workflow::schema::nearest;
+use crate::workflow::template::{Template, TemplateKind};
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq)]
@@ -292,8 +292,8 @@ pub(super) fn of_template(template: &Template, context: &dyn Fn(&str) -> Type) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::expr::{Expr, Vocabulary};
     use super::*;
+    use crate::workflow::expr::{Expr, Vocabulary};
 
     fn told(text: &str) -> Vec<String> {
         let expr = Expr::parse(text, &Vocabulary::ANY).expect(text);

@@ -1,7 +1,7 @@
 //! `action.yml`: the metadata of an action.
 
+use super::availability::{ACTION_DEFAULT, ACTION_IF, ACTION_INPUTS, ACTION_OUTPUT, COMPOSITE, COMPOSITE_IF};
 use super::branding::{COLORS, ICONS};
-use super::words::{ACTION_DEFAULT, ACTION_IF, ACTION_INPUTS, ACTION_OUTPUT, COMPOSITE, COMPOSITE_IF};
 use super::{
     ANY, DESCRIPTION, FILLED, Fields, Rule, Shape, boolean, condition, field, filled, mapping, names, one_of, required,
     sequence, text, word,

@@ -1,6 +1,6 @@
 //! `on`: every event with its activity types and filters, after GitHub's page of events that trigger workflows.
 
-use super::words::{CALL_OUTPUT, WORKFLOW};
+use super::availability::{CALL_OUTPUT, WORKFLOW};
 use super::workflow::NOTHING;
 use super::{
     DESCRIPTION, FILLED, FLAG, Field, Rule, Shape, field, filled, list, mapping, names, one_of, optional_mapping,

@@ -1,9 +1,9 @@
 //! `jobs.<id>`: a job of its own steps, or one that calls a workflow.
 
-use super::step::STEPS;
-use super::words::{
+use super::availability::{
     CREDENTIALS, ENVIRONMENT_URL, JOB as JOB_WORDS, JOB_DEFAULTS, JOB_IF, JOB_OUTPUT, JOB_SECRETS, STRATEGY,
 };
+use super::step::STEPS;
 use super::workflow::{CONCURRENCY, ENV_VALUE, NEEDS, PERMISSIONS, RUN_DEFAULTS};
 use super::{
     ANY, FILLED, FILLED_ITEMS, Fields, Rule, Shape, boolean, condition, field, filled, list, mapping, names, number,

@@ -9,14 +9,14 @@
 //! the parser that GitHub publishes where the documentation is silent.
 
 pub mod action;
+pub mod availability;
 pub mod branding;
 pub mod events;
 pub mod job;
 pub mod step;
-pub mod words;
 pub mod workflow;
 
-use words::Words;
+use availability::Availability;
 
 /// What may stand in a place.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Rule {
     /// What the place is called in messages: `job`, `step`, `services`.
     pub name: &'static str,
     /// The contexts and functions that expressions may name from here on downwards. `None`: those of the place around.
-    pub words: Option<&'static Words>,
+    pub words: Option<&'static Availability>,
     /// The shape of what is written.
     pub shape: Shape,
     /// Whether one expression may stand for the whole. Only mappings ever forbid it.
@@ -99,7 +99,7 @@ impl Rule {
 
     /// The same rule where expressions may name these contexts and functions.
     #[must_use]
-    pub const fn with(self, words: &'static Words) -> Self {
+    pub const fn with(self, words: &'static Availability) -> Self {
         Self { words: Some(words), ..self }
     }
 

@@ -1,6 +1,6 @@
 //! `steps`: scripts, actions, and the steps that steer background steps.
 
-use super::words::{STEP, STEP_IF};
+use super::availability::{STEP, STEP_IF};
 use super::{
     FILLED, Rule, boolean, condition, field, filled, list, mapping, names, number, one_of, required, sequence, text,
 };

@@ -1,7 +1,7 @@
 //! The top level of a workflow.
 
+use super::availability::{WORKFLOW, WORKFLOW_ENV};
 use super::job::JOB;
-use super::words::{WORKFLOW, WORKFLOW_ENV};
 use super::{Field, Rule, Shape, boolean, events, field, filled, list, mapping, names, one_of, required, text, word};
 
 /// A workflow file.

@@ -7,7 +7,7 @@ use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, St
 
 use super::scalar::{resolve, resolve_tagged};
 use super::{MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Style};
-use crate::workflow::advice;
+use crate::workflow::hints;
 use crate::workflow::source::Span;
 
 /// Unused anchors that are told at most: to find each one's place costs as much as the text is long.
@@ -390,7 +390,7 @@ impl<'s> Builder<'s> {
                 Some("YAML is indented with spaces: replace the tab"),
             );
         }
-        let (message, hint) = advice::for_yaml(error.kind());
+        let (message, hint) = hints::for_yaml(error.kind());
         let message = message.map_or_else(|| error.info().clone(), str::to_owned);
         let hint = hint.unwrap_or("see the line and the one before it: indentation, quotes and brackets");
         self.problem(place, place, &message, Some(hint))

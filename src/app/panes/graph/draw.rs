@@ -10,10 +10,11 @@ use crate::ui::text;
 use crate::ui::theme::{Glyphs, Hue, Theme};
 
 use super::groups::Group;
-use super::paths::{self, Lit};
-use super::{Detail, Graph, MARGIN, indented};
-use crate::app::facts::Facts;
+use super::paths;
+use super::paths::Lit;
+use super::{Detail, Graph, MARGIN, tree};
 use crate::app::panes::{Cx, empty};
+use crate::app::state::AppState;
 
 impl Graph {
     pub(in crate::app) fn draw(
@@ -28,7 +29,7 @@ impl Graph {
             return empty("no jobs are planned yet", cx, area, buffer);
         };
         if self.is_list() {
-            return indented::draw(usize::from(self.offset.1), &self.filter, cx, run, selected, area, buffer);
+            return tree::draw(usize::from(self.offset.1), &self.filter, cx, run, selected, area, buffer);
         }
         if self.groups.is_empty() {
             return empty("no job has all of these words", cx, area, buffer);
@@ -158,7 +159,7 @@ pub fn picture(run: &Run, theme: Theme, columns: u16) -> Buffer {
     };
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
     let area = buffer.area;
-    graph.draw(&Cx { facts: &Facts::default(), theme, focused: false }, Some(run), None, area, &mut buffer);
+    graph.draw(&Cx { facts: &AppState::default(), theme, focused: false }, Some(run), None, area, &mut buffer);
     buffer
 }
 

@@ -5,8 +5,8 @@
 
 mod draw;
 mod groups;
-mod indented;
 mod paths;
+mod tree;
 
 use crate::app::action::Action;
 use crate::model::{JobId, Run, Timestamp};
@@ -90,7 +90,7 @@ impl Graph {
             _ => {}
         }
         if self.is_list() {
-            let jobs = indented::jobs(run, &self.filter);
+            let jobs = tree::jobs(run, &self.filter);
             let at = jobs.iter().position(|job| Some(job) == selected).unwrap_or_default();
             return jobs.get(motion(action, at, jobs.len(), height)?).cloned();
         }
@@ -139,7 +139,7 @@ impl Graph {
     /// The job at a place of the pane.
     pub(in crate::app) fn click(&self, column: usize, row: usize, run: &Run) -> Option<JobId> {
         if self.is_list() {
-            return indented::jobs(run, &self.filter).get(usize::from(self.offset.1) + row).cloned();
+            return tree::jobs(run, &self.filter).get(usize::from(self.offset.1) + row).cloned();
         }
         let (x, y) =
             (usize::from(self.offset.0) + column.checked_sub(MARGIN.into())?, usize::from(self.offset.1) + row);
@@ -161,7 +161,7 @@ impl Graph {
             return;
         };
         if self.is_list() {
-            let jobs = indented::jobs(run, &self.filter);
+            let jobs = tree::jobs(run, &self.filter);
             let at = jobs.iter().position(|job| Some(job) == selected).unwrap_or_default();
             let first = keep_visible(usize::from(self.offset.1), at, jobs.len(), usize::from(size.1));
             self.offset = (0, first as u16);

@@ -13,7 +13,7 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::Log;
-use crate::app::msg::ReadLine;
+use crate::app::msg::RenderedLine;
 
 /// So many matches of a line are marked: a very long line may be full of them.
 const MOST_MARKED: usize = 500;
@@ -41,8 +41,9 @@ impl Log {
         };
         let rows = self.rows();
         // The file may be ahead of the records; what they have not told is not shown yet.
-        let has_row = |line: &&ReadLine| line.number < self.lines && rows.line(rows.row(line.number)) == line.number;
-        let lines: Vec<&ReadLine> = loaded.iter().filter(has_row).collect();
+        let has_row =
+            |line: &&RenderedLine| line.number < self.lines && rows.line(rows.row(line.number)) == line.number;
+        let lines: Vec<&RenderedLine> = loaded.iter().filter(has_row).collect();
         if lines.is_empty() {
             let unmatched = self.keep.as_ref().filter(|keep| keep.finds.is_done(self.lines));
             return match unmatched {
@@ -88,7 +89,7 @@ impl Log {
     }
 
     /// How many lines are folded below this one, and which error it is.
-    fn annotate(&self, shown: &ReadLine, cx: &Cx, row: Rect, buffer: &mut Buffer) {
+    fn annotate(&self, shown: &RenderedLine, cx: &Cx, row: Rect, buffer: &mut Buffer) {
         if let Some(below) = self.groups.below(shown.number).filter(|_| self.keep.is_none() && self.left == 0) {
             let (glyph, hidden) = match below {
                 0 => (cx.theme.pick("▾", "v"), String::new()),
@@ -135,14 +136,14 @@ impl Log {
     }
 
     /// The first of the loaded lines to draw: what was scrolled to, or what ends at the last row.
-    fn first_drawn(&self, lines: &[&ReadLine], area: Rect) -> usize {
+    fn first_drawn(&self, lines: &[&RenderedLine], area: Rect) -> usize {
         let height = usize::from(area.height);
-        let fitting = |lines: &[&ReadLine]| {
+        let fitting = |lines: &[&RenderedLine]| {
             if !self.wrap {
                 return height.min(lines.len());
             }
             let mut rows = 0;
-            let fits = |shown: &&&ReadLine| {
+            let fits = |shown: &&&RenderedLine| {
                 rows += shown.line.rows(area.width);
                 rows <= height
             };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::app::msg::{Effect, LogKey, Place, Scan, Scanned, Wanted};
+use crate::app::msg::{Effect, LogKey, LogSearch, LogSearchResult, Query, SearchSlot};
 
 /// So many lines are kept; a log where more are found is told to have more.
 const MOST: usize = 500_000;
@@ -13,41 +13,41 @@ static ASKED: AtomicU64 = AtomicU64::new(0);
 /// What is looked for and what was found of it.
 #[derive(Clone, Debug)]
 pub(super) struct Finds {
-    place: Place,
-    what: Wanted,
+    place: SearchSlot,
+    what: Query,
     /// The lines found, in order.
     pub(super) found: Vec<u64>,
     /// Lines from here on were not looked at.
     until: u64,
-    asked: Option<Scan>,
+    asked: Option<LogSearch>,
     /// Why no more can be found.
     pub(super) error: Option<String>,
 }
 
 impl Finds {
-    pub(super) fn new(place: Place, what: Wanted) -> Self {
+    pub(super) fn new(place: SearchSlot, what: Query) -> Self {
         Self { place, what, found: Vec::new(), until: 0, asked: None, error: None }
     }
 
     /// Asks for what was not looked at yet, one thing at a time.
-    pub(super) fn ask(&mut self, key: &LogKey, lines: u64) -> Option<Scan> {
+    pub(super) fn ask(&mut self, key: &LogKey, lines: u64) -> Option<LogSearch> {
         if self.asked.is_some() || self.until >= lines || self.error.is_some() || self.is_full() {
             return None;
         }
         // Which errors say best what went wrong is only known of the whole.
-        let from = if self.what == Wanted::Errors { 0 } else { self.until };
+        let from = if self.what == Query::Errors { 0 } else { self.until };
         let id = ASKED.fetch_add(1, Ordering::Relaxed);
-        let scan = Scan { id, place: self.place, key: key.clone(), what: self.what.clone(), lines: from..lines };
+        let scan = LogSearch { id, place: self.place, key: key.clone(), what: self.what.clone(), lines: from..lines };
         self.asked = Some(scan.clone());
         Some(scan)
     }
 
     /// Takes in what was found, if it was asked for; says whether it was.
-    pub(super) fn take(&mut self, scanned: &Scanned) -> bool {
+    pub(super) fn take(&mut self, scanned: &LogSearchResult) -> bool {
         if self.asked.as_ref() != Some(&scanned.scan) {
             return false;
         }
-        if self.what == Wanted::Errors {
+        if self.what == Query::Errors {
             self.found.clear();
         }
         match &scanned.found {
@@ -63,7 +63,7 @@ impl Finds {
 
     /// Ends the search that is under way.
     pub(super) fn stop(&self) -> Option<Effect> {
-        self.asked.as_ref().map(|_| Effect::StopScan(self.place))
+        self.asked.as_ref().map(|_| Effect::CancelSearch(self.place))
     }
 
     /// Whether everything was looked at.
@@ -107,18 +107,18 @@ mod tests {
     #[test]
     fn what_is_found_comes_in_portions_and_goes_on_with_the_log() {
         let key = LogKey { run: RunId::new("r"), job: JobId::new("j"), attempt: 1, step: StepNumber(1) };
-        let what = Wanted::Matches(Pattern::parse("x", false).expect("something"));
-        let mut finds = Finds::new(Place::Search, what);
+        let what = Query::Matches(Pattern::parse("x", false).expect("something"));
+        let mut finds = Finds::new(SearchSlot::Search, what);
         let scan = finds.ask(&key, 100).expect("nothing was looked at");
         assert_eq!((scan.lines.clone(), finds.ask(&key, 120)), (0..100, None));
-        assert!(finds.take(&Scanned { scan: scan.clone(), found: Ok(vec![3, 50]), done: false }));
+        assert!(finds.take(&LogSearchResult { scan: scan.clone(), found: Ok(vec![3, 50]), done: false }));
         assert_eq!(
             (finds.total(100), finds.number(50), finds.neighbour(50, true)),
             ("2+".to_owned(), Some(2), Some(3))
         );
-        assert!(finds.take(&Scanned { scan: scan.clone(), found: Ok(vec![99]), done: true }));
+        assert!(finds.take(&LogSearchResult { scan: scan.clone(), found: Ok(vec![99]), done: true }));
         assert_eq!((finds.total(100), finds.neighbour(3, false)), ("3".to_owned(), Some(99)));
         assert_eq!(finds.ask(&key, 120).map(|scan| scan.lines), Some(100..120));
-        assert!(!finds.take(&Scanned { scan, found: Ok(vec![1]), done: true }), "it comes late");
+        assert!(!finds.take(&LogSearchResult { scan, found: Ok(vec![1]), done: true }), "it comes late");
     }
 }

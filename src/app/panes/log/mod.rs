@@ -17,7 +17,7 @@ use std::ops::Range;
 use ratatui::style::Color;
 
 use crate::app::action::Action;
-use crate::app::msg::{Effect, LogKey, PageRequest, Place, Read, ReadLine, Scanned, Wanted};
+use crate::app::msg::{Effect, LogKey, LogSearchResult, PageRequest, Query, RenderedLine, RenderedPage, SearchSlot};
 use crate::app::pattern::Pattern;
 use crate::ui::text;
 use crate::ui::theme::Theme;
@@ -81,7 +81,7 @@ struct Window {
     request: PageRequest,
     /// How long the log was known to be when they were asked for.
     of: u64,
-    lines: Result<Vec<ReadLine>, String>,
+    lines: Result<Vec<RenderedLine>, String>,
 }
 
 /// Where a reader is, to come back to.
@@ -93,7 +93,7 @@ pub struct Position {
 }
 
 impl Window {
-    fn line(&self, number: u64) -> Option<&ReadLine> {
+    fn line(&self, number: u64) -> Option<&RenderedLine> {
         let lines = self.lines.as_ref().ok()?;
         lines.binary_search_by_key(&number, |line| line.number).ok().map(|at| &lines[at])
     }
@@ -110,7 +110,7 @@ impl Default for Log {
     fn default() -> Self {
         let finds = |place, text: &str| {
             let pattern = Pattern { text: text.to_owned(), is_regex: true, inverted: false };
-            Finds::new(place, Wanted::Matches(pattern))
+            Finds::new(place, Query::Matches(pattern))
         };
         Self {
             key: None,
@@ -125,8 +125,8 @@ impl Default for Log {
             wrap: false,
             times: false,
             height: 1,
-            begins: finds(Place::Groups, BEGINS),
-            ends: finds(Place::GroupEnds, ENDS),
+            begins: finds(SearchSlot::Groups, BEGINS),
+            ends: finds(SearchSlot::GroupEnds, ENDS),
             groups: Groups::default(),
             search: None,
             keep: None,
@@ -244,7 +244,7 @@ impl Log {
             effects.extend([&self.search, &self.keep].into_iter().flatten().filter_map(|search| search.finds.stop()));
             let others = [Some(&self.begins), Some(&self.ends), self.errors.as_ref()];
             effects.extend(others.into_iter().flatten().filter_map(Finds::stop));
-            let search = self.search.take().and_then(|search| Search::new(Place::Search, search.pattern));
+            let search = self.search.take().and_then(|search| Search::new(SearchSlot::Search, search.pattern));
             *self = Self {
                 key,
                 wrap: self.wrap,
@@ -258,14 +258,14 @@ impl Log {
         self.lines = lines;
         self.height = u64::from(height.max(1));
         if matches!(self.seek, Some(Seek::Error { .. })) {
-            self.errors.get_or_insert_with(|| Finds::new(Place::Errors, Wanted::Errors));
+            self.errors.get_or_insert_with(|| Finds::new(SearchSlot::Errors, Query::Errors));
         }
         self.sought();
         let Some(key) = &self.key else { return effects };
         let finds = [Some(&mut self.begins), Some(&mut self.ends), self.errors.as_mut()];
         let searches = [self.search.as_mut(), self.keep.as_mut()].map(|search| search.map(|search| &mut search.finds));
         let scans = finds.into_iter().chain(searches).flatten().filter_map(|finds| finds.ask(key, lines));
-        effects.extend(scans.map(Effect::Scan));
+        effects.extend(scans.map(Effect::SearchLog));
         effects.extend(self.scroll().map(Effect::LoadPage));
         effects
     }
@@ -298,23 +298,23 @@ impl Log {
     }
 
     /// Takes in lines, if they are those that were asked for.
-    pub(in crate::app) fn take(&mut self, read: Read) {
+    pub(in crate::app) fn take(&mut self, read: RenderedPage) {
         let Some((_, of)) = self.asked.take_if(|(asked, _)| *asked == read.request) else { return };
         self.window = Some(Window { request: read.request, of, lines: read.lines });
     }
 
     /// Takes in what was found, if it was looked for here.
-    pub(in crate::app) fn found(&mut self, scanned: &Scanned) {
+    pub(in crate::app) fn found(&mut self, scanned: &LogSearchResult) {
         let search = |search: &mut Option<Search>| search.as_mut().is_some_and(|search| search.finds.take(scanned));
         match scanned.scan.place {
-            Place::Search => drop(search(&mut self.search)),
-            Place::Keep => drop(search(&mut self.keep)),
-            Place::Errors => drop(self.errors.as_mut().map(|errors| errors.take(scanned))),
-            Place::Groups => drop(self.begins.take(scanned)),
-            Place::GroupEnds => drop(self.ends.take(scanned)),
-            Place::Run => {}
+            SearchSlot::Search => drop(search(&mut self.search)),
+            SearchSlot::Keep => drop(search(&mut self.keep)),
+            SearchSlot::Errors => drop(self.errors.as_mut().map(|errors| errors.take(scanned))),
+            SearchSlot::Groups => drop(self.begins.take(scanned)),
+            SearchSlot::GroupEnds => drop(self.ends.take(scanned)),
+            SearchSlot::Run => {}
         }
-        if matches!(scanned.scan.place, Place::Groups | Place::GroupEnds) && scanned.done {
+        if matches!(scanned.scan.place, SearchSlot::Groups | SearchSlot::GroupEnds) && scanned.done {
             self.groups.set(&self.begins.found, &self.ends.found);
         }
     }

@@ -2,15 +2,15 @@
 
 use super::Log;
 use super::finds::Finds;
-use crate::app::msg::{Place, Wanted};
+use crate::app::msg::{Query, SearchSlot};
 use crate::app::pattern::Pattern;
-use crate::store::logs::Query;
+use crate::store::logs::LineMatcher;
 
 /// A text that is looked for.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
     pub(super) pattern: Pattern,
-    pub(super) query: Query,
+    pub(super) query: LineMatcher,
     pub(super) finds: Finds,
 }
 
@@ -26,9 +26,9 @@ pub(super) enum Seek {
 }
 
 impl Search {
-    pub(super) fn new(place: Place, pattern: Pattern) -> Option<Self> {
+    pub(super) fn new(place: SearchSlot, pattern: Pattern) -> Option<Self> {
         let (query, _) = pattern.query().ok()?;
-        let finds = Finds::new(place, Wanted::Matches(pattern.clone()));
+        let finds = Finds::new(place, Query::Matches(pattern.clone()));
         Some(Self { pattern, query, finds })
     }
 }
@@ -117,14 +117,14 @@ impl Log {
     /// Looks for a text, or no more for one.
     pub(in crate::app) fn search(&mut self, pattern: Option<Pattern>) {
         self.stops.extend(self.search.take().and_then(|search| search.finds.stop()));
-        self.search = pattern.and_then(|pattern| Search::new(Place::Search, pattern));
+        self.search = pattern.and_then(|pattern| Search::new(SearchSlot::Search, pattern));
         self.seek = self.search.as_ref().map(|_| Seek::Match { from: if self.held { self.cursor } else { self.top } });
     }
 
     /// Shows only lines that match, or all again.
     pub(in crate::app) fn keep(&mut self, pattern: Option<Pattern>) {
         self.stops.extend(self.keep.take().and_then(|keep| keep.finds.stop()));
-        self.keep = pattern.and_then(|pattern| Search::new(Place::Keep, pattern));
+        self.keep = pattern.and_then(|pattern| Search::new(SearchSlot::Keep, pattern));
     }
 
     /// Goes to the next group, or to the one before; `false` when there is none.

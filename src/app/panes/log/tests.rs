@@ -1,6 +1,6 @@
 use super::*;
 use crate::app::msg::Page;
-use crate::app::msg::{Scan, Text};
+use crate::app::msg::{LogSearch, RawLine};
 use crate::model::{JobId, RunId, StepNumber};
 
 fn key(step: u32) -> LogKey {
@@ -13,31 +13,31 @@ fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
     for effect in log.settle(Some(key(step)), lines, 10) {
         match effect {
             Effect::LoadPage(request) => wanted = Some(request),
-            Effect::Scan(scan) => answer_scan(log, scan, lines),
-            other => assert!(matches!(other, Effect::StopScan(_)), "{other:?}"),
+            Effect::SearchLog(scan) => answer_scan(log, scan, lines),
+            other => assert!(matches!(other, Effect::CancelSearch(_)), "{other:?}"),
         }
     }
     wanted
 }
 
 /// Every tenth line begins a group of four, and every seventh says `x`.
-fn answer_scan(log: &mut Log, scan: Scan, lines: u64) {
+fn answer_scan(log: &mut Log, scan: LogSearch, lines: u64) {
     let fits = |line: &u64| match scan.place {
-        Place::Groups => line.is_multiple_of(10),
-        Place::GroupEnds => line % 10 == 3,
-        Place::Search | Place::Keep => line.is_multiple_of(7),
-        Place::Errors | Place::Run => line % 40 == 5,
+        SearchSlot::Groups => line.is_multiple_of(10),
+        SearchSlot::GroupEnds => line % 10 == 3,
+        SearchSlot::Search | SearchSlot::Keep => line.is_multiple_of(7),
+        SearchSlot::Errors | SearchSlot::Run => line % 40 == 5,
     };
     let found = scan.lines.clone().take_while(|line| *line < lines).filter(fits).collect();
-    log.found(&Scanned { scan, found: Ok(found), done: true });
+    log.found(&LogSearchResult { scan, found: Ok(found), done: true });
 }
 
 /// Answers a request as the store does.
 fn answer(log: &mut Log, request: PageRequest, lines: u64) {
     let numbers = request.lines.iter().cloned().flatten().filter(|number| *number < lines);
-    let text = |number| Text { number, bytes: format!("line {}", number + 1).into_bytes(), time: None };
+    let text = |number| RawLine { number, bytes: format!("line {}", number + 1).into_bytes(), time: None };
     let lines = Ok(numbers.map(text).collect());
-    log.take(Read::new(Page { request, lines }, Theme::default()));
+    log.take(RenderedPage::new(Page { request, lines }, Theme::default()));
 }
 
 fn lines(request: &PageRequest) -> Vec<u64> {
@@ -214,15 +214,15 @@ fn answers_to_a_search_that_was_asked_for_again_are_not_mixed() {
         log.search(Pattern::parse("x", false));
         let effects = log.settle(Some(key(1)), 100, 10);
         let scan = effects.into_iter().find_map(|effect| match effect {
-            Effect::Scan(scan) => Some(scan),
+            Effect::SearchLog(scan) => Some(scan),
             _ => None,
         });
         scan.expect("a search")
     };
     let (first, second) = (asked(&mut log), asked(&mut log));
-    log.found(&Scanned { scan: first, found: Ok(vec![7]), done: true });
+    log.found(&LogSearchResult { scan: first, found: Ok(vec![7]), done: true });
     assert!(log.search.as_ref().is_some_and(|search| search.finds.found.is_empty()));
-    log.found(&Scanned { scan: second, found: Ok(vec![7, 14]), done: true });
+    log.found(&LogSearchResult { scan: second, found: Ok(vec![7, 14]), done: true });
     assert_eq!(log.search.as_ref().map(|search| search.finds.found.clone()), Some(vec![7, 14]));
 }
 

@@ -14,8 +14,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::time::interval;
 
-use super::super::{Child, Exit, Interrupt, Launch};
-use super::engine::{Engine, EngineError};
+use super::client::{DockerClient, DockerError};
+use crate::engine::sandbox::{Child, Exit, Interrupt, Launch};
 
 /// How often the engine is asked whether a process has ended whose output has not.
 const LOOK: Duration = Duration::from_millis(250);
@@ -29,7 +29,7 @@ const WRAPPER: &str = r#"(echo $$ >"$0") 2>/dev/null; exec "$@""#;
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
-impl Engine {
+impl DockerClient {
     /// Starts a process in a container. `mark` is a file of the container that this may write.
     pub(super) async fn exec(&self, container: &str, launch: &Launch, mark: &Path) -> io::Result<Child> {
         let text = |word: &OsStr| word.to_string_lossy().into_owned();
@@ -68,12 +68,12 @@ impl Engine {
         &self,
         container: &str,
         options: CreateExecOptions<String>,
-    ) -> Result<(String, Output), EngineError> {
-        let failed = |error| EngineError::of("cannot start a process in the container", error);
+    ) -> Result<(String, Output), DockerError> {
+        let failed = |error| DockerError::of("cannot start a process in the container", error);
         let made = self.api.create_exec(container, options).await.map_err(failed)?;
         match self.api.start_exec(&made.id, None).await.map_err(failed)? {
             StartExecResults::Attached { output, .. } => Ok((made.id, output)),
-            StartExecResults::Detached => Err(EngineError::Failed {
+            StartExecResults::Detached => Err(DockerError::Failed {
                 doing: "cannot start a process in the container".to_owned(),
                 said: "the engine does not hand over its output".to_owned(),
             }),
@@ -81,8 +81,8 @@ impl Engine {
     }
 
     /// Starts a process that is not attached to, as the container's user, and returns what the engine calls it.
-    pub(super) async fn start_detached(&self, container: &str, command: Vec<String>) -> Result<String, EngineError> {
-        let failed = |error| EngineError::of("cannot start a process in the container", error);
+    pub(super) async fn start_detached(&self, container: &str, command: Vec<String>) -> Result<String, DockerError> {
+        let failed = |error| DockerError::of("cannot start a process in the container", error);
         let options = CreateExecOptions { cmd: Some(command), ..CreateExecOptions::default() };
         let made = self.api.create_exec(container, options).await.map_err(failed)?;
         let how = StartExecOptions { detach: true, ..StartExecOptions::default() };
@@ -99,7 +99,7 @@ impl Engine {
     ///
     /// # Errors
     /// The container is gone, or the engine does not answer.
-    pub async fn run_quietly(&self, container: &str, command: &[&str]) -> Result<(i64, String), EngineError> {
+    pub async fn run_quietly(&self, container: &str, command: &[&str]) -> Result<(i64, String), DockerError> {
         let options = CreateExecOptions {
             cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
             user: Some("0".to_owned()),
@@ -113,7 +113,7 @@ impl Engine {
             text.extend_from_slice(part.as_ref());
         }
         let found = self.api.inspect_exec(&id).await;
-        let found = found.map_err(|error| EngineError::of("cannot see how a process ended", error))?;
+        let found = found.map_err(|error| DockerError::of("cannot see how a process ended", error))?;
         Ok((found.exit_code.unwrap_or(-1), String::from_utf8_lossy(&text).into_owned()))
     }
 }
@@ -121,7 +121,7 @@ impl Engine {
 /// Copies output until it ends, and tells how the process did as soon as the engine knows: a daemon that the process
 /// left may hold the output for longer.
 async fn copy(
-    engine: &Engine,
+    engine: &DockerClient,
     id: &str,
     mut output: Output,
     mut writer: tokio::io::WriteHalf<tokio::io::SimplexStream>,

@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
-use super::engine::{Engine, EngineError};
+use super::client::{DockerClient, DockerError};
 
 /// What is typed, and how large the terminal is.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Session {
     pub terminal: bool,
 }
 
-impl Engine {
+impl DockerClient {
     /// Runs a command to its end; what it writes goes to `out`. Returns its exit code.
     ///
     /// # Errors
@@ -43,8 +43,8 @@ impl Engine {
         session: Session,
         mut input: mpsc::Receiver<Input>,
         mut out: impl FnMut(&[u8]),
-    ) -> Result<i64, EngineError> {
-        let failed = |error| EngineError::of("cannot open a shell in the container", error);
+    ) -> Result<i64, DockerError> {
+        let failed = |error| DockerError::of("cannot open a shell in the container", error);
         let options = CreateExecOptions {
             cmd: Some(session.command),
             env: Some(session.env),
@@ -59,7 +59,7 @@ impl Engine {
         let StartExecResults::Attached { mut output, input: mut typed } =
             self.api.start_exec(&id, None).await.map_err(failed)?
         else {
-            return Err(EngineError::Failed {
+            return Err(DockerError::Failed {
                 doing: "cannot open a shell in the container".to_owned(),
                 said: "the engine does not attach to it".to_owned(),
             });

@@ -18,20 +18,20 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
 use super::{Child, Launch, Sandbox};
-use crate::engine::container::Container;
+use crate::engine::job::container::Container;
 
 mod archive;
-pub mod engine;
+pub mod client;
 mod exec;
 pub mod interactive;
-pub mod kept;
-pub mod labels;
-pub mod once;
+pub mod one_shot;
 pub mod options;
+pub mod owned;
+pub mod snapshots;
 pub mod supervisor;
 
-use engine::Engine;
-use labels::Labels;
+use client::DockerClient;
+use owned::Labels;
 use supervisor::{Control, Supervisor};
 
 /// Prints where a program is on PATH. `command -v` would name a shell's own commands, which are no programs.
@@ -44,7 +44,7 @@ done"#;
 
 /// A folder of this machine that a container sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shared {
+pub struct SharedFolder {
     /// Here.
     pub outside: PathBuf,
     /// In the container.
@@ -53,7 +53,7 @@ pub struct Shared {
     pub writable: bool,
 }
 
-impl Shared {
+impl SharedFolder {
     /// A folder that the container may write.
     #[must_use]
     pub fn writable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
@@ -88,7 +88,7 @@ pub struct Setup<'s> {
     /// The job's network, where it has one.
     pub network: Option<&'s str>,
     /// What it sees of this machine.
-    pub shared: Vec<Shared>,
+    pub shared: Vec<SharedFolder>,
     /// Its working directory, as this machine calls it.
     pub workspace: PathBuf,
     /// A folder among the shared ones for talking to it.
@@ -101,13 +101,13 @@ pub struct Setup<'s> {
 
 /// A job's container.
 pub struct Docker {
-    engine: Engine,
+    engine: DockerClient,
     id: String,
     image: String,
     environment: Vec<(OsString, OsString)>,
     /// The variables that the workflow gives it.
     given: Vec<String>,
-    shared: Vec<Shared>,
+    shared: Vec<SharedFolder>,
     control: Control,
     supervisor: Option<Supervisor>,
     /// Why there is no supervisor.
@@ -177,7 +177,7 @@ impl Docker {
     ///
     /// # Errors
     /// In words: an option cannot be used, or the engine refuses.
-    pub async fn start(engine: &Engine, setup: Setup<'_>) -> Result<Self, String> {
+    pub async fn start(engine: &DockerClient, setup: Setup<'_>) -> Result<Self, String> {
         let container = setup.container;
         let mut body = body(container, &setup.labels)?;
         // As the runner does it: something that stays, whatever the image would do by itself.
@@ -188,11 +188,11 @@ impl Docker {
         let host = body.host_config.get_or_insert_default();
         let local = engine.socket().is_some();
         if local {
-            host.mounts.get_or_insert_default().extend(setup.shared.iter().map(Shared::mount));
+            host.mounts.get_or_insert_default().extend(setup.shared.iter().map(SharedFolder::mount));
         }
         // Who opens a shell in what is kept of it needs to know what it saw.
         let seen = serde_json::to_string(&setup.shared).unwrap_or_default();
-        body.labels.get_or_insert_default().insert(kept::SHARED.to_owned(), seen);
+        body.labels.get_or_insert_default().insert(snapshots::SHARED.to_owned(), seen);
         if let Some(network) = setup.network {
             join(&mut body, network, &container.name);
         }
@@ -404,9 +404,9 @@ impl Sandbox for Docker {
 
 /// A path below the longest of these folders, as the other side calls it.
 fn translate<'s>(
-    shared: &'s [Shared],
+    shared: &'s [SharedFolder],
     path: &Path,
-    sides: impl Fn(&'s Shared) -> (&'s PathBuf, &'s PathBuf),
+    sides: impl Fn(&'s SharedFolder) -> (&'s PathBuf, &'s PathBuf),
 ) -> PathBuf {
     let below = shared.iter().map(sides).filter(|(from, _)| path.starts_with(from));
     let Some((from, to)) = below.max_by_key(|(from, _)| from.components().count()) else { return path.to_owned() };
@@ -424,9 +424,9 @@ mod tests {
     #[test]
     fn paths_are_translated_by_the_longest_folder_both_ways() {
         let shared = [
-            Shared::writable("/r/work/test", "/__w"),
-            Shared::readable("/cache/actions", "/__w/_actions"),
-            Shared::writable("/r/work/test/_temp/_github_home", "/github/home"),
+            SharedFolder::writable("/r/work/test", "/__w"),
+            SharedFolder::readable("/cache/actions", "/__w/_actions"),
+            SharedFolder::writable("/r/work/test/_temp/_github_home", "/github/home"),
         ];
         let inside = |path: &str| translate(&shared, Path::new(path), |one| (&one.outside, &one.inside));
         let outside = |path: &str| translate(&shared, Path::new(path), |one| (&one.inside, &one.outside));

@@ -331,8 +331,7 @@ fn gpus(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
 }
 
 fn publish(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
-    let port =
-        super::super::super::container::Port::parse(value).map_err(|reason| format!("takes a port: {reason}"))?;
+    let port = crate::engine::job::container::Port::parse(value).map_err(|reason| format!("takes a port: {reason}"))?;
     let inside = port.inside();
     list(&mut body.exposed_ports, &inside);
     let binding = PortBinding { host_ip: port.address, host_port: port.outside.map(|number| number.to_string()) };

@@ -23,7 +23,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use tokio::time::{Instant, sleep};
 
-use super::super::{Child, Exit, Interrupt, Launch};
+use crate::engine::sandbox::{Child, Exit, Interrupt, Launch};
 
 /// Stands between the place of a process and its program.
 const PROGRAM: &str = "# program\n";

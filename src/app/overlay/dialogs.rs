@@ -1,0 +1,139 @@
+//! What is asked before something is done.
+
+use crate::model;
+use crate::model::{Command, Conclusion, Job, Phase, StepKind};
+use crate::store::history::Summary;
+use crate::ui::text;
+
+use super::{Choice, Overlay, Pick, Picker, Question};
+use crate::app::App;
+use crate::app::msg::{Effect, Request, StartableWorkflow};
+
+/// Whether what would run is to be looked at, and trusted. The look takes the whole terminal: there may be much of it.
+pub(in crate::app) fn trust(workflow: String, event: String, start: Request) -> Overlay {
+    let choice = |key, label: &str, effects| Choice { key, label: label.to_owned(), effects };
+    let look = vec![Effect::Trust { workflow, event, start }];
+    Overlay::Question(Question {
+        title: "Not trusted yet".to_owned(),
+        text: vec!["This repository is not trusted to run on this machine.".to_owned()],
+        choices: vec![
+            choice('l', "look at what would run, and decide", look),
+            choice('n', "not now: nothing is started", Vec::new()),
+        ],
+        at: 0,
+    })
+}
+
+impl App {
+    pub(in crate::app) fn start_form(&self) -> Overlay {
+        let title = "Start a workflow".to_owned();
+        Overlay::Picker(Picker {
+            title,
+            filter: String::new(),
+            commands: false,
+            rows: self.starts("").collect(),
+            at: 0,
+        })
+    }
+
+    /// What is to be run when files change.
+    pub(in crate::app) fn watch_picker(&self) -> Overlay {
+        let pushed = self.facts.offers.iter().filter(|offer| offer.events.iter().any(|event| event == "push"));
+        let one = |offer: &StartableWorkflow| {
+            let file = offer.workflow.rsplit('/').next().unwrap_or_default();
+            (format!("{file}  when its paths have the change"), Pick::Watch(Some(offer.workflow.clone())))
+        };
+        let all = ("every workflow that a push of the change would fire".to_owned(), Pick::Watch(None));
+        let rows = pushed.map(one).chain([all]).collect();
+        let title = "Run when files change".to_owned();
+        Overlay::Picker(Picker { title, filter: String::new(), commands: false, rows, at: 0 })
+    }
+
+    pub(in crate::app) fn stop_question(&self) -> Option<Overlay> {
+        let run = self.summary()?;
+        let (title, label, no, command) = if run.phase == Phase::Stopping {
+            let label = "end it now: kill every process, start no further step";
+            ("End the run at once?", label, "let it stop by itself", Command::ForceCancel)
+        } else {
+            ("Cancel the run?", "cancel it; steps with always() still run", "let it run", Command::Cancel)
+        };
+        let order = Request::Submit { run: run.id.clone(), command };
+        Some(Overlay::Question(Question {
+            title: title.to_owned(),
+            text: vec![run.name.clone()],
+            choices: vec![
+                Choice { key: 'y', label: label.to_owned(), effects: vec![Effect::Request(order)] },
+                Choice { key: 'n', label: no.to_owned(), effects: Vec::new() },
+            ],
+            at: 0,
+        }))
+    }
+
+    pub(in crate::app) fn delete_question(&self) -> Option<Overlay> {
+        let run = self.summary()?;
+        let delete = Effect::Request(Request::Delete(run.id.clone()));
+        Some(Overlay::Question(Question {
+            title: "Remove the run?".to_owned(),
+            text: vec![format!("{}  {}", run.name, run.id)],
+            choices: vec![
+                Choice { key: 'n', label: "keep it".to_owned(), effects: Vec::new() },
+                Choice { key: 'y', label: "remove it, with its logs".to_owned(), effects: vec![delete] },
+            ],
+            at: 0,
+        }))
+    }
+
+    pub(in crate::app) fn rerun_question(&self) -> Option<Overlay> {
+        let run = self.runs.selected.clone()?;
+        let known = self.run();
+        let mut choices = Vec::new();
+        let mut offer = |key, label: String, what| {
+            let order = Request::Submit { run: run.clone(), command: Command::Rerun { what } };
+            choices.push(Choice { key, label, effects: vec![Effect::Request(order)] });
+        };
+        let bad = |job: &&Job| job.phase.conclusion() != Some(Conclusion::Success);
+        let failed = known.map_or(0, |run| run.jobs.values().filter(bad).count());
+        if failed > 0 {
+            let label = format!("what failed and what that held back: {}", text::counted(failed as u64, "job"));
+            offer('f', label, model::RerunScope::Failed);
+        }
+        offer('a', "all jobs".to_owned(), model::RerunScope::All);
+        if let Some(job) = known.and_then(|run| run.jobs.get(&self.jobs.selected.as_ref()?.job)) {
+            offer('t', format!("this job, and what needs it: {}", job.name), model::RerunScope::Job(job.id.clone()));
+        }
+        // A run that succeeded leaves no files.
+        let left = known.is_some_and(|run| run.phase != Phase::Done(Conclusion::Success));
+        if let Some((_, job, step)) = self.shown().filter(|(_, _, step)| left && step.kind == StepKind::Main) {
+            let label = format!("from step {} on, in the files it left: {} of {}", step.number, step.name, job.name);
+            offer('s', label, model::RerunScope::Step { job: job.id.clone(), step: step.number });
+        }
+        let title = "Run again".to_owned();
+        Some(Overlay::Question(Question { title, text: Vec::new(), choices, at: 0 }))
+    }
+
+    pub(in crate::app) fn quit(&mut self) -> Vec<Effect> {
+        if self.facts.locked().is_some() {
+            return vec![Effect::Quit];
+        }
+        let alive: Vec<&Summary> = self.facts.alive().filter(|run| self.facts.run(&run.id).is_some()).collect();
+        let [first, rest @ ..] = alive.as_slice() else { return vec![Effect::Quit] };
+        let text = match rest.len() {
+            0 => format!("{} is still running.", first.name),
+            more => format!("{} and {} are still running.", first.name, text::counted(more as u64, "other run")),
+        };
+        let order = |run: &&Summary| Effect::Request(Request::Submit { run: run.id.clone(), command: Command::Cancel });
+        let stop: Vec<Effect> = alive.iter().map(order).chain([Effect::Quit]).collect();
+        let choice = |key, label: &str, effects| Choice { key, label: label.to_owned(), effects };
+        self.overlay = Some(Overlay::Question(Question {
+            title: "Leave?".to_owned(),
+            text: vec![text],
+            choices: vec![
+                choice('k', "keep running and leave; cuelight attach shows it again", vec![Effect::Quit]),
+                choice('s', "stop and leave", stop),
+                choice('n', "stay", Vec::new()),
+            ],
+            at: 0,
+        }));
+        Vec::new()
+    }
+}

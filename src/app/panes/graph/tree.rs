@@ -1,0 +1,72 @@
+//! The graph where there is no room for one: every job once, under the first that it needs.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::model::{Job, JobId, Run};
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+use crate::app::panes::{Cx, ListRow};
+
+/// A job in the indented form, and the jobs it needs besides the one it stands under.
+struct Row<'r> {
+    job: &'r Job,
+    depth: u16,
+    also: Vec<&'r str>,
+}
+
+/// Draws the rows from `offset` on.
+pub(super) fn draw(
+    offset: usize,
+    filter: &str,
+    cx: &Cx,
+    run: &Run,
+    selected: Option<&JobId>,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    for (y, row) in (area.y..area.bottom()).zip(rows(run, filter).iter().skip(offset)) {
+        let also = if row.also.is_empty() { String::new() } else { format!("also needs {}", row.also.join(", ")) };
+        let line = ListRow {
+            indent: row.depth * 2,
+            glyph: cx.theme.lamp(&row.job.phase, cx.facts.now.0),
+            style: cx.theme.phase(&row.job.phase),
+            name: &row.job.name,
+            tab: 0,
+            remark: &also,
+            remark_style: cx.theme.style(Hue::Dim),
+            right: "",
+            selected: Some(&row.job.id) == selected,
+        };
+        line.draw(cx, Rect { y, height: 1, ..area }, buffer);
+    }
+}
+
+/// The jobs in the order of their rows.
+pub(super) fn jobs(run: &Run, filter: &str) -> Vec<JobId> {
+    rows(run, filter).iter().map(|row| row.job.id.clone()).collect()
+}
+
+/// Every job that has these words once, under the first job it needs.
+fn rows<'r>(run: &'r Run, filter: &str) -> Vec<Row<'r>> {
+    let mut rows = Vec::with_capacity(run.jobs.len());
+    let parent = |job: &Job| job.needs.iter().find(|need| run.jobs.contains_key(*need) && **need != job.id).cloned();
+    // Depth first without recursion; jobs that nothing known leads to come last, as roots.
+    let mut stack: Vec<(&Job, u16)> =
+        run.jobs.values().rev().filter(|job| parent(job).is_none()).map(|job| (job, 0)).collect();
+    let mut seen = std::collections::HashSet::new();
+    while let Some((job, depth)) = stack.pop() {
+        if !seen.insert(&job.id) {
+            continue;
+        }
+        let above = parent(job);
+        let others = job.needs.iter().filter(|need| Some(*need) != above.as_ref());
+        let also = others.filter_map(|need| run.jobs.get(need)).map(|job| job.name.as_str()).collect();
+        rows.push(Row { job, depth, also });
+        let children = run.jobs.values().rev().filter(|child| parent(child).as_ref() == Some(&job.id));
+        stack.extend(children.map(|child| (child, depth + 1)));
+    }
+    rows.retain(|row| text::holds(filter, &[&row.job.name, row.job.key.as_str(), row.job.phase.word()]));
+    rows
+}

@@ -1,0 +1,384 @@
+//! Whole screens, keys and what they bring about.
+
+use proptest::prelude::*;
+use ratatui::style::Modifier;
+
+use super::fixture::{Driver, START, header, past, records, rest, run};
+use super::msg::{AlertReason, Effect, Feed, Msg, Notice, Request};
+use super::*;
+use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Record, Reply, RerunScope, Timestamp};
+use crate::ui::theme::{Colours, Glyphs, Theme};
+
+mod graph;
+mod log;
+mod orders;
+
+#[test]
+fn golden_screens() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60), (60, 16), (40, 10)] {
+        for (name, glyphs) in [("unicode", Glyphs::Unicode), ("ascii", Glyphs::Ascii)] {
+            let driver = Driver::showing(width, height, glyphs);
+            let screen = driver.screen();
+            assert!(glyphs == Glyphs::Unicode || screen.is_ascii(), "{screen}");
+            insta::assert_snapshot!(format!("{width}x{height}-{name}"), screen);
+        }
+    }
+}
+
+#[test]
+fn a_failed_run_is_a_failure_everywhere() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    insta::assert_snapshot!(driver.screen());
+    insta::assert_snapshot!(driver.app.farewell().join("\n"));
+}
+
+#[test]
+fn a_skipped_job_shows_why_in_place_of_its_log() {
+    let operand = |text: &str, value: &str, operands| Explanation {
+        text: text.to_owned(),
+        outcome: Outcome::Value(value.to_owned()),
+        operands,
+    };
+    let branch = operand("github.ref == 'refs/heads/main'", "false", vec![operand("github.ref", "'x'", Vec::new())]);
+    let explanation = operand("success() && (github.ref == 'refs/heads/main')", "false", vec![branch]);
+    let seq = records().len() as u64 + 1;
+    let event = Event::Decided { job: JobId::new("build"), step: None, explanation };
+    let record = Record { seq, at: Timestamp(START + 193_000), event };
+    for (glyphs, branch) in [(Glyphs::Unicode, "   └─ github.ref  = 'x'"), (Glyphs::Ascii, "   `- github.ref  = 'x'")]
+    {
+        let mut driver = Driver::showing(120, 40, glyphs);
+        driver.feed(Feed::Records { run: run(), records: vec![record.clone()] }).press("3G");
+        assert!(driver.shows("success() && (github.ref == 'refs/heads/main')  = false"), "{}", driver.screen());
+        assert!(driver.shows(branch), "{}", driver.screen());
+    }
+}
+
+#[test]
+fn without_colours_there_are_none() {
+    let mut driver = Driver::new(120, 40, Theme { colours: Colours::None, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: records() }).press("?");
+    for cell in &driver.buffer().content {
+        assert_eq!((cell.fg, cell.bg), (ratatui::style::Color::Reset, ratatui::style::Color::Reset));
+    }
+}
+
+#[test]
+fn the_selected_row_has_a_bar_and_is_reversed() {
+    let driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let buffer = driver.buffer();
+    let bars: Vec<_> = buffer.content.iter().filter(|cell| cell.symbol() == "▌").collect();
+    assert_eq!(bars.len(), 1);
+    assert!(bars[0].modifier.contains(Modifier::REVERSED));
+}
+
+#[test]
+fn the_view_follows_what_runs_until_the_user_moves() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    assert!(driver.shows("4 Log · Security Scan › 2 Scan") && driver.shows("FOLLOW · 1,204 lines"));
+    assert!(driver.shows("scanning module 1204"));
+    driver.press("gj");
+    assert!(driver.shows("4 Log · Lint › 1 Set up job"));
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    assert!(driver.shows("4 Log · Lint › 1 Set up job"), "nothing moves under the reader");
+    driver.press("f");
+    assert!(driver.shows("4 Log · Test (3.13) › 4 Run tests"), "the run has ended: the failure is shown");
+}
+
+#[test]
+fn one_key_leads_to_the_failure() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("e");
+    assert!(driver.shows("Test (3.13) › 4 Run tests") && driver.shows("E   AssertionError: 401 != 200"));
+    assert!(driver.shows("Error: Process completed with exit code 1."));
+    assert!(!driver.shows("##["));
+    driver.press("<esc>");
+    assert_eq!(driver.app.view.focus, Panel::Jobs);
+}
+
+#[test]
+fn the_selected_run_stays_when_others_come() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Opened(header(RunId::new("20261124-040000-dddd"))));
+    assert_eq!(driver.app.runs.selected, Some(run()));
+    driver.feed(Feed::Removed(run()));
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")), "what takes its row");
+}
+
+#[test]
+fn help_lists_and_finds_keys() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("4?");
+    assert!(driver.shows("Keys: Log") && driver.shows("wrap long lines"));
+    driver.press("cancel");
+    assert!(driver.shows("cancel the run") && !driver.shows("wrap long lines"));
+    driver.press("<backspace>xyz");
+    assert!(driver.shows("no key does that"));
+    driver.press("<esc>");
+    assert!(!driver.shows("Keys:"));
+}
+
+#[test]
+fn every_action_is_carried_out_without_a_run() {
+    for entry in super::action::ACTIONS {
+        let mut driver = Driver::new(120, 40, Theme::default());
+        for panel in crate::ui::layout::PANELS {
+            driver.app.overlay = None;
+            driver.app.view.focus = panel;
+            driver.app.act(entry.action);
+            driver.screen();
+        }
+    }
+}
+
+#[test]
+fn clicking_selects_and_the_wheel_scrolls() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let place = |driver: &Driver, text: &str| {
+        let screen = driver.screen();
+        let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(text)).expect(text);
+        let column = line[..line.find(text).expect("it is there")].chars().count();
+        (column as u16, row as u16)
+    };
+    let mouse = |driver: &mut Driver, kind, (column, row)| {
+        driver.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
+    };
+    let at = place(&driver, "│ ✓ Release");
+    mouse(&mut driver, MouseEventKind::Down(MouseButton::Left), (at.0 + 2, at.1));
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    assert_eq!(driver.app.view.focus, Panel::Runs);
+    driver.press("k");
+    let at = place(&driver, "scanning module");
+    mouse(&mut driver, MouseEventKind::ScrollUp, at);
+    assert!(!driver.app.log.follows() && driver.app.view.focus == Panel::Runs);
+}
+
+#[test]
+fn a_message_of_nothing_new_asks_for_nothing() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.asked();
+    let before = driver.screen();
+    driver.feed(Feed::Records { run: run(), records: records() });
+    driver.feed(Feed::Listed(vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START - 86_400_000)]));
+    assert_eq!((driver.asked(), driver.screen()), (vec![], before));
+}
+
+#[test]
+fn notices_are_shown_and_kept() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Notice(Notice::bad("the state folder is full")));
+    assert!(driver.shows("✗ the state folder is full"));
+    driver.press("7");
+    assert_eq!(driver.screen().matches("the state folder is full").count(), 2, "it was told a moment ago");
+    driver.send(Msg::Tick(Timestamp(START + 200_000))).press("j");
+    assert_eq!(driver.screen().matches("the state folder is full").count(), 1, "seen, and kept among the events");
+}
+
+#[test]
+fn services_and_deployments_lead_to_their_job_and_run() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    assert!(driver.shows("5 Services") && driver.shows("✗ app") && driver.shows("unhealthy connec"));
+    assert!(driver.shows("postgres") && driver.shows("5432→54321"));
+    assert!(driver.shows("production") && driver.shows("9c1f2d0 main"));
+    driver.press("5G<enter>");
+    assert!(driver.shows("▌✗ Test (3.13)"), "{}", driver.screen());
+    driver.press("6k<enter>");
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    driver.press("7");
+    assert!(driver.shows("7 Events") && !driver.shows("5 Services"));
+}
+
+#[test]
+fn a_job_whose_image_is_on_its_way_says_so() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let pulled =
+        |done| Event::ImagePulled { job: JobId::new("build"), image: "redis:7".to_owned(), done, total: 40_000_000 };
+    let seq = records().len() as u64 + 1;
+    let record = Record { seq, at: Timestamp(START + 193_000), event: pulled(10_000_000) };
+    driver.feed(Feed::Records { run: run(), records: vec![record] });
+    assert!(driver.shows("waits for the image redis:7: 10 of 40 MB"), "{}", driver.screen());
+}
+
+#[test]
+fn lists_are_filtered_with_a_chip() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("1/rel main<enter>");
+    assert!(driver.shows("/rel main") && driver.shows("▌✓ Release") && !driver.shows("⊘ CI"));
+    driver.press("<esc>");
+    assert!(driver.shows("⊘ CI") && !driver.shows("/rel main"));
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("3/scan<enter>");
+    assert!(driver.shows("● Security Scan") && !driver.shows("✓ Test (3.12)"), "{}", driver.screen());
+}
+
+#[test]
+fn the_palette_finds_actions_jobs_workflows_and_runs() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.asked();
+    driver.press(":zoom<enter>");
+    assert!(!driver.shows("1 Runs"), "the panel has the whole screen");
+    driver.press("z:job lint<enter>");
+    assert!(driver.shows("▌✓ Lint"));
+    driver.press(":start ci push<enter>");
+    assert!(driver.shows("secrets: TOKEN set, KEY missing"), "{}", driver.screen());
+    driver.press("  <enter>");
+    let start = Request::Start {
+        workflow: ".github/workflows/ci.yml".to_owned(),
+        event: "push".to_owned(),
+        inputs: Vec::new(),
+        secrets: vec!["TOKEN".to_owned()],
+        sandbox: Some("docker".to_owned()),
+    };
+    assert_eq!(driver.asked(), [Effect::Request(start)]);
+    driver.press(":run release<enter>");
+    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    driver.press(":xyzzy<enter><esc>");
+    assert!(driver.shows("1 Runs"));
+}
+
+#[test]
+fn a_replay_goes_on_and_back() {
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.app = driver.app.clone().replaying(header(run()), records().into_iter().chain(rest()).collect());
+    driver.send(Msg::Resize(80, 24)).send(Msg::Tick(Timestamp(5_000)));
+    assert!(driver.shows("replay 1x 0:00/3:22"), "{}", driver.screen());
+    driver.send(Msg::Tick(Timestamp(35_000)));
+    assert!(driver.shows("replay 1x 0:30/3:22") && driver.shows("● Lint"), "{}", driver.screen());
+    driver.press(">>").send(Msg::Tick(Timestamp(65_000)));
+    assert!(driver.shows("replay 4x 2:30/3:22") && driver.shows("✗ Test (3.13)"));
+    driver.press("[[[");
+    assert!(driver.shows("paused 4x") && !driver.shows("✗ Test (3.13)"), "{}", driver.screen());
+    driver.press("]]]").send(Msg::Tick(Timestamp(95_000)));
+    assert!(driver.shows("✗ Test (3.13)"));
+    driver.press(" ").send(Msg::Tick(Timestamp(195_000)));
+    assert!(driver.shows("paused 4x 3:22/3:22") && driver.shows("✗ failure"), "{}", driver.screen());
+    driver.press("s");
+    assert!(driver.shows("stop: this is a replay"));
+    assert_eq!(driver.app.farewell(), Vec::<String>::new());
+    assert!(!driver.asked().iter().any(|effect| matches!(effect, Effect::Title(_))));
+    driver.press(" ");
+    assert!(driver.shows("replay 4x 0:00/3:22"));
+}
+
+#[test]
+fn a_failure_calls_and_the_title_counts() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    assert_eq!(driver.calls.pop(), Some(Effect::Title("●1 cuelight".to_owned())));
+    driver.calls.clear();
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    driver.calls.sort_by_key(|call| matches!(call, Effect::Title(_)));
+    let alert = Effect::Alert { run: run(), why: AlertReason::Failed, text: "CI: failure".to_owned() };
+    assert_eq!(driver.calls, [alert, Effect::Title("✗1 cuelight".to_owned())]);
+}
+
+/// Something that could happen at any time.
+#[test]
+fn a_run_that_waits_calls_once_and_nothing_of_the_past_does() {
+    use crate::model::Gate;
+    let gate = Gate::Concurrency { group: "deploy".to_owned(), holder: "another run".to_owned() };
+    let record = |seq: u64, at| Record {
+        seq: records().len() as u64 + seq,
+        at: Timestamp(at),
+        event: Event::JobWaiting { job: JobId::new("build"), gate: gate.clone() },
+    };
+    let alerts = |driver: &mut Driver| {
+        let calls = std::mem::take(&mut driver.calls);
+        calls.into_iter().filter(|call| matches!(call, Effect::Alert { why: AlertReason::Waits, .. })).count()
+    };
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.calls.clear();
+    driver.feed(Feed::Records { run: run(), records: vec![record(1, START + 193_000)] });
+    assert_eq!(alerts(&mut driver), 1);
+    driver.feed(Feed::Records { run: run(), records: vec![record(2, START + 194_000)] });
+    assert_eq!(alerts(&mut driver), 0, "it waits already");
+    let mut late = Driver::new(120, 40, Theme::default());
+    late.feed(Feed::Opened(header(run())));
+    let past = records().into_iter().chain([record(1, START - 1)]).map(|record| Record { at: Timestamp(1), ..record });
+    let now = Record { at: Timestamp(START + 1000), ..rest().remove(0) };
+    late.feed(Feed::Records { run: run(), records: past.chain([Record { seq: 9999, ..now }]).collect() });
+    assert_eq!(alerts(&mut late), 0, "it has waited since before the screen was opened");
+}
+
+fn anything() -> impl Strategy<Value = Msg> {
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let keys = prop_oneof![
+        proptest::char::range(' ', '~').prop_map(KeyCode::Char),
+        Just(KeyCode::Enter),
+        Just(KeyCode::Esc),
+        Just(KeyCode::Tab),
+        Just(KeyCode::PageUp),
+        Just(KeyCode::Backspace),
+    ];
+    let mouse = prop_oneof![
+        Just(MouseEventKind::Down(MouseButton::Left)),
+        Just(MouseEventKind::ScrollUp),
+        Just(MouseEventKind::ScrollDown),
+    ];
+    let count = records().len() + rest().len();
+    prop_oneof![
+        4 => keys.prop_map(|code| Msg::Key(KeyEvent::new(code, KeyModifiers::NONE))),
+        2 => (mouse, 0_u16..250, 0_u16..80).prop_map(|(kind, column, row)| {
+            Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
+        }),
+        2 => (1_u16..250, 1_u16..80).prop_map(|(width, height)| Msg::Resize(width, height)),
+        2 => (0..count, 0_usize..20).prop_map(|(first, count)| {
+            let all: Vec<Record> = records().into_iter().chain(rest()).collect();
+            let records = all.into_iter().skip(first).take(count).collect();
+            Msg::Feed(Feed::Records { run: run(), records })
+        }),
+        1 => Just(Msg::Feed(Feed::Removed(run()))),
+        1 => Just(Msg::Feed(Feed::Opened(header(run())))),
+        1 => (0_u64..10_000_000).prop_map(|past| Msg::Tick(Timestamp(START + past))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever happens in whatever order on whatever size, there is a picture.
+    #[test]
+    fn there_is_always_a_picture(messages in prop::collection::vec(anything(), 1..60), ascii in any::<bool>()) {
+        let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };
+        let mut driver = Driver::showing(80, 24, glyphs);
+        for msg in messages {
+            match msg {
+                Msg::Resize(width, height) => driver.resize(width, height),
+                msg => driver.send(msg),
+            };
+            let screen = driver.screen();
+            prop_assert!(!ascii || screen.is_ascii(), "{}", screen);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever sizes came before, every panel that there is room for is framed, titled, and nobody writes over it.
+    #[test]
+    fn a_storm_of_sizes_leaves_every_panel_whole(sizes in prop::collection::vec((1_u16..220, 1_u16..70), 1..12), focus in 0..7_usize) {
+        let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+        driver.press(&(focus + 1).to_string());
+        for (width, height) in sizes {
+            driver.resize(width, height);
+            let buffer = driver.buffer();
+            prop_assert_eq!(buffer.area, Rect::new(0, 0, width, height));
+            let Some(screen) = driver.app.screen() else {
+                prop_assert!("too small".starts_with(driver.screen().trim()));
+                continue;
+            };
+            for (panel, area) in screen.panels {
+                let row = |y: u16| (area.left()..area.right()).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+                let title = format!(" {} {}", panel.number(), panel.name());
+                prop_assert!(row(area.y).contains(&title) || usize::from(area.width) < title.len() + 6, "{}", driver.screen());
+                for y in area.top() + 1..area.bottom() - 1 {
+                    for x in [area.left(), area.right() - 1] {
+                        prop_assert!("│├┤┼".contains(buffer[(x, y)].symbol()), "{panel:?} {x},{y}\n{}", driver.screen());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What can be taken from the screen to elsewhere: texts to the clipboard, places in files to an editor.
+
+use crate::model::{Annotation, Level};
+use crate::store::first_error::place_in;
+use crate::ui::layout::Panel;
+use crate::ui::log::Line;
+use crate::ui::text;
+
+use super::App;
+use super::msg::{Effect, Notice, Page};
+use super::overlay::{Choice, Overlay, Question};
+use super::panes::jobs::has_failed;
+
+/// Lines on each side of what went wrong that are copied with it.
+const AROUND: u64 = 5;
+
+/// So many lines below the reader's are looked at for a place: compilers name it below the message.
+const BELOW: usize = 4;
+
+impl App {
+    /// What can be copied.
+    pub(super) fn yank_menu(&self) -> Option<Overlay> {
+        let run = self.runs.selected.as_ref()?;
+        let mut choices = Vec::new();
+        let mut offer = |key, label: &str, effect| {
+            choices.push(Choice { key, label: label.to_owned(), effects: vec![effect] });
+        };
+        if self.view.focus == Panel::Log {
+            if let Some((request, more)) = self.log.selection() {
+                let label = match more {
+                    0 => "the selected lines".to_owned(),
+                    more => format!("the selected lines without the last {}: they are too many", text::count(more)),
+                };
+                offer('v', &label, Effect::CopyLines(request));
+            }
+            if let Some(line) = self.log.texts().next() {
+                offer('l', "the line", Effect::Copy(line));
+            }
+        }
+        if let Some(request) = self.log.excerpt(AROUND) {
+            offer('e', "the lines around the error", Effect::CopyLines(request));
+        }
+        let job = self.jobs.selected.as_ref().and_then(|place| self.run()?.jobs.get(&place.job));
+        if let Some(url) = job.and_then(|job| job.environment_url.clone()) {
+            offer('u', "the address of what was deployed", Effect::Copy(url));
+        }
+        let command = match (self.view.focus, self.log.key()) {
+            (Panel::Jobs | Panel::Graph | Panel::Log, Some(key)) => {
+                format!("cuelight logs {run} --job {} --step {}", key.job, key.step)
+            }
+            _ => format!("cuelight show {run}"),
+        };
+        offer('c', &format!("the command: {command}"), Effect::Copy(command.clone()));
+        offer('r', "the id of the run", Effect::Copy(run.to_string()));
+        Some(Overlay::Question(Question { title: "Copy".to_owned(), text: Vec::new(), choices, at: 0 }))
+    }
+
+    /// Lines came that are to be copied.
+    pub(super) fn copied(&mut self, page: Page) -> Vec<Effect> {
+        match page.lines {
+            Ok(lines) => {
+                let lines: Vec<String> = lines.iter().map(|line| Line::parse(&line.bytes, self.theme).text()).collect();
+                vec![Effect::Copy(lines.join("\n"))]
+            }
+            Err(error) => {
+                self.tell(Notice::bad(error));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Says what was copied.
+    pub(super) fn tell_copied(&mut self, copied: &str) {
+        let told = match copied.lines().count() {
+            0 | 1 => format!("copied: {copied}"),
+            lines => format!("copied {}", text::counted(lines as u64, "line")),
+        };
+        self.toast = Some(Notice::news(told));
+    }
+
+    /// Shows the place in a file that the reader's line names, or else what was remarked about the step or job.
+    pub(super) fn edit(&mut self) -> Vec<Effect> {
+        let (Some(run), Some((file, line))) = (self.runs.selected.clone(), self.named_place()) else {
+            self.toast = Some(Notice::bad("edit: no file is named here"));
+            return Vec::new();
+        };
+        vec![Effect::Edit { run, file, line }]
+    }
+
+    /// A shell where the selected job runs or failed, or in the selected service while its job runs.
+    pub(super) fn shell(&mut self) -> Vec<Effect> {
+        let service = self.services.selected.clone().filter(|_| self.view.focus == Panel::Services);
+        let (job, service) = match service {
+            Some((job, service)) => (Some(job), Some(service)),
+            None => (self.jobs.selected.as_ref().map(|place| place.job.clone()), None),
+        };
+        let job = job.and_then(|job| self.run()?.jobs.get(&job));
+        let reason = match job {
+            None => "no job is selected",
+            Some(job) if service.is_some() && !job.phase.is_active() => "services are gone with their job",
+            Some(job) if job.phase.is_active() || has_failed(&job.phase) => {
+                let (run, job) = (self.runs.selected.clone(), job.id.clone());
+                return run.map(|run| Effect::Shell { run, job, service }).into_iter().collect();
+            }
+            Some(job) if job.phase.is_done() => "the job did not fail",
+            Some(_) => "the job has not begun",
+        };
+        self.toast = Some(Notice::bad(format!("shell: {reason}")));
+        Vec::new()
+    }
+
+    fn named_place(&self) -> Option<(String, Option<u32>)> {
+        if self.view.focus == Panel::Log && !self.log.follows() {
+            let named = self.log.texts().take(BELOW + 1).find_map(|line| place_in(&line));
+            if named.is_some() {
+                return named;
+            }
+        }
+        let job = self.run()?.jobs.get(&self.jobs.selected.as_ref()?.job)?;
+        let notes: Vec<&Annotation> = match self.shown() {
+            Some((_, _, step)) if !step.annotations.is_empty() => step.annotations.iter().collect(),
+            _ => job.steps.iter().flat_map(|step| &step.annotations).collect(),
+        };
+        let with_file = || notes.iter().filter(|note| note.file.is_some());
+        let note = with_file().find(|note| note.level == Level::Error).or_else(|| with_file().next())?;
+        Some((note.file.clone()?, note.line))
+    }
+}

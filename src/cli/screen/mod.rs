@@ -1,0 +1,135 @@
+//! The screen, fed with the runs of this machine.
+//!
+//! The screen asks and shows; its counterpart ([`local`]) carries its orders to workers and brings back records.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::app::App;
+use crate::app::msg::{Feed, Request};
+use crate::config::{Colours as Palette, Config, Glyphs as Signs};
+use crate::model::RunId;
+use crate::repo::git::Repository;
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::history;
+use crate::store::journal::JournalReader;
+use crate::tui;
+use crate::tui::{Alerts, LogFiles, Options, TuiError};
+use crate::ui::theme::{Colours, Glyphs, Theme};
+
+use super::{Exit, Failure, Outcome, config, run, style};
+
+mod fs_watch;
+mod local;
+mod startable;
+mod watch_mode;
+
+use local::Local;
+
+/// News and orders that may wait; a screen takes them many times a second.
+const WAITING: usize = 64;
+
+/// Whether there is a terminal to show a screen on.
+pub(super) fn is_possible() -> bool {
+    std::io::stdout().is_terminal()
+        && std::io::stdin().is_terminal()
+        && std::env::var("TERM").is_ok_and(|term| term != "dumb")
+}
+
+/// Shows the screen until the user leaves it. Runs go on.
+pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
+    let runs = RunsDir::locate()?;
+    run::close_lost(&runs)?;
+    let (mut app, options) = app()?;
+    if let Some(run) = showing {
+        app = app.showing(run);
+    }
+    if read_only {
+        app = app.read_only();
+    }
+    if let Ok(repository) = Repository::discover(&std::env::current_dir()?) {
+        app = app.at_home(repository.slug);
+    }
+    show(app, options, runs.clone(), |news, ordered| tokio::spawn(Local::new(runs, news).serve(ordered)))
+}
+
+/// Shows a past run from its beginning on, until the user leaves it.
+pub(super) fn replay(folder: &RunFolder) -> Outcome {
+    let (header, records) = (history::header(folder)?, JournalReader::new(folder.journal()).poll()?);
+    let (app, options) = app()?;
+    // What is asked for is shown by the application itself.
+    show(app.replaying(header, records), options, RunsDir::locate()?, |_, mut ordered| {
+        tokio::spawn(async move { while ordered.recv().await.is_some() {} })
+    })
+}
+
+fn app() -> Result<(App, Options), Failure> {
+    tracing_subscriber::registry().with(tui::diagnostics()).init();
+    let config = config::load(None)?;
+    let app = App::new(theme(&config), config::keymap(&config)?);
+    let screen = &config.screen;
+    Ok((app, Options { alerts: Alerts::new(screen), scroll_region: screen.scroll_region, ..Options::detect() }))
+}
+
+/// Runs the screen with its counterpart, which sends news and takes orders.
+fn show(
+    app: App,
+    options: Options,
+    runs: RunsDir,
+    counterpart: impl FnOnce(mpsc::Sender<Feed>, mpsc::Receiver<Request>) -> JoinHandle<()>,
+) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ending = runtime.block_on(async {
+        let (news, feed) = mpsc::channel(WAITING);
+        let (orders, ordered) = mpsc::channel(WAITING);
+        let counterpart = counterpart(news, ordered);
+        let ending = tui::run(app, feed, orders, LogFiles::new(runs), options).await;
+        // The last orders were given right before the screen went.
+        let _ = tokio::time::timeout(Duration::from_secs(1), counterpart).await;
+        ending
+    });
+    runtime.shutdown_background();
+    match ending {
+        Ok(ending) => {
+            for line in ending.farewell {
+                style::line(&line)?;
+            }
+            Ok(Exit::Success)
+        }
+        Err(error @ TuiError::Unsupported { .. }) => Err(Failure::new(Exit::Usage, error.to_string())),
+        Err(error @ TuiError::Terminal(_)) => Err(Failure::new(Exit::Unavailable, error.to_string())),
+    }
+}
+
+fn theme(config: &Config) -> Theme {
+    let style = style::Style::of_output();
+    let ascii = match config.screen.glyphs {
+        Signs::Auto => style.ascii,
+        Signs::Unicode => false,
+        Signs::Ascii => true,
+    };
+    Theme {
+        glyphs: if ascii { Glyphs::Ascii } else { Glyphs::Unicode },
+        colours: match config.screen.colours {
+            Palette::Auto if style.colour => Colours::Terminal,
+            Palette::Terminal => Colours::Terminal,
+            Palette::ColourBlind => Colours::ColourBlind,
+            Palette::Auto | Palette::None => Colours::None,
+        },
+        motion: config.screen.motion,
+    }
+}
+
+/// Waits for a moment; for ever where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,164 @@
+//! A container for one process: made, started, followed and removed.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+use bollard::container::LogOutput;
+use bollard::models::{ContainerCreateBody, HostConfig, ImageInspect};
+use bollard::query_parameters::AttachContainerOptionsBuilder;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
+
+use super::client::{DockerClient, DockerError};
+use super::owned::Labels;
+use super::{SharedFolder, translate};
+use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
+
+/// How much output may wait to be read.
+const BUFFER: usize = 256 * 1024;
+
+/// Where each process gets a container of its own.
+pub struct Once {
+    engine: DockerClient,
+    image: String,
+    environment: Vec<(OsString, OsString)>,
+    labels: Labels,
+    network: Option<String>,
+    shared: Vec<SharedFolder>,
+}
+
+impl Once {
+    /// Containers of an image that is here.
+    #[must_use]
+    pub fn new(
+        engine: &DockerClient,
+        found: &ImageInspect,
+        image: &str,
+        labels: Labels,
+        network: Option<String>,
+        shared: Vec<SharedFolder>,
+    ) -> Self {
+        let env = found.config.as_ref().and_then(|config| config.env.clone()).unwrap_or_default();
+        let pairs = env.iter().filter_map(|entry| entry.split_once('='));
+        let mut environment: Vec<(OsString, OsString)> =
+            pairs.map(|(name, value)| (name.into(), value.into())).collect();
+        environment.push(("HOME".into(), "/github/home".into()));
+        Self { engine: engine.clone(), image: image.to_owned(), environment, labels, network, shared }
+    }
+
+    async fn run(&self, launch: &Launch) -> Result<Child, DockerError> {
+        let text = |word: &OsStr| word.to_string_lossy().into_owned();
+        let mounts = self.shared.iter().map(SharedFolder::mount).collect();
+        let program = text(launch.program.as_os_str());
+        let body = ContainerCreateBody {
+            image: Some(self.image.clone()),
+            entrypoint: (!program.is_empty()).then(|| vec![program]),
+            cmd: (!launch.args.is_empty()).then(|| launch.args.iter().map(|arg| text(arg)).collect()),
+            env: Some(launch.env.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect()),
+            working_dir: Some(text(launch.cwd.as_os_str())),
+            labels: Some(self.labels.all()),
+            host_config: Some(HostConfig {
+                mounts: Some(mounts),
+                network_mode: self.network.clone(),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let name = format!("{}-{:08x}", self.labels.name(), getrandom::u32().unwrap_or_default());
+        let id = self.engine.create(&name, body).await?;
+        let failed = |error| DockerError::of(format!("cannot start the container {name}"), error);
+        let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
+        let attached = self.engine.api.attach_container(&id, Some(options)).await.map_err(failed);
+        // Attached before it starts, so that no output is missed.
+        let started = match attached {
+            Ok(attached) => self.engine.api.start_container(&id, None).await.map_err(failed).map(|()| attached),
+            Err(error) => Err(error),
+        };
+        let attached = match started {
+            Ok(attached) => attached,
+            Err(error) => {
+                self.engine.remove(&id).await.ok();
+                return Err(error);
+            }
+        };
+        let (reader, writer) = tokio::io::simplex(BUFFER);
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(follow(self.engine.clone(), id.clone(), attached.output, writer, tell));
+        let engine = self.engine.clone();
+        let signal = move |interrupt: Interrupt| {
+            let (engine, id) = (engine.clone(), id.clone());
+            // A container that has ended needs no signal.
+            tokio::spawn(async move { engine.kill(&id, &format!("SIG{}", interrupt.name())).await.ok() });
+        };
+        let exit = async move { told.await.unwrap_or_else(|_| Err(io::Error::other("the engine was left"))) };
+        Ok(Child { group: None, output: Box::new(reader), exit: exit.boxed(), signal: Box::new(signal) })
+    }
+}
+
+/// Copies a container's output until its end, tells how it ended, and removes it.
+async fn follow(
+    engine: DockerClient,
+    id: String,
+    mut output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+    mut writer: tokio::io::WriteHalf<tokio::io::SimplexStream>,
+    tell: oneshot::Sender<io::Result<Exit>>,
+) {
+    while let Some(Ok(part)) = output.next().await {
+        // A reader that has gone needs nothing more.
+        let _ = writer.write_all(part.as_ref()).await;
+    }
+    let _ = writer.shutdown().await;
+    let waited = engine.api.wait_container(&id, None).next().await;
+    let exit = match waited {
+        Some(Ok(ended)) => Ok(ended.status_code),
+        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+        Some(Err(error)) => Err(io::Error::other(error)),
+        None => Err(io::Error::other("the engine does not tell how the container ended")),
+    };
+    let memory = match &exit {
+        Ok(137) => engine.inspect(&id).await.ok().and_then(|found| found.state?.oom_killed) == Some(true),
+        _ => false,
+    };
+    let exit = exit.map(|code| match code {
+        _ if memory => Exit::OutOfMemory,
+        code => Exit::Code(i32::try_from(code).unwrap_or(-1)),
+    });
+    engine.remove(&id).await.ok();
+    // Whoever waits may have given up.
+    let _ = tell.send(exit);
+}
+
+impl Sandbox for Once {
+    fn describe(&self) -> String {
+        format!("docker {}", self.image)
+    }
+
+    fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
+    }
+
+    fn inside(&self, path: &Path) -> PathBuf {
+        translate(&self.shared, path, |shared| (&shared.outside, &shared.inside))
+    }
+
+    fn outside(&self, path: &Path) -> PathBuf {
+        translate(&self.shared, path, |shared| (&shared.inside, &shared.outside))
+    }
+
+    /// There is no container to look into before its process starts.
+    fn find<'a>(&'a self, program: &'a str, _path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>> {
+        ready(Some(PathBuf::from(program))).boxed()
+    }
+
+    fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
+        async move { self.run(launch).await.map_err(io::Error::other) }.boxed()
+    }
+
+    fn reap<'a>(&'a self, _tracking_id: &'a str) -> BoxFuture<'a, usize> {
+        ready(0).boxed()
+    }
+}

@@ -1,0 +1,490 @@
+//! Problem matchers: patterns that turn lines of output into annotations.
+//!
+//! A matcher is one pattern, or a sequence of patterns for the lines of one message. Several beginnings of a sequence
+//! may be under way at once, as a line can both go on with one and begin another.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use fancy_regex::{Captures, Regex, RegexBuilder};
+use serde::Deserialize;
+
+use crate::model::{Annotation, Level};
+
+/// A pattern that runs into this many steps of backtracking counts as a strike; the runner gives a pattern one second.
+const BACKTRACK_LIMIT: usize = 100_000;
+
+/// A matcher with this many strikes is removed.
+const STRIKES: u32 = 3;
+
+/// The registered matchers of a job, newest first.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Matchers(Vec<Matcher>);
+
+#[derive(Debug)]
+struct Matcher {
+    owner: String,
+    severity: Level,
+    patterns: Vec<Pattern>,
+    /// For each pattern but the last: what the patterns up to it have told, while the line before matched it.
+    begun: Vec<Option<Found>>,
+    strikes: u32,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    regex: Regex,
+    groups: Groups,
+    repeats: bool,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Found {
+    file: Option<String>,
+    from_path: Option<String>,
+    line: Option<String>,
+    column: Option<String>,
+    severity: Option<String>,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+/// Which group of a pattern holds what.
+#[derive(Debug, Deserialize, Default, Clone)]
+#[serde(rename_all = "camelCase", default)]
+struct Groups {
+    file: Option<usize>,
+    from_path: Option<usize>,
+    line: Option<usize>,
+    column: Option<usize>,
+    severity: Option<usize>,
+    code: Option<usize>,
+    message: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    problem_matcher: Vec<Definition>,
+}
+
+#[derive(Deserialize)]
+struct Definition {
+    owner: String,
+    #[serde(default)]
+    severity: String,
+    pattern: Vec<PatternDefinition>,
+}
+
+#[derive(Deserialize)]
+struct PatternDefinition {
+    regexp: String,
+    #[serde(default, rename = "loop")]
+    repeats: bool,
+    #[serde(flatten)]
+    groups: Groups,
+}
+
+/// The owners that a matcher file defines.
+///
+/// # Errors
+/// It is no matcher file, in words.
+pub(in crate::engine) fn owners(text: &str) -> Result<Vec<String>, String> {
+    Ok(read(text)?.problem_matcher.into_iter().map(|definition| definition.owner).collect())
+}
+
+fn read(text: &str) -> Result<Document, String> {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| format!("not a problem matcher: {error}"))
+}
+
+impl Matchers {
+    pub(in crate::engine) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Registers what a matcher file defines; a known owner is replaced.
+    ///
+    /// # Errors
+    /// It is no matcher file, or one of its matchers breaks a rule, in words. Then none of them is registered.
+    pub(in crate::engine) fn add(&mut self, text: &str) -> Result<(), String> {
+        let new = read(text)?.problem_matcher.into_iter().map(Matcher::new).collect::<Result<Vec<_>, _>>()?;
+        let mut owners = HashSet::new();
+        if let Some(twice) = new.iter().find(|matcher| !owners.insert(matcher.owner.to_ascii_lowercase())) {
+            return Err(format!("the owner `{}` has two problem matchers", twice.owner));
+        }
+        for matcher in new {
+            self.remove(&matcher.owner);
+            self.0.insert(0, matcher);
+        }
+        Ok(())
+    }
+
+    /// Forgets the beginnings of sequences: none goes on in another step.
+    pub(in crate::engine) fn start_over(&mut self) {
+        self.0.iter_mut().for_each(|matcher| matcher.begun.fill(None));
+    }
+
+    /// Forgets an owner's matcher.
+    pub(in crate::engine) fn remove(&mut self, owner: &str) {
+        self.0.retain(|known| !known.owner.eq_ignore_ascii_case(owner));
+    }
+
+    /// Reads a line; `exists` says whether a file is one of the workspace. The first matcher that completes wins, and
+    /// the others start over.
+    pub(in crate::engine) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
+        let line = plain(line);
+        let mut told = None;
+        for place in 0..self.0.len() {
+            let Some(found) = self.0[place].scan(&line) else { continue };
+            for (other, matcher) in self.0.iter_mut().enumerate() {
+                if other != place {
+                    matcher.begun.fill(None);
+                }
+            }
+            told = found.annotation(self.0[place].severity, exists);
+            if told.is_some() {
+                break;
+            }
+        }
+        self.0.retain(|matcher| matcher.strikes < STRIKES);
+        told
+    }
+}
+
+impl Matcher {
+    fn new(definition: Definition) -> Result<Self, String> {
+        let owner = definition.owner;
+        if owner.is_empty() {
+            return Err("a problem matcher has no owner".to_owned());
+        }
+        let of = |error: String| format!("problem matcher `{owner}`: {error}");
+        let severity = match definition.severity.as_str() {
+            "" => Level::Error,
+            word => {
+                level(word).ok_or_else(|| of(format!("the severity `{word}` is none of error, warning, notice")))?
+            }
+        };
+        let patterns = definition.pattern.into_iter().map(Pattern::new).collect::<Result<Vec<_>, _>>().map_err(of)?;
+        check(&patterns).map_err(of)?;
+        let begun = vec![None; patterns.len() - 1];
+        Ok(Self { owner, severity, patterns, begun, strikes: 0 })
+    }
+
+    /// The message that the line completes. Later patterns are tried first, so that a line moves a sequence on by one.
+    fn scan(&mut self, line: &str) -> Option<Found> {
+        let last = self.patterns.len() - 1;
+        for at in (0..=last).rev() {
+            let before = match at.checked_sub(1) {
+                None => Found::default(),
+                Some(before) => match &self.begun[before] {
+                    Some(found) => found.clone(),
+                    None => continue,
+                },
+            };
+            let pattern = &self.patterns[at];
+            let found = match pattern.regex.captures(line) {
+                Err(_) => {
+                    self.strikes += 1;
+                    self.begun.fill(None);
+                    return None;
+                }
+                Ok(captures) => captures.map(|captures| before.clone().and(&pattern.groups, &captures)),
+            };
+            if at < last {
+                self.begun[at] = found;
+            } else if found.is_some() {
+                self.begun.fill(None);
+                if pattern.repeats {
+                    self.begun[at - 1] = Some(before);
+                }
+                return found;
+            } else if at > 0 {
+                self.begun[at - 1] = None;
+            }
+        }
+        None
+    }
+}
+
+impl Pattern {
+    fn new(definition: PatternDefinition) -> Result<Self, String> {
+        let regex = RegexBuilder::new(&definition.regexp).backtrack_limit(BACKTRACK_LIMIT).build();
+        let regex = regex.map_err(|error| format!("`{}`: {error}", definition.regexp))?;
+        Ok(Self { regex, groups: definition.groups, repeats: definition.repeats })
+    }
+}
+
+impl Groups {
+    fn named(&self) -> [(&'static str, Option<usize>); 7] {
+        [
+            ("file", self.file),
+            ("fromPath", self.from_path),
+            ("line", self.line),
+            ("column", self.column),
+            ("severity", self.severity),
+            ("code", self.code),
+            ("message", self.message),
+        ]
+    }
+}
+
+/// The rules that GitHub's runner holds the patterns of a matcher to.
+fn check(patterns: &[Pattern]) -> Result<(), String> {
+    let Some(last) = patterns.len().checked_sub(1) else { return Err("it has no pattern".to_owned()) };
+    let mut told = HashSet::new();
+    for (at, pattern) in patterns.iter().enumerate() {
+        if pattern.repeats && (at == 0 || at < last) {
+            return Err("only the last of several patterns may have `loop`".to_owned());
+        }
+        if pattern.repeats && pattern.groups.message.is_none() {
+            return Err("the pattern with `loop` must tell the `message`".to_owned());
+        }
+        for (name, group) in pattern.groups.named() {
+            let Some(group) = group else { continue };
+            if group >= pattern.regex.captures_len() {
+                return Err(format!("`{name}` is group {group}, which `{}` does not have", pattern.regex.as_str()));
+            }
+            if !told.insert(name) {
+                return Err(format!("`{name}` is told twice"));
+            }
+        }
+    }
+    if told.contains("message") { Ok(()) } else { Err("no pattern tells the `message`".to_owned()) }
+}
+
+impl Found {
+    /// What this and another pattern tell. No two patterns of a matcher tell the same.
+    fn and(mut self, groups: &Groups, captures: &Captures<'_>) -> Self {
+        let text =
+            |group: Option<usize>| Some(captures.get(group?)?.as_str().to_owned()).filter(|text| !text.is_empty());
+        for (field, group) in [
+            (&mut self.file, groups.file),
+            (&mut self.from_path, groups.from_path),
+            (&mut self.line, groups.line),
+            (&mut self.column, groups.column),
+            (&mut self.severity, groups.severity),
+            (&mut self.code, groups.code),
+            (&mut self.message, groups.message),
+        ] {
+            *field = text(group).or(field.take());
+        }
+        self
+    }
+
+    /// `None` when there is no message, or its severity is an unknown word: the line is then plain output.
+    fn annotation(self, severity: Level, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
+        let level = self.severity.as_deref().map_or(Some(severity), level)?;
+        let message = self.message.filter(|message| !message.trim().is_empty())?;
+        let number = |text: Option<String>| text.and_then(|text| text.parse().ok());
+        let beside = self.from_path.as_deref().and_then(|path| path.rsplit_once('/')).map(|(folder, _)| folder);
+        let file = self.file.filter(|file| !file.trim().is_empty()).map(|file| match beside {
+            Some(folder) if !folder.is_empty() && !file.starts_with('/') => format!("{folder}/{file}"),
+            _ => file,
+        });
+        let file = file.filter(|file| exists(file));
+        // A place in a file that is not shown says nothing.
+        let line = number(self.line).filter(|_| file.is_some());
+        Some(Annotation {
+            level,
+            message,
+            title: self.code.map(|code| code.trim().to_owned()).filter(|code| !code.is_empty()),
+            column: number(self.column).filter(|_| line.is_some()),
+            file,
+            line,
+            end_line: None,
+            end_column: None,
+        })
+    }
+}
+
+fn level(word: &str) -> Option<Level> {
+    let known = [("error", Level::Error), ("warning", Level::Warning), ("notice", Level::Notice)];
+    known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, level)| level)
+}
+
+/// The line without colours.
+fn plain(line: &str) -> Cow<'_, str> {
+    const BEGIN: &str = "\u{1b}[";
+    if !line.contains(BEGIN) {
+        return Cow::Borrowed(line);
+    }
+    let mut parts = line.split(BEGIN);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        plain.push_str(rest.strip_prefix('m').unwrap_or(rest));
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GCC: &str = r#"{"problemMatcher":[{"owner":"gcc","pattern":[{
+        "regexp":"^(.+):(\\d+):(\\d+): (warning|error): (.+)$","file":1,"line":2,"column":3,"severity":4,"message":5}]}]}"#;
+    const ESLINT: &str = r#"{"problemMatcher":[{"owner":"eslint","pattern":[
+        {"regexp":"^([^\\s].*)$","file":1},
+        {"regexp":"^\\s+(\\d+):(\\d+)\\s+(error|warning)\\s+(.*)\\s\\s+(.*)$","line":1,"column":2,"severity":3,"message":4,"code":5,"loop":true}]}]}"#;
+
+    fn with(text: &str) -> Matchers {
+        let mut matchers = Matchers::default();
+        matchers.add(text).expect("a matcher");
+        matchers
+    }
+
+    #[test]
+    fn one_line_with_colours() {
+        let found = with(GCC).scan("\u{1b}[1msrc/a.c:3:9: error: no\u{1b}[0m", &|_| true).expect("matches");
+        assert_eq!((found.file.as_deref(), found.line, found.column), (Some("src/a.c"), Some(3), Some(9)));
+        assert_eq!((found.level, found.message.as_str()), (Level::Error, "no"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_in_the_workspace_is_left_out_and_the_message_stays() {
+        let found = with(GCC).scan("/usr/x.h:3:9: warning: hm", &|_| false).expect("matches");
+        assert_eq!((found.file, found.line, found.message.as_str()), (None, None, "hm"));
+    }
+
+    #[test]
+    fn a_loop_goes_on_until_a_line_breaks_it() {
+        let mut matchers = with(ESLINT);
+        let mut scan =
+            |line: &str| matchers.scan(line, &|_| true).map(|found| (found.file.expect("a file"), found.line));
+        assert_eq!(scan("one.js"), None);
+        assert_eq!(scan("  1:2  error  bad  rule"), Some(("one.js".into(), Some(1))));
+        assert_eq!(scan("  3:4  warning  hm  rule"), Some(("one.js".into(), Some(3))));
+        assert_eq!(scan("two.js"), None);
+        assert_eq!(scan("  5:6  error  bad  rule"), Some(("two.js".into(), Some(5))));
+        matchers.start_over();
+        assert_eq!(matchers.scan("  7:8  error  bad  rule", &|_| true), None);
+    }
+
+    #[test]
+    fn a_line_may_go_on_with_one_sequence_and_begin_another() {
+        let mut matchers = with(
+            r#"{"problemMatcher":[{"owner":"x","pattern":[
+                {"regexp":"^(a.*)$","file":1},{"regexp":"^(?:a|b)(.*)$","code":1},{"regexp":"^c(.*)$","message":1}]}]}"#,
+        );
+        let mut scan =
+            |line: &str| matchers.scan(line, &|_| true).map(|found| (found.file, found.title, found.message));
+        assert_eq!(scan("a1"), None);
+        assert_eq!(scan("a2"), None);
+        assert_eq!(scan("b3"), None);
+        assert_eq!(scan("c4"), Some((Some("a2".into()), Some("3".into()), "4".into())));
+        assert_eq!(scan("c5"), None);
+    }
+
+    #[test]
+    fn what_says_nothing_or_an_unknown_severity_is_left_to_the_next_matcher() {
+        let mut matchers = with(
+            r#"{"problemMatcher":[{"owner":"any","severity":"notice","pattern":[
+            {"regexp":"^(.+)$","message":1}]}]}"#,
+        );
+        matchers.add(GCC).expect("a matcher");
+        matchers
+            .add(r#"{"problemMatcher":[{"owner":"info","pattern":[{"regexp":"^(info|error): ?(.*)$","severity":1,"message":2}]}]}"#)
+            .expect("a matcher");
+        for (line, level, message) in [
+            ("info: x", Level::Notice, "info: x"),
+            ("error: ", Level::Notice, "error: "),
+            ("error: x", Level::Error, "x"),
+            ("a.c:1:2: warning: w", Level::Warning, "w"),
+        ] {
+            let found = matchers.scan(line, &|_| true).expect(line);
+            assert_eq!((found.level, found.message.as_str()), (level, message), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_told_beside_another() {
+        let mut matchers = with(
+            r#"{"problemMatcher":[{"owner":"x","pattern":[
+            {"regexp":"^(\\S+):(\\S+) (.+)$","file":1,"fromPath":2,"message":3}]}]}"#,
+        );
+        let mut file = |line: &str| matchers.scan(line, &|_| true).expect(line).file.expect(line);
+        assert_eq!(file("a.cs:src/app/app.csproj m"), "src/app/a.cs");
+        assert_eq!(file("a.cs:app.csproj m"), "a.cs");
+        assert_eq!(file("/w/a.cs:src/app.csproj m"), "/w/a.cs");
+    }
+
+    #[test]
+    fn only_colours_are_taken_out() {
+        for (line, expected) in [
+            ("a", "a"),
+            ("\u{1b}[1;31mred\u{1b}[0m.", "red."),
+            ("\u{1b}[mx\u{1b}[", "x"),
+            ("\u{1b}[2Kx", "Kx"),
+            ("\u{1b}x", "\u{1b}x"),
+        ] {
+            assert_eq!(plain(line), expected, "{line:?}");
+        }
+    }
+
+    /// Patterns as published setup actions carry them: escapes that JavaScript allows must be understood.
+    #[test]
+    fn patterns_in_the_wild_are_understood() {
+        for (pattern, line) in [
+            (r"^\s*(\.{0,2}[\/\\].+\.go):(?:(\d+):(\d+):)? (.*)", "  ./a/b.go:3:4: unused"),
+            (
+                r"^([^\s].*)[\(:](\d+)[,:](\d+)(?:\):\s+|\s+-\s+)(error|warning|info)\s+(TS\d+)\s*:\s*(.*)$",
+                "src/a.ts(1,2): error TS2304: no",
+            ),
+            (r#"^\s*File\s\"(.*)\",\sline\s(\d+),\sin\s(.*)$"#, "  File \"a.py\", line 3, in f"),
+            (r"^(?<file>[a-z]+)\: (?!x)(.*)$", "abc: y"),
+        ] {
+            let pattern = serde_json::json!({ "regexp": pattern, "message": 1 });
+            let text = serde_json::json!({ "problemMatcher": [{ "owner": "x", "pattern": [pattern] }] }).to_string();
+            let mut matchers = Matchers::default();
+            matchers.add(&text).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+            assert!(matchers.scan(line, &|_| true).is_some(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn an_owner_is_replaced_and_removed() {
+        let mut matchers = with(GCC);
+        matchers.add(GCC).expect("again");
+        assert_eq!(matchers.0.len(), 1);
+        matchers.remove("GCC");
+        assert!(matchers.is_empty());
+    }
+
+    #[test]
+    fn a_pattern_that_explodes_is_removed_after_three_strikes() {
+        let mut matchers = with(
+            r#"{"problemMatcher":[{"owner":"x","pattern":[{"regexp":"^(?=(a+)+$)(?!b)(a|aa)+\\1c$","message":1}]}]}"#,
+        );
+        for _ in 0..STRIKES {
+            assert!(!matchers.is_empty());
+            assert_eq!(matchers.scan(&"a".repeat(40), &|_| true), None);
+        }
+        assert!(matchers.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_matcher_says_so_and_nothing_of_it_is_registered() {
+        let one = |body: &str| format!(r#"{{"problemMatcher":[{{"owner":"x",{body}}}]}}"#);
+        let ok = r#""pattern":[{"regexp":"(.)","message":1}]"#;
+        for (text, said) in [
+            (String::new(), "not a problem matcher"),
+            ("{}".to_owned(), "not a problem matcher"),
+            (one(r#""pattern":[{"regexp":"(","message":0}]"#), "`(`"),
+            (one(r#""pattern":[]"#), "no pattern"),
+            (one(r#""pattern":[{"regexp":"(.)","file":1}]"#), "message"),
+            (one(r#""pattern":[{"regexp":"(.)","message":2}]"#), "group 2"),
+            (one(r#""pattern":[{"regexp":"(.)","message":1,"loop":true}]"#), "`loop`"),
+            (one(r#""pattern":[{"regexp":"(.)","message":1},{"regexp":"(.)","message":1}]"#), "twice"),
+            (one(r#""pattern":[{"regexp":"(.)","message":1},{"regexp":"(.)","file":1,"loop":true}]"#), "`message`"),
+            (one(&format!(r#""severity":"info",{ok}"#)), "`info`"),
+            (format!(r#"{{"problemMatcher":[{{"owner":"x",{ok}}},{{"owner":"X",{ok}}}]}}"#), "two"),
+            (format!(r#"{{"problemMatcher":[{{"owner":"",{ok}}}]}}"#), "owner"),
+            (format!(r#"{{"problemMatcher":[{{"owner":"y",{ok}}},{{"owner":"x","pattern":[]}}]}}"#), "no pattern"),
+        ] {
+            let mut matchers = Matchers::default();
+            let error = matchers.add(&text).expect_err(&text);
+            assert!(error.contains(said), "{text}: {error}");
+            assert!(matchers.is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Shells of `run:` steps, with the command lines of GitHub's runner.
+//!
+//! A command line is cut into arguments as the runner's platform does it: at blanks, except between double quotes. The
+//! script's path is put in afterwards, so that a path with blanks stays one argument.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::engine::sandbox::Sandbox;
+
+/// The built-in shells: name, arguments (`{0}` is the script), extension of the script's file.
+const BUILT_IN: &[(&str, &str, &str)] = &[
+    ("bash", "--noprofile --norc -e -o pipefail {0}", ".sh"),
+    ("sh", "-e {0}", ".sh"),
+    ("python", "{0}", ".py"),
+    ("pwsh", r#"-command ". '{0}'""#, ".ps1"),
+    ("powershell", r#"-command ". '{0}'""#, ".ps1"),
+    ("cmd", r#"/D /E:ON /V:OFF /S /C "CALL {0}""#, ".cmd"),
+];
+
+/// A shell that was found on this machine.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Shell {
+    program: PathBuf,
+    name: String,
+    arguments: String,
+}
+
+impl Shell {
+    /// The shell that a step asks for: bash (else sh) with `-e` alone when it asks for none, a built-in one by name,
+    /// or a command line of its own in which `{0}` stands for the script.
+    ///
+    /// # Errors
+    /// It is no shell, or it is not on the machine; in words.
+    pub(in crate::engine) async fn find(
+        asked: Option<&str>,
+        sandbox: &dyn Sandbox,
+        path: &OsStr,
+    ) -> Result<Self, String> {
+        let Some(asked) = asked.map(str::trim).filter(|asked| !asked.is_empty()) else {
+            for name in sandbox.shells() {
+                if let Some(program) = sandbox.find(name, path).await {
+                    return Ok(Self { program, name: (*name).to_owned(), arguments: "-e {0}".to_owned() });
+                }
+            }
+            return Err(format!("no shell is on PATH: looked for {}", sandbox.shells().join(" and ")));
+        };
+        let (name, arguments) = asked.split_once(' ').unwrap_or((asked, ""));
+        let arguments = match (built_in(name), arguments) {
+            (Some((_, arguments, _)), "") => (*arguments).to_owned(),
+            (_, own) if own.contains("{0}") => own.to_owned(),
+            _ => {
+                let known: Vec<_> = BUILT_IN.iter().map(|(name, ..)| *name).collect();
+                return Err(format!(
+                    "`shell: {asked}` is none of {} and has no `{{0}}` for the script",
+                    known.join(", ")
+                ));
+            }
+        };
+        let Some(program) = sandbox.find(name, path).await else {
+            let instead = if name == "python" { "python3" } else { "pwsh" };
+            let there = sandbox.find(instead, path).await.is_some();
+            return Err(format!("the shell `{name}` is not on PATH: {}", advice(name, there)));
+        };
+        Ok(Self { program, name: name.to_owned(), arguments })
+    }
+
+    /// The extension of the script's file, with its dot.
+    pub(in crate::engine) fn extension(&self) -> &'static str {
+        let name = Path::new(&self.name).file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        built_in(name).map_or("", |(_, _, extension)| extension)
+    }
+
+    /// The script as its file holds it.
+    pub(in crate::engine) fn script(&self, body: &str) -> String {
+        match self.extension() {
+            ".ps1" => format!(
+                "$ErrorActionPreference = 'stop'\n{body}\nif ((Test-Path -LiteralPath variable:\\LASTEXITCODE)) {{ exit $LASTEXITCODE }}"
+            ),
+            ".cmd" => format!("@echo off\r\n{}", body.replace('\n', "\r\n")),
+            _ => body.to_owned(),
+        }
+    }
+
+    /// The program and its arguments for a script.
+    pub(in crate::engine) fn command(&self, script: &Path) -> (PathBuf, Vec<OsString>) {
+        let script = script.to_string_lossy();
+        let args = cut(&self.arguments).into_iter().map(|arg| arg.replace("{0}", &script).into()).collect();
+        (self.program.clone(), args)
+    }
+}
+
+/// What to do about a shell that is not there; `there` says whether the one that is like it is.
+fn advice(name: &str, there: bool) -> String {
+    match name {
+        "python" if there => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),
+        "pwsh" => "install PowerShell or choose another `shell:`".to_owned(),
+        "powershell" if there => "write `shell: pwsh`".to_owned(),
+        "powershell" | "cmd" => "it exists on Windows only, choose another `shell:`".to_owned(),
+        _ => format!("install {name} or choose another `shell:`"),
+    }
+}
+
+/// Cuts a command line at blanks. Double quotes hold an argument together, `\"` is a quote. One that nothing closes
+/// reaches to the end, as the runner has it.
+pub(in crate::engine) fn cut(line: &str) -> Vec<String> {
+    parts(line).0
+}
+
+/// As [`cut`].
+///
+/// # Errors
+/// A double quote is not closed, in words.
+pub(in crate::engine) fn cut_closed(line: &str) -> Result<Vec<String>, String> {
+    let (args, open) = parts(line);
+    if open {
+        return Err(format!("a double quote is not closed in `{}`", line.trim()));
+    }
+    Ok(args)
+}
+
+/// The arguments of a line, and whether a quote is open at its end.
+fn parts(line: &str) -> (Vec<String>, bool) {
+    let mut args = Vec::new();
+    let mut arg: Option<String> = None;
+    let mut quoted = false;
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                arg.get_or_insert_default();
+            }
+            '\\' if rest.next_if_eq(&'"').is_some() => arg.get_or_insert_default().push('"'),
+            ' ' | '\t' | '\n' | '\r' if !quoted => args.extend(arg.take()),
+            _ => arg.get_or_insert_default().push(c),
+        }
+    }
+    args.extend(arg);
+    (args, quoted)
+}
+
+fn built_in(name: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    BUILT_IN.iter().find(|(known, ..)| *known == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sandbox::host::Host;
+
+    /// Looks on this machine.
+    fn find(asked: Option<&str>, path: &str) -> Result<Shell, String> {
+        futures_util::FutureExt::now_or_never(Shell::find(asked, &Host::new([]), OsStr::new(path))).expect("at once")
+    }
+
+    fn line(asked: Option<&str>) -> String {
+        let shell = find(asked, "/usr/bin:/bin").expect("found");
+        let (program, args) = shell.command(Path::new("/t/s"));
+        let name = program.file_name().expect("a file").to_string_lossy().into_owned();
+        args.iter().fold(name, |line, arg| format!("{line} {}", arg.to_string_lossy()))
+    }
+
+    #[test]
+    fn command_lines_are_those_of_the_runner() {
+        assert_eq!(line(None), "bash -e /t/s");
+        assert_eq!(line(Some("bash")), "bash --noprofile --norc -e -o pipefail /t/s");
+        assert_eq!(line(Some("sh")), "sh -e /t/s");
+        assert_eq!(line(Some("bash {0}")), "bash /t/s");
+        assert_eq!(line(Some("env -i sh -x {0}")), "env -i sh -x /t/s");
+    }
+
+    #[test]
+    fn what_is_no_shell_here_says_so() {
+        let error = |asked| find(Some(asked), "/usr/bin:/bin").expect_err("no shell");
+        assert!(error("fish").contains("{0}"));
+        assert!(error("/bin/sh").contains("{0}"));
+        assert!(error("no-such-shell {0}").contains("not on PATH: install no-such-shell"));
+        assert!(error("./sh {0}").contains("not on PATH"));
+        assert!(error("cmd").contains("Windows"));
+        assert!(find(None, "/none").expect_err("no shell").contains("bash and sh"));
+        assert!(find(None, "").is_err());
+    }
+
+    #[test]
+    fn quotes_hold_an_argument_together() {
+        let cases: &[(&str, &[&str])] = &[
+            ("", &[]),
+            (" -e  {0} ", &["-e", "{0}"]),
+            (r#"-c "a b; . {0}" x"#, &["-c", "a b; . {0}", "x"]),
+            (r#"--name="a b""#, &["--name=a b"]),
+            (r#""" '{0}'"#, &["", "'{0}'"]),
+            (r#"\"a \x"#, &["\"a", r"\x"]),
+            (r#""open end"#, &["open end"]),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(&cut(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_script_stays_one_argument() {
+        let shell = find(Some(r#"sh -c ". {0}""#), "/usr/bin:/bin").expect("found");
+        assert_eq!(shell.command(Path::new("/a b/s")).1, ["-c", ". /a b/s"]);
+        let shell = find(Some("sh"), "/usr/bin:/bin").expect("found");
+        assert_eq!(shell.command(Path::new("/a b/s")).1, ["-e", "/a b/s"]);
+    }
+
+    #[test]
+    fn scripts_are_fixed_up_for_powershell_and_cmd_alone() {
+        let shell = |name: &str| Shell { program: "/p".into(), name: name.into(), arguments: String::new() };
+        for (name, extension, script) in [
+            ("bash", ".sh", "a\nb"),
+            ("/usr/bin/sh", ".sh", "a\nb"),
+            ("python", ".py", "a\nb"),
+            ("perl", "", "a\nb"),
+            ("cmd", ".cmd", "@echo off\r\na\r\nb"),
+            (
+                "pwsh",
+                ".ps1",
+                "$ErrorActionPreference = 'stop'\na\nb\nif ((Test-Path -LiteralPath variable:\\LASTEXITCODE)) { exit $LASTEXITCODE }",
+            ),
+        ] {
+            assert_eq!((shell(name).extension(), shell(name).script("a\nb").as_str()), (extension, script), "{name}");
+        }
+    }
+
+    #[test]
+    fn powershell_gets_its_command_as_one_argument() {
+        let shell = Shell { program: "/p".into(), name: "pwsh".into(), arguments: BUILT_IN[3].1.into() };
+        assert_eq!(shell.command(Path::new("/t/a.ps1")).1, ["-command", ". '/t/a.ps1'"]);
+    }
+}

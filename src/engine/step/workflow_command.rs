@@ -1,0 +1,332 @@
+//! Workflow commands: lines of a step's output that ask the runner for something.
+//!
+//! Two forms, as GitHub's runner reads them: `::name key=value,key=value::data` after leading blanks, and the older
+//! `##[name key=value;key=value]data` anywhere in a line. A name that is not registered makes the line plain text.
+
+use crate::model::{Annotation, Level};
+
+/// What a line asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::engine) enum WorkflowCommand {
+    /// `set-env`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
+    SetEnv { name: String, value: String },
+    /// `add-path`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
+    AddPath(String),
+    /// `set-output`.
+    SetOutput { name: String, value: String },
+    /// `save-state`.
+    SaveState { name: String, value: String },
+    /// `add-mask`.
+    AddMask(String),
+    /// `add-matcher`: a file.
+    AddMatcher(String),
+    /// `remove-matcher`: by owner.
+    RemoveMatcherOwner(String),
+    /// `remove-matcher`: the owners in a file.
+    RemoveMatcherFile(String),
+    /// `debug`.
+    Debug(String),
+    /// `notice`, `warning`, `error`.
+    Annotate(Annotation),
+    /// `group`.
+    Group(String),
+    /// `endgroup`.
+    EndGroup,
+    /// `echo on` and `echo off`.
+    Echo(bool),
+    /// `stop-commands` with its token.
+    Stop(String),
+}
+
+/// Names of the commands, in lower case.
+const NAMES: &[&str] = &[
+    "set-env",
+    "add-path",
+    "set-output",
+    "save-state",
+    "add-mask",
+    "add-matcher",
+    "remove-matcher",
+    "debug",
+    "notice",
+    "warning",
+    "error",
+    "group",
+    "endgroup",
+    "echo",
+    "stop-commands",
+];
+
+/// Whether bytes may hold a command at all: floods of plain lines are let through without being looked at one by one.
+#[must_use]
+pub(in crate::engine) fn may_hold_command(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"::").is_some() || memchr::memmem::find(bytes, b"##[").is_some()
+}
+
+/// A line cut into name, properties and data.
+struct Parts {
+    name: String,
+    properties: Vec<(String, String)>,
+    data: String,
+}
+
+impl Parts {
+    fn property(&self, name: &str) -> Option<&str> {
+        // The last one counts.
+        let found = self.properties.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &str) -> Result<String, String> {
+        let missing = || format!("the command `{}` needs `{name}`", self.name);
+        self.property(name).map(str::to_owned).ok_or_else(missing)
+    }
+}
+
+/// Reads a line: `None` when it is plain text.
+///
+/// # Errors
+/// A registered command that cannot be carried out as written, in words. The step fails.
+#[must_use]
+pub(in crate::engine) fn parse(line: &str) -> Option<Result<WorkflowCommand, String>> {
+    let parts = modern(line).or_else(|| legacy(line))?;
+    Some(command(&parts))
+}
+
+/// Whether the line ends what `stop-commands` began with this token. Both forms do, as the token stands in for the name
+/// of a command.
+#[must_use]
+pub(in crate::engine) fn resumes(line: &str, token: &str) -> bool {
+    let names = |cut: Option<Cut<'_>>| cut.is_some_and(|cut| cut.name.eq_ignore_ascii_case(token));
+    names(cut_modern(line)) || names(cut_legacy(line))
+}
+
+/// A line cut where the form has its marks, nothing decoded.
+struct Cut<'l> {
+    name: &'l str,
+    properties: &'l str,
+    data: &'l str,
+}
+
+impl<'l> Cut<'l> {
+    fn new(head: &'l str, data: &'l str) -> Self {
+        let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
+        Self { name, properties, data }
+    }
+}
+
+fn cut_modern(line: &str) -> Option<Cut<'_>> {
+    let (head, data) = line.trim_start().strip_prefix("::")?.split_once("::")?;
+    Some(Cut::new(head, data))
+}
+
+fn cut_legacy(line: &str) -> Option<Cut<'_>> {
+    let (_, rest) = line.split_once("##[")?;
+    let (head, data) = rest.split_once(']')?;
+    Some(Cut::new(head, data))
+}
+
+fn modern(line: &str) -> Option<Parts> {
+    let Cut { name, properties, data } = cut_modern(line)?;
+    registered(name)?;
+    let decode = |text: &str| unescape(text, &[("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ",")]);
+    Some(Parts {
+        name: name.to_ascii_lowercase(),
+        properties: pairs(properties, ',', decode),
+        data: unescape(data, &[("%0D", "\r"), ("%0A", "\n")]),
+    })
+}
+
+fn legacy(line: &str) -> Option<Parts> {
+    let Cut { name, properties, data } = cut_legacy(line)?;
+    registered(name)?;
+    let escapes = &[("%3B", ";"), ("%0D", "\r"), ("%0A", "\n"), ("%5D", "]")];
+    Some(Parts {
+        name: name.to_ascii_lowercase(),
+        properties: pairs(properties, ';', |text| unescape(text, escapes)),
+        data: unescape(data, escapes),
+    })
+}
+
+fn registered(name: &str) -> Option<()> {
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)).then_some(())
+}
+
+fn pairs(text: &str, between: char, decode: impl Fn(&str) -> String) -> Vec<(String, String)> {
+    let pairs = text.split(between).filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (key.trim().to_owned(), decode(value))).collect()
+}
+
+/// Decodes, `%25` last so that an escaped escape stays text.
+fn unescape(text: &str, escapes: &[(&str, &str)]) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let decoded = escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    decoded.replace("%25", "%")
+}
+
+fn command(parts: &Parts) -> Result<WorkflowCommand, String> {
+    let data = parts.data.clone();
+    Ok(match parts.name.as_str() {
+        "set-env" => WorkflowCommand::SetEnv { name: parts.required("name")?, value: data },
+        "add-path" if data.trim().is_empty() => return Err("the command `add-path` needs a path".to_owned()),
+        "add-path" => WorkflowCommand::AddPath(data),
+        "set-output" => WorkflowCommand::SetOutput { name: parts.required("name")?, value: data },
+        "save-state" => WorkflowCommand::SaveState { name: parts.required("name")?, value: data },
+        "add-mask" => WorkflowCommand::AddMask(data),
+        "add-matcher" if data.trim().is_empty() => return Err("the command `add-matcher` needs a file".to_owned()),
+        "add-matcher" => WorkflowCommand::AddMatcher(data),
+        "remove-matcher" => match (parts.property("owner"), data.trim()) {
+            (Some(owner), "") => WorkflowCommand::RemoveMatcherOwner(owner.to_owned()),
+            (None, file) if !file.is_empty() => WorkflowCommand::RemoveMatcherFile(file.to_owned()),
+            _ => return Err("the command `remove-matcher` takes either `owner` or a file".to_owned()),
+        },
+        "debug" => WorkflowCommand::Debug(data),
+        "notice" => WorkflowCommand::Annotate(annotation(Level::Notice, parts)),
+        "warning" => WorkflowCommand::Annotate(annotation(Level::Warning, parts)),
+        "error" => WorkflowCommand::Annotate(annotation(Level::Error, parts)),
+        "group" => WorkflowCommand::Group(data),
+        "endgroup" => WorkflowCommand::EndGroup,
+        "echo" => match data.trim().to_ascii_lowercase().as_str() {
+            "on" => WorkflowCommand::Echo(true),
+            "off" => WorkflowCommand::Echo(false),
+            other => return Err(format!("the command `echo` takes `on` or `off`, not `{other}`")),
+        },
+        _ => match data.trim() {
+            "" => return Err("the command `stop-commands` needs a token".to_owned()),
+            token if registered(token).is_some() || token.eq_ignore_ascii_case("pause-logging") => {
+                return Err(format!("`{token}` cannot be the token of `stop-commands`: it is the name of a command"));
+            }
+            token => WorkflowCommand::Stop(token.to_owned()),
+        },
+    })
+}
+
+/// An annotation with its place, as far as it makes sense: an end without a beginning is the beginning, a column needs
+/// a line, columns stay within one line, and what ends before it begins is left out.
+fn annotation(level: Level, parts: &Parts) -> Annotation {
+    let number = |name: &str| parts.property(name).and_then(|text| text.trim().parse::<u32>().ok());
+    let (end_line, end_column) = (number("endLine"), number("endColumn"));
+    let (line, column) = (number("line").or(end_line), number("col").or(end_column));
+    let within_one_line = line.is_some() && end_line.is_none_or(|end| Some(end) == line);
+    let (line, end_line) = in_order(line, end_line);
+    let (column, end_column) = if within_one_line { in_order(column, end_column) } else { (None, None) };
+    Annotation {
+        level,
+        message: parts.data.clone(),
+        title: parts.property("title").map(str::to_owned),
+        file: parts.property("file").map(str::to_owned),
+        line,
+        end_line,
+        column,
+        end_column,
+    }
+}
+
+fn in_order(first: Option<u32>, last: Option<u32>) -> (Option<u32>, Option<u32>) {
+    if last.is_some() && last < first { (None, None) } else { (first, last) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(line: &str) -> WorkflowCommand {
+        parse(line).expect("a command").expect("well formed")
+    }
+
+    #[test]
+    fn both_forms_and_their_escapes() {
+        assert_eq!(
+            ok("::set-output name=a::b%0Ac%25"),
+            WorkflowCommand::SetOutput { name: "a".into(), value: "b\nc%".into() }
+        );
+        assert_eq!(ok("  ::ADD-MASK::x"), WorkflowCommand::AddMask("x".into()));
+        assert_eq!(ok("text ##[add-matcher]/m.json"), WorkflowCommand::AddMatcher("/m.json".into()));
+        assert_eq!(
+            ok("##[set-output name=a;]1%3B2"),
+            WorkflowCommand::SetOutput { name: "a".into(), value: "1;2".into() }
+        );
+        assert_eq!(ok("::group::Tests"), WorkflowCommand::Group("Tests".into()));
+        assert_eq!(ok("::remove-matcher owner=x::"), WorkflowCommand::RemoveMatcherOwner("x".into()));
+        assert_eq!(
+            ok("::set-output name=a::%250A"),
+            WorkflowCommand::SetOutput { name: "a".into(), value: "%0A".into() }
+        );
+    }
+
+    #[test]
+    fn anything_else_is_text() {
+        for line in
+            ["", "::", "::nothing::", "std::vec::Vec", "a ::error::b", "##[command]git", "[warning]text", "::error"]
+        {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_is_an_error() {
+        for line in [
+            "::set-output::x",
+            "::stop-commands::",
+            "::stop-commands::error",
+            "::echo::maybe",
+            "::add-path::",
+            "::remove-matcher owner=a::b",
+        ] {
+            assert!(matches!(parse(line), Some(Err(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn places_that_make_no_sense_are_left_out() {
+        type Place = [Option<u32>; 4];
+        let cases: &[(&str, Place)] = &[
+            ("line=3,col=5,endColumn=9", [Some(3), None, Some(5), Some(9)]),
+            ("line=3,endLine=3,col=5", [Some(3), Some(3), Some(5), None]),
+            ("line=3,endLine=5,col=2", [Some(3), Some(5), None, None]),
+            ("endLine=4", [Some(4), Some(4), None, None]),
+            ("endLine=4,endColumn=2", [Some(4), Some(4), Some(2), Some(2)]),
+            ("line=5,endLine=4", [None, None, None, None]),
+            ("line=5,col=4,endColumn=2", [Some(5), None, None, None]),
+            ("col=2", [None, None, None, None]),
+            ("line=1,line=2", [Some(2), None, None, None]),
+            ("line=x,col=-1", [None, None, None, None]),
+        ];
+        for (properties, expected) in cases {
+            let WorkflowCommand::Annotate(found) = ok(&format!("::error {properties}::M")) else { panic!() };
+            let place = [found.line, found.end_line, found.column, found.end_column];
+            assert_eq!(&place, expected, "{properties}");
+        }
+        let WorkflowCommand::Annotate(found) = ok("::error file=a%2Cb.c,title=A%3A B::M%0AN") else { panic!() };
+        assert_eq!((found.file.as_deref(), found.title.as_deref()), (Some("a,b.c"), Some("A: B")));
+        assert_eq!(found.message, "M\nN");
+    }
+
+    #[test]
+    fn a_token_resumes_in_any_case_of_letters() {
+        for line in ["::Token::", "  ::token::rest", "::token a=b::", "text ##[token]"] {
+            assert!(resumes(line, "token"), "{line}");
+        }
+        for line in ["::other::", "token", "::token", "a ::token::"] {
+            assert!(!resumes(line, "token"), "{line}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_panics(line in "(::|##\\[)?(error|echo|group)?[ -~\u{1b}é]{0,80}") {
+            let found = parse(&line);
+            proptest::prop_assert!(found.is_none() || may_hold_command(line.as_bytes()));
+        }
+
+        #[test]
+        fn what_a_client_escapes_comes_back(value in "[ -~\r\n]{0,40}", name in "[a-z%:,]{1,10}") {
+            let data = value.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+            let property = name.replace('%', "%25").replace(':', "%3A").replace(',', "%2C");
+            let line = format!("::set-output name={property}::{data}");
+            proptest::prop_assert_eq!(ok(&line), WorkflowCommand::SetOutput { name, value });
+        }
+    }
+}

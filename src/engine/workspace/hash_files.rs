@@ -1,0 +1,589 @@
+//! `hashFiles`: one hash over the files of a workspace that patterns select.
+//!
+//! The rules are those of the runner's script and of `@actions/glob` below it. Patterns are taken in order, one a line;
+//! `!` takes files away again, `#` starts a comment, and what lies below a selected folder is selected too. `*`, `?`,
+//! `[…]` and `**` are special; names that start with a dot are not, and case matters. Files are visited folder by folder
+//! in the order of the bytes of their names, starting where the patterns stop being literal. The result is the SHA-256
+//! of the files' SHA-256 digests, or nothing without files. Only files inside the workspace count.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use regex::Regex;
+use sha2::{Digest, Sha256};
+
+use crate::store::digest::hexadecimal;
+use crate::workflow::expr::Host;
+
+/// How long hashing may take (`_hashFileTimeoutSeconds` of the runner).
+const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The one option of `hashFiles`; it must be the first argument.
+const FOLLOW_LINKS: &str = "--follow-symbolic-links";
+
+/// The files of a job.
+#[derive(Clone, Debug)]
+pub struct WorkspaceFiles {
+    root: PathBuf,
+}
+
+impl WorkspaceFiles {
+    /// The files below a folder.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+}
+
+impl Host for WorkspaceFiles {
+    fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
+        hash_files(&self.root, patterns)
+    }
+}
+
+/// The hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty if there
+/// are none.
+///
+/// Fails, in one line for the user, for an unknown option, a pattern that leaves its folder, a file that cannot be read,
+/// and after two minutes of work.
+fn hash_files(workspace: &Path, arguments: &[String]) -> Result<String, String> {
+    let (follow_links, patterns) = match arguments.split_first() {
+        Some((first, rest)) if first.starts_with("--") => {
+            if !first.eq_ignore_ascii_case(FOLLOW_LINKS) {
+                return Err(format!("Invalid glob option {first}, available option: '{FOLLOW_LINKS}'."));
+            }
+            (true, rest)
+        }
+        _ => (false, arguments),
+    };
+    let deadline = Instant::now() + TIMEOUT;
+    hash_selected(workspace, patterns, follow_links, deadline).map_err(|reason| {
+        let patterns = patterns.join(", ");
+        format!(
+            "hashFiles('{patterns}') failed. Fail to hash files under directory '{}': {reason}",
+            workspace.display()
+        )
+    })
+}
+
+fn hash_selected(
+    workspace: &Path,
+    patterns: &[String],
+    follow_links: bool,
+    deadline: Instant,
+) -> Result<String, String> {
+    let workspace = workspace.canonicalize().map_err(|error| error.to_string())?;
+    let selection = Selection::new(&workspace, patterns)?;
+    let mut digests = Sha256::new();
+    let mut found = false;
+    for start in selection.starts(&workspace) {
+        for path in (Walk { selection: &selection, follow_links, ancestors: Vec::new(), waiting: vec![(start, 0)] }) {
+            if Instant::now() > deadline {
+                return Err(format!("it did not finish within {} seconds", TIMEOUT.as_secs()));
+            }
+            let path = path?;
+            let failed = |error: io::Error| format!("{}: {error}", path.display());
+            // A link that is not followed may still be one to a folder.
+            if fs::metadata(&path).map_err(failed)?.is_dir() {
+                continue;
+            }
+            digests.update(digest(&path).map_err(failed)?);
+            found = true;
+        }
+    }
+    Ok(if found { hexadecimal(&digests.finalize()) } else { String::new() })
+}
+
+/// The selected files below a place, folder by folder.
+struct Walk<'a> {
+    selection: &'a Selection,
+    follow_links: bool,
+    /// Where the folders from the start down to the one that is looked at really are, to notice links in circles.
+    ancestors: Vec<PathBuf>,
+    /// What is still to be visited, the next one last, with its number of folders above it.
+    waiting: Vec<(PathBuf, usize)>,
+}
+
+impl Walk<'_> {
+    /// Visits one place; whether it is a selected file.
+    fn visit(&mut self, path: &Path, level: usize) -> io::Result<bool> {
+        let metadata = if self.follow_links { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        let metadata = match metadata {
+            // A start that is not there, or a link to nowhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            metadata => metadata?,
+        };
+        if !metadata.is_dir() {
+            return Ok(self.selection.selects(path));
+        }
+        if !self.selection.may_select_below(path) {
+            return Ok(false);
+        }
+        if self.follow_links {
+            let place = path.canonicalize()?;
+            self.ancestors.truncate(level);
+            if self.ancestors.contains(&place) {
+                return Ok(false);
+            }
+            self.ancestors.push(place);
+        }
+        let mut children = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        children.sort_unstable_by(|one, other| other.file_name().cmp(&one.file_name()));
+        self.waiting.extend(children.into_iter().map(|child| (child, level + 1)));
+        Ok(false)
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<PathBuf, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some((path, level)) = self.waiting.pop() {
+            match self.visit(&path, level) {
+                Ok(true) => return Some(Ok(path)),
+                Ok(false) => {}
+                Err(error) => return Some(Err(format!("{}: {error}", path.display()))),
+            }
+        }
+        None
+    }
+}
+
+fn digest(path: &Path) -> io::Result<impl AsRef<[u8]>> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize()),
+            length => hash.update(&buffer[..length]),
+        }
+    }
+}
+
+/// All patterns of one call, in order.
+struct Selection {
+    patterns: Vec<Pattern>,
+}
+
+impl Selection {
+    fn new(workspace: &Path, arguments: &[String]) -> Result<Self, String> {
+        let lines = arguments.iter().flat_map(|argument| argument.lines()).map(str::trim);
+        let mut patterns = Vec::new();
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let pattern = Pattern::new(workspace, line)?;
+            let below = pattern.below()?;
+            patterns.push(pattern);
+            patterns.extend(below);
+        }
+        Ok(Self { patterns })
+    }
+
+    /// Where to look, in the order of the patterns, without places below others and without what is outside the
+    /// workspace.
+    fn starts(&self, workspace: &Path) -> Vec<PathBuf> {
+        let literal: Vec<PathBuf> =
+            self.patterns.iter().filter(|pattern| !pattern.negated).map(Pattern::literal_path).collect();
+        let mut starts: Vec<PathBuf> = Vec::new();
+        for path in &literal {
+            let below_another = literal.iter().any(|other| path != other && path.starts_with(other));
+            let start = if workspace.starts_with(path) { workspace } else { path };
+            if !below_another && start.starts_with(workspace) && !starts.iter().any(|other| other == start) {
+                starts.push(start.to_owned());
+            }
+        }
+        starts
+    }
+
+    fn selects(&self, path: &Path) -> bool {
+        let names = names(path);
+        self.patterns.iter().fold(false, |selected, pattern| {
+            // A pattern can only change the answer in one direction.
+            if selected == pattern.negated && pattern.selects(&names) { !pattern.negated } else { selected }
+        })
+    }
+
+    fn may_select_below(&self, path: &Path) -> bool {
+        let names = names(path);
+        self.patterns.iter().any(|pattern| !pattern.negated && !pattern.states(&names).is_empty())
+    }
+}
+
+fn names(path: &Path) -> Vec<String> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// One pattern as the names of an absolute path.
+#[derive(Clone)]
+struct Pattern {
+    negated: bool,
+    /// Ends in `/`: means folders, and so only what is below them.
+    folders_only: bool,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone)]
+enum Segment {
+    /// A name of the folder that a relative pattern starts from.
+    Base(String),
+    /// A name as written.
+    Name {
+        /// What it matches.
+        regex: Regex,
+        /// The one name that it stands for, if it is not wild. This decides only where the search starts.
+        literal: Option<String>,
+    },
+    /// `**`: any number of names.
+    Any,
+}
+
+impl Pattern {
+    fn new(workspace: &Path, line: &str) -> Result<Self, String> {
+        let mut text = line;
+        let mut negated = false;
+        while let Some(rest) = text.strip_prefix('!') {
+            text = rest.trim();
+            negated = !negated;
+        }
+        if text.is_empty() {
+            return Err("pattern cannot be empty".to_owned());
+        }
+        let mut written: Vec<&str> = text.split('/').filter(|name| !name.is_empty()).collect();
+        let base = match written.first() {
+            _ if text.starts_with('/') => PathBuf::from("/"),
+            Some(&".") => {
+                written.remove(0);
+                workspace.to_owned()
+            }
+            Some(&"~") => {
+                written.remove(0);
+                std::env::home_dir().ok_or("Unable to determine HOME directory")?
+            }
+            _ => workspace.to_owned(),
+        };
+        let mut segments: Vec<Segment> = names(&base).into_iter().map(Segment::Base).collect();
+        for name in written {
+            let segment = Segment::new(name)?;
+            if matches!(segment.literal(), Some("." | "..")) {
+                return Err(format!("Invalid pattern '{text}'. Relative pathing '.' and '..' is not allowed."));
+            }
+            segments.push(segment);
+        }
+        Ok(Self { negated, folders_only: text.ends_with('/'), segments })
+    }
+
+    /// The pattern for what is below the folders that this one means, unless it says so itself.
+    fn below(&self) -> Result<Option<Self>, String> {
+        if !self.folders_only && matches!(self.segments.last(), Some(Segment::Any)) {
+            return Ok(None);
+        }
+        let mut segments = self.segments.clone();
+        segments.extend([Segment::new("*")?, Segment::Any]);
+        Ok(Some(Self { negated: self.negated, folders_only: false, segments }))
+    }
+
+    fn literal_path(&self) -> PathBuf {
+        let mut path = PathBuf::from("/");
+        for segment in &self.segments {
+            let Some(name) = segment.literal() else { break };
+            path.push(name);
+        }
+        path
+    }
+
+    fn selects(&self, names: &[String]) -> bool {
+        !self.folders_only && self.states(names).contains(&self.segments.len())
+    }
+
+    /// How many segments may be used up after all the names, in every possible way; none if the names do not fit.
+    fn states(&self, names: &[String]) -> Vec<usize> {
+        let mut states = self.with_skipped(&[0]);
+        for name in names {
+            let next: Vec<usize> = states
+                .iter()
+                .filter_map(|state| match self.segments.get(*state)? {
+                    Segment::Base(base) => (base == name).then_some(state + 1),
+                    Segment::Name { regex, .. } => regex.is_match(name).then_some(state + 1),
+                    Segment::Any => Some(*state),
+                })
+                .collect();
+            states = self.with_skipped(&next);
+        }
+        states
+    }
+
+    /// The states and those that are reached by taking `**` for nothing, each once.
+    fn with_skipped(&self, states: &[usize]) -> Vec<usize> {
+        let mut all = Vec::with_capacity(states.len());
+        for state in states {
+            let skipped = self.segments[*state..].iter().take_while(|segment| matches!(segment, Segment::Any)).count();
+            all.extend(*state..=state + skipped);
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+impl Segment {
+    fn new(text: &str) -> Result<Self, String> {
+        if text == "**" {
+            return Ok(Self::Any);
+        }
+        let regex = Regex::new(&regex(text)).map_err(|error| format!("Invalid pattern '{text}'. {error}"))?;
+        Ok(Self::Name { regex, literal: literal(text) })
+    }
+
+    fn literal(&self) -> Option<&str> {
+        match self {
+            Self::Base(name) => Some(name),
+            Self::Name { literal, .. } => literal.as_deref(),
+            Self::Any => None,
+        }
+    }
+}
+
+/// The one name that a segment stands for; nothing if it has wildcards. A set of one character stands for it.
+fn literal(text: &str) -> Option<String> {
+    let mut name = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' | '?' => return None,
+            '\\' => name.push(rest.next().unwrap_or(c)),
+            '[' => {
+                let mut set = rest.clone();
+                let mut members = String::new();
+                let closed = loop {
+                    match set.next() {
+                        Some(']') => break true,
+                        Some('\\') => members.extend(set.next()),
+                        Some(member) => members.push(member),
+                        None => break false,
+                    }
+                };
+                match (closed, members.chars().count()) {
+                    (true, 1) => {
+                        name += &members;
+                        rest = set;
+                    }
+                    (true, 2..) => return None,
+                    _ => name.push(c),
+                }
+            }
+            _ => name.push(c),
+        }
+    }
+    Some(name)
+}
+
+/// A segment as a regular expression.
+fn regex(text: &str) -> String {
+    let mut regex = String::from("(?s)^");
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '*' => regex.push_str(".*"),
+            '?' => regex.push('.'),
+            '[' => match class(rest) {
+                Some((class, after)) => {
+                    regex.push_str(&class);
+                    rest = after;
+                }
+                None => regex.push_str("\\["),
+            },
+            '\\' if !rest.is_empty() => {
+                let (escaped, after) = rest.split_at(rest.chars().next().map_or(0, char::len_utf8));
+                regex.push_str(&regex::escape(escaped));
+                rest = after;
+            }
+            _ => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    regex + "$"
+}
+
+/// What follows a `[` as a class of a regular expression, and what comes after it; nothing if it is not closed. A `]`
+/// that comes first is a member; a range from high to low has none.
+fn class(text: &str) -> Option<(String, &str)> {
+    let (open, members) = match text.strip_prefix(['!', '^']) {
+        Some(members) => ("[^", members),
+        None => ("[", text),
+    };
+    // At least the members that are no characters at all.
+    let mut class = format!("{open}[^\\s\\S]");
+    let mut rest = members.chars();
+    let mut first = true;
+    loop {
+        let member = match rest.next()? {
+            ']' if !first => return Some((class + "]", rest.as_str())),
+            '\\' => rest.next()?,
+            member => member,
+        };
+        first = false;
+        let mut range = rest.clone();
+        let last = match (range.next(), range.next()) {
+            (Some('-'), Some(last)) if last != ']' => {
+                rest = range;
+                last
+            }
+            _ => member,
+        };
+        if member <= last {
+            let hexadecimal = |c: char| format!("\\x{{{:x}}}", u32::from(c));
+            class.extend([hexadecimal(member), "-".to_owned(), hexadecimal(last)]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn workspace(files: &[&str]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        folder
+    }
+
+    /// The hash as it should be over files whose content is their name.
+    fn hash_of(files: &[&str]) -> String {
+        if files.is_empty() {
+            return String::new();
+        }
+        let mut digests = Sha256::new();
+        for file in files {
+            digests.update(Sha256::digest(file));
+        }
+        hexadecimal(&digests.finalize())
+    }
+
+    fn hash(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+        hash_files(folder, &arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn patterns_select_files_in_order() {
+        let folder = workspace(&[".hid", "a.txt", "b/.x/c.txt", "b/a.txt", "b/z.rs", "b.txt", "[q].txt", "d/e/f.rs"]);
+        for (patterns, files) in [
+            (&["a.txt"][..], &["a.txt"][..]),
+            (&["./a.txt"], &["a.txt"]),
+            (&["A.txt"], &[]),
+            (&["b.txt", "a.txt"], &["b.txt", "a.txt"]),
+            (&["b.txt", "a.txt", "b.txt"], &["b.txt", "a.txt"]),
+            (&["b.txt\n# no\n\n a.txt "], &["b.txt", "a.txt"]),
+            (&["*.txt"], &["[q].txt", "a.txt", "b.txt"]),
+            (&["?.txt"], &["a.txt", "b.txt"]),
+            (&["[!b].txt"], &["a.txt"]),
+            (&["[a-b].txt"], &["a.txt", "b.txt"]),
+            (&["[b].txt"], &["b.txt"]),
+            (&["[[]q].txt"], &["[q].txt"]),
+            (&["[z-a].txt"], &[]),
+            (&["*.t[]x]t"], &["[q].txt", "a.txt", "b.txt"]),
+            (&["*.t[!]]t"], &["[q].txt", "a.txt", "b.txt"]),
+            (&["*.t[--z]t"], &["[q].txt", "a.txt", "b.txt"]),
+            (&["[q.txt", "[q[]].txt"], &[]),
+            (&["\\[q].txt"], &["[q].txt"]),
+            (&["**/*.rs"], &["b/z.rs", "d/e/f.rs"]),
+            (&["b"], &["b/.x/c.txt", "b/a.txt", "b/z.rs"]),
+            (&["b/"], &["b/.x/c.txt", "b/a.txt", "b/z.rs"]),
+            (&["b/**"], &["b/.x/c.txt", "b/a.txt", "b/z.rs"]),
+            (&["b/*"], &["b/.x/c.txt", "b/a.txt", "b/z.rs"]),
+            (&["a.txt/"], &[]),
+            (&["a.txt/**"], &["a.txt"]),
+            (&["d/**/f.rs"], &["d/e/f.rs"]),
+            (&["d/e/**/f.rs"], &["d/e/f.rs"]),
+            (&["d/**/*.rs", "**/*.rs"], &["b/z.rs", "d/e/f.rs"]),
+            (&["**/*.txt", "!b"], &["[q].txt", "a.txt", "b.txt"]),
+            (&["!b", "**/*.txt"], &["[q].txt", "a.txt", "b/.x/c.txt", "b/a.txt", "b.txt"]),
+            (&["**/*.txt", "!**/a.txt", "b/a.txt"], &["[q].txt", "b/.x/c.txt", "b/a.txt", "b.txt"]),
+            (&["!!a.txt"], &["a.txt"]),
+            (&["**/.*"], &[".hid", "b/.x/c.txt"]),
+            (&["{a,b}.txt"], &[]),
+            (&["none/**"], &[]),
+            (&["/etc/passwd", "~/none"], &[]),
+            (&[], &[]),
+        ] {
+            assert_eq!(hash(folder.path(), patterns), Ok(hash_of(files)), "{patterns:?}");
+        }
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_digests() {
+        // As the runner's script computes it for two files that hold their names.
+        let folder = workspace(&["a.txt", "b.txt"]);
+        let expected = "ef39e90b9da484576cbaf25ccb2631cb6e1439b182cd5d8d17038991f2212cd1";
+        assert_eq!(hash(folder.path(), &["*.txt"]), Ok(expected.to_owned()));
+    }
+
+    #[test]
+    fn absolute_patterns_are_cut_to_the_workspace() {
+        let folder = workspace(&["a.txt"]);
+        let root = folder.path().canonicalize().unwrap();
+        for pattern in [format!("{}/*.txt", root.display()), format!("{}/**/a.txt", root.parent().unwrap().display())] {
+            assert_eq!(hash(folder.path(), &[&pattern]), Ok(hash_of(&["a.txt"])), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn links_to_folders_are_followed_on_request_and_never_in_circles() {
+        let folder = workspace(&["real/a.txt"]);
+        symlink("real", folder.path().join("link")).unwrap();
+        symlink("..", folder.path().join("real/up")).unwrap();
+        assert_eq!(hash(folder.path(), &["link/*"]), Ok(String::new()));
+        assert_eq!(hash(folder.path(), &["**/*.txt"]), Ok(hash_of(&["real/a.txt"])));
+        let followed = hash(folder.path(), &["--Follow-Symbolic-Links", "link/*.txt"]);
+        assert_eq!(followed, Ok(hash_of(&["real/a.txt"])));
+        // `link/up` is the workspace, whose `link` and `real` are where we come from.
+        fs::write(folder.path().join("b.txt"), "b.txt").unwrap();
+        let followed = hash(folder.path(), &["--follow-symbolic-links", "link/**"]);
+        assert_eq!(followed, Ok(hash_of(&["real/a.txt", "b.txt"])));
+    }
+
+    #[test]
+    fn a_broken_link_matters_only_when_it_is_read() {
+        let folder = workspace(&["a.txt"]);
+        symlink("nowhere", folder.path().join("b.txt")).unwrap();
+        assert_eq!(hash(folder.path(), &["--follow-symbolic-links", "*.txt"]), Ok(hash_of(&["a.txt"])));
+        let error = hash(folder.path(), &["*.txt"]).unwrap_err();
+        assert!(error.starts_with("hashFiles('*.txt') failed."), "{error}");
+    }
+
+    #[test]
+    fn faults_are_told() {
+        let folder = workspace(&[]);
+        for (arguments, fault) in [
+            (&["--all", "*"][..], "Invalid glob option --all"),
+            (&["../a"], "Relative pathing '.' and '..' is not allowed."),
+            (&["a/./b"], "Relative pathing '.' and '..' is not allowed."),
+            (&["!"], "pattern cannot be empty"),
+        ] {
+            let error = hash(folder.path(), arguments).unwrap_err();
+            assert!(error.contains(fault), "{error}");
+        }
+        assert!(hash(&folder.path().join("none"), &["*"]).is_err());
+    }
+
+    #[test]
+    fn a_deadline_ends_the_work() {
+        let folder = workspace(&["a.txt"]);
+        let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        assert!(hash_selected(folder.path(), &["*".to_owned()], false, past).is_err());
+    }
+}

@@ -1,0 +1,286 @@
+//! Facts about a repository, from the `git` program: it brings the user's configuration, and a call costs 2 ms.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+/// Variables with which git, for instance when it runs a hook, points its children at a repository. What looks at
+/// another repository must not see them.
+pub const POINTERS: &[&str] = &[
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_QUARANTINE_PATH",
+];
+
+/// Why git could not tell.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// There is no program.
+    #[error("git cannot be started ({0}): install it, cuelight needs it to find the repository")]
+    Missing(std::io::Error),
+    /// The folder is in no repository, or in one without files.
+    #[error("{} is not in a git repository with files: run `git init` there, or go to one", .0.display())]
+    NoRepository(PathBuf),
+    /// A call failed.
+    #[error("`git {what}` failed in {}: {message}", folder.display())]
+    Failed {
+        /// The call.
+        what: String,
+        /// Where.
+        folder: PathBuf,
+        /// What git said.
+        message: String,
+    },
+}
+
+/// What is known about a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// The top of its files.
+    pub root: PathBuf,
+    /// The folder of its objects and refs, shared by its worktrees.
+    pub common: PathBuf,
+    /// The commit; empty before the first.
+    pub sha: String,
+    /// The full ref: the branch that is checked out, or a tag on a detached commit, or the commit itself.
+    pub git_ref: String,
+    /// `owner/name`, from the address of `origin`, else from the folder's name.
+    pub slug: String,
+    /// The user's name for `github.actor`.
+    pub actor: String,
+}
+
+impl Repository {
+    /// A folder that stands for a repository without being one.
+    #[must_use]
+    pub fn unversioned(folder: &Path, slug: &str) -> Self {
+        Self {
+            root: folder.to_owned(),
+            common: folder.to_owned(),
+            sha: "0".repeat(40),
+            git_ref: "refs/heads/main".to_owned(),
+            slug: slug.to_owned(),
+            actor: "local".to_owned(),
+        }
+    }
+
+    /// Looks at the repository that a folder is in.
+    ///
+    /// # Errors
+    /// There is no git, the folder is in no repository or in one without files, or git refuses to look at it.
+    pub fn discover(folder: &Path) -> Result<Self, GitError> {
+        // The two calls take as long as one.
+        let (facts, config) = thread::scope(|scope| {
+            let config =
+                scope.spawn(|| git(folder, ["config", "-z", "--get-regexp", r"^(remote\.origin\.url|user\.name)$"]));
+            let facts = run(folder, FACTS.iter().map(OsStr::new));
+            (facts, config.join().expect("reading a configuration does not panic").unwrap_or_default())
+        });
+        let facts = facts?;
+        // Before the first commit there is no HEAD: git fails after it has told the folders.
+        let told = String::from_utf8_lossy(&facts.stdout).into_owned();
+        let lines: Vec<&str> = told.lines().collect();
+        let &[root, common, ref head @ ..] = lines.as_slice() else {
+            let said = String::from_utf8_lossy(&facts.stderr);
+            let none = ["not a git repository", "must be run in a work tree"].iter().any(|words| said.contains(words));
+            let elsewhere = || GitError::NoRepository(folder.to_owned());
+            return Err(if none { elsewhere() } else { failed(folder, &FACTS, &facts) });
+        };
+        let (root, common) = (PathBuf::from(root), PathBuf::from(common));
+        let (sha, full) = match head {
+            [sha, full] if facts.status.success() => ((*sha).to_owned(), (*full).to_owned()),
+            _ => (String::new(), git(&root, ["symbolic-ref", "HEAD"])?.trim().to_owned()),
+        };
+        let git_ref = if full == "HEAD" {
+            let tag = git(&root, ["describe", "--tags", "--exact-match"]).unwrap_or_default();
+            if tag.trim().is_empty() { sha.clone() } else { format!("refs/tags/{}", tag.trim()) }
+        } else {
+            full
+        };
+        let value = |key: &str| {
+            // The last one counts: the repository's own configuration comes after the user's.
+            let entries = config.split('\0').filter_map(|entry| entry.split_once('\n'));
+            entries.rev().find(|(name, _)| *name == key).map(|(_, value)| value).unwrap_or_default()
+        };
+        let slug = slug(value("remote.origin.url")).unwrap_or_else(|| {
+            let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
+            format!("local/{}", name.unwrap_or_else(|| "repository".to_owned()))
+        });
+        let actor = value("user.name").to_owned();
+        let actor = if actor.is_empty() { "local".to_owned() } else { actor };
+        Ok(Self { root, common, sha, git_ref, slug, actor })
+    }
+}
+
+/// Tells the folders, then commit and ref.
+const FACTS: [&str; 7] = [
+    "rev-parse",
+    "--path-format=absolute",
+    "--show-toplevel",
+    "--git-common-dir",
+    "HEAD",
+    "--symbolic-full-name",
+    "HEAD",
+];
+
+/// `owner/name` of an address such as `git@host:owner/name.git`.
+fn slug(url: &str) -> Option<String> {
+    let path = url.trim().trim_end_matches('/').trim_end_matches(".git");
+    let mut parts = path.rsplit(['/', ':']);
+    let (name, owner) = (parts.next()?, parts.next()?);
+    let fine = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    (fine(name) && fine(owner) && url.contains(':')).then(|| format!("{owner}/{name}"))
+}
+
+/// The files that a checkout of the working tree would have: tracked ones and new ones that are not ignored.
+///
+/// # Errors
+/// The call failed.
+pub fn files(root: &Path) -> Result<Vec<PathBuf>, GitError> {
+    let listed = bytes(root, ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"])?;
+    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(OsString::from_vec(name.to_vec()))).collect())
+}
+
+/// Runs git in a folder and gives what it printed.
+///
+/// # Errors
+/// It cannot be started, or it failed.
+pub fn git<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
+    bytes(folder, args).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bytes<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<Vec<u8>, GitError> {
+    let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    let output = run(folder, &args)?;
+    if output.status.success() { Ok(output.stdout) } else { Err(failed(folder, &args, &output)) }
+}
+
+fn run<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<Output, GitError> {
+    let mut command = Command::new("git");
+    for pointer in POINTERS {
+        command.env_remove(pointer);
+    }
+    command
+        .arg("-C")
+        .arg(folder)
+        .args(args)
+        .envs([("GIT_OPTIONAL_LOCKS", "0"), ("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(GitError::Missing)
+}
+
+fn failed<A: AsRef<OsStr>>(folder: &Path, args: &[A], output: &Output) -> GitError {
+    let words: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    GitError::Failed { what: words.join(" "), folder: folder.to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_come_from_addresses() {
+        for (url, expected) in [
+            ("git@github.com:aura/platform.git", Some("aura/platform")),
+            ("https://github.com/aura/platform", Some("aura/platform")),
+            ("ssh://git@host:22/aura/platform.git/", Some("aura/platform")),
+            ("/srv/git/platform", None),
+            ("", None),
+        ] {
+            assert_eq!(slug(url).as_deref(), expected, "{url}");
+        }
+    }
+
+    fn repository() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("exists").join("repo");
+        std::fs::create_dir(&root).expect("made");
+        git(&root, ["init", "-q", "-b", "main"]).expect("git init");
+        (folder, root)
+    }
+
+    fn commit(root: &Path) {
+        git(root, ["add", "."]).expect("git add");
+        let who = ["-c", "user.name=A", "-c", "user.email=a@b"];
+        git(root, who.into_iter().chain(["commit", "-qm", "x"])).expect("git commit");
+    }
+
+    #[test]
+    fn a_repository_is_known_before_and_after_its_first_commit() {
+        let (folder, root) = repository();
+        assert!(matches!(Repository::discover(folder.path()), Err(GitError::NoRepository(_))));
+        let fresh = Repository::discover(&root).expect("found");
+        assert_eq!((fresh.sha.as_str(), fresh.git_ref.as_str(), &fresh.root), ("", "refs/heads/main", &root));
+        assert_eq!((fresh.slug.as_str(), &fresh.common), ("local/repo", &root.join(".git")));
+        std::fs::write(root.join("a b.txt"), "x").expect("written");
+        std::fs::create_dir(root.join("sub")).expect("made");
+        assert_eq!(files(&root.join("sub")).expect("listed"), Vec::<PathBuf>::new());
+        assert_eq!(files(&root).expect("listed"), [PathBuf::from("a b.txt")]);
+        commit(&root);
+        let known = Repository::discover(&root.join("sub")).expect("found");
+        assert_eq!((known.sha.len(), known.root == root), (40, true));
+        git(&root, ["checkout", "-q", "--detach"]).expect("git checkout");
+        assert_eq!(Repository::discover(&root).expect("found").git_ref, known.sha);
+        git(&root, ["tag", "v1"]).expect("git tag");
+        assert_eq!(Repository::discover(&root).expect("found").git_ref, "refs/tags/v1");
+    }
+
+    #[test]
+    fn the_address_and_the_user_come_from_the_configuration() {
+        let (_folder, root) = repository();
+        git(&root, ["remote", "add", "origin", "git@github.com:aura/platform.git"]).expect("git remote");
+        git(&root, ["config", "user.name", "Ada L"]).expect("git config");
+        let known = Repository::discover(&root).expect("found");
+        assert_eq!((known.slug.as_str(), known.actor.as_str()), ("aura/platform", "Ada L"));
+    }
+
+    #[test]
+    fn a_worktree_is_a_repository_and_a_bare_one_has_no_files() {
+        let (folder, root) = repository();
+        std::fs::write(root.join("a"), "x").expect("written");
+        commit(&root);
+        let tree = root.with_file_name("tree");
+        git(
+            &root,
+            [OsStr::new("worktree"), OsStr::new("add"), OsStr::new("-qb"), OsStr::new("side"), tree.as_os_str()],
+        )
+        .expect("git worktree");
+        let known = Repository::discover(&tree).expect("found");
+        assert_eq!((known.git_ref.as_str(), &known.root), ("refs/heads/side", &tree));
+        assert_eq!(known.common, root.join(".git"));
+        let bare = folder.path().join("bare");
+        git(folder.path(), ["init", "-q", "--bare", "bare"]).expect("git init");
+        let error = Repository::discover(&bare).expect_err("no files");
+        assert!(error.to_string().contains("with files"), "{error}");
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_listed_as_they_are() {
+        let (_folder, root) = repository();
+        let name = PathBuf::from(OsString::from_vec(b"a\xff\nb".to_vec()));
+        std::fs::write(root.join(&name), "x").expect("written");
+        assert_eq!(files(&root).expect("listed"), [name]);
+    }
+
+    #[test]
+    fn what_git_refuses_is_told_in_its_words() {
+        let (_folder, root) = repository();
+        std::fs::write(root.join(".git/config"), "[core\n").expect("written");
+        let error = Repository::discover(&root).expect_err("a broken configuration").to_string();
+        assert!(error.contains("config"), "{error}");
+    }
+}

@@ -1,0 +1,180 @@
+//! Concurrency groups of this machine: one of a group has its turn, and the others stand in line behind it.
+//!
+//! Whoever wants a turn puts a ticket into one folder of the state folder: a file named by the group and a number, which
+//! says who it is. The kernel's lock on that file is held as long as its owner lives, so a ticket of a killed process is
+//! known for what it is, and the next one to look takes it away. The lowest number of a group has the turn.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{JobId, RunId};
+
+use super::digest;
+use super::folder::private;
+use super::{StoreError, lock};
+
+/// Tickets are numbered under this lock.
+const NUMBERING: &str = "lock";
+
+/// The groups in one state folder.
+#[derive(Clone, Debug)]
+pub struct ConcurrencyGroups {
+    folder: PathBuf,
+}
+
+/// Who stands in line: a run, or a job of one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Holder {
+    /// The run.
+    pub run: RunId,
+    /// The job; nothing for the run as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+}
+
+/// A place in a line, given up when it is dropped.
+#[derive(Debug)]
+pub struct Ticket {
+    folder: PathBuf,
+    group: String,
+    number: u64,
+    /// Locked as long as the place is taken.
+    _held: File,
+}
+
+/// Who stands before a ticket.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ahead {
+    /// The living, the one that has the turn first. When there are none, the turn is the ticket's.
+    pub living: Vec<Holder>,
+    /// Those that died without leaving. Each is told once, to one of those behind it.
+    pub dead: Vec<Holder>,
+}
+
+impl ConcurrencyGroups {
+    /// The groups in a state folder.
+    #[must_use]
+    pub fn at(state: &Path) -> Self {
+        Self { folder: state.join("concurrency") }
+    }
+
+    /// Gets in line for a group of a repository. Names mean the same in any case, as on GitHub.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn enter(&self, repository: &str, group: &str, who: &Holder) -> Result<Ticket, StoreError> {
+        private().recursive(true).create(&self.folder).map_err(StoreError::io("make the folder", &self.folder))?;
+        let group = name(repository, group);
+        let numbering = self.folder.join(NUMBERING);
+        let _one_at_a_time = lock::wait(&numbering)?;
+        let last = tickets(&self.folder, &group)?.last().copied();
+        let number = last.map_or(1, |last| last + 1);
+        let path = self.folder.join(file(&group, number));
+        let text = serde_json::to_vec(who).expect("texts always serialise");
+        fs::write(&path, text).map_err(StoreError::io("write", &path))?;
+        // Nobody looks at a ticket before it is locked: those behind get their numbers after this.
+        match lock::take(&path)? {
+            Some(held) => Ok(Ticket { folder: self.folder.clone(), group, number, _held: held }),
+            None => Err(StoreError::Damaged { path, reason: "somebody else locked it".to_owned() }),
+        }
+    }
+}
+
+impl Ticket {
+    /// Who stands before this ticket now.
+    ///
+    /// # Errors
+    /// The state folder cannot be read.
+    pub fn ahead(&self) -> Result<Ahead, StoreError> {
+        let mut ahead = Ahead::default();
+        for number in tickets(&self.folder, &self.group)?.into_iter().filter(|number| *number < self.number) {
+            let path = self.folder.join(file(&self.group, number));
+            let alive = lock::is_held(&path);
+            // One that leaves takes its ticket along.
+            let Some(member) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) else {
+                continue;
+            };
+            if alive {
+                ahead.living.push(member);
+            } else if fs::remove_file(&path).is_ok() {
+                ahead.dead.push(member);
+            }
+        }
+        Ok(ahead)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // If it cannot be removed it is a dead one's from now on, which is as good.
+        let _ = fs::remove_file(self.folder.join(file(&self.group, self.number)));
+    }
+}
+
+/// A group as the beginning of file names.
+fn name(repository: &str, group: &str) -> String {
+    let whole = format!("{}\n{}", repository.to_lowercase(), group.to_lowercase());
+    digest::sha256(whole, 12)
+}
+
+fn file(group: &str, number: u64) -> String {
+    format!("{group}-{number}")
+}
+
+/// The numbers in a group's line, in order.
+fn tickets(folder: &Path, group: &str) -> Result<Vec<u64>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("read the folder", folder)(error)),
+    };
+    let number = |name: String| name.strip_prefix(group)?.strip_prefix('-')?.parse().ok();
+    let mut numbers: Vec<u64> =
+        entries.flatten().filter_map(|entry| number(entry.file_name().into_string().ok()?)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(run: &str) -> Holder {
+        Holder { run: RunId::new(run), job: None }
+    }
+
+    #[test]
+    fn turns_come_in_order_and_groups_do_not_mix() {
+        let state = tempfile::tempdir().expect("a folder");
+        let groups = ConcurrencyGroups::at(state.path());
+        let enter = |group: &str, run: &str| groups.enter("o/r", group, &member(run)).expect("in line");
+        let (first, second, third) = (enter("Deploy", "1"), enter("deploy", "2"), enter("DEPLOY", "3"));
+        let living = |ticket: &Ticket| ticket.ahead().expect("readable").living;
+        assert_eq!(living(&first), []);
+        assert_eq!(living(&third), [member("1"), member("2")]);
+        drop(second);
+        assert_eq!(living(&third), [member("1")]);
+        drop(first);
+        assert_eq!(living(&third), []);
+        let elsewhere = groups.enter("o/other", "deploy", &member("4")).expect("in line");
+        assert_eq!((living(&elsewhere), living(&enter("test", "5"))), (vec![], vec![]));
+    }
+
+    #[test]
+    fn the_dead_are_told_once_and_hold_nobody() {
+        let state = tempfile::tempdir().expect("a folder");
+        let groups = ConcurrencyGroups::at(state.path());
+        let dead = groups.enter("o/r", "g", &member("dead")).expect("in line");
+        let path = dead.folder.join(file(&dead.group, dead.number));
+        let left = fs::read(&path).expect("a ticket");
+        drop(dead);
+        fs::write(&path, left).expect("written");
+        let next = groups.enter("o/r", "g", &member("next")).expect("in line");
+        assert_eq!(next.ahead().expect("readable"), Ahead { living: vec![], dead: vec![member("dead")] });
+        assert_eq!(next.ahead().expect("readable"), Ahead::default());
+        assert!(next.number > 1, "numbers only grow while somebody is in line");
+    }
+}

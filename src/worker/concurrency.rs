@@ -1,0 +1,167 @@
+//! Stands in line for the runs and jobs of this worker, and asks others to make room.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::engine::concurrency::{AcquireError, ConcurrencyGate, GroupRequest};
+use crate::engine::outlet::Outlet;
+use crate::model::{Command, Event, Gate, JobId};
+use crate::store::StoreError;
+use crate::store::concurrency::{Ahead, ConcurrencyGroups, Holder, Ticket};
+use crate::store::folder::{RunFolder, RunsDir};
+
+use super::outlet::RunOutlet;
+use super::{control, recovery};
+
+/// How often somebody who waits looks whether it is their turn. A killed worker tells nobody that it left.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The lines as one attempt of a run sees them.
+pub(super) struct ConcurrencyQueue {
+    state: PathBuf,
+    folder: RunFolder,
+    repository: String,
+    attempt: u32,
+    name: String,
+    outlet: Arc<RunOutlet>,
+}
+
+/// A place in a line, and who stood before it when it was last looked at.
+pub(super) struct Waiter {
+    me: Holder,
+    group: String,
+    ticket: Ticket,
+    ahead: Ahead,
+}
+
+fn failed(error: StoreError) -> AcquireError {
+    AcquireError::Failed(error.to_string())
+}
+
+impl ConcurrencyQueue {
+    pub(super) fn new(
+        folder: &RunFolder,
+        repository: &str,
+        (attempt, name): (u32, &str),
+        outlet: &Arc<RunOutlet>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            state: folder.state().to_owned(),
+            folder: folder.clone(),
+            repository: repository.to_owned(),
+            attempt,
+            name: name.to_owned(),
+            outlet: Arc::clone(outlet),
+        })
+    }
+
+    /// Gets a job, or the run as a whole, in line, and asks those to leave that must.
+    pub(super) fn enter(&self, job: Option<JobId>, wanted: &GroupRequest) -> Result<Waiter, AcquireError> {
+        let me = Holder { run: self.folder.id().clone(), job };
+        let ticket = ConcurrencyGroups::at(&self.state).enter(&self.repository, &wanted.group, &me).map_err(failed)?;
+        let ahead = ticket.ahead().map_err(failed)?;
+        if let Some(holder) = ahead.living.iter().find(|other| waits_for(other, &me)) {
+            let holder = holder.job.as_ref().map_or_else(|| "its own workflow".to_owned(), |job| format!("`{job}`"));
+            let reason = format!("it would wait for itself: {holder} holds the group {}", wanted.group);
+            return Err(AcquireError::Deadlock(reason));
+        }
+        let stay = match wanted {
+            GroupRequest { cancel_in_progress: true, .. } => 0,
+            GroupRequest { queue_all: true, .. } => usize::MAX,
+            GroupRequest { .. } => 1,
+        };
+        ahead.living.iter().skip(stay).for_each(|other| self.displace(other, &wanted.group, &me));
+        Ok(Waiter { me, group: wanted.group.clone(), ticket, ahead })
+    }
+
+    /// Waits until nobody is before a place, and tells readers who is.
+    pub(super) async fn wait(&self, place: Waiter) -> Result<Ticket, AcquireError> {
+        let Waiter { me, group, ticket, mut ahead } = place;
+        let mut told = None;
+        loop {
+            for dead in &ahead.dead {
+                // What it left running must not meet what comes now.
+                let _ = recovery::close(&RunsDir::at(&self.state).folder(dead.run.clone())).await;
+            }
+            let Some(holder) = ahead.living.first() else { return Ok(ticket) };
+            if told.as_ref() != Some(holder) {
+                self.tell(&me, &group, holder);
+                told = Some(holder.clone());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            ahead = ticket.ahead().map_err(failed)?;
+        }
+    }
+
+    /// Asks another run or job to give its place up. It may take a while to, or be gone.
+    fn displace(&self, other: &Holder, group: &str, me: &Holder) {
+        let socket = RunsDir::at(&self.state).folder(other.run.clone()).socket();
+        let order = Command::Yield { group: group.to_owned(), job: other.job.clone(), to: name(me) };
+        tokio::spawn(async move {
+            if let Err(error) = control::order(&socket, &order).await {
+                tracing::debug!(%error, "nobody there to give a place up");
+            }
+        });
+    }
+
+    fn tell(&self, me: &Holder, group: &str, holder: &Holder) {
+        let gate = Gate::Concurrency { group: group.to_owned(), holder: name(holder) };
+        self.outlet.record(match &me.job {
+            Some(job) => Event::JobWaiting { job: job.clone(), gate },
+            None => Event::RunWaiting { gate, attempt: self.attempt, name: self.name.clone() },
+        });
+    }
+}
+
+impl ConcurrencyGate for ConcurrencyQueue {
+    fn turn(self: Arc<Self>, job: JobId, wanted: GroupRequest) -> BoxFuture<'static, Result<Ticket, AcquireError>> {
+        // In line at once: jobs that start one after the other stand there in that order.
+        let place = self.enter(Some(job), &wanted);
+        async move { self.wait(place?).await }.boxed()
+    }
+}
+
+/// A member as people are told of it.
+fn name(member: &Holder) -> String {
+    member.job.as_ref().map_or_else(|| member.run.to_string(), |job| format!("{} ({job})", member.run))
+}
+
+/// Whether the other one ends only after this one has: its run, the job that calls its workflow, or itself.
+fn waits_for(other: &Holder, me: &Holder) -> bool {
+    let around = |outer: &JobId| {
+        me.job.as_ref().is_some_and(|job| job.as_str().strip_prefix(outer.as_str()).is_some_and(is_inside))
+    };
+    other.run == me.run && other.job.as_ref().is_none_or(around)
+}
+
+/// Whether what is left of a job's id is nothing, or the name of a job within a called workflow.
+fn is_inside(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RunId;
+
+    #[test]
+    fn only_what_is_around_a_job_makes_it_wait_for_itself() {
+        let member = |run: &str, job: Option<&str>| Holder { run: RunId::new(run), job: job.map(JobId::new) };
+        let me = member("r", Some("call.test.2"));
+        for (other, deadlock) in [
+            (member("r", None), true),
+            (member("r", Some("call")), true),
+            (member("r", Some("call.test.2")), true),
+            (member("r", Some("call.test.1")), false),
+            (member("r", Some("ca")), false),
+            (member("s", None), false),
+            (member("s", Some("call")), false),
+        ] {
+            assert_eq!(waits_for(&other, &me), deadlock, "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a file says again and again, made once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::expr::{Expr, Function, ParseError, Vocabulary};
+use super::schema::availability::Availability;
+
+/// Expressions in places of the same words, and known keys.
+#[derive(Default)]
+pub(super) struct Compiled {
+    expressions: HashMap<String, Vec<(&'static Availability, bool, Expr)>>,
+    keys: HashMap<&'static str, Arc<str>>,
+}
+
+impl Compiled {
+    /// The expression, or the condition, of a text.
+    pub(super) fn expression(
+        &mut self,
+        text: &str,
+        words: &'static Availability,
+        condition: bool,
+    ) -> Result<Expr, ParseError> {
+        let known = self.expressions.get(text).into_iter().flatten();
+        let same =
+            |(of, kind, _): &&(&'static Availability, bool, Expr)| std::ptr::eq(*of, words) && *kind == condition;
+        if let Some((.., expr)) = known.into_iter().find(same) {
+            return Ok(expr.clone());
+        }
+        let vocabulary = vocabulary(words);
+        let expr = if condition { Expr::condition(text, &vocabulary) } else { Expr::parse(text, &vocabulary) }?;
+        self.expressions.entry(text.to_owned()).or_default().push((words, condition, expr.clone()));
+        Ok(expr)
+    }
+
+    /// A known key as a text.
+    pub(super) fn key(&mut self, name: &'static str) -> Arc<str> {
+        Arc::clone(self.keys.entry(name).or_insert_with(|| Arc::from(name)))
+    }
+}
+
+fn vocabulary(words: &Availability) -> Vocabulary<'_> {
+    // Only the condition of a job may name jobs: it is the place with status functions and without `steps`.
+    let jobs_named = words.functions.contains(&Function::Success) && !words.contexts.contains(&"env");
+    Vocabulary { contexts: Some(words.contexts), functions: words.functions, jobs_named }
+}

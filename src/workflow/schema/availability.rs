@@ -1,0 +1,97 @@
+//! Which contexts and functions an expression may name in which place, after GitHub's table of context availability.
+
+use crate::workflow::expr::Function;
+
+/// The names that expressions of a place may use besides the functions that are known everywhere.
+#[derive(Debug)]
+pub struct Availability {
+    /// Contexts.
+    pub contexts: &'static [&'static str],
+    /// Functions that only some places know.
+    pub functions: &'static [Function],
+}
+
+/// Every context that GitHub has somewhere.
+pub const CONTEXTS: &[&str] =
+    &["github", "env", "vars", "job", "jobs", "steps", "runner", "secrets", "strategy", "matrix", "needs", "inputs"];
+
+/// The functions that ask for the status of what ran before.
+pub const STATUS: &[Function] = &[Function::Success, Function::Failure, Function::Cancelled, Function::Always];
+
+const fn words(contexts: &'static [&'static str]) -> Availability {
+    Availability { contexts, functions: &[] }
+}
+
+/// `run-name`, `concurrency` of a workflow, defaults of `workflow_call` inputs.
+pub static WORKFLOW: Availability = words(&["github", "inputs", "vars"]);
+
+/// `env` of a workflow.
+pub static WORKFLOW_ENV: Availability = words(&["github", "inputs", "vars", "secrets"]);
+
+/// `value` of an output of `workflow_call`.
+pub static CALL_OUTPUT: Availability = words(&["github", "inputs", "vars", "jobs"]);
+
+/// `strategy`.
+pub static STRATEGY: Availability = words(&["github", "inputs", "vars", "needs"]);
+
+/// `if` of a job.
+pub static JOB_IF: Availability = Availability { contexts: &["github", "inputs", "vars", "needs"], functions: STATUS };
+
+/// Most of a job.
+pub static JOB: Availability = words(&["github", "inputs", "vars", "needs", "strategy", "matrix"]);
+
+/// `env` of a job, `secrets` of a calling job.
+pub static JOB_SECRETS: Availability = words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets"]);
+
+/// `defaults.run` of a job.
+pub static JOB_DEFAULTS: Availability = words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "env"]);
+
+/// `credentials` of a container.
+pub static CREDENTIALS: Availability =
+    words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "env"]);
+
+/// `url` of an environment.
+pub static ENVIRONMENT_URL: Availability =
+    words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "steps", "job", "runner", "env"]);
+
+/// `outputs` of a job, `env` of a container.
+pub static JOB_OUTPUT: Availability =
+    words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner", "env"]);
+
+/// Most of a step.
+pub static STEP: Availability = Availability { contexts: JOB_OUTPUT.contexts, functions: &[Function::HashFiles] };
+
+/// `if` of a step.
+pub static STEP_IF: Availability = Availability {
+    contexts: ENVIRONMENT_URL.contexts,
+    functions: &[Function::Success, Function::Failure, Function::Cancelled, Function::Always, Function::HashFiles],
+};
+
+/// `default` of an input of an action.
+pub static ACTION_DEFAULT: Availability =
+    Availability { contexts: &["github", "strategy", "matrix", "job", "runner"], functions: &[Function::HashFiles] };
+
+/// `value` of an output of an action.
+pub static ACTION_OUTPUT: Availability =
+    words(&["github", "strategy", "matrix", "steps", "inputs", "job", "runner", "env"]);
+
+/// `pre-if` and `post-if`.
+pub static ACTION_IF: Availability = Availability {
+    contexts: &["runner", "github", "job", "strategy", "matrix", "env", "inputs"],
+    functions: STEP_IF.functions,
+};
+
+/// `args` and `env` of a Docker action.
+pub static ACTION_INPUTS: Availability = words(&["inputs"]);
+
+/// Most of a step of a composite action.
+pub static COMPOSITE: Availability = Availability {
+    contexts: &["github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env"],
+    functions: &[Function::HashFiles],
+};
+
+/// `if` of a step of a composite action.
+pub static COMPOSITE_IF: Availability = Availability { contexts: COMPOSITE.contexts, functions: STEP_IF.functions };
+
+/// A place where no expression may stand.
+pub static NONE: Availability = words(&[]);
