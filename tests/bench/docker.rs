@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cuelight::engine::container::Container;
-use cuelight::engine::sandbox::docker::engine::DockerClient;
-use cuelight::engine::sandbox::docker::labels::Labels;
+use cuelight::engine::job::container::Container;
+use cuelight::engine::sandbox::docker::client::DockerClient;
+use cuelight::engine::sandbox::docker::owned::Labels;
 use cuelight::engine::sandbox::docker::{Docker, Setup, SharedFolder};
 use cuelight::engine::sandbox::{Exit, Launch, Sandbox};
 use tokio::io::AsyncReadExt;

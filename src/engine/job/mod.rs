@@ -24,7 +24,7 @@ use super::{Resumed, RunContext, checkpoint, step};
 use environment::{Folders, JobEnvironment};
 use preflight::Ready;
 
-pub(super) mod container;
+pub mod container;
 pub(super) mod environment;
 pub mod preflight;
 pub(super) mod runner_steps;
