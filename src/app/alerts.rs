@@ -1,12 +1,13 @@
 //! For whoever looks elsewhere: a call when a run fails or waits, and a window title that counts.
 
+use crate::model::Summary;
 use crate::model::{Event, Gate, JobId, Phase, Record, RunId, Timestamp};
-use crate::store::history::Summary;
 use crate::ui::text;
 
 use super::App;
-use super::msg::{AlertReason, Effect, Feed};
+use super::msg::{AlertReason, Effect};
 use super::panes::jobs::has_failed;
+use crate::model::feed::Feed;
 
 impl App {
     /// Takes in news, and calls when a run has failed by them, or it or one of its jobs begins to wait.
@@ -28,7 +29,7 @@ impl App {
             None => return Vec::new(),
         };
         let text = text::clean(&format!("{}: {what}", summary.name)).into_owned();
-        vec![Effect::Alert { run: summary.id.clone(), why, text }]
+        vec![Effect::Alert { run: summary.info.id.clone(), why, text }]
     }
 
     fn has_failed(&self, run: &RunId) -> bool {

@@ -6,19 +6,20 @@ use indexmap::IndexMap;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
+use crate::model::RunInfo;
 use crate::model::{
     Annotation, Conclusion, Event, JobId, JobOutline, Level, LineRange, Record, RunId, Service, ServiceState, StepKind,
     StepNumber, StepOutline, Timestamp,
 };
-use crate::store::history::{Deployment, Summary};
-use crate::store::runs::RunHeader;
+use crate::model::{Deployment, Summary};
 use crate::ui::theme::{Glyphs, Theme};
 
 use super::App;
 use super::keymap::{Keymap, typed};
-use super::msg::{
-    Effect, Feed, Input, InputKind, LogKey, LogSearch, LogSearchResult, MAX_RUN_HITS, Msg, Page, PageRequest, Query,
-    RawLine, RenderedPage, RunSearch, RunSearchResult, StartableWorkflow,
+use super::msg::{Effect, Msg, RenderedPage};
+use crate::model::feed::{Feed, Input, InputKind, StartableWorkflow};
+use crate::store::logs::query::{
+    LogKey, LogPage, LogSearch, LogSearchResult, MAX_RUN_HITS, PageRequest, Query, RawLine, RunSearch, RunSearchResult,
 };
 
 /// When the run of the fixture was created.
@@ -30,8 +31,8 @@ pub(crate) fn run() -> RunId {
 }
 
 /// What is known of a run before its records.
-pub(crate) fn header(id: RunId) -> RunHeader {
-    RunHeader {
+pub(crate) fn header(id: RunId) -> RunInfo {
+    RunInfo {
         id,
         repository: "octo/app".to_owned(),
         workflow: ".github/workflows/ci.yml".to_owned(),
@@ -188,17 +189,19 @@ pub(crate) fn rest() -> Vec<Record> {
 /// A run of the past.
 pub(crate) fn past(id: &str, name: &str, conclusion: Conclusion, created: u64) -> Summary {
     Summary {
-        id: RunId::new(id),
+        info: RunInfo {
+            id: RunId::new(id),
+            repository: "octo/app".to_owned(),
+            workflow: format!(".github/workflows/{}.yml", name.to_lowercase()),
+            event: "push".to_owned(),
+            ref_name: "main".to_owned(),
+            sha: "9c1f2d0aaa".to_owned(),
+            created: Timestamp(created),
+        },
         name: name.to_owned(),
-        repository: "octo/app".to_owned(),
-        workflow: format!(".github/workflows/{}.yml", name.to_lowercase()),
-        event: "push".to_owned(),
-        ref_name: "main".to_owned(),
-        sha: "9c1f2d0aaa".to_owned(),
         attempt: 1,
         phase: crate::model::Phase::Done(conclusion),
         reason: None,
-        created: Timestamp(created),
         started: Some(Timestamp(created)),
         finished: Some(Timestamp(created + 95_000)),
         deployments: vec![Deployment {
@@ -315,13 +318,13 @@ impl Driver {
         self.logs.get(&(key.job.to_string(), key.step.0)).map_or(&[], Vec::as_slice)
     }
 
-    fn page(&self, request: PageRequest) -> Page {
+    fn page(&self, request: PageRequest) -> LogPage {
         let numbers = request.lines.iter().cloned().flatten();
         let lines = numbers.filter_map(|number| {
             let bytes = self.lines(&request.key).get(number as usize)?.clone().into_bytes();
             Some(RawLine { number, bytes, time: Some(Timestamp(START + 60_000 + number * 10)) })
         });
-        Page { lines: Ok(lines.collect()), request }
+        LogPage { lines: Ok(lines.collect()), request }
     }
 
     fn scan(&self, scan: LogSearch) -> LogSearchResult {

@@ -9,13 +9,14 @@ use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
 use super::keymap::Key;
-use super::msg::{Effect, Notice, Request};
+use super::msg::Effect;
 use super::overlay::{Outcome, Overlay};
 use super::panes;
 use super::panes::chrome;
 use super::panes::jobs::JobSelection;
 use super::prompt::Kind;
 use super::{App, height};
+use crate::model::feed::{Notice, Request};
 
 /// Modifiers that make a key more than the character it shows.
 pub(super) const MODIFIERS: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);

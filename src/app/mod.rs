@@ -12,7 +12,6 @@ pub mod msg;
 mod overlay;
 mod palette;
 pub mod panes;
-pub mod pattern;
 pub mod prompt;
 mod replay;
 pub mod state;
@@ -31,16 +30,18 @@ use crossterm::event::KeyEventKind;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
+use crate::model::Summary;
 use crate::model::{Conclusion, Job, Phase, Reply, Run, RunId, Step, Timestamp};
-use crate::store::history::Summary;
 use crate::ui::frame;
 use crate::ui::layout;
 use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::text;
 use crate::ui::theme::Theme;
 
+use crate::model::feed::{Feed, Notice, Request};
+use crate::store::logs::query::LogKey;
 use keymap::Keymap;
-use msg::{Effect, Feed, LogKey, Msg, Notice, Request};
+use msg::{Effect, Msg};
 use overlay::{Outcome, Overlay};
 use panes::chrome;
 use panes::deploys::Deploys;
@@ -208,9 +209,10 @@ impl App {
         let end = summary.finished.unwrap_or(self.facts.now);
         let time = summary.started.map(|start| format!(" {}", text::duration(end.since(start)))).unwrap_or_default();
         let dot = self.theme.dot();
-        let place = if summary.ref_name.is_empty() { String::new() } else { format!(" {}", summary.ref_name) };
+        let place =
+            if summary.info.ref_name.is_empty() { String::new() } else { format!(" {}", summary.info.ref_name) };
         let mut lines =
-            vec![format!("{} {}{dot}{}{place}{dot}{}{time}", look.glyph, summary.name, summary.event, look.word)];
+            vec![format!("{} {}{dot}{}{place}{dot}{}{time}", look.glyph, summary.name, summary.info.event, look.word)];
         let bad = |job: &&Job| panes::jobs::has_failed(&job.phase);
         for job in self.run().into_iter().flat_map(|run| run.jobs.values()).filter(bad).take(3) {
             let step =
@@ -219,7 +221,7 @@ impl App {
             lines.push(format!("  {} {}{}", self.theme.look(&job.phase).glyph, job.name, step.unwrap_or_default()));
         }
         let verb = if summary.phase.is_done() { "show" } else { "attach" };
-        lines.push(format!("  cuelight {verb} {}", summary.id));
+        lines.push(format!("  cuelight {verb} {}", summary.info.id));
         lines
     }
 
@@ -365,7 +367,8 @@ impl App {
         self.events.settle(&self.facts, self.watched.as_ref(), height(Panel::Events));
         let (key, lines) = match self.shown() {
             Some((run, job, step)) => {
-                let key = LogKey { run: run.id.clone(), job: job.id.clone(), attempt: job.attempt, step: step.number };
+                let key =
+                    LogKey { run: run.info.id.clone(), job: job.id.clone(), attempt: job.attempt, step: step.number };
                 (Some(key), step.lines)
             }
             None => (None, 0),

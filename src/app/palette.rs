@@ -4,12 +4,12 @@ use crate::ui::layout::Panel;
 
 use super::App;
 use super::action::{ACTIONS, Action, Context};
-use super::msg;
-use super::msg::{Effect, Notice, Request};
+use super::msg::Effect;
 use super::overlay::form::Form;
 use super::overlay::log_search::Matches;
 use super::overlay::{Overlay, Pick, Picker};
 use super::panes::jobs::JobSelection;
+use crate::model::feed::{Notice, Request};
 
 impl App {
     /// Actions that mean something here, the jobs of the run, workflows that can be started, and all runs.
@@ -30,8 +30,8 @@ impl App {
         let jobs = self.run().into_iter().flat_map(|run| run.jobs.values());
         let jobs = jobs.map(|job| (format!("job {}", job.name), Pick::Job(job.id.clone())));
         let runs = self.facts.summaries().map(|run| {
-            let label = format!("run {}  {} {}  {}", run.name, run.ref_name, run.event, run.id);
-            (label, Pick::Run(run.id.clone()))
+            let label = format!("run {}  {} {}  {}", run.name, run.info.ref_name, run.info.event, run.info.id);
+            (label, Pick::Run(run.info.id.clone()))
         });
         let rows = actions.chain(jobs).chain(self.starts("start ")).chain(runs).collect();
         Overlay::Picker(Picker { title: "Do or go to".to_owned(), filter: String::new(), commands: true, rows, at: 0 })
@@ -60,13 +60,15 @@ impl App {
     /// Begins the search that is typed, and ends one that nobody looks at any more.
     pub(super) fn settle_grep(&mut self) -> Option<Effect> {
         let Some(Overlay::Matches(matches)) = &mut self.overlay else {
-            return std::mem::take(&mut self.grepping).then_some(Effect::CancelSearch(msg::SearchSlot::Run));
+            return std::mem::take(&mut self.grepping)
+                .then_some(Effect::CancelSearch(crate::store::logs::query::SearchSlot::Run));
         };
         self.grepped.clone_from(&matches.typed);
         let begins = matches.ask().map(Effect::SearchRun);
         let goes_on = std::mem::replace(&mut self.grepping, matches.is_looking());
         // What is typed no more is looked for no more.
-        let ends = (goes_on && matches.typed.is_empty()).then_some(Effect::CancelSearch(msg::SearchSlot::Run));
+        let ends = (goes_on && matches.typed.is_empty())
+            .then_some(Effect::CancelSearch(crate::store::logs::query::SearchSlot::Run));
         begins.or(ends)
     }
 

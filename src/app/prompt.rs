@@ -11,10 +11,10 @@ use super::App;
 use super::action::{Action, Context};
 use super::input::MODIFIERS;
 use super::keymap::Key;
-use super::msg::Notice;
 use super::overlay::Overlay;
 use super::panes::log::Position;
-use super::pattern::Pattern;
+use crate::model::feed::Notice;
+use crate::store::logs::pattern::Pattern;
 
 /// Characters that a text may have.
 const MOST: usize = 1000;

@@ -1,12 +1,12 @@
 //! A past run, seen again: its records are folded up to a moment that moves, forward and back, at any speed.
 
+use crate::model::RunInfo;
 use crate::model::{Event, Record, Timestamp};
-use crate::store::runs::RunHeader;
 use crate::ui::text;
 
 use super::App;
 use super::action::Action;
-use super::msg::Notice;
+use crate::model::feed::Notice;
 
 /// Speeds, in thousandths of the real one.
 const SPEEDS: [u64; 9] = [250, 500, 1000, 2000, 4000, 8000, 16_000, 64_000, 256_000];
@@ -17,7 +17,7 @@ const REAL: usize = 2;
 /// A run that is seen again.
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
-    header: RunHeader,
+    header: RunInfo,
     records: Vec<Record>,
     /// The moment that is shown.
     at: Timestamp,
@@ -29,7 +29,7 @@ pub(super) struct Replay {
 
 impl Replay {
     /// A run at its beginning.
-    fn new(header: RunHeader, records: Vec<Record>) -> Self {
+    fn new(header: RunInfo, records: Vec<Record>) -> Self {
         let at = records.first().map_or(header.created, |record| record.at);
         Self { header, records, at, speed: REAL, playing: true, ticked: Timestamp(0) }
     }
@@ -67,7 +67,7 @@ impl Replay {
 impl App {
     /// Shows a past run from its beginning on.
     #[must_use]
-    pub fn replaying(mut self, header: RunHeader, records: Vec<Record>) -> Self {
+    pub fn replaying(mut self, header: RunInfo, records: Vec<Record>) -> Self {
         self.runs.selected = Some(header.id.clone());
         let replay = Replay::new(header, records);
         self.facts.since = replay.at;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::RunInfo;
+use crate::model::Summary;
 use crate::model::{Command, Conclusion, Event, Phase, Record, Reply, Run, RunId, Timestamp};
-use crate::store::history::Summary;
-use crate::store::runs::{RunHeader, RunStore};
+use crate::store::runs::RunStore;
 use crate::ui::text;
 
-use super::msg::{Notice, StartableWorkflow, Watching};
+use crate::model::feed::{Notice, StartableWorkflow, Watching};
 
 /// How many past events are kept to be looked at.
 const KEPT: usize = 500;
@@ -65,7 +66,7 @@ impl AppState {
 
     /// Whether the runs are of more than one repository, so that it is worth naming.
     pub fn has_several_repositories(&self) -> bool {
-        let mut names = self.summaries().map(|run| run.repository.as_str()).filter(|name| !name.is_empty());
+        let mut names = self.summaries().map(|run| run.info.repository.as_str()).filter(|name| !name.is_empty());
         let first = names.next();
         names.any(|name| Some(name) != first)
     }
@@ -89,14 +90,14 @@ impl AppState {
     pub(super) fn list(&mut self, listed: Vec<Summary>) {
         self.is_listed = true;
         for summary in listed {
-            if self.store.run(&summary.id).is_none_or(|run| run.seq == 0) {
-                self.summaries.insert(summary.id.clone(), summary);
+            if self.store.run(&summary.info.id).is_none_or(|run| run.seq == 0) {
+                self.summaries.insert(summary.info.id.clone(), summary);
             }
         }
     }
 
     /// Makes a run known.
-    pub(super) fn open(&mut self, header: RunHeader) {
+    pub(super) fn open(&mut self, header: RunInfo) {
         let id = header.id.clone();
         self.store.open(header);
         if let (false, Some(run)) = (self.summaries.contains_key(&id), self.store.run(&id)) {

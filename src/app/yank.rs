@@ -7,9 +7,11 @@ use crate::ui::log::Line;
 use crate::ui::text;
 
 use super::App;
-use super::msg::{Effect, Notice, Page};
+use super::msg::Effect;
 use super::overlay::{Choice, Overlay, Question};
 use super::panes::jobs::has_failed;
+use crate::model::feed::Notice;
+use crate::store::logs::query::LogPage;
 
 /// Lines on each side of what went wrong that are copied with it.
 const AROUND: u64 = 5;
@@ -56,7 +58,7 @@ impl App {
     }
 
     /// Lines came that are to be copied.
-    pub(super) fn copied(&mut self, page: Page) -> Vec<Effect> {
+    pub(super) fn copied(&mut self, page: LogPage) -> Vec<Effect> {
         match page.lines {
             Ok(lines) => {
                 let lines: Vec<String> = lines.iter().map(|line| Line::parse(&line.bytes, self.theme).text()).collect();

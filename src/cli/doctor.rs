@@ -154,7 +154,7 @@ fn leftovers() -> Finding {
         Ok(all) => {
             let open = all.iter().filter(|run| !matches!(run.phase, Phase::Done(_)));
             let (alive, lost): (Vec<_>, Vec<_>) =
-                open.partition(|run| lock::is_held(&runs.folder(run.id.clone()).lock()));
+                open.partition(|run| lock::is_held(&runs.folder(run.info.id.clone()).lock()));
             let text = format!("{} kept, {} in progress", all.len(), alive.len());
             match lost.as_slice() {
                 [] => Finding::Good(text),

@@ -116,7 +116,8 @@ fn conditions(args: &Args) -> Outcome {
         }
     }
     if let (Some(wanted), true) = (&args.step, told.is_empty()) {
-        let message = format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.id, run.id);
+        let message =
+            format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.info.id, run.info.id);
         return Err(Failure::new(Exit::NotFound, message));
     }
     told.retain(Told::is_worth_telling);

@@ -10,9 +10,10 @@ use serde_json::{Value as Json, json};
 
 use crate::app::panes::graph::picture as picture_of;
 use crate::engine::attempt::outline;
+use crate::model::RunInfo;
 use crate::model::{Event, Record, RunId, Timestamp};
 use crate::repo::git::Repository;
-use crate::store::runs::{RunHeader, RunStore};
+use crate::store::runs::RunStore;
 use crate::ui::export;
 use crate::ui::theme::{Colours, Glyphs, Theme};
 use crate::workflow;
@@ -143,7 +144,7 @@ const COLUMNS: u16 = 500;
 fn graph(plan: &Plan) -> Buffer {
     let id = RunId::new("plan");
     let mut store = RunStore::default();
-    store.open(RunHeader {
+    store.open(RunInfo {
         id: id.clone(),
         repository: String::new(),
         workflow: String::new(),

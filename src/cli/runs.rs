@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use crate::model::Summary;
 use crate::model::{Conclusion, Gate, Job, JobId, LineRange, Phase, Run, Step};
 use crate::store::folder::RunsDir;
 use crate::store::history;
-use crate::store::history::Summary;
 use crate::worker::outlet::now;
 
 use super::printer::{Logs, shown, table};
@@ -106,10 +106,10 @@ fn row(summary: &Summary, style: Style) -> String {
     let row = format!(
         "{} {}  {:<20} {:<16} {:<12} {:>8}  {}{}  {}",
         style.glyph(&summary.phase),
-        summary.id,
+        summary.info.id,
         summary.name,
-        summary.ref_name,
-        summary.event,
+        summary.info.ref_name,
+        summary.info.event,
         time,
         summary.phase.word(),
         attempt,
@@ -126,19 +126,22 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     if args.json {
         let jobs: Vec<_> = run.jobs.values().map(as_json).collect();
         let document = json!({
-            "id": run.id, "name": run.name, "workflow": run.workflow, "event": run.event, "ref": run.ref_name,
-            "sha": run.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_deref()),
-            "created": run.created, "started": run.started, "finished": run.finished, "jobs": jobs,
+            "id": run.info.id, "name": run.name, "workflow": run.info.workflow, "event": run.info.event, "ref": run.info.ref_name,
+            "sha": run.info.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_deref()),
+            "created": run.info.created, "started": run.started, "finished": run.finished, "jobs": jobs,
         });
         style::line(&serde_json::to_string_pretty(&document).map_err(io::Error::other)?)?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
-    let mut text = format!("{} {}  {}  {}\n", style.glyph(&run.phase), run.name, run.id, run.phase.word());
-    let commit: String = run.sha.chars().take(7).collect();
+    let mut text = format!("{} {}  {}  {}\n", style.glyph(&run.phase), run.name, run.info.id, run.phase.word());
+    let commit: String = run.info.sha.chars().take(7).collect();
     text.push_str(&style.paint(
         Colour::Dim,
-        &format!("{} on {} · {}@{commit} · attempt {}\n", run.workflow, run.event, run.ref_name, run.attempt),
+        &format!(
+            "{} on {} · {}@{commit} · attempt {}\n",
+            run.info.workflow, run.info.event, run.info.ref_name, run.attempt
+        ),
     ));
     if let Some(reason) = reason(&run.phase, run.reason.as_deref()) {
         text.push_str(&format!("{reason}\n"));
@@ -201,7 +204,7 @@ pub(super) fn jobs<'r>(run: &'r Run, wanted: &str) -> Result<Vec<&'r Job>, Failu
     let jobs: Vec<_> = run.jobs.values().filter(is_it).collect();
     if jobs.is_empty() {
         let names: Vec<_> = run.jobs.keys().map(JobId::as_str).collect();
-        let message = format!("{} has no job `{wanted}`; it has {}", run.id, names.join(", "));
+        let message = format!("{} has no job `{wanted}`; it has {}", run.info.id, names.join(", "));
         return Err(Failure::new(Exit::NotFound, message));
     }
     Ok(jobs)
@@ -252,6 +255,6 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
 
 /// What is said about a step that is not there.
 pub(super) fn no_step(run: &Run, wanted: &str) -> Failure {
-    let message = format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.id, run.id);
+    let message = format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.info.id, run.info.id);
     Failure::new(Exit::NotFound, message)
 }

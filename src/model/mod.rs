@@ -6,17 +6,20 @@
 mod command;
 mod event;
 mod explanation;
+pub mod feed;
 mod id;
 mod run;
 mod service;
 mod status;
+mod summary;
 mod time;
 
 pub use command::{Command, Reply, RerunScope};
 pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal, StepKind, StepOutline};
 pub use explanation::{Explanation, Outcome};
 pub use id::{JobId, RunId, StepNumber};
-pub use run::{Job, Run, Step};
+pub use run::{Job, Run, RunInfo, Step};
 pub use service::{Service, ServiceState};
 pub use status::{Conclusion, Gate, Phase};
+pub use summary::{Deployment, Summary};
 pub use time::Timestamp;

@@ -1,36 +1,45 @@
 //! What is true about a run, as the fold of its records leaves it (`store::RunStore` does the folding).
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Annotation, Conclusion, Explanation, JobId, Phase, RunId, Service, Signal, StepKind, StepNumber, Timestamp,
 };
 
-/// A run of a workflow.
+/// What a run is a run of: known before its first record, and never changed by one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Id of the run.
+    pub id: RunId,
+    /// Repository as `owner/name`. Empty in index lines of older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub repository: String,
+    /// Path of the workflow file, relative to the repository.
+    pub workflow: String,
+    /// Name of the event that started the run.
+    pub event: String,
+    /// Branch or tag, without `refs/heads/` or `refs/tags/`.
+    pub ref_name: String,
+    /// Commit; empty in a repository without commits.
+    pub sha: String,
+    /// Time at which the run was created.
+    pub created: Timestamp,
+}
+
+/// A run of a workflow, as its records describe it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Run {
-    /// Its id.
-    pub id: RunId,
-    /// Its name, once the first record tells it.
+    /// What the run is a run of.
+    pub info: RunInfo,
+    /// Name of the run: the workflow's path until the first record with a name.
     pub name: String,
-    /// The repository, as `owner/name`.
-    pub repository: String,
-    /// The workflow's file, relative to the repository.
-    pub workflow: String,
-    /// The event that started it.
-    pub event: String,
-    /// The branch or tag, short.
-    pub ref_name: String,
-    /// The commit, empty when the repository has none.
-    pub sha: String,
-    /// From 1; 0 until it began.
+    /// Number of the attempt, from 1; 0 before the first one.
     pub attempt: u32,
     /// How far it is.
     pub phase: Phase,
     /// Why it ended so, when no job tells it.
     pub reason: Option<String>,
-    /// When it was created.
-    pub created: Timestamp,
     /// When the current attempt began.
     pub started: Option<Timestamp>,
     /// When the current attempt ended.

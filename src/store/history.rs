@@ -11,100 +11,21 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Conclusion, Phase, Run, RunId, Timestamp};
+use crate::model::{Run, RunId, RunInfo, Summary};
 
 use super::StoreError;
 use super::folder::{RunFolder, RunsDir};
 use super::journal::JournalReader;
-use super::runs::{RunHeader, RunStore};
+use super::runs::RunStore;
 use super::spec::RunSpec;
 
-/// A run in a list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// Its id.
-    pub id: RunId,
-    /// Its name.
-    pub name: String,
-    /// The repository, as `owner/name`. Lines written before there was this have none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub repository: String,
-    /// The workflow's file.
-    pub workflow: String,
-    /// The event.
-    pub event: String,
-    /// The branch or tag, short.
-    pub ref_name: String,
-    /// The commit.
-    pub sha: String,
-    /// Which attempt this tells of.
-    pub attempt: u32,
-    /// How far it is.
-    pub phase: Phase,
-    /// Why it ended so, when no job tells it.
-    #[serde(default)]
-    pub reason: Option<String>,
-    /// When it was created.
-    pub created: Timestamp,
-    /// When the attempt began.
-    pub started: Option<Timestamp>,
-    /// When it ended.
-    pub finished: Option<Timestamp>,
-    /// What its jobs bring into environments. Lines written before there was this have none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub deployments: Vec<Deployment>,
-}
-
-/// What a job brings into an environment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployment {
-    /// The environment, as the workflow names it.
-    pub environment: String,
-    /// Its address, once known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// How far the job is.
-    pub phase: Phase,
-    /// When it ended, or else began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Timestamp>,
-}
-
-impl From<&Run> for Summary {
-    fn from(run: &Run) -> Self {
-        // A job that was skipped brought nothing anywhere.
-        let deploys = run.jobs.values().filter(|job| job.phase != Phase::Done(Conclusion::Skipped));
-        let deployments = deploys.filter_map(|job| {
-            let environment = job.environment.clone()?;
-            let at = job.finished.or(job.started);
-            Some(Deployment { environment, url: job.environment_url.clone(), phase: job.phase.clone(), at })
-        });
-        Self {
-            id: run.id.clone(),
-            name: run.name.clone(),
-            repository: run.repository.clone(),
-            workflow: run.workflow.clone(),
-            event: run.event.clone(),
-            ref_name: run.ref_name.clone(),
-            sha: run.sha.clone(),
-            attempt: run.attempt,
-            phase: run.phase.clone(),
-            reason: run.reason.clone(),
-            created: run.created,
-            started: run.started,
-            finished: run.finished,
-            deployments: deployments.collect(),
-        }
-    }
-}
-
-/// What is known of a run before its first record.
+/// Returns what is known of a run before its first record.
 ///
 /// # Errors
 /// Its `run.json` cannot be read.
-pub fn header(folder: &RunFolder) -> Result<RunHeader, StoreError> {
+pub fn info(folder: &RunFolder) -> Result<RunInfo, StoreError> {
     let spec = RunSpec::read(folder)?;
-    Ok(RunHeader {
+    Ok(RunInfo {
         id: folder.id().clone(),
         repository: spec.slug.clone(),
         ref_name: spec.ref_name().to_owned(),
@@ -120,16 +41,16 @@ pub fn header(folder: &RunFolder) -> Result<RunHeader, StoreError> {
 /// # Errors
 /// Its folder cannot be read.
 pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
-    Ok(replay(folder, header(folder)?)?.run(folder.id()).expect("it was replayed").clone())
+    Ok(replay(folder, info(folder)?)?.run(folder.id()).expect("it was replayed").clone())
 }
 
 /// A store with one run, as its header and journal tell it now, to go on from.
 ///
 /// # Errors
 /// Its folder cannot be read.
-pub fn replay(folder: &RunFolder, header: RunHeader) -> Result<RunStore, StoreError> {
+pub fn replay(folder: &RunFolder, info: RunInfo) -> Result<RunStore, StoreError> {
     let mut store = RunStore::default();
-    store.open(header);
+    store.open(info);
     for record in JournalReader::new(folder.journal()).poll()? {
         store.apply(folder.id(), &record);
     }
@@ -181,7 +102,7 @@ pub fn list(runs: &RunsDir) -> Result<Vec<Summary>, StoreError> {
 /// # Errors
 /// The state folder cannot be written.
 pub fn add(runs: &RunsDir, run: &Run) -> Result<(), StoreError> {
-    let journal = journal_length(&runs.folder(run.id.clone()));
+    let journal = journal_length(&runs.folder(run.info.id.clone()));
     append(runs, &[Entry { journal, run: Summary::from(run) }])
 }
 
@@ -223,7 +144,7 @@ impl Index {
         for line in text.split(|byte| *byte == b'\n') {
             index.lines += 1;
             if let Ok(entry) = serde_json::from_slice::<Entry>(line) {
-                index.entries.insert(entry.run.id.clone(), entry);
+                index.entries.insert(entry.run.info.id.clone(), entry);
             }
         }
         index
@@ -261,7 +182,7 @@ fn lines<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Conclusion, Event};
+    use crate::model::{Conclusion, Event, Phase, Timestamp};
     use crate::store::journal::JournalWriter;
 
     fn run(runs: &RunsDir, at: u64, ended: bool) -> RunFolder {
@@ -287,7 +208,7 @@ mod tests {
         fs::create_dir(runs.runs().join("no-run")).expect("made");
         let listed = list(&runs).expect("listed");
         assert_eq!(
-            listed.iter().map(|run| run.id.clone()).collect::<Vec<_>>(),
+            listed.iter().map(|run| run.info.id.clone()).collect::<Vec<_>>(),
             [second.id().clone(), first.id().clone()]
         );
         assert_eq!(listed[1].phase, Phase::Done(Conclusion::Success));

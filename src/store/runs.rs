@@ -7,28 +7,9 @@ use indexmap::IndexMap;
 
 use crate::model::{Command, Gate};
 use crate::model::{
-    Conclusion, Event, Job, JobId, JobOutline, Phase, Record, Reply, Run, RunId, Step, StepKind, StepNumber,
+    Conclusion, Event, Job, JobId, JobOutline, Phase, Record, Reply, Run, RunId, RunInfo, Step, StepKind, StepNumber,
     StepOutline, Timestamp,
 };
-
-/// What is known about a run before its first record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunHeader {
-    /// Its id.
-    pub id: RunId,
-    /// The repository, as `owner/name`.
-    pub repository: String,
-    /// The workflow's file.
-    pub workflow: String,
-    /// The event.
-    pub event: String,
-    /// The branch or tag, short.
-    pub ref_name: String,
-    /// The commit.
-    pub sha: String,
-    /// When it was created.
-    pub created: Timestamp,
-}
 
 /// Any number of runs and how far they are.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,19 +19,13 @@ pub struct RunStore {
 
 impl RunStore {
     /// Makes a run known. One that is known already stays as it is.
-    pub fn open(&mut self, header: RunHeader) {
-        self.runs.entry(header.id.clone()).or_insert_with(|| Run {
-            id: header.id,
-            name: header.workflow.clone(),
-            repository: header.repository,
-            workflow: header.workflow,
-            event: header.event,
-            ref_name: header.ref_name,
-            sha: header.sha,
+    pub fn open(&mut self, info: RunInfo) {
+        self.runs.entry(info.id.clone()).or_insert_with(|| Run {
+            name: info.workflow.clone(),
+            info,
             attempt: 0,
             phase: Phase::Queued,
             reason: None,
-            created: header.created,
             started: None,
             finished: None,
             jobs: IndexMap::new(),
@@ -370,9 +345,9 @@ mod tests {
     use crate::model::LineRange;
     use proptest::prelude::*;
 
-    fn header() -> RunHeader {
+    fn info() -> RunInfo {
         let text = |text: &str| text.to_owned();
-        RunHeader {
+        RunInfo {
             id: RunId::new("r"),
             repository: "octo/app".to_owned(),
             workflow: text("ci.yml"),
@@ -407,7 +382,7 @@ mod tests {
 
     fn folded(events: &[Event]) -> Run {
         let mut store = RunStore::default();
-        store.open(header());
+        store.open(info());
         for (index, event) in events.iter().enumerate() {
             let seq = index as u64 + 1;
             store.apply(&RunId::new("r"), &Record { seq, at: Timestamp(seq * 10), event: event.clone() });
@@ -599,12 +574,12 @@ mod tests {
                 .map(|(index, event)| Record { seq: index as u64 + 1, at: Timestamp(index as u64), event }).collect();
             let id = RunId::new("r");
             let mut once = RunStore::default();
-            once.open(header());
+            once.open(info());
             for record in &records {
                 once.apply(&id, record);
             }
             let mut twice = RunStore::default();
-            twice.open(header());
+            twice.open(info());
             for record in records.iter().take(cut).chain(&records).chain(&records) {
                 twice.apply(&id, record);
             }
@@ -618,7 +593,7 @@ mod tests {
         ) {
             let id = RunId::new("r");
             let mut store = RunStore::default();
-            store.open(header());
+            store.open(info());
             for (number, (event, seq)) in (1..).zip(events) {
                 let before = store.run(&id).expect("open").clone();
                 let seq = if in_order { number } else { seq };

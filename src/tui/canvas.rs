@@ -399,7 +399,8 @@ mod tests {
     #[test]
     fn a_followed_line_costs_little() {
         use crate::app::fixture::{Driver, START, records, run};
-        use crate::app::msg::{Feed, Msg};
+        use crate::app::msg::Msg;
+        use crate::model::feed::Feed;
         use crate::model::{Event, JobId, LineRange, Record, StepNumber, Timestamp};
         use crate::ui::theme::Glyphs;
         let mut driver = Driver::showing(120, 40, Glyphs::Unicode);

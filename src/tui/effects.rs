@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::app::msg::{
-    LogKey, LogSearch, LogSearchResult, MAX_RUN_HITS, Msg, Page, PageRequest, Query, RawLine, RunSearch,
-    RunSearchResult, SearchSlot,
-};
+use crate::app::msg::Msg;
 use crate::model::RunId;
 use crate::store::first_error;
 use crate::store::folder::RunsDir;
+use crate::store::logs::query::{
+    LogKey, LogPage, LogSearch, LogSearchResult, MAX_RUN_HITS, PageRequest, Query, RawLine, RunSearch, RunSearchResult,
+    SearchSlot,
+};
 use crate::store::logs::{LineMatcher, LogReader};
 use crate::store::spec::RunSpec;
 
@@ -37,10 +38,10 @@ pub trait Logs: Send + Sync + 'static {
     fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<RawLine>, String>;
 
     /// The lines of a request, all or none. May block.
-    fn pages(&self, request: PageRequest) -> Page {
+    fn pages(&self, request: PageRequest) -> LogPage {
         let pages = request.lines.iter().map(|lines| self.page(&request.key, lines.clone()));
         let lines = pages.collect::<Result<Vec<_>, _>>().map(|pages| pages.into_iter().flatten().collect());
-        Page { request, lines }
+        LogPage { request, lines }
     }
 
     /// Tells the lines that are looked for, in order. Stops when `stop` says so or when `found` does. May block.
@@ -221,7 +222,7 @@ pub(super) fn load_page<L: Logs>(
     logs: &Arc<L>,
     request: PageRequest,
     answers: &mpsc::Sender<Msg>,
-    answer: impl FnOnce(Page) -> Msg + Send + 'static,
+    answer: impl FnOnce(LogPage) -> Msg + Send + 'static,
 ) {
     let (logs, answers) = (Arc::clone(logs), answers.clone());
     tokio::task::spawn_blocking(move || {
@@ -313,9 +314,9 @@ impl Searches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::pattern::Pattern;
     use crate::model::{JobId, StepNumber, Timestamp};
     use crate::store::logs::LogWriter;
+    use crate::store::logs::pattern::Pattern;
 
     #[test]
     fn pages_come_from_the_run_folder() {

@@ -9,7 +9,7 @@ use rustix::process::{Signal as Kind, kill_current_process_group};
 use tokio::process::Command;
 use tokio::signal::unix::Signal;
 
-use crate::app::msg::Request;
+use crate::model::feed::Request;
 use crate::model::{JobId, RunId};
 
 /// A program that is to have the terminal.

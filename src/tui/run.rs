@@ -13,8 +13,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::app::msg::{Effect, Feed, Msg, Notice, RenderedPage, Request};
+use crate::app::msg::{Effect, Msg, RenderedPage};
 use crate::model::Timestamp;
+use crate::model::feed::{Feed, Notice, Request};
 
 use super::alerts::Alerts;
 use super::canvas::Canvas;

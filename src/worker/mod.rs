@@ -103,7 +103,7 @@ impl Worker<'_> {
         mode: Mode,
         orders: &mut mpsc::Receiver<PendingCommand>,
     ) -> Result<(Conclusion, Option<Mode>), StoreError> {
-        let header = history::header(self.folder)?;
+        let header = history::info(self.folder)?;
         let store = history::replay(self.folder, header.clone())?;
         let before = store.run(self.folder.id()).expect("it was replayed").clone();
         let attempt = before.attempt + 1;

@@ -14,12 +14,13 @@ use crate::engine::cancel::Cancellation;
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::mask::{MaskStream, Masker};
 use crate::engine::outlet::{Outlet, StepLog};
+use crate::model::RunInfo;
 use crate::model::{Event, Job, JobId, LineRange, Run, Step, StepNumber, Timestamp};
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::journal::JournalWriter;
 use crate::store::logs::LogWriter;
-use crate::store::runs::{RunHeader, RunStore};
+use crate::store::runs::RunStore;
 
 use super::checkpoints;
 
@@ -69,7 +70,7 @@ impl RunOutlet {
     /// The journal cannot be opened.
     pub fn open(
         folder: &RunFolder,
-        header: RunHeader,
+        header: RunInfo,
         attempt: u32,
         store: RunStore,
         masker: Masker,

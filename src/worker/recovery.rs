@@ -77,7 +77,7 @@ pub async fn close_all(runs: &RunsDir) -> Result<usize, StoreError> {
         if matches!(summary.phase, Phase::Done(_)) {
             continue;
         }
-        let folder = runs.folder(summary.id);
+        let folder = runs.folder(summary.info.id);
         if let Ok(true) = close(&folder).await {
             closed += 1;
             if let Ok(run) = history::read(&folder) {

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use cuelight::app::App;
 use cuelight::app::keymap::Keymap;
-use cuelight::app::msg::{Feed, LogKey, LogSearch, RawLine, Request, RunSearch};
+use cuelight::model::RunInfo;
+use cuelight::model::feed::{Feed, Request};
 use cuelight::model::{
     Command, Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, StepKind, StepNumber, StepOutline,
     Timestamp,
 };
-use cuelight::store::runs::RunHeader;
+use cuelight::store::logs::query::{LogKey, LogSearch, RawLine, RunSearch};
 use cuelight::tui::{Logs, Options};
 use cuelight::ui::theme::Theme;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -133,7 +134,7 @@ fn child() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         let now = Timestamp(now.as_millis() as u64);
         tokio::spawn(async move {
-            let header = RunHeader {
+            let header = RunInfo {
                 id: run.clone(),
                 repository: "octo/app".to_owned(),
                 workflow: "ci.yml".to_owned(),

@@ -1,13 +1,14 @@
 //! What is asked before something is done.
 
 use crate::model;
+use crate::model::Summary;
 use crate::model::{Command, Conclusion, Job, Phase, StepKind};
-use crate::store::history::Summary;
 use crate::ui::text;
 
 use super::{Choice, Overlay, Pick, Picker, Question};
 use crate::app::App;
-use crate::app::msg::{Effect, Request, StartableWorkflow};
+use crate::app::msg::Effect;
+use crate::model::feed::{Request, StartableWorkflow};
 
 /// Whether what would run is to be looked at, and trusted. The look takes the whole terminal: there may be much of it.
 pub(in crate::app) fn trust(workflow: String, event: String, start: Request) -> Overlay {
@@ -57,7 +58,7 @@ impl App {
         } else {
             ("Cancel the run?", "cancel it; steps with always() still run", "let it run", Command::Cancel)
         };
-        let order = Request::Submit { run: run.id.clone(), command };
+        let order = Request::Submit { run: run.info.id.clone(), command };
         Some(Overlay::Question(Question {
             title: title.to_owned(),
             text: vec![run.name.clone()],
@@ -71,10 +72,10 @@ impl App {
 
     pub(in crate::app) fn delete_question(&self) -> Option<Overlay> {
         let run = self.summary()?;
-        let delete = Effect::Request(Request::Delete(run.id.clone()));
+        let delete = Effect::Request(Request::Delete(run.info.id.clone()));
         Some(Overlay::Question(Question {
             title: "Remove the run?".to_owned(),
-            text: vec![format!("{}  {}", run.name, run.id)],
+            text: vec![format!("{}  {}", run.name, run.info.id)],
             choices: vec![
                 Choice { key: 'n', label: "keep it".to_owned(), effects: Vec::new() },
                 Choice { key: 'y', label: "remove it, with its logs".to_owned(), effects: vec![delete] },
@@ -115,13 +116,14 @@ impl App {
         if self.facts.locked().is_some() {
             return vec![Effect::Quit];
         }
-        let alive: Vec<&Summary> = self.facts.alive().filter(|run| self.facts.run(&run.id).is_some()).collect();
+        let alive: Vec<&Summary> = self.facts.alive().filter(|run| self.facts.run(&run.info.id).is_some()).collect();
         let [first, rest @ ..] = alive.as_slice() else { return vec![Effect::Quit] };
         let text = match rest.len() {
             0 => format!("{} is still running.", first.name),
             more => format!("{} and {} are still running.", first.name, text::counted(more as u64, "other run")),
         };
-        let order = |run: &&Summary| Effect::Request(Request::Submit { run: run.id.clone(), command: Command::Cancel });
+        let order =
+            |run: &&Summary| Effect::Request(Request::Submit { run: run.info.id.clone(), command: Command::Cancel });
         let stop: Vec<Effect> = alive.iter().map(order).chain([Effect::Quit]).collect();
         let choice = |key, label: &str, effects| Choice { key, label: label.to_owned(), effects };
         self.overlay = Some(Overlay::Question(Question {

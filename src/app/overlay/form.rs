@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::app::msg::{Effect, InputKind, Request, StartableWorkflow};
+use crate::app::msg::Effect;
+use crate::model::feed::{InputKind, Request, StartableWorkflow};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 

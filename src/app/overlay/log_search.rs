@@ -7,9 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::app::action::Action;
-use crate::app::msg::{LogKey, MAX_RUN_HITS, RunSearch, RunSearchResult};
-use crate::app::pattern::Pattern;
 use crate::model::Run;
+use crate::store::logs::pattern::Pattern;
+use crate::store::logs::query::{LogKey, MAX_RUN_HITS, RunSearch, RunSearchResult};
 use crate::ui::log::Line;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -53,7 +53,7 @@ impl Matches {
         let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
         let wrote = steps.filter(|(_, step)| step.lines > 0);
         let logs = wrote.map(|(job, step)| {
-            let key = LogKey { run: run.id.clone(), job: job.id.clone(), attempt: job.attempt, step: step.number };
+            let key = LogKey { run: run.info.id.clone(), job: job.id.clone(), attempt: job.attempt, step: step.number };
             (key, step.lines, format!("{}{}{} {}", job.name, theme.arrow(), step.number, step.name))
         });
         Self {

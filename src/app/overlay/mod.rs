@@ -15,13 +15,14 @@ use ratatui::style::Style;
 
 use super::action::{ACTIONS, Action, Context};
 use super::keymap::Keymap;
-use super::msg::{Effect, LogKey};
+use super::msg::Effect;
 use super::palette::{command, fit};
-use super::pattern::Pattern;
 use super::prompt::Prompt;
 use super::state::AppState;
+use crate::model::Summary;
 use crate::model::{JobId, RunId};
-use crate::store::history::Summary;
+use crate::store::logs::pattern::Pattern;
+use crate::store::logs::query::LogKey;
 use crate::ui::frame;
 use crate::ui::frame::Framed;
 use crate::ui::layout::middle;

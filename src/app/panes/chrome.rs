@@ -6,10 +6,10 @@ use ratatui::style::{Modifier, Style};
 
 use crate::app::action::{ACTIONS, Action, Context};
 use crate::app::keymap::Keymap;
-use crate::app::msg::{Notice, Waits, Watching};
 use crate::app::state::{AppState, order};
+use crate::model::Summary;
+use crate::model::feed::{Notice, Waits, Watching};
 use crate::model::{Command, Level, Run};
-use crate::store::history::Summary;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -28,18 +28,18 @@ pub(in crate::app) fn header(cx: &Cx, summary: Option<&Summary>, run: Option<&Ru
         text::put(buffer, area.x + 1, area.y, area.width - 1, "cuelight", cx.theme.style(Hue::Accent));
         return;
     };
-    let sha = summary.sha.get(..7).unwrap_or(&summary.sha);
-    let place = match (summary.ref_name.as_str(), sha) {
+    let sha = summary.info.sha.get(..7).unwrap_or(&summary.info.sha);
+    let place = match (summary.info.ref_name.as_str(), sha) {
         ("", "") => String::new(),
         ("", sha) => sha.to_owned(),
         (name, "") => name.to_owned(),
         (name, sha) => format!("{name}@{sha}"),
     };
     let attempt = if summary.attempt > 1 { format!("attempt {}", summary.attempt) } else { String::new() };
-    let event = format!("{} {place}", summary.event);
-    let short = summary.id.as_str().rsplit('-').next().unwrap_or_default();
-    let repository = if cx.facts.has_several_repositories() { project(&summary.repository) } else { "" };
-    let parts = [repository, summary.name.as_str(), file(&summary.workflow), event.trim(), &attempt, short];
+    let event = format!("{} {place}", summary.info.event);
+    let short = summary.info.id.as_str().rsplit('-').next().unwrap_or_default();
+    let repository = if cx.facts.has_several_repositories() { project(&summary.info.repository) } else { "" };
+    let parts = [repository, summary.name.as_str(), file(&summary.info.workflow), event.trim(), &attempt, short];
     let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.dedup();
     let room = usize::from(area.width).saturating_sub(right_width + 2);
@@ -60,7 +60,7 @@ fn state(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, 
     let look = cx.theme.look(&summary.phase);
     let lamp = cx.theme.lamp(&summary.phase, cx.facts.now.0);
     let time = summary.started.map(|start| text::duration(summary.finished.unwrap_or(cx.facts.now).since(start)));
-    for command in cx.facts.asked(&summary.id) {
+    for command in cx.facts.asked(&summary.info.id) {
         parts.push((format!("{} asked", order(command)), cx.theme.style(Hue::Review)));
     }
     let state = format!("{lamp} {} {}", look.word, time.unwrap_or_default());
@@ -159,7 +159,7 @@ pub(in crate::app) fn footer(
 
 /// Why an action can do nothing now.
 pub(in crate::app) fn unavailable(action: Action, facts: &AppState, summary: Option<&Summary>) -> Option<&'static str> {
-    let asked = |wanted: &Command| summary.is_some_and(|run| facts.asked(&run.id).any(|asked| asked == wanted));
+    let asked = |wanted: &Command| summary.is_some_and(|run| facts.asked(&run.info.id).any(|asked| asked == wanted));
     let orders = matches!(
         action,
         Action::Start

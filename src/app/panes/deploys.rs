@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use crate::app::action::Action;
 use crate::app::state::AppState;
 use crate::model::{Conclusion, Phase, RunId};
-use crate::store::history::{Deployment, Summary};
+use crate::model::{Deployment, Summary};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -51,7 +51,7 @@ impl Deploys {
     /// The run that brought the latest into the selected environment.
     pub(in crate::app) fn run(&self, facts: &AppState) -> Option<RunId> {
         let rows = self.listed(facts);
-        rows.get(self.at(&rows)).map(|row| row.latest.0.id.clone())
+        rows.get(self.at(&rows)).map(|row| row.latest.0.info.id.clone())
     }
 
     pub(in crate::app) fn settle(&mut self, facts: &AppState, height: usize) {
@@ -104,7 +104,7 @@ impl Deploys {
     fn listed<'f>(&self, facts: &'f AppState) -> Vec<Environment<'f>> {
         let mut rows = rows(facts);
         rows.retain(|Environment { name, latest: (run, deployment), .. }| {
-            text::holds(&self.filter, &[name, deployment.phase.word(), &run.sha, &run.ref_name, &run.name])
+            text::holds(&self.filter, &[name, deployment.phase.word(), &run.info.sha, &run.info.ref_name, &run.name])
         });
         rows
     }
@@ -116,8 +116,8 @@ impl Deploys {
 
 /// What a run brought: its commit, and where that comes from.
 fn version(run: &Summary) -> String {
-    let sha = run.sha.get(..7).unwrap_or(&run.sha);
-    [sha, run.ref_name.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let sha = run.info.sha.get(..7).unwrap_or(&run.info.sha);
+    [sha, run.info.ref_name.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// All environments by name. The latest deployment is the one that goes on, else the one that waits in a run that goes on,
@@ -126,7 +126,7 @@ fn rows(facts: &AppState) -> Vec<Environment<'_>> {
     let mut rows: BTreeMap<&str, Environment> = BTreeMap::new();
     let rank = |(run, deployment): (&Summary, &Deployment)| match &deployment.phase {
         phase if phase.is_active() => (3, deployment.at),
-        phase if !phase.is_done() && !run.phase.is_done() => (2, Some(run.created)),
+        phase if !phase.is_done() && !run.phase.is_done() => (2, Some(run.info.created)),
         _ if deployment.at.is_some() => (1, deployment.at),
         _ => (0, None),
     };
@@ -149,6 +149,7 @@ fn rows(facts: &AppState) -> Vec<Environment<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RunInfo;
     use crate::model::Timestamp;
 
     /// A run that has ended, with deployments to `prod` that ended at these times.
@@ -161,17 +162,19 @@ mod tests {
         };
         let deployments = brought.iter().map(deployment).collect();
         Summary {
-            id: RunId::new(id),
+            info: RunInfo {
+                id: RunId::new(id),
+                repository: String::new(),
+                workflow: "deploy.yml".to_owned(),
+                event: "push".to_owned(),
+                ref_name: "main".to_owned(),
+                sha: String::new(),
+                created: Timestamp(0),
+            },
             name: "deploy".to_owned(),
-            repository: String::new(),
-            workflow: "deploy.yml".to_owned(),
-            event: "push".to_owned(),
-            ref_name: "main".to_owned(),
-            sha: String::new(),
             attempt: 1,
             phase: Phase::Done(Conclusion::Success),
             reason: None,
-            created: Timestamp(0),
             started: None,
             finished: None,
             deployments,
@@ -186,7 +189,7 @@ mod tests {
             facts.list(runs);
             let rows = rows(&facts);
             let row = rows.first().expect("an environment");
-            (row.latest.0.id.to_string(), row.live.map(|(run, _)| run.id.to_string()))
+            (row.latest.0.info.id.to_string(), row.live.map(|(run, _)| run.info.id.to_string()))
         };
         // The older run was started again after the newer had ended.
         let again = latest(vec![run("b", &[(Success, 5)]), run("a", &[(Success, 9)])]);

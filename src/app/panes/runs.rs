@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 
 use crate::app::action::Action;
 use crate::app::state::AppState;
+use crate::model::Summary;
 use crate::model::{Phase, RunId};
-use crate::store::history::Summary;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
@@ -45,9 +45,9 @@ impl Runs {
         if self.selected.as_ref().is_none_or(|id| facts.summary(id).is_none()) {
             // What takes its place in the list: the next one, or the last.
             let listed: Vec<&Summary> = self.listed(facts).collect();
-            let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.id.clone());
-            let at_home = |run: &&Summary| self.home.as_ref().is_none_or(|home| run.repository == *home);
-            let newest = || facts.summaries().find(at_home).or(facts.summaries().next()).map(|run| run.id.clone());
+            let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.info.id.clone());
+            let at_home = |run: &&Summary| self.home.as_ref().is_none_or(|home| run.info.repository == *home);
+            let newest = || facts.summaries().find(at_home).or(facts.summaries().next()).map(|run| run.info.id.clone());
             self.selected = match (&self.selected, self.filter.is_empty()) {
                 (None, true) => newest(),
                 (Some(_), true) => next.or_else(newest).or(self.selected.take()),
@@ -61,8 +61,8 @@ impl Runs {
     /// Selects the first run of the list when the filter has come to leave out the selected one. A run that leaves the
     /// list by itself, or is gone to from elsewhere, stays selected.
     pub(in crate::app) fn narrow(&mut self, facts: &AppState) {
-        if !self.listed(facts).any(|run| self.selected.as_ref() == Some(&run.id)) {
-            let first = self.listed(facts).next().map(|run| run.id.clone());
+        if !self.listed(facts).any(|run| self.selected.as_ref() == Some(&run.info.id)) {
+            let first = self.listed(facts).next().map(|run| run.info.id.clone());
             self.selected = first;
         }
     }
@@ -78,13 +78,13 @@ impl Runs {
         let found = |run: &&Summary| {
             let texts = [
                 &run.name,
-                &run.repository,
-                &run.workflow,
-                &run.event,
-                &run.ref_name,
+                &run.info.repository,
+                &run.info.workflow,
+                &run.info.event,
+                &run.info.ref_name,
                 run.phase.word(),
-                run.id.as_str(),
-                &run.sha,
+                run.info.id.as_str(),
+                &run.info.sha,
             ];
             text::holds(&self.filter, &texts)
         };
@@ -105,9 +105,13 @@ impl Runs {
                 (Some(started), None) => text::duration(cx.facts.now.since(started)),
                 (None, _) => String::new(),
             };
-            let repository = if cx.facts.has_several_repositories() { project(&run.repository) } else { "" };
-            let facts =
-                [repository, run.ref_name.as_str(), run.event.as_str(), &text::ago(cx.facts.now.since(run.created))];
+            let repository = if cx.facts.has_several_repositories() { project(&run.info.repository) } else { "" };
+            let facts = [
+                repository,
+                run.info.ref_name.as_str(),
+                run.info.event.as_str(),
+                &text::ago(cx.facts.now.since(run.info.created)),
+            ];
             let facts: Vec<&str> = facts.into_iter().filter(|part| !part.is_empty()).collect();
             let remark = match &run.phase {
                 Phase::Waiting(gate) => gate.reason(),
@@ -122,18 +126,18 @@ impl Runs {
                 remark: &remark,
                 remark_style: cx.theme.style(Hue::Dim),
                 right: &time,
-                selected: self.selected.as_ref() == Some(&run.id),
+                selected: self.selected.as_ref() == Some(&run.info.id),
             };
             row.draw(cx, Rect { y, height: 1, ..area }, buffer);
         }
     }
 
     fn at(&self, facts: &AppState) -> usize {
-        self.listed(facts).position(|run| self.selected.as_ref() == Some(&run.id)).unwrap_or_default()
+        self.listed(facts).position(|run| self.selected.as_ref() == Some(&run.info.id)).unwrap_or_default()
     }
 
     fn select(&mut self, row: usize, facts: &AppState) {
-        let run = self.listed(facts).nth(row).map(|run| run.id.clone());
+        let run = self.listed(facts).nth(row).map(|run| run.info.id.clone());
         self.selected = run.or(self.selected.take());
     }
 }
@@ -151,7 +155,7 @@ pub(super) fn none(facts: &AppState) -> &'static str {
 
 /// What a run is called: its name, or its file's.
 fn title(run: &Summary) -> &str {
-    if run.name.is_empty() { file(&run.workflow) } else { &run.name }
+    if run.name.is_empty() { file(&run.info.workflow) } else { &run.name }
 }
 
 /// The name of a repository without its owner.

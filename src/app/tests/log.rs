@@ -160,6 +160,6 @@ fn a_search_that_nobody_looks_at_ends() {
     };
     let begun = press("Fx");
     assert!(matches!(begun.as_slice(), [Effect::SearchRun(grep)] if grep.logs.len() == 13), "{begun:?}");
-    assert_eq!(press("<esc>"), [Effect::CancelSearch(crate::app::msg::SearchSlot::Run)]);
+    assert_eq!(press("<esc>"), [Effect::CancelSearch(crate::store::logs::query::SearchSlot::Run)]);
     assert_eq!(press("F<esc>").len(), 2, "it begins anew, and ends");
 }

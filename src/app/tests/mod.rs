@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use ratatui::style::Modifier;
 
 use super::fixture::{Driver, START, header, past, records, rest, run};
-use super::msg::{AlertReason, Effect, Feed, Msg, Notice, Request};
+use super::msg::{AlertReason, Effect, Msg};
 use super::*;
+use crate::model::feed::{Feed, Notice, Request};
 use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Record, Reply, RerunScope, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 

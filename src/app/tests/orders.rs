@@ -155,7 +155,7 @@ fn a_shell_opens_where_a_job_runs_or_failed() {
 
 #[test]
 fn watch_mode_is_asked_for_shown_and_left() {
-    use crate::app::msg::{Waits, Watching};
+    use crate::model::feed::{Waits, Watching};
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.asked();
     driver.press("W");
@@ -184,8 +184,11 @@ fn watch_mode_is_asked_for_shown_and_left() {
 
 #[test]
 fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
-    let other =
-        |id: &str| Summary { repository: "octo/other".to_owned(), ..past(id, "CI", Conclusion::Success, START) };
+    let other = |id: &str| {
+        let mut run = past(id, "CI", Conclusion::Success, START);
+        "octo/other".clone_into(&mut run.info.repository);
+        run
+    };
     let mut driver = Driver::new(120, 40, Theme::default());
     driver.app = driver.app.clone().at_home("octo/app".to_owned());
     driver.feed(Feed::Listed(vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START)]));

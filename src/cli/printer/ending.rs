@@ -118,7 +118,7 @@ fn annotations(run: &Run, style: Style) -> String {
         let _ = writeln!(text, "{} {said}{heading}", style.paint(colour, &format!("{word:<8}")));
     }
     if placed.len() > ANNOTATIONS {
-        let more = format!("and {} more: cuelight show {} --json", placed.len() - ANNOTATIONS, run.id);
+        let more = format!("and {} more: cuelight show {} --json", placed.len() - ANNOTATIONS, run.info.id);
         let _ = writeln!(text, "{}", style.paint(Colour::Dim, &more));
     }
     text
@@ -142,13 +142,13 @@ fn closing(run: &Run, style: Style) -> String {
     let mut text =
         format!("\n{} {}{reason}\n", style.glyph(&run.phase), style.paint(Colour::Bold, &format!("{word}{time}")));
     if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
-        let mut next = format!("cuelight logs {id} --failed · cuelight rerun {id} --failed", id = run.id);
+        let mut next = format!("cuelight logs {id} --failed · cuelight rerun {id} --failed", id = run.info.id);
         let failed = |job: &&Job| {
             let of_the_file = |step: &Step| step.kind == StepKind::Main && step.outcome == Some(Conclusion::Failure);
             job.steps.iter().any(of_the_file)
         };
         if let Some(job) = run.jobs.values().find(failed) {
-            let _ = write!(next, " · cuelight shell {} {}", run.id, job.id);
+            let _ = write!(next, " · cuelight shell {} {}", run.info.id, job.id);
         }
         let _ = writeln!(text, "  {}", style.paint(Colour::Dim, &next));
     }

@@ -158,7 +158,7 @@ impl Printer for Lines {
         match &record.event {
             Event::RunStarted { attempt, name } => {
                 let attempt = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-                let of = format!("({} on {}{attempt}) run {}", run.workflow, run.event, run.id);
+                let of = format!("({} on {}{attempt}) run {}", run.info.workflow, run.info.event, run.info.id);
                 writeln!(out, "{} {}", style.paint(Colour::Bold, name), style.paint(Colour::Dim, &of))
             }
             Event::RunWaiting { gate, name, .. } => {

@@ -14,11 +14,12 @@ mod text;
 
 use std::io::{self, Write};
 
+use crate::model::RunInfo;
 use crate::model::{Conclusion, JobId, LineRange, Record, Run, StepNumber};
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
-use crate::store::runs::{RunHeader, RunStore};
+use crate::store::runs::RunStore;
 
 pub(super) use ending::table;
 pub(super) use github::GitHub;
@@ -94,7 +95,7 @@ pub(super) struct Printing<'p> {
 
 impl<'p> Printing<'p> {
     /// Prints a run from this attempt on.
-    pub(super) fn new(folder: &RunFolder, header: RunHeader, attempt: u32, printer: &'p mut dyn Printer) -> Self {
+    pub(super) fn new(folder: &RunFolder, header: RunInfo, attempt: u32, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(header);
         Self { store, folder: folder.clone(), attempt, printer }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 
+use crate::model::RunInfo;
 use crate::model::{
     Annotation, Conclusion, Event, JobId, JobOutline, Level, LineRange, Record, Run, RunId, StepKind, StepNumber,
     StepOutline, Timestamp,
 };
-use crate::store::runs::{RunHeader, RunStore};
+use crate::store::runs::RunStore;
 
 use super::{Logs, Printer};
 
@@ -123,7 +124,7 @@ impl Story {
     pub(super) fn print(&self, printer: &mut dyn Printer) -> String {
         let id = RunId::new("20261124-000000-0001");
         let mut store = RunStore::default();
-        store.open(RunHeader {
+        store.open(RunInfo {
             id: id.clone(),
             repository: "octo/app".to_owned(),
             workflow: ".github/workflows/ci.yml".to_owned(),

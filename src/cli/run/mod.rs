@@ -202,7 +202,7 @@ pub(super) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
 /// Follows a run until it has ended. Ctrl-C asks it to end, a second one ends it at once, and a third leaves it.
 pub(super) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let header = history::header(run)?;
+    let header = history::info(run)?;
     let mut printing = Printing::new(run, header, attempt, printer);
     runtime.block_on(async {
         let mut follower = Follower::new(run.clone());

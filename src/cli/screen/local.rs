@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::app::msg::{Feed, Notice, Request};
+use crate::model::feed::{Feed, Notice, Request};
 use crate::model::{Command, Reply, RunId};
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, history, lock};
@@ -125,12 +125,12 @@ impl Local {
             Ok(summaries) => summaries,
             Err(error) => return self.tell(Feed::Notice(Notice::bad(error.to_string()))).await,
         };
-        let known: HashSet<RunId> = summaries.iter().map(|run| run.id.clone()).collect();
+        let known: HashSet<RunId> = summaries.iter().map(|run| run.info.id.clone()).collect();
         let gone: Vec<RunId> = self.listed.difference(&known).cloned().collect();
         self.listed = known;
         // Another attempt of the run that is looked at may have been started by somebody else.
-        let again = summaries.iter().find(|run| Some(&run.id) == self.looked_at.as_ref());
-        let again = again.filter(|run| run.attempt > self.attempt).map(|run| (run.id.clone(), run.attempt));
+        let again = summaries.iter().find(|run| Some(&run.info.id) == self.looked_at.as_ref());
+        let again = again.filter(|run| run.attempt > self.attempt).map(|run| (run.info.id.clone(), run.attempt));
         self.tell(Feed::Listed(summaries)).await;
         for run in gone {
             self.tell(Feed::Removed(run)).await;
@@ -330,7 +330,7 @@ impl Local {
         }
         let (folder, news) = (self.runs.folder(run.clone()), self.news.clone());
         self.tasks.spawn(async move {
-            let header = match history::header(&folder) {
+            let header = match history::info(&folder) {
                 Ok(header) => header,
                 Err(error) => {
                     let _ = news.send(Feed::Notice(Notice::bad(error.to_string()))).await;

@@ -12,9 +12,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::app::msg::{Feed, Request};
 use crate::config::{Colours as Palette, Config, Glyphs as Signs};
 use crate::model::RunId;
+use crate::model::feed::{Feed, Request};
 use crate::repo::git::Repository;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
@@ -61,7 +61,7 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
 
 /// Shows a past run from its beginning on, until the user leaves it.
 pub(super) fn replay(folder: &RunFolder) -> Outcome {
-    let (header, records) = (history::header(folder)?, JournalReader::new(folder.journal()).poll()?);
+    let (header, records) = (history::info(folder)?, JournalReader::new(folder.journal()).poll()?);
     let (app, options) = app()?;
     // What is asked for is shown by the application itself.
     show(app.replaying(header, records), options, RunsDir::locate()?, |_, mut ordered| {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::app::msg::{Input, InputKind, StartableWorkflow};
 use crate::engine::attempt::environment_name;
+use crate::model::feed::{Input, InputKind, StartableWorkflow};
 use crate::repo::git::{GitError, Repository};
 use crate::workflow;
 use crate::workflow::source::Source;

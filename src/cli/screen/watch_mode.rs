@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::app::msg::{Waits, Watching};
 use crate::cli::triggers;
 use crate::cli::triggers::TriggerDecision;
 use crate::cli::{Exit, Failure, run, trust};
 use crate::model::RunId;
+use crate::model::feed::{Waits, Watching};
 use crate::repo::git::Repository;
 
 use super::at;

@@ -9,6 +9,8 @@
 //! it is missing, torn or behind, a reader finds out by scanning, and a log that never needed a second entry has none.
 
 mod index;
+pub mod pattern;
+pub mod query;
 mod reader;
 mod search;
 mod writer;

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::app::msg::{Effect, LogKey, LogSearch, LogSearchResult, Query, SearchSlot};
+use crate::app::msg::Effect;
+use crate::store::logs::query::{LogKey, LogSearch, LogSearchResult, Query, SearchSlot};
 
 /// So many lines are kept; a log where more are found is told to have more.
 const MOST: usize = 500_000;
@@ -101,8 +102,8 @@ impl Finds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::pattern::Pattern;
     use crate::model::{JobId, RunId, StepNumber};
+    use crate::store::logs::pattern::Pattern;
 
     #[test]
     fn what_is_found_comes_in_portions_and_goes_on_with_the_log() {

@@ -17,8 +17,9 @@ use std::ops::Range;
 use ratatui::style::Color;
 
 use crate::app::action::Action;
-use crate::app::msg::{Effect, LogKey, LogSearchResult, PageRequest, Query, RenderedLine, RenderedPage, SearchSlot};
-use crate::app::pattern::Pattern;
+use crate::app::msg::{Effect, RenderedLine, RenderedPage};
+use crate::store::logs::pattern::Pattern;
+use crate::store::logs::query::{LogKey, LogSearchResult, PageRequest, Query, SearchSlot};
 use crate::ui::text;
 use crate::ui::theme::Theme;
 

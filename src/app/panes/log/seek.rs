@@ -2,9 +2,9 @@
 
 use super::Log;
 use super::finds::Finds;
-use crate::app::msg::{Query, SearchSlot};
-use crate::app::pattern::Pattern;
 use crate::store::logs::LineMatcher;
+use crate::store::logs::pattern::Pattern;
+use crate::store::logs::query::{Query, SearchSlot};
 
 /// A text that is looked for.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 use super::*;
-use crate::app::msg::Page;
-use crate::app::msg::{LogSearch, RawLine};
 use crate::model::{JobId, RunId, StepNumber};
+use crate::store::logs::query::LogPage;
+use crate::store::logs::query::{LogSearch, RawLine};
 
 fn key(step: u32) -> LogKey {
     LogKey { run: RunId::new("r"), job: JobId::new("j"), attempt: 1, step: StepNumber(step) }
@@ -37,7 +37,7 @@ fn answer(log: &mut Log, request: PageRequest, lines: u64) {
     let numbers = request.lines.iter().cloned().flatten().filter(|number| *number < lines);
     let text = |number| RawLine { number, bytes: format!("line {}", number + 1).into_bytes(), time: None };
     let lines = Ok(numbers.map(text).collect());
-    log.take(RenderedPage::new(Page { request, lines }, Theme::default()));
+    log.take(RenderedPage::new(LogPage { request, lines }, Theme::default()));
 }
 
 fn lines(request: &PageRequest) -> Vec<u64> {

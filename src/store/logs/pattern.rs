@@ -1,6 +1,6 @@
 //! What is looked for in a log, as it was typed.
 
-use crate::store::logs::{LineMatcher, LineMatcherError};
+use super::{LineMatcher, LineMatcherError};
 
 /// What is looked for.
 #[derive(Clone, PartialEq, Eq, Debug)]

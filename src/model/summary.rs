@@ -1,0 +1,66 @@
+//! A run in a list, and what its jobs deploy.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Conclusion, Phase, Run, RunInfo, Timestamp};
+
+/// A run in a list: the latest state of its newest attempt, without its jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What the run is a run of.
+    #[serde(flatten)]
+    pub info: RunInfo,
+    /// Name of the run.
+    pub name: String,
+    /// Number of the attempt, from 1; 0 before the first one.
+    pub attempt: u32,
+    /// State of the attempt.
+    pub phase: Phase,
+    /// Why the attempt ended so, where no job explains it.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Start of the attempt.
+    pub started: Option<Timestamp>,
+    /// End of the attempt.
+    pub finished: Option<Timestamp>,
+    /// Deployments of its jobs. Missing in index lines of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deployments: Vec<Deployment>,
+}
+
+/// The deployment of one job into an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Name of the environment, as the workflow writes it.
+    pub environment: String,
+    /// URL of the environment, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// State of the job.
+    pub phase: Phase,
+    /// End of the job, or its start while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+impl From<&Run> for Summary {
+    fn from(run: &Run) -> Self {
+        // A skipped job deployed nothing.
+        let deploys = run.jobs.values().filter(|job| job.phase != Phase::Done(Conclusion::Skipped));
+        let deployments = deploys.filter_map(|job| {
+            let environment = job.environment.clone()?;
+            let at = job.finished.or(job.started);
+            Some(Deployment { environment, url: job.environment_url.clone(), phase: job.phase.clone(), at })
+        });
+        Self {
+            info: run.info.clone(),
+            name: run.name.clone(),
+            attempt: run.attempt,
+            phase: run.phase.clone(),
+            reason: run.reason.clone(),
+            started: run.started,
+            finished: run.finished,
+            deployments: deployments.collect(),
+        }
+    }
+}
