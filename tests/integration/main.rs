@@ -13,4 +13,5 @@ mod project;
 mod run;
 mod screen;
 mod services;
+mod source;
 mod survival;
