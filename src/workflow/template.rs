@@ -1,6 +1,7 @@
 //! A value of the workflow file that may hold expressions, parsed once and evaluated over a snapshot of contexts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::expr::{EvalError, Expr, Object, Scope, Value};
 use super::source::Span;
@@ -55,7 +56,54 @@ pub struct TemplateError {
     pub error: EvalError,
 }
 
+/// Why a template is not a time limit.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MinutesError {
+    /// An expression could not be evaluated.
+    #[error("`timeout-minutes`: {0}")]
+    Evaluate(#[from] TemplateError),
+    /// Zero, negative, or not a number; holds the value as text.
+    #[error("`timeout-minutes` must be a number above 0, not `{0}`")]
+    NotPositive(String),
+}
+
+/// Longest time limit in minutes, a year: far past any real limit, and safe for the arithmetic on instants.
+const MAX_MINUTES: f64 = 525_600.0;
+
 impl Template {
+    /// Value of one key of a mapping, as written. `None` if this is not a mapping.
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<&Self> {
+        let TemplateKind::Mapping(entries) = &self.kind else { return None };
+        entries.iter().find(|(name, _)| name.literal() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// Evaluates a mapping of texts, as `env` is. Anything else has no entries.
+    ///
+    /// # Errors
+    /// The first expression that could not be evaluated, with its place.
+    pub fn texts(&self, scope: &Scope<'_>) -> Result<Vec<(String, String)>, TemplateError> {
+        self.evaluate(scope).map(|value| value.texts())
+    }
+
+    /// Evaluates a time limit in minutes, fractions allowed.
+    ///
+    /// # Errors
+    /// An expression could not be evaluated, or the value is not a positive number.
+    pub fn minutes(&self, scope: &Scope<'_>) -> Result<Duration, MinutesError> {
+        let value = self.evaluate(scope)?;
+        let number = match &value {
+            Value::Number(number) => *number,
+            Value::String(text) => text.trim().parse().unwrap_or(f64::NAN),
+            _ => f64::NAN,
+        };
+        if number.is_finite() && number > 0.0 {
+            Ok(Duration::from_secs_f64(number.min(MAX_MINUTES) * 60.0))
+        } else {
+            Err(MinutesError::NotPositive(value.to_text()))
+        }
+    }
+
     /// The text of a scalar without expressions, as written.
     #[must_use]
     pub fn literal(&self) -> Option<&str> {
@@ -109,5 +157,50 @@ impl Template {
                 Value::object(object)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::expr::{Contexts, NoFiles, Status};
+    use super::*;
+
+    fn text(text: &str) -> Template {
+        Template { span: Span::default(), kind: TemplateKind::Text(text.into()) }
+    }
+
+    fn number(value: f64) -> Template {
+        Template { span: Span::default(), kind: TemplateKind::Number(value, value.to_string().into()) }
+    }
+
+    fn evaluated<T>(evaluate: impl FnOnce(&Scope<'_>) -> T) -> T {
+        let contexts = Contexts::default();
+        evaluate(&Scope { contexts: &contexts, status: Status::default(), host: &NoFiles })
+    }
+
+    #[test]
+    fn minutes_are_positive_numbers_or_text_that_spells_one() {
+        let seconds = |template: Template| evaluated(|scope| template.minutes(scope)).map(|limit| limit.as_secs());
+        assert_eq!(seconds(number(0.5)).expect("a limit"), 30);
+        assert_eq!(seconds(text(" 2 ")).expect("a limit"), 120);
+        assert_eq!(seconds(number(f64::MAX)).expect("a limit"), 525_600 * 60);
+        for wrong in [number(0.0), number(-1.0), number(f64::INFINITY), text("soon"), text("")] {
+            let error = seconds(wrong).expect_err("not a limit").to_string();
+            assert!(error.starts_with("`timeout-minutes` must be a number above 0, not `"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_has_entries_and_texts_and_anything_else_has_none() {
+        let entries = vec![(text("name"), text("production")), (text("count"), number(3.0))];
+        let mapping = Template { span: Span::default(), kind: TemplateKind::Mapping(entries) };
+        assert_eq!(mapping.entry("name").and_then(Template::literal), Some("production"));
+        assert!(mapping.entry("url").is_none() && text("name").entry("name").is_none());
+        let texts = |template: &Template| evaluated(|scope| template.texts(scope)).expect("evaluated");
+        assert_eq!(
+            texts(&mapping),
+            [("name", "production"), ("count", "3")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
+        assert_eq!(texts(&text("name")), []);
     }
 }

@@ -79,10 +79,10 @@ pub(super) async fn run(
     };
     let mut variables = inputs::variables(inputs);
     if let Some(env) = env {
-        match env.evaluate(&scope) {
+        match env.texts(&scope) {
             // The step's environment comes before the manifest's.
-            Ok(value) => {
-                for (name, value) in crate::engine::step::texts(&value) {
+            Ok(texts) => {
+                for (name, value) in texts {
                     if !steps.env.contains_key(&name) && !task.ready.overlay.contains_key(&name) {
                         variables.insert(name, value);
                     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::engine::context::texts;
-use crate::engine::job::JobEnd;
+use crate::engine::job::end::JobEnd;
 use crate::engine::reusable;
 use crate::engine::reusable::Call;
 use crate::engine::scheduler::NodeId;

@@ -27,7 +27,8 @@ pub use outline::{environment_name, outline};
 use verdict::Verdict;
 
 use super::cancel::Cancellation;
-use super::job::{JobEnd, JobTask};
+use super::job::JobTask;
+use super::job::end::JobEnd;
 use super::scheduler::{Decision, Ending, Limits, NodeId, Scheduler};
 use super::{Resumed, RunContext};
 

@@ -3,7 +3,7 @@
 use crate::model::JobOutline;
 use crate::workflow::plan::PlannedJob;
 use crate::workflow::syntax::JobBody;
-use crate::workflow::template::{Template, TemplateKind};
+use crate::workflow::template::Template;
 
 /// A job as readers are told of it before it runs.
 #[must_use]
@@ -25,11 +25,5 @@ pub fn outline(job: &PlannedJob) -> JobOutline {
 /// The environment's name as written: a job's outline comes before its expressions have values.
 #[must_use]
 pub fn environment_name(environment: &Template) -> Option<String> {
-    match &environment.kind {
-        TemplateKind::Mapping(entries) => {
-            let name = entries.iter().find(|(key, _)| key.literal() == Some("name"));
-            name.and_then(|(_, value)| value.literal()).map(str::to_owned)
-        }
-        _ => environment.literal().map(str::to_owned),
-    }
+    environment.entry("name").unwrap_or(environment).literal().map(str::to_owned)
 }

@@ -6,8 +6,6 @@ use crate::workflow::expr::{Scope, Value};
 use crate::workflow::source::Source;
 use crate::workflow::template::Template;
 
-use crate::engine::step::{entry, texts};
-
 /// A container as the workflow describes it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Container {
@@ -111,7 +109,7 @@ impl Container {
         let value = template
             .evaluate(scope)
             .map_err(|error| format!("{}:{}:{}: `{name}`: {error}", source.name, error.span.line, error.span.column))?;
-        let part = |key: &str| entry(template, key).unwrap_or(template);
+        let part = |key: &str| template.entry(key).unwrap_or(template);
         let Value::Object(object) = &value else {
             let container = Self { place: place(template), ..Self::plain(name, &value.to_text()) };
             return Ok((!container.image.is_empty()).then_some(container));
@@ -140,7 +138,7 @@ impl Container {
             crate::engine::step::shell::cut_closed(&text(key))
                 .map_err(|reason| format!("{}: `{key}` of {name}: {reason}", place(part(key))))
         };
-        let options = entry(template, "options");
+        let options = template.entry("options");
         let written = options.map(|options| Written {
             file: source.name.clone(),
             line: options.span.line,
@@ -151,7 +149,7 @@ impl Container {
             name: name.to_owned(),
             image: image.strip_prefix("docker://").unwrap_or(&image).to_owned(),
             credentials,
-            env: object.get("env").map(texts).unwrap_or_default().into_iter().collect(),
+            env: object.get("env").map(Value::texts).unwrap_or_default().into_iter().collect(),
             ports,
             volumes: items("volumes"),
             options: words("options")?,

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -20,11 +19,13 @@ use super::checkpoint::Checkpoint;
 use super::step::matcher::Matchers;
 use super::step::{StepEnd, StepRef, StepScope, Steps};
 use super::workspace::hash_files::WorkspaceFiles;
-use super::{Resumed, RunContext, checkpoint, step};
+use super::{Resumed, RunContext, checkpoint};
+use end::JobEnd;
 use environment::{Folders, JobEnvironment};
 use preflight::Ready;
 
 pub mod container;
+pub(super) mod end;
 pub(super) mod environment;
 pub mod preflight;
 pub(super) mod runner_steps;
@@ -34,51 +35,6 @@ use runner_steps::{CANCELLED, RunnerStep, StepSequence};
 
 /// GitHub's limit for a job without `timeout-minutes`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
-
-/// How a job ended.
-#[derive(Clone, Debug)]
-pub(super) struct JobEnd {
-    /// Its conclusion.
-    pub(super) conclusion: Conclusion,
-    /// Whether its `continue-on-error` lets the run go on.
-    pub(super) allowed_failure: bool,
-    /// Why, in words.
-    pub(super) reason: Option<String>,
-    /// Its outputs.
-    pub(super) outputs: IndexMap<String, String>,
-    /// `environment.url`.
-    pub(super) environment_url: Option<String>,
-    /// Why it cannot run on this machine, when that is so: the run is then no success.
-    pub(super) not_runnable: Option<String>,
-}
-
-impl JobEnd {
-    /// An end with nothing to tell but how.
-    #[must_use]
-    pub(super) fn of(conclusion: Conclusion) -> Self {
-        Self {
-            conclusion,
-            allowed_failure: false,
-            reason: None,
-            outputs: IndexMap::new(),
-            environment_url: None,
-            not_runnable: None,
-        }
-    }
-
-    /// The fact that readers are told.
-    #[must_use]
-    pub(super) fn event(&self, job: &JobId) -> Event {
-        Event::JobFinished {
-            job: job.clone(),
-            conclusion: self.conclusion,
-            allowed_failure: self.allowed_failure,
-            reason: self.reason.clone(),
-            outputs: self.outputs.clone(),
-            environment_url: self.environment_url.clone(),
-        }
-    }
-}
 
 /// A job about to run.
 pub(super) struct JobTask {
@@ -223,8 +179,8 @@ impl JobTask {
 
     /// How long the job's steps may take, and before them its containers.
     fn limit(body: &StepsJob, scope: &Scope<'_>) -> Result<Duration, String> {
-        let limit = body.timeout_minutes.as_ref().map(|limit| step::minutes(limit, scope)).transpose();
-        limit.map(|limit| limit.unwrap_or(DEFAULT_TIMEOUT))
+        let limit = body.timeout_minutes.as_ref().map(|limit| limit.minutes(scope)).transpose();
+        limit.map(|limit| limit.unwrap_or(DEFAULT_TIMEOUT)).map_err(|error| error.to_string())
     }
 
     /// What expressions see before the job has a place.
@@ -396,11 +352,11 @@ impl JobTask {
         let mut start = Checkpoint::default();
         for (env, whose) in [(&self.workflow.env, "workflow"), (&body.env, "job")] {
             let Some(env) = env else { continue };
-            let value = env.evaluate(scope).map_err(|error| {
+            let texts = env.texts(scope).map_err(|error| {
                 let place = error.span;
                 format!("{}:{}:{}: `env` of the {whose}: {error}", self.workflow.source.name, place.line, place.column)
             })?;
-            start.env.extend(step::texts(&value));
+            start.env.extend(texts);
         }
         Ok(start)
     }
@@ -426,7 +382,7 @@ impl JobTask {
                 Err(error) => wrong = Some(format!("output `{}`: {error}", name.value)),
             }
         }
-        let url = body.environment.as_ref().and_then(|environment| step::entry(environment, "url"));
+        let url = body.environment.as_ref().and_then(|environment| environment.entry("url"));
         match url.map(|url| url.evaluate(&scope)).transpose() {
             Ok(url) => end.environment_url = url.map(|url| url.to_text()).filter(|url| !url.is_empty()),
             Err(error) => wrong = Some(format!("`environment.url`: {error}")),

@@ -15,11 +15,12 @@ use crate::workflow::expr::{Key, Scope, Value};
 use crate::workflow::lint;
 use crate::workflow::syntax::StepsJob;
 
+use super::JobTask;
 use super::container::Container;
+use super::end::JobEnd;
 use super::environment::Folders;
 use super::runs_on;
 use super::runs_on::Placement;
-use super::{JobEnd, JobTask};
 use crate::engine::RunContext;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::{Actions, Needs};

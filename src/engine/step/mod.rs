@@ -15,7 +15,6 @@ use crate::workflow::display_names;
 use crate::workflow::expr::{Contexts, Scope, Status as Functions, Value};
 use crate::workflow::syntax;
 use crate::workflow::syntax::{ActionRuns, JobBody, JobDefinition, StepAction, StepDefinition};
-use crate::workflow::template::{Template, TemplateKind};
 
 use super::actions::posts::Post;
 use super::actions::resolve::Known;
@@ -297,8 +296,8 @@ impl Steps<'_> {
         let mut overlay = frame.overlay.clone();
         if let Some(own) = &step.env {
             let scope = Scope { contexts: &contexts, status: frame.functions(), host: &host };
-            let own = own.evaluate(&scope).map_err(|error| StepEnd::failed(format!("`env`: {error}")))?;
-            overlay.extend(texts(&own));
+            let own = own.texts(&scope).map_err(|error| StepEnd::failed(format!("`env`: {error}")))?;
+            overlay.extend(own);
             let mut env = self.env.clone();
             env.extend(overlay.clone());
             contexts.set("env", context::env(&env));
@@ -333,8 +332,8 @@ impl Steps<'_> {
             }
         };
         let scope = under(frame.functions());
-        let timeout = step.timeout_minutes.as_ref().map(|limit| minutes(limit, &scope)).transpose();
-        let timeout = timeout.map_err(StepEnd::failed)?;
+        let timeout = step.timeout_minutes.as_ref().map(|limit| limit.minutes(&scope)).transpose();
+        let timeout = timeout.map_err(|error| StepEnd::failed(error.to_string()))?;
         let name = display_names::step_name(step, &scope);
         Ok(Ready { contexts, overlay, name, survives_cancel, timeout })
     }
@@ -394,42 +393,5 @@ impl Steps<'_> {
         if !left.summary.is_empty() {
             self.place.shared.outlet.summary(&self.place.id, number, &left.summary);
         }
-    }
-}
-
-/// A mapping of texts, as `env` is. Anything else is no variable.
-pub(super) fn texts(value: &Value) -> Vec<(String, String)> {
-    match value {
-        Value::Object(object) => object.iter().map(|(name, value)| (name.to_owned(), value.to_text())).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// A time limit in minutes, fractions allowed.
-///
-/// # Errors
-/// It is no positive number, in words.
-pub(super) fn minutes(limit: &Template, scope: &Scope<'_>) -> Result<Duration, String> {
-    let value = limit.evaluate(scope).map_err(|error| format!("`timeout-minutes`: {error}"))?;
-    let number = match &value {
-        Value::Number(number) => *number,
-        Value::String(text) => text.trim().parse().unwrap_or(f64::NAN),
-        _ => f64::NAN,
-    };
-    // A year is far past any limit and keeps the arithmetic on instants safe.
-    if number.is_finite() && number > 0.0 {
-        Ok(Duration::from_secs_f64(number.min(525_600.0) * 60.0))
-    } else {
-        Err(format!("`timeout-minutes` must be a number above 0, not `{}`", value.to_text()))
-    }
-}
-
-/// The value of one key of a mapping as written.
-pub(super) fn entry<'t>(mapping: &'t Template, key: &str) -> Option<&'t Template> {
-    match &mapping.kind {
-        TemplateKind::Mapping(entries) => {
-            entries.iter().find(|(name, _)| name.literal() == Some(key)).map(|(_, value)| value)
-        }
-        _ => None,
     }
 }

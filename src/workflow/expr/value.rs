@@ -75,6 +75,15 @@ impl Value {
         }
     }
 
+    /// Names and texts of an object, as `env` holds them. Anything else has none.
+    #[must_use]
+    pub fn texts(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Object(object) => object.iter().map(|(name, value)| (name.to_owned(), value.to_text())).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The text that GitHub puts where text is wanted: nothing for null, at most 15 significant digits for a number,
     /// the bare words `Array` and `Object` for those.
     #[must_use]
