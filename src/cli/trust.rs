@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::repo::git;
 use crate::repo::git::Repository;
-use crate::store::StoreError;
 use crate::store::folder::RunsDir;
+use crate::store::{StoreError, atomic};
 use crate::workflow::expr::Expr;
 use crate::workflow::plan::Plan;
 use crate::workflow::syntax::{JobBody, StepAction};
@@ -235,10 +235,7 @@ fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), Failure> {
     let path = path(runs);
     fs::create_dir_all(runs.state()).map_err(StoreError::io("make the folder", runs.state()))?;
     let text = serde_json::to_vec_pretty(all).expect("paths and numbers serialise");
-    let fresh = path.with_extension("new");
-    let written =
-        fs::File::create(&fresh).and_then(|mut file| file.write_all(&text)).and_then(|()| fs::rename(&fresh, &path));
-    Ok(written.map_err(StoreError::io("write", path))?)
+    Ok(atomic::write(&path, &text).map_err(StoreError::io("write", path))?)
 }
 
 #[cfg(test)]

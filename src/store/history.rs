@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Run, RunId, RunInfo, Summary};
 
-use super::StoreError;
 use super::folder::{RunFolder, RunsDir};
 use super::journal::JournalReader;
 use super::runs::RunStore;
 use super::spec::RunSpec;
+use super::{StoreError, atomic};
 
 /// Returns what is known of a run before its first record.
 ///
@@ -165,9 +165,7 @@ fn append(runs: &RunsDir, entries: &[Entry]) -> Result<(), StoreError> {
 fn compact(runs: &RunsDir, ids: &[RunId]) -> io::Result<()> {
     let index = Index::read(runs);
     let path = path(runs);
-    let fresh = path.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&fresh, lines(ids.iter().rev().filter_map(|id| index.entries.get(id))))?;
-    fs::rename(&fresh, &path)
+    atomic::write_unsynced(&path, &lines(ids.iter().rev().filter_map(|id| index.entries.get(id))))
 }
 
 fn lines<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Vec<u8> {

@@ -3,6 +3,7 @@
 //! A folder can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is the truth:
 //! [`runs::RunStore`] folds the records of any number of runs into what is true now, without a clock or a file.
 
+pub mod atomic;
 pub mod concurrency;
 pub mod digest;
 pub mod first_error;

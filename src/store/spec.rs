@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
 
-use super::StoreError;
 use super::folder::RunFolder;
+use super::{StoreError, atomic};
 
 /// The version of `run.json` that this program writes.
 const VERSION: u32 = 1;
@@ -111,6 +111,6 @@ impl RunSpec {
         let path = folder.spec_path();
         let document = Self { version: VERSION, ..self.clone() };
         let text = serde_json::to_vec_pretty(&document).expect("strings and numbers always serialise");
-        fs::write(&path, text).map_err(StoreError::io("write", path))
+        atomic::write_unsynced(&path, &text).map_err(StoreError::io("write", path))
     }
 }

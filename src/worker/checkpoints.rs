@@ -8,6 +8,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::engine::checkpoint::Checkpoint;
+use crate::store::atomic;
 
 /// A file that would grow beyond this keeps its latest line alone: every line repeats the outputs of all steps before it.
 const MOST: u64 = 16 * 1024 * 1024;
@@ -65,9 +66,7 @@ fn line(checkpoint: &Checkpoint) -> Vec<u8> {
 
 /// All of the old or all of the new, whatever happens meanwhile.
 fn replace(path: &Path, checkpoints: &[Checkpoint]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    fs::write(&fresh, checkpoints.iter().flat_map(line).collect::<Vec<u8>>())?;
-    fs::rename(&fresh, path)
+    atomic::write_unsynced(path, &checkpoints.iter().flat_map(line).collect::<Vec<u8>>())
 }
 
 #[cfg(test)]

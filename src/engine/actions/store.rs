@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
 use super::reference::Remote;
+use crate::store::atomic;
 
 /// Where actions come from when nothing else is said.
 const SERVER: &str = "https://github.com";
@@ -155,7 +156,7 @@ impl Store {
         }
         let note = || -> io::Result<()> {
             fs::create_dir_all(noted.parent().unwrap_or(&home))?;
-            fs::write(&noted, &commit)
+            atomic::write_unsynced(&noted, commit.as_bytes())
         };
         if let Err(error) = note() {
             tracing::warn!(%error, "the action's commit cannot be noted for offline use");

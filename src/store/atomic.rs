@@ -1,0 +1,96 @@
+//! Atomic writes of whole files: readers see all of the old content or all of the new, also after a crash.
+//!
+//! The new content goes into a temporary file beside the target, which a rename then puts in its place. Several
+//! processes may write the same file at once: the last rename wins, and no reader ever sees a mixture.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Writes a file so that it survives a power failure as well: for decisions of a person and for counters, which nothing
+/// can reconstruct. Costs one `fsync`, which may take milliseconds.
+///
+/// # Errors
+/// The folder does not exist or cannot be written.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, File::sync_all)
+}
+
+/// Writes a file without waiting for the disk: for caches, and for files whose loss in a power failure costs no more
+/// than the run that wrote them.
+///
+/// # Errors
+/// The folder does not exist or cannot be written.
+pub fn write_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, |_| Ok(()))
+}
+
+fn replace(path: &Path, content: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let temporary = temporary(path);
+    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
+        file.write_all(content)?;
+        sync(&file)?;
+        fs::rename(&temporary, path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Returns a path beside `path` that no other writer of this or another process uses.
+fn temporary(path: &Path) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        write(&path, b"old").expect("written");
+        write_unsynced(&path, b"new").expect("written");
+        assert_eq!(fs::read(&path).expect("read"), b"new");
+        assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_content_and_leaves_no_temporary_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        write(&path, b"old").expect("written");
+        let full = |_: &File| Err(io::Error::from(io::ErrorKind::StorageFull));
+        let error = replace(&path, b"new", full).expect_err("the disk is full");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read(&path).expect("read"), b"old");
+        assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1);
+        assert!(write(&folder.path().join("missing/a"), b"x").is_err());
+    }
+
+    #[test]
+    fn writers_at_once_leave_the_content_of_one_of_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        let contents = [vec![b'a'; 50_000], vec![b'b'; 70_000]];
+        std::thread::scope(|scope| {
+            for content in &contents {
+                let path = &path;
+                scope.spawn(move || (0..50).for_each(|_| write_unsynced(path, content).expect("written")));
+            }
+            for _ in 0..200 {
+                if let Ok(text) = fs::read(&path) {
+                    assert!(contents.contains(&text), "{} bytes of a mixture", text.len());
+                }
+            }
+        });
+    }
+}
