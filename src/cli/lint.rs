@@ -122,7 +122,7 @@ impl lint::Files for Below {
         std::fs::read_to_string(self.root.as_ref()?.join(path)).ok()
     }
 
-    fn are_all_there(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.root.is_some()
     }
 

@@ -19,7 +19,7 @@ use crate::ui::theme::{Colours, Glyphs, Theme};
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Object, Value};
-use crate::workflow::plan::{Known, MOST_LEVELS, Plan};
+use crate::workflow::plan::{MAX_CALL_DEPTH, Plan, PlanContexts};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{JobBody, StepAction, Workflow};
 use crate::workflow::template::{Piece, Template, TemplateKind};
@@ -84,12 +84,12 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Err(refused(&parsed.diagnostics, &source));
     };
     if args.format == Format::Template {
-        let jobs = template(&workflow, args.refs.as_deref(), MOST_LEVELS)?;
+        let jobs = template(&workflow, args.refs.as_deref(), MAX_CALL_DEPTH)?;
         style::line(&json!({"jobs": jobs}).to_string())?;
         return Ok(Exit::Success);
     }
     let fires = workflow.triggers.iter().any(|trigger| trigger.event.value == args.event);
-    let known = Known { github: github(&args.event), inputs: Object::default(), vars: Object::default() };
+    let known = PlanContexts { github: github(&args.event), inputs: Object::default(), vars: Object::default() };
     let called = |name: &str| std::fs::read_to_string(root.join(name)).ok().map(|text| Source::new(name, text));
     let plan = Plan::new(workflow, &known, &called).map_err(|faults| {
         let told: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
@@ -261,7 +261,7 @@ fn template(workflow: &Workflow, refs: Option<&Path>, levels: usize) -> Result<V
                 document["ref"] = json!(uses.value);
                 if let Some(called) = refs.and_then(|refs| called(&refs.join(&uses.value))).transpose()? {
                     let Some(levels) = levels.checked_sub(1).filter(|levels| *levels > 0) else {
-                        let message = format!("{}: more than {MOST_LEVELS} workflows call each other", uses.value);
+                        let message = format!("{}: more than {MAX_CALL_DEPTH} workflows call each other", uses.value);
                         return Err(Failure::new(Exit::Failed, message));
                     };
                     document["jobs"] = json!(template(&called, refs, levels)?);
@@ -347,7 +347,7 @@ mod tests {
         std::fs::write(folder.join("b.yml@v1"), "on: workflow_call\njobs: {b: {runs-on: x}}\n").expect("written");
         std::fs::write(folder.join("self.yml@v1"), "on: workflow_call\njobs: {c: {uses: o/r/self.yml@v1}}\n")
             .expect("written");
-        let jobs = |uses: &str| template(&own(uses), Some(refs.path()), MOST_LEVELS);
+        let jobs = |uses: &str| template(&own(uses), Some(refs.path()), MAX_CALL_DEPTH);
         let found = jobs("o/r/b.yml@v1").map(Json::from).unwrap_or_default();
         assert_eq!((&found[0]["ref"], &found[0]["jobs"][0]["id"]), (&json!("o/r/b.yml@v1"), &json!("b")));
         let missing = jobs("o/r/none.yml@v1").map(Json::from).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::repo::git::Repository;
 use crate::workflow;
 use crate::workflow::diagnostic::Severity;
 use crate::workflow::source::Source;
-use crate::workflow::triggers::{Changes, Decision, Occurrence, decide};
+use crate::workflow::triggers::{ChangedFiles, Decision, TriggerEvent, decide};
 
 use super::{Exit, Failure, run};
 
@@ -55,12 +55,12 @@ pub(super) fn by_change(
     workflow: Option<&str>,
     files: &[String],
 ) -> Result<Vec<TriggerDecision>, Failure> {
-    let occurrence = Occurrence {
-        event: "push".to_owned(),
+    let occurrence = TriggerEvent {
+        name: "push".to_owned(),
         activity: None,
         git_ref: workflow.is_none().then(|| repository.git_ref.clone()),
         workflow: None,
-        changes: Changes::Since("a moment ago".to_owned(), files.to_vec()),
+        changes: ChangedFiles::Since("a moment ago".to_owned(), files.to_vec()),
     };
     decided(repository, workflow, &occurrence)
 }
@@ -68,7 +68,7 @@ pub(super) fn by_change(
 fn decided(
     repository: &Repository,
     only: Option<&str>,
-    occurrence: &Occurrence,
+    occurrence: &TriggerEvent,
 ) -> Result<Vec<TriggerDecision>, Failure> {
     let paths = run::workflows(&repository.root).into_iter();
     let wanted = paths.filter(|path| only.is_none_or(|only| *path == repository.root.join(only)));
@@ -110,7 +110,7 @@ pub(super) fn firing(
     Ok(firing)
 }
 
-fn occurrence(repository: &Repository, event: &str, payload: &Map<String, Json>) -> Occurrence {
+fn occurrence(repository: &Repository, event: &str, payload: &Map<String, Json>) -> TriggerEvent {
     let text = |path: &[&str]| {
         let (first, rest) = path.split_first()?;
         let value = rest.iter().try_fold(payload.get(*first)?, |value, key| value.get(key))?;
@@ -132,14 +132,14 @@ fn occurrence(repository: &Repository, event: &str, payload: &Map<String, Json>)
         "workflow_run" => (text(&["workflow_run", "head_branch"]), changed::of_push(root, None, None)),
         _ => (None, changed::of_push(root, None, None)),
     };
-    Occurrence {
-        event: event.to_owned(),
+    TriggerEvent {
+        name: event.to_owned(),
         activity: text(&["action"]),
         git_ref,
         workflow: text(&["workflow_run", "name"]),
         changes: match changes {
-            Ok(changed) => Changes::Since(changed.since, changed.files),
-            Err(error) => Changes::Unknown(error.to_string()),
+            Ok(changed) => ChangedFiles::Since(changed.since, changed.files),
+            Err(error) => ChangedFiles::Unknown(error.to_string()),
         },
     }
 }

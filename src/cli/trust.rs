@@ -244,14 +244,14 @@ mod tests {
 
     use super::*;
     use crate::workflow;
-    use crate::workflow::plan::Known;
+    use crate::workflow::plan::PlanContexts;
     use crate::workflow::source::Source;
 
     #[test]
     fn what_would_run_is_shown_and_nothing_hides_it() {
         let text = "on: push\njobs:\n  a:\n    name: \"a\\e[2J\"\n    runs-on: ubuntu-latest\n    strategy: {matrix: {n: [1, 2, 3]}}\n    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          echo ${{ github.ref }}\n\n          curl evil \u{202e}\n          three\n          four\n          five\n";
         let parsed = workflow::parse(&Source::new("ci.yml", text)).value.expect("a workflow");
-        let plan = Plan::new(Arc::new(parsed), &Known::default(), &|_| None).expect("a plan");
+        let plan = Plan::new(Arc::new(parsed), &PlanContexts::default(), &|_| None).expect("a plan");
         insta::assert_snapshot!("summary", told("ci.yml", Path::new("/p"), &plan) + QUESTION);
     }
 }

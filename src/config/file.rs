@@ -3,27 +3,27 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{ConfigError, Value};
+use super::{ConfigError, SettingValue};
 
 /// A setting as a file says it.
-pub(super) struct Entry {
+pub(super) struct FileSetting {
     /// Its name, with the name of its table.
     pub(super) name: String,
     /// `file:line:column` of its name.
     pub(super) place: String,
-    pub(super) value: Value,
+    pub(super) value: SettingValue,
 }
 
 /// The settings of a file, in its order.
-pub(super) fn entries(file: &str, text: &str) -> Result<Vec<Entry>, ConfigError> {
+pub(super) fn entries(file: &str, text: &str) -> Result<Vec<FileSetting>, ConfigError> {
     let document = DeTable::parse(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
-        ConfigError::Wrong { place: place(file, text, start), reason: error.message().to_owned() }
+        ConfigError::Invalid { place: place(file, text, start), reason: error.message().to_owned() }
     })?;
-    let mut entries: Vec<(usize, Entry)> = Vec::new();
+    let mut entries: Vec<(usize, FileSetting)> = Vec::new();
     for (key, value) in document.get_ref() {
         let mut add = |name: String, start: usize, value: &DeValue<'_>| {
-            entries.push((start, Entry { name, place: place(file, text, start), value: read(value) }));
+            entries.push((start, FileSetting { name, place: place(file, text, start), value: read(value) }));
         };
         match value.get_ref() {
             DeValue::Table(table) => {
@@ -47,19 +47,19 @@ fn place(file: &str, text: &str, start: usize) -> String {
     format!("{file}:{line}:{column}")
 }
 
-fn read(value: &DeValue<'_>) -> Value {
+fn read(value: &DeValue<'_>) -> SettingValue {
     match value {
-        DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Boolean(yes) => Value::Bool(*yes),
+        DeValue::String(text) => SettingValue::Text(text.to_string()),
+        DeValue::Boolean(yes) => SettingValue::Bool(*yes),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => Value::Number(number),
-            Err(_) => Value::Other(number.to_string()),
+            Ok(number) => SettingValue::Number(number),
+            Err(_) => SettingValue::Other(number.to_string()),
         },
         DeValue::Array(items) => {
             let texts: Option<Vec<_>> =
                 items.iter().map(Spanned::get_ref).map(|item| item.as_str().map(str::to_owned)).collect();
-            texts.map_or_else(|| Value::Other("a list".to_owned()), Value::List)
+            texts.map_or_else(|| SettingValue::Other("a list".to_owned()), SettingValue::List)
         }
-        other => Value::Other(format!("a {}", other.type_str())),
+        other => SettingValue::Other(format!("a {}", other.type_str())),
     }
 }

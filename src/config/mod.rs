@@ -1,11 +1,11 @@
 //! Settings: defaults, then the user's file, then the repository's, then the environment. Flags come on top, in `cli`.
 //!
-//! Every key is declared once, in [`KEYS`]: its name, what it does, who may set it, how it is read and how it is written.
+//! Every key is declared once, in [`SETTINGS`]: its name, what it does, who may set it, how it is read and how it is written.
 //! Files, variables, `config.example.toml` and `cuelight config` all follow that table, and a test compares the example.
 
 mod file;
-mod keys;
 mod screen;
+mod settings;
 
 use std::env;
 use std::fs;
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-pub use keys::{KEYS, Key, Layer, Value};
-pub use screen::{Colours, Glyphs, Quiet, Screen};
+pub use screen::{ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
+pub use settings::{Layer, SETTINGS, Setting, SettingValue};
 
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Config {
     /// What failed jobs in Docker left is kept of so many of them.
     pub keep_failed: usize,
     /// How the screen looks, and whom it calls.
-    pub screen: Screen,
+    pub screen: ScreenConfig,
     /// The keys of actions that have others than their own, by the action's name. Whether an action has that name, and
     /// whether that is a key, is for the keymap to say.
     pub keys: IndexMap<String, Vec<String>>,
@@ -66,7 +66,7 @@ impl Default for Config {
             offline: false,
             supervisor: true,
             keep_failed: 5,
-            screen: Screen::default(),
+            screen: ScreenConfig::default(),
             keys: IndexMap::new(),
             origins: IndexMap::new(),
         }
@@ -86,7 +86,7 @@ pub enum ConfigError {
     },
     /// A file or a variable says something that is no setting.
     #[error("{place}: {reason}")]
-    Wrong {
+    Invalid {
         /// `file:line:column`, or the name of the variable.
         place: String,
         /// What is wrong, and what to write.
@@ -118,8 +118,8 @@ impl Config {
     /// Lays a file's settings over these.
     fn read(&mut self, name: &str, text: &str, layer: Layer) -> Result<(), ConfigError> {
         for entry in file::entries(name, text)? {
-            let wrong = |reason| ConfigError::Wrong { place: entry.place.clone(), reason };
-            let (key, label) = keys::find(&entry.name).map_err(wrong)?;
+            let wrong = |reason| ConfigError::Invalid { place: entry.place.clone(), reason };
+            let (key, label) = settings::find(&entry.name).map_err(wrong)?;
             if layer == Layer::Repository && key.layer == Layer::User {
                 let reason = format!("`{}` is yours alone to set: a repository's file cannot", entry.name);
                 return Err(wrong(reason));
@@ -132,11 +132,11 @@ impl Config {
 
     /// Lays the variables of the environment over these.
     fn read_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
-        for key in KEYS {
+        for key in SETTINGS {
             let Some(name) = key.variable() else { continue };
             let Some(text) = variable(&name).filter(|text| !text.is_empty()) else { continue };
-            (key.set)(self, "", &Value::of_text(&text))
-                .map_err(|reason| ConfigError::Wrong { place: name.clone(), reason })?;
+            (key.set)(self, "", &SettingValue::of_text(&text))
+                .map_err(|reason| ConfigError::Invalid { place: name.clone(), reason })?;
             self.origins.insert(key.name.to_owned(), name);
         }
         Ok(())
@@ -153,10 +153,10 @@ impl Config {
     pub fn describe(&self) -> String {
         let mut table = "";
         let mut text = String::new();
-        for key in KEYS {
+        for key in SETTINGS {
             for (label, value) in (key.show)(self) {
                 let (of, name) = match key.name.split_once('.') {
-                    Some((of, rest)) => (of, if label.is_empty() { rest.to_owned() } else { keys::bare(&label) }),
+                    Some((of, rest)) => (of, if label.is_empty() { rest.to_owned() } else { settings::bare(&label) }),
                     None => ("", key.name.to_owned()),
                 };
                 if of != table {
@@ -180,7 +180,7 @@ pub fn example() -> String {
          # `cuelight config` prints what is in force and where it comes from.\n",
     );
     let mut table = "";
-    for key in KEYS {
+    for key in SETTINGS {
         text.push('\n');
         for line in key.doc.lines() {
             text.push_str(&format!("# {line}\n"));
@@ -218,7 +218,8 @@ mod tests {
     /// The settings that the example shows, without their explanations.
     fn shown_by_the_example() -> String {
         let lines = example().lines().filter_map(|line| line.strip_prefix("# ").map(str::to_owned)).collect::<Vec<_>>();
-        let is_setting = |line: &&String| line.starts_with('[') || KEYS.iter().any(|key| key.example == line.as_str());
+        let is_setting =
+            |line: &&String| line.starts_with('[') || SETTINGS.iter().any(|key| key.example == line.as_str());
         lines.iter().filter(is_setting).fold(String::new(), |text, line| text + line + "\n")
     }
 
@@ -226,7 +227,7 @@ mod tests {
     fn the_example_is_what_the_table_says_and_every_line_of_it_is_a_setting() {
         assert_eq!(include_str!("../../config.example.toml"), example());
         let config = given(&[(&shown_by_the_example(), Layer::User)]).expect("every key is known");
-        assert_eq!(config.origins.len(), KEYS.len());
+        assert_eq!(config.origins.len(), SETTINGS.len());
     }
 
     #[test]
@@ -253,7 +254,7 @@ mod tests {
             _ => None,
         };
         config.read_environment(variables).expect("settings");
-        assert_eq!((config.max_parallel, config.screen.glyphs), (9, Glyphs::Ascii));
+        assert_eq!((config.max_parallel, config.screen.glyphs), (9, GlyphChoice::Ascii));
         assert_eq!(config.origin("max_parallel"), Some("CUELIGHT_MAX_PARALLEL"));
         let wrong = config.read_environment(|name| (name == "CUELIGHT_KEEP_RUNS").then(|| "many".to_owned()));
         assert_eq!(

@@ -2,11 +2,11 @@
 
 /// The settings of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Screen {
+pub struct ScreenConfig {
     /// Which signs it is drawn with.
-    pub glyphs: Glyphs,
+    pub glyphs: GlyphChoice,
     /// Which colours it is drawn with.
-    pub colours: Colours,
+    pub colours: ColourChoice,
     /// Whether signs of what runs move.
     pub motion: bool,
     /// Whether the terminal may be asked to move rows.
@@ -19,14 +19,14 @@ pub struct Screen {
     /// screen is open.
     pub on_wait: Option<String>,
     /// When nobody is called.
-    pub quiet: Option<Quiet>,
+    pub quiet: Option<QuietHours>,
 }
 
-impl Default for Screen {
+impl Default for ScreenConfig {
     fn default() -> Self {
         Self {
-            glyphs: Glyphs::Auto,
-            colours: Colours::Auto,
+            glyphs: GlyphChoice::Auto,
+            colours: ColourChoice::Auto,
             motion: true,
             scroll_region: true,
             bell: true,
@@ -39,7 +39,7 @@ impl Default for Screen {
 
 /// The signs that a screen is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Glyphs {
+pub enum GlyphChoice {
     /// Those that the locale has.
     Auto,
     /// Unicode's.
@@ -48,7 +48,7 @@ pub enum Glyphs {
     Ascii,
 }
 
-impl Glyphs {
+impl GlyphChoice {
     /// Their words.
     pub(super) const WORDS: &[(&str, Self)] =
         &[("auto", Self::Auto), ("unicode", Self::Unicode), ("ascii", Self::Ascii)];
@@ -56,7 +56,7 @@ impl Glyphs {
 
 /// The colours that a screen is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colours {
+pub enum ColourChoice {
     /// The terminal's, unless the environment wants none.
     Auto,
     /// The terminal's sixteen.
@@ -67,7 +67,7 @@ pub enum Colours {
     None,
 }
 
-impl Colours {
+impl ColourChoice {
     /// Their words.
     pub(super) const WORDS: &[(&str, Self)] = &[
         ("auto", Self::Auto),
@@ -79,12 +79,12 @@ impl Colours {
 
 /// Hours of the day, in minutes after midnight. Those that end before they begin go over midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quiet {
+pub struct QuietHours {
     from: u16,
     to: u16,
 }
 
-impl Quiet {
+impl QuietHours {
     /// Reads `22:00-07:00`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -122,14 +122,15 @@ mod tests {
 
     #[test]
     fn quiet_hours_go_over_midnight() {
-        let at =
-            |text: &str, hour: u16, minute: u16| Quiet::parse(text).map(|quiet| quiet.contains(hour * 60 + minute));
+        let at = |text: &str, hour: u16, minute: u16| {
+            QuietHours::parse(text).map(|quiet| quiet.contains(hour * 60 + minute))
+        };
         for (hour, minute, quiet) in [(21, 59, false), (22, 0, true), (23, 59, true), (6, 59, true), (7, 0, false)] {
             assert_eq!(at("22:00-07:00", hour, minute), Some(quiet), "{hour}:{minute}");
         }
         assert_eq!((at("09:30 - 10:00", 9, 45), at("09:30-10:00", 10, 0)), (Some(true), Some(false)));
         for wrong in ["", "22:00", "22-7", "24:00-07:00", "22:00-22:00", "22:60-23:00", "a:b-c:d"] {
-            assert_eq!(Quiet::parse(wrong), None, "{wrong}");
+            assert_eq!(QuietHours::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whom to call when somebody looks elsewhere, and when not to.
 
 use crate::app::msg::AlertReason;
-use crate::config::{Quiet, Screen};
+use crate::config::{QuietHours, ScreenConfig};
 
 /// What is done when somebody is to be called.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -9,13 +9,13 @@ pub struct Alerts {
     bell: bool,
     on_failure: Option<String>,
     on_wait: Option<String>,
-    quiet: Option<Quiet>,
+    quiet: Option<QuietHours>,
 }
 
 impl Alerts {
     /// As the settings say.
     #[must_use]
-    pub fn new(settings: &Screen) -> Self {
+    pub fn new(settings: &ScreenConfig) -> Self {
         Self {
             bell: settings.bell,
             on_failure: settings.on_failure.clone(),
@@ -55,7 +55,7 @@ mod tests {
     fn nobody_is_called_in_quiet_hours() {
         let calls = |quiet: &str| {
             let command = Some("true".to_owned());
-            Alerts::new(&Screen { on_wait: command, quiet: Quiet::parse(quiet), ..Screen::default() })
+            Alerts::new(&ScreenConfig { on_wait: command, quiet: QuietHours::parse(quiet), ..ScreenConfig::default() })
         };
         let loud = calls("");
         assert_eq!((loud.bytes("x").is_some(), loud.command(AlertReason::Waits)), (true, Some("true")));

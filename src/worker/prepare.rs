@@ -13,7 +13,7 @@ use crate::store::spec::RunSpec;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
-use crate::workflow::plan::{Known, Plan};
+use crate::workflow::plan::{Plan, PlanContexts};
 use crate::workflow::source::Source;
 
 /// Why a run cannot be started.
@@ -91,7 +91,7 @@ pub fn prepare(spec: &RunSpec, secrets: IndexMap<String, String>, attempt: u32) 
         vars: spec.vars.clone(),
         inputs: inputs.clone(),
     };
-    let known = Known { github: facts.github(), inputs, vars: object(&spec.vars) };
+    let known = PlanContexts { github: facts.github(), inputs, vars: object(&spec.vars) };
     let called = |path: &str| spec.called.get(path).map(|text| Source::new(path, text.clone()));
     let plan = Plan::new(workflow, &known, &called).map_err(Refusal::Faults)?;
     let plan = plan
@@ -114,7 +114,7 @@ fn run_name(plan: &Plan, scope: &Scope<'_>) -> Option<String> {
 }
 
 /// What the expressions of a workflow itself see.
-fn contexts(known: &Known) -> Contexts {
+fn contexts(known: &PlanContexts) -> Contexts {
     [("github", &known.github), ("inputs", &known.inputs), ("vars", &known.vars)]
         .into_iter()
         .map(|(name, object)| (name, Value::object(object.clone())))

@@ -7,19 +7,19 @@ const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug"
 const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// A field: what it is called, its numbers, and their names.
-struct Field {
+struct CronField {
     name: &'static str,
     least: u32,
     most: u32,
     names: &'static [&'static str],
 }
 
-const FIELDS: [Field; 5] = [
-    Field { name: "minute", least: 0, most: 59, names: &[] },
-    Field { name: "hour", least: 0, most: 23, names: &[] },
-    Field { name: "day of the month", least: 1, most: 31, names: &[] },
-    Field { name: "month", least: 1, most: 12, names: MONTHS },
-    Field { name: "day of the week", least: 0, most: 6, names: DAYS },
+const FIELDS: [CronField; 5] = [
+    CronField { name: "minute", least: 0, most: 59, names: &[] },
+    CronField { name: "hour", least: 0, most: 23, names: &[] },
+    CronField { name: "day of the month", least: 1, most: 31, names: &[] },
+    CronField { name: "month", least: 1, most: 12, names: MONTHS },
+    CronField { name: "day of the week", least: 0, most: 6, names: DAYS },
 ];
 
 /// Whether a schedule can be kept.
@@ -47,7 +47,7 @@ pub fn interval(cron: &str) -> Option<u32> {
     within.chain(across.1.then_some(across.0)).min()
 }
 
-impl Field {
+impl CronField {
     /// The numbers that are written: `*`, `a`, `a-b`, each with `/step`, in a list.
     fn numbers(&self, written: &str) -> Result<BTreeSet<u32>, String> {
         let mut numbers = BTreeSet::new();

@@ -6,7 +6,7 @@ use super::syntax::{JobDefinition, StepAction, StepDefinition};
 use super::template::{Template, TemplateKind};
 
 /// GitHub cuts longer default names of jobs.
-const LONGEST: usize = 100;
+const MAX_NAME_LENGTH: usize = 100;
 
 /// A job's name: what `name` says, or the job's id; a name that is no expression has the leg's values behind it.
 #[must_use]
@@ -25,15 +25,15 @@ pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
 
 fn with_suffix(name: &str, leg: &Leg) -> String {
     let full = format!("{name}{}", leg.suffix);
-    if full.chars().count() <= LONGEST {
+    if full.chars().count() <= MAX_NAME_LENGTH {
         return full;
     }
-    full.chars().take(LONGEST - 3).chain("...".chars()).collect()
+    full.chars().take(MAX_NAME_LENGTH - 3).chain("...".chars()).collect()
 }
 
 /// A job's name before anything of it has a value.
 #[must_use]
-pub fn unknown_job_name(job: &JobDefinition) -> String {
+pub fn provisional_job_name(job: &JobDefinition) -> String {
     let literal = job.name.as_ref().and_then(Template::literal).filter(|name| !name.is_empty());
     literal.unwrap_or(&job.id.value).to_owned()
 }

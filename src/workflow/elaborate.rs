@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
-use super::expr::{NodeKind as ExprKind, ParseError, Value};
+use super::expr::{ExprKind, ParseError, Value};
 use super::hints;
-use super::intern::Compiled;
+use super::intern::Interner;
 use super::schema::availability::{Availability, NONE};
-use super::schema::{Rule, Shape, nearest};
+use super::schema::{Schema, Shape, nearest};
 use super::source::{Source, Span};
 use super::template::{Piece, Template, TemplateKind};
-use super::yaml::{Node, NodeKind};
+use super::yaml::{YamlKind, YamlNode};
 
 /// What GitHub's parser reports is reported under this name.
 pub(super) const SYNTAX: &str = "syntax-check";
@@ -20,70 +20,75 @@ pub(super) const SYNTAX: &str = "syntax-check";
 pub(super) const EXPRESSION: &str = "expression";
 
 /// Reads trees of one source.
-pub(super) struct Reader<'s> {
+pub(super) struct Elaborator<'s> {
     source: &'s Source,
     pub(super) diagnostics: Vec<Diagnostic>,
-    compiled: Compiled,
+    interner: Interner,
 }
 
-impl<'s> Reader<'s> {
+impl<'s> Elaborator<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self { source, diagnostics: Vec::new(), compiled: Compiled::default() }
+        Self { source, diagnostics: Vec::new(), interner: Interner::default() }
     }
 
-    /// The template of a node that must follow the rule. What does not is reported, and read as far as it can be.
-    pub(super) fn read(&mut self, node: &Node<'_>, rule: &'static Rule, words: &'static Availability) -> Template {
-        let words = rule.words.unwrap_or(words);
-        let outer = rule;
-        let rule = Self::choose(node, rule);
-        let words = rule.words.unwrap_or(words);
-        if let Some(template) = self.computed(node, rule, words) {
+    /// The template of a node that must follow the schema. What does not is reported, and read as far as it can be.
+    pub(super) fn read(
+        &mut self,
+        node: &YamlNode<'_>,
+        schema: &'static Schema,
+        availability: &'static Availability,
+    ) -> Template {
+        let availability = schema.availability.unwrap_or(availability);
+        let outer = schema;
+        let schema = Self::choose(node, schema);
+        let availability = schema.availability.unwrap_or(availability);
+        if let Some(template) = self.whole_expression(node, schema, availability) {
             return template;
         }
-        match (&rule.shape, &node.kind) {
-            (Shape::Condition, _) => self.condition(node, words),
-            (Shape::Any, _) => self.any(node, words),
-            (Shape::Mapping(_), NodeKind::Mapping(entries)) => {
-                let kind = TemplateKind::Mapping(self.mapping(node, (outer, rule), entries, words));
+        match (&schema.shape, &node.kind) {
+            (Shape::Condition, _) => self.condition(node, availability),
+            (Shape::Any, _) => self.any(node, availability),
+            (Shape::Mapping(_), YamlKind::Mapping(entries)) => {
+                let kind = TemplateKind::Mapping(self.mapping(node, (outer, schema), entries, availability));
                 Template { span: node.span, kind }
             }
-            (Shape::Mapping(fields), NodeKind::Null) if fields.optional => {
+            (Shape::Mapping(fields), YamlKind::Null) if fields.optional => {
                 Template { span: node.span, kind: TemplateKind::Null }
             }
-            (Shape::Sequence(item), NodeKind::Sequence(items)) => {
-                let items = items.iter().map(|node| self.read(node, item, words)).collect();
+            (Shape::Sequence(item), YamlKind::Sequence(items)) => {
+                let items = items.iter().map(|node| self.read(node, item, availability)).collect();
                 Template { span: node.span, kind: TemplateKind::Sequence(items) }
             }
-            (Shape::Text { many: true, .. } | Shape::Word { many: true, .. }, NodeKind::Sequence(items)) => {
-                let items = items.iter().map(|node| self.one(node, rule, words)).collect();
+            (Shape::Text { many: true, .. } | Shape::Word { many: true, .. }, YamlKind::Sequence(items)) => {
+                let items = items.iter().map(|node| self.one(node, schema, availability)).collect();
                 Template { span: node.span, kind: TemplateKind::Sequence(items) }
             }
-            _ => self.one(node, rule, words),
+            _ => self.one(node, schema, availability),
         }
     }
 
     /// The alternative that the node was written as.
-    fn choose(node: &Node<'_>, rule: &'static Rule) -> &'static Rule {
-        let Shape::OneOf(_) = rule.shape else { return rule };
-        let alternatives = rule.alternatives();
-        let fits = |rule: &&&'static Rule| match (&rule.shape, &node.kind) {
+    fn choose(node: &YamlNode<'_>, schema: &'static Schema) -> &'static Schema {
+        let Shape::OneOf(_) = schema.shape else { return schema };
+        let alternatives = schema.alternatives();
+        let fits = |schema: &&&'static Schema| match (&schema.shape, &node.kind) {
             (Shape::Any | Shape::Condition, _) => true,
-            (Shape::Mapping(_), NodeKind::Mapping(_)) => true,
-            (Shape::Mapping(fields), NodeKind::Null) => fields.optional,
-            (Shape::Sequence(_), NodeKind::Sequence(_)) => true,
-            (Shape::Text { many, .. } | Shape::Word { many, .. }, NodeKind::Sequence(_)) => *many,
-            (Shape::Nothing, NodeKind::Null) => true,
-            (Shape::Bool, NodeKind::Bool(_)) | (Shape::Number, NodeKind::Number(..)) => true,
+            (Shape::Mapping(_), YamlKind::Mapping(_)) => true,
+            (Shape::Mapping(fields), YamlKind::Null) => fields.optional,
+            (Shape::Sequence(_), YamlKind::Sequence(_)) => true,
+            (Shape::Text { many, .. } | Shape::Word { many, .. }, YamlKind::Sequence(_)) => *many,
+            (Shape::Nothing, YamlKind::Null) => true,
+            (Shape::Bool, YamlKind::Bool(_)) | (Shape::Number, YamlKind::Number(..)) => true,
             (Shape::Text { .. } | Shape::Word { .. } | Shape::Scalar, kind) => {
-                !matches!(kind, NodeKind::Mapping(_) | NodeKind::Sequence(_) | NodeKind::Null)
+                !matches!(kind, YamlKind::Mapping(_) | YamlKind::Sequence(_) | YamlKind::Null)
             }
             _ => false,
         };
         let fitting: Vec<_> = alternatives.iter().filter(fits).copied().collect();
         match (&node.kind, fitting.as_slice()) {
-            (NodeKind::Mapping(entries), [_, _, ..]) => {
-                let is_told = |rule: &&&'static Rule| {
-                    rule.told_by.is_some_and(|(key, values)| {
+            (YamlKind::Mapping(entries), [_, _, ..]) => {
+                let is_told = |schema: &&&'static Schema| {
+                    schema.selected_by.is_some_and(|(key, values)| {
                         let mut entries =
                             entries.iter().filter(|(name, _)| text_of(name).is_some_and(|name| name == key));
                         entries.any(|(_, value)| text_of(value).is_some_and(|value| values.contains(&value.as_ref())))
@@ -95,7 +100,7 @@ impl<'s> Reader<'s> {
                 // As on GitHub, each key in turn leaves those that know it, unless none of those that are left does.
                 let mut left = fitting;
                 for name in entries.iter().filter_map(|(key, _)| text_of(key)) {
-                    let knows = |rule: &&'static Rule| match &rule.shape {
+                    let knows = |schema: &&'static Schema| match &schema.shape {
                         Shape::Mapping(fields) => fields.known.iter().any(|field| field.name == name),
                         _ => false,
                     };
@@ -103,11 +108,11 @@ impl<'s> Reader<'s> {
                         left.retain(knows);
                     }
                 }
-                left.first().copied().unwrap_or(rule)
+                left.first().copied().unwrap_or(schema)
             }
             (_, [first, ..]) => first,
-            (NodeKind::Text(..), []) => {
-                let computable = alternatives.iter().find(|rule| rule.computed);
+            (YamlKind::Text(..), []) => {
+                let computable = alternatives.iter().find(|schema| schema.accepts_expression);
                 computable.copied().unwrap_or(alternatives[0])
             }
             _ => alternatives[0],
@@ -115,41 +120,46 @@ impl<'s> Reader<'s> {
     }
 
     /// An expression that stands for the whole place.
-    fn computed(&mut self, node: &Node<'_>, rule: &Rule, words: &'static Availability) -> Option<Template> {
-        let NodeKind::Text(text, _) = &node.kind else { return None };
-        if !rule.computed || matches!(rule.shape, Shape::Condition | Shape::Text { .. } | Shape::Any) {
+    fn whole_expression(
+        &mut self,
+        node: &YamlNode<'_>,
+        schema: &Schema,
+        availability: &'static Availability,
+    ) -> Option<Template> {
+        let YamlKind::Text(text, _) = &node.kind else { return None };
+        if !schema.accepts_expression || matches!(schema.shape, Shape::Condition | Shape::Text { .. } | Shape::Any) {
             return None;
         }
         let whole = text.trim();
         one_expression(whole)?;
-        Some(self.text(node, whole, words))
+        Some(self.text(node, whole, availability))
     }
 
     /// A scalar.
-    fn one(&mut self, node: &Node<'_>, rule: &Rule, words: &'static Availability) -> Template {
+    fn one(&mut self, node: &YamlNode<'_>, schema: &Schema, availability: &'static Availability) -> Template {
         let template = match &node.kind {
-            NodeKind::Mapping(_) | NodeKind::Sequence(_) => {
-                self.wrong_kind(node, rule);
+            YamlKind::Mapping(_) | YamlKind::Sequence(_) => {
+                self.wrong_kind(node, schema);
                 return Template { span: node.span, kind: TemplateKind::Null };
             }
-            NodeKind::Text(text, _) => self.text(node, text, words),
-            NodeKind::Null => Template { span: node.span, kind: TemplateKind::Null },
-            NodeKind::Bool(value) => Template { span: node.span, kind: TemplateKind::Bool(*value) },
-            NodeKind::Number(value, text) => {
+            YamlKind::Text(text, _) => self.text(node, text, availability),
+            YamlKind::Null => Template { span: node.span, kind: TemplateKind::Null },
+            YamlKind::Bool(value) => Template { span: node.span, kind: TemplateKind::Bool(*value) },
+            YamlKind::Number(value, text) => {
                 Template { span: node.span, kind: TemplateKind::Number(*value, Arc::from(text.as_ref())) }
             }
         };
         let Some(literal) = template.literal() else {
-            if !rule.computed {
-                self.wrong_kind(node, rule);
+            if !schema.accepts_expression {
+                self.wrong_kind(node, schema);
             }
             return template;
         };
-        match (&rule.shape, &template.kind) {
+        match (&schema.shape, &template.kind) {
             (Shape::Text { empty: false, .. } | Shape::Word { .. }, _) if literal.is_empty() => {
                 self.error(
                     node.span,
-                    format!("`{}` must not be empty", rule.name),
+                    format!("`{}` must not be empty", schema.name),
                     "write a value, or leave the key away",
                 );
             }
@@ -159,20 +169,20 @@ impl<'s> Reader<'s> {
                     || format!("it is one of {}", allowed.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
-                self.error(node.span, format!("unexpected value `{literal}` for `{}`", rule.name), hint);
+                self.error(node.span, format!("unexpected value `{literal}` for `{}`", schema.name), hint);
             }
             (Shape::Bool, TemplateKind::Bool(_)) | (Shape::Number, TemplateKind::Number(..)) => {}
             (Shape::Nothing, TemplateKind::Null) => {}
             (Shape::Bool | Shape::Number | Shape::Nothing | Shape::Mapping(_) | Shape::Sequence(_), _) => {
-                self.wrong_kind(node, rule);
+                self.wrong_kind(node, schema);
             }
             _ => {}
         }
         template
     }
 
-    fn wrong_kind(&mut self, node: &Node<'_>, rule: &Rule) {
-        let wanted = match rule.shape {
+    fn wrong_kind(&mut self, node: &YamlNode<'_>, schema: &Schema) {
+        let wanted = match schema.shape {
             Shape::Bool => "true or false",
             Shape::Number => "a number",
             Shape::Sequence(_) => "a sequence",
@@ -180,78 +190,78 @@ impl<'s> Reader<'s> {
             Shape::Nothing => "nothing",
             _ => "a string",
         };
-        let message = format!("`{}` must be {wanted}, not {}", rule.name, node.kind_name());
-        self.error(node.span, message, hints::for_shape(rule, &node.kind));
+        let message = format!("`{}` must be {wanted}, not {}", schema.name, node.kind_name());
+        self.error(node.span, message, hints::for_shape(schema, &node.kind));
     }
 
-    fn any(&mut self, node: &Node<'_>, words: &'static Availability) -> Template {
+    fn any(&mut self, node: &YamlNode<'_>, availability: &'static Availability) -> Template {
         let kind = match &node.kind {
-            NodeKind::Sequence(items) => {
-                TemplateKind::Sequence(items.iter().map(|item| self.any(item, words)).collect())
+            YamlKind::Sequence(items) => {
+                TemplateKind::Sequence(items.iter().map(|item| self.any(item, availability)).collect())
             }
-            NodeKind::Mapping(entries) => {
+            YamlKind::Mapping(entries) => {
                 self.duplicates(entries);
                 let entries = entries.iter().map(|(key, value)| {
                     let inserts = text_of(key).is_some_and(|name| is_insert(&name));
-                    let key = if inserts { plain_key(key) } else { self.any(key, words) };
-                    (key, self.any(value, words))
+                    let key = if inserts { plain_key(key) } else { self.any(key, availability) };
+                    (key, self.any(value, availability))
                 });
                 TemplateKind::Mapping(entries.collect())
             }
-            NodeKind::Text(text, _) => return self.text(node, text, words),
-            NodeKind::Null => TemplateKind::Null,
-            NodeKind::Bool(value) => TemplateKind::Bool(*value),
-            NodeKind::Number(value, text) => TemplateKind::Number(*value, Arc::from(text.as_ref())),
+            YamlKind::Text(text, _) => return self.text(node, text, availability),
+            YamlKind::Null => TemplateKind::Null,
+            YamlKind::Bool(value) => TemplateKind::Bool(*value),
+            YamlKind::Number(value, text) => TemplateKind::Number(*value, Arc::from(text.as_ref())),
         };
         Template { span: node.span, kind }
     }
 
     fn mapping(
         &mut self,
-        node: &Node<'_>,
-        (outer, rule): (&'static Rule, &'static Rule),
-        entries: &[(Node<'_>, Node<'_>)],
-        words: &'static Availability,
+        node: &YamlNode<'_>,
+        (outer, schema): (&'static Schema, &'static Schema),
+        entries: &[(YamlNode<'_>, YamlNode<'_>)],
+        availability: &'static Availability,
     ) -> Vec<(Template, Template)> {
-        let Shape::Mapping(fields) = &rule.shape else { return Vec::new() };
+        let Shape::Mapping(fields) = &schema.shape else { return Vec::new() };
         self.duplicates(entries);
         let mut read = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let Some(name) = text_of(key) else {
-                let message = format!("a key of `{}` must be a string, not {}", rule.name, key.kind_name());
+                let message = format!("a key of `{}` must be a string, not {}", schema.name, key.kind_name());
                 self.error(key.span, message, "write `key: value`; put a key with `[` or `{` in it into quotes");
                 continue;
             };
             let known = fields.known.iter().find(|field| field.name == name);
-            let Some(rule_of_value) = known.map(|field| field.rule).or(fields.others) else {
-                let hint = hints::for_unknown(&name, rule, outer);
-                self.error(key.span, format!("unexpected key `{name}` in `{}`", rule.name), hint);
+            let Some(value_schema) = known.map(|field| field.schema).or(fields.others) else {
+                let hint = hints::for_unknown(&name, schema, outer);
+                self.error(key.span, format!("unexpected key `{name}` in `{}`", schema.name), hint);
                 continue;
             };
             let key = if let Some(field) = known {
-                Template { span: key.span, kind: TemplateKind::Text(self.compiled.key(field.name)) }
+                Template { span: key.span, kind: TemplateKind::Text(self.interner.key(field.name)) }
             } else if is_insert(&name) {
                 plain_key(key)
             } else {
-                self.text(key, &name, words)
+                self.text(key, &name, availability)
             };
-            read.push((key, self.read(value, rule_of_value, words)));
+            read.push((key, self.read(value, value_schema, availability)));
         }
         for field in fields.known.iter().filter(|field| field.required) {
             if !entries.iter().any(|(key, _)| text_of(key).is_some_and(|name| name == field.name)) {
-                let message = format!("required key `{}` is missing in `{}`", field.name, rule.name);
+                let message = format!("required key `{}` is missing in `{}`", field.name, schema.name);
                 self.error(node.span, message, hints::for_missing(field.name, outer));
             }
         }
         if entries.is_empty() && !fields.optional && fields.known.is_empty() {
             let hint = "write names and values below it, each as `name: value`";
-            self.error(node.span, format!("`{}` must not be empty", rule.name), hint);
+            self.error(node.span, format!("`{}` must not be empty", schema.name), hint);
         }
         read
     }
 
     /// GitHub compares keys without regard to case.
-    fn duplicates(&mut self, entries: &[(Node<'_>, Node<'_>)]) {
+    fn duplicates(&mut self, entries: &[(YamlNode<'_>, YamlNode<'_>)]) {
         // Most mappings are small, and looking at all pairs costs less than names in one case.
         let names: Vec<_> = entries.iter().map(|(key, _)| text_of(key)).collect();
         let same = |one: &str| names.iter().flatten().filter(|other| other.eq_ignore_ascii_case(one)).count() > 1;
@@ -271,14 +281,14 @@ impl<'s> Reader<'s> {
     }
 
     /// A condition: an expression with or without `${{ }}` around it.
-    fn condition(&mut self, node: &Node<'_>, words: &'static Availability) -> Template {
+    fn condition(&mut self, node: &YamlNode<'_>, availability: &'static Availability) -> Template {
         let written: &str = match &node.kind {
-            NodeKind::Text(text, _) => text,
-            NodeKind::Number(_, text) => text,
-            NodeKind::Bool(true) => "true",
-            NodeKind::Bool(false) => "false",
-            NodeKind::Null => "",
-            NodeKind::Mapping(_) | NodeKind::Sequence(_) => {
+            YamlKind::Text(text, _) => text,
+            YamlKind::Number(_, text) => text,
+            YamlKind::Bool(true) => "true",
+            YamlKind::Bool(false) => "false",
+            YamlKind::Null => "",
+            YamlKind::Mapping(_) | YamlKind::Sequence(_) => {
                 let message = format!("`if` must be a string, not {}", node.kind_name());
                 self.error(node.span, message, "write one expression, with or without `${{ }}` around it");
                 ""
@@ -289,16 +299,16 @@ impl<'s> Reader<'s> {
             None if written.contains("${{") => {
                 // Text around an expression, be it a blank or the line end of a block, makes it text, and text is true:
                 // GitHub evaluates it as `format(…)`.
-                let template = self.text(node, written, words);
-                return self.always_text(node, template, words);
+                let template = self.text(node, written, availability);
+                return self.always_text(node, template, availability);
             }
             None => (written, false),
         };
         let text = text.trim();
-        let kind = match self.compiled.expression(text, words, true) {
+        let kind = match self.interner.expression(text, availability, true) {
             Ok(expr) => TemplateKind::Expression(expr),
             Err(error) => {
-                self.expression_error(node, (0, marked), text, &error, words);
+                self.expression_error(node, (0, marked), text, &error, availability);
                 TemplateKind::Null
             }
         };
@@ -306,7 +316,12 @@ impl<'s> Reader<'s> {
     }
 
     /// A condition of text with expressions in it: always true, as text is.
-    fn always_text(&mut self, node: &Node<'_>, template: Template, words: &'static Availability) -> Template {
+    fn always_text(
+        &mut self,
+        node: &YamlNode<'_>,
+        template: Template,
+        availability: &'static Availability,
+    ) -> Template {
         let TemplateKind::Interpolated(pieces) = &template.kind else { return template };
         let (mut text, mut arguments) = (String::new(), String::new());
         for piece in pieces {
@@ -319,7 +334,7 @@ impl<'s> Reader<'s> {
             }
         }
         let text = format!("format('{text}'{})", arguments.replace('\u{0}', ""));
-        match self.compiled.expression(&text, words, true) {
+        match self.interner.expression(&text, availability, true) {
             Ok(expr) => Template { span: node.span, kind: TemplateKind::Expression(expr) },
             Err(error) => {
                 self.report(Diagnostic::error(EXPRESSION, node.span, error.to_string()));
@@ -329,7 +344,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Text with or without expressions.
-    fn text(&mut self, node: &Node<'_>, text: &str, words: &'static Availability) -> Template {
+    fn text(&mut self, node: &YamlNode<'_>, text: &str, availability: &'static Availability) -> Template {
         let plain = |text: &str| Template { span: node.span, kind: TemplateKind::Text(Arc::from(text)) };
         if !text.contains("${{") {
             return plain(text);
@@ -349,13 +364,13 @@ impl<'s> Reader<'s> {
                 return plain(text);
             };
             let expression = &inside[..end];
-            if words.contexts.is_empty() && words.functions.is_empty() {
+            if availability.contexts.is_empty() && availability.functions.is_empty() {
                 let place = self.nth_expression(node, count);
                 let hint = "write the value itself: this key is read before any expression has a value";
                 self.report(Diagnostic::error(EXPRESSION, place, "an expression cannot stand here").hint(hint));
                 return plain(text);
             }
-            match self.compiled.expression(expression, words, false) {
+            match self.interner.expression(expression, availability, false) {
                 Ok(expr) if expr.tree().is_none() => {
                     let place = self.nth_expression(node, count);
                     let message = "an expression is expected between `${{` and `}}`";
@@ -367,7 +382,7 @@ impl<'s> Reader<'s> {
                     Some(ExprKind::Literal(Value::String(text))) => Piece::Text(Arc::clone(text)),
                     _ => Piece::Expression(expr),
                 }),
-                Err(error) => self.expression_error(node, (count, true), expression, &error, words),
+                Err(error) => self.expression_error(node, (count, true), expression, &error, availability),
             }
             count += 1;
             rest = &inside[end + 2..];
@@ -385,7 +400,7 @@ impl<'s> Reader<'s> {
 
     /// Where the `count`th `${{` of a node stands: block and quoted text differ from the source in blanks and escapes,
     /// and never in the order of their expressions.
-    fn nth_expression(&self, node: &Node<'_>, count: usize) -> Span {
+    fn nth_expression(&self, node: &YamlNode<'_>, count: usize) -> Span {
         let (start, end) = (node.span.start as usize, (node.span.end as usize).min(self.source.text.len()));
         let written = self.source.text.get(start..end).unwrap_or_default();
         match written.match_indices("${{").nth(count) {
@@ -396,11 +411,11 @@ impl<'s> Reader<'s> {
 
     fn expression_error(
         &mut self,
-        node: &Node<'_>,
+        node: &YamlNode<'_>,
         (count, marked): (usize, bool),
         text: &str,
         error: &ParseError,
-        words: &Availability,
+        availability: &Availability,
     ) {
         let base = if marked { self.nth_expression(node, count) } else { node.span };
         let mut span = base;
@@ -417,7 +432,7 @@ impl<'s> Reader<'s> {
         }
         // An expression of several lines is told in one.
         let message = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        let hint = hints::for_expression(error, words);
+        let hint = hints::for_expression(error, availability);
         self.report(Diagnostic { hint, ..Diagnostic::error(EXPRESSION, span, message) });
     }
 
@@ -430,8 +445,8 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// The words of a place where nothing says otherwise.
-pub(super) static NO_WORDS: &Availability = &NONE;
+/// The availability of a place where nothing says otherwise.
+pub(super) static NO_EXPRESSIONS: &Availability = &NONE;
 
 /// What stands between the marks of a text that is one expression and nothing else.
 fn one_expression(text: &str) -> Option<&str> {
@@ -455,7 +470,7 @@ fn end_of_expression(text: &str) -> Option<usize> {
 }
 
 /// A key as it is written.
-fn plain_key(key: &Node<'_>) -> Template {
+fn plain_key(key: &YamlNode<'_>) -> Template {
     let text = text_of(key).unwrap_or_default();
     Template { span: key.span, kind: TemplateKind::Text(Arc::from(text.as_ref())) }
 }
@@ -467,11 +482,11 @@ fn is_insert(key: &str) -> bool {
 }
 
 /// A key as text, whatever YAML takes it for.
-fn text_of<'n>(node: &'n Node<'_>) -> Option<std::borrow::Cow<'n, str>> {
+fn text_of<'n>(node: &'n YamlNode<'_>) -> Option<std::borrow::Cow<'n, str>> {
     match &node.kind {
-        NodeKind::Text(text, _) | NodeKind::Number(_, text) => Some(std::borrow::Cow::Borrowed(text.as_ref())),
-        NodeKind::Bool(value) => Some(std::borrow::Cow::Borrowed(if *value { "true" } else { "false" })),
-        NodeKind::Null => Some(std::borrow::Cow::Borrowed("")),
+        YamlKind::Text(text, _) | YamlKind::Number(_, text) => Some(std::borrow::Cow::Borrowed(text.as_ref())),
+        YamlKind::Bool(value) => Some(std::borrow::Cow::Borrowed(if *value { "true" } else { "false" })),
+        YamlKind::Null => Some(std::borrow::Cow::Borrowed("")),
         _ => None,
     }
 }

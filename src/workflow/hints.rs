@@ -4,15 +4,15 @@ use granit_parser::ErrorKind;
 
 use super::expr::{Function, ParseError, ParseErrorKind};
 use super::schema::availability::{Availability, CONTEXTS};
-use super::schema::{Rule, Shape, nearest};
-use super::yaml::NodeKind;
+use super::schema::{Schema, Shape, nearest};
+use super::yaml::YamlKind;
 
 /// Keys that are listed at most.
-const LISTED: usize = 8;
+const MAX_LISTED_KEYS: usize = 8;
 
 /// About a value of the wrong shape.
-pub(super) fn for_shape(rule: &Rule, written: &NodeKind<'_>) -> String {
-    match &rule.shape {
+pub(super) fn for_shape(schema: &Schema, written: &YamlKind<'_>) -> String {
+    match &schema.shape {
         Shape::Bool => "write `true` or `false` without quotes, or an expression that is one of them".to_owned(),
         Shape::Number => "write a number without quotes, or an expression that is one".to_owned(),
         Shape::Sequence(_) => "write its items below it, each behind `- `".to_owned(),
@@ -21,23 +21,23 @@ pub(super) fn for_shape(rule: &Rule, written: &NodeKind<'_>) -> String {
         }
         Shape::Mapping(fields) => {
             let names: Vec<_> = fields.known.iter().map(|field| field.name).collect();
-            let more = if names.len() > LISTED { ", …" } else { "" };
+            let more = if names.len() > MAX_LISTED_KEYS { ", …" } else { "" };
             format!(
                 "write keys and values below it; the keys are {}{more}",
-                names[..names.len().min(LISTED)].join(", ")
+                names[..names.len().min(MAX_LISTED_KEYS)].join(", ")
             )
         }
         Shape::Nothing => "leave the value away".to_owned(),
-        _ if matches!(written, NodeKind::Null) => "write a value, or leave the key away".to_owned(),
+        _ if matches!(written, YamlKind::Null) => "write a value, or leave the key away".to_owned(),
         _ => "write one text, in quotes if it has `: `, `[` or `{` in it".to_owned(),
     }
 }
 
-/// About a required key that is missing. `outer` is the rule with all of its alternatives.
-pub(super) fn for_missing(key: &str, outer: &'static Rule) -> String {
+/// About a required key that is missing. `outer` is the schema with all of its alternatives.
+pub(super) fn for_missing(key: &str, outer: &'static Schema) -> String {
     let mut required: Vec<&str> = Vec::new();
-    for rule in outer.alternatives() {
-        let Shape::Mapping(fields) = &rule.shape else { continue };
+    for schema in outer.alternatives() {
+        let Shape::Mapping(fields) = &schema.shape else { continue };
         let first = fields.known.iter().find(|field| field.required).map(|field| field.name);
         required.extend(first.filter(|name| !required.contains(name)));
     }
@@ -48,10 +48,10 @@ pub(super) fn for_missing(key: &str, outer: &'static Rule) -> String {
     }
 }
 
-/// About a key that is not known where it stands. `outer` is the rule with all of its alternatives, `chosen` the one that
+/// About a key that is not known where it stands. `outer` is the schema with all of its alternatives, `chosen` the one that
 /// the other keys have chosen.
-pub(super) fn for_unknown(key: &str, chosen: &Rule, outer: &'static Rule) -> String {
-    let names = |rule: &Rule| match &rule.shape {
+pub(super) fn for_unknown(key: &str, chosen: &Schema, outer: &'static Schema) -> String {
+    let names = |schema: &Schema| match &schema.shape {
         Shape::Mapping(fields) => fields.known.iter().map(|field| field.name).collect(),
         _ => Vec::new(),
     };
@@ -60,14 +60,15 @@ pub(super) fn for_unknown(key: &str, chosen: &Rule, outer: &'static Rule) -> Str
         outer.alternatives().into_iter().flat_map(names).filter(|name| !here.contains(name)).collect();
     match nearest(key, here.iter().chain(&elsewhere).copied()) {
         Some(near) if near == key => {
-            let required = outer.alternatives().into_iter().find(|rule| names(rule).contains(&key)).map(|rule| {
-                match &rule.shape {
-                    Shape::Mapping(fields) => {
-                        fields.known.iter().filter(|field| field.required).map(|field| field.name).collect()
-                    }
-                    _ => Vec::new(),
-                }
-            });
+            let required =
+                outer.alternatives().into_iter().find(|schema| names(schema).contains(&key)).map(
+                    |schema| match &schema.shape {
+                        Shape::Mapping(fields) => {
+                            fields.known.iter().filter(|field| field.required).map(|field| field.name).collect()
+                        }
+                        _ => Vec::new(),
+                    },
+                );
             let goes_with = required.unwrap_or_default().join(", ");
             format!(
                 "`{key}` belongs to another kind of {}, that with `{goes_with}`; the keys here are {}",
@@ -81,9 +82,9 @@ pub(super) fn for_unknown(key: &str, chosen: &Rule, outer: &'static Rule) -> Str
 }
 
 /// About an expression that does not parse.
-pub(super) fn for_expression(error: &ParseError, words: &Availability) -> Option<String> {
+pub(super) fn for_expression(error: &ParseError, availability: &Availability) -> Option<String> {
     let symbol = error.symbol();
-    let here = if words.contexts.is_empty() { "none".to_owned() } else { words.contexts.join(", ") };
+    let here = if availability.contexts.is_empty() { "none".to_owned() } else { availability.contexts.join(", ") };
     Some(match error.kind {
         ParseErrorKind::InvalidSymbol | ParseErrorKind::UnexpectedSymbol => match symbol {
             _ if symbol.starts_with('"') => "texts stand in single quotes: 'text'".to_owned(),
@@ -100,7 +101,7 @@ pub(super) fn for_expression(error: &ParseError, words: &Availability) -> Option
         ParseErrorKind::UnexpectedEnd => "an operand, or a `)` or `]`, is missing at the end".to_owned(),
         ParseErrorKind::UnrecognizedNamedValue => {
             let known = CONTEXTS.iter().any(|name| name.eq_ignore_ascii_case(symbol));
-            match nearest(symbol, words.contexts.iter().copied()) {
+            match nearest(symbol, availability.contexts.iter().copied()) {
                 _ if known => format!("`{symbol}` has no value in this place; the contexts here are {here}"),
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("texts stand in single quotes: '{symbol}'; the contexts here are {here}"),
@@ -108,7 +109,7 @@ pub(super) fn for_expression(error: &ParseError, words: &Availability) -> Option
         }
         ParseErrorKind::UnrecognizedFunction => {
             let available: Vec<_> =
-                Function::BUILT_IN.iter().chain(words.functions).map(|function| function.name()).collect();
+                Function::BUILT_IN.iter().chain(availability.functions).map(|function| function.name()).collect();
             match (nearest(symbol, available.iter().copied()), Function::named(symbol)) {
                 (_, Some(Function::HashFiles)) => {
                     "`hashFiles` stands in steps alone: the files are there then".to_owned()

@@ -6,30 +6,31 @@ use std::sync::Arc;
 use super::expr::{Expr, Function, ParseError, Vocabulary};
 use super::schema::availability::Availability;
 
-/// Expressions in places of the same words, and known keys.
+/// Expressions in places of the same availability, and known keys.
 #[derive(Default)]
-pub(super) struct Compiled {
+pub(super) struct Interner {
     expressions: HashMap<String, Vec<(&'static Availability, bool, Expr)>>,
     keys: HashMap<&'static str, Arc<str>>,
 }
 
-impl Compiled {
+impl Interner {
     /// The expression, or the condition, of a text.
     pub(super) fn expression(
         &mut self,
         text: &str,
-        words: &'static Availability,
+        availability: &'static Availability,
         condition: bool,
     ) -> Result<Expr, ParseError> {
         let known = self.expressions.get(text).into_iter().flatten();
-        let same =
-            |(of, kind, _): &&(&'static Availability, bool, Expr)| std::ptr::eq(*of, words) && *kind == condition;
+        let same = |(of, kind, _): &&(&'static Availability, bool, Expr)| {
+            std::ptr::eq(*of, availability) && *kind == condition
+        };
         if let Some((.., expr)) = known.into_iter().find(same) {
             return Ok(expr.clone());
         }
-        let vocabulary = vocabulary(words);
+        let vocabulary = vocabulary(availability);
         let expr = if condition { Expr::condition(text, &vocabulary) } else { Expr::parse(text, &vocabulary) }?;
-        self.expressions.entry(text.to_owned()).or_default().push((words, condition, expr.clone()));
+        self.expressions.entry(text.to_owned()).or_default().push((availability, condition, expr.clone()));
         Ok(expr)
     }
 
@@ -39,8 +40,8 @@ impl Compiled {
     }
 }
 
-fn vocabulary(words: &Availability) -> Vocabulary<'_> {
+fn vocabulary(availability: &Availability) -> Vocabulary<'_> {
     // Only the condition of a job may name jobs: it is the place with status functions and without `steps`.
-    let jobs_named = words.functions.contains(&Function::Success) && !words.contexts.contains(&"env");
-    Vocabulary { contexts: Some(words.contexts), functions: words.functions, jobs_named }
+    let jobs_named = availability.functions.contains(&Function::Success) && !availability.contexts.contains(&"env");
+    Vocabulary { contexts: Some(availability.contexts), functions: availability.functions, jobs_named }
 }

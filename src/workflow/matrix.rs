@@ -10,7 +10,7 @@ use super::syntax::Strategy;
 use super::template::{Template, TemplateError, TemplateKind};
 
 /// GitHub allows this many legs per job and run.
-pub const MOST_LEGS: usize = 256;
+pub const MAX_LEGS: usize = 256;
 
 /// Why a matrix has no legs.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -116,11 +116,8 @@ fn combinations(matrix: &Template, scope: &Scope<'_>) -> Result<Vec<Leg>, Matrix
     };
     let size = vectors.iter().map(|(_, values)| values.len()).fold(1, usize::saturating_mul);
     // Exclusions can bring a large product back under the limit, but not one that no machine should build.
-    if size > MOST_LEGS * 64 {
-        return Err(refuse(
-            matrix.span,
-            format!("the matrix has {size} combinations; at most {MOST_LEGS} are allowed"),
-        ));
+    if size > MAX_LEGS * 64 {
+        return Err(refuse(matrix.span, format!("the matrix has {size} combinations; at most {MAX_LEGS} are allowed")));
     }
     let excludes = filters("exclude");
     for exclude in &excludes {
@@ -157,10 +154,10 @@ fn combinations(matrix: &Template, scope: &Scope<'_>) -> Result<Vec<Leg>, Matrix
         }
     }
     combinations.extend(standing_alone);
-    if combinations.len() > MOST_LEGS {
+    if combinations.len() > MAX_LEGS {
         return Err(refuse(
             matrix.span,
-            format!("the matrix has {} legs; at most {MOST_LEGS} are allowed", combinations.len()),
+            format!("the matrix has {} legs; at most {MAX_LEGS} are allowed", combinations.len()),
         ));
     }
     Ok(combinations.into_iter().map(Combination::leg).collect())

@@ -7,7 +7,7 @@ use super::schema;
 use super::syntax::JobDefinition;
 
 /// Jobs that are named in a hint at most.
-const LISTED: usize = 50;
+const MAX_LISTED_JOBS: usize = 50;
 
 /// Every need is a job, none twice, some job needs nothing, and no job waits for itself.
 pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
@@ -16,7 +16,7 @@ pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
         for need in &job.needs {
             if !known.contains(need.value.as_str()) {
                 let message = format!("job `{}` needs the unknown job `{}`", job.id.value, need.value);
-                let names: Vec<_> = jobs.iter().map(|job| job.id.value.as_str()).take(LISTED).collect();
+                let names: Vec<_> = jobs.iter().map(|job| job.id.value.as_str()).take(MAX_LISTED_JOBS).collect();
                 let hint = match schema::nearest(&need.value, names.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the jobs are {}", names.join(", ")),

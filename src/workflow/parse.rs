@@ -1,10 +1,10 @@
-//! Text → typed workflow or action: tree, schema, then the words of this module.
+//! Text → typed workflow or action: tree, schema, then the availability of this module.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::elaborate::{NO_WORDS, Reader, SYNTAX};
+use super::elaborate::{Elaborator, NO_EXPRESSIONS, SYNTAX};
 use super::expr::{Expr, Vocabulary};
 use super::schema;
 use super::source::{Source, Span, Spanned};
@@ -28,14 +28,14 @@ pub struct Parsed<T> {
 /// Parses a workflow file.
 #[must_use]
 pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
-    let (workflow, diagnostics) = as_far_as_possible(source);
+    let (workflow, diagnostics) = parse_partial(source);
     let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
     Parsed { value: workflow.filter(|_| !broken), diagnostics }
 }
 
 /// A workflow with whatever of it can be read, so that those who call it can be checked although it has errors; nothing
 /// for a text that is no YAML.
-pub(super) fn as_far_as_possible(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
+pub(super) fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
     let (root, mut diagnostics) = match template(source, &schema::workflow::ROOT) {
         Ok(read) => read,
         Err(problem) => return (None, vec![problem]),
@@ -69,16 +69,16 @@ fn check_published(root: &Template) -> Vec<Diagnostic> {
     missing.map(fault).collect()
 }
 
-fn template(source: &Arc<Source>, rule: &'static schema::Rule) -> Result<(Template, Vec<Diagnostic>), Diagnostic> {
+fn template(source: &Arc<Source>, schema: &'static schema::Schema) -> Result<(Template, Vec<Diagnostic>), Diagnostic> {
     let Document { root, unused_anchors } = yaml::read(&source.text)
         .map_err(|Problem { span, message, hint }| Diagnostic { hint, ..Diagnostic::error(SYNTAX, span, message) })?;
-    let mut reader = Reader::new(source);
-    let template = reader.read(&root, rule, NO_WORDS);
+    let mut elaborator = Elaborator::new(source);
+    let template = elaborator.read(&root, schema, NO_EXPRESSIONS);
     for span in unused_anchors {
         let hint = "remove it, or name it with `*` where its content is to stand again";
-        reader.report(Diagnostic::warning(SYNTAX, span, "this anchor is never used").hint(hint));
+        elaborator.report(Diagnostic::warning(SYNTAX, span, "this anchor is never used").hint(hint));
     }
-    Ok((template, reader.diagnostics))
+    Ok((template, elaborator.diagnostics))
 }
 
 /// The value under a key, unless it is null.
@@ -284,7 +284,7 @@ fn condition(written: Option<&Template>) -> Condition {
     Condition { expr, written }
 }
 
-/// A condition without what GitHub's rule put around it.
+/// A condition without what GitHub's schema put around it.
 fn unwrapped(expr: &Expr) -> &str {
     let text = expr.text();
     if expr.prefix() == 0 { text } else { text[expr.prefix()..].strip_suffix(')').unwrap_or(text) }
@@ -318,7 +318,7 @@ fn step(item: &Template, taken: &mut HashMap<String, Span>, counts: &mut HashMap
             working_directory: owned(get(item, "working-directory")),
         },
     };
-    let id = get(item, "id").map_or_else(|| made_up_id(&action, item.span, taken, counts), |id| text(id).value);
+    let id = get(item, "id").map_or_else(|| generated_id(&action, item.span, taken, counts), |id| text(id).value);
     StepDefinition {
         span: item.span,
         id,
@@ -345,7 +345,7 @@ fn steering(item: &Template) -> Option<Steering> {
 
 /// `__run`, `__actions_checkout`, `__self` and, when taken, the same with `_2`, `_3`, … behind it. `counts` knows how far
 /// each of them was counted.
-fn made_up_id(
+fn generated_id(
     action: &StepAction,
     span: Span,
     taken: &mut HashMap<String, Span>,

@@ -3,20 +3,20 @@
 
 /// A pattern of a filter, without the `!` that may stand before it.
 #[derive(Debug, Clone)]
-pub struct Pattern {
-    pieces: Vec<Piece>,
+pub struct FilterPattern {
+    atoms: Vec<Atom>,
 }
 
-/// A piece of a pattern. What a name is at when a piece is its next is a state of the matching.
+/// A atom of a pattern. What a name is at when a atom is its next is a state of the matching.
 #[derive(Debug, Clone)]
-enum Piece {
+enum Atom {
     /// One of these.
-    One(Set),
+    One(CharSet),
     /// One of these, or nothing.
-    Maybe(Set),
+    Maybe(CharSet),
     /// Any number of these.
-    Any(Set),
-    /// `**/` where a folder may begin: nothing, or folders. [`Piece::Inside`] follows it.
+    Any(CharSet),
+    /// `**/` where a folder may begin: nothing, or folders. [`Atom::Inside`] follows it.
     Folders,
     /// In the middle of folders: on with any character, out behind a `/`.
     Inside,
@@ -24,7 +24,7 @@ enum Piece {
 
 /// Characters.
 #[derive(Debug, Clone)]
-enum Set {
+enum CharSet {
     Is(char),
     /// Ranges, their ends included.
     In(Vec<(char, char)>),
@@ -32,7 +32,7 @@ enum Set {
     All,
 }
 
-impl Set {
+impl CharSet {
     fn has(&self, c: char) -> bool {
         match self {
             Self::Is(one) => *one == c,
@@ -43,14 +43,14 @@ impl Set {
     }
 }
 
-impl Pattern {
+impl FilterPattern {
     /// Reads a pattern: `*` is anything but `/`, `**` anything, `?` and `+` repeat the character before them at most
     /// and at least once, `[…]` is one of these characters, and `\` takes the special meaning from what follows.
     ///
     /// # Errors
     /// What is wrong with the pattern, in one line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
+        let mut atoms = Vec::new();
         let mut rest = text;
         // What `?` and `+` may repeat.
         let mut repeatable = false;
@@ -60,25 +60,25 @@ impl Pattern {
             let one = match next {
                 '*' => {
                     if let (Some(after), true) = (rest.strip_prefix("*/"), at_folder) {
-                        pieces.extend([Piece::Folders, Piece::Inside]);
+                        atoms.extend([Atom::Folders, Atom::Inside]);
                         rest = after;
                     } else if let Some(after) = rest.strip_prefix('*') {
-                        pieces.push(Piece::Any(Set::All));
+                        atoms.push(Atom::Any(CharSet::All));
                         rest = after;
                     } else {
-                        pieces.push(Piece::Any(Set::NotSlash));
+                        atoms.push(Atom::Any(CharSet::NotSlash));
                     }
                     repeatable = false;
                     continue;
                 }
                 '?' | '+' => {
-                    let Some(Piece::One(set)) = pieces.pop_if(|_| repeatable) else {
+                    let Some(Atom::One(set)) = atoms.pop_if(|_| repeatable) else {
                         return Err(format!("`{next}` repeats the character before it, and there is none"));
                     };
                     if next == '?' {
-                        pieces.push(Piece::Maybe(set));
+                        atoms.push(Atom::Maybe(set));
                     } else {
-                        pieces.extend([Piece::One(set.clone()), Piece::Any(set)]);
+                        atoms.extend([Atom::One(set.clone()), Atom::Any(set)]);
                     }
                     repeatable = false;
                     continue;
@@ -91,30 +91,30 @@ impl Pattern {
                 '\\' => {
                     let escaped = rest.chars().next().ok_or("nothing follows the last `\\`")?;
                     rest = &rest[escaped.len_utf8()..];
-                    Set::Is(escaped)
+                    CharSet::Is(escaped)
                 }
-                plain => Set::Is(plain),
+                plain => CharSet::Is(plain),
             };
-            pieces.push(Piece::One(one));
+            atoms.push(Atom::One(one));
             repeatable = true;
         }
-        Ok(Self { pieces })
+        Ok(Self { atoms })
     }
 
     /// Whether the pattern covers all of a name or path, in time that grows with both lengths and not faster.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let end = self.pieces.len();
+        let end = self.atoms.len();
         let mut states = vec![false; end + 1];
         self.enter(&mut states, 0);
         for c in name.chars() {
             let mut next = vec![false; end + 1];
-            for (place, piece) in self.pieces.iter().enumerate().filter(|(place, _)| states[*place]) {
-                match piece {
-                    Piece::One(set) | Piece::Maybe(set) if set.has(c) => self.enter(&mut next, place + 1),
-                    Piece::Any(set) if set.has(c) => self.enter(&mut next, place),
-                    Piece::Folders | Piece::Inside => {
-                        let inside = if matches!(piece, Piece::Folders) { place + 1 } else { place };
+            for (place, atom) in self.atoms.iter().enumerate().filter(|(place, _)| states[*place]) {
+                match atom {
+                    Atom::One(set) | Atom::Maybe(set) if set.has(c) => self.enter(&mut next, place + 1),
+                    Atom::Any(set) if set.has(c) => self.enter(&mut next, place),
+                    Atom::Folders | Atom::Inside => {
+                        let inside = if matches!(atom, Atom::Folders) { place + 1 } else { place };
                         next[inside] = true;
                         if c == '/' {
                             self.enter(&mut next, inside + 1);
@@ -132,9 +132,9 @@ impl Pattern {
     fn enter(&self, states: &mut [bool], place: usize) {
         let mut place = place;
         while !std::mem::replace(&mut states[place], true) {
-            match self.pieces.get(place) {
-                Some(Piece::Maybe(_) | Piece::Any(_)) => place += 1,
-                Some(Piece::Folders) => place += 2,
+            match self.atoms.get(place) {
+                Some(Atom::Maybe(_) | Atom::Any(_)) => place += 1,
+                Some(Atom::Folders) => place += 2,
                 _ => return,
             }
         }
@@ -142,7 +142,7 @@ impl Pattern {
 }
 
 /// What stands in brackets, and what follows it.
-fn class(rest: &str) -> Result<(Set, &str), String> {
+fn class(rest: &str) -> Result<(CharSet, &str), String> {
     let end = rest.find(']').ok_or("`[` is not closed")?;
     let inner: Vec<char> = rest[..end].chars().collect();
     if inner.is_empty() {
@@ -166,13 +166,13 @@ fn class(rest: &str) -> Result<(Set, &str), String> {
             }
         }
     }
-    Ok((Set::In(ranges), &rest[end + 1..]))
+    Ok((CharSet::In(ranges), &rest[end + 1..]))
 }
 
 /// Which pattern of a list decides about a name: the last one that matches it, with `true` unless `!` stands before it.
 /// Patterns that are faulty match nothing; lint tells about them.
 #[must_use]
-pub fn deciding<'p>(patterns: impl IntoIterator<Item = &'p str>, name: &str) -> Option<(&'p str, bool)> {
+pub fn deciding_pattern<'p>(patterns: impl IntoIterator<Item = &'p str>, name: &str) -> Option<(&'p str, bool)> {
     let mut found = None;
     for written in patterns {
         let (text, wanted) = written.strip_prefix('!').map_or((written, true), |text| (text, false));
@@ -180,7 +180,7 @@ pub fn deciding<'p>(patterns: impl IntoIterator<Item = &'p str>, name: &str) -> 
         if wanted == found.is_some_and(|(_, chosen)| chosen) {
             continue;
         }
-        if (wanted || found.is_some()) && Pattern::parse(text).is_ok_and(|pattern| pattern.matches(name)) {
+        if (wanted || found.is_some()) && FilterPattern::parse(text).is_ok_and(|pattern| pattern.matches(name)) {
             found = Some((written, wanted));
         }
     }
@@ -213,7 +213,7 @@ mod tests {
             (r"a\*b", &["a*b"], &["axb"]),
             ("[-a^]x", &["-x", "^x", "ax"], &["bx"]),
         ] {
-            let parsed = Pattern::parse(pattern).expect(pattern);
+            let parsed = FilterPattern::parse(pattern).expect(pattern);
             for name in matching {
                 assert!(parsed.matches(name), "{pattern} matches {name}");
             }
@@ -234,7 +234,7 @@ mod tests {
             ("[]", "no character"),
             ("a\\", "follows"),
         ] {
-            let error = Pattern::parse(pattern).expect_err(pattern);
+            let error = FilterPattern::parse(pattern).expect_err(pattern);
             assert!(error.contains(words), "{pattern}: {error}");
         }
     }
@@ -248,15 +248,15 @@ mod tests {
             ("releases/x-alpha", Some(("releases/x-alpha", true))),
             ("main", None),
         ] {
-            assert_eq!(deciding(patterns, name), expected, "{name}");
+            assert_eq!(deciding_pattern(patterns, name), expected, "{name}");
         }
-        assert_eq!(deciding(["!a", "**"], "a"), Some(("**", true)), "order counts");
+        assert_eq!(deciding_pattern(["!a", "**"], "a"), Some(("**", true)), "order counts");
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_is_too_strange(pattern in "\\PC{0,40}", name in "\\PC{0,40}") {
-            if let Ok(pattern) = Pattern::parse(&pattern) {
+            if let Ok(pattern) = FilterPattern::parse(&pattern) {
                 let _ = pattern.matches(&name);
             }
         }

@@ -16,11 +16,11 @@ use super::template::{Piece, Template, TemplateKind};
 use crate::model::JobId;
 
 /// How deep workflows may call each other, the first one included, after GitHub's page on reusing workflows.
-pub const MOST_LEVELS: usize = 10;
+pub const MAX_CALL_DEPTH: usize = 10;
 
 /// The most jobs of a run, so that workflows that call each other many times are refused in bounded time. GitHub's own
 /// limits (256 legs, 50 called workflows) leave no room for more that anybody means.
-pub const MOST_JOBS: usize = 20_000;
+pub const MAX_JOBS: usize = 20_000;
 
 /// A workflow's jobs, expanded.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub struct PlannedJob {
 
 /// What is known about a run before it starts.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct PlanContexts {
     /// The `github` context.
     pub github: Object,
     /// The `inputs` context.
@@ -64,7 +64,7 @@ pub struct Known {
 }
 
 /// Finds the text of a called workflow of this repository by its path.
-pub type Called<'c> = dyn Fn(&str) -> Option<Arc<Source>> + 'c;
+pub type SourceLookup<'c> = dyn Fn(&str) -> Option<Arc<Source>> + 'c;
 
 impl Plan {
     /// Plans a workflow.
@@ -73,12 +73,12 @@ impl Plan {
     /// What is wrong with a matrix or a called workflow, with the source it stands in.
     pub fn new(
         workflow: Arc<Workflow>,
-        known: &Known,
-        called: &Called<'_>,
+        known: &PlanContexts,
+        called: &SourceLookup<'_>,
     ) -> Result<Self, Vec<(Arc<Source>, Diagnostic)>> {
-        let mut planner = Planner { known, called, cache: HashMap::new(), jobs: Vec::new(), faults: Vec::new() };
+        let mut planner = Planner { known, called, cache: HashMap::new(), jobs: Vec::new(), errors: Vec::new() };
         planner.add(&workflow, None, ("", ""), 0);
-        if planner.faults.is_empty() { Ok(Self { workflow, jobs: planner.jobs }) } else { Err(planner.faults) }
+        if planner.errors.is_empty() { Ok(Self { workflow, jobs: planner.jobs }) } else { Err(planner.errors) }
     }
 
     /// The workflow.
@@ -138,11 +138,11 @@ fn leg_id(job: &JobId, place: usize, legs: usize) -> JobId {
 }
 
 struct Planner<'p> {
-    known: &'p Known,
-    called: &'p Called<'p>,
+    known: &'p PlanContexts,
+    called: &'p SourceLookup<'p>,
     cache: HashMap<String, Option<Arc<Workflow>>>,
     jobs: Vec<PlannedJob>,
-    faults: Vec<(Arc<Source>, Diagnostic)>,
+    errors: Vec<(Arc<Source>, Diagnostic)>,
 }
 
 impl Planner<'_> {
@@ -152,7 +152,7 @@ impl Planner<'_> {
         for definition in &workflow.jobs {
             match self.legs(definition) {
                 Ok(legs) => expanded.push((definition, legs)),
-                Err(fault) => self.faults.push((Arc::clone(&workflow.source), fault)),
+                Err(error) => self.errors.push((Arc::clone(&workflow.source), error)),
             }
         }
         let ids: HashMap<&str, Vec<JobId>> = expanded
@@ -183,12 +183,12 @@ impl Planner<'_> {
                     name_prefix: name_prefix.to_owned(),
                 });
                 if let (JobBody::Call { uses, .. }, true) = (&definition.body, known) {
-                    if self.jobs.len() > MOST_JOBS {
-                        let message = format!("the workflows that are called make more than {MOST_JOBS} jobs");
-                        self.fault(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
-                    } else if depth + 1 >= MOST_LEVELS {
-                        let message = format!("workflows call each other deeper than {MOST_LEVELS} levels");
-                        self.fault(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
+                    if self.jobs.len() > MAX_JOBS {
+                        let message = format!("the workflows that are called make more than {MAX_JOBS} jobs");
+                        self.report(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
+                    } else if depth + 1 >= MAX_CALL_DEPTH {
+                        let message = format!("workflows call each other deeper than {MAX_CALL_DEPTH} levels");
+                        self.report(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
                     } else if let Some(callee) = self.callee(&uses.value) {
                         self.add(&callee, Some(id), (&format!("{id}."), &format!("{name} / ")), depth + 1);
                     }
@@ -198,9 +198,9 @@ impl Planner<'_> {
     }
 
     /// Notes what is wrong, once for each place however often it is called.
-    fn fault(&mut self, source: &Arc<Source>, fault: Diagnostic) {
-        if !self.faults.iter().any(|(_, known)| *known == fault) {
-            self.faults.push((Arc::clone(source), fault));
+    fn report(&mut self, source: &Arc<Source>, error: Diagnostic) {
+        if !self.errors.iter().any(|(_, known)| *known == error) {
+            self.errors.push((Arc::clone(source), error));
         }
     }
 
@@ -213,7 +213,7 @@ impl Planner<'_> {
         let callee = (self.called)(path).and_then(|source| {
             let parsed = parse(&source);
             let errors = parsed.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
-            self.faults.extend(errors.map(|fault| (Arc::clone(&source), fault)));
+            self.errors.extend(errors.map(|error| (Arc::clone(&source), error)));
             parsed.value.map(Arc::new)
         });
         self.cache.insert(path.to_owned(), callee.clone());
@@ -236,9 +236,9 @@ impl Planner<'_> {
     }
 
     fn name(&self, definition: &JobDefinition, leg: Option<&Leg>) -> String {
-        let Some(leg) = leg else { return display_names::unknown_job_name(definition) };
+        let Some(leg) = leg else { return display_names::provisional_job_name(definition) };
         if definition.name.as_ref().is_some_and(needs_results) {
-            return display_names::unknown_job_name(definition);
+            return display_names::provisional_job_name(definition);
         }
         let mut contexts = self.contexts();
         contexts.set("matrix", leg.matrix.clone());
@@ -273,20 +273,20 @@ fn needs_results(template: &Template) -> bool {
 mod tests {
     use super::*;
 
-    fn faults(called: &str) -> Vec<String> {
+    fn errors(called: &str) -> Vec<String> {
         let whole = parse(&Source::new("ci.yml", "on: push\njobs: {a: {uses: ./w.yml}}\n")).value.expect("a workflow");
         let file = |_: &str| Some(Source::new("w.yml", called));
-        let faults = Plan::new(Arc::new(whole), &Known::default(), &file).err().unwrap_or_default();
-        faults.into_iter().map(|(_, fault)| fault.message).collect()
+        let errors = Plan::new(Arc::new(whole), &PlanContexts::default(), &file).err().unwrap_or_default();
+        errors.into_iter().map(|(_, error)| error.message).collect()
     }
 
     #[test]
     fn workflows_that_call_themselves_are_refused_in_bounded_time() {
-        assert_eq!(faults("on: workflow_call\njobs: {a: {runs-on: x}}\n"), Vec::<String>::new());
-        let round = faults("on: workflow_call\njobs: {a: {uses: ./w.yml}}\n");
+        assert_eq!(errors("on: workflow_call\njobs: {a: {runs-on: x}}\n"), Vec::<String>::new());
+        let round = errors("on: workflow_call\njobs: {a: {uses: ./w.yml}}\n");
         assert_eq!(round, ["workflows call each other deeper than 10 levels"]);
         let jobs: Vec<_> = (0..50).map(|job| format!("  j{job}: {{uses: ./w.yml}}\n")).collect();
-        let many = faults(&format!("on: workflow_call\njobs:\n{}", jobs.concat()));
+        let many = errors(&format!("on: workflow_call\njobs:\n{}", jobs.concat()));
         assert!(many.len() <= 100, "two for each call at most, however many they come to");
     }
 }

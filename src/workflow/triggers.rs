@@ -1,15 +1,15 @@
 //! Whether an event fires a workflow, and why or why not. Rules after GitHub's pages on workflow syntax (`on`) and on
 //! the events that trigger workflows.
 
-use super::pattern::deciding;
+use super::pattern::deciding_pattern;
 use super::source::Spanned;
 use super::syntax::{Trigger, Workflow};
 
 /// What happened, as far as filters look at it.
 #[derive(Debug, Clone)]
-pub struct Occurrence {
+pub struct TriggerEvent {
     /// The event's name.
-    pub event: String,
+    pub name: String,
     /// The activity type (`action` of the payload), where it is known.
     pub activity: Option<String>,
     /// What branch and tag filters look at: the pushed ref in full, the branch that a pull request goes to, the branch
@@ -18,12 +18,12 @@ pub struct Occurrence {
     /// The workflow that a `workflow_run` tells about.
     pub workflow: Option<String>,
     /// What changed.
-    pub changes: Changes,
+    pub changes: ChangedFiles,
 }
 
 /// The files that changed.
 #[derive(Debug, Clone)]
-pub enum Changes {
+pub enum ChangedFiles {
     /// These, since a commit that can be named.
     Since(String, Vec<String>),
     /// It is not known, for this reason.
@@ -47,21 +47,21 @@ const COMMON: [(&str, [&str; 3]); 2] = [
 
 /// Decides about a workflow.
 #[must_use]
-pub fn decide(workflow: &Workflow, occurrence: &Occurrence) -> Decision {
-    let event = occurrence.event.as_str();
-    let Some(trigger) = workflow.triggers.iter().find(|trigger| trigger.event.value == event) else {
+pub fn decide(workflow: &Workflow, event: &TriggerEvent) -> Decision {
+    let name = event.name.as_str();
+    let Some(trigger) = workflow.triggers.iter().find(|trigger| trigger.event.value == name) else {
         let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
-        return Decision::Skipped(format!("it does not run on `{event}`; its events are {}", known.join(", ")));
+        return Decision::Skipped(format!("it does not run on `{name}`; its events are {}", known.join(", ")));
     };
     let mut why = Vec::new();
     for check in [activity, workflow_names, git_ref, paths] {
-        match check(trigger, occurrence) {
+        match check(trigger, event) {
             Ok(reason) => why.extend(reason),
             Err(reason) => return Decision::Skipped(reason),
         }
     }
     if why.is_empty() {
-        why.push(format!("every `{event}`"));
+        why.push(format!("every `{name}`"));
     }
     Decision::Runs(why.join("; "))
 }
@@ -69,14 +69,14 @@ pub fn decide(workflow: &Workflow, occurrence: &Occurrence) -> Decision {
 /// Why one filter lets the event through, if that is worth telling, or why it does not.
 type Passed = Result<Option<String>, String>;
 
-fn activity(trigger: &Trigger, occurrence: &Occurrence) -> Passed {
-    let common = COMMON.iter().find(|(event, _)| *event == occurrence.event).map(|(_, types)| types);
+fn activity(trigger: &Trigger, event: &TriggerEvent) -> Passed {
+    let common = COMMON.iter().find(|(name, _)| *name == event.name).map(|(_, types)| types);
     let wanted: Vec<&str> = if trigger.types.is_empty() {
         common.map(|types| types.to_vec()).unwrap_or_default()
     } else {
         trigger.types.iter().map(|one| one.value.as_str()).collect()
     };
-    let Some(happened) = &occurrence.activity else {
+    let Some(happened) = &event.activity else {
         let unknown = format!("types ({}) not compared: the payload has no `action`", wanted.join(", "));
         return Ok((!trigger.types.is_empty()).then_some(unknown));
     };
@@ -90,17 +90,17 @@ fn activity(trigger: &Trigger, occurrence: &Occurrence) -> Passed {
     }
 }
 
-fn workflow_names(trigger: &Trigger, occurrence: &Occurrence) -> Passed {
-    let Some(name) = occurrence.workflow.as_deref().filter(|_| !trigger.workflows.is_empty()) else { return Ok(None) };
-    match deciding(texts(&trigger.workflows), name) {
+fn workflow_names(trigger: &Trigger, event: &TriggerEvent) -> Passed {
+    let Some(name) = event.workflow.as_deref().filter(|_| !trigger.workflows.is_empty()) else { return Ok(None) };
+    match deciding_pattern(texts(&trigger.workflows), name) {
         Some((_, true)) => Ok(Some(format!("it follows `{name}`"))),
         _ => Err(format!("it does not follow `{name}`; it follows {}", list(&trigger.workflows))),
     }
 }
 
 /// Branches and tags. A push with filters for one of the two alone does not count for the other.
-fn git_ref(trigger: &Trigger, occurrence: &Occurrence) -> Passed {
-    let Some(full) = occurrence.git_ref.as_deref() else { return Ok(None) };
+fn git_ref(trigger: &Trigger, event: &TriggerEvent) -> Passed {
+    let Some(full) = event.git_ref.as_deref() else { return Ok(None) };
     let (kind, name, other) = match (full.strip_prefix("refs/tags/"), full.strip_prefix("refs/heads/")) {
         (Some(tag), _) => ("tags", tag, "branches"),
         (None, Some(branch)) => ("branches", branch, "tags"),
@@ -109,14 +109,14 @@ fn git_ref(trigger: &Trigger, occurrence: &Occurrence) -> Passed {
     let what = if kind == "tags" { "tag" } else { "branch" };
     let ignored = format!("{kind}-ignore");
     if let Some(patterns) = filter(trigger, kind) {
-        return match deciding(texts(patterns), name) {
+        return match deciding_pattern(texts(patterns), name) {
             Some((pattern, true)) => Ok(Some(format!("{what} `{name}` matches `{pattern}`"))),
             Some((pattern, false)) => Err(format!("{what} `{name}` is excluded by `{pattern}`")),
             None => Err(format!("{what} `{name}` matches none of its {kind}: {}", list(patterns))),
         };
     }
     if let Some(patterns) = filter(trigger, &ignored) {
-        return match deciding(texts(patterns), name) {
+        return match deciding_pattern(texts(patterns), name) {
             Some((pattern, true)) => Err(format!("{what} `{name}` matches `{pattern}` of `{ignored}`")),
             _ => Ok(Some(format!("{what} `{name}` matches nothing of `{ignored}`"))),
         };
@@ -129,8 +129,8 @@ fn git_ref(trigger: &Trigger, occurrence: &Occurrence) -> Passed {
 }
 
 /// Paths. They are not looked at when a tag is pushed.
-fn paths(trigger: &Trigger, occurrence: &Occurrence) -> Passed {
-    if occurrence.git_ref.as_deref().is_some_and(|full| full.starts_with("refs/tags/")) {
+fn paths(trigger: &Trigger, event: &TriggerEvent) -> Passed {
+    if event.git_ref.as_deref().is_some_and(|full| full.starts_with("refs/tags/")) {
         return Ok(None);
     }
     let (patterns, ignored) = match (filter(trigger, "paths"), filter(trigger, "paths-ignore")) {
@@ -138,11 +138,11 @@ fn paths(trigger: &Trigger, occurrence: &Occurrence) -> Passed {
         (None, Some(patterns)) => (patterns, true),
         (None, None) => return Ok(None),
     };
-    let (base, files) = match &occurrence.changes {
-        Changes::Since(base, files) => (base, files),
-        Changes::Unknown(reason) => return Ok(Some(format!("paths not compared: {reason}"))),
+    let (base, files) = match &event.changes {
+        ChangedFiles::Since(base, files) => (base, files),
+        ChangedFiles::Unknown(reason) => return Ok(Some(format!("paths not compared: {reason}"))),
     };
-    let chosen = files.iter().find_map(|file| match (deciding(texts(patterns), file), ignored) {
+    let chosen = files.iter().find_map(|file| match (deciding_pattern(texts(patterns), file), ignored) {
         (Some((pattern, true)), false) => Some(format!("`{file}` matches `{pattern}`")),
         (None | Some((_, false)), true) => Some(format!("`{file}` matches nothing of `paths-ignore`")),
         _ => None,
@@ -175,19 +175,19 @@ mod tests {
     use crate::workflow::parse;
     use crate::workflow::source::Source;
 
-    fn decided(on: &str, occurrence: &Occurrence) -> Decision {
+    fn decided(on: &str, event: &TriggerEvent) -> Decision {
         let text = format!("on: {on}\njobs: {{a: {{runs-on: x, steps: [{{run: x}}]}}}}\n");
         let parsed = parse(&Source::new("a.yml", text));
-        decide(&parsed.value.unwrap_or_else(|| panic!("{on}: {:?}", parsed.diagnostics)), occurrence)
+        decide(&parsed.value.unwrap_or_else(|| panic!("{on}: {:?}", parsed.diagnostics)), event)
     }
 
-    fn push(git_ref: &str, files: &[&str]) -> Occurrence {
-        Occurrence {
-            event: "push".to_owned(),
+    fn push(git_ref: &str, files: &[&str]) -> TriggerEvent {
+        TriggerEvent {
+            name: "push".to_owned(),
             activity: None,
             git_ref: Some(git_ref.to_owned()),
             workflow: None,
-            changes: Changes::Since("abc".to_owned(), files.iter().map(ToString::to_string).collect()),
+            changes: ChangedFiles::Since("abc".to_owned(), files.iter().map(ToString::to_string).collect()),
         }
     }
 
@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_pull_request_counts_by_its_activity_and_its_base() {
-        let request = |activity: Option<&str>| Occurrence {
-            event: "pull_request".to_owned(),
+        let request = |activity: Option<&str>| TriggerEvent {
+            name: "pull_request".to_owned(),
             activity: activity.map(str::to_owned),
             ..push("main", &[])
         };
@@ -247,10 +247,11 @@ mod tests {
     #[test]
     fn a_workflow_follows_those_it_names_and_unknown_changes_are_told() {
         let after =
-            Occurrence { event: "workflow_run".to_owned(), workflow: Some("CI".to_owned()), ..push("main", &[]) };
+            TriggerEvent { name: "workflow_run".to_owned(), workflow: Some("CI".to_owned()), ..push("main", &[]) };
         assert_eq!(decided("{workflow_run: {workflows: [CI]}}", &after), Decision::Runs("it follows `CI`".to_owned()));
         assert!(matches!(decided("{workflow_run: {workflows: [Other]}}", &after), Decision::Skipped(_)));
-        let unknown = Occurrence { changes: Changes::Unknown("no git".to_owned()), ..push("refs/heads/main", &[]) };
+        let unknown =
+            TriggerEvent { changes: ChangedFiles::Unknown("no git".to_owned()), ..push("refs/heads/main", &[]) };
         let told = Decision::Runs("paths not compared: no git".to_owned());
         assert_eq!(decided("{push: {paths: [x]}}", &unknown), told);
     }

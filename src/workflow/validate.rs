@@ -7,7 +7,7 @@ use super::source::Span;
 use super::template::{Template, TemplateKind};
 
 /// The most inputs of `workflow_dispatch`, after GitHub's documentation of the event.
-const MOST_INPUTS: usize = 25;
+const MAX_DISPATCH_INPUTS: usize = 25;
 
 /// Checks a whole workflow.
 pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
@@ -17,10 +17,12 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
             items.iter().filter_map(|item| get(item, "cron")).for_each(|cron| check_cron(cron, &mut found));
         }
         if let ("workflow_dispatch", Some(inputs)) = (event.value.as_str(), get(value, "inputs"))
-            && entries(inputs).count() > MOST_INPUTS
+            && entries(inputs).count() > MAX_DISPATCH_INPUTS
         {
-            let message =
-                format!("`workflow_dispatch` has {} inputs; GitHub allows {MOST_INPUTS}", entries(inputs).count());
+            let message = format!(
+                "`workflow_dispatch` has {} inputs; GitHub allows {MAX_DISPATCH_INPUTS}",
+                entries(inputs).count()
+            );
             found.push(error(event.span, message).hint("put some of them together, or pass them as JSON in one input"));
         }
         if matches!(event.value.as_str(), "workflow_dispatch" | "workflow_call") {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cuelight::workflow::plan::{Known, Plan};
+use cuelight::workflow::plan::{Plan, PlanContexts};
 use cuelight::workflow::source::Source;
 use cuelight::workflow::{lint, parse};
 
@@ -46,7 +46,7 @@ fn times(count: usize, mut act: impl FnMut()) -> Duration {
 /// Parses, plans, and says how many jobs there are; nothing for a file with errors.
 fn plan(text: &str) -> Option<usize> {
     let workflow = parse(&Source::new("ci.yml", text)).value?;
-    let plan = Plan::new(Arc::new(workflow), &Known::default(), &|_| None).ok()?;
+    let plan = Plan::new(Arc::new(workflow), &PlanContexts::default(), &|_| None).ok()?;
     Some(plan.jobs().len())
 }
 
@@ -163,7 +163,7 @@ fn hostile() {
             let parsed = parse(&Source::new("a.yml", text.as_str()));
             if let Some(workflow) = parsed.value {
                 black_box(lint::check(&workflow, None));
-                let _ = black_box(Plan::new(Arc::new(workflow), &Known::default(), &|_| None));
+                let _ = black_box(Plan::new(Arc::new(workflow), &PlanContexts::default(), &|_| None));
             }
         });
         say(&format!("hostile, {} bytes: {name}", text.len()), &format!("{:.2} ms", ms(time)), "milliseconds");

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use cuelight::workflow::diagnostic::Diagnostic;
 use cuelight::workflow::expr::{Contexts, Expr, NoFiles, Scope, Status, Value, Vocabulary};
-use cuelight::workflow::pattern::{Pattern, deciding};
-use cuelight::workflow::plan::{Known, Plan};
+use cuelight::workflow::pattern::{FilterPattern, deciding_pattern};
+use cuelight::workflow::plan::{Plan, PlanContexts};
 use cuelight::workflow::source::Source;
-use cuelight::workflow::triggers::{Changes, Occurrence, decide};
+use cuelight::workflow::triggers::{ChangedFiles, TriggerEvent, decide};
 use cuelight::workflow::{lint, parse, parse_action};
 
 use drive::{Target, files, lines};
@@ -37,17 +37,17 @@ fn workflows() {
         show(&source, &parsed.diagnostics);
         let Some(workflow) = parsed.value else { return };
         show(&source, &lint::check(&workflow, None));
-        for (event, activity) in [("push", None), ("pull_request", Some("opened"))] {
-            let occurrence = Occurrence {
-                event: event.to_owned(),
+        for (name, activity) in [("push", None), ("pull_request", Some("opened"))] {
+            let event = TriggerEvent {
+                name: name.to_owned(),
                 activity: activity.map(str::to_owned),
                 git_ref: Some("refs/heads/releases/10".to_owned()),
                 workflow: None,
-                changes: Changes::Since("x".to_owned(), vec!["src/a.js".to_owned(), "docs/b.md".to_owned()]),
+                changes: ChangedFiles::Since("x".to_owned(), vec!["src/a.js".to_owned(), "docs/b.md".to_owned()]),
             };
-            let _ = decide(&workflow, &occurrence);
+            let _ = decide(&workflow, &event);
         }
-        if let Ok(plan) = Plan::new(Arc::new(workflow), &Known::default(), &|_| None) {
+        if let Ok(plan) = Plan::new(Arc::new(workflow), &PlanContexts::default(), &|_| None) {
             let ids: std::collections::HashSet<_> = plan.jobs().iter().map(|job| &job.id).collect();
             assert_eq!(ids.len(), plan.jobs().len(), "every job has an id of its own");
         }
@@ -87,10 +87,10 @@ fn expressions() {
 fn globs() {
     Target::new("globs", lines("globs.txt", "")).run(|text| {
         let (pattern, name) = text.split_once('\n').unwrap_or((text, "releases/10/a.js"));
-        if let Ok(pattern) = Pattern::parse(pattern) {
+        if let Ok(pattern) = FilterPattern::parse(pattern) {
             let _ = pattern.matches(name);
         }
-        let _ = deciding(text.lines(), name);
+        let _ = deciding_pattern(text.lines(), name);
     });
 }
 

@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::config::{Colours as Palette, Config, Glyphs as Signs};
+use crate::config::{ColourChoice, Config, GlyphChoice};
 use crate::model::RunId;
 use crate::model::feed::{Feed, Request};
 use crate::repo::git::Repository;
@@ -110,17 +110,17 @@ fn show(
 fn theme(config: &Config) -> Theme {
     let style = style::Style::of_output();
     let ascii = match config.screen.glyphs {
-        Signs::Auto => style.ascii,
-        Signs::Unicode => false,
-        Signs::Ascii => true,
+        GlyphChoice::Auto => style.ascii,
+        GlyphChoice::Unicode => false,
+        GlyphChoice::Ascii => true,
     };
     Theme {
         glyphs: if ascii { Glyphs::Ascii } else { Glyphs::Unicode },
         colours: match config.screen.colours {
-            Palette::Auto if style.colour => Colours::Terminal,
-            Palette::Terminal => Colours::Terminal,
-            Palette::ColourBlind => Colours::ColourBlind,
-            Palette::Auto | Palette::None => Colours::None,
+            ColourChoice::Auto if style.colour => Colours::Terminal,
+            ColourChoice::Terminal => Colours::Terminal,
+            ColourChoice::ColourBlind => Colours::ColourBlind,
+            ColourChoice::Auto | ColourChoice::None => Colours::None,
         },
         motion: config.screen.motion,
     }

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use crate::model::{Conclusion, Event, Gate};
-use crate::workflow::expr::{Key, Scope, Value};
+use crate::workflow::expr::{PathKey, Scope, Value};
 use crate::workflow::lint;
 use crate::workflow::syntax::StepsJob;
 
@@ -203,7 +203,7 @@ impl JobTask {
         let mut missing = Vec::new();
         for expr in lint::expressions(&self.definition) {
             for reference in expr.roots() {
-                let Some(Key::Name(name, _)) = reference.path.first() else { continue };
+                let Some(PathKey::Name(name, _)) = reference.path.first() else { continue };
                 let set = secrets.is_some_and(|secrets| secrets.get(name).is_some());
                 if reference.context.text.eq_ignore_ascii_case("secrets")
                     && !set

@@ -1,14 +1,14 @@
-//! What the functions do. `case` is in the evaluator, as it passes its arguments on as they are.
+//! The functions of the language. `case` is part of the evaluator because it returns one of its arguments unchanged.
 
 use super::error::EvalError;
 use super::evaluate::{Evaluated, Evaluator, text_size};
 use super::functions::Function;
-use super::node::Node;
+use super::node::ExprNode;
 use super::value::Value;
 use super::{MAX_MEMORY, json, text};
 
 impl Evaluator<'_> {
-    pub(super) fn call(&mut self, function: Function, arguments: &[Node]) -> Evaluated<Value> {
+    pub(super) fn call(&mut self, function: Function, arguments: &[ExprNode]) -> Evaluated<Value> {
         Ok(match function {
             Function::Always => Value::Bool(true),
             Function::Cancelled => Value::Bool(self.scope.status.cancelled),
@@ -33,16 +33,16 @@ impl Evaluator<'_> {
                 json::write(&value, &mut |piece| draft.push(piece))?;
                 draft.finish()
             }
-            Function::Case => unreachable!("the evaluator has seen to `case`"),
+            Function::Case => unreachable!("the evaluator handles `case`"),
         })
     }
 
-    fn texts(&mut self, arguments: &[Node]) -> Evaluated<Vec<String>> {
+    fn texts(&mut self, arguments: &[ExprNode]) -> Evaluated<Vec<String>> {
         arguments.iter().map(|argument| Ok(self.value(argument)?.to_text())).collect()
     }
 
-    /// Whether `test` holds for two primitives as text in one case.
-    fn both_texts(&mut self, arguments: &[Node], test: impl Fn(&str, &str) -> bool) -> Evaluated<bool> {
+    /// Applies `test` to two primitives as case-folded strings; false if either is an array or an object.
+    fn both_texts(&mut self, arguments: &[ExprNode], test: impl Fn(&str, &str) -> bool) -> Evaluated<bool> {
         let whole = self.value(&arguments[0])?;
         if !whole.is_primitive() {
             return Ok(false);
@@ -51,7 +51,7 @@ impl Evaluator<'_> {
         Ok(part.is_primitive() && test(&text::fold(&whole.to_text()), &text::fold(&part.to_text())))
     }
 
-    fn contains(&mut self, within: &Node, item: &Node) -> Evaluated<bool> {
+    fn contains(&mut self, within: &ExprNode, item: &ExprNode) -> Evaluated<bool> {
         let within = self.value(within)?;
         let item = self.value(item)?;
         Ok(match &within {
@@ -61,7 +61,7 @@ impl Evaluator<'_> {
         })
     }
 
-    fn join(&mut self, items: &Node, separator: Option<&Node>) -> Evaluated<Value> {
+    fn join(&mut self, items: &ExprNode, separator: Option<&ExprNode>) -> Evaluated<Value> {
         let items = match self.value(items)? {
             Value::Array(items) => items,
             Value::Object(_) => return Ok(Value::from("")),
@@ -84,10 +84,10 @@ impl Evaluator<'_> {
         Ok(draft.finish())
     }
 
-    /// Puts arguments where the text says `{0}`; braces written twice stand for themselves.
-    fn format(&mut self, text: &Node, arguments: &[Node]) -> Evaluated<Value> {
+    /// Replaces `{0}`, `{1}`, … with the arguments; doubled braces are literal braces.
+    fn format(&mut self, text: &ExprNode, arguments: &[ExprNode]) -> Evaluated<Value> {
         let text = self.value(text)?.to_text();
-        // An argument is evaluated once, and only if it is named.
+        // An argument is evaluated at most once, and only if the text refers to it.
         let mut values: Vec<Option<Value>> = vec![None; arguments.len()];
         let mut draft = Draft::new(self.text);
         let mut rest = text.as_str();
@@ -99,7 +99,7 @@ impl Evaluator<'_> {
                 rest = &after[2..];
                 continue;
             }
-            let item = Item::read(after).ok_or_else(|| EvalError::FormatString(text.clone()))?;
+            let item = FormatItem::read(after).ok_or_else(|| EvalError::FormatString(text.clone()))?;
             let argument = arguments.get(item.index).ok_or_else(|| EvalError::FormatArguments(text.clone()))?;
             if values[item.index].is_none() {
                 values[item.index] = Some(self.value(argument)?);
@@ -115,23 +115,23 @@ impl Evaluator<'_> {
         Ok(draft.finish())
     }
 
-    /// Without arguments what the scope says, else whether the named jobs that this one needs all succeeded.
-    fn success(&mut self, jobs: &[Node]) -> Evaluated<bool> {
+    /// Without arguments, the status of the scope; otherwise whether all the named jobs in `needs` succeeded.
+    fn success(&mut self, jobs: &[ExprNode]) -> Evaluated<bool> {
         if jobs.is_empty() {
             return Ok(self.scope.status.success);
         }
         Ok(self.results(jobs)?.iter().all(|result| result == "success"))
     }
 
-    /// Without arguments what the scope says, else whether one of the named jobs failed.
-    fn failure(&mut self, jobs: &[Node]) -> Evaluated<bool> {
+    /// Without arguments, the status of the scope; otherwise whether any of the named jobs in `needs` failed.
+    fn failure(&mut self, jobs: &[ExprNode]) -> Evaluated<bool> {
         if jobs.is_empty() {
             return Ok(self.scope.status.failure);
         }
         Ok(self.results(jobs)?.iter().any(|result| result == "failure"))
     }
 
-    fn results(&mut self, jobs: &[Node]) -> Evaluated<Vec<String>> {
+    fn results(&mut self, jobs: &[ExprNode]) -> Evaluated<Vec<String>> {
         let jobs = self.texts(jobs)?;
         let needs = self.scope.contexts.get("needs");
         let result = |job: &String| Some(needs?.get(job)?.get("result")?.to_text());
@@ -139,20 +139,20 @@ impl Evaluator<'_> {
     }
 }
 
-/// `{0}` or `{0:specifiers}` in a format text.
-struct Item {
+/// `{0}` or `{0:specifiers}` in a format string.
+struct FormatItem {
     index: usize,
     specifiers: String,
-    /// How much of the text it takes.
+    /// Length of the item in bytes, braces included.
     length: usize,
 }
 
-impl Item {
-    /// Reads an item from the brace on; nothing if this is none.
+impl FormatItem {
+    /// Reads an item that starts at the beginning of `text`.
     fn read(text: &str) -> Option<Self> {
         let inner = text.strip_prefix('{')?;
         let digits = inner.len() - inner.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        // GitHub reads the index into a byte.
+        // GitHub parses the index as a byte.
         let index = inner[..digits].parse::<u8>().ok()?.into();
         if inner[digits..].starts_with('}') {
             return Some(Self { index, specifiers: String::new(), length: digits + 2 });
@@ -169,7 +169,7 @@ impl Item {
     }
 }
 
-/// Text in the making, given up as soon as it exceeds the limit of memory.
+/// A string under construction, abandoned as soon as it exceeds [`MAX_MEMORY`].
 struct Draft<'a> {
     expression: &'a str,
     text: String,

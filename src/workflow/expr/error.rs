@@ -1,47 +1,47 @@
-//! What can be wrong with an expression, in GitHub's words.
+//! Errors of parsing and evaluation, with GitHub's messages.
 
 use super::node::Extent;
 use super::{MAX_DEPTH, MAX_LENGTH, text};
 
-/// Why a text is not an expression. Displays as GitHub's message, which names the symbol and its position.
+/// Error of parsing an expression. Displays as GitHub's message, with the symbol and its position.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{}", self.message())]
 pub struct ParseError {
-    /// What is wrong.
+    /// Kind of the error.
     pub kind: ParseErrorKind,
-    /// The symbol at fault: byte offsets in the expression. Nothing for a fault of the whole expression.
+    /// The offending symbol, as byte offsets in the expression; `None` for an error of the whole expression.
     pub at: Option<Extent>,
-    /// The expression's text.
+    /// Text of the expression.
     pub expression: String,
 }
 
-/// What is wrong with a text that is not an expression.
+/// Kind of a [`ParseError`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ParseErrorKind {
     /// The text has more than [`MAX_LENGTH`] UTF-16 units.
     TooLong,
     /// The tree would be deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// Characters that form no symbol, such as `"x"` or `12px`.
+    /// Characters that do not form a symbol, such as `"x"` or `12px`.
     InvalidSymbol,
-    /// A symbol where it cannot stand.
+    /// A valid symbol in the wrong place.
     UnexpectedSymbol,
-    /// Something is missing after the last symbol.
+    /// The text ends where a symbol is required.
     UnexpectedEnd,
-    /// A context that is not known here.
+    /// A context that the [`Vocabulary`](super::Vocabulary) does not have.
     UnrecognizedNamedValue,
-    /// A function that is not known here.
+    /// A function that the [`Vocabulary`](super::Vocabulary) does not have.
     UnrecognizedFunction,
-    /// A call with fewer arguments than the function wants.
+    /// A call with fewer arguments than the function requires.
     TooFewParameters,
-    /// A call with more arguments than the function takes.
+    /// A call with more arguments than the function accepts.
     TooManyParameters,
-    /// A call of `case` without a value for when no predicate holds.
+    /// A call of `case` without the default value at the end.
     EvenParameters,
 }
 
 impl ParseErrorKind {
-    /// What is wrong, in GitHub's words.
+    /// GitHub's message without the symbol and its position.
     #[must_use]
     pub fn description(self) -> String {
         match self {
@@ -61,13 +61,13 @@ impl ParseErrorKind {
 }
 
 impl ParseError {
-    /// The symbol at fault as written; empty for a fault of the whole expression.
+    /// The offending symbol as written; empty for an error of the whole expression.
     #[must_use]
     pub fn symbol(&self) -> &str {
         self.at.map_or("", |at| &self.expression[at.start..at.end])
     }
 
-    /// The symbol's position, in UTF-16 units from 1, as GitHub counts.
+    /// Position of the offending symbol, in UTF-16 units from 1, as GitHub counts.
     #[must_use]
     pub fn position(&self) -> Option<usize> {
         self.at.map(|at| text::units(&self.expression[..at.start]) + 1)
@@ -86,27 +86,27 @@ impl ParseError {
     }
 }
 
-/// Why an expression has no value. Displays as GitHub's message.
+/// Error of evaluating an expression. Displays as GitHub's message.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EvalError {
     /// The values in use would exceed [`MAX_MEMORY`](super::MAX_MEMORY).
     #[error("The maximum allowed memory size was exceeded while evaluating the following expression: {0}")]
     Memory(String),
-    /// The first argument of `format` has a brace without its partner, or something other than an index in braces.
+    /// The first argument of `format` has an unmatched brace, or something other than an index in braces.
     #[error("The following format string is invalid: {0}")]
     FormatString(String),
-    /// The first argument of `format` names an argument that was not given.
+    /// The first argument of `format` refers to an argument that is missing.
     #[error("The following format string references more arguments than were supplied: {0}")]
     FormatArguments(String),
-    /// The first argument of `format` has a specifier (`{0:x}`), of which there are none.
+    /// The first argument of `format` has a specifier (`{0:x}`); GitHub supports none.
     #[error("The format specifiers '{specifiers}' are not valid for objects of type '{kind}'")]
     FormatSpecifiers {
-        /// What follows the colon.
+        /// The text after the colon.
         specifiers: String,
-        /// The kind of the argument.
+        /// Kind of the argument, as [`Value::kind`](super::Value::kind).
         kind: &'static str,
     },
-    /// A predicate of `case` is not a truth value.
+    /// A predicate of `case` is not a boolean.
     #[error("case predicate must evaluate to a boolean value")]
     CasePredicate,
     /// The argument of `fromJSON` is not JSON.

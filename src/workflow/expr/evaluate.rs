@@ -1,23 +1,25 @@
 //! Tree → value.
 //!
-//! Operands are evaluated only when they are needed: `&&`, `||` and `case` stop at the one that decides, `format` looks
-//! at the arguments that its text names. Memory is estimated as the runner does it: every value counts until the
-//! primitive above it is there.
+//! Operands are evaluated only when needed: `&&`, `||` and `case` stop at the operand that decides, and `format`
+//! evaluates only the arguments that its text refers to. Memory is estimated as in the runner: a value counts until the
+//! primitive computed from it is known.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::error::EvalError;
 use super::functions::Function;
-use super::node::{Comparison, Extent, Logical, Node, NodeKind};
+use super::node::{Comparison, ExprKind, ExprNode, Extent, Logical};
 use super::scope::Scope;
 use super::text;
 use super::value::Value;
 use super::{Expr, MAX_MEMORY};
 
-/// What the runner estimates for a reference, a sequence or an object, and a text without its characters, in bytes.
+/// The runner's estimate for a reference, in bytes.
 const REFERENCE_SIZE: usize = 8;
+/// The runner's estimate for an array or an object, in bytes.
 const OBJECT_SIZE: usize = 24;
+/// The runner's estimate for a string without its characters, in bytes.
 const STRING_SIZE: usize = 26;
 
 pub(super) fn evaluate(expr: &Expr, scope: &Scope<'_>) -> Result<Value, EvalError> {
@@ -25,10 +27,10 @@ pub(super) fn evaluate(expr: &Expr, scope: &Scope<'_>) -> Result<Value, EvalErro
     Ok(Evaluator::new(expr.text(), scope, None).evaluate(root)?.value)
 }
 
-/// What came of the nodes that were evaluated, by their extents.
+/// Results of the nodes that were evaluated, by extent.
 pub(super) type Trace = HashMap<Extent, Result<Value, EvalError>>;
 
-pub(super) fn trace(root: &Node, text: &str, scope: &Scope<'_>) -> (Evaluated<Value>, Trace) {
+pub(super) fn trace(root: &ExprNode, text: &str, scope: &Scope<'_>) -> (Evaluated<Value>, Trace) {
     let mut trace = Trace::new();
     let value = Evaluator::new(text, scope, Some(&mut trace)).value(root);
     (value, trace)
@@ -38,7 +40,7 @@ pub(super) fn trace(root: &Node, text: &str, scope: &Scope<'_>) -> (Evaluated<Va
 #[derive(Clone)]
 pub(super) struct Operand {
     pub(super) value: Value,
-    /// Whether this is a sequence made by `.*`, so that what follows is applied to each of its items.
+    /// Whether the value is an array made by `.*`: a following property or index applies to each of its items.
     filtered: bool,
 }
 
@@ -52,7 +54,7 @@ pub(super) struct Evaluator<'a> {
     /// The whole expression, for messages.
     pub(super) text: &'a str,
     pub(super) scope: &'a Scope<'a>,
-    /// The estimated size of the values in use.
+    /// Estimated size of the values in use, in bytes.
     memory: usize,
     trace: Option<&'a mut Trace>,
 }
@@ -64,10 +66,10 @@ impl<'a> Evaluator<'a> {
         Self { text, scope, memory: 0, trace }
     }
 
-    pub(super) fn evaluate(&mut self, node: &Node) -> Evaluated<Operand> {
+    pub(super) fn evaluate(&mut self, node: &ExprNode) -> Evaluated<Operand> {
         let before = self.memory;
         let result = self.compute(node).and_then(|operand| {
-            // A primitive holds nothing of the operands that it was made from.
+            // A primitive does not keep its operands alive.
             let held = if operand.value.is_primitive() { before } else { self.memory };
             self.memory = held + size(&operand);
             if self.memory > MAX_MEMORY { Err(EvalError::Memory(self.text.to_owned())) } else { Ok(operand) }
@@ -78,37 +80,37 @@ impl<'a> Evaluator<'a> {
         result
     }
 
-    /// The value of a node as itself, whether it was filtered or not.
-    pub(super) fn value(&mut self, node: &Node) -> Evaluated<Value> {
+    /// The value of a node, without its filter flag.
+    pub(super) fn value(&mut self, node: &ExprNode) -> Evaluated<Value> {
         Ok(self.evaluate(node)?.value)
     }
 
-    fn compute(&mut self, node: &Node) -> Evaluated<Operand> {
+    fn compute(&mut self, node: &ExprNode) -> Evaluated<Operand> {
         match &node.kind {
-            NodeKind::Literal(value) => Ok(value.clone().into()),
-            NodeKind::Context(name) => Ok(self.scope.contexts.get(&name.text).cloned().unwrap_or(Value::Null).into()),
-            NodeKind::Property { object, name } => {
+            ExprKind::Literal(value) => Ok(value.clone().into()),
+            ExprKind::Context(name) => Ok(self.scope.contexts.get(&name.text).cloned().unwrap_or(Value::Null).into()),
+            ExprKind::Property { object, name } => {
                 let object = self.evaluate(object)?;
                 Ok(index(&object, &Value::from(name.text.as_str())))
             }
-            NodeKind::Index { object, index: at } => {
+            ExprKind::Index { object, index: at } => {
                 let object = self.evaluate(object)?;
                 let at = self.value(at)?;
                 Ok(index(&object, &at))
             }
-            NodeKind::Filter { object } => Ok(filter(&self.evaluate(object)?)),
-            NodeKind::Call { function: Function::Case, arguments, .. } => self.case(arguments),
-            NodeKind::Call { function, arguments, .. } => Ok(self.call(*function, arguments)?.into()),
-            NodeKind::Not(operand) => Ok(Value::Bool(!self.value(operand)?.is_truthy()).into()),
-            NodeKind::Compare { operator, left, right } => {
+            ExprKind::Filter { object } => Ok(filter(&self.evaluate(object)?)),
+            ExprKind::Call { function: Function::Case, arguments, .. } => self.case(arguments),
+            ExprKind::Call { function, arguments, .. } => Ok(self.call(*function, arguments)?.into()),
+            ExprKind::Not(operand) => Ok(Value::Bool(!self.value(operand)?.is_truthy()).into()),
+            ExprKind::Compare { operator, left, right } => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
                 Ok(Value::Bool(compare(*operator, &left, &right)).into())
             }
-            NodeKind::Logical { operator, operands } => self.logical(*operator, operands),
+            ExprKind::Logical { operator, operands } => self.logical(*operator, operands),
         }
     }
 
-    fn logical(&mut self, operator: Logical, operands: &[Node]) -> Evaluated<Operand> {
+    fn logical(&mut self, operator: Logical, operands: &[ExprNode]) -> Evaluated<Operand> {
         let mut result = Operand::from(Value::Null);
         for operand in operands {
             result = self.evaluate(operand)?;
@@ -119,7 +121,7 @@ impl<'a> Evaluator<'a> {
         Ok(result)
     }
 
-    fn case(&mut self, arguments: &[Node]) -> Evaluated<Operand> {
+    fn case(&mut self, arguments: &[ExprNode]) -> Evaluated<Operand> {
         let (otherwise, pairs) = arguments.split_last().expect("`case` has at least three arguments");
         for pair in pairs.chunks_exact(2) {
             match self.value(&pair[0])? {
@@ -144,7 +146,7 @@ fn compare(operator: Comparison, left: &Value, right: &Value) -> bool {
     }
 }
 
-/// `object[at]`; null for what is not there. Of a filtered sequence, the items that have it.
+/// `object[at]`; null if missing. For a filtered array, the values of the items that have `at`.
 fn index(object: &Operand, at: &Value) -> Operand {
     match &object.value {
         Value::Array(items) if object.filtered => {
@@ -160,14 +162,14 @@ fn item_at(value: &Value, at: &Value) -> Option<Value> {
         Value::Object(object) if at.is_primitive() => object.get(&at.to_text()).cloned(),
         Value::Array(items) => {
             let position = at.to_number().floor();
-            // A position below 0 would otherwise become 0.
+            // The cast would turn a negative position into 0.
             if position >= 0.0 { items.get(position as usize).cloned() } else { None }
         }
         _ => None,
     }
 }
 
-/// `object.*`: all values; of a filtered sequence, all values of all its items.
+/// `object.*`: all values; for a filtered array, all values of all its items.
 fn filter(object: &Operand) -> Operand {
     let found = match &object.value {
         Value::Array(items) if object.filtered => items.iter().flat_map(values).collect(),
@@ -192,7 +194,7 @@ fn size(operand: &Operand) -> usize {
     }
 }
 
-/// The estimated size of a text.
+/// Estimated size of a string, in bytes.
 pub(super) fn text_size(text: &str) -> usize {
     STRING_SIZE + 2 * text::units(text)
 }
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_have_values() {
+    fn operators_are_evaluated() {
         for (text, value) in [
             ("", json!(null)),
             ("'a' || 'b'", json!("a")),
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_have_values() {
+    fn functions_are_evaluated() {
         for (text, value) in [
             ("contains('Hello', 'ELL')", json!(true)),
             ("contains(list, 'TRUE')", json!(false)),
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_in_githubs_words() {
+    fn errors_have_githubs_messages() {
         for (text, message) in [
             ("format('{0')", "The following format string is invalid: {0"),
             ("format('}')", "The following format string is invalid: }"),
@@ -344,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_limited_for_what_is_in_use_only() {
+    fn only_values_in_use_count_towards_the_memory_limit() {
         let mut contexts = Contexts::new();
         contexts.set("big", Value::string("x".repeat(MAX_MEMORY / 8)));
         let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
@@ -352,7 +354,7 @@ mod tests {
             ("format('{0}{0}', big)", true),
             ("format('{0}{0}{0}{0}', big)", false),
             ("join(fromJSON('[1,2,3]'), format('{0}{0}', big))", false),
-            // Each comparison lets go of its operands.
+            // Each comparison releases its operands.
             ("big == 'a' || big == 'b' || big == 'c' || big == 'd' || big == 'e'", true),
             ("contains(format('{0}{0}{0}', big), format('{0}', big))", false),
         ] {
@@ -368,7 +370,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_literal_is_its_value(text: String, number: f64) {
+        fn a_literal_evaluates_to_its_value(text: String, number: f64) {
             prop_assume!(text.len() < 1000);
             let text = Value::string(text);
             prop_assert_eq!(evaluated(&text.to_literal()), Ok(text));
@@ -385,14 +387,14 @@ mod tests {
         }
 
         #[test]
-        fn format_puts_its_arguments_in_place(left in "[^{}]{0,8}", right in "[^{}]{0,8}") {
+        fn format_inserts_its_arguments(left in "[^{}]{0,8}", right in "[^{}]{0,8}") {
             let (first, second) = (Value::from(left.as_str()).to_literal(), Value::from(right.as_str()).to_literal());
             let expr = format!("format('{{1}}-{{0}}', {first}, {second})");
             prop_assert_eq!(evaluated(&expr), Ok(Value::string(format!("{right}-{left}"))));
         }
 
         #[test]
-        fn json_goes_around(text: String) {
+        fn json_round_trips(text: String) {
             let literal = Value::from(text.as_str()).to_literal();
             prop_assert_eq!(evaluated(&format!("fromJSON(toJSON({literal}))")), Ok(Value::string(text)));
         }

@@ -1,15 +1,15 @@
-//! Why an expression came out as it did: every operand with its text and its value.
+//! Explanation of a result: every operand with its text and its value.
 
 use crate::model::{Explanation, Outcome};
 
 use super::Expr;
 use super::error::EvalError;
 use super::evaluate;
-use super::node::{Node, NodeKind};
+use super::node::{ExprKind, ExprNode};
 use super::scope::Scope;
 use super::value::Value;
 
-/// The value, and the tree of what it was made from. Values are as they are, secrets included.
+/// The value and the tree of its operands. Values are not masked: they may contain secrets.
 pub(super) fn explain(expr: &Expr, scope: &Scope<'_>) -> (Result<Value, EvalError>, Explanation) {
     let Some(root) = expr.tree() else {
         let nothing = Outcome::Value(literal(&Value::Null));
@@ -19,13 +19,13 @@ pub(super) fn explain(expr: &Expr, scope: &Scope<'_>) -> (Result<Value, EvalErro
     (value, explain_node(root, expr.text(), &trace))
 }
 
-fn explain_node(node: &Node, text: &str, trace: &evaluate::Trace) -> Explanation {
+fn explain_node(node: &ExprNode, text: &str, trace: &evaluate::Trace) -> Explanation {
     let outcome = match trace.get(&node.extent) {
         Some(Ok(value)) => Outcome::Value(literal(value)),
         Some(Err(error)) => Outcome::Failed(error.to_string()),
         None => Outcome::NotNeeded,
     };
-    // What was not evaluated has nothing to tell, and a path such as `github.event.name` is told whole.
+    // The operands of a skipped node were not evaluated either.
     let operands = if outcome == Outcome::NotNeeded {
         Vec::new()
     } else {
@@ -34,15 +34,16 @@ fn explain_node(node: &Node, text: &str, trace: &evaluate::Trace) -> Explanation
     Explanation { text: text[node.extent.start..node.extent.end].to_owned(), outcome, operands }
 }
 
-fn operands(node: &Node) -> Vec<&Node> {
-    let told: Vec<&Node> = match node.reference() {
+/// The operands worth a line: a path such as `github.event.name` is one line, and literals need none.
+fn operands(node: &ExprNode) -> Vec<&ExprNode> {
+    let shown: Vec<&ExprNode> = match node.reference() {
         Some(reference) => reference.computed().collect(),
         None => node.children(),
     };
-    told.into_iter().filter(|operand| !matches!(operand.kind, NodeKind::Literal(_))).collect()
+    shown.into_iter().filter(|operand| !matches!(operand.kind, ExprKind::Literal(_))).collect()
 }
 
-/// A value as a reader wants it: literals as they are written, sequences and objects as JSON.
+/// A value for a reader: primitives as literals, arrays and objects as JSON.
 fn literal(value: &Value) -> String {
     if value.is_primitive() { value.to_literal() } else { value.to_json().to_string() }
 }
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_and_computed_indexes_show_what_they_read() {
+    fn calls_and_computed_indexes_show_their_operands() {
         let text = "always() && (contains(github.event.labels.*.name, 'c') || !steps[matrix.step].outputs.nope)";
         insta::assert_snapshot!(rendered(text), @r#"
         always() && (contains(github.event.labels.*.name, 'c') || !steps[matrix.step].outputs.nope)  = true
@@ -103,7 +104,7 @@ mod tests {
         ├─ success()  = true
         └─ fromJSON(github.ref).key == 1  failed
            └─ fromJSON(github.ref).key  failed
-              └─ fromJSON(github.ref)  failed: Error parsing fromJson: `refs` is no value at line 1, column 1
+              └─ fromJSON(github.ref)  failed: Error parsing fromJson: `refs` is not a value at line 1, column 1
                  └─ github.ref  = 'refs/heads/dev'
         "#);
     }

@@ -1,4 +1,4 @@
-//! The functions there are: names, and how many arguments they take.
+//! Names and arities of the functions.
 
 use super::text;
 
@@ -7,21 +7,21 @@ use super::text;
 pub enum Function {
     /// `case(predicate, value, …, otherwise)`
     Case,
-    /// `contains(text or sequence, item)`
+    /// `contains(string or array, item)`
     Contains,
-    /// `endsWith(text, end)`
+    /// `endsWith(string, end)`
     EndsWith,
-    /// `format(text, argument, …)`
+    /// `format(string, argument, …)`
     Format,
-    /// `fromJSON(text)`
+    /// `fromJSON(string)`
     FromJson,
-    /// `join(sequence, separator)`
+    /// `join(array, separator)`
     Join,
-    /// `startsWith(text, start)`
+    /// `startsWith(string, start)`
     StartsWith,
     /// `toJSON(value)`
     ToJson,
-    /// `always()`: true; its presence makes a condition count even when something failed or was cancelled.
+    /// `always()`: true; a condition with it also holds after a failure or a cancellation.
     Always,
     /// `cancelled()`
     Cancelled,
@@ -34,7 +34,7 @@ pub enum Function {
 }
 
 impl Function {
-    /// The functions that are known in every expression.
+    /// Functions that every expression may call.
     pub const BUILT_IN: &'static [Self] = &[
         Self::Case,
         Self::Contains,
@@ -46,10 +46,10 @@ impl Function {
         Self::ToJson,
     ];
 
-    /// The functions that are known only where GitHub's schema of workflows names them.
+    /// Functions that only some keys of a workflow allow, as GitHub's workflow schema lists them.
     pub const EXTRA: &'static [Self] = &[Self::Always, Self::Cancelled, Self::Failure, Self::Success, Self::HashFiles];
 
-    /// The name as GitHub's documentation spells it. Names mean the same in any case.
+    /// The name as GitHub's documentation spells it. Function names are case-insensitive.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -69,19 +69,19 @@ impl Function {
         }
     }
 
-    /// The function of a name in any case, wherever it may be known.
+    /// The function with a name, in any case, of all functions.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::BUILT_IN.iter().chain(Self::EXTRA).copied().find(|function| text::equal(function.name(), name))
     }
 
-    /// Whether a condition with this function in it decides for itself what a failure before it means.
+    /// Whether this is a status function: a condition that calls one gets no implicit `success()`.
     #[must_use]
     pub fn is_status(self) -> bool {
         matches!(self, Self::Always | Self::Cancelled | Self::Failure | Self::Success)
     }
 
-    /// The fewest and the most arguments. `success` and `failure` take arguments only where jobs may be named.
+    /// Minimum and maximum number of arguments. `success` and `failure` accept arguments only if `jobs_named`.
     #[must_use]
     pub fn arity(self, jobs_named: bool) -> (usize, usize) {
         const MANY: usize = u8::MAX as usize;

@@ -1,18 +1,18 @@
-//! JSON as `toJSON` writes it, and as `fromJSON` reads it.
+//! JSON as `toJSON` writes it and `fromJSON` reads it.
 //!
-//! Writing is GitHub's: two blanks a level, numbers and escapes as the runner has them. Reading is as tolerant as the
-//! runner's reader (Newtonsoft's `JsonTextReader`): comments, single quotes, names without quotes, a comma before a
-//! closing bracket, raw line ends in text, `NaN`, `Infinity`, `undefined` and `0x` numbers are accepted, and what
-//! follows the first value is not looked at.
+//! The writer matches GitHub: an indent of two spaces, numbers and escapes as in the runner. The reader is as tolerant
+//! as the runner's (Newtonsoft's `JsonTextReader`): it accepts comments, single quotes, names without quotes, a comma
+//! before a closing bracket, raw newlines in strings, `NaN`, `Infinity`, `undefined` and `0x` numbers, and ignores
+//! everything after the first value.
 
 use super::object::Object;
 use super::value::Value;
 use super::{number, text};
 
-/// The deepest JSON that is read, as in the runner.
+/// Maximum depth of JSON that is read, in levels, as in the runner.
 const MAX_DEPTH: usize = 100;
 
-/// Writes a value, piece by piece.
+/// Writes a value piece by piece. Stops at the first error of `push` and returns it.
 pub(super) fn write<E>(value: &Value, push: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     write_at(value, 0, push)
 }
@@ -48,7 +48,7 @@ fn write_at<E>(value: &Value, level: usize, push: &mut dyn FnMut(&str) -> Result
     }
 }
 
-/// Text in double quotes. Besides what JSON asks for, the three line ends outside ASCII are escaped.
+/// Quotes a string. Besides what JSON requires, the three line separators outside ASCII are escaped.
 fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -73,7 +73,7 @@ fn quote(text: &str) -> String {
 }
 
 pub(super) fn to_serde(value: &Value) -> serde_json::Value {
-    /// Every integer up to here is a double of its own.
+    /// Largest magnitude up to which a double represents every integer exactly.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Null => serde_json::Value::Null,
@@ -102,7 +102,7 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
 
 struct Reader<'a> {
     text: &'a str,
-    /// The byte that is read next; where the fault is once there is one.
+    /// Offset of the next byte; after an error, the position of the error.
     offset: usize,
 }
 
@@ -171,9 +171,9 @@ impl<'a> Reader<'a> {
         self.bump();
         let mut units: Vec<u16> = Vec::new();
         loop {
-            let c = self.bump().ok_or("text without an end")?;
+            let c = self.bump().ok_or("unterminated string")?;
             if c == quote {
-                // A lone half of a surrogate pair has no place in Rust's text.
+                // A Rust string cannot hold an unpaired surrogate.
                 return Ok(String::from_utf16_lossy(&units));
             }
             let c = if c == '\\' { self.escape(&mut units)? } else { Some(c) };
@@ -181,9 +181,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What follows a backslash: a character, or a UTF-16 unit that is added as it is.
+    /// Reads an escape sequence after its backslash. Returns its character, or pushes a `\u` unit onto `units`.
     fn escape(&mut self, units: &mut Vec<u16>) -> Read<Option<char>> {
-        let c = self.bump().ok_or("text without an end")?;
+        let c = self.bump().ok_or("unterminated string")?;
         Ok(Some(match c {
             '"' | '\'' | '\\' | '/' => c,
             'b' => '\u{8}',
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         };
         if matches!(value, Value::Number(number) if number.is_nan()) && word != "NaN" {
             self.offset = start;
-            return Err(format!("`{word}` is no value"));
+            return Err(format!("`{word}` is not a value"));
         }
         Ok(value)
     }
@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
             if rest.starts_with("//") {
                 self.run(|c| c != '\n');
             } else if let Some(comment) = rest.strip_prefix("/*") {
-                self.offset += comment.find("*/").ok_or("comment without an end")? + 4;
+                self.offset += comment.find("*/").ok_or("unterminated comment")? + 4;
             } else {
                 return Ok(());
             }
@@ -325,18 +325,18 @@ mod tests {
     }
 
     #[test]
-    fn faults_say_what_and_where() {
+    fn errors_have_a_position() {
         for (text, fault) in [
             ("", "unexpected end at line 1, column 1"),
-            ("nope", "`nope` is no value at line 1, column 1"),
+            ("nope", "`nope` is not a value at line 1, column 1"),
             ("[1,", "unexpected end at line 1, column 4"),
             ("[1 2]", "unexpected `2` instead of `,` or `]` at line 1, column 4"),
             ("{\n  \"a\" 1}", "unexpected `1` instead of `:` after a name at line 2, column 7"),
             ("{", "unexpected end instead of `:` after a name at line 1, column 2"),
-            ("\"abc", "text without an end at line 1, column 5"),
+            ("\"abc", "unterminated string at line 1, column 5"),
             (r#""\x""#, "unknown escape `\\x` at line 1, column 4"),
             (r#""\u00g0""#, "`\\u` without four hexadecimal digits at line 1, column 4"),
-            ("/* a", "comment without an end at line 1, column 1"),
+            ("/* a", "unterminated comment at line 1, column 1"),
             ("]", "unexpected `]` instead of a value at line 1, column 1"),
         ] {
             assert_eq!(read(text), Err(fault.to_owned()), "{text}");
@@ -346,7 +346,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(value in any_json()) {
+        fn json_round_trips(value in any_json()) {
             prop_assert_eq!(read(&written(&value)), Ok(value.clone()));
             prop_assert_eq!(Value::from(to_serde(&value)), value);
         }

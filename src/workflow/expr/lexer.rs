@@ -1,12 +1,12 @@
-//! Symbols of an expression.
+//! Splits the text of an expression into symbols.
 //!
-//! The lexer has one rule that looks at what came before: a `.` starts a number where an operand is due (`1 < .5`) and
-//! is a dereference everywhere else (`github.ref`). The parser says which it is.
+//! One symbol depends on its context: a `.` starts a number where an operand is due (`1 < .5`) and is a dereference
+//! elsewhere (`github.ref`). The parser passes in which of the two applies.
 
 use super::node::{Comparison, Extent};
 use super::number;
 
-/// A symbol and where it stands.
+/// A symbol with its range.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Token {
     pub(super) kind: TokenKind,
@@ -16,7 +16,7 @@ pub(super) struct Token {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum TokenKind {
     Number(f64),
-    /// The text that a literal stands for.
+    /// A string literal, unquoted.
     String(String),
     /// A context, a function, a property, or a word such as `true`.
     Name,
@@ -35,7 +35,7 @@ pub(super) enum TokenKind {
     And,
     Or,
     Compare(Comparison),
-    /// Characters that form no symbol.
+    /// Characters that do not form a symbol.
     Invalid,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Lexer<'a> {
         Self { text, offset: 0 }
     }
 
-    /// The next symbol; nothing at the end. `operand_due` says whether an operand may start here.
+    /// Returns the next symbol, or `None` at the end. `operand_due`: whether an operand may start here.
     pub(super) fn next(&mut self, operand_due: bool) -> Option<Token> {
         self.skip_blanks();
         let start = self.offset;
@@ -66,7 +66,7 @@ impl<'a> Lexer<'a> {
         Some(Token { kind, extent: Extent { start, end: self.offset } })
     }
 
-    /// Whether the next symbol is a `(`, which makes the name before it a function.
+    /// Whether the next symbol is `(`, which makes the preceding name a function.
     pub(super) fn at_open(&mut self) -> bool {
         self.skip_blanks();
         self.text[self.offset..].starts_with('(')
@@ -101,7 +101,7 @@ fn punctuation(rest: &str) -> Option<(TokenKind, usize)> {
     Some((kind.clone(), symbol.len()))
 }
 
-/// Text in single quotes; a quote in it is written twice.
+/// Reads a string in single quotes; `''` is an escaped quote.
 fn string(rest: &str) -> (TokenKind, usize) {
     let mut text = String::new();
     let mut characters = rest.char_indices().skip(1).peekable();
@@ -117,7 +117,7 @@ fn string(rest: &str) -> (TokenKind, usize) {
     (TokenKind::Invalid, rest.len())
 }
 
-/// A number reaches to the next boundary other than a point, so that `1..2` and `12px` are one faulty symbol.
+/// Reads a number up to the next boundary other than `.`, so that `1..2` and `12px` are one invalid symbol each.
 fn numeral(rest: &str) -> (TokenKind, usize) {
     let length = symbol_length(rest, |c| is_boundary(c) && c != '.');
     let number = number::parse(&rest[..length]);
@@ -129,7 +129,7 @@ fn word(rest: &str) -> (TokenKind, usize) {
     (if is_name(&rest[..length]) { TokenKind::Name } else { TokenKind::Invalid }, length)
 }
 
-/// How far a symbol reaches: over its first character in any case, then up to where `ends` says.
+/// Length of a symbol in bytes: its first character, then up to the first character for which `ends` holds.
 fn symbol_length(rest: &str, ends: impl Fn(char) -> bool) -> usize {
     rest.char_indices().skip(1).find(|(_, c)| ends(*c)).map_or(rest.len(), |(at, _)| at)
 }
@@ -138,7 +138,7 @@ fn is_boundary(c: char) -> bool {
     matches!(c, '(' | '[' | ')' | ']' | ',' | '.' | '!' | '>' | '<' | '=' | '&' | '|') || c.is_whitespace()
 }
 
-/// Whether a text can stand as a name: ASCII letters, digits, `_` and `-`, not starting with a digit or `-`.
+/// Whether a text is a valid name: ASCII letters, digits, `_` and `-`, not starting with a digit or `-`.
 pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
@@ -181,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn faulty_symbols_reach_to_the_next_boundary() {
-        for (text, faulty) in [
+    fn invalid_symbols_extend_to_the_next_boundary() {
+        for (text, invalid) in [
             ("12px == 1", "12px"),
             ("1..2", "1..2"),
             ("a =b", "=b"),
@@ -195,7 +195,7 @@ mod tests {
             ("😊 x", "😊"),
         ] {
             let found = symbols(text).into_iter().find(|(kind, _)| *kind == TokenKind::Invalid);
-            assert_eq!(found.map(|(_, symbol)| symbol), Some(faulty), "{text}");
+            assert_eq!(found.map(|(_, symbol)| symbol), Some(invalid), "{text}");
         }
     }
 }

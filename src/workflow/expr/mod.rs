@@ -1,13 +1,12 @@
-//! GitHub's expression language: what stands between `${{` and `}}`, and in conditions.
+//! GitHub's expression language: the text between `${{` and `}}`, and conditions.
 //!
-//! [`Expr::parse`] turns a text into a tree once; [`Expr::evaluate`] computes its value over an immutable [`Scope`], as
-//! often as wanted, without files, clock or environment. [`Expr::explain`] evaluates too and keeps what every operand
-//! was, so that a user sees why a condition was true or false. [`Expr::tree`] and [`Expr::roots`] are for those who
-//! check expressions.
+//! [`Expr::parse`] turns text into a tree once; [`Expr::evaluate`] computes its value over an immutable [`Scope`], any
+//! number of times, without files, clock or environment. [`Expr::explain`] also records the value of every operand, so
+//! that a user sees why a condition was true or false. [`Expr::tree`] and [`Expr::roots`] serve static checks.
 //!
-//! The reference is the C# implementation in `actions/runner` (`src/Sdk/DTExpressions2`), which is what GitHub
-//! evaluates with; its messages and limits are kept. Where it and the TypeScript package `@actions/expressions` differ,
-//! C# wins, save for the symbol that a wrong number of arguments is reported at: the function's name, as in the package.
+//! The reference is the C# implementation in `actions/runner` (`src/Sdk/DTExpressions2`), which GitHub itself uses; its
+//! messages and limits are kept. Where it differs from the TypeScript package `@actions/expressions`, C# wins, with one
+//! exception: a wrong number of arguments is reported at the function's name, as in the package.
 
 mod call;
 mod error;
@@ -31,34 +30,34 @@ use crate::model::Explanation;
 
 pub use error::{EvalError, ParseError, ParseErrorKind};
 pub use functions::Function;
-pub use node::{Comparison, Extent, Key, Logical, Name, Node, NodeKind, Reference};
+pub use node::{Comparison, ExprKind, ExprNode, Extent, Logical, Name, PathKey, Reference};
 pub use object::Object;
 pub use scope::{Contexts, Host, NoFiles, Scope, Status};
 pub use value::Value;
 
-/// The deepest tree that is accepted (`ExpressionConstants.MaxDepth`).
+/// Maximum depth of an expression tree, in nodes (`ExpressionConstants.MaxDepth`).
 pub const MAX_DEPTH: usize = 50;
 
-/// The longest expression that is accepted, in UTF-16 units (`ExpressionConstants.MaxLength`).
+/// Maximum length of an expression, in UTF-16 units (`ExpressionConstants.MaxLength`).
 pub const MAX_LENGTH: usize = 21_000;
 
-/// The most memory that the values of one evaluation may take at a time, in bytes as the runner estimates them
-/// (`maxBytes` of its templates).
+/// Maximum memory held by the values of one evaluation at a time, in bytes as the runner estimates them (`maxBytes` of
+/// its templates).
 pub const MAX_MEMORY: usize = 10 * 1024 * 1024;
 
-/// Which names an expression may use; the functions that GitHub has everywhere are always known.
+/// The names that an expression may use, besides the functions of [`Function::BUILT_IN`].
 #[derive(Clone, Copy, Debug)]
 pub struct Vocabulary<'a> {
-    /// The contexts, in any case; `None` for any name.
+    /// Context names, compared without regard to case; `None` allows any name.
     pub contexts: Option<&'a [&'a str]>,
-    /// Which of [`Function::EXTRA`].
+    /// The allowed functions of [`Function::EXTRA`].
     pub functions: &'a [Function],
-    /// Whether `success` and `failure` may name jobs, as in the condition of a job.
+    /// Whether `success` and `failure` accept job names, as in the condition of a job.
     pub jobs_named: bool,
 }
 
 impl Vocabulary<'_> {
-    /// Every context and every function: syntax alone is checked.
+    /// Every context and every function: only the syntax is checked.
     pub const ANY: Vocabulary<'static> = Vocabulary { contexts: None, functions: Function::EXTRA, jobs_named: true };
 
     fn knows_context(&self, name: &str) -> bool {
@@ -73,88 +72,89 @@ impl Vocabulary<'_> {
 /// A parsed expression. Cloning is cheap.
 #[derive(Clone)]
 pub struct Expr {
-    parsed: Arc<Parsed>,
+    inner: Arc<Inner>,
 }
 
-struct Parsed {
+struct Inner {
     text: String,
-    /// How much of the text GitHub's rule for conditions put before what was written.
+    /// Length in bytes of what GitHub's rule for conditions puts in front of the written text.
     prefix: usize,
-    root: Option<Node>,
+    root: Option<ExprNode>,
 }
 
 impl Expr {
-    /// Parses what stands between `${{` and `}}`. Nothing but blanks is an expression too; its value is null.
+    /// Parses the text between `${{` and `}}`. Text of whitespace alone is an expression with the value null.
     ///
     /// # Errors
-    /// What GitHub would say about the text: unknown names, wrong numbers of arguments, faulty symbols, limits.
+    /// Unknown names, wrong numbers of arguments, invalid symbols and exceeded limits, with GitHub's messages.
     pub fn parse(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Self, ParseError> {
         let root = parser::parse(text, vocabulary)?;
-        Ok(Self { parsed: Arc::new(Parsed { text: text.to_owned(), prefix: 0, root }) })
+        Ok(Self { inner: Arc::new(Inner { text: text.to_owned(), prefix: 0, root }) })
     }
 
-    /// Parses a condition: an empty one is `success()`, and one without a status function counts only on success.
+    /// Parses a condition. An empty condition becomes `success()`; a condition without a status function gets
+    /// `success() &&` in front.
     ///
     /// # Errors
-    /// As [`Expr::parse`]; places are those in `text`. A condition that is too deep or too long only with `success()`
-    /// before it is refused too.
+    /// As [`Expr::parse`], with positions in `text`. A condition that exceeds a limit only because of the added
+    /// `success()` is refused too.
     pub fn condition(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Self, ParseError> {
         const PREFIX: &str = "success() && (";
         let written = Self::parse(text, vocabulary)?;
         let (prefix, text) = match written.tree() {
             None => (0, "success()".to_owned()),
-            Some(_) if written.names_status_function() => return Ok(written),
+            Some(_) if written.calls_status_function() => return Ok(written),
             Some(_) => (PREFIX.len(), format!("{PREFIX}{text})")),
         };
         let functions = [vocabulary.functions, &[Function::Success]].concat();
         let root = parser::parse(&text, &Vocabulary { functions: &functions, ..*vocabulary })?;
-        Ok(Self { parsed: Arc::new(Parsed { text, prefix, root }) })
+        Ok(Self { inner: Arc::new(Inner { text, prefix, root }) })
     }
 
-    /// The text; of a condition, what GitHub makes of it.
+    /// The text of the expression. For a condition, this includes what GitHub adds to it.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.parsed.text
+        &self.inner.text
     }
 
-    /// How many bytes at the start of [`Expr::text`] were not written by the user. Extents count from the start of
-    /// the text.
+    /// Number of bytes at the start of [`Expr::text`] that the user did not write. Extents count from the start of the
+    /// text.
     #[must_use]
     pub fn prefix(&self) -> usize {
-        self.parsed.prefix
+        self.inner.prefix
     }
 
-    /// The tree; nothing for an empty expression.
+    /// The root of the tree; `None` for an empty expression.
     #[must_use]
-    pub fn tree(&self) -> Option<&Node> {
-        self.parsed.root.as_ref()
+    pub fn tree(&self) -> Option<&ExprNode> {
+        self.inner.root.as_ref()
     }
 
-    /// The value over a snapshot of contexts.
+    /// Computes the value over a snapshot of contexts.
     ///
     /// # Errors
-    /// What GitHub would say: a faulty format string, text that is no JSON, a predicate that is no truth value, files
-    /// that cannot be read, too much memory.
+    /// An invalid format string or JSON text, a `case` predicate that is not a boolean, files that cannot be read, or
+    /// too much memory, with GitHub's messages.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, EvalError> {
         evaluate::evaluate(self, scope)
     }
 
-    /// Evaluates and keeps what every operand was. Its texts hold values as they are, secrets included.
+    /// Computes the value and records that of every operand. The explanation is not masked: it may contain secrets.
     pub fn explain(&self, scope: &Scope<'_>) -> (Result<Value, EvalError>, Explanation) {
         explain::explain(self, scope)
     }
 
     /// Whether `success`, `failure`, `cancelled` or `always` is called anywhere.
     #[must_use]
-    pub fn names_status_function(&self) -> bool {
+    pub fn calls_status_function(&self) -> bool {
         let mut found = false;
         self.walk(&mut |node| {
-            found |= matches!(&node.kind, NodeKind::Call { function, .. } if function.is_status());
+            found |= matches!(&node.kind, ExprKind::Call { function, .. } if function.is_status());
         });
         found
     }
 
-    /// The contexts that are read and what is read of them, in the order in which they are written.
+    /// The contexts that the expression reads, each with the path read from it, in written order.
     #[must_use]
     pub fn roots(&self) -> Vec<Reference<'_>> {
         let mut found = Vec::new();
@@ -164,8 +164,8 @@ impl Expr {
         found
     }
 
-    /// Visits every node, each before its operands.
-    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
+    /// Visits every node, parents before their operands.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a ExprNode)) {
         if let Some(root) = self.tree() {
             root.walk(visit);
         }
@@ -178,7 +178,7 @@ impl fmt::Debug for Expr {
     }
 }
 
-/// Displays the text.
+/// Displays [`Expr::text`].
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
@@ -193,7 +193,7 @@ mod tests {
         Vocabulary { contexts: Some(&["github", "steps"]), functions: Function::EXTRA, jobs_named: false };
 
     #[test]
-    fn a_condition_counts_only_on_success_unless_it_says_otherwise() {
+    fn a_condition_without_a_status_function_requires_success() {
         for (text, condition, prefix) in [
             ("", "success()", 0),
             ("  ", "success()", 0),
@@ -205,7 +205,7 @@ mod tests {
         ] {
             let expr = Expr::condition(text, &STEP).unwrap();
             assert_eq!((expr.text(), expr.prefix()), (condition, prefix), "{text}");
-            assert!(expr.names_status_function());
+            assert!(expr.calls_status_function());
         }
         let error = Expr::condition("nosuch.x", &STEP).unwrap_err();
         assert_eq!((error.symbol(), error.position()), ("nosuch", Some(1)));
@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_knows_success_where_it_may_not_be_written() {
+    fn a_condition_gets_success_even_where_the_function_is_not_allowed() {
         let vocabulary = Vocabulary { functions: &[], ..STEP };
         assert_eq!(Expr::condition("true", &vocabulary).unwrap().text(), "success() && (true)");
         assert!(Expr::condition("success()", &vocabulary).is_err());
     }
 
     #[test]
-    fn names_are_known_in_any_case() {
+    fn names_are_case_insensitive() {
         assert!(Expr::parse("GitHub.ref == HASHFILES('x')", &STEP).is_ok());
         assert!(Expr::parse("env.x", &STEP).is_err());
         assert!(Expr::parse("env.x", &Vocabulary::ANY).is_ok());
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_are_contexts_with_what_is_read_of_them() {
+    fn roots_are_contexts_with_the_paths_read_from_them() {
         let text = "steps.a['b'].*.c == matrix[steps[0].id] && fromJSON(env.X).y && (github).ref";
         let expr = Expr::parse(text, &Vocabulary::ANY).unwrap();
         let roots = expr.roots();
@@ -249,13 +249,13 @@ mod tests {
             .path
             .iter()
             .map(|key| match key {
-                Key::Name(name, at) => format!("{name} {}", &text[at.start..at.end]),
-                Key::Every => "*".to_owned(),
-                Key::Computed(_) => "computed".to_owned(),
+                PathKey::Name(name, at) => format!("{name} {}", &text[at.start..at.end]),
+                PathKey::Every => "*".to_owned(),
+                PathKey::Computed(_) => "computed".to_owned(),
             })
             .collect();
         assert_eq!(keys, ["a a", "b 'b'", "*", "c c"]);
-        assert!(matches!(roots[1].path[..], [Key::Computed(_)]));
+        assert!(matches!(roots[1].path[..], [PathKey::Computed(_)]));
     }
 
     #[test]

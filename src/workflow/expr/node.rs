@@ -1,9 +1,9 @@
-//! The syntax tree of an expression, for the evaluator and for whoever checks or explains expressions.
+//! The syntax tree of an expression, for evaluation, static checks and explanations.
 
 use super::functions::Function;
 use super::value::Value;
 
-/// A stretch of an expression's text: byte offsets.
+/// A range of an expression's text, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Extent {
     /// First byte.
@@ -12,83 +12,83 @@ pub struct Extent {
     pub end: usize,
 }
 
-/// A part of an expression.
+/// A node of the syntax tree.
 ///
-/// Parentheses leave no node; they show only in the extents of what is around them. A tree is never deeper than
-/// [`MAX_DEPTH`](super::MAX_DEPTH), so it can be walked recursively.
+/// Parentheses have no node; they show only in the extents of the nodes around them. A tree is never deeper than
+/// [`MAX_DEPTH`](super::MAX_DEPTH), so recursion over it is safe.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Node {
-    /// Where it stands, without parentheses around it. No two nodes of a tree have the same extent.
+pub struct ExprNode {
+    /// Range of the node, without parentheses around it. No two nodes of a tree have the same extent.
     pub extent: Extent,
-    /// What it is.
-    pub kind: NodeKind,
+    /// Kind and operands.
+    pub kind: ExprKind,
 }
 
-/// What a [`Node`] is.
+/// Kind of a [`ExprNode`], with its operands.
 #[derive(Clone, PartialEq, Debug)]
-pub enum NodeKind {
-    /// `null`, a truth value, a number or text.
+pub enum ExprKind {
+    /// `null`, a boolean, a number or a string.
     Literal(Value),
     /// A context such as `github`.
     Context(Name),
     /// `object.name`
     Property {
-        /// What the property is taken of.
-        object: Box<Node>,
-        /// Its name.
+        /// The object that has the property.
+        object: Box<ExprNode>,
+        /// Name of the property.
         name: Name,
     },
     /// `object[index]`
     Index {
-        /// What is indexed.
-        object: Box<Node>,
-        /// The position in a sequence or the name in an object.
-        index: Box<Node>,
+        /// The array or object.
+        object: Box<ExprNode>,
+        /// Position in an array or name in an object.
+        index: Box<ExprNode>,
     },
-    /// `object.*` or `object[*]`: all values of an object or a sequence, to each of which what follows is applied.
+    /// `object.*` or `object[*]`: all values of an object or array; a following property or index applies to each.
     Filter {
-        /// What the values are taken of.
-        object: Box<Node>,
+        /// The array or object.
+        object: Box<ExprNode>,
     },
-    /// `function(argument, …)`, with a number of arguments that the function takes.
+    /// `function(argument, …)`, with a number of arguments that the function accepts.
     Call {
-        /// Which function.
+        /// The function.
         function: Function,
-        /// The name as written.
+        /// Name of the function as written.
         name: Name,
-        /// In order.
-        arguments: Vec<Node>,
+        /// Arguments in order.
+        arguments: Vec<ExprNode>,
     },
     /// `!operand`
-    Not(Box<Node>),
+    Not(Box<ExprNode>),
     /// `left == right` and the other comparisons.
     Compare {
-        /// Which one.
+        /// The operator.
         operator: Comparison,
-        /// The left operand.
-        left: Box<Node>,
-        /// The right operand.
-        right: Box<Node>,
+        /// Left operand.
+        left: Box<ExprNode>,
+        /// Right operand.
+        right: Box<ExprNode>,
     },
     /// `a && b && …` or `a || b || …`: the first operand that decides, else the last.
     Logical {
-        /// Which of the two.
+        /// The operator.
         operator: Logical,
-        /// At least two; none of them is a chain of the same operator.
-        operands: Vec<Node>,
+        /// Two or more operands, none of them a chain of the same operator.
+        operands: Vec<ExprNode>,
     },
 }
 
-/// A name as written, and where.
+/// A name as written, with its range.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name {
-    /// The name. Names mean the same in any case.
+    /// The name. Names are case-insensitive.
     pub text: String,
-    /// Where it stands.
+    /// Range of the name.
     pub extent: Extent,
 }
 
-/// The operators that compare two values.
+/// Comparison operators.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Comparison {
     /// `==`
@@ -106,7 +106,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// How it is written.
+    /// The operator as written.
     #[must_use]
     pub fn symbol(self) -> &'static str {
         match self {
@@ -120,7 +120,7 @@ impl Comparison {
     }
 }
 
-/// The operators that look at truth and stop at the operand that decides.
+/// Logical operators with short-circuit evaluation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Logical {
     /// `&&`: a falsy operand decides.
@@ -129,23 +129,23 @@ pub enum Logical {
     Or,
 }
 
-impl Node {
-    /// The operands, in the order in which they are written.
+impl ExprNode {
+    /// The operands in written order.
     #[must_use]
     pub fn children(&self) -> Vec<&Self> {
         match &self.kind {
-            NodeKind::Literal(_) | NodeKind::Context(_) => Vec::new(),
-            NodeKind::Property { object, .. } | NodeKind::Filter { object } => vec![object],
-            NodeKind::Index { object, index } => vec![object, index],
-            NodeKind::Not(operand) => vec![operand],
-            NodeKind::Compare { left, right, .. } => vec![left, right],
-            NodeKind::Call { arguments: operands, .. } | NodeKind::Logical { operands, .. } => {
+            ExprKind::Literal(_) | ExprKind::Context(_) => Vec::new(),
+            ExprKind::Property { object, .. } | ExprKind::Filter { object } => vec![object],
+            ExprKind::Index { object, index } => vec![object, index],
+            ExprKind::Not(operand) => vec![operand],
+            ExprKind::Compare { left, right, .. } => vec![left, right],
+            ExprKind::Call { arguments: operands, .. } | ExprKind::Logical { operands, .. } => {
                 operands.iter().collect()
             }
         }
     }
 
-    /// This node and everything below it, each node before its operands.
+    /// Visits this node and all nodes below it, parents before their operands.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         visit(self);
         for child in self.children() {
@@ -154,54 +154,54 @@ impl Node {
     }
 }
 
-/// One context with the properties that are read of it, as in `steps.build.outputs['path']`.
+/// A context and the path read from it, as in `steps.build.outputs['path']`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reference<'a> {
-    /// The context's name, as written.
+    /// Name of the context as written.
     pub context: &'a Name,
-    /// What is read of it, outermost first.
-    pub path: Vec<Key<'a>>,
-    /// Where the whole stands.
+    /// Keys read from the context, outermost first.
+    pub path: Vec<PathKey<'a>>,
+    /// Range of the whole reference.
     pub extent: Extent,
 }
 
-/// One step of a [`Reference`]'s path.
+/// One element of a [`Reference`]'s path.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Key<'a> {
+pub enum PathKey<'a> {
     /// `.name`, or `['name']` with the extent of the literal.
     Name(&'a str, Extent),
     /// `.*` or `[*]`
     Every,
-    /// An index that is not a text literal.
-    Computed(&'a Node),
+    /// An index that is not a string literal.
+    Computed(&'a ExprNode),
 }
 
 impl<'a> Reference<'a> {
-    /// Whether this is the first name that is read of the context.
+    /// Whether the path starts with `name`.
     #[must_use]
     pub fn names(&self, name: &str) -> bool {
-        matches!(self.path.first(), Some(Key::Name(first, _)) if first.eq_ignore_ascii_case(name))
+        matches!(self.path.first(), Some(PathKey::Name(first, _)) if first.eq_ignore_ascii_case(name))
     }
 
-    /// The indexes in the path that are computed.
-    pub fn computed(&self) -> impl Iterator<Item = &'a Node> {
-        self.path.iter().filter_map(|key| if let Key::Computed(index) = key { Some(*index) } else { None })
+    /// The computed indexes of the path.
+    pub fn computed(&self) -> impl Iterator<Item = &'a ExprNode> {
+        self.path.iter().filter_map(|key| if let PathKey::Computed(index) = key { Some(*index) } else { None })
     }
 }
 
-impl Node {
-    /// The context and the path that this node reads, if it is a context or properties of one.
+impl ExprNode {
+    /// The context and path that this node reads, if it is a context or a chain of keys on one.
     #[must_use]
     pub fn reference(&self) -> Option<Reference<'_>> {
         let (object, key) = match &self.kind {
-            NodeKind::Context(context) => {
+            ExprKind::Context(context) => {
                 return Some(Reference { context, path: Vec::new(), extent: self.extent });
             }
-            NodeKind::Property { object, name } => (object, Key::Name(&name.text, name.extent)),
-            NodeKind::Filter { object } => (object, Key::Every),
-            NodeKind::Index { object, index } => match &index.kind {
-                NodeKind::Literal(Value::String(name)) => (object, Key::Name(name, index.extent)),
-                _ => (object, Key::Computed(index)),
+            ExprKind::Property { object, name } => (object, PathKey::Name(&name.text, name.extent)),
+            ExprKind::Filter { object } => (object, PathKey::Every),
+            ExprKind::Index { object, index } => match &index.kind {
+                ExprKind::Literal(Value::String(name)) => (object, PathKey::Name(name, index.extent)),
+                _ => (object, PathKey::Computed(index)),
             },
             _ => return None,
         };
@@ -211,7 +211,7 @@ impl Node {
         Some(reference)
     }
 
-    /// The references below and including this node, each as long as it can be, in the order in which they are written.
+    /// Collects the longest references in this subtree, in written order.
     pub(super) fn references<'a>(&'a self, found: &mut Vec<Reference<'a>>) {
         let Some(reference) = self.reference() else {
             for child in self.children() {

@@ -1,12 +1,12 @@
-//! Numbers as text and text as numbers.
+//! Conversion between numbers and text.
 //!
-//! GitHub has doubles only. Reading follows JavaScript's `Number()`; writing follows .NET's `G15`: at most 15
+//! GitHub has doubles only. Parsing follows JavaScript's `Number()`; formatting follows .NET's `G15`: at most 15
 //! significant digits, and an exponent of at least two digits for magnitudes from 1e15 on and below 1e-4.
 
-/// Reads a number: blanks around it are dropped, nothing is 0, and whatever is no number is NaN.
+/// Parses a number. Whitespace around it is ignored; empty text is 0; text that is not a number is NaN.
 ///
 /// Besides decimal numbers there are `0x` and `0o` numbers, without sign and of 32 bits. They are two's complement
-/// (`0xFFFFFFFF` is -1), as GitHub reads them into an `Int32`; longer ones are no numbers.
+/// (`0xFFFFFFFF` is -1), as GitHub parses them as `Int32`; longer ones are NaN.
 pub(super) fn parse(text: &str) -> f64 {
     let text = text.trim();
     if let Some(digits) = text.strip_prefix("0x") {
@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str) -> f64 {
         "" => 0.0,
         "Infinity" | "+Infinity" => f64::INFINITY,
         "-Infinity" => f64::NEG_INFINITY,
-        // Rust would also read `inf` and `nan`; the letters keep them out.
+        // Rust would also parse `inf` and `nan`, so other letters are excluded here.
         _ if text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E')) => {
             text.parse().unwrap_or(f64::NAN)
         }
@@ -34,7 +34,7 @@ fn integer(digits: &str, radix: u32) -> f64 {
     u32::from_str_radix(digits, radix).map_or(f64::NAN, |bits| f64::from(bits.cast_signed()))
 }
 
-/// Writes a number.
+/// Formats a number.
 pub(super) fn format(number: f64) -> String {
     if number == 0.0 {
         return "0".to_owned(); // also for -0
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_read_like_javascript_does() {
+    fn text_is_parsed_like_javascripts_number() {
         for (text, number) in [
             ("", 0.0),
             (" \t\n ", 0.0),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_with_fifteen_digits() {
+    fn numbers_are_formatted_with_fifteen_digits() {
         for (number, text) in [
             (0.0, "0"),
             (-0.0, "0"),
@@ -161,8 +161,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back_to_fifteen_digits(number: f64) {
-            // The largest doubles round up beyond the largest.
+        fn numbers_round_trip_to_fifteen_digits(number: f64) {
+            // The largest doubles round up to infinity.
             prop_assume!(number.abs() < 1e308);
             let back = parse(&format(number));
             prop_assert!((number - back).abs() <= number.abs() * 1e-14);
@@ -175,7 +175,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_can_be_read(text: String) {
+        fn any_text_can_be_parsed(text: String) {
             parse(&text);
         }
     }

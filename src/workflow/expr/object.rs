@@ -1,34 +1,33 @@
-//! Objects of the expression language: names and values in order.
+//! Objects of the expression language.
 
 use indexmap::IndexMap;
 
 use super::text;
 use super::value::Value;
 
-/// Names and values in insertion order. Names are found without regard to case, as in GitHub's contexts, unless the
-/// object was made [`Object::case_sensitive`] (the `env` context on Linux).
+/// Names and values in insertion order. Look-ups ignore case, as in GitHub's contexts, unless the object was created
+/// with [`Object::case_sensitive`] (the `env` context on Linux).
 #[derive(Clone, Debug, Default)]
 pub struct Object {
-    /// By the form under which a name is found: the name as it was given, and the value.
+    /// Names as given and their values, by look-up key.
     entries: IndexMap<String, (String, Value)>,
     case_sensitive: bool,
 }
 
 impl Object {
-    /// An empty object whose names are found without regard to case.
+    /// Creates an empty object with case-insensitive names.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty object whose names are found only as they are spelled.
+    /// Creates an empty object with case-sensitive names.
     #[must_use]
     pub fn case_sensitive() -> Self {
         Self { entries: IndexMap::new(), case_sensitive: true }
     }
 
-    /// Sets a value. A name that is there already (also in another spelling, unless the object is case-sensitive) keeps
-    /// its place and its spelling.
+    /// Sets a value. An existing name keeps its position and its spelling.
     pub fn insert(&mut self, name: impl Into<String>, value: Value) {
         let name = name.into();
         let key = if self.case_sensitive { name.clone() } else { text::fold(&name).into_owned() };
@@ -48,20 +47,20 @@ impl Object {
         self.entries.values().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// How many names there are.
+    /// Number of names.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are no names.
+    /// Whether the object has no names.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
 
-/// Objects are equal when they hold equal values under names that they take for the same, in any order.
+/// Two objects are equal if they have the same names, under their own rule for case, with equal values in any order.
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().all(|(name, value)| other.get(name) == Some(value))
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_their_place_and_are_found_in_any_case() {
+    fn names_are_case_insensitive_and_keep_their_position() {
         let mut object: Object = [("Path", Value::Bool(true)), ("os", Value::Null)].into_iter().collect();
         object.insert("PATH", Value::Bool(false));
         assert_eq!(object.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["Path", "os"]);
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_sensitive_object_tells_spellings_apart() {
+    fn a_case_sensitive_object_distinguishes_spellings() {
         let mut object = Object::case_sensitive();
         object.insert("Path", Value::Bool(true));
         object.insert("PATH", Value::Bool(false));
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn equality_does_not_ask_for_order() {
+    fn equality_ignores_order() {
         let left: Object = [("a", Value::Null), ("b", Value::Bool(true))].into_iter().collect();
         let right: Object = [("B", Value::Bool(true)), ("a", Value::Null)].into_iter().collect();
         assert_eq!(left, right);

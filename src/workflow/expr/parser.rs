@@ -1,18 +1,18 @@
 //! Text → tree, by operator precedence over explicit stacks.
 //!
-//! The stacks keep the work of parsing linear and its use of the machine's stack constant, whatever the text. GitHub's
-//! limit is on the depth of the tree, in which parentheses do not count and chains of `&&` or `||` are one level; it is
-//! checked as nodes are made, so no tree is ever deeper.
+//! Parsing takes linear time and constant space on the call stack, whatever the text. GitHub limits the depth of the
+//! tree, where parentheses do not count and a chain of `&&` or `||` is one level; the limit is checked as nodes are
+//! made, so no tree is ever deeper.
 
 use super::error::{ParseError, ParseErrorKind};
 use super::functions::Function;
 use super::lexer::{Lexer, Token, TokenKind};
-use super::node::{Comparison, Extent, Logical, Name, Node, NodeKind};
+use super::node::{Comparison, ExprKind, ExprNode, Extent, Logical, Name};
 use super::value::Value;
 use super::{MAX_DEPTH, MAX_LENGTH, Vocabulary, text};
 
-/// Parses a whole expression; nothing if there are no symbols in it.
-pub(super) fn parse(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Option<Node>, ParseError> {
+/// Parses a whole expression. Returns `None` if the text has no symbols.
+pub(super) fn parse(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Option<ExprNode>, ParseError> {
     let parser =
         Parser { text, vocabulary, lexer: Lexer::new(text), last: None, operands: Vec::new(), pending: Vec::new() };
     if text::units(text) > MAX_LENGTH {
@@ -25,7 +25,7 @@ struct Parser<'a> {
     text: &'a str,
     vocabulary: &'a Vocabulary<'a>,
     lexer: Lexer<'a>,
-    /// The symbol read last, to be named when the text ends too early.
+    /// The last symbol read, for the error when the text ends too early.
     last: Option<Extent>,
     operands: Vec<Operand>,
     pending: Vec<Pending>,
@@ -33,8 +33,8 @@ struct Parser<'a> {
 
 /// A finished operand.
 struct Operand {
-    node: Node,
-    /// 1 for a leaf, one more than the deepest operand for everything else.
+    node: ExprNode,
+    /// Depth of the tree in nodes; 1 for a leaf.
     depth: usize,
     /// The node's extent with the parentheses around it.
     outer: Extent,
@@ -42,7 +42,7 @@ struct Operand {
     dereferences: bool,
 }
 
-/// What waits for operands.
+/// An operator or bracket that waits for operands.
 enum Pending {
     Not(Extent),
     Binary(Operator),
@@ -52,7 +52,7 @@ enum Pending {
 }
 
 impl Pending {
-    /// Whether a bracket is still to come.
+    /// Whether a closing bracket is missing.
     fn is_open(&self) -> bool {
         matches!(self, Self::Group(_) | Self::Index | Self::Call { .. })
     }
@@ -75,10 +75,10 @@ impl Operator {
     }
 }
 
-type Parsed<T> = Result<T, ParseError>;
+type ParseResult<T> = Result<T, ParseError>;
 
 impl Parser<'_> {
-    fn run(mut self) -> Parsed<Option<Node>> {
+    fn run(mut self) -> ParseResult<Option<ExprNode>> {
         let mut operand_due = true;
         while let Some(token) = self.read(operand_due) {
             operand_due = if operand_due { self.operand(token)? } else { self.after_operand(&token)? };
@@ -93,8 +93,8 @@ impl Parser<'_> {
         Ok(self.operands.pop().map(|operand| operand.node))
     }
 
-    /// Takes a symbol where an operand is due; returns whether one still is.
-    fn operand(&mut self, token: Token) -> Parsed<bool> {
+    /// Consumes a symbol where an operand is due. Returns whether an operand is still due.
+    fn operand(&mut self, token: Token) -> ParseResult<bool> {
         let extent = token.extent;
         match token.kind {
             TokenKind::Number(number) => self.literal(Value::Number(number), extent)?,
@@ -113,8 +113,8 @@ impl Parser<'_> {
         Ok(false)
     }
 
-    /// A name where an operand is due: a literal, a context or the start of a call.
-    fn word(&mut self, extent: Extent) -> Parsed<bool> {
+    /// Consumes a name where an operand is due: a literal, a context or the start of a call.
+    fn word(&mut self, extent: Extent) -> ParseResult<bool> {
         let word = &self.text[extent.start..extent.end];
         let literal = match word {
             "null" => Some(Value::Null),
@@ -135,11 +135,11 @@ impl Parser<'_> {
         if !self.vocabulary.knows_context(word) {
             return Err(self.error(ParseErrorKind::UnrecognizedNamedValue, Some(extent)));
         }
-        self.push(NodeKind::Context(name), extent, 1, true)?;
+        self.push(ExprKind::Context(name), extent, 1, true)?;
         Ok(false)
     }
 
-    fn call(&mut self, name: Name) -> Parsed<bool> {
+    fn call(&mut self, name: Name) -> ParseResult<bool> {
         let Some(function) = Function::named(&name.text).filter(|function| self.vocabulary.knows_function(*function))
         else {
             return Err(self.error(ParseErrorKind::UnrecognizedFunction, Some(name.extent)));
@@ -156,8 +156,8 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    /// Takes a symbol after an operand; returns whether another operand is due.
-    fn after_operand(&mut self, token: &Token) -> Parsed<bool> {
+    /// Consumes a symbol after an operand. Returns whether another operand is due.
+    fn after_operand(&mut self, token: &Token) -> ParseResult<bool> {
         let operator = match token.kind {
             TokenKind::And => Operator::Logical(Logical::And),
             TokenKind::Or => Operator::Logical(Logical::Or),
@@ -169,7 +169,7 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    fn punctuation(&mut self, token: &Token) -> Parsed<bool> {
+    fn punctuation(&mut self, token: &Token) -> ParseResult<bool> {
         let dereferences = self.operands.last().is_some_and(|operand| operand.dereferences);
         match token.kind {
             TokenKind::Dot if dereferences => self.property()?,
@@ -191,8 +191,8 @@ impl Parser<'_> {
         Ok(false)
     }
 
-    /// Ends the group, call or index that is open.
-    fn close(&mut self, token: &Token) -> Parsed<()> {
+    /// Closes the innermost group, call or index.
+    fn close(&mut self, token: &Token) -> ParseResult<()> {
         match (self.pending.pop(), &token.kind) {
             (Some(Pending::Group(open)), TokenKind::Close) => {
                 let operand = self.operands.last_mut().expect("a group is closed after an operand");
@@ -208,14 +208,14 @@ impl Parser<'_> {
                 let (index, object) = (self.pop(), self.pop());
                 let extent = Extent { start: object.outer.start, end: token.extent.end };
                 let depth = 1 + object.depth.max(index.depth);
-                let kind = NodeKind::Index { object: Box::new(object.node), index: Box::new(index.node) };
+                let kind = ExprKind::Index { object: Box::new(object.node), index: Box::new(index.node) };
                 self.push(kind, extent, depth, true)
             }
             _ => Err(self.unexpected(token)),
         }
     }
 
-    fn end_call(&mut self, function: Function, name: Name, arguments: Vec<Operand>, close: Extent) -> Parsed<()> {
+    fn end_call(&mut self, function: Function, name: Name, arguments: Vec<Operand>, close: Extent) -> ParseResult<()> {
         let (fewest, most) = function.arity(self.vocabulary.jobs_named);
         let fault = if arguments.len() < fewest {
             Some(ParseErrorKind::TooFewParameters)
@@ -232,11 +232,11 @@ impl Parser<'_> {
         let extent = Extent { start: name.extent.start, end: close.end };
         let depth = 1 + arguments.iter().map(|argument| argument.depth).max().unwrap_or(0);
         let arguments = arguments.into_iter().map(|argument| argument.node).collect();
-        self.push(NodeKind::Call { function, name, arguments }, extent, depth, true)
+        self.push(ExprKind::Call { function, name, arguments }, extent, depth, true)
     }
 
-    /// What follows a `.`: a property's name or `*`.
-    fn property(&mut self) -> Parsed<()> {
+    /// Parses what follows a `.`: the name of a property or `*`.
+    fn property(&mut self) -> ParseResult<()> {
         let Some(token) = self.read(false) else {
             return Err(self.error(ParseErrorKind::UnexpectedEnd, self.last));
         };
@@ -249,18 +249,18 @@ impl Parser<'_> {
         let object = self.pop();
         let extent = Extent { start: object.outer.start, end: token.extent.end };
         let name = Name { text: self.text[token.extent.start..token.extent.end].to_owned(), extent: token.extent };
-        self.push(NodeKind::Property { object: Box::new(object.node), name }, extent, 1 + object.depth, true)
+        self.push(ExprKind::Property { object: Box::new(object.node), name }, extent, 1 + object.depth, true)
     }
 
-    /// `.*` or `[*]`, whose last symbol is `end`.
-    fn filter(&mut self, end: Extent) -> Parsed<()> {
+    /// Applies `.*` or `[*]`, whose last symbol is `end`.
+    fn filter(&mut self, end: Extent) -> ParseResult<()> {
         let object = self.pop();
         let extent = Extent { start: object.outer.start, end: end.end };
-        self.push(NodeKind::Filter { object: Box::new(object.node) }, extent, 1 + object.depth, true)
+        self.push(ExprKind::Filter { object: Box::new(object.node) }, extent, 1 + object.depth, true)
     }
 
-    /// What follows a `[`: `*]`, or an operand.
-    fn index(&mut self) -> Parsed<bool> {
+    /// Parses what follows a `[`: `*]` or an operand. Returns whether an operand is due.
+    fn index(&mut self) -> ParseResult<bool> {
         let mut after = self.lexer.clone();
         if !matches!(after.next(true), Some(Token { kind: TokenKind::Star, .. })) {
             self.pending.push(Pending::Index);
@@ -277,15 +277,15 @@ impl Parser<'_> {
         }
     }
 
-    /// Applies the operators on top of the stack that bind at least as tightly as `precedence`.
-    fn reduce(&mut self, precedence: u8) -> Parsed<()> {
+    /// Applies the pending operators that bind at least as tightly as `precedence`.
+    fn reduce(&mut self, precedence: u8) -> ParseResult<()> {
         loop {
             match self.pending.last() {
                 Some(Pending::Not(at)) => {
                     let start = at.start;
                     let operand = self.pop();
                     let extent = Extent { start, end: operand.outer.end };
-                    self.push(NodeKind::Not(Box::new(operand.node)), extent, 1 + operand.depth, false)?;
+                    self.push(ExprKind::Not(Box::new(operand.node)), extent, 1 + operand.depth, false)?;
                 }
                 Some(Pending::Binary(operator)) if operator.precedence() >= precedence => {
                     let operator = *operator;
@@ -298,32 +298,32 @@ impl Parser<'_> {
         }
     }
 
-    fn binary(&mut self, operator: Operator, left: Operand, right: Operand) -> Parsed<()> {
+    fn binary(&mut self, operator: Operator, left: Operand, right: Operand) -> ParseResult<()> {
         let extent = Extent { start: left.outer.start, end: right.outer.end };
         match operator {
             Operator::Compare(operator) => {
                 let depth = 1 + left.depth.max(right.depth);
-                let kind = NodeKind::Compare { operator, left: Box::new(left.node), right: Box::new(right.node) };
+                let kind = ExprKind::Compare { operator, left: Box::new(left.node), right: Box::new(right.node) };
                 self.push(kind, extent, depth, false)
             }
             Operator::Logical(operator) => {
                 let (mut operands, left_depth) = chain(operator, left);
                 let (more, right_depth) = chain(operator, right);
                 operands.extend(more);
-                self.push(NodeKind::Logical { operator, operands }, extent, left_depth.max(right_depth), false)
+                self.push(ExprKind::Logical { operator, operands }, extent, left_depth.max(right_depth), false)
             }
         }
     }
 
-    fn literal(&mut self, value: Value, extent: Extent) -> Parsed<()> {
-        self.push(NodeKind::Literal(value), extent, 1, false)
+    fn literal(&mut self, value: Value, extent: Extent) -> ParseResult<()> {
+        self.push(ExprKind::Literal(value), extent, 1, false)
     }
 
-    fn push(&mut self, kind: NodeKind, extent: Extent, depth: usize, dereferences: bool) -> Parsed<()> {
+    fn push(&mut self, kind: ExprKind, extent: Extent, depth: usize, dereferences: bool) -> ParseResult<()> {
         if depth > MAX_DEPTH {
             return Err(self.error(ParseErrorKind::TooDeep, None));
         }
-        self.operands.push(Operand { node: Node { extent, kind }, depth, outer: extent, dereferences });
+        self.operands.push(Operand { node: ExprNode { extent, kind }, depth, outer: extent, dereferences });
         Ok(())
     }
 
@@ -353,12 +353,12 @@ impl Parser<'_> {
     }
 }
 
-/// The operands that an operand adds to a chain of `operator`, and the depth of the chain for them: a chain of the same
-/// operator is taken apart.
-fn chain(operator: Logical, operand: Operand) -> (Vec<Node>, usize) {
+/// The operands that `operand` adds to a chain of `operator`, and the depth of that chain. A chain of the same operator
+/// is flattened.
+fn chain(operator: Logical, operand: Operand) -> (Vec<ExprNode>, usize) {
     match operand.node.kind {
-        NodeKind::Logical { operator: inner, operands } if inner == operator => (operands, operand.depth),
-        kind => (vec![Node { kind, ..operand.node }], operand.depth + 1),
+        ExprKind::Logical { operator: inner, operands } if inner == operator => (operands, operand.depth),
+        kind => (vec![ExprNode { kind, ..operand.node }], operand.depth + 1),
     }
 }
 
@@ -369,22 +369,22 @@ mod tests {
     use super::*;
     use crate::workflow::expr::Expr;
 
-    /// The tree with its structure in brackets.
-    fn shape(node: &Node) -> String {
-        let list = |nodes: &[Node]| nodes.iter().map(shape).collect::<Vec<_>>().join(" ");
+    /// Renders a tree with parentheses around every node that has operands.
+    fn shape(node: &ExprNode) -> String {
+        let list = |nodes: &[ExprNode]| nodes.iter().map(shape).collect::<Vec<_>>().join(" ");
         match &node.kind {
-            NodeKind::Literal(value) => value.to_literal(),
-            NodeKind::Context(name) => name.text.clone(),
-            NodeKind::Property { object, name } => format!("({} . {})", shape(object), name.text),
-            NodeKind::Index { object, index } => format!("({} [] {})", shape(object), shape(index)),
-            NodeKind::Filter { object } => format!("({} *)", shape(object)),
-            NodeKind::Call { function, arguments, .. } => format!("({} {})", function.name(), list(arguments)),
-            NodeKind::Not(operand) => format!("(! {})", shape(operand)),
-            NodeKind::Compare { operator, left, right } => {
+            ExprKind::Literal(value) => value.to_literal(),
+            ExprKind::Context(name) => name.text.clone(),
+            ExprKind::Property { object, name } => format!("({} . {})", shape(object), name.text),
+            ExprKind::Index { object, index } => format!("({} [] {})", shape(object), shape(index)),
+            ExprKind::Filter { object } => format!("({} *)", shape(object)),
+            ExprKind::Call { function, arguments, .. } => format!("({} {})", function.name(), list(arguments)),
+            ExprKind::Not(operand) => format!("(! {})", shape(operand)),
+            ExprKind::Compare { operator, left, right } => {
                 format!("({} {} {})", operator.symbol(), shape(left), shape(right))
             }
-            NodeKind::Logical { operator: Logical::And, operands } => format!("(&& {})", list(operands)),
-            NodeKind::Logical { operator: Logical::Or, operands } => format!("(|| {})", list(operands)),
+            ExprKind::Logical { operator: Logical::And, operands } => format!("(&& {})", list(operands)),
+            ExprKind::Logical { operator: Logical::Or, operands } => format!("(|| {})", list(operands)),
         }
     }
 
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn extents_cover_what_a_part_is_made_of() {
+    fn extents_cover_the_operands() {
         let text = "(a || b) && !( c ).d == toJSON( 'x' )";
         let expr = Expr::parse(text, &Vocabulary::ANY).unwrap();
         let mut parts = Vec::new();
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_in_githubs_words() {
+    fn errors_have_githubs_messages() {
         const KNOWN: Vocabulary<'_> =
             Vocabulary { contexts: Some(&["github", "needs"]), functions: &[], jobs_named: false };
         for (text, fault) in [
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_job_may_name_jobs_in_status_functions() {
+    fn status_functions_accept_job_names_only_in_a_job() {
         assert!(Expr::parse("success('build')", &Vocabulary::ANY).is_ok());
         let step = Vocabulary { jobs_named: false, ..Vocabulary::ANY };
         assert_eq!(Expr::parse("success('build')", &step).unwrap_err().kind, ParseErrorKind::TooManyParameters);
@@ -521,7 +521,7 @@ mod tests {
             match Expr::parse(&text, &Vocabulary::ANY) {
                 Ok(expr) => prop_assert_eq!(expr.text(), text),
                 Err(error) => {
-                    // The place can be shown, and so can the message.
+                    // Position and message can be computed for every error.
                     prop_assert_eq!(error.position().is_some(), error.at.is_some());
                     prop_assert!(error.to_string().starts_with(&error.kind.description()));
                 }
@@ -553,7 +553,7 @@ mod tests {
         }
     }
 
-    /// Expressions, symbols in any order, and arbitrary text.
+    /// Generates expressions, symbols in any order, and arbitrary text.
     fn any_text() -> impl Strategy<Value = String> {
         const SYMBOLS: &[&str] = &[
             "a",

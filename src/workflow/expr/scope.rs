@@ -1,41 +1,40 @@
-//! What an expression is evaluated over: a snapshot of the contexts, what the status functions answer, and a host for
-//! the one function that needs files.
+//! The inputs of evaluation: a snapshot of the contexts, the job status, and a host for `hashFiles`.
 
 use std::sync::Arc;
 
 use super::object::Object;
 use super::value::Value;
 
-/// Everything that evaluation looks at. It changes nothing.
+/// Everything that evaluation reads.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// The contexts by name.
     pub contexts: &'a Contexts,
-    /// What the status functions answer.
+    /// Results of the status functions.
     pub status: Status,
-    /// Where files are hashed.
+    /// The files for `hashFiles`.
     pub host: &'a dyn Host,
 }
 
-/// Contexts by name in the order in which they were set; cloning is cheap and gives a snapshot.
+/// Contexts by name, in insertion order. Cloning is cheap and yields a snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contexts {
     by_name: Arc<Object>,
 }
 
 impl Contexts {
-    /// No contexts.
+    /// Creates an empty set of contexts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets a context; snapshots taken before keep what they have.
+    /// Sets a context. Snapshots taken before keep the old value.
     pub fn set(&mut self, name: impl Into<String>, value: Value) {
         Arc::make_mut(&mut self.by_name).insert(name, value);
     }
 
-    /// A context by its name in any case.
+    /// The context with a name, in any case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.by_name.get(name)
@@ -53,19 +52,19 @@ impl<N: Into<String>> FromIterator<(N, Value)> for Contexts {
     }
 }
 
-/// What `success()`, `failure()` and `cancelled()` answer.
+/// Results of `success()`, `failure()` and `cancelled()`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Status {
-    /// Nothing before has failed and nothing was cancelled.
+    /// No earlier step or needed job has failed or was cancelled.
     pub success: bool,
-    /// Something before has failed.
+    /// An earlier step or needed job has failed.
     pub failure: bool,
     /// The run is being cancelled.
     pub cancelled: bool,
 }
 
 impl Default for Status {
-    /// Nothing has failed so far.
+    /// The status before the first failure.
     fn default() -> Self {
         Self { success: true, failure: false, cancelled: false }
     }
@@ -73,11 +72,11 @@ impl Default for Status {
 
 /// The files of a job, for `hashFiles`.
 pub trait Host: Send + Sync {
-    /// The hash over the files that the patterns select, empty if there are none. The arguments are those of
-    /// `hashFiles`, options included.
+    /// Returns the hash over the files that match the patterns; empty if no file matches. The patterns are the
+    /// arguments of `hashFiles`, options included.
     ///
     /// # Errors
-    /// What went wrong, in one line for the user.
+    /// A message of one line for the user.
     fn hash_files(&self, patterns: &[String]) -> Result<String, String>;
 }
 
@@ -87,6 +86,6 @@ pub struct NoFiles;
 
 impl Host for NoFiles {
     fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
-        Err(format!("hashFiles('{}') has no files to look at here", patterns.join("', '")))
+        Err(format!("hashFiles('{}') has no files here", patterns.join("', '")))
     }
 }

@@ -1,14 +1,14 @@
-//! How text is compared: without regard to case, character by character, as .NET's `OrdinalIgnoreCase` does it.
+//! Case-insensitive comparison of text, character by character, as .NET's `OrdinalIgnoreCase`.
 //!
-//! Every character stands for its capital. Characters whose capital has several letters (`ß`) stand for themselves, and
-//! so do those outside ASCII whose capital is an ASCII letter (`ı`, `ſ`): no foreign letter equals an ASCII one.
+//! Every character is folded to upper case. A character whose upper case has several letters (`ß`) is unchanged, and so
+//! is a character outside ASCII whose upper case is an ASCII letter (`ı`, `ſ`): it never equals an ASCII letter.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// The form of a text under which it is looked up and compared.
+/// Folds a text to the form in which it is looked up and compared.
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|c| capital(c) == c) { Cow::Borrowed(text) } else { text.chars().map(capital).collect() }
+    if text.chars().all(|c| upper_case(c) == c) { Cow::Borrowed(text) } else { text.chars().map(upper_case).collect() }
 }
 
 /// Whether two texts differ at most in case.
@@ -16,27 +16,27 @@ pub(super) fn equal(left: &str, right: &str) -> bool {
     if left.is_ascii() && right.is_ascii() {
         return left.eq_ignore_ascii_case(right);
     }
-    left.chars().map(capital).eq(right.chars().map(capital))
+    left.chars().map(upper_case).eq(right.chars().map(upper_case))
 }
 
-/// The order of two texts without regard to case. Capitals are compared by their UTF-16 units, so `_` follows `Z` and
-/// an emoji comes before U+FFFD, as on GitHub.
+/// Compares two texts without regard to case, by the UTF-16 units of their upper case: `_` follows `Z`, and an emoji
+/// comes before U+FFFD, as on GitHub.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
     fold(left).encode_utf16().cmp(fold(right).encode_utf16())
 }
 
-/// How many UTF-16 units a text has, which is how GitHub counts lengths, positions and memory.
+/// Number of UTF-16 units of a text: the unit in which GitHub counts lengths, positions and memory.
 pub(super) fn units(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
-fn capital(c: char) -> char {
+fn upper_case(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_uppercase();
     }
-    let mut capitals = c.to_uppercase();
-    match (capitals.next(), capitals.next()) {
-        (Some(capital), None) if !capital.is_ascii() => capital,
+    let mut upper = c.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(upper), None) if !upper.is_ascii() => upper,
         _ => c,
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_that_of_capitals_in_utf_16() {
+    fn order_is_by_utf_16_units_of_upper_case() {
         for (less, more) in [("a", "_"), ("Z", "_"), ("a", "B"), ("ab", "abc"), ("i", "İ"), ("\u{1f600}", "\u{fffd}")]
         {
             assert_eq!(compare(less, more), Ordering::Less, "{less} {more}");
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_those_of_utf_16() {
+    fn units_are_utf_16() {
         for (text, count) in [("", 0), ("abc", 3), ("é", 1), ("😊", 2)] {
             assert_eq!(units(text), count, "{text}");
         }

@@ -1,4 +1,4 @@
-//! The values of the expression language and how they turn into text, numbers, truth and each other.
+//! The values of the expression language and their conversions and comparisons.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -6,45 +6,45 @@ use std::sync::Arc;
 use super::object::Object;
 use super::{json, number, text};
 
-/// A value. Cloning is cheap: everything larger than a number is shared.
+/// A value. Cloning is cheap: strings, arrays and objects are shared.
 ///
-/// `==` compares content, which is what tests and caches want; the language's own comparisons are
-/// [`Value::loosely_equals`] and [`Value::loosely_compares`].
+/// Rust's `==` compares content, for tests and caches; the comparisons of the language are [`Value::loosely_equals`]
+/// and [`Value::loosely_compares`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Nothing.
+    /// `null`
     Null,
-    /// Truth.
+    /// A boolean.
     Bool(bool),
-    /// The only numbers there are: doubles.
+    /// A number; the language has doubles only.
     Number(f64),
-    /// Text.
+    /// A string.
     String(Arc<str>),
-    /// A sequence.
+    /// An array.
     Array(Arc<Vec<Value>>),
-    /// Names and values.
+    /// An object.
     Object(Arc<Object>),
 }
 
 impl Value {
-    /// Text.
+    /// Creates a string.
     pub fn string(text: impl Into<String>) -> Self {
         Self::String(Arc::from(text.into()))
     }
 
-    /// A sequence.
+    /// Creates an array.
     #[must_use]
     pub fn array(items: Vec<Self>) -> Self {
         Self::Array(Arc::new(items))
     }
 
-    /// Names and values.
+    /// Creates an object.
     #[must_use]
     pub fn object(object: Object) -> Self {
         Self::Object(Arc::new(object))
     }
 
-    /// The kind under GitHub's name: `Null`, `Boolean`, `Number`, `String`, `Array` or `Object`.
+    /// GitHub's name of the kind: `Null`, `Boolean`, `Number`, `String`, `Array` or `Object`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -57,13 +57,13 @@ impl Value {
         }
     }
 
-    /// Whether this is neither a sequence nor an object.
+    /// Whether this is neither an array nor an object.
     #[must_use]
     pub fn is_primitive(&self) -> bool {
         !matches!(self, Self::Array(_) | Self::Object(_))
     }
 
-    /// Whether a condition holds: everything does but null, false, 0, NaN and empty text.
+    /// Whether a condition with this value holds. Falsy are null, false, 0, NaN and the empty string.
     #[must_use]
     pub fn is_truthy(&self) -> bool {
         match self {
@@ -75,7 +75,7 @@ impl Value {
         }
     }
 
-    /// Names and texts of an object, as `env` holds them. Anything else has none.
+    /// The names of an object and its values as text, as in `env`; empty for other values.
     #[must_use]
     pub fn texts(&self) -> Vec<(String, String)> {
         match self {
@@ -84,8 +84,8 @@ impl Value {
         }
     }
 
-    /// The text that GitHub puts where text is wanted: nothing for null, at most 15 significant digits for a number,
-    /// the bare words `Array` and `Object` for those.
+    /// Converts to text as GitHub does: empty for null, at most 15 significant digits for a number, and the words
+    /// `Array` and `Object` for arrays and objects.
     #[must_use]
     pub fn to_text(&self) -> String {
         match self {
@@ -97,7 +97,8 @@ impl Value {
         }
     }
 
-    /// The number that GitHub takes where a number is wanted: 0 for null and empty text, NaN for what is no number.
+    /// Converts to a number as GitHub does: 0 for null and the empty string, NaN for strings that are not numbers and
+    /// for arrays and objects.
     #[must_use]
     pub fn to_number(&self) -> f64 {
         match self {
@@ -109,7 +110,7 @@ impl Value {
         }
     }
 
-    /// The property of an object; nothing for other values.
+    /// The property of an object; `None` for other values.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Self> {
         match self {
@@ -118,21 +119,20 @@ impl Value {
         }
     }
 
-    /// The language's `==`: texts without regard to case, sequences and objects only if they are the very same one,
-    /// everything else as numbers.
+    /// The language's `==`: strings without regard to case, arrays and objects by identity, everything else as numbers.
     #[must_use]
     pub fn loosely_equals(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::String(left), Self::String(right)) => text::equal(left, right),
             (Self::Array(left), Self::Array(right)) => Arc::ptr_eq(left, right),
             (Self::Object(left), Self::Object(right)) => Arc::ptr_eq(left, right),
-            // What is no primitive is NaN as a number, and so equal to nothing.
+            // An array or object converts to NaN, which equals nothing.
             _ => self.to_number().partial_cmp(&other.to_number()) == Some(Ordering::Equal),
         }
     }
 
-    /// The order behind the language's `<` and `>`: texts without regard to case, everything else as numbers; none for
-    /// two nulls and where a number is NaN.
+    /// The order of the language's `<` and `>`: strings without regard to case, everything else as numbers. `None` for
+    /// two nulls and if a number is NaN.
     #[must_use]
     pub fn loosely_compares(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
@@ -142,8 +142,8 @@ impl Value {
         }
     }
 
-    /// The value as an expression literal would write it: text in quotes, other primitives plain; `Array` and `Object`
-    /// stand for those.
+    /// The value as a literal of the language: strings in quotes, other primitives plain, and the words `Array` and
+    /// `Object` for arrays and objects.
     #[must_use]
     pub fn to_literal(&self) -> String {
         match self {
@@ -153,7 +153,7 @@ impl Value {
         }
     }
 
-    /// As JSON. Numbers that JSON cannot write become null; integers are written without a fraction.
+    /// Converts to JSON. Numbers that JSON cannot represent become null; integers have no fraction.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         json::to_serde(self)
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_read_back() {
+    fn values_are_written_as_literals() {
         for (json, literal) in [
             (json!(null), "null"),
             (json!(true), "true"),

@@ -1,6 +1,6 @@
 //! Local actions and called workflows: what they want and what they are given.
 
-use super::around::Around;
+use super::callees::Callees;
 use super::types;
 use super::types::Type;
 use super::{references, steps, typed};
@@ -28,11 +28,11 @@ pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 }
 
 /// What called workflows of this repository get.
-pub(super) fn workflows(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
+pub(super) fn workflows(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     for (uses, with, secrets) in calls(workflow) {
-        let Some(called) = around.workflow(&uses.value) else {
+        let Some(called) = callees.workflow(&uses.value) else {
             // Those of other repositories are mostly not at hand.
-            if uses.value.starts_with("./") && around.files.are_all_there() {
+            if uses.value.starts_with("./") && callees.files.is_complete() {
                 let message = format!("there is no workflow `{}`", uses.value);
                 let hint = "called workflows stand in `.github/workflows`: `./.github/workflows/file.yml`";
                 found.push(Diagnostic::error("workflow-call", uses.span, message).hint(hint));
@@ -40,7 +40,7 @@ pub(super) fn workflows(workflow: &Workflow, around: &Around<'_>, found: &mut Ve
             continue;
         };
         let broken = called.diagnostics.iter().any(|fault| fault.severity == Severity::Error);
-        unusable("workflow-call", uses, &called.source, &called.diagnostics, broken, found);
+        report_file_errors("workflow-call", uses, &called.source, &called.diagnostics, broken, found);
         let Some(called) = &called.workflow else { continue };
         let Some(interface) = interface(called) else {
             let message = format!("`{}` cannot be called: it has no `workflow_call` under `on`", uses.value);
@@ -109,8 +109,8 @@ fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, fo
 }
 
 /// What actions of this repository get. GitHub starts them whatever they get.
-pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
-    let files = around.files;
+pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
+    let files = callees.files;
     for step in steps(workflow) {
         let StepAction::Uses { reference, with } = &step.action else { continue };
         let Some(folder) = reference.value.strip_prefix("./").map(|folder| folder.trim_end_matches('/')) else {
@@ -124,7 +124,7 @@ pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
         };
         let source = Source::new(path, text);
         let parsed = parse_action(&source);
-        unusable("action", reference, &source, &parsed.diagnostics, parsed.value.is_none(), found);
+        report_file_errors("action", reference, &source, &parsed.diagnostics, parsed.value.is_none(), found);
         let Some(action) = parsed.value else { continue };
         for input in &action.inputs {
             if input.deprecation.as_ref().is_some_and(|instead| instead.trim().is_empty()) {
@@ -135,7 +135,7 @@ pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
                 found.push(Diagnostic::warning("action", reference.span, message));
             }
         }
-        for (message, hint) in useless(&action.runs, &|name| files.read(&inside(name)).is_some()) {
+        for (message, hint) in broken_scripts(&action.runs, &|name| files.read(&inside(name)).is_some()) {
             let message = format!("`{}` {message}", reference.value);
             found.push(Diagnostic::warning("action", reference.span, message).hint(hint));
         }
@@ -171,7 +171,7 @@ pub(super) fn actions(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
 }
 
 /// What an action says that cannot work: scripts that are not there, conditions without a script.
-fn useless(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
+fn broken_scripts(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
     let ActionRuns::JavaScript { main, pre, pre_if, post, post_if, .. } = runs else { return Vec::new() };
     let mut found = Vec::new();
     for (key, script) in [("main", Some(main)), ("pre", pre.as_ref()), ("post", post.as_ref())] {
@@ -192,9 +192,9 @@ fn useless(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, S
 }
 
 /// Outputs that are read of needed jobs that call a workflow of this repository.
-pub(super) fn outputs(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
+pub(super) fn outputs(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     // Read once: many expressions may read of one job.
-    let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, around))).collect();
+    let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, callees))).collect();
     let outputs = |needed: &JobDefinition| called.iter().find(|(id, _)| **id == needed.id)?.1.clone();
     for job in &workflow.jobs {
         references::outputs_of_needs(workflow, job, &outputs, found);
@@ -202,9 +202,9 @@ pub(super) fn outputs(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<
 }
 
 /// The outputs of a job that calls a workflow that can be read.
-fn called_outputs(job: &JobDefinition, around: &Around<'_>) -> Option<Vec<String>> {
+fn called_outputs(job: &JobDefinition, callees: &Callees<'_>) -> Option<Vec<String>> {
     let JobBody::Call { uses, .. } = &job.body else { return None };
-    let called = around.workflow(&uses.value)?;
+    let called = callees.workflow(&uses.value)?;
     Some(interface(called.workflow.as_ref()?)?.outputs.iter().map(|(name, _)| name.value.clone()).collect())
 }
 
@@ -222,7 +222,7 @@ fn calls(workflow: &Workflow) -> impl Iterator<Item = Call<'_>> {
 }
 
 /// What is wrong with a file, told where the file is used: an error when the file cannot be used at all.
-fn unusable(
+fn report_file_errors(
     rule: &'static str,
     uses: &Spanned<String>,
     file: &Source,

@@ -2,7 +2,7 @@
 
 use super::{jobs_with_steps, steps};
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::expr::{Contexts, Expr, Function, NoFiles, NodeKind, Scope, Status, Vocabulary};
+use crate::workflow::expr::{Contexts, Expr, ExprKind, Function, NoFiles, Scope, Status, Vocabulary};
 use crate::workflow::syntax::{Condition, Workflow};
 
 /// Conditions with text around `${{ }}`, and those that read nothing.
@@ -37,9 +37,9 @@ fn is_text(workflow: &Workflow, condition: &Condition) -> bool {
 fn constant(text: &str) -> Option<bool> {
     let expr = Expr::parse(text, &Vocabulary::ANY).ok()?;
     expr.tree()?;
-    let mut asks = expr.names_status_function() || !expr.roots().is_empty();
-    expr.walk(&mut |node| asks |= matches!(&node.kind, NodeKind::Call { function: Function::HashFiles, .. }));
-    if asks {
+    let mut varies = expr.calls_status_function() || !expr.roots().is_empty();
+    expr.walk(&mut |node| varies |= matches!(&node.kind, ExprKind::Call { function: Function::HashFiles, .. }));
+    if varies {
         return None;
     }
     let contexts = Contexts::new();

@@ -2,7 +2,7 @@
 
 use crate::workflow::cron;
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::pattern::Pattern;
+use crate::workflow::pattern::FilterPattern;
 use crate::workflow::syntax::{InputDefinition, InputKind, Trigger, Workflow};
 
 /// GitHub runs nothing more often, after its documentation of `schedule`. Minutes.
@@ -116,7 +116,7 @@ pub(super) fn globs(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         let of_paths = filter.value.starts_with("paths");
         for pattern in patterns {
             let text = pattern.value.strip_prefix('!').unwrap_or(&pattern.value);
-            if let Err(reason) = Pattern::parse(text) {
+            if let Err(reason) = FilterPattern::parse(text) {
                 let message = format!("`{text}` is no pattern: {reason}");
                 let hint = "filters are glob patterns; write `\\\\` before a special character that is meant as itself";
                 found.push(Diagnostic::warning("glob", pattern.span, message).hint(hint));

@@ -3,7 +3,7 @@
 //! What GitHub refuses is found while a file is read; the table has pages for those names too, so that every name that
 //! a diagnostic carries can be looked up.
 
-mod around;
+mod callees;
 mod calls;
 mod conditions;
 mod events;
@@ -15,7 +15,7 @@ mod scripts;
 mod typed;
 mod types;
 
-use around::Around;
+use callees::Callees;
 
 use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
@@ -37,7 +37,7 @@ pub struct Rule {
 }
 
 type Check = fn(&Workflow, &mut Vec<Diagnostic>);
-type LookUp = fn(&Workflow, &Around<'_>, &mut Vec<Diagnostic>);
+type LookUp = fn(&Workflow, &Callees<'_>, &mut Vec<Diagnostic>);
 
 /// The files of the repository that a workflow stands in.
 pub trait Files {
@@ -45,7 +45,7 @@ pub trait Files {
     fn read(&self, path: &str) -> Option<String>;
 
     /// Whether all files of the repository can be read, so that one that cannot is not there.
-    fn are_all_there(&self) -> bool {
+    fn is_complete(&self) -> bool {
         true
     }
 
@@ -247,13 +247,13 @@ pub static RULES: &[Rule] = &[
 #[must_use]
 pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let around = files.map(Around::new);
+    let callees = files.map(Callees::new);
     for rule in RULES {
         if let Some(check) = rule.check {
             check(workflow, &mut found);
         }
-        if let (Some(look_up), Some(around)) = (rule.look_up, &around) {
-            look_up(workflow, around, &mut found);
+        if let (Some(look_up), Some(callees)) = (rule.look_up, &callees) {
+            look_up(workflow, callees, &mut found);
         }
     }
     found
@@ -284,7 +284,7 @@ fn add_steps<'s>(steps: &'s [StepDefinition], found: &mut Vec<&'s StepDefinition
 }
 
 /// Where a text stands inside a span, as far as the source spells it the same; the span itself otherwise.
-fn place_of(source: &Source, span: Span, text: &str) -> Span {
+fn span_of(source: &Source, span: Span, text: &str) -> Span {
     let whole = source.text.get(span.start as usize..(span.end as usize).min(source.text.len())).unwrap_or_default();
     whole.find(text).map_or(span, |at| source.span(span.start as usize + at, text.len()))
 }

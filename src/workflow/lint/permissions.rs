@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 
 use super::Policy;
-use super::around::{Around, seen_from_outside};
+use super::callees::{Callees, resolve_call};
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::parse::entries;
-use crate::workflow::plan::MOST_LEVELS;
+use crate::workflow::plan::MAX_CALL_DEPTH;
 use crate::workflow::schema::workflow::SCOPES;
 use crate::workflow::schema::{Field, Shape};
 use crate::workflow::source::Spanned;
@@ -17,17 +17,17 @@ use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 
 /// How many different workflows one may call, those that they call included.
-const MOST_CALLED: usize = 50;
+const MAX_CALLED_WORKFLOWS: usize = 50;
 
 /// How far a scope is open.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-enum Level {
+enum Access {
     None,
     Read,
     Write,
 }
 
-impl Level {
+impl Access {
     const fn word(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -47,26 +47,26 @@ impl Level {
 
 /// What a token may do: a level for each of [`SCOPES`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Grant(Vec<Level>);
+struct Grant(Vec<Access>);
 
 impl Grant {
     /// The highest level of every scope, `most` at most.
-    fn all(most: Level) -> Self {
+    fn all(most: Access) -> Self {
         let highest = |field: &Field| {
-            let Shape::Word { allowed, .. } = field.rule.shape else { return Level::None };
-            allowed.iter().map(|word| Level::of(word)).filter(|level| *level <= most).max().unwrap_or(Level::None)
+            let Shape::Word { allowed, .. } = field.schema.shape else { return Access::None };
+            allowed.iter().map(|word| Access::of(word)).filter(|level| *level <= most).max().unwrap_or(Access::None)
         };
         Self(SCOPES.iter().map(highest).collect())
     }
 
     fn default_of(policy: Policy) -> Self {
         let of = |field: &Field| match (policy, field.name) {
-            (Policy::LimitedRead, "contents" | "packages") => Level::Read,
-            (Policy::LimitedRead, _) | (Policy::Write, "id-token") => Level::None,
-            (Policy::Write, _) => Level::Write,
+            (Policy::LimitedRead, "contents" | "packages") => Access::Read,
+            (Policy::LimitedRead, _) | (Policy::Write, "id-token") => Access::None,
+            (Policy::Write, _) => Access::Write,
         };
         let wanted = Self(SCOPES.iter().map(of).collect());
-        let possible = Self::all(Level::Write);
+        let possible = Self::all(Access::Write);
         Self(wanted.0.into_iter().zip(possible.0).map(|(wanted, possible)| wanted.min(possible)).collect())
     }
 
@@ -76,12 +76,12 @@ impl Grant {
             (TemplateKind::Mapping(_), _) => {
                 let level = |field: &Field| {
                     let named = entries(permissions).find(|(name, _)| name.value == field.name);
-                    named.and_then(|(_, level)| level.literal().map(Level::of)).unwrap_or(Level::None)
+                    named.and_then(|(_, level)| level.literal().map(Access::of)).unwrap_or(Access::None)
                 };
                 Some(Self(SCOPES.iter().map(level).collect()))
             }
-            (_, Some("read-all")) => Some(Self::all(Level::Read)),
-            (_, Some("write-all")) => Some(Self::all(Level::Write)),
+            (_, Some("read-all")) => Some(Self::all(Access::Read)),
+            (_, Some("write-all")) => Some(Self::all(Access::Write)),
             _ => None,
         }
     }
@@ -98,19 +98,19 @@ impl Grant {
     }
 }
 
-/// Called workflows that want more than their callers may do, or call too many others.
-pub(super) fn check(workflow: &Workflow, around: &Around<'_>, found: &mut Vec<Diagnostic>) {
-    let mut walk = Walk { around, seen: HashSet::new(), different: HashSet::new(), found: Vec::new() };
+/// Callee workflows that want more than their callers may do, or call too many others.
+pub(super) fn check(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
+    let mut walk = Walk { callees, seen: HashSet::new(), different: HashSet::new(), found: Vec::new() };
     let own = workflow.permissions.as_ref().and_then(Grant::written);
     for job in &workflow.jobs {
         let JobBody::Call { uses, .. } = &job.body else { continue };
         let given = permissions(job).or_else(|| own.clone());
-        let given = given.or_else(|| around.policy().map(Grant::default_of));
+        let given = given.or_else(|| callees.policy().map(Grant::default_of));
         walk.call(&uses.value, given.as_ref(), 1, &job.id);
     }
     found.append(&mut walk.found);
-    if walk.different.len() > MOST_CALLED {
-        let message = format!("more than {MOST_CALLED} different workflows are called; GitHub allows no more");
+    if walk.different.len() > MAX_CALLED_WORKFLOWS {
+        let message = format!("more than {MAX_CALLED_WORKFLOWS} different workflows are called; GitHub allows no more");
         let place = workflow.jobs.first().map_or(workflow.source.span(0, 0), |job| job.id.span);
         found.push(Diagnostic::error("workflow-call", place, message));
     }
@@ -121,7 +121,7 @@ fn permissions(job: &JobDefinition) -> Option<Grant> {
 }
 
 struct Walk<'w> {
-    around: &'w Around<'w>,
+    callees: &'w Callees<'w>,
     /// Calls that were looked into already: what they were given, and at which depth.
     seen: HashSet<(String, Option<Grant>, usize)>,
     different: HashSet<String>,
@@ -131,17 +131,17 @@ struct Walk<'w> {
 impl Walk<'_> {
     /// Looks into a called workflow. What is wrong is told at the job of the first file that leads to it.
     fn call(&mut self, uses: &str, given: Option<&Grant>, depth: usize, job: &Spanned<String>) {
-        if !self.seen.insert((uses.to_owned(), given.cloned(), depth)) || self.different.len() > MOST_CALLED {
+        if !self.seen.insert((uses.to_owned(), given.cloned(), depth)) || self.different.len() > MAX_CALLED_WORKFLOWS {
             return;
         }
-        if depth >= MOST_LEVELS {
+        if depth >= MAX_CALL_DEPTH {
             let message =
-                format!("`{uses}` is called too deep: GitHub allows {MOST_LEVELS} levels, this file included");
+                format!("`{uses}` is called too deep: GitHub allows {MAX_CALL_DEPTH} levels, this file included");
             self.found.push(Diagnostic::error("workflow-call", job.span, message));
             return;
         }
         self.different.insert(uses.to_owned());
-        let Some(called) = self.around.workflow(uses) else { return };
+        let Some(called) = self.callees.workflow(uses) else { return };
         let Some(workflow) = &called.workflow else { return };
         let own = workflow.permissions.as_ref().and_then(Grant::written);
         self.compare(uses, "it", own.as_ref(), given, job);
@@ -151,7 +151,7 @@ impl Walk<'_> {
             self.compare(uses, &who, wanted.as_ref(), given, job);
             if let JobBody::Call { uses: inner, .. } = &inner.body {
                 let given = wanted.as_ref().or(own.as_ref()).or(given);
-                self.call(&seen_from_outside(&inner.value, uses), given, depth + 1, job);
+                self.call(&resolve_call(&inner.value, uses), given, depth + 1, job);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! What expressions read: inputs, secrets, outputs, steps and matrix keys that nothing sets.
 
 use super::jobs::{is_known, values_of};
-use super::place_of;
+use super::span_of;
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::expr::{Expr, Function, Key, NodeKind, Reference, Value};
+use crate::workflow::expr::{Expr, ExprKind, Function, PathKey, Reference, Value};
 use crate::workflow::schema::nearest;
 use crate::workflow::source::Span;
 use crate::workflow::syntax::{
@@ -15,7 +15,7 @@ use crate::workflow::template::{Piece, Template, TemplateKind};
 const GIVEN_SECRETS: &[&str] = &["GITHUB_TOKEN", "ACTIONS_RUNNER_DEBUG", "ACTIONS_STEP_DEBUG"];
 
 /// An expression and the span of the value that it stands in.
-pub(super) type Placed<'w> = (&'w Expr, Span);
+pub(super) type SpannedExpr<'w> = (&'w Expr, Span);
 
 /// Names that nothing in the file defines: GitHub gives an empty value for them.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
@@ -44,12 +44,12 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (expr, span) in workflow.jobs.iter().flat_map(|job| of_job(job)) {
         expr.walk(&mut |node| {
-            let NodeKind::Call { function, arguments, .. } = &node.kind else { return };
-            let Some(NodeKind::Literal(Value::String(text))) = arguments.first().map(|first| &first.kind) else {
+            let ExprKind::Call { function, arguments, .. } = &node.kind else { return };
+            let Some(ExprKind::Literal(Value::String(text))) = arguments.first().map(|first| &first.kind) else {
                 return;
             };
             let spelled = &expr.text()[node.extent.start..node.extent.end];
-            let place = place_of(&workflow.source, span, spelled);
+            let place = span_of(&workflow.source, span, spelled);
             match function {
                 Function::FromJson => {
                     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
@@ -84,7 +84,7 @@ fn placeholders(text: &str) -> Vec<usize> {
     inside.filter_map(|(number, _)| number.parse().ok()).collect()
 }
 
-fn inputs_and_secrets(workflow: &Workflow, expressions: &[Placed<'_>], found: &mut Vec<Diagnostic>) {
+fn inputs_and_secrets(workflow: &Workflow, expressions: &[SpannedExpr<'_>], found: &mut Vec<Diagnostic>) {
     let inputs: Vec<_> =
         workflow.triggers.iter().flat_map(|trigger| &trigger.inputs).map(|input| &*input.name.value).collect();
     let only_called = workflow.triggers.iter().all(|trigger| trigger.event.value == "workflow_call");
@@ -104,7 +104,7 @@ fn inputs_and_secrets(workflow: &Workflow, expressions: &[Placed<'_>], found: &m
     });
 }
 
-fn outputs_of_jobs(workflow: &Workflow, expressions: &[Placed<'_>], found: &mut Vec<Diagnostic>) {
+fn outputs_of_jobs(workflow: &Workflow, expressions: &[SpannedExpr<'_>], found: &mut Vec<Diagnostic>) {
     let ids: Vec<_> = workflow.jobs.iter().map(|job| &*job.id.value).collect();
     for_each(expressions, |expr, span, reference| {
         let Some(("jobs", id)) = first(reference) else { return };
@@ -141,7 +141,7 @@ fn output(
     outputs: &dyn Fn(&JobDefinition) -> Option<Vec<String>>,
     found: &mut Vec<Diagnostic>,
 ) {
-    if let [_, Key::Name(property, _), Key::Name(name, _), ..] = reference.path.as_slice()
+    if let [_, PathKey::Name(property, _), PathKey::Name(name, _), ..] = reference.path.as_slice()
         && property.eq_ignore_ascii_case("outputs")
         && let Some(outputs) = outputs(job)
     {
@@ -161,7 +161,12 @@ fn own_outputs(job: &JobDefinition) -> Option<Vec<String>> {
     }
 }
 
-fn steps_and_matrix(workflow: &Workflow, job: &JobDefinition, expressions: &[Placed<'_>], found: &mut Vec<Diagnostic>) {
+fn steps_and_matrix(
+    workflow: &Workflow,
+    job: &JobDefinition,
+    expressions: &[SpannedExpr<'_>],
+    found: &mut Vec<Diagnostic>,
+) {
     let ids: Vec<_> = match &job.body {
         JobBody::Steps(body) => body.steps.iter().map(|step| step.id.as_str()).collect(),
         JobBody::Call { .. } => Vec::new(),
@@ -184,8 +189,8 @@ fn first<'r>(reference: &'r Reference<'_>) -> Option<(&'static str, &'r str)> {
     const CONTEXTS: &[&str] = &["inputs", "secrets", "jobs", "needs", "steps", "matrix"];
     let context = CONTEXTS.iter().find(|name| name.eq_ignore_ascii_case(&reference.context.text))?;
     match reference.path.first()? {
-        Key::Name(name, _) => Some((context, name)),
-        Key::Every | Key::Computed(_) => None,
+        PathKey::Name(name, _) => Some((context, name)),
+        PathKey::Every | PathKey::Computed(_) => None,
     }
 }
 
@@ -203,7 +208,7 @@ fn unknown(
     known: &[&str],
 ) -> Diagnostic {
     let text = &expr.text()[reference.extent.start..reference.extent.end];
-    let place = place_of(&workflow.source, span, text);
+    let place = span_of(&workflow.source, span, text);
     let found = Diagnostic::warning("expression", place, format!("{what} `{name}`, so `{text}` is empty"));
     match nearest(name, known.iter().copied()) {
         Some(near) => found.hint(format!("did you mean `{near}`?")),
@@ -218,27 +223,27 @@ fn unknown(
     }
 }
 
-fn for_each<'e>(expressions: &[Placed<'e>], mut visit: impl FnMut(&'e Expr, Span, &Reference<'e>)) {
+fn for_each<'e>(expressions: &[SpannedExpr<'e>], mut visit: impl FnMut(&'e Expr, Span, &Reference<'e>)) {
     for (expr, span) in expressions {
         expr.roots().iter().for_each(|reference| visit(expr, *span, reference));
     }
 }
 
 /// Every expression outside the jobs and the events.
-pub(super) fn of_workflow(workflow: &Workflow) -> Vec<Placed<'_>> {
+pub(super) fn of_workflow(workflow: &Workflow) -> Vec<SpannedExpr<'_>> {
     let mut found = Vec::new();
     workflow.run_name.iter().chain(&workflow.env).for_each(|template| collect(template, &mut found));
     workflow.concurrency.iter().for_each(|of_all| concurrency(of_all, &mut found));
     found
 }
 
-fn concurrency<'w>(concurrency: &'w Concurrency, found: &mut Vec<Placed<'w>>) {
+fn concurrency<'w>(concurrency: &'w Concurrency, found: &mut Vec<SpannedExpr<'w>>) {
     collect(&concurrency.group, found);
     concurrency.cancel_in_progress.iter().for_each(|cancel| collect(cancel, found));
 }
 
 /// Every expression of a job.
-pub(super) fn of_job(job: &JobDefinition) -> Vec<Placed<'_>> {
+pub(super) fn of_job(job: &JobDefinition) -> Vec<SpannedExpr<'_>> {
     let mut found = Vec::new();
     job.name.iter().for_each(|name| collect(name, &mut found));
     condition(&job.condition, &mut found);
@@ -264,7 +269,7 @@ pub(super) fn of_job(job: &JobDefinition) -> Vec<Placed<'_>> {
     found
 }
 
-fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<Placed<'w>>) {
+fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<SpannedExpr<'w>>) {
     condition(&step.condition, found);
     let parts = [&step.name, &step.env, &step.continue_on_error, &step.timeout_minutes];
     parts.into_iter().flatten().for_each(|part| collect(part, found));
@@ -279,14 +284,14 @@ fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<Placed<'w>>) {
     }
 }
 
-fn condition<'w>(condition: &'w Condition, found: &mut Vec<Placed<'w>>) {
+fn condition<'w>(condition: &'w Condition, found: &mut Vec<SpannedExpr<'w>>) {
     if let Some(written) = &condition.written {
         found.push((&condition.expr, written.span));
     }
 }
 
 /// Every expression in a value.
-pub(super) fn collect<'w>(template: &'w Template, found: &mut Vec<Placed<'w>>) {
+pub(super) fn collect<'w>(template: &'w Template, found: &mut Vec<SpannedExpr<'w>>) {
     match &template.kind {
         TemplateKind::Expression(expr) => found.push((expr, template.span)),
         TemplateKind::Interpolated(pieces) => {

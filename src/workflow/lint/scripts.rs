@@ -1,9 +1,9 @@
 //! What stands in scripts.
 
 use super::references::collect;
-use super::{place_of, steps};
+use super::{span_of, steps};
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::expr::{Function, Key, Node, NodeKind, Reference};
+use crate::workflow::expr::{ExprKind, ExprNode, Function, PathKey, Reference};
 use crate::workflow::syntax::{StepAction, StepDefinition, Workflow};
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
@@ -52,7 +52,7 @@ pub(super) fn injections(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                 let message =
                     format!("`{text}` is written by whoever triggers the workflow, and becomes part of the script");
                 let hint = format!("pass it as `env: {{ VALUE: ${{{{ {text} }}}} }}` and use \"$VALUE\" in the script");
-                let place = place_of(&workflow.source, script.span, text);
+                let place = span_of(&workflow.source, script.span, text);
                 found.push(Diagnostic::warning("script-injection", place, message).hint(hint));
             }
         }
@@ -67,7 +67,7 @@ pub(super) fn deprecated_commands(workflow: &Workflow, found: &mut Vec<Diagnosti
             if texts(script).any(|text| text.contains(command)) {
                 let name = command.trim_start_matches(':').split([' ', ':']).next().unwrap_or_default();
                 let message = format!("the workflow command `{name}` is out of use");
-                let place = place_of(&workflow.source, script.span, command);
+                let place = span_of(&workflow.source, script.span, command);
                 found.push(Diagnostic::warning("deprecated-commands", place, message).hint(format!("write {instead}")));
             }
         }
@@ -98,10 +98,10 @@ fn texts(template: &Template) -> impl Iterator<Item = &str> {
 }
 
 /// The untrusted references whose text reaches the value: truth values hide it.
-fn reaching<'e>(node: &'e Node, found: &mut Vec<Reference<'e>>) {
+fn reaching<'e>(node: &'e ExprNode, found: &mut Vec<Reference<'e>>) {
     match &node.kind {
-        NodeKind::Compare { .. } | NodeKind::Not(_) => return,
-        NodeKind::Call { function: Function::Contains | Function::StartsWith | Function::EndsWith, .. } => return,
+        ExprKind::Compare { .. } | ExprKind::Not(_) => return,
+        ExprKind::Call { function: Function::Contains | Function::StartsWith | Function::EndsWith, .. } => return,
         _ => {}
     }
     match node.reference() {
@@ -112,9 +112,9 @@ fn reaching<'e>(node: &'e Node, found: &mut Vec<Reference<'e>>) {
 }
 
 fn is_untrusted(reference: &Reference<'_>) -> bool {
-    let agrees = |(key, name): (&Key<'_>, &&str)| match key {
-        Key::Name(written, _) => *name == "*" || written.eq_ignore_ascii_case(name),
-        Key::Every | Key::Computed(_) => true,
+    let agrees = |(key, name): (&PathKey<'_>, &&str)| match key {
+        PathKey::Name(written, _) => *name == "*" || written.eq_ignore_ascii_case(name),
+        PathKey::Every | PathKey::Computed(_) => true,
     };
     reference.context.text.eq_ignore_ascii_case("github")
         && UNTRUSTED

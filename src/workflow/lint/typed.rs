@@ -1,8 +1,8 @@
 //! Expressions whose types cannot be right where they stand, over what the file says about its contexts.
 
 use super::jobs::{is_known, values_of};
-use super::place_of;
 use super::references::{collect, of_job, of_workflow};
+use super::span_of;
 use super::types::{Type, Typing, of_template};
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::expr::Expr;
@@ -61,12 +61,12 @@ const GITHUB: &[&str] = &[
 ];
 
 /// The types of the contexts of a workflow.
-struct Known {
+struct ContextTypes {
     github: Type,
     inputs: Type,
 }
 
-impl Known {
+impl ContextTypes {
     fn of(workflow: &Workflow) -> Self {
         let mut github: Vec<_> = GITHUB.iter().map(|name| ((*name).to_owned(), Type::Text)).collect();
         github.push(("ref_protected".to_owned(), Type::Any));
@@ -139,11 +139,11 @@ pub(super) fn of_input(kind: &InputKind) -> Type {
 
 /// Expressions that are never what their place or their operands want.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
-    let known = Known::of(workflow);
+    let known = ContextTypes::of(workflow);
     let no_matrix = Type::of_names(Type::Any);
     let outside = |name: &str| known.context(name, &no_matrix);
     for (expr, span) in of_workflow(workflow) {
-        faults(workflow, expr, span, &outside, found);
+        type_errors(workflow, expr, span, &outside, found);
     }
     for trigger in &workflow.triggers {
         defaults(workflow, trigger, found);
@@ -152,7 +152,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         let matrix = matrix(job, &outside);
         let context = |name: &str| known.context(name, &matrix);
         for (expr, span) in of_job(job) {
-            faults(workflow, expr, span, &context, found);
+            type_errors(workflow, expr, span, &context, found);
         }
         places(workflow, job, &context, found);
     }
@@ -181,22 +181,28 @@ fn matrix(job: &JobDefinition, context: &dyn Fn(&str) -> Type) -> Type {
     Type::Object(named, Some(Box::new(Type::Any)))
 }
 
-fn faults(workflow: &Workflow, expr: &Expr, span: Span, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
+fn type_errors(
+    workflow: &Workflow,
+    expr: &Expr,
+    span: Span,
+    context: &dyn Fn(&str) -> Type,
+    found: &mut Vec<Diagnostic>,
+) {
     let Some(tree) = expr.tree() else { return };
     let mut typing = Typing::new(expr.text(), context);
     typing.of(tree);
-    for fault in typing.faults {
-        let spelled = expr.text().get(fault.extent.start..fault.extent.end).unwrap_or_default();
+    for error in typing.errors {
+        let spelled = expr.text().get(error.extent.start..error.extent.end).unwrap_or_default();
         // The name alone may stand elsewhere in the text too: it is looked for behind where the expression begins.
-        let place = place_of(&workflow.source, whole(workflow, expr, span), spelled);
-        let told = Diagnostic::warning(RULE, place, fault.message);
-        found.push(Diagnostic { hint: fault.hint, ..told });
+        let place = span_of(&workflow.source, whole(workflow, expr, span), spelled);
+        let told = Diagnostic::warning(RULE, place, error.message);
+        found.push(Diagnostic { hint: error.hint, ..told });
     }
 }
 
 /// Where an expression's text stands in its value.
 fn whole(workflow: &Workflow, expr: &Expr, span: Span) -> Span {
-    place_of(&workflow.source, span, expr.text().trim())
+    span_of(&workflow.source, span, expr.text().trim())
 }
 
 /// What places want: text in scripts, labels to run on, credentials that are an object.
@@ -266,7 +272,7 @@ fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>)
                     let text = &expr.text()[reference.extent.start..reference.extent.end];
                     let message =
                         format!("`{text}` is not known yet: inputs get their values in the order of the file");
-                    let place = place_of(&workflow.source, span, text);
+                    let place = span_of(&workflow.source, span, text);
                     found.push(Diagnostic::warning(RULE, place, message).hint("move that input above this one"));
                 }
             }

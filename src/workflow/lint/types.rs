@@ -3,7 +3,7 @@
 //! GitHub evaluates whatever it is given: a property of a text is empty, an object never equals a text. So these are
 //! warnings, and whatever is not known for sure is [`Type::Any`], which fits everywhere.
 
-use crate::workflow::expr::{Comparison, Extent, Function, Logical, Name, Node, NodeKind, Value};
+use crate::workflow::expr::{Comparison, ExprKind, ExprNode, Extent, Function, Logical, Name, Value};
 use crate::workflow::schema::nearest;
 use crate::workflow::template::{Template, TemplateKind};
 
@@ -77,7 +77,7 @@ impl Type {
 }
 
 /// What is never right, and where in the expression's text.
-pub(super) struct Fault {
+pub(super) struct TypeError {
     pub(super) extent: Extent,
     pub(super) message: String,
     pub(super) hint: Option<String>,
@@ -88,44 +88,44 @@ pub(super) struct Typing<'t> {
     text: &'t str,
     context: &'t dyn Fn(&str) -> Type,
     /// What was found so far.
-    pub(super) faults: Vec<Fault>,
+    pub(super) errors: Vec<TypeError>,
 }
 
 impl<'t> Typing<'t> {
     pub(super) fn new(text: &'t str, context: &'t dyn Fn(&str) -> Type) -> Self {
-        Self { text, context, faults: Vec::new() }
+        Self { text, context, errors: Vec::new() }
     }
 
     /// The type of a part.
-    pub(super) fn of(&mut self, node: &Node) -> Type {
+    pub(super) fn of(&mut self, node: &ExprNode) -> Type {
         match &node.kind {
-            NodeKind::Literal(value) => match value {
+            ExprKind::Literal(value) => match value {
                 Value::Null => Type::Null,
                 Value::Bool(_) => Type::Bool,
                 Value::Number(_) => Type::Number,
                 Value::String(_) => Type::Text,
                 _ => Type::Any,
             },
-            NodeKind::Context(name) => (self.context)(&name.text),
-            NodeKind::Property { object, name } => {
+            ExprKind::Context(name) => (self.context)(&name.text),
+            ExprKind::Property { object, name } => {
                 let of = self.of(object);
                 self.property(of, object, name)
             }
-            NodeKind::Index { object, index } => self.index(object, index, node.extent),
-            NodeKind::Filter { object } => match self.of(object) {
+            ExprKind::Index { object, index } => self.index(object, index, node.extent),
+            ExprKind::Filter { object } => match self.of(object) {
                 Type::Array(item) | Type::Filtered(item) => Type::Filtered(item),
                 _ => Type::Filtered(Box::new(Type::Any)),
             },
-            NodeKind::Call { function, arguments, .. } => self.call(*function, arguments),
-            NodeKind::Not(operand) => {
+            ExprKind::Call { function, arguments, .. } => self.call(*function, arguments),
+            ExprKind::Not(operand) => {
                 self.of(operand);
                 Type::Bool
             }
-            NodeKind::Compare { operator, left, right } => {
+            ExprKind::Compare { operator, left, right } => {
                 self.compare(*operator, left, right, node.extent);
                 Type::Bool
             }
-            NodeKind::Logical { operator, operands } => {
+            ExprKind::Logical { operator, operands } => {
                 let types: Vec<_> = operands.iter().map(|operand| self.of(operand)).collect();
                 match operator {
                     // An operand before the last is the value only when it is falsy.
@@ -136,7 +136,7 @@ impl<'t> Typing<'t> {
         }
     }
 
-    fn property(&mut self, of: Type, object: &Node, name: &Name) -> Type {
+    fn property(&mut self, of: Type, object: &ExprNode, name: &Name) -> Type {
         match of {
             Type::Any => Type::Any,
             Type::Filtered(_) => Type::Filtered(Box::new(Type::Any)),
@@ -153,22 +153,22 @@ impl<'t> Typing<'t> {
                     None if names.len() > 12 || names.is_empty() => None,
                     None => Some(format!("it has {}", known.collect::<Vec<_>>().join(", "))),
                 };
-                self.fault(name.extent, format!("`{}` has no `{}`", self.spelled(object.extent), name.text), hint);
+                self.error(name.extent, format!("`{}` has no `{}`", self.spelled(object.extent), name.text), hint);
                 Type::Any
             }
             scalar => {
                 let message =
                     format!("`{}` is {}: it has no `{}`", self.spelled(object.extent), scalar.name(), name.text);
                 let hint = "only objects have properties; `fromJSON` makes one of a text";
-                self.fault(name.extent, message, Some(hint.to_owned()));
+                self.error(name.extent, message, Some(hint.to_owned()));
                 Type::Any
             }
         }
     }
 
-    fn index(&mut self, object: &Node, index: &Node, extent: Extent) -> Type {
+    fn index(&mut self, object: &ExprNode, index: &ExprNode, extent: Extent) -> Type {
         let (of, by) = (self.of(object), self.of(index));
-        if let NodeKind::Literal(Value::String(name)) = &index.kind
+        if let ExprKind::Literal(Value::String(name)) = &index.kind
             && !matches!(of, Type::Array(_))
         {
             return self.property(of, object, &Name { text: name.to_string(), extent: index.extent });
@@ -193,17 +193,17 @@ impl<'t> Typing<'t> {
             scalar => {
                 let message = format!("`{}` is {}: it has no parts", self.spelled(object.extent), scalar.name());
                 let hint = "only objects and arrays have parts; `fromJSON` makes one of a text";
-                self.fault(extent, message, Some(hint.to_owned()));
+                self.error(extent, message, Some(hint.to_owned()));
                 return Type::Any;
             }
         };
         let message = format!("{wanted}, and `{}` is {}", self.spelled(index.extent), by.name());
         let hint = "write a name in quotes, `['name']`, for an object, and a number, `[0]`, for an array";
-        self.fault(index.extent, message, Some(hint.to_owned()));
+        self.error(index.extent, message, Some(hint.to_owned()));
         Type::Any
     }
 
-    fn call(&mut self, function: Function, arguments: &[Node]) -> Type {
+    fn call(&mut self, function: Function, arguments: &[ExprNode]) -> Type {
         let types: Vec<_> = arguments.iter().map(|argument| self.of(argument)).collect();
         let textual = match function {
             Function::Contains => matches!(types.first(), Some(Type::Object(..))),
@@ -215,7 +215,7 @@ impl<'t> Typing<'t> {
             let wanted = if function == Function::Contains { "a text or an array" } else { "a text" };
             let message = format!("`{}` looks at {wanted}, and `{first}` is {what}", function.name());
             let hint = format!("name a part of it, or look at `toJSON({first})`");
-            self.fault(arguments[0].extent, message, Some(hint));
+            self.error(arguments[0].extent, message, Some(hint));
         }
         match function {
             Function::Contains | Function::StartsWith | Function::EndsWith => Type::Bool,
@@ -223,7 +223,7 @@ impl<'t> Typing<'t> {
             Function::Format | Function::Join | Function::ToJson | Function::HashFiles => Type::Text,
             Function::Case => Type::Any,
             Function::FromJson => match arguments.first().map(|argument| &argument.kind) {
-                Some(NodeKind::Literal(Value::String(text))) => {
+                Some(ExprKind::Literal(Value::String(text))) => {
                     serde_json::from_str(text).map_or(Type::Any, |value| Type::of_json(&value))
                 }
                 _ => Type::Any,
@@ -231,7 +231,7 @@ impl<'t> Typing<'t> {
         }
     }
 
-    fn compare(&mut self, operator: Comparison, left: &Node, right: &Node, extent: Extent) {
+    fn compare(&mut self, operator: Comparison, left: &ExprNode, right: &ExprNode, extent: Extent) {
         let (one, other) = (self.of(left), self.of(right));
         let (named, others_name) = (self.spelled(left.extent), self.spelled(right.extent));
         if matches!(operator, Comparison::Equal | Comparison::NotEqual) {
@@ -244,7 +244,7 @@ impl<'t> Typing<'t> {
             if never {
                 let message =
                     format!("`{named}` is {} and `{others_name}` {}: they are never equal", one.name(), other.name());
-                self.fault(extent, message, Some("compare parts of them, or their `toJSON`".to_owned()));
+                self.error(extent, message, Some("compare parts of them, or their `toJSON`".to_owned()));
             }
             return;
         }
@@ -255,7 +255,7 @@ impl<'t> Typing<'t> {
                 let message =
                     format!("`{}` orders numbers and texts, and `{spelled}` is {}", operator.symbol(), of.name());
                 let hint = "compare a number or a text that it has, or use `==`";
-                self.fault(extent, message, Some(hint.to_owned()));
+                self.error(extent, message, Some(hint.to_owned()));
                 return;
             }
         }
@@ -265,8 +265,8 @@ impl<'t> Typing<'t> {
         self.text.get(extent.start..extent.end).unwrap_or_default().to_owned()
     }
 
-    fn fault(&mut self, extent: Extent, message: String, hint: Option<String>) {
-        self.faults.push(Fault { extent, message, hint });
+    fn error(&mut self, extent: Extent, message: String, hint: Option<String>) {
+        self.errors.push(TypeError { extent, message, hint });
     }
 }
 
@@ -307,7 +307,7 @@ mod tests {
         };
         let mut typing = Typing::new(text, &context);
         typing.of(expr.tree().expect("a tree"));
-        typing.faults.iter().map(|fault| fault.message.clone()).collect()
+        typing.errors.iter().map(|error| error.message.clone()).collect()
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use super::availability::{ACTION_DEFAULT, ACTION_IF, ACTION_INPUTS, ACTION_OUTPUT, COMPOSITE, COMPOSITE_IF};
 use super::branding::{COLORS, ICONS};
 use super::{
-    ANY, DESCRIPTION, FILLED, Fields, Rule, Shape, boolean, condition, field, filled, mapping, names, one_of, required,
-    sequence, text, word,
+    ANY, DESCRIPTION, Fields, NON_EMPTY, Schema, Shape, boolean, condition, field, mapping, names, non_empty, one_of,
+    required, sequence, text, word,
 };
 
 /// An action manifest.
-pub static ROOT: Rule = mapping(
+pub static ROOT: Schema = mapping(
     "action",
     &[
         // GitHub wants both in a published action; its runner does without (see `parse::check_published`).
-        field("name", &FILLED),
+        field("name", &NON_EMPTY),
         field("author", &text("author")),
         field("description", &DESCRIPTION),
         field("inputs", &names("inputs", &INPUT)),
@@ -31,7 +31,7 @@ pub const USING: &[&str] = &["docker", "node12", "node16", "node20", "node24", "
 /// Those that are JavaScript.
 const NODE: &[&str] = &["node12", "node16", "node20", "node24"];
 
-static INPUT: Rule = Rule::new(
+static INPUT: Schema = Schema::new(
     "input",
     Shape::Mapping(Fields {
         known: &[
@@ -45,53 +45,54 @@ static INPUT: Rule = Rule::new(
     }),
 );
 
-static OUTPUT: Rule =
+static OUTPUT: Schema =
     mapping("output", &[field("description", &DESCRIPTION), field("value", &text("value").with(&ACTION_OUTPUT))]);
 
-static RUNS: Rule = one_of("runs", &[&DOCKER, &JAVASCRIPT, &COMPOSITE_RUNS]);
+static RUNS: Schema = one_of("runs", &[&DOCKER, &JAVASCRIPT, &COMPOSITE_RUNS]);
 
-static WAY: Rule = word("using", USING);
-static IF: Rule = condition("if").with(&ACTION_IF);
+static USING_KEY: Schema = word("using", USING);
+static IF: Schema = condition("if").with(&ACTION_IF);
 
-static DOCKER: Rule = mapping(
+static DOCKER: Schema = mapping(
     "runs",
     &[
-        required("using", &WAY),
-        required("image", &FILLED),
-        field("entrypoint", &FILLED),
+        required("using", &USING_KEY),
+        required("image", &NON_EMPTY),
+        field("entrypoint", &NON_EMPTY),
         field("args", &sequence("args", &text("argument").with(&ACTION_INPUTS))),
         field("env", &names("env", &text("value")).with(&ACTION_INPUTS)),
-        field("pre-entrypoint", &FILLED),
+        field("pre-entrypoint", &NON_EMPTY),
         field("pre-if", &IF),
-        field("post-entrypoint", &FILLED),
+        field("post-entrypoint", &NON_EMPTY),
         field("post-if", &IF),
     ],
 )
-.told_by("using", &["docker"]);
+.selected_by("using", &["docker"]);
 
-static JAVASCRIPT: Rule = mapping(
+static JAVASCRIPT: Schema = mapping(
     "runs",
     &[
-        required("using", &WAY),
-        required("main", &FILLED),
-        field("pre", &FILLED),
+        required("using", &USING_KEY),
+        required("main", &NON_EMPTY),
+        field("pre", &NON_EMPTY),
         field("pre-if", &IF),
-        field("post", &FILLED),
+        field("post", &NON_EMPTY),
         field("post-if", &IF),
     ],
 )
-.told_by("using", NODE);
+.selected_by("using", NODE);
 
-static COMPOSITE_RUNS: Rule = mapping("runs", &[required("using", &WAY), required("steps", &sequence("steps", &STEP))])
-    .told_by("using", &["composite"]);
+static COMPOSITE_RUNS: Schema =
+    mapping("runs", &[required("using", &USING_KEY), required("steps", &sequence("steps", &STEP))])
+        .selected_by("using", &["composite"]);
 
-static STEP: Rule = one_of("step", &[&RUN, &USES]);
+static STEP: Schema = one_of("step", &[&RUN, &USES]);
 
-static RUN: Rule = mapping(
+static RUN: Schema = mapping(
     "step",
     &[
         field("name", &STEP_TEXT),
-        field("id", &FILLED),
+        field("id", &NON_EMPTY),
         field("if", &STEP_IF),
         required("run", &STEP_TEXT),
         required("shell", &STEP_TEXT),
@@ -101,20 +102,20 @@ static RUN: Rule = mapping(
     ],
 );
 
-static USES: Rule = mapping(
+static USES: Schema = mapping(
     "step",
     &[
         field("name", &STEP_TEXT),
-        field("id", &FILLED),
+        field("id", &NON_EMPTY),
         field("if", &STEP_IF),
-        required("uses", &filled("uses")),
+        required("uses", &non_empty("uses")),
         field("with", &names("with", &text("input")).with(&COMPOSITE)),
         field("env", &ENV),
         field("continue-on-error", &CONTINUE),
     ],
 );
 
-static STEP_TEXT: Rule = text("text").with(&COMPOSITE);
-static STEP_IF: Rule = condition("if").with(&COMPOSITE_IF);
-static ENV: Rule = names("env", &text("value")).with(&COMPOSITE);
-static CONTINUE: Rule = boolean("continue-on-error").with(&COMPOSITE);
+static STEP_TEXT: Schema = text("text").with(&COMPOSITE);
+static STEP_IF: Schema = condition("if").with(&COMPOSITE_IF);
+static ENV: Schema = names("env", &text("value")).with(&COMPOSITE);
+static CONTINUE: Schema = boolean("continue-on-error").with(&COMPOSITE);

@@ -18,45 +18,46 @@ pub const CONTEXTS: &[&str] =
 /// The functions that ask for the status of what ran before.
 pub const STATUS: &[Function] = &[Function::Success, Function::Failure, Function::Cancelled, Function::Always];
 
-const fn words(contexts: &'static [&'static str]) -> Availability {
+const fn contexts(contexts: &'static [&'static str]) -> Availability {
     Availability { contexts, functions: &[] }
 }
 
 /// `run-name`, `concurrency` of a workflow, defaults of `workflow_call` inputs.
-pub static WORKFLOW: Availability = words(&["github", "inputs", "vars"]);
+pub static WORKFLOW: Availability = contexts(&["github", "inputs", "vars"]);
 
 /// `env` of a workflow.
-pub static WORKFLOW_ENV: Availability = words(&["github", "inputs", "vars", "secrets"]);
+pub static WORKFLOW_ENV: Availability = contexts(&["github", "inputs", "vars", "secrets"]);
 
 /// `value` of an output of `workflow_call`.
-pub static CALL_OUTPUT: Availability = words(&["github", "inputs", "vars", "jobs"]);
+pub static CALL_OUTPUT: Availability = contexts(&["github", "inputs", "vars", "jobs"]);
 
 /// `strategy`.
-pub static STRATEGY: Availability = words(&["github", "inputs", "vars", "needs"]);
+pub static STRATEGY: Availability = contexts(&["github", "inputs", "vars", "needs"]);
 
 /// `if` of a job.
 pub static JOB_IF: Availability = Availability { contexts: &["github", "inputs", "vars", "needs"], functions: STATUS };
 
 /// Most of a job.
-pub static JOB: Availability = words(&["github", "inputs", "vars", "needs", "strategy", "matrix"]);
+pub static JOB: Availability = contexts(&["github", "inputs", "vars", "needs", "strategy", "matrix"]);
 
 /// `env` of a job, `secrets` of a calling job.
-pub static JOB_SECRETS: Availability = words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets"]);
+pub static JOB_SECRETS: Availability =
+    contexts(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets"]);
 
 /// `defaults.run` of a job.
-pub static JOB_DEFAULTS: Availability = words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "env"]);
+pub static JOB_DEFAULTS: Availability = contexts(&["github", "inputs", "vars", "needs", "strategy", "matrix", "env"]);
 
 /// `credentials` of a container.
 pub static CREDENTIALS: Availability =
-    words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "env"]);
+    contexts(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "env"]);
 
 /// `url` of an environment.
 pub static ENVIRONMENT_URL: Availability =
-    words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "steps", "job", "runner", "env"]);
+    contexts(&["github", "inputs", "vars", "needs", "strategy", "matrix", "steps", "job", "runner", "env"]);
 
 /// `outputs` of a job, `env` of a container.
 pub static JOB_OUTPUT: Availability =
-    words(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner", "env"]);
+    contexts(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner", "env"]);
 
 /// Most of a step.
 pub static STEP: Availability = Availability { contexts: JOB_OUTPUT.contexts, functions: &[Function::HashFiles] };
@@ -73,7 +74,7 @@ pub static ACTION_DEFAULT: Availability =
 
 /// `value` of an output of an action.
 pub static ACTION_OUTPUT: Availability =
-    words(&["github", "strategy", "matrix", "steps", "inputs", "job", "runner", "env"]);
+    contexts(&["github", "strategy", "matrix", "steps", "inputs", "job", "runner", "env"]);
 
 /// `pre-if` and `post-if`.
 pub static ACTION_IF: Availability = Availability {
@@ -82,7 +83,7 @@ pub static ACTION_IF: Availability = Availability {
 };
 
 /// `args` and `env` of a Docker action.
-pub static ACTION_INPUTS: Availability = words(&["inputs"]);
+pub static ACTION_INPUTS: Availability = contexts(&["inputs"]);
 
 /// Most of a step of a composite action.
 pub static COMPOSITE: Availability = Availability {
@@ -94,4 +95,4 @@ pub static COMPOSITE: Availability = Availability {
 pub static COMPOSITE_IF: Availability = Availability { contexts: COMPOSITE.contexts, functions: STEP_IF.functions };
 
 /// A place where no expression may stand.
-pub static NONE: Availability = words(&[]);
+pub static NONE: Availability = contexts(&[]);

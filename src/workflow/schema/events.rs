@@ -3,14 +3,14 @@
 use super::availability::{CALL_OUTPUT, WORKFLOW};
 use super::workflow::NOTHING;
 use super::{
-    DESCRIPTION, FILLED, FLAG, Field, Rule, Shape, field, filled, list, mapping, names, one_of, optional_mapping,
-    required, scalar, sequence, text, word,
+    DESCRIPTION, FLAG, Field, NON_EMPTY, Schema, Shape, field, list, mapping, names, non_empty, one_of,
+    optional_mapping, required, scalar, sequence, text, word,
 };
 
 /// `on`: an event, a sequence of events, or a mapping of events.
-pub static ON: Rule = one_of("on", &[&EVENT_NAMES, &mapping("on", EVENTS)]);
+pub static ON: Schema = one_of("on", &[&EVENT_NAMES, &mapping("on", EVENTS)]);
 
-static EVENT_NAMES: Rule = Rule::new("event", Shape::Word { allowed: &NAMES, many: true });
+static EVENT_NAMES: Schema = Schema::new("event", Shape::Word { allowed: &NAMES, many: true });
 
 /// The names of all events.
 pub static NAMES: [&str; EVENTS.len()] = {
@@ -28,8 +28,8 @@ macro_rules! event {
     ($name:literal) => {
         field($name, &NOTHING)
     };
-    ($name:literal { $($key:literal: $rule:expr),+ $(,)? }) => {
-        field($name, &optional_mapping($name, &[$(field($key, &$rule)),+]))
+    ($name:literal { $($key:literal: $schema:expr),+ $(,)? }) => {
+        field($name, &optional_mapping($name, &[$(field($key, &$schema)),+]))
     };
 }
 
@@ -94,7 +94,7 @@ pub static EVENTS: &[Field] = &[
     event!("release" {
         "types": types(&["published", "unpublished", "created", "edited", "deleted", "prereleased", "released"]),
     }),
-    event!("repository_dispatch" { "types": sequence("types", &FILLED) }),
+    event!("repository_dispatch" { "types": sequence("types", &NON_EMPTY) }),
     field("schedule", &sequence("schedule", &SCHEDULE)),
     event!("status"),
     event!("watch" { "types": types(&["started"]) }),
@@ -178,16 +178,16 @@ const PULL_REQUEST: &[&str] = &[
     "stacked",
 ];
 
-const fn types(allowed: &'static [&'static str]) -> Rule {
-    Rule::new("types", Shape::Word { allowed, many: true })
+const fn types(allowed: &'static [&'static str]) -> Schema {
+    Schema::new("types", Shape::Word { allowed, many: true })
 }
 
-const PATTERNS: Rule = list("filter");
+const PATTERNS: Schema = list("filter");
 
-static SCHEDULE: Rule =
-    mapping("schedule", &[required("cron", &filled("cron")), field("timezone", &filled("timezone"))]);
+static SCHEDULE: Schema =
+    mapping("schedule", &[required("cron", &non_empty("cron")), field("timezone", &non_empty("timezone"))]);
 
-static CALL_INPUT: Rule = mapping(
+static CALL_INPUT: Schema = mapping(
     "input",
     &[
         field("description", &DESCRIPTION),
@@ -197,12 +197,13 @@ static CALL_INPUT: Rule = mapping(
     ],
 );
 
-static CALL_RESULT: Rule =
+static CALL_RESULT: Schema =
     mapping("output", &[field("description", &DESCRIPTION), required("value", &text("value").with(&CALL_OUTPUT))]);
 
-static CALL_SECRET: Rule = optional_mapping("secret", &[field("description", &DESCRIPTION), field("required", &FLAG)]);
+static CALL_SECRET: Schema =
+    optional_mapping("secret", &[field("description", &DESCRIPTION), field("required", &FLAG)]);
 
-static DISPATCH_INPUT: Rule = mapping(
+static DISPATCH_INPUT: Schema = mapping(
     "input",
     &[
         field("description", &DESCRIPTION),

@@ -1,68 +1,68 @@
 //! `jobs.<id>`: a job of its own steps, or one that calls a workflow.
 
 use super::availability::{
-    CREDENTIALS, ENVIRONMENT_URL, JOB as JOB_WORDS, JOB_DEFAULTS, JOB_IF, JOB_OUTPUT, JOB_SECRETS, STRATEGY,
+    CREDENTIALS, ENVIRONMENT_URL, JOB as JOB_CONTEXTS, JOB_DEFAULTS, JOB_IF, JOB_OUTPUT, JOB_SECRETS, STRATEGY,
 };
 use super::step::STEPS;
 use super::workflow::{CONCURRENCY, ENV_VALUE, NEEDS, PERMISSIONS, RUN_DEFAULTS};
 use super::{
-    ANY, FILLED, FILLED_ITEMS, Fields, Rule, Shape, boolean, condition, field, filled, list, mapping, names, number,
-    one_of, required, scalar, sequence, text, word,
+    ANY, Fields, NON_EMPTY, NON_EMPTY_ITEMS, Schema, Shape, boolean, condition, field, list, mapping, names, non_empty,
+    number, one_of, required, scalar, sequence, text, word,
 };
 
 /// A job.
-pub static JOB: Rule = one_of("job", &[&STEPS_JOB, &CALL_JOB]);
+pub static JOB: Schema = one_of("job", &[&STEPS_JOB, &CALL_JOB]);
 
-static STEPS_JOB: Rule = mapping(
+static STEPS_JOB: Schema = mapping(
     "job",
     &[
         field("name", &NAME),
         field("needs", &NEEDS),
         field("if", &IF),
-        field("strategy", &STRATEGY_RULE),
+        field("strategy", &STRATEGY_SCHEMA),
         required("runs-on", &RUNS_ON),
-        field("timeout-minutes", &number("timeout-minutes").with(&JOB_WORDS)),
-        field("cancel-timeout-minutes", &number("cancel-timeout-minutes").with(&JOB_WORDS)),
-        field("continue-on-error", &boolean("continue-on-error").with(&JOB_WORDS)),
-        field("container", &one_of("container", &[&text("image"), &CONTAINER]).with(&JOB_WORDS)),
-        field("services", &names("services", &SERVICE).with(&JOB_WORDS).spelled_out()),
-        field("env", &names("env", &ENV_VALUE).with(&JOB_SECRETS).spelled_out()),
-        field("environment", &one_of("environment", &[&text("environment"), &ENVIRONMENT]).with(&JOB_WORDS)),
+        field("timeout-minutes", &number("timeout-minutes").with(&JOB_CONTEXTS)),
+        field("cancel-timeout-minutes", &number("cancel-timeout-minutes").with(&JOB_CONTEXTS)),
+        field("continue-on-error", &boolean("continue-on-error").with(&JOB_CONTEXTS)),
+        field("container", &one_of("container", &[&text("image"), &CONTAINER]).with(&JOB_CONTEXTS)),
+        field("services", &names("services", &SERVICE).with(&JOB_CONTEXTS).without_expression()),
+        field("env", &names("env", &ENV_VALUE).with(&JOB_SECRETS).without_expression()),
+        field("environment", &one_of("environment", &[&text("environment"), &ENVIRONMENT]).with(&JOB_CONTEXTS)),
         field("permissions", &PERMISSIONS),
         field("concurrency", &JOB_CONCURRENCY),
-        field("outputs", &names("outputs", &text("output").with(&JOB_OUTPUT)).spelled_out()),
+        field("outputs", &names("outputs", &text("output").with(&JOB_OUTPUT)).without_expression()),
         field("defaults", &mapping("defaults", &[field("run", &JOB_RUN_DEFAULTS)])),
         field("steps", &STEPS),
-        field("snapshot", &one_of("snapshot", &[&FILLED, &SNAPSHOT])),
+        field("snapshot", &one_of("snapshot", &[&NON_EMPTY, &SNAPSHOT])),
     ],
 );
 
-static CALL_JOB: Rule = mapping(
+static CALL_JOB: Schema = mapping(
     "job",
     &[
         field("name", &NAME),
-        required("uses", &filled("uses")),
-        field("with", &names("with", &scalar("input").with(&JOB_WORDS)).spelled_out()),
+        required("uses", &non_empty("uses")),
+        field("with", &names("with", &scalar("input").with(&JOB_CONTEXTS)).without_expression()),
         field("secrets", &one_of("secrets", &[&CALL_SECRETS, &word("secrets", &["inherit"])])),
         field("needs", &NEEDS),
         field("if", &IF),
         field("permissions", &PERMISSIONS),
         field("concurrency", &JOB_CONCURRENCY),
-        field("strategy", &STRATEGY_RULE),
+        field("strategy", &STRATEGY_SCHEMA),
     ],
 );
 
-static CALL_SECRETS: Rule = names("secrets", &scalar("secret").with(&JOB_SECRETS)).spelled_out();
+static CALL_SECRETS: Schema = names("secrets", &scalar("secret").with(&JOB_SECRETS)).without_expression();
 
-static NAME: Rule = text("name").with(&JOB_WORDS);
+static NAME: Schema = text("name").with(&JOB_CONTEXTS);
 
-static IF: Rule = condition("if").with(&JOB_IF);
+static IF: Schema = condition("if").with(&JOB_IF);
 
-static JOB_CONCURRENCY: Rule = one_of("concurrency", &[&filled("group"), &CONCURRENCY]).with(&JOB_WORDS);
+static JOB_CONCURRENCY: Schema = one_of("concurrency", &[&non_empty("group"), &CONCURRENCY]).with(&JOB_CONTEXTS);
 
-static JOB_RUN_DEFAULTS: Rule = mapping("defaults.run", RUN_DEFAULTS).with(&JOB_DEFAULTS);
+static JOB_RUN_DEFAULTS: Schema = mapping("defaults.run", RUN_DEFAULTS).with(&JOB_DEFAULTS);
 
-static STRATEGY_RULE: Rule = mapping(
+static STRATEGY_SCHEMA: Schema = mapping(
     "strategy",
     &[
         field("fail-fast", &boolean("fail-fast")),
@@ -72,7 +72,7 @@ static STRATEGY_RULE: Rule = mapping(
 )
 .with(&STRATEGY);
 
-static MATRIX: Rule = Rule::new(
+static MATRIX: Schema = Schema::new(
     "matrix",
     Shape::Mapping(Fields {
         known: &[field("include", &FILTER), field("exclude", &FILTER)],
@@ -81,15 +81,15 @@ static MATRIX: Rule = Rule::new(
     }),
 );
 
-static FILTER: Rule = sequence("combinations", &names("combination", &ANY));
+static FILTER: Schema = sequence("combinations", &names("combination", &ANY));
 
-static RUNS_ON: Rule = one_of(
+static RUNS_ON: Schema = one_of(
     "runs-on",
-    &[&list("label"), &mapping("runs-on", &[field("group", &FILLED), field("labels", &list("labels"))])],
+    &[&list("label"), &mapping("runs-on", &[field("group", &NON_EMPTY), field("labels", &list("labels"))])],
 )
-.with(&JOB_WORDS);
+.with(&JOB_CONTEXTS);
 
-static ENVIRONMENT: Rule = mapping(
+static ENVIRONMENT: Schema = mapping(
     "environment",
     &[
         required("name", &text("name")),
@@ -98,40 +98,44 @@ static ENVIRONMENT: Rule = mapping(
     ],
 );
 
-static SNAPSHOT: Rule = mapping(
+static SNAPSHOT: Schema = mapping(
     "snapshot",
-    &[required("image-name", &FILLED), field("if", &condition("if").with(&JOB_WORDS)), field("version", &FILLED)],
+    &[
+        required("image-name", &NON_EMPTY),
+        field("if", &condition("if").with(&JOB_CONTEXTS)),
+        field("version", &NON_EMPTY),
+    ],
 );
 
-static CONTAINER: Rule = mapping(
+static CONTAINER: Schema = mapping(
     "container",
     &[
-        field("image", &FILLED),
+        field("image", &NON_EMPTY),
         field("options", &text("options")),
         field("env", &CONTAINER_ENV),
-        field("ports", &FILLED_ITEMS),
-        field("volumes", &FILLED_ITEMS),
+        field("ports", &NON_EMPTY_ITEMS),
+        field("volumes", &NON_EMPTY_ITEMS),
         field("credentials", &LOGIN),
     ],
 );
 
-static SERVICE: Rule = one_of("service", &[&FILLED, &SERVICE_CONTAINER]);
+static SERVICE: Schema = one_of("service", &[&NON_EMPTY, &SERVICE_CONTAINER]);
 
-static SERVICE_CONTAINER: Rule = mapping(
+static SERVICE_CONTAINER: Schema = mapping(
     "service",
     &[
-        field("image", &FILLED),
+        field("image", &NON_EMPTY),
         field("options", &text("options")),
         field("env", &CONTAINER_ENV),
-        field("ports", &FILLED_ITEMS),
-        field("volumes", &FILLED_ITEMS),
+        field("ports", &NON_EMPTY_ITEMS),
+        field("volumes", &NON_EMPTY_ITEMS),
         field("credentials", &LOGIN),
         field("entrypoint", &text("entrypoint")),
         field("command", &text("command")),
     ],
 );
 
-static CONTAINER_ENV: Rule = names("env", &text("value").with(&JOB_OUTPUT));
+static CONTAINER_ENV: Schema = names("env", &text("value").with(&JOB_OUTPUT));
 
-static LOGIN: Rule =
-    mapping("credentials", &[field("username", &FILLED), field("password", &FILLED)]).with(&CREDENTIALS);
+static LOGIN: Schema =
+    mapping("credentials", &[field("username", &NON_EMPTY), field("password", &NON_EMPTY)]).with(&CREDENTIALS);

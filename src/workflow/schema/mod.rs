@@ -1,6 +1,6 @@
 //! The grammar of workflows and action manifests as one table.
 //!
-//! A [`Rule`] says what may stand in a place: its shape and, with [`Rule::with`], which contexts and functions an
+//! A [`Schema`] says what may stand in a place: its shape and, with [`Schema::with`], which contexts and functions an
 //! expression there may name. The files of this folder hold the table, one part each: [`workflow`] (the top level),
 //! [`events`] (`on`), [`job`], [`step`] and [`action`]. Everything that needs to know the language reads this table:
 //! the reader that checks and compiles a file, the messages about unknown keys, and the help.
@@ -20,17 +20,17 @@ use availability::Availability;
 
 /// What may stand in a place.
 #[derive(Debug)]
-pub struct Rule {
+pub struct Schema {
     /// What the place is called in messages: `job`, `step`, `services`.
     pub name: &'static str,
     /// The contexts and functions that expressions may name from here on downwards. `None`: those of the place around.
-    pub words: Option<&'static Availability>,
+    pub availability: Option<&'static Availability>,
     /// The shape of what is written.
     pub shape: Shape,
     /// Whether one expression may stand for the whole. Only mappings ever forbid it.
-    pub computed: bool,
+    pub accepts_expression: bool,
     /// A key, and the values of it that say that this one of several alternatives is meant.
-    pub told_by: Option<(&'static str, &'static [&'static str])>,
+    pub selected_by: Option<(&'static str, &'static [&'static str])>,
 }
 
 /// The shapes of what may be written.
@@ -49,23 +49,23 @@ pub enum Shape {
         /// Whether a sequence of such texts may stand instead.
         many: bool,
     },
-    /// One of these words.
+    /// One of these availability.
     Word {
-        /// The words.
+        /// The availability.
         allowed: &'static [&'static str],
-        /// Whether a sequence of such words may stand instead.
+        /// Whether a sequence of such availability may stand instead.
         many: bool,
     },
     /// Text, a boolean or a number, with its type kept.
     Scalar,
     /// An expression, with or without `${{ }}` around it.
     Condition,
-    /// A sequence whose items follow a rule.
-    Sequence(&'static Rule),
+    /// A sequence whose items follow a schema.
+    Sequence(&'static Schema),
     /// A mapping.
     Mapping(Fields),
-    /// What any one of these rules allows. Mappings are told apart by their keys.
-    OneOf(&'static [&'static Rule]),
+    /// What any one of these schemas allows. Mappings are told apart by their keys.
+    OneOf(&'static [&'static Schema]),
     /// Anything.
     Any,
 }
@@ -76,7 +76,7 @@ pub struct Fields {
     /// The keys with a meaning.
     pub known: &'static [Field],
     /// What stands under any other key. `None`: there may be no other.
-    pub others: Option<&'static Rule>,
+    pub others: Option<&'static Schema>,
     /// Whether the whole mapping may be left empty.
     pub optional: bool,
 }
@@ -87,114 +87,114 @@ pub struct Field {
     /// The key.
     pub name: &'static str,
     /// What stands under it.
-    pub rule: &'static Rule,
+    pub schema: &'static Schema,
     /// Whether it must be there.
     pub required: bool,
 }
 
-impl Rule {
+impl Schema {
     const fn new(name: &'static str, shape: Shape) -> Self {
-        Self { name, words: None, shape, computed: true, told_by: None }
+        Self { name, availability: None, shape, accepts_expression: true, selected_by: None }
     }
 
-    /// The same rule where expressions may name these contexts and functions.
+    /// The same schema where expressions may name these contexts and functions.
     #[must_use]
-    pub const fn with(self, words: &'static Availability) -> Self {
-        Self { words: Some(words), ..self }
+    pub const fn with(self, availability: &'static Availability) -> Self {
+        Self { availability: Some(availability), ..self }
     }
 
-    /// The same rule, but an expression cannot stand for the whole.
+    /// The same schema, but an expression cannot stand for the whole.
     #[must_use]
-    pub const fn spelled_out(self) -> Self {
-        Self { computed: false, ..self }
+    pub const fn without_expression(self) -> Self {
+        Self { accepts_expression: false, ..self }
     }
 
-    /// The same rule, the alternative that is meant where the key has one of these values.
+    /// The same schema, the alternative that is meant where the key has one of these values.
     #[must_use]
-    pub const fn told_by(self, key: &'static str, values: &'static [&'static str]) -> Self {
-        Self { told_by: Some((key, values)), ..self }
+    pub const fn selected_by(self, key: &'static str, values: &'static [&'static str]) -> Self {
+        Self { selected_by: Some((key, values)), ..self }
     }
 
-    /// The rules of this one's alternatives; itself when it has none.
-    pub fn alternatives(&'static self) -> Vec<&'static Rule> {
+    /// The schemas of this one's alternatives; itself when it has none.
+    pub fn alternatives(&'static self) -> Vec<&'static Schema> {
         match self.shape {
-            Shape::OneOf(rules) => rules.iter().flat_map(|rule| rule.alternatives()).collect(),
+            Shape::OneOf(schemas) => schemas.iter().flat_map(|schema| schema.alternatives()).collect(),
             _ => vec![self],
         }
     }
 }
 
-const fn field(name: &'static str, rule: &'static Rule) -> Field {
-    Field { name, rule, required: false }
+const fn field(name: &'static str, schema: &'static Schema) -> Field {
+    Field { name, schema, required: false }
 }
 
-const fn required(name: &'static str, rule: &'static Rule) -> Field {
-    Field { name, rule, required: true }
+const fn required(name: &'static str, schema: &'static Schema) -> Field {
+    Field { name, schema, required: true }
 }
 
 /// A mapping with these keys and no others.
-const fn mapping(name: &'static str, known: &'static [Field]) -> Rule {
-    Rule::new(name, Shape::Mapping(Fields { known, others: None, optional: false }))
+const fn mapping(name: &'static str, known: &'static [Field]) -> Schema {
+    Schema::new(name, Shape::Mapping(Fields { known, others: None, optional: false }))
 }
 
 /// A mapping with these keys and no others, or nothing.
-const fn optional_mapping(name: &'static str, known: &'static [Field]) -> Rule {
-    Rule::new(name, Shape::Mapping(Fields { known, others: None, optional: true }))
+const fn optional_mapping(name: &'static str, known: &'static [Field]) -> Schema {
+    Schema::new(name, Shape::Mapping(Fields { known, others: None, optional: true }))
 }
 
 /// A mapping whose keys are names that the author chooses.
-const fn names(name: &'static str, others: &'static Rule) -> Rule {
-    Rule::new(name, Shape::Mapping(Fields { known: &[], others: Some(others), optional: false }))
+const fn names(name: &'static str, others: &'static Schema) -> Schema {
+    Schema::new(name, Shape::Mapping(Fields { known: &[], others: Some(others), optional: false }))
 }
 
-const fn sequence(name: &'static str, item: &'static Rule) -> Rule {
-    Rule::new(name, Shape::Sequence(item))
+const fn sequence(name: &'static str, item: &'static Schema) -> Schema {
+    Schema::new(name, Shape::Sequence(item))
 }
 
-const fn one_of(name: &'static str, rules: &'static [&'static Rule]) -> Rule {
-    Rule::new(name, Shape::OneOf(rules))
+const fn one_of(name: &'static str, schemas: &'static [&'static Schema]) -> Schema {
+    Schema::new(name, Shape::OneOf(schemas))
 }
 
-const fn text(name: &'static str) -> Rule {
-    Rule::new(name, Shape::Text { empty: true, many: false })
+const fn text(name: &'static str) -> Schema {
+    Schema::new(name, Shape::Text { empty: true, many: false })
 }
 
-const fn filled(name: &'static str) -> Rule {
-    Rule::new(name, Shape::Text { empty: false, many: false })
+const fn non_empty(name: &'static str) -> Schema {
+    Schema::new(name, Shape::Text { empty: false, many: false })
 }
 
 /// Text, or a sequence of texts; none of them empty.
-const fn list(name: &'static str) -> Rule {
-    Rule::new(name, Shape::Text { empty: false, many: true })
+const fn list(name: &'static str) -> Schema {
+    Schema::new(name, Shape::Text { empty: false, many: true })
 }
 
-const fn word(name: &'static str, allowed: &'static [&'static str]) -> Rule {
-    Rule::new(name, Shape::Word { allowed, many: false })
+const fn word(name: &'static str, allowed: &'static [&'static str]) -> Schema {
+    Schema::new(name, Shape::Word { allowed, many: false })
 }
 
-const fn boolean(name: &'static str) -> Rule {
-    Rule::new(name, Shape::Bool)
+const fn boolean(name: &'static str) -> Schema {
+    Schema::new(name, Shape::Bool)
 }
 
-const fn number(name: &'static str) -> Rule {
-    Rule::new(name, Shape::Number)
+const fn number(name: &'static str) -> Schema {
+    Schema::new(name, Shape::Number)
 }
 
-const fn scalar(name: &'static str) -> Rule {
-    Rule::new(name, Shape::Scalar)
+const fn scalar(name: &'static str) -> Schema {
+    Schema::new(name, Shape::Scalar)
 }
 
-const fn condition(name: &'static str) -> Rule {
-    Rule::new(name, Shape::Condition)
+const fn condition(name: &'static str) -> Schema {
+    Schema::new(name, Shape::Condition)
 }
 
 /// Anything at all.
-pub static ANY: Rule = Rule::new("value", Shape::Any);
+pub static ANY: Schema = Schema::new("value", Shape::Any);
 
-static DESCRIPTION: Rule = text("description");
-static FLAG: Rule = boolean("flag");
-static FILLED: Rule = filled("value");
-static FILLED_ITEMS: Rule = sequence("list", &FILLED);
+static DESCRIPTION: Schema = text("description");
+static FLAG: Schema = boolean("flag");
+static NON_EMPTY: Schema = non_empty("value");
+static NON_EMPTY_ITEMS: Schema = sequence("list", &NON_EMPTY);
 
 /// Names that a mistyped one is compared with: more of them would cost more than the hint is worth.
 const MOST_COMPARED: usize = 200;

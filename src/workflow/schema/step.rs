@@ -2,22 +2,23 @@
 
 use super::availability::{STEP, STEP_IF};
 use super::{
-    FILLED, Rule, boolean, condition, field, filled, list, mapping, names, number, one_of, required, sequence, text,
+    NON_EMPTY, Schema, boolean, condition, field, list, mapping, names, non_empty, number, one_of, required, sequence,
+    text,
 };
 
 /// `steps` of a job.
-pub static STEPS: Rule = sequence("steps", &ITEM);
+pub static STEPS: Schema = sequence("steps", &ITEM);
 
-static ITEM: Rule = one_of("step", &[&RUN, &USES, &WAIT, &WAIT_ALL, &CANCEL, &PARALLEL]);
+static ITEM: Schema = one_of("step", &[&RUN, &USES, &WAIT, &WAIT_ALL, &CANCEL, &PARALLEL]);
 
-static RUN: Rule = mapping(
+static RUN: Schema = mapping(
     "step",
     &[
         field("name", &NAME),
-        field("id", &FILLED),
+        field("id", &NON_EMPTY),
         field("if", &IF),
         required("run", &text("run").with(&STEP)),
-        field("shell", &filled("shell")),
+        field("shell", &non_empty("shell")),
         field("working-directory", &text("working-directory").with(&STEP)),
         field("env", &ENV),
         field("continue-on-error", &CONTINUE),
@@ -26,13 +27,13 @@ static RUN: Rule = mapping(
     ],
 );
 
-static USES: Rule = mapping(
+static USES: Schema = mapping(
     "step",
     &[
         field("name", &NAME),
-        field("id", &FILLED),
+        field("id", &NON_EMPTY),
         field("if", &IF),
-        required("uses", &filled("uses")),
+        required("uses", &non_empty("uses")),
         field("with", &names("with", &text("input")).with(&STEP)),
         field("env", &ENV),
         field("continue-on-error", &CONTINUE),
@@ -41,41 +42,41 @@ static USES: Rule = mapping(
     ],
 );
 
-static WAIT: Rule = mapping(
+static WAIT: Schema = mapping(
     "step",
     &[
         field("name", &NAME),
-        field("id", &FILLED),
+        field("id", &NON_EMPTY),
         field("continue-on-error", &CONTINUE),
         required("wait", &list("wait")),
     ],
 );
 
-static WAIT_ALL: Rule = mapping(
+static WAIT_ALL: Schema = mapping(
     "step",
     &[
         field("name", &NAME),
-        field("id", &FILLED),
+        field("id", &NON_EMPTY),
         field("continue-on-error", &CONTINUE),
         required("wait-all", &one_of("wait-all", &[&super::workflow::NOTHING, &boolean("wait-all")])),
     ],
 );
 
-static CANCEL: Rule = mapping(
+static CANCEL: Schema = mapping(
     "step",
     &[
         field("name", &NAME),
-        field("id", &FILLED),
+        field("id", &NON_EMPTY),
         field("continue-on-error", &CONTINUE),
-        required("cancel", &filled("cancel")),
+        required("cancel", &non_empty("cancel")),
     ],
 );
 
-static PARALLEL: Rule = mapping("step", &[required("parallel", &STEPS)]);
+static PARALLEL: Schema = mapping("step", &[required("parallel", &STEPS)]);
 
-static NAME: Rule = text("name").with(&STEP);
-static IF: Rule = condition("if").with(&STEP_IF);
-static ENV: Rule = names("env", &text("value")).with(&STEP).spelled_out();
-static CONTINUE: Rule = boolean("continue-on-error").with(&STEP);
-static TIMEOUT: Rule = number("timeout-minutes").with(&STEP);
-static BACKGROUND: Rule = boolean("background");
+static NAME: Schema = text("name").with(&STEP);
+static IF: Schema = condition("if").with(&STEP_IF);
+static ENV: Schema = names("env", &text("value")).with(&STEP).without_expression();
+static CONTINUE: Schema = boolean("continue-on-error").with(&STEP);
+static TIMEOUT: Schema = number("timeout-minutes").with(&STEP);
+static BACKGROUND: Schema = boolean("background");

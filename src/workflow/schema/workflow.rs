@@ -2,10 +2,12 @@
 
 use super::availability::{WORKFLOW, WORKFLOW_ENV};
 use super::job::JOB;
-use super::{Field, Rule, Shape, boolean, events, field, filled, list, mapping, names, one_of, required, text, word};
+use super::{
+    Field, Schema, Shape, boolean, events, field, list, mapping, names, non_empty, one_of, required, text, word,
+};
 
 /// A workflow file.
-pub static ROOT: Rule = mapping(
+pub static ROOT: Schema = mapping(
     "workflow",
     &[
         required("on", &events::ON),
@@ -21,29 +23,29 @@ pub static ROOT: Rule = mapping(
 );
 
 /// `jobs`.
-pub static JOBS: Rule = names("jobs", &JOB);
+pub static JOBS: Schema = names("jobs", &JOB);
 
 /// A value of an `env` mapping.
-pub(super) static ENV_VALUE: Rule = text("value");
+pub(super) static ENV_VALUE: Schema = text("value");
 
 /// `defaults.run`.
 pub(super) const RUN_DEFAULTS: &[Field] =
-    &[field("shell", &filled("shell")), field("working-directory", &filled("working-directory"))];
+    &[field("shell", &non_empty("shell")), field("working-directory", &non_empty("working-directory"))];
 
 /// `concurrency`, written as a mapping.
-pub(super) static CONCURRENCY: Rule = mapping(
+pub(super) static CONCURRENCY: Schema = mapping(
     "concurrency",
     &[
-        required("group", &filled("group")),
+        required("group", &non_empty("group")),
         field("cancel-in-progress", &boolean("cancel-in-progress")),
         field("queue", &word("queue", &["single", "max"])),
     ],
 );
 
 /// `permissions`.
-pub static PERMISSIONS: Rule = one_of("permissions", &[&mapping("permissions", SCOPES), &ALL_SCOPES]);
+pub static PERMISSIONS: Schema = one_of("permissions", &[&mapping("permissions", SCOPES), &ALL_SCOPES]);
 
-static ALL_SCOPES: Rule = word("permissions", &["read-all", "write-all"]);
+static ALL_SCOPES: Schema = word("permissions", &["read-all", "write-all"]);
 
 /// The scopes of `GITHUB_TOKEN` and how far each can be opened.
 pub static SCOPES: &[Field] = &[
@@ -69,12 +71,12 @@ pub static SCOPES: &[Field] = &[
     field("vulnerability-alerts", &READ_LEVEL),
 ];
 
-static ANY_LEVEL: Rule = word("permission", &["read", "write", "none"]);
-static READ_LEVEL: Rule = word("permission", &["read", "none"]);
-static WRITE_LEVEL: Rule = word("permission", &["write", "none"]);
+static ANY_LEVEL: Schema = word("permission", &["read", "write", "none"]);
+static READ_LEVEL: Schema = word("permission", &["read", "none"]);
+static WRITE_LEVEL: Schema = word("permission", &["write", "none"]);
 
 /// `needs`: a job, or several.
-pub(super) static NEEDS: Rule = list("needs");
+pub(super) static NEEDS: Schema = list("needs");
 
 /// An empty value.
-pub(super) static NOTHING: Rule = Rule::new("nothing", Shape::Nothing);
+pub(super) static NOTHING: Schema = Schema::new("nothing", Shape::Nothing);

@@ -6,18 +6,18 @@ use std::collections::HashMap;
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StructureStyle, Tag};
 
 use super::scalar::{resolve, resolve_tagged};
-use super::{MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, Node, NodeKind, Problem, Style};
+use super::{MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, Problem, TextStyle, YamlKind, YamlNode};
 use crate::workflow::hints;
 use crate::workflow::source::Span;
 
 /// Unused anchors that are told at most: to find each one's place costs as much as the text is long.
-const MOST_TOLD: usize = 50;
+const MAX_UNUSED_ANCHORS: usize = 50;
 
 /// What a text holds.
 #[derive(Debug)]
 pub struct Document<'s> {
     /// The tree. An empty text is a null node.
-    pub root: Node<'s>,
+    pub root: YamlNode<'s>,
     /// The anchors that no alias names: where they stand.
     pub unused_anchors: Vec<Span>,
 }
@@ -47,20 +47,20 @@ pub fn read(text: &str) -> Result<Document<'_>, Problem> {
         open: Vec::new(),
         anchors: HashMap::new(),
         budget: MAX_ALIASED_NODES,
-        last: Place::START,
+        last: Position::START,
     };
     builder.run(Parser::new_from_str_with_options(body, options))
 }
 
 /// A point of the text.
 #[derive(Clone, Copy)]
-struct Place {
+struct Position {
     byte: usize,
     line: usize,
     column: usize,
 }
 
-impl Place {
+impl Position {
     const START: Self = Self { byte: 0, line: 1, column: 1 };
 
     fn of(mark: &Marker) -> Self {
@@ -70,7 +70,7 @@ impl Place {
 
 /// A container whose end has not come yet.
 struct Open<'s> {
-    start: Place,
+    start: Position,
     anchor: usize,
     items: Items<'s>,
     /// Nodes inside, itself included: what an alias to it costs.
@@ -80,13 +80,13 @@ struct Open<'s> {
 }
 
 enum Items<'s> {
-    Sequence(Vec<Node<'s>>),
-    Mapping(Vec<(Node<'s>, Node<'s>)>, Option<Node<'s>>),
+    Sequence(Vec<YamlNode<'s>>),
+    Mapping(Vec<(YamlNode<'s>, YamlNode<'s>)>, Option<YamlNode<'s>>),
 }
 
 /// A finished anchor's content.
 struct Anchored<'s> {
-    node: Node<'s>,
+    node: YamlNode<'s>,
     size: usize,
     height: usize,
     used: bool,
@@ -100,7 +100,7 @@ struct Builder<'s> {
     anchors: HashMap<usize, Anchored<'s>>,
     budget: usize,
     /// Where the last token ended: an empty scalar stands right behind the `:` or `-` that follows.
-    last: Place,
+    last: Position,
 }
 
 impl<'s> Builder<'s> {
@@ -112,7 +112,7 @@ impl<'s> Builder<'s> {
         let mut documents = 0;
         for event in parser {
             let (event, span) = event.map_err(|error| self.scan_problem(&error))?;
-            let (start, end) = (Place::of(&span.start), Place::of(&span.end));
+            let (start, end) = (Position::of(&span.start), Position::of(&span.end));
             let finished = match event {
                 Event::DocumentStart(..) => {
                     documents += 1;
@@ -158,11 +158,11 @@ impl<'s> Builder<'s> {
                 }
             }
         }
-        let nothing = Node { span: self.span(Place::START, Place::START), kind: NodeKind::Null };
+        let nothing = YamlNode { span: self.span(Position::START, Position::START), kind: YamlKind::Null };
         let unused = self.anchors.values().filter(|anchored| !anchored.used);
         let mut unused: Vec<_> = unused.map(|anchored| &anchored.node).collect();
         unused.sort_by_key(|node| node.span.start);
-        let unused_anchors = unused.into_iter().take(MOST_TOLD).map(|node| self.anchor_of(node)).collect();
+        let unused_anchors = unused.into_iter().take(MAX_UNUSED_ANCHORS).map(|node| self.anchor_of(node)).collect();
         Ok(Document { root: root.unwrap_or(nothing), unused_anchors })
     }
 
@@ -171,18 +171,18 @@ impl<'s> Builder<'s> {
         text: Cow<'s, str>,
         style: ScalarStyle,
         tag: Option<&Tag>,
-        start: Place,
-        end: Place,
-    ) -> Result<Node<'s>, Problem> {
+        start: Position,
+        end: Position,
+    ) -> Result<YamlNode<'s>, Problem> {
         let style = match style {
-            ScalarStyle::Plain => Style::Plain,
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
-            ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+            ScalarStyle::Plain => TextStyle::Plain,
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => TextStyle::Quoted,
+            ScalarStyle::Literal | ScalarStyle::Folded => TextStyle::Block,
         };
-        let span = if start.byte == end.byte && style == Style::Plain {
+        let span = if start.byte == end.byte && style == TextStyle::Plain {
             let place = self.empty_scalar(start);
             self.span(place, place)
-        } else if style == Style::Block {
+        } else if style == TextStyle::Block {
             self.span(self.find_after_last(['|', '>', '|']).unwrap_or(start), end)
         } else {
             self.span(start, end)
@@ -194,11 +194,11 @@ impl<'s> Builder<'s> {
                     let hint = || Some("leave the tag away, or write a value of its type".to_owned());
                     resolve_tagged(suffix, text, style).map_err(|message| Problem { span, message, hint: hint() })?
                 }
-                None if tag.suffix().is_empty() => NodeKind::Text(text, Style::Quoted),
+                None if tag.suffix().is_empty() => YamlKind::Text(text, TextStyle::Quoted),
                 None => return Err(self.unknown_tag(tag, start, end)),
             },
         };
-        Ok(Node { span, kind })
+        Ok(YamlNode { span, kind })
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the parts of one parser event")]
@@ -209,8 +209,8 @@ impl<'s> Builder<'s> {
         style: StructureStyle,
         anchor: usize,
         tag: Option<&Tag>,
-        start: Place,
-        end: Place,
+        start: Position,
+        end: Position,
     ) -> Result<(), Problem> {
         if let Some(tag) = tag
             && !tag.is_yaml_core_schema_tag(tag_of_kind)
@@ -232,7 +232,7 @@ impl<'s> Builder<'s> {
     }
 
     /// Closes the innermost container. `end` is known for flow style; a block ends with its last child.
-    fn finish(&mut self, end: Option<Place>) -> (Node<'s>, usize, usize, usize) {
+    fn finish(&mut self, end: Option<Position>) -> (YamlNode<'s>, usize, usize, usize) {
         let open = self.open.pop().expect("the parser closes only what it opened");
         let mut span = self.span(open.start, end.unwrap_or(open.start));
         if let Some(end) = end {
@@ -241,11 +241,11 @@ impl<'s> Builder<'s> {
         let (kind, last) = match open.items {
             Items::Sequence(items) => {
                 let last = items.last().map_or(span.end, |item| item.span.end);
-                (NodeKind::Sequence(items), last)
+                (YamlKind::Sequence(items), last)
             }
             Items::Mapping(items, _) => {
                 let last = items.last().map_or(span.end, |(key, value)| value.span.end.max(key.span.end));
-                (NodeKind::Mapping(items), last)
+                (YamlKind::Mapping(items), last)
             }
         };
         // The content of an alias stands elsewhere in the file.
@@ -253,10 +253,10 @@ impl<'s> Builder<'s> {
             let here = u32::try_from(self.last.byte + self.shift).unwrap_or(u32::MAX);
             span.end = if last >= span.start && last <= here { last } else { here.max(span.start) };
         }
-        (Node { span, kind }, open.anchor, open.size, open.height + 1)
+        (YamlNode { span, kind }, open.anchor, open.size, open.height + 1)
     }
 
-    fn expand(&mut self, id: usize, start: Place, end: Place) -> Result<(Node<'s>, usize, usize), Problem> {
+    fn expand(&mut self, id: usize, start: Position, end: Position) -> Result<(YamlNode<'s>, usize, usize), Problem> {
         let Some(anchored) = self.anchors.get_mut(&id) else {
             return Err(self.problem(
                 start,
@@ -277,7 +277,7 @@ impl<'s> Builder<'s> {
     }
 
     /// Where the `&name` of a node stands: before it, or where it would be when it is empty.
-    fn anchor_of(&self, node: &Node<'_>) -> Span {
+    fn anchor_of(&self, node: &YamlNode<'_>) -> Span {
         let here = (node.span.start as usize).saturating_sub(self.shift);
         let (before, after) = self.body.split_at_checked(here).unwrap_or_default();
         let blank = after.len() - after.trim_start().len();
@@ -285,12 +285,12 @@ impl<'s> Builder<'s> {
         let Some(byte) = byte else { return node.span };
         let line_start = self.body[..byte].rfind('\n').map_or(0, |at| at + 1);
         let line = self.body[..byte].matches('\n').count() + 1;
-        let place = Place { byte, line, column: self.body[line_start..byte].chars().count() + 1 };
+        let place = Position { byte, line, column: self.body[line_start..byte].chars().count() + 1 };
         let length = self.body[byte..].find(char::is_whitespace).unwrap_or(self.body.len() - byte);
-        self.span(place, Place { byte: byte + length, ..place })
+        self.span(place, Position { byte: byte + length, ..place })
     }
 
-    fn check_depth(&self, more: usize, start: Place, end: Place) -> Result<(), Problem> {
+    fn check_depth(&self, more: usize, start: Position, end: Position) -> Result<(), Problem> {
         if self.open.len() + more < MAX_DEPTH {
             return Ok(());
         }
@@ -298,7 +298,7 @@ impl<'s> Builder<'s> {
     }
 
     /// The place behind the `:`, `-` or `?` that a value was expected after.
-    fn empty_scalar(&self, reported: Place) -> Place {
+    fn empty_scalar(&self, reported: Position) -> Position {
         self.find_after_last([':', '-', '?']).map_or(reported, |mut place| {
             place.byte += 1;
             place.column += 1;
@@ -307,7 +307,7 @@ impl<'s> Builder<'s> {
     }
 
     /// The first of some indicators behind the last token, when only space, comments and properties stand before it.
-    fn find_after_last(&self, wanted: [char; 3]) -> Option<Place> {
+    fn find_after_last(&self, wanted: [char; 3]) -> Option<Position> {
         let mut place = self.last;
         let mut comment = false;
         for character in self.body.get(place.byte..)?.chars() {
@@ -329,7 +329,7 @@ impl<'s> Builder<'s> {
         None
     }
 
-    fn span(&self, start: Place, end: Place) -> Span {
+    fn span(&self, start: Position, end: Position) -> Span {
         let text = self.body.get(start.byte..end.byte).unwrap_or_default();
         let length = text.trim_end().len();
         let at = |byte: usize| u32::try_from(byte + self.shift).unwrap_or(u32::MAX);
@@ -341,11 +341,11 @@ impl<'s> Builder<'s> {
         }
     }
 
-    fn problem(&self, start: Place, end: Place, message: &str, hint: Option<&str>) -> Problem {
+    fn problem(&self, start: Position, end: Position, message: &str, hint: Option<&str>) -> Problem {
         Problem { span: self.span(start, end), message: message.to_owned(), hint: hint.map(str::to_owned) }
     }
 
-    fn unknown_tag(&self, tag: &Tag, start: Place, end: Place) -> Problem {
+    fn unknown_tag(&self, tag: &Tag, start: Position, end: Position) -> Problem {
         let hint = format!(
             "text that begins with `!` must be quoted, or put into `${{{{ }}}}`: `${{{{ {} }}}}`",
             tag.original()
@@ -354,7 +354,7 @@ impl<'s> Builder<'s> {
     }
 
     /// The value that a line below, indented deeper, is taken to go on with: `runs-on: x` before an indented `steps:`.
-    fn value_continued_at(&self, line: usize) -> Option<Place> {
+    fn value_continued_at(&self, line: usize) -> Option<Position> {
         let indent = |text: &str| text.len() - text.trim_start_matches([' ', '-']).len();
         let lines: Vec<_> = self.body.split_inclusive('\n').take(line).collect();
         let (too_deep, before) = lines.split_last()?;
@@ -363,20 +363,20 @@ impl<'s> Builder<'s> {
         let value = key_end + before[above][key_end..].find(|c: char| c != ' ')?;
         let byte = before[..above].iter().map(|text| text.len()).sum::<usize>() + value;
         let column = before[above][..value].chars().count() + 1;
-        (indent(too_deep) > indent(before[above])).then_some(Place { byte, line: above + 1, column })
+        (indent(too_deep) > indent(before[above])).then_some(Position { byte, line: above + 1, column })
     }
 
     /// The beginning of the line after this one when a tab indents it.
-    fn tab_below(&self, line: usize) -> Option<Place> {
+    fn tab_below(&self, line: usize) -> Option<Position> {
         let mut lines = self.body.split_inclusive('\n');
         let byte = lines.by_ref().take(line).map(str::len).sum();
         let next = lines.next()?;
         let blank = &next[..next.len() - next.trim_start().len()];
-        blank.contains('\t').then_some(Place { byte, line: line + 1, column: 1 })
+        blank.contains('\t').then_some(Position { byte, line: line + 1, column: 1 })
     }
 
     fn scan_problem(&self, error: &ScanError) -> Problem {
-        let place = Place::of(error.marker());
+        let place = Position::of(error.marker());
         if let (ErrorKind::MappingValueNotAllowed, Some(value)) = (error.kind(), self.value_continued_at(place.line)) {
             let message =
                 format!("line {} is indented deeper than this key, so it is read as part of the value", place.line);
@@ -398,7 +398,7 @@ impl<'s> Builder<'s> {
 }
 
 impl<'s> Open<'s> {
-    fn add(&mut self, node: Node<'s>, size: usize, height: usize) {
+    fn add(&mut self, node: YamlNode<'s>, size: usize, height: usize) {
         self.size += size;
         self.height = self.height.max(height);
         match &mut self.items {
@@ -417,7 +417,7 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Result<Node<'_>, Problem> {
+    fn read(text: &str) -> Result<YamlNode<'_>, Problem> {
         super::read(text).map(|document| document.root)
     }
 
@@ -448,13 +448,13 @@ mod tests {
         assert_eq!(place("a:\n  b: c\n\td:\n"), (3, 1));
     }
 
-    fn at(node: &Node<'_>) -> (u32, u32) {
+    fn at(node: &YamlNode<'_>) -> (u32, u32) {
         (node.span.line, node.span.column)
     }
 
-    fn entries<'n, 's>(node: &'n Node<'s>) -> &'n [(Node<'s>, Node<'s>)] {
+    fn entries<'n, 's>(node: &'n YamlNode<'s>) -> &'n [(YamlNode<'s>, YamlNode<'s>)] {
         match &node.kind {
-            NodeKind::Mapping(entries) => entries,
+            YamlKind::Mapping(entries) => entries,
             other => panic!("not a mapping: {other:?}"),
         }
     }
@@ -463,7 +463,7 @@ mod tests {
     fn every_node_knows_its_place() {
         let text = "a: 1\nb:\n  - x\n  - {c: 'd', e: [f]}\ng: |\n  one\n  two\n\nh: end\n";
         let root = read(text).unwrap();
-        let cut = |node: &Node<'_>| text[node.span.start as usize..node.span.end as usize].to_owned();
+        let cut = |node: &YamlNode<'_>| text[node.span.start as usize..node.span.end as usize].to_owned();
         let top = entries(&root);
         assert_eq!(top.iter().map(|(key, _)| cut(key)).collect::<Vec<_>>(), ["a", "b", "g", "h"]);
         assert_eq!(cut(&top[1].1), "- x\n  - {c: 'd', e: [f]}");
@@ -477,9 +477,9 @@ mod tests {
         let root = read("on:\njobs:\n  - # later\n  - x\n").unwrap();
         let top = entries(&root);
         assert_eq!(at(&top[0].1), (1, 4));
-        let NodeKind::Sequence(items) = &top[1].1.kind else { panic!() };
+        let YamlKind::Sequence(items) = &top[1].1.kind else { panic!() };
         assert_eq!(at(&items[0]), (3, 4));
-        assert_eq!(items[0].kind, NodeKind::Null);
+        assert_eq!(items[0].kind, YamlKind::Null);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! YAML as GitHub reads it: text → a tree of [`Node`]s that know where they stand.
+//! YAML as GitHub reads it: text → a tree of [`YamlNode`]s that know where they stand.
 //!
 //! The parser gives events; this module builds the tree, expands aliases under a budget, limits depth, and types plain
 //! scalars after the YAML 1.2 core schema. Everything that GitHub's reader would refuse in the text itself (tabs as
@@ -27,16 +27,16 @@ pub const MAX_BYTES: usize = 64 << 20;
 
 /// A node of the document.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node<'s> {
+pub struct YamlNode<'s> {
     /// Where it stands. Nodes that came from an alias keep the place of the anchor's content.
     pub span: Span,
     /// What it is.
-    pub kind: NodeKind<'s>,
+    pub kind: YamlKind<'s>,
 }
 
-/// The shapes of a [`Node`].
+/// The shapes of a [`YamlNode`].
 #[derive(Clone, Debug, PartialEq)]
-pub enum NodeKind<'s> {
+pub enum YamlKind<'s> {
     /// `null`, `~` or nothing at all.
     Null,
     /// `true` or `false` in one of the three spellings of YAML 1.2.
@@ -44,16 +44,16 @@ pub enum NodeKind<'s> {
     /// A number and how it was written.
     Number(f64, Cow<'s, str>),
     /// Text, and how it was written.
-    Text(Cow<'s, str>, Style),
+    Text(Cow<'s, str>, TextStyle),
     /// A sequence.
-    Sequence(Vec<Node<'s>>),
+    Sequence(Vec<YamlNode<'s>>),
     /// Keys and values in file order; a key may stand there twice.
-    Mapping(Vec<(Node<'s>, Node<'s>)>),
+    Mapping(Vec<(YamlNode<'s>, YamlNode<'s>)>),
 }
 
 /// How text was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Style {
+pub enum TextStyle {
     /// Without quotes.
     Plain,
     /// In single or double quotes.
@@ -73,17 +73,17 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
-impl Node<'_> {
+impl YamlNode<'_> {
     /// A word for what the node is.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
-            NodeKind::Null => "nothing",
-            NodeKind::Bool(_) => "a boolean",
-            NodeKind::Number(..) => "a number",
-            NodeKind::Text(..) => "a string",
-            NodeKind::Sequence(_) => "a sequence",
-            NodeKind::Mapping(_) => "a mapping",
+            YamlKind::Null => "nothing",
+            YamlKind::Bool(_) => "a boolean",
+            YamlKind::Number(..) => "a number",
+            YamlKind::Text(..) => "a string",
+            YamlKind::Sequence(_) => "a sequence",
+            YamlKind::Mapping(_) => "a mapping",
         }
     }
 }

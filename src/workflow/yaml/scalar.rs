@@ -2,42 +2,42 @@
 
 use std::borrow::Cow;
 
-use super::{NodeKind, Style};
+use super::{TextStyle, YamlKind};
 
 /// Types an untagged scalar: only plain text can be anything but text.
-pub(super) fn resolve(text: Cow<'_, str>, style: Style) -> NodeKind<'_> {
-    if style != Style::Plain {
-        return NodeKind::Text(text, style);
+pub(super) fn resolve(text: Cow<'_, str>, style: TextStyle) -> YamlKind<'_> {
+    if style != TextStyle::Plain {
+        return YamlKind::Text(text, style);
     }
     if is_null(&text) {
-        NodeKind::Null
+        YamlKind::Null
     } else if let Some(value) = boolean(&text) {
-        NodeKind::Bool(value)
+        YamlKind::Bool(value)
     } else if let Some(value) = number(&text) {
-        NodeKind::Number(value, text)
+        YamlKind::Number(value, text)
     } else {
-        NodeKind::Text(text, style)
+        YamlKind::Text(text, style)
     }
 }
 
 /// Types a scalar with a tag of the core schema (`str` of `!!str`). `Err` says why the text does not fit the tag.
-pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: Style) -> Result<NodeKind<'s>, String> {
+pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: TextStyle) -> Result<YamlKind<'s>, String> {
     if tag == "str" {
-        return Ok(NodeKind::Text(text, if style == Style::Plain { Style::Quoted } else { style }));
+        return Ok(YamlKind::Text(text, if style == TextStyle::Plain { TextStyle::Quoted } else { style }));
     }
-    if style != Style::Plain {
+    if style != TextStyle::Plain {
         return Err(format!("quoted text cannot have the tag `!!{tag}`"));
     }
     let misfit = || format!("`{text}` is not valid for the tag `!!{tag}`");
     match tag {
-        "null" if is_null(&text) => Ok(NodeKind::Null),
-        "bool" => boolean(&text).map(NodeKind::Bool).ok_or_else(misfit),
+        "null" if is_null(&text) => Ok(YamlKind::Null),
+        "bool" => boolean(&text).map(YamlKind::Bool).ok_or_else(misfit),
         "int" => match integer(&text) {
-            Some(value) => Ok(NodeKind::Number(value, text)),
+            Some(value) => Ok(YamlKind::Number(value, text)),
             None => Err(misfit()),
         },
         "float" => match number(&text) {
-            Some(value) => Ok(NodeKind::Number(value, text)),
+            Some(value) => Ok(YamlKind::Number(value, text)),
             None => Err(misfit()),
         },
         "null" => Err(misfit()),
@@ -112,20 +112,20 @@ fn float(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn typed(text: &str) -> NodeKind<'_> {
-        resolve(Cow::Borrowed(text), Style::Plain)
+    fn typed(text: &str) -> YamlKind<'_> {
+        resolve(Cow::Borrowed(text), TextStyle::Plain)
     }
 
     #[test]
     fn only_the_spellings_of_yaml_1_2_are_booleans_and_null() {
         for text in ["true", "True", "TRUE"] {
-            assert_eq!(typed(text), NodeKind::Bool(true));
+            assert_eq!(typed(text), YamlKind::Bool(true));
         }
         for text in ["", "~", "null", "Null", "NULL"] {
-            assert_eq!(typed(text), NodeKind::Null);
+            assert_eq!(typed(text), YamlKind::Null);
         }
         for text in ["yes", "on", "off", "tRUE", "nULL", "y"] {
-            assert!(matches!(typed(text), NodeKind::Text(..)), "{text}");
+            assert!(matches!(typed(text), YamlKind::Text(..)), "{text}");
         }
     }
 
@@ -143,22 +143,22 @@ mod tests {
             ("-.inf", f64::NEG_INFINITY),
         ];
         for (text, value) in cases {
-            assert!(matches!(typed(text), NodeKind::Number(found, _) if found.total_cmp(&value).is_eq()), "{text}");
+            assert!(matches!(typed(text), YamlKind::Number(found, _) if found.total_cmp(&value).is_eq()), "{text}");
         }
-        assert!(matches!(typed(".nan"), NodeKind::Number(value, _) if value.is_nan()));
+        assert!(matches!(typed(".nan"), YamlKind::Number(value, _) if value.is_nan()));
         for text in ["1_000", "0b1", "-0x1", ".", "+", "-", "1e", "e1", "1.2.3", "0o8", "inf", "14.x"] {
-            assert!(matches!(typed(text), NodeKind::Text(..)), "{text}");
+            assert!(matches!(typed(text), YamlKind::Text(..)), "{text}");
         }
     }
 
     #[test]
     fn a_tag_and_its_text_must_agree() {
         let tagged = |tag, text, style| resolve_tagged(tag, Cow::Borrowed(text), style);
-        assert!(matches!(tagged("str", "1", Style::Plain), Ok(NodeKind::Text(..))));
-        assert!(matches!(tagged("int", "1", Style::Plain), Ok(NodeKind::Number(..))));
+        assert!(matches!(tagged("str", "1", TextStyle::Plain), Ok(YamlKind::Text(..))));
+        assert!(matches!(tagged("int", "1", TextStyle::Plain), Ok(YamlKind::Number(..))));
         for (tag, text) in [("int", "1.5"), ("bool", "yes"), ("float", "x"), ("null", "x"), ("binary", "aa")] {
-            assert!(tagged(tag, text, Style::Plain).is_err(), "{tag} {text}");
+            assert!(tagged(tag, text, TextStyle::Plain).is_err(), "{tag} {text}");
         }
-        assert!(tagged("int", "1", Style::Quoted).is_err());
+        assert!(tagged("int", "1", TextStyle::Quoted).is_err());
     }
 }

@@ -7,31 +7,31 @@ use std::sync::Arc;
 
 use super::{Files, Policy};
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::parse::as_far_as_possible;
+use crate::workflow::parse::parse_partial;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
 
 /// Files that rules look up.
-pub(super) struct Around<'f> {
+pub(super) struct Callees<'f> {
     pub(super) files: &'f dyn Files,
-    called: RefCell<HashMap<String, Option<Rc<Called>>>>,
+    called: RefCell<HashMap<String, Option<Rc<Callee>>>>,
 }
 
 /// A workflow that another one calls.
-pub(super) struct Called {
+pub(super) struct Callee {
     pub(super) source: Arc<Source>,
     /// What can be read of it, whatever is wrong elsewhere in the file.
     pub(super) workflow: Option<Workflow>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
-impl<'f> Around<'f> {
+impl<'f> Callees<'f> {
     pub(super) fn new(files: &'f dyn Files) -> Self {
         Self { files, called: RefCell::default() }
     }
 
     /// The workflow that `uses` of a job names; nothing when it cannot be read here.
-    pub(super) fn workflow(&self, uses: &str) -> Option<Rc<Called>> {
+    pub(super) fn workflow(&self, uses: &str) -> Option<Rc<Callee>> {
         let known = self.called.borrow().get(uses).cloned();
         known.unwrap_or_else(|| {
             let (name, text) = match uses.strip_prefix("./") {
@@ -40,8 +40,8 @@ impl<'f> Around<'f> {
             };
             let called = text.map(|text| {
                 let source = Source::new(name, text);
-                let (workflow, diagnostics) = as_far_as_possible(&source);
-                Rc::new(Called { source, workflow, diagnostics })
+                let (workflow, diagnostics) = parse_partial(&source);
+                Rc::new(Callee { source, workflow, diagnostics })
             });
             self.called.borrow_mut().insert(uses.to_owned(), called.clone());
             called
@@ -56,7 +56,7 @@ impl<'f> Around<'f> {
 
 /// A reference within a called workflow, as its caller would write it: `./` is the repository, at the same version, that
 /// the called workflow is of.
-pub(super) fn seen_from_outside(uses: &str, within: &str) -> String {
+pub(super) fn resolve_call(uses: &str, within: &str) -> String {
     let repository = within.split_once('@').and_then(|(path, version)| {
         let mut parts = path.splitn(3, '/');
         Some((parts.next()?, parts.next()?, version))

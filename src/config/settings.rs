@@ -1,9 +1,9 @@
 //! The table of settings.
 
-use super::{Colours, Config, Glyphs, Quiet};
+use super::{ColourChoice, Config, GlyphChoice, QuietHours};
 
 /// A key of the configuration.
-pub struct Key {
+pub struct Setting {
     /// Its name, with the name of its table. `<…>` stands for any name.
     pub name: &'static str,
     /// What it does.
@@ -13,7 +13,7 @@ pub struct Key {
     /// The last file that may set it.
     pub layer: Layer,
     /// Sets it, for the name that `<…>` stands for; else says what it takes and what was given.
-    pub(super) set: fn(&mut Config, &str, &Value) -> Result<(), String>,
+    pub(super) set: fn(&mut Config, &str, &SettingValue) -> Result<(), String>,
     /// Its values in force as TOML, each with the name that `<…>` stands for.
     pub(super) show: fn(&Config) -> Vec<(String, String)>,
 }
@@ -29,7 +29,7 @@ pub enum Layer {
 
 /// A value as a file or a variable gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum SettingValue {
     /// A whole number.
     Number(i64),
     /// `true` or `false`.
@@ -43,8 +43,8 @@ pub enum Value {
 }
 
 /// All keys. Those without a table come first, as a TOML file wants it.
-pub const KEYS: &[Key] = &[
-    Key {
+pub const SETTINGS: &[Setting] = &[
+    Setting {
         name: "max_parallel",
         doc: "How many jobs may run at once on this machine. Default: the number of processors, at least 2.\n\
               The flag --max-parallel comes before it.",
@@ -53,7 +53,7 @@ pub const KEYS: &[Key] = &[
         set: |config, _, value| value.number(1).map(|number| config.max_parallel = number),
         show: |config| one(config.max_parallel.to_string()),
     },
-    Key {
+    Setting {
         name: "keep_runs",
         doc: "How many runs `cuelight clean` keeps. Default: 50.",
         example: "keep_runs = 50",
@@ -61,16 +61,16 @@ pub const KEYS: &[Key] = &[
         set: |config, _, value| value.number(0).map(|number| config.keep_runs = number),
         show: |config| one(config.keep_runs.to_string()),
     },
-    Key {
+    Setting {
         name: "offline",
         doc: "Take actions of other repositories only from what is kept here, and ask no server. Default: false.\n\
               The flag --offline says the same.",
         example: "offline = true",
         layer: Layer::Repository,
-        set: |config, _, value| value.truth().map(|yes| config.offline = yes),
+        set: |config, _, value| value.boolean().map(|yes| config.offline = yes),
         show: |config| one(config.offline.to_string()),
     },
-    Key {
+    Setting {
         name: "runs-on.<label>",
         doc: "Where jobs with this `runs-on` label run. Linux labels of GitHub (`ubuntu-…`), `self-hosted`, the name of\n\
               this system and of its processor run on the host by themselves; any other label runs nowhere until it is\n\
@@ -78,7 +78,7 @@ pub const KEYS: &[Key] = &[
         example: "my-label = \"docker:python:3.12\"",
         layer: Layer::Repository,
         set: |config, label, value| match value {
-            Value::Text(place) if super::is_sandbox(place) => {
+            SettingValue::Text(place) if super::is_sandbox(place) => {
                 config.runs_on.insert(label.to_ascii_lowercase(), place.clone());
                 Ok(())
             }
@@ -86,14 +86,14 @@ pub const KEYS: &[Key] = &[
         },
         show: |config| config.runs_on.iter().map(|(label, place)| (label.clone(), quoted(place))).collect(),
     },
-    Key {
+    Setting {
         name: "docker.image",
         doc: "The image of jobs that run in Docker (`--sandbox docker`, or a label mapped to \"docker\") and name none.\n\
               Default: \"node:20-bookworm\", which has git, node and python.",
         example: "image = \"ubuntu:24.04\"",
         layer: Layer::Repository,
         set: |config, _, value| match value {
-            Value::Text(image) if !image.is_empty() => {
+            SettingValue::Text(image) if !image.is_empty() => {
                 config.image.clone_from(image);
                 Ok(())
             }
@@ -101,16 +101,16 @@ pub const KEYS: &[Key] = &[
         },
         show: |config| one(quoted(&config.image)),
     },
-    Key {
+    Setting {
         name: "docker.supervisor",
         doc: "Whether steps in a container are started by a shell that stays in it, in about a millisecond, and not each by\n\
               the engine, in about sixty. Where it cannot be, the engine does it by itself. Default: true.",
         example: "supervisor = false",
         layer: Layer::User,
-        set: |config, _, value| value.truth().map(|yes| config.supervisor = yes),
+        set: |config, _, value| value.boolean().map(|yes| config.supervisor = yes),
         show: |config| one(config.supervisor.to_string()),
     },
-    Key {
+    Setting {
         name: "docker.keep_failed",
         doc: "What a failed job in Docker leaves is kept for `cuelight shell`, as an image, for a day: of so many jobs,\n\
               the newest. Default: 5.",
@@ -119,14 +119,14 @@ pub const KEYS: &[Key] = &[
         set: |config, _, value| value.number(0).map(|number| config.keep_failed = number),
         show: |config| one(config.keep_failed.to_string()),
     },
-    Key {
+    Setting {
         name: "actions.<name>",
         doc: "Where an action comes from instead of its repository on github.com, by `owner/name`, also with `/path` and\n\
               `@ref`: a folder (from the repository's top), or the address of another server.",
         example: "\"actions/setup-python\" = \"../my-actions/setup-python\"",
         layer: Layer::Repository,
         set: |config, name, value| match value {
-            Value::Text(place) if !place.is_empty() => {
+            SettingValue::Text(place) if !place.is_empty() => {
                 config.actions.insert(name.to_owned(), place.clone());
                 Ok(())
             }
@@ -134,35 +134,35 @@ pub const KEYS: &[Key] = &[
         },
         show: |config| config.actions.iter().map(|(name, place)| (name.clone(), quoted(place))).collect(),
     },
-    Key {
+    Setting {
         name: "screen.glyphs",
         doc: "The signs that the screen is drawn with: \"unicode\", \"ascii\", or \"auto\" for those that the locale has.\n\
               Default: \"auto\".",
         example: "glyphs = \"ascii\"",
         layer: Layer::User,
-        set: |config, _, value| value.word(Glyphs::WORDS).map(|glyphs| config.screen.glyphs = glyphs),
-        show: |config| one(word(Glyphs::WORDS, config.screen.glyphs)),
+        set: |config, _, value| value.word(GlyphChoice::WORDS).map(|glyphs| config.screen.glyphs = glyphs),
+        show: |config| one(word(GlyphChoice::WORDS, config.screen.glyphs)),
     },
-    Key {
+    Setting {
         name: "screen.colours",
         doc: "The colours that the screen is drawn with: \"terminal\" for the terminal's own sixteen, \"colour-blind\" for blue\n\
               and orange in place of green and red, \"none\", or \"auto\": the terminal's, and none where NO_COLOR is set.\n\
               Default: \"auto\".",
         example: "colours = \"colour-blind\"",
         layer: Layer::User,
-        set: |config, _, value| value.word(Colours::WORDS).map(|colours| config.screen.colours = colours),
-        show: |config| one(word(Colours::WORDS, config.screen.colours)),
+        set: |config, _, value| value.word(ColourChoice::WORDS).map(|colours| config.screen.colours = colours),
+        show: |config| one(word(ColourChoice::WORDS, config.screen.colours)),
     },
-    Key {
+    Setting {
         name: "screen.bell",
         doc: "Whether a run that fails, and one that begins to wait, ring the terminal's bell and are told by the terminal\n\
               (OSC 9 and 777). Default: true.",
         example: "bell = false",
         layer: Layer::User,
-        set: |config, _, value| value.truth().map(|yes| config.screen.bell = yes),
+        set: |config, _, value| value.boolean().map(|yes| config.screen.bell = yes),
         show: |config| one(config.screen.bell.to_string()),
     },
-    Key {
+    Setting {
         name: "screen.on_failure",
         doc: "A command for the shell when a run fails while the screen is open: CUELIGHT_RUN is its id and CUELIGHT_MESSAGE\n\
               says what happened. Default: none.",
@@ -171,7 +171,7 @@ pub const KEYS: &[Key] = &[
         set: |config, _, value| value.command().map(|command| config.screen.on_failure = command),
         show: |config| one(quoted(config.screen.on_failure.as_deref().unwrap_or_default())),
     },
-    Key {
+    Setting {
         name: "screen.on_wait",
         doc: "The same when a run or one of its jobs begins to wait: for a person, or for its turn in a concurrency group.\n\
               Default: none.",
@@ -180,43 +180,43 @@ pub const KEYS: &[Key] = &[
         set: |config, _, value| value.command().map(|command| config.screen.on_wait = command),
         show: |config| one(quoted(config.screen.on_wait.as_deref().unwrap_or_default())),
     },
-    Key {
+    Setting {
         name: "screen.quiet",
         doc: "Hours of the day, by this machine's clock, in which nobody is called: no bell, nothing from the terminal, no\n\
               command. The screen and the window's title tell as ever. Default: none.",
         example: "quiet = \"22:00-07:00\"",
         layer: Layer::User,
         set: |config, _, value| match value {
-            Value::Text(text) if text.is_empty() => {
+            SettingValue::Text(text) if text.is_empty() => {
                 config.screen.quiet = None;
                 Ok(())
             }
-            Value::Text(text) if Quiet::parse(text).is_some() => {
-                config.screen.quiet = Quiet::parse(text);
+            SettingValue::Text(text) if QuietHours::parse(text).is_some() => {
+                config.screen.quiet = QuietHours::parse(text);
                 Ok(())
             }
             other => Err(format!("takes two times of the day, as `22:00-07:00`, not `{}`", other.written())),
         },
-        show: |config| one(quoted(&config.screen.quiet.map(Quiet::written).unwrap_or_default())),
+        show: |config| one(quoted(&config.screen.quiet.map(QuietHours::written).unwrap_or_default())),
     },
-    Key {
+    Setting {
         name: "screen.scroll_region",
         doc: "Whether the terminal is asked to move the rows of a followed log by itself, which costs a tenth of the bytes of\n\
               drawing them anew. False is for a terminal that then shows torn logs. Default: true.",
         example: "scroll_region = false",
         layer: Layer::User,
-        set: |config, _, value| value.truth().map(|yes| config.screen.scroll_region = yes),
+        set: |config, _, value| value.boolean().map(|yes| config.screen.scroll_region = yes),
         show: |config| one(config.screen.scroll_region.to_string()),
     },
-    Key {
+    Setting {
         name: "screen.motion",
         doc: "Whether the signs of what runs move. Default: true.",
         example: "motion = false",
         layer: Layer::User,
-        set: |config, _, value| value.truth().map(|yes| config.screen.motion = yes),
+        set: |config, _, value| value.boolean().map(|yes| config.screen.motion = yes),
         show: |config| one(config.screen.motion.to_string()),
     },
-    Key {
+    Setting {
         name: "keys.<action>",
         doc: "The keys of an action of the screen, in place of its own: `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`.\n\
               The README lists the actions; an empty list takes an action's keys away.",
@@ -224,8 +224,8 @@ pub const KEYS: &[Key] = &[
         layer: Layer::User,
         set: |config, action, value| {
             let keys = match value {
-                Value::Text(key) => vec![key.clone()],
-                Value::List(keys) => keys.clone(),
+                SettingValue::Text(key) => vec![key.clone()],
+                SettingValue::List(keys) => keys.clone(),
                 other => return Err(format!("takes a key or a list of keys, not `{}`", other.written())),
             };
             config.keys.insert(action.to_owned(), keys);
@@ -238,7 +238,7 @@ pub const KEYS: &[Key] = &[
     },
 ];
 
-impl Key {
+impl Setting {
     /// The variable of the environment that sets it; a key with `<…>` has none.
     #[must_use]
     pub fn variable(&self) -> Option<String> {
@@ -256,20 +256,20 @@ impl Key {
 }
 
 /// The key of this full name and what stands for its `<…>`; else what to say about it.
-pub(super) fn find(name: &str) -> Result<(&'static Key, &str), String> {
-    if let Some(found) = KEYS.iter().find_map(|key| Some((key, key.fits(name)?))) {
+pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), String> {
+    if let Some(found) = SETTINGS.iter().find_map(|key| Some((key, key.fits(name)?))) {
         return Ok(found);
     }
     // A typing error rarely comes in the first letters.
-    let alike = |key: &&Key| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
-    let near = KEYS.iter().max_by_key(alike).filter(|key| alike(key) >= 4 && alike(key) * 2 > name.len());
+    let alike = |key: &&Setting| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+    let near = SETTINGS.iter().max_by_key(alike).filter(|key| alike(key) >= 4 && alike(key) * 2 > name.len());
     Err(match near {
         Some(near) => format!("there is no setting `{name}`; did you mean `{}`?", near.name),
         None => format!("there is no setting `{name}`; `cuelight config --example` lists them"),
     })
 }
 
-impl Value {
+impl SettingValue {
     /// The value that a variable's text stands for.
     pub(super) fn of_text(text: &str) -> Self {
         match (text.parse(), text.parse()) {
@@ -285,7 +285,7 @@ impl Value {
         number.filter(|number| *number >= least).ok_or_else(wrong)
     }
 
-    fn truth(&self) -> Result<bool, String> {
+    fn boolean(&self) -> Result<bool, String> {
         let Self::Bool(yes) = self else { return Err(format!("takes true or false, not `{}`", self.written())) };
         Ok(*yes)
     }
