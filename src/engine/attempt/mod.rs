@@ -27,8 +27,9 @@ pub use outline::{environment_name, outline};
 use verdict::Verdict;
 
 use super::cancel::Cancellation;
-use super::job::JobTask;
 use super::job::end::JobEnd;
+use super::job::spec::JobSpec;
+use super::job::task::JobTask;
 use super::scheduler::{Decision, Ending, Limits, NodeId, Scheduler};
 use super::{Resumed, RunContext};
 
@@ -345,18 +346,17 @@ impl Attempt {
         }
         let (stop, stopped) = watch::channel(Cancellation::None);
         self.stops.insert(id.clone(), stop);
-        let task = JobTask {
-            shared: Arc::clone(&self.shared),
+        let spec = JobSpec {
             id: id.clone(),
             name,
             definition: Arc::clone(&entry.definition),
             workflow: Arc::clone(&entry.workflow),
             contexts,
-            cancelled_at_start: self.scheduler.is_cancelled(),
-            job_status: self.status(node),
-            stop: stopped,
+            ignores_cancel: self.scheduler.is_cancelled(),
+            status: self.status(node),
             resumed: self.resumed.remove(&id),
         };
+        let task = JobTask::new(Arc::clone(&self.shared), spec, stopped);
         // A job's future is large, and would be moved about with its task.
         self.tasks.spawn(async move { (id, Box::pin(task.run()).await) });
     }

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
-use crate::model::{Conclusion, Event, Gate};
+use crate::model::{Conclusion, Event, Gate, JobId};
 use crate::workflow::expr::{PathKey, Scope, Value};
 use crate::workflow::lint;
 use crate::workflow::syntax::StepsJob;
 
-use super::JobTask;
 use super::container::Container;
 use super::end::JobEnd;
 use super::environment::Folders;
 use super::runs_on;
 use super::runs_on::Placement;
+use super::spec::JobSpec;
 use crate::engine::RunContext;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::{Actions, Needs};
@@ -49,21 +49,30 @@ pub(in crate::engine) struct Ready {
     pub(in crate::engine) ports: Claimed,
 }
 
-impl JobTask {
-    /// Finds a place for the job and all that it needs.
-    ///
-    /// # Errors
-    /// How the job ends without having started.
-    pub(in crate::engine) async fn ready(&self, body: &StepsJob) -> Result<Ready, JobEnd> {
+/// Finds a place for a job and all that it needs.
+///
+/// # Errors
+/// How the job ends without having started.
+pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &StepsJob) -> Result<Ready, JobEnd> {
+    Preflight { shared: run, job }.ready(body).await
+}
+
+struct Preflight<'p> {
+    shared: &'p RunContext,
+    job: &'p JobSpec,
+}
+
+impl Preflight<'_> {
+    async fn ready(&self, body: &StepsJob) -> Result<Ready, JobEnd> {
         let failed = |reason: String| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
-        let scope = self.scope();
+        let scope = self.job.scope();
         let place = runs_on::place(body, &scope, &self.shared.options).map_err(|reason| JobEnd {
             reason: Some(format!("not runnable here ({reason})")),
             not_runnable: Some(reason),
             ..JobEnd::of(Conclusion::Skipped)
         })?;
         let (container, services) = self.containers(body, &place, &scope).map_err(failed)?;
-        let mut needs = resolve::needs(&body.steps, &self.shared).await;
+        let mut needs = resolve::needs(&body.steps, self.shared).await;
         let engine = self.engine(&mut needs, container.as_ref(), &services).await;
         if place == Placement::Host
             && let Some(action) = &needs.node
@@ -90,12 +99,12 @@ impl JobTask {
         place: &Placement,
         scope: &Scope<'_>,
     ) -> Result<(Option<Container>, Vec<Container>), String> {
-        let source = &self.workflow.source;
+        let source = &self.job.workflow.source;
         // Paths in `volumes:` are this machine's.
-        let workspace = Folders::of(&self.shared, &self.id).workspace.to_string_lossy().into_owned();
+        let workspace = Folders::of(self.shared, &self.job.id).workspace.to_string_lossy().into_owned();
         let mut github = self.shared.github.clone();
         github.insert("workspace", Value::string(workspace));
-        let mut contexts = self.contexts.clone();
+        let mut contexts = self.job.contexts.clone();
         contexts.set("github", Value::object(github));
         let scope = &Scope { contexts: &contexts, ..*scope };
         let read = |name: &str, template| Container::read(name, template, scope, source);
@@ -106,7 +115,7 @@ impl JobTask {
         };
         let services = body.services.iter().map(|(name, template)| read(&name.value, template));
         let services: Vec<_> = services.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        let labels = self.labels();
+        let labels = labels(self.shared, &self.job.id);
         for one in container.iter().chain(&services) {
             docker::body(one, &labels)?;
         }
@@ -131,7 +140,7 @@ impl JobTask {
                 return None;
             }
         };
-        if let Err(reason) = note(&self.shared, &engine) {
+        if let Err(reason) = note(self.shared, &engine) {
             needs.missing.push(reason);
         }
         let published = services.iter().find(|service| !service.ports.is_empty());
@@ -154,7 +163,7 @@ impl JobTask {
 
     /// Brings an image here, and says what is wrong if it cannot be had.
     async fn image(&self, engine: &DockerClient, who: &str, container: &Container) -> Option<String> {
-        let (job, image) = (self.id.clone(), container.image.clone());
+        let (job, image) = (self.job.id.clone(), container.image.clone());
         let told = Mutex::new(None::<Instant>);
         let progress = |progress: Progress| {
             let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -176,9 +185,9 @@ impl JobTask {
             return Ok(Claimed::default());
         }
         let fixed = services.iter().flat_map(|service| &service.ports).filter_map(|port| port.outside);
-        let who = format!("{} of run {}", self.name, self.shared.run);
+        let who = format!("{} of run {}", self.job.name, self.shared.run);
         ports::claim(fixed, &self.shared.state.join("ports"), &who, |why| {
-            self.shared.outlet.record(Event::JobWaiting { job: self.id.clone(), gate: Gate::Resource(why) });
+            self.shared.outlet.record(Event::JobWaiting { job: self.job.id.clone(), gate: Gate::Resource(why) });
         })
         .await
     }
@@ -199,9 +208,9 @@ impl JobTask {
 
     /// Secrets that the job's expressions name and that were not given.
     fn secrets_not_set(&self) -> Vec<String> {
-        let secrets = self.contexts.get("secrets");
+        let secrets = self.job.contexts.get("secrets");
         let mut missing = Vec::new();
-        for expr in lint::expressions(&self.definition) {
+        for expr in lint::expressions(&self.job.definition) {
             for reference in expr.roots() {
                 let Some(PathKey::Name(name, _)) = reference.path.first() else { continue };
                 let set = secrets.is_some_and(|secrets| secrets.get(name).is_some());
@@ -215,11 +224,11 @@ impl JobTask {
         }
         missing
     }
+}
 
-    /// The labels of what the job makes in an engine.
-    pub(in crate::engine) fn labels(&self) -> Labels {
-        Labels::new(&self.shared.state, &self.shared.run, self.id.as_str())
-    }
+/// The labels of what a job makes in an engine.
+pub(in crate::engine) fn labels(run: &RunContext, job: &JobId) -> Labels {
+    Labels::new(&run.state, &run.run, job.as_str())
 }
 
 /// Where a run notes the address of the engine that it uses.
