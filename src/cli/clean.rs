@@ -1,15 +1,17 @@
-//! `clean`: removes old runs.
+//! `clean`: removes old runs, and what is left over of runs at the providers of their machines.
 
 use std::fs;
 use std::path::Path;
 
-use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
-use crate::engine::sandbox::docker::owned::{Kind, Resource};
-use crate::model::RunId;
-use crate::store::folder::RunsDir;
+use crate::engine::sandbox::provider::{Holding, ProviderError};
+use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
+use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::{StoreError, history, lock};
 
 use super::{Exit, Failure, Outcome, config, run, style};
+
+/// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand.
+const BATCH: usize = 100;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -19,7 +21,7 @@ pub(super) struct Args {
     /// Remove all runs that are not in progress
     #[arg(long, conflicts_with = "keep")]
     all: bool,
-    /// Only say what would be removed
+    /// Only show what would be removed
     #[arg(long)]
     dry_run: bool,
 }
@@ -27,81 +29,122 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = RunsDir::locate()?;
     run::close_lost(&runs)?;
-    let keep = match args.keep {
-        Some(keep) => keep,
-        None if args.all => 0,
-        None => config::load(None)?.keep_runs,
-    };
-    let (mut count, mut bytes) = (0, 0);
-    let mut exit = Exit::Success;
-    for id in runs.list()?.into_iter().skip(keep) {
-        let folder = runs.folder(id);
-        // The lock is held until the folder is gone, so that no worker starts in it meanwhile.
-        let held = if args.dry_run { None } else { lock::take(&folder.lock())? };
-        if held.is_none() && (!args.dry_run || lock::is_held(&folder.lock())) {
-            continue;
-        }
-        count += 1;
-        bytes += size(folder.path());
-        if !args.dry_run
-            && let Err(error) = fs::remove_dir_all(folder.path())
-        {
-            // The others can go all the same.
-            style::complain(&StoreError::io("remove", folder.path())(error).to_string());
-            exit = Exit::Unavailable;
-        }
-    }
-    let left = containers(&runs, args)?;
-    if count > 0 && !args.dry_run {
-        // What is listed is what is there: the index is made again from the folders.
-        history::forget(&runs)?;
-    }
-    let verb = if args.dry_run { "would be removed" } else { "removed" };
-    let runs = if count == 1 { "run" } else { "runs" };
-    style::line(&format!("{count} {runs} {verb}, {:.1} MB", bytes as f64 / 1e6))?;
-    for thing in left {
-        style::line(&format!("the {} {} {verb}", thing.kind.word(), thing.name))?;
-    }
-    Ok(exit)
-}
-
-/// Removes what is left in a container engine, where there is one.
-fn containers(runs: &RunsDir, args: &Args) -> Result<Vec<Resource>, Failure> {
-    let keep_failed = config::load(None)?.keep_failed;
+    let settings = config::load(None)?;
+    let keep = args.keep.unwrap_or(if args.all { 0 } else { settings.keep_runs });
+    let old: Vec<_> = runs.list()?.into_iter().skip(keep).map(|id| runs.folder(id)).collect();
+    let providers = Providers::of_this_process();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        // Without an engine nothing is left in one that could be removed.
-        let Ok(engine) = DockerClient::find().await else { return Ok(Vec::new()) };
-        let failed = |error: DockerError| Failure::new(Exit::Unavailable, error.to_string());
-        let mut left = left_over(&engine, runs).await.map_err(failed)?;
-        if args.all {
-            // Images that actions were built into: the next run builds them again.
-            let all = engine.owned(runs.state(), None, None).await.map_err(failed)?;
-            left.extend(
-                all.into_iter().filter(|thing| thing.run.is_empty() && !left.contains(thing)).collect::<Vec<_>>(),
-            );
+    let removed = if args.dry_run {
+        runtime.block_on(would_remove(&providers, &runs, old, args.all))?
+    } else {
+        let mut removed = runtime.block_on(remove(&providers, &old))?;
+        if removed.count > 0 {
+            // The history is listed from an index, which is made again from the folders.
+            history::forget(&runs)?;
         }
-        if !args.dry_run {
-            engine.remove_found(&left).await.map_err(failed)?;
-            engine.prune_kept(runs.state(), keep_failed).await.map_err(failed)?;
-        }
-        Ok(left)
-    })
+        let left = runtime.block_on(remove_left_over(&providers, &runs, args.all, settings.keep_failed));
+        removed.holdings.extend(left.map_err(unavailable)?);
+        removed
+    };
+    let verb = if args.dry_run { "would be removed" } else { "removed" };
+    let runs = if removed.count == 1 { "run" } else { "runs" };
+    style::line(&format!("{} {runs} {verb}, {:.1} MB", removed.count, removed.bytes as f64 / 1e6))?;
+    for one in &removed.holdings {
+        style::line(&format!("the {} {} {verb}", one.kind.word(), one.name))?;
+    }
+    Ok(removed.exit)
 }
 
-/// What an engine holds of runs that are no more: everything of a run that has no worker, but for what is kept of a failed
-/// job as long as the run itself is kept.
-pub(super) async fn left_over(engine: &DockerClient, runs: &RunsDir) -> Result<Vec<Resource>, DockerError> {
-    let mut found = engine.owned(runs.state(), None, None).await?;
-    found.retain(|thing| {
-        let folder = runs.folder(RunId::new(&thing.run));
-        let kept = thing.kind == Kind::Image && (thing.run.is_empty() || folder.path().exists());
-        !kept && (thing.run.is_empty() || !lock::is_held(&folder.lock()))
-    });
-    Ok(found)
+/// What was removed, or would be.
+struct Removed {
+    count: usize,
+    bytes: u64,
+    holdings: Vec<Holding>,
+    exit: Exit,
 }
 
-/// The bytes below a folder, links not followed.
+impl Default for Removed {
+    fn default() -> Self {
+        Self { count: 0, bytes: 0, holdings: Vec::new(), exit: Exit::Success }
+    }
+}
+
+/// Removes runs that are not in progress, with what providers hold for them.
+async fn remove(providers: &Providers, old: &[RunFolder]) -> Result<Removed, Failure> {
+    let mut removed = Removed::default();
+    for batch in old.chunks(BATCH) {
+        // The locks are held until the folders are gone, so that no worker starts in one of them meanwhile.
+        let mut locked = Vec::new();
+        for folder in batch {
+            if let Some(held) = lock::take(&folder.lock())? {
+                locked.push((folder.clone(), held));
+            }
+        }
+        let folders: Vec<_> = locked.iter().map(|(folder, _)| folder.clone()).collect();
+        match providers.forget(&folders).await {
+            Ok(holdings) => removed.holdings.extend(holdings),
+            // What stays is left over, and the next `clean` removes it.
+            Err(ProviderError::Unavailable(_)) => {}
+            Err(error) => {
+                style::complain(&error.to_string());
+                removed.exit = Exit::Unavailable;
+            }
+        }
+        for folder in &folders {
+            removed.count += 1;
+            removed.bytes += size(folder.path());
+            if let Err(error) = fs::remove_dir_all(folder.path()) {
+                // The other runs can be removed all the same.
+                style::complain(&StoreError::io("remove", folder.path())(error).to_string());
+                removed.exit = Exit::Unavailable;
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes what providers hold for no run, and snapshots that are too many or too old. With `all`, images that serve
+/// later runs too.
+async fn remove_left_over(
+    providers: &Providers,
+    runs: &RunsDir,
+    all: bool,
+    keep_failed: usize,
+) -> Result<Vec<Holding>, ProviderError> {
+    let holdings = providers.holdings(runs.state()).await?;
+    let shared: Vec<_> = holdings.iter().filter(|one| all && one.run.is_empty()).cloned().collect();
+    let mut left = left_over(holdings, runs);
+    left.extend(shared.into_iter().filter(|one| !left.contains(one)).collect::<Vec<_>>());
+    providers.remove(&left).await?;
+    providers.prune_snapshots(runs.state(), keep_failed).await?;
+    Ok(left)
+}
+
+/// Returns what would be removed.
+async fn would_remove(
+    providers: &Providers,
+    runs: &RunsDir,
+    mut old: Vec<RunFolder>,
+    all: bool,
+) -> Result<Removed, Failure> {
+    old.retain(|folder| !lock::is_held(&folder.lock()));
+    let bytes = old.iter().map(|folder| size(folder.path())).sum();
+    let holdings = providers.holdings(runs.state()).await.map_err(unavailable)?;
+    let mut gone = of_runs(&holdings, &old);
+    let shared: Vec<_> = holdings.iter().filter(|one| all && one.run.is_empty()).cloned().collect();
+    for one in shared.into_iter().chain(left_over(holdings, runs)) {
+        if !gone.contains(&one) {
+            gone.push(one);
+        }
+    }
+    Ok(Removed { count: old.len(), bytes, holdings: gone, exit: Exit::Success })
+}
+
+fn unavailable(error: ProviderError) -> Failure {
+    Failure::new(Exit::Unavailable, error.to_string())
+}
+
+/// Returns the number of bytes below a folder. Links are not followed.
 fn size(folder: &Path) -> u64 {
     let entries = walkdir::WalkDir::new(folder).into_iter().flatten();
     entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|data| data.len()).sum()

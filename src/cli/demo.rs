@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::engine::sandbox::docker::client::DockerClient;
+use crate::engine::sandbox::providers::Providers;
 use crate::repo::git;
 use crate::store::folder::RunsDir;
 
@@ -102,25 +103,27 @@ pub(super) fn run(args: &Args) -> Outcome {
     screen::open(Some(run.id().clone()), false)
 }
 
-/// The variable that lets the demo run a service: where an engine answers and has the image, or can get it.
+/// Returns the variable that lets the demo run a service, if the provider of containers answers and has the image, or can
+/// fetch it.
 fn service() -> Result<Vec<String>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let found = runtime.block_on(async {
-        let Ok(engine) = DockerClient::find().await else { return Ok(false) };
-        if engine.image(SERVICE).await.is_ok() {
-            return Ok(true);
+    let providers = Providers::of_this_process();
+    let fetched = runtime.block_on(async {
+        if providers.containers().check().await.is_err() {
+            return None;
         }
-        style::notice(&format!("Fetching {SERVICE} for the demo's service."));
-        match timeout(PATIENCE, engine.ensure_image(SERVICE, None, &|_| ())).await {
-            Ok(Ok(_)) => Ok(true),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("it took longer than {} s", PATIENCE.as_secs())),
-        }
+        let notice = Once::new();
+        let progress = |_| notice.call_once(|| style::notice(&format!("Fetching {SERVICE} for the demo's service.")));
+        let fetched = timeout(PATIENCE, providers.containers().fetch_image(SERVICE, &progress)).await;
+        Some(fetched.map_or_else(
+            |_| Err(format!("it took longer than {} s", PATIENCE.as_secs())),
+            |fetched| fetched.map_err(|error| error.to_string()),
+        ))
     });
-    match found {
-        Ok(true) => return Ok(vec![format!("SERVICE_IMAGE={SERVICE}")]),
-        Ok(false) => {}
-        Err(reason) => style::notice(&format!("The demo runs without its service: {reason}")),
+    match fetched {
+        Some(Ok(())) => return Ok(vec![format!("SERVICE_IMAGE={SERVICE}")]),
+        Some(Err(reason)) => style::notice(&format!("The demo runs without its service: {reason}")),
+        None => {}
     }
     Ok(Vec::new())
 }

@@ -1,11 +1,12 @@
-//! `doctor`: whether runs have what they need here, what is left over, and what the terminal can do.
+//! `doctor`: whether this machine has what runs need, what is left over of old runs, and what the terminal can do.
 
 use std::fs;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use crate::engine::sandbox::docker::client::DockerClient;
 use crate::engine::sandbox::host::find_program;
+use crate::engine::sandbox::provider::Provider;
+use crate::engine::sandbox::providers::{Providers, left_over};
 use crate::model::Phase;
 use crate::repo::git;
 use crate::repo::git::Repository;
@@ -14,9 +15,12 @@ use crate::store::{history, lock};
 
 use super::style;
 use super::style::{Colour, Style};
-use super::{Exit, Outcome, clean, config, screen};
+use super::{Exit, Outcome, config, screen};
 
-/// Whether a check went well: a warning holds nothing back.
+/// Maximum number of left-over things that are named.
+const MAX_NAMES: usize = 3;
+
+/// Result of a check. With a warning only, the exit code is 0.
 enum Finding {
     Good(String),
     Warning(String),
@@ -24,21 +28,17 @@ enum Finding {
 }
 
 pub(super) fn run() -> Outcome {
-    let findings = [
+    let programs = [
         ("git", version_of_git()),
         ("shell", program("bash", "steps without `shell:` run in sh instead")),
         ("sh", needed("sh")),
         ("python", program("python", "steps with `shell: python` fail")),
         ("node", program("node", "JavaScript actions cannot run on this machine")),
-        ("engine", engine()),
-        ("state", state()),
-        ("runs", leftovers()),
-        ("settings", settings()),
-        ("terminal", terminal()),
     ];
+    let own = [("state", state()), ("runs", open_runs()), ("settings", settings()), ("terminal", terminal())];
     let style = Style::of_output();
     let mut healthy = true;
-    for (what, finding) in findings {
+    for (what, finding) in programs.into_iter().chain(machines()).chain(own) {
         let (mark, colour, text) = match finding {
             Finding::Good(text) => ("ok", Colour::Green, text),
             Finding::Warning(text) => ("--", Colour::Yellow, text),
@@ -59,35 +59,38 @@ fn version_of_git() -> Finding {
     }
 }
 
-/// The container engine, and what runs that are no more left in it.
-fn engine() -> Finding {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return Finding::Warning("unknown".to_owned());
-    };
+/// Checks every provider that can be missing, with what runs that no longer exist left there.
+fn machines() -> Vec<(&'static str, Finding)> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    let (providers, runs) = (Providers::of_this_process(), RunsDir::locate().ok());
     runtime.block_on(async {
-        let engine = match DockerClient::find().await {
-            Ok(engine) => engine,
-            Err(error) => return Finding::Warning(format!("jobs with containers and services cannot run: {error}")),
-        };
-        let here = format!("{} at {}", engine.version(), engine.address());
-        let left = match RunsDir::locate() {
-            Ok(runs) => clean::left_over(&engine, &runs).await,
-            Err(_) => return Finding::Good(here),
-        };
-        match left {
-            Ok(left) if left.is_empty() => Finding::Good(here),
-            Ok(left) => {
-                let names: Vec<_> = left.iter().take(3).map(|thing| thing.name.as_str()).collect();
-                let more = if left.len() > names.len() { ", …" } else { "" };
-                let count = left.len();
-                Finding::Warning(format!(
-                    "{here}; {count} left over ({}{more}): `cuelight clean` removes them",
-                    names.join(", ")
-                ))
-            }
-            Err(error) => Finding::Warning(format!("{here}: {error}")),
+        let mut findings = Vec::new();
+        for provider in providers.iter() {
+            let finding = match provider.check().await {
+                Ok(None) => continue,
+                Ok(Some(answer)) => left_at(provider, answer, runs.as_ref()).await,
+                Err(error) => Finding::Warning(format!("jobs with containers and services cannot run: {error}")),
+            };
+            findings.push((provider.name(), finding));
         }
+        findings
     })
+}
+
+/// Reports a provider that answered, and what is left over there.
+async fn left_at(provider: &dyn Provider, answer: String, runs: Option<&RunsDir>) -> Finding {
+    let Some(runs) = runs else { return Finding::Good(answer) };
+    let left = match provider.holdings(runs.state()).await {
+        Ok(holdings) => left_over(holdings, runs),
+        Err(error) => return Finding::Warning(format!("{answer}: {error}")),
+    };
+    if left.is_empty() {
+        return Finding::Good(answer);
+    }
+    let names: Vec<_> = left.iter().take(MAX_NAMES).map(|one| one.name.as_str()).collect();
+    let more = if left.len() > names.len() { ", …" } else { "" };
+    let (count, names) = (left.len(), names.join(", "));
+    Finding::Warning(format!("{answer}; {count} left over ({names}{more}): `cuelight clean` removes them"))
 }
 
 fn find(name: &str) -> Option<PathBuf> {
@@ -135,20 +138,20 @@ fn settings() -> Finding {
 
 fn terminal() -> Finding {
     if !std::io::stdout().is_terminal() {
-        return Finding::Good("none here: runs are printed as lines".to_owned());
+        return Finding::Good("not a terminal: runs are printed as lines".to_owned());
     }
     let style = Style::of_output();
     let colour = if style.colour { "colours" } else { "no colours" };
-    let signs = if style.ascii { "ASCII signs, as the locale has no UTF-8" } else { "Unicode signs" };
+    let signs = if style.ascii { "ASCII symbols, as the locale has no UTF-8" } else { "Unicode symbols" };
     match crossterm::terminal::size() {
         Ok((width, height)) if screen::is_possible() => Finding::Good(format!("{width}x{height}, {colour}, {signs}")),
-        Ok(_) => Finding::Warning("TERM says it can only print: runs are printed as lines".to_owned()),
+        Ok(_) => Finding::Warning("TERM names one that can only print: runs are printed as lines".to_owned()),
         Err(error) => Finding::Warning(format!("its size is unknown: {error}")),
     }
 }
 
-/// Runs whose worker is gone are closed by the next command that looks at runs; here they are only named.
-fn leftovers() -> Finding {
+/// Counts the runs, and those that lost their worker: the next command that lists runs closes them.
+fn open_runs() -> Finding {
     let Ok(runs) = RunsDir::locate() else { return Finding::Warning("unknown".to_owned()) };
     match history::list(&runs) {
         Ok(all) => {

@@ -98,12 +98,6 @@ impl RunContext {
     /// Marks the processes of a job. Ends in a slash, so that no mark begins another.
     #[must_use]
     pub fn tracking_id(&self, job: &JobId) -> String {
-        format!("{}{job}/", run_tracking_id(&self.run))
+        format!("{}{job}/", sandbox::run_tracking_id(&self.run))
     }
-}
-
-/// Marks the processes of a run: every job's mark begins with it.
-#[must_use]
-pub fn run_tracking_id(run: &str) -> String {
-    format!("cuelight/{run}/")
 }

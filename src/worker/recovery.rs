@@ -1,10 +1,6 @@
-//! Runs whose worker died: their processes are ended and they are closed, with all they had logged.
+//! Runs whose worker died: their processes are ended, and they are closed with everything they had logged.
 
-use crate::engine::job::preflight;
-use crate::engine::run_tracking_id;
-use crate::engine::sandbox::Interrupt;
-use crate::engine::sandbox::docker::client::DockerClient;
-use crate::engine::sandbox::host;
+use crate::engine::sandbox::providers::Providers;
 use crate::model::{Conclusion, Event, Phase};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::journal::JournalWriter;
@@ -12,11 +8,10 @@ use crate::store::{StoreError, history, lock};
 
 use super::outlet::now;
 
-/// What a run that lost its worker says.
+/// The reason of a run that lost its worker.
 pub const WORKER_LOST: &str = "worker lost";
 
-/// Closes a run that is not finished and has no worker. `true` when it did: another process may have been first, or the
-/// run may be whole.
+/// Closes a run that has not ended and has no worker. Returns whether it did: another process may have been first.
 ///
 /// # Errors
 /// The folder cannot be read or written.
@@ -26,15 +21,9 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     if run.phase.is_done() {
         return Ok(false);
     }
-    host::reap(&run_tracking_id(folder.id().as_str())).await;
-    remove_containers(folder).await;
-    // Where processes cannot be found by their mark, the groups that were recorded are all there is to go by.
-    if !cfg!(target_os = "linux") {
-        let steps = run.jobs.values().flat_map(|job| &job.steps);
-        for group in steps.flat_map(|step| &step.process_groups) {
-            host::signal_group(*group, Interrupt::Kill);
-        }
-    }
+    let steps = run.jobs.values().flat_map(|job| &job.steps);
+    let groups: Vec<_> = steps.flat_map(|step| step.process_groups.iter().copied()).collect();
+    Providers::of_this_process().abandon(folder, &groups).await;
     for job in run.jobs.keys() {
         // Command files and scripts may hold secrets; the workspace stays for `resume`.
         for secret in ["_temp", "_control"] {
@@ -49,28 +38,10 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Removes what a run left in a container engine, if it used one. What cannot be removed now is found by its labels
-/// later: `doctor` names it and `clean` removes it.
-async fn remove_containers(folder: &RunFolder) {
-    let noted = folder.path().join(preflight::ENGINE);
-    if !noted.exists() {
-        return;
-    }
-    let removed = async {
-        let engine = DockerClient::at(&std::fs::read_to_string(&noted).unwrap_or_default()).await?;
-        let found = engine.owned(folder.state(), Some(folder.id().as_str()), None).await?;
-        engine.remove_found(&found).await
-    };
-    match removed.await {
-        Ok(()) => drop(std::fs::remove_file(noted)),
-        Err(error) => tracing::warn!(%error, "containers of a lost run are left"),
-    }
-}
-
-/// Closes every run that lost its worker, and says how many there were.
+/// Closes every run that lost its worker. Returns how many there were.
 ///
 /// # Errors
-/// The state folder cannot be read. A run that cannot be closed is left for the next time.
+/// The state folder cannot be read. A run that cannot be closed is left for the next call.
 pub async fn close_all(runs: &RunsDir) -> Result<usize, StoreError> {
     let mut closed = 0;
     for summary in history::list(runs)? {

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use cuelight::engine::job::container::Container;
 use cuelight::engine::sandbox::docker::client::DockerClient;
-use cuelight::engine::sandbox::docker::owned::Labels;
-use cuelight::engine::sandbox::docker::{Docker, Setup, SharedFolder};
+use cuelight::engine::sandbox::docker::container::{Docker, Setup};
+use cuelight::engine::sandbox::docker::labels::Labels;
+use cuelight::engine::sandbox::shared::SharedFolder;
 use cuelight::engine::sandbox::{Exit, Launch, Sandbox};
 use tokio::io::AsyncReadExt;
 
@@ -119,6 +120,6 @@ fn main() {
         say("30 steps, beside `docker exec` with archive calls", &figure, "20 times at least");
 
         let found = engine.owned(folder.path(), Some("bench"), None).await.expect("listed");
-        engine.remove_found(&found).await.expect("removed");
+        engine.remove_all(&found).await.expect("removed");
     });
 }

@@ -300,6 +300,27 @@ fn an_engine_elsewhere_is_given_archives_and_gives_them_back() {
     nothing_left(&project.run_id());
 }
 
+#[test]
+fn clean_removes_the_snapshots_of_a_run_at_the_engine_that_the_run_used() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let address = relay_to_docker();
+    let project =
+        Project::of_jobs("  a: {runs-on: ubuntu-latest, container: 'ci-base:local', steps: [{run: exit 7}]}\n");
+    let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", &address).output().expect("starts");
+    Said(done).expect(1, &["exit code 7"]);
+    let kept = format!("cuelight-kept:{}-a", project.run_id());
+    assert!(docker(&["image", "inspect", &kept]).is_some());
+    let clean = |arguments: &[&str]| {
+        let mut command = project.command(arguments);
+        Said(command.env("DOCKER_HOST", "unix:///nowhere").output().expect("starts"))
+    };
+    clean(&["clean", "--all", "--dry-run"]).expect(0, &["1 run would be removed"]);
+    clean(&["clean", "--all"]).expect(0, &["1 run removed", &format!("the image {kept} removed")]);
+    assert!(docker(&["image", "inspect", &kept]).is_none());
+}
+
 /// A port of this machine that leads to the engine's socket: for the program an engine on another machine.
 fn relay_to_docker() -> String {
     use std::net::TcpListener;

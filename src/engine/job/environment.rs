@@ -19,9 +19,13 @@ use super::runs_on::Placement;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::Actions;
 use crate::engine::sandbox::Sandbox;
+use crate::engine::sandbox::docker::body::volumes;
 use crate::engine::sandbox::docker::client::DockerClient;
-use crate::engine::sandbox::docker::owned::{Kind, Labels};
-use crate::engine::sandbox::docker::{Docker, Setup, SharedFolder, snapshots, volumes};
+use crate::engine::sandbox::docker::container::{Docker, Setup};
+use crate::engine::sandbox::docker::labels::Labels;
+use crate::engine::sandbox::docker::snapshots;
+use crate::engine::sandbox::provider::HoldingKind;
+use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::services::{Owner, Reach, Services, forward, routes};
 use crate::engine::{RunContext, context};
 
@@ -387,7 +391,7 @@ impl JobEnvironment {
         let kept = async {
             let tag = snapshots::tag(&self.shared.run, self.id.as_str());
             engine.commit(docker.id(), snapshots::REPOSITORY, &tag, docker.given()).await?;
-            engine.prune_kept(&self.shared.state, keep).await
+            engine.prune_snapshots(&self.shared.state, keep).await
         };
         if let Err(error) = kept.await {
             tracing::warn!(%error, "nothing is kept for a shell");
@@ -415,15 +419,15 @@ impl JobEnvironment {
         let (state, run) = (&self.shared.state, &self.shared.run);
         let mut found =
             engine.owned_patiently(state, run, self.id.as_str()).await.map_err(|error| error.to_string())?;
-        found.retain(|thing| thing.kind != Kind::Image);
-        engine.remove_found(&found).await.map_err(|error| error.to_string())?;
+        found.retain(|thing| thing.kind != HoldingKind::Image);
+        engine.remove_all(&found).await.map_err(|error| error.to_string())?;
         // What was being made when the job was cancelled may still come.
         if !settled {
             tokio::time::sleep(LATE).await;
         }
         let mut late = engine.owned_patiently(state, run, self.id.as_str()).await.map_err(|error| error.to_string())?;
-        late.retain(|thing| thing.kind != Kind::Image);
-        engine.remove_found(&late).await.map_err(|error| error.to_string())?;
+        late.retain(|thing| thing.kind != HoldingKind::Image);
+        engine.remove_all(&late).await.map_err(|error| error.to_string())?;
         found.extend(late);
         self.network = None;
         for thing in &found {

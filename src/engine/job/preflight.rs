@@ -24,9 +24,10 @@ use super::spec::JobSpec;
 use crate::engine::RunContext;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::{Actions, Needs};
-use crate::engine::sandbox::docker;
-use crate::engine::sandbox::docker::client::{DockerClient, Progress};
-use crate::engine::sandbox::docker::owned::Labels;
+use crate::engine::sandbox::docker::body;
+use crate::engine::sandbox::docker::client::DockerClient;
+use crate::engine::sandbox::docker::labels::Labels;
+use crate::engine::sandbox::provider::Progress;
 use crate::engine::services::ports;
 use crate::engine::services::ports::Claimed;
 
@@ -117,7 +118,7 @@ impl Preflight<'_> {
         let services: Vec<_> = services.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let labels = labels(self.shared, &self.job.id);
         for one in container.iter().chain(&services) {
-            docker::body(one, &labels)?;
+            body::body(one, &labels)?;
         }
         Ok((container, services))
     }
@@ -195,7 +196,7 @@ impl Preflight<'_> {
     /// What the first log says: what the job runs with, and what it may miss.
     fn facts(&self, engine: Option<&DockerClient>, needs: &Needs) -> Vec<String> {
         let mut facts = vec![format!("cuelight {}", env!("CARGO_PKG_VERSION"))];
-        facts.extend(engine.map(|engine| format!("{} at {}", engine.version(), engine.address())));
+        facts.extend(engine.map(DockerClient::describe));
         let mut actions: Vec<_> = needs.actions.values().collect();
         actions.sort_unstable_by(|a, b| a.reference.cmp(&b.reference));
         facts.extend(actions.iter().map(|known| format!("{}: {}", known.reference, known.origin)));

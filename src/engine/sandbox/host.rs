@@ -1,16 +1,17 @@
-//! The host sandbox: plain processes of this machine, each step's in a process group of its own.
+//! Jobs on this machine: plain processes, a process group for each step.
 //!
-//! They inherit the user's environment, as on a self-hosted runner, except for what no runner would have: see
-//! [`Host::new`]. Nothing is done between fork and exec, so that the standard library can spawn without copying the
-//! worker's page tables.
+//! They inherit the environment of the user, as on a self-hosted runner, except for what no runner has: see
+//! [`Host::new`]. Nothing runs between fork and exec, so that the standard library can spawn without copying the page
+//! tables of the worker.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -19,18 +20,21 @@ use rustix::process::{Pid, Signal};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 
-use super::{Child, Exit, Interrupt, Launch, Sandbox};
+use super::provider::{Progress, Provider, ProviderError};
+use super::terminal::{Shell, ShellRequest, Terminal};
+use super::{Child, Exit, Interrupt, Launch, Sandbox, run_tracking_id};
+use crate::model::Conclusion;
 use crate::repo::git;
+use crate::store::folder::RunFolder;
 
-/// The pipe between a step and its reader. 1 MiB is what Linux lets a user have by default
-/// (`/proc/sys/fs/pipe-max-size`), and it lets a flood of lines come in large portions.
+/// Size of the pipe between a step and its reader, in bytes. 1 MiB is the default limit of Linux
+/// (`/proc/sys/fs/pipe-max-size`); a large pipe lets a flood of lines arrive in large portions.
 pub(super) const PIPE_SIZE: usize = 1024 * 1024;
 
-/// Variables of the user's shell that a runner would not have: access that was not given to the workflow. What begins
-/// like a variable of the runner is withheld anyway.
+/// Variables of the user's shell that a runner does not have: they give access that the workflow was not given.
 const TOKENS: &[&str] = &["GH_TOKEN", "GH_ENTERPRISE_TOKEN"];
 
-/// Variables of a run that this one was started in, and our own.
+/// Prefixes of the variables of a run that cuelight was started in, and of cuelight itself.
 const OUTER: &[&str] = &["GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "STATE_", "CUELIGHT_"];
 
 /// Runs processes on this machine.
@@ -40,9 +44,9 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host whose processes start from this environment, less what a runner would not have: tokens of the user, the
-    /// variables of an outer run, our own, and those with which git points the programs it starts (a hook that runs
-    /// `cuelight`) at the user's repository, where a step's `git commit` would then end up.
+    /// Returns a host whose processes start from this environment, without what a runner does not have: tokens of the
+    /// user, variables of an outer run and of cuelight, and those with which git points a hook that runs `cuelight` at
+    /// the repository of the user, where the `git commit` of a step would otherwise end up.
     #[must_use]
     pub fn new(inherited: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let kept = inherited.into_iter().filter(|(name, _)| {
@@ -80,7 +84,7 @@ fn spawn(launch: &Launch) -> io::Result<Child> {
     let (reader, writer) = io::pipe()?;
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
-        // Only speed is lost: the user's quota of pipe memory may be used up.
+        // The user's quota of pipe memory may be used up. Only speed is lost.
         tracing::debug!(%error, "the pipe keeps its default size");
     }
     let mut child = Command::new(&launch.program)
@@ -100,8 +104,8 @@ fn spawn(launch: &Launch) -> io::Result<Child> {
     Ok(Child { group: Some(group), output, exit, signal })
 }
 
-/// The first executable file of this name on a search path; an absolute path stands for itself. Relative folders are
-/// passed over, as what they mean depends on where the step runs, and so are relative paths.
+/// Finds the first executable file of this name on a search path; an absolute path stands for itself. Relative folders
+/// are skipped, as their meaning depends on where the step runs, and so are relative names.
 #[must_use]
 pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
     let executable =
@@ -121,7 +125,7 @@ fn exit(status: std::process::ExitStatus) -> Exit {
     }
 }
 
-/// Signals a process group; one that is gone is no error.
+/// Signals a process group. A group that is gone is not an error.
 pub fn signal_group(group: i32, interrupt: Interrupt) {
     let signal = match interrupt {
         Interrupt::Int => Signal::INT,
@@ -134,18 +138,18 @@ pub fn signal_group(group: i32, interrupt: Interrupt) {
     }
 }
 
-/// Kills every process of this user whose `RUNNER_TRACKING_ID` begins with the id, whatever session it moved to, and
-/// says how many there were. Ids end in a slash, so a job's is never the beginning of another's, and a run's is the
-/// beginning of all its jobs'.
+/// Kills every process of this user whose `RUNNER_TRACKING_ID` begins with the id, in whatever session it is. Returns how
+/// many there were. Ids end in a slash, so the id of a job is not a prefix of another job's, and the id of a run is a
+/// prefix of those of all its jobs.
 ///
-/// A process's group dies with it: a group is a step's or was made by one, so members that dropped the variable belong
-/// to the step too. This process and its group are spared.
+/// The whole process group is killed: a group belongs to a step or was made by one, so members that dropped the variable
+/// belong to the step too. This process and its group are spared.
 ///
-/// A process can start another while we look, so this looks again until it finds none (bounded: a fork bomb is the
-/// machine's matter). Where there is no `/proc` it finds nothing.
-pub async fn reap(tracking_id: &str) -> usize {
+/// A process can start another one meanwhile, so the search is repeated until it finds none, at most 50 times. Without
+/// `/proc` nothing is found.
+async fn reap(tracking_id: &str) -> usize {
     const ROUNDS: usize = 50;
-    // A killed process is listed until the kernel has taken its memory down.
+    // A killed process is listed until the kernel has released its memory.
     const PAUSE: Duration = Duration::from_millis(2);
     let wanted = format!("RUNNER_TRACKING_ID={tracking_id}");
     let own_group = rustix::process::getpgrp();
@@ -160,7 +164,7 @@ pub async fn reap(tracking_id: &str) -> usize {
             if let Some(group) = group {
                 signal_group(group.as_raw_nonzero().get(), Interrupt::Kill);
             }
-            // It may have changed its group, or be gone.
+            // It may have changed its group, or have ended.
             let _ = rustix::process::kill_process(pid, Signal::KILL);
             killed.insert(pid);
         }
@@ -180,14 +184,140 @@ fn carriers(wanted: &[u8]) -> Vec<Pid> {
     pids.filter(|pid| *pid != own).filter(carries).collect()
 }
 
+/// Jobs on this machine. Their services, and their actions that are containers, are of another provider.
+pub struct HostProvider {
+    host: Arc<Host>,
+    containers: Arc<dyn Provider>,
+}
+
+impl HostProvider {
+    /// Returns the provider. Its jobs get their services from `containers`.
+    #[must_use]
+    pub fn new(host: Arc<Host>, containers: Arc<dyn Provider>) -> Self {
+        Self { host, containers }
+    }
+}
+
+impl Provider for HostProvider {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<Option<String>, ProviderError>> {
+        ready(Ok(None)).boxed()
+    }
+
+    fn fetch_image<'a>(
+        &'a self,
+        image: &'a str,
+        progress: &'a (dyn Fn(Progress) + Sync),
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.containers.fetch_image(image, progress)
+    }
+
+    fn shell<'a>(&'a self, request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>> {
+        if request.service.is_some() {
+            return self.containers.shell(request);
+        }
+        let shell = HostShell::find(&self.host, request).map(|shell| Box::new(shell) as Box<dyn Shell>);
+        ready(shell).boxed()
+    }
+
+    fn abandon<'a>(&'a self, run: &'a RunFolder, groups: &'a [i32]) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move {
+            reap(&run_tracking_id(run.id().as_str())).await;
+            // Without `/proc`, processes cannot be found by their variable: the recorded groups are all that is known.
+            if !cfg!(target_os = "linux") {
+                for group in groups {
+                    signal_group(*group, Interrupt::Kill);
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// A shell with the environment and in the folder of a step.
+struct HostShell {
+    env: Vec<(String, String)>,
+    cwd: PathBuf,
+}
+
+impl HostShell {
+    fn find(host: &Host, request: &ShellRequest<'_>) -> Result<Self, ProviderError> {
+        let job = request.job;
+        let active = job.steps.iter().rev().find(|step| step.phase.is_active());
+        let running = active.and_then(|step| step.process_groups.last()).and_then(|group| of_process(*group));
+        let (env, cwd) = if let Some(found) = running {
+            found
+        } else if let Some(step) = &request.failed {
+            let text = |text: &OsString| text.to_string_lossy().into_owned();
+            let machine = host.environment().iter().map(|(name, value)| (text(name), text(value)));
+            let own = step.env.iter().map(|(name, value)| (name.clone(), value.clone()));
+            (machine.chain(own).collect(), PathBuf::from(&step.cwd))
+        } else {
+            let failed = job.steps.iter().any(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad));
+            let reason = if failed {
+                "its files were removed, as its run did not fail"
+            } else {
+                "no step of it is running or has failed"
+            };
+            return Err(ProviderError::Refused(format!("cannot open a shell in {}: {reason}", job.name)));
+        };
+        if !cwd.is_dir() {
+            return Err(ProviderError::NotFound(format!(
+                "{} is gone: the workspace of a job is kept only while the job runs, or if it failed",
+                cwd.display()
+            )));
+        }
+        Ok(Self { env, cwd })
+    }
+}
+
+impl Shell for HostShell {
+    fn place(&self) -> String {
+        format!("{} with the environment of the step", self.cwd.display())
+    }
+
+    /// The shell inherits the terminal, so nothing passes through `_terminal`.
+    fn run(self: Box<Self>, _terminal: &mut dyn Terminal) -> BoxFuture<'_, Result<i32, ProviderError>> {
+        async move {
+            let path =
+                self.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
+            let found = |name: &str| find_program(name, path.as_ref());
+            let shell = found("bash").or_else(|| found("sh")).unwrap_or_else(|| PathBuf::from("/bin/sh"));
+            let mut command = Command::new(&shell);
+            command.env_clear().envs(self.env).current_dir(self.cwd);
+            // The terminal is the user's, not the step's. Without the variable, the shell outlives the job.
+            command.env("TERM", std::env::var("TERM").unwrap_or_default()).env_remove("RUNNER_TRACKING_ID");
+            let ended = command.status().await;
+            let ended =
+                ended.map_err(|error| ProviderError::Failed(format!("cannot start {}: {error}", shell.display())))?;
+            Ok(ended.code().or_else(|| ended.signal().map(|signal| 128 + signal)).unwrap_or(1))
+        }
+        .boxed()
+    }
+}
+
+/// Returns environment and folder of the leader of a process group.
+fn of_process(group: i32) -> Option<(Vec<(String, String)>, PathBuf)> {
+    let process = Path::new("/proc").join(group.to_string());
+    let environ = std::fs::read(process.join("environ")).ok()?;
+    let cwd = std::fs::read_link(process.join("cwd")).ok()?;
+    let entries = environ.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let pairs =
+        entries.filter_map(|entry| Some(entry.split_once('=')).flatten().map(|(a, b)| (a.to_owned(), b.to_owned())));
+    Some((pairs.collect(), cwd))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
     use tokio::io::AsyncReadExt;
     use tokio::time::timeout;
 
-    /// No fact that a test waits for may take longer.
+    /// Longest wait for any fact.
     const LIMIT: Duration = Duration::from_secs(20);
 
     fn start(script: &str, mark: &str) -> Child {

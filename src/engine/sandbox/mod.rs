@@ -1,7 +1,10 @@
-//! Where a job's processes run: on this machine, or in a container of an engine that speaks Docker's API.
+//! Machines that jobs run on.
 //!
-//! The engine's other parts deal in paths of this machine. [`Sandbox::inside`] says what a path is called where the
-//! processes run, and [`Sandbox::outside`] the way back.
+//! A [`Provider`](provider::Provider) is a kind of machine: this machine itself ([`host`]), or containers of a Docker
+//! engine ([`docker`]). [`providers`] is the registry of all. A [`Sandbox`] is where the processes of a job run.
+//!
+//! Everything above a sandbox uses paths of this machine. [`Sandbox::inside`] translates a path to the one that the
+//! processes see, and [`Sandbox::outside`] translates it back.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -13,99 +16,108 @@ use tokio::io::AsyncRead;
 
 pub mod docker;
 pub mod host;
+pub mod provider;
+pub mod providers;
+pub mod shared;
+pub mod terminal;
 
-/// A place where processes run.
+/// Returns the value of `RUNNER_TRACKING_ID` that the values of all jobs of a run begin with. It ends in a slash, so that
+/// none is the beginning of another run's.
+#[must_use]
+pub fn run_tracking_id(run: &str) -> String {
+    format!("cuelight/{run}/")
+}
+
+/// Where the processes of a job run.
 pub trait Sandbox: Send + Sync {
-    /// The place in words, for people: `host`, `docker ci-base:local`.
+    /// Returns a description for people: `host`, `docker ci-base:local`.
     fn describe(&self) -> String;
 
-    /// The environment that every process of the place starts from.
+    /// Returns the environment that every process starts from.
     fn environment(&self) -> &[(OsString, OsString)];
 
-    /// The shells that a step without `shell:` gets, best first.
+    /// Returns the shells for a step without `shell:`, best first.
     fn shells(&self) -> &'static [&'static str] {
         &["bash", "sh"]
     }
 
-    /// A path of this machine as processes of the place see it.
+    /// Translates a path of this machine to the one that processes of the sandbox see.
     fn inside(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
 
-    /// A path that a process of the place named, as a path of this machine. One that leads to nothing here is returned as
-    /// it is.
+    /// Translates a path that a process of the sandbox named to one of this machine. A path that does not exist here is
+    /// returned unchanged.
     fn outside(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
 
-    /// Finds a program on a search path of the place; an absolute path stands for itself.
+    /// Finds a program on a search path of the sandbox. An absolute path stands for itself.
     fn find<'a>(&'a self, program: &'a str, path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>>;
 
-    /// Starts a process in a group of its own.
+    /// Starts a process in a new process group.
     ///
     /// # Errors
-    /// The program does not exist or cannot be executed, or the place has no room for it.
+    /// The program does not exist or cannot be executed, or the sandbox is out of resources.
     fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>>;
 
-    /// Makes what was written below this path visible to processes of the place. Only a place on another machine has
-    /// something to do.
+    /// Copies what was written below this path to the sandbox. Only a sandbox on another machine has something to do.
     ///
     /// # Errors
-    /// The place cannot be reached.
+    /// The sandbox does not answer.
     fn send<'a>(&'a self, _path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
         ready(Ok(())).boxed()
     }
 
-    /// Brings what processes of the place wrote below this path here. The other half of [`Sandbox::send`].
+    /// Copies what processes of the sandbox wrote below this path to this machine. The other half of [`Sandbox::send`].
     ///
     /// # Errors
-    /// The place cannot be reached.
+    /// The sandbox does not answer.
     fn fetch<'a>(&'a self, _path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
         ready(Ok(())).boxed()
     }
 
-    /// Ends, at once, every process that carries this `RUNNER_TRACKING_ID`, and says how many there were.
+    /// Kills every process with this `RUNNER_TRACKING_ID`. Returns how many there were.
     fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize>;
 }
 
-/// A process to be started. All its paths are as the place sees them.
+/// A process to start. All paths are those that the sandbox sees.
 #[derive(Debug)]
 pub struct Launch {
-    /// The program.
+    /// Program.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Arguments of the program.
     pub args: Vec<OsString>,
-    /// Its working directory.
+    /// Working directory.
     pub cwd: PathBuf,
-    /// Its whole environment.
+    /// Whole environment.
     pub env: Vec<(OsString, OsString)>,
 }
 
-/// A started process. Its parts are apart so that one task can wait for all of them at once.
+/// A started process. Its parts are separate so that one task can wait for all of them at once.
 pub struct Child {
-    /// The id of its process group, where it is one of this machine that can be signalled by its number.
+    /// Process group, if it is one of this machine that can be signalled by its number.
     pub group: Option<i32>,
-    /// What it writes. Standard output and standard error are one stream, so lines keep the order in which they were
-    /// written, which two streams would lose.
+    /// Standard output and standard error as one stream, so that lines keep the order in which they were written.
     pub output: Box<dyn AsyncRead + Send + Unpin>,
-    /// Ready when the process itself has ended; its children may still hold the output open.
+    /// Ready when the process itself has ended. Its children may still hold the output open.
     pub exit: BoxFuture<'static, io::Result<Exit>>,
-    /// Sends a signal to the whole group. A group that is gone is no error.
+    /// Sends a signal to the whole group. A group that is gone is not an error.
     pub signal: Box<dyn Fn(Interrupt) + Send + Sync>,
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// By itself, with this code.
+    /// It exited with this code.
     Code(i32),
-    /// By this signal.
+    /// A signal killed it.
     Signal(i32),
-    /// Killed because its container had no memory left.
+    /// The kernel killed it because its container had no memory left.
     OutOfMemory,
 }
 
-/// The signals that end a step, politest first.
+/// The signals that end a step, in the order in which they are sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interrupt {
     /// SIGINT.
@@ -117,7 +129,7 @@ pub enum Interrupt {
 }
 
 impl Interrupt {
-    /// Its name for `kill -s`.
+    /// Returns the name for `kill -s`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -12,9 +12,10 @@ use bollard::models::{ContainerCreateBody, HostConfig};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::engine::sandbox::docker::SharedFolder;
+use crate::engine::sandbox::docker::body::mount;
 use crate::engine::sandbox::docker::client::DockerClient;
-use crate::engine::sandbox::docker::owned::Labels;
+use crate::engine::sandbox::docker::labels::Labels;
+use crate::engine::sandbox::shared::SharedFolder;
 
 /// Where the helper finds this program and what it runs with.
 const FOLDER: &str = "/cuelight";
@@ -84,7 +85,7 @@ pub(in crate::engine) async fn start(
     let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let (command, files) = command(&program, &libraries(&maps));
-    let mounts = files.iter().map(|(here, there)| SharedFolder::readable(here, there).mount()).collect();
+    let mounts = files.iter().map(|(here, there)| mount(&SharedFolder::readable(here, there))).collect();
     let arguments = routes.iter().map(|route| format!("{}={}", route.port, route.to));
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),

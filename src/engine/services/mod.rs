@@ -21,9 +21,9 @@ use crate::model::{Event, JobId, Service, ServiceState};
 
 use super::job::container::{Container, Port};
 use super::outlet::Outlet;
+use super::sandbox::docker::body::{body, join};
 use super::sandbox::docker::client::{DockerClient, DockerError};
-use super::sandbox::docker::owned::Labels;
-use super::sandbox::docker::{body, join};
+use super::sandbox::docker::labels::{Labels, service_role};
 
 pub mod forward;
 mod health;
@@ -219,11 +219,6 @@ pub(super) fn routes(definitions: &[Container]) -> (Vec<Route>, Reached) {
     (routes, reached)
 }
 
-/// The role of a service's container: no container of our own has such a one.
-pub fn service_role(name: &str) -> String {
-    format!("service.{name}")
-}
-
 async fn start_one(
     engine: &DockerClient,
     owner: &Owner,
@@ -340,7 +335,7 @@ async fn watch_over(
     let mut asked = HashMap::new();
     // An engine that is restarted ends its events; they are asked for again as long as somebody waits.
     loop {
-        let mut events = engine.api().events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
+        let mut events = engine.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
         // What happened before the events were asked for.
         for (id, name) in &ids {
             look(&engine, &owner, &tell, id, name).await.ok();

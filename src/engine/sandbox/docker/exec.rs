@@ -75,7 +75,7 @@ impl DockerClient {
             StartExecResults::Attached { output, .. } => Ok((made.id, output)),
             StartExecResults::Detached => Err(DockerError::Failed {
                 doing: "cannot start a process in the container".to_owned(),
-                said: "the engine does not hand over its output".to_owned(),
+                answer: "the engine does not hand over its output".to_owned(),
             }),
         }
     }

@@ -1,420 +1,136 @@
-//! The Docker sandbox: a job's processes in one container that lives as long as the job.
+//! Containers of an engine that speaks Docker's API: Docker itself, or podman.
 //!
-//! The container sees the job's folder, the tool cache and the actions at the paths that GitHub's runner gives them. On
-//! an engine of this machine they are mounts; an engine elsewhere is given archives, and gives archives back. Steps are
-//! started by a [`supervisor`] inside, or one by one through the engine.
+//! Nothing outside this folder names a type of it, except the registry of providers.
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
-use std::io;
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use bollard::models::{ContainerCreateBody, EndpointSettings, Mount, MountType, NetworkingConfig};
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
-use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
+use tokio::sync::OnceCell;
 
-use super::{Child, Launch, Sandbox};
-use crate::engine::job::container::Container;
+use super::provider::{Holding, Progress, Provider, ProviderError};
+use super::terminal::{Shell, ShellRequest};
+use crate::store::folder::RunFolder;
 
+mod address;
 mod archive;
+pub mod body;
 pub mod client;
+pub mod container;
 mod exec;
-pub mod interactive;
+mod images;
+pub mod labels;
 pub mod one_shot;
-pub mod options;
-pub mod owned;
+mod options;
+mod owned;
+mod shell;
 pub mod snapshots;
-pub mod supervisor;
+mod supervisor;
 
-use client::DockerClient;
-use owned::Labels;
-use supervisor::{Control, Supervisor};
+use client::{DockerClient, DockerError, NAME};
+use shell::ContainerShell;
 
-/// Prints where a program is on PATH. `command -v` would name a shell's own commands, which are no programs.
-const LOOK: &str = r#"
-case $1 in /*) [ -x "$1" ] && echo "$1"; exit;; esac
-IFS=:
-for folder in $PATH; do
-  if [ -f "$folder/$1" ] && [ -x "$folder/$1" ]; then echo "$folder/$1"; exit; fi
-done"#;
+/// The file in the folder of a run with the address of the Docker engine that the run uses.
+const NOTE: &str = "engine";
 
-/// A folder of this machine that a container sees.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedFolder {
-    /// Here.
-    pub outside: PathBuf,
-    /// In the container.
-    pub inside: PathBuf,
-    /// Whether the container may write it.
-    pub writable: bool,
+/// Containers of one Docker engine.
+#[derive(Default)]
+pub struct DockerProvider {
+    client: OnceCell<DockerClient>,
 }
 
-impl SharedFolder {
-    /// A folder that the container may write.
-    #[must_use]
-    pub fn writable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
-        Self { outside: outside.into(), inside: inside.into(), writable: true }
-    }
-
-    /// As engines take it. Unlike in their short form, a path may hold a colon.
-    #[must_use]
-    pub fn mount(&self) -> Mount {
-        Mount {
-            typ: Some(MountType::BIND),
-            source: Some(self.outside.to_string_lossy().into_owned()),
-            target: Some(self.inside.to_string_lossy().into_owned()),
-            read_only: Some(!self.writable),
-            ..Mount::default()
-        }
-    }
-
-    /// A folder that it may only read.
-    #[must_use]
-    pub fn readable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
-        Self { writable: false, ..Self::writable(outside, inside) }
+impl DockerProvider {
+    /// Returns the connection, which is made by the first call that finds an engine.
+    async fn client(&self) -> Result<&DockerClient, DockerError> {
+        self.client.get_or_try_init(DockerClient::find).await
     }
 }
 
-/// Everything a job's container is made from.
-pub struct Setup<'s> {
-    /// As the workflow describes it.
-    pub container: &'s Container,
-    /// Whose it is.
-    pub labels: Labels,
-    /// The job's network, where it has one.
-    pub network: Option<&'s str>,
-    /// What it sees of this machine.
-    pub shared: Vec<SharedFolder>,
-    /// Its working directory, as this machine calls it.
-    pub workspace: PathBuf,
-    /// A folder among the shared ones for talking to it.
-    pub control: PathBuf,
-    /// The shells of steps without one, best first.
-    pub shells: &'static [&'static str],
-    /// Whether a supervisor may be put into the container.
-    pub supervised: bool,
-}
-
-/// A job's container.
-pub struct Docker {
-    engine: DockerClient,
-    id: String,
-    image: String,
-    environment: Vec<(OsString, OsString)>,
-    /// The variables that the workflow gives it.
-    given: Vec<String>,
-    shared: Vec<SharedFolder>,
-    control: Control,
-    supervisor: Option<Supervisor>,
-    /// Why there is no supervisor.
-    unsupervised: String,
-    shells: &'static [&'static str],
-    found: Mutex<HashMap<(String, OsString), Option<PathBuf>>>,
-}
-
-/// What a container is asked to be, before the job's own: the workflow's options, environment, volumes.
-///
-/// # Errors
-/// An option that cannot be used, with its place in the file.
-pub fn body(container: &Container, labels: &Labels) -> Result<ContainerCreateBody, String> {
-    let mut body = ContainerCreateBody { image: Some(container.image.clone()), ..ContainerCreateBody::default() };
-    options::apply(&container.options, &mut body).map_err(|error| {
-        format!("{}: `options` of {}: {}", container.place_of(&error.word), container.name, error.reason)
-    })?;
-    let env = body.env.get_or_insert_default();
-    env.splice(0..0, container.env.iter().map(|(name, value)| format!("{name}={value}")));
-    let mut binds = body.host_config.get_or_insert_default().binds.take().unwrap_or_default();
-    for volume in &container.volumes {
-        // A volume without a name goes with its container.
-        if volume.contains(':') {
-            binds.push(volume.clone());
-        } else {
-            body.volumes.get_or_insert_default().push(volume.clone());
-        }
-    }
-    for bind in &mut binds {
-        let (source, rest) = bind.split_once(':').unwrap_or((bind, ""));
-        if source.is_empty() || source.starts_with('.') || source.contains('/') && !source.starts_with('/') {
-            return Err(format!(
-                "{}: the volume `{bind}` of {}: write a whole path, as `${{{{ github.workspace }}}}/…`, or a name",
-                container.place, container.name
-            ));
-        }
-        if !source.starts_with('/') {
-            // One with a name is the job's: it carries the run's id and goes with the job.
-            *bind = format!("{}:{rest}", labels.of(source).name());
-        }
-    }
-    body.host_config.get_or_insert_default().binds = Some(binds);
-    body.labels.get_or_insert_default().extend(labels.all());
-    Ok(body)
-}
-
-/// The names of the volumes of a container that are the job's to make and to remove.
-///
-/// # Errors
-/// As of [`body`].
-pub fn volumes(container: &Container, labels: &Labels) -> Result<Vec<String>, String> {
-    let binds = body(container, labels)?.host_config.and_then(|host| host.binds).unwrap_or_default();
-    let sources = binds.iter().filter_map(|bind| bind.split_once(':')).map(|(source, _)| source);
-    Ok(sources.filter(|source| !source.starts_with('/')).map(str::to_owned).collect())
-}
-
-/// Puts a container into a network under a name.
-pub fn join(body: &mut ContainerCreateBody, network: &str, alias: &str) {
-    body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
-    let endpoint = EndpointSettings { aliases: Some(vec![alias.to_owned()]), ..EndpointSettings::default() };
-    let endpoints = [(network.to_owned(), endpoint)].into();
-    body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints) });
-}
-
-impl Docker {
-    /// Makes and starts a job's container.
-    ///
-    /// # Errors
-    /// In words: an option cannot be used, or the engine refuses.
-    pub async fn start(engine: &DockerClient, setup: Setup<'_>) -> Result<Self, String> {
-        let container = setup.container;
-        let mut body = body(container, &setup.labels)?;
-        // As the runner does it: something that stays, whatever the image would do by itself.
-        body.entrypoint = Some(vec!["tail".to_owned()]);
-        body.cmd = Some(vec!["-f".to_owned(), "/dev/null".to_owned()]);
-        let inside = |path: &Path| translate(&setup.shared, path, |shared| (&shared.outside, &shared.inside));
-        body.working_dir.get_or_insert_with(|| inside(&setup.workspace).to_string_lossy().into_owned());
-        let host = body.host_config.get_or_insert_default();
-        let local = engine.socket().is_some();
-        if local {
-            host.mounts.get_or_insert_default().extend(setup.shared.iter().map(SharedFolder::mount));
-        }
-        // Who opens a shell in what is kept of it needs to know what it saw.
-        let seen = serde_json::to_string(&setup.shared).unwrap_or_default();
-        body.labels.get_or_insert_default().insert(snapshots::SHARED.to_owned(), seen);
-        if let Some(network) = setup.network {
-            join(&mut body, network, &container.name);
-        }
-        let given =
-            body.env.iter().flatten().filter_map(|entry| entry.split_once('=')).map(|(name, _)| name.to_owned());
-        let given = given.collect();
-        let id = engine.start(&setup.labels.name(), body).await.map_err(|error| error.to_string())?;
-        let control = Control { inside: inside(&setup.control), outside: setup.control };
-        let supervised = local && setup.supervised;
-        let mut docker = Self {
-            engine: engine.clone(),
-            id,
-            image: container.image.clone(),
-            environment: Vec::new(),
-            given,
-            shared: setup.shared,
-            control,
-            supervisor: None,
-            unsupervised: "the settings say so".to_owned(),
-            shells: setup.shells,
-            found: Mutex::default(),
-        };
-        docker.settle(local, supervised).await?;
-        Ok(docker)
+impl Provider for DockerProvider {
+    fn name(&self) -> &'static str {
+        NAME
     }
 
-    /// Learns the container's environment, and finds the way into it.
-    async fn settle(&mut self, local: bool, supervised: bool) -> Result<(), String> {
-        let found = self.engine.inspect(&self.id).await.map_err(|error| error.to_string())?;
-        if found.state.as_ref().and_then(|state| state.running) != Some(true) {
-            let said = self.engine.last_lines(&self.id, 5).await.unwrap_or_default().join("\n");
-            return Err(format!("the job's container of {} ended at once: {said}", self.image));
-        }
-        let env = found.config.and_then(|config| config.env).unwrap_or_default();
-        let pairs = env.iter().filter_map(|entry| entry.split_once('='));
-        self.environment = pairs.map(|(name, value)| (name.into(), value.into())).collect();
-        // The runner's home in a container. What a step keeps there lives as long as the job.
-        self.environment.retain(|(name, _)| name != "HOME");
-        self.environment.push(("HOME".into(), "/github/home".into()));
-        if !local {
-            let folders: Vec<_> = self.shared.iter().map(|shared| shared.inside.to_string_lossy()).collect();
-            let made: Vec<&str> = ["mkdir", "-p"].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
-            self.engine.run_quietly(&self.id, &made).await.map_err(|error| error.to_string())?;
-            "it is on another machine".clone_into(&mut self.unsupervised);
-            for shared in self.shared.clone() {
-                self.send(&shared.outside).await.map_err(|error| error.to_string())?;
-            }
-            return Ok(());
-        }
-        if !supervised {
-            return Ok(());
-        }
-        match self.supervise().await {
-            Ok(supervisor) => self.supervisor = Some(supervisor),
-            Err(error) => self.unsupervised = error.to_string(),
-        }
-        Ok(())
+    fn check(&self) -> BoxFuture<'_, Result<Option<String>, ProviderError>> {
+        async move { Ok(Some(self.client().await?.describe())) }.boxed()
     }
 
-    async fn supervise(&self) -> io::Result<Supervisor> {
-        self.control.prepare()?;
-        let started = self.engine.start_detached(&self.id, self.control.command()).await.map_err(io::Error::other)?;
-        let alive = || {
-            let (engine, started) = (self.engine.clone(), started.clone());
-            async move { engine.is_running(&started).await }.boxed()
-        };
-        Supervisor::connect(self.control.clone(), alive).await
+    fn fetch_image<'a>(
+        &'a self,
+        image: &'a str,
+        progress: &'a (dyn Fn(Progress) + Sync),
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move { Ok(self.client().await?.ensure_image(image, None, progress).await.map(drop)?) }.boxed()
     }
 
-    /// What the engine calls the container.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Makes what the container wrote the user's of this machine, who may not be its superuser.
-    pub async fn give_back(&self) {
-        // Where users are mapped, what the container's superuser wrote is ours already.
-        if self.engine.maps_users().await {
-            return;
-        }
-        let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        let owner = format!("{user}:{group}");
-        let folders: Vec<_> = self.shared.iter().filter(|shared| shared.writable && shared.outside.is_dir()).collect();
-        let folders: Vec<_> = folders.iter().map(|shared| shared.inside.to_string_lossy()).collect();
-        let command: Vec<&str> = ["chown", "-R", &owner].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
-        if let Err(error) = self.engine.run_quietly(&self.id, &command).await {
-            tracing::warn!(%error, "files that the container wrote stay its user's");
-        }
-    }
-
-    /// The names of the variables that the workflow gave it.
-    #[must_use]
-    pub fn given(&self) -> &[String] {
-        &self.given
-    }
-
-    /// How steps are started, in a sentence.
-    #[must_use]
-    pub fn way_in(&self) -> String {
-        match &self.supervisor {
-            Some(_) => "Steps are started by a supervisor inside.".to_owned(),
-            None => format!("Steps are started by the engine ({}).", self.unsupervised),
-        }
-    }
-
-    /// Whether steps are started by a supervisor, without the engine.
-    #[must_use]
-    pub fn is_supervised(&self) -> bool {
-        self.supervisor.is_some()
-    }
-
-    async fn look_for(&self, program: &str, path: &OsStr) -> Option<PathBuf> {
-        let key = (program.to_owned(), path.to_owned());
-        let known = self.found.lock().ok().and_then(|found| found.get(&key).cloned());
-        if let Some(known) = known {
-            return known;
-        }
-        let launch = Launch {
-            program: "sh".into(),
-            args: ["-c".into(), LOOK.into(), "sh".into(), program.into()].into(),
-            cwd: "/".into(),
-            env: vec![("PATH".into(), path.to_owned())],
-        };
-        let mut text = String::new();
-        let mut child = self.start(&launch).await.ok()?;
-        child.output.read_to_string(&mut text).await.ok()?;
-        child.exit.await.ok()?;
-        let found = text.lines().next().map(PathBuf::from).filter(|path| path.is_absolute());
-        if let Ok(mut all) = self.found.lock() {
-            all.insert(key, found.clone());
-        }
-        found
-    }
-
-    async fn upload(&self, path: &Path) -> io::Result<()> {
-        let inside = self.inside(path);
-        let (archive, into) = if path.is_dir() {
-            (archive::pack(path).await?, inside)
-        } else {
-            (archive::pack_one(path).await?, inside.parent().unwrap_or(Path::new("/")).to_owned())
-        };
-        let options = UploadToContainerOptionsBuilder::default().path(&into.to_string_lossy()).build();
-        let sent = self.engine.api.upload_to_container(&self.id, Some(options), bollard::body_full(archive.into()));
-        sent.await.map_err(io::Error::other)
-    }
-
-    async fn download(&self, path: &Path) -> io::Result<()> {
-        let inside = self.inside(path);
-        let options = DownloadFromContainerOptionsBuilder::default().path(&inside.to_string_lossy()).build();
-        let mut parts = self.engine.api.download_from_container(&self.id, Some(options));
-        let mut whole = Vec::new();
-        while let Some(part) = parts.next().await {
-            whole.extend_from_slice(&part.map_err(io::Error::other)?);
-        }
-        // The archive's first entry is the folder itself.
-        archive::unpack(whole, path.parent().unwrap_or(path)).await
-    }
-}
-
-impl Sandbox for Docker {
-    fn describe(&self) -> String {
-        format!("docker {}", self.image)
-    }
-
-    fn environment(&self) -> &[(OsString, OsString)] {
-        &self.environment
-    }
-
-    fn shells(&self) -> &'static [&'static str] {
-        self.shells
-    }
-
-    fn inside(&self, path: &Path) -> PathBuf {
-        translate(&self.shared, path, |shared| (&shared.outside, &shared.inside))
-    }
-
-    fn outside(&self, path: &Path) -> PathBuf {
-        translate(&self.shared, path, |shared| (&shared.inside, &shared.outside))
-    }
-
-    fn find<'a>(&'a self, program: &'a str, path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>> {
-        self.look_for(program, path).boxed()
-    }
-
-    fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
+    fn shell<'a>(&'a self, request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>> {
         async move {
-            match &self.supervisor {
-                Some(supervisor) => supervisor.start(launch).await,
-                None => self.engine.exec(&self.id, launch, Path::new("/tmp/.cuelight-group")).await,
-            }
+            let client = match noted(request.run) {
+                Some(address) => DockerClient::at(&address).await?,
+                None => self.client().await?.clone(),
+            };
+            Ok(Box::new(ContainerShell::find(client, request).await?) as Box<dyn Shell>)
         }
         .boxed()
     }
 
-    fn send<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
-        async move { if self.engine.socket().is_some() { Ok(()) } else { self.upload(path).await } }.boxed()
+    fn holdings<'a>(&'a self, state: &'a Path) -> BoxFuture<'a, Result<Vec<Holding>, ProviderError>> {
+        async move { Ok(self.client().await?.owned(state, None, None).await?) }.boxed()
     }
 
-    fn fetch<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
-        async move { if self.engine.socket().is_some() { Ok(()) } else { self.download(path).await } }.boxed()
+    fn remove<'a>(&'a self, holdings: &'a [Holding]) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move { Ok(self.client().await?.remove_all(holdings).await?) }.boxed()
     }
 
-    /// The container goes at the end of the job, and with it all that is in it.
-    fn reap<'a>(&'a self, _tracking_id: &'a str) -> BoxFuture<'a, usize> {
-        async { 0 }.boxed()
+    fn prune_snapshots<'a>(&'a self, state: &'a Path, keep: usize) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move { Ok(self.client().await?.prune_snapshots(state, keep).await?) }.boxed()
+    }
+
+    fn forget<'a>(&'a self, runs: &'a [RunFolder]) -> BoxFuture<'a, Result<Vec<Holding>, ProviderError>> {
+        async move {
+            let (mut removed, mut failed) = (Vec::new(), None);
+            for ((address, state), runs) in by_engine(runs) {
+                match forget(&address, &state, &runs).await {
+                    Ok(holdings) => removed.extend(holdings),
+                    Err(error) => drop(failed.get_or_insert(error)),
+                }
+            }
+            failed.map_or(Ok(removed), |error| Err(error.into()))
+        }
+        .boxed()
     }
 }
 
-/// A path below the longest of these folders, as the other side calls it.
-fn translate<'s>(
-    shared: &'s [SharedFolder],
-    path: &Path,
-    sides: impl Fn(&'s SharedFolder) -> (&'s PathBuf, &'s PathBuf),
-) -> PathBuf {
-    let below = shared.iter().map(sides).filter(|(from, _)| path.starts_with(from));
-    let Some((from, to)) = below.max_by_key(|(from, _)| from.components().count()) else { return path.to_owned() };
-    match path.strip_prefix(from) {
-        Ok(rest) if rest.as_os_str().is_empty() => to.clone(),
-        Ok(rest) => to.join(rest),
-        Err(_) => path.to_owned(),
+/// Removes everything of runs that used one Docker engine.
+async fn forget(address: &str, state: &Path, runs: &[&RunFolder]) -> Result<Vec<Holding>, DockerError> {
+    let client = DockerClient::at(address).await?;
+    let only = if let [run] = runs { Some(run.id().as_str()) } else { None };
+    let mut found = client.owned(state, only, None).await?;
+    found.retain(|one| runs.iter().any(|run| run.id().as_str() == one.run));
+    client.remove_all(&found).await?;
+    for run in runs {
+        let _ = fs::remove_file(run.path().join(NOTE));
     }
+    Ok(found)
+}
+
+/// Groups runs by the address of the Docker engine that they used, and by their state folder. Runs that used none are
+/// left out.
+fn by_engine(runs: &[RunFolder]) -> BTreeMap<(String, PathBuf), Vec<&RunFolder>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for run in runs {
+        if let Some(address) = noted(run) {
+            groups.entry((address, run.state().to_owned())).or_default().push(run);
+        }
+    }
+    groups
+}
+
+/// Returns the address of the Docker engine that a run uses.
+fn noted(run: &RunFolder) -> Option<String> {
+    fs::read_to_string(run.path().join(NOTE)).ok()
 }
 
 #[cfg(test)]
@@ -422,36 +138,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_translated_by_the_longest_folder_both_ways() {
-        let shared = [
-            SharedFolder::writable("/r/work/test", "/__w"),
-            SharedFolder::readable("/cache/actions", "/__w/_actions"),
-            SharedFolder::writable("/r/work/test/_temp/_github_home", "/github/home"),
-        ];
-        let inside = |path: &str| translate(&shared, Path::new(path), |one| (&one.outside, &one.inside));
-        let outside = |path: &str| translate(&shared, Path::new(path), |one| (&one.inside, &one.outside));
-        assert_eq!(inside("/r/work/test/aura/aura"), Path::new("/__w/aura/aura"));
-        assert_eq!(inside("/r/work/test"), Path::new("/__w"));
-        assert_eq!(inside("/r/work/test/_temp/_github_home/.gitconfig"), Path::new("/github/home/.gitconfig"));
-        assert_eq!(inside("/r/work/testing"), Path::new("/r/work/testing"));
-        assert_eq!(outside("/__w/_actions/a/b"), Path::new("/cache/actions/a/b"));
-        assert_eq!(outside("/usr/bin/env"), Path::new("/usr/bin/env"));
+    fn runs_are_grouped_by_the_engine_that_they_used() {
+        let home = tempfile::tempdir().expect("a folder");
+        let runs: Vec<_> = [("1", Some("a")), ("2", None), ("3", Some("b")), ("4", Some("a"))]
+            .map(|(id, address)| {
+                let run = RunFolder::at(home.path().join("runs").join(id));
+                fs::create_dir_all(run.path()).expect("made");
+                if let Some(address) = address {
+                    fs::write(run.path().join(NOTE), address).expect("written");
+                }
+                run
+            })
+            .into();
+        let groups = by_engine(&runs);
+        let ids = |runs: &[&RunFolder]| runs.iter().map(|run| run.id().to_string()).collect::<String>();
+        let groups: Vec<_> = groups.iter().map(|((address, _), runs)| (address.as_str(), ids(runs))).collect();
+        assert_eq!(groups, [("a", "14".to_owned()), ("b", "3".to_owned())]);
     }
 
-    #[test]
-    fn volumes_with_a_name_are_the_jobs() {
-        let volumes = ["data:/data:ro", "/host:/x", "/anonymous"].map(str::to_owned).into();
-        let mut container = Container::plain("db", "x");
-        container.volumes = volumes;
-        let labels = Labels::new(Path::new("/s"), "1", "a");
-        let body = body(&container, &labels).expect("fits");
-        let binds = body.host_config.and_then(|host| host.binds).expect("some");
-        assert_eq!(binds, ["cuelight-1-a.data:/data:ro", "/host:/x"]);
-        assert_eq!(body.volumes, Some(vec!["/anonymous".to_owned()]));
-        assert_eq!(super::volumes(&container, &labels), Ok(vec!["cuelight-1-a.data".to_owned()]));
-        for wrong in ["./x:/y", ":/y", "a/b:/y"] {
-            container.volumes = vec![wrong.to_owned()];
-            assert!(super::body(&container, &labels).expect_err(wrong).contains("write a whole path"));
-        }
+    #[tokio::test]
+    async fn runs_that_used_no_engine_are_forgotten_without_one() {
+        let run = RunFolder::at("/nowhere/runs/1");
+        assert_eq!(DockerProvider::default().forget(&[run]).await, Ok(Vec::new()));
     }
 }

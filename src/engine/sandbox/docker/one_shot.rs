@@ -13,9 +13,10 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
+use super::body::mount;
 use super::client::{DockerClient, DockerError};
-use super::owned::Labels;
-use super::{SharedFolder, translate};
+use super::labels::Labels;
+use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
 
 /// How much output may wait to be read.
@@ -52,7 +53,7 @@ impl Once {
 
     async fn run(&self, launch: &Launch) -> Result<Child, DockerError> {
         let text = |word: &OsStr| word.to_string_lossy().into_owned();
-        let mounts = self.shared.iter().map(SharedFolder::mount).collect();
+        let mounts = self.shared.iter().map(mount).collect();
         let program = text(launch.program.as_os_str());
         let body = ContainerCreateBody {
             image: Some(self.image.clone()),
@@ -142,11 +143,11 @@ impl Sandbox for Once {
     }
 
     fn inside(&self, path: &Path) -> PathBuf {
-        translate(&self.shared, path, |shared| (&shared.outside, &shared.inside))
+        shared::inside(&self.shared, path)
     }
 
     fn outside(&self, path: &Path) -> PathBuf {
-        translate(&self.shared, path, |shared| (&shared.inside, &shared.outside))
+        shared::outside(&self.shared, path)
     }
 
     /// There is no container to look into before its process starts.

@@ -13,7 +13,7 @@ use bollard::models::{
 
 /// What came of an option that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
-pub struct OptionError {
+pub(super) struct OptionError {
     /// The word that is wrong, as written.
     pub word: String,
     /// What is wrong with it, and what to write.
@@ -184,7 +184,7 @@ static OPTIONS: &[Entry] = &[
 ///
 /// # Errors
 /// The first word that is no option, is refused, or has no fitting value.
-pub fn apply(words: &[String], body: &mut ContainerCreateBody) -> Result<(), OptionError> {
+pub(super) fn apply(words: &[String], body: &mut ContainerCreateBody) -> Result<(), OptionError> {
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         let fail = |reason: String| OptionError { word: word.clone(), reason };

@@ -254,7 +254,7 @@ const RESERVED: &[&[u8]] =
 
 /// What makes a shell stand where the newest step of a job stands: its environment and its folder.
 #[must_use]
-pub fn surroundings(control: &Path) -> Option<String> {
+pub(super) fn surroundings(control: &Path) -> Option<String> {
     let steps =
         fs::read_dir(control).ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());
     let text = fs::read_to_string(control.join(steps.max()?.to_string()).join("launch")).ok()?;
@@ -292,7 +292,7 @@ fn script(launch: &Launch, number: u64) -> Vec<u8> {
 
 /// The line by which a shell exports a variable; nothing for a name that it has no variables of, or keeps to itself.
 #[must_use]
-pub fn export(name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn export(name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = name.iter();
     let plain = !RESERVED.contains(&name)
         && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
@@ -302,7 +302,7 @@ pub fn export(name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
 
 /// A word for a shell, in single quotes.
 #[must_use]
-pub fn quoted(word: &[u8]) -> Vec<u8> {
+pub(super) fn quoted(word: &[u8]) -> Vec<u8> {
     let mut text = vec![b'\''];
     for byte in word {
         match byte {

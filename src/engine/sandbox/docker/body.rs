@@ -1,0 +1,98 @@
+//! The description of a container as Docker's API expects it, from what the workflow says.
+
+use bollard::models::{ContainerCreateBody, EndpointSettings, Mount, MountType, NetworkingConfig};
+
+use super::labels::Labels;
+use super::options;
+use crate::engine::job::container::Container;
+use crate::engine::sandbox::shared::SharedFolder;
+
+/// Returns the container that the workflow describes: image, options, environment, volumes.
+///
+/// # Errors
+/// An option or volume cannot be used; the text begins with its place in the file.
+pub(in crate::engine) fn body(container: &Container, labels: &Labels) -> Result<ContainerCreateBody, String> {
+    let mut body = ContainerCreateBody { image: Some(container.image.clone()), ..ContainerCreateBody::default() };
+    options::apply(&container.options, &mut body).map_err(|error| {
+        format!("{}: `options` of {}: {}", container.place_of(&error.word), container.name, error.reason)
+    })?;
+    let env = body.env.get_or_insert_default();
+    env.splice(0..0, container.env.iter().map(|(name, value)| format!("{name}={value}")));
+    let mut binds = body.host_config.get_or_insert_default().binds.take().unwrap_or_default();
+    for volume in &container.volumes {
+        // An anonymous volume is removed with its container.
+        if volume.contains(':') {
+            binds.push(volume.clone());
+        } else {
+            body.volumes.get_or_insert_default().push(volume.clone());
+        }
+    }
+    for bind in &mut binds {
+        let (source, rest) = bind.split_once(':').unwrap_or((bind, ""));
+        if source.is_empty() || source.starts_with('.') || source.contains('/') && !source.starts_with('/') {
+            return Err(format!(
+                "{}: the volume `{bind}` of {}: write an absolute path, such as `${{{{ github.workspace }}}}/…`, or a name",
+                container.place, container.name
+            ));
+        }
+        if !source.starts_with('/') {
+            // A named volume belongs to the job: its name contains the id of the run, and it is removed with the job.
+            *bind = format!("{}:{rest}", labels.of(source).name());
+        }
+    }
+    body.host_config.get_or_insert_default().binds = Some(binds);
+    body.labels.get_or_insert_default().extend(labels.all());
+    Ok(body)
+}
+
+/// Returns the names of the volumes of a container that are made for the job and removed with it.
+///
+/// # Errors
+/// Those of [`body`].
+pub(in crate::engine) fn volumes(container: &Container, labels: &Labels) -> Result<Vec<String>, String> {
+    let binds = body(container, labels)?.host_config.and_then(|host| host.binds).unwrap_or_default();
+    let sources = binds.iter().filter_map(|bind| bind.split_once(':')).map(|(source, _)| source);
+    Ok(sources.filter(|source| !source.starts_with('/')).map(str::to_owned).collect())
+}
+
+/// Connects a container to a network, where others reach it by this name.
+pub(in crate::engine) fn join(body: &mut ContainerCreateBody, network: &str, alias: &str) {
+    body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
+    let endpoint = EndpointSettings { aliases: Some(vec![alias.to_owned()]), ..EndpointSettings::default() };
+    let endpoints = [(network.to_owned(), endpoint)].into();
+    body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints) });
+}
+
+/// Returns a folder as a bind mount. Unlike in the short form, its path may contain a colon.
+pub(in crate::engine) fn mount(shared: &SharedFolder) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(shared.outside.to_string_lossy().into_owned()),
+        target: Some(shared.inside.to_string_lossy().into_owned()),
+        read_only: Some(!shared.writable),
+        ..Mount::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn named_volumes_belong_to_the_job() {
+        let volumes = ["data:/data:ro", "/host:/x", "/anonymous"].map(str::to_owned).into();
+        let mut container = Container::plain("db", "x");
+        container.volumes = volumes;
+        let labels = Labels::new(Path::new("/s"), "1", "a");
+        let body = body(&container, &labels).expect("fits");
+        let binds = body.host_config.and_then(|host| host.binds).expect("some");
+        assert_eq!(binds, ["cuelight-1-a.data:/data:ro", "/host:/x"]);
+        assert_eq!(body.volumes, Some(vec!["/anonymous".to_owned()]));
+        assert_eq!(super::volumes(&container, &labels), Ok(vec!["cuelight-1-a.data".to_owned()]));
+        for wrong in ["./x:/y", ":/y", "a/b:/y"] {
+            container.volumes = vec![wrong.to_owned()];
+            assert!(super::body(&container, &labels).expect_err(wrong).contains("write an absolute path"));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Images: whether one exists, pulling it, and building one.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::auth::DockerCredentials;
+use bollard::models::ImageInspect;
+use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuilder};
+use futures_util::StreamExt;
+use tokio::time::sleep;
+
+use super::client::{DockerClient, DockerError};
+use super::labels::Labels;
+use crate::engine::sandbox::provider::Progress;
+
+/// How often a pull is tried, and the pause before another try. GitHub's runner tries three times and waits one to ten
+/// seconds.
+const MAX_PULLS: u32 = 3;
+const PULL_PAUSE: Duration = Duration::from_secs(4);
+
+impl DockerClient {
+    /// Returns the description of an image that was pulled or built.
+    ///
+    /// # Errors
+    /// It does not exist on this engine ([`DockerError::Missing`]), or Docker does not answer.
+    pub(in crate::engine) async fn image(&self, image: &str) -> Result<ImageInspect, DockerError> {
+        self.api.inspect_image(image).await.map_err(|error| DockerError::of(format!("image {image}"), error))
+    }
+
+    /// Pulls an image unless it exists. `progress` is called while it downloads.
+    ///
+    /// # Errors
+    /// It cannot be pulled. A broken connection is tried again, a refusal of the registry is not.
+    pub(in crate::engine) async fn ensure_image(
+        &self,
+        image: &str,
+        credentials: Option<&(String, String)>,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<ImageInspect, DockerError> {
+        match self.image(image).await {
+            Err(DockerError::Missing { .. }) => {}
+            other => return other,
+        }
+        let mut tries = 1;
+        loop {
+            match self.pull(image, credentials, progress).await {
+                Ok(()) => return self.image(image).await,
+                Err(error) if tries < MAX_PULLS && is_transient(&error) => {
+                    tries += 1;
+                    sleep(PULL_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn pull(
+        &self,
+        image: &str,
+        credentials: Option<&(String, String)>,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(), DockerError> {
+        // Without a tag Docker would pull every tag of the repository.
+        let last = image.rsplit('/').next().unwrap_or(image);
+        let named = if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") };
+        let options = CreateImageOptionsBuilder::default().from_image(&named).build();
+        let credentials = credentials.map(|(username, password)| DockerCredentials {
+            username: Some(username.clone()),
+            password: Some(password.clone()),
+            serveraddress: registry(image).map(str::to_owned),
+            ..DockerCredentials::default()
+        });
+        let mut layers: HashMap<String, Progress> = HashMap::new();
+        let mut messages = self.api.create_image(Some(options), None, credentials);
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|error| DockerError::of(format!("cannot pull {image}"), error))?;
+            if let Some(answer) = message.error_detail.and_then(|error| error.message) {
+                return Err(DockerError::Failed { doing: format!("cannot pull {image}"), answer });
+            }
+            if let (Some(layer), Some(detail)) = (message.id, message.progress_detail)
+                && message.status.as_deref() == Some("Downloading")
+            {
+                let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+                layers.insert(layer, Progress { done: bytes(detail.current), total: bytes(detail.total) });
+                progress(layers.values().fold(Progress::default(), |sum, layer| Progress {
+                    done: sum.done + layer.done,
+                    total: sum.total + layer.total,
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds an image from a folder with the classic builder. `say` gets each line that it prints.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or the build failed.
+    pub(in crate::engine) async fn build(
+        &self,
+        context: &Path,
+        dockerfile: &str,
+        tag: &str,
+        labels: &Labels,
+        say: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), DockerError> {
+        let doing = || format!("cannot build {dockerfile} of {}", context.display());
+        let archive = super::archive::pack(context)
+            .await
+            .map_err(|error| DockerError::Failed { doing: doing(), answer: error.to_string() })?;
+        let options = BuildImageOptionsBuilder::default()
+            .dockerfile(dockerfile)
+            .t(tag)
+            .rm(true)
+            .forcerm(true)
+            .labels(&labels.all())
+            .build();
+        let mut messages =
+            std::pin::pin!(self.api.build_image(options, None, Some(bollard::body_full(archive.into()))));
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|error| DockerError::of(doing(), error))?;
+            if let Some(answer) = message.error_detail.and_then(|error| error.message) {
+                return Err(DockerError::Failed { doing: doing(), answer });
+            }
+            for line in message.stream.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty()) {
+                say(line);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether another try may succeed. An unknown host, a refusal and a missing image are permanent.
+fn is_transient(error: &DockerError) -> bool {
+    let DockerError::Failed { answer, .. } = error else { return false };
+    let answer = answer.to_lowercase();
+    let permanent = ["no such host", "not found", "denied", "unauthorized", "manifest unknown", "invalid reference"];
+    !permanent.iter().any(|words| answer.contains(words))
+}
+
+/// Returns the registry in the name of an image: the part before the first slash, if it looks like a host.
+fn registry(image: &str) -> Option<&str> {
+    image.split_once('/').map(|(host, _)| host).filter(|host| host.contains(['.', ':']) || *host == "localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_looks_like_a_host_and_an_owner_does_not() {
+        assert_eq!(registry("redis:7"), None);
+        assert_eq!(registry("library/redis"), None);
+        assert_eq!(registry("ghcr.io/a/b:1"), Some("ghcr.io"));
+        assert_eq!(registry("localhost/a"), Some("localhost"));
+        assert_eq!(registry("localhost:5000/a"), Some("localhost:5000"));
+    }
+
+    #[test]
+    fn only_transient_errors_are_tried_again() {
+        let transient =
+            |answer: &str| is_transient(&DockerError::Failed { doing: String::new(), answer: answer.to_owned() });
+        assert!(transient("connection reset by peer") && transient("i/o timeout"));
+        assert!(!transient("dial tcp: lookup registry.example: no such host") && !transient("manifest unknown"));
+        assert!(!transient("pull access denied for nosuch/image"));
+    }
+}

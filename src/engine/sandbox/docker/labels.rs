@@ -1,0 +1,90 @@
+//! Labels and names by which everything that is made in Docker for a run is found again.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::store::digest;
+
+/// Label with the state folder. Two state folders may share a Docker engine; neither removes what belongs to the other.
+pub(super) const STATE: &str = "dev.cuelight.state";
+/// Label with the id of the run.
+pub(super) const RUN: &str = "dev.cuelight.run";
+/// Label with the id of the job.
+pub(super) const JOB: &str = "dev.cuelight.job";
+/// Label with the purpose of a container.
+const ROLE: &str = "dev.cuelight.role";
+/// Label with the folders that a container shares with this machine, as JSON.
+pub(super) const SHARED: &str = "dev.cuelight.shared";
+
+/// Whose a container, network, volume or image is: its labels, and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// Digest of the path of the state folder.
+    state: String,
+    /// Id of the run; empty for what serves all runs.
+    run: String,
+    /// Id of the job.
+    job: String,
+    /// Purpose, such as `job`; empty for what serves the whole job.
+    role: String,
+}
+
+impl Labels {
+    /// Returns the labels of a job.
+    #[must_use]
+    pub fn new(state: &Path, run: &str, job: &str) -> Self {
+        Self { state: state_digest(state), run: run.to_owned(), job: job.to_owned(), role: String::new() }
+    }
+
+    /// Returns the labels of what serves later runs too, such as the image of an action.
+    #[must_use]
+    pub fn kept(state: &Path) -> Self {
+        Self::new(state, "", "")
+    }
+
+    /// Returns the labels with a purpose: `job`, `action`, or one of [`service_role`].
+    #[must_use]
+    pub fn of(&self, role: &str) -> Self {
+        Self { role: role.to_owned(), ..self.clone() }
+    }
+
+    /// Returns the name. It contains the id of the run; characters that Docker refuses in names become dashes.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let of = if self.role.is_empty() { String::new() } else { format!(".{}", self.role) };
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
+        format!("cuelight-{}-{}{of}", self.run, self.job).chars().map(plain).collect()
+    }
+
+    /// Returns the labels as Docker expects them.
+    #[must_use]
+    pub fn all(&self) -> HashMap<String, String> {
+        let pairs = [(STATE, &self.state), (RUN, &self.run), (JOB, &self.job), (ROLE, &self.role)];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
+    }
+}
+
+/// Returns the role of the container of a service. No other container has such a role.
+pub(in crate::engine) fn service_role(name: &str) -> String {
+    format!("service.{name}")
+}
+
+/// Returns a short name for a state folder: its path may be long and private.
+pub(in crate::engine) fn state_digest(state: &Path) -> String {
+    let path = state.canonicalize().unwrap_or_else(|_| state.to_owned());
+    digest::sha256(path.as_os_str().as_encoded_bytes(), 6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_contain_the_run_and_are_valid_in_docker() {
+        let labels = Labels::new(Path::new("/nowhere"), "20261126-120000-abcd", "test.2");
+        assert_eq!(labels.name(), "cuelight-20261126-120000-abcd-test.2");
+        assert_eq!(labels.of("my db").name(), "cuelight-20261126-120000-abcd-test.2.my-db");
+        assert_eq!(labels.of("redis").all()[ROLE], "redis");
+        assert_ne!(Labels::new(Path::new("/elsewhere"), "r", "j").all()[STATE], labels.all()[STATE]);
+    }
+}

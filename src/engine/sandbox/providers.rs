@@ -1,0 +1,180 @@
+//! The registry of providers, and what is asked of all of them.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::docker::DockerProvider;
+use super::host::{Host, HostProvider};
+use super::provider::{Holding, HoldingKind, Provider, ProviderError};
+use crate::model::RunId;
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::lock;
+
+/// All kinds of machines that jobs can run on.
+#[derive(Clone)]
+pub struct Providers {
+    all: Vec<Arc<dyn Provider>>,
+    containers: Arc<dyn Provider>,
+}
+
+impl Providers {
+    /// Returns the registry. Processes on this machine start from the environment of `host`.
+    ///
+    /// A new provider is one more line here.
+    #[must_use]
+    pub fn new(host: &Arc<Host>) -> Self {
+        let docker: Arc<dyn Provider> = Arc::new(DockerProvider::default());
+        let host = Arc::new(HostProvider::new(Arc::clone(host), Arc::clone(&docker)));
+        Self { all: vec![host, Arc::clone(&docker)], containers: docker }
+    }
+
+    /// Returns the registry for commands of the user, whose environment is that of this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self::new(&Arc::new(Host::new(std::env::vars_os())))
+    }
+
+    /// Returns every provider.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Provider> {
+        self.all.iter().map(AsRef::as_ref)
+    }
+
+    /// Returns the provider of containers for jobs on this machine: their services, and the actions that are containers.
+    #[must_use]
+    pub fn containers(&self) -> &dyn Provider {
+        self.containers.as_ref()
+    }
+
+    /// Finds the provider of a machine by the machine's description (`docker ci-base:local`).
+    #[must_use]
+    pub fn of_machine(&self, description: &str) -> Option<&dyn Provider> {
+        let name = description.split_once(' ').map_or(description, |(name, _)| name);
+        self.iter().find(|provider| provider.name() == name)
+    }
+
+    /// Lists what providers hold for the runs of a state folder. A provider that does not answer is skipped: without
+    /// it nothing can be removed.
+    ///
+    /// # Errors
+    /// A provider answered with an error.
+    pub async fn holdings(&self, state: &Path) -> Result<Vec<Holding>, ProviderError> {
+        let mut all = Vec::new();
+        for provider in self.iter() {
+            match provider.holdings(state).await {
+                Err(ProviderError::Unavailable(_)) => {}
+                found => all.extend(found?),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Removes what [`Providers::holdings`] listed.
+    ///
+    /// # Errors
+    /// The first one that could not be removed; all others were tried.
+    pub async fn remove(&self, holdings: &[Holding]) -> Result<(), ProviderError> {
+        let mut done = Ok(());
+        for provider in self.iter() {
+            let own: Vec<_> = holdings.iter().filter(|one| one.provider == provider.name()).cloned().collect();
+            if !own.is_empty() {
+                done = done.and(provider.remove(&own).await);
+            }
+        }
+        done
+    }
+
+    /// Removes snapshots of failed jobs that are older than a day, and all but the newest `keep`.
+    ///
+    /// # Errors
+    /// A provider answered with an error. One that does not answer is skipped.
+    pub async fn prune_snapshots(&self, state: &Path, keep: usize) -> Result<(), ProviderError> {
+        for provider in self.iter() {
+            match provider.prune_snapshots(state, keep).await {
+                Err(ProviderError::Unavailable(_)) => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes everything that providers hold for these runs: containers, networks, volumes, and the snapshots of failed
+    /// jobs. Returns what was removed. To be called before the folders of the runs are removed, which say where to look,
+    /// and while the caller holds the locks of the runs.
+    ///
+    /// # Errors
+    /// The first provider that does not answer, or could not remove something; the others did their part. The folders may
+    /// still be removed then: `cuelight clean` finds the rest later.
+    pub async fn forget(&self, runs: &[RunFolder]) -> Result<Vec<Holding>, ProviderError> {
+        let (mut removed, mut first) = (Vec::new(), None);
+        for provider in self.iter() {
+            match provider.forget(runs).await {
+                Ok(holdings) => removed.extend(holdings),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        first.map_or(Ok(removed), Err)
+    }
+
+    /// Ends every process of a run whose worker died, and removes what providers hold for it. What cannot be removed now
+    /// is listed by `cuelight doctor` and removed by `cuelight clean`.
+    pub async fn abandon(&self, run: &RunFolder, groups: &[i32]) {
+        for provider in self.iter() {
+            if let Err(error) = provider.abandon(run, groups).await {
+                tracing::warn!(provider = provider.name(), run = %run.id(), %error, "a lost run is not cleaned up");
+            }
+        }
+    }
+}
+
+/// Selects what is left over: everything of runs without a worker, except what is kept on purpose, which is the
+/// snapshots of runs that still exist and images that serve all runs.
+#[must_use]
+pub fn left_over(holdings: Vec<Holding>, runs: &RunsDir) -> Vec<Holding> {
+    let is_left = |one: &Holding| {
+        let folder = runs.folder(RunId::new(&one.run));
+        let kept = one.kind == HoldingKind::Image && (one.run.is_empty() || folder.path().exists());
+        !kept && (one.run.is_empty() || !lock::is_held(&folder.lock()))
+    };
+    holdings.into_iter().filter(is_left).collect()
+}
+
+/// Selects the holdings of these runs.
+#[must_use]
+pub fn of_runs(holdings: &[Holding], runs: &[RunFolder]) -> Vec<Holding> {
+    let ids: HashSet<&str> = runs.iter().map(|run| run.id().as_str()).collect();
+    holdings.iter().filter(|one| ids.contains(one.run.as_str())).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holding(kind: HoldingKind, run: &str) -> Holding {
+        Holding { provider: "docker", kind, id: String::new(), name: kind.word().to_owned(), run: run.to_owned() }
+    }
+
+    #[test]
+    fn left_over_is_what_has_no_worker_and_is_not_kept_on_purpose() {
+        let home = tempfile::tempdir().expect("a folder");
+        let runs = RunsDir::at(home.path());
+        for run in ["alive", "ended"] {
+            std::fs::create_dir_all(runs.folder(RunId::new(run)).path()).expect("made");
+        }
+        let _worker = lock::take(&runs.folder(RunId::new("alive")).lock()).expect("made").expect("free");
+        let kinds = [HoldingKind::Container, HoldingKind::Image];
+        let all = ["alive", "ended", "removed", ""].iter().flat_map(|run| kinds.map(|kind| holding(kind, run)));
+        let left = left_over(all.collect(), &runs);
+        let left: Vec<_> = left.iter().map(|one| (one.kind.word(), one.run.as_str())).collect();
+        assert_eq!(left, [("container", "ended"), ("container", "removed"), ("image", "removed"), ("container", "")]);
+    }
+
+    #[test]
+    fn machines_are_found_by_the_first_word_of_their_description() {
+        let providers = Providers::of_this_process();
+        let name = |description| providers.of_machine(description).map(Provider::name);
+        assert_eq!(name("docker ci-base:local"), Some("docker"));
+        assert_eq!(name("host"), Some("host"));
+        assert_eq!(name("moon 1"), None);
+    }
+}

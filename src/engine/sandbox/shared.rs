@@ -1,0 +1,75 @@
+//! Folders of this machine that a container sees, and the translation of paths between the two.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A folder or file of this machine that a container sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedFolder {
+    /// Path on this machine.
+    pub outside: PathBuf,
+    /// Path in the container.
+    pub inside: PathBuf,
+    /// Whether the container may write it.
+    pub writable: bool,
+}
+
+impl SharedFolder {
+    /// Returns a folder that the container may write.
+    #[must_use]
+    pub fn writable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
+        Self { outside: outside.into(), inside: inside.into(), writable: true }
+    }
+
+    /// Returns a folder that the container may only read.
+    #[must_use]
+    pub fn readable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
+        Self { writable: false, ..Self::writable(outside, inside) }
+    }
+}
+
+/// Translates a path of this machine to the one in the container. A path below none of the folders stays as it is.
+#[must_use]
+pub fn inside(shared: &[SharedFolder], path: &Path) -> PathBuf {
+    translate(shared.iter().map(|one| (&one.outside, &one.inside)), path)
+}
+
+/// Translates a path in the container to the one of this machine. A path below none of the folders stays as it is.
+#[must_use]
+pub fn outside(shared: &[SharedFolder], path: &Path) -> PathBuf {
+    translate(shared.iter().map(|one| (&one.inside, &one.outside)), path)
+}
+
+/// Replaces the longest of the first folders that a path is below by the second of its pair.
+fn translate<'s>(pairs: impl Iterator<Item = (&'s PathBuf, &'s PathBuf)>, path: &Path) -> PathBuf {
+    let below = pairs.filter(|(from, _)| path.starts_with(from));
+    let Some((from, to)) = below.max_by_key(|(from, _)| from.components().count()) else { return path.to_owned() };
+    match path.strip_prefix(from) {
+        Ok(rest) if rest.as_os_str().is_empty() => to.clone(),
+        Ok(rest) => to.join(rest),
+        Err(_) => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_translated_by_the_longest_folder_both_ways() {
+        let shared = [
+            SharedFolder::writable("/r/work/test", "/__w"),
+            SharedFolder::readable("/cache/actions", "/__w/_actions"),
+            SharedFolder::writable("/r/work/test/_temp/_github_home", "/github/home"),
+        ];
+        let inside = |path: &str| inside(&shared, Path::new(path));
+        let outside = |path: &str| outside(&shared, Path::new(path));
+        assert_eq!(inside("/r/work/test/aura/aura"), Path::new("/__w/aura/aura"));
+        assert_eq!(inside("/r/work/test"), Path::new("/__w"));
+        assert_eq!(inside("/r/work/test/_temp/_github_home/.gitconfig"), Path::new("/github/home/.gitconfig"));
+        assert_eq!(inside("/r/work/testing"), Path::new("/r/work/testing"));
+        assert_eq!(outside("/__w/_actions/a/b"), Path::new("/cache/actions/a/b"));
+        assert_eq!(outside("/usr/bin/env"), Path::new("/usr/bin/env"));
+    }
+}
