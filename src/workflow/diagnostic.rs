@@ -1,22 +1,22 @@
-//! What is wrong with a file, where, and what to write instead.
+//! Diagnostics: a message about a file, with its position and a hint.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::source::{Source, Span};
 
-/// How bad a diagnostic is.
+/// Severity of a diagnostic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
-    /// For information.
+    /// Advice; the file works as it is.
     Info,
-    /// GitHub accepts it, and it is most likely not what was meant.
+    /// GitHub accepts the file, but it is most likely a mistake.
     Warning,
-    /// GitHub refuses it.
+    /// GitHub rejects the file.
     Error,
 }
 
 impl Severity {
-    /// The word for it.
+    /// The severity as lower-case text.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -27,39 +27,39 @@ impl Severity {
     }
 }
 
-/// Something about a file that its author should know.
+/// A message about a file, for its author.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
-    /// The rule that found it.
+    /// Name of the rule, an entry of [`RULES`](super::lint::RULES).
     pub rule: &'static str,
-    /// Where.
+    /// Position in the file.
     pub span: Span,
-    /// What is wrong.
+    /// The problem, in one line.
     pub message: String,
-    /// What to write instead.
+    /// How to fix the problem, in one line.
     pub hint: Option<String>,
 }
 
 impl Diagnostic {
-    /// An error.
+    /// Creates an error without a hint.
     pub fn error(rule: &'static str, span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, rule, span, message: message.into(), hint: None }
     }
 
-    /// A warning.
+    /// Creates a warning without a hint.
     pub fn warning(rule: &'static str, span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(rule, span, message) }
     }
 
-    /// The same with advice.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The diagnostic for people: what, `file:line:column`, the line with a mark under the place, the advice.
+    /// Renders the diagnostic for a terminal: message, `file:line:column`, the source line with a marker, and the hint.
     #[must_use]
     pub fn render(&self, source: &Source, colour: bool) -> String {
         let level = match self.severity {
@@ -67,7 +67,7 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Error => Level::ERROR,
         };
-        // Only the line where it begins is shown: a mark under a whole job says nothing.
+        // The marker ends with the first line: underlining a whole job would not help.
         let length = source.text.len();
         let start = (self.span.start as usize).min(length);
         let line_end = source.text[start..].find('\n').map_or(length, |at| start + at);

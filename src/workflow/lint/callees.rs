@@ -1,4 +1,4 @@
-//! The files around a workflow: what it calls, read and parsed once.
+//! Called workflows, read and parsed once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,16 +11,16 @@ use crate::workflow::parse::parse_partial;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
 
-/// Files that rules look up.
+/// Cache of called workflows.
 pub(super) struct Callees<'f> {
     pub(super) files: &'f dyn Files,
     called: RefCell<HashMap<String, Option<Rc<Callee>>>>,
 }
 
-/// A workflow that another one calls.
+/// A called workflow.
 pub(super) struct Callee {
     pub(super) source: Arc<Source>,
-    /// What can be read of it, whatever is wrong elsewhere in the file.
+    /// The valid parts of the workflow; `None` if the file is not YAML.
     pub(super) workflow: Option<Workflow>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
@@ -30,7 +30,7 @@ impl<'f> Callees<'f> {
         Self { files, called: RefCell::default() }
     }
 
-    /// The workflow that `uses` of a job names; nothing when it cannot be read here.
+    /// The workflow named by the `uses` of a job; `None` if it is not available.
     pub(super) fn workflow(&self, uses: &str) -> Option<Rc<Callee>> {
         let known = self.called.borrow().get(uses).cloned();
         known.unwrap_or_else(|| {
@@ -48,14 +48,14 @@ impl<'f> Callees<'f> {
         })
     }
 
-    /// What a token may do where no file says it.
+    /// Default permissions of the token, if known.
     pub(super) fn policy(&self) -> Option<Policy> {
         self.files.policy()
     }
 }
 
-/// A reference within a called workflow, as its caller would write it: `./` is the repository, at the same version, that
-/// the called workflow is of.
+/// Resolves the `uses` of a job in the called workflow `within`: there, `./` means the repository of the called workflow
+/// at the same version.
 pub(super) fn resolve_call(uses: &str, within: &str) -> String {
     let repository = within.split_once('@').and_then(|(path, version)| {
         let mut parts = path.splitn(3, '/');

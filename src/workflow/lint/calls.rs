@@ -1,4 +1,4 @@
-//! Local actions and called workflows: what they want and what they are given.
+//! Inputs, secrets and outputs of local actions and called workflows.
 
 use super::callees::Callees;
 use super::types;
@@ -13,7 +13,7 @@ use crate::workflow::syntax::{
 };
 use crate::workflow::template::Template;
 
-/// Whether called workflows are named as GitHub wants it.
+/// Reports references to called workflows that GitHub does not accept.
 pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (uses, ..) in calls(workflow) {
         let (path, version) = uses.value.split_once('@').map_or((&*uses.value, None), |(path, at)| (path, Some(at)));
@@ -27,19 +27,19 @@ pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What called workflows of this repository get.
+/// Checks calls of workflows: existence, errors of the file, inputs and secrets.
 pub(super) fn workflows(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     for (uses, with, secrets) in calls(workflow) {
         let Some(called) = callees.workflow(&uses.value) else {
-            // Those of other repositories are mostly not at hand.
+            // Workflows of other repositories are usually not available.
             if uses.value.starts_with("./") && callees.files.is_complete() {
-                let message = format!("there is no workflow `{}`", uses.value);
-                let hint = "called workflows stand in `.github/workflows`: `./.github/workflows/file.yml`";
+                let message = format!("workflow `{}` not found", uses.value);
+                let hint = "called workflows are in `.github/workflows`: `./.github/workflows/file.yml`";
                 found.push(Diagnostic::error("workflow-call", uses.span, message).hint(hint));
             }
             continue;
         };
-        let broken = called.diagnostics.iter().any(|fault| fault.severity == Severity::Error);
+        let broken = called.diagnostics.iter().any(|found| found.severity == Severity::Error);
         report_file_errors("workflow-call", uses, &called.source, &called.diagnostics, broken, found);
         let Some(called) = &called.workflow else { continue };
         let Some(interface) = interface(called) else {
@@ -66,15 +66,15 @@ fn inputs(
         };
         let (wanted, given) = (typed::of_input(&input.kind), types::of_template(value, &|_| Type::Any));
         let fits = match &wanted {
-            // A number or a truth is a text as it is written.
+            // Numbers and booleans are accepted for a string.
             Type::Text => given != Type::Null && !given.is_collection(),
             wanted => given == Type::Any || given == *wanted,
         };
         if !fits {
             let message =
-                format!("the input `{}` of `{}` is {}, not {}", name.value, uses.value, wanted.name(), given.name());
+                format!("input `{}` of `{}` must be {}, not {}", name.value, uses.value, wanted.name(), given.name());
             let found_here = Diagnostic::error("workflow-call", value.span, message);
-            // GitHub takes null for what is not given.
+            // GitHub treats null as a missing input.
             let severity = if given == Type::Null { Severity::Warning } else { Severity::Error };
             found.push(Diagnostic { severity, ..found_here });
         }
@@ -83,7 +83,7 @@ fn inputs(
         input.required && input.default.is_none() && !with.iter().any(|(name, _)| same(&input.name, name))
     };
     for input in interface.inputs.iter().filter(missing) {
-        let message = format!("`{}` needs the input `{}`", uses.value, input.name.value);
+        let message = format!("required input `{}` of `{}` is missing", input.name.value, uses.value);
         found.push(Diagnostic::error("workflow-call", uses.span, message));
     }
 }
@@ -102,13 +102,13 @@ fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, fo
     }
     for (secret, _) in interface.secrets.iter().filter(|(_, required)| *required) {
         if !named.iter().any(|(name, _)| same(secret, name)) {
-            let message = format!("`{}` needs the secret `{}`", uses.value, secret.value);
+            let message = format!("required secret `{}` of `{}` is missing", secret.value, uses.value);
             found.push(Diagnostic::error("workflow-call", uses.span, message));
         }
     }
 }
 
-/// What actions of this repository get. GitHub starts them whatever they get.
+/// Checks the inputs of actions in this repository. These are warnings: GitHub runs an action with any inputs.
 pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     let files = callees.files;
     for step in steps(workflow) {
@@ -118,7 +118,7 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
         };
         let inside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let manifest = ["action.yml", "action.yaml"].iter().map(|name| inside(name));
-        // One that is not there may be made by a step before.
+        // An earlier step may create a missing action.
         let Some((path, text)) = manifest.into_iter().find_map(|path| Some((path.clone(), files.read(&path)?))) else {
             continue;
         };
@@ -128,10 +128,8 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
         let Some(action) = parsed.value else { continue };
         for input in &action.inputs {
             if input.deprecation.as_ref().is_some_and(|instead| instead.trim().is_empty()) {
-                let message = format!(
-                    "`{}` deprecates its input `{}` without saying what to use instead",
-                    reference.value, input.name.value
-                );
+                let message =
+                    format!("`{}` deprecates its input `{}` without a message", reference.value, input.name.value);
                 found.push(Diagnostic::warning("action", reference.span, message));
             }
         }
@@ -143,16 +141,16 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
         for (name, _) in with {
             match action.inputs.iter().find(|input| same(&input.name, name)) {
                 Some(input) => {
-                    // One that must be given is no fault of the one who gives it.
+                    // The caller has no choice about a required input.
                     let needed = input.required && input.default.is_none();
                     if let Some(instead) = input.deprecation.as_ref().filter(|_| !needed) {
                         let instead = instead.split_whitespace().collect::<Vec<_>>().join(" ");
                         let instead = if instead.is_empty() { instead } else { format!(": {instead}") };
-                        let message = format!("the input `{}` is deprecated{instead}", name.value);
-                        found.push(Diagnostic::warning("action", name.span, message).hint("leave it away"));
+                        let message = format!("input `{}` is deprecated{instead}", name.value);
+                        found.push(Diagnostic::warning("action", name.span, message).hint("remove it"));
                     }
                 }
-                // GitHub takes these two for every action that is a container.
+                // GitHub accepts these two for every Docker action.
                 None if of_docker && matches!(name.value.as_str(), "args" | "entrypoint") => {}
                 None => {
                     let names = action.inputs.iter().map(|input| &input.name);
@@ -163,37 +161,37 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
         }
         for input in action.inputs.iter().filter(|input| input.required && input.default.is_none()) {
             if !with.iter().any(|(name, _)| same(&input.name, name)) {
-                let message = format!("`{}` needs the input `{}`", reference.value, input.name.value);
+                let message = format!("required input `{}` of `{}` is missing", input.name.value, reference.value);
                 found.push(Diagnostic::warning("action", reference.span, message));
             }
         }
     }
 }
 
-/// What an action says that cannot work: scripts that are not there, conditions without a script.
+/// Messages and hints about scripts of a JavaScript action that do not exist, and about conditions without a script.
 fn broken_scripts(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
     let ActionRuns::JavaScript { main, pre, pre_if, post, post_if, .. } = runs else { return Vec::new() };
     let mut found = Vec::new();
     for (key, script) in [("main", Some(main)), ("pre", pre.as_ref()), ("post", post.as_ref())] {
         if let Some(script) = script.filter(|script| !is_there(script.trim_start_matches("./"))) {
-            let hint = format!("write a path from the action's folder for `{key}`, and commit the file");
-            found.push((format!("runs `{script}` as its `{key}`, which is not there"), hint));
+            let hint = format!("write a path relative to the action's folder for `{key}`, and commit the file");
+            found.push((format!("has the `{key}` script `{script}`, which does not exist"), hint));
         }
     }
     for (key, condition, script) in [("pre", pre_if, pre), ("post", post_if, post)] {
         if condition.is_some() && script.is_none() {
             found.push((
                 format!("has `{key}-if` without `{key}`"),
-                format!("add `{key}: script.js`, or leave both away"),
+                format!("add `{key}: script.js`, or remove `{key}-if`"),
             ));
         }
     }
     found
 }
 
-/// Outputs that are read of needed jobs that call a workflow of this repository.
+/// Reports undefined outputs of needed jobs that call a workflow.
 pub(super) fn outputs(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
-    // Read once: many expressions may read of one job.
+    // Computed once per job: many expressions may read the same job.
     let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, callees))).collect();
     let outputs = |needed: &JobDefinition| called.iter().find(|(id, _)| **id == needed.id)?.1.clone();
     for job in &workflow.jobs {
@@ -201,7 +199,7 @@ pub(super) fn outputs(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
     }
 }
 
-/// The outputs of a job that calls a workflow that can be read.
+/// Outputs of a job that calls an available workflow; `None` for other jobs.
 fn called_outputs(job: &JobDefinition, callees: &Callees<'_>) -> Option<Vec<String>> {
     let JobBody::Call { uses, .. } = &job.body else { return None };
     let called = callees.workflow(&uses.value)?;
@@ -221,7 +219,7 @@ fn calls(workflow: &Workflow) -> impl Iterator<Item = Call<'_>> {
     })
 }
 
-/// What is wrong with a file, told where the file is used: an error when the file cannot be used at all.
+/// Reports the errors of a file where the file is used: as errors if it is `broken`, that is, cannot be used at all.
 fn report_file_errors(
     rule: &'static str,
     uses: &Spanned<String>,
@@ -230,9 +228,9 @@ fn report_file_errors(
     broken: bool,
     found: &mut Vec<Diagnostic>,
 ) {
-    for fault in diagnostics.iter().filter(|fault| fault.severity == Severity::Error) {
-        let at = format!("{}:{}:{}", file.name, fault.span.line, fault.span.column);
-        let message = format!("`{}` has an error: {at}: {}", uses.value, fault.message);
+    for error in diagnostics.iter().filter(|found| found.severity == Severity::Error) {
+        let at = format!("{}:{}:{}", file.name, error.span.line, error.span.column);
+        let message = format!("`{}` has an error: {at}: {}", uses.value, error.message);
         let severity = if broken { Severity::Error } else { Severity::Warning };
         found.push(Diagnostic { severity, ..Diagnostic::error(rule, uses.span, message) });
     }
@@ -250,7 +248,7 @@ fn undefined<'n>(
     match nearest(&name.value, known.iter().copied()) {
         Some(near) => found.hint(format!("did you mean `{near}`?")),
         None if known.is_empty() => found,
-        None => found.hint(format!("it has {}", known.join(", "))),
+        None => found.hint(format!("available: {}", known.join(", "))),
     }
 }
 

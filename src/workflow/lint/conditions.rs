@@ -1,30 +1,30 @@
-//! Conditions that are always the same.
+//! Conditions that always have the same result.
 
 use super::{jobs_with_steps, steps};
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::expr::{Contexts, Expr, ExprKind, Function, NoFiles, Scope, Status, Vocabulary};
 use crate::workflow::syntax::{Condition, Workflow};
 
-/// Conditions with text around `${{ }}`, and those that read nothing.
+/// Reports conditions with text around `${{ }}` and conditions that read no context.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let of_jobs = workflow.jobs.iter().map(|job| &job.condition);
     let of_snapshots = jobs_with_steps(workflow).filter_map(|job| Some(&job.snapshot.as_ref()?.condition));
     for condition in of_jobs.chain(of_snapshots).chain(steps(workflow).map(|step| &step.condition)) {
         let Some(written) = &condition.written else { continue };
         if is_text(workflow, condition) {
-            let message = "the condition is always true: there is text around `${{ }}`, and text is true";
-            let hint = "put the whole condition inside one `${{ }}`, or leave the marks away";
+            let message = "the condition is always true: text around `${{ }}` makes it a non-empty string";
+            let hint = "put the whole condition inside one `${{ }}`, or remove the `${{ }}`";
             found.push(Diagnostic::warning("if-cond", written.span, message).hint(hint));
         } else if let Some(value) = constant(&written.value) {
             let message = format!("the condition `{}` is always {value}", written.value.trim());
             let hint =
-                if value { "leave the `if` away" } else { "remove what never runs, or make it depend on a variable" };
+                if value { "remove the `if`" } else { "remove what never runs, or make it depend on a variable" };
             found.push(Diagnostic::warning("if-cond", written.span, message).hint(hint));
         }
     }
 }
 
-/// Whether GitHub made `format(…)` of a text with expressions in it.
+/// Whether the condition is text with expressions, which GitHub converts to `format(…)`.
 fn is_text(workflow: &Workflow, condition: &Condition) -> bool {
     let Some(written) = &condition.written else { return false };
     let source = &workflow.source.text;
@@ -33,7 +33,7 @@ fn is_text(workflow: &Workflow, condition: &Condition) -> bool {
     written.value.starts_with("format(") && spelled.contains("${{") && !spelled.contains("format(")
 }
 
-/// The value of a condition that is the same in every run.
+/// The value of a condition that is the same in every run; `None` if it varies.
 fn constant(text: &str) -> Option<bool> {
     let expr = Expr::parse(text, &Vocabulary::ANY).ok()?;
     expr.tree()?;

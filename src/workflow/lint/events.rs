@@ -1,20 +1,20 @@
-//! `on`: filters and schedules.
+//! `on`: filters, schedules and inputs.
 
 use crate::workflow::cron;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::pattern::FilterPattern;
 use crate::workflow::syntax::{InputDefinition, InputKind, Trigger, Workflow};
 
-/// GitHub runs nothing more often, after its documentation of `schedule`. Minutes.
-const SHORTEST_INTERVAL: u32 = 5;
+/// Minimum interval of a schedule on GitHub, in minutes.
+const MIN_INTERVAL: u32 = 5;
 
-/// Filters that exclude each other, and schedules that are too close.
+/// Reports conflicting filters, unsupported schedules, and invalid options and defaults of inputs.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for trigger in &workflow.triggers {
         exclusive(trigger, found);
         trigger.inputs.iter().for_each(|input| values(input, found));
         if trigger.event.value == "schedule" && trigger.schedules.is_empty() {
-            let message = "`schedule` without a `cron` never comes";
+            let message = "`schedule` without a `cron` never runs";
             found.push(
                 Diagnostic::warning("events", trigger.event.span, message)
                     .hint("write `schedule: [{cron: '0 3 * * *'}]`"),
@@ -23,28 +23,28 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         for input in trigger.inputs.iter().filter(|input| input.required && trigger.event.value == "workflow_call") {
             if let Some(default) = &input.default {
                 let message = format!("the default of `{}` is never used: the input is required", input.name.value);
-                let hint = "leave `default` away, or `required: true`";
+                let hint = "remove `default` or `required: true`";
                 found.push(Diagnostic::warning("events", default.span, message).hint(hint));
             }
         }
         for (written, timezone) in &trigger.schedules {
-            if let Some(minutes) = cron::interval(&written.value).filter(|minutes| *minutes < SHORTEST_INTERVAL) {
+            if let Some(minutes) = cron::interval(&written.value).filter(|minutes| *minutes < MIN_INTERVAL) {
                 let message = format!(
-                    "`{}` comes every {minutes} min; GitHub's shortest interval is {SHORTEST_INTERVAL} min",
+                    "`{}` runs every {minutes} min; GitHub's shortest interval is {MIN_INTERVAL} min",
                     written.value
                 );
                 found.push(Diagnostic::warning("events", written.span, message).hint("write `*/5` for the minutes"));
             }
             if let Some(zone) = timezone.as_ref().filter(|zone| !is_zone(&zone.value)) {
-                let message = format!("`{}` is no time zone", zone.value);
-                let hint = "write a name of the IANA database, such as `Europe/Berlin`";
+                let message = format!("unknown time zone `{}`", zone.value);
+                let hint = "write a name of the IANA time zone database, such as `Europe/Berlin`";
                 found.push(Diagnostic::warning("events", zone.span, message).hint(hint));
             }
         }
     }
 }
 
-/// The areas of the IANA database; names without one (`UTC`, `Japan`) begin with a capital as well.
+/// Areas of the IANA time zone database. Names without an area (`UTC`, `Japan`) also start with a capital.
 const AREAS: &[&str] = &[
     "Africa",
     "America",
@@ -64,7 +64,7 @@ const AREAS: &[&str] = &[
     "Mexico",
 ];
 
-/// Whether a name can be one of the IANA database, as far as its form tells.
+/// Whether a name has the form of a name in the IANA time zone database.
 fn is_zone(name: &str) -> bool {
     match name.split_once('/') {
         Some((area, place)) => AREAS.contains(&area) && place.starts_with(|c: char| c.is_ascii_uppercase()),
@@ -72,7 +72,7 @@ fn is_zone(name: &str) -> bool {
     }
 }
 
-/// What an input can be: the options of a choice differ, and its default, or that of a number, is one that can be given.
+/// Checks that the options of a choice are distinct, and that the default of a choice or number is valid.
 fn values(input: &InputDefinition, found: &mut Vec<Diagnostic>) {
     let default = input.default.as_ref().and_then(|default| Some((default.literal()?, default.span)));
     let default = default.filter(|(text, _)| !text.is_empty());
@@ -80,18 +80,18 @@ fn values(input: &InputDefinition, found: &mut Vec<Diagnostic>) {
         (InputKind::Choice(options), default) => {
             let twice = options.iter().enumerate().find(|(place, option)| options[..*place].contains(option));
             if let Some((_, option)) = twice {
-                let message = format!("the option `{option}` of `{}` is there twice", input.name.value);
-                let hint = "leave one of them away";
+                let message = format!("duplicate option `{option}` of `{}`", input.name.value);
+                let hint = "remove one of the two";
                 found.push(Diagnostic::warning("events", input.name.span, message).hint(hint));
             }
             if let Some((text, span)) = default.filter(|(text, _)| !options.iter().any(|option| option == text)) {
-                let message = format!("the default `{text}` is none of the options of `{}`", input.name.value);
+                let message = format!("the default `{text}` is not one of the options of `{}`", input.name.value);
                 let hint = format!("the options are {}", options.join(", "));
                 found.push(Diagnostic::warning("events", span, message).hint(hint));
             }
         }
         (InputKind::Number, Some((text, span))) if text.trim().parse::<f64>().is_err() => {
-            let message = format!("the default `{text}` of the number `{}` is no number", input.name.value);
+            let message = format!("the default `{text}` of `{}` is not a number", input.name.value);
             found.push(Diagnostic::warning("events", span, message).hint("write a number without quotes"));
         }
         _ => {}
@@ -104,28 +104,28 @@ fn exclusive(trigger: &Trigger, found: &mut Vec<Diagnostic>) {
         if let Some((filter, _)) = trigger.filters.iter().find(|(filter, _)| filter.value == positive) {
             let second = if filter.span.start > ignored.span.start { filter.span } else { ignored.span };
             let message = format!("`{positive}` and `{positive}-ignore` cannot both filter `{}`", trigger.event.value);
-            let hint = format!("write the patterns of `{positive}-ignore` into `{positive}`, each with `!` before it");
+            let hint = format!("move the patterns of `{positive}-ignore` to `{positive}`, each with a leading `!`");
             found.push(Diagnostic::warning("events", second, message).hint(hint));
         }
     }
 }
 
-/// Patterns that can match nothing.
+/// Reports patterns that can never match.
 pub(super) fn globs(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (filter, patterns) in workflow.triggers.iter().flat_map(|trigger| &trigger.filters) {
         let of_paths = filter.value.starts_with("paths");
         for pattern in patterns {
             let text = pattern.value.strip_prefix('!').unwrap_or(&pattern.value);
             if let Err(reason) = FilterPattern::parse(text) {
-                let message = format!("`{text}` is no pattern: {reason}");
-                let hint = "filters are glob patterns; write `\\\\` before a special character that is meant as itself";
+                let message = format!("invalid pattern `{text}`: {reason}");
+                let hint = "filters are glob patterns; escape a special character with `\\\\`";
                 found.push(Diagnostic::warning("glob", pattern.span, message).hint(hint));
             } else if of_paths && (text.starts_with("./") || text.starts_with("../")) {
-                let message = format!("`{text}` matches no path: paths begin at the top of the repository");
+                let message = format!("`{text}` matches no path: paths are relative to the root of the repository");
                 let hint = format!("write `{}`", text.trim_start_matches(['.', '/']));
                 found.push(Diagnostic::warning("glob", pattern.span, message).hint(hint));
             } else if let (false, Some(never)) = (of_paths, text.chars().find(|c| matches!(c, '~' | '^' | ':' | ' '))) {
-                let message = format!("`{text}` matches no branch or tag: git allows no `{never}` in names");
+                let message = format!("`{text}` matches no branch or tag: git does not allow `{never}` in names");
                 let hint = "filters are glob patterns, not regular expressions";
                 found.push(Diagnostic::warning("glob", pattern.span, message).hint(hint));
             }

@@ -1,4 +1,4 @@
-//! What jobs say about their matrix, their containers and their actions.
+//! Matrices, containers, actions and runner labels of jobs.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,14 @@ use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{StepAction, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 
-/// Passwords in the file.
+/// Reports passwords in the file.
 pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for job in jobs_with_steps(workflow) {
         let services = job.services.iter().map(|(_, service)| service);
         for container in job.container.iter().chain(services) {
             let password = get(container, "credentials").and_then(|credentials| get(credentials, "password"));
             if let Some(password) = password.filter(|password| password.literal().is_some()) {
-                let message = "the password stands in the file, for everybody who can read the repository";
+                let message = "the password is in the file, readable by anyone with access to the repository";
                 let hint = "store it as a secret and write `${{ secrets.NAME }}`";
                 found.push(Diagnostic::warning("credentials", password.span, message).hint(hint));
             }
@@ -25,7 +25,7 @@ pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Actions of others that are not named by their commit.
+/// Reports third-party actions that are not pinned to a commit.
 pub(super) fn pins(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for step in steps(workflow) {
         let StepAction::Uses { reference, .. } = &step.action else { continue };
@@ -35,26 +35,26 @@ pub(super) fn pins(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         let is_commit = version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_commit && !matches!(owner, "actions" | "github" | "." | "$") {
             let message = format!("`{version}` of `{name}` can be moved to other code");
-            let hint = "name the commit, with the version as a comment behind it";
+            let hint = "pin the commit, with the version in a comment after it";
             let found_here = Diagnostic::warning("action-pin", reference.span, message).hint(hint);
             found.push(Diagnostic { severity: Severity::Info, ..found_here });
         }
     }
 }
 
-/// Values that are in a vector twice, and entries of `exclude` that no combination agrees with.
+/// Reports duplicate values of a matrix, and entries of `exclude` that no combination matches.
 pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let matrices = workflow.jobs.iter().filter_map(|job| job.strategy.as_ref()?.matrix.as_ref());
     for matrix in matrices.clone() {
         for (key, values) in entries(matrix).filter(|(key, _)| !matches!(key.value.as_str(), "include" | "exclude")) {
             let mut seen = HashSet::new();
             for value in items(Some(values)) {
-                // An empty value and the words of YAML are told apart by what they are.
+                // The kind is part of the key: `true` and `'true'` are different values.
                 let literal = value.literal().map(|text| (text, std::mem::discriminant(&value.kind)));
                 if let Some((text, _)) = literal.filter(|literal| !seen.insert(*literal)) {
                     let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
-                    let message = format!("`{first}` is in `{}` twice: the same job runs twice", key.value);
-                    found.push(Diagnostic::warning("matrix", value.span, message).hint("leave one of them away"));
+                    let message = format!("duplicate value `{first}` in `{}`: the same job runs twice", key.value);
+                    found.push(Diagnostic::warning("matrix", value.span, message).hint("remove one of the two"));
                 }
             }
         }
@@ -63,21 +63,21 @@ pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         for (key, wanted) in items(get(matrix, "exclude")).flat_map(entries) {
             let values = values_of(matrix, &key.value);
             if values.is_empty() {
-                let message = format!("nothing is excluded: the matrix has no `{}`", key.value);
+                let message = format!("`exclude` has no effect: the matrix has no key `{}`", key.value);
                 let keys: Vec<_> = entries(matrix).map(|(key, _)| key.value).collect();
                 let keys: Vec<_> = keys.iter().map(String::as_str).filter(|key| *key != "exclude").collect();
                 let hint = match nearest(&key.value, keys.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("its keys are {}", keys.join(", ")),
+                    None => format!("the keys are {}", keys.join(", ")),
                 };
                 found.push(Diagnostic::warning("matrix", key.span, message).hint(hint));
             } else if !values.iter().any(|value| agrees(wanted, value)) {
-                let message = format!("nothing is excluded: `{}` never has this value", key.value);
+                let message = format!("`exclude` has no effect: `{}` never has this value", key.value);
                 let known: Vec<_> = values.iter().filter_map(|value| value.literal()).collect();
                 let hint = if known.is_empty() {
-                    "write the value as it stands in the matrix".to_owned()
+                    "write the value as in the matrix".to_owned()
                 } else {
-                    format!("its values are {}", known.join(", "))
+                    format!("the values are {}", known.join(", "))
                 };
                 found.push(Diagnostic::warning("matrix", wanted.span, message).hint(hint));
             }
@@ -85,7 +85,7 @@ pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether the keys and the number of combinations can be read off the file.
+/// Whether the keys and the number of combinations are known from the file alone.
 pub(super) fn is_known(matrix: &Template) -> bool {
     let written_out = |(key, value): (Spanned<String>, &Template)| {
         !key.value.starts_with("${{")
@@ -104,14 +104,14 @@ fn items(sequence: Option<&Template>) -> impl Iterator<Item = &Template> {
     items.iter()
 }
 
-/// The values that a key of the matrix can have, from its vector and from `include`.
+/// The values of a matrix key, from its list and from `include`.
 pub(super) fn values_of<'t>(matrix: &'t Template, key: &str) -> Vec<&'t Template> {
     let vector = if matches!(key, "include" | "exclude") { None } else { get(matrix, key) };
     let included = items(get(matrix, "include")).filter_map(|item| get(item, key));
     items(vector).chain(included).collect()
 }
 
-/// Whether a value has everything that is wanted. An expression may become anything.
+/// Whether a value contains everything in `wanted`. An expression matches any value.
 fn agrees(wanted: &Template, value: &Template) -> bool {
     use TemplateKind::{Expression, Interpolated, Mapping, Sequence};
     match (&wanted.kind, &value.kind) {
@@ -129,17 +129,17 @@ fn agrees(wanted: &Template, value: &Template) -> bool {
     }
 }
 
-/// What GitHub's own runners are called, after its page about them; labels are told apart by their first word.
+/// Labels of GitHub-hosted runners, from GitHub's documentation, by operating system.
 const HOSTED: &[(&str, &[&str])] = &[
     ("ubuntu", &["latest", "slim", "22.04", "24.04", "26.04", "22.04-arm", "24.04-arm", "26.04-arm"]),
     ("windows", &["latest", "2022", "2025", "2025-vs2026", "11-arm", "11-vs2026-arm"]),
     ("macos", &["latest", "14", "15", "26", "15-intel", "26-intel"]),
 ];
 
-/// How labels of larger hosted runners end.
+/// Suffixes of labels of larger hosted runners.
 const SIZES: &[&str] = &["large", "xlarge", "cores", "arm64"];
 
-/// Labels of one job that no runner has together, and labels that look like GitHub's and are not.
+/// Reports labels that look like a GitHub-hosted runner but do not exist, and labels of different operating systems.
 pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for job in jobs_with_steps(workflow) {
         let labels: Vec<_> = match &job.runs_on.kind {
@@ -154,9 +154,9 @@ pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
             };
             let sized = SIZES.iter().any(|size| version.ends_with(size));
             if !sized && !versions.contains(&version.to_ascii_lowercase().as_str()) {
-                let message = format!("GitHub has no runner `{family}-{version}`");
+                let message = format!("unknown GitHub-hosted runner `{family}-{version}`");
                 let hint = format!(
-                    "there are {}",
+                    "available: {}",
                     versions.iter().map(|version| format!("{family}-{version}")).collect::<Vec<_>>().join(", ")
                 );
                 found.push(Diagnostic::warning("runner-label", label.span, message).hint(hint));
@@ -165,7 +165,7 @@ pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                 let message = format!("no runner is both {} and {family}", system.unwrap_or_default());
                 found.push(
                     Diagnostic::warning("runner-label", label.span, message)
-                        .hint("run the job on each of them by a matrix"),
+                        .hint("use a matrix to run the job on each of them"),
                 );
             }
             system = Some(family);

@@ -1,7 +1,7 @@
-//! What GitHub accepts and is most likely not what was meant: rules over a typed workflow, from one table.
+//! Lint: rules that find likely mistakes in workflows that GitHub accepts.
 //!
-//! What GitHub refuses is found while a file is read; the table has pages for those names too, so that every name that
-//! a diagnostic carries can be looked up.
+//! Errors that GitHub rejects are found while a file is parsed. [`RULES`] has an entry for them as well, so that
+//! `--explain` knows the name in every diagnostic.
 
 mod callees;
 mod calls;
@@ -21,197 +21,197 @@ use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
 use super::syntax::{JobBody, Steering, StepAction, StepDefinition, StepsJob, Workflow};
 
-/// A name that diagnostics carry, and what stands behind it.
+/// A lint rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// The name, as in `[if-cond]` behind a message.
+    /// Name, as in `[if-cond]` after a message.
     pub name: &'static str,
-    /// What it finds, in one line.
+    /// What the rule reports, in one line.
     pub summary: &'static str,
-    /// Why that matters and what to write instead.
+    /// Why it matters and what to write instead.
     pub help: &'static str,
-    /// Finds it. Nothing for the rules that the reader of files applies.
+    /// Checks the workflow alone. `None` if only the parser reports under this name.
     check: Option<Check>,
-    /// Finds it in other files of the repository.
+    /// Checks the workflow against other files of the repository.
     look_up: Option<LookUp>,
 }
 
 type Check = fn(&Workflow, &mut Vec<Diagnostic>);
 type LookUp = fn(&Workflow, &Callees<'_>, &mut Vec<Diagnostic>);
 
-/// The files of the repository that a workflow stands in.
+/// The files of the repository that contains a workflow.
 pub trait Files {
-    /// The text of a file by its path from the top of the repository; nothing when it cannot be read.
+    /// Text of a file by its path from the root of the repository; `None` if it cannot be read.
     fn read(&self, path: &str) -> Option<String>;
 
-    /// Whether all files of the repository can be read, so that one that cannot is not there.
+    /// Whether [`Files::read`] knows every file of the repository, so that `None` means that the file does not exist.
     fn is_complete(&self) -> bool {
         true
     }
 
-    /// The text of a workflow of another repository by what a job `uses`; nothing when it is not at hand.
+    /// Text of a workflow in another repository by the `uses` of a job; `None` if it is not available.
     fn called(&self, _uses: &str) -> Option<String> {
         None
     }
 
-    /// What the token may do where no file says it, if that is known.
+    /// Default permissions of the token, if known.
     fn policy(&self) -> Option<Policy> {
         None
     }
 }
 
-/// The permissions that a repository's settings give the token.
+/// Default permissions of the token, as set in the repository's settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Policy {
-    /// Read contents and packages.
+    /// Read access to contents and packages.
     LimitedRead,
-    /// Read and write everything, but ask for no identity.
+    /// Read and write access to all scopes except `id-token`.
     Write,
 }
 
-/// Every rule, by name.
+/// All rules, sorted by name.
 pub static RULES: &[Rule] = &[
     Rule {
         name: "action",
-        summary: "A manifest with faults, or inputs that an action of this repository does not have or misses.",
-        help: "An `action.yml` needs `name`, `description` and `runs`. The runner does without the first two; the\n\
-               marketplace and the page of the action do not. What stands under `with` must be an input of the action:\n\
-               GitHub passes anything on, and an action sees only the inputs that it knows.",
+        summary: "Invalid action manifest, or unknown or missing inputs of an action in this repository.",
+        help: "An `action.yml` needs `name`, `description` and `runs`. The runner does not require the first two; the\n\
+               marketplace and the page of the action do. Every key under `with` must be an input of the action:\n\
+               GitHub passes on any key, but an action reads only the inputs that it declares.",
         check: None,
         look_up: Some(calls::actions),
     },
     Rule {
         name: "action-pin",
-        summary: "An action of somebody else at a branch or a tag.",
-        help: "A tag or a branch can be moved to other code after you have read it. Name the commit, and the version\n\
-               as a comment:\n\n    uses: owner/action@8f4b7f84864484a7bf31766abe9204da3cbe65b3 # v3.1.0\n\n\
-               Actions of `actions` and `github` are left alone.",
+        summary: "Third-party action pinned to a branch or tag instead of a commit.",
+        help: "A tag or branch can be moved to other code after you have reviewed it. Pin the commit, and note the version\n\
+               in a comment:\n\n    uses: owner/action@8f4b7f84864484a7bf31766abe9204da3cbe65b3 # v3.1.0\n\n\
+               Actions of `actions` and `github` are not reported.",
         check: Some(jobs::pins),
         look_up: None,
     },
     Rule {
         name: "credentials",
-        summary: "A password of a container registry written into the file.",
-        help: "Everybody who can read the repository can read it, and so can everybody who could at any time. Store\n\
-               it as a secret:\n\n    password: ${{ secrets.REGISTRY_PASSWORD }}",
+        summary: "Container registry password in the workflow file.",
+        help: "Anyone with read access to the repository, now or in the past, can read the password. Store it as a\n\
+               secret:\n\n    password: ${{ secrets.REGISTRY_PASSWORD }}",
         check: Some(jobs::credentials),
         look_up: None,
     },
     Rule {
         name: "deprecated-commands",
-        summary: "A workflow command that GitHub has taken out of use.",
-        help: "`::set-output::` and `::save-state::` can be forged by whatever a step prints, and `::set-env::` and\n\
-               `::add-path::` no longer work at all. Append to the file instead:\n\n    \
+        summary: "Deprecated workflow command.",
+        help: "Any output of a step can forge `::set-output::` and `::save-state::`, and `::set-env::` and\n\
+               `::add-path::` no longer work. Append to the file instead:\n\n    \
                echo \"name=value\" >> \"$GITHUB_OUTPUT\"",
         check: Some(scripts::deprecated_commands),
         look_up: None,
     },
     Rule {
         name: "env-var",
-        summary: "A variable with a name that no shell can read.",
-        help: "`=`, `&` and blanks cannot be part of a variable's name. Write letters, digits and `_`:\n\n    \
+        summary: "Invalid name of an environment variable.",
+        help: "The name of a variable cannot contain `=`, `&` or whitespace. Use letters, digits and `_`:\n\n    \
                env:\n      BUILD_MODE: release",
         check: Some(names::variables),
         look_up: None,
     },
     Rule {
         name: "events",
-        summary: "Filters that exclude each other, schedules that GitHub does not keep, defaults that cannot be given.",
-        help: "`branches` and `branches-ignore` (likewise tags and paths) cannot stand under one event: write\n\
-               negative patterns with `!` in the positive filter. A schedule has five fields (minute, hour, day of the\n\
-               month, month, day of the week) in POSIX's syntax, without `@daily`, and comes every five minutes at most.\n\
-               The default of a choice is one of its options, that of a number a number.",
+        summary: "Conflicting filters, unsupported schedules, or invalid defaults of inputs.",
+        help: "An event cannot have both `branches` and `branches-ignore` (likewise tags and paths): use negative\n\
+               patterns with `!` in the positive filter. A schedule has five fields (minute, hour, day of the month,\n\
+               month, day of the week) in POSIX syntax, without `@daily`, and runs at most every five minutes.\n\
+               The default of a choice must be one of its options, and the default of a number must be a number.",
         check: Some(events::check),
         look_up: None,
     },
     Rule {
         name: "expression",
-        summary: "A fault inside `${{ }}` or in an `if`, or a name that nothing defines.",
-        help: "The expression does not parse, or names a context or function that this place does not have. Which\n\
-               contexts are available where is in GitHub's table of context availability. An input, output, step or\n\
-               matrix key that nothing defines is no fault to GitHub: its value is empty, in every run.",
+        summary: "Invalid expression, or reference to a name that is not defined.",
+        help: "The expression does not parse, or uses a context or function that is not available here: see GitHub's\n\
+               table of context availability. GitHub accepts an undefined input, output, step or matrix key, but its\n\
+               value is empty in every run.",
         check: Some(references::check),
         look_up: None,
     },
     Rule {
         name: "expression-call",
-        summary: "A call that fails or wastes in every run.",
-        help: "The text given to `fromJSON` must be JSON, and `format` needs an argument for each placeholder.",
+        summary: "Function call that fails in every run, or has an unused argument.",
+        help: "The argument of `fromJSON` must be JSON, and `format` needs one argument for each placeholder.",
         check: Some(references::calls),
         look_up: None,
     },
     Rule {
         name: "expression-type",
-        summary: "A value of a type that can never be right in its place.",
-        help: "GitHub evaluates whatever it is given: a property of a text is empty, an object equals nothing, `<`\n\
-               turns `true` into a number, and the text of an object is the word `Object`. What is meant is most\n\
-               often one property, or the text that `toJSON` makes:\n\n    \
+        summary: "Value whose type cannot be right here.",
+        help: "GitHub accepts any type: a property of a string is empty, an object is never equal to a string, `<`\n\
+               converts `true` to a number, and an object becomes the string `Object`. Use one property of the object,\n\
+               or `toJSON`:\n\n    \
                if: github.event.action == 'opened'\n    run: echo '${{ toJSON(matrix) }}'",
         check: Some(typed::check),
         look_up: None,
     },
     Rule {
         name: "glob",
-        summary: "A filter pattern that can match nothing.",
-        help: "Names of branches and tags cannot contain `~`, `^`, `:` or blanks: filters are glob patterns, not\n\
-               regular expressions. Paths are matched from the top of the repository, without `./` before them.",
+        summary: "Filter pattern that can never match.",
+        help: "Names of branches and tags cannot contain `~`, `^`, `:` or spaces: filters are glob patterns, not\n\
+               regular expressions. Paths are relative to the root of the repository, without a leading `./`.",
         check: Some(events::globs),
         look_up: None,
     },
     Rule {
         name: "id",
-        summary: "An id of a job or step that cannot be one, or is taken.",
-        help: "Ids start with a letter or `_`, go on with letters, digits, `-` and `_`, and are unique in any case.",
+        summary: "Invalid or duplicate id of a job or step.",
+        help: "Ids start with a letter or `_`, contain only letters, digits, `-` and `_`, and are unique regardless of case.",
         check: None,
         look_up: None,
     },
     Rule {
         name: "if-cond",
-        summary: "A condition that is always the same.",
-        help: "Text around `${{ }}` makes the whole condition a text, and text is true:\n\n    \
+        summary: "Condition that always has the same result.",
+        help: "Text around `${{ }}` makes the whole condition a string, and a non-empty string is true:\n\n    \
                if: ${{ false }} && ${{ false }}    # true\n    if: ${{ false && false }}           # false\n\n\
-               A condition that reads no context is the same in every run: leave it away, or switch the job or step\n\
-               off with a variable.",
+               A condition that reads no context is the same in every run: remove it, or use a variable to disable the\n\
+               job or step.",
         check: Some(conditions::check),
         look_up: None,
     },
     Rule {
         name: "job-needs",
-        summary: "A need that is no job, jobs that need each other, or an output that a needed workflow does not have.",
-        help: "`needs` lists ids of jobs of the same file, and the jobs must be in some order.",
+        summary: "Unknown job in `needs`, a dependency cycle, or an output that a called workflow does not have.",
+        help: "`needs` lists ids of jobs in the same file, and jobs cannot depend on each other in a cycle.",
         check: None,
         look_up: Some(calls::outputs),
     },
     Rule {
         name: "matrix",
-        summary: "An `exclude` that excludes nothing, or a value that is there twice.",
-        help: "An entry of `exclude` leaves out the combinations that have all of its values. A key or a value that no\n\
-               combination has leaves them all in. A value that stands in a vector twice makes the same job twice.",
+        summary: "Matrix with an `exclude` that has no effect, or with a duplicate value.",
+        help: "An entry of `exclude` removes the combinations that have all of its values. With a key or value that no\n\
+               combination has, it removes none. A duplicate value runs the same job twice.",
         check: Some(jobs::matrices),
         look_up: None,
     },
     Rule {
         name: "permissions",
-        summary: "A called workflow that wants more than the job that calls it may do.",
-        help: "Permissions can only stay or become less from caller to callee. Scopes that `permissions` does not name\n\
-               are closed. Give the job that calls the workflow what it needs:\n\n    deploy:\n      permissions: { contents: read, id-token: write }\n      \
+        summary: "Called workflow that requests more permissions than the calling job has.",
+        help: "Permissions can be kept or reduced from caller to called workflow, never raised. Scopes that `permissions`\n\
+               does not list have no access. Grant the calling job what the called workflow needs:\n\n    deploy:\n      permissions: { contents: read, id-token: write }\n      \
                uses: ./.github/workflows/deploy.yml",
         check: None,
         look_up: Some(permissions::check),
     },
     Rule {
         name: "runner-label",
-        summary: "A runner that GitHub does not have.",
-        help: "A label that begins like GitHub's own and is none of them waits for a runner for ever, and so do two\n\
-               labels of different systems. Labels of your own runners are left alone.",
+        summary: "Unknown GitHub-hosted runner.",
+        help: "A job waits forever if its label looks like a GitHub-hosted runner but does not exist, or if its labels\n\
+               name different operating systems. Labels of self-hosted runners are not reported.",
         check: Some(jobs::labels),
         look_up: None,
     },
     Rule {
         name: "script-injection",
-        summary: "Text that a stranger writes, put into a script.",
-        help: "Titles, bodies, names of branches and authors are written by whoever opens an issue or a pull request.\n\
-               `${{ }}` puts them into the script before the shell reads it, so they can end a string and run commands.\n\
+        summary: "Untrusted input in a script.",
+        help: "Titles, bodies, branch names and author names come from the author of an issue or pull request. `${{ }}`\n\
+               inserts them into the script before the shell parses it, so they can end a string and run commands.\n\
                Pass them as environment variables:\n\n    env:\n      TITLE: ${{ github.event.issue.title }}\n    \
                run: echo \"$TITLE\"",
         check: Some(scripts::injections),
@@ -219,31 +219,31 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         name: "shell-name",
-        summary: "A shell that no runner knows, or not the one that the job runs on.",
-        help: "The runner knows `bash`, `sh`, `pwsh`, `python`, and on Windows `cmd` and `powershell`. Any other program\n\
-               needs the whole command, with `{0}` where the script's file goes:\n\n    shell: perl {0}",
+        summary: "Unknown shell, or shell that the job's operating system does not have.",
+        help: "The runner has `bash`, `sh`, `pwsh`, `python`, and on Windows `cmd` and `powershell`. For any other program\n\
+               write the whole command, with `{0}` for the path of the script:\n\n    shell: perl {0}",
         check: Some(names::shells),
         look_up: None,
     },
     Rule {
         name: "syntax-check",
-        summary: "The file is not YAML, or not a workflow.",
-        help: "A key that is not known in its place, a value of another type, something required that is missing.",
+        summary: "Invalid YAML, or not a valid workflow.",
+        help: "The file has an unknown key, a value of the wrong type, or lacks a required key.",
         check: None,
         look_up: None,
     },
     Rule {
         name: "workflow-call",
-        summary: "A called workflow that is not there, or gets other inputs and secrets than it wants.",
-        help: "`uses` of a job names a workflow file with `workflow_call` under `on`. GitHub refuses inputs and secrets\n\
-               that it does not declare, and a call without those that it requires.",
+        summary: "Missing called workflow, or wrong inputs or secrets in a call.",
+        help: "`uses` of a job names a workflow file with `workflow_call` under `on`. GitHub rejects a call with inputs or\n\
+               secrets that the called workflow does not declare, and a call without its required ones.",
         check: Some(calls::names),
         look_up: Some(calls::workflows),
     },
 ];
 
-/// What the rules find in a workflow that can be read, in no order; with `files`, also what they find in the local
-/// actions and workflows that it uses.
+/// Applies all rules to a valid workflow. With `files`, also checks the local actions and workflows that it uses.
+/// Returns the diagnostics in no particular order.
 #[must_use]
 pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -259,7 +259,7 @@ pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> 
     found
 }
 
-/// The jobs that run steps of their own.
+/// The jobs that run steps, as opposed to calling a workflow.
 fn jobs_with_steps(workflow: &Workflow) -> impl Iterator<Item = &StepsJob> {
     workflow.jobs.iter().filter_map(|job| match &job.body {
         JobBody::Steps(body) => Some(&**body),
@@ -267,7 +267,7 @@ fn jobs_with_steps(workflow: &Workflow) -> impl Iterator<Item = &StepsJob> {
     })
 }
 
-/// All steps, also those that run side by side.
+/// All steps, including those inside `parallel`.
 fn steps(workflow: &Workflow) -> impl Iterator<Item = &StepDefinition> {
     let mut found = Vec::new();
     jobs_with_steps(workflow).for_each(|job| add_steps(&job.steps, &mut found));
@@ -283,13 +283,14 @@ fn add_steps<'s>(steps: &'s [StepDefinition], found: &mut Vec<&'s StepDefinition
     }
 }
 
-/// Where a text stands inside a span, as far as the source spells it the same; the span itself otherwise.
+/// Span of the first occurrence of `text` in the source within `span`; `span` itself if the source spells it
+/// differently.
 fn span_of(source: &Source, span: Span, text: &str) -> Span {
     let whole = source.text.get(span.start as usize..(span.end as usize).min(source.text.len())).unwrap_or_default();
     whole.find(text).map_or(span, |at| source.span(span.start as usize + at, text.len()))
 }
 
-/// Every expression of a job.
+/// All expressions of a job.
 #[must_use]
 pub fn expressions(job: &super::syntax::JobDefinition) -> Vec<&super::expr::Expr> {
     references::of_job(job).into_iter().map(|(expr, _)| expr).collect()
@@ -301,7 +302,7 @@ mod tests {
     use crate::workflow::parse;
     use crate::workflow::source::Source;
 
-    /// Rule and line of what is found.
+    /// Rule and line of each diagnostic, sorted by line.
     fn found(text: &str) -> Vec<(&'static str, u32)> {
         let workflow = parse(&Source::new("a.yml", text)).value.expect(text);
         let mut found: Vec<_> = check(&workflow, None).iter().map(|found| (found.rule, found.span.line)).collect();
@@ -318,13 +319,13 @@ mod tests {
     }
 
     #[test]
-    fn rules_stand_by_name_and_have_a_page() {
+    fn rules_are_sorted_and_documented() {
         assert!(RULES.is_sorted_by_key(|rule| rule.name));
         assert!(RULES.iter().all(|rule| rule.summary.ends_with('.') && !rule.help.is_empty()));
     }
 
     #[test]
-    fn strangers_text_in_scripts_is_told_and_elsewhere_it_is_not() {
+    fn untrusted_input_is_reported_in_scripts_only() {
         for bad in [
             "run: echo '${{ github.event.issue.title }}'",
             "run: echo ${{ github.head_ref }}",
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_the_reference_itself() {
+    fn an_untrusted_reference_is_reported_at_its_own_position() {
         let text = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          true\n          \
                     echo ${{ github.head_ref }}\n";
         let workflow = parse(&Source::new("a.yml", text)).value.expect("a workflow");
@@ -354,15 +355,15 @@ mod tests {
     }
 
     #[test]
-    fn commands_out_of_use_are_told() {
+    fn deprecated_commands_are_reported() {
         for command in ["::set-output name=a::b", "::save-state name=a::b", "::set-env name=a::b", "::add-path::/x"] {
             assert_eq!(step(&format!("run: echo '{command}'")), [("deprecated-commands", 6)]);
         }
-        assert_eq!(step("run: echo '::notice::use ::set-output no more'"), []);
+        assert_eq!(step("run: echo '::notice::replace ::set-output'"), []);
     }
 
     #[test]
-    fn conditions_that_are_always_the_same_are_told() {
+    fn constant_conditions_are_reported() {
         for constant in [
             "true",
             "${{ false }}",
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn values_have_the_type_that_their_place_wants() {
+    fn values_of_the_wrong_type_are_reported() {
         let matrix = "strategy: {matrix: {o: [{x: 1}], l: [[a]], m: ['${{ github.sha }}']}}\n    ";
         for (bad, line) in [
             ("steps: [run: 'echo ${{ matrix.o }}']", 6),
@@ -415,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_read_inputs_that_came_before() {
+    fn defaults_may_only_read_earlier_inputs() {
         let inputs = |default: &str| {
             found(&format!(
                 "on:\n  workflow_call:\n    inputs:\n      a: {{type: string}}\n      b:\n        type: boolean\n        \
@@ -429,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_belong_into_secrets() {
+    fn passwords_in_the_file_are_reported() {
         let with = |password: &str| job(&format!("container: {{image: x, credentials: {{password: '{password}'}}}}"));
         assert_eq!(with("pass"), [("credentials", 5)]);
         assert_eq!(with("${{ secrets.PASSWORD }}"), []);
@@ -437,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_of_others_are_pinned() {
+    fn unpinned_third_party_actions_are_reported() {
         assert_eq!(step("uses: owner/action@v1"), [("action-pin", 6)]);
         for pinned in ["actions/checkout@v4", "./local", "docker://alpine:3", &format!("a/b@{}", "8f".repeat(20))] {
             assert_eq!(step(&format!("uses: {pinned}")), [], "{pinned}");
@@ -445,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exclude_names_what_there_is() {
+    fn an_exclude_without_effect_is_reported() {
         let matrix = |rest: &str| job(&format!("strategy: {{matrix: {{os: [a, b], v: [1, {{x: 1, y: 2}}], {rest}}}}}"));
         for useful in [
             "exclude: [{os: a}]",
@@ -463,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_and_schedules_that_github_does_not_keep_are_told() {
+    fn unsupported_filters_and_schedules_are_reported() {
         let on = |event: &str| found(&format!("on: {{{event}}}\njobs: {{a: {{runs-on: x}}}}\n"));
         assert_eq!(on("push: {branches: [a], branches-ignore: [b]}"), [("events", 1)]);
         assert_eq!(on("push: {branches: [a], tags-ignore: [b]}"), []);
@@ -485,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_nothing_defines_are_told() {
+    fn undefined_names_are_reported() {
         let text = "on: {workflow_call: {inputs: {a: {type: string}}, secrets: {s: {}}, \
                     outputs: {o: {value: '${{ jobs.a.outputs.x }}'}}}}\njobs:\n  a:\n    runs-on: x\n    outputs: \
                     {x: '1'}\n    steps: [{id: one, run: \"${{ WHAT }}\"}]\n  b:\n    needs: a\n    \
@@ -516,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn shells_and_variables_have_names_that_a_runner_can_use() {
+    fn invalid_shells_and_variable_names_are_reported() {
         for good in ["bash", "'perl {0}'", "python"] {
             assert_eq!(step(&format!("{{run: x, shell: {good}}}")), [], "{good}");
         }
@@ -537,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_cannot_be_given_are_told() {
+    fn invalid_options_defaults_and_time_zones_are_reported() {
         let input = |keys: &str| {
             found(&format!("on: {{workflow_dispatch: {{inputs: {{a: {{{keys}}}}}}}}}\njobs: {{a: {{runs-on: x}}}}\n"))
         };
@@ -561,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn runners_that_github_does_not_have_are_told() {
+    fn unknown_runners_are_reported() {
         let on = |label: &str| found(&format!("on: push\njobs: {{a: {{runs-on: {label}}}}}\n"));
         for fine in ["ubuntu-latest", "[self-hosted, linux]", "macos-15-xlarge", "my-own", "'${{ github.ref }}'"] {
             assert_eq!(on(fine), [], "{fine}");
@@ -599,7 +600,7 @@ mod tests {
     ]);
 
     #[test]
-    fn called_workflows_want_no_more_than_their_callers_may() {
+    fn called_workflows_with_excessive_permissions_are_reported() {
         for (whole, job, file, wrong) in [
             ("{}", "", "reader", true),
             ("{contents: read}", "", "reader", false),
@@ -620,7 +621,7 @@ mod tests {
             check(&parse(&Source::new("a.yml", text)).value.expect("a workflow"), Some(&CALLED)).len()
         };
         assert_eq!((by_default("reader"), by_default("token"), by_default("none")), (0, 1, 0));
-        assert_eq!(by_default("round"), 1, "one that calls itself is told once");
+        assert_eq!(by_default("round"), 1, "a workflow that calls itself is reported once");
     }
 
     const TREE: Tree = Tree(&[
@@ -654,19 +655,19 @@ mod tests {
     }
 
     #[test]
-    fn local_actions_get_the_inputs_that_they_know() {
+    fn inputs_of_local_actions_are_checked() {
         let with = |step: &str| looked_up(&format!("  a: {{runs-on: x, steps: [{step}]}}"));
         assert_eq!(with("{uses: ./act, with: {must: 1, MAY: 2}}"), []);
         assert_eq!(with("{uses: ./act/, with: {may: 2}}"), [("action", 3)]);
         assert_eq!(with("{uses: ./act, with: {must: 1, other: 2}}"), [("action", 3)]);
         assert_eq!(with("uses: ./bad"), [("action", 3)]);
         assert_eq!(with("uses: ./made/by/a/step"), []);
-        assert_eq!(with("uses: ./script"), [("action", 3), ("action", 3)], "`pre.js` is not there, `post` neither");
+        assert_eq!(with("uses: ./script"), [("action", 3), ("action", 3)], "`pre.js` and `post` are missing");
         assert_eq!(with("{uses: ./old, with: {gone: 1, silent: 1, needed: 1}}"), [("action", 3); 3]);
     }
 
     #[test]
-    fn called_workflows_get_what_they_declare() {
+    fn inputs_and_secrets_of_called_workflows_are_checked() {
         let with = |job: &str| looked_up(&format!("  a: {{{job}}}"));
         assert_eq!(with("uses: ./w.yml, with: {n: 1}, secrets: {s: x}"), []);
         assert_eq!(with("uses: ./w.yml, with: {n: 1}, secrets: inherit"), []);

@@ -1,4 +1,4 @@
-//! Names that GitHub takes as they are and a runner cannot use: of shells and of variables.
+//! Names of shells and variables that GitHub accepts but a runner cannot use.
 
 use super::{jobs_with_steps, steps};
 use crate::workflow::diagnostic::Diagnostic;
@@ -7,13 +7,13 @@ use crate::workflow::schema::nearest;
 use crate::workflow::syntax::{JobBody, RunDefaults, StepAction, StepsJob, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 
-/// The shells that runners know by name, after GitHub's page on workflow syntax.
+/// Shells that runners know by name, from GitHub's page on workflow syntax.
 const SHELLS: &[&str] = &["bash", "sh", "pwsh", "python", "cmd", "powershell"];
 
-/// Those that only Windows has.
-const OF_WINDOWS: &[&str] = &["cmd", "powershell"];
+/// Shells that only Windows runners have.
+const WINDOWS_SHELLS: &[&str] = &["cmd", "powershell"];
 
-/// Shells that no runner knows, or not the one that the job runs on.
+/// Reports unknown shells, and shells that the job's operating system does not have.
 pub(super) fn shells(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     shell_of(&workflow.defaults, None, found);
     for job in jobs_with_steps(workflow) {
@@ -36,20 +36,21 @@ fn check_shell(shell: &Template, system: Option<&str>, found: &mut Vec<Diagnosti
     let name = written.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
     let known = SHELLS.contains(&name.as_str()) && !written.trim().contains(char::is_whitespace);
     if !known {
-        let message = format!("`{written}` is no shell that runners know");
+        let message = format!("unknown shell `{written}`");
         let hint = match nearest(&name, SHELLS.iter().copied()).filter(|near| *near != name) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("write one of {}, or a command with `{{0}}` for the script", SHELLS.join(", ")),
         };
         found.push(Diagnostic::warning("shell-name", shell.span, message).hint(hint));
-    } else if let Some(system) = system.filter(|system| *system != "windows" && OF_WINDOWS.contains(&name.as_str())) {
-        let message = format!("the shell `{written}` is not there on {system}");
+    } else if let Some(system) = system.filter(|system| *system != "windows" && WINDOWS_SHELLS.contains(&name.as_str()))
+    {
+        let message = format!("shell `{written}` is not available on {system}");
         let hint = if name == "powershell" { "write `pwsh`" } else { "write `bash`, or run the job on Windows" };
         found.push(Diagnostic::warning("shell-name", shell.span, message).hint(hint));
     }
 }
 
-/// The system that a job runs on, when its label tells.
+/// Operating system of a job, if its labels name one.
 fn system(job: &StepsJob) -> Option<&'static str> {
     let labels = match &job.runs_on.kind {
         TemplateKind::Sequence(labels) => labels.as_slice(),
@@ -64,7 +65,7 @@ fn system(job: &StepsJob) -> Option<&'static str> {
     labels.iter().find_map(of)
 }
 
-/// Variables with names that no shell can read.
+/// Reports invalid names of environment variables.
 pub(super) fn variables(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let of_jobs = workflow.jobs.iter().filter_map(|job| match &job.body {
         JobBody::Steps(body) => Some(body),
@@ -79,8 +80,8 @@ pub(super) fn variables(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (name, _) in envs.flat_map(entries) {
         let bad = name.value.chars().find(|c| matches!(c, '=' | '&') || c.is_whitespace());
         if let Some(bad) = bad.filter(|_| !name.value.contains("${{")) {
-            let message = format!("`{}` is no name of a variable: it has `{bad}` in it", name.value);
-            let hint = "write letters, digits and `_`";
+            let message = format!("invalid variable name `{}`: it contains `{bad}`", name.value);
+            let hint = "use letters, digits and `_`";
             found.push(Diagnostic::warning("env-var", name.span, message).hint(hint));
         }
     }

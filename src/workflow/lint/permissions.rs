@@ -1,7 +1,7 @@
-//! What called workflows want to do with the token, and how deep they call each other.
+//! Permissions and nesting of called workflows.
 //!
-//! After GitHub's page on reusing workflows: permissions can only stay or become less from caller to callee, and there are
-//! limits on how deep and how many.
+//! From GitHub's page on reusing workflows: permissions can be kept or reduced from caller to called workflow, and both
+//! the nesting depth and the number of called workflows are limited.
 
 use std::collections::HashSet;
 
@@ -16,10 +16,10 @@ use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 
-/// How many different workflows one may call, those that they call included.
+/// Maximum number of different workflows that one workflow may call, directly and indirectly.
 const MAX_CALLED_WORKFLOWS: usize = 50;
 
-/// How far a scope is open.
+/// Access to a scope.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Access {
     None,
@@ -45,12 +45,12 @@ impl Access {
     }
 }
 
-/// What a token may do: a level for each of [`SCOPES`].
+/// Permissions of a token: one access level for each of [`SCOPES`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Grant(Vec<Access>);
 
 impl Grant {
-    /// The highest level of every scope, `most` at most.
+    /// The highest access of every scope, limited to `most`.
     fn all(most: Access) -> Self {
         let highest = |field: &Field| {
             let Shape::Word { allowed, .. } = field.schema.shape else { return Access::None };
@@ -70,7 +70,7 @@ impl Grant {
         Self(wanted.0.into_iter().zip(possible.0).map(|(wanted, possible)| wanted.min(possible)).collect())
     }
 
-    /// What is written: scopes that are not named are closed. Nothing where it cannot be known.
+    /// The written permissions; scopes that are not listed have no access. `None` for an invalid value.
     fn written(permissions: &Template) -> Option<Self> {
         match (&permissions.kind, permissions.literal()) {
             (TemplateKind::Mapping(_), _) => {
@@ -86,7 +86,7 @@ impl Grant {
         }
     }
 
-    /// The scopes that are wanted and not given: what is wanted, and what is given of it.
+    /// The scopes in which `self` exceeds `given`: the wanted and the given permissions of these scopes as text.
     fn beyond(&self, given: &Self) -> Option<(String, String)> {
         let beyond = SCOPES.iter().zip(self.0.iter().zip(&given.0)).filter(|(_, (wanted, given))| wanted > given);
         let (wanted, given): (Vec<_>, Vec<_>) = beyond
@@ -98,7 +98,7 @@ impl Grant {
     }
 }
 
-/// Callee workflows that want more than their callers may do, or call too many others.
+/// Reports called workflows with more permissions than their callers, and calls that exceed GitHub's limits.
 pub(super) fn check(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     let mut walk = Walk { callees, seen: HashSet::new(), different: HashSet::new(), found: Vec::new() };
     let own = workflow.permissions.as_ref().and_then(Grant::written);
@@ -110,7 +110,7 @@ pub(super) fn check(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<
     }
     found.append(&mut walk.found);
     if walk.different.len() > MAX_CALLED_WORKFLOWS {
-        let message = format!("more than {MAX_CALLED_WORKFLOWS} different workflows are called; GitHub allows no more");
+        let message = format!("too many called workflows: GitHub allows {MAX_CALLED_WORKFLOWS}");
         let place = workflow.jobs.first().map_or(workflow.source.span(0, 0), |job| job.id.span);
         found.push(Diagnostic::error("workflow-call", place, message));
     }
@@ -122,21 +122,21 @@ fn permissions(job: &JobDefinition) -> Option<Grant> {
 
 struct Walk<'w> {
     callees: &'w Callees<'w>,
-    /// Calls that were looked into already: what they were given, and at which depth.
+    /// Visited calls, each with its permissions and depth.
     seen: HashSet<(String, Option<Grant>, usize)>,
     different: HashSet<String>,
     found: Vec<Diagnostic>,
 }
 
 impl Walk<'_> {
-    /// Looks into a called workflow. What is wrong is told at the job of the first file that leads to it.
+    /// Visits a called workflow. Errors are reported at `job`, the job of the first file that leads to the call.
     fn call(&mut self, uses: &str, given: Option<&Grant>, depth: usize, job: &Spanned<String>) {
         if !self.seen.insert((uses.to_owned(), given.cloned(), depth)) || self.different.len() > MAX_CALLED_WORKFLOWS {
             return;
         }
         if depth >= MAX_CALL_DEPTH {
             let message =
-                format!("`{uses}` is called too deep: GitHub allows {MAX_CALL_DEPTH} levels, this file included");
+                format!("`{uses}` is nested too deeply: GitHub allows {MAX_CALL_DEPTH} levels, this file included");
             self.found.push(Diagnostic::error("workflow-call", job.span, message));
             return;
         }
@@ -158,8 +158,8 @@ impl Walk<'_> {
 
     fn compare(&mut self, uses: &str, who: &str, wanted: Option<&Grant>, given: Option<&Grant>, job: &Spanned<String>) {
         if let Some((wanted, given)) = wanted.zip(given).and_then(|(wanted, given)| wanted.beyond(given)) {
-            let message = format!("`{uses}` cannot be called: {who} wants `{wanted}`, and gets `{given}`");
-            let hint = format!("write `permissions: {{ {wanted} }}` at the job that calls it, or let it want less");
+            let message = format!("`{uses}` cannot be called: {who} requests `{wanted}`, but the caller has `{given}`");
+            let hint = format!("add `permissions: {{ {wanted} }}` to the calling job, or reduce those of the workflow");
             self.found.push(Diagnostic::error("permissions", job.span, message).hint(hint));
         }
     }

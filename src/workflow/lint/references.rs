@@ -1,4 +1,4 @@
-//! What expressions read: inputs, secrets, outputs, steps and matrix keys that nothing sets.
+//! Undefined inputs, secrets, outputs, steps and matrix keys in expressions.
 
 use super::jobs::{is_known, values_of};
 use super::span_of;
@@ -11,13 +11,13 @@ use crate::workflow::syntax::{
 };
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
-/// Secrets that GitHub sets without being told.
-const GIVEN_SECRETS: &[&str] = &["GITHUB_TOKEN", "ACTIONS_RUNNER_DEBUG", "ACTIONS_STEP_DEBUG"];
+/// Secrets that GitHub provides by itself.
+const PREDEFINED_SECRETS: &[&str] = &["GITHUB_TOKEN", "ACTIONS_RUNNER_DEBUG", "ACTIONS_STEP_DEBUG"];
 
-/// An expression and the span of the value that it stands in.
+/// An expression and the span of the value that contains it.
 pub(super) type SpannedExpr<'w> = (&'w Expr, Span);
 
-/// Names that nothing in the file defines: GitHub gives an empty value for them.
+/// Reports names that the file does not define: their value is empty on GitHub.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let mut everywhere = of_workflow(workflow);
     let mut results = Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     inputs_and_secrets(workflow, &everywhere, found);
 }
 
-/// Calls that fail whatever they are given.
+/// Reports calls that fail in every run, and unused arguments of `format`.
 pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (expr, span) in workflow.jobs.iter().flat_map(|job| of_job(job)) {
         expr.walk(&mut |node| {
@@ -54,7 +54,7 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                 Function::FromJson => {
                     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
                         let message = format!("`{spelled}` fails in every run: {error}");
-                        let hint = "JSON closes its brackets and has double quotes: fromJSON('{\"a\": [1]}')";
+                        let hint = "JSON needs closed brackets and double quotes: fromJSON('{\"a\": [1]}')";
                         found.push(Diagnostic::error("expression", place, message).hint(hint));
                     }
                 }
@@ -62,12 +62,12 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                     let given = arguments.len() - 1;
                     let named = placeholders(text);
                     if let Some(beyond) = named.iter().find(|number| **number >= given) {
-                        let message = format!("`{{{beyond}}}` has no argument: {given} are given");
-                        let hint = "placeholders count from `{0}`; `{{` is the brace itself";
+                        let message = format!("`{{{beyond}}}` has no argument: the call has {given}");
+                        let hint = "placeholders count from `{0}`; write `{{` for a literal brace";
                         found.push(Diagnostic::warning("expression", place, message).hint(hint));
                     } else if let Some(unused) = (0..given).find(|number| !named.contains(number)) {
                         let message = format!("the argument for `{{{unused}}}` is never used");
-                        let hint = format!("write `{{{unused}}}` where it belongs, or leave the argument away");
+                        let hint = format!("add `{{{unused}}}` to the format string, or remove the argument");
                         found.push(Diagnostic::warning("expression", place, message).hint(hint));
                     }
                 }
@@ -77,7 +77,7 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The numbers of `{0}`, `{1}`, … in a format string, where `{{` is a brace.
+/// The numbers of `{0}`, `{1}`, … in a format string; `{{` is a literal brace.
 fn placeholders(text: &str) -> Vec<usize> {
     let plain = text.replace("{{", "").replace("}}", "");
     let inside = plain.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
@@ -94,9 +94,9 @@ fn inputs_and_secrets(workflow: &Workflow, expressions: &[SpannedExpr<'_>], foun
         Some(("inputs", name)) if !knows(&inputs, name) => {
             found.push(unknown(workflow, expr, span, reference, name, "the workflow has no input", &inputs));
         }
-        // Without a declaration the caller may pass all it has, by `secrets: inherit`.
+        // Without a declaration the caller may pass any secret with `secrets: inherit`.
         Some(("secrets", name))
-            if only_called && !declared.is_empty() && !knows(&declared, name) && !knows(GIVEN_SECRETS, name) =>
+            if only_called && !declared.is_empty() && !knows(&declared, name) && !knows(PREDEFINED_SECRETS, name) =>
         {
             found.push(unknown(workflow, expr, span, reference, name, "`workflow_call` declares no secret", &declared));
         }
@@ -109,13 +109,13 @@ fn outputs_of_jobs(workflow: &Workflow, expressions: &[SpannedExpr<'_>], found: 
     for_each(expressions, |expr, span, reference| {
         let Some(("jobs", id)) = first(reference) else { return };
         match workflow.jobs.iter().find(|job| job.id.value.eq_ignore_ascii_case(id)) {
-            None => found.push(unknown(workflow, expr, span, reference, id, "there is no job", &ids)),
+            None => found.push(unknown(workflow, expr, span, reference, id, "the workflow has no job", &ids)),
             Some(job) => output(workflow, job, expr, span, reference, &own_outputs, found),
         }
     });
 }
 
-/// Outputs that a job reads of the jobs that it needs; `outputs` knows those of a job, or that they are not known.
+/// Reports undefined outputs of needed jobs. `outputs` returns the outputs of a job, or `None` if they are not known.
 pub(super) fn outputs_of_needs(
     workflow: &Workflow,
     job: &JobDefinition,
@@ -131,7 +131,7 @@ pub(super) fn outputs_of_needs(
     });
 }
 
-/// Whether the output that is read is one of the job's.
+/// Reports the reference if it reads an output that the job does not have.
 fn output(
     workflow: &Workflow,
     job: &JobDefinition,
@@ -153,7 +153,7 @@ fn output(
     }
 }
 
-/// The outputs of a job with steps; those of a called workflow are in another file.
+/// Outputs of a job with steps; `None` for a job that calls a workflow, whose outputs are in another file.
 fn own_outputs(job: &JobDefinition) -> Option<Vec<String>> {
     match &job.body {
         JobBody::Steps(body) => Some(body.outputs.iter().map(|(name, _)| name.value.clone()).collect()),
@@ -184,7 +184,7 @@ fn steps_and_matrix(
     });
 }
 
-/// The context in lower case as it is known, and the first name that is read of it.
+/// Name of the context in lower case, and the first name read from it.
 fn first<'r>(reference: &'r Reference<'_>) -> Option<(&'static str, &'r str)> {
     const CONTEXTS: &[&str] = &["inputs", "secrets", "jobs", "needs", "steps", "matrix"];
     let context = CONTEXTS.iter().find(|name| name.eq_ignore_ascii_case(&reference.context.text))?;
@@ -219,7 +219,7 @@ fn unknown(
             Some(("matrix", _)) => "add it to `strategy.matrix` of the job",
             _ => "declare it under `outputs` of that job",
         }),
-        None => found.hint(format!("there are {}", known.join(", "))),
+        None => found.hint(format!("available: {}", known.join(", "))),
     }
 }
 
@@ -229,7 +229,7 @@ fn for_each<'e>(expressions: &[SpannedExpr<'e>], mut visit: impl FnMut(&'e Expr,
     }
 }
 
-/// Every expression outside the jobs and the events.
+/// All expressions outside jobs and events.
 pub(super) fn of_workflow(workflow: &Workflow) -> Vec<SpannedExpr<'_>> {
     let mut found = Vec::new();
     workflow.run_name.iter().chain(&workflow.env).for_each(|template| collect(template, &mut found));
@@ -242,7 +242,7 @@ fn concurrency<'w>(concurrency: &'w Concurrency, found: &mut Vec<SpannedExpr<'w>
     concurrency.cancel_in_progress.iter().for_each(|cancel| collect(cancel, found));
 }
 
-/// Every expression of a job.
+/// All expressions of a job.
 pub(super) fn of_job(job: &JobDefinition) -> Vec<SpannedExpr<'_>> {
     let mut found = Vec::new();
     job.name.iter().for_each(|name| collect(name, &mut found));
@@ -290,7 +290,7 @@ fn condition<'w>(condition: &'w Condition, found: &mut Vec<SpannedExpr<'w>>) {
     }
 }
 
-/// Every expression in a value.
+/// Collects all expressions in a value.
 pub(super) fn collect<'w>(template: &'w Template, found: &mut Vec<SpannedExpr<'w>>) {
     match &template.kind {
         TemplateKind::Expression(expr) => found.push((expr, template.span)),

@@ -1,4 +1,4 @@
-//! What stands in scripts.
+//! Contents of scripts.
 
 use super::references::collect;
 use super::{span_of, steps};
@@ -7,7 +7,7 @@ use crate::workflow::expr::{ExprKind, ExprNode, Function, PathKey, Reference};
 use crate::workflow::syntax::{StepAction, StepDefinition, Workflow};
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
-/// What strangers write, after GitHub's page on secure use of workflows ("untrusted input"). `*` is any member.
+/// Paths of the `github` context with untrusted input, from GitHub's page on script injections. `*` is any key.
 const UNTRUSTED: &[&[&str]] = &[
     &["event", "issue", "title"],
     &["event", "issue", "body"],
@@ -31,7 +31,7 @@ const UNTRUSTED: &[&[&str]] = &[
     &["head_ref"],
 ];
 
-/// The commands out of use, with what is written instead.
+/// Deprecated commands and their replacements.
 const DEPRECATED: &[(&str, &str)] = &[
     ("::set-output name=", "echo \"name=value\" >> \"$GITHUB_OUTPUT\""),
     ("::save-state name=", "echo \"name=value\" >> \"$GITHUB_STATE\""),
@@ -39,7 +39,7 @@ const DEPRECATED: &[(&str, &str)] = &[
     ("::add-path::", "echo \"path\" >> \"$GITHUB_PATH\""),
 ];
 
-/// Text of strangers in scripts.
+/// Reports untrusted input in scripts.
 pub(super) fn injections(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for script in steps(workflow).filter_map(script) {
         let mut expressions = Vec::new();
@@ -49,8 +49,7 @@ pub(super) fn injections(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
             expr.tree().into_iter().for_each(|tree| reaching(tree, &mut untrusted));
             for reference in untrusted {
                 let text = &expr.text()[reference.extent.start..reference.extent.end];
-                let message =
-                    format!("`{text}` is written by whoever triggers the workflow, and becomes part of the script");
+                let message = format!("`{text}` is untrusted input and is inserted into the script");
                 let hint = format!("pass it as `env: {{ VALUE: ${{{{ {text} }}}} }}` and use \"$VALUE\" in the script");
                 let place = span_of(&workflow.source, script.span, text);
                 found.push(Diagnostic::warning("script-injection", place, message).hint(hint));
@@ -59,14 +58,14 @@ pub(super) fn injections(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Commands that GitHub has taken out of use.
+/// Reports deprecated workflow commands.
 pub(super) fn deprecated_commands(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for step in steps(workflow) {
         let StepAction::Run { script, .. } = &step.action else { continue };
         for (command, instead) in DEPRECATED {
             if texts(script).any(|text| text.contains(command)) {
                 let name = command.trim_start_matches(':').split([' ', ':']).next().unwrap_or_default();
-                let message = format!("the workflow command `{name}` is out of use");
+                let message = format!("the workflow command `{name}` is deprecated");
                 let place = span_of(&workflow.source, script.span, command);
                 found.push(Diagnostic::warning("deprecated-commands", place, message).hint(format!("write {instead}")));
             }
@@ -74,7 +73,7 @@ pub(super) fn deprecated_commands(workflow: &Workflow, found: &mut Vec<Diagnosti
     }
 }
 
-/// What a step hands to an interpreter: its script, or the one of `actions/github-script`.
+/// The script of a step: that of `run`, or of `actions/github-script`.
 fn script(step: &StepDefinition) -> Option<&Template> {
     match &step.action {
         StepAction::Run { script, .. } => Some(script),
@@ -97,7 +96,7 @@ fn texts(template: &Template) -> impl Iterator<Item = &str> {
     template.literal().into_iter().chain(between)
 }
 
-/// The untrusted references whose text reaches the value: truth values hide it.
+/// Collects the untrusted references whose text can be part of the value. A boolean result does not contain it.
 fn reaching<'e>(node: &'e ExprNode, found: &mut Vec<Reference<'e>>) {
     match &node.kind {
         ExprKind::Compare { .. } | ExprKind::Not(_) => return,

@@ -1,4 +1,4 @@
-//! Expressions whose types cannot be right where they stand, over what the file says about its contexts.
+//! Expressions of a wrong type, given the types of the contexts that are known from the file.
 
 use super::jobs::{is_known, values_of};
 use super::references::{collect, of_job, of_workflow};
@@ -13,7 +13,7 @@ use crate::workflow::template::{Template, TemplateKind};
 
 const RULE: &str = "expression-type";
 
-/// What `github` has, after GitHub's page on contexts and what the runner adds.
+/// String properties of the `github` context, from GitHub's page on contexts and the runner's source.
 const GITHUB: &[&str] = &[
     "action",
     "action_path",
@@ -60,7 +60,7 @@ const GITHUB: &[&str] = &[
     "workspace",
 ];
 
-/// The types of the contexts of a workflow.
+/// Types of the contexts of a workflow.
 struct ContextTypes {
     github: Type,
     inputs: Type,
@@ -71,7 +71,7 @@ impl ContextTypes {
         let mut github: Vec<_> = GITHUB.iter().map(|name| ((*name).to_owned(), Type::Text)).collect();
         github.push(("ref_protected".to_owned(), Type::Any));
         let form = workflow.triggers.iter().find(|trigger| trigger.event.value == "workflow_dispatch");
-        // The form's answers are texts in the payload, whatever their type.
+        // In the payload, inputs of `workflow_dispatch` are strings whatever their type.
         let answers = form.map_or(Type::Any, |form| {
             Type::object(form.inputs.iter().map(|input| (input.name.value.as_str(), Type::Text)))
         });
@@ -83,7 +83,7 @@ impl ContextTypes {
         }
     }
 
-    /// The type of a context in a job with this matrix.
+    /// Type of a context, in a job whose matrix has the type `matrix`.
     fn context(&self, name: &str, matrix: &Type) -> Type {
         match name.to_ascii_lowercase().as_str() {
             "github" => self.github.clone(),
@@ -120,7 +120,7 @@ fn inputs<'i>(inputs: impl Iterator<Item = &'i super::super::syntax::InputDefini
     for input in inputs {
         let of = of_input(&input.kind);
         match named.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(&input.name.value)) {
-            // Two events may give the same input another type.
+            // Two events may declare the same input with different types.
             Some((_, known)) => *known = known.clone().or(of),
             None => named.push((input.name.value.clone(), of)),
         }
@@ -128,7 +128,7 @@ fn inputs<'i>(inputs: impl Iterator<Item = &'i super::super::syntax::InputDefini
     Type::Object(named, Some(Box::new(Type::Any)))
 }
 
-/// What an input of this kind is.
+/// Type of an input.
 pub(super) fn of_input(kind: &InputKind) -> Type {
     match kind {
         InputKind::Boolean => Type::Bool,
@@ -137,7 +137,7 @@ pub(super) fn of_input(kind: &InputKind) -> Type {
     }
 }
 
-/// Expressions that are never what their place or their operands want.
+/// Reports expressions of a type that can never be right.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let known = ContextTypes::of(workflow);
     let no_matrix = Type::of_names(Type::Any);
@@ -158,7 +158,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The type of `matrix` in a job.
+/// Type of the `matrix` context in a job.
 fn matrix(job: &JobDefinition, context: &dyn Fn(&str) -> Type) -> Type {
     let matrix = job.strategy.as_ref().and_then(|strategy| strategy.matrix.as_ref());
     let Some(matrix) = matrix.filter(|matrix| is_known(matrix)) else { return Type::of_names(Type::Any) };
@@ -193,19 +193,19 @@ fn type_errors(
     typing.of(tree);
     for error in typing.errors {
         let spelled = expr.text().get(error.extent.start..error.extent.end).unwrap_or_default();
-        // The name alone may stand elsewhere in the text too: it is looked for behind where the expression begins.
+        // A name can also occur before the expression, so it is searched for within the expression.
         let place = span_of(&workflow.source, whole(workflow, expr, span), spelled);
-        let told = Diagnostic::warning(RULE, place, error.message);
-        found.push(Diagnostic { hint: error.hint, ..told });
+        let warning = Diagnostic::warning(RULE, place, error.message);
+        found.push(Diagnostic { hint: error.hint, ..warning });
     }
 }
 
-/// Where an expression's text stands in its value.
+/// Span of an expression within its value.
 fn whole(workflow: &Workflow, expr: &Expr, span: Span) -> Span {
     span_of(&workflow.source, span, expr.text().trim())
 }
 
-/// What places want: text in scripts, labels to run on, credentials that are an object.
+/// Reports values of the wrong type in scripts, `runs-on` and `credentials`.
 fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
     let JobBody::Steps(body) = &job.body else { return };
     for step in &body.steps {
@@ -218,16 +218,16 @@ fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Ty
             let spelled = expr.text().trim();
             let (message, hint) = match of {
                 Type::Null => {
-                    let hint = "leave the expression away".to_owned();
-                    (format!("`{spelled}` is null: its text is empty"), hint)
+                    let hint = "remove the expression".to_owned();
+                    (format!("`{spelled}` is null: it becomes an empty string"), hint)
                 }
                 Type::Object(..) => {
-                    let hint = format!("write `toJSON({spelled})`, or name a property");
-                    (format!("`{spelled}` is an object: its text is `Object`"), hint)
+                    let hint = format!("use `toJSON({spelled})` or a property");
+                    (format!("`{spelled}` is an object: it becomes the string `Object`"), hint)
                 }
                 Type::Array(_) | Type::Filtered(_) => {
-                    let hint = format!("write `toJSON({spelled})` or `join({spelled}, ' ')`");
-                    (format!("`{spelled}` is an array: its text is `Array`"), hint)
+                    let hint = format!("use `toJSON({spelled})` or `join({spelled}, ' ')`");
+                    (format!("`{spelled}` is an array: it becomes the string `Array`"), hint)
                 }
                 _ => continue,
             };
@@ -237,7 +237,7 @@ fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Ty
     let mut wanted = |value: &Template, fits: &dyn Fn(&Type) -> bool, what: &str, hint: &str| {
         let of = of_template(value, context);
         if !fits(&of) {
-            let message = format!("{what}, and this is {}", of.name());
+            let message = format!("{what}, not {}", of.name());
             found.push(Diagnostic::warning(RULE, value.span, message).hint(hint));
         }
     };
@@ -247,17 +247,17 @@ fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Ty
         }
         other => !matches!(other, Type::Null),
     };
-    let labels = "`runs-on` is a label, an array of labels, or an object with `group` or `labels`";
-    wanted(&body.runs_on, &runs_on, labels, "name the property that holds the label");
+    let labels = "`runs-on` must be a label, an array of labels, or an object with `group` or `labels`";
+    wanted(&body.runs_on, &runs_on, labels, "use the property that holds the label");
     let is_object = |of: &Type| matches!(of, Type::Any | Type::Object(..));
     let services = body.services.iter().map(|(_, service)| service);
     for credentials in body.container.iter().chain(services).filter_map(|container| get(container, "credentials")) {
-        let object = "`credentials` is an object with `username` and `password`";
-        wanted(credentials, &is_object, object, "write both keys below it, or `fromJSON` of a text with both");
+        let object = "`credentials` must be an object with `username` and `password`";
+        wanted(credentials, &is_object, object, "write both keys, or use `fromJSON` of a string with both");
     }
 }
 
-/// Defaults of inputs that a caller may leave away: of their type, and of inputs that are known by then.
+/// Reports defaults of inputs that have another type than the input, or read an input that comes later.
 fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>) {
     for (at, input) in trigger.inputs.iter().enumerate() {
         let Some(default) = &input.default else { continue };
@@ -270,8 +270,7 @@ fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>)
                 let late = trigger.inputs[at..].iter().any(|later| reference.names(&later.name.value));
                 if late {
                     let text = &expr.text()[reference.extent.start..reference.extent.end];
-                    let message =
-                        format!("`{text}` is not known yet: inputs get their values in the order of the file");
+                    let message = format!("`{text}` has no value yet: inputs are evaluated in file order");
                     let place = span_of(&workflow.source, span, text);
                     found.push(Diagnostic::warning(RULE, place, message).hint("move that input above this one"));
                 }
@@ -282,7 +281,7 @@ fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>)
             of == Type::Any || of == of_input(&input.kind) || !matches!(default.kind, TemplateKind::Expression(_));
         if !fits && input.kind != InputKind::String {
             let wanted = of_input(&input.kind).name();
-            let message = format!("the input `{}` is {wanted}, and its default {}", input.name.value, of.name());
+            let message = format!("the default of `{}` must be {wanted}, not {}", input.name.value, of.name());
             let hint = "write a default of the input's type, or change `type`";
             found.push(Diagnostic::warning(RULE, default.span, message).hint(hint));
         }

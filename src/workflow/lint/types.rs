@@ -1,30 +1,30 @@
-//! Types of expressions: what each part of one is, as far as the file alone tells, and what can never be right with it.
+//! Type inference for expressions, from the file alone.
 //!
-//! GitHub evaluates whatever it is given: a property of a text is empty, an object never equals a text. So these are
-//! warnings, and whatever is not known for sure is [`Type::Any`], which fits everywhere.
+//! GitHub accepts any type: a property of a string is empty, an object never equals a string. Type errors are therefore
+//! warnings, and a type that is not known for sure is [`Type::Any`], which fits everywhere.
 
 use crate::workflow::expr::{Comparison, ExprKind, ExprNode, Extent, Function, Logical, Name, Value};
 use crate::workflow::schema::nearest;
 use crate::workflow::template::{Template, TemplateKind};
 
-/// What a value is.
+/// Type of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Type {
-    /// Nothing is known.
+    /// Any type: nothing is known.
     Any,
     Null,
     Bool,
     Number,
     Text,
     Array(Box<Type>),
-    /// What a filter (`.*`) gives: whatever follows is applied to each of its values.
+    /// Result of a filter (`.*`): a following property or index applies to each of its values.
     Filtered(Box<Type>),
-    /// Names and their types, and the type of all other names; without one there are no others.
+    /// Known names with their types, and the type of all other names; `None` if there are no others.
     Object(Vec<(String, Type)>, Option<Box<Type>>),
 }
 
 impl Type {
-    /// An object of which every name has this type.
+    /// An object with any names, all of the same type.
     pub(super) fn of_names(value: Self) -> Self {
         Self::Object(Vec::new(), Some(Box::new(value)))
     }
@@ -34,30 +34,30 @@ impl Type {
         Self::Object(names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), None)
     }
 
-    /// What a value is that is one or the other.
+    /// Type of a value that has one of two types.
     pub(super) fn or(self, other: Self) -> Self {
         if self == other { self } else { Self::Any }
     }
 
-    /// The type of a value of several, `Any` of none.
+    /// Type of a value that has one of several types; `Any` if `types` is empty.
     pub(super) fn one_of(types: impl IntoIterator<Item = Self>) -> Self {
         types.into_iter().reduce(Self::or).unwrap_or(Self::Any)
     }
 
-    /// How a person calls it.
+    /// Name for messages, with an article.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Any => "anything",
             Self::Null => "null",
-            Self::Bool => "true or false",
+            Self::Bool => "a boolean",
             Self::Number => "a number",
-            Self::Text => "a text",
+            Self::Text => "a string",
             Self::Array(_) | Self::Filtered(_) => "an array",
             Self::Object(..) => "an object",
         }
     }
 
-    /// Whether it has parts, so that it has no text of its own.
+    /// Whether this is an array or an object.
     pub(super) fn is_collection(&self) -> bool {
         matches!(self, Self::Array(_) | Self::Filtered(_) | Self::Object(..))
     }
@@ -76,18 +76,18 @@ impl Type {
     }
 }
 
-/// What is never right, and where in the expression's text.
+/// A type error, with its range in the expression's text.
 pub(super) struct TypeError {
     pub(super) extent: Extent,
     pub(super) message: String,
     pub(super) hint: Option<String>,
 }
 
-/// Finds types in one expression's text over the types of its contexts.
+/// Infers the types in one expression from the types of its contexts.
 pub(super) struct Typing<'t> {
     text: &'t str,
     context: &'t dyn Fn(&str) -> Type,
-    /// What was found so far.
+    /// Type errors found so far.
     pub(super) errors: Vec<TypeError>,
 }
 
@@ -96,7 +96,7 @@ impl<'t> Typing<'t> {
         Self { text, context, errors: Vec::new() }
     }
 
-    /// The type of a part.
+    /// Infers the type of a node and reports type errors below it.
     pub(super) fn of(&mut self, node: &ExprNode) -> Type {
         match &node.kind {
             ExprKind::Literal(value) => match value {
@@ -128,7 +128,7 @@ impl<'t> Typing<'t> {
             ExprKind::Logical { operator, operands } => {
                 let types: Vec<_> = operands.iter().map(|operand| self.of(operand)).collect();
                 match operator {
-                    // An operand before the last is the value only when it is falsy.
+                    // An operand before the last is the value only if it is falsy.
                     Logical::And if types.iter().any(|one| *one != Type::Bool) => Type::Any,
                     Logical::And | Logical::Or => Type::one_of(types),
                 }
@@ -151,7 +151,7 @@ impl<'t> Typing<'t> {
                 let hint = match nearest(&name.text, known.clone()) {
                     Some(near) => Some(format!("did you mean `{near}`?")),
                     None if names.len() > 12 || names.is_empty() => None,
-                    None => Some(format!("it has {}", known.collect::<Vec<_>>().join(", "))),
+                    None => Some(format!("available: {}", known.collect::<Vec<_>>().join(", "))),
                 };
                 self.error(name.extent, format!("`{}` has no `{}`", self.spelled(object.extent), name.text), hint);
                 Type::Any
@@ -159,7 +159,7 @@ impl<'t> Typing<'t> {
             scalar => {
                 let message =
                     format!("`{}` is {}: it has no `{}`", self.spelled(object.extent), scalar.name(), name.text);
-                let hint = "only objects have properties; `fromJSON` makes one of a text";
+                let hint = "only objects have properties; `fromJSON` converts a string to an object";
                 self.error(name.extent, message, Some(hint.to_owned()));
                 Type::Any
             }
@@ -175,30 +175,30 @@ impl<'t> Typing<'t> {
         }
         let wanted = match of {
             Type::Object(names, others) => {
-                // A number is read as its text, which can be a name where names are not known: `ports[5432]`.
+                // A number is converted to a string, which may be a name of an open object: `ports[5432]`.
                 if matches!(by, Type::Any | Type::Text) || (by == Type::Number && others.is_some()) {
                     return if names.is_empty() { others.map_or(Type::Any, |others| *others) } else { Type::Any };
                 }
-                "an object is read by a name"
+                "the index of an object must be a string"
             }
             Type::Array(item) => {
                 if matches!(by, Type::Any | Type::Number) {
                     return *item;
                 }
-                "an array is read by a number"
+                "the index of an array must be a number"
             }
-            // Each of its values is indexed, whatever it is.
+            // The index applies to each value, of any type.
             Type::Filtered(_) => return Type::Filtered(Box::new(Type::Any)),
             Type::Any => return Type::Any,
             scalar => {
-                let message = format!("`{}` is {}: it has no parts", self.spelled(object.extent), scalar.name());
-                let hint = "only objects and arrays have parts; `fromJSON` makes one of a text";
+                let message = format!("`{}` is {}: it cannot be indexed", self.spelled(object.extent), scalar.name());
+                let hint = "only objects and arrays can be indexed; `fromJSON` converts a string to one";
                 self.error(extent, message, Some(hint.to_owned()));
                 return Type::Any;
             }
         };
-        let message = format!("{wanted}, and `{}` is {}", self.spelled(index.extent), by.name());
-        let hint = "write a name in quotes, `['name']`, for an object, and a number, `[0]`, for an array";
+        let message = format!("{wanted}, but `{}` is {}", self.spelled(index.extent), by.name());
+        let hint = "write `['name']` for an object and `[0]` for an array";
         self.error(index.extent, message, Some(hint.to_owned()));
         Type::Any
     }
@@ -212,9 +212,9 @@ impl<'t> Typing<'t> {
         };
         if textual {
             let (first, what) = (self.spelled(arguments[0].extent), types[0].name());
-            let wanted = if function == Function::Contains { "a text or an array" } else { "a text" };
-            let message = format!("`{}` looks at {wanted}, and `{first}` is {what}", function.name());
-            let hint = format!("name a part of it, or look at `toJSON({first})`");
+            let wanted = if function == Function::Contains { "a string or an array" } else { "a string" };
+            let message = format!("`{}` needs {wanted}, but `{first}` is {what}", function.name());
+            let hint = format!("use a property of it, or `toJSON({first})`");
             self.error(arguments[0].extent, message, Some(hint));
         }
         match function {
@@ -242,9 +242,12 @@ impl<'t> Typing<'t> {
                 (false, false) => false,
             };
             if never {
-                let message =
-                    format!("`{named}` is {} and `{others_name}` {}: they are never equal", one.name(), other.name());
-                self.error(extent, message, Some("compare parts of them, or their `toJSON`".to_owned()));
+                let message = format!(
+                    "`{named}` is {} and `{others_name}` is {}: they are never equal",
+                    one.name(),
+                    other.name()
+                );
+                self.error(extent, message, Some("compare properties, or the results of `toJSON`".to_owned()));
             }
             return;
         }
@@ -253,8 +256,8 @@ impl<'t> Typing<'t> {
             if unordered(of) {
                 let spelled = self.spelled(node.extent);
                 let message =
-                    format!("`{}` orders numbers and texts, and `{spelled}` is {}", operator.symbol(), of.name());
-                let hint = "compare a number or a text that it has, or use `==`";
+                    format!("`{}` compares numbers and strings, but `{spelled}` is {}", operator.symbol(), of.name());
+                let hint = "compare a number or a string, or use `==`";
                 self.error(extent, message, Some(hint.to_owned()));
                 return;
             }
@@ -270,7 +273,7 @@ impl<'t> Typing<'t> {
     }
 }
 
-/// The type of a value of the file.
+/// Type of a value of the file.
 pub(super) fn of_template(template: &Template, context: &dyn Fn(&str) -> Type) -> Type {
     match &template.kind {
         TemplateKind::Null => Type::Null,
@@ -295,7 +298,7 @@ mod tests {
     use super::*;
     use crate::workflow::expr::{Expr, Vocabulary};
 
-    fn told(text: &str) -> Vec<String> {
+    fn messages(text: &str) -> Vec<String> {
         let expr = Expr::parse(text, &Vocabulary::ANY).expect(text);
         let context = |name: &str| match name {
             "text" => Type::Text,
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_right_passes() {
+    fn possibly_valid_expressions_pass() {
         for text in [
             "strict.name == 'a' && strict.COUNT > 1",
             "names.anything == 'a'",
@@ -326,26 +329,26 @@ mod tests {
             "fromJSON('{\"a\": [1]}').a[0] < 2",
             "(truth && text) == 'a'",
         ] {
-            assert_eq!(told(text), Vec::<String>::new(), "{text}");
+            assert_eq!(messages(text), Vec::<String>::new(), "{text}");
         }
     }
 
     #[test]
-    fn what_can_never_be_right_is_told() {
+    fn type_errors_are_reported() {
         for (text, message) in [
-            ("text.x", "`text` is a text: it has no `x`"),
+            ("text.x", "`text` is a string: it has no `x`"),
             ("strict.nam", "`strict` has no `nam`"),
             ("fromJSON('{\"a\": 1}')['b']", "`fromJSON('{\"a\": 1}')` has no `b`"),
-            ("strict[0]", "an object is read by a name, and `0` is a number"),
-            ("list['a']", "an array is read by a number, and `'a'` is a text"),
-            ("strict == 'a'", "`strict` is an object and `'a'` a text: they are never equal"),
-            ("list != list", "`list` is an array and `list` an array: they are never equal"),
-            ("truth > 1", "`>` orders numbers and texts, and `truth` is true or false"),
-            ("1 < null", "`<` orders numbers and texts, and `null` is null"),
-            ("contains(strict, 'a')", "`contains` looks at a text or an array, and `strict` is an object"),
-            ("text[0]", "`text` is a text: it has no parts"),
+            ("strict[0]", "the index of an object must be a string, but `0` is a number"),
+            ("list['a']", "the index of an array must be a number, but `'a'` is a string"),
+            ("strict == 'a'", "`strict` is an object and `'a'` is a string: they are never equal"),
+            ("list != list", "`list` is an array and `list` is an array: they are never equal"),
+            ("truth > 1", "`>` compares numbers and strings, but `truth` is a boolean"),
+            ("1 < null", "`<` compares numbers and strings, but `null` is null"),
+            ("contains(strict, 'a')", "`contains` needs a string or an array, but `strict` is an object"),
+            ("text[0]", "`text` is a string: it cannot be indexed"),
         ] {
-            assert_eq!(told(text), [message], "{text}");
+            assert_eq!(messages(text), [message], "{text}");
         }
     }
 }
