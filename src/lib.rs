@@ -13,6 +13,7 @@
 //! `model`, `store`, `ui` and `config`. A test reads the `use` lines and holds us to it.
 
 pub mod app;
+pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -239,10 +239,13 @@ impl Driver {
     pub(crate) fn showing(width: u16, height: u16, glyphs: Glyphs) -> Self {
         let mut driver = Self::new(width, height, Theme { glyphs, motion: false, ..Theme::default() });
         let day = 86_400_000;
-        driver.feed(Feed::Listed(vec![
-            past("20261123-101010-aaaa", "Release", Conclusion::Success, START - day),
-            past("20261122-101010-bbbb", "CI", Conclusion::Cancelled, START - 2 * day),
-        ]));
+        driver.feed(Feed::Listed {
+            runs: vec![
+                past("20261123-101010-aaaa", "Release", Conclusion::Success, START - day),
+                past("20261122-101010-bbbb", "CI", Conclusion::Cancelled, START - 2 * day),
+            ],
+            more: false,
+        });
         driver.feed(Feed::Startable(vec![
             StartableWorkflow {
                 workflow: ".github/workflows/ci.yml".to_owned(),
@@ -339,7 +342,7 @@ impl Driver {
         let lines =
             (0..).zip(self.lines(&scan.key)).filter(|(number, line)| scan.lines.contains(number) && matches(line));
         let found = Ok(lines.map(|(number, _)| number).collect());
-        LogSearchResult { scan, found, done: true }
+        LogSearchResult { search: scan, found, done: true }
     }
 
     fn grep(&self, grep: &RunSearch) -> RunSearchResult {

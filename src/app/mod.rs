@@ -38,7 +38,7 @@ use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::text;
 use crate::ui::theme::Theme;
 
-use crate::model::feed::{Feed, Notice, Request};
+use crate::model::feed::{Connection, Feed, Notice, Request};
 use crate::store::logs::query::LogKey;
 use keymap::Keymap;
 use msg::{Effect, Msg};
@@ -56,6 +56,9 @@ use state::{AppState, Happened};
 
 /// What was told for so long was seen.
 const SEEN: Duration = Duration::from_millis(700);
+
+/// How many older runs are listed at a time.
+const PAGE: usize = 200;
 
 /// Everything that the screen knows and shows.
 #[derive(Clone, Debug)]
@@ -299,7 +302,7 @@ impl App {
 
     fn feed(&mut self, feed: Feed) {
         match feed {
-            Feed::Listed(listed) => self.facts.list(listed),
+            Feed::Listed { runs, more } => self.facts.list(runs, more),
             // Whoever is in the middle of something is not taken elsewhere.
             Feed::Started(_) if self.overlay.is_some() => {}
             Feed::Started(run) => {
@@ -307,12 +310,14 @@ impl App {
                 self.focus(Panel::Jobs);
             }
             // Whoever reads is not taken away from it; the run is in the list.
-            Feed::Fired(run) => {
+            Feed::Triggered(run) => {
                 if self.overlay.is_none() && self.log.follows() {
                     self.runs.selected = Some(run);
                 }
             }
+            Feed::Opened(header) if self.facts.connection == Connection::Replay => self.begin_replay(header),
             Feed::Opened(header) => self.facts.open(header),
+            Feed::Records { records, .. } if self.replay.is_some() => self.extend_replay(records),
             Feed::Records { run, records } => {
                 let news = self.facts.apply(&run, &records);
                 self.toast = news.or(self.toast.take());
@@ -336,6 +341,15 @@ impl App {
                 self.overlay = Some(overlay::dialogs::trust(workflow, event, start));
             }
             Feed::Watching(watching) => self.facts.watching = watching,
+            Feed::Connection(connection) => {
+                let notice = connection.reason().map(Notice::bad);
+                let again = (self.facts.connection.reason().is_some() && notice.is_none())
+                    .then(|| Notice::news("connected again: what is shown is up to date"));
+                self.facts.connection = connection;
+                if let Some(notice) = notice.or(again) {
+                    self.tell(notice);
+                }
+            }
             Feed::Notice(notice) => self.tell(notice),
         }
     }
@@ -353,10 +367,11 @@ impl App {
         let height = |panel| height(screen.as_ref(), panel);
         let mut effects = Vec::new();
         self.runs.settle(&self.facts, height(Panel::Runs));
+        effects.extend(self.next_page(height(Panel::Runs)).map(Effect::Request));
         if self.runs.selected != self.watched {
             self.watched.clone_from(&self.runs.selected);
             self.jobs = Jobs::default();
-            effects.extend(self.watched.clone().map(|run| Effect::Request(Request::Watch(run))));
+            effects.extend(self.watched.clone().map(|run| Effect::Request(Request::Follow(run))));
         }
         let run = self.watched.as_ref().and_then(|id| self.facts.run(id));
         self.jobs.settle(run, height(Panel::Jobs));
@@ -376,6 +391,15 @@ impl App {
         effects.extend(self.log.settle(key, lines, height(Panel::Log) as u16));
         effects.extend(self.settle_grep());
         effects
+    }
+
+    /// The request for older runs, once the list is shown almost to its end.
+    fn next_page(&mut self, height: usize) -> Option<Request> {
+        if self.runs.rows_below(&self.facts, height) > height {
+            return None;
+        }
+        let before = self.facts.request_page()?;
+        Some(Request::ListMore { before, limit: PAGE })
     }
 
     /// The step whose log is shown, with its job and run.

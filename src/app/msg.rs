@@ -5,7 +5,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use crate::model::feed::{Feed, Request};
 use crate::model::{JobId, RunId, Timestamp};
 use crate::store::logs::query::{
-    LogPage, LogSearch, LogSearchResult, PageRequest, RawLine, RunSearch, RunSearchResult, SearchSlot,
+    LogError, LogPage, LogSearch, LogSearchResult, PageRequest, RawLine, RunSearch, RunSearchResult, SearchSlot,
 };
 use crate::ui::log::Line;
 use crate::ui::theme::Theme;
@@ -117,7 +117,7 @@ pub struct RenderedPage {
     /// What was asked for.
     pub request: PageRequest,
     /// The lines in order, or why there are none.
-    pub lines: Result<Vec<RenderedLine>, String>,
+    pub lines: Result<Vec<RenderedLine>, LogError>,
 }
 
 /// A line that is ready to be drawn.

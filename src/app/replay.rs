@@ -28,10 +28,10 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// A run at its beginning.
-    fn new(header: RunInfo, records: Vec<Record>) -> Self {
-        let at = records.first().map_or(header.created, |record| record.at);
-        Self { header, records, at, speed: REAL, playing: true, ticked: Timestamp(0) }
+    /// A run before its first record.
+    fn new(header: RunInfo) -> Self {
+        let at = header.created;
+        Self { header, records: Vec::new(), at, speed: REAL, playing: true, ticked: Timestamp(0) }
     }
 
     fn start(&self) -> Timestamp {
@@ -44,7 +44,7 @@ impl Replay {
 
     /// Whether time goes on in it.
     pub(super) fn is_playing(&self) -> bool {
-        self.playing
+        self.playing && !self.records.is_empty()
     }
 
     /// The moment after the next record that changes more than a log, or before the last one.
@@ -65,16 +65,23 @@ impl Replay {
 }
 
 impl App {
-    /// Shows a past run from its beginning on.
-    #[must_use]
-    pub fn replaying(mut self, header: RunInfo, records: Vec<Record>) -> Self {
+    /// Starts to replay a run. Its records come next.
+    pub(super) fn begin_replay(&mut self, header: RunInfo) {
         self.runs.selected = Some(header.id.clone());
-        let replay = Replay::new(header, records);
-        self.facts.since = replay.at;
-        self.replay = Some(replay);
+        self.replay = Some(Replay::new(header));
         self.rewind();
         self.toast = Some(Notice::news("space: pause  [ ]: a step back or on  < >: slower or faster"));
-        self
+    }
+
+    /// Takes in records of the run that is replayed.
+    pub(super) fn extend_replay(&mut self, records: Vec<Record>) {
+        let Some(replay) = &mut self.replay else { return };
+        if let (true, Some(first)) = (replay.records.is_empty(), records.first()) {
+            replay.at = first.at;
+            self.facts.since = first.at;
+        }
+        replay.records.extend(records);
+        self.fold_replay();
     }
 
     /// Time has passed for whoever watches: it passes in the replay, too.
@@ -82,7 +89,7 @@ impl App {
         let Some(replay) = &mut self.replay else { return };
         let passed = now.since(if replay.ticked.0 == 0 { now } else { replay.ticked }).as_millis() as u64;
         replay.ticked = now;
-        if replay.playing {
+        if replay.is_playing() {
             let to = Timestamp(replay.at.0 + passed.saturating_mul(SPEEDS[replay.speed]) / 1000);
             replay.playing = to < replay.end();
             self.seek(to);

@@ -8,7 +8,7 @@ use crate::model::{Command, Conclusion, Event, Phase, Record, Reply, Run, RunId,
 use crate::store::runs::RunStore;
 use crate::ui::text;
 
-use crate::model::feed::{Notice, StartableWorkflow, Watching};
+use crate::model::feed::{Connection, Notice, StartableWorkflow, Watching};
 
 /// How many past events are kept to be looked at.
 const KEPT: usize = 500;
@@ -22,8 +22,12 @@ pub struct AppState {
     summaries: BTreeMap<RunId, Summary>,
     /// Orders given and not confirmed by a record.
     asked: Vec<(RunId, Command)>,
-    /// Whether the runs of this machine have been told: before, that there are none is not known.
+    /// Whether the first page of runs has come.
     pub is_listed: bool,
+    /// How far the list of runs has come.
+    paging: Paging,
+    /// The connection of the backend to the source of its runs.
+    pub connection: Connection,
     /// The workflows that can be started here.
     pub offers: Vec<StartableWorkflow>,
     /// What happened, the latest last.
@@ -38,6 +42,28 @@ pub struct AppState {
     pub now: Timestamp,
     /// When the screen was opened: what happened before is no news.
     pub since: Timestamp,
+}
+
+/// The part of the list of runs that has come: all runs down to one of them.
+#[derive(Clone, Debug, Default)]
+struct Paging {
+    /// The oldest run that was listed.
+    oldest: Option<RunId>,
+    /// Whether the backend has older ones.
+    has_more: bool,
+    /// The run that older ones were requested for.
+    requested: Option<RunId>,
+}
+
+impl Paging {
+    fn take(&mut self, page: &[Summary], more: bool) {
+        let last = page.last().map(|run| &run.info.id).or(self.oldest.as_ref());
+        // The end of a page above the oldest run says nothing about what is below that.
+        if last <= self.oldest.as_ref() || self.oldest.is_none() {
+            self.oldest = last.cloned();
+            self.has_more = more;
+        }
+    }
 }
 
 /// Something that happened, in words.
@@ -86,14 +112,25 @@ impl AppState {
         self.summaries().filter(|run| !run.phase.is_done())
     }
 
-    /// Takes in runs at a glance, unless more is known of them.
-    pub(super) fn list(&mut self, listed: Vec<Summary>) {
+    /// Takes in a page of runs, but for those of which more is known.
+    pub(super) fn list(&mut self, page: Vec<Summary>, more: bool) {
         self.is_listed = true;
-        for summary in listed {
+        self.paging.take(&page, more);
+        for summary in page {
             if self.store.run(&summary.info.id).is_none_or(|run| run.seq == 0) {
                 self.summaries.insert(summary.info.id.clone(), summary);
             }
         }
+    }
+
+    /// Returns the run that older ones are to be requested for, once for each; `None` when there are none.
+    pub(super) fn request_page(&mut self) -> Option<RunId> {
+        let Paging { oldest, has_more, requested } = &mut self.paging;
+        if !*has_more || oldest == requested {
+            return None;
+        }
+        requested.clone_from(oldest);
+        oldest.clone()
     }
 
     /// Makes a run known.

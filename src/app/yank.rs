@@ -65,7 +65,7 @@ impl App {
                 vec![Effect::Copy(lines.join("\n"))]
             }
             Err(error) => {
-                self.tell(Notice::bad(error));
+                self.tell(Notice::bad(error.to_string()));
                 Vec::new()
             }
         }

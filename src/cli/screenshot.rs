@@ -17,8 +17,8 @@ use crate::model::feed::Feed;
 use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::store::journal::JournalReader;
-use crate::store::logs::query::{LogSearchResult, RunSearchResult};
-use crate::tui::{LogFiles, Logs};
+use crate::store::logs::LogFiles;
+use crate::store::logs::query::{LogSearchResult, Logs, RunSearchResult};
 use crate::ui::export;
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
@@ -144,21 +144,21 @@ impl Screen {
         while let Some(effect) = effects.pop() {
             let answer = match effect {
                 Effect::LoadPage(request) => Msg::Page(RenderedPage::new(self.logs.pages(request), self.app.theme())),
-                Effect::SearchLog(scan) => {
+                Effect::SearchLog(search) => {
                     let mut lines = Vec::new();
-                    let ended = self.logs.scan(&scan, &|| false, &mut |line| {
+                    let ended = self.logs.search(&search, &|| false, &mut |line| {
                         lines.push(line);
                         ControlFlow::Continue(())
                     });
-                    Msg::LogSearched(LogSearchResult { scan, found: ended.map(|()| lines), done: true })
+                    Msg::LogSearched(LogSearchResult { search, found: ended.map(|()| lines), done: true })
                 }
-                Effect::SearchRun(grep) => {
+                Effect::SearchRun(search) => {
                     let mut hits = Vec::new();
-                    let ended = self.logs.grep(&grep, &|| false, &mut |log, text| {
+                    let ended = self.logs.search_run(&search, &|| false, &mut |log, text| {
                         hits.push((log, text));
                         ControlFlow::Continue(())
                     });
-                    Msg::RunSearched(RunSearchResult { id: grep.id, hits: ended.map(|()| hits), done: true })
+                    Msg::RunSearched(RunSearchResult { id: search.id, hits: ended.map(|()| hits), done: true })
                 }
                 _ => continue,
             };

@@ -1,87 +1,142 @@
-//! What a backend reports and what it is asked: the port between the faces of the program and the sources of runs.
+//! The port between the faces of the program and the backends: what a backend reports and what it is asked.
+//!
+//! [`Feed`] flows up and [`Request`] flows down, over two channels per backend (see `backend::Backend`). The screen folds
+//! what it is fed and shows the result; it never reads a folder, a socket or a server itself.
+//!
+//! The list of runs comes in pages, newest first: the first one without being asked for, older ones by
+//! [`Request::ListMore`]. So neither the first page nor its refresh depends on how many runs there are.
 
 use std::time::Duration;
 
-use super::{Command, Record, Reply, RunId, RunInfo, Summary};
+use super::{Command, Record, Reply, RunId, RunInfo, Summary, Timestamp};
 
-/// News of runs, from whoever follows them.
+/// A report of a backend.
 #[derive(Clone, Debug)]
 pub enum Feed {
-    /// Past and present runs at a glance, in any order.
-    Listed(Vec<Summary>),
-    /// A run was started from here, and is listed.
+    /// A page of the list of runs: the newest runs, a newer state of them, or the answer to [`Request::ListMore`].
+    Listed {
+        /// Runs at a glance, newest first, without gaps between them.
+        runs: Vec<Summary>,
+        /// Whether there are runs older than the last of these.
+        more: bool,
+    },
+    /// A run was started by [`Request::Start`]. It was listed before.
     Started(RunId),
-    /// A change of files started a run, which is listed.
-    Fired(RunId),
-    /// A run is followed from now on; its records come next.
+    /// A change of files started a run. It was listed before.
+    Triggered(RunId),
+    /// A run is followed from now on. Its records come next.
     Opened(RunInfo),
-    /// Records of a run, in order; those that came already may come again.
+    /// Records of a followed run, in order. Records that were sent before may come again.
     Records {
-        /// Which run.
+        /// The run.
         run: RunId,
-        /// What happened.
+        /// The records.
         records: Vec<Record>,
     },
-    /// A run is gone from this machine.
+    /// A run is gone.
     Removed(RunId),
-    /// An order was answered; what came of it is told by records.
+    /// Answer to [`Request::Submit`]. The effect of an accepted command comes as records.
     Replied {
-        /// Which run it was for.
+        /// The run.
         run: RunId,
-        /// What was asked.
+        /// The command that was submitted.
         command: Command,
         /// The answer.
         reply: Reply,
     },
     /// The workflows that can be started here.
     Startable(Vec<StartableWorkflow>),
-    /// A run was not started: the repository is not trusted to run on this machine.
+    /// Nothing was started: the repository is not trusted to run on this machine.
     Untrusted {
-        /// Its workflow.
+        /// File of the workflow.
         workflow: String,
-        /// The event.
+        /// Name of the event.
         event: String,
-        /// The order to start it.
+        /// The request to send again once the repository is trusted.
         start: Request,
     },
-    /// How watch mode stands, while it is on.
+    /// State of watch mode; `None` once it is off.
     Watching(Option<Watching>),
-    /// Something to be told.
+    /// State of the connection to the source of the runs. Before the first one, the connection is live.
+    Connection(Connection),
+    /// A message to the user.
     Notice(Notice),
 }
 
-/// What the repository's files are watched for.
+/// State of the connection between a backend and the source of its runs.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Connection {
+    /// Reports come as things happen.
+    #[default]
+    Live,
+    /// The reports are the records of a past run.
+    Replay,
+    /// No reports have come since a moment, so runs may have changed since.
+    Stale {
+        /// Time of the last report.
+        since: Timestamp,
+        /// One line for the user.
+        reason: String,
+    },
+    /// The source was never reached.
+    Offline {
+        /// One line for the user.
+        reason: String,
+    },
+}
+
+impl Connection {
+    /// Returns the age of what was reported last; `None` while nothing is missing, and when nothing was reported.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        match self {
+            Self::Stale { since, .. } => Some(now.since(*since)),
+            Self::Live | Self::Replay | Self::Offline { .. } => None,
+        }
+    }
+
+    /// Returns why reports are missing.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Stale { reason, .. } | Self::Offline { reason } => Some(reason),
+            Self::Live | Self::Replay => None,
+        }
+    }
+}
+
+/// State of watch mode.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Watching {
-    /// The file of the only workflow that is run; nothing for all that a push of the change would fire.
+    /// File name of the only workflow that is run; `None` for every workflow that a push of the change would run.
     pub workflow: Option<String>,
-    /// The first of the files that have changed, and how many there are; nothing while nothing is to be started.
+    /// The first changed file and the number of changed files; `None` while no run is due.
     pub changed: Option<(String, usize)>,
-    /// What is waited for before something is started.
+    /// What a due run waits for.
     pub waits: Waits,
 }
 
-/// What a change waits for.
+/// What a run of watch mode waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waits {
-    /// That nothing changes for so long.
+    /// That no file changes for this long.
     ForQuiet(Duration),
-    /// That the run that it overtakes has ended.
+    /// The end of the run that it replaces.
     ForRun,
 }
 
 /// A workflow that can be started.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StartableWorkflow {
-    /// Its file, relative to the repository.
+    /// Path of its file, relative to the repository.
     pub workflow: String,
     /// Its name.
     pub name: String,
-    /// The events it reacts to, the likeliest first.
+    /// Events in its `on`, in the order of the file.
     pub events: Vec<String>,
-    /// What a person who starts it is asked.
+    /// Inputs of `workflow_dispatch`.
     pub inputs: Vec<Input>,
-    /// The secrets that it names, and whether they are set.
+    /// Names of the secrets that it reads, each with whether the environment has a value for it.
     pub secrets: Vec<(String, bool)>,
 }
 
@@ -90,20 +145,20 @@ pub struct StartableWorkflow {
 pub struct Input {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its description.
     pub about: String,
-    /// Whether it must be given.
+    /// Whether a value must be given.
     pub required: bool,
-    /// What it takes.
+    /// Its type.
     pub kind: InputKind,
-    /// What it is unless somebody says otherwise.
+    /// Its default value; empty without one.
     pub default: String,
 }
 
-/// What an input takes.
+/// Type of an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum InputKind {
-    /// Text, the name of an environment included.
+    /// Text, or the name of an environment.
     Text,
     /// A number.
     Number,
@@ -113,60 +168,86 @@ pub enum InputKind {
     Choice(Vec<String>),
 }
 
-/// Something to be told.
+/// A message to the user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notice {
-    /// Whether it is bad news.
+    /// Whether it reports a failure.
     pub bad: bool,
     /// One line.
     pub text: String,
 }
 
 impl Notice {
-    /// Good or neutral news.
+    /// A neutral message.
     pub fn news(text: impl Into<String>) -> Self {
         Self { bad: false, text: text.into() }
     }
 
-    /// Bad news.
+    /// The report of a failure.
     pub fn bad(text: impl Into<String>) -> Self {
         Self { bad: true, text: text.into() }
     }
 }
 
-/// An order, and what it is for.
+/// A request to a backend. Requests that cannot be carried out are answered by [`Feed::Notice`] if nothing else is named.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request {
-    /// Ask this of the run's worker.
+    /// List older runs. Answered by [`Feed::Listed`].
+    ListMore {
+        /// The oldest run that was listed.
+        before: RunId,
+        /// Maximum number of runs to list.
+        limit: usize,
+    },
+    /// Follow a run: send [`Feed::Opened`] and all its records, then new records as they come. Sent for each run that the
+    /// user looks at; runs that were followed before may stay followed.
+    Follow(RunId),
+    /// Submit a command to a run. Answered by [`Feed::Replied`].
     Submit {
-        /// Which run.
+        /// The run.
         run: RunId,
-        /// What.
+        /// The command.
         command: Command,
     },
-    /// Start a run; told back by [`Feed::Started`].
+    /// Start a run. Answered by [`Feed::Started`] or [`Feed::Untrusted`].
     Start {
-        /// The workflow's file.
+        /// File of the workflow.
         workflow: String,
-        /// The event.
+        /// Name of the event.
         event: String,
         /// Inputs, by name.
         inputs: Vec<(String, String)>,
-        /// The secrets that it is given, by name.
+        /// Names of the secrets to pass on from the environment.
         secrets: Vec<String>,
-        /// Where jobs without a container run, unless the settings decide.
+        /// Where jobs without a container run; `None` for the setting.
         sandbox: Option<String>,
     },
-    /// Watch the repository's files, and run what a change of them fires; told back by [`Feed::Watching`].
+    /// Remove a run. Answered by [`Feed::Removed`].
+    Delete(RunId),
+    /// Start watch mode: watch the files of the repository, and run the workflows that a push of a change would run.
+    /// Answered by [`Feed::Watching`] or [`Feed::Untrusted`].
     WatchFiles {
-        /// Only this workflow's file.
+        /// Path of the only workflow to run; `None` for all of them.
         workflow: Option<String>,
     },
-    /// Watch them no more.
+    /// Stop watch mode. Answered by [`Feed::Watching`].
     StopWatching,
-    /// Remove a run from this machine; told back by [`Feed::Removed`].
-    Delete(RunId),
-    /// Follow this run: send [`Feed::Opened`] and all its records, then new ones as they come. Asked again for each run that the
-    /// user looks at; those followed before may stay followed.
-    Watch(RunId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_stale_data_has_an_age() {
+        let stale = Connection::Stale { since: Timestamp(1_000), reason: "no answer".to_owned() };
+        assert_eq!(stale.age(Timestamp(4_000)), Some(Duration::from_secs(3)));
+        assert_eq!(stale.age(Timestamp(500)), Some(Duration::ZERO), "a clock that was set back");
+        assert_eq!(stale.reason(), Some("no answer"));
+        let offline = Connection::Offline { reason: "no answer".to_owned() };
+        assert_eq!((offline.age(Timestamp(4_000)), offline.reason()), (None, Some("no answer")));
+        for current in [Connection::Live, Connection::Replay] {
+            assert_eq!((current.age(Timestamp(4_000)), current.reason()), (None, None));
+        }
+    }
 }

@@ -13,6 +13,5 @@ mod run;
 
 pub use alerts::Alerts;
 pub use canvas::Canvas;
-pub use effects::{LogFiles, Logs};
 pub use guard::Guard;
 pub use run::{Ending, Options, TuiError, diagnostics, run};

@@ -14,12 +14,15 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::app::msg::{Effect, Msg, RenderedPage};
+use crate::backend;
+use crate::backend::{Backend, Connected};
 use crate::model::Timestamp;
 use crate::model::feed::{Feed, Notice, Request};
+use crate::store::logs::query::Logs;
 
 use super::alerts::Alerts;
 use super::canvas::Canvas;
-use super::effects::{Logs, Searches, load_page};
+use super::effects::{Searches, load_page};
 use super::foreground;
 use super::foreground::Child;
 use super::guard::Guard;
@@ -83,19 +86,15 @@ where
 
 /// Shows the screen until the user leaves or the terminal goes away.
 ///
-/// `feed` brings news of runs; when its senders are gone the screen stays, with what it knows. `orders` takes what the user asks for; the
-/// receiver should be read until it is closed, as the last orders are sent right before this returns. `logs` reads
-/// lines of logs.
+/// If the backend ends the screen stays, with what was reported. The requests that the user made last are still carried
+/// out, as far as that takes less than a second.
 ///
 /// # Errors
 /// The terminal cannot show a screen, or fails. It is given back in any case.
-pub async fn run<L: Logs>(
-    app: App,
-    feed: mpsc::Receiver<Feed>,
-    orders: mpsc::Sender<Request>,
-    logs: L,
-    options: Options,
-) -> Result<Ending, TuiError> {
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub async fn run(app: App, backend: Box<dyn Backend>, options: Options) -> Result<Ending, TuiError> {
     if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
         return Err(TuiError::Unsupported { reason: "TERM is dumb".to_owned() });
     }
@@ -106,12 +105,14 @@ pub async fn run<L: Logs>(
     let size = crossterm::terminal::size()?;
     let canvas = Canvas::new(io::stdout(), size.0, size.1, options.scroll_region);
     let (answers, answered) = mpsc::channel(8);
+    let logs = backend.logs();
+    let Connected { feed, requests, served } = backend::connect(backend);
     let screen = Loop {
         app,
         canvas,
         guard,
-        orders,
-        logs: Arc::new(logs),
+        requests,
+        logs,
         answers,
         frame: Duration::from_secs(1) / u32::from(options.frames.max(1)),
         next_frame: Instant::now(),
@@ -123,16 +124,18 @@ pub async fn run<L: Logs>(
         alerts: options.alerts,
         ending: None,
     };
-    screen.run(size, feed, answered).await
+    let ending = screen.run(size, feed, answered).await;
+    let _ = tokio::time::timeout(LAST_REQUESTS_TIMEOUT, served).await;
+    ending
 }
 
 /// Everything the loop owns.
-struct Loop<L> {
+struct Loop {
     app: App,
     canvas: Canvas<io::Stdout>,
     guard: Guard,
-    orders: mpsc::Sender<Request>,
-    logs: Arc<L>,
+    requests: mpsc::Sender<Request>,
+    logs: Arc<dyn Logs>,
     answers: mpsc::Sender<Msg>,
     /// The least time between two frames.
     frame: Duration,
@@ -176,10 +179,13 @@ impl Signals {
 /// Answers (lines, matches) that are drawn at once after something the user did.
 const AWAITED: u8 = 4;
 
+/// How long the backend may take for the last requests once the screen is closed.
+const LAST_REQUESTS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// News taken in before a frame is drawn, at the most.
 const BATCHES: usize = 64;
 
-impl<L: Logs> Loop<L> {
+impl Loop {
     async fn run(
         mut self,
         size: (u16, u16),
@@ -281,10 +287,10 @@ impl<L: Logs> Loop<L> {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Request(order) => {
-                if let Err(error) = self.orders.try_send(order) {
+                if let Err(error) = self.requests.try_send(order) {
                     let reason = match error {
-                        mpsc::error::TrySendError::Full(_) => "too many orders wait; try again",
-                        mpsc::error::TrySendError::Closed(_) => "nobody takes orders here",
+                        mpsc::error::TrySendError::Full(_) => "too many requests are pending: try again",
+                        mpsc::error::TrySendError::Closed(_) => "the backend has ended",
                     };
                     self.tell(Notice::bad(reason));
                 }
@@ -294,9 +300,9 @@ impl<L: Logs> Loop<L> {
                 load_page(&self.logs, request, &self.answers, move |page| Msg::Page(RenderedPage::new(page, theme)));
             }
             Effect::CopyLines(request) => load_page(&self.logs, request, &self.answers, Msg::Copied),
-            Effect::SearchLog(scan) => self.scans.start(&self.logs, scan, &self.answers),
-            Effect::CancelSearch(place) => self.scans.stop(place),
-            Effect::SearchRun(grep) => self.scans.grep(&self.logs, grep, &self.answers),
+            Effect::SearchLog(scan) => self.scans.search(&self.logs, scan, &self.answers),
+            Effect::CancelSearch(place) => self.scans.cancel(place),
+            Effect::SearchRun(grep) => self.scans.search_run(&self.logs, grep, &self.answers),
             Effect::Shell { run, job, service } => match foreground::shell(&run, &job, service.as_deref()) {
                 Ok(shell) => self.child = Some(shell),
                 Err(error) => self.tell(Notice::bad(format!("cannot start a shell: {error}"))),

@@ -6,22 +6,27 @@ use std::io::{Read, Write};
 use std::num::NonZero;
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use cuelight::app::App;
 use cuelight::app::keymap::Keymap;
+use cuelight::backend::Backend;
 use cuelight::model::RunInfo;
 use cuelight::model::feed::{Feed, Request};
 use cuelight::model::{
     Command, Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, StepKind, StepNumber, StepOutline,
     Timestamp,
 };
-use cuelight::store::logs::query::{LogKey, LogSearch, RawLine, RunSearch};
-use cuelight::tui::{Logs, Options};
+use cuelight::store::logs::query::{LogError, LogKey, LogSearch, Logs, RawLine, RunSearch};
+use cuelight::tui::Options;
 use cuelight::ui::theme::Theme;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::mpsc;
 
 use crate::project::Project;
 
@@ -61,7 +66,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Lines;
 
 impl Logs for Lines {
-    fn page(&self, _: &LogKey, lines: Range<u64>) -> Result<Vec<RawLine>, String> {
+    fn page(&self, _: &LogKey, lines: Range<u64>) -> Result<Vec<RawLine>, LogError> {
         let kind = std::env::var(CHILD).unwrap_or_default();
         let text = |number| {
             let bytes = match kind.as_str() {
@@ -74,26 +79,72 @@ impl Logs for Lines {
         Ok(lines.map(text).collect())
     }
 
-    fn scan(
+    fn search(
         &self,
         _: &LogSearch,
         _: &dyn Fn() -> bool,
         _: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<(), String> {
+    ) -> Result<(), LogError> {
         Ok(())
     }
 
-    fn grep(
+    fn search_run(
         &self,
         _: &RunSearch,
         _: &dyn Fn() -> bool,
         _: &mut dyn FnMut(usize, RawLine) -> ControlFlow<()>,
-    ) -> Result<(), String> {
+    ) -> Result<(), LogError> {
         Ok(())
     }
 
     fn file(&self, _: &RunId, _: &str) -> Option<PathBuf> {
         std::env::current_exe().ok()
+    }
+}
+
+/// A run that goes on until it is cancelled. Any other order ends the program in a panic.
+struct Scripted;
+
+impl Backend for Scripted {
+    fn logs(&self) -> Arc<dyn Logs> {
+        Arc::new(Lines)
+    }
+
+    fn serve(self: Box<Self>, requests: Requests, feed: mpsc::Sender<Feed>) -> BoxFuture<'static, ()> {
+        serve(requests, feed).boxed()
+    }
+}
+
+type Requests = mpsc::Receiver<Request>;
+
+async fn serve(mut requests: Requests, feed: mpsc::Sender<Feed>) {
+    let run = RunId::new("20261124-021530-4f3a");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let now = Timestamp(now.as_millis() as u64);
+    let info = RunInfo {
+        id: run.clone(),
+        repository: "octo/app".to_owned(),
+        workflow: "ci.yml".to_owned(),
+        event: "push".to_owned(),
+        ref_name: "main".to_owned(),
+        sha: String::new(),
+        created: now,
+    };
+    let records = records(now);
+    let seq = records.len() as u64 + 1;
+    for report in [Feed::Opened(info), Feed::Records { run: run.clone(), records }] {
+        feed.send(report).await.expect("the screen listens");
+    }
+    while let Some(request) = requests.recv().await {
+        match request {
+            Request::Follow(_) => {}
+            Request::Submit { command: Command::Cancel, .. } => {
+                let event = Event::RunFinished { conclusion: Conclusion::Cancelled, reason: None };
+                let records = vec![Record { seq, at: now, event }];
+                let _ = feed.send(Feed::Records { run: run.clone(), records }).await;
+            }
+            other => panic!("this request breaks the program: {other:?}"),
+        }
     }
 }
 
@@ -128,41 +179,8 @@ fn child() {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let (news, feed) = tokio::sync::mpsc::channel(16);
-        let (orders, mut asked) = tokio::sync::mpsc::channel(16);
-        let run = RunId::new("20261124-021530-4f3a");
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-        let now = Timestamp(now.as_millis() as u64);
-        tokio::spawn(async move {
-            let header = RunInfo {
-                id: run.clone(),
-                repository: "octo/app".to_owned(),
-                workflow: "ci.yml".to_owned(),
-                event: "push".to_owned(),
-                ref_name: "main".to_owned(),
-                sha: String::new(),
-                created: now,
-            };
-            let records = records(now);
-            let seq = records.len() as u64 + 1;
-            let open = [Feed::Opened(header), Feed::Records { run: run.clone(), records }];
-            for feed in open {
-                news.send(feed).await.expect("the screen listens");
-            }
-            while let Some(order) = asked.recv().await {
-                match order {
-                    Request::Watch(_) => {}
-                    Request::Submit { command: Command::Cancel, .. } => {
-                        let event = Event::RunFinished { conclusion: Conclusion::Cancelled, reason: None };
-                        let records = vec![Record { seq, at: now, event }];
-                        let _ = news.send(Feed::Records { run: run.clone(), records }).await;
-                    }
-                    other => panic!("this order breaks the program: {other:?}"),
-                }
-            }
-        });
         let app = App::new(Theme { motion: false, ..Theme::default() }, Keymap::default());
-        let ending = cuelight::tui::run(app, feed, orders, Lines, Options::detect()).await;
+        let ending = cuelight::tui::run(app, Box::new(Scripted), Options::detect()).await;
         println!("ended: {ending:?}");
     });
 }
@@ -324,7 +342,7 @@ fn a_panic_gives_the_terminal_back_before_it_is_told() {
     terminal.wait_for("⊘ cancelled");
     terminal.press("r\r");
     let left = terminal.ends_restored();
-    assert!(left.contains("this order breaks the program"), "{left}");
+    assert!(left.contains("this request breaks the program"), "{left}");
 }
 
 #[test]

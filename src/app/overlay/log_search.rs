@@ -114,7 +114,7 @@ impl Matches {
                 number: text.number,
                 line: Line::parse(&text.bytes, theme),
             })),
-            Err(error) => self.error = Some(error),
+            Err(error) => self.error = Some(error.to_string()),
         }
     }
 

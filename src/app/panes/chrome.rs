@@ -8,8 +8,8 @@ use crate::app::action::{ACTIONS, Action, Context};
 use crate::app::keymap::Keymap;
 use crate::app::state::{AppState, order};
 use crate::model::Summary;
-use crate::model::feed::{Notice, Waits, Watching};
-use crate::model::{Command, Level, Run};
+use crate::model::feed::{Connection, Notice, Waits, Watching};
+use crate::model::{Command, Level, Run, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -55,6 +55,7 @@ fn state(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, 
     } else if cx.facts.read_only {
         parts.push(("READ-ONLY".to_owned(), cx.theme.style(Hue::Review)));
     }
+    parts.extend(connection(&cx.facts.connection, cx.facts.now).map(|text| (text, cx.theme.style(Hue::Bad))));
     parts.extend(cx.facts.watching.as_ref().map(|watching| (watched(watching), cx.theme.style(Hue::Accent))));
     let Some(summary) = summary else { return parts };
     let look = cx.theme.look(&summary.phase);
@@ -71,6 +72,15 @@ fn state(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, 
         parts.push((format!("!{errors}"), cx.theme.style(Hue::Bad)));
     }
     parts
+}
+
+/// The state of the connection, unless reports come as they should; a replay shows its own state.
+fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
+    match connection {
+        Connection::Live | Connection::Replay => None,
+        Connection::Stale { .. } => Some(format!("stale {}", text::duration(connection.age(now).unwrap_or_default()))),
+        Connection::Offline { .. } => Some("offline".to_owned()),
+    }
 }
 
 /// What is watched for, and what has changed.

@@ -186,7 +186,7 @@ mod tests {
         use Conclusion::{Failure, Success};
         let latest = |runs: Vec<Summary>| {
             let mut facts = AppState::default();
-            facts.list(runs);
+            facts.list(runs, false);
             let rows = rows(&facts);
             let row = rows.first().expect("an environment");
             (row.latest.0.info.id.to_string(), row.live.map(|(run, _)| run.info.id.to_string()))

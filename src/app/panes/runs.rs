@@ -58,6 +58,11 @@ impl Runs {
         self.offset = keep_visible(self.offset, self.at(facts), self.listed(facts).count(), height);
     }
 
+    /// Returns the number of rows below those that are shown.
+    pub(in crate::app) fn rows_below(&self, facts: &AppState, height: usize) -> usize {
+        self.listed(facts).count().saturating_sub(self.offset + height)
+    }
+
     /// Selects the first run of the list when the filter has come to leave out the selected one. A run that leaves the
     /// list by itself, or is gone to from elsewhere, stays selected.
     pub(in crate::app) fn narrow(&mut self, facts: &AppState) {

@@ -6,7 +6,7 @@ use ratatui::style::Modifier;
 use super::fixture::{Driver, START, header, past, records, rest, run};
 use super::msg::{AlertReason, Effect, Msg};
 use super::*;
-use crate::model::feed::{Feed, Notice, Request};
+use crate::model::feed::{Connection, Feed, Notice, Request};
 use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Record, Reply, RerunScope, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
@@ -161,7 +161,10 @@ fn a_message_of_nothing_new_asks_for_nothing() {
     driver.asked();
     let before = driver.screen();
     driver.feed(Feed::Records { run: run(), records: records() });
-    driver.feed(Feed::Listed(vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START - 86_400_000)]));
+    driver.feed(Feed::Listed {
+        runs: vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START - 86_400_000)],
+        more: false,
+    });
     assert_eq!((driver.asked(), driver.screen()), (vec![], before));
 }
 
@@ -239,9 +242,60 @@ fn the_palette_finds_actions_jobs_workflows_and_runs() {
 }
 
 #[test]
+fn older_runs_are_requested_once_the_list_is_shown_to_its_end() {
+    let page = |numbers: std::ops::Range<u32>, more| Feed::Listed {
+        runs: numbers.rev().map(|n| past(&format!("20261123-{n:06}-aaaa"), "CI", Conclusion::Success, START)).collect(),
+        more,
+    };
+    let older = |n: u32| {
+        let before = RunId::new(format!("20261123-{n:06}-aaaa"));
+        Effect::Request(Request::ListMore { before, limit: 200 })
+    };
+    let requested = |driver: &mut Driver| {
+        let mut asked = driver.asked();
+        asked.retain(|effect| matches!(effect, Effect::Request(Request::ListMore { .. })));
+        asked
+    };
+    let mut driver = Driver::new(80, 24, Theme::default());
+    driver.feed(page(500..700, true)).press("1");
+    assert_eq!(requested(&mut driver), [], "the list goes on far below");
+    driver.press("G");
+    assert_eq!(requested(&mut driver), [older(500)]);
+    driver.feed(page(600..701, true)).press("kj");
+    assert_eq!(requested(&mut driver), [], "a newer state of the newest runs is no answer");
+    driver.feed(page(300..500, true)).press("gG");
+    assert_eq!(requested(&mut driver), [older(300)]);
+    driver.feed(page(250..300, false)).press("gG");
+    assert_eq!(requested(&mut driver), [], "there are no older runs");
+    // A filter that leaves few rows needs all runs.
+    let mut driver = Driver::new(80, 24, Theme::default());
+    driver.feed(page(500..700, true)).press("1/nothing");
+    assert_eq!(requested(&mut driver), [older(500)]);
+    driver.feed(Feed::Listed { runs: Vec::new(), more: false }).press("x");
+    assert_eq!(requested(&mut driver), []);
+}
+
+#[test]
+fn the_age_of_the_data_is_shown_while_the_source_does_not_answer() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    assert!(!driver.shows("stale") && !driver.shows("offline"));
+    let reason = "the server does not answer".to_owned();
+    let now = Timestamp(START + 200_000);
+    driver.send(Msg::Tick(now));
+    let since = Timestamp(now.0 - 65_000);
+    driver.feed(Feed::Connection(Connection::Stale { since, reason: reason.clone() }));
+    assert!(driver.shows("stale 1:05") && driver.shows("the server does not answer"), "{}", driver.screen());
+    driver.feed(Feed::Connection(Connection::Live));
+    assert!(!driver.shows("stale") && driver.shows("connected again"), "{}", driver.screen());
+    driver.feed(Feed::Connection(Connection::Offline { reason }));
+    assert!(driver.shows("offline") && driver.shows("the server does not answer"), "{}", driver.screen());
+}
+
+#[test]
 fn a_replay_goes_on_and_back() {
     let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
-    driver.app = driver.app.clone().replaying(header(run()), records().into_iter().chain(rest()).collect());
+    driver.feed(Feed::Connection(Connection::Replay)).feed(Feed::Opened(header(run())));
+    driver.feed(Feed::Records { run: run(), records: records().into_iter().chain(rest()).collect() });
     driver.send(Msg::Resize(80, 24)).send(Msg::Tick(Timestamp(5_000)));
     assert!(driver.shows("replay 1x 0:00/3:22"), "{}", driver.screen());
     driver.send(Msg::Tick(Timestamp(35_000)));

@@ -99,8 +99,8 @@ fn a_started_run_is_shown_once_it_is_listed() {
     let id = RunId::new("20261124-030000-cccc");
     let listed =
         Summary { phase: Phase::Queued, finished: None, ..past(id.as_str(), "Release", Conclusion::Success, START) };
-    driver.feed(Feed::Listed(vec![listed])).feed(Feed::Started(id.clone()));
-    assert_eq!(driver.asked(), [Effect::Request(Request::Watch(id.clone()))]);
+    driver.feed(Feed::Listed { runs: vec![listed], more: false }).feed(Feed::Started(id.clone()));
+    assert_eq!(driver.asked(), [Effect::Request(Request::Follow(id.clone()))]);
     assert_eq!(driver.app.runs.selected, Some(id));
 }
 
@@ -191,9 +191,12 @@ fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
     };
     let mut driver = Driver::new(120, 40, Theme::default());
     driver.app = driver.app.clone().at_home("octo/app".to_owned());
-    driver.feed(Feed::Listed(vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START)]));
+    driver.feed(Feed::Listed {
+        runs: vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START)],
+        more: false,
+    });
     assert!(!driver.shows("app"), "{}", driver.screen());
-    driver.feed(Feed::Listed(vec![other("20261125-101010-cccc")]));
+    driver.feed(Feed::Listed { runs: vec![other("20261125-101010-cccc")], more: false });
     assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
     assert!(driver.shows("app · Release") && driver.shows("other  main"), "{}", driver.screen());
     // What takes the place of a removed run is its neighbour in the list, and nothing that the filter hides.

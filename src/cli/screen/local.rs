@@ -2,19 +2,26 @@
 //!
 //! Runs that others start, and runs that end, are noticed by a watch on the state folder, so nothing is polled.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::model::feed::{Feed, Notice, Request};
-use crate::model::{Command, Reply, RunId};
+use crate::backend::Backend;
+use crate::model::feed::{Connection, Feed, Notice, Request};
+use crate::model::{Command, Reply, RunId, Summary, Timestamp};
 use crate::store::folder::RunsDir;
+use crate::store::logs::LogFiles;
+use crate::store::logs::query::Logs;
 use crate::store::{StoreError, history, lock};
 use crate::worker::attach::Follower;
 use crate::worker::launch::launch;
+use crate::worker::outlet::now;
 use crate::worker::{Mode, control, rerun};
 
 use super::at;
@@ -24,19 +31,47 @@ use super::startable::offers;
 use super::watch_mode::{Started, WatchEvent, WatchMode};
 use crate::cli::{Exit, Failure, commands, run, trust};
 
+/// How many runs are listed at first.
+const FIRST_PAGE: usize = 1000;
+
 /// So long is waited for more files to appear in the state folder.
 const SETTLE: Duration = Duration::from_millis(50);
 
 /// A run that refuses to be cancelled is asked again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The runs of this machine, as the screen's counterpart.
+/// The runs of this machine.
 pub(super) struct Local {
+    runs: RunsDir,
+}
+
+impl Local {
+    pub(super) fn new(runs: RunsDir) -> Self {
+        Self { runs }
+    }
+}
+
+impl Backend for Local {
+    fn logs(&self) -> Arc<dyn Logs> {
+        Arc::new(LogFiles::new(self.runs.clone()))
+    }
+
+    fn serve(self: Box<Self>, requests: mpsc::Receiver<Request>, feed: mpsc::Sender<Feed>) -> BoxFuture<'static, ()> {
+        Serving::new(self.runs, feed).serve(requests).boxed()
+    }
+}
+
+/// The backend at work.
+struct Serving {
     runs: RunsDir,
     news: mpsc::Sender<Feed>,
     followed: HashSet<RunId>,
-    /// The runs that were told last.
-    listed: HashSet<RunId>,
+    /// The runs that were listed, down to the oldest one that was requested.
+    listed: BTreeSet<RunId>,
+    /// The connection that was reported last.
+    connection: Connection,
+    /// When the runs were listed last.
+    listed_at: Timestamp,
     /// The run that the user looks at.
     looked_at: Option<RunId>,
     /// The latest attempt of it that was seen.
@@ -56,13 +91,15 @@ async fn happened(on_change: &mut Option<WatchMode>) -> WatchEvent {
     }
 }
 
-impl Local {
-    pub(super) fn new(runs: RunsDir, news: mpsc::Sender<Feed>) -> Self {
+impl Serving {
+    fn new(runs: RunsDir, news: mpsc::Sender<Feed>) -> Self {
         Self {
             runs,
             news,
             followed: HashSet::new(),
-            listed: HashSet::new(),
+            listed: BTreeSet::new(),
+            connection: Connection::Live,
+            listed_at: Timestamp(0),
             looked_at: None,
             attempt: 0,
             tasks: JoinSet::new(),
@@ -72,7 +109,7 @@ impl Local {
     }
 
     /// Carries out orders until the screen is gone.
-    pub(super) async fn serve(mut self, mut orders: mpsc::Receiver<Request>) {
+    async fn serve(mut self, mut orders: mpsc::Receiver<Request>) {
         let state = StateFolderWatch::watch(self.runs.state());
         self.list().await;
         match offers() {
@@ -120,18 +157,38 @@ impl Local {
         let _ = self.news.send(news).await;
     }
 
+    /// Reports the state of the connection, if it changed.
+    async fn connect(&mut self, connection: Connection) {
+        if self.connection != connection {
+            self.connection = connection.clone();
+            self.tell(Feed::Connection(connection)).await;
+        }
+    }
+
+    /// Lists the runs that were listed before and those that are new.
     async fn list(&mut self) {
-        let summaries = match history::list(&self.runs) {
-            Ok(summaries) => summaries,
-            Err(error) => return self.tell(Feed::Notice(Notice::bad(error.to_string()))).await,
+        let (summaries, more) = match page(&self.runs, None, self.listed.len().max(FIRST_PAGE)) {
+            Ok(page) => page,
+            Err(error) => {
+                let reason = error.to_string();
+                let since = self.listed_at;
+                let lost =
+                    if since.0 == 0 { Connection::Offline { reason } } else { Connection::Stale { since, reason } };
+                return self.connect(lost).await;
+            }
         };
-        let known: HashSet<RunId> = summaries.iter().map(|run| run.info.id.clone()).collect();
-        let gone: Vec<RunId> = self.listed.difference(&known).cloned().collect();
+        self.listed_at = now();
+        self.connect(Connection::Live).await;
+        let known: BTreeSet<RunId> = summaries.iter().map(|run| run.info.id.clone()).collect();
+        // Runs that were listed before and are below this page are still there.
+        let (gone, below): (Vec<RunId>, Vec<RunId>) =
+            self.listed.difference(&known).cloned().partition(|run| !more || known.first() < Some(run));
         self.listed = known;
-        // Another attempt of the run that is looked at may have been started by somebody else.
+        self.listed.extend(below);
+        // A new attempt of the run that is looked at may have been started by another program.
         let again = summaries.iter().find(|run| Some(&run.info.id) == self.looked_at.as_ref());
         let again = again.filter(|run| run.attempt > self.attempt).map(|run| (run.info.id.clone(), run.attempt));
-        self.tell(Feed::Listed(summaries)).await;
+        self.tell(Feed::Listed { runs: summaries, more }).await;
         for run in gone {
             self.tell(Feed::Removed(run)).await;
         }
@@ -141,9 +198,21 @@ impl Local {
         }
     }
 
+    /// Lists runs older than one.
+    async fn list_more(&mut self, before: &RunId, limit: usize) {
+        match page(&self.runs, Some(before), limit) {
+            Ok((runs, more)) => {
+                self.listed.extend(runs.iter().map(|run| run.info.id.clone()));
+                self.tell(Feed::Listed { runs, more }).await;
+            }
+            Err(error) => self.tell(Feed::Notice(Notice::bad(error.to_string()))).await,
+        }
+    }
+
     async fn carry_out(&mut self, order: Request) {
         match order {
-            Request::Watch(run) => {
+            Request::ListMore { before, limit } => self.list_more(&before, limit).await,
+            Request::Follow(run) => {
                 (self.looked_at, self.attempt) = (Some(run.clone()), 0);
                 self.follow(run);
             }
@@ -287,7 +356,7 @@ impl Local {
                 Ok(run) => {
                     // The first of several is the one to look at.
                     if number == 0 {
-                        self.tell(Feed::Fired(run.clone())).await;
+                        self.tell(Feed::Triggered(run.clone())).await;
                     }
                     let started = Started { run, workflow: one.path.clone(), overtaken: false };
                     if let Some(on_change) = &mut self.on_change {
@@ -354,6 +423,15 @@ impl Local {
             }
         });
     }
+}
+
+/// The newest runs, or the newest of those before one, and whether there are older ones.
+fn page(runs: &RunsDir, before: Option<&RunId>, limit: usize) -> Result<(Vec<Summary>, bool), StoreError> {
+    let mut page = history::list(runs)?;
+    page.retain(|run| before.is_none_or(|before| run.info.id < *before));
+    let more = page.len() > limit;
+    page.truncate(limit);
+    Ok((page, more))
 }
 
 /// Removes a run. The lock is held until the folder is gone, so that no worker starts in it meanwhile.

@@ -3,24 +3,20 @@
 //! The screen asks and shows; its counterpart ([`local`]) carries its orders to workers and brings back records.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
+use crate::backend::Backend;
+use crate::backend::replay::Replay;
 use crate::config::{ColourChoice, Config, GlyphChoice};
 use crate::model::RunId;
-use crate::model::feed::{Feed, Request};
 use crate::repo::git::Repository;
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::store::history;
-use crate::store::journal::JournalReader;
 use crate::tui;
-use crate::tui::{Alerts, LogFiles, Options, TuiError};
+use crate::tui::{Alerts, Options, TuiError};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, config, run, style};
@@ -31,9 +27,6 @@ mod startable;
 mod watch_mode;
 
 use local::Local;
-
-/// News and orders that may wait; a screen takes them many times a second.
-const WAITING: usize = 64;
 
 /// Whether there is a terminal to show a screen on.
 pub(super) fn is_possible() -> bool {
@@ -56,17 +49,14 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     if let Ok(repository) = Repository::discover(&std::env::current_dir()?) {
         app = app.at_home(repository.slug);
     }
-    show(app, options, runs.clone(), |news, ordered| tokio::spawn(Local::new(runs, news).serve(ordered)))
+    show(app, options, Box::new(Local::new(runs)))
 }
 
 /// Shows a past run from its beginning on, until the user leaves it.
 pub(super) fn replay(folder: &RunFolder) -> Outcome {
-    let (header, records) = (history::info(folder)?, JournalReader::new(folder.journal()).poll()?);
+    let replay = Replay::open(folder)?;
     let (app, options) = app()?;
-    // What is asked for is shown by the application itself.
-    show(app.replaying(header, records), options, RunsDir::locate()?, |_, mut ordered| {
-        tokio::spawn(async move { while ordered.recv().await.is_some() {} })
-    })
+    show(app, options, Box::new(replay))
 }
 
 fn app() -> Result<(App, Options), Failure> {
@@ -77,23 +67,10 @@ fn app() -> Result<(App, Options), Failure> {
     Ok((app, Options { alerts: Alerts::new(screen), scroll_region: screen.scroll_region, ..Options::detect() }))
 }
 
-/// Runs the screen with its counterpart, which sends news and takes orders.
-fn show(
-    app: App,
-    options: Options,
-    runs: RunsDir,
-    counterpart: impl FnOnce(mpsc::Sender<Feed>, mpsc::Receiver<Request>) -> JoinHandle<()>,
-) -> Outcome {
+/// Runs the screen on a backend.
+fn show(app: App, options: Options, backend: Box<dyn Backend>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ending = runtime.block_on(async {
-        let (news, feed) = mpsc::channel(WAITING);
-        let (orders, ordered) = mpsc::channel(WAITING);
-        let counterpart = counterpart(news, ordered);
-        let ending = tui::run(app, feed, orders, LogFiles::new(runs), options).await;
-        // The last orders were given right before the screen went.
-        let _ = tokio::time::timeout(Duration::from_secs(1), counterpart).await;
-        ending
-    });
+    let ending = runtime.block_on(tui::run(app, backend, options));
     runtime.shutdown_background();
     match ending {
         Ok(ending) => {

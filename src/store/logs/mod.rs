@@ -8,6 +8,7 @@
 //! The index (`<NNN>.idx`) maps lines to offsets and to the time they were written. It is an aid: what it lacks, because
 //! it is missing, torn or behind, a reader finds out by scanning, and a log that never needed a second entry has none.
 
+mod files;
 mod index;
 pub mod pattern;
 pub mod query;
@@ -15,6 +16,7 @@ mod reader;
 mod search;
 mod writer;
 
+pub use files::LogFiles;
 pub use reader::{LONGEST_SHOWN, Line, LogReader, Page};
 pub use search::{LineMatcher, LineMatcherError};
 pub use writer::LogWriter;

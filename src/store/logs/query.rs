@@ -1,40 +1,46 @@
-//! What is asked of logs: pages of lines, searches in one log, searches in all logs of a run.
+//! What a screen asks of logs: pages of lines, searches in one log, searches in all logs of a run.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
 
 use crate::model::{JobId, RunId, StepNumber, Timestamp};
+use crate::store::StoreError;
 
-use crate::store::logs::pattern::Pattern;
+use super::LineMatcherError;
+use super::pattern::Pattern;
+
+/// Maximum number of lines that a search in the logs of a run finds.
+pub const MAX_RUN_HITS: usize = 1000;
 
 /// Names the log of a step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogKey {
-    /// Of which run.
+    /// The run.
     pub run: RunId,
-    /// Of which job.
+    /// The job.
     pub job: JobId,
-    /// Of which attempt, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Of which step.
+    /// The step.
     pub step: StepNumber,
 }
 
-/// Lines that are wanted.
+/// Request for lines of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PageRequest {
-    /// Of which log.
+    /// The log.
     pub key: LogKey,
-    /// Which, counted from 0; in order and apart.
+    /// Ranges of line numbers from 0, in order, without overlaps.
     pub lines: Vec<Range<u64>>,
 }
 
-/// Lines that were wanted, or why there are none.
+/// Answer to a [`PageRequest`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogPage {
-    /// What was asked for.
+    /// The request.
     pub request: PageRequest,
-    /// The lines in order, fewer than asked for where the log has no more.
-    pub lines: Result<Vec<RawLine>, String>,
+    /// The lines in order, fewer than requested where the log has no more.
+    pub lines: Result<Vec<RawLine>, LogError>,
 }
 
 /// A line of a log.
@@ -44,83 +50,146 @@ pub struct RawLine {
     pub number: u64,
     /// Its bytes, without the newline.
     pub bytes: Vec<u8>,
-    /// When it was written, as far as it was noted.
+    /// Time at which it was written; `None` where the index has none.
     pub time: Option<Timestamp>,
 }
 
-/// What is looked for in a log.
+/// A search in one log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogSearch {
-    /// Tells it from every other, also from one for the same.
+    /// Unique number: a search may be repeated.
     pub id: u64,
-    /// For which place on the screen.
-    pub place: SearchSlot,
-    /// In which log.
+    /// The slot that it runs in.
+    pub slot: SearchSlot,
+    /// The log.
     pub key: LogKey,
-    /// What.
+    /// The lines to find.
     pub what: Query,
-    /// Among which lines.
+    /// Line numbers to search.
     pub lines: Range<u64>,
 }
 
-/// What lines are looked for.
+/// The lines that a search finds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
-    /// Those that match, or do not.
+    /// Lines that match, or do not match if the pattern is inverted.
     Matches(Pattern),
-    /// Those that say best what went wrong.
+    /// Lines that best describe the failure of the step.
     Errors,
 }
 
-/// For what lines are looked for. There is one search for each at a time.
+/// What a search is for. One search runs in each slot at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SearchSlot {
-    /// To go to them.
+    /// Lines to go to.
     Search,
-    /// To keep only them.
+    /// The only lines to show.
     Keep,
-    /// They begin groups.
+    /// Starts of groups.
     Groups,
-    /// They end groups.
+    /// Ends of groups.
     GroupEnds,
-    /// They tell what went wrong.
+    /// Lines that describe the failure.
     Errors,
-    /// To list them, among those of all logs of the run.
+    /// Lines of all logs of the run, to list them.
     Run,
 }
 
-/// What was found since the last time.
+/// A part of the result of a [`LogSearch`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogSearchResult {
-    /// What was asked for.
-    pub scan: LogSearch,
-    /// The numbers of the lines, in order.
-    pub found: Result<Vec<u64>, String>,
-    /// Whether that is all.
+    /// The search.
+    pub search: LogSearch,
+    /// Numbers of the lines that were found since the last part, in order.
+    pub found: Result<Vec<u64>, LogError>,
+    /// Whether this is the last part.
     pub done: bool,
 }
 
-/// What is looked for in the logs of a run.
+/// A search in the logs of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunSearch {
-    /// Tells it from every other.
+    /// Unique number.
     pub id: u64,
-    /// What.
+    /// The lines to find.
     pub pattern: Pattern,
-    /// Where, in this order, and how many lines of each are looked at.
+    /// The logs to search in this order, each with the number of lines to search.
     pub logs: Vec<(LogKey, u64)>,
 }
 
-/// What was found in the logs of a run since the last time.
+/// A part of the result of a [`RunSearch`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunSearchResult {
-    /// Which search it is of.
+    /// Number of the search.
     pub id: u64,
-    /// The lines, each with the place of its log among those that were asked for.
-    pub hits: Result<Vec<(usize, RawLine)>, String>,
-    /// Whether that is all: as many as are told at the most, or as there are.
+    /// Lines that were found since the last part, each with the index of its log in the request.
+    pub hits: Result<Vec<(usize, RawLine)>, LogError>,
+    /// Whether this is the last part: every log was searched, or [`MAX_RUN_HITS`] lines were found.
     pub done: bool,
 }
 
-/// So many lines are told of a search in the logs of a run.
-pub const MAX_RUN_HITS: usize = 1000;
+/// Why lines of a log cannot be shown. It holds text, as it travels in values that are copied and compared.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LogError {
+    /// The log cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The pattern cannot match any line.
+    #[error("{0}")]
+    Pattern(String),
+}
+
+impl From<StoreError> for LogError {
+    fn from(error: StoreError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+impl From<LineMatcherError> for LogError {
+    fn from(error: LineMatcherError) -> Self {
+        Self::Pattern(error.to_string())
+    }
+}
+
+/// Access to logs. All methods may block on the disk.
+pub trait Logs: Send + Sync + 'static {
+    /// Returns lines of a log, fewer at its end.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<RawLine>, LogError>;
+
+    /// Returns all lines of a request, or none.
+    fn pages(&self, request: PageRequest) -> LogPage {
+        let pages = request.lines.iter().map(|lines| self.page(&request.key, lines.clone()));
+        let lines = pages.collect::<Result<Vec<_>, _>>().map(|pages| pages.into_iter().flatten().collect());
+        LogPage { request, lines }
+    }
+
+    /// Calls `found` with the number of each line that the search finds, in order. Ends early once `cancelled` returns
+    /// `true` or `found` breaks.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    fn search(
+        &self,
+        search: &LogSearch,
+        cancelled: &dyn Fn() -> bool,
+        found: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), LogError>;
+
+    /// Calls `found` with each line that the search finds and the index of its log, in order, at most [`MAX_RUN_HITS`]
+    /// times. Ends early once `cancelled` returns `true` or `found` breaks.
+    ///
+    /// # Errors
+    /// A log cannot be read. All others were searched.
+    fn search_run(
+        &self,
+        search: &RunSearch,
+        cancelled: &dyn Fn() -> bool,
+        found: &mut dyn FnMut(usize, RawLine) -> ControlFlow<()>,
+    ) -> Result<(), LogError>;
+
+    /// Returns the path on this machine of a file that a log names; `None` if the run's repository has no such file here.
+    fn file(&self, run: &RunId, name: &str) -> Option<PathBuf>;
+}

@@ -37,7 +37,7 @@ impl Log {
         };
         let loaded = match &window.lines {
             Ok(lines) => lines,
-            Err(error) => return empty(error, cx, area, buffer),
+            Err(error) => return empty(&error.to_string(), cx, area, buffer),
         };
         let rows = self.rows();
         // The file may be ahead of the records; what they have not told is not shown yet.

@@ -14,7 +14,7 @@ static ASKED: AtomicU64 = AtomicU64::new(0);
 /// What is looked for and what was found of it.
 #[derive(Clone, Debug)]
 pub(super) struct Finds {
-    place: SearchSlot,
+    slot: SearchSlot,
     what: Query,
     /// The lines found, in order.
     pub(super) found: Vec<u64>,
@@ -26,8 +26,8 @@ pub(super) struct Finds {
 }
 
 impl Finds {
-    pub(super) fn new(place: SearchSlot, what: Query) -> Self {
-        Self { place, what, found: Vec::new(), until: 0, asked: None, error: None }
+    pub(super) fn new(slot: SearchSlot, what: Query) -> Self {
+        Self { slot, what, found: Vec::new(), until: 0, asked: None, error: None }
     }
 
     /// Asks for what was not looked at yet, one thing at a time.
@@ -38,14 +38,14 @@ impl Finds {
         // Which errors say best what went wrong is only known of the whole.
         let from = if self.what == Query::Errors { 0 } else { self.until };
         let id = ASKED.fetch_add(1, Ordering::Relaxed);
-        let scan = LogSearch { id, place: self.place, key: key.clone(), what: self.what.clone(), lines: from..lines };
+        let scan = LogSearch { id, slot: self.slot, key: key.clone(), what: self.what.clone(), lines: from..lines };
         self.asked = Some(scan.clone());
         Some(scan)
     }
 
     /// Takes in what was found, if it was asked for; says whether it was.
     pub(super) fn take(&mut self, scanned: &LogSearchResult) -> bool {
-        if self.asked.as_ref() != Some(&scanned.scan) {
+        if self.asked.as_ref() != Some(&scanned.search) {
             return false;
         }
         if self.what == Query::Errors {
@@ -53,10 +53,10 @@ impl Finds {
         }
         match &scanned.found {
             Ok(found) => self.found.extend(found.iter().take(MOST.saturating_sub(self.found.len()))),
-            Err(error) => self.error = Some(error.clone()),
+            Err(error) => self.error = Some(error.to_string()),
         }
         if scanned.done {
-            self.until = scanned.scan.lines.end;
+            self.until = scanned.search.lines.end;
             self.asked = None;
         }
         true
@@ -64,7 +64,7 @@ impl Finds {
 
     /// Ends the search that is under way.
     pub(super) fn stop(&self) -> Option<Effect> {
-        self.asked.as_ref().map(|_| Effect::CancelSearch(self.place))
+        self.asked.as_ref().map(|_| Effect::CancelSearch(self.slot))
     }
 
     /// Whether everything was looked at.
@@ -112,14 +112,14 @@ mod tests {
         let mut finds = Finds::new(SearchSlot::Search, what);
         let scan = finds.ask(&key, 100).expect("nothing was looked at");
         assert_eq!((scan.lines.clone(), finds.ask(&key, 120)), (0..100, None));
-        assert!(finds.take(&LogSearchResult { scan: scan.clone(), found: Ok(vec![3, 50]), done: false }));
+        assert!(finds.take(&LogSearchResult { search: scan.clone(), found: Ok(vec![3, 50]), done: false }));
         assert_eq!(
             (finds.total(100), finds.number(50), finds.neighbour(50, true)),
             ("2+".to_owned(), Some(2), Some(3))
         );
-        assert!(finds.take(&LogSearchResult { scan: scan.clone(), found: Ok(vec![99]), done: true }));
+        assert!(finds.take(&LogSearchResult { search: scan.clone(), found: Ok(vec![99]), done: true }));
         assert_eq!((finds.total(100), finds.neighbour(3, false)), ("3".to_owned(), Some(99)));
         assert_eq!(finds.ask(&key, 120).map(|scan| scan.lines), Some(100..120));
-        assert!(!finds.take(&LogSearchResult { scan, found: Ok(vec![1]), done: true }), "it comes late");
+        assert!(!finds.take(&LogSearchResult { search: scan, found: Ok(vec![1]), done: true }), "it comes late");
     }
 }

@@ -19,7 +19,7 @@ use ratatui::style::Color;
 use crate::app::action::Action;
 use crate::app::msg::{Effect, RenderedLine, RenderedPage};
 use crate::store::logs::pattern::Pattern;
-use crate::store::logs::query::{LogKey, LogSearchResult, PageRequest, Query, SearchSlot};
+use crate::store::logs::query::{LogError, LogKey, LogSearchResult, PageRequest, Query, SearchSlot};
 use crate::ui::text;
 use crate::ui::theme::Theme;
 
@@ -82,7 +82,7 @@ struct Window {
     request: PageRequest,
     /// How long the log was known to be when they were asked for.
     of: u64,
-    lines: Result<Vec<RenderedLine>, String>,
+    lines: Result<Vec<RenderedLine>, LogError>,
 }
 
 /// Where a reader is, to come back to.
@@ -307,7 +307,7 @@ impl Log {
     /// Takes in what was found, if it was looked for here.
     pub(in crate::app) fn found(&mut self, scanned: &LogSearchResult) {
         let search = |search: &mut Option<Search>| search.as_mut().is_some_and(|search| search.finds.take(scanned));
-        match scanned.scan.place {
+        match scanned.search.slot {
             SearchSlot::Search => drop(search(&mut self.search)),
             SearchSlot::Keep => drop(search(&mut self.keep)),
             SearchSlot::Errors => drop(self.errors.as_mut().map(|errors| errors.take(scanned))),
@@ -315,7 +315,7 @@ impl Log {
             SearchSlot::GroupEnds => drop(self.ends.take(scanned)),
             SearchSlot::Run => {}
         }
-        if matches!(scanned.scan.place, SearchSlot::Groups | SearchSlot::GroupEnds) && scanned.done {
+        if matches!(scanned.search.slot, SearchSlot::Groups | SearchSlot::GroupEnds) && scanned.done {
             self.groups.set(&self.begins.found, &self.ends.found);
         }
     }

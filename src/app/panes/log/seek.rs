@@ -26,9 +26,9 @@ pub(super) enum Seek {
 }
 
 impl Search {
-    pub(super) fn new(place: SearchSlot, pattern: Pattern) -> Option<Self> {
+    pub(super) fn new(slot: SearchSlot, pattern: Pattern) -> Option<Self> {
         let (query, _) = pattern.query().ok()?;
-        let finds = Finds::new(place, Query::Matches(pattern.clone()));
+        let finds = Finds::new(slot, Query::Matches(pattern.clone()));
         Some(Self { pattern, query, finds })
     }
 }

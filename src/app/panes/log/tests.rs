@@ -22,14 +22,14 @@ fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
 
 /// Every tenth line begins a group of four, and every seventh says `x`.
 fn answer_scan(log: &mut Log, scan: LogSearch, lines: u64) {
-    let fits = |line: &u64| match scan.place {
+    let fits = |line: &u64| match scan.slot {
         SearchSlot::Groups => line.is_multiple_of(10),
         SearchSlot::GroupEnds => line % 10 == 3,
         SearchSlot::Search | SearchSlot::Keep => line.is_multiple_of(7),
         SearchSlot::Errors | SearchSlot::Run => line % 40 == 5,
     };
     let found = scan.lines.clone().take_while(|line| *line < lines).filter(fits).collect();
-    log.found(&LogSearchResult { scan, found: Ok(found), done: true });
+    log.found(&LogSearchResult { search: scan, found: Ok(found), done: true });
 }
 
 /// Answers a request as the store does.
@@ -220,9 +220,9 @@ fn answers_to_a_search_that_was_asked_for_again_are_not_mixed() {
         scan.expect("a search")
     };
     let (first, second) = (asked(&mut log), asked(&mut log));
-    log.found(&LogSearchResult { scan: first, found: Ok(vec![7]), done: true });
+    log.found(&LogSearchResult { search: first, found: Ok(vec![7]), done: true });
     assert!(log.search.as_ref().is_some_and(|search| search.finds.found.is_empty()));
-    log.found(&LogSearchResult { scan: second, found: Ok(vec![7, 14]), done: true });
+    log.found(&LogSearchResult { search: second, found: Ok(vec![7, 14]), done: true });
     assert_eq!(log.search.as_ref().map(|search| search.finds.found.clone()), Some(vec![7, 14]));
 }
 

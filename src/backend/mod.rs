@@ -1,0 +1,68 @@
+//! Backends: where runs come from and who carries out what is asked of them.
+//!
+//! A [`Backend`] serves one screen: it reports by [`Feed`] and takes [`Request`]s, over two channels. Everything about
+//! runs passes through them: the list of runs and its older pages, the records of followed runs, the workflows that can
+//! be started, watch mode, commands and their answers, the state of the connection. Log lines do not: the screen reads
+//! them through [`Backend::logs`], when and as far as it shows them.
+//!
+//! - [`replay`]: a past run of this machine, read only
+//!
+//! # A backend for runs on a server
+//!
+//! A remote run is mirrored into a run folder of the same layout as a local one (`run.json`, `events.jsonl`, `logs/`), by
+//! a poller that plays the worker: it holds the run's lock while the run goes on, appends the difference between two
+//! snapshots as events, and answers commands on `control.sock`, where it turns them into calls of the server. So
+//! `show`, `logs`, the search in logs, `replay`, `screenshot`, the history and every reader that follows a folder work
+//! on it unchanged, and the backend itself only adds what a folder does not have: how workflows are started, how fresh
+//! the mirror is ([`Feed::Connection`]), and which operations the server has.
+//!
+//! # Adding a backend
+//!
+//! Make a folder here, implement [`Backend`] in it, and declare it above. `tests/integration/imports.rs` lists the crates
+//! that it may use.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::model::feed::{Feed, Request};
+use crate::store::logs::query::Logs;
+
+pub mod replay;
+
+/// Reports and requests that may wait in a channel. A screen takes them many times a second.
+const CHANNEL_SIZE: usize = 64;
+
+/// A source of runs that carries out requests.
+pub trait Backend: Send {
+    /// Access to the logs of its runs.
+    fn logs(&self) -> Arc<dyn Logs>;
+
+    /// Reports and carries out requests until the sender of `requests` is dropped. Reports fail once the receiver of
+    /// `feed` is dropped, which is no reason to end: requests that were sent before are still carried out.
+    fn serve(self: Box<Self>, requests: mpsc::Receiver<Request>, feed: mpsc::Sender<Feed>) -> BoxFuture<'static, ()>;
+}
+
+/// The screen's ends of the channels of a backend that serves.
+#[derive(Debug)]
+pub struct Connected {
+    /// Reports. It ends if the backend does.
+    pub feed: mpsc::Receiver<Feed>,
+    /// Requests. The backend ends once this is dropped.
+    pub requests: mpsc::Sender<Request>,
+    /// The end of the backend.
+    pub served: JoinHandle<()>,
+}
+
+/// Lets a backend serve in a task of its own.
+///
+/// # Panics
+/// Outside a tokio runtime.
+#[must_use]
+pub fn connect(backend: Box<dyn Backend>) -> Connected {
+    let (reports, feed) = mpsc::channel(CHANNEL_SIZE);
+    let (requests, requested) = mpsc::channel(CHANNEL_SIZE);
+    Connected { feed, requests, served: tokio::spawn(backend.serve(requested, reports)) }
+}
