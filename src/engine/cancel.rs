@@ -1,4 +1,4 @@
-//! When a running step must be ended, and when a cancelled job's step may still run.
+//! When a running step must be ended, and what a cancelled job may still run.
 
 use std::future::pending;
 use std::time::Duration;
@@ -6,41 +6,61 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// What was asked of a job. Only ever raised.
+/// What is asked of a job. It is only ever raised.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Cancellation {
     /// Nothing.
     #[default]
     None,
-    /// End, but let `always()` and `cancelled()` steps do their work.
+    /// End, but run the steps whose `if` holds in a cancelled job (`always()`, `cancelled()`).
     Cancel,
     /// End now.
     Force,
 }
 
 impl Cancellation {
-    /// Asks for this, unless as much was asked already; says whether it was news.
-    pub fn ask(self, of: &watch::Sender<Self>) -> bool {
-        of.send_if_modified(|now| {
+    /// Raises `asked` to this. Returns whether that changed anything.
+    pub fn ask(self, asked: &watch::Sender<Self>) -> bool {
+        asked.send_if_modified(|now| {
             let higher = self > *now;
             *now = (*now).max(self);
             higher
         })
     }
 
-    /// Whether a job is to end by this. One that began after the run was cancelled (`if: always()`) is not meant by that
-    /// cancel, and `ignores_cancel`.
+    /// Whether a job must end. One that was started after its run was cancelled (`if: always()`) ignores that cancel.
     fn ends(self, ignores_cancel: bool) -> bool {
         self >= if ignores_cancel { Self::Force } else { Self::Cancel }
     }
 }
 
-/// How long a cancelled job may go on with its `always()` steps: GitHub's default.
+/// How long the steps of a cancelled job may go on: GitHub's default.
 const CANCEL_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Why a process is ended before it ended by itself.
+/// Pauses while a process is ended, as GitHub's runner makes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Grace {
+    /// Between INT and TERM.
+    pub after_int: Duration,
+    /// Between TERM and KILL.
+    pub after_term: Duration,
+    /// How long output may stay open after the process has ended: a daemon that it started may hold it.
+    pub after_exit: Duration,
+}
+
+impl Default for Grace {
+    fn default() -> Self {
+        Self {
+            after_int: Duration::from_millis(7500),
+            after_term: Duration::from_millis(2500),
+            after_exit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a process is ended before it ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum KillReason {
+pub(crate) enum KillReason {
     /// The step's own `timeout-minutes`.
     TimedOut,
     /// The job was cancelled, or its time was up.
@@ -49,9 +69,9 @@ pub(super) enum KillReason {
     Forced,
 }
 
-/// Watches over one job: its orders and its time.
+/// Watches what is asked of one job, and its time limit.
 #[derive(Debug)]
-pub(super) struct CancelWatch {
+pub(crate) struct CancelWatch {
     asked: watch::Receiver<Cancellation>,
     ignores_cancel: bool,
     deadline: Instant,
@@ -60,12 +80,13 @@ pub(super) struct CancelWatch {
 }
 
 impl CancelWatch {
-    pub(super) fn new(asked: watch::Receiver<Cancellation>, ignores_cancel: bool, deadline: Instant) -> Self {
+    /// A watch over a job that must have ended at `deadline`.
+    pub(crate) fn new(asked: watch::Receiver<Cancellation>, ignores_cancel: bool, deadline: Instant) -> Self {
         Self { asked, ignores_cancel, deadline, cancelled_at: None, timed_out: false }
     }
 
-    /// Looks at the orders and the time. Once true, it stays true.
-    pub(super) fn is_cancelled(&mut self) -> bool {
+    /// Whether the job was cancelled, or its time is up. Once true, it stays true.
+    pub(crate) fn is_cancelled(&mut self) -> bool {
         let now = Instant::now();
         if self.cancelled_at.is_none() {
             if self.asked.borrow().ends(self.ignores_cancel) {
@@ -79,25 +100,25 @@ impl CancelWatch {
     }
 
     /// Whether no further step may start.
-    pub(super) fn is_over(&mut self) -> bool {
+    pub(crate) fn is_over(&mut self) -> bool {
         let too_long = |at: Instant| at.elapsed() >= CANCEL_TIMEOUT;
         *self.asked.borrow() == Cancellation::Force || (self.is_cancelled() && self.cancelled_at.is_some_and(too_long))
     }
 
     /// Whether the job was ended by its own time limit.
-    pub(super) fn timed_out(&self) -> bool {
+    pub(crate) fn timed_out(&self) -> bool {
         self.timed_out
     }
 
-    /// Waits until the running step must be ended. `survives` says that its condition holds for a cancelled job too;
-    /// `deadline` is the step's own.
-    pub(super) async fn must_end(&mut self, survives: bool, deadline: Option<Instant>) -> KillReason {
+    /// Waits until the running step must be ended. A step that `survives_cancel` goes on in a cancelled job;
+    /// `deadline` is its own.
+    pub(crate) async fn must_end(&mut self, survives_cancel: bool, deadline: Option<Instant>) -> KillReason {
         loop {
             if *self.asked.borrow() == Cancellation::Force {
                 return KillReason::Forced;
             }
             let cancelled = self.is_cancelled();
-            if cancelled && (!survives || self.is_over()) {
+            if cancelled && (!survives_cancel || self.is_over()) {
                 return KillReason::Cancelled;
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -113,21 +134,21 @@ impl CancelWatch {
     }
 
     /// Waits until the job must end at once.
-    pub(super) async fn forced(&mut self) {
+    pub(crate) async fn forced(&mut self) {
         while *self.asked.borrow() != Cancellation::Force {
             changed(&mut self.asked).await;
         }
     }
 }
 
-/// Waits until a job is cancelled that no [`CancelWatch`] watches over yet.
-pub(super) async fn cancelled(mut asked: watch::Receiver<Cancellation>, ignores_cancel: bool) {
+/// Waits until a job is cancelled that has no [`CancelWatch`] yet.
+pub(crate) async fn cancelled(mut asked: watch::Receiver<Cancellation>, ignores_cancel: bool) {
     while !asked.borrow().ends(ignores_cancel) {
         changed(&mut asked).await;
     }
 }
 
-/// Waits for news; for ever once nobody can give any.
+/// Waits for a change. Never returns once the sender is dropped.
 async fn changed(asked: &mut watch::Receiver<Cancellation>) {
     if asked.changed().await.is_err() {
         pending::<()>().await;
@@ -140,48 +161,48 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn rule(ignores_cancel: bool) -> (watch::Sender<Cancellation>, CancelWatch) {
+    fn watch_of(ignores_cancel: bool) -> (watch::Sender<Cancellation>, CancelWatch) {
         let (ask, asked) = watch::channel(Cancellation::None);
         (ask, CancelWatch::new(asked, ignores_cancel, Instant::now() + 10 * MINUTE))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_step_times_out_before_its_job() {
-        let (_ask, mut rule) = rule(false);
-        assert_eq!(rule.must_end(false, Some(Instant::now() + MINUTE)).await, KillReason::TimedOut);
-        assert!(!rule.is_cancelled());
+        let (_ask, mut job) = watch_of(false);
+        assert_eq!(job.must_end(false, Some(Instant::now() + MINUTE)).await, KillReason::TimedOut);
+        assert!(!job.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_job_out_of_time_cancels_its_step_and_lets_always_go_on_for_five_minutes() {
-        let (_ask, mut rule) = rule(false);
-        assert_eq!(rule.must_end(false, None).await, KillReason::Cancelled);
-        assert!(rule.timed_out());
+        let (_ask, mut job) = watch_of(false);
+        assert_eq!(job.must_end(false, None).await, KillReason::Cancelled);
+        assert!(job.timed_out());
         let before = Instant::now();
-        assert_eq!(rule.must_end(true, None).await, KillReason::Cancelled);
+        assert_eq!(job.must_end(true, None).await, KillReason::Cancelled);
         assert_eq!(before.elapsed(), CANCEL_TIMEOUT);
-        assert!(rule.is_over());
+        assert!(job.is_over());
     }
 
     #[tokio::test(start_paused = true)]
     async fn cancel_spares_what_survives_it_and_force_spares_nothing() {
-        let (ask, mut rule) = rule(false);
+        let (ask, mut job) = watch_of(false);
         ask.send(Cancellation::Cancel).expect("watched");
-        assert_eq!(rule.must_end(false, None).await, KillReason::Cancelled);
+        assert_eq!(job.must_end(false, None).await, KillReason::Cancelled);
         let asks = async {
             tokio::time::sleep(MINUTE).await;
             ask.send(Cancellation::Force).expect("watched");
         };
-        let (why, ()) = tokio::join!(rule.must_end(true, None), asks);
+        let (why, ()) = tokio::join!(job.must_end(true, None), asks);
         assert_eq!(why, KillReason::Forced);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_started_after_the_cancel_is_not_meant_by_it() {
-        let (ask, mut rule) = rule(true);
+    async fn a_job_started_after_the_cancel_ignores_it() {
+        let (ask, mut job) = watch_of(true);
         ask.send(Cancellation::Cancel).expect("watched");
-        assert!(!rule.is_cancelled());
+        assert!(!job.is_cancelled());
         ask.send(Cancellation::Force).expect("watched");
-        assert!(rule.is_cancelled());
+        assert!(job.is_cancelled());
     }
 }

@@ -23,6 +23,7 @@ pub mod context;
 pub mod job;
 pub mod mask;
 pub mod outlet;
+mod panics;
 pub mod reusable;
 pub mod sandbox;
 pub mod scheduler;
@@ -50,7 +51,7 @@ pub struct Options {
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
     pub debug: bool,
     /// The pauses between signals.
-    pub grace: step::process::Grace,
+    pub grace: cancel::Grace,
 }
 
 /// A job that goes on in the middle of its steps.

@@ -246,6 +246,14 @@ pub struct StepDefinition {
     pub action: StepAction,
 }
 
+impl StepDefinition {
+    /// Whether the file gives the step no `id`. Such a step is not part of the `steps` context.
+    #[must_use]
+    pub fn has_generated_id(&self) -> bool {
+        self.id.starts_with("__")
+    }
+}
+
 /// What a step does.
 #[derive(Debug)]
 pub enum StepAction {

@@ -11,7 +11,7 @@ use crate::workflow::template::Template;
 ///
 /// # Errors
 /// The input and why it has no value.
-pub(super) fn given(
+pub(crate) fn given(
     with: &[(Spanned<String>, Template)],
     scope: &Scope<'_>,
 ) -> Result<IndexMap<String, String>, String> {
@@ -27,7 +27,7 @@ pub(super) fn given(
 ///
 /// # Errors
 /// A default that has no value, in words.
-pub(super) fn inputs(
+pub(crate) fn inputs(
     action: &Action,
     given: &IndexMap<String, String>,
     scope: &Scope<'_>,
@@ -54,19 +54,19 @@ pub(super) fn inputs(
 }
 
 /// The `inputs` context.
-pub(super) fn context(inputs: &IndexMap<String, String>) -> Value {
+pub(crate) fn context(inputs: &IndexMap<String, String>) -> Value {
     let entries = inputs.iter().map(|(name, value)| (name.clone(), Value::string(value.clone())));
     Value::object(entries.collect::<Object>())
 }
 
 /// `INPUT_…`: upper case, a blank is an underscore, and everything else stays, a hyphen too.
-pub(super) fn variables(inputs: &IndexMap<String, String>) -> IndexMap<String, String> {
+pub(crate) fn variables(inputs: &IndexMap<String, String>) -> IndexMap<String, String> {
     let named = |name: &str| format!("INPUT_{}", name.replace(' ', "_").to_uppercase());
     inputs.iter().map(|(name, value)| (named(name), value.clone())).collect()
 }
 
 /// What the runner warns of: inputs that the action does not know, that it gave up, or that it misses.
-pub(super) fn warnings(action: &Action, given: &IndexMap<String, String>) -> Vec<String> {
+pub(crate) fn warnings(action: &Action, given: &IndexMap<String, String>) -> Vec<String> {
     let mut warnings = Vec::new();
     let docker = matches!(action.runs, ActionRuns::Docker { .. });
     let is_known = |name: &String| {

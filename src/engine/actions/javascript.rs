@@ -1,84 +1,77 @@
-//! JavaScript actions, in the node of the place where the job runs.
+//! JavaScript actions: a process in the node of the job's sandbox.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-use crate::engine::job::environment::JobEnvironment;
-use crate::engine::outlet::StepLog;
-use crate::engine::step::process;
-use crate::engine::step::process::Invocation;
-use crate::engine::step::{Ran, StepScope, Steps, Task};
+use crate::engine::RunContext;
+use crate::engine::step::context::StepContext;
+use crate::engine::step::invocation::Invocation;
 use crate::workflow::syntax::ActionRuns;
 
 use super::reference::Remote;
-use super::resolve::Known;
-use super::{Phase, inputs};
+use super::resolve::ResolvedAction;
+use super::{Phase, checkout, inputs};
 
-/// Runs one phase of the action.
-pub(super) async fn run(
-    steps: &mut Steps<'_>,
-    frame: &StepScope,
-    task: &Task<'_>,
-    known: &Arc<Known>,
-    given: &IndexMap<String, String>,
+/// Why a JavaScript action cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JavaScriptError {
+    /// It is another kind of action.
+    #[error("`{0}` is not a JavaScript action")]
+    OtherKind(String),
+    /// Its manifest has no script for the phase.
+    #[error("`{0}` has no script for this phase")]
+    NoPhase(String),
+    /// A script of its manifest does not exist.
+    #[error("`{reference}` has no {script} ({})", folder.display())]
+    NoScript {
+        /// The action.
+        reference: String,
+        /// The script.
+        script: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+}
+
+/// Returns what runs one phase of the action. `node` is the program and its version.
+///
+/// # Errors
+/// The action has no script for the phase.
+pub(crate) fn invocation(
+    action: &ResolvedAction,
     phase: Phase,
-    log: &mut dyn StepLog,
-) -> Ran {
-    let ActionRuns::JavaScript { using, main, pre, post, .. } = &known.action.runs else {
-        return Ran::failed("it is no JavaScript action");
+    inputs: &IndexMap<String, String>,
+    (node, version): &(PathBuf, String),
+    context: &StepContext<'_>,
+    run: &RunContext,
+) -> Result<Invocation, JavaScriptError> {
+    let reference = || action.reference.clone();
+    let ActionRuns::JavaScript { using, main, pre, post, .. } = &action.action.runs else {
+        return Err(JavaScriptError::OtherKind(reference()));
     };
     let script = match phase {
         Phase::Pre => pre.as_deref(),
         Phase::Main => Some(main.as_str()),
         Phase::Post => post.as_deref(),
     };
-    let Some(script) = script else { return Ran::failed("the action has no such phase") };
-    let place = steps.place;
-    let (node, version) = match place.node().await {
-        Ok(found) => found,
-        Err(reason) => return Ran::failed(format!("`{}` needs {}: {reason}", known.reference, using.value)),
-    };
-    if phase == Phase::Main {
-        let line = format!("{} ({}, {}) on node {version}\n", known.reference, known.origin, using.value);
-        log.write(line.as_bytes());
-    }
-    let file = known.folder.join(script);
+    let script = script.ok_or_else(|| JavaScriptError::NoPhase(reference()))?;
+    let file = action.folder.join(script);
     if !file.is_file() {
-        return Ran::failed(format!("`{}` has no {script} ({})", known.reference, known.folder.display()));
+        let folder = action.folder.clone();
+        return Err(JavaScriptError::NoScript { reference: reference(), script: script.to_owned(), folder });
     }
-    let mut variables = inputs::variables(given);
-    variables.extend(super::states(steps, task));
-    if known.remote.as_ref().is_some_and(Remote::is_checkout) {
-        variables.extend(own_repository(place));
+    let mut variables = inputs::variables(inputs);
+    if action.remote.as_ref().is_some_and(Remote::is_checkout) {
+        variables.extend(checkout::fetch_locally(run));
     }
-    let invocation = Invocation {
-        program: node,
-        args: vec![place.sandbox.inside(&file).into()],
-        cwd: place.sandbox.inside(&place.workspace),
+    let remark = || format!("{} ({}, {}) on node {version}", action.reference, action.origin, using.value);
+    Ok(Invocation {
+        program: node.clone(),
+        args: vec![context.sandbox.inside(&file).into()],
+        cwd: context.sandbox.inside(context.workspace),
         variables,
-        github: super::identity(known),
+        remark: (phase == Phase::Main).then(remark),
         ..Invocation::default()
-    };
-    process::execute(steps, frame, task, &invocation, log).await
-}
-
-/// Lets the real `actions/checkout` fetch the repository that runs from where it is, and not from its server: what runs may
-/// never have been pushed.
-fn own_repository(place: &JobEnvironment) -> IndexMap<String, String> {
-    let facts = &place.shared.facts;
-    let pairs = [
-        (
-            format!("url.file://{}.insteadOf", place.shared.repository.display()),
-            format!("https://github.com/{}", facts.repository),
-        ),
-        ("safe.directory".to_owned(), "*".to_owned()),
-        ("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned()),
-    ];
-    let mut variables = IndexMap::from([("GIT_CONFIG_COUNT".to_owned(), pairs.len().to_string())]);
-    for (number, (key, value)) in pairs.into_iter().enumerate() {
-        variables.insert(format!("GIT_CONFIG_KEY_{number}"), key);
-        variables.insert(format!("GIT_CONFIG_VALUE_{number}"), value);
-    }
-    variables
+    })
 }

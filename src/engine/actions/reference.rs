@@ -2,7 +2,7 @@
 
 /// An action's reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Reference {
+pub(crate) enum Reference {
     /// `./path`: an action of the workspace.
     Local(String),
     /// `owner/name[/path]@ref`.
@@ -13,18 +13,18 @@ pub(in crate::engine) enum Reference {
 
 /// An action of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Remote {
+pub(crate) struct Remote {
     /// `owner/name`.
-    pub(in crate::engine) repository: String,
+    pub(crate) repository: String,
     /// The folder of the action in it; empty for its top.
-    pub(in crate::engine) path: String,
+    pub(crate) path: String,
     /// A tag, a branch or a commit.
-    pub(in crate::engine) version: String,
+    pub(crate) version: String,
 }
 
 impl Remote {
     /// Whether it is `actions/checkout`, which is carried out by this program where it checks out its own repository.
-    pub(in crate::engine) fn is_checkout(&self) -> bool {
+    pub(crate) fn is_checkout(&self) -> bool {
         self.repository.eq_ignore_ascii_case("actions/checkout") && self.path.is_empty()
     }
 }
@@ -41,7 +41,7 @@ impl Reference {
     ///
     /// # Errors
     /// It is none of the three forms, in words.
-    pub(in crate::engine) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no action: write owner/name@ref, ./path or docker://image");
         if let Some(path) = text.strip_prefix("./").or_else(|| text.strip_prefix(".\\")) {
             return Ok(Self::Local(path.trim_end_matches('/').to_owned()));

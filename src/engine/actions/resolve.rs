@@ -17,35 +17,43 @@ use crate::workflow::source::{Source, Spanned};
 use crate::workflow::syntax::{Action, ActionRuns, StepAction, StepDefinition};
 use crate::workflow::template::Template;
 
-use super::MAX_DEPTH;
 use super::reference::{Reference, Remote};
 use super::store::Fetched;
 use crate::engine::RunContext;
 use crate::engine::sandbox::host;
 
-/// An action that was found.
+/// How deep composite actions may nest: GitHub's limit.
+pub(crate) const MAX_DEPTH: usize = 9;
+
+/// An action whose files are on this machine.
 #[derive(Debug)]
-pub(in crate::engine) struct Known {
+pub(crate) struct ResolvedAction {
     /// As the workflow names it.
-    pub(in crate::engine) reference: String,
-    /// What it does.
-    pub(in crate::engine) action: Action,
-    /// The files of its repository, on this machine.
-    pub(in crate::engine) root: PathBuf,
-    /// Its own folder among them.
-    pub(in crate::engine) folder: PathBuf,
-    /// The repository it comes from, if it is another one.
-    pub(in crate::engine) remote: Option<Remote>,
-    /// For people: its commit, or where it is mapped to.
-    pub(in crate::engine) origin: String,
+    pub(crate) reference: String,
+    /// Its manifest.
+    pub(crate) action: Action,
+    /// The files of its repository.
+    pub(crate) root: PathBuf,
+    /// Its folder among them.
+    pub(crate) folder: PathBuf,
+    /// The repository that it comes from, if that is not the run's.
+    pub(crate) remote: Option<Remote>,
+    /// For people: its commit, or the folder it is mapped to.
+    pub(crate) origin: String,
 }
 
-impl Known {
-    /// Fetches the action of another repository, and what is to be remarked about it.
+impl ResolvedAction {
+    /// An action of the workspace.
+    pub(crate) fn local(reference: &str, action: Action, folder: PathBuf) -> Self {
+        let origin = "of the workspace".to_owned();
+        Self { reference: reference.to_owned(), action, root: folder.clone(), folder, remote: None, origin }
+    }
+
+    /// Fetches the action of another repository. Returns it with a remark for the job's log.
     ///
     /// # Errors
-    /// It cannot be had or read, in words.
-    pub(super) async fn fetch(
+    /// It cannot be fetched or read.
+    pub(crate) async fn fetch(
         reference: &str,
         remote: Remote,
         shared: &RunContext,
@@ -59,8 +67,32 @@ impl Known {
         Ok((known, remark))
     }
 
-    /// Where a container finds its repository, below the folder of all actions.
-    pub(in crate::engine) fn place(&self) -> PathBuf {
+    /// Returns the entries that it adds to the `github` context while it runs.
+    pub(crate) fn identity(&self) -> Vec<(&'static str, String)> {
+        let Some(remote) = &self.remote else { return Vec::new() };
+        vec![("action_repository", remote.repository.clone()), ("action_ref", remote.version.clone())]
+    }
+
+    /// Whether it has something to do after the last step. The steps of a composite action have their own posts.
+    pub(crate) fn has_post(&self) -> bool {
+        match &self.action.runs {
+            ActionRuns::JavaScript { post, .. } => post.is_some(),
+            ActionRuns::Docker { post_entrypoint, .. } => post_entrypoint.is_some(),
+            ActionRuns::Composite { .. } => false,
+        }
+    }
+
+    /// Whether it, or a step of a composite action, has something to do before the first step.
+    fn has_pre(&self, actions: &Actions) -> bool {
+        match &self.action.runs {
+            ActionRuns::JavaScript { pre, .. } => pre.is_some(),
+            ActionRuns::Docker { pre_entrypoint, .. } => pre_entrypoint.is_some(),
+            ActionRuns::Composite { steps } => steps.iter().any(|step| with_pre(actions, step).is_some()),
+        }
+    }
+
+    /// Returns where a container finds its repository, below the folder of all actions.
+    pub(crate) fn place(&self) -> PathBuf {
         let remote = self.remote.as_ref();
         let name = remote.map(|remote| format!("{}/{}", remote.repository, remote.version.replace(':', "_")));
         PathBuf::from(name.unwrap_or_else(|| self.reference.replace('@', "/")))
@@ -68,23 +100,30 @@ impl Known {
 }
 
 /// Actions of other repositories, by what the workflow names them.
-pub(in crate::engine) type Actions = HashMap<String, Arc<Known>>;
+pub(crate) type Actions = HashMap<String, Arc<ResolvedAction>>;
+
+/// Returns the action of another repository that a step uses, if it has something to do before the first step.
+pub(crate) fn with_pre<'k>(actions: &'k Actions, step: &StepDefinition) -> Option<&'k Arc<ResolvedAction>> {
+    let StepAction::Uses { reference, .. } = &step.action else { return None };
+    let Ok(Reference::Remote(_)) = Reference::parse(&reference.value) else { return None };
+    actions.get(&reference.value).filter(|action| action.has_pre(actions))
+}
 
 /// What the steps of a job need.
 #[derive(Default)]
-pub(in crate::engine) struct Needs {
+pub(crate) struct Needs {
     /// Actions of other repositories, by what the workflow names them.
-    pub(in crate::engine) actions: Actions,
+    pub(crate) actions: Actions,
     /// Images of actions, by what names them.
-    pub(in crate::engine) images: Vec<String>,
+    pub(crate) images: Vec<String>,
     /// What a step's log cannot say any more, as lines.
-    pub(in crate::engine) remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
     /// What is not to be had, as sentences.
-    pub(in crate::engine) missing: Vec<String>,
+    pub(crate) missing: Vec<String>,
     /// The first action that runs in node.
-    pub(in crate::engine) node: Option<String>,
+    pub(crate) node: Option<String>,
     /// The first action that runs in a container of its own.
-    pub(in crate::engine) container: Option<String>,
+    pub(crate) container: Option<String>,
 }
 
 impl Needs {
@@ -96,7 +135,7 @@ impl Needs {
 }
 
 /// Looks at everything that steps use.
-pub(in crate::engine) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Needs {
+pub(crate) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Needs {
     let mut needs = Needs::default();
     look(steps, shared, 0, &mut needs).await;
     needs
@@ -136,7 +175,7 @@ fn look<'a>(
 }
 
 async fn find(reference: &str, remote: Remote, shared: &RunContext, depth: usize, needs: &mut Needs) {
-    let (known, remark) = match Known::fetch(reference, remote, shared).await {
+    let (known, remark) = match ResolvedAction::fetch(reference, remote, shared).await {
         Ok(found) => found,
         Err(reason) => return needs.lacks(reason),
     };
@@ -164,11 +203,7 @@ async fn inside(reference: &str, action: &Action, shared: &RunContext, depth: us
 
 /// Whether it is a checkout of the repository that runs: then this program brings the files itself, unless the
 /// configuration says where the action comes from.
-pub(in crate::engine) fn is_own_checkout(
-    remote: &Remote,
-    with: &[(Spanned<String>, Template)],
-    shared: &RunContext,
-) -> bool {
+pub(crate) fn is_own_checkout(remote: &Remote, with: &[(Spanned<String>, Template)], shared: &RunContext) -> bool {
     let given = with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("repository"));
     // One whose repository only an expression tells is looked at when the step runs.
     let other = given.and_then(|(_, value)| value.literal()).filter(|named| !named.is_empty());
@@ -180,7 +215,7 @@ pub(in crate::engine) fn is_own_checkout(
 ///
 /// # Errors
 /// What is wrong with the manifest, with its place.
-pub(in crate::engine) fn read(folder: &Path) -> Option<Result<Action, String>> {
+pub(crate) fn read(folder: &Path) -> Option<Result<Action, String>> {
     let manifest = ["action.yml", "action.yaml"].iter().find_map(|name| {
         let path = folder.join(name);
         Some((path.to_string_lossy().into_owned(), fs::read_to_string(path).ok()?))
@@ -207,7 +242,7 @@ pub(in crate::engine) fn read(folder: &Path) -> Option<Result<Action, String>> {
 ///
 /// # Errors
 /// There is none, or it is too old; in words.
-pub(in crate::engine) async fn node(path: &OsStr) -> Result<(PathBuf, String), String> {
+pub(crate) async fn node(path: &OsStr) -> Result<(PathBuf, String), String> {
     let program = host::find_program("node", path).ok_or("node is not on PATH: install Node.js 20 or newer")?;
     let said = tokio::process::Command::new(&program).arg("--version").output().await;
     let said = said.map_err(|error| format!("{} does not start: {error}", program.display()))?;

@@ -43,15 +43,15 @@ pub struct Store {
 
 /// A repository's files at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Fetched {
+pub(crate) struct Fetched {
     /// The top of the repository's files.
-    pub(in crate::engine) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// The action's own folder.
-    pub(in crate::engine) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// What they are, for people: a commit, or where a mapped folder is.
-    pub(in crate::engine) origin: String,
+    pub(crate) origin: String,
     /// What a reader should know, such as that the server could not be asked.
-    pub(in crate::engine) remark: Option<String>,
+    pub(crate) remark: Option<String>,
 }
 
 impl Store {
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// Whether the configuration says where an action comes from.
-    pub(in crate::engine) fn is_mapped(&self, action: &Remote) -> bool {
+    pub(crate) fn is_mapped(&self, action: &Remote) -> bool {
         self.mapping(action).is_some()
     }
 
@@ -90,7 +90,7 @@ impl Store {
     ///
     /// # Errors
     /// In words: it is not here and cannot be fetched.
-    pub(in crate::engine) async fn folder(&self, action: &Remote) -> Result<Fetched, String> {
+    pub(crate) async fn folder(&self, action: &Remote) -> Result<Fetched, String> {
         let mapped = self.mapping(action);
         let server = match mapped {
             Some((value, _)) if value.contains("://") => value.trim_end_matches('/'),

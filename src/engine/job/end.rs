@@ -5,26 +5,25 @@ use indexmap::IndexMap;
 use crate::model::{Conclusion, Event, JobId};
 
 /// How a job ended.
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct JobEnd {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobEnd {
     /// Its conclusion.
-    pub(in crate::engine) conclusion: Conclusion,
+    pub(crate) conclusion: Conclusion,
     /// Whether its `continue-on-error` lets the run go on.
-    pub(in crate::engine) allowed_failure: bool,
-    /// Why, in words.
-    pub(in crate::engine) reason: Option<String>,
+    pub(crate) allowed_failure: bool,
+    /// Why, for people.
+    pub(crate) reason: Option<String>,
     /// Its outputs.
-    pub(in crate::engine) outputs: IndexMap<String, String>,
+    pub(crate) outputs: IndexMap<String, String>,
     /// `environment.url`.
-    pub(in crate::engine) environment_url: Option<String>,
-    /// Why it cannot run on this machine, when that is so: the run is then no success.
-    pub(in crate::engine) not_runnable: Option<String>,
+    pub(crate) environment_url: Option<String>,
+    /// Why it cannot run on this machine, if that is so: the run is then not a success.
+    pub(crate) not_runnable: Option<String>,
 }
 
 impl JobEnd {
-    /// An end with nothing to tell but how.
-    #[must_use]
-    pub(in crate::engine) fn of(conclusion: Conclusion) -> Self {
+    /// An end with no detail.
+    pub(crate) fn of(conclusion: Conclusion) -> Self {
         Self {
             conclusion,
             allowed_failure: false,
@@ -35,9 +34,21 @@ impl JobEnd {
         }
     }
 
-    /// The fact that readers are told.
-    #[must_use]
-    pub(in crate::engine) fn event(&self, job: &JobId) -> Event {
+    /// A failure with its reason.
+    pub(crate) fn failed(reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..Self::of(Conclusion::Failure) }
+    }
+
+    /// Adds another reason to the one that is there.
+    pub(crate) fn add_reason(&mut self, reason: String) {
+        self.reason = Some(match self.reason.take() {
+            Some(first) => format!("{first}; {reason}"),
+            None => reason,
+        });
+    }
+
+    /// Returns the record of the end.
+    pub(crate) fn event(&self, job: &JobId) -> Event {
         Event::JobFinished {
             job: job.clone(),
             conclusion: self.conclusion,

@@ -1,14 +1,16 @@
 //! One job, from its preparation to its end.
 //!
 //! [`task`] is the job's whole life: [`preflight`] finds everything that it needs, [`environment`] makes its folders and
-//! starts its container and services, its steps run, and what it made is removed. [`runner_steps`] are the steps that the
-//! runner adds to those of the file.
+//! starts its container and services, [`run_steps`] runs its [`steps`] in their order, and what it made is removed.
+//! [`runner_steps`] are the steps that the runner adds to those of the file.
 
 pub mod container;
 pub(super) mod end;
 pub(super) mod environment;
 pub mod preflight;
-pub(super) mod runner_steps;
+mod run_steps;
+mod runner_steps;
 pub(super) mod runs_on;
 pub(super) mod spec;
+mod steps;
 pub(super) mod task;

@@ -1,37 +1,93 @@
-//! The environment of a step's process, put together from what the machine has and what the run adds.
+//! The environment of a step's process, layer by layer.
+//!
+//! To add a layer, give [`Layers`] a field, put it into the table in [`environment`] where it belongs, and fill the field
+//! in `Steps::environment` of `job/steps/execute.rs`.
 
 use std::ffi::{OsStr, OsString};
 
 use indexmap::IndexMap;
 
-/// The machine's environment under the run's own variables, with the job's additions in front of `PATH`.
+use crate::engine::context::{github_variables, runner_variables};
+use crate::workflow::expr::Object;
+
+/// What the environment of a step's process is made of.
+pub(in crate::engine) struct Layers<'l> {
+    /// Environment of the sandbox: that of this machine, or of the container's image.
+    pub(in crate::engine) sandbox: &'l [(OsString, OsString)],
+    /// `env` of the workflow and the job, and what earlier steps wrote to `GITHUB_ENV`.
+    pub(in crate::engine) job: &'l IndexMap<String, String>,
+    /// `env` of the step, over that of the steps around it.
+    pub(in crate::engine) step: &'l IndexMap<String, String>,
+    /// What the action adds: `INPUT_…`, `STATE_…`.
+    pub(in crate::engine) action: &'l IndexMap<String, String>,
+    /// The `github` context, for `GITHUB_…`.
+    pub(in crate::engine) github: &'l Object,
+    /// The `runner` context, for `RUNNER_…`.
+    pub(in crate::engine) runner: &'l Object,
+    /// Paths of the command files in the sandbox: `GITHUB_ENV`, `GITHUB_OUTPUT` and so on.
+    pub(in crate::engine) command_files: &'l [(String, String)],
+    /// `RUNNER_TRACKING_ID`, by which processes that outlive their step are found.
+    pub(in crate::engine) tracking_id: &'l str,
+    /// Folders that earlier steps wrote to `GITHUB_PATH`, the last one first.
+    pub(in crate::engine) path: &'l [String],
+    /// Translates a path of the job's sandbox, for a process in another one: every value that begins with a slash.
+    pub(in crate::engine) translate: Option<&'l dyn Fn(&str) -> String>,
+}
+
+/// Returns the whole environment of a step's process.
 ///
 /// The variables go to the process as a list and never through a shell: a shell may drop names such as
 /// `INPUT_FETCH-DEPTH`.
 #[must_use]
-pub(in crate::engine) fn assemble(
-    machine: &[(OsString, OsString)],
-    own: IndexMap<String, String>,
-    additions: &[String],
-) -> Vec<(OsString, OsString)> {
-    let mut all: IndexMap<OsString, OsString> = machine.iter().cloned().collect();
-    all.extend(own.into_iter().map(|(name, value)| (name.into(), value.into())));
-    // Neither an empty name nor one with `=`, nor a NUL anywhere, can be passed to a process at all.
+pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsString)> {
+    let owned =
+        |map: &IndexMap<String, String>| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let fixed = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    // Weakest first: a variable of a later line replaces that of an earlier one.
+    let table: [(Paths, Vec<(String, String)>); 9] = [
+        (Paths::AsTheyAre, fixed("CI", "true")),
+        (Paths::OfTheJob, owned(layers.job)),
+        (Paths::OfTheJob, owned(layers.step)),
+        (Paths::OfTheJob, owned(layers.action)),
+        (Paths::OfTheJob, github_variables(layers.github)),
+        (Paths::OfTheJob, runner_variables(layers.runner)),
+        (Paths::AsTheyAre, layers.command_files.to_vec()),
+        (Paths::AsTheyAre, fixed("RUNNER_TRACKING_ID", layers.tracking_id)),
+        (Paths::AsTheyAre, fixed("GITHUB_ACTIONS", "true")),
+    ];
+    let mut all: IndexMap<OsString, OsString> = layers.sandbox.iter().cloned().collect();
+    for (paths, variables) in table {
+        let translate = layers.translate.filter(|_| paths == Paths::OfTheJob);
+        all.extend(variables.into_iter().map(|(name, value)| match translate {
+            Some(translate) if value.starts_with('/') => (name.into(), translate(&value).into()),
+            _ => (name.into(), value.into()),
+        }));
+    }
+    // The operating system takes no empty name, no name with `=`, and no NUL anywhere.
     all.retain(|name, value| {
         let (name, value) = (name.as_encoded_bytes(), value.as_encoded_bytes());
         !name.is_empty() && !name.contains(&b'=') && !name.contains(&0) && !value.contains(&0)
     });
-    let path = search_path(all.get(OsStr::new("PATH")).map(OsString::as_os_str), additions);
+    let path = search_path(all.get(OsStr::new("PATH")).map(OsString::as_os_str), layers.path);
     all.insert("PATH".into(), path);
     all.into_iter().collect()
 }
 
-/// Where programs are looked for: the job's additions, then the environment's own `PATH`.
+/// Where the paths among the values of a layer lead.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Paths {
+    /// Into the job's sandbox.
+    OfTheJob,
+    /// Into the sandbox of the process.
+    AsTheyAre,
+}
+
+/// Returns where programs are looked for: the folders that steps added, then the environment's own `PATH`.
 #[must_use]
-pub(in crate::engine) fn search_path(own: Option<&OsStr>, additions: &[String]) -> OsString {
+pub(in crate::engine) fn search_path(own: Option<&OsStr>, added: &[String]) -> OsString {
     let mut path = OsString::new();
     let own = own.filter(|own| !own.is_empty());
-    for folder in additions.iter().map(OsStr::new).chain(own) {
+    for folder in added.iter().map(OsStr::new).chain(own) {
         if !path.is_empty() {
             path.push(":");
         }
@@ -43,23 +99,139 @@ pub(in crate::engine) fn search_path(own: Option<&OsStr>, additions: &[String]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workflow::expr::Value;
 
-    #[test]
-    fn the_run_covers_the_machine_and_additions_come_first() {
-        let machine = [("PATH".into(), "/bin".into()), ("HOME".into(), "/h".into()), ("A".into(), "machine".into())];
-        let own = [("A".to_owned(), "run".to_owned()), ("INPUT_FETCH-DEPTH".to_owned(), "1".to_owned())].into();
-        let all = assemble(&machine, own, &["/second".to_owned(), "/first".to_owned()]);
-        let get = |name: &str| all.iter().find(|(key, _)| key == name).map(|(_, value)| value.to_string_lossy());
-        assert_eq!(get("PATH").as_deref(), Some("/second:/first:/bin"));
-        assert_eq!((get("A").as_deref(), get("HOME").as_deref()), (Some("run"), Some("/h")));
-        assert_eq!(get("INPUT_FETCH-DEPTH").as_deref(), Some("1"));
+    type Pairs = &'static [(&'static str, &'static str)];
+
+    type Set = fn(&mut Given, Pairs);
+
+    /// One layer each, as pairs.
+    #[derive(Default)]
+    struct Given {
+        sandbox: Pairs,
+        job: Pairs,
+        step: Pairs,
+        action: Pairs,
+        github: Pairs,
+        runner: Pairs,
+        files: Pairs,
+        path: &'static [&'static str],
+        translated: bool,
+    }
+
+    fn texts(pairs: Pairs) -> IndexMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn object(pairs: Pairs) -> Object {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect()
+    }
+
+    fn all(given: &Given) -> IndexMap<String, String> {
+        let sandbox: Vec<_> =
+            given.sandbox.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+        let files: Vec<_> = texts(given.files).into_iter().collect();
+        let path: Vec<_> = given.path.iter().map(|folder| (*folder).to_owned()).collect();
+        let translate = |path: &str| format!("/inside{path}");
+        let environment = environment(&Layers {
+            sandbox: &sandbox,
+            job: &texts(given.job),
+            step: &texts(given.step),
+            action: &texts(given.action),
+            github: &object(given.github),
+            runner: &object(given.runner),
+            command_files: &files,
+            tracking_id: "cuelight/r/j/",
+            path: &path,
+            translate: given.translated.then_some(&translate),
+        });
+        let text = |text: OsString| text.into_string().expect("text");
+        environment.into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 
     #[test]
-    fn what_no_process_can_be_given_is_left_out() {
-        let own =
-            [("a=b".to_owned(), "1".to_owned()), (String::new(), "1".to_owned()), ("N".to_owned(), "a\0b".to_owned())];
-        let all = assemble(&[], own.into(), &[]);
-        assert_eq!(all, [(OsString::from("PATH"), OsString::new())]);
+    fn a_stronger_layer_replaces_what_a_weaker_one_says() {
+        let layers: [(&str, Set); 4] = [
+            ("sandbox", |given, pairs| given.sandbox = pairs),
+            ("job", |given, pairs| given.job = pairs),
+            ("step", |given, pairs| given.step = pairs),
+            ("action", |given, pairs| given.action = pairs),
+        ];
+        let values: [Pairs; 4] = [&[("A", "sandbox")], &[("A", "job")], &[("A", "step")], &[("A", "action")]];
+        for (weak, (_, set_weak)) in layers.iter().enumerate() {
+            for (strong, (name, set_strong)) in layers.iter().enumerate().skip(weak) {
+                let mut given = Given::default();
+                set_weak(&mut given, values[weak]);
+                set_strong(&mut given, values[strong]);
+                assert_eq!(all(&given)["A"], *name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_layer_replaces_what_the_runner_sets() {
+        let forged: Pairs = &[
+            ("GITHUB_SHA", "forged"),
+            ("RUNNER_OS", "forged"),
+            ("GITHUB_ENV", "forged"),
+            ("RUNNER_TRACKING_ID", "forged"),
+            ("GITHUB_ACTIONS", "forged"),
+        ];
+        let given = Given {
+            sandbox: forged,
+            job: forged,
+            step: forged,
+            action: forged,
+            github: &[("sha", "1234")],
+            runner: &[("os", "Linux")],
+            files: &[("GITHUB_ENV", "/t/env")],
+            ..Given::default()
+        };
+        let all = all(&given);
+        let found: Vec<_> = forged.iter().map(|(name, _)| all[*name].as_str()).collect();
+        assert_eq!(found, ["1234", "Linux", "/t/env", "cuelight/r/j/", "true"]);
+    }
+
+    #[test]
+    fn ci_is_true_unless_the_workflow_says_otherwise() {
+        let machine = Given { sandbox: &[("CI", "")], ..Given::default() };
+        assert_eq!(all(&machine)["CI"], "true");
+        let workflow = Given { job: &[("CI", "false")], ..machine };
+        assert_eq!(all(&workflow)["CI"], "false");
+    }
+
+    #[test]
+    fn added_folders_come_before_the_path_of_the_strongest_layer() {
+        let sandbox: Pairs = &[("PATH", "/bin")];
+        let given = Given { sandbox, path: &["/second", "/first"], ..Given::default() };
+        assert_eq!(all(&given)["PATH"], "/second:/first:/bin");
+        assert_eq!(all(&Given { step: &[("PATH", "/mine")], ..given })["PATH"], "/second:/first:/mine");
+        assert_eq!(all(&Given::default())["PATH"], "");
+    }
+
+    #[test]
+    fn paths_of_the_job_are_translated_for_another_sandbox_and_its_own_are_not() {
+        let given = Given {
+            sandbox: &[("HOME", "/github/home")],
+            job: &[("CACHE", "/w/cache"), ("NAME", "w/cache")],
+            github: &[("workspace", "/w")],
+            files: &[("GITHUB_ENV", "/github/env")],
+            translated: true,
+            ..Given::default()
+        };
+        let all = all(&given);
+        let found: Vec<_> = ["HOME", "CACHE", "NAME", "GITHUB_WORKSPACE", "GITHUB_ENV"]
+            .iter()
+            .map(|name| all[*name].as_str())
+            .collect();
+        assert_eq!(found, ["/github/home", "/inside/w/cache", "w/cache", "/inside/w", "/github/env"]);
+    }
+
+    #[test]
+    fn names_that_no_shell_takes_are_passed_and_what_no_process_takes_is_left_out() {
+        let action: Pairs = &[("INPUT_FETCH-DEPTH", "1"), ("a=b", "1"), ("", "1"), ("N", "a\0b")];
+        let all = all(&Given { action, ..Given::default() });
+        assert_eq!(all["INPUT_FETCH-DEPTH"], "1");
+        assert!(["a=b", "", "N"].iter().all(|name| !all.contains_key(*name)), "{all:?}");
     }
 }

@@ -1,56 +1,57 @@
 //! What a step's process writes, on its way to the log: cut into lines, searched for commands and matches.
 //!
 //! Most output is plain: a portion that can hold no command, while no matcher is registered, goes to the log as it is.
-//! A line is looked at only up to [`LONGEST_LINE`]; a longer one is text, and passes in portions, so that a line of
-//! 100 MB costs no memory.
+//! A line is looked at only up to [`MAX_LINE`]; a longer one is text, and passes in portions, so that a line of 100 MB
+//! costs no memory.
 
-use std::path::PathBuf;
-
-use crate::model::{Annotation, Event, Level, StepNumber};
+use crate::engine::outlet::StepLog;
+use crate::engine::workspace::checkout;
+use crate::model::{Annotation, Event, Level};
 
 use super::command_files::Left;
+use super::context::StepContext;
+use super::matcher;
 use super::matcher::Matchers;
 use super::workflow_command;
 use super::workflow_command::{WorkflowCommand, may_hold_command};
-use crate::engine::job::environment::JobEnvironment;
-use crate::engine::outlet::StepLog;
-use crate::engine::workspace::checkout;
 
-/// Lines past this are no commands and match no pattern.
-const LONGEST_LINE: usize = 1024 * 1024;
+/// Length in bytes past which a line holds no command and matches no pattern.
+const MAX_LINE: usize = 1024 * 1024;
 
-/// GitHub keeps this many annotations of one level per step.
-const MOST_ANNOTATIONS: usize = 10;
+/// Annotations that are recorded per level and step, as on GitHub.
+const MAX_ANNOTATIONS: usize = 10;
 
-/// Takes the output of one step's process.
-pub(in crate::engine) struct Output<'a> {
-    place: &'a JobEnvironment,
-    number: StepNumber,
+/// Shortest token of `stop-commands`, in bytes, that is masked.
+const MIN_MASKED_TOKEN: usize = 7;
+
+/// Reads the output of one step's process.
+pub(super) struct Output<'a> {
+    context: &'a StepContext<'a>,
     matchers: &'a mut Matchers,
     log: &'a mut dyn StepLog,
     /// The beginning of a line whose end has not come.
     line: Vec<u8>,
-    /// The line became too long to be looked at; its rest is text.
+    /// Whether the line became too long to be looked at: its rest is text.
     overlong: bool,
+    /// Token of `stop-commands`, while commands are stopped.
     stopped: Option<String>,
     unsecure: bool,
+    /// Number of annotations so far, by level.
     annotations: [usize; 3],
     left: Left,
 }
 
 impl<'a> Output<'a> {
-    /// `unsecure` says that the step may still use `set-env` and `add-path`.
-    pub(in crate::engine) fn new(
-        place: &'a JobEnvironment,
-        number: StepNumber,
+    /// A reader of a new process. `unsecure` allows the commands `set-env` and `add-path`.
+    pub(super) fn new(
+        context: &'a StepContext<'a>,
         matchers: &'a mut Matchers,
         log: &'a mut dyn StepLog,
         unsecure: bool,
     ) -> Self {
         matchers.start_over();
         Self {
-            place,
-            number,
+            context,
             matchers,
             log,
             line: Vec::new(),
@@ -63,7 +64,7 @@ impl<'a> Output<'a> {
     }
 
     /// Takes bytes, cut anywhere.
-    pub(in crate::engine) fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         let Some(last) = memchr::memrchr(b'\n', bytes) else { return self.hold(bytes) };
         let (whole, rest) = bytes.split_at(last + 1);
         if self.line.is_empty() && !self.overlong {
@@ -86,18 +87,18 @@ impl<'a> Output<'a> {
         self.hold(rest);
     }
 
-    /// Tells readers about what they were not told yet.
-    pub(in crate::engine) fn tell(&mut self) {
+    /// Makes readers learn of what was written so far.
+    pub(super) fn flush(&mut self) {
         self.log.flush();
     }
 
-    /// Puts a remark of the runner into the log.
-    pub(in crate::engine) fn note(&mut self, text: &str) {
+    /// Writes a warning of the runner.
+    pub(super) fn warn(&mut self, text: &str) {
         self.log.write(format!("##[warning]{text}\n").as_bytes());
     }
 
-    /// Ends the output: a last line without its newline is a line too.
-    pub(in crate::engine) fn finish(mut self) -> Left {
+    /// Ends the output and returns what its commands left. A last line without its newline is a line too.
+    pub(super) fn finish(mut self) -> Left {
         let line = std::mem::take(&mut self.line);
         self.lines(&line);
         self.left
@@ -111,7 +112,7 @@ impl<'a> Output<'a> {
             return self.log.write(bytes);
         }
         self.line.extend_from_slice(bytes);
-        if self.line.len() > LONGEST_LINE {
+        if self.line.len() > MAX_LINE {
             self.overlong = true;
             self.log.write(&self.line);
             self.line = Vec::new();
@@ -152,10 +153,10 @@ impl<'a> Output<'a> {
         }
         self.log.write(bytes);
         if !self.matchers.is_empty() {
-            let place = self.place;
+            let context = self.context;
             let exists = |file: &str| {
-                let here = place.sandbox.outside(&place.sandbox.inside(&place.workspace).join(file));
-                checkout::inside(&place.workspace, &here.to_string_lossy()).is_some_and(|file| file.is_file())
+                let here = context.outside(file);
+                checkout::inside(context.workspace, &here.to_string_lossy()).is_some_and(|file| file.is_file())
             };
             if let Some(annotation) = self.matchers.scan(line, &exists) {
                 self.annotate(annotation);
@@ -176,14 +177,14 @@ impl<'a> Output<'a> {
             WorkflowCommand::SetOutput { name, value } => drop(self.left.outputs.insert(name, value)),
             WorkflowCommand::SaveState { name, value } => drop(self.left.state.insert(name, value)),
             WorkflowCommand::AddMask(secret) if secret.trim().is_empty() => {
-                self.note("`add-mask` was given nothing to mask");
+                self.warn("`add-mask` without a text to mask");
             }
-            WorkflowCommand::AddMask(secret) => self.place.shared.outlet.add_mask(&secret),
+            WorkflowCommand::AddMask(secret) => self.context.outlet.add_mask(&secret),
             WorkflowCommand::AddMatcher(file) => self.add_matcher(&file),
             WorkflowCommand::RemoveMatcherOwner(owner) => self.matchers.remove(&owner),
             WorkflowCommand::RemoveMatcherFile(file) => self.remove_matchers(&file),
             WorkflowCommand::Debug(text) => {
-                if self.place.shared.options.debug {
+                if self.context.debug {
                     self.log.write(format!("##[debug]{text}\n").as_bytes());
                 }
             }
@@ -201,9 +202,9 @@ impl<'a> Output<'a> {
             // Commands are never echoed here, so the switch has nothing to change.
             WorkflowCommand::Echo(_) => {}
             WorkflowCommand::Stop(token) => {
-                // A token that others could guess would let text in the output switch commands on again.
-                if token.len() > 6 {
-                    self.place.shared.outlet.add_mask(&token);
+                // Text in the output that repeats the token would switch commands on again.
+                if token.len() >= MIN_MASKED_TOKEN {
+                    self.context.outlet.add_mask(&token);
                 }
                 self.stopped = Some(token);
                 self.log.write(bytes);
@@ -219,23 +220,17 @@ impl<'a> Output<'a> {
     fn annotate(&mut self, mut annotation: Annotation) {
         let count = &mut self.annotations[annotation.level as usize];
         *count += 1;
-        if *count > MOST_ANNOTATIONS {
+        if *count > MAX_ANNOTATIONS {
             return;
         }
-        let workspace = format!("{}/", self.place.sandbox.inside(&self.place.workspace).display());
+        let workspace = format!("{}/", self.context.sandbox.inside(self.context.workspace).display());
         annotation.file = annotation.file.map(|file| file.strip_prefix(&workspace).map_or(file.clone(), str::to_owned));
-        let (job, step) = (self.place.id.clone(), self.number);
-        self.place.shared.outlet.record(Event::Annotated { job, step, annotation });
-    }
-
-    /// A file that a step names, as this machine calls it.
-    fn here(&self, file: &str) -> PathBuf {
-        let sandbox = &self.place.sandbox;
-        sandbox.outside(&sandbox.inside(&self.place.workspace).join(file))
+        let (job, step) = (self.context.job.clone(), self.context.number);
+        self.context.outlet.record(Event::Annotated { job, step, annotation });
     }
 
     fn add_matcher(&mut self, file: &str) {
-        let path = self.here(file);
+        let path = self.context.outside(file);
         let added = std::fs::read_to_string(&path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))
             .and_then(|text| self.matchers.add(&text).map_err(|error| format!("{}: {error}", path.display())));
@@ -245,10 +240,10 @@ impl<'a> Output<'a> {
     }
 
     fn remove_matchers(&mut self, file: &str) {
-        let path = self.here(file);
+        let path = self.context.outside(file);
         let owners = std::fs::read_to_string(&path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))
-            .and_then(|text| super::matcher::owners(&text).map_err(|error| format!("{}: {error}", path.display())));
+            .and_then(|text| matcher::owners(&text).map_err(|error| format!("{}: {error}", path.display())));
         match owners {
             Ok(owners) => owners.iter().for_each(|owner| self.matchers.remove(owner)),
             Err(reason) => self.fail(&reason),

@@ -18,61 +18,75 @@ const BUILT_IN: &[(&str, &str, &str)] = &[
     ("cmd", r#"/D /E:ON /V:OFF /S /C "CALL {0}""#, ".cmd"),
 ];
 
-/// A shell that was found on this machine.
+/// A shell that was found in a sandbox.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Shell {
+pub(crate) struct Shell {
     program: PathBuf,
     name: String,
     arguments: String,
 }
 
+/// Why a step has no shell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ShellError {
+    /// The step names no shell, and none of the default ones exists.
+    #[error("no shell is on PATH: looked for {}", .0.join(" and "))]
+    NoDefault(&'static [&'static str]),
+    /// The step's shell is neither built in nor a command line.
+    #[error("unknown shell `{0}`: use one of {known}, or a command line with `{{0}}` for the script", known = names())]
+    Unknown(String),
+    /// The step's shell does not exist.
+    #[error("the shell `{name}` is not on PATH: {advice}")]
+    Missing {
+        /// Its name.
+        name: String,
+        /// What to do.
+        advice: String,
+    },
+}
+
+fn names() -> String {
+    let names: Vec<_> = BUILT_IN.iter().map(|(name, ..)| *name).collect();
+    names.join(", ")
+}
+
 impl Shell {
-    /// The shell that a step asks for: bash (else sh) with `-e` alone when it asks for none, a built-in one by name,
-    /// or a command line of its own in which `{0}` stands for the script.
+    /// Finds the shell that a step asks for: a built-in one by name, or a command line in which `{0}` stands for the
+    /// script. A step that asks for none gets the sandbox's first with `-e` alone, mostly bash.
     ///
     /// # Errors
-    /// It is no shell, or it is not on the machine; in words.
-    pub(in crate::engine) async fn find(
-        asked: Option<&str>,
-        sandbox: &dyn Sandbox,
-        path: &OsStr,
-    ) -> Result<Self, String> {
+    /// It is not a shell, or it does not exist.
+    pub(crate) async fn find(asked: Option<&str>, sandbox: &dyn Sandbox, path: &OsStr) -> Result<Self, ShellError> {
         let Some(asked) = asked.map(str::trim).filter(|asked| !asked.is_empty()) else {
             for name in sandbox.shells() {
                 if let Some(program) = sandbox.find(name, path).await {
                     return Ok(Self { program, name: (*name).to_owned(), arguments: "-e {0}".to_owned() });
                 }
             }
-            return Err(format!("no shell is on PATH: looked for {}", sandbox.shells().join(" and ")));
+            return Err(ShellError::NoDefault(sandbox.shells()));
         };
         let (name, arguments) = asked.split_once(' ').unwrap_or((asked, ""));
         let arguments = match (built_in(name), arguments) {
             (Some((_, arguments, _)), "") => (*arguments).to_owned(),
             (_, own) if own.contains("{0}") => own.to_owned(),
-            _ => {
-                let known: Vec<_> = BUILT_IN.iter().map(|(name, ..)| *name).collect();
-                return Err(format!(
-                    "`shell: {asked}` is none of {} and has no `{{0}}` for the script",
-                    known.join(", ")
-                ));
-            }
+            _ => return Err(ShellError::Unknown(asked.to_owned())),
         };
         let Some(program) = sandbox.find(name, path).await else {
             let instead = if name == "python" { "python3" } else { "pwsh" };
-            let there = sandbox.find(instead, path).await.is_some();
-            return Err(format!("the shell `{name}` is not on PATH: {}", advice(name, there)));
+            let exists = sandbox.find(instead, path).await.is_some();
+            return Err(ShellError::Missing { name: name.to_owned(), advice: advice(name, exists) });
         };
         Ok(Self { program, name: name.to_owned(), arguments })
     }
 
-    /// The extension of the script's file, with its dot.
-    pub(in crate::engine) fn extension(&self) -> &'static str {
+    /// Returns the extension of the script's file, with its dot.
+    pub(crate) fn extension(&self) -> &'static str {
         let name = Path::new(&self.name).file_stem().and_then(OsStr::to_str).unwrap_or_default();
         built_in(name).map_or("", |(_, _, extension)| extension)
     }
 
-    /// The script as its file holds it.
-    pub(in crate::engine) fn script(&self, body: &str) -> String {
+    /// Returns the text of the script's file.
+    pub(crate) fn script(&self, body: &str) -> String {
         match self.extension() {
             ".ps1" => format!(
                 "$ErrorActionPreference = 'stop'\n{body}\nif ((Test-Path -LiteralPath variable:\\LASTEXITCODE)) {{ exit $LASTEXITCODE }}"
@@ -82,44 +96,46 @@ impl Shell {
         }
     }
 
-    /// The program and its arguments for a script.
-    pub(in crate::engine) fn command(&self, script: &Path) -> (PathBuf, Vec<OsString>) {
+    /// Returns the program and its arguments for a script.
+    pub(crate) fn command(&self, script: &Path) -> (PathBuf, Vec<OsString>) {
         let script = script.to_string_lossy();
         let args = cut(&self.arguments).into_iter().map(|arg| arg.replace("{0}", &script).into()).collect();
         (self.program.clone(), args)
     }
 }
 
-/// What to do about a shell that is not there; `there` says whether the one that is like it is.
-fn advice(name: &str, there: bool) -> String {
+/// Returns what to do about a shell that does not exist. `alternative` is whether the one like it does.
+fn advice(name: &str, alternative: bool) -> String {
     match name {
-        "python" if there => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),
+        "python" if alternative => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),
         "pwsh" => "install PowerShell or choose another `shell:`".to_owned(),
-        "powershell" if there => "write `shell: pwsh`".to_owned(),
+        "powershell" if alternative => "write `shell: pwsh`".to_owned(),
         "powershell" | "cmd" => "it exists on Windows only, choose another `shell:`".to_owned(),
         _ => format!("install {name} or choose another `shell:`"),
     }
 }
 
-/// Cuts a command line at blanks. Double quotes hold an argument together, `\"` is a quote. One that nothing closes
-/// reaches to the end, as the runner has it.
-pub(in crate::engine) fn cut(line: &str) -> Vec<String> {
+/// Cuts a command line at blanks. Double quotes hold an argument together, `\"` is a quote. A quote that is not closed
+/// reaches to the end, as in GitHub's runner.
+pub(crate) fn cut(line: &str) -> Vec<String> {
     parts(line).0
 }
 
-/// As [`cut`].
+/// A double quote of a command line is not closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a double quote is not closed in `{0}`")]
+pub(crate) struct OpenQuote(String);
+
+/// Cuts as [`cut`] does.
 ///
 /// # Errors
-/// A double quote is not closed, in words.
-pub(in crate::engine) fn cut_closed(line: &str) -> Result<Vec<String>, String> {
+/// A double quote is not closed.
+pub(crate) fn cut_closed(line: &str) -> Result<Vec<String>, OpenQuote> {
     let (args, open) = parts(line);
-    if open {
-        return Err(format!("a double quote is not closed in `{}`", line.trim()));
-    }
-    Ok(args)
+    if open { Err(OpenQuote(line.trim().to_owned())) } else { Ok(args) }
 }
 
-/// The arguments of a line, and whether a quote is open at its end.
+/// Returns the arguments of a line, and whether a quote is open at its end.
 fn parts(line: &str) -> (Vec<String>, bool) {
     let mut args = Vec::new();
     let mut arg: Option<String> = None;
@@ -150,7 +166,7 @@ mod tests {
     use crate::engine::sandbox::host::Host;
 
     /// Looks on this machine.
-    fn find(asked: Option<&str>, path: &str) -> Result<Shell, String> {
+    fn find(asked: Option<&str>, path: &str) -> Result<Shell, ShellError> {
         futures_util::FutureExt::now_or_never(Shell::find(asked, &Host::new([]), OsStr::new(path))).expect("at once")
     }
 
@@ -171,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_shell_here_says_so() {
-        let error = |asked| find(Some(asked), "/usr/bin:/bin").expect_err("no shell");
+    fn a_missing_or_unknown_shell_is_an_error_that_names_what_to_do() {
+        let error = |asked| find(Some(asked), "/usr/bin:/bin").expect_err("no shell").to_string();
         assert!(error("fish").contains("{0}"));
         assert!(error("/bin/sh").contains("{0}"));
         assert!(error("no-such-shell {0}").contains("not on PATH: install no-such-shell"));
         assert!(error("./sh {0}").contains("not on PATH"));
         assert!(error("cmd").contains("Windows"));
-        assert!(find(None, "/none").expect_err("no shell").contains("bash and sh"));
+        assert!(find(None, "/none").expect_err("no shell").to_string().contains("bash and sh"));
         assert!(find(None, "").is_err());
     }
 

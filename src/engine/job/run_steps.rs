@@ -1,0 +1,192 @@
+//! All steps of a job in their order: what actions want done before, the steps of the file, what actions want done
+//! afterwards, and the job's outputs.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::engine::actions::resolve;
+use crate::engine::cancel::CancelWatch;
+use crate::engine::checkpoint::{Checkpoint, Status};
+use crate::engine::step::end::StepEnd;
+use crate::engine::workspace::hash_files::WorkspaceFiles;
+use crate::model::{Conclusion, StepKind};
+use crate::workflow::display_names;
+use crate::workflow::expr::Scope;
+use crate::workflow::syntax::StepsJob;
+
+use super::end::JobEnd;
+use super::environment::JobEnvironment;
+use super::runner_steps::StepSequence;
+use super::steps::Steps;
+use super::steps::scope::{StepRef, StepScope};
+use super::task::{JobTask, WorkEnd};
+
+impl JobTask {
+    /// Runs all steps of the job.
+    pub(super) async fn run_steps(
+        &self,
+        body: &StepsJob,
+        environment: &JobEnvironment,
+        sequence: &mut StepSequence,
+    ) -> WorkEnd {
+        let host = WorkspaceFiles::at(&environment.workspace);
+        let evaluated = Scope { contexts: &environment.contexts, status: self.job.status, host: &host };
+        let timeout = match Self::limit(body, &evaluated) {
+            Ok(timeout) => timeout,
+            Err(error) => return (JobEnd::failed(error.to_string()), None),
+        };
+        let start = match self.starting_point(body, &evaluated) {
+            Ok(start) => start,
+            Err(reason) => return (JobEnd::failed(reason), None),
+        };
+        let deadline = Instant::now() + timeout;
+        let cancel = CancelWatch::new(self.cancellation.clone(), self.job.ignores_cancel, deadline);
+        let mut steps = Steps::new(environment, cancel, &start);
+        let mut scope = StepScope { steps: start.steps, status: start.status, ..StepScope::default() };
+        let all = StepRef::of_job(&self.job.definition);
+
+        let mut reason = self.run_pres(&all, environment, &mut steps, &mut scope, sequence).await;
+        let mut keep_first = |end: StepEnd| {
+            if reason.is_none() && end.conclusion == Conclusion::Failure {
+                reason = end.reason;
+            }
+        };
+        for (index, step) in all.iter().enumerate() {
+            let number = sequence.add(&display_names::step_name(step, &evaluated), StepKind::Main);
+            if index < start.done {
+                steps.register_post_again(&mut scope, step);
+                continue;
+            }
+            keep_first(steps.top_level(&mut scope, step, number).await);
+            self.checkpoint(index + 1, environment, &scope, &steps);
+        }
+        for post in std::mem::take(&mut scope.posts).into_iter().rev() {
+            let mut step = self.start_next(sequence, &format!("Post {}", post.name), StepKind::Post);
+            if steps.cancel.is_cancelled() {
+                scope.status = Status::Cancelled;
+            }
+            let end = steps.post(&mut scope, post, step.number(), step.log()).await;
+            if steps.cancel.is_cancelled() {
+                scope.status = Status::Cancelled;
+            }
+            step.close(&end);
+            keep_first(end);
+        }
+        let end = conclude(&steps, &scope, timeout, reason);
+        self.complete(body, environment, &steps, &scope, end)
+    }
+
+    /// Runs what actions of other repositories want done before the first step. Returns why the first that failed did.
+    async fn run_pres(
+        &self,
+        all: &[StepRef],
+        environment: &JobEnvironment,
+        steps: &mut Steps<'_>,
+        scope: &mut StepScope,
+        sequence: &mut StepSequence,
+    ) -> Option<String> {
+        let mut reason = None;
+        for step in all.iter().filter(|step| resolve::with_pre(&environment.actions, step).is_some()) {
+            let evaluated = Scope { contexts: &environment.contexts, ..self.job.scope() };
+            let name = format!("Pre {}", display_names::step_name(step, &evaluated));
+            let number = sequence.add(&name, StepKind::Pre);
+            let mut runner_step = self.start(number, &name);
+            let end = steps.pre(scope, step, number, runner_step.log()).await;
+            runner_step.close(&end);
+            if end.conclusion == Conclusion::Failure {
+                reason = reason.or(end.reason);
+            }
+        }
+        reason
+    }
+
+    /// Returns where the steps begin: with `env` of the workflow and the job, or with what a lost worker left.
+    fn starting_point(&self, body: &StepsJob, scope: &Scope<'_>) -> Result<Checkpoint, String> {
+        if let Some(resumed) = &self.job.resumed {
+            return Ok(resumed.checkpoint.clone());
+        }
+        let mut start = Checkpoint::default();
+        for (env, owner) in [(&self.job.workflow.env, "workflow"), (&body.env, "job")] {
+            let Some(env) = env else { continue };
+            let texts = env.texts(scope).map_err(|error| {
+                let (file, at) = (&self.job.workflow.source.name, error.span);
+                format!("{file}:{}:{}: `env` of the {owner}: {error}", at.line, at.column)
+            })?;
+            start.env.extend(texts);
+        }
+        Ok(start)
+    }
+
+    /// Evaluates what the job gives: its outputs, the address of its environment, `continue-on-error`.
+    fn complete(
+        &self,
+        body: &StepsJob,
+        environment: &JobEnvironment,
+        steps: &Steps<'_>,
+        scope: &StepScope,
+        mut end: JobEnd,
+    ) -> WorkEnd {
+        let outlet = &self.run.outlet;
+        let contexts = steps.contexts(scope);
+        let host = WorkspaceFiles::at(&environment.workspace);
+        let evaluated = Scope { contexts: &contexts, status: scope.functions(), host: &host };
+        let mut wrong = None;
+        for (name, value) in &body.outputs {
+            match value.evaluate(&evaluated).map(|value| value.to_text()) {
+                // As on GitHub: an output that may hold a secret is dropped.
+                Ok(text) if outlet.holds_secret(&text) => {}
+                Ok(text) => drop(end.outputs.insert(name.value.clone(), text)),
+                Err(error) => wrong = Some(format!("output `{}`: {error}", name.value)),
+            }
+        }
+        let url = body.environment.as_ref().and_then(|environment| environment.entry("url"));
+        match url.map(|url| url.evaluate(&evaluated)).transpose() {
+            Ok(url) => end.environment_url = url.map(|url| url.to_text()).filter(|url| !url.is_empty()),
+            Err(error) => wrong = Some(format!("`environment.url`: {error}")),
+        }
+        match body.continue_on_error.as_ref().map(|allowed| allowed.evaluate(&evaluated)).transpose() {
+            Ok(allowed) => {
+                let failed = matches!(end.conclusion, Conclusion::Failure | Conclusion::TimedOut);
+                end.allowed_failure = failed && allowed.is_some_and(|value| value.is_truthy());
+            }
+            Err(error) => wrong = Some(format!("`continue-on-error`: {error}")),
+        }
+        let complete = wrong.clone().map_or_else(|| StepEnd::of(Conclusion::Success), StepEnd::failed);
+        if let Some(wrong) = wrong {
+            end.conclusion = Conclusion::Failure;
+            end.reason.get_or_insert(wrong);
+        }
+        (end, Some(complete))
+    }
+
+    /// Writes down how the job stands after `done` steps, so that it can go on if the worker is lost.
+    fn checkpoint(&self, done: usize, environment: &JobEnvironment, scope: &StepScope, steps: &Steps<'_>) {
+        let now = Checkpoint {
+            done,
+            status: scope.status,
+            env: steps.env.clone(),
+            path: steps.path.clone(),
+            steps: scope.steps.clone(),
+            states: steps.states.clone(),
+            failed: steps.failed.clone(),
+            not_resumable: environment.has_containers().then(|| "its containers and services are gone".to_owned()),
+        };
+        let outlet = &self.run.outlet;
+        outlet.checkpoint(&self.job.id, &now.sealed(&self.run.facts.secrets, &|text| outlet.holds_secret(text)));
+    }
+}
+
+/// Returns how a job ends whose steps have ended.
+fn conclude(steps: &Steps<'_>, scope: &StepScope, timeout: Duration, reason: Option<String>) -> JobEnd {
+    if steps.cancel.timed_out() {
+        let reason = Some(format!("the job took longer than its {} minutes", timeout.as_secs_f64() / 60.0));
+        return JobEnd { reason, ..JobEnd::of(Conclusion::TimedOut) };
+    }
+    let conclusion = match scope.status {
+        Status::Success => Conclusion::Success,
+        Status::Failure => Conclusion::Failure,
+        Status::Cancelled => Conclusion::Cancelled,
+    };
+    JobEnd { reason, ..JobEnd::of(conclusion) }
+}

@@ -1,0 +1,128 @@
+//! Runs a step's process: puts its environment together, and takes in what it left for later steps.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use crate::engine::checkpoint::FailedStep;
+use crate::engine::outlet::StepLog;
+use crate::engine::sandbox::{Launch, Sandbox};
+use crate::engine::step::command_files::{CommandFiles, Left};
+use crate::engine::step::env;
+use crate::engine::step::env::Layers;
+use crate::engine::step::invocation::Invocation;
+use crate::engine::step::process;
+use crate::engine::step::process::{Ended, StepProcess};
+use crate::model::{Conclusion, StepNumber};
+use crate::workflow::expr::Value;
+
+use super::Steps;
+use super::scope::{Completed, RunningStep, StepScope};
+
+impl Steps<'_> {
+    /// Runs a process as a step, and takes in what it left.
+    pub(super) async fn execute(
+        &mut self,
+        scope: &StepScope,
+        step: &RunningStep<'_>,
+        mut invocation: Invocation,
+        log: &mut dyn StepLog,
+    ) -> Completed {
+        if let Some(remark) = &invocation.remark {
+            log.write(format!("{remark}\n").as_bytes());
+        }
+        let command_files = match CommandFiles::create(&self.job.temp) {
+            Ok(files) => files,
+            Err(error) => return Completed::failed(format!("cannot make the step's command files: {error}")),
+        };
+        if self.job.is_container() {
+            command_files.open_to_all();
+        }
+        let own_sandbox = invocation.sandbox.take();
+        let sandbox: &dyn Sandbox = own_sandbox.as_deref().unwrap_or(&*self.job.sandbox);
+        let env = self.environment(scope, step, &invocation, own_sandbox.as_deref(), &command_files);
+        let Invocation { program, args, cwd, files, .. } = invocation;
+        let launch = Launch { program, args, cwd, env };
+        let process = StepProcess { launch: &launch, sandbox, command_files, files: &files, limits: step.limits() };
+        let ran = process::run(&self.context(step.number), process, &mut self.cancel, &mut self.matchers, log).await;
+        for file in &files {
+            // It may hold a secret that an expression put there. Whatever stays is removed when the job ends.
+            if let Err(error) = fs::remove_file(file) {
+                tracing::warn!(file = %file.display(), %error, "cannot remove a step's file");
+            }
+        }
+        let Ended { end, mut left } = match ran {
+            Ok(ended) => ended,
+            Err(error) => return Completed::failed(error.to_string()),
+        };
+        if end.outcome == Conclusion::Failure && own_sandbox.is_none() {
+            self.failed = Some(failed_step(&launch, sandbox.environment()));
+        }
+        self.take_in(step.number, &mut left);
+        Completed { outputs: left.outputs, state: left.state, ..Completed::of(end) }
+    }
+
+    /// Returns the whole environment of a step's process.
+    fn environment(
+        &self,
+        scope: &StepScope,
+        step: &RunningStep<'_>,
+        invocation: &Invocation,
+        own_sandbox: Option<&dyn Sandbox>,
+        command_files: &CommandFiles,
+    ) -> Vec<(OsString, OsString)> {
+        let job = self.job;
+        let mut github = scope.action.as_ref().map_or(&job.github, |action| &action.github).clone();
+        github.insert("action".to_owned(), Value::string(step.step.id.clone()));
+        for (name, value) in &invocation.github {
+            github.insert((*name).to_owned(), Value::string(value.clone()));
+        }
+        let sandbox = own_sandbox.unwrap_or(&*job.sandbox);
+        let inside = |path: &Path| sandbox.inside(path).to_string_lossy().into_owned();
+        let translate = |path: &str| inside(&job.sandbox.outside(Path::new(path)));
+        let command_files: Vec<_> =
+            command_files.variables().map(|(name, path)| (name, inside(Path::new(&path)))).collect();
+        env::environment(&Layers {
+            sandbox: sandbox.environment(),
+            job: &self.env,
+            step: &step.prepared.overlay,
+            action: &invocation.variables,
+            github: &github,
+            runner: &job.runner,
+            command_files: &command_files,
+            tracking_id: &job.tracking_id,
+            // Folders of the job's sandbox are not those of an action's container.
+            path: if own_sandbox.is_some() { &[] } else { &self.path },
+            translate: own_sandbox.is_some().then_some(&translate),
+        })
+    }
+
+    /// Returns where a step's programs are looked for.
+    pub(super) fn search_path(&self, overlay: &IndexMap<String, String>) -> OsString {
+        let own = overlay.get("PATH").or_else(|| self.env.get("PATH")).map(OsStr::new);
+        let sandbox = self.job.sandbox.environment();
+        let sandbox = sandbox.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        env::search_path(own.or(sandbox), &self.path)
+    }
+
+    fn take_in(&mut self, number: StepNumber, left: &mut Left) {
+        self.env.extend(std::mem::take(&mut left.env));
+        for folder in std::mem::take(&mut left.path) {
+            self.path.retain(|known| *known != folder);
+            self.path.insert(0, folder);
+        }
+        if !left.summary.is_empty() {
+            self.job.shared.outlet.summary(&self.job.id, number, &left.summary);
+        }
+    }
+}
+
+/// Returns what a shell in the place of the process needs.
+fn failed_step(launch: &Launch, sandbox: &[(OsString, OsString)]) -> FailedStep {
+    let text = |text: &OsStr| text.to_string_lossy().into_owned();
+    let own = launch.env.iter().filter(|entry| !sandbox.contains(entry));
+    let env = own.map(|(name, value)| (text(name), text(value))).collect();
+    FailedStep { env, cwd: text(launch.cwd.as_os_str()) }
+}

@@ -1,0 +1,74 @@
+//! The steps of a job, one after the other, with GitHub's rules.
+//!
+//! [`run`] has the rules of one step: environment, condition, timeout, `continue-on-error`. A step that uses an action
+//! goes through [`uses`]; a [`composite`] action is steps inside a step, and [`posts`] are what actions do before the first
+//! step and after the last one, so these call each other. [`execute`] runs a step's process.
+
+use std::collections::HashSet;
+
+use indexmap::IndexMap;
+
+use crate::engine::cancel::CancelWatch;
+use crate::engine::checkpoint::{Checkpoint, FailedStep};
+use crate::engine::step::context::StepContext;
+use crate::engine::step::matcher::Matchers;
+use crate::model::StepNumber;
+
+use super::environment::JobEnvironment;
+
+mod composite;
+mod execute;
+pub(super) mod posts;
+mod run;
+pub(super) mod scope;
+mod uses;
+
+/// Runs the steps of one job, and keeps what they leave for each other.
+pub(super) struct Steps<'j> {
+    /// Where they run.
+    job: &'j JobEnvironment,
+    pub(super) cancel: CancelWatch,
+    /// `env` of the workflow and the job, and what steps wrote to `GITHUB_ENV`.
+    pub(super) env: IndexMap<String, String>,
+    /// What steps wrote to `GITHUB_PATH`, the last folder first.
+    pub(super) path: Vec<String>,
+    matchers: Matchers,
+    /// What a phase of an action left for its later ones (`STATE_…`), by the key of the step.
+    pub(super) states: IndexMap<String, IndexMap<String, String>>,
+    /// Keys of the steps whose posts are registered.
+    registered: HashSet<String>,
+    /// The last step that failed, and whose process had started.
+    pub(super) failed: Option<FailedStep>,
+}
+
+impl<'j> Steps<'j> {
+    /// The steps of a job that stands as `start` says.
+    pub(super) fn new(job: &'j JobEnvironment, cancel: CancelWatch, start: &Checkpoint) -> Self {
+        Self {
+            job,
+            cancel,
+            env: start.env.clone(),
+            path: start.path.clone(),
+            matchers: Matchers::default(),
+            states: start.states.clone(),
+            registered: HashSet::new(),
+            failed: None,
+        }
+    }
+
+    /// Returns what a step needs of the job.
+    fn context(&self, number: StepNumber) -> StepContext<'j> {
+        let options = &self.job.shared.options;
+        StepContext {
+            job: &self.job.id,
+            number,
+            outlet: &*self.job.shared.outlet,
+            sandbox: &*self.job.sandbox,
+            workspace: &self.job.workspace,
+            temp: &self.job.temp,
+            in_container: self.job.is_container(),
+            debug: options.debug,
+            grace: options.grace,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What actions do before the first step (`pre`) and after the last (`post`).
+//!
+//! A post is registered when its action starts, once per step, and posts run in reverse. Those of a composite action's
+//! steps run inside the post of the step that uses it.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::engine::actions::resolve::ResolvedAction;
+use crate::engine::actions::{Phase, inputs, resolve};
+use crate::engine::outlet::StepLog;
+use crate::engine::step::end::StepEnd;
+use crate::engine::workspace::hash_files::WorkspaceFiles;
+use crate::model::{Conclusion, StepNumber};
+use crate::workflow::expr::Scope;
+use crate::workflow::syntax::{Action, ActionRuns, StepAction};
+
+use super::Steps;
+use super::composite::composite_post;
+use super::scope::{Completed, Condition, Post, RunningStep, StepRef, StepScope};
+
+impl Steps<'_> {
+    /// Registers the post of a step that an earlier worker ran. Posts inside composite actions are lost with that worker.
+    pub(in crate::engine::job) fn register_post_again(&mut self, scope: &mut StepScope, step: &StepRef) {
+        let StepAction::Uses { reference, .. } = &step.action else { return };
+        let action = self.job.actions.get(&reference.value).filter(|action| action.has_post()).cloned();
+        let Some(action) = action.filter(|_| self.states.contains_key(step.key())) else { return };
+        if self.registered.insert(step.key().to_owned()) {
+            scope.posts.push(Post::of(step.clone(), action, format!("Run {}", reference.value)));
+        }
+    }
+
+    /// Runs what a step's action wants done before the first step. Posts that this registers are added to the scope.
+    pub(in crate::engine::job) fn pre<'a>(
+        &'a mut self,
+        scope: &'a mut StepScope,
+        step: &'a StepRef,
+        number: StepNumber,
+        log: &'a mut dyn StepLog,
+    ) -> BoxFuture<'a, StepEnd> {
+        async move {
+            let Some(action) = resolve::with_pre(&self.job.actions, step).cloned() else {
+                return StepEnd::of(Conclusion::Success);
+            };
+            let done = self.around(scope, step, &action, Phase::Pre, log, number).await;
+            if let Some(post) = done.post {
+                post.register(&mut scope.posts);
+            }
+            scope.status.merge(done.end.conclusion);
+            done.end
+        }
+        .boxed()
+    }
+
+    /// Runs what an action wants done after the last step.
+    pub(in crate::engine::job) fn post<'a>(
+        &'a mut self,
+        scope: &'a mut StepScope,
+        post: Post,
+        number: StepNumber,
+        log: &'a mut dyn StepLog,
+    ) -> BoxFuture<'a, StepEnd> {
+        async move {
+            let Post { step, action, scope: inside, inner, .. } = post;
+            let Some(mut inside) = inside else {
+                let end = self.around(scope, &step, &action, Phase::Post, log, number).await.end;
+                scope.status.merge(end.conclusion);
+                return end;
+            };
+            // The status functions of posts answer for the job.
+            inside.status = scope.status;
+            let mut worst = StepEnd::of(Conclusion::Success);
+            for post in inner.into_iter().rev() {
+                keep_first_failure(&mut worst, self.post(&mut inside, post, number, log).await);
+            }
+            scope.status.merge(worst.conclusion);
+            worst
+        }
+        .boxed()
+    }
+
+    /// Runs a phase that has no step in the file: with the environment and inputs of the step that uses the action,
+    /// evaluated now.
+    async fn around(
+        &mut self,
+        scope: &mut StepScope,
+        step: &StepRef,
+        action: &Arc<ResolvedAction>,
+        phase: Phase,
+        log: &mut dyn StepLog,
+        number: StepNumber,
+    ) -> Completed {
+        let composite = matches!(action.action.runs, ActionRuns::Composite { .. });
+        let condition = if composite { Condition::Always } else { condition(&action.action, phase) };
+        let mut prepared = match self.prepare(scope, step, condition, None) {
+            Ok(prepared) => prepared,
+            Err(end) => return Completed::of(end),
+        };
+        prepared.timeout = None;
+        let running = RunningStep { step, prepared: &prepared, number, deadline: scope.deadline };
+        let StepAction::Uses { with, .. } = &step.action else {
+            return Completed::failed("the step uses no action");
+        };
+        let host = WorkspaceFiles::at(&self.job.workspace);
+        let evaluated = Scope { contexts: &prepared.contexts, status: scope.functions(), host: &host };
+        let given = match inputs::given(with, &evaluated) {
+            Ok(given) => given,
+            Err(reason) => return Completed::failed(reason),
+        };
+        if !composite {
+            return self.phase(scope, &running, action, given, phase, log).await;
+        }
+        let inputs = match inputs::inputs(&action.action, &given, &evaluated) {
+            Ok(inputs) => inputs,
+            Err(reason) => return Completed::failed(reason),
+        };
+        let Some(mut inside) = self.composite_scope(scope, &running, action, &inputs) else {
+            return Completed::failed("composite actions nest too deep");
+        };
+        inside.status = scope.status;
+        let mut worst = StepEnd::of(Conclusion::Success);
+        for inner in StepRef::of_action(action, step) {
+            keep_first_failure(&mut worst, self.pre(&mut inside, &inner, number, log).await);
+        }
+        Completed { post: Some(composite_post(&running, action, inside)), ..Completed::of(worst) }
+    }
+}
+
+fn keep_first_failure(worst: &mut StepEnd, end: StepEnd) {
+    if end.conclusion == Conclusion::Failure && worst.conclusion != Conclusion::Failure {
+        *worst = end;
+    }
+}
+
+/// Returns `pre-if` or `post-if`: always, unless the manifest says otherwise.
+fn condition(action: &Action, phase: Phase) -> Condition<'_> {
+    let written = match &action.runs {
+        ActionRuns::JavaScript { pre_if, post_if, .. } | ActionRuns::Docker { pre_if, post_if, .. } => {
+            if phase == Phase::Pre { pre_if.as_ref() } else { post_if.as_ref() }
+        }
+        ActionRuns::Composite { .. } => None,
+    };
+    written.map_or(Condition::Always, Condition::Written)
+}

@@ -1,0 +1,208 @@
+//! The rules of one step: environment, condition, timeout, the step itself, `continue-on-error`, and what a cancelled job
+//! still runs.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::engine::checkpoint::{Status, StepResult};
+use crate::engine::context;
+use crate::engine::outlet::StepLog;
+use crate::engine::step::end::StepEnd;
+use crate::engine::step::script::Script;
+use crate::engine::workspace::hash_files::WorkspaceFiles;
+use crate::model::{Conclusion, Event, StepNumber};
+use crate::workflow::display_names;
+use crate::workflow::expr::{Contexts, Scope, Status as StatusFunctions, Value};
+use crate::workflow::syntax::{StepAction, StepDefinition};
+
+use super::Steps;
+use super::scope::{Completed, Condition, PreparedStep, RunningStep, StepRef, StepScope};
+
+impl Steps<'_> {
+    /// Runs a step of the job, with its record and its log.
+    pub(in crate::engine::job) async fn top_level(
+        &mut self,
+        scope: &mut StepScope,
+        step: &StepRef,
+        number: StepNumber,
+    ) -> StepEnd {
+        let outlet = &self.job.shared.outlet;
+        let mut log = Arc::clone(outlet).log(&self.job.id, number);
+        let end = self.step(scope, step, &mut *log, number).await;
+        log.finish();
+        outlet.record(end.event(&self.job.id, number));
+        end
+    }
+
+    /// Runs a step. Steps of composite actions share the record and the log of the step that uses the action.
+    pub(super) async fn step(
+        &mut self,
+        scope: &mut StepScope,
+        step: &StepRef,
+        log: &mut dyn StepLog,
+        number: StepNumber,
+    ) -> StepEnd {
+        if self.cancel.is_cancelled() {
+            scope.status = Status::Cancelled;
+        }
+        let Completed { mut end, outputs, post, .. } =
+            match self.prepare(scope, step, Condition::Written(&step.condition), Some(number)) {
+                Err(end) => Completed::of(end),
+                Ok(prepared) => {
+                    if scope.action.is_none() {
+                        let (job, name) = (self.job.id.clone(), prepared.name.clone());
+                        self.job.shared.outlet.record(Event::StepStarted { job, step: number, name });
+                    }
+                    let own = prepared.timeout.map(|timeout| Instant::now() + timeout);
+                    let deadline = [own, scope.deadline].into_iter().flatten().min();
+                    let step = RunningStep { step, prepared: &prepared, number, deadline };
+                    Box::pin(self.carry_out(scope, &step, log)).await
+                }
+            };
+        if let Some(post) = post {
+            post.register(&mut scope.posts);
+        }
+        if end.outcome == Conclusion::Failure {
+            self.allow_failure(scope, step, &mut end);
+        }
+        if !step.has_generated_id() {
+            let result = StepResult { outputs, outcome: end.outcome, conclusion: end.conclusion };
+            scope.steps.insert(step.id.clone(), result);
+        }
+        if self.cancel.is_cancelled() {
+            scope.status = Status::Cancelled;
+        }
+        scope.status.merge(end.conclusion);
+        end
+    }
+
+    /// Returns what the expressions of a scope's steps see.
+    pub(in crate::engine::job) fn contexts(&self, scope: &StepScope) -> Contexts {
+        let mut contexts = self.job.contexts.clone();
+        let mut env = self.env.clone();
+        env.extend(scope.overlay.clone());
+        contexts.set("env", context::env(&env));
+        contexts.set("steps", context::steps(&scope.steps));
+        contexts.set("job", context::job(scope.status, &self.job.job_facts()));
+        if let Some(action) = &scope.action {
+            contexts.set("inputs", action.inputs.clone());
+            let mut github = action.github.clone();
+            github.insert("action_status", Value::string(scope.status.word()));
+            contexts.set("github", Value::object(github));
+        }
+        contexts
+    }
+
+    /// Evaluates what comes before the step itself: environment, condition, name, timeout. Why the condition came out as it
+    /// did is recorded for the step `number`.
+    pub(super) fn prepare(
+        &mut self,
+        scope: &StepScope,
+        step: &StepDefinition,
+        condition: Condition<'_>,
+        number: Option<StepNumber>,
+    ) -> Result<PreparedStep, StepEnd> {
+        let host = WorkspaceFiles::at(&self.job.workspace);
+        let mut contexts = self.contexts(scope);
+        let mut overlay = scope.overlay.clone();
+        if let Some(own) = &step.env {
+            let evaluated = own.texts(&Scope { contexts: &contexts, status: scope.functions(), host: &host });
+            overlay.extend(evaluated.map_err(|error| StepEnd::failed(format!("`env`: {error}")))?);
+            let mut env = self.env.clone();
+            env.extend(overlay.clone());
+            contexts.set("env", context::env(&env));
+        }
+        let under = |status| Scope { contexts: &contexts, status, host: &host };
+        let decided = match condition {
+            Condition::Always => Ok(true),
+            Condition::Written(condition) => {
+                let (holds, explanation) = condition.decide(&under(scope.functions()));
+                if let (Some(explanation), Some(step), None) = (explanation, number, &scope.action) {
+                    let job = self.job.id.clone();
+                    self.job.shared.outlet.record(Event::Decided { job, step: Some(step), explanation });
+                }
+                holds
+            }
+        };
+        match decided {
+            Ok(true) if !self.cancel.is_over() => {}
+            Ok(_) => {
+                return Err(StepEnd {
+                    reason: Some(self.why_skipped(scope, condition)),
+                    ..StepEnd::of(Conclusion::Skipped)
+                });
+            }
+            Err(error) => return Err(StepEnd::failed(format!("`if`: {error}"))),
+        }
+        let in_cancelled_job = StatusFunctions { success: false, failure: false, cancelled: true };
+        let survives_cancel = match condition {
+            Condition::Always => true,
+            Condition::Written(condition) => {
+                condition.expr.evaluate(&under(in_cancelled_job)).is_ok_and(|value| value.is_truthy())
+            }
+        };
+        let evaluated = under(scope.functions());
+        let timeout = step.timeout_minutes.as_ref().map(|limit| limit.minutes(&evaluated)).transpose();
+        let timeout = timeout.map_err(|error| StepEnd::failed(error.to_string()))?;
+        let name = display_names::step_name(step, &evaluated);
+        Ok(PreparedStep { contexts, overlay, name, survives_cancel, timeout })
+    }
+
+    fn why_skipped(&mut self, scope: &StepScope, condition: Condition<'_>) -> String {
+        let written = match condition {
+            Condition::Always => None,
+            Condition::Written(condition) => condition.written.as_ref(),
+        };
+        match (written, scope.status) {
+            _ if self.cancel.is_over() => "the job was ended".to_owned(),
+            (Some(written), _) => format!("`if: {}` was false", written.value.trim()),
+            (None, Status::Cancelled) => "the job was cancelled".to_owned(),
+            (None, _) => "an earlier step failed".to_owned(),
+        }
+    }
+
+    async fn carry_out(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
+        match &step.step.action {
+            StepAction::Run { script, shell, working_directory } => {
+                // `defaults.run` does not reach into composite actions.
+                let defaults = scope.action.is_none().then_some(&self.job.defaults);
+                let script = Script {
+                    id: &step.step.id,
+                    body: script,
+                    shell: shell.as_ref().or(defaults.and_then(|run| run.shell.as_ref())),
+                    working_directory: working_directory
+                        .as_ref()
+                        .or(defaults.and_then(|run| run.working_directory.as_ref())),
+                };
+                let invocation = {
+                    let host = WorkspaceFiles::at(&self.job.workspace);
+                    let contexts = &step.prepared.contexts;
+                    let evaluated = Scope { contexts, status: scope.functions(), host: &host };
+                    let path = self.search_path(&step.prepared.overlay);
+                    script.invocation(&self.context(step.number), &evaluated, &path).await
+                };
+                match invocation {
+                    Ok(invocation) => self.execute(scope, step, invocation, log).await,
+                    Err(error) => Completed::failed(error.to_string()),
+                }
+            }
+            StepAction::Uses { .. } => self.uses(scope, step, log).await,
+            StepAction::Steer(steering) => {
+                Completed::failed(format!("`{}` is not supported in this version", steering.key()))
+            }
+        }
+    }
+
+    /// Applies `continue-on-error`, which is evaluated only if the step failed.
+    fn allow_failure(&self, scope: &StepScope, step: &StepDefinition, end: &mut StepEnd) {
+        let Some(allowed) = &step.continue_on_error else { return };
+        let contexts = self.contexts(scope);
+        let host = WorkspaceFiles::at(&self.job.workspace);
+        match allowed.evaluate(&Scope { contexts: &contexts, status: scope.functions(), host: &host }) {
+            Ok(value) if value.is_truthy() => end.conclusion = Conclusion::Success,
+            Ok(_) => {}
+            Err(error) => end.reason = Some(format!("`continue-on-error`: {error}")),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A step that uses an action: finds the action, evaluates its inputs, and runs one phase of it.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::engine::actions::reference::Reference;
+use crate::engine::actions::resolve::ResolvedAction;
+use crate::engine::actions::{Phase, checkout, docker, inputs, javascript, resolve};
+use crate::engine::cancel::{CancelWatch, KillReason};
+use crate::engine::outlet::StepLog;
+use crate::engine::step::end::StepEnd;
+use crate::engine::step::process::Limits;
+use crate::engine::workspace::hash_files::WorkspaceFiles;
+use crate::model::Conclusion;
+use crate::workflow::expr::Scope;
+use crate::workflow::syntax::{ActionRuns, StepAction};
+
+use super::Steps;
+use super::scope::{Completed, Post, RunningStep, StepScope};
+
+/// What a step uses, with what it is given.
+enum Used {
+    Checkout(IndexMap<String, String>),
+    Image(String, IndexMap<String, String>),
+    Action(Arc<ResolvedAction>, IndexMap<String, String>),
+}
+
+impl Steps<'_> {
+    /// Runs the step that uses an action to its end.
+    pub(super) async fn uses(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
+        match self.find(scope, step).await {
+            Err(reason) => Completed::failed(reason),
+            Ok(Used::Checkout(given)) => self.check_out(&given, log).await,
+            Ok(Used::Image(image, given)) => {
+                let invocation = docker::image(self.job, &image, &given);
+                match unless_ended(&mut self.cancel, step.limits(), invocation).await {
+                    Ok(invocation) => self.execute(scope, step, invocation, log).await,
+                    Err(end) => Completed::of(end),
+                }
+            }
+            Ok(Used::Action(action, given)) => {
+                for warning in inputs::warnings(&action.action, &given) {
+                    log.write(format!("##[warning]{warning}\n").as_bytes());
+                }
+                self.phase(scope, step, &action, given, Phase::Main, log).await
+            }
+        }
+    }
+
+    /// Runs one phase of an action.
+    pub(super) async fn phase(
+        &mut self,
+        scope: &StepScope,
+        step: &RunningStep<'_>,
+        action: &Arc<ResolvedAction>,
+        given: IndexMap<String, String>,
+        phase: Phase,
+        log: &mut dyn StepLog,
+    ) -> Completed {
+        let host = WorkspaceFiles::at(&self.job.workspace);
+        let evaluated = Scope { contexts: &step.prepared.contexts, status: scope.functions(), host: &host };
+        let inputs = match inputs::inputs(&action.action, &given, &evaluated) {
+            Ok(inputs) => inputs,
+            Err(reason) => return Completed::failed(reason),
+        };
+        let invocation = match &action.action.runs {
+            ActionRuns::Composite { .. } => return self.composite(scope, step, action, &inputs, log).await,
+            ActionRuns::JavaScript { using, .. } => match self.job.node().await {
+                Ok(node) => {
+                    javascript::invocation(action, phase, &inputs, &node, &self.context(step.number), &self.job.shared)
+                        .map_err(|error| StepEnd::failed(error.to_string()))
+                }
+                Err(reason) => Err(StepEnd::failed(format!("`{}` needs {}: {reason}", action.reference, using.value))),
+            },
+            ActionRuns::Docker { .. } => {
+                let (job, overlay) = (&self.env, &step.prepared.overlay);
+                let is_set = |name: &str| job.contains_key(name) || overlay.contains_key(name);
+                let inputs = docker::Inputs { given: &given, all: &inputs, is_set: &is_set };
+                let invocation = docker::invocation(self.job, action, phase, &inputs, &evaluated, log);
+                unless_ended(&mut self.cancel, step.limits(), invocation).await
+            }
+        };
+        let key = step.step.key();
+        let mut done = match invocation {
+            Ok(mut invocation) => {
+                for (name, value) in self.states.get(key).into_iter().flatten() {
+                    invocation.variables.insert(format!("STATE_{name}"), value.clone());
+                }
+                invocation.github = action.identity();
+                self.execute(scope, step, invocation, log).await
+            }
+            Err(end) => Completed::of(end),
+        };
+        // What it left is for its own later phases.
+        self.states.entry(key.to_owned()).or_default().extend(std::mem::take(&mut done.state));
+        if phase != Phase::Post && action.has_post() && self.registered.insert(key.to_owned()) {
+            done.post = Some(Post::of(step.step.clone(), Arc::clone(action), step.prepared.name.clone()));
+        }
+        done
+    }
+
+    /// Finds what a step uses and evaluates what it is given.
+    async fn find(&self, scope: &StepScope, step: &RunningStep<'_>) -> Result<Used, String> {
+        let StepAction::Uses { reference, with } = &step.step.action else {
+            return Err("the step uses no action".to_owned());
+        };
+        let job = self.job;
+        let given = {
+            let host = WorkspaceFiles::at(&job.workspace);
+            let scope = Scope { contexts: &step.prepared.contexts, status: scope.functions(), host: &host };
+            inputs::given(with, &scope)?
+        };
+        let reference = reference.value.as_str();
+        match Reference::parse(reference)? {
+            Reference::Image(image) => Ok(Used::Image(image, given)),
+            Reference::Local(path) => {
+                let folder = job.workspace.join(&path);
+                let Some(read) = resolve::read(&folder) else {
+                    return Err(format!(
+                        "there is no action.yml in {reference} of the workspace; is actions/checkout missing before this step?"
+                    ));
+                };
+                Ok(Used::Action(Arc::new(ResolvedAction::local(reference, read?, folder)), given))
+            }
+            Reference::Remote(remote) => {
+                let other = given.get("repository").filter(|named| !named.is_empty());
+                let own = other.is_none_or(|named| named.eq_ignore_ascii_case(&job.shared.facts.repository));
+                if remote.is_checkout() && own && !job.shared.actions.is_mapped(&remote) {
+                    return Ok(Used::Checkout(given));
+                }
+                if let Some(known) = job.actions.get(reference) {
+                    return Ok(Used::Action(Arc::clone(known), given));
+                }
+                // Only an action that an earlier step made can name one that was not found before the job.
+                let (action, _) = ResolvedAction::fetch(reference, remote, &job.shared).await?;
+                Ok(Used::Action(Arc::new(action), given))
+            }
+        }
+    }
+
+    /// `actions/checkout` of the repository of the run.
+    async fn check_out(&self, given: &IndexMap<String, String>, log: &mut dyn StepLog) -> Completed {
+        let filled = match checkout::run(&self.job.shared, &self.job.workspace, given, log).await {
+            Ok(filled) => filled,
+            Err(error) => return Completed::failed(error.to_string()),
+        };
+        let Some(folder) = filled else { return Completed::of(StepEnd::of(Conclusion::Success)) };
+        if let Err(error) = self.job.hand_over(&folder).await {
+            return Completed::failed(format!("the files cannot be brought to the job's container: {error}"));
+        }
+        let facts = &self.job.shared.facts;
+        let outputs = [("ref".to_owned(), facts.git_ref.clone()), ("commit".to_owned(), facts.sha.clone())];
+        Completed::with_outputs(outputs.into())
+    }
+}
+
+/// Waits for what is done before a step's process starts, unless the step must end meanwhile.
+async fn unless_ended<T>(
+    cancel: &mut CancelWatch,
+    limits: Limits,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, StepEnd> {
+    tokio::select! {
+        done = work => done.map_err(StepEnd::failed),
+        why = cancel.must_end(limits.survives_cancel, limits.deadline) => Err(match why {
+            KillReason::TimedOut => StepEnd::failed("timed out before its container started"),
+            KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
+        }),
+    }
+}

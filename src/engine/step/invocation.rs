@@ -1,0 +1,30 @@
+//! What a step runs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::engine::sandbox::Sandbox;
+
+/// A process to run as a step. All paths but those of [`files`](Self::files) are paths of its sandbox.
+#[derive(Default)]
+pub(in crate::engine) struct Invocation {
+    /// Program. Empty for the entrypoint of the image.
+    pub(in crate::engine) program: PathBuf,
+    /// Arguments of the program.
+    pub(in crate::engine) args: Vec<OsString>,
+    /// Working directory.
+    pub(in crate::engine) cwd: PathBuf,
+    /// Variables that the action adds: `INPUT_…`, `STATE_…`.
+    pub(in crate::engine) variables: IndexMap<String, String>,
+    /// Entries that the action adds to the `github` context.
+    pub(in crate::engine) github: Vec<(&'static str, String)>,
+    /// Container of the action alone. `None` runs the process in the job's sandbox.
+    pub(in crate::engine) sandbox: Option<Arc<dyn Sandbox>>,
+    /// Files on this machine that were written for the process. They are sent to the sandbox, and removed afterwards.
+    pub(in crate::engine) files: Vec<PathBuf>,
+    /// First line of the step's log.
+    pub(in crate::engine) remark: Option<String>,
+}
