@@ -8,11 +8,11 @@ use crate::ui::frame;
 use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
+use super::availability::unavailable;
 use super::keymap::Key;
 use super::msg::Effect;
 use super::overlay::{Outcome, Overlay};
 use super::panes;
-use super::panes::chrome;
 use super::panes::jobs::JobSelection;
 use super::prompt::Kind;
 use super::{App, height};
@@ -70,7 +70,7 @@ impl App {
 
     /// Carries out an action of the user.
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
-        if let Some(reason) = chrome::unavailable(action, &self.facts, self.summary()) {
+        if let Some(reason) = unavailable(action, &self.facts, self.summary()) {
             self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
             return Vec::new();
         }

@@ -6,6 +6,7 @@
 
 pub mod action;
 mod alerts;
+mod availability;
 mod input;
 pub mod keymap;
 pub mod msg;
@@ -31,6 +32,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use crate::model::Summary;
+use crate::model::capabilities::Unavailable;
 use crate::model::{Conclusion, Job, Phase, Reply, Run, RunId, Step, Timestamp};
 use crate::ui::frame;
 use crate::ui::layout;
@@ -124,10 +126,10 @@ impl App {
         }
     }
 
-    /// Gives no orders: it only shows.
+    /// Carries out no operation, for this reason.
     #[must_use]
-    pub fn read_only(mut self) -> Self {
-        self.facts.read_only = true;
+    pub fn refusing(mut self, reason: Unavailable) -> Self {
+        self.facts.refusal = Some(reason);
         self
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::RunInfo;
 use crate::model::Summary;
-use crate::model::{Command, Conclusion, Event, Phase, Record, Reply, Run, RunId, Timestamp};
+use crate::model::capabilities::Unavailable;
+use crate::model::{Command, Conclusion, EndReason, Event, Phase, Record, Reply, Run, RunId, Timestamp};
 use crate::store::runs::RunStore;
 use crate::ui::text;
 
@@ -36,8 +37,8 @@ pub struct AppState {
     pub watching: Option<Watching>,
     /// How the replay stands, in words, while a past run is seen again.
     pub replay: Option<String>,
-    /// Whether no orders may be given.
-    pub read_only: bool,
+    /// Why no operation is carried out at all.
+    pub(super) refusal: Option<Unavailable>,
     /// The time as of the latest tick.
     pub now: Timestamp,
     /// When the screen was opened: what happened before is no news.
@@ -150,10 +151,9 @@ impl AppState {
         self.happened.retain(|happened| happened.run.as_ref() != Some(id));
     }
 
-    /// Why no orders can be given, when none can.
-    pub(super) fn locked(&self) -> Option<&'static str> {
-        let reasons = [(self.replay.is_some(), "this is a replay"), (self.read_only, "the screen is read-only")];
-        reasons.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
+    /// Returns why no operation is carried out at all.
+    pub(super) fn refusal(&self) -> Option<Unavailable> {
+        self.replay.is_some().then_some(Unavailable::Replay).or(self.refusal)
     }
 
     /// Folds records in, and says what of it is news.
@@ -248,7 +248,10 @@ fn tell(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
         Event::RunFinished { conclusion, reason } => {
             let took = run.finished.and_then(|end| Some(end.since(run.started?)));
             let bad = conclusion.is_bad();
-            (Phase::Done(*conclusion), Notice { bad, text: ended(&run.name, *conclusion, took, reason.as_deref()) })
+            (
+                Phase::Done(*conclusion),
+                Notice { bad, text: ended(&run.name, *conclusion, took, reason.as_ref().map(EndReason::text)) },
+            )
         }
         Event::Ordered { command, reply: Reply::Accepted } => {
             (run.phase.clone(), Notice::news(format!("{} accepted", order(command))))

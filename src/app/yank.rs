@@ -7,9 +7,9 @@ use crate::ui::log::Line;
 use crate::ui::text;
 
 use super::App;
+use super::availability::capabilities;
 use super::msg::Effect;
 use super::overlay::{Choice, Overlay, Question};
-use super::panes::jobs::has_failed;
 use crate::model::feed::Notice;
 use crate::store::logs::query::LogPage;
 
@@ -97,18 +97,13 @@ impl App {
             None => (self.jobs.selected.as_ref().map(|place| place.job.clone()), None),
         };
         let job = job.and_then(|job| self.run()?.jobs.get(&job));
-        let reason = match job {
-            None => "no job is selected",
-            Some(job) if service.is_some() && !job.phase.is_active() => "services are gone with their job",
-            Some(job) if job.phase.is_active() || has_failed(&job.phase) => {
-                let (run, job) = (self.runs.selected.clone(), job.id.clone());
-                return run.map(|run| Effect::Shell { run, job, service }).into_iter().collect();
-            }
-            Some(job) if job.phase.is_done() => "the job did not fail",
-            Some(_) => "the job has not begun",
-        };
-        self.toast = Some(Notice::bad(format!("shell: {reason}")));
-        Vec::new()
+        let capabilities = capabilities(&self.facts, self.summary());
+        if let Err(reason) = capabilities.check_shell(job.map(|job| &job.phase), service.is_some()) {
+            self.toast = Some(Notice::bad(format!("shell: {reason}")));
+            return Vec::new();
+        }
+        let (run, job) = (self.runs.selected.clone(), job.map(|job| job.id.clone()));
+        run.zip(job).map(|(run, job)| Effect::Shell { run, job, service }).into_iter().collect()
     }
 
     fn named_place(&self) -> Option<(String, Option<u32>)> {

@@ -27,6 +27,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Feed, Request};
 use crate::store::logs::query::Logs;
 
@@ -37,6 +38,12 @@ const CHANNEL_SIZE: usize = 64;
 
 /// A source of runs that carries out requests.
 pub trait Backend: Send {
+    /// Why it carries out no operation at all; `None` if the state of a run decides (see
+    /// [`Capabilities`](crate::model::capabilities::Capabilities)).
+    fn refusal(&self) -> Option<Unavailable> {
+        None
+    }
+
     /// Access to the logs of its runs.
     fn logs(&self) -> Arc<dyn Logs>;
 

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
+use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Feed, Notice, Request};
 use crate::model::{Record, Reply, RunInfo};
 use crate::store::folder::{RunFolder, RunsDir};
@@ -17,9 +18,6 @@ use crate::store::logs::query::Logs;
 use crate::store::{StoreError, history};
 
 use super::Backend;
-
-/// Why requests are refused.
-const REFUSAL: &str = "this is a replay";
 
 /// A past run.
 #[derive(Debug)]
@@ -44,6 +42,10 @@ impl Replay {
 }
 
 impl Backend for Replay {
+    fn refusal(&self) -> Option<Unavailable> {
+        Some(Unavailable::Replay)
+    }
+
     fn logs(&self) -> Arc<dyn Logs> {
         Arc::new(LogFiles::new(self.runs.clone()))
     }
@@ -76,10 +78,10 @@ fn answer(request: Request) -> Option<Feed> {
         Request::Follow(_) => None,
         Request::ListMore { .. } => Some(Feed::Listed { runs: Vec::new(), more: false }),
         Request::Submit { run, command } => {
-            Some(Feed::Replied { run, command, reply: Reply::Rejected { reason: REFUSAL.to_owned() } })
+            Some(Feed::Replied { run, command, reply: Reply::Rejected { reason: Unavailable::Replay.to_string() } })
         }
         Request::Start { .. } | Request::Delete(_) | Request::WatchFiles { .. } | Request::StopWatching => {
-            Some(Feed::Notice(Notice::bad(REFUSAL)))
+            Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string())))
         }
     }
 }
@@ -117,6 +119,7 @@ mod tests {
         let folder = past(home.path());
         let replay = Box::new(Replay::open(&folder).expect("read"));
         let key = LogKey { run: folder.id().clone(), job: JobId::new("a"), attempt: 1, step: StepNumber(1) };
+        assert_eq!(replay.refusal(), Some(Unavailable::Replay));
         assert_eq!(replay.logs().page(&key, 0..9).expect("read")[0].bytes, b"hello");
 
         let Connected { mut feed, requests, served } = backend::connect(replay);

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::model::{Command, Conclusion, JobId, Reply, RerunScope, Step};
+use crate::model::{Command, Conclusion, EndReason, JobId, Reply, RerunScope, Step};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
 use crate::store::{history, lock};
@@ -174,7 +174,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Outcome {
     let folder = find(&args.run)?;
     run::close_lost(&RunsDir::locate()?)?;
     let state = history::read(&folder)?;
-    if state.reason.as_deref() != Some(recovery::WORKER_LOST) {
+    if state.reason != Some(EndReason::WorkerLost) {
         let message =
             format!("{} did not lose its worker ({}): `cuelight rerun` runs it again", folder.id(), state.phase.word());
         return Err(Failure::new(Exit::Rejected, message));

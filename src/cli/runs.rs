@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use crate::model::Summary;
-use crate::model::{Conclusion, Gate, Job, JobId, LineRange, Phase, Run, Step};
+use crate::model::{Conclusion, EndReason, Gate, Job, JobId, LineRange, Phase, Run, Step};
 use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::worker::outlet::now;
@@ -100,7 +100,7 @@ fn row(summary: &Summary, style: Style) -> String {
         (Some(started), None) => duration(now().since(started)),
         _ => String::new(),
     };
-    let reason = reason(&summary.phase, summary.reason.as_deref()).unwrap_or_default();
+    let reason = reason(&summary.phase, summary.reason.as_ref().map(EndReason::text)).unwrap_or_default();
     let reason = reason.lines().next().unwrap_or_default();
     let attempt = if summary.attempt > 1 { format!(" attempt {}", summary.attempt) } else { String::new() };
     let row = format!(
@@ -127,7 +127,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
         let jobs: Vec<_> = run.jobs.values().map(as_json).collect();
         let document = json!({
             "id": run.info.id, "name": run.name, "workflow": run.info.workflow, "event": run.info.event, "ref": run.info.ref_name,
-            "sha": run.info.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_deref()),
+            "sha": run.info.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_ref().map(EndReason::text)),
             "created": run.info.created, "started": run.started, "finished": run.finished, "jobs": jobs,
         });
         style::line(&serde_json::to_string_pretty(&document).map_err(io::Error::other)?)?;
@@ -143,7 +143,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
             run.info.workflow, run.info.event, run.info.ref_name, run.attempt
         ),
     ));
-    if let Some(reason) = reason(&run.phase, run.reason.as_deref()) {
+    if let Some(reason) = reason(&run.phase, run.reason.as_ref().map(EndReason::text)) {
         text.push_str(&format!("{reason}\n"));
     }
     text.push('\n');

@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
-use crate::model::{Command, Event, Gate, Reply};
+use crate::model::{Command, EndReason, Event, Gate, Reply};
 
 /// What stands for a secret.
 const MASK: &[u8] = b"***";
@@ -132,7 +132,12 @@ impl Masker {
                 self.mask_in(&mut annotation.message);
                 annotation.title.iter_mut().chain(&mut annotation.file).for_each(|text| self.mask_in(text));
             }
-            Event::StepFinished { reason: text, .. } | Event::RunFinished { reason: text, .. } => reason(text),
+            Event::StepFinished { reason: text, .. } => reason(text),
+            Event::RunFinished { reason, .. } => {
+                if let Some(EndReason::Message(text)) = reason {
+                    self.mask_in(text);
+                }
+            }
             Event::JobFinished { reason: text, outputs, environment_url, .. } => {
                 reason(text);
                 reason(environment_url);

@@ -6,7 +6,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Conclusion, Explanation, Gate, JobId, Reply, Service, StepNumber, Timestamp};
+use super::{Command, Conclusion, EndReason, Explanation, Gate, JobId, Reply, Service, StepNumber, Timestamp};
 
 /// A fact with its place and time in the journal of one run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -196,9 +196,9 @@ pub enum Event<O = LineRange> {
     RunFinished {
         /// How.
         conclusion: Conclusion,
-        /// Why, in words, when it is not told by a job: `worker lost`, the message of a startup failure.
+        /// Why, where no job explains it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
+        reason: Option<EndReason>,
     },
     /// A fact of a later version of the journal. Readers keep it and pass it on, and it changes nothing.
     #[serde(other)]

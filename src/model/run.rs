@@ -4,7 +4,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Annotation, Conclusion, Explanation, JobId, Phase, RunId, Service, Signal, StepKind, StepNumber, Timestamp,
+    Annotation, Conclusion, EndReason, Explanation, JobId, Phase, RunId, Service, Signal, StepKind, StepNumber,
+    Timestamp,
 };
 
 /// What a run is a run of: known before its first record, and never changed by one.
@@ -39,7 +40,7 @@ pub struct Run {
     /// How far it is.
     pub phase: Phase,
     /// Why it ended so, when no job tells it.
-    pub reason: Option<String>,
+    pub reason: Option<EndReason>,
     /// When the current attempt began.
     pub started: Option<Timestamp>,
     /// When the current attempt ended.

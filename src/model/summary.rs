@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conclusion, Phase, Run, RunInfo, Timestamp};
+use super::{Conclusion, EndReason, Phase, Run, RunInfo, Timestamp};
 
 /// A run in a list: the latest state of its newest attempt, without its jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Summary {
     pub phase: Phase,
     /// Why the attempt ended so, where no job explains it.
     #[serde(default)]
-    pub reason: Option<String>,
+    pub reason: Option<EndReason>,
     /// Start of the attempt.
     pub started: Option<Timestamp>,
     /// End of the attempt.

@@ -342,7 +342,7 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::LineRange;
+    use crate::model::{EndReason, LineRange};
     use proptest::prelude::*;
 
     fn info() -> RunInfo {
@@ -407,7 +407,7 @@ mod tests {
             Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned() },
             Event::StepStarted { job: job.clone(), step: StepNumber(2), name: "x".to_owned() },
             Event::ProcessStarted { job: job.clone(), step: StepNumber(2), pgid: 7 },
-            Event::RunFinished { conclusion: Conclusion::Failure, reason: Some("worker lost".to_owned()) },
+            Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::WorkerLost) },
             finished("a", Conclusion::Success),
         ]);
         assert_eq!(run.phase, Phase::Done(Conclusion::Failure));

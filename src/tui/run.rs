@@ -106,6 +106,10 @@ pub async fn run(app: App, backend: Box<dyn Backend>, options: Options) -> Resul
     let canvas = Canvas::new(io::stdout(), size.0, size.1, options.scroll_region);
     let (answers, answered) = mpsc::channel(8);
     let logs = backend.logs();
+    let app = match backend.refusal() {
+        Some(reason) => app.refusing(reason),
+        None => app,
+    };
     let Connected { feed, requests, served } = backend::connect(backend);
     let screen = Loop {
         app,

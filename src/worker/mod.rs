@@ -19,7 +19,7 @@ use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
 use crate::engine::sandbox::host::Host;
 use crate::engine::{Options, Resumed, RunContext};
-use crate::model::{Command, Conclusion, Event, JobId, Reply, RerunScope, Run};
+use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, RerunScope, Run};
 use crate::store::concurrency::Ticket;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
@@ -159,7 +159,7 @@ impl Worker<'_> {
         };
         let (RunEnd { conclusion, reason }, next) = end;
         outlet.close();
-        outlet.record(Event::RunFinished { conclusion, reason });
+        outlet.record(Event::RunFinished { conclusion, reason: reason.map(EndReason::from) });
         self.leave(&outlet.run());
         Ok((conclusion, next))
     }

@@ -1,15 +1,12 @@
 //! Runs whose worker died: their processes are ended, and they are closed with everything they had logged.
 
 use crate::engine::sandbox::providers::Providers;
-use crate::model::{Conclusion, Event, Phase};
+use crate::model::{Conclusion, EndReason, Event, Phase};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::journal::JournalWriter;
 use crate::store::{StoreError, history, lock};
 
 use super::outlet::now;
-
-/// The reason of a run that lost its worker.
-pub const WORKER_LOST: &str = "worker lost";
 
 /// Closes a run that has not ended and has no worker. Returns whether it did: another process may have been first.
 ///
@@ -33,7 +30,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let _ = std::fs::remove_file(folder.path().join("ballast"));
     let _ = std::fs::remove_file(folder.socket());
     let mut journal = JournalWriter::open(folder.journal())?;
-    let reason = Some(WORKER_LOST.to_owned());
+    let reason = Some(EndReason::WorkerLost);
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
     Ok(true)
 }

@@ -1,7 +1,9 @@
 //! What is asked before something is done.
 
+use crate::app::availability::capabilities;
 use crate::model;
 use crate::model::Summary;
+use crate::model::capabilities::Operation;
 use crate::model::{Command, Conclusion, Job, Phase, StepKind};
 use crate::ui::text;
 
@@ -87,6 +89,8 @@ impl App {
     pub(in crate::app) fn rerun_question(&self) -> Option<Overlay> {
         let run = self.runs.selected.clone()?;
         let known = self.run();
+        let capabilities = capabilities(&self.facts, self.summary());
+        let can = |operation| capabilities.check(operation).is_ok();
         let mut choices = Vec::new();
         let mut offer = |key, label: String, what| {
             let order = Request::Submit { run: run.clone(), command: Command::Rerun { what } };
@@ -94,7 +98,7 @@ impl App {
         };
         let bad = |job: &&Job| job.phase.conclusion() != Some(Conclusion::Success);
         let failed = known.map_or(0, |run| run.jobs.values().filter(bad).count());
-        if failed > 0 {
+        if failed > 0 && can(Operation::RerunFailed) {
             let label = format!("what failed and what that held back: {}", text::counted(failed as u64, "job"));
             offer('f', label, model::RerunScope::Failed);
         }
@@ -102,9 +106,8 @@ impl App {
         if let Some(job) = known.and_then(|run| run.jobs.get(&self.jobs.selected.as_ref()?.job)) {
             offer('t', format!("this job, and what needs it: {}", job.name), model::RerunScope::Job(job.id.clone()));
         }
-        // A run that succeeded leaves no files.
-        let left = known.is_some_and(|run| run.phase != Phase::Done(Conclusion::Success));
-        if let Some((_, job, step)) = self.shown().filter(|(_, _, step)| left && step.kind == StepKind::Main) {
+        let from_step = can(Operation::RerunStep);
+        if let Some((_, job, step)) = self.shown().filter(|(_, _, step)| from_step && step.kind == StepKind::Main) {
             let label = format!("from step {} on, in the files it left: {} of {}", step.number, step.name, job.name);
             offer('s', label, model::RerunScope::Step { job: job.id.clone(), step: step.number });
         }
@@ -113,7 +116,7 @@ impl App {
     }
 
     pub(in crate::app) fn quit(&mut self) -> Vec<Effect> {
-        if self.facts.locked().is_some() {
+        if self.facts.refusal().is_some() {
             return vec![Effect::Quit];
         }
         let alive: Vec<&Summary> = self.facts.alive().filter(|run| self.facts.run(&run.info.id).is_some()).collect();

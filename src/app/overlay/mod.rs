@@ -20,6 +20,7 @@ use super::palette::{command, fit};
 use super::prompt::Prompt;
 use super::state::AppState;
 use crate::model::Summary;
+use crate::model::capabilities::Unavailable;
 use crate::model::{JobId, RunId};
 use crate::store::logs::pattern::Pattern;
 use crate::store::logs::query::LogKey;
@@ -29,7 +30,7 @@ use crate::ui::layout::middle;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::panes::chrome::unavailable;
+use super::availability::unavailable;
 use super::panes::{Cx, keep_visible, motion};
 use form::Form;
 use log_search::Matches;
@@ -416,7 +417,7 @@ fn help_rows(
     facts: &AppState,
     keymap: &Keymap,
     summary: Option<&Summary>,
-) -> Vec<(String, String, Option<&'static str>)> {
+) -> Vec<(String, String, Option<Unavailable>)> {
     let own = ACTIONS.iter().filter(|entry| entry.contexts.contains(&context));
     let everywhere = ACTIONS.iter().filter(|entry| entry.contexts.contains(&Context::Everywhere));
     let mut rows = Vec::new();

@@ -4,12 +4,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::app::action::{ACTIONS, Action, Context};
+use crate::app::action::{ACTIONS, Context};
+use crate::app::availability::unavailable;
 use crate::app::keymap::Keymap;
-use crate::app::state::{AppState, order};
+use crate::app::state::order;
 use crate::model::Summary;
+use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Waits, Watching};
-use crate::model::{Command, Level, Run, Timestamp};
+use crate::model::{Level, Run, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -52,7 +54,7 @@ fn state(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, 
     let mut parts: Vec<(String, Style)> = Vec::new();
     if let Some(replay) = &cx.facts.replay {
         parts.push((replay.clone(), cx.theme.style(Hue::Review)));
-    } else if cx.facts.read_only {
+    } else if cx.facts.refusal() == Some(Unavailable::ReadOnly) {
         parts.push(("READ-ONLY".to_owned(), cx.theme.style(Hue::Review)));
     }
     parts.extend(connection(&cx.facts.connection, cx.facts.now).map(|text| (text, cx.theme.style(Hue::Bad))));
@@ -164,41 +166,5 @@ pub(in crate::app) fn footer(
         x = text::put(buffer, x, area.y, area.width, &key, key_style);
         x = text::put(buffer, x, area.y, area.width, between, Style::new());
         x = text::put(buffer, x, area.y, area.width, entry.hint, theme.style(Hue::Dim)) + 2;
-    }
-}
-
-/// Why an action can do nothing now.
-pub(in crate::app) fn unavailable(action: Action, facts: &AppState, summary: Option<&Summary>) -> Option<&'static str> {
-    let asked = |wanted: &Command| summary.is_some_and(|run| facts.asked(&run.info.id).any(|asked| asked == wanted));
-    let orders = matches!(
-        action,
-        Action::Start
-            | Action::WatchFiles
-            | Action::Stop
-            | Action::Rerun
-            | Action::Resume
-            | Action::Delete
-            | Action::Shell
-    );
-    if let Some(reason) = facts.locked().filter(|_| orders) {
-        return Some(reason);
-    }
-    match (action, summary) {
-        (action, _) if action.is_of_replay() => facts.replay.is_none().then_some("this is no replay"),
-        (Action::WatchFiles, _) => {
-            let pushed = facts.offers.iter().any(|offer| offer.events.iter().any(|event| event == "push"));
-            (!pushed && facts.watching.is_none()).then_some("no workflow here runs on a push")
-        }
-        (Action::Start, _) => facts.offers.is_empty().then_some("there is no workflow to start here"),
-        (Action::Stop | Action::Rerun | Action::Resume | Action::Delete | Action::Shell | Action::Yank, None) => {
-            Some("no run is selected")
-        }
-        (Action::Stop, Some(run)) if run.phase.is_done() => Some("the run has ended"),
-        (Action::Stop, _) if asked(&Command::ForceCancel) => Some("that is asked already"),
-        (Action::Rerun | Action::Delete, Some(run)) if !run.phase.is_done() => Some("the run has not ended"),
-        (Action::Resume, Some(run)) if run.reason.as_deref() != Some("worker lost") => {
-            Some("the run did not lose its worker")
-        }
-        _ => None,
     }
 }

@@ -144,7 +144,7 @@ impl Jobs {
         if rows.is_empty() {
             let text = match &run.reason {
                 _ if !run.jobs.is_empty() => "no job has all of these words",
-                Some(reason) => reason,
+                Some(reason) => reason.text(),
                 None => "the run has not begun",
             };
             empty(text, cx, area, buffer);

@@ -107,7 +107,7 @@ fn a_started_run_is_shown_once_it_is_listed() {
 #[test]
 fn a_read_only_screen_gives_no_orders() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.app = driver.app.clone().read_only();
+    driver.app = driver.app.clone().refusing(Unavailable::ReadOnly);
     driver.asked();
     for key in ["s", "S", "r", "u"] {
         driver.press(key);
@@ -117,7 +117,7 @@ fn a_read_only_screen_gives_no_orders() {
     driver.press("qq");
     assert!(driver.asked().contains(&Effect::Quit));
     driver.press(" ");
-    assert!(driver.shows("play: this is no replay"));
+    assert!(driver.shows("play: this is not a replay"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::backend::Backend;
 use crate::backend::replay::Replay;
 use crate::config::{ColourChoice, Config, GlyphChoice};
 use crate::model::RunId;
+use crate::model::capabilities::Unavailable;
 use crate::repo::git::Repository;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::tui;
@@ -44,7 +45,7 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
         app = app.showing(run);
     }
     if read_only {
-        app = app.read_only();
+        app = app.refusing(Unavailable::ReadOnly);
     }
     if let Ok(repository) = Repository::discover(&std::env::current_dir()?) {
         app = app.at_home(repository.slug);

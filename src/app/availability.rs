@@ -1,0 +1,48 @@
+//! Which actions can be carried out now, and why the others cannot: asked by keys, key hints, the palette and the help.
+
+use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
+use crate::model::{Command, Phase, Summary};
+
+use super::action::Action;
+use super::state::AppState;
+
+/// Returns why an action cannot be carried out now. `summary` is the selected run.
+pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Summary>) -> Option<Unavailable> {
+    let capabilities = capabilities(state, summary);
+    let operation = match action {
+        action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
+        Action::Yank => return summary.is_none().then_some(Unavailable::NoRun),
+        Action::Start => Operation::Start,
+        Action::WatchFiles => Operation::WatchFiles,
+        Action::Stop => stop(capabilities.run),
+        Action::Rerun => Operation::Rerun,
+        Action::Resume => Operation::Resume,
+        Action::Delete => Operation::Delete,
+        Action::Shell => Operation::Shell,
+        _ => return None,
+    };
+    capabilities.check(operation).err()
+}
+
+/// What the screen knows about the operations on a run and on the repository.
+pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>) -> Capabilities<'s> {
+    let is_pushed = state.offers.iter().any(|offer| offer.events.iter().any(|event| event == "push"));
+    let run = summary.map(|summary| {
+        let force_requested = state.asked(&summary.info.id).any(|command| *command == Command::ForceCancel);
+        RunState { force_requested, ..RunState::from(summary) }
+    });
+    Capabilities {
+        refusal: state.refusal(),
+        run,
+        has_startable: !state.offers.is_empty(),
+        has_watchable: is_pushed || state.watching.is_some(),
+    }
+}
+
+/// A run that is being cancelled can only be ended at once.
+fn stop(run: Option<RunState<'_>>) -> Operation {
+    match run {
+        Some(run) if run.force_requested || *run.phase == Phase::Stopping => Operation::ForceCancel,
+        _ => Operation::Cancel,
+    }
+}

@@ -1,0 +1,326 @@
+//! What can be done with a run now, and why not.
+//!
+//! [`Capabilities`] is asked by every face: by the screen for keys, hints, palette and help, and by the command line
+//! before it carries a command out. So an operation is offered exactly where it would be accepted. The answer is a pure
+//! function of what is known; a worker that learns more (another command came first) may still refuse.
+
+use super::{Command, Conclusion, EndReason, Phase, RerunScope, Run, Summary};
+
+/// Something that a person can ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Operation {
+    /// Start a workflow.
+    Start,
+    /// Start or stop watch mode.
+    WatchFiles,
+    /// Cancel a run.
+    Cancel,
+    /// Cancel a run without its cleanup.
+    ForceCancel,
+    /// Run all jobs again.
+    Rerun,
+    /// Run the failed jobs again.
+    RerunFailed,
+    /// Run one job again.
+    RerunJob,
+    /// Run one job again from a step on.
+    RerunStep,
+    /// Continue a run whose worker was lost.
+    Resume,
+    /// Remove a run.
+    Delete,
+    /// Open a shell where a job of the run runs or failed.
+    Shell,
+}
+
+impl Operation {
+    /// Returns the operation of a command; `None` for commands that programs send each other.
+    #[must_use]
+    pub fn of(command: &Command) -> Option<Self> {
+        Some(match command {
+            Command::Cancel => Self::Cancel,
+            Command::ForceCancel => Self::ForceCancel,
+            Command::Rerun { what: RerunScope::All } => Self::Rerun,
+            Command::Rerun { what: RerunScope::Failed } => Self::RerunFailed,
+            Command::Rerun { what: RerunScope::Job(_) } => Self::RerunJob,
+            Command::Rerun { what: RerunScope::Step { .. } } => Self::RerunStep,
+            Command::Resume => Self::Resume,
+            Command::Yield { .. } | Command::Watch => return None,
+        })
+    }
+}
+
+/// Why an operation cannot be carried out now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// The backend shows a past run.
+    #[error("this is a replay")]
+    Replay,
+    /// The screen was opened to look only.
+    #[error("the screen is read-only")]
+    ReadOnly,
+    /// The backend does not show a past run.
+    #[error("this is not a replay")]
+    NotReplay,
+    /// The operation needs a run.
+    #[error("no run is selected")]
+    NoRun,
+    /// The operation needs a job.
+    #[error("no job is selected")]
+    NoJob,
+    /// The run has ended.
+    #[error("the run has ended")]
+    Ended,
+    /// The run has not ended.
+    #[error("the run has not ended")]
+    NotEnded,
+    /// The run is being cancelled.
+    #[error("the run is being cancelled already")]
+    Cancelling,
+    /// The same was requested and is not answered yet.
+    #[error("this was requested already")]
+    Requested,
+    /// The run succeeded, so it has no failed jobs.
+    #[error("the run succeeded: it has no failed jobs")]
+    NothingFailed,
+    /// The run succeeded, so its workspaces were removed.
+    #[error("the run succeeded: the files of its jobs were removed")]
+    WorkspaceRemoved,
+    /// The run ended for another reason than the loss of its worker.
+    #[error("the run did not lose its worker")]
+    WorkerNotLost,
+    /// The job has not started.
+    #[error("the job has not started")]
+    JobNotStarted,
+    /// The job ended without a failure, so its environment was removed.
+    #[error("the job did not fail")]
+    JobNotFailed,
+    /// Services end with their job.
+    #[error("services are gone with their job")]
+    ServiceGone,
+    /// The repository has no workflow to start.
+    #[error("there is no workflow to start here")]
+    NothingToStart,
+    /// No workflow of the repository runs on a push.
+    #[error("no workflow here runs on a push")]
+    NothingToWatch,
+}
+
+/// Facts that decide what can be done. The default knows no run and no workflow, in a backend that takes requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Capabilities<'k> {
+    /// Why the backend or the screen carries out nothing at all.
+    pub refusal: Option<Unavailable>,
+    /// The run.
+    pub run: Option<RunState<'k>>,
+    /// Whether there are workflows to start.
+    pub has_startable: bool,
+    /// Whether watch mode is on, or there are workflows to watch for.
+    pub has_watchable: bool,
+}
+
+/// Facts about one run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunState<'k> {
+    /// State of its latest attempt.
+    pub phase: &'k Phase,
+    /// Why the attempt ended.
+    pub reason: Option<&'k EndReason>,
+    /// Whether a worker holds the run's lock, where that was looked at. It overrides the phase: a worker may end, or be
+    /// lost, before its records say so.
+    pub has_worker: Option<bool>,
+    /// Whether [`Command::ForceCancel`] was sent and is not confirmed.
+    pub force_requested: bool,
+}
+
+impl<'k> From<&'k Summary> for RunState<'k> {
+    fn from(run: &'k Summary) -> Self {
+        Self { phase: &run.phase, reason: run.reason.as_ref(), has_worker: None, force_requested: false }
+    }
+}
+
+impl<'k> From<&'k Run> for RunState<'k> {
+    fn from(run: &'k Run) -> Self {
+        Self { phase: &run.phase, reason: run.reason.as_ref(), has_worker: None, force_requested: false }
+    }
+}
+
+impl<'k> Capabilities<'k> {
+    /// The capabilities of a run where no screen and no backend restricts them.
+    #[must_use]
+    pub fn of_run(run: impl Into<RunState<'k>>) -> Self {
+        Self { run: Some(run.into()), ..Self::default() }
+    }
+
+    /// Checks whether an operation can be carried out now.
+    ///
+    /// # Errors
+    /// It cannot, and why.
+    pub fn check(&self, operation: Operation) -> Result<(), Unavailable> {
+        if let Some(reason) = self.refusal {
+            return Err(reason);
+        }
+        match operation {
+            Operation::Start => check(self.has_startable, Unavailable::NothingToStart),
+            Operation::WatchFiles => check(self.has_watchable, Unavailable::NothingToWatch),
+            _ => self.run.ok_or(Unavailable::NoRun)?.check(operation),
+        }
+    }
+
+    /// Checks whether a shell can be opened in a job, or in one of its services. `job` is the state of the job.
+    ///
+    /// # Errors
+    /// It cannot, and why.
+    pub fn check_shell(&self, job: Option<&Phase>, in_service: bool) -> Result<(), Unavailable> {
+        self.check(Operation::Shell)?;
+        match job {
+            None => Err(Unavailable::NoJob),
+            Some(job) if job.is_active() => Ok(()),
+            Some(_) if in_service => Err(Unavailable::ServiceGone),
+            Some(Phase::Done(conclusion)) => {
+                let failed = conclusion.is_bad() && *conclusion != Conclusion::Cancelled;
+                check(failed, Unavailable::JobNotFailed)
+            }
+            Some(_) => Err(Unavailable::JobNotStarted),
+        }
+    }
+}
+
+impl RunState<'_> {
+    fn check(&self, operation: Operation) -> Result<(), Unavailable> {
+        let has_ended = self.has_worker.map_or(self.phase.is_done(), |has_worker| !has_worker);
+        let succeeded = *self.phase == Phase::Done(Conclusion::Success);
+        match operation {
+            Operation::Cancel | Operation::ForceCancel if has_ended => Err(Unavailable::Ended),
+            Operation::Cancel if *self.phase == Phase::Stopping => Err(Unavailable::Cancelling),
+            Operation::ForceCancel if self.force_requested => Err(Unavailable::Requested),
+            Operation::Rerun
+            | Operation::RerunFailed
+            | Operation::RerunJob
+            | Operation::RerunStep
+            | Operation::Resume
+            | Operation::Delete
+                if !has_ended =>
+            {
+                Err(Unavailable::NotEnded)
+            }
+            Operation::RerunFailed if succeeded => Err(Unavailable::NothingFailed),
+            Operation::RerunStep if succeeded => Err(Unavailable::WorkspaceRemoved),
+            Operation::Resume => check(self.reason == Some(&EndReason::WorkerLost), Unavailable::WorkerNotLost),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check(holds: bool, otherwise: Unavailable) -> Result<(), Unavailable> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Operation; 11] = [
+        Operation::Start,
+        Operation::WatchFiles,
+        Operation::Cancel,
+        Operation::ForceCancel,
+        Operation::Rerun,
+        Operation::RerunFailed,
+        Operation::RerunJob,
+        Operation::RerunStep,
+        Operation::Resume,
+        Operation::Delete,
+        Operation::Shell,
+    ];
+
+    /// The operations on a run that can be carried out.
+    fn available(run: RunState<'_>) -> Vec<Operation> {
+        let capabilities = Capabilities::of_run(run);
+        ALL.into_iter().filter(|operation| capabilities.check(*operation).is_ok()).collect()
+    }
+
+    fn state(phase: &Phase) -> RunState<'_> {
+        RunState { phase, reason: None, has_worker: None, force_requested: false }
+    }
+
+    #[test]
+    fn the_state_of_a_run_decides() {
+        use Operation::{Cancel, Delete, ForceCancel, Rerun, RerunFailed, RerunJob, RerunStep, Resume, Shell};
+        let failed = Phase::Done(Conclusion::Failure);
+        let succeeded = Phase::Done(Conclusion::Success);
+        assert_eq!(available(state(&Phase::Queued)), [Cancel, ForceCancel, Shell]);
+        assert_eq!(available(state(&Phase::Running)), [Cancel, ForceCancel, Shell]);
+        assert_eq!(available(state(&Phase::Stopping)), [ForceCancel, Shell]);
+        assert_eq!(available(state(&failed)), [Rerun, RerunFailed, RerunJob, RerunStep, Delete, Shell]);
+        assert_eq!(available(state(&succeeded)), [Rerun, RerunJob, Delete, Shell]);
+        let lost = RunState { reason: Some(&EndReason::WorkerLost), ..state(&failed) };
+        assert_eq!(available(lost), [Rerun, RerunFailed, RerunJob, RerunStep, Resume, Delete, Shell]);
+        let forced = RunState { force_requested: true, ..state(&Phase::Stopping) };
+        assert_eq!(Capabilities::of_run(forced).check(ForceCancel), Err(Unavailable::Requested));
+    }
+
+    #[test]
+    fn a_lock_that_was_looked_at_overrides_the_phase() {
+        let ended = Phase::Done(Conclusion::Failure);
+        let held = Capabilities::of_run(RunState { has_worker: Some(true), ..state(&ended) });
+        assert_eq!(held.check(Operation::Delete), Err(Unavailable::NotEnded));
+        let free = Capabilities::of_run(RunState { has_worker: Some(false), ..state(&Phase::Running) });
+        assert_eq!((free.check(Operation::Delete), free.check(Operation::Cancel)), (Ok(()), Err(Unavailable::Ended)));
+    }
+
+    #[test]
+    fn a_refusal_of_the_backend_holds_for_every_operation() {
+        for reason in [Unavailable::Replay, Unavailable::ReadOnly] {
+            let capabilities = Capabilities { refusal: Some(reason), ..Capabilities::of_run(state(&Phase::Running)) };
+            for operation in ALL {
+                assert_eq!(capabilities.check(operation), Err(reason));
+            }
+            assert_eq!(capabilities.check_shell(Some(&Phase::Running), false), Err(reason));
+        }
+    }
+
+    #[test]
+    fn without_a_run_only_workflows_can_be_started() {
+        let mut capabilities = Capabilities::default();
+        assert_eq!(capabilities.check(Operation::Start), Err(Unavailable::NothingToStart));
+        assert_eq!(capabilities.check(Operation::WatchFiles), Err(Unavailable::NothingToWatch));
+        (capabilities.has_startable, capabilities.has_watchable) = (true, true);
+        for operation in ALL {
+            let expected = match operation {
+                Operation::Start | Operation::WatchFiles => Ok(()),
+                _ => Err(Unavailable::NoRun),
+            };
+            assert_eq!(capabilities.check(operation), expected);
+        }
+    }
+
+    #[test]
+    fn a_shell_needs_a_job_that_runs_or_failed() {
+        let running = Phase::Running;
+        let capabilities = Capabilities::of_run(state(&running));
+        let job =
+            |phase: &Phase| (capabilities.check_shell(Some(phase), false), capabilities.check_shell(Some(phase), true));
+        assert_eq!(capabilities.check_shell(None, false), Err(Unavailable::NoJob));
+        assert_eq!(job(&Phase::Running), (Ok(()), Ok(())));
+        assert_eq!(job(&Phase::Stopping), (Ok(()), Ok(())));
+        assert_eq!(job(&Phase::Done(Conclusion::Failure)), (Ok(()), Err(Unavailable::ServiceGone)));
+        assert_eq!(job(&Phase::Done(Conclusion::Success)).0, Err(Unavailable::JobNotFailed));
+        assert_eq!(job(&Phase::Done(Conclusion::Cancelled)).0, Err(Unavailable::JobNotFailed));
+        assert_eq!(job(&Phase::Queued).0, Err(Unavailable::JobNotStarted));
+    }
+
+    #[test]
+    fn every_command_of_a_person_is_an_operation() {
+        let rerun = |what| Operation::of(&Command::Rerun { what });
+        let job = || super::super::JobId::new("a");
+        let step = super::super::StepNumber(1);
+        assert_eq!(
+            [rerun(RerunScope::All), rerun(RerunScope::Failed), rerun(RerunScope::Job(job()))],
+            [Some(Operation::Rerun), Some(Operation::RerunFailed), Some(Operation::RerunJob)]
+        );
+        assert_eq!(rerun(RerunScope::Step { job: job(), step }), Some(Operation::RerunStep));
+        assert_eq!(Operation::of(&Command::Resume), Some(Operation::Resume));
+        assert_eq!(Operation::of(&Command::Watch), None);
+    }
+}
