@@ -17,6 +17,7 @@ pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod launch;
 pub mod model;
 pub mod repo;
 pub mod store;

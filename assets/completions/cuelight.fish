@@ -63,7 +63,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`js
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job here and in place, whatever its runs-on says' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l in-place -d 'Run in the repository\'s own folder instead of a private copy per job'
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l offline -d 'Take actions of other repositories only from what is kept here'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l offline -d 'Take actions of other repositories only from the cache'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l debug -d 'Keep debug lines and set `RUNNER_DEBUG`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l trust -d 'Trust this repository for this run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s d -l detach -d 'Print the run\'s id and leave it running'
@@ -102,7 +102,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Print the records of the new attempt, a JSON object a line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'In the container of this service of a running job' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s h -l help -d 'Print help'
@@ -146,7 +146,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -s h -l help -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l keep -d 'Keep this many of the newest runs [default: `keep_runs` of the configuration, 50]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l all -d 'Remove all runs that are not in progress'
-complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l dry-run -d 'Only say what would be removed'
+complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l dry-run -d 'Only show what would be removed'
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand config" -l example -d 'Print all settings that there are, explained, ready for a file'
 complete -c cuelight -n "__fish_cuelight_using_subcommand config" -s h -l help -d 'Print help'

@@ -49,7 +49,7 @@ _arguments "${_arguments_options[@]}" : \
 '--runner=[\`host\`\: every job here and in place, whatever its runs-on says]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
 '--in-place[Run in the repository'\''s own folder instead of a private copy per job]' \
-'--offline[Take actions of other repositories only from what is kept here]' \
+'--offline[Take actions of other repositories only from the cache]' \
 '--debug[Keep debug lines and set \`RUNNER_DEBUG\`]' \
 '--trust[Trust this repository for this run]' \
 '-d[Print the run'\''s id and leave it running]' \
@@ -57,7 +57,7 @@ _arguments "${_arguments_options[@]}" : \
 '(-d --detach)--json[Print the records, a JSON object a line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::workflow -- A workflow file, or the name of one in .github/workflows \[default\: those that the event fires\]:_default' \
+'::workflow -- A workflow file, or the name of one in .github/workflows \[default\: those that the event runs\]:_default' \
 && ret=0
 ;;
 (demo)
@@ -156,7 +156,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (shell)
 _arguments "${_arguments_options[@]}" : \
-'--service=[In the container of this service of a running job]:NAME:_default' \
+'--service=[Open the shell in the container of this service of a running job]:NAME:_default' \
 '*-s+[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '-h[Print help]' \
@@ -218,7 +218,7 @@ dot\:"A Graphviz graph"))' \
 '--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
-'::workflow -- A workflow file, or the name of one in .github/workflows \[default\: which of them the event fires, and why\]:_default' \
+'::workflow -- A workflow file, or the name of one in .github/workflows \[default\: which of them the event runs, and why\]:_default' \
 && ret=0
 ;;
 (eval)
@@ -247,7 +247,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--keep=[Keep this many of the newest runs \[default\: \`keep_runs\` of the configuration, 50\]]:KEEP:_default' \
 '(--keep)--all[Remove all runs that are not in progress]' \
-'--dry-run[Only say what would be removed]' \
+'--dry-run[Only show what would be removed]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0

@@ -8,7 +8,7 @@ use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::{StoreError, history, lock};
 
-use super::{Exit, Failure, Outcome, config, run, style};
+use super::{Exit, Failure, Outcome, config, runs_dir, style};
 
 /// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand.
 const BATCH: usize = 100;
@@ -27,8 +27,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let runs = RunsDir::locate()?;
-    run::close_lost(&runs)?;
+    let runs = runs_dir()?;
     let settings = config::load(None)?;
     let keep = args.keep.unwrap_or(if args.all { 0 } else { settings.keep_runs });
     let old: Vec<_> = runs.list()?.into_iter().skip(keep).map(|id| runs.folder(id)).collect();

@@ -35,7 +35,7 @@ fn repository() -> Option<PathBuf> {
 
 /// The settings in force.
 pub(super) fn load(repository: Option<&std::path::Path>) -> Result<Config, Failure> {
-    Config::load(repository).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+    Ok(Config::load(repository)?)
 }
 
 /// The screen's keys.

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use tokio::time::timeout;
 
 use crate::engine::sandbox::providers::Providers;
+use crate::launch::LaunchRequest;
 use crate::repo::git;
 use crate::store::folder::RunsDir;
 
@@ -92,20 +94,19 @@ pub(super) fn run(args: &Args) -> Outcome {
     let folder = args.into.clone().unwrap_or_else(|| runs.state().join(name));
     unpack(&folder, files)?;
     std::env::set_current_dir(&folder)?;
-    let vars = if args.project == Project::Tally { service()? } else { Vec::new() };
-    let workflow = Some(workflow.to_owned());
-    // The project is ours: there is nobody to ask about it.
-    let request = run::Args { workflow, event: "push".to_owned(), vars, trust: true, ..run::Args::default() };
+    let vars = if args.project == Project::Tally { service()? } else { IndexMap::new() };
+    // The project is part of this program, so it needs no trust.
+    let request = LaunchRequest { vars, trust: true, ..LaunchRequest::new(&folder, workflow, "push") };
+    let run = run::start(&runs, &request)?;
     if args.headless || !screen::is_possible() {
-        return run::run(&request);
+        return run::follow_as_lines(&run, 1);
     }
-    let run = run::begin(&runs, &request)?;
     screen::open(Some(run.id().clone()), false)
 }
 
 /// Returns the variable that lets the demo run a service, if the provider of containers answers and has the image, or can
 /// fetch it.
-fn service() -> Result<Vec<String>, Failure> {
+fn service() -> Result<IndexMap<String, String>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let providers = Providers::of_this_process();
     let fetched = runtime.block_on(async {
@@ -121,11 +122,11 @@ fn service() -> Result<Vec<String>, Failure> {
         ))
     });
     match fetched {
-        Some(Ok(())) => return Ok(vec![format!("SERVICE_IMAGE={SERVICE}")]),
+        Some(Ok(())) => return Ok([("SERVICE_IMAGE".to_owned(), SERVICE.to_owned())].into()),
         Some(Err(reason)) => style::notice(&format!("The demo runs without its service: {reason}")),
         None => {}
     }
-    Ok(Vec::new())
+    Ok(IndexMap::new())
 }
 
 /// Writes the project and makes it a repository with one commit; one that is there already is left as it is.

@@ -7,14 +7,14 @@ use serde_json::{Value as Json, json};
 
 use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::{Conclusion, Explanation, Job, Phase, Step};
-use crate::store::folder::RunsDir;
+use crate::repo::workflows;
 use crate::store::history;
 use crate::workflow::expr::{Contexts, Expr, Function, Scope, Status, Value, Vocabulary};
 use crate::workflow::schema::availability::CONTEXTS;
 
 use super::style;
 use super::style::{Colour, Style};
-use super::{Exit, Failure, Outcome, run, runs};
+use super::{Exit, Failure, Outcome, runs, runs_dir};
 
 /// Tells why a job or step ran or did not.
 #[derive(clap::Args)]
@@ -97,9 +97,7 @@ impl<'r> Told<'r> {
 
 /// The conditions of a run.
 fn conditions(args: &Args) -> Outcome {
-    let folders = RunsDir::locate()?;
-    run::close_lost(&folders)?;
-    let run = history::read(&folders.find(&args.run)?)?;
+    let run = history::read(&runs_dir()?.find(&args.run)?)?;
     let jobs = match &args.job {
         Some(wanted) => runs::jobs(&run, wanted)?,
         None => run.jobs.values().collect(),
@@ -162,7 +160,7 @@ fn expression(args: &Args, text: &str) -> Outcome {
 }
 
 fn contexts(path: &Path) -> Result<Contexts, Failure> {
-    let text = if path.as_os_str() == "-" { io::read_to_string(io::stdin())? } else { run::read(path)? };
+    let text = if path.as_os_str() == "-" { io::read_to_string(io::stdin())? } else { workflows::read(path)? };
     let read: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|error| {
         Failure::new(Exit::Usage, format!("{}: a JSON object of contexts is expected: {error}", path.display()))
     })?;

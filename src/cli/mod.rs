@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod exit;
 mod explain;
+mod failure;
 mod forward;
 mod lint;
 mod plan;
@@ -19,10 +20,10 @@ mod screen;
 mod screenshot;
 mod shell;
 mod style;
-mod triggers;
 mod trust;
 mod worker;
 
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
@@ -30,6 +31,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::Exit;
 
+use failure::Failure;
+
+use crate::launch;
 use crate::store::StoreError;
 use crate::store::folder::RunsDir;
 use crate::workflow::schema;
@@ -106,44 +110,22 @@ struct ReplayArgs {
     run: String,
 }
 
-/// What a command that could not do its work says, if anything, and how the program ends.
-#[derive(Debug)]
-struct Failure {
-    exit: Exit,
-    message: String,
+/// The state folder, once every run that lost its worker is closed. Every command that looks at runs starts here.
+fn runs_dir() -> Result<RunsDir, Failure> {
+    let runs = RunsDir::locate()?;
+    block_on(launch::close_lost(&runs))??;
+    Ok(runs)
 }
 
-impl Failure {
-    fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        let exit = match error {
-            StoreError::NoSuchRun { .. } => Exit::NotFound,
-            StoreError::Ambiguous { .. } => Exit::Usage,
-            StoreError::Io { .. } | StoreError::Damaged { .. } | StoreError::NoHome => Exit::Unavailable,
-        };
-        Self::new(exit, error.to_string())
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            // Whoever reads us has seen enough: that is no failure, and there is nobody to tell.
-            std::io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
-            _ => Self::new(Exit::Unavailable, error.to_string()),
-        }
-    }
+/// Waits for a future on this thread.
+fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
 
 /// The screen, or the list of runs where there is no terminal for one.
 fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
     let showing = match run {
-        Some(wanted) => Some(RunsDir::locate()?.find(wanted).map_err(|error| no_run(wanted, error))?.id().clone()),
+        Some(wanted) => Some(runs_dir()?.find(wanted).map_err(|error| no_run(wanted, error))?.id().clone()),
         None => None,
     };
     if screen::is_possible() { screen::open(showing, read_only) } else { runs::list(&runs::ListArgs::default()) }
@@ -151,7 +133,7 @@ fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
 
 /// A past run on the screen.
 fn replay(args: &ReplayArgs) -> Outcome {
-    let folder = RunsDir::locate()?.find(&args.run)?;
+    let folder = runs_dir()?.find(&args.run)?;
     if screen::is_possible() {
         return screen::replay(&folder);
     }
@@ -239,11 +221,5 @@ mod tests {
     #[test]
     fn a_bug_has_an_exit_code_of_its_own() {
         assert!(matches!(guarded(|| panic!("on purpose")), Ok(Exit::Internal)));
-    }
-
-    #[test]
-    fn a_closed_pipe_is_no_failure() {
-        let failure = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert_eq!((failure.exit, failure.message.as_str()), (Exit::Success, ""));
     }
 }

@@ -10,9 +10,11 @@ use serde_json::{Value as Json, json};
 
 use crate::app::panes::graph::picture as picture_of;
 use crate::engine::attempt::outline;
+use crate::launch::{Payload, triggers};
 use crate::model::RunInfo;
 use crate::model::{Event, Record, RunId, Timestamp};
 use crate::repo::git::Repository;
+use crate::repo::workflows;
 use crate::store::runs::RunStore;
 use crate::ui::export;
 use crate::ui::theme::{Colours, Glyphs, Theme};
@@ -25,11 +27,11 @@ use crate::workflow::syntax::{JobBody, StepAction, Workflow};
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
 use super::style;
-use super::{Exit, Failure, Outcome, run, triggers};
+use super::{Exit, Failure, Outcome};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// A workflow file, or the name of one in .github/workflows [default: which of them the event fires, and why]
+    /// A workflow file, or the name of one in .github/workflows [default: which of them the event runs, and why]
     workflow: Option<String>,
     /// The event
     #[arg(long, short, default_value = "push")]
@@ -65,11 +67,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     let folder = std::env::current_dir()?;
     let repository = Repository::discover(&folder);
     if args.workflow.is_none() && matches!(args.format, Format::Text | Format::Json) {
-        let repository = repository.map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
-        return overview(args, &repository);
+        return overview(args, &repository?);
     }
     let root = repository.map_or_else(|_| folder.clone(), |repository| repository.root);
-    let path = run::find_workflow(args.workflow.as_deref(), &folder, &root)?;
+    let path = workflows::find(args.workflow.as_deref(), &folder, &root)?;
     let text = std::fs::read(&path)
         .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", path.display())))?;
     let source = Source::new(path.to_string_lossy(), String::from_utf8_lossy(&text).into_owned());
@@ -88,20 +89,20 @@ pub(super) fn run(args: &Args) -> Outcome {
         style::line(&json!({"jobs": jobs}).to_string())?;
         return Ok(Exit::Success);
     }
-    let fires = workflow.triggers.iter().any(|trigger| trigger.event.value == args.event);
+    let runs = workflow.triggers.iter().any(|trigger| trigger.event.value == args.event);
     let known = PlanContexts { github: github(&args.event), inputs: Object::default(), vars: Object::default() };
     let called = |name: &str| std::fs::read_to_string(root.join(name)).ok().map(|text| Source::new(name, text));
     let plan = Plan::new(workflow, &known, &called).map_err(|faults| {
         let told: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
         Failure::new(Exit::Failed, told.join("\n\n"))
     })?;
-    if !fires && args.format != Format::Json {
+    if !runs && args.format != Format::Json {
         let events: Vec<_> = plan.workflow().triggers.iter().map(|trigger| trigger.event.value.clone()).collect();
         let message = format!("{} does not run on `{}`; its events are {}", source.name, args.event, events.join(", "));
         return Err(Failure::new(Exit::Failed, message));
     }
     let text = match args.format {
-        Format::Json if !fires => json!({"jobs": []}).to_string(),
+        Format::Json if !runs => json!({"jobs": []}).to_string(),
         Format::Json => expanded(&plan).to_string(),
         Format::Mermaid => mermaid(&plan),
         Format::Dot => dot(&plan),
@@ -112,9 +113,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Which workflows the event fires, and why the others rest.
+/// The workflows that the event runs and those that it skips, and why.
 fn overview(args: &Args, repository: &Repository) -> Outcome {
-    let payload = args.event_path.as_deref().map(triggers::payload).transpose()?.unwrap_or_default();
+    let payload = args.event_path.clone().map_or(Payload::Derived, Payload::File).read()?;
     let decided = triggers::all(repository, &args.event, &payload)?;
     if args.format == Format::Json {
         let workflows = decided
@@ -123,11 +124,11 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
             .collect::<Vec<_>>();
         style::line(&json!({"event": args.event, "workflows": workflows}).to_string())?;
     } else if decided.is_empty() {
-        return Err(Failure::new(Exit::NotFound, format!("there is no workflow in {}", run::WORKFLOWS)));
+        return Err(Failure::new(Exit::NotFound, format!("there is no workflow in {}", workflows::FOLDER)));
     } else {
         let width = decided.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
         for one in &decided {
-            style::line(&format!("{:<width$}  {:<6}  {}", one.name, one.word(), one.reason()))?;
+            style::line(&format!("{:<width$}  {:<7}  {}", one.name, one.word(), one.reason()))?;
         }
     }
     Ok(Exit::Success)

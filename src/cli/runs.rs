@@ -6,14 +6,13 @@ use serde_json::json;
 
 use crate::model::Summary;
 use crate::model::{Conclusion, EndReason, Gate, Job, JobId, LineRange, Phase, Run, Step};
-use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::worker::outlet::now;
 
 use super::printer::{Logs, shown, table};
 use super::style;
 use super::style::{Colour, Style, duration};
-use super::{Exit, Failure, Outcome, run};
+use super::{Exit, Failure, Outcome, runs_dir};
 
 #[derive(clap::Args)]
 pub(super) struct ListArgs {
@@ -58,8 +57,7 @@ pub(super) struct LogsArgs {
 }
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
-    let runs = RunsDir::locate()?;
-    run::close_lost(&runs)?;
+    let runs = runs_dir()?;
     let all = history::list(&runs)?;
     if args.json {
         for summary in all.iter().take(args.limit) {
@@ -119,9 +117,7 @@ fn row(summary: &Summary, style: Style) -> String {
 }
 
 pub(super) fn show(args: &ShowArgs) -> Outcome {
-    let runs = RunsDir::locate()?;
-    run::close_lost(&runs)?;
-    let folder = runs.find(&args.run)?;
+    let folder = runs_dir()?.find(&args.run)?;
     let run = history::read(&folder)?;
     if args.json {
         let jobs: Vec<_> = run.jobs.values().map(as_json).collect();
@@ -216,9 +212,7 @@ pub(super) fn job<'r>(run: &'r Run, wanted: &str) -> Result<&'r Job, Failure> {
 }
 
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
-    let runs = RunsDir::locate()?;
-    run::close_lost(&runs)?;
-    let folder = runs.find(&args.run)?;
+    let folder = runs_dir()?.find(&args.run)?;
     let run = history::read(&folder)?;
     let jobs = match &args.job {
         Some(wanted) => jobs(&run, wanted)?,

@@ -101,6 +101,7 @@ fn keys(text: &str) -> Result<Keys, String> {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    // A picture changes nothing, so runs that lost their worker are not closed here.
     let runs = RunsDir::locate()?;
     let folder = runs.find(&args.run)?;
     let mut records = JournalReader::new(folder.journal()).poll()?;

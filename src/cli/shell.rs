@@ -10,12 +10,13 @@ use crate::engine::checkpoint::FailedStep;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::providers::Providers;
 use crate::engine::sandbox::terminal::{Input, ShellRequest, Terminal};
+use crate::launch::secrets;
 use crate::model::Job;
-use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::worker::checkpoints;
 
-use super::{Exit, Failure, Outcome, commands, runs, style};
+use super::{Exit, Failure, Outcome, runs, runs_dir, style};
 
 /// Maximum number of inputs that wait to be passed on.
 const MAX_PENDING_INPUTS: usize = 64;
@@ -37,7 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let folder = RunsDir::locate()?.find(&args.run)?;
+    let folder = runs_dir()?.find(&args.run)?;
     let run = history::read(&folder)?;
     let job = runs::job(&run, &args.job)?;
     if !job.phase.is_active() && !job.phase.is_done() {
@@ -67,13 +68,14 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 /// Returns environment and folder of the last step that failed, with the secrets that it needs.
-fn failed_step(folder: &RunFolder, job: &Job, secrets: &[String]) -> Result<Option<FailedStep>, Failure> {
+fn failed_step(folder: &RunFolder, job: &Job, given: &[String]) -> Result<Option<FailedStep>, Failure> {
     let last = checkpoints::read(&folder.checkpoint(&job.id)).pop();
     let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };
     if !step.needs_secrets() {
         return Ok(Some(step));
     }
-    let secrets = commands::secrets(folder, secrets)?;
+    let given: Vec<_> = given.iter().map(|text| text.as_str().into()).collect();
+    let secrets = secrets::of_run(folder, &given)?;
     Ok(Some(step.opened(&secrets)))
 }
 

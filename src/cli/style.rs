@@ -121,11 +121,15 @@ pub(super) fn line(text: &str) -> io::Result<()> {
 
 /// Tells on standard error what went wrong.
 pub(super) fn complain(text: &str) {
-    let red = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let head = if red { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
+    let head = if colour_of_errors() { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
     let text = text.strip_prefix("error").map_or(format!("{head}: {text}"), |rest| format!("{head}{rest}"));
     // With standard error closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether standard error is shown in colour.
+pub(super) fn colour_of_errors() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Says something beside the result, on standard error.

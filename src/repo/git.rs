@@ -57,6 +57,8 @@ pub struct Repository {
     pub git_ref: String,
     /// `owner/name`, from the address of `origin`, else from the folder's name.
     pub slug: String,
+    /// The address of `origin`; empty without one.
+    pub origin: String,
     /// The user's name for `github.actor`.
     pub actor: String,
 }
@@ -71,6 +73,7 @@ impl Repository {
             sha: "0".repeat(40),
             git_ref: "refs/heads/main".to_owned(),
             slug: slug.to_owned(),
+            origin: String::new(),
             actor: "local".to_owned(),
         }
     }
@@ -113,13 +116,14 @@ impl Repository {
             let entries = config.split('\0').filter_map(|entry| entry.split_once('\n'));
             entries.rev().find(|(name, _)| *name == key).map(|(_, value)| value).unwrap_or_default()
         };
-        let slug = slug(value("remote.origin.url")).unwrap_or_else(|| {
+        let origin = value("remote.origin.url").trim().to_owned();
+        let slug = slug(&origin).unwrap_or_else(|| {
             let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
             format!("local/{}", name.unwrap_or_else(|| "repository".to_owned()))
         });
         let actor = value("user.name").to_owned();
         let actor = if actor.is_empty() { "local".to_owned() } else { actor };
-        Ok(Self { root, common, sha, git_ref, slug, actor })
+        Ok(Self { root, common, sha, git_ref, slug, origin, actor })
     }
 }
 
@@ -246,6 +250,7 @@ mod tests {
         git(&root, ["config", "user.name", "Ada L"]).expect("git config");
         let known = Repository::discover(&root).expect("found");
         assert_eq!((known.slug.as_str(), known.actor.as_str()), ("aura/platform", "Ada L"));
+        assert_eq!(known.origin, "git@github.com:aura/platform.git");
     }
 
     #[test]

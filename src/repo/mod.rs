@@ -1,4 +1,5 @@
-//! The user's repository: what git knows of it, and which of its files an event changed.
+//! The user's repository: facts from git, the files that an event changed, and its workflow files.
 
 pub mod changed;
 pub mod git;
+pub mod workflows;

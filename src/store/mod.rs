@@ -12,6 +12,7 @@ pub mod history;
 pub mod journal;
 pub mod lock;
 pub mod logs;
+pub mod numbers;
 pub mod runs;
 pub mod spec;
 

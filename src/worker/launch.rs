@@ -1,4 +1,4 @@
-//! Starts a worker: a process of its own that outlives whoever starts it.
+//! Starts a worker: a process that outlives the one that starts it.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,19 +15,19 @@ use super::Mode;
 
 /// Why a worker did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
+pub enum SpawnError {
     /// The run's folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another worker has the run.
+    /// The run has a worker already.
     #[error("the run is in progress")]
     Busy,
     /// The process could not be started.
     #[error("cannot start a worker ({}): {source}", program.display())]
     Process {
-        /// Which program.
+        /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
@@ -35,15 +35,15 @@ pub enum LaunchError {
 /// Starts a worker on a run's folder.
 ///
 /// The secrets go through a pipe: neither the folder nor the process list ever holds them. The run's lock is taken here
-/// and handed over as the worker's standard output, so the run is never without a holder while it starts.
+/// and handed over as the worker's standard output, so a run that is being started always has a holder.
 ///
 /// # Errors
 /// The run has a worker already, or none can be started.
-pub fn launch(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>) -> Result<(), LaunchError> {
-    let held = lock::take(&folder.lock())?.ok_or(LaunchError::Busy)?;
+pub fn spawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>) -> Result<(), SpawnError> {
+    let held = lock::take(&folder.lock())?.ok_or(SpawnError::Busy)?;
     let program =
-        std::env::current_exe().map_err(|source| LaunchError::Process { program: "cuelight".into(), source })?;
-    let failed = |source| LaunchError::Process { program: program.clone(), source };
+        std::env::current_exe().map_err(|source| SpawnError::Process { program: "cuelight".into(), source })?;
+    let failed = |source| SpawnError::Process { program: program.clone(), source };
     let log = worker_log(folder)?;
     let mut worker = Command::new(&program)
         .arg("worker")
@@ -57,10 +57,10 @@ pub fn launch(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String
     let mut pipe = worker.stdin.take().expect("standard input was asked for");
     let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
     let written = pipe.write_all(&secrets).map_err(failed);
-    // Whoever watches the state folder looks again. Nothing depends on it: a list is right whenever it is read.
+    // Wakes readers that watch the state folder. Nothing depends on it: a list is right whenever it is read.
     let _ = std::fs::write(folder.state().join("launched"), folder.id().as_str());
     drop(pipe);
-    // A worker may end long before whoever started it, which would keep its entry in the table of processes till then.
+    // A worker may end long before this process, which would keep its entry in the table of processes until then.
     std::thread::spawn(move || worker.wait());
     written
 }
@@ -71,7 +71,7 @@ fn worker_log(folder: &RunFolder) -> Result<File, StoreError> {
 }
 
 impl Mode {
-    /// The arguments that say it to a worker.
+    /// Returns the arguments of the worker's command line for this mode.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         match self {

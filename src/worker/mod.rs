@@ -115,7 +115,8 @@ impl Worker<'_> {
         let kept = rerun::kept(&mode, &before);
         let resumed = match rerun::resumed(&mode, self.folder, &before, self.secrets) {
             Ok(resumed) => resumed,
-            Err(reason) => {
+            Err(error) => {
+                let reason = error.to_string();
                 // Nothing began: the run stays what it was.
                 if let Mode::Rerun(what) = mode {
                     let reply = Reply::Rejected { reason };

@@ -1,4 +1,4 @@
-//! From a run's document to what the engine needs: the plan, and what is known before the first job.
+//! From `run.json` to the input of the engine: the plan, and the facts that are known before the first job.
 
 use std::sync::Arc;
 
@@ -15,54 +15,79 @@ use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
 use crate::workflow::plan::{Plan, PlanContexts};
 use crate::workflow::source::Source;
+use crate::workflow::syntax::Workflow;
 
 /// Why a run cannot be started.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// Its files have errors.
+    #[error("{}", quoted(.0, false))]
     Faults(Vec<(Arc<Source>, Diagnostic)>),
-    /// What was asked for does not fit the workflow.
+    /// The request does not fit the workflow.
+    #[error("{0}")]
     Request(String),
 }
 
 impl Refusal {
-    /// The refusal for people; files are quoted.
+    /// Returns the refusal for people: the message, or the errors with the lines that they are in.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         match self {
             Self::Request(reason) => reason.clone(),
-            Self::Faults(faults) => {
-                let told: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, colour)).collect();
-                told.join("\n\n")
-            }
+            Self::Faults(faults) => quoted(faults, colour),
         }
     }
 }
 
+fn quoted(faults: &[(Arc<Source>, Diagnostic)], colour: bool) -> String {
+    let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, colour)).collect();
+    rendered.join("\n\n")
+}
+
 /// A run that can be started.
 pub struct Prepared {
-    /// What would run.
+    /// The jobs.
     pub plan: Plan,
-    /// What is known before the first job.
+    /// Everything that is known before the first job.
     pub facts: RunFacts,
     /// `run-name`, or the workflow's name.
     pub name: String,
-    /// The turn that its `concurrency` wants.
+    /// The concurrency group that the run as a whole waits for.
     pub turn: Option<GroupRequest>,
 }
 
-/// Plans a run from its document. `secrets` are by name; a run's own token joins them.
+/// Plans a run from its `run.json`. `secrets` are by name; the run's own token joins them.
 ///
 /// # Errors
-/// Why it cannot be started.
+/// The workflow has errors, or the request does not fit it.
 pub fn prepare(spec: &RunSpec, secrets: IndexMap<String, String>, attempt: u32) -> Result<Prepared, Refusal> {
-    let source = Source::new(spec.workflow.clone(), spec.text.clone());
+    plan(spec, parse(&spec.workflow, &spec.text)?, secrets, attempt)
+}
+
+/// Parses the text of a workflow under the name of its file.
+///
+/// # Errors
+/// The errors of the file.
+pub fn parse(name: &str, text: &str) -> Result<Arc<Workflow>, Refusal> {
+    let source = Source::new(name, text);
     let parsed = workflow::parse(&source);
-    let Some(workflow) = parsed.value else {
+    parsed.value.map(Arc::new).ok_or_else(|| {
         let errors = parsed.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
-        return Err(Refusal::Faults(errors.map(|fault| (Arc::clone(&source), fault)).collect()));
-    };
-    let workflow = Arc::new(workflow);
+        Refusal::Faults(errors.map(|fault| (Arc::clone(&source), fault)).collect())
+    })
+}
+
+/// Plans a run whose workflow is parsed already.
+///
+/// # Errors
+/// A called workflow or a matrix has errors, or the request does not fit the workflow.
+pub fn plan(
+    spec: &RunSpec,
+    workflow: Arc<Workflow>,
+    secrets: IndexMap<String, String>,
+    attempt: u32,
+) -> Result<Prepared, Refusal> {
+    let source = Arc::clone(&workflow.source);
     if !workflow.triggers.iter().any(|trigger| trigger.event.value == spec.event) {
         let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
         return Err(Refusal::Request(format!(
@@ -113,7 +138,7 @@ fn run_name(plan: &Plan, scope: &Scope<'_>) -> Option<String> {
     template.evaluate(scope).ok().map(|value| value.to_text()).filter(|name| !name.trim().is_empty())
 }
 
-/// What the expressions of a workflow itself see.
+/// The contexts of expressions outside jobs.
 fn contexts(known: &PlanContexts) -> Contexts {
     [("github", &known.github), ("inputs", &known.inputs), ("vars", &known.vars)]
         .into_iter()
@@ -125,15 +150,15 @@ fn object(texts: &IndexMap<String, String>) -> Object {
     texts.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect()
 }
 
-/// Decimal, as GitHub's run ids are, and the same for every attempt.
+/// A decimal number, as GitHub's run ids are, and the same for every attempt.
 fn run_id(created: Timestamp) -> String {
     created.0.to_string()
 }
 
-/// Stands for `github.token`. Actions refuse an empty one; nothing here accepts this one.
+/// A stand-in for `github.token`: actions refuse an empty one, and no server accepts this one.
 fn token() -> String {
     let mut random = [0; 20];
-    // Without randomness the token is merely guessable, and it opens nothing.
+    // Without randomness the token can be guessed, which does no harm: it opens nothing.
     let _ = getrandom::fill(&mut random);
     format!("cls_{}", hexadecimal(&random))
 }

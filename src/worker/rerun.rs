@@ -1,4 +1,4 @@
-//! Another attempt of a run: which jobs' results stand, and which go on in the middle.
+//! Another attempt of a run: which jobs keep their results, and which continue in the middle.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,49 @@ use crate::store::folder::RunFolder;
 
 use super::{Mode, checkpoints};
 
-/// The jobs of an earlier attempt whose results stand.
+/// Why a job cannot run again from one of its steps.
+#[derive(Debug, thiserror::Error)]
+pub enum StepRerunError {
+    /// The run has no such job.
+    #[error("there is no job {0}")]
+    NoJob(JobId),
+    /// The step is one that the runner adds, or there is no such step.
+    #[error("step {step} of {job} is not in the workflow file")]
+    NotInFile {
+        /// The job's name.
+        job: String,
+        /// The step.
+        step: StepNumber,
+    },
+    /// An earlier step has not ended.
+    #[error("{job} has not reached step {step}: step {open} has not ended")]
+    NotReached {
+        /// The job's name.
+        job: String,
+        /// The step.
+        step: StepNumber,
+        /// The first step that has not ended.
+        open: StepNumber,
+    },
+    /// The workspace of the job or its state before the step was removed.
+    #[error("the files of {0} are gone: run the whole job again")]
+    Gone(String),
+    /// The state before the step was not kept.
+    #[error("{job} cannot continue from step {step}: {reason}; run the whole job again")]
+    NotKept {
+        /// The job's name.
+        job: String,
+        /// The step.
+        step: StepNumber,
+        /// Why it was not kept.
+        reason: String,
+    },
+    /// A secret of the state before the step is missing.
+    #[error("{0}")]
+    Sealed(String),
+}
+
+/// The jobs of an earlier attempt that keep their results.
 pub(super) fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, CarriedJob> {
     let again: Vec<&JobId> = match mode {
         Mode::Start | Mode::Rerun(RerunScope::All) => return IndexMap::new(),
@@ -60,22 +102,22 @@ fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
     }
 }
 
-/// The jobs that go on in the middle: all that a lost worker left there, or the one that runs again from a step on.
+/// The jobs that continue in the middle: those that a lost worker left there, or the one that runs again from a step.
 ///
 /// # Errors
-/// Why the job cannot run again from that step. What a lost worker left and cannot go on starts from its first step.
+/// The job cannot run again from that step. A job of a lost worker that cannot continue is no error: it starts over.
 pub fn resumed(
     mode: &Mode,
     folder: &RunFolder,
     before: &Run,
     secrets: &IndexMap<String, String>,
-) -> Result<HashMap<JobId, Resumed>, String> {
+) -> Result<HashMap<JobId, Resumed>, StepRerunError> {
     match mode {
         Mode::Start | Mode::Rerun(RerunScope::All | RerunScope::Failed | RerunScope::Job(_)) => Ok(HashMap::new()),
         Mode::Rerun(RerunScope::Step { job, step }) => {
-            let job = before.jobs.get(job).ok_or_else(|| format!("there is no job {job}"))?;
-            let checkpoint =
-                before_step(folder, job, *step)?.map(|checkpoint| checkpoint.opened(secrets)).transpose()?;
+            let job = before.jobs.get(job).ok_or_else(|| StepRerunError::NoJob(job.clone()))?;
+            let checkpoint = before_step(folder, job, *step)?.map(|checkpoint| checkpoint.opened(secrets));
+            let checkpoint = checkpoint.transpose().map_err(StepRerunError::Sealed)?;
             let resumed = checkpoint.map(|checkpoint| {
                 let why = format!("kept from attempt {}", before.attempt);
                 Resumed { finished: finished(job, checkpoint.done), checkpoint, why }
@@ -101,34 +143,32 @@ pub fn resumed(
     }
 }
 
-/// How a job stood before one of its steps; nothing before its first one.
-///
-/// # Errors
-/// Why it cannot run again from there.
-pub fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option<Checkpoint>, String> {
+/// Returns the state of a job before one of its steps; `None` before its first one.
+fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option<Checkpoint>, StepRerunError> {
+    let name = || job.name.clone();
     let mut steps = job.steps.iter().filter(|step| step.kind == StepKind::Main);
     let Some(done) = steps.clone().position(|one| one.number == step) else {
-        return Err(format!("step {step} of {} is none of the workflow's own", job.name));
+        return Err(StepRerunError::NotInFile { job: name(), step });
     };
     if let Some(open) = steps.find(|one| one.number < step && !one.phase.is_done()) {
-        return Err(format!("{} has not come to step {step}: step {} has not ended", job.name, open.number));
+        return Err(StepRerunError::NotReached { job: name(), step, open: open.number });
     }
     if done == 0 {
         return Ok(None);
     }
-    let gone = || format!("what {} left is gone: run the whole job again", job.name);
     if !folder.work().join(job.id.as_str()).is_dir() {
-        return Err(gone());
+        return Err(StepRerunError::Gone(name()));
     }
     let written = checkpoints::read(&folder.checkpoint(&job.id));
-    let checkpoint = written.into_iter().find(|checkpoint| checkpoint.done == done).ok_or_else(gone)?;
-    match &checkpoint.not_resumable {
-        Some(reason) => Err(format!("{} cannot go on from step {step}: {reason}; run the whole job again", job.name)),
+    let found = written.into_iter().find(|checkpoint| checkpoint.done == done);
+    let checkpoint = found.ok_or_else(|| StepRerunError::Gone(name()))?;
+    match checkpoint.not_resumable.clone() {
+        Some(reason) => Err(StepRerunError::NotKept { job: name(), step, reason }),
         None => Ok(Some(checkpoint)),
     }
 }
 
-/// The steps of the file that had ended: what stands before them is done anew.
+/// The ended steps of the workflow file. Steps that the runner adds before them run again.
 fn finished(job: &Job, done: usize) -> Vec<Step> {
     job.steps.iter().filter(|step| step.kind == StepKind::Main).take(done).cloned().collect()
 }

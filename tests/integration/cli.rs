@@ -133,7 +133,7 @@ fn trust_is_bound_to_the_repository_and_its_origin() {
     let config = fs::read_to_string(git.join("config")).expect("readable");
     fs::write(git.join("config"), format!("{config}[remote \"origin\"]\n\turl = https://elsewhere.example/x\n"))
         .expect("written");
-    project.call(&["run"]).expect(4, &["its origin is another one than when it was trusted"]);
+    project.call(&["run"]).expect(4, &["its origin has changed since it was trusted"]);
     fs::write(git.join("config"), config).expect("written");
     project.call(&["run"]).expect(0, &["hi"]);
     // Another clone at the same place is another repository.
@@ -142,7 +142,7 @@ fn trust_is_bound_to_the_repository_and_its_origin() {
     let copied = std::process::Command::new("cp").arg("-r").args([&aside, &again]).status().expect("cp starts");
     assert!(copied.success());
     fs::rename(&again, &git).expect("moved");
-    project.call(&["run"]).expect(4, &["not the repository that was trusted at this place"]);
+    project.call(&["run"]).expect(4, &["not the repository that was trusted at this path"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("ui", &["model"]),
     ("config", &["model"]),
-    ("repo", &["model"]),
+    ("repo", &["model", "workflow"]),
     ("engine", &["model", "workflow", "store", "config", "repo"]),
     ("rollout", &["model", "workflow", "store", "config", "repo"]),
     ("app", &["model", "store", "ui", "config"]),

@@ -238,7 +238,7 @@ fn failed_jobs_run_again_and_the_others_stand() {
     assert_eq!(again.status.code(), Some(0), "{text}");
     assert!(text.contains("attempt 2") && text.contains("last") && text.matches("made-x").count() <= 1, "{text}");
     assert_eq!((project.show()["attempt"].clone(), project.show()["status"].clone()), (2.into(), "success".into()));
-    project.call(&["rerun", "--failed"]).expect(4, &["nothing failed"]);
+    project.call(&["rerun", "--failed"]).expect(4, &["no failed jobs"]);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn a_job_runs_again_from_a_step_on_with_what_it_left() {
     assert_eq!(project.command(&["run", "--trust"]).env("MARK", &mark).status().expect("starts").code(), Some(1));
     fs::write(&mark, "").expect("written");
     project.call(&["rerun", "--job", "a", "--from-step", "9"]).expect(3, &["no step `9`"]);
-    project.call(&["rerun", "--job", "a", "--from-step", "1"]).expect(4, &["none of the workflow's own"]);
+    project.call(&["rerun", "--job", "a", "--from-step", "1"]).expect(4, &["not in the workflow file"]);
     let again = ["rerun", "--job", "a", "--from-step", "Gate"];
     let said = project.command(&again).env("MARK", &mark).output().expect("starts");
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -295,7 +295,7 @@ fn bad_input_names_its_place_and_what_to_do() {
 }
 
 #[test]
-fn an_event_runs_the_workflows_that_it_fires_and_no_others() {
+fn an_event_runs_the_workflows_that_it_matches_and_no_others() {
     let one = |on: &str, said: &str| {
         format!("on: {on}\njobs: {{a: {{runs-on: ubuntu-latest, steps: [{{run: echo {said}}}]}}}}\n")
     };
@@ -308,10 +308,10 @@ fn an_event_runs_the_workflows_that_it_fires_and_no_others() {
     project.call(&["plan"]).expect(
         0,
         &[
-            "ci.yml      fires ",
-            "docs.yml    rests   nothing changed since HEAD^",
-            "pages.yml   rests ",
-            "triage.yml  rests   it does not run on `push`; its events are issues",
+            "ci.yml      runs ",
+            "docs.yml    skipped  nothing changed since HEAD^",
+            "pages.yml   skipped ",
+            "triage.yml  skipped  it does not run on `push`; its events are issues",
         ],
     );
     project.write("docs/a.md", "new");
@@ -323,11 +323,11 @@ fn an_event_runs_the_workflows_that_it_fires_and_no_others() {
     project.run(&closed).expect(3, &["no workflow runs on this `issues`", "triage.yml: ", "closed"]);
     project.write("event.json", r#"{"action": "opened"}"#);
     project.run(&closed).expect(0, &["from-triage"]);
-    project.call(&[&["plan", "--format", "json"], &closed[..]].concat()).expect(0, &[r#""decision":"fires""#]);
+    project.call(&[&["plan", "--format", "json"], &closed[..]].concat()).expect(0, &[r#""decision":"runs""#]);
     project.write(".github/workflows/broken.yml", "on: push\njobs: {}\n");
     let said = project.run(&[]);
     said.expect(1, &["broken.yml:2:", "from-ci", "from-docs"]);
-    project.call(&["plan"]).expect(0, &["broken  1 error: see cuelight lint .github/workflows/broken.yml"]);
+    project.call(&["plan"]).expect(0, &["broken   1 error: see cuelight lint .github/workflows/broken.yml"]);
 }
 
 #[test]

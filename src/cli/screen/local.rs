@@ -18,18 +18,18 @@ use crate::model::{Command, Reply, RunId, Summary, Timestamp};
 use crate::store::folder::RunsDir;
 use crate::store::logs::LogFiles;
 use crate::store::logs::query::Logs;
-use crate::store::{StoreError, history, lock};
+use crate::store::{StoreError, history};
 use crate::worker::attach::Follower;
-use crate::worker::launch::launch;
 use crate::worker::outlet::now;
-use crate::worker::{Mode, control, rerun};
 
 use super::at;
 use super::fs_watch::StateFolderWatch;
-use super::startable;
 use super::startable::offers;
 use super::watch_mode::{Started, WatchEvent, WatchMode};
-use crate::cli::{Exit, Failure, commands, run, trust};
+use crate::cli::Failure;
+use crate::launch;
+use crate::launch::trust::Trust;
+use crate::launch::{LaunchRequest, Planned, SecretSource, commands};
 
 /// How many runs are listed at first.
 const FIRST_PAGE: usize = 1000;
@@ -165,9 +165,15 @@ impl Serving {
         }
     }
 
+    /// The newest runs, as many as were listed before or more, and whether there are older ones.
+    async fn newest(&self) -> Result<(Vec<Summary>, bool), StoreError> {
+        launch::close_lost(&self.runs).await?;
+        page(&self.runs, None, self.listed.len().max(FIRST_PAGE))
+    }
+
     /// Lists the runs that were listed before and those that are new.
     async fn list(&mut self) {
-        let (summaries, more) = match page(&self.runs, None, self.listed.len().max(FIRST_PAGE)) {
+        let (summaries, more) = match self.newest().await {
             Ok(page) => page,
             Err(error) => {
                 let reason = error.to_string();
@@ -223,12 +229,12 @@ impl Serving {
                 }
                 self.tell(Feed::Replied { run, command, reply }).await;
             }
-            Request::Delete(run) => match delete(&self.runs, &run) {
+            Request::Delete(run) => match commands::delete(&self.runs, &run).await {
                 Ok(()) => {
                     self.listed.remove(&run);
                     self.tell(Feed::Removed(run)).await;
                 }
-                Err(failure) => self.tell(Feed::Notice(Notice::bad(failure.message))).await,
+                Err(error) => self.tell(Feed::Notice(Notice::bad(error.to_string()))).await,
             },
             Request::Start { .. } => self.start_asked(order).await,
             Request::WatchFiles { workflow } => self.watch_files(workflow).await,
@@ -241,7 +247,8 @@ impl Serving {
 
     /// Begins to watch, or asks first whether the repository is to be trusted.
     async fn watch_files(&mut self, workflow: Option<String>) {
-        let started = WatchMode::start(workflow.clone()).and_then(|on_change| Ok((on_change.is_trusted()?, on_change)));
+        let started =
+            WatchMode::start(workflow.clone()).and_then(|on_change| Ok((on_change.is_trusted(&self.runs)?, on_change)));
         match started {
             Ok((true, on_change)) => {
                 self.on_change = Some(on_change);
@@ -260,23 +267,33 @@ impl Serving {
     /// Starts what was asked for, or asks first whether the repository is to be trusted.
     async fn start_asked(&mut self, order: Request) {
         let Request::Start { workflow, event, inputs, secrets, sandbox } = order.clone() else { return };
-        let (name, on) = (workflow.clone(), event.clone());
-        let inputs = inputs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let args = run::Args { workflow: Some(workflow), event, inputs, secrets, sandbox, ..run::Args::default() };
-        let is_trusted = run::planned(&args).and_then(|(repository, _)| trust::is_given(&repository));
-        let failure = match is_trusted {
-            Ok(true) => match self.start(&args).await {
+        let failure = match self.planned(&workflow, &event, inputs, &secrets, sandbox) {
+            Ok(planned) if *planned.trust() == Trust::Given => match self.start(planned).await {
                 Ok(run) => return self.tell(Feed::Started(run)).await,
                 Err(failure) => failure,
             },
-            Ok(false) => return self.tell(Feed::Untrusted { workflow: name, event: on, start: order }).await,
+            Ok(_) => return self.tell(Feed::Untrusted { workflow, event, start: order }).await,
             Err(failure) => failure,
         };
         self.complain(&failure).await;
     }
 
-    async fn start(&mut self, args: &run::Args) -> Result<RunId, Failure> {
-        let run = run::begin(&self.runs, args)?.id().clone();
+    fn planned(
+        &self,
+        workflow: &str,
+        event: &str,
+        inputs: Vec<(String, String)>,
+        secrets: &[String],
+        sandbox: Option<String>,
+    ) -> Result<Planned, Failure> {
+        let secrets = secrets.iter().map(|text| text.as_str().into()).collect();
+        let inputs = inputs.into_iter().collect();
+        let request = LaunchRequest::new(std::env::current_dir()?, workflow, event);
+        Ok(launch::plan(&self.runs, &LaunchRequest { inputs, secrets, sandbox, ..request })?)
+    }
+
+    async fn start(&mut self, planned: Planned) -> Result<RunId, Failure> {
+        let run = launch::start(&self.runs, planned)?.folder.id().clone();
         self.list().await;
         self.follow(run.clone());
         Ok(run)
@@ -299,7 +316,7 @@ impl Serving {
         let decided = on_change.decide();
         match decided {
             Ok(Some(change)) if change.fires().next().is_some() => {
-                let broken = change.decided.iter().filter(|one| one.decision.is_err());
+                let broken = change.decided.iter().filter(|one| one.is_broken());
                 let broken: Vec<String> = broken.map(|one| format!("{}: {}", one.name, one.reason())).collect();
                 on_change.pending = Some(change);
                 self.launch().await;
@@ -310,7 +327,7 @@ impl Serving {
             Ok(Some(change)) => {
                 // It is of all that was pending, too.
                 on_change.pending = None;
-                let broken = change.decided.iter().find(|one| one.decision.is_err());
+                let broken = change.decided.iter().find(|one| one.is_broken());
                 let why = match (broken, change.decided.as_slice()) {
                     (Some(one), _) | (None, [one]) => format!(". {}: {}", one.name, one.reason()),
                     (None, all) => format!(" of {} workflows", all.len()),
@@ -346,13 +363,16 @@ impl Serving {
         let Some(change) = self.on_change.as_mut().and_then(|on_change| on_change.pending.take()) else { return };
         self.tell_watching().await;
         for (number, one) in change.fires().enumerate() {
-            let secrets = std::fs::read_to_string(&one.path).map(|text| startable::secrets(&text)).unwrap_or_default();
-            let set = secrets.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
-            let workflow = Some(one.path.to_string_lossy().into_owned());
-            let args = run::Args { workflow, event: "push".to_owned(), secrets: set, ..run::Args::default() };
+            let workflow = one.path.to_string_lossy();
+            let secrets = vec![SecretSource::Named];
+            let request = LaunchRequest { secrets, ..LaunchRequest::new(".", workflow, "push") };
             let text = format!("{} fires {}: {}", change.what(), one.name, one.reason());
             self.tell(Feed::Notice(Notice::news(text))).await;
-            match self.start(&args).await {
+            let started = match launch::plan(&self.runs, &request) {
+                Ok(planned) => self.start(planned).await,
+                Err(error) => Err(error.into()),
+            };
+            match started {
                 Ok(run) => {
                     // The first of several is the one to look at.
                     if number == 0 {
@@ -369,26 +389,9 @@ impl Serving {
     }
 
     async fn submit(&self, run: &RunId, command: &Command) -> Reply {
-        let folder = self.runs.folder(run.clone());
-        if lock::is_held(&folder.lock()) {
-            let answered = control::order(&folder.socket(), command).await;
-            return answered.unwrap_or_else(|error| Reply::Rejected { reason: error.to_string() });
-        }
-        let mode = match command {
-            Command::Rerun { what } => Mode::Rerun(what.clone()),
-            Command::Resume => Mode::Resume,
-            Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => {
-                return Reply::Rejected { reason: "the run has ended".to_owned() };
-            }
-        };
-        let launched = commands::secrets(&folder, &[]).and_then(|secrets| {
-            let run = history::read(&folder)?;
-            rerun::resumed(&mode, &folder, &run, &secrets).map_err(|reason| Failure::new(Exit::Rejected, reason))?;
-            Ok(launch(&folder, &mode, &secrets)?)
-        });
-        match launched {
+        match commands::submit(&self.runs.folder(run.clone()), command).await {
             Ok(()) => Reply::Accepted,
-            Err(failure) => Reply::Rejected { reason: failure.message },
+            Err(error) => Reply::Rejected { reason: error.to_string() },
         }
     }
 
@@ -432,14 +435,4 @@ fn page(runs: &RunsDir, before: Option<&RunId>, limit: usize) -> Result<(Vec<Sum
     let more = page.len() > limit;
     page.truncate(limit);
     Ok((page, more))
-}
-
-/// Removes a run. The lock is held until the folder is gone, so that no worker starts in it meanwhile.
-fn delete(runs: &RunsDir, run: &RunId) -> Result<(), Failure> {
-    let folder = runs.folder(run.clone());
-    let Some(_held) = lock::take(&folder.lock())? else {
-        return Err(Failure::new(Exit::Rejected, format!("{run} is in progress")));
-    };
-    std::fs::remove_dir_all(folder.path()).map_err(StoreError::io("remove", folder.path()))?;
-    Ok(history::forget(runs)?)
 }

@@ -15,12 +15,12 @@ use crate::config::{ColourChoice, Config, GlyphChoice};
 use crate::model::RunId;
 use crate::model::capabilities::Unavailable;
 use crate::repo::git::Repository;
-use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::folder::RunFolder;
 use crate::tui;
 use crate::tui::{Alerts, Options, TuiError};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
-use super::{Exit, Failure, Outcome, config, run, style};
+use super::{Exit, Failure, Outcome, config, runs_dir, style};
 
 mod fs_watch;
 mod local;
@@ -38,8 +38,7 @@ pub(super) fn is_possible() -> bool {
 
 /// Shows the screen until the user leaves it. Runs go on.
 pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
-    let runs = RunsDir::locate()?;
-    run::close_lost(&runs)?;
+    let runs = runs_dir()?;
     let (mut app, options) = app()?;
     if let Some(run) = showing {
         app = app.showing(run);

@@ -1,16 +1,17 @@
 //! The workflows that can be started from here, and what a person is asked who starts one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::engine::attempt::environment_name;
+use crate::launch::secrets;
 use crate::model::feed::{Input, InputKind, StartableWorkflow};
 use crate::repo::git::{GitError, Repository};
+use crate::repo::workflows;
 use crate::workflow;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
 use crate::workflow::template::Template;
-
-use crate::cli::run;
 
 /// The workflows of the repository that we are in; none outside one.
 ///
@@ -23,10 +24,10 @@ pub(super) fn offers() -> Result<Vec<StartableWorkflow>, String> {
         Err(GitError::NoRepository(_)) => return Ok(Vec::new()),
         Err(error) => return Err(error.to_string()),
     };
-    let read = run::workflows(&repository.root).into_iter().filter_map(|path| {
-        let text = std::fs::read_to_string(&path).ok()?;
-        let secrets = secrets(&text);
-        Some((path, secrets, workflow::parse(&Source::new("", text)).value?))
+    let read = workflows::list(&repository.root).into_iter().filter_map(|path| {
+        let text = workflows::read(&path).ok()?;
+        let workflow = Arc::new(workflow::parse(&Source::new("", text)).value?);
+        Some((path, secrets::needed_by(&workflow, &repository.root), workflow))
     });
     let workflows: Vec<_> = read.collect();
     let jobs = workflows.iter().flat_map(|(.., workflow)| &workflow.jobs);
@@ -36,11 +37,11 @@ pub(super) fn offers() -> Result<Vec<StartableWorkflow>, String> {
     let environments = environments.unwrap_or_default();
     let offers = workflows.into_iter().map(|(path, secrets, workflow)| {
         let file = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
-        let name = workflow.name.map_or_else(|| file.clone(), |name| name.value);
+        let name = workflow.name.as_ref().map_or_else(|| file.clone(), |name| name.value.clone());
         let by_hand = workflow.triggers.iter().filter(|trigger| trigger.event.value == "workflow_dispatch");
         let inputs =
             by_hand.flat_map(|trigger| trigger.inputs.iter().map(|input| asked(input, &environments))).collect();
-        let events = workflow.triggers.into_iter().map(|trigger| trigger.event.value);
+        let events = workflow.triggers.iter().map(|trigger| trigger.event.value.clone());
         let events = events.filter(|event| event != "workflow_call").collect();
         StartableWorkflow { workflow: file, name, events, inputs, secrets }
     });
@@ -76,15 +77,4 @@ fn asked(input: &InputDefinition, environments: &BTreeSet<String>) -> Input {
         },
         default,
     }
-}
-
-/// The secrets that a workflow names, and whether the environment has them. The token of GitHub is ours to give.
-pub(super) fn secrets(workflow: &str) -> Vec<(String, bool)> {
-    let named = workflow.split("secrets.").skip(1).map(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-        rest[..end].to_owned()
-    });
-    let names: BTreeSet<String> = named.filter(|name| !name.is_empty() && name != "GITHUB_TOKEN").collect();
-    let is_set = |name: &String| std::env::var(name).is_ok_and(|value| !value.is_empty());
-    names.into_iter().map(|name| (is_set(&name), name)).map(|(set, name)| (name, set)).collect()
 }

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cli::triggers;
-use crate::cli::triggers::TriggerDecision;
-use crate::cli::{Exit, Failure, run, trust};
+use crate::cli::{Exit, Failure};
+use crate::launch::triggers::TriggerDecision;
+use crate::launch::trust::Trust;
+use crate::launch::{triggers, trust};
 use crate::model::RunId;
 use crate::model::feed::{Waits, Watching};
 use crate::repo::git::Repository;
+use crate::repo::workflows;
+use crate::store::folder::RunsDir;
 
 use super::at;
 use super::fs_watch::{RepositoryWatch, belonging};
@@ -64,7 +67,7 @@ impl Change {
 
     /// The workflows that it fires.
     pub(super) fn fires(&self) -> impl Iterator<Item = &TriggerDecision> {
-        self.decided.iter().filter(|one| one.word() == "fires")
+        self.decided.iter().filter(|one| one.runs())
     }
 }
 
@@ -79,8 +82,7 @@ pub(super) enum WatchEvent {
 
 impl WatchMode {
     pub(super) fn start(workflow: Option<String>) -> Result<Self, Failure> {
-        let found = Repository::discover(&std::env::current_dir()?);
-        let repository = found.map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
+        let repository = Repository::discover(&std::env::current_dir()?)?;
         let files = RepositoryWatch::watch(&repository.root)
             .map_err(|reason| Failure::new(Exit::Unavailable, format!("the files cannot be watched: {reason}")))?;
         Ok(Self {
@@ -96,13 +98,13 @@ impl WatchMode {
     }
 
     /// Whether the repository may run here.
-    pub(super) fn is_trusted(&self) -> Result<bool, Failure> {
-        trust::is_given(&self.repository)
+    pub(super) fn is_trusted(&self, runs: &RunsDir) -> Result<bool, Failure> {
+        Ok(trust::of(runs, &self.repository)? == Trust::Given)
     }
 
     /// One of its workflows.
     pub(super) fn any_workflow(&self) -> Option<String> {
-        run::workflows(&self.repository.root).first().map(|path| path.to_string_lossy().into_owned())
+        workflows::list(&self.repository.root).first().map(|path| path.to_string_lossy().into_owned())
     }
 
     /// Waits until something has happened to the files.
@@ -135,10 +137,9 @@ impl WatchMode {
         // Until all is decided nothing of it is forgotten.
         self.undecided.clone_from(&files);
         // What the change does to the branch or to the commit is looked at anew.
-        self.repository = Repository::discover(&self.repository.root)
-            .map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
+        self.repository = Repository::discover(&self.repository.root)?;
         let decided = triggers::by_change(&self.repository, self.workflow.as_deref(), &files)?;
-        if decided.iter().all(|one| one.decision.is_ok()) {
+        if !decided.iter().any(TriggerDecision::is_broken) {
             self.undecided.clear();
         }
         Ok(Some(Change { files, decided }))

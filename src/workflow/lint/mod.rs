@@ -296,6 +296,12 @@ pub fn expressions(job: &super::syntax::JobDefinition) -> Vec<&super::expr::Expr
     references::of_job(job).into_iter().map(|(expr, _)| expr).collect()
 }
 
+/// Every expression of a workflow outside its jobs and events.
+#[must_use]
+pub fn outer_expressions(workflow: &Workflow) -> Vec<&super::expr::Expr> {
+    references::of_workflow(workflow).into_iter().map(|(expr, _)| expr).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,165 @@
+//! Why a command failed: the message for people and the exit code for scripts.
+
+use std::io;
+
+use crate::config::ConfigError;
+use crate::launch::commands::CommandError;
+use crate::launch::triggers::TriggerError;
+use crate::launch::trust::Untrusted;
+use crate::launch::{LaunchError, PayloadError, SecretError};
+use crate::repo::git::GitError;
+use crate::repo::workflows::WorkflowFileError;
+use crate::store::StoreError;
+use crate::worker::launch::SpawnError;
+use crate::worker::prepare::Refusal;
+
+use super::{Exit, style};
+
+/// A command that failed. Nothing is printed for an empty message.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) message: String,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = match error {
+            StoreError::NoSuchRun { .. } => Exit::NotFound,
+            StoreError::Ambiguous { .. } => Exit::Usage,
+            StoreError::Io { .. } | StoreError::Damaged { .. } | StoreError::NoHome => Exit::Unavailable,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // The reader of the output has seen enough: that is a success, and there is no one to report it to.
+            io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
+            _ => Self::new(Exit::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<GitError> for Failure {
+    fn from(error: GitError) -> Self {
+        let exit = if matches!(error, GitError::Missing(_)) { Exit::Unavailable } else { Exit::NotFound };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<WorkflowFileError> for Failure {
+    fn from(error: WorkflowFileError) -> Self {
+        Self::new(Exit::NotFound, error.to_string())
+    }
+}
+
+impl From<TriggerError> for Failure {
+    fn from(error: TriggerError) -> Self {
+        Self::new(Exit::NotFound, error.to_string())
+    }
+}
+
+impl From<PayloadError> for Failure {
+    fn from(error: PayloadError) -> Self {
+        let exit = if matches!(error, PayloadError::Unreadable { .. }) { Exit::NotFound } else { Exit::Usage };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Store(error) => error.into(),
+            SecretError::Unreadable { .. } => Self::new(Exit::NotFound, error.to_string()),
+            SecretError::NotInEnvironment(_) | SecretError::NotGivenAgain(_) | SecretError::NotAPair { .. } => {
+                Self::new(Exit::Usage, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let exit = match refusal {
+            Refusal::Faults(_) => Exit::Failed,
+            Refusal::Request(_) => Exit::Usage,
+        };
+        Self::new(exit, refusal.render(style::colour_of_errors()))
+    }
+}
+
+impl From<Untrusted> for Failure {
+    fn from(error: Untrusted) -> Self {
+        Self::new(Exit::Rejected, error.to_string())
+    }
+}
+
+impl From<SpawnError> for Failure {
+    fn from(error: SpawnError) -> Self {
+        match error {
+            SpawnError::Store(error) => error.into(),
+            SpawnError::Busy => Self::new(Exit::Rejected, error.to_string()),
+            SpawnError::Process { .. } => Self::new(Exit::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Repository(error) => error.into(),
+            LaunchError::Config(error) => error.into(),
+            LaunchError::Workflow(error) => error.into(),
+            LaunchError::Payload(error) => error.into(),
+            LaunchError::Secret(error) => error.into(),
+            LaunchError::Refused(refusal) => refusal.into(),
+            LaunchError::Untrusted(error) => error.into(),
+            LaunchError::Store(error) => error.into(),
+            LaunchError::Worker(error) => error.into(),
+        }
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Secret(error) => error.into(),
+            CommandError::Store(error) => error.into(),
+            CommandError::Worker(error) => error.into(),
+            CommandError::NoAnswer { .. } => Self::new(Exit::Unavailable, error.to_string()),
+            CommandError::Refused(_)
+            | CommandError::InProgress(_)
+            | CommandError::Ended { .. }
+            | CommandError::WorkerLost
+            | CommandError::NothingFailed(_)
+            | CommandError::NotLost { .. }
+            | CommandError::Step(_) => Self::new(Exit::Rejected, error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_a_success() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit, failure.message.as_str()), (Exit::Success, ""));
+    }
+}

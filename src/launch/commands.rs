@@ -1,0 +1,187 @@
+//! Everything that can be asked of a run, with one set of rules for every face.
+//!
+//! A run in progress is asked through its worker's socket. A run that has ended gets a new worker. In both cases a run
+//! whose worker died is closed first.
+
+use std::io;
+
+use crate::engine::sandbox::providers::Providers;
+use crate::model::{Command, Conclusion, EndReason, Reply, RerunScope, Run, RunId};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::{StoreError, history, lock};
+use crate::worker::launch::{SpawnError, spawn};
+use crate::worker::rerun::StepRerunError;
+use crate::worker::{Mode, control, recovery, rerun as attempts};
+
+use super::secrets;
+use super::secrets::{SecretError, SecretSource};
+
+/// Why a run does not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The worker refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The run is in progress, and this needs one that has ended.
+    #[error("{0} is in progress")]
+    InProgress(RunId),
+    /// The run has ended.
+    #[error("{run} has ended: {}", conclusion.word())]
+    Ended {
+        /// The run.
+        run: RunId,
+        /// How it ended.
+        conclusion: Conclusion,
+    },
+    /// The worker had died, which was found just now.
+    #[error("its worker is gone; the run is closed now")]
+    WorkerLost,
+    /// The worker does not answer.
+    #[error("the worker of {run} does not answer: {source}")]
+    NoAnswer {
+        /// The run.
+        run: RunId,
+        /// The error of the socket.
+        source: io::Error,
+    },
+    /// The failed jobs of a run without any were to run again.
+    #[error("{0} succeeded: it has no failed jobs to run again")]
+    NothingFailed(RunId),
+    /// A run was to be resumed whose worker was not lost.
+    #[error("{run} did not lose its worker ({state}): `cuelight rerun` runs it again")]
+    NotLost {
+        /// The run.
+        run: RunId,
+        /// Its status or conclusion.
+        state: &'static str,
+    },
+    /// A job cannot run again from the step.
+    #[error(transparent)]
+    Step(#[from] StepRerunError),
+    /// A secret of the run has no value.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The run's folder cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The worker cannot be started.
+    #[error(transparent)]
+    Worker(#[from] SpawnError),
+}
+
+/// When a new attempt starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NewAttempt {
+    /// It has started: this is its number.
+    Started(u32),
+    /// It starts once the current one has ended.
+    Queued,
+}
+
+/// Carries out a command of a person, with the run's secrets from the environment.
+///
+/// # Errors
+/// See the function of each command.
+pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
+    match command {
+        Command::Rerun { what } => rerun(folder, what.clone(), &[]).await.map(drop),
+        Command::Resume => resume(folder, &[]).await.map(drop),
+        Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,
+    }
+}
+
+/// Cancels a run. With `force` no further step starts, not even with `always()`.
+///
+/// # Errors
+/// The run has ended or is being cancelled already, or its worker does not answer.
+pub async fn cancel(folder: &RunFolder, force: bool) -> Result<(), CommandError> {
+    ask(folder, if force { &Command::ForceCancel } else { &Command::Cancel }).await
+}
+
+/// Starts another attempt of a run, at once or when the current one has ended.
+///
+/// # Errors
+/// There is nothing to run again, a job cannot run again from the step, a secret is missing, or the worker refuses or
+/// cannot be started.
+pub async fn rerun(
+    folder: &RunFolder,
+    scope: RerunScope,
+    secrets: &[SecretSource],
+) -> Result<NewAttempt, CommandError> {
+    if lock::is_held(&folder.lock()) {
+        match ask(folder, &Command::Rerun { what: scope.clone() }).await {
+            Ok(()) => return Ok(NewAttempt::Queued),
+            // It ended between the two looks.
+            Err(CommandError::Ended { .. } | CommandError::WorkerLost) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let run = ended(folder).await?;
+    if scope == RerunScope::Failed && run.phase.conclusion() == Some(Conclusion::Success) {
+        return Err(CommandError::NothingFailed(run.info.id));
+    }
+    start(folder, &run, Mode::Rerun(scope), secrets)
+}
+
+/// Starts another attempt of a run whose worker was lost, from the first step that had not completed.
+///
+/// # Errors
+/// The run did not lose its worker, a secret is missing, or the worker cannot be started.
+pub async fn resume(folder: &RunFolder, secrets: &[SecretSource]) -> Result<NewAttempt, CommandError> {
+    if lock::is_held(&folder.lock()) {
+        return Err(CommandError::InProgress(folder.id().clone()));
+    }
+    let run = ended(folder).await?;
+    if run.reason != Some(EndReason::WorkerLost) {
+        return Err(CommandError::NotLost { run: run.info.id, state: run.phase.word() });
+    }
+    start(folder, &run, Mode::Resume, secrets)
+}
+
+/// Removes a run, with everything that providers hold for it: containers, networks, volumes and snapshots.
+///
+/// # Errors
+/// The run is in progress, or its folder cannot be removed. A provider that does not answer is no error:
+/// `clean` finds the rest later.
+pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
+    let folder = runs.folder(run.clone());
+    // Held until the folder is gone, so that no worker starts in it meanwhile.
+    let Some(_held) = lock::take(&folder.lock())? else { return Err(CommandError::InProgress(run.clone())) };
+    if let Err(error) = Providers::of_this_process().forget(std::slice::from_ref(&folder)).await {
+        tracing::warn!(%run, %error, "not everything of a deleted run is removed");
+    }
+    std::fs::remove_dir_all(folder.path()).map_err(StoreError::io("remove", folder.path()))?;
+    Ok(history::forget(runs)?)
+}
+
+/// The state of a run without a worker. A run that lost its worker is closed first.
+async fn ended(folder: &RunFolder) -> Result<Run, CommandError> {
+    recovery::close(folder).await?;
+    Ok(history::read(folder)?)
+}
+
+fn start(folder: &RunFolder, run: &Run, mode: Mode, sources: &[SecretSource]) -> Result<NewAttempt, CommandError> {
+    let secrets = secrets::of_run(folder, sources)?;
+    // The worker checks this too, but nobody would see its answer.
+    attempts::resumed(&mode, folder, run, &secrets)?;
+    spawn(folder, &mode, &secrets)?;
+    Ok(NewAttempt::Started(run.attempt + 1))
+}
+
+/// Sends a command to the worker.
+async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
+    match control::order(&folder.socket(), command).await {
+        Ok(Reply::Accepted) => Ok(()),
+        Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),
+        Err(source) => {
+            if recovery::close(folder).await? {
+                return Err(CommandError::WorkerLost);
+            }
+            let run = history::read(folder)?;
+            Err(match run.phase.conclusion() {
+                Some(conclusion) => CommandError::Ended { run: run.info.id, conclusion },
+                None => CommandError::NoAnswer { run: run.info.id, source },
+            })
+        }
+    }
+}

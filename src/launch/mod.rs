@@ -1,0 +1,196 @@
+//! From a request to a started run, for every face of the program: no command line and no terminal is needed here.
+//!
+//! A [`LaunchRequest`] says what to run. [`plan`] reads the repository, the workflow, the settings and the secrets once
+//! and returns a [`Planned`] run; nothing is written yet. Its [`Planned::preview`] is what a trust question shows, and
+//! [`start`] runs exactly that: it writes the run's folder and starts the worker, which gives a [`Started`] run.
+//!
+//! - [`request`]: the request, the event's payload, and the document of the run (`run.json`)
+//! - [`triggers`]: the workflows that an event runs, and why
+//! - [`trust`]: whether a repository may run on this machine, and what would run
+//! - [`secrets`]: where secrets come from, and which ones a workflow names
+//! - [`commands`]: everything that can be asked of a run: cancel, rerun, resume, delete
+
+use indexmap::IndexMap;
+
+use crate::config::{Config, ConfigError};
+use crate::repo::git::{GitError, Repository};
+use crate::repo::workflows;
+use crate::repo::workflows::WorkflowFileError;
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::spec::RunSpec;
+use crate::store::{StoreError, numbers};
+use crate::worker::launch::{SpawnError, spawn};
+use crate::worker::prepare::Refusal;
+use crate::worker::{Mode, prepare, recovery};
+use crate::workflow::plan::Plan;
+
+pub mod commands;
+pub mod request;
+pub mod secrets;
+pub mod triggers;
+pub mod trust;
+
+pub use request::{LaunchRequest, Payload, PayloadError};
+pub use secrets::{SecretError, SecretSource};
+
+use trust::{Preview, Trust, Untrusted};
+
+/// Why a run does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// There is no repository, or git cannot look at it.
+    #[error(transparent)]
+    Repository(#[from] GitError),
+    /// The settings have a fault.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The workflow file is missing.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowFileError),
+    /// The event's payload cannot be read.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// A secret is missing.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The workflow has errors, or the request does not fit it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The repository is not trusted to run on this machine.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// The state folder cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The worker cannot be started.
+    #[error(transparent)]
+    Worker(#[from] SpawnError),
+}
+
+/// A run that can start: everything it needs was read, and nothing is written yet.
+pub struct Planned {
+    repository: Repository,
+    spec: RunSpec,
+    plan: Plan,
+    secrets: IndexMap<String, String>,
+    trust: Trust,
+}
+
+/// A run that has a folder and a worker.
+#[derive(Debug)]
+pub struct Started {
+    /// The run's folder.
+    pub folder: RunFolder,
+}
+
+impl Planned {
+    /// The repository that the run is of.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The document of the run. Its number is given when the run starts.
+    #[must_use]
+    pub fn spec(&self) -> &RunSpec {
+        &self.spec
+    }
+
+    /// The jobs that would run.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether the run may start.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Returns what would run, for the person who is asked for trust.
+    #[must_use]
+    pub fn preview(&self) -> Preview {
+        Preview::new(&self.spec.workflow, &self.repository.root, &self.plan)
+    }
+
+    /// Whether the run may start, as a result.
+    ///
+    /// # Errors
+    /// The repository is not trusted.
+    pub fn require_trust(&self) -> Result<(), Untrusted> {
+        match self.trust {
+            Trust::Given => Ok(()),
+            Trust::Missing(reason) => Err(Untrusted { root: self.repository.root.clone(), reason }),
+        }
+    }
+
+    /// Records that the repository is trusted from now on.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn grant_trust(&mut self, runs: &RunsDir) -> Result<(), StoreError> {
+        trust::grant(runs, &self.repository)?;
+        self.trust = Trust::Given;
+        Ok(())
+    }
+}
+
+/// Plans a run: reads everything that it needs and checks that it can start. Nothing is written.
+///
+/// # Errors
+/// See [`LaunchError`]. A repository that is not trusted is no error here: [`start`] refuses it.
+pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchError> {
+    let repository = request.repository()?;
+    let config = Config::load(Some(&repository.root))?;
+    let path = workflows::find(request.workflow.as_deref(), &request.folder, &repository.root)?;
+    let (name, text) = (workflows::relative(&path, &repository.root), workflows::read(&path)?);
+    let payload = request.payload.read()?;
+    // Secrets that do not depend on the workflow are read first: a missing one is reported before errors of the file.
+    let given = secrets::given(&request.secrets)?;
+    let workflow = prepare::parse(&name, &text)?;
+    let called = request::called(&workflow, &repository.root);
+    let secrets = secrets::with_named(given, &request.secrets, &workflow, &called);
+    let mut spec = request.spec(&repository, config, &workflow.source, payload);
+    spec.called = called.texts();
+    spec.secrets = secrets.keys().cloned().collect();
+    spec.run_number = numbers::next(runs, &spec.slug, &spec.workflow)?;
+    let plan = prepare::plan(&spec, workflow, secrets.clone(), 1)?.plan;
+    let trust = if request.needs_trust() { trust::of(runs, &repository)? } else { Trust::Given };
+    Ok(Planned { repository, spec, plan, secrets, trust })
+}
+
+/// Starts a planned run: writes its folder and starts its worker.
+///
+/// # Errors
+/// The repository is not trusted, the state folder cannot be written, or no worker can be started.
+pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
+    let secrets = planned.secrets.clone();
+    let folder = write(runs, planned)?;
+    spawn(&folder, &Mode::Start, &secrets)?;
+    Ok(Started { folder })
+}
+
+/// Writes the folder of a planned run, which gives the run its number. No worker is started.
+///
+/// # Errors
+/// The repository is not trusted, or the state folder cannot be written.
+pub fn write(runs: &RunsDir, planned: Planned) -> Result<RunFolder, LaunchError> {
+    planned.require_trust()?;
+    let mut spec = planned.spec;
+    spec.run_number = numbers::take(runs, &spec.slug, &spec.workflow)?;
+    let folder = runs.create(spec.created)?;
+    spec.write(&folder)?;
+    Ok(folder)
+}
+
+/// Closes every run whose worker died, and returns how many there were. Every face calls this before it looks at runs.
+///
+/// # Errors
+/// The state folder cannot be read. A run that cannot be closed is left for the next call.
+pub async fn close_lost(runs: &RunsDir) -> Result<usize, StoreError> {
+    recovery::close_all(runs).await
+}
+
+#[cfg(test)]
+mod tests;

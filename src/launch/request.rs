@@ -1,0 +1,253 @@
+//! The request for a run, and the document that it becomes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+
+use super::secrets::SecretSource;
+use crate::config::Config;
+use crate::repo::git::{GitError, Repository};
+use crate::store::spec::RunSpec;
+use crate::worker::outlet::now;
+use crate::workflow;
+use crate::workflow::source::Source;
+use crate::workflow::syntax::{JobBody, Workflow};
+
+/// What a person or a program wants to run.
+#[derive(Clone, Debug, Default)]
+pub struct LaunchRequest {
+    /// The folder that relative paths start from; its repository is the one that runs.
+    pub folder: PathBuf,
+    /// A workflow as [`crate::repo::workflows::find`] takes it.
+    pub workflow: Option<String>,
+    /// The event.
+    pub event: String,
+    /// The event's payload.
+    pub payload: Payload,
+    /// Inputs of the workflow.
+    pub inputs: IndexMap<String, String>,
+    /// Secrets; a later source overrides an earlier one.
+    pub secrets: Vec<SecretSource>,
+    /// Configuration variables.
+    pub vars: IndexMap<String, String>,
+    /// Only these jobs and what they need; all jobs if empty.
+    pub jobs: Vec<String>,
+    /// How many jobs may run at once; `None` for the setting.
+    pub max_parallel: Option<usize>,
+    /// Where jobs without a `container:` run: `host`, `docker` or `docker:IMAGE`.
+    pub sandbox: Option<String>,
+    /// Run in the repository's own folder instead of a private copy per job.
+    pub in_place: bool,
+    /// Take actions of other repositories only from the cache.
+    pub offline: bool,
+    /// Keep debug lines and set `RUNNER_DEBUG`.
+    pub debug: bool,
+    /// Start this run in a repository that is not trusted.
+    pub trust: bool,
+    /// Run every job on this machine and in place, whatever its `runs-on` says; for tests against the runner's contract.
+    pub any_runner: bool,
+    /// The repository's `owner/name`; `None` for the one that git knows.
+    pub slug: Option<String>,
+}
+
+/// Where the payload of an event comes from. Facts that every event has are filled in.
+#[derive(Clone, Debug, Default)]
+pub enum Payload {
+    /// Only the facts that every event has.
+    #[default]
+    Derived,
+    /// A file with a JSON object.
+    File(PathBuf),
+    /// This object.
+    Given(Map<String, Value>),
+}
+
+/// Why the payload of an event cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The error of the file system.
+        source: io::Error,
+    },
+    /// The file is not JSON.
+    #[error("{}:{}:{}: the event's payload is not JSON: {source}", path.display(), source.line(), source.column())]
+    NotJson {
+        /// The file.
+        path: PathBuf,
+        /// The error of the parser.
+        source: serde_json::Error,
+    },
+    /// The file holds another JSON value than an object.
+    #[error("{}: the event's payload is not a JSON object", .0.display())]
+    NotObject(PathBuf),
+}
+
+impl Payload {
+    /// Returns the given part of the payload.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a JSON object.
+    pub fn read(&self) -> Result<Map<String, Value>, PayloadError> {
+        let path = match self {
+            Self::Derived => return Ok(Map::new()),
+            Self::Given(payload) => return Ok(payload.clone()),
+            Self::File(path) => path,
+        };
+        let text = fs::read(path).map_err(|source| PayloadError::Unreadable { path: path.clone(), source })?;
+        match serde_json::from_slice(&text) {
+            Ok(Value::Object(payload)) => Ok(payload),
+            Ok(_) => Err(PayloadError::NotObject(path.clone())),
+            Err(source) => Err(PayloadError::NotJson { path: path.clone(), source }),
+        }
+    }
+}
+
+impl LaunchRequest {
+    /// A request for a workflow of the repository around `folder`; everything else is left to the settings.
+    pub fn new(folder: impl Into<PathBuf>, workflow: impl Into<String>, event: impl Into<String>) -> Self {
+        Self { folder: folder.into(), workflow: Some(workflow.into()), event: event.into(), ..Self::default() }
+    }
+
+    /// Returns the repository around the request's folder.
+    ///
+    /// # Errors
+    /// There is none, or git cannot look at it.
+    pub fn repository(&self) -> Result<Repository, GitError> {
+        Repository::discover(&self.folder).or_else(|error| match &self.slug {
+            // A request that names the runner and the repository needs no git.
+            Some(slug) if self.any_runner => Ok(Repository::unversioned(&self.folder, slug)),
+            _ => Err(error),
+        })
+    }
+
+    /// Whether the repository must be trusted. A request that names the runner has decided where the jobs run.
+    pub(super) fn needs_trust(&self) -> bool {
+        !self.trust && !self.any_runner
+    }
+
+    /// The document of the run, without its number, its secrets and the workflows that it calls.
+    pub(super) fn spec(
+        &self,
+        repository: &Repository,
+        config: Config,
+        workflow: &Source,
+        given: Map<String, Value>,
+    ) -> RunSpec {
+        let slug = self.slug.clone().unwrap_or_else(|| repository.slug.clone());
+        let payload = self.full_payload(repository, &slug, given);
+        RunSpec {
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            created: now(),
+            repository: if self.any_runner { self.folder.clone() } else { repository.root.clone() },
+            slug,
+            workflow: workflow.name.clone(),
+            text: workflow.text.clone(),
+            event: self.event.clone(),
+            inputs: self.inputs.clone().into_iter().chain(inputs(&payload)).collect(),
+            git_ref: git_ref(&payload, repository),
+            payload,
+            sha: repository.sha.clone(),
+            actor: repository.actor.clone(),
+            vars: self.vars.clone(),
+            jobs: self.jobs.clone(),
+            max_parallel: self.max_parallel.unwrap_or(config.max_parallel),
+            runs_on: config.runs_on,
+            sandbox: self.sandbox.clone(),
+            image: config.image,
+            supervisor: config.supervisor,
+            keep_failed: config.keep_failed,
+            actions: config.actions,
+            offline: self.offline || config.offline,
+            in_place: self.in_place || self.any_runner,
+            any_runner: self.any_runner,
+            debug: self.debug,
+            ..RunSpec::default()
+        }
+    }
+
+    /// The payload of the event: what was given, over the facts that every event has.
+    fn full_payload(&self, repository: &Repository, slug: &str, given: Map<String, Value>) -> Value {
+        let (owner, name) = slug.split_once('/').unwrap_or(("local", slug));
+        let mut payload = json!({
+            "ref": repository.git_ref,
+            "repository": {"full_name": slug, "name": name, "owner": {"login": owner}},
+            "sender": {"login": repository.actor},
+        });
+        if self.event == "push" {
+            payload["after"] = json!(repository.sha);
+            payload["head_commit"] = json!({"id": repository.sha});
+        }
+        if !self.inputs.is_empty() {
+            payload["inputs"] = json!(self.inputs);
+        }
+        for (key, value) in given {
+            payload[key] = value;
+        }
+        payload
+    }
+}
+
+/// Inputs in a payload, as a dispatched event has them.
+fn inputs(payload: &Value) -> Vec<(String, String)> {
+    let inputs = payload.get("inputs").and_then(Value::as_object).into_iter().flatten();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    inputs.map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+fn git_ref(payload: &Value, repository: &Repository) -> String {
+    let number =
+        payload.get("pull_request").and_then(|request| request.get("number")).or_else(|| payload.get("number"));
+    match number.and_then(Value::as_u64) {
+        Some(number) => format!("refs/pull/{number}/merge"),
+        None => payload.get("ref").and_then(Value::as_str).map_or_else(|| repository.git_ref.clone(), str::to_owned),
+    }
+}
+
+/// The workflows of the repository that another one calls, directly or not, by path. `None` for one with errors.
+pub(super) struct Called(IndexMap<String, (String, Option<Arc<Workflow>>)>);
+
+impl Called {
+    /// The workflow at a path from the root of the repository.
+    pub(super) fn get(&self, path: &str) -> Option<&Workflow> {
+        self.0.get(path)?.1.as_deref()
+    }
+
+    /// The texts, by path.
+    pub(super) fn texts(self) -> IndexMap<String, String> {
+        self.0.into_iter().map(|(path, (text, _))| (path, text)).collect()
+    }
+}
+
+/// Reads the workflows of the repository at `root` that a workflow calls.
+pub(super) fn called(workflow: &Arc<Workflow>, root: &Path) -> Called {
+    let mut found = IndexMap::new();
+    let mut todo = vec![Arc::clone(workflow)];
+    while let Some(caller) = todo.pop() {
+        for path in caller.jobs.iter().filter_map(|job| local_call(&job.body)) {
+            if found.contains_key(path) {
+                continue;
+            }
+            let Ok(text) = fs::read_to_string(root.join(path)) else { continue };
+            let workflow = workflow::parse(&Source::new(path, text.clone())).value.map(Arc::new);
+            todo.extend(workflow.clone());
+            found.insert(path.to_owned(), (text, workflow));
+        }
+    }
+    Called(found)
+}
+
+/// The path of the workflow of this repository that a job calls.
+pub(super) fn local_call(body: &JobBody) -> Option<&str> {
+    match body {
+        JobBody::Call { uses, .. } => uses.value.strip_prefix("./"),
+        JobBody::Steps(_) => None,
+    }
+}

@@ -1,0 +1,273 @@
+//! Runs in a temporary repository and state folder; no test here starts a worker.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::launch::commands::CommandError;
+use crate::launch::trust::{Distrust, JobPreview, StepPreview};
+use crate::model::{Conclusion, EndReason, Event, RerunScope, Timestamp};
+use crate::repo::git::git;
+use crate::store::journal::JournalWriter;
+use crate::store::{history, lock};
+
+const CI: &str = "name: CI\non: [push, workflow_dispatch]\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: echo ${{ github.ref }}\n";
+
+struct Place {
+    folder: tempfile::TempDir,
+    runs: RunsDir,
+}
+
+impl Place {
+    /// A repository with one workflow, not trusted, and an empty state folder.
+    fn new(workflow: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runs = RunsDir::at(folder.path().join("state"));
+        let place = Self { folder, runs };
+        place.write("ci.yml", workflow);
+        git(&place.root(), ["init", "-q", "-b", "main"]).expect("git init");
+        place
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().canonicalize().expect("exists").join("repository")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.root().join(workflows::FOLDER).join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    fn request(&self) -> LaunchRequest {
+        LaunchRequest::new(self.root(), "ci", "push")
+    }
+
+    fn plan(&self, request: &LaunchRequest) -> Planned {
+        plan(&self.runs, request).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The folder of a run that was never started.
+    fn run(&self) -> RunFolder {
+        write(&self.runs, self.plan(&LaunchRequest { trust: true, ..self.request() })).expect("written")
+    }
+
+    /// The folder of a run that ended so.
+    fn ended(&self, conclusion: Conclusion, reason: Option<EndReason>) -> RunFolder {
+        let folder = self.run();
+        let mut journal = JournalWriter::open(folder.journal()).expect("made");
+        journal.append(Timestamp(1), Event::RunStarted { attempt: 1, name: "CI".to_owned() }).expect("written");
+        let end = Event::RunFinished { conclusion, reason };
+        journal.append(Timestamp(2), end).expect("written");
+        folder
+    }
+
+    fn refusal(&self, request: &LaunchRequest) -> String {
+        plan(&self.runs, request).err().expect("it cannot start").to_string()
+    }
+}
+
+#[test]
+fn a_plan_writes_nothing_and_what_was_planned_is_what_runs() {
+    let place = Place::new(CI);
+    let request = LaunchRequest { trust: true, secrets: vec!["KEY=hunter2".into()], ..place.request() };
+    let planned = place.plan(&request);
+    assert!(!place.runs.state().exists(), "nothing is written");
+    assert_eq!((planned.spec().workflow.as_str(), planned.plan().jobs().len()), (".github/workflows/ci.yml", 1));
+    // The file changes between the question and the start.
+    place.write("ci.yml", "on: push\njobs: {evil: {runs-on: ubuntu-latest, steps: [{run: evil}]}}\n");
+    let folder = write(&place.runs, planned).expect("written");
+    let spec = RunSpec::read(&folder).expect("readable");
+    assert_eq!((spec.text.as_str(), spec.secrets.as_slice()), (CI, &["KEY".to_owned()][..]));
+    assert_eq!((spec.git_ref.as_str(), spec.repository.as_path()), ("refs/heads/main", place.root().as_path()));
+    assert!(!fs::read_to_string(folder.spec_path()).expect("readable").contains("hunter2"));
+}
+
+#[test]
+fn an_untrusted_repository_is_planned_and_shown_and_does_not_start() {
+    let place = Place::new(CI);
+    let planned = place.plan(&place.request());
+    assert_eq!(planned.trust(), &Trust::Missing(Distrust::Unknown));
+    let steps = vec![
+        StepPreview::Action("actions/checkout@v4".to_owned()),
+        StepPreview::Script("echo ${{ github.ref }}".to_owned()),
+    ];
+    assert_eq!(planned.preview().jobs, [JobPreview { name: "a".to_owned(), legs: 1, steps }]);
+    let error = write(&place.runs, planned).expect_err("not trusted");
+    assert!(matches!(error, LaunchError::Untrusted(_)), "{error}");
+    assert!(!place.runs.runs().exists(), "no run was made");
+
+    let mut planned = place.plan(&place.request());
+    planned.grant_trust(&place.runs).expect("written");
+    write(&place.runs, planned).expect("trusted");
+    assert_eq!(place.plan(&place.request()).trust(), &Trust::Given, "the answer is kept");
+    git(&place.root(), ["remote", "add", "origin", "https://elsewhere.example/x"]).expect("git remote");
+    assert_eq!(place.plan(&place.request()).trust(), &Trust::Missing(Distrust::OtherOrigin));
+    trust::revoke(&place.runs, place.plan(&place.request()).repository()).expect("written");
+    assert_eq!(place.plan(&place.request()).trust(), &Trust::Missing(Distrust::Unknown));
+}
+
+#[test]
+fn runs_are_numbered_when_they_start() {
+    let place = Place::new(CI);
+    let number = |folder: &RunFolder| RunSpec::read(folder).expect("readable").run_number;
+    let (first, second) = (place.run(), place.run());
+    assert_eq!((number(&first), number(&second)), (1, 2));
+    fs::remove_dir_all(place.runs.runs()).expect("removed");
+    let planned = place.plan(&place.request());
+    assert_eq!(planned.spec().run_number, 3);
+    drop(planned);
+    assert_eq!(number(&place.run()), 3, "a plan alone takes no number");
+}
+
+#[test]
+fn the_payload_comes_from_a_file_or_a_value_over_known_facts() {
+    let place = Place::new(CI);
+    let path = place.root().join("event.json");
+    fs::write(&path, r#"{"pull_request": {"number": 7}, "ref": "x"}"#).expect("written");
+    let request = LaunchRequest { payload: Payload::File(path.clone()), ..place.request() };
+    let spec = place.plan(&request).spec().clone();
+    assert_eq!((spec.git_ref.as_str(), spec.payload["ref"].as_str()), ("refs/pull/7/merge", Some("x")));
+    assert_eq!(spec.payload["repository"]["full_name"], "local/repository");
+    fs::write(&path, "{\n  'x'\n}").expect("written");
+    assert!(place.refusal(&request).contains("event.json:2:3: the event's payload is not JSON"));
+    fs::write(&path, "[]").expect("written");
+    assert!(place.refusal(&request).ends_with("event.json: the event's payload is not a JSON object"));
+    let given = serde_json::json!({"inputs": {"n": 3}}).as_object().cloned().unwrap_or_default();
+    let text = CI.replace("[push, workflow_dispatch]", "{workflow_dispatch: {inputs: {n: {type: number}}}}");
+    place.write("ci.yml", &text);
+    let request =
+        LaunchRequest { payload: Payload::Given(given), event: "workflow_dispatch".to_owned(), ..place.request() };
+    assert_eq!(place.plan(&request).spec().inputs["n"], "3");
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let place = Place::new(CI);
+    let with = |change: &dyn Fn(&mut LaunchRequest)| {
+        let mut request = place.request();
+        change(&mut request);
+        place.refusal(&request)
+    };
+    assert!(with(&|request| request.event = "schedule".to_owned()).contains("does not run on `schedule`"));
+    assert!(with(&|request| request.jobs = vec!["zz".to_owned()]).contains("has no job `zz`"));
+    assert!(with(&|request| request.workflow = Some("cii".to_owned())).contains("did you mean `ci`?"));
+    assert!(with(&|request| drop(request.inputs.insert("x".to_owned(), String::new()))).contains("no input `x`"));
+    assert!(with(&|request| request.folder = place.folder.path().to_owned()).contains("git init"));
+    place.write("ci.yml", "on: push\njobs:\n  a: {run-on: x, steps: [{run: x}]}\n");
+    assert!(with(&|_| ()).contains("did you mean `runs-on`?"));
+}
+
+#[test]
+fn a_called_workflow_is_part_of_the_run_and_its_secrets_are_found() {
+    let call = "on: push\njobs: {a: {uses: ./.github/workflows/called.yml, secrets: inherit}}\n";
+    let place = Place::new(call);
+    let called = "on: workflow_call\njobs: {b: {runs-on: ubuntu-latest, steps: [{run: 'echo ${{ secrets.PATH }}'}]}}\n";
+    place.write("called.yml", called);
+    let planned = place.plan(&LaunchRequest { secrets: vec![SecretSource::Named], ..place.request() });
+    assert_eq!(planned.spec().called[".github/workflows/called.yml"], called);
+    assert_eq!(planned.spec().secrets, ["PATH"], "a variable that every environment has");
+    assert_eq!(planned.plan().jobs().len(), 2);
+}
+
+#[test]
+fn a_request_that_names_the_runner_needs_no_repository_and_no_trust() {
+    let place = Place::new(CI);
+    let folder = place.folder.path().join("plain");
+    fs::create_dir_all(folder.join(workflows::FOLDER)).expect("made");
+    fs::write(folder.join(workflows::FOLDER).join("ci.yml"), CI).expect("written");
+    let slug = Some("o/r".to_owned());
+    let request = LaunchRequest { any_runner: true, slug, ..LaunchRequest::new(&folder, "ci", "push") };
+    let planned = place.plan(&request);
+    assert_eq!((planned.trust(), planned.spec().slug.as_str()), (&Trust::Given, "o/r"));
+    assert!(planned.spec().in_place && planned.spec().repository == folder);
+}
+
+#[test]
+fn an_event_runs_the_workflows_that_it_names() {
+    let place = Place::new(CI);
+    place.write("docs.yml", &CI.replace("[push, workflow_dispatch]", "{push: {paths: ['docs/**']}}"));
+    place.write("broken.yml", "on: push\njobs: {}\n");
+    let repository = place.request().repository().expect("a repository");
+    let decided = triggers::by_change(&repository, None, &["src/a".to_owned()]).expect("readable");
+    let words: Vec<_> = decided.iter().map(|one| format!("{}: {}", one.name, one.word())).collect();
+    assert_eq!(
+        words,
+        [
+            ".github/workflows/broken.yml: broken",
+            ".github/workflows/ci.yml: runs",
+            ".github/workflows/docs.yml: skipped"
+        ]
+    );
+    assert_eq!(decided[0].reason(), "1 error: see cuelight lint .github/workflows/broken.yml");
+    let only = triggers::by_change(&repository, Some(".github/workflows/docs.yml"), &["docs/a".to_owned()]);
+    assert_eq!(only.expect("readable").iter().map(triggers::TriggerDecision::runs).collect::<Vec<_>>(), [true]);
+    fs::remove_file(place.root().join(workflows::FOLDER).join("broken.yml")).expect("removed");
+    let error = triggers::running(&repository, "issues", &serde_json::Map::new()).expect_err("none").to_string();
+    assert!(
+        error.starts_with("no workflow runs on this `issues`:\n  .github/workflows/ci.yml: it does not"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_takes_only_commands_for_another_attempt() {
+    let place = Place::new(CI);
+    let good = place.ended(Conclusion::Success, None);
+    let error = commands::cancel(&good, false).await.expect_err("ended").to_string();
+    assert_eq!(error, format!("{} has ended: success", good.id()));
+    let error = commands::rerun(&good, RerunScope::Failed, &[]).await.expect_err("nothing failed");
+    assert!(matches!(error, CommandError::NothingFailed(_)), "{error}");
+    let error = commands::resume(&good, &[]).await.expect_err("not lost");
+    assert!(matches!(error, CommandError::NotLost { state: "success", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_new_attempt_needs_the_secrets_of_the_run() {
+    let place = Place::new(CI);
+    let secrets = vec!["CUELIGHT_NO_SUCH_VARIABLE=1".into()];
+    let planned = place.plan(&LaunchRequest { trust: true, secrets, ..place.request() });
+    let folder = write(&place.runs, planned).expect("written");
+    // Without a worker the run is lost, and closed by the command.
+    let error = commands::rerun(&folder, RerunScope::All, &[]).await.expect_err("no secret").to_string();
+    assert!(error.starts_with("the run needs the secret CUELIGHT_NO_SUCH_VARIABLE"), "{error}");
+    assert_eq!(history::read(&folder).expect("readable").phase.conclusion(), Some(Conclusion::Failure));
+}
+
+#[tokio::test]
+async fn a_run_in_progress_is_neither_deleted_nor_resumed() {
+    let place = Place::new(CI);
+    let folder = place.run();
+    let held = lock::take(&folder.lock()).expect("made").expect("free");
+    for error in [
+        commands::delete(&place.runs, folder.id()).await.expect_err("in progress"),
+        commands::resume(&folder, &[]).await.expect_err("in progress"),
+    ] {
+        assert!(matches!(error, CommandError::InProgress(_)), "{error}");
+    }
+    drop(held);
+    commands::delete(&place.runs, folder.id()).await.expect("removed");
+    assert!(!folder.path().exists() && history::list(&place.runs).expect("listed").is_empty());
+}
+
+#[tokio::test]
+async fn runs_without_a_worker_are_closed_once() {
+    let place = Place::new(CI);
+    place.ended(Conclusion::Success, None);
+    let (lost, live) = (place.run(), place.run());
+    let _held = lock::take(&live.lock()).expect("made").expect("free");
+    assert_eq!(close_lost(&place.runs).await.expect("readable"), 1);
+    assert_eq!(close_lost(&place.runs).await.expect("readable"), 0);
+    let phase = |folder: &RunFolder| history::read(folder).expect("readable").phase.conclusion();
+    assert_eq!((phase(&lost), phase(&live)), (Some(Conclusion::Failure), None));
+}
+
+#[test]
+fn damaged_trust_is_no_trust() {
+    let place = Place::new(CI);
+    fs::create_dir_all(place.runs.state()).expect("made");
+    fs::write(place.runs.state().join("trust.json"), "{").expect("written");
+    let error = place.refusal(&place.request());
+    assert!(error.contains("trust.json is damaged") && error.contains("remove it to be asked again"), "{error}");
+    assert!(Path::new(&place.root()).exists());
+}

@@ -1,0 +1,200 @@
+//! The workflows of a repository that an event runs, and why.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use crate::repo::git::Repository;
+use crate::repo::workflows::WorkflowFileError;
+use crate::repo::{changed, workflows};
+use crate::workflow;
+use crate::workflow::diagnostic::Severity;
+use crate::workflow::source::Source;
+use crate::workflow::triggers::{ChangedFiles, Decision, TriggerEvent, decide};
+
+/// A workflow file and whether the event runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriggerDecision {
+    /// The file.
+    pub path: PathBuf,
+    /// Its path in the repository.
+    pub name: String,
+    /// The decision.
+    pub outcome: TriggerOutcome,
+}
+
+/// Whether an event runs a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriggerOutcome {
+    /// It runs, for this reason.
+    Runs(String),
+    /// It does not, for this reason.
+    Skipped(String),
+    /// The file has this many errors. GitHub fails such a run at once.
+    Broken(usize),
+}
+
+/// Why no workflow can run on an event.
+#[derive(Debug, thiserror::Error)]
+pub enum TriggerError {
+    /// A workflow file cannot be read.
+    #[error(transparent)]
+    File(#[from] WorkflowFileError),
+    /// The repository has no workflows.
+    #[error("there is no workflow in {}", .0.display())]
+    NoWorkflows(PathBuf),
+    /// Every workflow is skipped.
+    #[error("no workflow runs on this `{event}`:{}", reasons(skipped))]
+    AllSkipped {
+        /// The event.
+        event: String,
+        /// All workflows, each with its reason.
+        skipped: Vec<TriggerDecision>,
+    },
+}
+
+fn reasons(skipped: &[TriggerDecision]) -> String {
+    skipped.iter().fold(String::new(), |text, one| text + &format!("\n  {}: {}", one.name, one.reason()))
+}
+
+impl TriggerDecision {
+    /// Whether the event runs it.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        matches!(self.outcome, TriggerOutcome::Runs(_))
+    }
+
+    /// Whether its file has errors.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        matches!(self.outcome, TriggerOutcome::Broken(_))
+    }
+
+    /// The decision in one word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self.outcome {
+            TriggerOutcome::Runs(_) => "runs",
+            TriggerOutcome::Skipped(_) => "skipped",
+            TriggerOutcome::Broken(_) => "broken",
+        }
+    }
+
+    /// The reason in one line.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match &self.outcome {
+            TriggerOutcome::Runs(reason) | TriggerOutcome::Skipped(reason) => reason.clone(),
+            TriggerOutcome::Broken(1) => format!("1 error: see cuelight lint {}", self.name),
+            TriggerOutcome::Broken(errors) => format!("{errors} errors: see cuelight lint {}", self.name),
+        }
+    }
+}
+
+/// Decides about every workflow of the repository, in the order of their names.
+///
+/// # Errors
+/// A workflow file cannot be read.
+pub fn all(
+    repository: &Repository,
+    event: &str,
+    payload: &Map<String, Value>,
+) -> Result<Vec<TriggerDecision>, WorkflowFileError> {
+    decisions(repository, None, &trigger_event(repository, event, payload))
+}
+
+/// Decides about one workflow, or about every one, when a push changes exactly these files. Branch filters do not apply
+/// to a workflow that is named: the person who named it works on it.
+///
+/// # Errors
+/// A workflow file cannot be read.
+pub fn by_change(
+    repository: &Repository,
+    workflow: Option<&str>,
+    files: &[String],
+) -> Result<Vec<TriggerDecision>, WorkflowFileError> {
+    let event = TriggerEvent {
+        name: "push".to_owned(),
+        activity: None,
+        git_ref: workflow.is_none().then(|| repository.git_ref.clone()),
+        workflow: None,
+        changes: ChangedFiles::Since("a moment ago".to_owned(), files.to_vec()),
+    };
+    decisions(repository, workflow, &event)
+}
+
+/// Returns the workflows that run or are broken, as GitHub fails the latter at once.
+///
+/// # Errors
+/// There are no workflows, all are skipped, or a workflow file cannot be read.
+pub fn running(
+    repository: &Repository,
+    event: &str,
+    payload: &Map<String, Value>,
+) -> Result<Vec<TriggerDecision>, TriggerError> {
+    let is_skipped = |one: &TriggerDecision| matches!(one.outcome, TriggerOutcome::Skipped(_));
+    let (skipped, running): (Vec<_>, Vec<_>) = all(repository, event, payload)?.into_iter().partition(is_skipped);
+    match (running.is_empty(), skipped.is_empty()) {
+        (false, _) => Ok(running),
+        (true, true) => Err(TriggerError::NoWorkflows(repository.root.join(workflows::FOLDER))),
+        (true, false) => Err(TriggerError::AllSkipped { event: event.to_owned(), skipped }),
+    }
+}
+
+fn decisions(
+    repository: &Repository,
+    only: Option<&str>,
+    event: &TriggerEvent,
+) -> Result<Vec<TriggerDecision>, WorkflowFileError> {
+    let paths = workflows::list(&repository.root).into_iter();
+    let wanted = paths.filter(|path| only.is_none_or(|only| *path == repository.root.join(only)));
+    let decided = wanted.map(|path| {
+        let text = workflows::read(&path)?;
+        let name = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
+        let parsed = workflow::parse(&Source::new(name.clone(), text));
+        let outcome = match parsed.value.map(|workflow| decide(&workflow, event)) {
+            Some(Decision::Runs(reason)) => TriggerOutcome::Runs(reason),
+            Some(Decision::Skipped(reason)) => TriggerOutcome::Skipped(reason),
+            None => {
+                let is_error = |found: &&workflow::diagnostic::Diagnostic| found.severity == Severity::Error;
+                TriggerOutcome::Broken(parsed.diagnostics.iter().filter(is_error).count())
+            }
+        };
+        Ok(TriggerDecision { path, name, outcome })
+    });
+    decided.collect()
+}
+
+fn trigger_event(repository: &Repository, event: &str, payload: &Map<String, Value>) -> TriggerEvent {
+    let text = |path: &[&str]| {
+        let (first, rest) = path.split_first()?;
+        let value = rest.iter().try_fold(payload.get(*first)?, |value, key| value.get(key))?;
+        value.as_str().map(str::to_owned)
+    };
+    let root = repository.root.as_path();
+    let (git_ref, changes) = match event {
+        "push" => {
+            let git_ref = text(&["ref"]).unwrap_or_else(|| repository.git_ref.clone());
+            let changes = changed::of_push(root, text(&["before"]).as_deref(), text(&["after"]).as_deref());
+            (Some(git_ref), changes)
+        }
+        "pull_request" | "pull_request_target" => {
+            let base = text(&["pull_request", "base", "ref"]);
+            let changes = changed::of_pull_request(root, base.as_deref());
+            let since = changes.as_ref().ok().map(|changed| changed.since.trim_start_matches("origin/").to_owned());
+            (base.or(since.filter(|name| name != "HEAD")), changes)
+        }
+        "workflow_run" => (text(&["workflow_run", "head_branch"]), changed::of_push(root, None, None)),
+        _ => (None, changed::of_push(root, None, None)),
+    };
+    TriggerEvent {
+        name: event.to_owned(),
+        activity: text(&["action"]),
+        git_ref,
+        workflow: text(&["workflow_run", "name"]),
+        changes: match changes {
+            Ok(changed) => ChangedFiles::Since(changed.since, changed.files),
+            Err(error) => ChangedFiles::Unknown(error.to_string()),
+        },
+    }
+}

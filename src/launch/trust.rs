@@ -1,0 +1,209 @@
+//! Trust: a workflow is a program, and on the host it can do everything that its user can.
+//!
+//! The answer to the trust question is bound to the repository: the path of its git folder, that folder's identity on
+//! the disk (another clone at the same path is another repository), and the address of its origin.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::repo::git::Repository;
+use crate::store::folder::RunsDir;
+use crate::store::{StoreError, atomic};
+use crate::workflow::expr::Expr;
+use crate::workflow::plan::Plan;
+use crate::workflow::syntax::{JobBody, Steering, StepAction, StepDefinition};
+use crate::workflow::template::{Piece, Template, TemplateKind};
+
+/// A trusted repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trusted {
+    /// The folder of its objects and refs.
+    pub git_folder: PathBuf,
+    device: u64,
+    inode: u64,
+    /// The address of its origin; empty without one.
+    pub origin: String,
+}
+
+/// Whether a repository may run on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It may.
+    Given,
+    /// It may not.
+    Missing(Distrust),
+}
+
+/// Why a repository may not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Distrust {
+    /// It was never trusted.
+    #[error("it is not trusted to run on this machine")]
+    Unknown,
+    /// Its origin has changed since it was trusted.
+    #[error("its origin has changed since it was trusted")]
+    OtherOrigin,
+    /// Another repository was trusted at its path.
+    #[error("it is not the repository that was trusted at this path")]
+    OtherRepository,
+}
+
+/// A repository may not run, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}: look at its workflows, then run `cuelight trust` there, or give --trust for this run", root.display())]
+pub struct Untrusted {
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// Why.
+    pub reason: Distrust,
+}
+
+impl Trusted {
+    fn new(repository: &Repository) -> Result<Self, StoreError> {
+        let folder = &repository.common;
+        let data = fs::metadata(folder).map_err(StoreError::io("look at", folder))?;
+        let origin = repository.origin.clone();
+        Ok(Self { git_folder: folder.clone(), device: data.dev(), inode: data.ino(), origin })
+    }
+}
+
+/// Returns whether a repository may run.
+///
+/// # Errors
+/// The list of trusted repositories or the repository cannot be read.
+pub fn of(runs: &RunsDir, repository: &Repository) -> Result<Trust, StoreError> {
+    let own = Trusted::new(repository)?;
+    let known = list(runs)?.into_iter().find(|trusted| trusted.git_folder == own.git_folder);
+    Ok(match known {
+        Some(known) if known == own => Trust::Given,
+        Some(known) if known.origin != own.origin => Trust::Missing(Distrust::OtherOrigin),
+        Some(_) => Trust::Missing(Distrust::OtherRepository),
+        None => Trust::Missing(Distrust::Unknown),
+    })
+}
+
+/// Records that a repository is trusted from now on.
+///
+/// # Errors
+/// The state folder cannot be read or written.
+pub fn grant(runs: &RunsDir, repository: &Repository) -> Result<(), StoreError> {
+    let own = Trusted::new(repository)?;
+    let mut all = list(runs)?;
+    all.retain(|trusted| trusted.git_folder != own.git_folder);
+    all.push(own);
+    write(runs, &all)
+}
+
+/// Records that a repository is no longer trusted.
+///
+/// # Errors
+/// The state folder cannot be read or written.
+pub fn revoke(runs: &RunsDir, repository: &Repository) -> Result<(), StoreError> {
+    let mut all = list(runs)?;
+    all.retain(|trusted| trusted.git_folder != repository.common);
+    write(runs, &all)
+}
+
+/// Returns the trusted repositories.
+///
+/// # Errors
+/// The list cannot be read.
+pub fn list(runs: &RunsDir) -> Result<Vec<Trusted>, StoreError> {
+    let path = path(runs);
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map_err(|error| StoreError::Damaged { path, reason: format!("{error}; remove it to be asked again") }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(StoreError::io("read", path)(error)),
+    }
+}
+
+fn path(runs: &RunsDir) -> PathBuf {
+    runs.state().join("trust.json")
+}
+
+fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), StoreError> {
+    let path = path(runs);
+    fs::create_dir_all(runs.state()).map_err(StoreError::io("make the folder", runs.state()))?;
+    let text = serde_json::to_vec_pretty(all).expect("paths and numbers serialise");
+    atomic::write(&path, &text).map_err(StoreError::io("write", path))
+}
+
+/// What a workflow would run. All texts are as the file has them: a face must make them safe for its terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// The workflow's file.
+    pub workflow: String,
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// The jobs, in the order of the file. Legs of a matrix are one entry.
+    pub jobs: Vec<JobPreview>,
+}
+
+/// A job that would run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobPreview {
+    /// The name of its first leg.
+    pub name: String,
+    /// How many legs there are, at least 1.
+    pub legs: usize,
+    /// Its steps; empty for a job that calls a workflow, whose jobs follow.
+    pub steps: Vec<StepPreview>,
+}
+
+/// A step that would run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepPreview {
+    /// An action, by its reference.
+    Action(String),
+    /// A script, with its expressions.
+    Script(String),
+}
+
+impl Preview {
+    pub(super) fn new(workflow: &str, root: &Path, plan: &Plan) -> Self {
+        let mut seen = HashSet::new();
+        let firsts = plan.jobs().iter().filter(|job| seen.insert((&job.key, &job.caller)));
+        let jobs = firsts.map(|job| {
+            let legs = plan.jobs().iter().filter(|other| other.key == job.key && other.caller == job.caller).count();
+            let mut steps = Vec::new();
+            if let JobBody::Steps(body) = &job.definition.body {
+                add_steps(&body.steps, &mut steps);
+            }
+            JobPreview { name: job.name.clone(), legs, steps }
+        });
+        Self { workflow: workflow.to_owned(), root: root.to_owned(), jobs: jobs.collect() }
+    }
+}
+
+fn add_steps(steps: &[StepDefinition], found: &mut Vec<StepPreview>) {
+    for step in steps {
+        match &step.action {
+            StepAction::Uses { reference, .. } => found.push(StepPreview::Action(reference.value.clone())),
+            StepAction::Run { script, .. } => found.push(StepPreview::Script(written(script))),
+            StepAction::Steer(Steering::Parallel(inner)) => add_steps(inner, found),
+            StepAction::Steer(_) => {}
+        }
+    }
+}
+
+/// A script as the file has it, with its expressions.
+fn written(script: &Template) -> String {
+    let expression = |expression: &Expr| format!("${{{{ {} }}}}", expression.text().trim());
+    match &script.kind {
+        TemplateKind::Expression(only) => expression(only),
+        TemplateKind::Interpolated(pieces) => pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.to_string(),
+                Piece::Expression(inner) => expression(inner),
+            })
+            .collect(),
+        _ => script.literal().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,166 @@
+//! Workflow files of a repository: listed, found by what a person types, and read.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::workflow;
+use crate::workflow::schema;
+use crate::workflow::source::Source;
+
+/// The folder in which GitHub looks for workflows, from the root of a repository.
+pub const FOLDER: &str = ".github/workflows";
+
+/// Why there is no workflow file to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkflowFileError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The error of the file system.
+        source: io::Error,
+    },
+    /// The repository has several workflows, or none, and the request names none of them.
+    #[error("name the workflow: {}", listed(known))]
+    Unnamed {
+        /// The names of the files in [`FOLDER`].
+        known: Vec<String>,
+    },
+    /// No file and no workflow has this name.
+    #[error(
+        "there is no workflow `{wanted}`: {}{}", listed(known),
+        nearest.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+    )]
+    Unknown {
+        /// The name that was asked for.
+        wanted: String,
+        /// The names of the files in [`FOLDER`].
+        known: Vec<String>,
+        /// The known name that looks most like it.
+        nearest: Option<String>,
+    },
+}
+
+fn listed(known: &[String]) -> String {
+    if known.is_empty() { format!("{FOLDER} is empty") } else { format!("{FOLDER} has {}", known.join(", ")) }
+}
+
+/// Returns the workflow files of the repository at `root`, in the order of their names.
+#[must_use]
+pub fn list(root: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root.join(FOLDER)).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Finds a workflow by a path from `folder` or from `root`, by the name of a file in [`FOLDER`] with or without its extension, or by
+/// the `name` in a file there. Without a name, the only file there is.
+///
+/// # Errors
+/// The name fits no file, or there is no name and not exactly one file.
+pub fn find(wanted: Option<&str>, folder: &Path, root: &Path) -> Result<PathBuf, WorkflowFileError> {
+    let files = list(root);
+    let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
+    let known = || files.iter().filter_map(|path| text(path.file_name())).collect();
+    let Some(wanted) = wanted else {
+        return match files.as_slice() {
+            [only] => Ok(only.clone()),
+            _ => Err(WorkflowFileError::Unnamed { known: known() }),
+        };
+    };
+    if let Some(path) = [folder, root].map(|folder| folder.join(wanted)).into_iter().find(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let is_wanted = |part: Option<String>| part.as_deref() == Some(wanted);
+    let by_file = files.iter().find(|path| is_wanted(text(path.file_name())) || is_wanted(text(path.file_stem())));
+    let by_name = || files.iter().find(|path| name(path).is_some_and(|name| name.eq_ignore_ascii_case(wanted)));
+    if let Some(found) = by_file.or_else(by_name) {
+        return Ok(found.clone());
+    }
+    let stems: Vec<_> = files.iter().filter_map(|path| text(path.file_stem())).collect();
+    let nearest = schema::nearest(wanted, stems.iter().map(String::as_str)).map(str::to_owned);
+    Err(WorkflowFileError::Unknown { wanted: wanted.to_owned(), known: known(), nearest })
+}
+
+/// The `name` in a workflow file.
+fn name(path: &Path) -> Option<String> {
+    let workflow = workflow::parse(&Source::new("", read(path).ok()?)).value?;
+    workflow.name.map(|name| name.value)
+}
+
+/// Reads a file as text. Bytes that are not UTF-8 become U+FFFD.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(path: &Path) -> Result<String, WorkflowFileError> {
+    fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .map_err(|source| WorkflowFileError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Returns the path of a file from the root of its repository; the whole path when it is outside.
+#[must_use]
+pub fn relative(path: &Path, root: &Path) -> String {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    full.strip_prefix(root).unwrap_or(&full).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join(FOLDER);
+        fs::create_dir_all(&folder).expect("made");
+        for (name, text) in files {
+            fs::write(folder.join(name), text).expect("written");
+        }
+        root
+    }
+
+    #[test]
+    fn a_workflow_is_found_by_path_file_stem_and_name() {
+        let text = |name: &str| format!("name: {name}\non: push\njobs: {{a: {{runs-on: x, steps: [{{run: x}}]}}}}\n");
+        let root = repository(&[("ci.yml", &text("Checks")), ("deploy.yaml", &text("Ship")), ("notes.md", "")]);
+        let root = root.path();
+        fs::write(root.join("other.yml"), "").expect("written");
+        let found = |wanted: &str| find(Some(wanted), root, root).map(|path| relative(&path, Path::new("/nowhere")));
+        for (wanted, file) in [
+            ("other.yml", "other.yml"),
+            ("ci", "ci.yml"),
+            ("ci.yml", "ci.yml"),
+            ("deploy", "deploy.yaml"),
+            ("checks", "ci.yml"),
+            ("SHIP", "deploy.yaml"),
+        ] {
+            let path = found(wanted).expect(wanted);
+            assert!(path.ends_with(file), "{wanted}: {path}");
+        }
+        let below = root.join(FOLDER);
+        let path = find(Some(".github/workflows/ci.yml"), &below, root).expect("a path from the root");
+        assert_eq!(path, below.join("ci.yml"));
+        let error = found("deplyo").expect_err("a typing error").to_string();
+        assert_eq!(
+            error,
+            "there is no workflow `deplyo`: .github/workflows has ci.yml, deploy.yaml; did you mean `deploy`?"
+        );
+        let error = find(None, root, root).expect_err("two of them").to_string();
+        assert_eq!(error, "name the workflow: .github/workflows has ci.yml, deploy.yaml");
+    }
+
+    #[test]
+    fn the_only_workflow_needs_no_name() {
+        let root = repository(&[("ci.yml", "")]);
+        assert_eq!(find(None, root.path(), root.path()).expect("found"), root.path().join(FOLDER).join("ci.yml"));
+        let empty = repository(&[]);
+        let error = find(None, empty.path(), empty.path()).expect_err("none").to_string();
+        assert_eq!(error, "name the workflow: .github/workflows is empty");
+    }
+}
