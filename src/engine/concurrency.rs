@@ -1,6 +1,6 @@
-//! Turns in the concurrency groups of this machine.
+//! Concurrency groups of this machine.
 //!
-//! The engine says which turns it wants; whoever hosts it stands in line, among all runs of the machine.
+//! The engine requests groups; its host queues for them, among all runs of the machine.
 
 use std::sync::Arc;
 
@@ -10,48 +10,60 @@ use crate::model::JobId;
 use crate::store::concurrency::Ticket;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::Concurrency;
+use crate::workflow::template::TemplateError;
 
-/// A turn that a run or a job wants.
+/// A request of a run or a job for a concurrency group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupRequest {
     /// The group.
     pub group: String,
-    /// Whether whoever has the turn is to be cancelled.
+    /// Whether the run or job that holds the group is cancelled.
     pub cancel_in_progress: bool,
-    /// Whether the others that wait keep their places; mostly they are cancelled.
+    /// Whether the others that wait keep their places; by default they are cancelled.
     pub queue_all: bool,
 }
 
+/// Why `concurrency` requests no group.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GroupError {
+    /// An expression could not be evaluated.
+    #[error("`concurrency` cannot be evaluated: {0}")]
+    Evaluate(#[from] TemplateError),
+    /// The group has no name.
+    #[error("the group of `concurrency` is empty")]
+    Empty,
+}
+
 impl GroupRequest {
-    /// What `concurrency` says, now that its expressions have values.
+    /// Evaluates `concurrency`.
     ///
     /// # Errors
-    /// An expression without a value, or a group without a name, in words.
-    pub fn new(concurrency: &Concurrency, scope: &Scope<'_>) -> Result<Self, String> {
-        let failed = |error| format!("`concurrency` cannot be evaluated: {error}");
-        let group = concurrency.group.evaluate(scope).map_err(failed)?.to_text();
+    /// An expression could not be evaluated, or the group has no name.
+    pub fn new(concurrency: &Concurrency, scope: &Scope<'_>) -> Result<Self, GroupError> {
+        let group = concurrency.group.evaluate(scope)?.to_text();
         if group.trim().is_empty() {
-            return Err("the group of `concurrency` is empty".to_owned());
+            return Err(GroupError::Empty);
         }
-        let cancel = concurrency.cancel_in_progress.as_ref().map(|cancel| cancel.evaluate(scope));
-        let cancel = cancel.transpose().map_err(failed)?;
+        let cancel = concurrency.cancel_in_progress.as_ref().map(|cancel| cancel.evaluate(scope)).transpose()?;
         let cancel_in_progress = cancel.is_some_and(|cancel| cancel.to_text() == "true");
         Ok(Self { group, cancel_in_progress, queue_all: concurrency.queue_all })
     }
 }
 
-/// Why there is no turn.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Why a group cannot be acquired.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AcquireError {
-    /// It would wait for itself.
+    /// The job would wait for itself.
+    #[error("{0}")]
     Deadlock(String),
     /// The state folder cannot be used.
+    #[error("{0}")]
     Failed(String),
 }
 
-/// The lines of this machine.
+/// The concurrency groups of this machine.
 pub trait ConcurrencyGate: Send + Sync {
-    /// Stands in line for a job at once, tells readers what it waits for, and ends when the job has its turn, which lasts until
-    /// the ticket is dropped. Dropping the future leaves the line.
-    fn turn(self: Arc<Self>, job: JobId, wanted: GroupRequest) -> BoxFuture<'static, Result<Ticket, AcquireError>>;
+    /// Queues for a group at once, and returns a future that ends when the job holds it, which it does until the ticket is
+    /// dropped. Records what the job waits for. Dropping the future leaves the queue.
+    fn acquire(self: Arc<Self>, job: JobId, request: GroupRequest) -> BoxFuture<'static, Result<Ticket, AcquireError>>;
 }

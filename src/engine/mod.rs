@@ -75,8 +75,8 @@ pub struct RunContext {
     pub github: Object,
     /// Takes what is observed.
     pub outlet: Arc<dyn outlet::Outlet>,
-    /// Where jobs stand in line for their concurrency groups.
-    pub turns: Arc<dyn concurrency::ConcurrencyGate>,
+    /// Where jobs acquire their concurrency groups.
+    pub concurrency: Arc<dyn concurrency::ConcurrencyGate>,
     /// This machine as a place for processes.
     pub host: Arc<dyn sandbox::Sandbox>,
     /// Where actions of other repositories come from.

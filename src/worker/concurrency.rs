@@ -118,7 +118,7 @@ impl ConcurrencyQueue {
 }
 
 impl ConcurrencyGate for ConcurrencyQueue {
-    fn turn(self: Arc<Self>, job: JobId, wanted: GroupRequest) -> BoxFuture<'static, Result<Ticket, AcquireError>> {
+    fn acquire(self: Arc<Self>, job: JobId, wanted: GroupRequest) -> BoxFuture<'static, Result<Ticket, AcquireError>> {
         // In line at once: jobs that start one after the other stand there in that order.
         let place = self.enter(Some(job), &wanted);
         async move { self.wait(place?).await }.boxed()

@@ -11,7 +11,8 @@ use indexmap::IndexMap;
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::actions::store::Store;
-use crate::engine::attempt::{Attempt, CarriedJob, Orders, RunEnd};
+use crate::engine::attempt;
+use crate::engine::attempt::{AttemptStart, CarriedJob, Orders, RunEnd};
 use crate::engine::cancel::Cancellation;
 use crate::engine::cancel::Grace;
 use crate::engine::concurrency::{AcquireError, GroupRequest};
@@ -170,7 +171,7 @@ impl Worker<'_> {
         prepared: Prepared,
         (kept, resumed): (IndexMap<JobId, CarriedJob>, HashMap<JobId, Resumed>),
         outlet: Arc<RunOutlet>,
-        turns: Arc<ConcurrencyQueue>,
+        concurrency: Arc<ConcurrencyQueue>,
         orders: Orders,
     ) -> RunEnd {
         let spec = self.spec;
@@ -179,7 +180,7 @@ impl Worker<'_> {
             github: prepared.facts.github(),
             facts: prepared.facts,
             outlet,
-            turns,
+            concurrency,
             host: Arc::new(Host::new(self.inherited.iter().cloned())),
             actions: Store::new(
                 cache("actions", self.folder),
@@ -204,7 +205,8 @@ impl Worker<'_> {
                 grace: Grace::default(),
             },
         };
-        Attempt::new(Arc::new(shared), prepared.plan, kept, resumed, spec.max_parallel).run(orders).await
+        let start = AttemptStart { plan: prepared.plan, carried: kept, resumed, slots: spec.max_parallel };
+        attempt::run(Arc::new(shared), start, orders).await
     }
 
     /// What is done once an attempt has ended: the history learns of it, and workspaces that nobody needs go.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::engine::concurrency::GroupRequest;
+use crate::engine::concurrency::{GroupError, GroupRequest};
 use crate::engine::context::RunFacts;
 use crate::engine::reusable;
 use crate::model::Timestamp;
@@ -126,7 +126,7 @@ pub fn plan(
     let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
     let name = run_name(&plan, &scope).unwrap_or(name);
     let turn = plan.workflow().concurrency.as_ref().map(|concurrency| {
-        let fault = |error| Diagnostic::error("expression", concurrency.group.span, error);
+        let fault = |error: GroupError| Diagnostic::error("expression", concurrency.group.span, error.to_string());
         GroupRequest::new(concurrency, &scope)
             .map_err(|error| Refusal::Faults(vec![(Arc::clone(&source), fault(error))]))
     });

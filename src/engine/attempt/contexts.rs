@@ -1,29 +1,35 @@
 //! What the expressions of a job see before it runs, and why they came out as they did.
 
 use crate::engine::context::texts;
+use crate::engine::scheduler::NodeId;
 use crate::model::{Conclusion, JobId};
 use crate::workflow::expr::{Contexts, Object, Scope, Status, Value};
 use crate::workflow::source::Span;
 
-use super::Attempt;
-use crate::engine::scheduler::NodeId;
+use super::state::Attempt;
 
 impl Attempt {
-    /// The contexts of a job's own expressions: `github needs vars inputs`.
+    /// Returns what a workflow's own expressions see: `github vars inputs`.
+    pub(super) fn workflow_contexts(&self, inputs: Value) -> Contexts {
+        let mut contexts = Contexts::default();
+        contexts.set("github", self.github.clone());
+        contexts.set("vars", self.vars.clone());
+        contexts.set("inputs", inputs);
+        contexts
+    }
+
+    /// Returns what a job's own expressions see: `github needs vars inputs`.
     pub(super) fn contexts(&self, id: NodeId) -> Contexts {
         let node = &self.nodes[id.index()];
         let scope = &self.scopes[node.scope];
         let needs =
             node.definition.needs.iter().filter_map(|need| Some((need.value.as_str(), *scope.nodes.get(&need.value)?)));
-        let mut contexts = Contexts::default();
-        contexts.set("github", Value::object(self.shared.github.clone()));
-        contexts.set("needs", self.results(needs, "outputs"));
-        contexts.set("vars", texts(&self.shared.facts.vars));
-        contexts.set("inputs", scope.inputs.clone());
+        let mut contexts = self.workflow_contexts(scope.inputs.clone());
+        contexts.set("needs", self.results(needs));
         contexts
     }
 
-    /// The same with what one leg adds: `matrix strategy secrets`.
+    /// Returns the same with what one leg adds: `matrix strategy secrets`.
     pub(super) fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
         let node = &self.nodes[id.index()];
         let mut contexts = self.contexts(id);
@@ -39,16 +45,17 @@ impl Attempt {
         contexts.set("strategy", Value::object(strategy.into_iter().collect()));
         contexts.set("matrix", node.legs[job].matrix.clone());
         let mut secrets = self.scopes[node.scope].secrets.clone();
-        secrets.entry("GITHUB_TOKEN".to_owned()).or_insert_with(|| self.shared.facts.token.clone());
+        secrets.entry("GITHUB_TOKEN".to_owned()).or_insert_with(|| self.token.clone());
         contexts.set("secrets", texts(&secrets));
         contexts
     }
 
-    pub(super) fn results<'k>(&self, nodes: impl Iterator<Item = (&'k str, NodeId)>, outputs: &str) -> Value {
+    /// Returns outputs and result of jobs by key, as `needs` and `jobs` have them.
+    pub(super) fn results<'k>(&self, nodes: impl Iterator<Item = (&'k str, NodeId)>) -> Value {
         let entries = nodes.map(|(key, node)| {
             let result = self.scheduler.result(node).map_or("", Conclusion::word);
             let entry: Object = [
-                (outputs.to_owned(), texts(&self.nodes[node.index()].outputs)),
+                ("outputs".to_owned(), texts(&self.nodes[node.index()].outputs)),
                 ("result".to_owned(), Value::string(result)),
             ]
             .into_iter()
@@ -58,8 +65,8 @@ impl Attempt {
         Value::object(entries.collect())
     }
 
-    /// What `success()`, `failure()` and `cancelled()` answer in a job's own expressions: they look at everything the
-    /// job needs, and what that needs, all the way up.
+    /// Returns what `success()`, `failure()` and `cancelled()` answer in a job's own expressions: they look at everything
+    /// that the job needs, and what that needs, all the way up.
     pub(super) fn status(&self, id: NodeId) -> Status {
         let ancestors = self.scheduler.ancestors(id);
         let cancelled = self.scheduler.is_cancelled();
@@ -70,6 +77,7 @@ impl Attempt {
         }
     }
 
+    /// Returns why a job was skipped.
     pub(super) fn why_skipped(&self, id: NodeId, scope: &Scope<'_>) -> String {
         let node = &self.nodes[id.index()];
         if self.scheduler.is_cancelled() {
@@ -93,7 +101,8 @@ impl Attempt {
         )
     }
 
-    pub(super) fn place(&self, id: NodeId, span: Span) -> String {
+    /// Returns a place in the file of a job: `file:line:column`.
+    pub(super) fn position(&self, id: NodeId, span: Span) -> String {
         format!("{}:{}:{}", self.nodes[id.index()].workflow.source.name, span.line, span.column)
     }
 }

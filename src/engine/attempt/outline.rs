@@ -1,11 +1,11 @@
-//! Jobs as readers are told of them before anything has a value.
+//! Jobs as they are announced, before their expressions have values.
 
 use crate::model::JobOutline;
 use crate::workflow::plan::PlannedJob;
 use crate::workflow::syntax::JobBody;
 use crate::workflow::template::Template;
 
-/// A job as readers are told of it before it runs.
+/// Returns what readers learn of a job before it runs.
 #[must_use]
 pub fn outline(job: &PlannedJob) -> JobOutline {
     let environment = match &job.definition.body {
@@ -22,7 +22,7 @@ pub fn outline(job: &PlannedJob) -> JobOutline {
     }
 }
 
-/// The environment's name as written: a job's outline comes before its expressions have values.
+/// Returns the name of a job's environment, or `None` if that is an expression.
 #[must_use]
 pub fn environment_name(environment: &Template) -> Option<String> {
     environment.entry("name").unwrap_or(environment).literal().map(str::to_owned)

@@ -1,10 +1,10 @@
-//! What the ends of jobs come to for their run.
+//! How a run ends, from the ends of its jobs.
 
 use crate::model::Conclusion;
 
 use super::RunEnd;
 
-/// What is known so far.
+/// The ends of jobs so far.
 #[derive(Default)]
 pub(super) struct Verdict {
     failed: bool,
@@ -27,18 +27,18 @@ impl Verdict {
         }
     }
 
-    /// The run was told to stop.
+    /// Counts the cancel of the run.
     pub(super) fn cancel(&mut self) {
         self.cancelled = true;
     }
 
-    /// A job cannot run on this machine, so the run is no success.
+    /// Counts a job that cannot run on this machine: the run is then not a success.
     pub(super) fn not_runnable(&mut self, job: &str, what: &str) {
         self.not_runnable.push(format!("{job}: {what}"));
     }
 
-    /// How the run ended.
-    pub(super) fn conclude(self) -> RunEnd {
+    /// Returns how the run ended.
+    pub(super) fn conclude(&self) -> RunEnd {
         // A job that failed is not explained by another that could not run.
         let too = if self.failed { "a job failed; " } else { "" };
         let reason = (!self.not_runnable.is_empty())

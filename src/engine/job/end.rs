@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use crate::engine::panics::Panic;
 use crate::model::{Conclusion, Event, JobId};
 
 /// How a job ended.
@@ -37,6 +38,11 @@ impl JobEnd {
     /// A failure with its reason.
     pub(crate) fn failed(reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::of(Conclusion::Failure) }
+    }
+
+    /// A failure of this program.
+    pub(crate) fn panicked(panic: &Panic) -> Self {
+        Self::failed(format!("internal error: the job's task {panic}"))
     }
 
     /// Adds another reason to the one that is there.

@@ -115,7 +115,7 @@ impl JobTask {
                 let reason = Some(error.to_string());
                 (JobEnd { reason, ..JobEnd::of(RunnerStepError::conclusion(&error)) }, None)
             }
-            Err(panic) => (JobEnd::failed(format!("internal error: the job's task {panic}")), None),
+            Err(panic) => (JobEnd::panicked(&panic), None),
         };
         if matches!(end.conclusion, Conclusion::Failure | Conclusion::TimedOut) {
             environment.keep().await;

@@ -1,0 +1,163 @@
+//! Carries out what an attempt wants done: tasks of jobs, waits for concurrency groups, records.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::engine::RunContext;
+use crate::engine::cancel::Cancellation;
+use crate::engine::concurrency::{AcquireError, GroupRequest};
+use crate::engine::job::end::JobEnd;
+use crate::engine::job::spec::JobSpec;
+use crate::engine::job::task::JobTask;
+use crate::engine::panics::{Panic, caught};
+use crate::model::JobId;
+use crate::store::concurrency::Ticket;
+
+use super::state::{Attempt, Effect, Input};
+use super::{AttemptStart, Orders, RunEnd};
+
+/// Runs an attempt to its end.
+pub async fn run(run: Arc<RunContext>, start: AttemptStart, orders: Orders) -> RunEnd {
+    let mut attempt = Attempt::new(start, &run.facts, run.github.clone());
+    let mut driver = Driver::new(run, orders);
+    let mut input = Input::Begin;
+    loop {
+        for effect in attempt.update(input) {
+            driver.carry_out(effect);
+        }
+        input = match driver.failure() {
+            Some(reason) => Input::OutletFailed(reason),
+            None => match attempt.end() {
+                Some(end) => return end,
+                None => driver.next().await,
+            },
+        };
+    }
+}
+
+/// The tasks of an attempt.
+struct Driver {
+    run: Arc<RunContext>,
+    orders: Orders,
+    /// Whether the run can still be cancelled: false once the sender is dropped.
+    cancellable: bool,
+    jobs: JoinSet<(JobId, Result<JobEnd, Panic>)>,
+    cancellations: HashMap<JobId, watch::Sender<Cancellation>>,
+    waits: JoinSet<(JobId, Result<Vec<Ticket>, AcquireError>)>,
+    waiting: HashMap<JobId, AbortHandle>,
+    held: HashMap<JobId, Vec<Ticket>>,
+    /// Whether the attempt knows that nothing more can be recorded.
+    failed: bool,
+}
+
+impl Driver {
+    fn new(run: Arc<RunContext>, orders: Orders) -> Self {
+        Self {
+            run,
+            orders,
+            cancellable: true,
+            jobs: JoinSet::new(),
+            cancellations: HashMap::new(),
+            waits: JoinSet::new(),
+            waiting: HashMap::new(),
+            held: HashMap::new(),
+            failed: false,
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Record(event) => self.run.outlet.record(event),
+            Effect::StartJob(spec) => self.start_job(*spec),
+            Effect::CancelJob(id, asked) => {
+                if let Some(cancellation) = self.cancellations.get(&id)
+                    && asked.ask(cancellation)
+                {
+                    tracing::debug!(job = %id, ?asked, "asked to end");
+                }
+            }
+            Effect::AcquireGroups(id, requests) => self.acquire(id, requests),
+            Effect::ReleaseGroups(id) => {
+                self.held.remove(&id);
+                if let Some(wait) = self.waiting.remove(&id) {
+                    wait.abort();
+                }
+            }
+        }
+    }
+
+    fn start_job(&mut self, spec: JobSpec) {
+        let id = spec.id.clone();
+        let (cancellation, asked) = watch::channel(Cancellation::None);
+        self.cancellations.insert(id.clone(), cancellation);
+        let task = JobTask::new(Arc::clone(&self.run), spec, asked);
+        // Boxed, as a job's future is large and is moved with its task.
+        let task = Box::pin(task.run());
+        self.jobs.spawn(async move { (id, caught(task).await) });
+    }
+
+    fn acquire(&mut self, id: JobId, requests: Vec<GroupRequest>) {
+        let (gate, job) = (Arc::clone(&self.run.concurrency), id.clone());
+        let mut requests = requests.into_iter();
+        // Queues for the first group at once, so that jobs keep the order in which they got here.
+        let mut next = requests.next().map(|first| Arc::clone(&gate).acquire(job.clone(), first));
+        let acquire = async move {
+            let mut tickets = Vec::new();
+            while let Some(acquire) = next.take() {
+                tickets.push(acquire.await?);
+                next = requests.next().map(|request| Arc::clone(&gate).acquire(job.clone(), request));
+            }
+            Ok(tickets)
+        };
+        let job = id.clone();
+        let wait = self.waits.spawn(async move {
+            let acquired = caught(acquire).await;
+            let failed = |panic| AcquireError::Failed(format!("internal error: the wait for its group {panic}"));
+            (job, acquired.map_err(failed).flatten())
+        });
+        self.waiting.insert(id, wait);
+    }
+
+    /// Returns why nothing more can be recorded, the first time that it is so.
+    fn failure(&mut self) -> Option<String> {
+        let failure = if self.failed { None } else { self.run.outlet.failure() };
+        self.failed |= failure.is_some();
+        failure
+    }
+
+    /// Waits for what happens next.
+    async fn next(&mut self) -> Input {
+        loop {
+            tokio::select! {
+                Some(ended) = self.jobs.join_next() => {
+                    // Tasks of jobs are never aborted, so all of them return.
+                    let Ok((id, end)) = ended else { continue };
+                    self.cancellations.remove(&id);
+                    match end {
+                        Ok(end) => return Input::JobEnded(id, end),
+                        Err(panic) => {
+                            self.run.host.reap(&self.run.tracking_id(&id)).await;
+                            return Input::JobPanicked(id, panic);
+                        }
+                    }
+                }
+                Some(acquired) = self.waits.join_next() => {
+                    let Ok((id, acquired)) = acquired else { continue };
+                    // A job that needs its groups no more has left `waiting`; its tickets are dropped here.
+                    if self.waiting.remove(&id).is_none() {
+                        continue;
+                    }
+                    return Input::GroupsAcquired(id.clone(), acquired.map(|tickets| drop(self.held.insert(id, tickets))));
+                }
+                Some((id, reason)) = self.orders.displaced.recv() => return Input::Displaced(id, reason),
+                changed = self.orders.stop.changed(), if self.cancellable => {
+                    self.cancellable = changed.is_ok();
+                    return Input::Cancelled(*self.orders.stop.borrow_and_update());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Jobs that wait for their concurrency groups before they start.
+
+use crate::engine::cancel::Cancellation;
+use crate::engine::concurrency::{AcquireError, GroupRequest};
+use crate::engine::reusable;
+use crate::engine::scheduler::NodeId;
+use crate::model::{Conclusion, JobId};
+use crate::workflow::expr::{Contexts, NoFiles, Scope};
+use crate::workflow::syntax::{Concurrency, JobBody};
+
+use super::state::{Attempt, Effect};
+
+impl Attempt {
+    /// Whether a leg holds every concurrency group that it asks for. If it does not, it waits from now on, or was refused.
+    pub(super) fn holds_its_groups(&mut self, node: NodeId, id: &JobId, contexts: &Contexts) -> bool {
+        if self.holding.contains(id) {
+            return true;
+        }
+        match self.requests(node, id, contexts) {
+            Ok(requests) if requests.is_empty() => return true,
+            Ok(requests) => {
+                self.scheduler.hold(id);
+                self.waiting.insert(id.clone());
+                self.want(Effect::AcquireGroups(id.clone(), requests));
+            }
+            Err(reason) => self.refuse(id, Conclusion::Failure, &reason),
+        }
+        false
+    }
+
+    /// Returns the groups of a leg: its own, and that of the workflow that it calls.
+    fn requests(&self, node: NodeId, id: &JobId, contexts: &Contexts) -> Result<Vec<GroupRequest>, String> {
+        let entry = &self.nodes[node.index()];
+        let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
+        let evaluate = |concurrency: &Concurrency, source: &str, scope: &Scope<'_>| {
+            let span = concurrency.group.span;
+            GroupRequest::new(concurrency, scope)
+                .map_err(|error| format!("{source}:{}:{}: {error}", span.line, span.column))
+        };
+        let mut requests = Vec::new();
+        if let Some(concurrency) = &entry.definition.concurrency {
+            requests.push(evaluate(concurrency, &entry.workflow.source.name, &scope)?);
+        }
+        let called = matches!(entry.definition.body, JobBody::Call { .. }).then(|| self.called_workflow(id)).flatten();
+        if let Some((called, concurrency)) =
+            called.as_ref().and_then(|called| Some((called, called.concurrency.as_ref()?)))
+        {
+            let call = reusable::bind(&entry.definition, called, &scope, &self.scopes[entry.scope].secrets)?;
+            let contexts = self.workflow_contexts(call.inputs);
+            let scope = Scope { contexts: &contexts, ..scope };
+            requests.push(evaluate(concurrency, &called.source.name, &scope)?);
+        }
+        Ok(requests)
+    }
+
+    /// A leg has acquired its groups, or never will.
+    pub(super) fn groups_acquired(&mut self, id: &JobId, result: Result<(), AcquireError>) {
+        if !self.waiting.remove(id) {
+            // It ended meanwhile.
+            return self.want(Effect::ReleaseGroups(id.clone()));
+        }
+        match result {
+            Ok(()) => {
+                self.holding.insert(id.clone());
+                self.scheduler.admit(id);
+            }
+            Err(AcquireError::Deadlock(reason)) => self.refuse(id, Conclusion::Cancelled, &reason),
+            Err(AcquireError::Failed(reason)) => self.refuse(id, Conclusion::Failure, &reason),
+        }
+    }
+
+    /// Another run or job gets a group that this leg holds or waits for.
+    pub(super) fn displace(&mut self, id: &JobId, reason: String) {
+        if self.scheduler.running().any(|(_, leg)| leg == id) {
+            self.cancel_leg(id, Cancellation::Cancel);
+        } else if self.waiting.contains(id) || self.holding.contains(id) {
+            self.refuse(id, Conclusion::Cancelled, &reason);
+        }
+    }
+
+    /// A leg needs its groups no more.
+    pub(super) fn release_groups(&mut self, id: &JobId) {
+        let (held, waited) = (self.holding.remove(id), self.waiting.remove(id));
+        if held || waited {
+            self.want(Effect::ReleaseGroups(id.clone()));
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The state of an attempt: inputs in, effects out.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::engine::Resumed;
+use crate::engine::cancel::Cancellation;
+use crate::engine::concurrency::{AcquireError, GroupRequest};
+use crate::engine::context::{RunFacts, texts};
+use crate::engine::job::end::JobEnd;
+use crate::engine::job::spec::JobSpec;
+use crate::engine::panics::Panic;
+use crate::engine::scheduler::{Decision, Ending, Limits, NodeId, Scheduler};
+use crate::model::{Conclusion, Event, JobId};
+use crate::workflow::expr::{Object, Value};
+use crate::workflow::matrix::Leg;
+use crate::workflow::plan::{Plan, PlannedJob};
+use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
+
+use super::outline::outline;
+use super::verdict::Verdict;
+use super::{AttemptStart, CarriedJob, RunEnd};
+
+/// What happens to an attempt.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// The attempt begins. The first input.
+    Begin,
+    /// The task of a job has ended, and recorded how.
+    JobEnded(JobId, JobEnd),
+    /// The task of a job panicked. Nothing was recorded.
+    JobPanicked(JobId, Panic),
+    /// A job has acquired its concurrency groups, or never will.
+    GroupsAcquired(JobId, Result<(), AcquireError>),
+    /// A job must leave its concurrency groups to another run or job; holds the reason.
+    Displaced(JobId, String),
+    /// The run is cancelled.
+    Cancelled(Cancellation),
+    /// Nothing more can be recorded; holds the reason.
+    OutletFailed(String),
+}
+
+/// What an attempt wants done.
+pub(super) enum Effect {
+    /// Record a fact.
+    Record(Event),
+    /// Start the task of a job.
+    StartJob(Box<JobSpec>),
+    /// Ask a job that was started to end.
+    CancelJob(JobId, Cancellation),
+    /// Wait for the concurrency groups of a job, one after the other, and hold them.
+    AcquireGroups(JobId, Vec<GroupRequest>),
+    /// Leave the concurrency groups that a job holds or waits for.
+    ReleaseGroups(JobId),
+}
+
+/// One job of one workflow file within one call of it.
+pub(super) struct Node {
+    /// Index of its scope.
+    pub(super) scope: usize,
+    pub(super) definition: Arc<JobDefinition>,
+    pub(super) workflow: Arc<Workflow>,
+    /// Its legs as they were planned; one job while its matrix is unknown.
+    pub(super) planned: Vec<PlannedJob>,
+    pub(super) legs: HashMap<JobId, Leg>,
+    pub(super) limits: Limits,
+    pub(super) outputs: IndexMap<String, String>,
+}
+
+/// A workflow as it was started: the run's, or one that a leg called.
+pub(super) struct CallScope {
+    /// The leg that calls the workflow.
+    pub(super) caller: Option<JobId>,
+    pub(super) inputs: Value,
+    pub(super) secrets: IndexMap<String, String>,
+    /// Its jobs by key.
+    pub(super) nodes: IndexMap<String, NodeId>,
+}
+
+/// An attempt in progress.
+pub(super) struct Attempt {
+    pub(super) plan: Plan,
+    /// The `github` context.
+    pub(super) github: Value,
+    /// The `vars` context.
+    pub(super) vars: Value,
+    /// `secrets.GITHUB_TOKEN` where no secret has that name.
+    pub(super) token: String,
+    pub(super) carried: IndexMap<JobId, CarriedJob>,
+    pub(super) resumed: HashMap<JobId, Resumed>,
+    pub(super) scheduler: Scheduler,
+    pub(super) nodes: Vec<Node>,
+    pub(super) scopes: Vec<CallScope>,
+    /// Jobs whose tasks were started and have not ended.
+    pub(super) running: BTreeSet<JobId>,
+    /// Jobs that wait for their concurrency groups.
+    pub(super) waiting: BTreeSet<JobId>,
+    /// Jobs that hold their concurrency groups: they are about to start, run, or call a workflow that does.
+    pub(super) holding: BTreeSet<JobId>,
+    pub(super) verdict: Verdict,
+    /// Whether nothing may start any more.
+    pub(super) ended: bool,
+    failure: Option<String>,
+    effects: Vec<Effect>,
+}
+
+impl Attempt {
+    /// An attempt that has not begun.
+    pub(super) fn new(start: AttemptStart, facts: &RunFacts, github: Object) -> Self {
+        let AttemptStart { plan, carried, resumed, slots } = start;
+        let root = CallScope {
+            caller: None,
+            inputs: Value::object(facts.inputs.clone()),
+            secrets: facts.secrets.clone(),
+            nodes: IndexMap::new(),
+        };
+        Self {
+            plan,
+            github: Value::object(github),
+            vars: texts(&facts.vars),
+            token: facts.token.clone(),
+            carried,
+            resumed,
+            scheduler: Scheduler::new(slots),
+            nodes: Vec::new(),
+            scopes: vec![root],
+            running: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            holding: BTreeSet::new(),
+            verdict: Verdict::default(),
+            ended: false,
+            failure: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes an input in, and returns what is to be done, in order.
+    pub(super) fn update(&mut self, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Begin => self.begin(),
+            Input::JobEnded(id, end) => self.job_ended(&id, end),
+            Input::JobPanicked(id, panic) => {
+                let end = JobEnd::panicked(&panic);
+                self.record(end.event(&id));
+                self.job_ended(&id, end);
+            }
+            Input::GroupsAcquired(id, result) => self.groups_acquired(&id, result),
+            Input::Displaced(id, reason) => self.displace(&id, reason),
+            Input::Cancelled(asked) => self.cancel(asked),
+            Input::OutletFailed(reason) => {
+                self.failure = Some(reason);
+                self.cancel(Cancellation::Force);
+            }
+        }
+        while let Some(decision) = self.scheduler.next_decision() {
+            self.follow(decision);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Returns how the attempt ended, once it has.
+    pub(super) fn end(&self) -> Option<RunEnd> {
+        if !self.scheduler.is_done() || !self.running.is_empty() {
+            return None;
+        }
+        Some(match &self.failure {
+            Some(failure) => RunEnd { conclusion: Conclusion::Failure, reason: Some(failure.clone()) },
+            None => self.verdict.conclude(),
+        })
+    }
+
+    pub(super) fn record(&mut self, event: Event) {
+        self.effects.push(Effect::Record(event));
+    }
+
+    pub(super) fn want(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Announces the jobs. Those whose results are carried over were announced in an earlier attempt.
+    fn begin(&mut self) {
+        let fresh = self.plan.jobs().iter().filter(|job| !self.carried.contains_key(&job.id));
+        let jobs: Vec<_> = fresh.map(outline).collect();
+        self.record(Event::JobsPlanned { jobs, replaces: None });
+        self.add_nodes(0, None);
+    }
+
+    /// Brings the jobs of a scope's workflow into the graph.
+    pub(super) fn add_nodes(&mut self, scope: usize, caller: Option<(NodeId, JobId)>) {
+        let caller_id = caller.as_ref().map(|(_, id)| id);
+        let planned: Vec<_> = self.plan.jobs().iter().filter(|job| job.caller.as_ref() == caller_id).cloned().collect();
+        for job in planned {
+            if let Some(node) = self.scopes[scope].nodes.get(&job.key) {
+                self.nodes[node.index()].planned.push(job);
+                continue;
+            }
+            let calls = matches!(job.definition.body, JobBody::Call { .. });
+            let node = self.scheduler.add(calls, caller.clone());
+            self.scopes[scope].nodes.insert(job.key.clone(), node);
+            self.nodes.push(Node {
+                scope,
+                definition: Arc::clone(&job.definition),
+                workflow: Arc::clone(&job.workflow),
+                planned: vec![job],
+                legs: HashMap::new(),
+                limits: Limits { fail_fast: true, max_parallel: None },
+                outputs: IndexMap::new(),
+            });
+        }
+        let nodes = &self.scopes[scope].nodes;
+        for node in nodes.values() {
+            let needs = self.nodes[node.index()].definition.needs.iter();
+            self.scheduler.set_needs(*node, needs.filter_map(|need| nodes.get(&need.value).copied()).collect());
+        }
+    }
+
+    fn follow(&mut self, decision: Decision) {
+        match decision {
+            Decision::Decide(node) => self.decide(node),
+            Decision::Start(node, id) => self.start(node, id),
+            Decision::Cancel(id) => self.cancel_leg(&id, Cancellation::Cancel),
+            Decision::Complete(node, id) => self.complete_call(node, &id),
+            Decision::Drop(id, conclusion) => {
+                self.verdict.count(conclusion, false);
+                self.release_groups(&id);
+                self.record(never_ran(&id, conclusion, "cancelled before it started"));
+            }
+        }
+    }
+
+    fn job_ended(&mut self, id: &JobId, end: JobEnd) {
+        self.running.remove(id);
+        if let Some(node) = self.nodes.iter_mut().find(|node| node.legs.contains_key(id)) {
+            // Legs write the outputs of their node in the order in which they end; an empty one never hides another.
+            node.outputs.extend(end.outputs.into_iter().filter(|(_, value)| !value.is_empty()));
+        }
+        if let Some(what) = &end.not_runnable {
+            self.verdict.not_runnable(id.as_str(), what);
+        }
+        self.leg_ended(id, end.conclusion, end.allowed_failure);
+    }
+
+    /// Counts the end of a leg, which is recorded elsewhere.
+    pub(super) fn leg_ended(&mut self, id: &JobId, conclusion: Conclusion, allowed_failure: bool) {
+        self.release_groups(id);
+        self.verdict.count(conclusion, allowed_failure);
+        self.scheduler.finished(id, Ending { conclusion, allowed_failure });
+    }
+
+    /// Ends a leg that was about to start.
+    pub(super) fn refuse(&mut self, id: &JobId, conclusion: Conclusion, reason: &str) {
+        self.record(never_ran(id, conclusion, reason));
+        self.skip_called(id, "the job that calls its workflow did not start");
+        self.leg_ended(id, conclusion, false);
+    }
+
+    fn cancel(&mut self, asked: Cancellation) {
+        if asked == Cancellation::None {
+            return;
+        }
+        self.ended |= asked == Cancellation::Force;
+        self.verdict.cancel();
+        self.scheduler.cancel();
+        for id in self.running.clone() {
+            self.want(Effect::CancelJob(id, asked));
+        }
+    }
+
+    /// Cancels one leg and, if it calls a workflow, the jobs of that.
+    pub(super) fn cancel_leg(&mut self, id: &JobId, asked: Cancellation) {
+        if self.running.contains(id) {
+            self.want(Effect::CancelJob(id.clone(), asked));
+        }
+        self.scheduler.cancel_called(id);
+        for called in self.called_by(id) {
+            self.cancel_leg(&called, asked);
+        }
+    }
+}
+
+/// Returns the record of a job that never ran.
+pub(super) fn never_ran(id: &JobId, conclusion: Conclusion, reason: &str) -> Event {
+    JobEnd { reason: Some(reason.to_owned()), ..JobEnd::of(conclusion) }.event(id)
+}
