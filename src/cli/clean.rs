@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::engine::sandbox::provider::{Holding, ProviderError};
 use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::store::{StoreError, history, lock};
+use crate::store::{StoreError, lock};
 
 use super::{Exit, Failure, Outcome, config, runs_dir, style};
 
@@ -37,10 +37,6 @@ pub(super) fn run(args: &Args) -> Outcome {
         runtime.block_on(would_remove(&providers, &runs, old, args.all))?
     } else {
         let mut removed = runtime.block_on(remove(&providers, &old))?;
-        if removed.count > 0 {
-            // The history is listed from an index, which is made again from the folders.
-            history::forget(&runs)?;
-        }
         let left = runtime.block_on(remove_left_over(&providers, &runs, args.all, settings.keep_failed));
         removed.holdings.extend(left.map_err(unavailable)?);
         removed

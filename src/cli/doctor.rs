@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use crate::engine::sandbox::host::find_program;
 use crate::engine::sandbox::provider::Provider;
 use crate::engine::sandbox::providers::{Providers, left_over};
-use crate::model::Phase;
 use crate::repo::git;
 use crate::repo::git::Repository;
 use crate::store::folder::RunsDir;
@@ -153,12 +152,11 @@ fn terminal() -> Finding {
 /// Counts the runs, and those that lost their worker: the next command that lists runs closes them.
 fn open_runs() -> Finding {
     let Ok(runs) = RunsDir::locate() else { return Finding::Warning("unknown".to_owned()) };
-    match history::list(&runs) {
-        Ok(all) => {
-            let open = all.iter().filter(|run| !matches!(run.phase, Phase::Done(_)));
+    match history::rebuild(&runs).and_then(|count| Ok((count, history::unfinished(&runs)?))) {
+        Ok((count, open)) => {
             let (alive, lost): (Vec<_>, Vec<_>) =
-                open.partition(|run| lock::is_held(&runs.folder(run.info.id.clone()).lock()));
-            let text = format!("{} kept, {} in progress", all.len(), alive.len());
+                open.into_iter().partition(|run| lock::is_held(&runs.folder(run.clone()).lock()));
+            let text = format!("{count} kept, {} in progress", alive.len());
             match lost.as_slice() {
                 [] => Finding::Good(text),
                 lost => {

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::model::Summary;
-use crate::model::{Conclusion, EndReason, Gate, Job, JobId, LineRange, Phase, Run, Step};
+use crate::model::{Conclusion, EndReason, Gate, Job, JobId, LineRange, Phase, Run, Step, Summary, Timestamp};
+use crate::store::folder::RunFolder;
 use crate::store::history;
+use crate::store::history::{Filter, StatusFilter};
 use crate::worker::outlet::now;
 
 use super::printer::{Logs, shown, table};
@@ -14,11 +15,35 @@ use super::style;
 use super::style::{Colour, Style, duration};
 use super::{Exit, Failure, Outcome, runs_dir};
 
+/// How many runs are listed unless `--limit` is given.
+const LIMIT: usize = 20;
+
 #[derive(clap::Args)]
 pub(super) struct ListArgs {
-    /// How many to show
-    #[arg(long, short = 'n', default_value_t = 20)]
+    /// Maximum number of runs to show
+    #[arg(long, short = 'n', default_value_t = LIMIT)]
     limit: usize,
+    /// Only runs of this workflow: its path, or the name of its file with or without extension
+    #[arg(long, short)]
+    workflow: Option<String>,
+    /// Only runs on this branch or tag
+    #[arg(long, short)]
+    branch: Option<String>,
+    /// Only runs of this event
+    #[arg(long, short)]
+    event: Option<String>,
+    /// Only runs with this status or conclusion
+    #[arg(long, short, value_parser = status)]
+    status: Option<StatusFilter>,
+    /// Only runs created since then: a date, or an age such as `12h` or `7d`
+    #[arg(long, value_parser = since)]
+    since: Option<Timestamp>,
+    /// Only runs of this repository
+    #[arg(long, short = 'R', value_name = "OWNER/NAME")]
+    repository: Option<String>,
+    /// Only runs older than this one: its id, or the beginning or end of its id
+    #[arg(long, value_name = "RUN")]
+    before: Option<String>,
     /// Print a JSON object a line
     #[arg(long)]
     json: bool,
@@ -26,7 +51,17 @@ pub(super) struct ListArgs {
 
 impl Default for ListArgs {
     fn default() -> Self {
-        Self { limit: 20, json: false }
+        Self {
+            limit: LIMIT,
+            workflow: None,
+            branch: None,
+            event: None,
+            status: None,
+            since: None,
+            repository: None,
+            before: None,
+            json: false,
+        }
     }
 }
 
@@ -56,29 +91,61 @@ pub(super) struct LogsArgs {
     failed: bool,
 }
 
+/// Reads a status or conclusion.
+fn status(word: &str) -> Result<StatusFilter, String> {
+    let words = || StatusFilter::words().collect::<Vec<_>>().join(", ");
+    StatusFilter::parse(word).ok_or_else(|| format!("expected one of {}", words()))
+}
+
+/// Reads a date, a time, or an age.
+fn since(text: &str) -> Result<Timestamp, String> {
+    let now = jiff::Zoned::now();
+    let at_home = |time: jiff::civil::DateTime| time.to_zoned(now.time_zone().clone());
+    let time = if let Ok(age) = text.parse::<jiff::Span>() {
+        now.checked_sub(age.abs())
+    } else if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        Ok(time.to_zoned(now.time_zone().clone()))
+    } else {
+        text.parse::<jiff::civil::DateTime>().and_then(at_home)
+    };
+    let time = time.map_err(|_| "expected a date such as 2026-11-24, or an age such as 12h or 7d".to_owned())?;
+    Ok(Timestamp(u64::try_from(time.timestamp().as_millisecond()).unwrap_or_default()))
+}
+
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
-    let all = history::list(&runs)?;
+    let filter = Filter {
+        repository: args.repository.clone(),
+        workflow: args.workflow.clone(),
+        branch: args.branch.clone(),
+        event: args.event.clone(),
+        status: args.status,
+        since: args.since,
+    };
+    let before = args.before.as_ref().map(|wanted| runs.find(wanted)).transpose()?;
+    let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), args.limit)?;
     if args.json {
-        for summary in all.iter().take(args.limit) {
+        for summary in &page.runs {
             style::line(&serde_json::to_string(summary).map_err(io::Error::other)?)?;
         }
         return Ok(Exit::Success);
     }
-    if all.is_empty() {
-        style::line("There are no runs yet. `cuelight run` starts one, `cuelight demo` shows one.")?;
+    if page.runs.is_empty() {
+        style::line(if filter == Filter::default() && before.is_none() {
+            "There are no runs yet. `cuelight run` starts one, `cuelight demo` shows one."
+        } else {
+            "No run matches."
+        })?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
     let mut text = String::new();
-    for summary in all.iter().take(args.limit) {
+    for summary in &page.runs {
         text.push_str(&row(summary, style));
         text.push('\n');
     }
-    if all.len() > args.limit {
-        text.push_str(
-            &style.paint(Colour::Dim, &format!("{} more: cuelight runs -n {}\n", all.len() - args.limit, all.len())),
-        );
+    if let (true, Some(last)) = (page.more, page.runs.last()) {
+        text.push_str(&style.paint(Colour::Dim, &format!("older runs: --before {}\n", last.info.id)));
     }
     style::print(&text)?;
     Ok(Exit::Success)
@@ -150,7 +217,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
             text.push_str(&step_row(step, style));
         }
     }
-    text.push_str(&format!("\nlogs: {}\n", folder.path().join("logs").display()));
+    text.push_str(&format!("\nlogs: {}\n", folder.logs().display()));
     style::print(&style.spelled(text))?;
     Ok(Exit::Success)
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::model::{JobId, Step};
+use crate::store::folder::RunFolder;
 use crate::workflow::expr::Object;
 
 pub mod actions;
@@ -84,7 +85,7 @@ pub struct RunContext {
     /// The folder of everything that is kept between runs: its locks are between the runs of this machine.
     pub state: PathBuf,
     /// The run's own folder. What is made in a container engine is noted there first.
-    pub folder: PathBuf,
+    pub folder: RunFolder,
     /// The user's repository.
     pub repository: PathBuf,
     /// Holds a folder per job.

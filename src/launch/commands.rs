@@ -150,8 +150,7 @@ pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
     if let Err(error) = Providers::of_this_process().forget(std::slice::from_ref(&folder)).await {
         tracing::warn!(%run, %error, "not everything of a deleted run is removed");
     }
-    std::fs::remove_dir_all(folder.path()).map_err(StoreError::io("remove", folder.path()))?;
-    Ok(history::forget(runs)?)
+    Ok(history::remove(&folder)?)
 }
 
 /// The state of a run without a worker. A run that lost its worker is closed first.

@@ -247,7 +247,7 @@ async fn a_run_in_progress_is_neither_deleted_nor_resumed() {
     }
     drop(held);
     commands::delete(&place.runs, folder.id()).await.expect("removed");
-    assert!(!folder.path().exists() && history::list(&place.runs).expect("listed").is_empty());
+    assert!(!folder.path().exists() && place.runs.list().expect("listed").is_empty());
 }
 
 #[tokio::test]

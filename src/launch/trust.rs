@@ -124,7 +124,7 @@ pub fn list(runs: &RunsDir) -> Result<Vec<Trusted>, StoreError> {
 }
 
 fn path(runs: &RunsDir) -> PathBuf {
-    runs.state().join("trust.json")
+    runs.trust()
 }
 
 fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), StoreError> {

@@ -117,6 +117,19 @@ impl Gate {
 }
 
 impl Conclusion {
+    /// Every conclusion.
+    pub const ALL: [Self; 9] = [
+        Self::Success,
+        Self::Failure,
+        Self::Cancelled,
+        Self::Skipped,
+        Self::TimedOut,
+        Self::ActionRequired,
+        Self::Neutral,
+        Self::Stale,
+        Self::StartupFailure,
+    ];
+
     /// GitHub's word, as in its API.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{JobId, RunId};
 
 use super::digest;
-use super::folder::private;
+use super::folder::{RunsDir, private};
 use super::{StoreError, lock};
 
 /// Tickets are numbered under this lock.
@@ -57,8 +57,8 @@ pub struct Ahead {
 impl ConcurrencyGroups {
     /// The groups in a state folder.
     #[must_use]
-    pub fn at(state: &Path) -> Self {
-        Self { folder: state.join("concurrency") }
+    pub fn at(runs: &RunsDir) -> Self {
+        Self { folder: runs.concurrency() }
     }
 
     /// Gets in line for a group of a repository. Names mean the same in any case, as on GitHub.
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn turns_come_in_order_and_groups_do_not_mix() {
         let state = tempfile::tempdir().expect("a folder");
-        let groups = ConcurrencyGroups::at(state.path());
+        let groups = ConcurrencyGroups::at(&RunsDir::at(state.path()));
         let enter = |group: &str, run: &str| groups.enter("o/r", group, &member(run)).expect("in line");
         let (first, second, third) = (enter("Deploy", "1"), enter("deploy", "2"), enter("DEPLOY", "3"));
         let living = |ticket: &Ticket| ticket.ahead().expect("readable").living;
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn the_dead_are_told_once_and_hold_nobody() {
         let state = tempfile::tempdir().expect("a folder");
-        let groups = ConcurrencyGroups::at(state.path());
+        let groups = ConcurrencyGroups::at(&RunsDir::at(state.path()));
         let dead = groups.enter("o/r", "g", &member("dead")).expect("in line");
         let path = dead.folder.join(file(&dead.group, dead.number));
         let left = fs::read(&path).expect("a ticket");

@@ -1,4 +1,15 @@
-//! Where runs are kept: a folder per run, named by a time-ordered id.
+//! Paths of the state folder and of the run folders in it. No other file knows where something is kept.
+//!
+//! ```text
+//! state/
+//!   runs/<run id>/      one folder per run, see [`RunFolder`]
+//!   index.json, index/  cache over all runs, see [`super::history`]
+//!   active/<run id>     empty file for each run that has not ended
+//!   concurrency/        tickets of concurrency groups
+//!   ports/              locks on ports of this machine
+//!   trust.json          repositories that may run workflows here
+//!   launched            id of the run whose worker was started last
+//! ```
 
 use std::borrow::Cow;
 use std::fs::{self, DirBuilder};
@@ -10,13 +21,23 @@ use crate::model::{JobId, RunId, StepNumber, Timestamp};
 
 use super::StoreError;
 
-/// The folder of all runs.
+/// The state folder, with the folders of all runs.
 #[derive(Clone, Debug)]
 pub struct RunsDir {
     state: PathBuf,
 }
 
 /// The folder of one run.
+///
+/// ```text
+/// run.json            what was asked for, see [`super::spec`]
+/// events.jsonl        journal, see [`super::journal`]
+/// logs/<job>/<step>   output of steps, see [`super::logs`]
+/// summary/<job>/...   job summaries in Markdown
+/// state/<job>.jsonl   checkpoints of jobs
+/// work/<job>/         workspace, temporary files and control folder of a job
+/// lock, control.sock, worker.log, ballast, engine
+/// ```
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     id: RunId,
@@ -24,7 +45,8 @@ pub struct RunFolder {
 }
 
 impl RunsDir {
-    /// The user's own: `CUELIGHT_STATE_DIR`, else `$XDG_STATE_HOME/cuelight`, else what the platform has for state.
+    /// Returns the state folder of the user: `CUELIGHT_STATE_DIR`, else `$XDG_STATE_HOME/cuelight`, else the platform's
+    /// folder for state.
     ///
     /// # Errors
     /// There is no home folder.
@@ -36,43 +58,82 @@ impl RunsDir {
         Ok(Self::at(home.state_dir().unwrap_or_else(|| home.data_local_dir())))
     }
 
-    /// Another place, for tests.
+    /// Returns the state folder at a path.
     #[must_use]
     pub fn at(state: impl Into<PathBuf>) -> Self {
         Self { state: state.into() }
     }
 
-    /// The state folder itself: trust and the history's index are beside the runs.
+    /// The state folder itself.
     #[must_use]
     pub fn state(&self) -> &Path {
         &self.state
     }
 
-    /// The folder that holds the runs' folders.
+    /// `runs`: the folder with a folder per run.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
         self.state.join("runs")
     }
 
-    /// Makes a folder for a new run. Two runs of one moment differ by their random part.
-    ///
-    /// # Errors
-    /// The state folder cannot be written.
-    pub fn create(&self, now: Timestamp) -> Result<RunFolder, StoreError> {
-        let runs = self.runs();
-        private().recursive(true).create(&runs).map_err(StoreError::io("make the folder", &runs))?;
-        loop {
-            let id = new_id(now);
-            let path = runs.join(id.as_str());
-            match private().create(&path) {
-                Ok(()) => return Ok(RunFolder { id, path }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(StoreError::io("make the run's folder", path)(error)),
-            }
-        }
+    /// The folder of a run, whether it exists or not.
+    #[must_use]
+    pub fn folder(&self, id: RunId) -> RunFolder {
+        let path = self.runs().join(id.as_str());
+        RunFolder { id, path }
     }
 
-    /// The ids of all runs, newest first. No folder means no runs.
+    /// `trust.json`: repositories that may run workflows on this machine.
+    #[must_use]
+    pub fn trust(&self) -> PathBuf {
+        self.state.join("trust.json")
+    }
+
+    /// `launched`: rewritten whenever a worker starts, which wakes those who watch the state folder.
+    #[must_use]
+    pub fn launched(&self) -> PathBuf {
+        self.state.join("launched")
+    }
+
+    /// `concurrency`: tickets of the concurrency groups.
+    #[must_use]
+    pub fn concurrency(&self) -> PathBuf {
+        self.state.join("concurrency")
+    }
+
+    /// `ports`: a lock file for each port that a job has claimed.
+    #[must_use]
+    pub fn ports(&self) -> PathBuf {
+        self.state.join("ports")
+    }
+
+    /// `active`: an empty file for each run that has not ended.
+    pub(super) fn active(&self) -> PathBuf {
+        self.state.join("active")
+    }
+
+    /// `active/<run id>`.
+    pub(super) fn active_mark(&self, id: &RunId) -> PathBuf {
+        self.active().join(id.as_str())
+    }
+
+    /// `index`: segments of the index over all runs.
+    pub(super) fn index(&self) -> PathBuf {
+        self.state.join("index")
+    }
+
+    /// `index.json`: what the runs and the segments looked like when the index was complete.
+    pub(super) fn index_state(&self) -> PathBuf {
+        self.state.join("index.json")
+    }
+
+    /// `index.jsonl`: the index of earlier versions.
+    pub(super) fn old_index(&self) -> PathBuf {
+        self.state.join("index.jsonl")
+    }
+
+    /// Lists the ids of all runs, newest first. Reads the whole folder, which takes half a second for a million runs:
+    /// lists for people use [`super::history::page`]. Without the folder there are no runs.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -88,76 +149,50 @@ impl RunsDir {
         ids.sort_unstable_by(|a, b| b.cmp(a));
         Ok(ids)
     }
-
-    /// Finds a run by its id, the beginning or the end of its id, or `latest`.
-    ///
-    /// # Errors
-    /// There is none, or more than one.
-    pub fn find(&self, wanted: &str) -> Result<RunFolder, StoreError> {
-        let ids = self.list()?;
-        if wanted == "latest" {
-            let newest = ids.into_iter().next();
-            return newest.map(|id| self.folder(id)).ok_or_else(|| no_such(wanted, None));
-        }
-        if let Some(id) = ids.iter().find(|id| id.as_str() == wanted) {
-            return Ok(self.folder(id.clone()));
-        }
-        let fits =
-            |id: &&RunId| !wanted.is_empty() && (id.as_str().starts_with(wanted) || id.as_str().ends_with(wanted));
-        let mut candidates: Vec<_> = ids.iter().filter(fits).cloned().collect();
-        match candidates.len() {
-            0 => {
-                let shared = |id: &RunId| id.as_str().bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b).count();
-                let nearest = ids.iter().max_by_key(|id| shared(id)).filter(|id| shared(id) >= 4);
-                Err(no_such(wanted, nearest.map(ToString::to_string)))
-            }
-            1 => Ok(self.folder(candidates.remove(0))),
-            _ => Err(StoreError::Ambiguous {
-                wanted: wanted.to_owned(),
-                candidates: candidates.iter().take(5).map(ToString::to_string).collect(),
-            }),
-        }
-    }
-
-    /// The folder of a run that is known to exist.
-    #[must_use]
-    pub fn folder(&self, id: RunId) -> RunFolder {
-        let path = self.runs().join(id.as_str());
-        RunFolder { id, path }
-    }
 }
 
-fn no_such(wanted: &str, nearest: Option<String>) -> StoreError {
-    StoreError::NoSuchRun { wanted: wanted.to_owned(), nearest }
-}
-
-/// A folder that only its owner may enter: logs may tell more than their author thinks.
+/// A folder that only its owner may enter: logs may contain more than their author expects.
 pub(super) fn private() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
     builder
 }
 
-/// `YYYYMMDD-HHMMSS-xxxx` in UTC: sorting ids sorts runs by age.
-fn new_id(now: Timestamp) -> RunId {
-    let time = jiff::Timestamp::from_millisecond(i64::try_from(now.0).unwrap_or_default()).unwrap_or_default();
+/// Form of a run's id: `YYYYMMDD-HHMMSS-xxxx` in UTC, so that sorting ids sorts runs by age.
+const ID_FORM: &[u8] = b"00000000-000000-xxxx";
+
+/// Returns a new id. Two runs of the same second differ in their random part.
+pub(super) fn new_id(now: Timestamp) -> RunId {
     let random = getrandom::u32().unwrap_or(std::process::id());
-    RunId::new(format!("{}-{:04x}", time.strftime("%Y%m%d-%H%M%S"), random & 0xffff))
+    RunId::new(format!("{}-{:04x}", id_time(now), random & 0xffff))
 }
 
-/// Whether a file has the name of a run. Whatever else somebody keeps beside the runs is not `latest`.
-fn is_run_id(name: &str) -> bool {
-    let form = b"00000000-000000-xxxx";
-    let fits = |(byte, form): (u8, &u8)| match form {
+/// Returns the part of an id that is its run's time, `YYYYMMDD-HHMMSS`: ids of earlier runs sort before it.
+pub(super) fn id_time(at: Timestamp) -> String {
+    let time = jiff::Timestamp::from_millisecond(i64::try_from(at.0).unwrap_or_default()).unwrap_or_default();
+    time.strftime("%Y%m%d-%H%M%S").to_string()
+}
+
+/// Whether a name is the id of a run. Other files beside the runs are ignored.
+pub(super) fn is_run_id(name: &str) -> bool {
+    name.len() == ID_FORM.len() && fits(name, ID_FORM)
+}
+
+/// Whether a text is the beginning of an id and cannot be the end of one.
+pub(super) fn is_id_prefix(text: &str) -> bool {
+    (5..=ID_FORM.len()).contains(&text.len()) && fits(text, ID_FORM)
+}
+
+fn fits(text: &str, form: &[u8]) -> bool {
+    text.bytes().zip(form).all(|(byte, form)| match form {
         b'0' => byte.is_ascii_digit(),
         b'x' => byte.is_ascii_hexdigit(),
         _ => byte == *form,
-    };
-    name.len() == form.len() && name.bytes().zip(form).all(fits)
+    })
 }
 
 impl RunFolder {
-    /// A run's folder wherever it is: a copy in a bug report is as good as one in the state folder.
+    /// Returns the folder of a run at any path: a copy in a bug report is read like one in the state folder.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
@@ -165,7 +200,7 @@ impl RunFolder {
         Self { id, path }
     }
 
-    /// The run's id.
+    /// Id of the run: the name of the folder.
     #[must_use]
     pub fn id(&self) -> &RunId {
         &self.id
@@ -177,10 +212,16 @@ impl RunFolder {
         &self.path
     }
 
-    /// The state folder: the one above all runs. A copy that is too high up for that stands for it.
+    /// The state folder: two folders up. A copy near the root of the file system is its own state folder.
     #[must_use]
     pub fn state(&self) -> &Path {
         self.path.parent().and_then(Path::parent).unwrap_or(&self.path)
+    }
+
+    /// The runs among which this one is kept.
+    #[must_use]
+    pub fn runs(&self) -> RunsDir {
+        RunsDir::at(self.state())
     }
 
     /// `run.json`: what was asked for.
@@ -201,16 +242,28 @@ impl RunFolder {
         self.path.join("control.sock")
     }
 
-    /// `lock`: held by the worker as long as it lives.
+    /// `lock`: locked by the worker as long as it lives.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }
 
-    /// `worker.log`: the worker's own diagnostics.
+    /// `worker.log`: diagnostics of the worker.
     #[must_use]
     pub fn worker_log(&self) -> PathBuf {
         self.path.join("worker.log")
+    }
+
+    /// `ballast`: disk space that is freed for the last records when the disk is full.
+    #[must_use]
+    pub fn ballast(&self) -> PathBuf {
+        self.path.join("ballast")
+    }
+
+    /// `engine`: address of the container engine that the run uses, if any.
+    #[must_use]
+    pub fn engine(&self) -> PathBuf {
+        self.path.join("engine")
     }
 
     /// `work`: a folder per job.
@@ -219,22 +272,34 @@ impl RunFolder {
         self.path.join("work")
     }
 
-    /// The log of a step. Later attempts have folders of their own, so nothing is ever overwritten.
+    /// `logs`: a folder per job and attempt.
     #[must_use]
-    pub fn log(&self, job: &JobId, attempt: u32, step: StepNumber) -> PathBuf {
-        self.path.join("logs").join(of_attempt(job, attempt)).join(format!("{:03}.log", step.0))
+    pub fn logs(&self) -> PathBuf {
+        self.path.join("logs")
     }
 
-    /// The summary that a step wrote.
+    /// Log of a step. Later attempts have separate folders, so nothing is ever overwritten.
+    #[must_use]
+    pub fn log(&self, job: &JobId, attempt: u32, step: StepNumber) -> PathBuf {
+        self.logs().join(of_attempt(job, attempt)).join(format!("{:03}.log", step.0))
+    }
+
+    /// Summary that a step wrote, in Markdown.
     #[must_use]
     pub fn summary(&self, job: &JobId, attempt: u32, step: StepNumber) -> PathBuf {
         self.path.join("summary").join(of_attempt(job, attempt)).join(format!("{:03}.md", step.0))
     }
 
-    /// How a job stood after each of its finished steps, a line each.
+    /// `state`: checkpoints of all jobs.
+    #[must_use]
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
+    /// Checkpoints of a job, a line for each of its finished steps.
     #[must_use]
     pub fn checkpoint(&self, job: &JobId) -> PathBuf {
-        self.path.join("state").join(format!("{}.jsonl", file_name(job)))
+        self.checkpoints().join(format!("{}.jsonl", file_name(job)))
     }
 }
 
@@ -243,7 +308,7 @@ fn of_attempt(job: &JobId, attempt: u32) -> String {
     if attempt <= 1 { name.into_owned() } else { format!("{name}@{attempt}") }
 }
 
-/// A job's id as a file name. Ids of a plan are safe as they are; a journal that came from elsewhere may hold one that
+/// Returns a job's id as a file name. Ids of a plan are safe as they are; a journal from elsewhere may contain one that
 /// leads out of the folder.
 fn file_name(job: &JobId) -> Cow<'_, str> {
     let id = job.as_str();
@@ -258,25 +323,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_by_age_and_are_found_by_their_ends() {
+    fn ids_sort_by_age_and_foreign_names_are_ignored() {
         let home = tempfile::tempdir().expect("a folder");
         let runs = RunsDir::at(home.path());
         assert_eq!(runs.list().expect("empty"), []);
-        assert!(matches!(runs.find("latest"), Err(StoreError::NoSuchRun { .. })));
-        let first = runs.create(Timestamp(1_700_000_000_000)).expect("made");
-        let second = runs.create(Timestamp(1_700_000_100_000)).expect("made");
-        fs::create_dir(runs.runs().join("notes")).expect("made");
-        assert_eq!(runs.list().expect("two"), [second.id().clone(), first.id().clone()]);
-        assert_eq!(runs.find("latest").expect("newest").id(), second.id());
-        assert_eq!(runs.find(first.id().as_str()).expect("whole").id(), first.id());
-        assert_eq!(runs.find(&second.id().as_str()[..13]).expect("beginning").id(), second.id());
-        assert!(matches!(runs.find("2023"), Err(StoreError::Ambiguous { .. })));
-        let Err(StoreError::NoSuchRun { nearest, .. }) = runs.find("20231114-xxx") else { panic!("there is none") };
-        assert!(nearest.is_some());
+        let [first, second] = [1_700_000_000_000, 1_700_000_100_000].map(|at| new_id(Timestamp(at)));
+        for name in [first.as_str(), "notes", second.as_str()] {
+            fs::create_dir_all(runs.runs().join(name)).expect("made");
+        }
+        assert_eq!(runs.list().expect("two"), [second.clone(), first]);
+        assert!(second.as_str() > id_time(Timestamp(1_700_000_100_000)).as_str());
+        assert!(second.as_str() < id_time(Timestamp(1_700_000_101_000)).as_str());
     }
 
     #[test]
-    fn later_attempts_have_logs_of_their_own() {
+    fn what_may_be_the_end_of_an_id_is_not_taken_for_its_beginning() {
+        let id = new_id(Timestamp(1_700_000_000_000));
+        for length in 1..20 {
+            let (start, end) = (&id.as_str()[..length], &id.as_str()[20 - length..]);
+            assert_eq!(is_id_prefix(start), length >= 5, "{start}");
+            assert!(!is_id_prefix(end), "{end}");
+        }
+    }
+
+    #[test]
+    fn later_attempts_have_separate_logs() {
         let folder = RunFolder::at("/r/1");
         let job = JobId::new("test-2");
         assert_eq!(folder.log(&job, 1, StepNumber(3)), Path::new("/r/1/logs/test-2/003.log"));
@@ -284,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn no_job_of_a_journal_from_elsewhere_leads_out_of_the_folder() {
+    fn no_job_id_of_a_foreign_journal_leads_out_of_the_folder() {
         let folder = RunFolder::at("/r/1");
         for hostile in ["..", "../../etc", "", "/etc", ".", "a/../../b", "\0"] {
             let job = JobId::new(hostile);

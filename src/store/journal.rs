@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::{Event, Record, Timestamp};
 
@@ -89,6 +89,26 @@ impl JournalWriter {
         }
         Ok(())
     }
+}
+
+/// Longest last record that [`has_ended`] looks at, in bytes.
+const MAX_LAST_RECORD: u64 = 64 * 1024;
+
+/// Whether the last record of a journal is the end of an attempt. Reads only the end of the file, so that `false` may be
+/// wrong: for a journal with a damaged or an unusually long last record.
+#[must_use]
+pub fn has_ended(path: &Path) -> bool {
+    let tail = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(MAX_LAST_RECORD)))?;
+        let mut tail = Vec::new();
+        file.take(MAX_LAST_RECORD).read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    let tail = tail().unwrap_or_default();
+    let last = tail.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
+    last.and_then(parse).is_some_and(|record| matches!(record.event, Event::RunFinished { .. }))
 }
 
 fn parse(line: &[u8]) -> Option<Record> {

@@ -49,6 +49,17 @@ pub fn wait(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
+/// Takes a lock together with other readers, and waits until no [`wait`] holds it.
+///
+/// # Errors
+/// The file does not exist or cannot be locked.
+pub fn shared(path: &Path) -> Result<File, StoreError> {
+    let file = File::open(path).map_err(StoreError::io("open the lock", path))?;
+    flock(file.as_fd(), FlockOperation::LockShared)
+        .map_err(|error| StoreError::io("take the lock", path)(io::Error::from(error)))?;
+    Ok(file)
+}
+
 /// Whether a worker holds the lock. A folder without one has no worker.
 #[must_use]
 pub fn is_held(path: &Path) -> bool {

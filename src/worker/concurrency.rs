@@ -62,7 +62,8 @@ impl ConcurrencyQueue {
     /// Gets a job, or the run as a whole, in line, and asks those to leave that must.
     pub(super) fn enter(&self, job: Option<JobId>, wanted: &GroupRequest) -> Result<Waiter, AcquireError> {
         let me = Holder { run: self.folder.id().clone(), job };
-        let ticket = ConcurrencyGroups::at(&self.state).enter(&self.repository, &wanted.group, &me).map_err(failed)?;
+        let ticket =
+            ConcurrencyGroups::at(&self.folder.runs()).enter(&self.repository, &wanted.group, &me).map_err(failed)?;
         let ahead = ticket.ahead().map_err(failed)?;
         if let Some(holder) = ahead.living.iter().find(|other| waits_for(other, &me)) {
             let holder = holder.job.as_ref().map_or_else(|| "its own workflow".to_owned(), |job| format!("`{job}`"));

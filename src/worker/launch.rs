@@ -58,7 +58,7 @@ pub fn spawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>
     let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
     let written = pipe.write_all(&secrets).map_err(failed);
     // Wakes readers that watch the state folder. Nothing depends on it: a list is right whenever it is read.
-    let _ = std::fs::write(folder.state().join("launched"), folder.id().as_str());
+    let _ = std::fs::write(folder.runs().launched(), folder.id().as_str());
     drop(pipe);
     // A worker may end long before this process, which would keep its entry in the table of processes until then.
     std::thread::spawn(move || worker.wait());

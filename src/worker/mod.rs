@@ -22,7 +22,7 @@ use crate::engine::sandbox::host::Host;
 use crate::engine::{Options, Resumed, RunContext};
 use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, RerunScope, Run};
 use crate::store::concurrency::Ticket;
-use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history};
 
@@ -112,6 +112,7 @@ impl Worker<'_> {
         let token = prepared.as_ref().ok().map(|prepared| prepared.facts.token.clone());
         let masker = Masker::new(self.secrets.values().chain(&token).map(String::as_str));
         let (stop, stopped) = watch::channel(Cancellation::None);
+        history::begin(self.folder)?;
         let outlet = RunOutlet::open(self.folder, header, attempt, store, masker, self.grown.clone(), stop.clone())?;
         let kept = rerun::kept(&mode, &before);
         let resumed = match rerun::resumed(&mode, self.folder, &before, self.secrets) {
@@ -124,6 +125,7 @@ impl Worker<'_> {
                     outlet.record(Event::Ordered { command: Command::Rerun { what }, reply });
                 }
                 outlet.close();
+                self.leave(&before);
                 return Ok((before.phase.conclusion().unwrap_or(Conclusion::Failure), None));
             }
         };
@@ -189,7 +191,7 @@ impl Worker<'_> {
                 spec.offline,
             ),
             state: self.folder.state().to_owned(),
-            folder: self.folder.path().to_owned(),
+            folder: self.folder.clone(),
             repository: spec.repository.clone(),
             work: self.folder.work(),
             tool_cache: cache("tools", self.folder),
@@ -211,12 +213,12 @@ impl Worker<'_> {
 
     /// What is done once an attempt has ended: the history learns of it, and workspaces that nobody needs go.
     fn leave(&self, run: &Run) {
-        if let Err(error) = history::add(&RunsDir::at(self.folder.state()), run) {
-            tracing::warn!(%error, "the history's index does not know this run");
+        if let Err(error) = history::finish(self.folder, run) {
+            tracing::warn!(%error, "the end of the run cannot be noted in the history");
         }
         if run.phase.conclusion() == Some(Conclusion::Success) {
             let _ = std::fs::remove_dir_all(self.folder.work());
-            let _ = std::fs::remove_dir_all(self.folder.path().join("state"));
+            let _ = std::fs::remove_dir_all(self.folder.checkpoints());
         }
     }
 }

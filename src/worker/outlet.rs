@@ -182,7 +182,7 @@ impl RunOutlet {
 
 /// A file that holds some disk until it is needed. A file system that cannot reserve has none to give.
 fn ballast(folder: &RunFolder) -> Option<PathBuf> {
-    let path = folder.path().join("ballast");
+    let path = folder.ballast();
     let file = File::create(&path).ok()?;
     let reserved = rustix::fs::fallocate(file.as_fd(), rustix::fs::FallocateFlags::empty(), 0, BALLAST);
     reserved.is_ok().then_some(path)

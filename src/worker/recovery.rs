@@ -1,7 +1,7 @@
 //! Runs whose worker died: their processes are ended, and they are closed with everything they had logged.
 
 use crate::engine::sandbox::providers::Providers;
-use crate::model::{Conclusion, EndReason, Event, Phase};
+use crate::model::{Conclusion, EndReason, Event};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::journal::JournalWriter;
 use crate::store::{StoreError, history, lock};
@@ -16,6 +16,10 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let Some(_held) = lock::take(&folder.lock())? else { return Ok(false) };
     let run = history::read(folder)?;
     if run.phase.is_done() {
+        if history::is_marked(folder) {
+            // Its worker died between its last record and the entry in the history.
+            let _ = history::finish(folder, &run);
+        }
         return Ok(false);
     }
     let steps = run.jobs.values().flat_map(|job| &job.steps);
@@ -27,11 +31,13 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
             let _ = std::fs::remove_dir_all(folder.work().join(job.as_str()).join(secret));
         }
     }
-    let _ = std::fs::remove_file(folder.path().join("ballast"));
+    let _ = std::fs::remove_file(folder.ballast());
     let _ = std::fs::remove_file(folder.socket());
     let mut journal = JournalWriter::open(folder.journal())?;
     let reason = Some(EndReason::WorkerLost);
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
+    // The end is on disk: the history finds it there as well.
+    let _ = history::finish(folder, &history::read(folder)?);
     Ok(true)
 }
 
@@ -41,16 +47,9 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
 /// The state folder cannot be read. A run that cannot be closed is left for the next call.
 pub async fn close_all(runs: &RunsDir) -> Result<usize, StoreError> {
     let mut closed = 0;
-    for summary in history::list(runs)? {
-        if matches!(summary.phase, Phase::Done(_)) {
-            continue;
-        }
-        let folder = runs.folder(summary.info.id);
-        if let Ok(true) = close(&folder).await {
+    for id in history::unfinished(runs)? {
+        if let Ok(true) = close(&runs.folder(id)).await {
             closed += 1;
-            if let Ok(run) = history::read(&folder) {
-                let _ = history::add(runs, &run);
-            }
         }
     }
     Ok(closed)

@@ -1,18 +1,22 @@
 //! What the store costs: taking output in (beside the same bytes written to a plain file), reading pages of a large log,
-//! searching it, and listing 2,000 runs.
+//! searching it, and listing 100,000 runs.
 
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Command;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 use cuelight::engine::mask::{MaskStream, Masker};
-use cuelight::model::{Conclusion, Event, JobId, JobOutline, LineRange, StepKind, StepNumber, StepOutline, Timestamp};
+use cuelight::model::{
+    Conclusion, Event, JobId, JobOutline, LineRange, RunId, StepKind, StepNumber, StepOutline, Timestamp,
+};
 use cuelight::store::folder::{RunFolder, RunsDir};
 use cuelight::store::history;
+use cuelight::store::history::{Filter, StatusFilter};
 use cuelight::store::journal::JournalWriter;
 use cuelight::store::logs::{LineMatcher, LogReader, LogWriter};
 use cuelight::store::spec::RunSpec;
@@ -187,24 +191,93 @@ fn finished_run(runs: &RunsDir, at: Timestamp) -> RunFolder {
     folder
 }
 
+/// How many runs the lists are measured with.
+const RUNS: u64 = 100_000;
+
+/// How many runs a list shows.
+const PAGE: usize = 50;
+
+/// A history of small finished runs of several workflows and branches, one a minute.
+fn long_history(runs: &RunsDir) {
+    let template = |workflow: &str, branch: &str| {
+        let folder = finished_run(runs, Timestamp(1));
+        let spec = RunSpec {
+            workflow: format!(".github/workflows/{workflow}.yml"),
+            event: "push".to_owned(),
+            git_ref: format!("refs/heads/{branch}"),
+            ..RunSpec::default()
+        };
+        spec.write(&folder).expect("written");
+        let mut journal = fs::read_to_string(folder.journal()).expect("text");
+        // A header, the start and the end: the journals need not be large to be found.
+        let lines: Vec<&str> = journal.lines().collect();
+        journal = [lines[0], lines[1], lines[lines.len() - 1], ""].join("\n");
+        let files = (fs::read(folder.spec_path()).expect("read"), journal);
+        fs::remove_dir_all(folder.path()).expect("removed");
+        files
+    };
+    let common = template("ci", "main");
+    let rare = template("release", "v1");
+    for number in 0..RUNS {
+        let folder = runs.create(Timestamp(1_700_000_000_000 + number * 60_000)).expect("made");
+        let (spec, journal) = if number % 10_000 == 0 { &rare } else { &common };
+        fs::write(folder.spec_path(), spec).expect("written");
+        fs::write(folder.journal(), journal).expect("written");
+        let run = history::read(&folder).expect("read");
+        history::finish(&folder, &run).expect("noted");
+    }
+}
+
+/// Runs the program on a state folder and reads all that it prints.
+fn cuelight(state: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
+    let done = command.args(arguments).env("CUELIGHT_STATE_DIR", state).output().expect("started");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
 fn listing(c: &mut Criterion) {
     let state = tempfile::tempdir().expect("a folder");
+    let empty = tempfile::tempdir().expect("a folder");
     let runs = RunsDir::at(state.path());
+    long_history(&runs);
     let last = finished_run(&runs, Timestamp(1_800_000_000_000));
-    for n in 1..2000 {
-        finished_run(&runs, Timestamp(1_700_000_000_000 + n * 60_000));
-    }
-    let mut group = c.benchmark_group("2,000 runs");
+    let all = Filter::default();
+    let page = |filter: &Filter, before: Option<&RunId>| {
+        let page = history::page(&runs, filter, before, PAGE).expect("listed");
+        assert!(!page.runs.is_empty());
+        page
+    };
+    let middle = runs.list().expect("listed").swap_remove(RUNS as usize / 2);
+    let rare = Filter { workflow: Some("release".to_owned()), ..Filter::default() };
+    let succeeded = Filter { status: StatusFilter::parse("success"), ..Filter::default() };
+
+    let mut group = c.benchmark_group("100,000 runs");
     group.sample_size(20);
-    group.bench_function("list", |b| b.iter(|| history::list(&runs).expect("listed")));
-    group.bench_function("list without the index", |b| {
+    group.bench_function("newest page", |b| b.iter(|| page(&all, None)));
+    group.bench_function("page in the middle", |b| b.iter(|| page(&all, Some(&middle))));
+    group.bench_function("newest page of a status", |b| b.iter(|| page(&succeeded, None)));
+    group.bench_function("all runs of a rare workflow", |b| b.iter(|| page(&rare, None)));
+    group.bench_function("find latest", |b| b.iter(|| runs.find("latest").expect("found")));
+    group.bench_function("find by the beginning of the id", |b| {
+        b.iter(|| runs.find(&middle.as_str()[..17]).expect("found"));
+    });
+    group.bench_function("find by the end of the id", |b| {
+        b.iter(|| runs.find(&last.id().as_str()[9..]).expect("found"));
+    });
+    group.bench_function("unfinished", |b| b.iter(|| history::unfinished(&runs).expect("read")));
+    group.bench_function("remove a run", |b| {
         b.iter_batched(
-            || history::forget(&runs).expect("removed"),
-            |()| history::list(&runs).expect("listed"),
+            || finished_run(&runs, Timestamp(1_800_000_000_000)),
+            |folder| history::remove(&folder).expect("removed"),
             BatchSize::PerIteration,
         );
     });
+    group.bench_function("make the index again", |b| b.iter(|| history::rebuild(&runs).expect("made")));
     group.bench_function("read one run", |b| b.iter(|| history::read(&last).expect("read")));
+    group.bench_function("`cuelight runs`", |b| b.iter(|| cuelight(state.path(), &["runs"])));
+    group.bench_function("`cuelight runs` of an empty history", |b| b.iter(|| cuelight(empty.path(), &["runs"])));
+    group.bench_function("`cuelight show latest`", |b| b.iter(|| cuelight(state.path(), &["show", "latest"])));
     group.finish();
 }
 

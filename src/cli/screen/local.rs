@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::model::feed::{Connection, Feed, Notice, Request};
-use crate::model::{Command, Reply, RunId, Summary, Timestamp};
+use crate::model::{Command, Reply, RunId, Timestamp};
 use crate::store::folder::RunsDir;
+use crate::store::history::{Filter, Page};
 use crate::store::logs::LogFiles;
 use crate::store::logs::query::Logs;
 use crate::store::{StoreError, history};
@@ -165,15 +166,15 @@ impl Serving {
         }
     }
 
-    /// The newest runs, as many as were listed before or more, and whether there are older ones.
-    async fn newest(&self) -> Result<(Vec<Summary>, bool), StoreError> {
+    /// The newest runs, as many as were listed before or more.
+    async fn newest(&self) -> Result<Page, StoreError> {
         launch::close_lost(&self.runs).await?;
-        page(&self.runs, None, self.listed.len().max(FIRST_PAGE))
+        history::page(&self.runs, &Filter::default(), None, self.listed.len().max(FIRST_PAGE))
     }
 
     /// Lists the runs that were listed before and those that are new.
     async fn list(&mut self) {
-        let (summaries, more) = match self.newest().await {
+        let Page { runs: summaries, more } = match self.newest().await {
             Ok(page) => page,
             Err(error) => {
                 let reason = error.to_string();
@@ -206,8 +207,8 @@ impl Serving {
 
     /// Lists runs older than one.
     async fn list_more(&mut self, before: &RunId, limit: usize) {
-        match page(&self.runs, Some(before), limit) {
-            Ok((runs, more)) => {
+        match history::page(&self.runs, &Filter::default(), Some(before), limit) {
+            Ok(Page { runs, more }) => {
                 self.listed.extend(runs.iter().map(|run| run.info.id.clone()));
                 self.tell(Feed::Listed { runs, more }).await;
             }
@@ -426,13 +427,4 @@ impl Serving {
             }
         });
     }
-}
-
-/// The newest runs, or the newest of those before one, and whether there are older ones.
-fn page(runs: &RunsDir, before: Option<&RunId>, limit: usize) -> Result<(Vec<Summary>, bool), StoreError> {
-    let mut page = history::list(runs)?;
-    page.retain(|run| before.is_none_or(|before| run.info.id < *before));
-    let more = page.len() > limit;
-    page.truncate(limit);
-    Ok((page, more))
 }

@@ -187,7 +187,7 @@ impl Preflight<'_> {
         }
         let fixed = services.iter().flat_map(|service| &service.ports).filter_map(|port| port.outside);
         let who = format!("{} of run {}", self.job.name, self.shared.run);
-        ports::claim(fixed, &self.shared.state.join("ports"), &who, |why| {
+        ports::claim(fixed, &self.shared.folder.runs().ports(), &who, |why| {
             self.shared.outlet.record(Event::JobWaiting { job: self.job.id.clone(), gate: Gate::Resource(why) });
         })
         .await
@@ -232,14 +232,11 @@ pub(in crate::engine) fn labels(run: &RunContext, job: &JobId) -> Labels {
     Labels::new(&run.state, &run.run, job.as_str())
 }
 
-/// Where a run notes the address of the engine that it uses.
-pub const ENGINE: &str = "engine";
-
 /// Notes which engine a run uses, before anything is made there: whoever closes the run if it is lost looks there.
 ///
 /// # Errors
 /// The run's folder cannot be written, in words.
 pub(in crate::engine) fn note(shared: &RunContext, engine: &DockerClient) -> Result<(), String> {
-    let noted = std::fs::write(shared.folder.join(ENGINE), engine.address());
+    let noted = std::fs::write(shared.folder.engine(), engine.address());
     noted.map_err(|error| format!("the run's folder cannot be written: {error}"))
 }

@@ -1,0 +1,171 @@
+//! Which runs a list shows.
+
+use crate::model::{Conclusion, Gate, Phase, Summary, Timestamp};
+
+/// Conditions that a run must meet; an empty filter lets every run through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Repository, `owner/name` in any case.
+    pub repository: Option<String>,
+    /// Workflow: its path, the name of its file, or that name without extension.
+    pub workflow: Option<String>,
+    /// Name of the branch or tag.
+    pub branch: Option<String>,
+    /// Name of the event.
+    pub event: Option<String>,
+    /// State or conclusion of the latest attempt.
+    pub status: Option<StatusFilter>,
+    /// Earliest time of creation.
+    pub since: Option<Timestamp>,
+}
+
+/// A state or conclusion, in GitHub's words for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// Not started, and nothing but its turn holds it back.
+    Queued,
+    /// Held back.
+    Waiting,
+    /// Held back by a concurrency group.
+    Pending,
+    /// Started and not ended.
+    InProgress,
+    /// Ended, however it did.
+    Completed,
+    /// Ended like this.
+    Concluded(Conclusion),
+}
+
+impl StatusFilter {
+    /// Every word that [`StatusFilter::parse`] knows.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        STATES.iter().map(|(word, _)| *word).chain(Conclusion::ALL.iter().map(|conclusion| conclusion.word()))
+    }
+
+    /// Returns the filter for one of GitHub's words; `None` for any other word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let state = STATES.iter().find(|(known, _)| *known == word).map(|(_, state)| *state);
+        let conclusion = || Conclusion::ALL.iter().find(|conclusion| conclusion.word() == word);
+        state.or_else(|| conclusion().map(|conclusion| Self::Concluded(*conclusion)))
+    }
+
+    fn matches(self, phase: &Phase) -> bool {
+        match self {
+            Self::Queued => *phase == Phase::Queued,
+            Self::Waiting => matches!(phase, Phase::Waiting(_)),
+            Self::Pending => matches!(phase, Phase::Waiting(Gate::Concurrency { .. })),
+            Self::InProgress => phase.is_active(),
+            Self::Completed => phase.is_done(),
+            Self::Concluded(conclusion) => phase.conclusion() == Some(conclusion),
+        }
+    }
+}
+
+const STATES: &[(&str, StatusFilter)] = &[
+    ("queued", StatusFilter::Queued),
+    ("waiting", StatusFilter::Waiting),
+    ("pending", StatusFilter::Pending),
+    ("in_progress", StatusFilter::InProgress),
+    ("completed", StatusFilter::Completed),
+];
+
+impl Filter {
+    /// Whether a run meets all conditions.
+    #[must_use]
+    pub fn matches(&self, run: &Summary) -> bool {
+        let Self { repository, workflow, branch, event, status, since } = self;
+        let is = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted == is);
+        is(branch, &run.info.ref_name)
+            && is(event, &run.info.event)
+            && workflow.as_ref().is_none_or(|wanted| is_workflow(&run.info.workflow, wanted))
+            && repository.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(&run.info.repository))
+            && status.is_none_or(|status| status.matches(&run.phase))
+            && since.is_none_or(|since| run.info.created >= since)
+    }
+
+    /// Returns texts that the JSON of every run that matches contains, to leave out others without parsing theirs. All of
+    /// them are of parts of a run that never change.
+    pub(super) fn needles(&self) -> Vec<String> {
+        let escaped = |text: &String| {
+            let json = serde_json::to_string(text).expect("text always serialises");
+            json[1..json.len() - 1].to_owned()
+        };
+        [&self.workflow, &self.branch, &self.event].into_iter().flatten().map(escaped).collect()
+    }
+}
+
+fn is_workflow(path: &str, wanted: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    [path, file, stem].contains(&wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RunId, RunInfo};
+
+    fn run(phase: Phase) -> Summary {
+        let info = RunInfo {
+            id: RunId::new("r"),
+            repository: "Octo/app".to_owned(),
+            workflow: ".github/workflows/ci.yml".to_owned(),
+            event: "push".to_owned(),
+            ref_name: "feature/\"x\"".to_owned(),
+            sha: String::new(),
+            created: Timestamp(1000),
+        };
+        Summary {
+            info,
+            name: "CI".to_owned(),
+            attempt: 1,
+            phase,
+            reason: None,
+            started: None,
+            finished: None,
+            deployments: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_must_meet_every_condition() {
+        let some = |text: &str| Some(text.to_owned());
+        let run = run(Phase::Done(Conclusion::Failure));
+        for (filter, matches) in [
+            (Filter::default(), true),
+            (Filter { workflow: some("ci"), ..Filter::default() }, true),
+            (Filter { workflow: some("ci.yml"), ..Filter::default() }, true),
+            (Filter { workflow: some(".github/workflows/ci.yml"), ..Filter::default() }, true),
+            (Filter { workflow: some("c"), ..Filter::default() }, false),
+            (Filter { branch: some("feature/\"x\""), event: some("push"), ..Filter::default() }, true),
+            (Filter { branch: some("feature/\"x\""), event: some("pull_request"), ..Filter::default() }, false),
+            (Filter { repository: some("octo/App"), ..Filter::default() }, true),
+            (Filter { repository: some("octo/other"), ..Filter::default() }, false),
+            (Filter { since: Some(Timestamp(1000)), ..Filter::default() }, true),
+            (Filter { since: Some(Timestamp(1001)), ..Filter::default() }, false),
+            (Filter { status: StatusFilter::parse("failure"), ..Filter::default() }, true),
+            (Filter { status: StatusFilter::parse("success"), ..Filter::default() }, false),
+        ] {
+            assert_eq!(filter.matches(&run), matches, "{filter:?}");
+            let json = serde_json::to_string(&run).expect("json");
+            assert!(!matches || filter.needles().iter().all(|needle| json.contains(needle)), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn states_have_the_words_that_lists_show() {
+        let group = Gate::Concurrency { group: "g".to_owned(), holder: "r".to_owned() };
+        for (phase, words) in [
+            (Phase::Queued, &["queued"][..]),
+            (Phase::Waiting(Gate::Capacity), &["waiting"]),
+            (Phase::Waiting(group), &["waiting", "pending"]),
+            (Phase::Stopping, &["in_progress"]),
+            (Phase::Done(Conclusion::TimedOut), &["completed", "timed_out"]),
+        ] {
+            let fits = |word: &&str| StatusFilter::parse(word).expect("a known word").matches(&phase);
+            assert_eq!(StatusFilter::words().filter(fits).collect::<Vec<_>>(), words, "{phase:?}");
+        }
+        assert_eq!(StatusFilter::parse("red"), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! Finds a run by what a person writes for it.
+
+use crate::model::RunId;
+use crate::store::StoreError;
+use crate::store::folder::{RunFolder, RunsDir, is_id_prefix, is_run_id};
+
+use super::index::Index;
+
+/// How many candidates an error names.
+const CANDIDATES: usize = 5;
+
+/// How much of an id a mistyped one must share to be suggested, in characters.
+const MIN_SHARED: usize = 4;
+
+impl RunsDir {
+    /// Finds a run by its id, the beginning or the end of its id, or `latest`. Takes as long for a hundred thousand runs as
+    /// for one, but for the end of an id, which is searched for in all of them.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub fn find(&self, wanted: &str) -> Result<RunFolder, StoreError> {
+        let none = |nearest: Option<&RunId>| StoreError::NoSuchRun {
+            wanted: wanted.to_owned(),
+            nearest: nearest.map(ToString::to_string),
+        };
+        if wanted == "latest" {
+            return self.newest()?.ok_or_else(|| none(None));
+        }
+        if is_run_id(wanted) && self.folder(RunId::new(wanted)).path().is_dir() {
+            return Ok(self.folder(RunId::new(wanted)));
+        }
+        let candidates = if is_id_prefix(wanted) { self.with_prefix(wanted)? } else { self.with_end(wanted)? };
+        match candidates.as_slice() {
+            [] => {
+                let ids = self.list()?;
+                let shared = |id: &RunId| id.as_str().bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b).count();
+                let nearest = ids.iter().max_by_key(|id| shared(id));
+                Err(none(nearest.filter(|id| shared(id) >= MIN_SHARED)))
+            }
+            [only] => Ok(self.folder(only.clone())),
+            several => Err(StoreError::Ambiguous {
+                wanted: wanted.to_owned(),
+                candidates: several.iter().take(CANDIDATES).map(ToString::to_string).collect(),
+            }),
+        }
+    }
+
+    fn newest(&self) -> Result<Option<RunFolder>, StoreError> {
+        let mut newest = None;
+        self.visit(None, |id| {
+            newest = Some(self.folder(id.clone()));
+            false
+        })?;
+        Ok(newest)
+    }
+
+    /// The newest runs whose ids begin so.
+    fn with_prefix(&self, prefix: &str) -> Result<Vec<RunId>, StoreError> {
+        let mut found = Vec::new();
+        // Every character of an id sorts before this one.
+        self.visit(Some(&format!("{prefix}~")), |id| {
+            let fits = id.as_str().starts_with(prefix);
+            found.extend(fits.then(|| id.clone()));
+            fits && found.len() < CANDIDATES
+        })?;
+        Ok(found)
+    }
+
+    /// The runs whose ids end so, or begin so: what is this short may be either.
+    fn with_end(&self, wanted: &str) -> Result<Vec<RunId>, StoreError> {
+        let mut ids = if wanted.is_empty() { Vec::new() } else { self.list()? };
+        ids.retain(|id| id.as_str().ends_with(wanted) || id.as_str().starts_with(wanted));
+        Ok(ids)
+    }
+
+    fn visit(&self, before: Option<&str>, mut visit: impl FnMut(&RunId) -> bool) -> Result<(), StoreError> {
+        // In a separate statement, so that the index is closed before it is made again.
+        let visited = Index::open(self)?.visit(before, |id, _| visit(id));
+        match visited {
+            Err(StoreError::Damaged { .. }) => Index::remake(self, true)?.visit(before, |id, _| visit(id)),
+            visited => visited,
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! The index over all runs: their ids in order, and for each finished one a line with its summary.
+//!
+//! The index is a cache and never the truth. It is split into segments of some hundred runs. A segment is a file named by
+//! the first id in it and holds every line about the runs from there up to the next segment, so that the newest page of
+//! a hundred thousand runs reads one file, and so does any other page.
+//!
+//! `index.json` keeps the fingerprint of a complete index: when the folder of all runs was changed last, how many entries
+//! it has, and how many bytes the segments have. Whatever happens to the folder or the segments without a word to the
+//! index (a run copied or removed by hand, a torn file, a crash between two writes, an older version of the program) makes
+//! the fingerprint wrong, and the next reader makes the index again from the folder. Writers hold a lock, readers share it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{RunId, Summary};
+use crate::store::folder::{RunFolder, RunsDir, is_run_id, private};
+use crate::store::{StoreError, atomic, journal, lock};
+
+/// Version of the index's format. An index of any other version is made again.
+const VERSION: u32 = 1;
+
+/// A new segment begins after this many runs, or this many bytes.
+const SEGMENT_RUNS: usize = 512;
+const SEGMENT_BYTES: usize = 256 * 1024;
+
+/// A segment that has grown to this many bytes is rewritten: without lines of earlier attempts, and in several segments
+/// if it is still too large.
+const REWRITE_BYTES: u64 = 4 * SEGMENT_BYTES as u64;
+
+/// Length of an id at the start of a line.
+const ID: usize = 20;
+
+/// Returns the length of a run's journal in bytes; 0 without one.
+pub(super) fn journal_length(folder: &RunFolder) -> u64 {
+    fs::metadata(folder.journal()).map_or(0, |journal| journal.len())
+}
+
+/// A line of a segment: the run's id and, for a finished run, the length of the journal that the summary was made from
+/// and the summary as JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Line {
+    pub(super) id: RunId,
+    pub(super) cached: Option<Cached>,
+}
+
+/// What the index knows of a finished run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cached {
+    /// Length of the journal in bytes. The summary counts only as long as the journal has this length: a later attempt
+    /// makes it longer.
+    pub(super) journal: u64,
+    /// The summary as JSON.
+    pub(super) summary: String,
+}
+
+impl Cached {
+    pub(super) fn new(journal: u64, run: &Summary) -> Self {
+        Self { journal, summary: serde_json::to_string(run).expect("a summary always serialises") }
+    }
+}
+
+impl Line {
+    fn parse(line: &str) -> Option<Self> {
+        let id = line.get(..ID).filter(|id| is_run_id(id))?;
+        let cached = match &line[ID..] {
+            "" => None,
+            rest => {
+                let (journal, summary) = rest.strip_prefix(' ')?.split_once(' ')?;
+                Some(Cached { journal: journal.parse().ok()?, summary: summary.to_owned() })
+            }
+        };
+        Some(Self { id: RunId::new(id), cached })
+    }
+
+    fn write(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(self.id.as_str().as_bytes());
+        if let Some(Cached { journal, summary }) = &self.cached {
+            text.extend_from_slice(format!(" {journal} {summary}").as_bytes());
+        }
+        text.push(b'\n');
+    }
+}
+
+/// The lines of one segment, the last one of each run.
+pub(super) type Segment = BTreeMap<RunId, Option<Cached>>;
+
+/// Reads a segment. `None` if a line is damaged, or text is missing: what a power failure leaves is cut off or zero.
+fn parse(text: &str) -> Option<Segment> {
+    let mut segment = Segment::new();
+    if !text.ends_with('\n') || text.contains('\0') {
+        return None;
+    }
+    for line in text.lines() {
+        let Line { id, cached } = Line::parse(line)?;
+        let known = segment.entry(id).or_default();
+        *known = cached.or(known.take());
+    }
+    Some(segment)
+}
+
+/// What a complete index was made from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Fingerprint {
+    version: u32,
+    /// Time of the last change of the folder of all runs, in seconds and nanoseconds.
+    changed: (i64, i64),
+    /// Number of its links: where the file system counts its entries there, it tells two changes at one time apart.
+    links: u64,
+    /// Bytes of all segments.
+    bytes: u64,
+}
+
+impl Fingerprint {
+    fn recorded(runs: &RunsDir) -> Option<Self> {
+        let recorded: Self = serde_json::from_slice(&fs::read(runs.index_state()).ok()?).ok()?;
+        (recorded.version == VERSION).then_some(recorded)
+    }
+
+    /// Returns the fingerprint of the folder of all runs with segments of this many bytes.
+    fn of(runs: &RunsDir, bytes: u64) -> io::Result<Self> {
+        let folder = fs::metadata(runs.runs())?;
+        Ok(Self { version: VERSION, changed: (folder.mtime(), folder.mtime_nsec()), links: folder.nlink(), bytes })
+    }
+
+    fn record(self, runs: &RunsDir) -> io::Result<()> {
+        atomic::write_unsynced(&runs.index_state(), &serde_json::to_vec(&self).expect("numbers always serialise"))
+    }
+}
+
+/// The index, open for reading.
+pub(super) struct Index {
+    runs: RunsDir,
+    segments: Segments,
+    /// Shared with other readers; writers wait for it.
+    _lock: Option<File>,
+}
+
+enum Segments {
+    /// Names of the segments' files, in order.
+    Files(Vec<String>),
+    /// An index that was made just now, which may not be on disk.
+    Made(Segment),
+}
+
+impl Index {
+    /// Opens the index; makes it again from the folder of all runs if it is not complete.
+    ///
+    /// # Errors
+    /// The folder of all runs cannot be read.
+    pub(super) fn open(runs: &RunsDir) -> Result<Self, StoreError> {
+        if let Some(index) = Self::complete(runs) {
+            return Ok(index);
+        }
+        Self::remake(runs, false)
+    }
+
+    /// The index as it is on disk, if it is complete.
+    fn complete(runs: &RunsDir) -> Option<Self> {
+        let lock = lock::shared(&lock_path(runs)).ok()?;
+        let (files, bytes) = segment_files(runs).ok()?;
+        let complete = Fingerprint::recorded(runs)? == Fingerprint::of(runs, bytes).ok()?;
+        complete.then(|| Self { runs: runs.clone(), segments: Segments::Files(files), _lock: Some(lock) })
+    }
+
+    /// Makes the index from the folder of all runs. Lines that are there already are kept. `force` does so even if the
+    /// index seems to be complete.
+    ///
+    /// # Errors
+    /// The folder of all runs cannot be read. An index that cannot be written is made for this reader alone.
+    pub(super) fn remake(runs: &RunsDir, force: bool) -> Result<Self, StoreError> {
+        if !runs.runs().exists() {
+            return Ok(Self { runs: runs.clone(), segments: Segments::Made(Segment::new()), _lock: None });
+        }
+        let writer = Writer::lock(runs).ok();
+        if !force
+            && writer.is_some()
+            && let Some(index) = writer.as_ref().and_then(Writer::complete)
+        {
+            // Another process was first.
+            return Ok(index);
+        }
+        // Taken before the folder is read: what comes after it makes the fingerprint wrong.
+        let before = Fingerprint::of(runs, 0).map_err(StoreError::io("read", runs.runs()))?;
+        let ids = runs.list()?;
+        let mut known = known(runs);
+        let mut made = Segment::new();
+        for id in ids {
+            let cached = known.remove(&id).flatten();
+            let folder = runs.folder(id.clone());
+            let is_up_to_date = cached.as_ref().is_some_and(|cached| cached.journal == journal_length(&folder));
+            if !is_up_to_date && !journal::has_ended(&folder.journal()) {
+                // A list is right without the mark. It only makes a lost worker visible to the next command.
+                let _ = mark_active(runs, &id);
+            }
+            made.insert(id, cached);
+        }
+        if let Some(writer) = &writer
+            && let Err(error) = writer.replace_all(&made, before)
+        {
+            tracing::debug!(%error, "the index over all runs cannot be written");
+        }
+        Ok(Self { runs: runs.clone(), segments: Segments::Made(made), _lock: None })
+    }
+
+    /// Visits runs from the newest to the oldest, with what the index knows of each, until `visit` returns `false`. Begins
+    /// with the newest run that is older than `before`.
+    ///
+    /// # Errors
+    /// A segment is damaged and the folder of all runs cannot be read.
+    pub(super) fn visit(
+        &self,
+        before: Option<&str>,
+        mut visit: impl FnMut(&RunId, Option<&Cached>) -> bool,
+    ) -> Result<(), StoreError> {
+        let is_older = |id: &str| before.is_none_or(|before| id < before);
+        let mut newest_first = |segment: &Segment| {
+            segment.iter().rev().filter(|(id, _)| is_older(id.as_str())).all(|(id, cached)| visit(id, cached.as_ref()))
+        };
+        match &self.segments {
+            Segments::Made(all) => {
+                newest_first(all);
+            }
+            Segments::Files(names) => {
+                // The first segment may hold runs older than its name.
+                for (_, name) in names.iter().enumerate().rev().filter(|(at, name)| *at == 0 || is_older(name)) {
+                    let text = fs::read_to_string(self.runs.index().join(name)).ok();
+                    let segment = text.as_deref().and_then(parse).ok_or_else(|| StoreError::Damaged {
+                        path: self.runs.index().join(name),
+                        reason: "a line cannot be read".to_owned(),
+                    })?;
+                    if !newest_first(&segment) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns all that is known of runs from the segments there are, whole or not, and from the index of earlier versions.
+fn known(runs: &RunsDir) -> Segment {
+    let mut known = Segment::new();
+    let old = fs::read(runs.old_index()).unwrap_or_default();
+    for line in old.split(|byte| *byte == b'\n') {
+        #[derive(Deserialize)]
+        struct Old {
+            journal: u64,
+            #[serde(flatten)]
+            run: Summary,
+        }
+        if let Ok(Old { journal, run }) = serde_json::from_slice(line) {
+            known.insert(run.info.id.clone(), Some(Cached::new(journal, &run)));
+        }
+    }
+    let (files, _) = segment_files(runs).unwrap_or_default();
+    for name in files {
+        let text = fs::read(runs.index().join(name)).unwrap_or_default();
+        for line in String::from_utf8_lossy(&text).lines() {
+            if let Some(Line { id, cached: Some(cached) }) = Line::parse(line) {
+                known.insert(id, Some(cached));
+            }
+        }
+    }
+    known
+}
+
+fn lock_path(runs: &RunsDir) -> PathBuf {
+    runs.index().join("lock")
+}
+
+/// Returns the names of the segments, in order, and their bytes together.
+fn segment_files(runs: &RunsDir) -> io::Result<(Vec<String>, u64)> {
+    let mut names = Vec::new();
+    let mut bytes = 0;
+    for entry in fs::read_dir(runs.index())? {
+        let entry = entry?;
+        if let Some(name) = entry.file_name().to_str().filter(|name| is_run_id(name)) {
+            names.push(name.to_owned());
+            bytes += entry.metadata()?.len();
+        }
+    }
+    names.sort_unstable();
+    Ok((names, bytes))
+}
+
+/// Returns a number of bytes as a change of a size.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Marks a run as one that has not ended.
+pub(super) fn mark_active(runs: &RunsDir, id: &RunId) -> io::Result<()> {
+    private().recursive(true).create(runs.active())?;
+    File::create(runs.active_mark(id)).map(drop)
+}
+
+/// The index, locked for writing.
+pub(super) struct Writer<'r> {
+    runs: &'r RunsDir,
+    _lock: File,
+}
+
+impl<'r> Writer<'r> {
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub(super) fn lock(runs: &'r RunsDir) -> Result<Self, StoreError> {
+        private().recursive(true).create(runs.index()).map_err(StoreError::io("make the folder", runs.index()))?;
+        Ok(Self { runs, _lock: lock::wait(&lock_path(runs))? })
+    }
+
+    fn complete(&self) -> Option<Index> {
+        let (files, bytes) = segment_files(self.runs).ok()?;
+        let complete = Fingerprint::recorded(self.runs)? == Fingerprint::of(self.runs, bytes).ok()?;
+        complete.then(|| Index { runs: self.runs.clone(), segments: Segments::Files(files), _lock: None })
+    }
+
+    /// Makes a change of the folder of all runs and notes it: `change` adds or removes folders there, `note` writes the
+    /// lines about it. The index stays complete if it was, and incomplete otherwise.
+    ///
+    /// # Errors
+    /// Those of `change`. An index that cannot be written is merely incomplete.
+    pub(super) fn change<T, E>(
+        &self,
+        change: impl FnOnce() -> Result<T, E>,
+        note: impl FnOnce(&Self, &T) -> io::Result<i64>,
+    ) -> Result<T, E> {
+        let recorded = Fingerprint::recorded(self.runs);
+        let complete = match (recorded, Fingerprint::of(self.runs, 0)) {
+            (Some(recorded), Ok(now)) => (Fingerprint { bytes: 0, ..recorded } == now).then_some(recorded.bytes),
+            // The first run of all.
+            (None, Err(_)) => Some(0),
+            _ => None,
+        };
+        let done = change()?;
+        let noted = note(self, &done).and_then(|grown| {
+            let Some(bytes) = complete else { return Ok(()) };
+            Fingerprint::of(self.runs, bytes.saturating_add_signed(grown))?.record(self.runs)
+        });
+        if let Err(error) = noted {
+            tracing::debug!(%error, "the index over all runs cannot be written");
+        }
+        Ok(done)
+    }
+
+    /// Adds lines, each to its segment. Returns by how many bytes the segments have grown.
+    ///
+    /// # Errors
+    /// A segment cannot be written.
+    pub(super) fn add(&self, lines: &[Line]) -> io::Result<i64> {
+        let (mut names, _) = segment_files(self.runs)?;
+        let mut grown = 0;
+        for line in lines {
+            let id = line.id.as_str();
+            let at = names.partition_point(|name| name.as_str() <= id);
+            let last = at == names.len();
+            let name = match names.get(at.saturating_sub(1)) {
+                Some(name) if !(last && line.cached.is_none() && self.is_full(name)?) => name.clone(),
+                _ => {
+                    names.insert(at, id.to_owned());
+                    id.to_owned()
+                }
+            };
+            let path = self.runs.index().join(&name);
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            let mut text = Vec::new();
+            line.write(&mut text);
+            file.write_all(&text)?;
+            grown += signed(text.len() as u64);
+            if file.metadata()?.len() > REWRITE_BYTES {
+                grown += self.rewrite(&name, |_| true)?;
+                names = segment_files(self.runs)?.0;
+            }
+        }
+        Ok(grown)
+    }
+
+    /// Whether no further run is to begin in a segment.
+    fn is_full(&self, name: &str) -> io::Result<bool> {
+        let text = fs::read(self.runs.index().join(name))?;
+        Ok(text.len() >= SEGMENT_BYTES || memchr::memchr_iter(b'\n', &text).count() >= 2 * SEGMENT_RUNS)
+    }
+
+    /// Removes all lines about a run. Returns by how many bytes the segments have grown: a negative number.
+    ///
+    /// # Errors
+    /// A segment cannot be written.
+    pub(super) fn forget(&self, id: &RunId) -> io::Result<i64> {
+        let (names, _) = segment_files(self.runs)?;
+        let at = names.partition_point(|name| name.as_str() <= id.as_str());
+        names.get(at.saturating_sub(1)).map_or(Ok(0), |name| self.rewrite(name, |known| known != id))
+    }
+
+    fn rewrite(&self, name: &str, keep: impl Fn(&RunId) -> bool) -> io::Result<i64> {
+        let path = self.runs.index().join(name);
+        let text = fs::read_to_string(&path)?;
+        let mut segment = parse(&text).ok_or(io::ErrorKind::InvalidData)?;
+        segment.retain(|id, _| keep(id));
+        let (names, written) = self.write_segments(&segment)?;
+        if !names.iter().any(|written| written.as_str() == name) {
+            fs::remove_file(&path)?;
+        }
+        Ok(signed(written) - signed(text.len() as u64))
+    }
+
+    /// Writes lines into new segments. Returns their names, and their bytes together.
+    fn write_segments(&self, lines: &Segment) -> io::Result<(Vec<RunId>, u64)> {
+        let (mut names, mut written) = (Vec::new(), 0);
+        let mut lines = lines.iter().peekable();
+        while let Some((first, _)) = lines.peek() {
+            let path = self.runs.index().join(first.as_str());
+            names.push((*first).clone());
+            let mut text = Vec::new();
+            for (id, cached) in lines.by_ref().take(SEGMENT_RUNS) {
+                Line { id: id.clone(), cached: cached.clone() }.write(&mut text);
+                if text.len() >= SEGMENT_BYTES {
+                    break;
+                }
+            }
+            atomic::write_unsynced(&path, &text)?;
+            written += text.len() as u64;
+        }
+        Ok((names, written))
+    }
+
+    /// Puts these lines in the place of all that there are. `before` is the fingerprint of the folder they were made from.
+    fn replace_all(&self, lines: &Segment, before: Fingerprint) -> io::Result<()> {
+        // Incomplete from now on, whatever happens.
+        let _ = fs::remove_file(self.runs.index_state());
+        for name in segment_files(self.runs)?.0 {
+            fs::remove_file(self.runs.index().join(name))?;
+        }
+        let (_, bytes) = self.write_segments(lines)?;
+        Fingerprint { bytes, ..before }.record(self.runs)?;
+        match fs::remove_file(self.runs.old_index()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Past and present runs: one of them, and pages of them from the newest to the oldest.
+//!
+//! A page costs the same however many runs there are: ids sort by age, and an [index] has the summaries of finished runs.
+//! The index is a cache: a summary counts only while the run's journal is as long as it was when the summary was made, and
+//! any other run is read from its journal. So a page is right whatever happened to the index.
+//!
+//! Runs that have not ended have a mark in a folder of their state, so that those whose worker was lost are found without
+//! looking at the others.
+
+mod filter;
+mod find;
+mod index;
+
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+
+use crate::model::{Run, RunId, RunInfo, Summary, Timestamp};
+
+use super::StoreError;
+use super::folder::{RunFolder, RunsDir, id_time, is_run_id, new_id, private};
+use super::journal::JournalReader;
+use super::runs::RunStore;
+use super::spec::RunSpec;
+
+pub use filter::{Filter, StatusFilter};
+
+use index::{Cached, Index, Line, Writer, journal_length};
+
+/// Returns what is known of a run before its first record.
+///
+/// # Errors
+/// Its `run.json` cannot be read.
+pub fn info(folder: &RunFolder) -> Result<RunInfo, StoreError> {
+    let spec = RunSpec::read(folder)?;
+    Ok(RunInfo {
+        id: folder.id().clone(),
+        repository: spec.slug.clone(),
+        ref_name: spec.ref_name().to_owned(),
+        workflow: spec.workflow,
+        event: spec.event,
+        sha: spec.sha,
+        created: spec.created,
+    })
+}
+
+/// Returns a run as its journal describes it now.
+///
+/// # Errors
+/// Its folder cannot be read.
+pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
+    Ok(replay(folder, info(folder)?)?.run(folder.id()).expect("it was replayed").clone())
+}
+
+/// Returns a store with one run, as its journal describes it now, to continue from.
+///
+/// # Errors
+/// Its folder cannot be read.
+pub fn replay(folder: &RunFolder, info: RunInfo) -> Result<RunStore, StoreError> {
+    let mut store = RunStore::default();
+    store.open(info);
+    for record in JournalReader::new(folder.journal()).poll()? {
+        store.apply(folder.id(), &record);
+    }
+    Ok(store)
+}
+
+/// Some runs, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The runs.
+    pub runs: Vec<Summary>,
+    /// Whether there are older ones that the filter lets through.
+    pub more: bool,
+}
+
+/// Returns the newest runs that a filter lets through, at most `limit`; with `before`, those older than that run. Folders
+/// that hold no run are ignored.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn page(runs: &RunsDir, filter: &Filter, before: Option<&RunId>, limit: usize) -> Result<Page, StoreError> {
+    let pager = Pager { runs, filter, before, limit };
+    match pager.read(Index::open(runs)?) {
+        Err(StoreError::Damaged { .. }) => pager.read(Index::remake(runs, true)?),
+        read => read,
+    }
+}
+
+/// What a page is asked for.
+struct Pager<'p> {
+    runs: &'p RunsDir,
+    filter: &'p Filter,
+    before: Option<&'p RunId>,
+    limit: usize,
+}
+
+/// What a page learned that the index did not know.
+#[derive(Default)]
+struct Learned {
+    ended: Vec<Line>,
+    active: Vec<RunId>,
+}
+
+impl Pager<'_> {
+    fn read(&self, index: Index) -> Result<Page, StoreError> {
+        let (mut page, mut learned) = (Page::default(), Learned::default());
+        let needles = self.filter.needles();
+        let oldest = self.filter.since.map(id_time);
+        index.visit(self.before.map(RunId::as_str), |id, cached| {
+            if oldest.as_ref().is_some_and(|oldest| id.as_str() < oldest.as_str()) {
+                return false;
+            }
+            // What a run is a run of never changes, so that the line need not be up to date.
+            if cached.is_some_and(|cached| !needles.iter().all(|needle| cached.summary.contains(needle))) {
+                return true;
+            }
+            let Some(run) = self.summary(id, cached, &mut learned).filter(|run| self.filter.matches(run)) else {
+                return true;
+            };
+            page.more = page.runs.len() == self.limit;
+            if !page.more {
+                page.runs.push(run);
+            }
+            !page.more
+        })?;
+        // A writer waits for those who read.
+        drop(index);
+        learned.remember(self.runs);
+        Ok(page)
+    }
+
+    /// A run's summary: from the index where that is up to date, else from the journal.
+    fn summary(&self, id: &RunId, cached: Option<&Cached>, learned: &mut Learned) -> Option<Summary> {
+        let folder = self.runs.folder(id.clone());
+        // Before the journal is read: if it grows meanwhile, the line is out of date at once.
+        let journal = journal_length(&folder);
+        if let Some(cached) = cached.filter(|cached| cached.journal == journal)
+            && let Ok(run) = serde_json::from_str(&cached.summary)
+        {
+            return Some(run);
+        }
+        let run = Summary::from(&read(&folder).ok()?);
+        // One that is marked is noted by the process that takes the mark away.
+        if !is_marked(&folder) {
+            if run.phase.is_done() {
+                learned.ended.push(Line { id: id.clone(), cached: Some(Cached::new(journal, &run)) });
+            } else {
+                learned.active.push(id.clone());
+            }
+        }
+        Some(run)
+    }
+}
+
+impl Learned {
+    /// Writes it down for the next page, which would be right without it.
+    fn remember(&self, runs: &RunsDir) {
+        for id in &self.active {
+            let _ = index::mark_active(runs, id);
+        }
+        if !self.ended.is_empty() {
+            let _ = note(runs, &self.ended);
+        }
+    }
+}
+
+/// Adds lines to the index.
+fn note(runs: &RunsDir, lines: &[Line]) -> Result<(), StoreError> {
+    let Ok(()) = Writer::lock(runs)?.change(|| Ok::<_, Infallible>(()), |writer, ()| writer.add(lines));
+    Ok(())
+}
+
+/// Returns the runs that are marked as not ended, oldest first: those in progress, and those whose worker was lost.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn unfinished(runs: &RunsDir) -> Result<Vec<RunId>, StoreError> {
+    // An index that is incomplete is made again, which marks what it finds.
+    drop(Index::open(runs)?);
+    let entries = match fs::read_dir(runs.active()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("read the folder", runs.active())(error)),
+    };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut ids: Vec<_> = names.filter(|name| is_run_id(name)).map(RunId::new).collect();
+    // A mark is made after its folder: one without a folder was left behind.
+    ids.retain(|id| {
+        let exists = runs.folder(id.clone()).path().exists();
+        if !exists {
+            unmark(runs, id);
+        }
+        exists
+    });
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// Marks a run as not ended, before the first record of an attempt. The caller holds the run's lock.
+///
+/// # Errors
+/// The state folder cannot be written.
+pub fn begin(folder: &RunFolder) -> Result<(), StoreError> {
+    let runs = folder.runs();
+    index::mark_active(&runs, folder.id()).map_err(StoreError::io("write", runs.active_mark(folder.id())))
+}
+
+/// Whether a run is marked as not ended.
+#[must_use]
+pub fn is_marked(folder: &RunFolder) -> bool {
+    folder.runs().active_mark(folder.id()).exists()
+}
+
+/// Notes in the index that an attempt has ended, after its last record. The caller holds the run's lock.
+///
+/// # Errors
+/// The state folder cannot be written.
+pub fn finish(folder: &RunFolder, run: &Run) -> Result<(), StoreError> {
+    let runs = folder.runs();
+    let cached = Cached::new(journal_length(folder), &Summary::from(run));
+    note(&runs, &[Line { id: folder.id().clone(), cached: Some(cached) }])?;
+    unmark(&runs, folder.id());
+    Ok(())
+}
+
+/// Removes a run's mark. One that stays costs the next command a look at the run.
+fn unmark(runs: &RunsDir, id: &RunId) {
+    let _ = fs::remove_file(runs.active_mark(id));
+}
+
+/// Removes a run's folder. The caller holds the run's lock, so that no worker starts in it meanwhile.
+///
+/// # Errors
+/// The folder cannot be removed, wholly or in part.
+pub fn remove(folder: &RunFolder) -> Result<(), StoreError> {
+    let failed = || StoreError::io("remove", folder.path());
+    let runs = folder.runs();
+    // First of all: what is left of an interrupted removal is no longer a run.
+    let spec = fs::remove_file(folder.spec_path());
+    spec.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }).map_err(failed())?;
+    // This may take a while, and the index is not locked during it.
+    for entry in fs::read_dir(folder.path()).map_err(failed())?.flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed = if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+        removed.map_err(failed())?;
+    }
+    let removed = || fs::remove_dir_all(folder.path()).map_err(failed());
+    match Writer::lock(&runs) {
+        Ok(writer) => writer.change(removed, |writer, ()| writer.forget(folder.id()))?,
+        Err(_) => removed()?,
+    }
+    unmark(&runs, folder.id());
+    Ok(())
+}
+
+/// Makes the index again from the folder of all runs, whatever its state. Returns the number of folders there.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn rebuild(runs: &RunsDir) -> Result<usize, StoreError> {
+    let mut count = 0;
+    Index::remake(runs, true)?.visit(None, |_, _| {
+        count += 1;
+        true
+    })?;
+    Ok(count)
+}
+
+impl RunsDir {
+    /// Makes the folder of a new run and adds the run to the index.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn create(&self, now: Timestamp) -> Result<RunFolder, StoreError> {
+        let make = || {
+            let runs = self.runs();
+            private().recursive(true).create(&runs).map_err(StoreError::io("make the folder", &runs))?;
+            loop {
+                let folder = self.folder(new_id(now));
+                match private().create(folder.path()) {
+                    Ok(()) => return Ok(folder),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(StoreError::io("make the run's folder", folder.path())(error)),
+                }
+            }
+        };
+        let Ok(writer) = Writer::lock(self) else { return make() };
+        writer.change(make, |writer, folder| {
+            index::mark_active(self, folder.id())?;
+            writer.add(&[Line { id: folder.id().clone(), cached: None }])
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
