@@ -30,6 +30,8 @@ pub mod sandbox;
 pub mod scheduler;
 pub mod services;
 pub mod step;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod workspace;
 
 /// How a run is carried out.
@@ -80,6 +82,8 @@ pub struct RunContext {
     pub concurrency: Arc<dyn concurrency::ConcurrencyGate>,
     /// This machine as a place for processes.
     pub host: Arc<dyn sandbox::Sandbox>,
+    /// All kinds of machines that jobs run on.
+    pub providers: sandbox::providers::Providers,
     /// Where actions of other repositories come from.
     pub actions: actions::store::Store,
     /// The folder of everything that is kept between runs: its locks are between the runs of this machine.

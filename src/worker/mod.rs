@@ -19,6 +19,7 @@ use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
 use crate::engine::sandbox::host::Host;
+use crate::engine::sandbox::providers::Providers;
 use crate::engine::{Options, Resumed, RunContext};
 use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, RerunScope, Run};
 use crate::store::concurrency::Ticket;
@@ -177,13 +178,15 @@ impl Worker<'_> {
         orders: Orders,
     ) -> RunEnd {
         let spec = self.spec;
+        let host = Arc::new(Host::new(self.inherited.iter().cloned()));
         let shared = RunContext {
             run: self.folder.id().to_string(),
             github: prepared.facts.github(),
             facts: prepared.facts,
             outlet,
             concurrency,
-            host: Arc::new(Host::new(self.inherited.iter().cloned())),
+            providers: Providers::new(&host),
+            host,
             actions: Store::new(
                 cache("actions", self.folder),
                 spec.actions.clone(),

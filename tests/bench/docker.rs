@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cuelight::engine::job::container::Container;
+use cuelight::engine::sandbox::container::ContainerSpec;
 use cuelight::engine::sandbox::docker::client::DockerClient;
-use cuelight::engine::sandbox::docker::container::{Docker, Setup};
+use cuelight::engine::sandbox::docker::container::{JobContainer, Setup};
 use cuelight::engine::sandbox::docker::labels::Labels;
 use cuelight::engine::sandbox::shared::SharedFolder;
 use cuelight::engine::sandbox::{Exit, Launch, Sandbox};
@@ -30,8 +30,8 @@ fn docker(arguments: &[&str]) -> Duration {
 }
 
 /// A container that is seen as the jobs' are, with or without a supervisor.
-async fn container(engine: &DockerClient, folder: &Path, name: &str, supervised: bool) -> Docker {
-    let description = Container::plain(name, IMAGE);
+async fn container(engine: &DockerClient, folder: &Path, name: &str, supervised: bool) -> JobContainer {
+    let description = ContainerSpec::plain(name, IMAGE);
     let setup = Setup {
         container: &description,
         labels: Labels::new(folder, "bench", name),
@@ -42,10 +42,10 @@ async fn container(engine: &DockerClient, folder: &Path, name: &str, supervised:
         shells: &["sh"],
         supervised,
     };
-    Docker::start(engine, setup).await.expect("starts")
+    JobContainer::start(engine, setup).await.expect("starts")
 }
 
-async fn step(sandbox: &Docker) -> Duration {
+async fn step(sandbox: &JobContainer) -> Duration {
     let launch = Launch {
         program: "/bin/sh".into(),
         args: ["-e", "-c", "true"].map(OsString::from).into(),
@@ -60,7 +60,7 @@ async fn step(sandbox: &Docker) -> Duration {
     started.elapsed()
 }
 
-async fn steps(sandbox: &Docker, count: usize) -> Duration {
+async fn steps(sandbox: &JobContainer, count: usize) -> Duration {
     step(sandbox).await;
     let mut times = Vec::new();
     for _ in 0..count {

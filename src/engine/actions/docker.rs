@@ -1,14 +1,10 @@
 //! Docker actions: a process in a new container for each phase, with the runner's paths.
 
-use std::sync::Arc;
-
 use indexmap::IndexMap;
 
 use crate::engine::job::environment::JobEnvironment;
 use crate::engine::outlet::StepLog;
-use crate::engine::sandbox::docker::client::DockerClient;
-use crate::engine::sandbox::docker::labels::Labels;
-use crate::engine::sandbox::docker::one_shot::Once;
+use crate::engine::sandbox::provider::ImageBuild;
 use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::step::invocation::Invocation;
 use crate::engine::step::shell;
@@ -85,16 +81,14 @@ pub(crate) async fn invocation(
     container(job, &image, entrypoint.cloned(), args, variables).await
 }
 
-/// The image of an action's Dockerfile, built with the Dockerfile's folder as its context, as GitHub's runner does it. The
-/// engine's cache makes a second build of the same files short. The name is that of the files, so that two builds at once
-/// are not in each other's way.
+/// Builds the image of an action from its Dockerfile, with the folder of the Dockerfile as the context, as GitHub's runner
+/// does it. The name of the image is made from the path, so that two builds at once do not disturb each other.
 async fn build(
     job: &JobEnvironment,
     action: &ResolvedAction,
     dockerfile: &str,
     log: &mut dyn StepLog,
 ) -> Result<String, String> {
-    let engine = job.engine().await?;
     let file = action.folder.join(dockerfile.trim_start_matches("./"));
     let (Some(context), Some(name)) = (file.parent(), file.file_name()) else {
         return Err(format!("`{dockerfile}` of {} is not a file", action.reference));
@@ -102,13 +96,13 @@ async fn build(
     let tag = format!("cuelight-action-{}:latest", digest::sha256(file.as_os_str().as_encoded_bytes(), 8));
     log.write(format!("##[group]Build {} for {} ({})\n", dockerfile, action.reference, action.origin).as_bytes());
     log.flush();
-    let labels = Labels::kept(&job.shared.state);
     let name = name.to_string_lossy();
     let mut say = |line: &str| {
         log.write(format!("{line}\n").as_bytes());
         log.flush();
     };
-    let built = engine.build(context, &name, &tag, &labels, &mut say).await;
+    let build = ImageBuild { context, dockerfile: &name, tag: &tag };
+    let built = job.machine().build_image(&build, &mut say).await;
     log.write(b"##[endgroup]\n");
     built.map_err(|error| error.to_string())?;
     Ok(tag)
@@ -122,27 +116,21 @@ async fn container(
     args: Vec<String>,
     variables: IndexMap<String, String>,
 ) -> Result<Invocation, String> {
-    let engine: &DockerClient = job.engine().await?;
-    if engine.socket().is_none() {
-        return Err(format!("Docker actions need an engine on this machine, and {} is another one", engine.address()));
-    }
-    let found = engine.ensure_image(image, None, &|_| ()).await.map_err(|error| error.to_string())?;
     let temp = &job.temp;
-    let mut shared = vec![
+    let shared = vec![
         SharedFolder::writable(&job.workspace, "/github/workspace"),
         SharedFolder::writable(temp, "/github/runner_temp"),
         SharedFolder::writable(temp.join("_github_home"), "/github/home"),
         SharedFolder::writable(temp.join("_github_workflow"), "/github/workflow"),
         SharedFolder::writable(temp.join("_runner_file_commands"), "/github/file_commands"),
     ];
-    shared.extend(engine.socket().map(|socket| SharedFolder::writable(socket, "/var/run/docker.sock")));
-    let once = Once::new(engine, &found, image, job.labels.of("action"), job.network.clone(), shared);
+    let sandbox = job.machine().one_shot(image, shared).await.map_err(|error| error.to_string())?;
     Ok(Invocation {
         program: entrypoint.filter(|entrypoint| !entrypoint.is_empty()).unwrap_or_default().into(),
         args: args.into_iter().map(Into::into).collect(),
         cwd: "/github/workspace".into(),
         variables,
-        sandbox: Some(Arc::new(once)),
+        sandbox: Some(sandbox),
         ..Invocation::default()
     })
 }

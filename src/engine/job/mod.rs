@@ -1,12 +1,13 @@
 //! One job, from its preparation to its end.
 //!
 //! [`task`] is the job's whole life: [`preflight`] finds everything that it needs, [`environment`] makes its folders and
-//! starts its container and services, [`run_steps`] runs its [`steps`] in their order, and what it made is removed.
+//! starts its machine, [`run_steps`] runs its [`steps`] in their order, and what it made is removed.
 //! [`runner_steps`] are the steps that the runner adds to those of the file.
 
 pub mod container;
 pub(super) mod end;
 pub(super) mod environment;
+mod folders;
 pub mod preflight;
 mod run_steps;
 mod runner_steps;

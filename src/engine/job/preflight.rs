@@ -1,242 +1,366 @@
-//! Before a job starts: where it runs, and everything that it will need and cannot have.
+//! Before a job starts: where it runs, and everything that it needs.
 //!
-//! A job that would fail in its seventh step because an action, an image or node is not there fails before the first one,
-//! and says all that it lacks. Images and actions are brought here meanwhile, all at once.
+//! A job that would fail in its seventh step because an action, an image or node is missing fails before the first one, and
+//! names all that is missing. Images and actions are fetched meanwhile, all at once.
 
-use std::ffi::OsStr;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::model::{Conclusion, Event, Gate, JobId};
 use crate::workflow::expr::{PathKey, Scope, Value};
 use crate::workflow::lint;
 use crate::workflow::syntax::StepsJob;
 
-use super::container::Container;
+use super::container;
 use super::end::JobEnd;
-use super::environment::Folders;
+use super::folders::{Folders, search_path};
 use super::runs_on;
-use super::runs_on::Placement;
 use super::spec::JobSpec;
 use crate::engine::RunContext;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::{Actions, Needs};
-use crate::engine::sandbox::docker::body;
-use crate::engine::sandbox::docker::client::DockerClient;
-use crate::engine::sandbox::docker::labels::Labels;
-use crate::engine::sandbox::provider::Progress;
+use crate::engine::outlet::Outlet;
+use crate::engine::sandbox::container::ContainerSpec;
+use crate::engine::sandbox::provider::{Base, Machine, MachineSpec, Progress, RequiredImage, Requirements};
+use crate::engine::sandbox::providers::Placement;
 use crate::engine::services::ports;
 use crate::engine::services::ports::Claimed;
 
-/// How often the progress of a pull is told.
-const TELL: Duration = Duration::from_millis(200);
+/// Minimum pause between two records of the progress of an image.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What a job runs with.
 pub(in crate::engine) struct Ready {
-    pub(in crate::engine) place: Placement,
-    /// The job's container.
-    pub(in crate::engine) container: Option<Container>,
-    pub(in crate::engine) services: Vec<Container>,
+    /// Its machine, not started yet.
+    pub(in crate::engine) machine: Box<dyn Machine>,
+    /// Whether the machine starts a container for the job, or services.
+    pub(in crate::engine) has_containers: bool,
+    /// The actions of other repositories that it uses.
     pub(in crate::engine) actions: Actions,
-    /// The engine, when something of the job needs one.
-    pub(in crate::engine) engine: Option<DockerClient>,
-    /// What the job's first log should say.
+    /// Lines for its first log.
     pub(in crate::engine) remarks: Vec<String>,
-    /// Ports of this machine that are the job's.
-    #[expect(dead_code, reason = "held until the job has ended")]
+    /// The ports of this machine that it holds until it has ended.
     pub(in crate::engine) ports: Claimed,
 }
 
-/// Finds a place for a job and all that it needs.
+/// Finds where a job runs, and fetches everything that it needs.
 ///
 /// # Errors
 /// How the job ends without having started.
 pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &StepsJob) -> Result<Ready, JobEnd> {
-    Preflight { shared: run, job }.ready(body).await
+    let failed = |reason: String| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
+    let placement = runs_on::place(body, &job.scope(), &run.options, &run.providers).map_err(|error| JobEnd {
+        reason: Some(format!("not runnable here ({error})")),
+        not_runnable: Some(error.to_string()),
+        ..JobEnd::of(Conclusion::Skipped)
+    })?;
+    let folders = Folders::of(run, &job.id);
+    let (placement, container, services) = containers(run, job, body, &folders, placement).map_err(failed)?;
+    let mut needs = resolve::needs(&body.steps, run).await;
+    let folder = run.folder.clone();
+    let requirements = Requirements {
+        run: &folder,
+        base: &placement.base,
+        services: &services,
+        needs_containers: needs_containers(container.as_ref(), &services, &needs),
+        images: images(container.as_ref(), &services, &needs),
+    };
+    let recorder = ProgressRecorder { outlet: &*run.outlet, job: &job.id, recorded: Mutex::default() };
+    let provider = placement.provider.prepare(&requirements, &|image, progress| recorder.record(image, progress)).await;
+    let provider = provider.unwrap_or_else(|unmet| {
+        needs.missing.extend(unmet.iter().map(ToString::to_string));
+        None
+    });
+    if placement.base == Base::Machine
+        && let Some(action) = &needs.node
+    {
+        match resolve::node(search_path(&*run.host)).await {
+            Ok((program, version)) => needs.remarks.push(format!("node {version} ({})", program.display())),
+            Err(reason) => needs.missing.push(format!("`{action}` is a JavaScript action, and {reason}")),
+        }
+    }
+    if !needs.missing.is_empty() {
+        return Err(failed(format!("not started: {}", needs.missing.join("; "))));
+    }
+    let ports = claim(run, job, &placement.base, &services).await.map_err(failed)?;
+    let mut remarks = remarks(job, provider, &needs);
+    remarks.append(&mut needs.remarks);
+    let shared = if container.is_some() { folders.shared(run, &needs.actions) } else { Vec::new() };
+    let has_containers = container.is_some() || !services.is_empty();
+    let machine = placement.provider.machine(MachineSpec {
+        run: folder,
+        job: job.id.clone(),
+        base: placement.base,
+        container,
+        services,
+        shared,
+        control: folders.control(),
+        workspace: folders.workspace,
+        supervised: run.options.supervisor,
+        return_files: rustix::process::getuid().as_raw() != 0 && !run.options.in_place,
+        max_snapshots: run.options.keep_failed,
+        outlet: std::sync::Arc::clone(&run.outlet),
+    });
+    Ok(Ready { machine, has_containers, actions: needs.actions, remarks, ports })
 }
 
-struct Preflight<'p> {
-    shared: &'p RunContext,
-    job: &'p JobSpec,
+/// Evaluates the container of the job and its services, and checks them.
+fn containers(
+    run: &RunContext,
+    job: &JobSpec,
+    body: &StepsJob,
+    folders: &Folders,
+    placement: Placement,
+) -> Result<(Placement, Option<ContainerSpec>, Vec<ContainerSpec>), String> {
+    // Paths in `volumes:` are those of this machine.
+    let mut github = run.github.clone();
+    github.insert("workspace", Value::string(folders.workspace.to_string_lossy().into_owned()));
+    let mut contexts = job.contexts.clone();
+    contexts.set("github", Value::object(github));
+    let scope = Scope { contexts: &contexts, ..job.scope() };
+    let read = |name: &str, template| {
+        container::read(name, template, &scope, &job.workflow.source).map_err(|error| error.to_string())
+    };
+    let asked = body.container.as_ref().map(|template| read("container", template)).transpose()?.flatten();
+    let (placement, container) = match (asked, &placement.base) {
+        (Some(asked), _) => (run.providers.in_container(placement), Some(asked)),
+        (None, Base::Image(image)) => {
+            let container = ContainerSpec::plain("container", image);
+            (placement, Some(container))
+        }
+        (None, _) => (placement, None),
+    };
+    let services = body.services.iter().map(|(name, template)| read(&name.value, template));
+    let services: Vec<_> = services.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    for one in container.iter().chain(&services) {
+        placement.provider.check_container(one).map_err(|error| error.to_string())?;
+    }
+    Ok((placement, container, services))
 }
 
-impl Preflight<'_> {
-    async fn ready(&self, body: &StepsJob) -> Result<Ready, JobEnd> {
-        let failed = |reason: String| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
-        let scope = self.job.scope();
-        let place = runs_on::place(body, &scope, &self.shared.options).map_err(|reason| JobEnd {
-            reason: Some(format!("not runnable here ({reason})")),
-            not_runnable: Some(reason),
-            ..JobEnd::of(Conclusion::Skipped)
-        })?;
-        let (container, services) = self.containers(body, &place, &scope).map_err(failed)?;
-        let mut needs = resolve::needs(&body.steps, self.shared).await;
-        let engine = self.engine(&mut needs, container.as_ref(), &services).await;
-        if place == Placement::Host
-            && let Some(action) = &needs.node
-        {
-            let path = self.shared.host.environment().iter().find(|(name, _)| name == "PATH");
-            let path = path.map_or(OsStr::new(""), |(_, path)| path);
-            match resolve::node(path).await {
-                Ok((program, version)) => needs.remarks.push(format!("node {version} ({})", program.display())),
-                Err(reason) => needs.missing.push(format!("`{action}` is a JavaScript action, and {reason}")),
-            }
-        }
-        if !needs.missing.is_empty() {
-            return Err(failed(format!("not started: {}", needs.missing.join("; "))));
-        }
-        let ports = self.claim(&place, &services).await.map_err(failed)?;
-        let mut remarks = self.facts(engine.as_ref(), &needs);
-        remarks.append(&mut needs.remarks);
-        Ok(Ready { place, container, services, actions: needs.actions, engine, remarks, ports })
-    }
+/// Names what needs containers first.
+fn needs_containers(container: Option<&ContainerSpec>, services: &[ContainerSpec], needs: &Needs) -> Option<String> {
+    container
+        .map(|container| format!("its container ({})", container.image))
+        .or_else(|| services.first().map(|service| format!("its service `{}`", service.name)))
+        .or_else(|| needs.container.as_ref().map(|action| format!("`{action}`")))
+}
 
-    fn containers(
-        &self,
-        body: &StepsJob,
-        place: &Placement,
-        scope: &Scope<'_>,
-    ) -> Result<(Option<Container>, Vec<Container>), String> {
-        let source = &self.job.workflow.source;
-        // Paths in `volumes:` are this machine's.
-        let workspace = Folders::of(self.shared, &self.job.id).workspace.to_string_lossy().into_owned();
-        let mut github = self.shared.github.clone();
-        github.insert("workspace", Value::string(workspace));
-        let mut contexts = self.job.contexts.clone();
-        contexts.set("github", Value::object(github));
-        let scope = &Scope { contexts: &contexts, ..*scope };
-        let read = |name: &str, template| Container::read(name, template, scope, source);
-        let container = match (place, &body.container) {
-            (Placement::Container, Some(template)) => read("container", template)?,
-            (Placement::Image(image), _) => Some(Container::plain("container", image)),
-            _ => None,
-        };
-        let services = body.services.iter().map(|(name, template)| read(&name.value, template));
-        let services: Vec<_> = services.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        let labels = labels(self.shared, &self.job.id);
-        for one in container.iter().chain(&services) {
-            body::body(one, &labels)?;
-        }
-        Ok((container, services))
-    }
+/// Lists the images of services, of the job's container, and of actions.
+fn images(container: Option<&ContainerSpec>, services: &[ContainerSpec], needs: &Needs) -> Vec<RequiredImage> {
+    let required = |needed_by: String, container: ContainerSpec| RequiredImage { needed_by, container };
+    let of_services = services.iter().map(|service| required(format!("service `{}`", service.name), service.clone()));
+    let of_job = container.map(|container| required("the job's container".to_owned(), container.clone()));
+    let of_actions =
+        needs.images.iter().map(|image| required("an action".to_owned(), ContainerSpec::plain("action", image)));
+    of_services.chain(of_job).chain(of_actions).collect()
+}
 
-    /// The engine that the job needs, with the images that it needs.
-    async fn engine(
-        &self,
-        needs: &mut Needs,
-        container: Option<&Container>,
-        services: &[Container],
-    ) -> Option<DockerClient> {
-        let who = container
-            .map(|container| format!("its container ({})", container.image))
-            .or_else(|| services.first().map(|service| format!("its service `{}`", service.name)))
-            .or_else(|| needs.container.as_ref().map(|action| format!("`{action}`")))?;
-        let engine = match DockerClient::find().await {
-            Ok(engine) => engine,
-            Err(error) => {
-                needs.missing.push(format!("{who} needs a container engine: {error}"));
-                return None;
-            }
-        };
-        if let Err(reason) = note(self.shared, &engine) {
-            needs.missing.push(reason);
-        }
-        let published = services.iter().find(|service| !service.ports.is_empty());
-        if let (None, None, Some(service)) = (engine.socket(), container, published) {
-            needs.missing.push(format!(
-                "service `{}` cannot be reached at localhost, as the engine at {} is another machine: run the job there \
-                 too, with --sandbox docker",
-                service.name,
-                engine.address()
-            ));
-        }
-        let services = services.iter().map(|service| (format!("service `{}`", service.name), service.clone()));
-        let own = container.map(|container| ("the job's container".to_owned(), container.clone()));
-        let actions = needs.images.iter().map(|image| ("an action".to_owned(), Container::plain("action", image)));
-        let wanted: Vec<_> = services.chain(own).chain(actions).collect();
-        let pulls = wanted.iter().map(|(who, container)| self.image(&engine, who, container).boxed());
-        needs.missing.extend(join_all(pulls).await.into_iter().flatten());
-        Some(engine)
-    }
+/// Records the progress of images, each at most once in [`PROGRESS_INTERVAL`].
+struct ProgressRecorder<'r> {
+    outlet: &'r dyn Outlet,
+    job: &'r JobId,
+    /// When the progress of an image was recorded last.
+    recorded: Mutex<HashMap<String, Instant>>,
+}
 
-    /// Brings an image here, and says what is wrong if it cannot be had.
-    async fn image(&self, engine: &DockerClient, who: &str, container: &Container) -> Option<String> {
-        let (job, image) = (self.job.id.clone(), container.image.clone());
-        let told = Mutex::new(None::<Instant>);
-        let progress = |progress: Progress| {
-            let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if told.is_none_or(|at| at.elapsed() >= TELL) {
-                *told = Some(Instant::now());
-                let (job, image) = (job.clone(), image.clone());
-                let Progress { done, total } = progress;
-                self.shared.outlet.record(Event::ImagePulled { job, image, done, total });
-            }
-        };
-        let found = engine.ensure_image(&container.image, container.credentials.as_ref(), &progress).await;
-        let error = found.err()?;
-        let place = if container.place.is_empty() { String::new() } else { format!("{}: ", container.place) };
-        Some(format!("{place}{who} needs the image {}: {error}", container.image))
-    }
-
-    async fn claim(&self, place: &Placement, services: &[Container]) -> Result<Claimed, String> {
-        if *place != Placement::Host {
-            return Ok(Claimed::default());
+impl ProgressRecorder<'_> {
+    fn record(&self, image: &str, progress: Progress) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorded.get(image).is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL) {
+            recorded.insert(image.to_owned(), Instant::now());
+            let Progress { done, total } = progress;
+            self.outlet.record(Event::ImagePulled { job: self.job.clone(), image: image.to_owned(), done, total });
         }
-        let fixed = services.iter().flat_map(|service| &service.ports).filter_map(|port| port.outside);
-        let who = format!("{} of run {}", self.job.name, self.shared.run);
-        ports::claim(fixed, &self.shared.folder.runs().ports(), &who, |why| {
-            self.shared.outlet.record(Event::JobWaiting { job: self.job.id.clone(), gate: Gate::Resource(why) });
-        })
-        .await
-    }
-
-    /// What the first log says: what the job runs with, and what it may miss.
-    fn facts(&self, engine: Option<&DockerClient>, needs: &Needs) -> Vec<String> {
-        let mut facts = vec![format!("cuelight {}", env!("CARGO_PKG_VERSION"))];
-        facts.extend(engine.map(DockerClient::describe));
-        let mut actions: Vec<_> = needs.actions.values().collect();
-        actions.sort_unstable_by(|a, b| a.reference.cmp(&b.reference));
-        facts.extend(actions.iter().map(|known| format!("{}: {}", known.reference, known.origin)));
-        let missing = self.secrets_not_set();
-        if !missing.is_empty() {
-            facts.push(format!("##[warning]Secrets that are not set, and empty here: {}", missing.join(", ")));
-        }
-        facts
-    }
-
-    /// Secrets that the job's expressions name and that were not given.
-    fn secrets_not_set(&self) -> Vec<String> {
-        let secrets = self.job.contexts.get("secrets");
-        let mut missing = Vec::new();
-        for expr in lint::expressions(&self.job.definition) {
-            for reference in expr.roots() {
-                let Some(PathKey::Name(name, _)) = reference.path.first() else { continue };
-                let set = secrets.is_some_and(|secrets| secrets.get(name).is_some());
-                if reference.context.text.eq_ignore_ascii_case("secrets")
-                    && !set
-                    && !missing.iter().any(|known| known == name)
-                {
-                    missing.push((*name).to_owned());
-                }
-            }
-        }
-        missing
     }
 }
 
-/// The labels of what a job makes in an engine.
-pub(in crate::engine) fn labels(run: &RunContext, job: &JobId) -> Labels {
-    Labels::new(&run.state, &run.run, job.as_str())
+/// Claims the fixed ports of the services of a job on this machine. In a container, each job has ports of its own.
+async fn claim(run: &RunContext, job: &JobSpec, base: &Base, services: &[ContainerSpec]) -> Result<Claimed, String> {
+    if *base != Base::Machine {
+        return Ok(Claimed::default());
+    }
+    let fixed = services.iter().flat_map(|service| &service.ports).filter_map(|port| port.outside);
+    let who = format!("{} of run {}", job.name, run.run);
+    let folder = run.folder.runs().ports();
+    let claimed = ports::claim(fixed, &folder, &who, |reason| {
+        run.outlet.record(Event::JobWaiting { job: job.id.clone(), gate: Gate::Resource(reason) });
+    });
+    claimed.await.map_err(|error| error.to_string())
 }
 
-/// Notes which engine a run uses, before anything is made there: whoever closes the run if it is lost looks there.
-///
-/// # Errors
-/// The run's folder cannot be written, in words.
-pub(in crate::engine) fn note(shared: &RunContext, engine: &DockerClient) -> Result<(), String> {
-    let noted = std::fs::write(shared.folder.engine(), engine.address());
-    noted.map_err(|error| format!("the run's folder cannot be written: {error}"))
+/// Returns the lines of the first log: what the job runs with, and which secrets are missing.
+fn remarks(job: &JobSpec, provider: Option<String>, needs: &Needs) -> Vec<String> {
+    let mut remarks = vec![format!("cuelight {}", env!("CARGO_PKG_VERSION"))];
+    remarks.extend(provider);
+    let mut actions: Vec<_> = needs.actions.values().collect();
+    actions.sort_unstable_by(|a, b| a.reference.cmp(&b.reference));
+    remarks.extend(actions.iter().map(|action| format!("{}: {}", action.reference, action.origin)));
+    let missing = secrets_not_set(job);
+    if !missing.is_empty() {
+        remarks.push(format!("##[warning]Secrets that are not set, and empty here: {}", missing.join(", ")));
+    }
+    remarks
+}
+
+/// Returns the secrets that expressions of the job name and that were not given.
+fn secrets_not_set(job: &JobSpec) -> Vec<String> {
+    let secrets = job.contexts.get("secrets");
+    let mut missing = Vec::new();
+    for expr in lint::expressions(&job.definition) {
+        for reference in expr.roots() {
+            let Some(PathKey::Name(name, _)) = reference.path.first() else { continue };
+            let set = secrets.is_some_and(|secrets| secrets.get(name).is_some());
+            if reference.context.text.eq_ignore_ascii_case("secrets")
+                && !set
+                && !missing.iter().any(|known| known == name)
+            {
+                missing.push((*name).to_owned());
+            }
+        }
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sandbox::provider::{ProviderError, Unmet};
+    use crate::engine::sandbox::testing::Script;
+    use crate::engine::testing::{MemoryOutlet, job_spec, run_context};
+    use crate::workflow::syntax::JobBody;
+    use std::sync::Arc;
+
+    /// The result of a preflight: what the job runs with, or how it ends.
+    struct Outcome {
+        ready: Result<Ready, JobEnd>,
+        images: Vec<String>,
+        events: Vec<Event>,
+    }
+
+    impl Outcome {
+        /// Returns why the job does not start.
+        fn reason(&self) -> &str {
+            self.ready.as_ref().err().and_then(|end| end.reason.as_deref()).expect("the job does not start")
+        }
+    }
+
+    /// Runs the preflight of a job with these lines. The action `o/js@v1` exists and runs in node.
+    async fn preflight(job: &str, script: Script) -> Outcome {
+        let folder = tempfile::tempdir().expect("a folder");
+        let action = folder.path().join("js");
+        std::fs::create_dir(&action).expect("made");
+        std::fs::write(action.join("action.yml"), "name: js\nruns: {using: node20, main: x.js}\n").expect("written");
+        let (script, providers) = script.providers();
+        let outlet = Arc::new(MemoryOutlet::default());
+        let run = run_context(folder.path(), &outlet, providers, &[("o/js", &action)]);
+        let lines = job.lines().fold(String::new(), |text, line| format!("{text}    {line}\n"));
+        let job = job_spec(&format!("on: push\njobs:\n  a:\n{lines}"));
+        let JobBody::Steps(body) = &job.definition.body else { panic!("a job with steps") };
+        let ready = ready(&run, &job, body).await;
+        let images = script.images.lock().expect("no panic").clone();
+        Outcome { ready, images, events: outlet.events() }
+    }
+
+    fn image_is_missing() -> Unmet {
+        Unmet::Image {
+            place: "ci.yml:5:20".to_owned(),
+            needed_by: "service `db`".to_owned(),
+            image: "db:1".to_owned(),
+            error: ProviderError::NotFound("cannot pull db:1: not found".to_owned()),
+        }
+    }
+
+    fn docker_is_missing() -> Unmet {
+        let error = ProviderError::Unavailable("no container engine answers (unix:///nowhere)".to_owned());
+        Unmet::Provider { needed_by: "its service `db`".to_owned(), error }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named_before_the_job_starts() {
+        let service = "runs-on: ubuntu-latest\nservices: {db: {image: 'db:1'}}\nsteps: [{run: x}]";
+        let all =
+            "runs-on: ubuntu-latest\nservices: {db: {image: 'db:1'}}\nsteps: [{uses: o/js@v1}, {uses: o/none@v1}]";
+        let image = "ci.yml:5:20: service `db` needs the image db:1: cannot pull db:1: not found";
+        let docker = "its service `db` needs a container engine: no container engine answers (unix:///nowhere)";
+        let action = "`o/none@v1` is not kept here, and --offline fetches nothing";
+        let node = "`o/js@v1` is a JavaScript action, and node is not on PATH: install Node.js 20 or newer";
+        for (name, job, unmet, expected) in [
+            ("image", service, vec![image_is_missing()], vec![image]),
+            ("Docker", service, vec![docker_is_missing()], vec![docker]),
+            ("action", "runs-on: ubuntu-latest\nsteps: [{uses: o/none@v1}]", vec![], vec![action]),
+            ("node", "runs-on: ubuntu-latest\nsteps: [{uses: o/js@v1}]", vec![], vec![node]),
+            ("all", all, vec![image_is_missing()], vec![action, image, node]),
+        ] {
+            let outcome = preflight(job, Script { unmet, ..Script::default() }).await;
+            assert_eq!(outcome.reason(), format!("not started: {}", expected.join("; ")), "{name}");
+            let end = outcome.ready.err().expect("the job does not start");
+            assert_eq!((end.conclusion, end.not_runnable), (Conclusion::Failure, None), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_of_another_machine_is_skipped_with_the_label() {
+        let outcome = preflight("runs-on: windows-2022\nsteps: [{run: x}]", Script::default()).await;
+        assert!(
+            outcome.reason().starts_with("not runnable here (no runner for `windows-2022`"),
+            "{}",
+            outcome.reason()
+        );
+        let end = outcome.ready.err().expect("skipped");
+        assert!(end.conclusion == Conclusion::Skipped && end.not_runnable.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_definition_that_cannot_be_evaluated_is_named_with_its_place() {
+        let job = "runs-on: ubuntu-latest\nservices: {db: {image: x, ports: [http]}}\nsteps: [{run: x}]";
+        let outcome = preflight(job, Script::default()).await;
+        assert!(outcome.reason().starts_with("ci.yml:5:"), "{}", outcome.reason());
+        assert_eq!(outcome.images, Vec::<String>::new(), "nothing is fetched for it");
+    }
+
+    #[tokio::test]
+    async fn all_images_of_a_job_are_asked_for_at_its_provider() {
+        let job = "runs-on: ubuntu-latest\ncontainer: own:1\nservices: {db: {image: 'db:1'}}\nsteps: [{uses: 'docker://tool:1'}]";
+        let outcome = preflight(job, Script::default()).await;
+        assert_eq!(outcome.images, ["service `db`: db:1", "the job's container: own:1", "an action: tool:1"]);
+        let ready = outcome.ready.unwrap_or_else(|end| panic!("{:?}", end.reason));
+        assert_eq!((ready.machine.describe().as_str(), ready.has_containers), ("docker own:1", true));
+        assert_eq!(ready.remarks[1], "docker 1 at unix:///here");
+    }
+
+    #[tokio::test]
+    async fn a_container_without_an_image_runs_on_the_machine() {
+        let job = "runs-on: ubuntu-latest\ncontainer: '${{ github.nothing }}'\nsteps: [{run: x}]";
+        let ready = preflight(job, Script::default()).await.ready.unwrap_or_else(|end| panic!("{:?}", end.reason));
+        assert_eq!((ready.machine.describe().as_str(), ready.has_containers), ("host", false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_of_an_image_is_recorded_a_few_times_a_second() {
+        let (outlet, job) = (MemoryOutlet::default(), JobId::new("a"));
+        let recorder = ProgressRecorder { outlet: &outlet, job: &job, recorded: Mutex::default() };
+        for done in 1..=100 {
+            recorder.record("a:1", Progress { done, total: 100 });
+            recorder.record("b:1", Progress { done, total: 100 });
+            tokio::time::advance(PROGRESS_INTERVAL / 50).await;
+        }
+        let recorded = outlet.events().into_iter().map(|event| match event {
+            Event::ImagePulled { image, done, .. } => format!("{image} {done}"),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(recorded.collect::<Vec<_>>(), ["a:1 1", "b:1 1", "a:1 51", "b:1 51"]);
+    }
+
+    #[tokio::test]
+    async fn progress_reaches_the_journal() {
+        let job = "runs-on: ubuntu-latest\ncontainer: own:1\nsteps: [{run: x}]";
+        let progress = vec![("own:1", Progress { done: 1, total: 9 }), ("own:1", Progress { done: 2, total: 9 })];
+        let outcome = preflight(job, Script { progress, ..Script::default() }).await;
+        let expected = Event::ImagePulled { job: JobId::new("a"), image: "own:1".to_owned(), done: 1, total: 9 };
+        assert_eq!(outcome.events, [expected]);
+    }
 }

@@ -1,70 +1,67 @@
-//! Where a job can run: its `runs-on` labels against what this machine is and what the configuration maps.
+//! Where a job runs: its `runs-on` labels against what this machine is and what the configuration maps.
 //!
-//! A job that cannot run here is never run somewhere else in silence: it is skipped with the reason, and the run is no
-//! success.
+//! A job that cannot run here is never run somewhere else silently: it is skipped with the reason, and the run does not
+//! succeed.
 
 use crate::workflow::expr::{Scope, Value};
 use crate::workflow::syntax::StepsJob;
 
 use crate::engine::Options;
+use crate::engine::sandbox::providers::{Placement, Providers};
 
-/// Labels of GitHub's own Linux runners are `ubuntu-` and a version; these are the others that mean this machine.
+/// Labels that mean this machine, besides `ubuntu-` and a version, which GitHub's own Linux runners have.
 const OWN_LABELS: &[&str] = &["self-hosted", "host"];
 
-/// Where a job's steps run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Placement {
-    /// On this machine.
-    Host,
-    /// In a container of this image, as if it were the machine.
-    Image(String),
-    /// In the container that the job asks for.
-    Container,
+/// Name of this machine among the providers.
+const HOST: &str = "host";
+
+/// Why a job cannot run here. The text fits into "not runnable here (…)".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::engine) enum NotRunnable {
+    /// The labels are unknown.
+    #[error("its `runs-on` cannot be evaluated: {0}")]
+    Evaluation(String),
+    /// There are no labels.
+    #[error("its `runs-on` names no label")]
+    NoLabel,
+    /// A label is that of another machine.
+    #[error(
+        "no runner for `{0}`; this machine is {machine}, and `[runs-on]` in the configuration does not map the label",
+        machine = this_machine()
+    )]
+    UnknownLabel(String),
+    /// A label or flag places it where nothing runs.
+    #[error("unknown sandbox `{0}`")]
+    UnknownSandbox(String),
 }
 
-/// Finds a place for a job on this machine.
+/// Finds where a job runs, if it does not ask for a container.
 ///
 /// # Errors
-/// Why there is none, fit to stand in "not runnable here (…)".
-pub(in crate::engine) fn place(job: &StepsJob, scope: &Scope<'_>, options: &Options) -> Result<Placement, String> {
-    let found = if options.any_runner {
-        Placement::Host
-    } else {
-        let value = job.runs_on.evaluate(scope);
-        let value = value.map_err(|error| format!("its `runs-on` cannot be evaluated: {error}"))?;
+/// It cannot run here.
+pub(in crate::engine) fn place(
+    job: &StepsJob,
+    scope: &Scope<'_>,
+    options: &Options,
+    providers: &Providers,
+) -> Result<Placement, NotRunnable> {
+    let mut sandbox = HOST;
+    if !options.any_runner {
+        let value = job.runs_on.evaluate(scope).map_err(|error| NotRunnable::Evaluation(error.to_string()))?;
         let labels = labels(&value);
         if labels.is_empty() {
-            return Err("its `runs-on` names no label".to_owned());
+            return Err(NotRunnable::NoLabel);
         }
-        let mut found = Placement::Host;
         for label in &labels {
-            match of_label(label, options) {
-                Some(Placement::Host) => {}
-                Some(other) => found = other,
-                None => {
-                    return Err(format!(
-                        "no runner for `{label}`; this machine is {}, and `[runs-on]` in the configuration maps no \
-                         such label",
-                        this_machine()
-                    ));
-                }
+            let found = of_label(label, options).ok_or_else(|| NotRunnable::UnknownLabel(label.clone()))?;
+            if found != HOST {
+                sandbox = found;
             }
         }
-        found
-    };
-    if job.container.is_some() {
-        return Ok(Placement::Container);
     }
-    Ok(options.sandbox.as_deref().map_or(found, |sandbox| named(sandbox, options)))
-}
-
-/// What the configuration or a flag calls a place: `host`, `docker`, `docker:image`.
-fn named(sandbox: &str, options: &Options) -> Placement {
-    match sandbox.split_once(':') {
-        Some(("docker", image)) => Placement::Image(image.to_owned()),
-        _ if sandbox == "docker" => Placement::Image(options.image.clone()),
-        _ => Placement::Host,
-    }
+    let sandbox = options.sandbox.as_deref().unwrap_or(sandbox);
+    let placement = providers.place(sandbox, &options.image);
+    placement.ok_or_else(|| NotRunnable::UnknownSandbox(sandbox.to_owned()))
 }
 
 fn labels(value: &Value) -> Vec<String> {
@@ -76,11 +73,11 @@ fn labels(value: &Value) -> Vec<String> {
     }
 }
 
-/// Where jobs with a label run; nothing when that is not here.
-fn of_label(label: &str, options: &Options) -> Option<Placement> {
+/// Returns where jobs with a label run. `None` if that is not here.
+fn of_label<'o>(label: &str, options: &'o Options) -> Option<&'o str> {
     let label = label.to_ascii_lowercase();
     if let Some(sandbox) = options.runs_on.get(&label) {
-        return Some(named(sandbox, options));
+        return Some(sandbox);
     }
     let (os, hosted) = match this_machine() {
         "macOS" => ("macos", "macos-"),
@@ -92,13 +89,13 @@ fn of_label(label: &str, options: &Options) -> Option<Placement> {
         "aarch64" => "arm64",
         other => other,
     };
-    // GitHub's hosted Linux runners on ARM are `ubuntu-24.04-arm`.
+    // The labels of GitHub's Linux runners on ARM are `ubuntu-24.04-arm`.
     let right_arch = !label.ends_with("-arm") || arch == "arm64";
     let here = (label.starts_with(hosted) && right_arch)
         || label == os
         || label == arch
         || OWN_LABELS.contains(&label.as_str());
-    here.then_some(Placement::Host)
+    here.then_some(HOST)
 }
 
 fn this_machine() -> &'static str {

@@ -18,7 +18,8 @@ use crate::workflow::syntax::{JobBody, RunDefaults, StepsJob};
 use crate::workflow::template::MinutesError;
 
 use super::end::JobEnd;
-use super::environment::{Folders, JobEnvironment};
+use super::environment::JobEnvironment;
+use super::folders::Folders;
 use super::preflight;
 use super::preflight::Ready;
 use super::runner_steps::{RunnerStep, RunnerStepError, StepSequence};
@@ -70,15 +71,12 @@ impl JobTask {
     }
 
     async fn carry_out(&self, body: &StepsJob, mut ready: Ready) -> JobEnd {
-        let sandbox = match &ready.container {
-            Some(container) => format!("docker {}", container.image),
-            None => self.run.host.describe(),
-        };
+        let sandbox = ready.machine.describe();
         let (job, name) = (self.job.id.clone(), self.job.name.clone());
         self.run.outlet.record(Event::JobStarted { job, name, sandbox });
         let mut sequence = StepSequence::default();
         let set_up = sequence.add("Set up job", StepKind::Job);
-        let containers = !ready.services.is_empty() || ready.container.is_some();
+        let containers = ready.has_containers;
         let initialize = containers.then(|| sequence.add("Initialize containers", StepKind::Job));
         self.announce(self.outline(body, &ready.actions, sequence.clone()));
 
@@ -93,10 +91,10 @@ impl JobTask {
         if let Err(error) = step.end(made) {
             return JobEnd::failed(error.to_string());
         }
-        let mut environment = self.environment(&folders, &mut ready);
+        let mut environment = self.environment(&folders, ready);
         let work = Box::pin(async {
             if let Some(number) = initialize {
-                self.initialize(body, &mut environment, &ready, &folders, number).await?;
+                self.initialize(body, &mut environment, &folders, number).await?;
             }
             self.record_finished();
             Ok::<_, RunnerStepError>(self.run_steps(body, &environment, &mut sequence).await)
@@ -135,7 +133,6 @@ impl JobTask {
         &self,
         body: &StepsJob,
         environment: &mut JobEnvironment,
-        ready: &Ready,
         folders: &Folders,
         number: StepNumber,
     ) -> Result<(), RunnerStepError> {
@@ -145,8 +142,10 @@ impl JobTask {
         let started = {
             let mut say = |line: &str| step.say(line);
             tokio::select! {
-                started = environment.start(ready, folders, &mut say) => started.map_err(RunnerStepError::Failed),
-                // What was started is found by its labels.
+                started = environment.start(folders, &mut say) => {
+                    started.map_err(|error| RunnerStepError::Failed(error.to_string()))
+                }
+                // The provider finds by the job what was started.
                 () = self.cancelled() => Err(RunnerStepError::Cancelled),
                 () = tokio::time::sleep(limit) => {
                     Err(RunnerStepError::Failed("the job's time was up before its first step".to_owned()))
@@ -167,18 +166,18 @@ impl JobTask {
         let settled = end.conclusion != Conclusion::Cancelled;
         let stopped = if containers {
             let mut step = self.start_next(sequence, "Stop containers", StepKind::Job);
-            let stopped = environment.stop(settled, &mut |line| step.say(line)).await;
-            if let Err(reason) = &stopped {
-                step.say(&format!("##[warning]{reason}"));
+            let stopped = environment.stop(settled, &mut |line: &str| step.say(line)).await;
+            if let Err(error) = &stopped {
+                step.say(&format!("##[warning]{error}"));
             }
-            // The job's work is done; what is left is found by its labels.
+            // The job's work is done; the provider lists what is left.
             step.close(&StepEnd::of(Conclusion::Success));
             stopped
         } else {
-            environment.stop(settled, &mut |_| ()).await
+            environment.stop(settled, &mut |_: &str| ()).await
         };
-        if let Err(reason) = stopped {
-            end.add_reason(reason);
+        if let Err(error) = stopped {
+            end.add_reason(error.to_string());
         }
     }
 
@@ -242,7 +241,7 @@ impl JobTask {
         }
     }
 
-    fn environment(&self, folders: &Folders, ready: &mut Ready) -> JobEnvironment {
+    fn environment(&self, folders: &Folders, ready: Ready) -> JobEnvironment {
         let mut contexts = self.job.contexts.clone();
         let mut github = self.run.github.clone();
         github.insert("job".to_owned(), Value::string(self.job.definition.id.value.clone()));
@@ -255,7 +254,6 @@ impl JobTask {
             shell: own.shell.clone().or_else(|| outer.shell.clone()),
             working_directory: own.working_directory.clone().or_else(|| outer.working_directory.clone()),
         };
-        let labels = preflight::labels(&self.run, &self.job.id);
-        JobEnvironment::new(&self.run, &self.job.id, folders, ready, labels, contexts, defaults)
+        JobEnvironment::new(&self.run, &self.job.id, folders, ready, contexts, defaults)
     }
 }

@@ -20,7 +20,11 @@ use rustix::process::{Pid, Signal};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 
-use super::provider::{Progress, Provider, ProviderError};
+use super::container::ContainerSpec;
+use super::provider::{
+    Attachments, Base, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError, Requirements, Say, Unmet,
+};
+use super::shared::SharedFolder;
 use super::terminal::{Shell, ShellRequest, Terminal};
 use super::{Child, Exit, Interrupt, Launch, Sandbox, run_tracking_id};
 use crate::model::Conclusion;
@@ -207,6 +211,26 @@ impl Provider for HostProvider {
         ready(Ok(None)).boxed()
     }
 
+    fn base(&self, image: Option<&str>, _default_image: &str) -> Option<Base> {
+        image.is_none().then_some(Base::Machine)
+    }
+
+    fn check_container(&self, container: &ContainerSpec) -> Result<(), ProviderError> {
+        self.containers.check_container(container)
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        requirements: &'a Requirements<'a>,
+        progress: &'a (dyn Fn(&str, Progress) + Sync),
+    ) -> BoxFuture<'a, Result<Option<String>, Vec<Unmet>>> {
+        self.containers.prepare(requirements, progress)
+    }
+
+    fn machine(&self, spec: MachineSpec) -> Box<dyn Machine> {
+        Box::new(HostMachine { host: Arc::clone(&self.host), containers: self.containers.machine(spec) })
+    }
+
     fn fetch_image<'a>(
         &'a self,
         image: &'a str,
@@ -235,6 +259,58 @@ impl Provider for HostProvider {
             Ok(())
         }
         .boxed()
+    }
+}
+
+/// This machine as the machine of a job, with the containers beside it.
+struct HostMachine {
+    host: Arc<Host>,
+    containers: Box<dyn Machine>,
+}
+
+impl Machine for HostMachine {
+    fn describe(&self) -> String {
+        self.host.describe()
+    }
+
+    fn sandbox(&self) -> Option<Arc<dyn Sandbox>> {
+        Some(Arc::clone(&self.host) as Arc<dyn Sandbox>)
+    }
+
+    fn start<'a>(&'a mut self, say: &'a mut Say<'_>) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.containers.start(say)
+    }
+
+    fn build_image<'a>(
+        &'a self,
+        build: &'a ImageBuild<'a>,
+        say: &'a mut Say<'_>,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.containers.build_image(build, say)
+    }
+
+    fn one_shot<'a>(
+        &'a self,
+        image: &'a str,
+        shared: Vec<SharedFolder>,
+    ) -> BoxFuture<'a, Result<Arc<dyn Sandbox>, ProviderError>> {
+        self.containers.one_shot(image, shared)
+    }
+
+    fn attachments(&self) -> Attachments {
+        self.containers.attachments()
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        self.containers.troubles()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<(), ProviderError>> {
+        ready(Ok(())).boxed()
+    }
+
+    fn stop<'a>(&'a mut self, settled: bool, say: &'a mut Say<'_>) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.containers.stop(settled, say)
     }
 }
 

@@ -14,12 +14,15 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::io::AsyncRead;
 
+pub mod container;
 pub mod docker;
 pub mod host;
 pub mod provider;
 pub mod providers;
 pub mod shared;
 pub mod terminal;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// Returns the value of `RUNNER_TRACKING_ID` that the values of all jobs of a run begin with. It ends in a slash, so that
 /// none is the beginning of another run's.

@@ -6,10 +6,19 @@ use std::sync::Arc;
 
 use super::docker::DockerProvider;
 use super::host::{Host, HostProvider};
-use super::provider::{Holding, HoldingKind, Provider, ProviderError};
+use super::provider::{Base, Holding, HoldingKind, Provider, ProviderError};
 use crate::model::RunId;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::lock;
+
+/// Where a job runs.
+#[derive(Clone)]
+pub struct Placement {
+    /// The provider of its machine.
+    pub provider: Arc<dyn Provider>,
+    /// What its steps run in there.
+    pub base: Base,
+}
 
 /// All kinds of machines that jobs can run on.
 #[derive(Clone)]
@@ -26,7 +35,13 @@ impl Providers {
     pub fn new(host: &Arc<Host>) -> Self {
         let docker: Arc<dyn Provider> = Arc::new(DockerProvider::default());
         let host = Arc::new(HostProvider::new(Arc::clone(host), Arc::clone(&docker)));
-        Self { all: vec![host, Arc::clone(&docker)], containers: docker }
+        Self::of(vec![host, Arc::clone(&docker)], docker)
+    }
+
+    /// Returns a registry of these providers. `containers` is the one of containers for jobs on this machine.
+    #[must_use]
+    pub fn of(all: Vec<Arc<dyn Provider>>, containers: Arc<dyn Provider>) -> Self {
+        Self { all, containers }
     }
 
     /// Returns the registry for commands of the user, whose environment is that of this process.
@@ -44,6 +59,23 @@ impl Providers {
     #[must_use]
     pub fn containers(&self) -> &dyn Provider {
         self.containers.as_ref()
+    }
+
+    /// Finds where a job runs that is placed at `NAME` or `NAME:IMAGE`, such as `host` or `docker:python:3.12`. `None` if
+    /// there is no such provider, or it has no such thing. `default_image` is the image of a job that names none.
+    #[must_use]
+    pub fn place(&self, sandbox: &str, default_image: &str) -> Option<Placement> {
+        let (name, image) = sandbox.split_once(':').map_or((sandbox, None), |(name, image)| (name, Some(image)));
+        let provider = self.all.iter().find(|provider| provider.name() == name)?;
+        Some(Placement { provider: Arc::clone(provider), base: provider.base(image, default_image)? })
+    }
+
+    /// Returns where a job runs that asks for a container and is placed at `placement`: at the same provider if it runs
+    /// jobs in containers, else at the one of containers for jobs on this machine.
+    #[must_use]
+    pub fn in_container(&self, placement: Placement) -> Placement {
+        let provider = if placement.base == Base::Machine { Arc::clone(&self.containers) } else { placement.provider };
+        Placement { provider, base: Base::Container }
     }
 
     /// Finds the provider of a machine by the machine's description (`docker ci-base:local`).
@@ -167,6 +199,20 @@ mod tests {
         let left = left_over(all.collect(), &runs);
         let left: Vec<_> = left.iter().map(|one| (one.kind.word(), one.run.as_str())).collect();
         assert_eq!(left, [("container", "ended"), ("container", "removed"), ("image", "removed"), ("container", "")]);
+    }
+
+    #[test]
+    fn jobs_are_placed_by_the_name_of_a_provider_and_an_image() {
+        let providers = Providers::of_this_process();
+        let place = |sandbox| providers.place(sandbox, "default:1").map(|found| (found.provider.name(), found.base));
+        let image = |image: &str| Base::Image(image.to_owned());
+        assert_eq!(place("host"), Some(("host", Base::Machine)));
+        assert_eq!(place("docker"), Some(("docker", image("default:1"))));
+        assert_eq!(place("docker:python:3.12"), Some(("docker", image("python:3.12"))));
+        assert_eq!((place("host:x"), place("moon")), (None, None));
+        let on_host = providers.place("host", "").expect("there is a host");
+        let contained = providers.in_container(on_host);
+        assert_eq!((contained.provider.name(), contained.base), ("docker", Base::Container));
     }
 
     #[test]

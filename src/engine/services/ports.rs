@@ -1,65 +1,89 @@
-//! Fixed ports of this machine. Jobs on the host share them, so a job that wants one which another job's service has
-//! waits for it; the lock is the kernel's, and goes with whoever held it.
+//! Fixed ports of this machine. Jobs on this machine share them, so a job waits for a port that the service of another job
+//! has. A port is a file lock, which the kernel releases when its holder ends.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::store::lock;
+use crate::store::{StoreError, lock};
 
-/// How often a port that is taken is looked at again.
-const LOOK: Duration = Duration::from_millis(100);
+/// Pause between two looks at a port that is in use.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a port may still be taken after its holder has let go: the engine closes it in its own time.
-const SETTLE: Duration = Duration::from_secs(3);
+/// How long a port may stay in use after its lock was released: a container engine closes it a little later.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Ports that are this job's until it is dropped.
+/// Ports that belong to a job until this is dropped.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Claimed(#[expect(dead_code, reason = "held, not read")] Vec<File>);
 
-/// Claims ports in order, so that two who want the same ones never wait for each other. `who` is told to whoever waits
-/// for them; `waiting` hears why this job waits, each time the reason changes.
+/// Why a port cannot be claimed.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum ClaimError {
+    /// Another program listens on it.
+    #[error(
+        "port {port} of this machine is taken by another program ({source}): stop it, or give the job ports of its own \
+         with --sandbox docker"
+    )]
+    InUse {
+        /// The port.
+        port: u16,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// The folder of the locks cannot be made.
+    #[error("cannot make {}: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// A lock cannot be taken.
+    #[error(transparent)]
+    Lock(#[from] StoreError),
+}
+
+/// Claims ports in ascending order, so that two jobs that want the same ones cannot block each other. `who` names this
+/// job to those that wait for it; `waiting` gets the reason why this job waits, each time it changes.
 ///
 /// # Errors
-/// In words: a port is taken by another program, or the folder cannot be written.
+/// Another program listens on a port, or the folder cannot be written.
 pub(in crate::engine) async fn claim(
     ports: impl IntoIterator<Item = u16>,
     folder: &Path,
     who: &str,
     mut waiting: impl FnMut(String),
-) -> Result<Claimed, String> {
+) -> Result<Claimed, ClaimError> {
     let mut ports: Vec<u16> = ports.into_iter().collect();
     ports.sort_unstable();
     ports.dedup();
     if ports.is_empty() {
         return Ok(Claimed::default());
     }
-    fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    fs::create_dir_all(folder).map_err(|source| ClaimError::Folder { folder: folder.to_owned(), source })?;
     let mut claimed = Vec::new();
-    let mut told = None;
+    let mut reported = None;
     for port in ports {
         let path = folder.join(format!("port-{port}"));
         let file = loop {
-            match lock::take(&path) {
-                Ok(Some(file)) => break file,
-                Ok(None) => {
-                    let holder = holder(&path);
-                    if told.as_ref() != Some(&holder) {
-                        waiting(format!("port {port} of this machine, which {holder} has"));
-                        told = Some(holder);
-                    }
-                    sleep(LOOK).await;
-                }
-                Err(error) => return Err(error.to_string()),
+            if let Some(file) = lock::take(&path)? {
+                break file;
             }
+            let holder = holder(&path);
+            if reported.as_ref() != Some(&holder) {
+                waiting(format!("port {port} of this machine, which {holder} has"));
+                reported = Some(holder);
+            }
+            sleep(POLL_INTERVAL).await;
         };
-        // Who holds it is for people only.
+        // The text is for people only.
         let _ = file.set_len(0).and_then(|()| (&file).write_all(who.as_bytes()));
-        is_free(port).await?;
+        wait_until_free(port).await?;
         claimed.push(file);
     }
     Ok(Claimed(claimed))
@@ -70,18 +94,15 @@ fn holder(path: &PathBuf) -> String {
     if who.is_empty() { "another job".to_owned() } else { who }
 }
 
-async fn is_free(port: u16) -> Result<(), String> {
-    let mut left = SETTLE;
+async fn wait_until_free(port: u16) -> Result<(), ClaimError> {
+    let mut left = CLOSE_TIMEOUT;
     loop {
-        let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return Ok(()) };
+        let Err(source) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return Ok(()) };
         if left.is_zero() {
-            return Err(format!(
-                "port {port} of this machine is taken by another program ({error}): stop it, or give the job ports of \
-                 its own with --sandbox docker"
-            ));
+            return Err(ClaimError::InUse { port, source });
         }
-        sleep(LOOK).await;
-        left = left.saturating_sub(LOOK);
+        sleep(POLL_INTERVAL).await;
+        left = left.saturating_sub(POLL_INTERVAL);
     }
 }
 
@@ -91,28 +112,28 @@ mod tests {
     use futures_util::FutureExt;
 
     #[tokio::test]
-    async fn a_port_is_one_jobs_at_a_time_and_who_has_it_is_told() {
+    async fn a_port_belongs_to_one_job_at_a_time_and_its_holder_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free").local_addr().expect("bound").port();
-        let first = claim([port], folder.path(), "job a", |_| panic!("nobody has it")).await.expect("free");
-        let mut told = Vec::new();
+        let first = claim([port], folder.path(), "job a", |_| panic!("it is free")).await.expect("free");
+        let mut reasons = Vec::new();
         {
-            let mut second = Box::pin(claim([port], folder.path(), "job b", |why| told.push(why)));
+            let mut second = Box::pin(claim([port], folder.path(), "job b", |reason| reasons.push(reason)));
             assert!((&mut second).now_or_never().is_none());
-            tokio::time::sleep(3 * LOOK).await;
+            tokio::time::sleep(3 * POLL_INTERVAL).await;
             assert!((&mut second).now_or_never().is_none());
             drop(first);
             second.await.expect("free now");
         }
-        assert_eq!(told, [format!("port {port} of this machine, which job a has")]);
+        assert_eq!(reasons, [format!("port {port} of this machine, which job a has")]);
     }
 
     #[tokio::test]
-    async fn a_port_of_another_program_is_an_error_that_says_so() {
+    async fn a_port_of_another_program_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free");
         let port = taken.local_addr().expect("bound").port();
-        let error = claim([port], folder.path(), "job a", |_| ()).await.expect_err("taken");
+        let error = claim([port], folder.path(), "job a", |_| ()).await.expect_err("taken").to_string();
         assert!(error.contains(&format!("port {port} of this machine is taken by another program")), "{error}");
     }
 }

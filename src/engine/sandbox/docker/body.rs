@@ -4,17 +4,19 @@ use bollard::models::{ContainerCreateBody, EndpointSettings, Mount, MountType, N
 
 use super::labels::Labels;
 use super::options;
-use crate::engine::job::container::Container;
+use crate::engine::sandbox::container::ContainerSpec;
+use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::shared::SharedFolder;
 
 /// Returns the container that the workflow describes: image, options, environment, volumes.
 ///
 /// # Errors
 /// An option or volume cannot be used; the text begins with its place in the file.
-pub(in crate::engine) fn body(container: &Container, labels: &Labels) -> Result<ContainerCreateBody, String> {
+pub(super) fn body(container: &ContainerSpec, labels: &Labels) -> Result<ContainerCreateBody, ProviderError> {
     let mut body = ContainerCreateBody { image: Some(container.image.clone()), ..ContainerCreateBody::default() };
     options::apply(&container.options, &mut body).map_err(|error| {
-        format!("{}: `options` of {}: {}", container.place_of(&error.word), container.name, error.reason)
+        let place = container.place_of(&error.word);
+        ProviderError::Refused(format!("{place}: `options` of {}: {}", container.name, error.reason))
     })?;
     let env = body.env.get_or_insert_default();
     env.splice(0..0, container.env.iter().map(|(name, value)| format!("{name}={value}")));
@@ -30,10 +32,10 @@ pub(in crate::engine) fn body(container: &Container, labels: &Labels) -> Result<
     for bind in &mut binds {
         let (source, rest) = bind.split_once(':').unwrap_or((bind, ""));
         if source.is_empty() || source.starts_with('.') || source.contains('/') && !source.starts_with('/') {
-            return Err(format!(
+            return Err(ProviderError::Refused(format!(
                 "{}: the volume `{bind}` of {}: write an absolute path, such as `${{{{ github.workspace }}}}/…`, or a name",
                 container.place, container.name
-            ));
+            )));
         }
         if !source.starts_with('/') {
             // A named volume belongs to the job: its name contains the id of the run, and it is removed with the job.
@@ -49,14 +51,14 @@ pub(in crate::engine) fn body(container: &Container, labels: &Labels) -> Result<
 ///
 /// # Errors
 /// Those of [`body`].
-pub(in crate::engine) fn volumes(container: &Container, labels: &Labels) -> Result<Vec<String>, String> {
+pub(super) fn volumes(container: &ContainerSpec, labels: &Labels) -> Result<Vec<String>, ProviderError> {
     let binds = body(container, labels)?.host_config.and_then(|host| host.binds).unwrap_or_default();
     let sources = binds.iter().filter_map(|bind| bind.split_once(':')).map(|(source, _)| source);
     Ok(sources.filter(|source| !source.starts_with('/')).map(str::to_owned).collect())
 }
 
 /// Connects a container to a network, where others reach it by this name.
-pub(in crate::engine) fn join(body: &mut ContainerCreateBody, network: &str, alias: &str) {
+pub(super) fn join(body: &mut ContainerCreateBody, network: &str, alias: &str) {
     body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
     let endpoint = EndpointSettings { aliases: Some(vec![alias.to_owned()]), ..EndpointSettings::default() };
     let endpoints = [(network.to_owned(), endpoint)].into();
@@ -64,7 +66,7 @@ pub(in crate::engine) fn join(body: &mut ContainerCreateBody, network: &str, ali
 }
 
 /// Returns a folder as a bind mount. Unlike in the short form, its path may contain a colon.
-pub(in crate::engine) fn mount(shared: &SharedFolder) -> Mount {
+pub(super) fn mount(shared: &SharedFolder) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
         source: Some(shared.outside.to_string_lossy().into_owned()),
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn named_volumes_belong_to_the_job() {
         let volumes = ["data:/data:ro", "/host:/x", "/anonymous"].map(str::to_owned).into();
-        let mut container = Container::plain("db", "x");
+        let mut container = ContainerSpec::plain("db", "x");
         container.volumes = volumes;
         let labels = Labels::new(Path::new("/s"), "1", "a");
         let body = body(&container, &labels).expect("fits");
@@ -92,7 +94,7 @@ mod tests {
         assert_eq!(super::volumes(&container, &labels), Ok(vec!["cuelight-1-a.data".to_owned()]));
         for wrong in ["./x:/y", ":/y", "a/b:/y"] {
             container.volumes = vec![wrong.to_owned()];
-            assert!(super::body(&container, &labels).expect_err(wrong).contains("write an absolute path"));
+            assert!(super::body(&container, &labels).expect_err(wrong).to_string().contains("write an absolute path"));
         }
     }
 }

@@ -91,7 +91,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// A connection to a Docker engine that answered.
 #[derive(Debug, Clone)]
 pub struct DockerClient {
-    pub(in crate::engine) api: Docker,
+    pub(super) api: Docker,
     address: String,
     socket: Option<PathBuf>,
     version: String,

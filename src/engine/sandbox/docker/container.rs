@@ -1,8 +1,8 @@
-//! The Docker sandbox: a job's processes in one container that lives as long as the job.
+//! The container of a job: one container for all steps, which lives as long as the job.
 //!
-//! The container sees the job's folder, the tool cache and the actions at the paths that GitHub's runner gives them. On
-//! an engine of this machine they are mounts; an engine elsewhere is given archives, and gives archives back. Steps are
-//! started by a [`supervisor`] inside, or one by one through the engine.
+//! It sees the folder of the job, the tool cache and the actions at the paths that GitHub's runner uses. With a Docker
+//! engine on this machine they are mounts; with one elsewhere they are copied as archives. Steps are started by a
+//! [`supervisor`](super::supervisor) in the container, or one by one through Docker's API.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -20,87 +20,89 @@ use super::body::{body, join, mount};
 use super::client::DockerClient;
 use super::labels::{Labels, SHARED};
 use super::supervisor::{Control, Supervisor};
-use crate::engine::job::container::Container;
+use crate::engine::sandbox::container::ContainerSpec;
+use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Launch, Sandbox};
 
-/// Prints where a program is on PATH. `command -v` would name a shell's own commands, which are no programs.
-const LOOK: &str = r#"
+/// Prints the path of a program on `PATH`. `command -v` would find the builtins of the shell too, which are not programs.
+const FIND_PROGRAM: &str = r#"
 case $1 in /*) [ -x "$1" ] && echo "$1"; exit;; esac
 IFS=:
 for folder in $PATH; do
   if [ -f "$folder/$1" ] && [ -x "$folder/$1" ]; then echo "$folder/$1"; exit; fi
 done"#;
 
-/// Everything a job's container is made from.
+/// What the container of a job is made from.
 pub struct Setup<'s> {
-    /// As the workflow describes it.
-    pub container: &'s Container,
-    /// Whose it is.
+    /// The description in the workflow.
+    pub container: &'s ContainerSpec,
+    /// Its labels and name.
     pub labels: Labels,
-    /// The job's network, where it has one.
+    /// The network of the job, if it has one.
     pub network: Option<&'s str>,
     /// What it sees of this machine.
     pub shared: Vec<SharedFolder>,
-    /// Its working directory, as this machine calls it.
+    /// Its working directory, on this machine.
     pub workspace: PathBuf,
-    /// A folder among the shared ones for talking to it.
+    /// Folder of the supervisor, on this machine, below one of the shared folders.
     pub control: PathBuf,
-    /// The shells of steps without one, best first.
+    /// Shells for steps without `shell:`, best first.
     pub shells: &'static [&'static str],
-    /// Whether a supervisor may be put into the container.
+    /// Whether steps may be started by a supervisor in the container.
     pub supervised: bool,
 }
 
-/// A job's container.
-pub struct Docker {
-    engine: DockerClient,
+/// The container of a job.
+pub struct JobContainer {
+    client: DockerClient,
     id: String,
     image: String,
     environment: Vec<(OsString, OsString)>,
-    /// The variables that the workflow gives it.
+    /// Names of the variables that the workflow sets.
     given: Vec<String>,
     shared: Vec<SharedFolder>,
     control: Control,
     supervisor: Option<Supervisor>,
-    /// Why there is no supervisor.
+    /// Why there is no supervisor, for people.
     unsupervised: String,
     shells: &'static [&'static str],
+    /// Programs by name and search path.
     found: Mutex<HashMap<(String, OsString), Option<PathBuf>>>,
 }
 
-impl Docker {
-    /// Makes and starts a job's container.
+impl JobContainer {
+    /// Creates and starts the container of a job.
     ///
     /// # Errors
-    /// In words: an option cannot be used, or the engine refuses.
-    pub async fn start(engine: &DockerClient, setup: Setup<'_>) -> Result<Self, String> {
+    /// An option cannot be used, Docker refuses, or the container ends at once.
+    pub async fn start(client: &DockerClient, setup: Setup<'_>) -> Result<Self, ProviderError> {
         let container = setup.container;
         let mut body = body(container, &setup.labels)?;
-        // As the runner does it: something that stays, whatever the image would do by itself.
+        // A process that does not end, as GitHub's runner does it, instead of what the image would run.
         body.entrypoint = Some(vec!["tail".to_owned()]);
         body.cmd = Some(vec!["-f".to_owned(), "/dev/null".to_owned()]);
         let inside = |path: &Path| shared::inside(&setup.shared, path);
         body.working_dir.get_or_insert_with(|| inside(&setup.workspace).to_string_lossy().into_owned());
         let host = body.host_config.get_or_insert_default();
-        let local = engine.socket().is_some();
+        let local = client.socket().is_some();
         if local {
             host.mounts.get_or_insert_default().extend(setup.shared.iter().map(mount));
         }
-        // Who opens a shell in what is kept of it needs to know what it saw.
-        let seen = serde_json::to_string(&setup.shared).unwrap_or_default();
-        body.labels.get_or_insert_default().insert(SHARED.to_owned(), seen);
+        // A shell in the snapshot of the container mounts the same folders.
+        let folders = serde_json::to_string(&setup.shared).unwrap_or_default();
+        body.labels.get_or_insert_default().insert(SHARED.to_owned(), folders);
         if let Some(network) = setup.network {
             join(&mut body, network, &container.name);
         }
         let given =
             body.env.iter().flatten().filter_map(|entry| entry.split_once('=')).map(|(name, _)| name.to_owned());
         let given = given.collect();
-        let id = engine.start(&setup.labels.name(), body).await.map_err(|error| error.to_string())?;
+        let id = client.start(&setup.labels.name(), body).await?;
         let control = Control { inside: inside(&setup.control), outside: setup.control };
         let supervised = local && setup.supervised;
-        let mut docker = Self {
-            engine: engine.clone(),
+        let mut started = Self {
+            client: client.clone(),
             id,
             image: container.image.clone(),
             environment: Vec::new(),
@@ -108,34 +110,36 @@ impl Docker {
             shared: setup.shared,
             control,
             supervisor: None,
-            unsupervised: "the settings say so".to_owned(),
+            unsupervised: "`docker.supervisor` is off".to_owned(),
             shells: setup.shells,
             found: Mutex::default(),
         };
-        docker.settle(local, supervised).await?;
-        Ok(docker)
+        started.set_up(local, supervised).await?;
+        Ok(started)
     }
 
-    /// Learns the container's environment, and finds the way into it.
-    async fn settle(&mut self, local: bool, supervised: bool) -> Result<(), String> {
-        let found = self.engine.inspect(&self.id).await.map_err(|error| error.to_string())?;
+    /// Reads the environment of the container, copies files to an engine elsewhere, and starts the supervisor.
+    async fn set_up(&mut self, local: bool, supervised: bool) -> Result<(), ProviderError> {
+        let found = self.client.inspect(&self.id).await?;
         if found.state.as_ref().and_then(|state| state.running) != Some(true) {
-            let said = self.engine.last_lines(&self.id, 5).await.unwrap_or_default().join("\n");
-            return Err(format!("the job's container of {} ended at once: {said}", self.image));
+            let lines = self.client.last_lines(&self.id, 5).await.unwrap_or_default().join("\n");
+            let text = format!("the job's container of {} ended at once: {lines}", self.image);
+            return Err(ProviderError::Failed(text));
         }
         let env = found.config.and_then(|config| config.env).unwrap_or_default();
         let pairs = env.iter().filter_map(|entry| entry.split_once('='));
         self.environment = pairs.map(|(name, value)| (name.into(), value.into())).collect();
-        // The runner's home in a container. What a step keeps there lives as long as the job.
+        // The home folder of GitHub's runner in a container. Its files live as long as the job.
         self.environment.retain(|(name, _)| name != "HOME");
         self.environment.push(("HOME".into(), "/github/home".into()));
         if !local {
             let folders: Vec<_> = self.shared.iter().map(|shared| shared.inside.to_string_lossy()).collect();
             let made: Vec<&str> = ["mkdir", "-p"].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
-            self.engine.run_quietly(&self.id, &made).await.map_err(|error| error.to_string())?;
+            self.client.run_quietly(&self.id, &made).await?;
             "it is on another machine".clone_into(&mut self.unsupervised);
             for shared in self.shared.clone() {
-                self.send(&shared.outside).await.map_err(|error| error.to_string())?;
+                let sent = self.upload(&shared.outside).await;
+                sent.map_err(|error| ProviderError::Failed(error.to_string()))?;
             }
             return Ok(());
         }
@@ -151,24 +155,24 @@ impl Docker {
 
     async fn supervise(&self) -> io::Result<Supervisor> {
         self.control.prepare()?;
-        let started = self.engine.start_detached(&self.id, self.control.command()).await.map_err(io::Error::other)?;
+        let started = self.client.start_detached(&self.id, self.control.command()).await.map_err(io::Error::other)?;
         let alive = || {
-            let (engine, started) = (self.engine.clone(), started.clone());
-            async move { engine.is_running(&started).await }.boxed()
+            let (client, started) = (self.client.clone(), started.clone());
+            async move { client.is_running(&started).await }.boxed()
         };
         Supervisor::connect(self.control.clone(), alive).await
     }
 
-    /// What the engine calls the container.
+    /// Returns the id of the container.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Makes what the container wrote the user's of this machine, who may not be its superuser.
-    pub async fn give_back(&self) {
-        // Where users are mapped, what the container's superuser wrote is ours already.
-        if self.engine.maps_users().await {
+    /// Gives the files that the container wrote to the user of this process, who may not be root.
+    pub async fn return_files(&self) {
+        // If users are mapped, files of root in the container belong to this user already.
+        if self.client.maps_users().await {
             return;
         }
         let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
@@ -176,18 +180,18 @@ impl Docker {
         let folders: Vec<_> = self.shared.iter().filter(|shared| shared.writable && shared.outside.is_dir()).collect();
         let folders: Vec<_> = folders.iter().map(|shared| shared.inside.to_string_lossy()).collect();
         let command: Vec<&str> = ["chown", "-R", &owner].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
-        if let Err(error) = self.engine.run_quietly(&self.id, &command).await {
-            tracing::warn!(%error, "files that the container wrote stay its user's");
+        if let Err(error) = self.client.run_quietly(&self.id, &command).await {
+            tracing::warn!(%error, "files keep the owner that they have in the container");
         }
     }
 
-    /// The names of the variables that the workflow gave it.
+    /// Returns the names of the variables that the workflow set.
     #[must_use]
     pub fn given(&self) -> &[String] {
         &self.given
     }
 
-    /// How steps are started, in a sentence.
+    /// Describes how steps are started.
     #[must_use]
     pub fn way_in(&self) -> String {
         match &self.supervisor {
@@ -196,13 +200,13 @@ impl Docker {
         }
     }
 
-    /// Whether steps are started by a supervisor, without the engine.
+    /// Whether steps are started by a supervisor, not through Docker's API.
     #[must_use]
     pub fn is_supervised(&self) -> bool {
         self.supervisor.is_some()
     }
 
-    async fn look_for(&self, program: &str, path: &OsStr) -> Option<PathBuf> {
+    async fn find_program(&self, program: &str, path: &OsStr) -> Option<PathBuf> {
         let key = (program.to_owned(), path.to_owned());
         let known = self.found.lock().ok().and_then(|found| found.get(&key).cloned());
         if let Some(known) = known {
@@ -210,7 +214,7 @@ impl Docker {
         }
         let launch = Launch {
             program: "sh".into(),
-            args: ["-c".into(), LOOK.into(), "sh".into(), program.into()].into(),
+            args: ["-c".into(), FIND_PROGRAM.into(), "sh".into(), program.into()].into(),
             cwd: "/".into(),
             env: vec![("PATH".into(), path.to_owned())],
         };
@@ -233,14 +237,14 @@ impl Docker {
             (archive::pack_one(path).await?, inside.parent().unwrap_or(Path::new("/")).to_owned())
         };
         let options = UploadToContainerOptionsBuilder::default().path(&into.to_string_lossy()).build();
-        let sent = self.engine.api.upload_to_container(&self.id, Some(options), bollard::body_full(archive.into()));
+        let sent = self.client.api.upload_to_container(&self.id, Some(options), bollard::body_full(archive.into()));
         sent.await.map_err(io::Error::other)
     }
 
     async fn download(&self, path: &Path) -> io::Result<()> {
         let inside = self.inside(path);
         let options = DownloadFromContainerOptionsBuilder::default().path(&inside.to_string_lossy()).build();
-        let mut parts = self.engine.api.download_from_container(&self.id, Some(options));
+        let mut parts = self.client.api.download_from_container(&self.id, Some(options));
         let mut whole = Vec::new();
         while let Some(part) = parts.next().await {
             whole.extend_from_slice(&part.map_err(io::Error::other)?);
@@ -250,7 +254,7 @@ impl Docker {
     }
 }
 
-impl Sandbox for Docker {
+impl Sandbox for JobContainer {
     fn describe(&self) -> String {
         format!("docker {}", self.image)
     }
@@ -272,28 +276,28 @@ impl Sandbox for Docker {
     }
 
     fn find<'a>(&'a self, program: &'a str, path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>> {
-        self.look_for(program, path).boxed()
+        self.find_program(program, path).boxed()
     }
 
     fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
         async move {
             match &self.supervisor {
                 Some(supervisor) => supervisor.start(launch).await,
-                None => self.engine.exec(&self.id, launch, Path::new("/tmp/.cuelight-group")).await,
+                None => self.client.exec(&self.id, launch, Path::new("/tmp/.cuelight-group")).await,
             }
         }
         .boxed()
     }
 
     fn send<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
-        async move { if self.engine.socket().is_some() { Ok(()) } else { self.upload(path).await } }.boxed()
+        async move { if self.client.socket().is_some() { Ok(()) } else { self.upload(path).await } }.boxed()
     }
 
     fn fetch<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
-        async move { if self.engine.socket().is_some() { Ok(()) } else { self.download(path).await } }.boxed()
+        async move { if self.client.socket().is_some() { Ok(()) } else { self.download(path).await } }.boxed()
     }
 
-    /// The container goes at the end of the job, and with it all that is in it.
+    /// Does nothing: all processes end with the container, at the end of the job.
     fn reap<'a>(&'a self, _tracking_id: &'a str) -> BoxFuture<'a, usize> {
         async { 0 }.boxed()
     }

@@ -24,7 +24,7 @@ impl DockerClient {
     ///
     /// # Errors
     /// It does not exist on this engine ([`DockerError::Missing`]), or Docker does not answer.
-    pub(in crate::engine) async fn image(&self, image: &str) -> Result<ImageInspect, DockerError> {
+    pub(super) async fn image(&self, image: &str) -> Result<ImageInspect, DockerError> {
         self.api.inspect_image(image).await.map_err(|error| DockerError::of(format!("image {image}"), error))
     }
 
@@ -32,7 +32,7 @@ impl DockerClient {
     ///
     /// # Errors
     /// It cannot be pulled. A broken connection is tried again, a refusal of the registry is not.
-    pub(in crate::engine) async fn ensure_image(
+    pub(super) async fn ensure_image(
         &self,
         image: &str,
         credentials: Option<&(String, String)>,
@@ -96,7 +96,7 @@ impl DockerClient {
     ///
     /// # Errors
     /// The folder cannot be read, or the build failed.
-    pub(in crate::engine) async fn build(
+    pub(super) async fn build(
         &self,
         context: &Path,
         dockerfile: &str,

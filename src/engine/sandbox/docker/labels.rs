@@ -65,12 +65,12 @@ impl Labels {
 }
 
 /// Returns the role of the container of a service. No other container has such a role.
-pub(in crate::engine) fn service_role(name: &str) -> String {
+pub(super) fn service_role(name: &str) -> String {
     format!("service.{name}")
 }
 
 /// Returns a short name for a state folder: its path may be long and private.
-pub(in crate::engine) fn state_digest(state: &Path) -> String {
+pub(super) fn state_digest(state: &Path) -> String {
     let path = state.canonicalize().unwrap_or_else(|_| state.to_owned());
     digest::sha256(path.as_os_str().as_encoded_bytes(), 6)
 }

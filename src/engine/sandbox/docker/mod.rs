@@ -5,47 +5,89 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use tokio::sync::OnceCell;
+use futures_util::future::{BoxFuture, join_all};
 
-use super::provider::{Holding, Progress, Provider, ProviderError};
+use super::container::ContainerSpec;
+use super::provider::{
+    Base, Holding, Machine, MachineSpec, Progress, Provider, ProviderError, RequiredImage, Requirements, Unmet,
+};
 use super::terminal::{Shell, ShellRequest};
 use crate::store::folder::RunFolder;
 
 mod address;
 mod archive;
-pub mod body;
+mod body;
 pub mod client;
+mod connection;
 pub mod container;
 mod exec;
+mod forward;
+mod health;
 mod images;
 pub mod labels;
-pub mod one_shot;
+mod machine;
+mod one_shot;
 mod options;
 mod owned;
+mod services;
 mod shell;
-pub mod snapshots;
+mod snapshots;
 mod supervisor;
 
 use client::{DockerClient, DockerError, NAME};
+use connection::{Connection, NOTE, noted};
+use labels::Labels;
+use machine::DockerMachine;
 use shell::ContainerShell;
-
-/// The file in the folder of a run with the address of the Docker engine that the run uses.
-const NOTE: &str = "engine";
 
 /// Containers of one Docker engine.
 #[derive(Default)]
 pub struct DockerProvider {
-    client: OnceCell<DockerClient>,
+    connection: Arc<Connection>,
 }
 
 impl DockerProvider {
-    /// Returns the connection, which is made by the first call that finds an engine.
     async fn client(&self) -> Result<&DockerClient, DockerError> {
-        self.client.get_or_try_init(DockerClient::find).await
+        self.connection.client().await
     }
+
+    async fn prepare(
+        &self,
+        requirements: &Requirements<'_>,
+        progress: &(dyn Fn(&str, Progress) + Sync),
+    ) -> Result<Option<String>, Vec<Unmet>> {
+        let Some(needed_by) = &requirements.needs_containers else { return Ok(None) };
+        let client = self.connection.of_run(requirements.run).await;
+        let client = client.map_err(|error| vec![Unmet::Provider { needed_by: needed_by.clone(), error }])?;
+        let mut unmet = Vec::new();
+        let published = requirements.services.iter().find(|service| !service.ports.is_empty());
+        if let (None, Base::Machine, Some(service)) = (client.socket(), requirements.base, published) {
+            let address = client.address().to_owned();
+            unmet.push(Unmet::NotLocal { service: service.name.clone(), address });
+        }
+        let fetched = requirements.images.iter().map(|required| fetch(&client, required, progress));
+        unmet.extend(join_all(fetched).await.into_iter().filter_map(Result::err));
+        if unmet.is_empty() { Ok(Some(client.describe())) } else { Err(unmet) }
+    }
+}
+
+async fn fetch(
+    client: &DockerClient,
+    required: &RequiredImage,
+    progress: &(dyn Fn(&str, Progress) + Sync),
+) -> Result<(), Unmet> {
+    let RequiredImage { needed_by, container } = required;
+    let progress = |now| progress(&container.image, now);
+    let fetched = client.ensure_image(&container.image, container.credentials.as_ref(), &progress).await;
+    fetched.map(drop).map_err(|error| Unmet::Image {
+        place: container.place.clone(),
+        needed_by: needed_by.clone(),
+        image: container.image.clone(),
+        error: error.into(),
+    })
 }
 
 impl Provider for DockerProvider {
@@ -55,6 +97,26 @@ impl Provider for DockerProvider {
 
     fn check(&self) -> BoxFuture<'_, Result<Option<String>, ProviderError>> {
         async move { Ok(Some(self.client().await?.describe())) }.boxed()
+    }
+
+    fn base(&self, image: Option<&str>, default_image: &str) -> Option<Base> {
+        Some(Base::Image(image.unwrap_or(default_image).to_owned()))
+    }
+
+    fn check_container(&self, container: &ContainerSpec) -> Result<(), ProviderError> {
+        body::body(container, &Labels::new(Path::new(""), "", "")).map(drop)
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        requirements: &'a Requirements<'a>,
+        progress: &'a (dyn Fn(&str, Progress) + Sync),
+    ) -> BoxFuture<'a, Result<Option<String>, Vec<Unmet>>> {
+        self.prepare(requirements, progress).boxed()
+    }
+
+    fn machine(&self, spec: MachineSpec) -> Box<dyn Machine> {
+        Box::new(DockerMachine::new(Arc::clone(&self.connection), spec))
     }
 
     fn fetch_image<'a>(
@@ -126,11 +188,6 @@ fn by_engine(runs: &[RunFolder]) -> BTreeMap<(String, PathBuf), Vec<&RunFolder>>
         }
     }
     groups
-}
-
-/// Returns the address of the Docker engine that a run uses.
-fn noted(run: &RunFolder) -> Option<String> {
-    fs::read_to_string(run.path().join(NOTE)).ok()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A container for one process: made, started, followed and removed.
+//! A new container for each process: created, started, followed and removed.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,12 +19,12 @@ use super::labels::Labels;
 use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
 
-/// How much output may wait to be read.
+/// Maximum size of output that waits to be read, in bytes.
 const BUFFER: usize = 256 * 1024;
 
-/// Where each process gets a container of its own.
-pub struct Once {
-    engine: DockerClient,
+/// Runs each process in a new container.
+pub(super) struct OneShot {
+    client: DockerClient,
     image: String,
     environment: Vec<(OsString, OsString)>,
     labels: Labels,
@@ -32,11 +32,11 @@ pub struct Once {
     shared: Vec<SharedFolder>,
 }
 
-impl Once {
-    /// Containers of an image that is here.
+impl OneShot {
+    /// Returns a sandbox with containers of an image that exists.
     #[must_use]
-    pub fn new(
-        engine: &DockerClient,
+    pub(super) fn new(
+        client: &DockerClient,
         found: &ImageInspect,
         image: &str,
         labels: Labels,
@@ -48,7 +48,7 @@ impl Once {
         let mut environment: Vec<(OsString, OsString)> =
             pairs.map(|(name, value)| (name.into(), value.into())).collect();
         environment.push(("HOME".into(), "/github/home".into()));
-        Self { engine: engine.clone(), image: image.to_owned(), environment, labels, network, shared }
+        Self { client: client.clone(), image: image.to_owned(), environment, labels, network, shared }
     }
 
     async fn run(&self, launch: &Launch) -> Result<Child, DockerError> {
@@ -70,70 +70,71 @@ impl Once {
             ..ContainerCreateBody::default()
         };
         let name = format!("{}-{:08x}", self.labels.name(), getrandom::u32().unwrap_or_default());
-        let id = self.engine.create(&name, body).await?;
+        let id = self.client.create(&name, body).await?;
         let failed = |error| DockerError::of(format!("cannot start the container {name}"), error);
         let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
-        let attached = self.engine.api.attach_container(&id, Some(options)).await.map_err(failed);
+        let attached = self.client.api.attach_container(&id, Some(options)).await.map_err(failed);
         // Attached before it starts, so that no output is missed.
         let started = match attached {
-            Ok(attached) => self.engine.api.start_container(&id, None).await.map_err(failed).map(|()| attached),
+            Ok(attached) => self.client.api.start_container(&id, None).await.map_err(failed).map(|()| attached),
             Err(error) => Err(error),
         };
         let attached = match started {
             Ok(attached) => attached,
             Err(error) => {
-                self.engine.remove(&id).await.ok();
+                self.client.remove(&id).await.ok();
                 return Err(error);
             }
         };
         let (reader, writer) = tokio::io::simplex(BUFFER);
-        let (tell, told) = oneshot::channel();
-        tokio::spawn(follow(self.engine.clone(), id.clone(), attached.output, writer, tell));
-        let engine = self.engine.clone();
+        let (sender, ended) = oneshot::channel();
+        tokio::spawn(follow(self.client.clone(), id.clone(), attached.output, writer, sender));
+        let client = self.client.clone();
         let signal = move |interrupt: Interrupt| {
-            let (engine, id) = (engine.clone(), id.clone());
+            let (client, id) = (client.clone(), id.clone());
             // A container that has ended needs no signal.
-            tokio::spawn(async move { engine.kill(&id, &format!("SIG{}", interrupt.name())).await.ok() });
+            tokio::spawn(async move { client.kill(&id, &format!("SIG{}", interrupt.name())).await.ok() });
         };
-        let exit = async move { told.await.unwrap_or_else(|_| Err(io::Error::other("the engine was left"))) };
+        let exit =
+            async move { ended.await.unwrap_or_else(|_| Err(io::Error::other("the container is not followed"))) };
         Ok(Child { group: None, output: Box::new(reader), exit: exit.boxed(), signal: Box::new(signal) })
     }
 }
 
-/// Copies a container's output until its end, tells how it ended, and removes it.
+/// Copies the output of a container until its end, sends how it ended, and removes it.
 async fn follow(
-    engine: DockerClient,
+    client: DockerClient,
     id: String,
     mut output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
     mut writer: tokio::io::WriteHalf<tokio::io::SimplexStream>,
-    tell: oneshot::Sender<io::Result<Exit>>,
+    sender: oneshot::Sender<io::Result<Exit>>,
 ) {
     while let Some(Ok(part)) = output.next().await {
-        // A reader that has gone needs nothing more.
+        // The reader may have stopped reading; the end of the container is still awaited.
         let _ = writer.write_all(part.as_ref()).await;
     }
     let _ = writer.shutdown().await;
-    let waited = engine.api.wait_container(&id, None).next().await;
+    let waited = client.api.wait_container(&id, None).next().await;
     let exit = match waited {
         Some(Ok(ended)) => Ok(ended.status_code),
         Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
         Some(Err(error)) => Err(io::Error::other(error)),
-        None => Err(io::Error::other("the engine does not tell how the container ended")),
+        None => Err(io::Error::other("Docker did not report how the container ended")),
     };
     let memory = match &exit {
-        Ok(137) => engine.inspect(&id).await.ok().and_then(|found| found.state?.oom_killed) == Some(true),
+        Ok(137) => client.inspect(&id).await.ok().and_then(|found| found.state?.oom_killed) == Some(true),
         _ => false,
     };
     let exit = exit.map(|code| match code {
         _ if memory => Exit::OutOfMemory,
         code => Exit::Code(i32::try_from(code).unwrap_or(-1)),
     });
-    engine.remove(&id).await.ok();
-    // Whoever waits may have given up.
-    let _ = tell.send(exit);
+    client.remove(&id).await.ok();
+    // The receiver may have given up.
+    let _ = sender.send(exit);
 }
 
-impl Sandbox for Once {
+impl Sandbox for OneShot {
     fn describe(&self) -> String {
         format!("docker {}", self.image)
     }
@@ -150,7 +151,7 @@ impl Sandbox for Once {
         shared::outside(&self.shared, path)
     }
 
-    /// There is no container to look into before its process starts.
+    /// Returns the program unchanged: the container does not exist before its process starts.
     fn find<'a>(&'a self, program: &'a str, _path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>> {
         ready(Some(PathBuf::from(program))).boxed()
     }

@@ -11,6 +11,8 @@ use bollard::models::{
     HostConfigLogConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
+use crate::engine::sandbox::container::Port;
+
 /// What came of an option that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OptionError {
@@ -331,7 +333,7 @@ fn gpus(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
 }
 
 fn publish(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
-    let port = crate::engine::job::container::Port::parse(value).map_err(|reason| format!("takes a port: {reason}"))?;
+    let port = Port::parse(value).map_err(|error| format!("takes a port: {error}"))?;
     let inside = port.inside();
     list(&mut body.exposed_ports, &inside);
     let binding = PortBinding { host_ip: port.address, host_port: port.outside.map(|number| number.to_string()) };

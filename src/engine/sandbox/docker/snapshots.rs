@@ -16,21 +16,21 @@ use crate::engine::sandbox::provider::{Holding, HoldingKind};
 use crate::engine::sandbox::shared::SharedFolder;
 
 /// Repository of all snapshots.
-pub const REPOSITORY: &str = "cuelight-kept";
+pub(super) const REPOSITORY: &str = "cuelight-kept";
 
 /// Maximum age of a snapshot, in hours.
 const MAX_AGE_HOURS: i64 = 24;
 
 /// Returns the tag of the snapshot of a job.
 #[must_use]
-pub fn tag(run: &str, job: &str) -> String {
+pub(super) fn tag(run: &str, job: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
     format!("{run}-{job}").chars().map(plain).collect()
 }
 
 /// Returns the image that is the snapshot of a job.
 #[must_use]
-pub fn image(run: &str, job: &str) -> String {
+pub(super) fn image(run: &str, job: &str) -> String {
     format!("{REPOSITORY}:{}", tag(run, job))
 }
 

@@ -1,0 +1,125 @@
+//! The folders of a job, and where a container of the job finds them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::engine::RunContext;
+use crate::engine::actions::resolve::Actions;
+use crate::engine::sandbox::Sandbox;
+use crate::engine::sandbox::host::find_program;
+use crate::engine::sandbox::shared::SharedFolder;
+use crate::model::JobId;
+use crate::repo::git::git;
+
+/// Where a container finds the node of this machine, like that of GitHub's runner.
+pub(super) const NODE: &str = "/__e/node/bin/node";
+
+/// The folders of a job, on this machine.
+pub(in crate::engine) struct Folders {
+    /// Contains all others, unless the job runs in the repository itself.
+    pub(in crate::engine) root: PathBuf,
+    /// `RUNNER_WORKSPACE`.
+    pub(in crate::engine) parent: PathBuf,
+    /// `GITHUB_WORKSPACE`.
+    pub(in crate::engine) workspace: PathBuf,
+    /// `RUNNER_TEMP`.
+    pub(in crate::engine) temp: PathBuf,
+}
+
+impl Folders {
+    /// Returns the folders of a job, which may not exist yet.
+    pub(in crate::engine) fn of(run: &RunContext, job: &JobId) -> Self {
+        let name = run.facts.repository.rsplit('/').next().unwrap_or("work");
+        let root = run.work.join(job.as_str());
+        let (parent, workspace) = if run.options.in_place {
+            (run.repository.parent().unwrap_or(&run.repository).to_owned(), run.repository.clone())
+        } else {
+            (root.join(name), root.join(name).join(name))
+        };
+        Self { temp: root.join("_temp"), root, parent, workspace }
+    }
+
+    /// Makes them, empty except for the file of the event. With `keep`, the workspace is left as it is.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub(in crate::engine) fn make(&self, run: &RunContext, keep: bool) -> io::Result<()> {
+        for folder in [&self.temp, &self.control()] {
+            match fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if !keep && !run.options.in_place && self.workspace.exists() {
+            fs::remove_dir_all(&self.workspace)?;
+        }
+        for folder in [self.home(), self.workflow(), self.temp.join("_runner_file_commands")] {
+            fs::create_dir_all(folder)?;
+        }
+        fs::create_dir_all(&self.workspace)?;
+        // Containers mount it, even while it is empty. If it cannot be made, they report it.
+        let _ = fs::create_dir_all(&run.tool_cache);
+        fs::write(self.event(), serde_json::to_vec(&run.facts.event)?)
+    }
+
+    /// Returns the file of the event.
+    pub(super) fn event(&self) -> PathBuf {
+        self.workflow().join("event.json")
+    }
+
+    /// Returns the folder for talking to the container of the job.
+    pub(super) fn control(&self) -> PathBuf {
+        self.root.join("_control")
+    }
+
+    /// Returns the home folder in containers.
+    pub(super) fn home(&self) -> PathBuf {
+        self.temp.join("_github_home")
+    }
+
+    fn workflow(&self) -> PathBuf {
+        self.temp.join("_github_workflow")
+    }
+
+    /// Returns what the container of a job sees of this machine, at the paths that GitHub's runner uses.
+    pub(super) fn shared(&self, run: &RunContext, actions: &Actions) -> Vec<SharedFolder> {
+        let mut shared = vec![
+            SharedFolder::writable(&self.root, "/__w"),
+            SharedFolder::writable(&run.tool_cache, "/__t"),
+            SharedFolder::writable(self.home(), "/github/home"),
+            SharedFolder::writable(self.workflow(), "/github/workflow"),
+        ];
+        if run.options.in_place {
+            let name = self.workspace.file_name().unwrap_or(OsStr::new("work"));
+            shared.push(SharedFolder::writable(&self.workspace, Path::new("/__w").join(name).join(name)));
+        }
+        // The whole repository of an action: one in a subfolder may use what is beside it.
+        let mut roots: Vec<_> = actions.values().map(|action| (action.root.clone(), action.place())).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        shared.extend(
+            roots.into_iter().map(|(root, name)| SharedFolder::readable(root, Path::new("/__w/_actions").join(name))),
+        );
+        // The git folder of the workspace refers to the objects of the repository by their path.
+        let objects = git_objects(&run.repository);
+        shared.extend(objects.map(|objects| SharedFolder::readable(&objects, &objects)));
+        let node = find_program("node", search_path(&*run.host));
+        let node = node.and_then(|node| node.canonicalize().ok()).filter(|_| !actions.is_empty());
+        shared.extend(node.map(|node| SharedFolder::readable(node, NODE)));
+        shared
+    }
+}
+
+/// Returns `PATH` of a sandbox.
+pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
+    let path = sandbox.environment().iter().find(|(name, _)| name == "PATH");
+    path.map_or(OsStr::new(""), |(_, path)| path)
+}
+
+/// Returns the folder of the objects of a repository, which a worktree shares with its repository.
+fn git_objects(repository: &Path) -> Option<PathBuf> {
+    let common = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).ok()?;
+    Some(PathBuf::from(common.trim()).join("objects")).filter(|folder| folder.is_dir())
+}
