@@ -143,11 +143,9 @@ impl From<CommandError> for Failure {
             CommandError::Worker(error) => error.into(),
             CommandError::NoAnswer { .. } => Self::new(Exit::Unavailable, error.to_string()),
             CommandError::Refused(_)
-            | CommandError::InProgress(_)
+            | CommandError::Unavailable { .. }
             | CommandError::Ended { .. }
             | CommandError::WorkerLost
-            | CommandError::NothingFailed(_)
-            | CommandError::NotLost { .. }
             | CommandError::Step(_) => Self::new(Exit::Rejected, error.to_string()),
         }
     }

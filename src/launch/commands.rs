@@ -6,7 +6,8 @@
 use std::io;
 
 use crate::engine::sandbox::providers::Providers;
-use crate::model::{Command, Conclusion, EndReason, Reply, RerunScope, Run, RunId};
+use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
+use crate::model::{Command, Conclusion, Reply, RerunScope, Run, RunId};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::{StoreError, history, lock};
 use crate::worker::launch::{SpawnError, spawn};
@@ -22,9 +23,14 @@ pub enum CommandError {
     /// The worker refused.
     #[error("{0}")]
     Refused(String),
-    /// The run is in progress, and this needs one that has ended.
-    #[error("{0} is in progress")]
-    InProgress(RunId),
+    /// The state of the run does not allow it.
+    #[error("{run}: {reason}")]
+    Unavailable {
+        /// The run.
+        run: RunId,
+        /// Why not.
+        reason: Unavailable,
+    },
     /// The run has ended.
     #[error("{run} has ended: {}", conclusion.word())]
     Ended {
@@ -43,17 +49,6 @@ pub enum CommandError {
         run: RunId,
         /// The error of the socket.
         source: io::Error,
-    },
-    /// The failed jobs of a run without any were to run again.
-    #[error("{0} succeeded: it has no failed jobs to run again")]
-    NothingFailed(RunId),
-    /// A run was to be resumed whose worker was not lost.
-    #[error("{run} did not lose its worker ({state}): `cuelight rerun` runs it again")]
-    NotLost {
-        /// The run.
-        run: RunId,
-        /// Its status or conclusion.
-        state: &'static str,
     },
     /// A job cannot run again from the step.
     #[error(transparent)]
@@ -117,10 +112,7 @@ pub async fn rerun(
         }
     }
     let run = ended(folder).await?;
-    if scope == RerunScope::Failed && run.phase.conclusion() == Some(Conclusion::Success) {
-        return Err(CommandError::NothingFailed(run.info.id));
-    }
-    start(folder, &run, Mode::Rerun(scope), secrets)
+    start(folder, &run, Command::Rerun { what: scope.clone() }, Mode::Rerun(scope), secrets)
 }
 
 /// Starts another attempt of a run whose worker was lost, from the first step that had not completed.
@@ -128,14 +120,8 @@ pub async fn rerun(
 /// # Errors
 /// The run did not lose its worker, a secret is missing, or the worker cannot be started.
 pub async fn resume(folder: &RunFolder, secrets: &[SecretSource]) -> Result<NewAttempt, CommandError> {
-    if lock::is_held(&folder.lock()) {
-        return Err(CommandError::InProgress(folder.id().clone()));
-    }
     let run = ended(folder).await?;
-    if run.reason != Some(EndReason::WorkerLost) {
-        return Err(CommandError::NotLost { run: run.info.id, state: run.phase.word() });
-    }
-    start(folder, &run, Mode::Resume, secrets)
+    start(folder, &run, Command::Resume, Mode::Resume, secrets)
 }
 
 /// Removes a run, with everything that providers hold for it: containers, networks, volumes and snapshots.
@@ -146,20 +132,34 @@ pub async fn resume(folder: &RunFolder, secrets: &[SecretSource]) -> Result<NewA
 pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
     let folder = runs.folder(run.clone());
     // Held until the folder is gone, so that no worker starts in it meanwhile.
-    let Some(_held) = lock::take(&folder.lock())? else { return Err(CommandError::InProgress(run.clone())) };
+    let Some(_held) = lock::take(&folder.lock())? else {
+        return Err(CommandError::Unavailable { run: run.clone(), reason: Unavailable::NotEnded });
+    };
     if let Err(error) = Providers::of_this_process().forget(std::slice::from_ref(&folder)).await {
         tracing::warn!(%run, %error, "not everything of a deleted run is removed");
     }
     Ok(history::remove(&folder)?)
 }
 
-/// The state of a run without a worker. A run that lost its worker is closed first.
+/// Returns the state of a run. A run that lost its worker is closed first.
 async fn ended(folder: &RunFolder) -> Result<Run, CommandError> {
     recovery::close(folder).await?;
     Ok(history::read(folder)?)
 }
 
-fn start(folder: &RunFolder, run: &Run, mode: Mode, sources: &[SecretSource]) -> Result<NewAttempt, CommandError> {
+/// Starts a worker for another attempt, if the state of the run allows the command.
+fn start(
+    folder: &RunFolder,
+    run: &Run,
+    command: Command,
+    mode: Mode,
+    sources: &[SecretSource],
+) -> Result<NewAttempt, CommandError> {
+    let state = RunState { has_worker: Some(lock::is_held(&folder.lock())), ..run.into() };
+    if let Some(operation) = Operation::of(&command) {
+        let unavailable = |reason| CommandError::Unavailable { run: run.info.id.clone(), reason };
+        Capabilities::of_run(state).check(operation).map_err(unavailable)?;
+    }
     let secrets = secrets::of_run(folder, sources)?;
     // The worker checks this too, but nobody would see its answer.
     attempts::resumed(&mode, folder, run, &secrets)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::launch::commands::CommandError;
 use crate::launch::trust::{Distrust, JobPreview, StepPreview};
+use crate::model::capabilities::Unavailable;
 use crate::model::{Conclusion, EndReason, Event, RerunScope, Timestamp};
 use crate::repo::git::git;
 use crate::store::journal::JournalWriter;
@@ -217,9 +218,9 @@ async fn a_run_that_has_ended_takes_only_commands_for_another_attempt() {
     let error = commands::cancel(&good, false).await.expect_err("ended").to_string();
     assert_eq!(error, format!("{} has ended: success", good.id()));
     let error = commands::rerun(&good, RerunScope::Failed, &[]).await.expect_err("nothing failed");
-    assert!(matches!(error, CommandError::NothingFailed(_)), "{error}");
+    assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::NothingFailed, .. }), "{error}");
     let error = commands::resume(&good, &[]).await.expect_err("not lost");
-    assert!(matches!(error, CommandError::NotLost { state: "success", .. }), "{error}");
+    assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::WorkerNotLost, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -243,7 +244,7 @@ async fn a_run_in_progress_is_neither_deleted_nor_resumed() {
         commands::delete(&place.runs, folder.id()).await.expect_err("in progress"),
         commands::resume(&folder, &[]).await.expect_err("in progress"),
     ] {
-        assert!(matches!(error, CommandError::InProgress(_)), "{error}");
+        assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::NotEnded, .. }), "{error}");
     }
     drop(held);
     commands::delete(&place.runs, folder.id()).await.expect("removed");

@@ -267,7 +267,7 @@ fn a_job_runs_again_from_a_step_on_with_what_it_left() {
     assert_eq!(job["steps"][1]["reason"], "kept from attempt 1");
     project.call(&["logs", "--job", "a"]).expect(0, &["begun", "got one two"]);
     // It has succeeded: what it left is gone with it.
-    project.call(&again).expect(4, &["run the whole job again"]);
+    project.call(&again).expect(4, &["the files of its jobs were removed"]);
 }
 
 #[test]
