@@ -26,15 +26,15 @@ pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Sum
 
 /// What the screen knows about the operations on a run and on the repository.
 pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>) -> Capabilities<'s> {
-    let is_pushed = state.offers.iter().any(|offer| offer.events.iter().any(|event| event == "push"));
+    let is_pushed = state.startable.iter().any(|workflow| workflow.events.iter().any(|event| event == "push"));
     let run = summary.map(|summary| {
-        let force_requested = state.asked(&summary.info.id).any(|command| *command == Command::ForceCancel);
+        let force_requested = state.pending(&summary.info.id).any(|command| *command == Command::ForceCancel);
         RunState { force_requested, ..RunState::from(summary) }
     });
     Capabilities {
         refusal: state.refusal(),
         run,
-        has_startable: !state.offers.is_empty(),
+        has_startable: !state.startable.is_empty(),
         has_watchable: is_pushed || state.watching.is_some(),
     }
 }

@@ -170,7 +170,7 @@ impl Keymap {
     /// to leave, to agree or to go back.
     pub fn new<'c>(changes: impl IntoIterator<Item = (&'c str, Vec<String>)>) -> Result<Self, KeymapError> {
         let mut of: HashMap<Action, Vec<Key>> = HashMap::new();
-        for entry in ACTIONS {
+        for entry in ACTIONS.iter() {
             let keys = entry.keys.iter().map(|key| Key::parse(key).expect("a test reads every default"));
             of.insert(entry.action, keys.collect());
         }
@@ -187,7 +187,7 @@ impl Keymap {
             of.insert(entry.action, keys.iter().map(parse).collect::<Result<_, _>>()?);
         }
         let mut keys: HashMap<(Context, Key), Action> = HashMap::new();
-        for entry in ACTIONS {
+        for entry in ACTIONS.iter() {
             for key in &of[&entry.action] {
                 for context in entry.contexts {
                     let other = keys.insert((*context, *key), entry.action).or_else(|| match context {
@@ -253,7 +253,7 @@ mod tests {
         let map = Keymap::default();
         let names: HashSet<_> = ACTIONS.iter().map(|entry| entry.name).collect();
         assert_eq!(names.len(), ACTIONS.len());
-        for entry in ACTIONS {
+        for entry in ACTIONS.iter() {
             assert!(std::ptr::eq(entry.action.entry(), entry), "{} is listed twice", entry.name);
             assert!(!entry.doc.is_empty() && !entry.keys.is_empty() && !entry.contexts.is_empty());
             for key in entry.keys {
@@ -264,7 +264,7 @@ mod tests {
                 }
             }
         }
-        for panel in PANELS {
+        for panel in PANELS.map(|info| info.panel) {
             assert!(ACTIONS.iter().any(|entry| entry.action == Action::Go(panel)), "{panel:?} cannot be reached");
         }
     }

@@ -8,7 +8,7 @@ use super::msg::Effect;
 use super::overlay::form::Form;
 use super::overlay::log_search::Matches;
 use super::overlay::{Overlay, Pick, Picker};
-use super::panes::jobs::JobSelection;
+use super::selection::JobSelection;
 use crate::model::feed::{Notice, Request};
 
 impl App {
@@ -19,7 +19,7 @@ impl App {
         // What moves a selection is no order.
         let actions = ACTIONS.iter().filter(|entry| {
             entry.action != Action::Palette
-                && (!entry.action.is_of_replay() || self.facts.replay.is_some())
+                && (!entry.action.is_of_replay() || self.state.replay.is_some())
                 && entry.contexts.iter().any(means)
                 && !entry.contexts.contains(&Context::Overlay)
         });
@@ -29,7 +29,7 @@ impl App {
         });
         let jobs = self.run().into_iter().flat_map(|run| run.jobs.values());
         let jobs = jobs.map(|job| (format!("job {}", job.name), Pick::Job(job.id.clone())));
-        let runs = self.facts.summaries().map(|run| {
+        let runs = self.state.summaries().map(|run| {
             let label = format!("run {}  {} {}  {}", run.name, run.info.ref_name, run.info.event, run.info.id);
             (label, Pick::Run(run.info.id.clone()))
         });
@@ -39,7 +39,7 @@ impl App {
 
     /// Every workflow on every event that starts it.
     pub(super) fn starts<'a>(&'a self, verb: &'a str) -> impl Iterator<Item = (String, Pick)> {
-        self.facts.offers.iter().flat_map(move |offer| {
+        self.state.startable.iter().flat_map(move |offer| {
             offer.events.iter().map(move |event| {
                 let file = offer.workflow.rsplit('/').next().unwrap_or_default();
                 let name = if offer.name == offer.workflow { String::new() } else { format!("  ({})", offer.name) };
@@ -49,7 +49,7 @@ impl App {
     }
 
     /// Looks for a text in the logs of all steps of the run.
-    pub(super) fn grep(&mut self, typed: String) {
+    pub(super) fn search_run(&mut self, typed: String) {
         let matches = self.run().map(|run| Matches::new(run, typed, self.theme));
         match matches {
             Some(matches) => self.overlay = Some(Overlay::Matches(matches)),
@@ -58,14 +58,14 @@ impl App {
     }
 
     /// Begins the search that is typed, and ends one that nobody looks at any more.
-    pub(super) fn settle_grep(&mut self) -> Option<Effect> {
+    pub(super) fn sync_run_search(&mut self) -> Option<Effect> {
         let Some(Overlay::Matches(matches)) = &mut self.overlay else {
-            return std::mem::take(&mut self.grepping)
+            return std::mem::take(&mut self.run_search_active)
                 .then_some(Effect::CancelSearch(crate::store::logs::query::SearchSlot::Run));
         };
-        self.grepped.clone_from(&matches.typed);
+        self.last_run_search.clone_from(&matches.typed);
         let begins = matches.ask().map(Effect::SearchRun);
-        let goes_on = std::mem::replace(&mut self.grepping, matches.is_looking());
+        let goes_on = std::mem::replace(&mut self.run_search_active, matches.is_looking());
         // What is typed no more is looked for no more.
         let ends = (goes_on && matches.typed.is_empty())
             .then_some(Effect::CancelSearch(crate::store::logs::query::SearchSlot::Run));
@@ -78,23 +78,21 @@ impl App {
             Pick::Fill(form) => self.overlay = Some(Overlay::Form(form)),
             Pick::Act(action) => return self.act(action),
             Pick::Run(run) => {
-                self.runs.selected = Some(run);
+                self.selection.select_run(Some(run));
                 self.focus(Panel::Jobs);
             }
             Pick::Job(job) => {
-                self.jobs.filter.clear();
-                self.jobs.select(JobSelection { job, step: None });
+                self.panes.jobs.clear_filter();
+                self.selection.select(JobSelection::whole(job));
                 self.focus(Panel::Jobs);
             }
             Pick::Watch(workflow) => return vec![Effect::Request(Request::WatchFiles { workflow })],
-            Pick::SearchRun(text) => self.grep(text),
+            Pick::SearchRun(text) => self.search_run(text),
             Pick::Line { log, line, pattern } => {
-                // It was followed when it was searched, whatever was selected meanwhile.
-                self.runs.selected = Some(log.run.clone());
-                self.watched = Some(log.run);
-                self.jobs.filter.clear();
-                self.jobs.select(JobSelection { job: log.job, step: Some(log.step) });
-                self.log.seek_line(line, pattern);
+                self.panes.jobs.clear_filter();
+                self.selection.select_run(Some(log.run));
+                self.selection.select(JobSelection { job: log.job, step: Some(log.step) });
+                self.panes.log.jump_to_line(line, pattern);
                 self.focus(Panel::Log);
             }
         }

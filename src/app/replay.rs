@@ -1,4 +1,4 @@
-//! A past run, seen again: its records are folded up to a moment that moves, forward and back, at any speed.
+//! Replay of a past run: its records are folded up to a moment that moves forward and back at any speed.
 
 use crate::model::RunInfo;
 use crate::model::{Event, Record, Timestamp};
@@ -8,55 +8,55 @@ use super::App;
 use super::action::Action;
 use crate::model::feed::Notice;
 
-/// Speeds, in thousandths of the real one.
+/// Speeds in thousandths of real time.
 const SPEEDS: [u64; 9] = [250, 500, 1000, 2000, 4000, 8000, 16_000, 64_000, 256_000];
 
-/// Where in [`SPEEDS`] a replay begins.
-const REAL: usize = 2;
+/// Index of real time in [`SPEEDS`].
+const NORMAL_SPEED: usize = 2;
 
-/// A run that is seen again.
+/// A run that is replayed.
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
-    header: RunInfo,
+    info: RunInfo,
     records: Vec<Record>,
-    /// The moment that is shown.
+    /// The moment that is on the screen.
     at: Timestamp,
     speed: usize,
     playing: bool,
-    /// When the moment was moved last.
+    /// Time of the latest tick.
     ticked: Timestamp,
 }
 
 impl Replay {
     /// A run before its first record.
-    fn new(header: RunInfo) -> Self {
-        let at = header.created;
-        Self { header, records: Vec::new(), at, speed: REAL, playing: true, ticked: Timestamp(0) }
+    fn new(info: RunInfo) -> Self {
+        let at = info.created;
+        Self { info, records: Vec::new(), at, speed: NORMAL_SPEED, playing: true, ticked: Timestamp(0) }
     }
 
     fn start(&self) -> Timestamp {
-        self.records.first().map_or(self.header.created, |record| record.at)
+        self.records.first().map_or(self.info.created, |record| record.at)
     }
 
     fn end(&self) -> Timestamp {
         self.records.last().map_or(self.start(), |record| record.at)
     }
 
-    /// Whether time goes on in it.
+    /// Whether the moment moves with time.
     pub(super) fn is_playing(&self) -> bool {
         self.playing && !self.records.is_empty()
     }
 
-    /// The moment after the next record that changes more than a log, or before the last one.
+    /// The moment of the next or previous record that changes more than a log.
     fn step(&self, forward: bool) -> Timestamp {
-        let tells = |record: &&Record| !matches!(record.event, Event::Output { .. } | Event::ProcessStarted { .. });
-        let mut moments = self.records.iter().filter(tells).map(|record| record.at);
+        let is_event = |record: &&Record| !matches!(record.event, Event::Output { .. } | Event::ProcessStarted { .. });
+        let mut moments = self.records.iter().filter(is_event).map(|record| record.at);
         let next = if forward { moments.find(|at| *at > self.at) } else { moments.rev().find(|at| *at < self.at) };
         next.unwrap_or(if forward { self.end() } else { self.start() })
     }
 
-    /// How it stands, in a few words.
-    fn told(&self) -> String {
+    /// State of the replay for the header.
+    fn status(&self) -> String {
         let speed = SPEEDS[self.speed] as f64 / 1000.0;
         let (at, all) = (text::duration(self.at.since(self.start())), text::duration(self.end().since(self.start())));
         let word = if self.playing { "replay" } else { "paused" };
@@ -65,26 +65,26 @@ impl Replay {
 }
 
 impl App {
-    /// Starts to replay a run. Its records come next.
-    pub(super) fn begin_replay(&mut self, header: RunInfo) {
-        self.runs.selected = Some(header.id.clone());
-        self.replay = Some(Replay::new(header));
+    /// Starts the replay of a run. Its records come next.
+    pub(super) fn start_replay(&mut self, info: RunInfo) {
+        self.selection.select_run(Some(info.id.clone()));
+        self.replay = Some(Replay::new(info));
         self.rewind();
-        self.toast = Some(Notice::news("space: pause  [ ]: a step back or on  < >: slower or faster"));
+        self.toast = Some(Notice::news("space: pause  [ ]: one event back or on  < >: slower or faster"));
     }
 
-    /// Takes in records of the run that is replayed.
+    /// Adds records of the run that is replayed.
     pub(super) fn extend_replay(&mut self, records: Vec<Record>) {
         let Some(replay) = &mut self.replay else { return };
         if let (true, Some(first)) = (replay.records.is_empty(), records.first()) {
             replay.at = first.at;
-            self.facts.since = first.at;
+            self.state.opened = first.at;
         }
         replay.records.extend(records);
         self.fold_replay();
     }
 
-    /// Time has passed for whoever watches: it passes in the replay, too.
+    /// Moves the moment by the time that has passed, at the speed of the replay.
     pub(super) fn tick_replay(&mut self, now: Timestamp) {
         let Some(replay) = &mut self.replay else { return };
         let passed = now.since(if replay.ticked.0 == 0 { now } else { replay.ticked }).as_millis() as u64;
@@ -96,7 +96,7 @@ impl App {
         }
     }
 
-    /// An action that has a meaning in a replay only.
+    /// Carries out an action that has a meaning in a replay only.
     pub(super) fn act_in_replay(&mut self, action: Action) {
         let Some(replay) = &mut self.replay else { return };
         match action {
@@ -114,7 +114,7 @@ impl App {
                 self.seek(to);
             }
         }
-        self.tell_replay();
+        self.show_replay_status();
     }
 
     fn seek(&mut self, to: Timestamp) {
@@ -128,28 +128,28 @@ impl App {
         }
     }
 
-    /// Begins anew and folds what came before the moment.
+    /// Folds all records up to the moment, from the first one on.
     fn rewind(&mut self) {
         let Some(replay) = &self.replay else { return };
-        self.facts.remove(&replay.header.id);
-        self.facts.open(replay.header.clone());
+        self.state.remove(&replay.info.id);
+        self.state.open(replay.info.clone());
         self.toast = None;
         self.fold_replay();
     }
 
-    /// Folds what came up to the moment; what was folded already changes nothing.
+    /// Folds the records up to the moment that were not folded yet.
     fn fold_replay(&mut self) {
         let Some(replay) = &self.replay else { return };
         let count = replay.records.partition_point(|record| record.at <= replay.at);
-        let known = self.facts.run(&replay.header.id).map_or(0, |run| run.seq);
+        let known = self.state.run(&replay.info.id).map_or(0, |run| run.seq);
         let first = replay.records.partition_point(|record| record.seq <= known).min(count);
-        let news = self.facts.apply(&replay.header.id, &replay.records[first..count]);
-        self.facts.now = replay.at;
+        let news = self.state.apply(&replay.info.id, &replay.records[first..count]);
+        self.state.now = replay.at;
         self.toast = news.or(self.toast.take());
-        self.tell_replay();
+        self.show_replay_status();
     }
 
-    fn tell_replay(&mut self) {
-        self.facts.replay = self.replay.as_ref().map(Replay::told);
+    fn show_replay_status(&mut self) {
+        self.state.replay = self.replay.as_ref().map(Replay::status);
     }
 }

@@ -1,122 +1,121 @@
-//! What is known: the fold of all records that came, and the orders that are not confirmed yet.
+//! What the screen knows: the fold of all records that arrived, and the commands that no record has confirmed yet.
 
 use std::collections::BTreeMap;
 
-use crate::model::RunInfo;
-use crate::model::Summary;
 use crate::model::capabilities::Unavailable;
-use crate::model::{Command, Conclusion, EndReason, Event, Phase, Record, Reply, Run, RunId, Timestamp};
+use crate::model::feed::{Connection, Notice, StartableWorkflow, Watching};
+use crate::model::{
+    Command, Conclusion, EndReason, Event, Phase, Record, Reply, RerunScope, Run, RunId, RunInfo, Summary, Timestamp,
+};
 use crate::store::runs::RunStore;
 use crate::ui::text;
 
-use crate::model::feed::{Connection, Notice, StartableWorkflow, Watching};
+/// How many past events are kept.
+const MAX_EVENTS: usize = 500;
 
-/// How many past events are kept to be looked at.
-const KEPT: usize = 500;
-
-/// What the panes look at and never change.
+/// State that the panes read and never change.
 #[derive(Clone, Debug, Default)]
-pub struct AppState {
+pub(super) struct AppState {
     /// The runs that are followed, with their jobs.
     store: RunStore,
-    /// All runs at a glance. Ids sort by age.
+    /// All listed runs. Ids sort by age.
     summaries: BTreeMap<RunId, Summary>,
-    /// Orders given and not confirmed by a record.
-    asked: Vec<(RunId, Command)>,
-    /// Whether the first page of runs has come.
-    pub is_listed: bool,
-    /// How far the list of runs has come.
-    paging: Paging,
-    /// The connection of the backend to the source of its runs.
-    pub connection: Connection,
+    /// Commands sent and not confirmed by a record.
+    pending: Vec<(RunId, Command)>,
+    /// Whether the first page of runs has arrived. Before that, an empty list does not mean that there are no runs.
+    pub(super) is_listed: bool,
+    listed: Listed,
+    /// Connection of the backend to the source of the runs.
+    pub(super) connection: Connection,
     /// The workflows that can be started here.
-    pub offers: Vec<StartableWorkflow>,
-    /// What happened, the latest last.
-    pub happened: Vec<Happened>,
-    /// How watch mode stands, while it is on.
-    pub watching: Option<Watching>,
-    /// How the replay stands, in words, while a past run is seen again.
-    pub replay: Option<String>,
+    pub(super) startable: Vec<StartableWorkflow>,
+    /// Past events, the latest last.
+    pub(super) events: Vec<EventEntry>,
+    /// State of watch mode; `None` while it is off.
+    pub(super) watching: Option<Watching>,
+    /// State of the replay, for the header; `None` on a live screen.
+    pub(super) replay: Option<String>,
     /// Why no operation is carried out at all.
     pub(super) refusal: Option<Unavailable>,
-    /// The time as of the latest tick.
-    pub now: Timestamp,
-    /// When the screen was opened: what happened before is no news.
-    pub since: Timestamp,
+    /// Time of the latest tick; in a replay, the moment that is shown.
+    pub(super) now: Timestamp,
+    /// Time at which the screen was opened. Earlier events raise no notice.
+    pub(super) opened: Timestamp,
 }
 
-/// The part of the list of runs that has come: all runs down to one of them.
+/// The part of the list of runs that has arrived: all runs down to one of them.
 #[derive(Clone, Debug, Default)]
-struct Paging {
-    /// The oldest run that was listed.
+struct Listed {
     oldest: Option<RunId>,
-    /// Whether the backend has older ones.
-    has_more: bool,
-    /// The run that older ones were requested for.
-    requested: Option<RunId>,
+    /// Whether the backend has older runs.
+    more: bool,
 }
 
-impl Paging {
+impl Listed {
     fn take(&mut self, page: &[Summary], more: bool) {
         let last = page.last().map(|run| &run.info.id).or(self.oldest.as_ref());
-        // The end of a page above the oldest run says nothing about what is below that.
+        // A page that ends above the oldest run, such as a newer state of the first one, does not tell what is below.
         if last <= self.oldest.as_ref() || self.oldest.is_none() {
             self.oldest = last.cloned();
-            self.has_more = more;
+            self.more = more;
         }
     }
 }
 
-/// Something that happened, in words.
+/// A line of the Events pane.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Happened {
-    /// When.
-    pub at: Timestamp,
-    /// In which run, when in one.
-    pub run: Option<RunId>,
-    /// How it is to be shown.
-    pub phase: Option<Phase>,
-    /// What.
-    pub notice: Notice,
+pub(super) struct EventEntry {
+    pub(super) at: Timestamp,
+    /// The run that the event belongs to; `None` for an event outside of any run.
+    pub(super) run: Option<RunId>,
+    /// State whose glyph is drawn before the text.
+    pub(super) phase: Option<Phase>,
+    pub(super) notice: Notice,
 }
 
 impl AppState {
-    /// A followed run.
-    pub fn run(&self, id: &RunId) -> Option<&Run> {
+    /// A run that is followed.
+    pub(super) fn run(&self, id: &RunId) -> Option<&Run> {
         self.store.run(id)
     }
 
-    /// All runs at a glance, newest first.
-    pub fn summaries(&self) -> impl DoubleEndedIterator<Item = &Summary> {
+    /// All listed runs, newest first.
+    pub(super) fn summaries(&self) -> impl DoubleEndedIterator<Item = &Summary> {
         self.summaries.values().rev()
     }
 
-    /// Whether the runs are of more than one repository, so that it is worth naming.
-    pub fn has_several_repositories(&self) -> bool {
+    /// Whether the listed runs belong to more than one repository, so that each row names its own.
+    pub(super) fn has_several_repositories(&self) -> bool {
         let mut names = self.summaries().map(|run| run.info.repository.as_str()).filter(|name| !name.is_empty());
         let first = names.next();
         names.any(|name| Some(name) != first)
     }
 
-    /// A run at a glance.
-    pub fn summary(&self, id: &RunId) -> Option<&Summary> {
+    /// A listed run.
+    pub(super) fn summary(&self, id: &RunId) -> Option<&Summary> {
         self.summaries.get(id)
     }
 
-    /// What was asked of a run and is not confirmed.
-    pub fn asked<'f>(&'f self, id: &'f RunId) -> impl Iterator<Item = &'f Command> {
-        self.asked.iter().filter(move |(run, _)| run == id).map(|(_, command)| command)
+    /// The commands sent to a run and not confirmed by a record.
+    pub(super) fn pending<'s>(&'s self, id: &'s RunId) -> impl Iterator<Item = &'s Command> {
+        self.pending.iter().filter(move |(run, _)| run == id).map(|(_, command)| command)
     }
 
-    /// The runs that have begun and not ended.
-    pub fn alive(&self) -> impl Iterator<Item = &Summary> {
+    /// The listed runs that have not completed.
+    pub(super) fn active(&self) -> impl Iterator<Item = &Summary> {
         self.summaries().filter(|run| !run.phase.is_done())
     }
 
-    /// Takes in a page of runs, but for those of which more is known.
+    /// The oldest listed run, if the backend has older ones.
+    pub(super) fn has_older_than(&self) -> Option<&RunId> {
+        self.listed.oldest.as_ref().filter(|_| self.listed.more)
+    }
+
+    /// Adds a page of runs to the list. The summary of a run whose records are here stays. `more` tells whether there are
+    /// runs older than the last of the page.
     pub(super) fn list(&mut self, page: Vec<Summary>, more: bool) {
         self.is_listed = true;
-        self.paging.take(&page, more);
+        self.listed.take(&page, more);
         for summary in page {
             if self.store.run(&summary.info.id).is_none_or(|run| run.seq == 0) {
                 self.summaries.insert(summary.info.id.clone(), summary);
@@ -124,41 +123,31 @@ impl AppState {
         }
     }
 
-    /// Returns the run that older ones are to be requested for, once for each; `None` when there are none.
-    pub(super) fn request_page(&mut self) -> Option<RunId> {
-        let Paging { oldest, has_more, requested } = &mut self.paging;
-        if !*has_more || oldest == requested {
-            return None;
-        }
-        requested.clone_from(oldest);
-        oldest.clone()
-    }
-
-    /// Makes a run known.
-    pub(super) fn open(&mut self, header: RunInfo) {
-        let id = header.id.clone();
-        self.store.open(header);
+    /// Makes room for the records of a run.
+    pub(super) fn open(&mut self, info: RunInfo) {
+        let id = info.id.clone();
+        self.store.open(info);
         if let (false, Some(run)) = (self.summaries.contains_key(&id), self.store.run(&id)) {
             self.summaries.insert(id, Summary::from(run));
         }
     }
 
-    /// Forgets a run.
+    /// Removes all that is known of a run.
     pub(super) fn remove(&mut self, id: &RunId) {
         self.store.close(id);
         self.summaries.remove(id);
-        self.asked.retain(|(run, _)| run != id);
-        self.happened.retain(|happened| happened.run.as_ref() != Some(id));
+        self.pending.retain(|(run, _)| run != id);
+        self.events.retain(|entry| entry.run.as_ref() != Some(id));
     }
 
-    /// Returns why no operation is carried out at all.
+    /// Why no operation is carried out at all: a replay, or a screen that was opened to look only.
     pub(super) fn refusal(&self) -> Option<Unavailable> {
         self.replay.is_some().then_some(Unavailable::Replay).or(self.refusal)
     }
 
-    /// Folds records in, and says what of it is news.
+    /// Folds records into the run, and returns the latest notice that they raise.
     pub(super) fn apply(&mut self, id: &RunId, records: &[Record]) -> Option<Notice> {
-        let mut news = None;
+        let mut latest = None;
         for record in records {
             if self.store.run(id).is_none_or(|run| record.seq <= run.seq) {
                 continue;
@@ -167,56 +156,60 @@ impl AppState {
             if let Event::Ordered { command, reply } = &record.event {
                 self.confirm(id, command);
                 if let Reply::Rejected { reason } = reply {
-                    news = Some(Notice::bad(format!("{} was refused: {reason}", order(command))));
+                    latest = Some(refused(command, reason));
                 }
             }
             match record.event {
-                // What was asked for between attempts is under way.
-                Event::RunStarted { .. } => self.asked.retain(|(run, what)| run != id || !begins(what)),
-                Event::RunFinished { .. } => self.asked.retain(|(run, what)| run != id || begins(what)),
+                // A command that starts an attempt is confirmed by its start, every other command ends with the attempt.
+                Event::RunStarted { .. } => self.pending.retain(|(run, sent)| run != id || !starts_attempt(sent)),
+                Event::RunFinished { .. } => self.pending.retain(|(run, sent)| run != id || starts_attempt(sent)),
                 _ => {}
             }
-            let run = self.store.run(id).expect("it was there a moment ago");
-            if let Some((phase, notice)) = tell(run, record) {
-                if record.at >= self.since {
-                    news = Some(notice.clone());
+            let run = self.store.run(id).expect("looked up above");
+            if let Some((phase, notice)) = notice_of(run, record) {
+                if record.at >= self.opened {
+                    latest = Some(notice.clone());
                 }
-                self.happen(Happened { at: record.at, run: Some(id.clone()), phase: Some(phase), notice });
+                self.add_event(EventEntry { at: record.at, run: Some(id.clone()), phase: Some(phase), notice });
             }
         }
         if let Some(run) = self.store.run(id) {
             self.summaries.insert(id.clone(), Summary::from(run));
         }
-        news
+        latest
     }
 
-    /// Notes an order that was given.
-    pub(super) fn ask(&mut self, run: RunId, command: Command) {
-        self.asked.push((run, command));
+    /// Adds a command that was sent.
+    pub(super) fn add_pending(&mut self, run: RunId, command: Command) {
+        self.pending.push((run, command));
     }
 
-    /// An order was confirmed or refused.
+    /// Removes a command that was accepted or refused.
     pub(super) fn confirm(&mut self, run: &RunId, command: &Command) {
-        self.asked.retain(|(asked, what)| asked != run || what != command);
+        self.pending.retain(|(of, sent)| of != run || sent != command);
     }
 
-    /// Keeps what happened.
-    pub(super) fn happen(&mut self, happened: Happened) {
-        self.happened.push(happened);
-        if self.happened.len() > 2 * KEPT {
-            self.happened.drain(..KEPT);
+    /// Adds a line to the Events pane.
+    pub(super) fn add_event(&mut self, entry: EventEntry) {
+        self.events.push(entry);
+        if self.events.len() > 2 * MAX_EVENTS {
+            self.events.drain(..MAX_EVENTS);
         }
     }
 }
 
-/// Whether an order begins another attempt.
-fn begins(command: &Command) -> bool {
+/// Whether a run, job or step failed. Cancelled ones did not.
+pub(super) fn has_failed(phase: &Phase) -> bool {
+    phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
+}
+
+/// Whether a command starts another attempt.
+fn starts_attempt(command: &Command) -> bool {
     matches!(command, Command::Rerun { .. } | Command::Resume)
 }
 
-/// An order in words.
-pub fn order(command: &Command) -> &'static str {
-    use crate::model::RerunScope;
+/// Name of a command, for messages.
+pub(super) fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Cancel => "cancel",
         Command::ForceCancel => "force cancel",
@@ -230,8 +223,13 @@ pub fn order(command: &Command) -> &'static str {
     }
 }
 
-/// What a record says to a person, when it is worth a line.
-fn tell(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
+/// The notice of a command that was refused.
+pub(super) fn refused(command: &Command, reason: &str) -> Notice {
+    Notice::bad(format!("{} was refused: {reason}", command_name(command)))
+}
+
+/// The notice of a record and the state it shows; `None` for records that are not worth a line.
+fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
     let name = |job| run.jobs.get(job).map_or_else(|| format!("{job}"), |job| job.name.clone());
     let (phase, notice) = match &record.event {
         Event::RunStarted { attempt: 1, name } => (Phase::Running, Notice::news(format!("{name} started"))),
@@ -242,29 +240,25 @@ fn tell(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
         Event::JobFinished { job, conclusion, reason, .. } => {
             let phase = Phase::Done(*conclusion);
             let took = run.jobs.get(job).and_then(|job| Some(job.finished?.since(job.started?)));
-            let bad = conclusion.is_bad() && *conclusion != Conclusion::Cancelled;
+            let bad = has_failed(&phase);
             (phase, Notice { bad, text: ended(&name(job), *conclusion, took, reason.as_deref()) })
         }
         Event::RunFinished { conclusion, reason } => {
             let took = run.finished.and_then(|end| Some(end.since(run.started?)));
             let bad = conclusion.is_bad();
-            (
-                Phase::Done(*conclusion),
-                Notice { bad, text: ended(&run.name, *conclusion, took, reason.as_ref().map(EndReason::text)) },
-            )
+            let reason = reason.as_ref().map(EndReason::text);
+            (Phase::Done(*conclusion), Notice { bad, text: ended(&run.name, *conclusion, took, reason) })
         }
         Event::Ordered { command, reply: Reply::Accepted } => {
-            (run.phase.clone(), Notice::news(format!("{} accepted", order(command))))
+            (run.phase.clone(), Notice::news(format!("{} accepted", command_name(command))))
         }
-        Event::Ordered { command, reply: Reply::Rejected { reason } } => {
-            (run.phase.clone(), Notice::bad(format!("{} refused: {reason}", order(command))))
-        }
+        Event::Ordered { command, reply: Reply::Rejected { reason } } => (run.phase.clone(), refused(command, reason)),
         _ => return None,
     };
     Some((phase, notice))
 }
 
-/// How something ended, in words.
+/// The end of a run or a job in words.
 fn ended(name: &str, conclusion: Conclusion, took: Option<std::time::Duration>, reason: Option<&str>) -> String {
     let verb = match conclusion {
         Conclusion::Success => "succeeded",

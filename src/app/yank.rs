@@ -22,31 +22,31 @@ const BELOW: usize = 4;
 impl App {
     /// What can be copied.
     pub(super) fn yank_menu(&self) -> Option<Overlay> {
-        let run = self.runs.selected.as_ref()?;
+        let run = self.selection.run_id()?;
         let mut choices = Vec::new();
         let mut offer = |key, label: &str, effect| {
             choices.push(Choice { key, label: label.to_owned(), effects: vec![effect] });
         };
         if self.view.focus == Panel::Log {
-            if let Some((request, more)) = self.log.selection() {
+            if let Some((request, more)) = self.panes.log.selection() {
                 let label = match more {
                     0 => "the selected lines".to_owned(),
                     more => format!("the selected lines without the last {}: they are too many", text::count(more)),
                 };
                 offer('v', &label, Effect::CopyLines(request));
             }
-            if let Some(line) = self.log.texts().next() {
+            if let Some(line) = self.panes.log.texts().next() {
                 offer('l', "the line", Effect::Copy(line));
             }
         }
-        if let Some(request) = self.log.excerpt(AROUND) {
+        if let Some(request) = self.panes.log.excerpt(AROUND) {
             offer('e', "the lines around the error", Effect::CopyLines(request));
         }
-        let job = self.jobs.selected.as_ref().and_then(|place| self.run()?.jobs.get(&place.job));
+        let job = self.selection.job(&self.state);
         if let Some(url) = job.and_then(|job| job.environment_url.clone()) {
             offer('u', "the address of what was deployed", Effect::Copy(url));
         }
-        let command = match (self.view.focus, self.log.key()) {
+        let command = match (self.view.focus, self.panes.log.key()) {
             (Panel::Jobs | Panel::Graph | Panel::Log, Some(key)) => {
                 format!("cuelight logs {run} --job {} --step {}", key.job, key.step)
             }
@@ -65,14 +65,14 @@ impl App {
                 vec![Effect::Copy(lines.join("\n"))]
             }
             Err(error) => {
-                self.tell(Notice::bad(error.to_string()));
+                self.notify(Notice::bad(error.to_string()));
                 Vec::new()
             }
         }
     }
 
     /// Says what was copied.
-    pub(super) fn tell_copied(&mut self, copied: &str) {
+    pub(super) fn show_copied(&mut self, copied: &str) {
         let told = match copied.lines().count() {
             0 | 1 => format!("copied: {copied}"),
             lines => format!("copied {}", text::counted(lines as u64, "line")),
@@ -82,7 +82,7 @@ impl App {
 
     /// Shows the place in a file that the reader's line names, or else what was remarked about the step or job.
     pub(super) fn edit(&mut self) -> Vec<Effect> {
-        let (Some(run), Some((file, line))) = (self.runs.selected.clone(), self.named_place()) else {
+        let (Some(run), Some((file, line))) = (self.selection.run_id().cloned(), self.named_place()) else {
             self.toast = Some(Notice::bad("edit: no file is named here"));
             return Vec::new();
         };
@@ -91,31 +91,31 @@ impl App {
 
     /// A shell where the selected job runs or failed, or in the selected service while its job runs.
     pub(super) fn shell(&mut self) -> Vec<Effect> {
-        let service = self.services.selected.clone().filter(|_| self.view.focus == Panel::Services);
+        let service = self.panes.services.selected.clone().filter(|_| self.view.focus == Panel::Services);
         let (job, service) = match service {
             Some((job, service)) => (Some(job), Some(service)),
-            None => (self.jobs.selected.as_ref().map(|place| place.job.clone()), None),
+            None => (self.selection.job_id().cloned(), None),
         };
         let job = job.and_then(|job| self.run()?.jobs.get(&job));
-        let capabilities = capabilities(&self.facts, self.summary());
+        let capabilities = capabilities(&self.state, self.summary());
         if let Err(reason) = capabilities.check_shell(job.map(|job| &job.phase), service.is_some()) {
             self.toast = Some(Notice::bad(format!("shell: {reason}")));
             return Vec::new();
         }
-        let (run, job) = (self.runs.selected.clone(), job.map(|job| job.id.clone()));
+        let (run, job) = (self.selection.run_id().cloned(), job.map(|job| job.id.clone()));
         run.zip(job).map(|(run, job)| Effect::Shell { run, job, service }).into_iter().collect()
     }
 
     fn named_place(&self) -> Option<(String, Option<u32>)> {
-        if self.view.focus == Panel::Log && !self.log.follows() {
-            let named = self.log.texts().take(BELOW + 1).find_map(|line| place_in(&line));
+        if self.view.focus == Panel::Log && !self.panes.log.follows() {
+            let named = self.panes.log.texts().take(BELOW + 1).find_map(|line| place_in(&line));
             if named.is_some() {
                 return named;
             }
         }
-        let job = self.run()?.jobs.get(&self.jobs.selected.as_ref()?.job)?;
-        let notes: Vec<&Annotation> = match self.shown() {
-            Some((_, _, step)) if !step.annotations.is_empty() => step.annotations.iter().collect(),
+        let job = self.selection.job(&self.state)?;
+        let notes: Vec<&Annotation> = match self.selection.step(&self.state) {
+            Some((_, step)) if !step.annotations.is_empty() => step.annotations.iter().collect(),
             _ => job.steps.iter().flat_map(|step| &step.annotations).collect(),
         };
         let with_file = || notes.iter().filter(|note| note.file.is_some());

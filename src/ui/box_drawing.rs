@@ -1,17 +1,17 @@
-//! Lines from cell to cell: the borders of panes and the needs of jobs.
+//! Lines of box-drawing characters: the borders of panes and the edges of the graph.
 
 use super::theme::Glyphs;
 
-/// Where the line of a cell goes on, each a bit of its directions.
+/// Bit of a cell whose line continues upwards.
 pub const UP: u8 = 1;
-/// As [`UP`].
+/// Bit of a cell whose line continues downwards.
 pub const DOWN: u8 = 2;
-/// As [`UP`].
+/// Bit of a cell whose line continues to the left.
 pub const LEFT: u8 = 4;
-/// As [`UP`].
+/// Bit of a cell whose line continues to the right.
 pub const RIGHT: u8 = 8;
 
-/// The glyph of a cell whose line goes on in these directions.
+/// The character of a cell whose lines continue in these directions.
 #[must_use]
 pub fn joint(directions: u8, glyphs: Glyphs) -> &'static str {
     let horizontal = directions & (UP | DOWN) == 0;

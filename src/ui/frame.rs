@@ -1,4 +1,4 @@
-//! Borders that neighbours share, joined where they meet, with a title on the left and a remark on the right.
+//! Borders that neighbouring panes share, joined where they meet, with a title on the left and a suffix on the right.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,20 +8,20 @@ use super::box_drawing::{DOWN, LEFT, RIGHT, UP, joint};
 use super::text::{clip, put, width};
 use super::theme::{Hue, Theme};
 
-/// A pane's place and what its upper border says.
+/// The border of a pane.
 #[derive(Clone, Debug)]
 pub struct Framed {
-    /// The place, borders included; neighbours overlap by the border they share.
+    /// Area of the pane with its borders. Neighbours overlap by the border that they share.
     pub area: Rect,
-    /// What it is.
+    /// Text at the left end of the upper border.
     pub title: String,
-    /// What is to be said about it.
-    pub remark: String,
-    /// Whether keys go to it.
+    /// Text at the right end of the upper border; empty for none.
+    pub suffix: String,
+    /// Whether keys go to the pane.
     pub focused: bool,
 }
 
-/// The inside of a pane.
+/// The area inside the borders.
 #[must_use]
 pub fn inside(area: Rect) -> Rect {
     Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height.saturating_sub(2) }
@@ -53,7 +53,7 @@ pub fn draw(panes: &[Framed], theme: Theme, buffer: &mut Buffer) {
     }
 }
 
-/// Calls `mark` with every cell of a border and the directions in which it goes on.
+/// Calls `mark` with the column, row and directions of every cell of a border.
 fn border(area: Rect, mut mark: impl FnMut(u16, u16, u8)) {
     if area.width < 2 || area.height < 2 {
         return;
@@ -80,16 +80,16 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
         return;
     }
     let style = Style::reset().patch(if pane.focused { theme.style(Hue::Accent) } else { Style::new() });
-    // How it is, is worth more than the end of a long name.
-    let remarked = if pane.remark.is_empty() { 0 } else { (width(&pane.remark) + 4).min(room * 2 / 3) };
+    // The suffix is worth more than the end of a long title.
+    let reserved = if pane.suffix.is_empty() { 0 } else { (width(&pane.suffix) + 4).min(room * 2 / 3) };
     let title =
-        format!(" {} ", clip(&pane.title, (room - 2).saturating_sub(remarked).max(room.min(14) - 2), theme.ellipsis()));
+        format!(" {} ", clip(&pane.title, (room - 2).saturating_sub(reserved).max(room.min(14) - 2), theme.ellipsis()));
     put(buffer, area.x + 2, area.y, room as u16, &title, style);
     let left = room.saturating_sub(width(&title) + 1);
-    let remark = format!(" {} ", clip(&pane.remark, left.saturating_sub(2), theme.ellipsis()));
-    if !pane.remark.is_empty() && left > 8 {
-        let x = area.right() - 2 - width(&remark) as u16;
-        put(buffer, x, area.y, left as u16, &remark, style);
+    let suffix = format!(" {} ", clip(&pane.suffix, left.saturating_sub(2), theme.ellipsis()));
+    if !pane.suffix.is_empty() && left > 8 {
+        let x = area.right() - 2 - width(&suffix) as u16;
+        put(buffer, x, area.y, left as u16, &suffix, style);
     }
 }
 
@@ -100,10 +100,10 @@ mod tests {
 
     fn picture(theme: Theme) -> Vec<String> {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 24, 7));
-        let pane = |area, title: &str, remark: &str| Framed {
+        let pane = |area, title: &str, suffix: &str| Framed {
             area,
             title: title.to_owned(),
-            remark: remark.to_owned(),
+            suffix: suffix.to_owned(),
             focused: false,
         };
         let panes = [

@@ -1,68 +1,90 @@
 //! Where everything is on a screen of a given size.
 //!
-//! The log always takes whole rows of the screen: a terminal can then move a followed log up by itself, which costs
-//! a twentieth of the bytes of drawing it anew. Neighbouring panes share a border, so their areas overlap by one.
+//! The log always has whole rows of the screen: a terminal can then scroll a followed log by itself, which costs a twentieth
+//! of the bytes of drawing it again. Neighbouring panes share a border, so their areas overlap by one.
 
 use ratatui::layout::{Position, Rect};
 
-/// A panel, by the number that its title shows.
+/// A panel of the screen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Panel {
-    /// 1: the runs.
+    /// The runs.
     Runs,
-    /// 2: who needs whom.
+    /// The jobs of a run as a graph.
     Graph,
-    /// 3: jobs, and the steps of the selected one.
+    /// The jobs of a run, and the steps of the selected one.
     #[default]
     Jobs,
-    /// 4: what the selected step wrote.
+    /// The output of a step.
     Log,
-    /// 5: the containers beside the jobs.
+    /// The service containers of a run.
     Services,
-    /// 6: what ran last in each environment.
+    /// The latest deployment to each environment.
     Deploys,
-    /// 7: what happened, newest first.
+    /// What happened, newest first.
     Events,
 }
 
+/// Names of a panel.
+#[derive(Clone, Copy, Debug)]
+pub struct PanelInfo {
+    /// The panel.
+    pub panel: Panel,
+    /// Title in its border.
+    pub name: &'static str,
+    /// Name of the action that goes to it.
+    pub action: &'static str,
+    /// Keys that go to it. The first one is the number in its title.
+    pub keys: &'static [&'static str],
+    /// What its key does, for the help.
+    pub doc: &'static str,
+}
+
+const fn info(
+    panel: Panel,
+    keys: &'static [&'static str],
+    name: &'static str,
+    action: &'static str,
+    doc: &'static str,
+) -> PanelInfo {
+    PanelInfo { panel, name, action, keys, doc }
+}
+
 /// Every panel, in the order of their numbers.
-pub const PANELS: [Panel; 7] =
-    [Panel::Runs, Panel::Graph, Panel::Jobs, Panel::Log, Panel::Services, Panel::Deploys, Panel::Events];
+pub const PANELS: [PanelInfo; 7] = [
+    info(Panel::Runs, &["1"], "Runs", "runs", "go to the runs"),
+    info(Panel::Graph, &["2"], "Graph", "graph", "go to the graph"),
+    info(Panel::Jobs, &["3"], "Jobs", "jobs", "go to the jobs"),
+    info(Panel::Log, &["4"], "Log", "log", "go to the log"),
+    info(Panel::Services, &["5"], "Services", "services", "go to the services"),
+    info(Panel::Deploys, &["6"], "Deploys", "deploys", "go to the latest deployment to each environment"),
+    info(Panel::Events, &["7"], "Events", "events", "go to the events"),
+];
 
 impl Panel {
-    /// The number in its title.
+    /// Names of the panel.
     #[must_use]
-    pub fn number(self) -> u8 {
-        match self {
-            Self::Runs => 1,
-            Self::Graph => 2,
-            Self::Jobs => 3,
-            Self::Log => 4,
-            Self::Services => 5,
-            Self::Deploys => 6,
-            Self::Events => 7,
-        }
+    pub fn info(self) -> &'static PanelInfo {
+        PANELS.iter().find(|info| info.panel == self).expect("a test looks up every panel")
     }
 
-    /// Its name.
+    /// The number in its title.
+    #[must_use]
+    pub fn number(self) -> &'static str {
+        self.info().keys[0]
+    }
+
+    /// Title in its border.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Runs => "Runs",
-            Self::Graph => "Graph",
-            Self::Jobs => "Jobs",
-            Self::Log => "Log",
-            Self::Services => "Services",
-            Self::Deploys => "Deploys",
-            Self::Events => "Events",
-        }
+        self.info().name
     }
 }
 
-/// How much of the screen the focused panel gets.
+/// The focused panel's share of the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Zoom {
-    /// Its share.
+    /// Its usual share.
     #[default]
     Normal,
     /// More than half.
@@ -71,46 +93,46 @@ pub enum Zoom {
     Full,
 }
 
-/// What a screen is laid out for.
+/// What the layout depends on besides the size of the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct View {
-    /// The panel that keys go to.
+    /// The focused panel: keys go to it.
     pub focus: Panel,
-    /// The panel above the log where there is room for one only: the last focused one that is not the log.
+    /// The panel above the log if there is room for one only: the one that was focused last and is not the log.
     pub above: Panel,
-    /// How much the focused panel gets.
+    /// The focused panel's share.
     pub zoom: Zoom,
 }
 
-/// A screen cut into areas.
+/// The areas of a screen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Screen {
-    /// Where am I, and in what state.
+    /// The selected run and its state.
     pub header: Rect,
-    /// The panels shown and their areas with borders.
+    /// The panels on the screen and their areas with borders.
     pub panels: Vec<(Panel, Rect)>,
-    /// The latest news; empty where there is no room, and then it replaces the hints.
+    /// The latest notice; empty if there is no room for it, and then the notice replaces the key hints.
     pub toast: Rect,
     /// Key hints.
     pub footer: Rect,
 }
 
-/// Nothing can be told on less.
+/// Columns and rows of the smallest screen with panels.
 pub const SMALLEST: (u16, u16) = (30, 8);
 
-/// Below this, one panel is shown at a time.
+/// Columns and rows below which one panel is shown at a time.
 const SEVERAL: (u16, u16) = (60, 16);
 
-/// From this many columns on, two panels stand side by side above the log.
+/// Columns from which on panels are side by side above the log.
 const TWO_COLUMNS: u16 = 100;
 
-/// From this many columns on, the upper row has three panels.
+/// Columns from which on the upper row has three panels.
 const THREE_COLUMNS: u16 = 160;
 
-/// Two boxes with a row each, one above the other.
+/// Rows of two panels, one above the other, with one row inside each.
 const TWO_BOXES: u16 = 5;
 
-/// Cuts a screen into areas; `None` when it is too small to tell anything.
+/// Divides a screen into areas. `None` if it is smaller than [`SMALLEST`].
 #[must_use]
 pub fn screen(area: Rect, view: View) -> Option<Screen> {
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
@@ -136,8 +158,8 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
     })
 }
 
-/// Two panels side by side, three below them, and the log. With much room, services and deployments are on the right
-/// instead, and the events take their place; with less, the events take it as long as they are looked at.
+/// Two panels side by side, three below them, and the log. On a very wide screen services and deployments are at the right,
+/// and the events below; on a narrower one the events replace them while the events are focused.
 fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let log = if view.focus == Panel::Log { 75 } else { 33 };
     let (above, below) = rows(body, share(view.zoom, 45, log));
@@ -181,34 +203,34 @@ fn share(zoom: Zoom, normal: u16, half: u16) -> u16 {
     if zoom == Zoom::Half { half } else { normal }
 }
 
-/// Cuts an area into an upper and a lower one, which gets `lower` percent; they share a border.
+/// Divides an area into an upper and a lower one, which gets `lower` percent. They share a border.
 fn rows(area: Rect, lower: u16) -> (Rect, Rect) {
     let below = (area.height * lower / 100).clamp(3, area.height.saturating_sub(2).max(3));
     let above = area.height - below + 1;
     (Rect { height: above, ..area }, Rect { y: area.y + above - 1, height: below, ..area })
 }
 
-/// Cuts an area into a left one, which gets `left` percent, and a right one; they share a border.
+/// Divides an area into a left one, which gets `left` percent, and a right one. They share a border.
 fn columns(area: Rect, left: u16) -> (Rect, Rect) {
     let width = (area.width * left / 100).max(3);
     (Rect { width, ..area }, Rect { x: area.x + width - 1, width: area.width - width + 1, ..area })
 }
 
 impl Screen {
-    /// Where a panel is, when it is shown.
+    /// Area of a panel, if it is on the screen.
     #[must_use]
     pub fn panel(&self, panel: Panel) -> Option<Rect> {
         self.panels.iter().find(|(shown, _)| *shown == panel).map(|(_, area)| *area)
     }
 
-    /// The panel under a place.
+    /// The panel at a column and row.
     #[must_use]
-    pub fn at(&self, place: Position) -> Option<(Panel, Rect)> {
-        self.panels.iter().copied().find(|(_, area)| area.contains(place))
+    pub fn at(&self, position: Position) -> Option<(Panel, Rect)> {
+        self.panels.iter().copied().find(|(_, area)| area.contains(position))
     }
 }
 
-/// A box in the middle of an area, as large as asked for and as there is room.
+/// A box in the middle of an area, of the wanted size or as large as there is room.
 #[must_use]
 pub fn middle(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
@@ -231,7 +253,7 @@ mod tests {
         ) {
             let area = Rect::new(0, 0, width, height);
             let zoom = [Zoom::Normal, Zoom::Half, Zoom::Full][zoom];
-            let view = view(PANELS[focus], PANELS[above], zoom);
+            let view = view(PANELS[focus].panel, PANELS[above].panel, zoom);
             let Some(screen) = screen(area, view) else {
                 prop_assert!(width < SMALLEST.0 || height < SMALLEST.1);
                 return Ok(());
@@ -254,7 +276,14 @@ mod tests {
     }
 
     #[test]
-    fn a_zoomed_panel_has_all_of_it() {
+    fn panels_are_numbered_in_their_order() {
+        let numbers = PANELS.map(|info| (info.panel.number(), info.panel.name()));
+        assert_eq!(numbers, PANELS.map(|info| (info.keys[0], info.name)));
+        assert!(PANELS.is_sorted_by(|one, other| one.panel < other.panel && one.keys[0] < other.keys[0]));
+    }
+
+    #[test]
+    fn a_zoomed_panel_fills_the_screen() {
         let view = View { focus: Panel::Log, above: Panel::Jobs, zoom: Zoom::Full };
         let screen = screen(Rect::new(0, 0, 120, 40), view).expect("large enough");
         assert_eq!(screen.panels, [(Panel::Log, Rect::new(0, 1, 120, 37))]);

@@ -28,7 +28,7 @@ pub(in crate::app) fn trust(workflow: String, event: String, start: Request) -> 
 }
 
 impl App {
-    pub(in crate::app) fn start_form(&self) -> Overlay {
+    pub(in crate::app) fn start_picker(&self) -> Overlay {
         let title = "Start a workflow".to_owned();
         Overlay::Picker(Picker {
             title,
@@ -41,7 +41,7 @@ impl App {
 
     /// What is to be run when files change.
     pub(in crate::app) fn watch_picker(&self) -> Overlay {
-        let pushed = self.facts.offers.iter().filter(|offer| offer.events.iter().any(|event| event == "push"));
+        let pushed = self.state.startable.iter().filter(|offer| offer.events.iter().any(|event| event == "push"));
         let one = |offer: &StartableWorkflow| {
             let file = offer.workflow.rsplit('/').next().unwrap_or_default();
             (format!("{file}  when its paths have the change"), Pick::Watch(Some(offer.workflow.clone())))
@@ -87,9 +87,9 @@ impl App {
     }
 
     pub(in crate::app) fn rerun_question(&self) -> Option<Overlay> {
-        let run = self.runs.selected.clone()?;
+        let run = self.selection.run_id().cloned()?;
         let known = self.run();
-        let capabilities = capabilities(&self.facts, self.summary());
+        let capabilities = capabilities(&self.state, self.summary());
         let can = |operation| capabilities.check(operation).is_ok();
         let mut choices = Vec::new();
         let mut offer = |key, label: String, what| {
@@ -103,11 +103,12 @@ impl App {
             offer('f', label, model::RerunScope::Failed);
         }
         offer('a', "all jobs".to_owned(), model::RerunScope::All);
-        if let Some(job) = known.and_then(|run| run.jobs.get(&self.jobs.selected.as_ref()?.job)) {
+        if let Some(job) = self.selection.job(&self.state) {
             offer('t', format!("this job, and what needs it: {}", job.name), model::RerunScope::Job(job.id.clone()));
         }
         let from_step = can(Operation::RerunStep);
-        if let Some((_, job, step)) = self.shown().filter(|(_, _, step)| from_step && step.kind == StepKind::Main) {
+        let shown = self.selection.step(&self.state);
+        if let Some((job, step)) = shown.filter(|(_, step)| from_step && step.kind == StepKind::Main) {
             let label = format!("from step {} on, in the files it left: {} of {}", step.number, step.name, job.name);
             offer('s', label, model::RerunScope::Step { job: job.id.clone(), step: step.number });
         }
@@ -116,10 +117,10 @@ impl App {
     }
 
     pub(in crate::app) fn quit(&mut self) -> Vec<Effect> {
-        if self.facts.refusal().is_some() {
+        if self.state.refusal().is_some() {
             return vec![Effect::Quit];
         }
-        let alive: Vec<&Summary> = self.facts.alive().filter(|run| self.facts.run(&run.info.id).is_some()).collect();
+        let alive: Vec<&Summary> = self.state.active().filter(|run| self.state.run(&run.info.id).is_some()).collect();
         let [first, rest @ ..] = alive.as_slice() else { return vec![Effect::Quit] };
         let text = match rest.len() {
             0 => format!("{} is still running.", first.name),

@@ -6,6 +6,7 @@
 pub(super) mod dialogs;
 pub(super) mod form;
 pub(super) mod log_search;
+pub(super) mod prompt;
 
 use std::borrow::Cow;
 
@@ -17,7 +18,6 @@ use super::action::{ACTIONS, Action, Context};
 use super::keymap::Keymap;
 use super::msg::Effect;
 use super::palette::{command, fit};
-use super::prompt::Prompt;
 use super::state::AppState;
 use crate::model::Summary;
 use crate::model::capabilities::Unavailable;
@@ -31,9 +31,10 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::availability::unavailable;
-use super::panes::{Cx, keep_visible, motion};
+use super::panes::{Cx, empty, keep_visible, motion};
 use form::Form;
 use log_search::Matches;
+use prompt::Prompt;
 
 /// What is on top of the panes.
 #[derive(Clone, Debug)]
@@ -262,7 +263,7 @@ impl Overlay {
         buffer: &mut Buffer,
     ) {
         let area = self.area(screen).intersection(buffer.area);
-        let (title, remark) = match self {
+        let (title, suffix) = match self {
             Self::Help { context, filter, .. } => {
                 let typed = if filter.is_empty() { "type to search".to_owned() } else { format!("/{filter}") };
                 (format!("Keys: {}", context.name()), typed)
@@ -281,7 +282,7 @@ impl Overlay {
         }
         // Only the box is to be joined up, not the borders below it.
         let mut top = Buffer::empty(area);
-        frame::draw(&[Framed { area, title, remark, focused: true }], cx.theme, &mut top);
+        frame::draw(&[Framed { area, title, suffix, focused: true }], cx.theme, &mut top);
         let inside = frame::inside(area);
         match self {
             Self::Help { context, filter, offset } => {
@@ -294,26 +295,6 @@ impl Overlay {
             Self::Prompt(_) | Self::Diagnostics => {}
         }
         buffer.merge(&top);
-    }
-}
-
-impl Prompt {
-    fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        for x in area.left()..area.right().min(buffer.area.right()) {
-            buffer[(x, area.y)].reset();
-        }
-        let x = text::put(buffer, area.x + 1, area.y, 1, self.sign(), cx.theme.style(Hue::Accent));
-        // Of a text that is too long its end is shown: that is where it is typed.
-        let room = usize::from(area.right().saturating_sub(x + 2));
-        let hidden = self.text.char_indices().find(|(at, _)| text::width(&self.text[*at..]) <= room);
-        let shown = &self.text[hidden.map_or(self.text.len(), |(at, _)| at)..];
-        let x = text::put(buffer, x, area.y, room as u16, shown, Style::new());
-        text::put(buffer, x, area.y, 1, " ", cx.theme.selected());
-        let hint = format!("{}  Enter: keep  Esc: back", self.hint());
-        let width = text::width(&hint) as u16 + 1;
-        if x + width + 2 < area.right() {
-            text::put(buffer, area.right() - width, area.y, width, &hint, cx.theme.style(Hue::Dim));
-        }
     }
 }
 
@@ -353,7 +334,7 @@ impl Picker {
         let list = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         let rows = self.matching();
         if rows.is_empty() {
-            super::panes::empty("nothing has these letters in this order", cx, list, buffer);
+            empty("nothing has these letters in this order", cx, list, buffer);
         }
         let offset = keep_visible(0, self.at, rows.len(), usize::from(list.height));
         for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
@@ -391,7 +372,7 @@ fn draw_help(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let mut rows = help_rows(context, filter, cx.facts, keymap, summary);
+    let mut rows = help_rows(context, filter, cx.state, keymap, summary);
     if rows.is_empty() {
         rows.push((String::new(), "no key does that".to_owned(), None));
     }
@@ -414,7 +395,7 @@ fn draw_help(
 fn help_rows(
     context: Context,
     filter: &str,
-    facts: &AppState,
+    state: &AppState,
     keymap: &Keymap,
     summary: Option<&Summary>,
 ) -> Vec<(String, String, Option<Unavailable>)> {
@@ -426,7 +407,7 @@ fn help_rows(
         let keys = if keys.is_empty() { "(no key)".to_owned() } else { keys.join(" ") };
         let found = filter.is_empty() || keys == filter || format!("{} {}", entry.name, entry.doc).contains(filter);
         if found {
-            rows.push((keys, entry.doc.to_owned(), unavailable(entry.action, facts, summary)));
+            rows.push((keys, entry.doc.to_owned(), unavailable(entry.action, state, summary)));
         }
     }
     rows

@@ -1,4 +1,4 @@
-//! 6 Deploys: the environments that jobs name, and what was brought there last, as far as the runs of this machine tell.
+//! 6 Deploys: the environments that jobs name, and the latest deployment to each in the runs on this machine.
 
 use std::collections::BTreeMap;
 
@@ -6,64 +6,75 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::action::Action;
+use crate::app::msg::Effect;
+use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::{Conclusion, Phase, RunId};
-use crate::model::{Deployment, Summary};
+use crate::model::{Conclusion, Deployment, Phase, Summary};
+use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::{Cx, ListRow, chip, empty, keep_visible, motion};
+use super::list::{ListRow, filter_chip};
+use super::{Cx, Pane, empty, keep_visible, motion};
 
 /// The list of environments.
 #[derive(Clone, Debug, Default)]
-pub struct Deploys {
-    /// The selected environment.
+pub(in crate::app) struct Deploys {
+    /// Name of the selected environment.
     selected: Option<String>,
-    /// Words that an environment must have to be listed.
-    pub filter: String,
+    filter: String,
     offset: usize,
 }
 
-/// What was brought into an environment.
-struct Environment<'f> {
-    name: &'f str,
-    /// The latest of all.
-    latest: (&'f Summary, &'f Deployment),
-    /// The latest that succeeded.
-    live: Option<(&'f Summary, &'f Deployment)>,
+/// The deployments to one environment that are shown.
+struct Environment<'s> {
+    name: &'s str,
+    /// The latest deployment, whatever its state.
+    latest: (&'s Summary, &'s Deployment),
+    /// The latest deployment that succeeded.
+    live: Option<(&'s Summary, &'s Deployment)>,
 }
 
-impl Deploys {
-    /// Moves the selection.
-    pub(in crate::app) fn act(&mut self, action: Action, facts: &AppState, height: usize) {
-        let rows = self.listed(facts);
-        if let Some(to) = motion(action, self.at(&rows), rows.len(), height) {
+impl Pane for Deploys {
+    fn sync(&mut self, cx: &Cx, _: &mut Selection) -> Vec<Effect> {
+        let rows = self.listed(cx.state);
+        self.offset = keep_visible(self.offset, self.at(&rows), rows.len(), cx.rows());
+        Vec::new()
+    }
+
+    fn act(&mut self, action: Action, cx: &Cx, _: &mut Selection) {
+        let rows = self.listed(cx.state);
+        if let Some(to) = motion(action, self.at(&rows), rows.len(), cx.rows()) {
             self.selected = rows.get(to).map(|row| row.name.to_owned());
         }
     }
 
-    /// Selects what is in a row of the pane.
-    pub(in crate::app) fn click(&mut self, row: usize, facts: &AppState) {
-        let clicked = self.listed(facts).get(self.offset + row).map(|row| row.name.to_owned());
+    fn click(&mut self, _: usize, row: usize, cx: &Cx, _: &mut Selection) {
+        let clicked = self.listed(cx.state).get(self.offset + row).map(|row| row.name.to_owned());
         self.selected = clicked.or(self.selected.take());
     }
 
-    /// The run that brought the latest into the selected environment.
-    pub(in crate::app) fn run(&self, facts: &AppState) -> Option<RunId> {
-        let rows = self.listed(facts);
-        rows.get(self.at(&rows)).map(|row| row.latest.0.info.id.clone())
+    /// Selects the run of the latest deployment to the selected environment.
+    fn open(&mut self, cx: &Cx, selection: &mut Selection) -> Option<Panel> {
+        let rows = self.listed(cx.state);
+        let run = rows.get(self.at(&rows))?.latest.0.info.id.clone();
+        selection.select_run(Some(run));
+        Some(Panel::Jobs)
     }
 
-    pub(in crate::app) fn settle(&mut self, facts: &AppState, height: usize) {
-        let rows = self.listed(facts);
-        self.offset = keep_visible(self.offset, self.at(&rows), rows.len(), height);
+    fn filter(&mut self) -> Option<&mut String> {
+        Some(&mut self.filter)
     }
 
-    pub(in crate::app) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let rows = self.listed(cx.facts);
+    fn title_suffix(&self, _: &Cx, _: &Selection) -> String {
+        filter_chip(&self.filter).unwrap_or_default()
+    }
+
+    fn draw(&self, cx: &Cx, _: &Selection, area: Rect, buffer: &mut Buffer) {
+        let rows = self.listed(cx.state);
         if rows.is_empty() {
-            let why =
-                if self.filter.is_empty() { "no job names an environment" } else { "none has all of these words" };
+            let is_filtered = !self.filter.is_empty();
+            let why = if is_filtered { "no environment has all of these words" } else { "no job names an environment" };
             empty(why, cx, area, buffer);
         }
         let at = self.at(&rows);
@@ -79,10 +90,10 @@ impl Deploys {
                 }
                 (phase, None) => parts.push(cx.theme.look(phase).word.to_owned()),
             }
-            let ago = deployment.at.map(|at| text::ago(cx.facts.now.since(at))).unwrap_or_default();
+            let ago = deployment.at.map(|at| text::ago(cx.state.now.since(at))).unwrap_or_default();
             let line = ListRow {
                 indent: 0,
-                glyph: cx.theme.lamp(&deployment.phase, cx.facts.now.0),
+                glyph: cx.theme.lamp(&deployment.phase, cx.state.now.0),
                 style: cx.theme.phase(&deployment.phase),
                 name: row.name,
                 tab: (widest as u16 + 5).min(area.width / 2),
@@ -94,35 +105,33 @@ impl Deploys {
             line.draw(cx, Rect { y, height: 1, ..area }, buffer);
         }
     }
+}
 
-    /// What shows that the list is filtered.
-    pub(in crate::app) fn remark(&self) -> String {
-        chip(&self.filter).unwrap_or_default()
-    }
-
-    /// The environments that the filter lets through.
-    fn listed<'f>(&self, facts: &'f AppState) -> Vec<Environment<'f>> {
-        let mut rows = rows(facts);
+impl Deploys {
+    /// The environments that match the filter, by name.
+    fn listed<'s>(&self, state: &'s AppState) -> Vec<Environment<'s>> {
+        let mut rows = environments(state);
         rows.retain(|Environment { name, latest: (run, deployment), .. }| {
             text::holds(&self.filter, &[name, deployment.phase.word(), &run.info.sha, &run.info.ref_name, &run.name])
         });
         rows
     }
 
+    /// Row of the selected environment in the list.
     fn at(&self, rows: &[Environment]) -> usize {
         rows.iter().position(|row| self.selected.as_deref() == Some(row.name)).unwrap_or_default()
     }
 }
 
-/// What a run brought: its commit, and where that comes from.
+/// The version that a run deploys: its commit, and its branch or tag.
 fn version(run: &Summary) -> String {
     let sha = run.info.sha.get(..7).unwrap_or(&run.info.sha);
     [sha, run.info.ref_name.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// All environments by name. The latest deployment is the one that goes on, else the one that waits in a run that goes on,
-/// else the one that ended last; what never began counts only where nothing else did.
-fn rows(facts: &AppState) -> Vec<Environment<'_>> {
+/// All environments by name. The latest deployment is the running one, else the one that waits in a running run, else the
+/// one that ended last. A deployment that never started counts only if no other did.
+fn environments(state: &AppState) -> Vec<Environment<'_>> {
     let mut rows: BTreeMap<&str, Environment> = BTreeMap::new();
     let rank = |(run, deployment): (&Summary, &Deployment)| match &deployment.phase {
         phase if phase.is_active() => (3, deployment.at),
@@ -130,8 +139,8 @@ fn rows(facts: &AppState) -> Vec<Environment<'_>> {
         _ if deployment.at.is_some() => (1, deployment.at),
         _ => (0, None),
     };
-    let brought = facts.summaries().flat_map(|run| run.deployments.iter().map(move |deployment| (run, deployment)));
-    for (run, deployment) in brought {
+    let deployments = state.summaries().flat_map(|run| run.deployments.iter().map(move |deployment| (run, deployment)));
+    for (run, deployment) in deployments {
         let name = deployment.environment.as_str();
         let latest = (run, deployment);
         let row = rows.entry(name).or_insert(Environment { name, latest, live: None });
@@ -149,18 +158,17 @@ fn rows(facts: &AppState) -> Vec<Environment<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RunInfo;
-    use crate::model::Timestamp;
+    use crate::model::{RunId, RunInfo, Timestamp};
 
-    /// A run that has ended, with deployments to `prod` that ended at these times.
-    fn run(id: &str, brought: &[(Conclusion, u64)]) -> Summary {
+    /// A completed run with deployments to `prod` that ended at these times.
+    fn run(id: &str, ends: &[(Conclusion, u64)]) -> Summary {
         let deployment = |(end, at): &(Conclusion, u64)| Deployment {
             environment: "prod".to_owned(),
             url: None,
             phase: Phase::Done(*end),
             at: Some(Timestamp(*at)),
         };
-        let deployments = brought.iter().map(deployment).collect();
+        let deployments = ends.iter().map(deployment).collect();
         Summary {
             info: RunInfo {
                 id: RunId::new(id),
@@ -182,16 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_last_is_the_latest_whichever_run_it_is_of() {
+    fn the_latest_deployment_is_the_one_that_ended_last_in_any_run() {
         use Conclusion::{Failure, Success};
         let latest = |runs: Vec<Summary>| {
-            let mut facts = AppState::default();
-            facts.list(runs, false);
-            let rows = rows(&facts);
+            let mut state = AppState::default();
+            state.list(runs, false);
+            let rows = environments(&state);
             let row = rows.first().expect("an environment");
             (row.latest.0.info.id.to_string(), row.live.map(|(run, _)| run.info.id.to_string()))
         };
-        // The older run was started again after the newer had ended.
+        // The older run was re-run after the newer one had ended.
         let again = latest(vec![run("b", &[(Success, 5)]), run("a", &[(Success, 9)])]);
         assert_eq!(again, ("a".to_owned(), Some("a".to_owned())));
         let failed = latest(vec![run("b", &[(Success, 5), (Failure, 7)]), run("a", &[(Success, 6)])]);

@@ -1,42 +1,28 @@
-//! 3 Jobs: the jobs of the selected run, and the steps of the selected job under it.
+//! 3 Jobs: the jobs of the selected run, and the steps of the selected job below it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::action::Action;
-use crate::app::state::AppState;
-use crate::model::{Conclusion, Gate, Job, JobId, Level, Phase, Run, Step, StepNumber, Timestamp};
+use crate::app::msg::Effect;
+use crate::app::selection::{JobSelection, Selection, relevant_step};
+use crate::app::state::{AppState, has_failed};
+use crate::model::{Conclusion, Gate, Job, JobId, Level, Phase, Run, RunId, Step, Timestamp};
 use crate::ui::text;
-use crate::ui::theme::{Hue, Theme};
+use crate::ui::theme::Hue;
 
-use super::{Cx, ListRow, empty, keep_visible, motion};
-
-/// What is selected: a job, or one of its steps.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JobSelection {
-    /// Which job.
-    pub job: JobId,
-    /// Which step of it, when one is selected.
-    pub step: Option<StepNumber>,
-}
+use super::list::{ListRow, filter_chip};
+use super::runs::no_runs;
+use super::{Cx, Pane, empty, keep_visible, motion};
 
 /// The list of jobs.
-#[derive(Clone, Debug)]
-pub struct Jobs {
-    /// What is selected.
-    pub selected: Option<JobSelection>,
-    /// Whether the selection stays at what runs now. Moving it lets go.
-    pub follow: bool,
-    /// Words that a job must have to be listed.
-    pub filter: String,
+#[derive(Clone, Debug, Default)]
+pub(in crate::app) struct Jobs {
+    /// The run that the filter and the scroll position are for.
+    run: Option<RunId>,
+    filter: String,
     offset: usize,
-}
-
-impl Default for Jobs {
-    fn default() -> Self {
-        Self { selected: None, follow: true, filter: String::new(), offset: 0 }
-    }
 }
 
 /// A row of the list.
@@ -46,77 +32,65 @@ enum Row<'r> {
 }
 
 impl Row<'_> {
-    fn place(&self) -> JobSelection {
+    fn selection(&self) -> JobSelection {
         match self {
-            Self::Job(job) => JobSelection { job: job.id.clone(), step: None },
+            Self::Job(job) => JobSelection::whole(job.id.clone()),
             Self::Step(job, step) => JobSelection { job: job.id.clone(), step: Some(step.number) },
         }
     }
 }
 
-impl Jobs {
-    /// Moves the selection, and lets go of what runs now.
-    pub(in crate::app) fn act(&mut self, action: Action, run: &Run, height: usize) {
-        let rows = self.rows(run);
-        let at = self.at(&rows);
+impl Pane for Jobs {
+    fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
+        let run = selection.run(cx.state);
+        if self.run.as_ref() != run.map(|run| &run.info.id) {
+            *self = Self { run: run.map(|run| run.info.id.clone()), ..Self::default() };
+        }
+        let Some(run) = run else {
+            selection.move_to(None);
+            selection.follow();
+            return Vec::new();
+        };
+        let gone = selection.job_id().is_none_or(|job| !run.jobs.contains_key(job));
+        if selection.follows() || gone {
+            selection.move_to(current(run, selection.job_id()));
+        }
+        let rows = self.rows(run, selection);
+        self.offset = keep_visible(self.offset, at(&rows, selection), rows.len(), cx.rows());
+        Vec::new()
+    }
+
+    fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
+        let Some(run) = selection.run(cx.state) else { return };
+        let rows = self.rows(run, selection);
+        let at = at(&rows, selection);
         let to = match action {
-            Action::Left => self.selected.clone().map(|place| JobSelection { step: None, ..place }),
+            Action::Left => selection.job_id().cloned().map(JobSelection::whole),
             Action::Right => match rows.get(at) {
-                Some(Row::Job(_)) => rows.get(at + 1).map(Row::place).filter(|place| place.step.is_some()),
+                Some(Row::Job(_)) => rows.get(at + 1).map(Row::selection).filter(|next| next.step.is_some()),
                 _ => None,
             },
-            Action::NextError => failed(run, self.selected.as_ref(), false),
-            Action::PreviousError => failed(run, self.selected.as_ref(), true),
-            _ => motion(action, at, rows.len(), height).and_then(|to| rows.get(to)).map(Row::place),
+            _ => motion(action, at, rows.len(), cx.rows()).and_then(|to| rows.get(to)).map(Row::selection),
         };
         if let Some(to) = to {
-            self.follow = false;
-            self.selected = Some(to);
+            selection.select(to);
         }
     }
 
-    /// Selects what is in a row of the pane.
-    pub(in crate::app) fn click(&mut self, row: usize, run: &Run) {
-        let place = self.rows(run).get(self.offset + row).map(Row::place);
-        if let Some(place) = place {
-            self.follow = false;
-            self.selected = Some(place);
+    fn click(&mut self, _: usize, row: usize, cx: &Cx, selection: &mut Selection) {
+        let Some(run) = selection.run(cx.state) else { return };
+        if let Some(clicked) = self.rows(run, selection).get(self.offset + row).map(Row::selection) {
+            selection.select(clicked);
         }
     }
 
-    /// Selects the next step of the selected job, or the one before.
-    pub(in crate::app) fn step(&mut self, run: &Run, forward: bool) {
-        let rows = self.rows(run);
-        let to = if forward { self.at(&rows).checked_add(1) } else { self.at(&rows).checked_sub(1) };
-        let place = to.and_then(|to| rows.get(to)).map(Row::place);
-        if let Some(place) = place.filter(|place| place.step.is_some()) {
-            self.follow = false;
-            self.selected = Some(place);
-        }
+    fn filter(&mut self) -> Option<&mut String> {
+        Some(&mut self.filter)
     }
 
-    /// Selects a job or a step.
-    pub(in crate::app) fn select(&mut self, place: JobSelection) {
-        self.follow = false;
-        self.selected = Some(place);
-    }
-
-    /// Brings the selection to what runs now if it is to stay there, and keeps it in sight.
-    pub(in crate::app) fn settle(&mut self, run: Option<&Run>, height: usize) {
-        let Some(run) = run else {
-            *self = Self::default();
-            return;
-        };
-        let gone = self.selected.as_ref().is_none_or(|place| !run.jobs.contains_key(&place.job));
-        if self.follow || gone {
-            self.selected = current(run, self.selected.as_ref());
-        }
-        let rows = self.rows(run);
-        self.offset = keep_visible(self.offset, self.at(&rows), rows.len(), height);
-    }
-
-    /// How many jobs are how far.
-    pub(in crate::app) fn remark(&self, run: &Run, theme: Theme) -> String {
+    /// How many jobs are in which state.
+    fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
+        let Some(run) = selection.run(cx.state) else { return String::new() };
         let count = |wanted: fn(&Phase) -> bool| run.jobs.values().filter(|job| wanted(&job.phase)).count();
         let failed = |phase: &Phase| {
             matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure))
@@ -128,31 +102,29 @@ impl Jobs {
             (count(failed), "failed"),
             (count(|phase| !phase.is_done() && !phase.is_active()), "waiting"),
         ];
-        let told: Vec<String> =
-            counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-        let chip = super::chip(&self.filter);
-        chip.into_iter().chain(told).collect::<Vec<_>>().join(theme.dot())
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+        filter_chip(&self.filter).into_iter().chain(counts).collect::<Vec<_>>().join(cx.theme.dot())
     }
 
-    pub(in crate::app) fn draw(&self, cx: &Cx, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
-        let Some(run) = run else {
-            let none = cx.facts.summaries().next().is_none();
-            empty(if none { super::runs::none(cx.facts) } else { "the run is being read" }, cx, area, buffer);
+    fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
+        let Some(run) = selection.run(cx.state) else {
+            let has_runs = cx.state.summaries().next().is_some();
+            empty(if has_runs { "loading the run" } else { no_runs(cx.state) }, cx, area, buffer);
             return;
         };
-        let rows = self.rows(run);
+        let rows = self.rows(run, selection);
         if rows.is_empty() {
             let text = match &run.reason {
                 _ if !run.jobs.is_empty() => "no job has all of these words",
                 Some(reason) => reason.text(),
-                None => "the run has not begun",
+                None => "the run has not started",
             };
             empty(text, cx, area, buffer);
         }
         let widest = run.jobs.values().map(|job| text::width(&job.name)).max().unwrap_or_default() as u16;
         let tab = (widest + 5).min(area.width / 2);
         for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(self.offset)) {
-            let selected = self.selected.as_ref() == Some(&row.place());
+            let selected = selection.job_selection() == Some(&row.selection());
             let line = Rect { y, height: 1, ..area };
             match row {
                 Row::Job(job) => draw_job(job, run, tab, selected, cx, line, buffer),
@@ -160,36 +132,58 @@ impl Jobs {
             }
         }
     }
+}
 
-    fn rows<'r>(&self, run: &'r Run) -> Vec<Row<'r>> {
+impl Jobs {
+    /// Shows all jobs again.
+    pub(in crate::app) fn clear_filter(&mut self) {
+        self.filter.clear();
+    }
+
+    /// Selects the next or previous step of the selected job, if there is one.
+    pub(in crate::app) fn select_neighbour(&self, forward: bool, state: &AppState, selection: &mut Selection) {
+        let Some(run) = selection.run(state) else { return };
+        let rows = self.rows(run, selection);
+        let at = at(&rows, selection);
+        let to = if forward { at.checked_add(1) } else { at.checked_sub(1) };
+        if let Some(step) = to.and_then(|to| rows.get(to)).map(Row::selection).filter(|row| row.step.is_some()) {
+            selection.select(step);
+        }
+    }
+
+    /// The jobs that match the filter, with the steps of the selected one below it.
+    fn rows<'r>(&self, run: &'r Run, selection: &Selection) -> Vec<Row<'r>> {
         let mut rows = Vec::new();
-        let found =
-            |job: &&Job| text::holds(&self.filter, &[&job.name, job.key.as_str(), job.phase.word(), place_of(job)]);
-        for job in run.jobs.values().filter(found) {
+        let matches = |job: &&Job| {
+            let environment = job.environment.as_deref().unwrap_or_default();
+            text::holds(&self.filter, &[&job.name, job.key.as_str(), job.phase.word(), environment])
+        };
+        for job in run.jobs.values().filter(matches) {
             rows.push(Row::Job(job));
-            if self.selected.as_ref().is_some_and(|place| place.job == job.id) {
+            if selection.job_id() == Some(&job.id) {
                 rows.extend(job.steps.iter().map(|step| Row::Step(job, step)));
             }
         }
         rows
     }
+}
 
-    fn at(&self, rows: &[Row]) -> usize {
-        rows.iter().position(|row| self.selected.as_ref() == Some(&row.place())).unwrap_or_default()
-    }
+/// The selected row.
+fn at(rows: &[Row], selection: &Selection) -> usize {
+    rows.iter().position(|row| selection.job_selection() == Some(&row.selection())).unwrap_or_default()
 }
 
 fn draw_job(job: &Job, run: &Run, tab: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
     let (remark, remark_style) = remark(job, run, cx);
     let row = ListRow {
         indent: 0,
-        glyph: cx.theme.lamp(&job.phase, cx.facts.now.0),
+        glyph: cx.theme.lamp(&job.phase, cx.state.now.0),
         style: cx.theme.phase(&job.phase),
         name: &job.name,
         tab,
         remark: &remark,
         remark_style,
-        right: &took(job.started, job.finished, cx.facts),
+        right: &took(job.started, job.finished, cx.state),
         selected,
     };
     row.draw(cx, area, buffer);
@@ -210,32 +204,27 @@ fn draw_step(step: &Step, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buff
     };
     let row = ListRow {
         indent: 3,
-        glyph: cx.theme.lamp(&step.phase, cx.facts.now.0),
+        glyph: cx.theme.lamp(&step.phase, cx.state.now.0),
         style: cx.theme.phase(&step.phase),
         name: &format!("{} {}", step.number, step.name),
         tab: 0,
         remark: &remark,
         remark_style: dim,
-        right: &took(step.started, step.finished, cx.facts),
+        right: &took(step.started, step.finished, cx.state),
         selected,
     };
     row.draw(cx, area, buffer);
 }
 
-/// Where a job deploys to, for whoever looks for it.
-fn place_of(job: &Job) -> &str {
-    job.environment.as_deref().unwrap_or_default()
-}
-
-/// How long something took, or takes by now.
-fn took(started: Option<Timestamp>, finished: Option<Timestamp>, facts: &AppState) -> String {
+/// Time from start to end, or to now while there is no end.
+fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppState) -> String {
     match (started, finished) {
-        (Some(started), finished) => text::duration(finished.unwrap_or(facts.now).since(started)),
+        (Some(started), finished) => text::duration(finished.unwrap_or(state.now).since(started)),
         (None, _) => String::new(),
     }
 }
 
-/// What is to be said about a job besides its name and time.
+/// The remark of a job's row: what it waits for, which step runs, or why it ended.
 fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     let dim = cx.theme.style(Hue::Dim);
     let name = |id: &JobId| run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
@@ -268,11 +257,11 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     }
 }
 
-/// What a person wants to see now: what runs, else what went wrong, else what ended last.
-fn current(run: &Run, previous: Option<&JobSelection>) -> Option<JobSelection> {
-    let previous = previous.and_then(|place| run.jobs.get(&place.job));
+/// The job and step that matter most now: what runs, else what failed, else what ended last.
+fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
+    let previous = previous.and_then(|job| run.jobs.get(job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
-    // A job that calls a workflow goes on in those that it calls.
+    // A job that calls a workflow has no steps: the jobs that it calls do its work.
     let runs = |job: &&Job| job.phase.is_active() && !job.steps.is_empty();
     let job = previous
         .filter(|job| runs(job))
@@ -282,58 +271,40 @@ fn current(run: &Run, previous: Option<&JobSelection>) -> Option<JobSelection> {
         .or(previous)
         .or_else(|| run.jobs.values().rev().find(|job| job.started.is_some()))
         .or_else(|| run.jobs.values().next())?;
-    let step = interesting(job).filter(|_| job.phase.is_active() || bad(&job));
+    let step = relevant_step(job).filter(|_| job.phase.is_active() || bad(&job));
     Some(JobSelection { job: job.id.clone(), step: step.map(|step| step.number) })
 }
 
-/// The step of a job that a person wants to see: the one that runs, else the one that failed, else the last one that
-/// wrote something.
-pub(in crate::app) fn interesting(job: &Job) -> Option<&Step> {
-    let steps = &job.steps;
-    let bad = |step: &&Step| step.phase.conclusion().is_some_and(Conclusion::is_bad);
-    steps
-        .iter()
-        .find(|step| step.phase.is_active())
-        .or_else(|| steps.iter().find(bad))
-        .or_else(|| steps.iter().rev().find(|step| step.lines > 0))
-}
-
-/// Whether something went wrong; what was cancelled did not.
-pub(in crate::app) fn has_failed(phase: &Phase) -> bool {
-    phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
-}
-
-/// Whether a job or a step of a run has failed.
+/// Whether a job or a step of the run has failed.
 pub(in crate::app) fn any_failed(run: &Run) -> bool {
     run.jobs.values().any(|job| has_failed(&job.phase) || job.steps.iter().any(|step| has_failed(&step.phase)))
 }
 
-/// The failed step (or job that failed without one) after or before a place, coming round at the end.
-fn failed(run: &Run, from: Option<&JobSelection>, backwards: bool) -> Option<JobSelection> {
-    let bad = has_failed;
-    let mut places = Vec::new();
+/// The failed step after or before the selection, or the job that failed without one. Wraps around.
+pub(in crate::app) fn next_failed(run: &Run, from: Option<&JobSelection>, forward: bool) -> Option<JobSelection> {
+    let mut failed = Vec::new();
     let mut before = 0;
     for job in run.jobs.values() {
         let rows =
             std::iter::once((None, &job.phase)).chain(job.steps.iter().map(|step| (Some(step.number), &step.phase)));
-        let in_step = job.steps.iter().any(|step| bad(&step.phase));
+        let in_step = job.steps.iter().any(|step| has_failed(&step.phase));
         for (step, phase) in rows {
-            let place = JobSelection { job: job.id.clone(), step };
-            if from == Some(&place) {
-                before = places.len();
+            let row = JobSelection { job: job.id.clone(), step };
+            if from == Some(&row) {
+                before = failed.len();
             }
-            if bad(phase) && (step.is_some() || !in_step) {
-                places.push(place);
+            if has_failed(phase) && (step.is_some() || !in_step) {
+                failed.push(row);
             }
         }
     }
-    let here = places.get(before).is_some_and(|place| from == Some(place));
-    let count = places.len();
-    let at = match (backwards, here) {
+    let here = failed.get(before).is_some_and(|row| from == Some(row));
+    let count = failed.len();
+    let at = match (forward, here) {
         _ if count == 0 => return None,
-        (false, true) => before + 1,
-        (false, false) => before,
-        (true, _) => before + count - 1,
+        (true, true) => before + 1,
+        (true, false) => before,
+        (false, _) => before + count - 1,
     };
-    Some(places.swap_remove(at % count))
+    Some(failed.swap_remove(at % count))
 }

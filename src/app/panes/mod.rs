@@ -1,151 +1,172 @@
-//! The panes: each is one file with a state, what actions do to it, and how it is drawn.
+//! The panes, and the one place where each thing that the screen asks of a pane is dispatched.
 //!
-//! A pane's state holds ids and scroll positions only. After every message the application calls `settle`, which brings
-//! scroll positions in line with what is known now, so that drawing changes nothing.
+//! A pane holds scroll positions, its filter, and selections that no other pane shows. What all panes show is the
+//! [`Selection`]. After every message [`Panes::sync`] brings them in line with the state, so that drawing changes nothing.
+//!
+//! # Adding a pane
+//!
+//! Three files:
+//!
+//! 1. A file of this folder: a type that implements [`Pane`]. Only `act` and `draw` have no default.
+//! 2. `ui/layout.rs`: a row of `PANELS` (name, key, help line), and the area of the panel on each size of screen.
+//! 3. This file: a field of [`Panes`], and a line in [`Panes::get`] and [`Panes::get_mut`].
+//!
+//! Keys, mouse, filter prompt, borders, help and the table of keys follow from these.
 
-pub mod chrome;
-pub mod deploys;
-pub mod events;
+mod deploys;
+mod events;
 pub mod graph;
-pub mod jobs;
-pub mod log;
-pub mod runs;
-pub mod services;
+mod jobs;
+mod list;
+pub(super) mod log;
+mod runs;
+mod services;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
-use crate::ui::text;
-use crate::ui::theme::{Hue, Theme};
+use crate::ui::frame;
+use crate::ui::layout::{PANELS, Panel, Screen};
+use crate::ui::theme::Theme;
 
 use super::action::Action;
+use super::msg::Effect;
+use super::selection::Selection;
 use super::state::AppState;
+use deploys::Deploys;
+use events::Events;
+use graph::Graph;
+use jobs::Jobs;
+use log::Log;
+use runs::Runs;
+use services::Services;
 
-/// What drawing needs besides the pane's own state.
+pub(super) use jobs::{any_failed, next_failed};
+pub(super) use list::{empty, keep_visible, motion};
+pub(super) use runs::{file_name, project};
+
+/// What a pane may look at besides its own state.
 #[derive(Clone, Copy, Debug)]
-pub struct Cx<'a> {
-    /// What is known.
-    pub facts: &'a AppState,
-    /// How it looks.
-    pub theme: Theme,
+pub(super) struct Cx<'a> {
+    pub(super) state: &'a AppState,
+    pub(super) theme: Theme,
     /// Whether keys go to this pane.
-    pub focused: bool,
+    pub(super) focused: bool,
+    /// Columns and rows inside the pane's borders; no column and one row where the pane is not on the screen.
+    pub(super) size: (u16, u16),
 }
 
-/// Where a motion leads in a list of `len` rows of which `height` are shown; `None` when the action is no motion.
-pub(super) fn motion(action: Action, at: usize, len: usize, height: usize) -> Option<usize> {
-    let page = height.max(2) - 1;
-    let to = match action {
-        Action::Down => at.saturating_add(1),
-        Action::Up => at.saturating_sub(1),
-        Action::HalfDown => at.saturating_add(height.div_ceil(2)),
-        Action::HalfUp => at.saturating_sub(height.div_ceil(2)),
-        Action::PageDown => at.saturating_add(page),
-        Action::PageUp => at.saturating_sub(page),
-        Action::Top => 0,
-        Action::Bottom => usize::MAX,
-        _ => return None,
-    };
-    Some(to.min(len.saturating_sub(1)))
-}
-
-/// What shows that a list is filtered.
-pub(super) fn chip(filter: &str) -> Option<String> {
-    (!filter.is_empty()).then(|| format!("/{filter}"))
-}
-
-/// The first row to show so that row `at` is visible, moving as little as possible.
-pub(super) fn keep_visible(offset: usize, at: usize, len: usize, height: usize) -> usize {
-    let highest = len.saturating_sub(height);
-    offset.clamp((at + 1).saturating_sub(height), at.max((at + 1).saturating_sub(height))).min(highest)
-}
-
-/// A row of a list: glyph and name on the left, a remark after them, and a time at the right edge.
-pub(super) struct ListRow<'r> {
-    /// Columns before the glyph.
-    pub indent: u16,
-    pub glyph: &'r str,
-    pub style: Style,
-    pub name: &'r str,
-    /// The column, from the left edge, at which remarks begin unless the name is longer.
-    pub tab: u16,
-    pub remark: &'r str,
-    pub remark_style: Style,
-    pub right: &'r str,
-    pub selected: bool,
-}
-
-impl ListRow<'_> {
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        if area.width < 4 || area.height == 0 {
-            return;
-        }
-        let (y, end) = (area.y, area.right());
-        let ellipsis = cx.theme.ellipsis();
-        let right = text::width(self.right) as u16;
-        // A remark or a name must leave room for the time and a column on each side of it.
-        let room_to = end.saturating_sub(if right == 0 { 1 } else { right + 2 });
-        let x = area.x + 1 + self.indent;
-        let after = text::put(buffer, x, y, 2, self.glyph, self.style) + 1;
-        let name = text::clip(self.name, usize::from(room_to.saturating_sub(after)), ellipsis);
-        let emphasis = if self.selected && cx.focused { cx.theme.style(Hue::Plain) } else { Style::new() };
-        let after = text::put(buffer, after, y, room_to.saturating_sub(after), &name, emphasis);
-        let x = (after + 2).max(area.x + self.tab);
-        if room_to > x + 4 {
-            let remark = text::clip(self.remark, usize::from(room_to - x), ellipsis);
-            text::put(buffer, x, y, room_to - x, &remark, self.remark_style);
-        }
-        if area.width > right + 6 {
-            text::put(buffer, end - right - 1, y, right, self.right, Style::new());
-        }
-        if self.selected {
-            if cx.focused {
-                buffer.set_style(Rect { height: 1, ..area }, cx.theme.selected());
-            }
-            text::put(buffer, area.x, y, 1, cx.theme.bar(), Style::new());
-        }
+impl Cx<'_> {
+    /// Rows inside the pane's borders, at least 1.
+    pub(super) fn rows(&self) -> usize {
+        usize::from(self.size.1)
     }
 }
 
-/// Says why a pane is empty, in its middle and in as many rows as it takes.
-pub(super) fn empty(text: &str, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-    if area.is_empty() {
-        return;
+/// A part of the screen with a border of its own.
+pub(super) trait Pane {
+    /// Brings the pane in line with the state after a message, and returns the effects that fetch what is missing.
+    fn sync(&mut self, _: &Cx, _: &mut Selection) -> Vec<Effect> {
+        Vec::new()
     }
-    let mut rows = text::wrap(text, usize::from(area.width.saturating_sub(2).max(1)));
-    if rows.len() > usize::from(area.height) {
-        let rest = rows.split_off(usize::from(area.height) - 1).join(" ");
-        rows.push(rest);
+
+    /// Carries out an action that concerns this pane alone: a motion, or a switch of how it is drawn.
+    fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection);
+
+    /// Handles a click on a column and row inside the borders.
+    fn click(&mut self, _column: usize, _row: usize, _: &Cx, _: &mut Selection) {}
+
+    /// Handles a turn of the mouse wheel by one notch.
+    fn wheel(&mut self, down: bool, cx: &Cx, selection: &mut Selection) {
+        self.act(if down { Action::Down } else { Action::Up }, cx, selection);
     }
-    let top = area.y + (area.height - rows.len() as u16) / 2;
-    for (y, row) in (top..).zip(rows) {
-        let shown = text::clip(&row, usize::from(area.width), cx.theme.ellipsis());
-        let x = area.x + (area.width - text::width(&shown) as u16) / 2;
-        text::put(buffer, x, y, area.width, &shown, cx.theme.style(Hue::Dim));
+
+    /// Opens what is selected, and returns the panel that shows it.
+    fn open(&mut self, _: &Cx, _: &mut Selection) -> Option<Panel> {
+        Some(Panel::Log)
     }
+
+    /// Closes what was opened inside the pane. Returns `false` if there is nothing to close.
+    fn close(&mut self) -> bool {
+        false
+    }
+
+    /// The panel that `back` leads to from here.
+    fn parent(&self) -> Option<Panel> {
+        Some(Panel::Runs)
+    }
+
+    /// The words that a row must have to be listed, if the pane has a filter.
+    fn filter(&mut self) -> Option<&mut String> {
+        None
+    }
+
+    /// Handles a change of the filter's words while they are typed.
+    fn filtered(&mut self, _: &Cx, _: &mut Selection) {}
+
+    /// Title in the border; `None` for the name of the panel.
+    fn title(&self, _: &Cx, _: &Selection) -> Option<String> {
+        None
+    }
+
+    /// Text at the right end of the upper border; empty for none.
+    fn title_suffix(&self, _: &Cx, _: &Selection) -> String {
+        String::new()
+    }
+
+    /// Draws the inside of the pane.
+    fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+/// All panes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Panes {
+    pub(super) runs: Runs,
+    pub(super) graph: Graph,
+    pub(super) jobs: Jobs,
+    pub(super) log: Log,
+    pub(super) services: Services,
+    pub(super) deploys: Deploys,
+    pub(super) events: Events,
+}
 
-    proptest! {
-        #[test]
-        fn the_selected_row_is_always_shown(offset in 0_usize..300, at in 0_usize..200, more in 1_usize..200, height in 1_usize..60) {
-            let len = at + more;
-            let offset = keep_visible(offset, at, len, height);
-            prop_assert!(offset <= at && at < offset + height);
-            prop_assert!(offset == 0 || offset + height <= len);
+impl Panes {
+    /// The pane of a panel.
+    pub(super) fn get(&self, panel: Panel) -> &dyn Pane {
+        match panel {
+            Panel::Runs => &self.runs,
+            Panel::Graph => &self.graph,
+            Panel::Jobs => &self.jobs,
+            Panel::Log => &self.log,
+            Panel::Services => &self.services,
+            Panel::Deploys => &self.deploys,
+            Panel::Events => &self.events,
         }
     }
 
-    #[test]
-    fn motions_stay_inside() {
-        assert_eq!(motion(Action::Down, 4, 5, 10), Some(4));
-        assert_eq!(motion(Action::Bottom, 0, 0, 10), Some(0));
-        assert_eq!(motion(Action::PageUp, 3, 5, 10), Some(0));
-        assert_eq!(motion(Action::Quit, 3, 5, 10), None);
+    /// The pane of a panel, to be changed.
+    pub(super) fn get_mut(&mut self, panel: Panel) -> &mut dyn Pane {
+        match panel {
+            Panel::Runs => &mut self.runs,
+            Panel::Graph => &mut self.graph,
+            Panel::Jobs => &mut self.jobs,
+            Panel::Log => &mut self.log,
+            Panel::Services => &mut self.services,
+            Panel::Deploys => &mut self.deploys,
+            Panel::Events => &mut self.events,
+        }
     }
+
+    /// Brings every pane in line with the state. Runs and Jobs come first: they move the selection that the others show.
+    pub(super) fn sync<'a>(&mut self, cx: impl Fn(Panel) -> Cx<'a>, selection: &mut Selection) -> Vec<Effect> {
+        const FIRST: [Panel; 2] = [Panel::Runs, Panel::Jobs];
+        let others = PANELS.iter().map(|info| info.panel).filter(|panel| !FIRST.contains(panel));
+        FIRST.into_iter().chain(others).flat_map(|panel| self.get_mut(panel).sync(&cx(panel), selection)).collect()
+    }
+}
+
+/// Columns and rows inside the borders of a panel.
+pub(super) fn size(screen: Option<&Screen>, panel: Panel) -> (u16, u16) {
+    let area = screen.and_then(|screen| screen.panel(panel)).map(frame::inside).unwrap_or_default();
+    (area.width, area.height.max(1))
 }

@@ -1,86 +1,156 @@
-//! 1 Runs: all runs on this machine, newest first.
+//! 1 Runs: the runs on this machine, newest first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::action::Action;
+use crate::app::msg::Effect;
+use crate::app::selection::Selection;
 use crate::app::state::AppState;
 use crate::model::Summary;
+use crate::model::feed::Request;
 use crate::model::{Phase, RunId};
+use crate::ui::layout::Panel;
 use crate::ui::text;
-use crate::ui::theme::{Hue, Theme};
+use crate::ui::theme::Hue;
 
-use super::{Cx, ListRow, chip, empty, keep_visible, motion};
+use super::list::{ListRow, filter_chip};
+use super::{Cx, Pane, empty, keep_visible, motion};
+
+/// How many older runs are requested at a time.
+const PAGE: usize = 200;
 
 /// The list of runs.
 #[derive(Clone, Debug, Default)]
-pub struct Runs {
-    /// The run that every other pane shows.
-    pub selected: Option<RunId>,
-    /// Words that a run must have to be listed.
-    pub filter: String,
-    /// The repository that we are in: its newest run is selected first.
-    pub home: Option<String>,
+pub(in crate::app) struct Runs {
+    filter: String,
+    /// Repository of the working directory: its newest run is selected first.
+    pub(in crate::app) home: Option<String>,
     offset: usize,
-    /// The row of the selected run, for when that is gone.
+    /// Row of the selected run, to select its neighbour when the run is removed.
     row: usize,
+    /// The run that older ones were requested for.
+    requested: Option<RunId>,
+}
+
+impl Pane for Runs {
+    fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
+        if selection.run_id().is_none_or(|id| cx.state.summary(id).is_none()) {
+            selection.select_run(self.replacement(cx.state, selection.run_id()));
+        }
+        self.row = self.at(cx.state, selection);
+        let count = self.listed(cx.state).count();
+        self.offset = keep_visible(self.offset, self.row, count, cx.rows());
+        let below = count.saturating_sub(self.offset + cx.rows());
+        self.older(below, cx).map(Effect::Request).into_iter().collect()
+    }
+
+    fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
+        let len = self.listed(cx.state).count();
+        if let Some(to) = motion(action, self.at(cx.state, selection), len, cx.rows()) {
+            self.select(to, cx.state, selection);
+        }
+    }
+
+    fn click(&mut self, _: usize, row: usize, cx: &Cx, selection: &mut Selection) {
+        self.select(self.offset + row, cx.state, selection);
+    }
+
+    fn open(&mut self, _: &Cx, _: &mut Selection) -> Option<Panel> {
+        Some(Panel::Jobs)
+    }
+
+    fn parent(&self) -> Option<Panel> {
+        None
+    }
+
+    fn filter(&mut self) -> Option<&mut String> {
+        Some(&mut self.filter)
+    }
+
+    /// Selects the first run of the list when the filter excludes the selected one. A run that leaves the list later, or
+    /// is selected elsewhere, stays selected.
+    fn filtered(&mut self, cx: &Cx, selection: &mut Selection) {
+        if !self.listed(cx.state).any(|run| selection.run_id() == Some(&run.info.id)) {
+            let first = self.listed(cx.state).next().map(|run| run.info.id.clone());
+            selection.select_run(first);
+        }
+    }
+
+    /// How many runs are running, and how many are listed while there are older ones.
+    fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
+        let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
+        let more = cx.state.has_older_than().map(|_| format!("{}+", text::count(cx.state.summaries().count() as u64)));
+        filter_chip(&self.filter).into_iter().chain(active).chain(more).collect::<Vec<_>>().join(cx.theme.dot())
+    }
+
+    fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
+        let rows: Vec<&Summary> = self.listed(cx.state).skip(self.offset).take(usize::from(area.height)).collect();
+        if rows.is_empty() {
+            let has_runs = cx.state.summaries().next().is_some();
+            let why = if has_runs { "no run has all of these words" } else { no_runs(cx.state) };
+            empty(why, cx, area, buffer);
+        }
+        let names = rows.iter().map(|run| text::width(title(run))).max().unwrap_or_default().min(24) as u16;
+        for (y, run) in (area.y..).zip(rows) {
+            let time = match (run.started, run.finished) {
+                (Some(started), Some(finished)) => text::duration(finished.since(started)),
+                (Some(started), None) => text::duration(cx.state.now.since(started)),
+                (None, _) => String::new(),
+            };
+            let repository = if cx.state.has_several_repositories() { project(&run.info.repository) } else { "" };
+            let ago = text::ago(cx.state.now.since(run.info.created));
+            let parts = [repository, run.info.ref_name.as_str(), run.info.event.as_str(), &ago];
+            let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            let remark = match &run.phase {
+                Phase::Waiting(gate) => gate.reason(),
+                _ => parts.join("  "),
+            };
+            let row = ListRow {
+                indent: 0,
+                glyph: cx.theme.lamp(&run.phase, cx.state.now.0),
+                style: cx.theme.phase(&run.phase),
+                name: title(run),
+                tab: names + 5,
+                remark: &remark,
+                remark_style: cx.theme.style(Hue::Dim),
+                right: &time,
+                selected: selection.run_id() == Some(&run.info.id),
+            };
+            row.draw(cx, Rect { y, height: 1, ..area }, buffer);
+        }
+    }
 }
 
 impl Runs {
-    /// Moves the selection.
-    pub(in crate::app) fn act(&mut self, action: Action, facts: &AppState, height: usize) {
-        let len = self.listed(facts).count();
-        if let Some(to) = motion(action, self.at(facts), len, height) {
-            self.select(to, facts);
+    /// The request for older runs, once for each page, if less than a screen of rows is left `below`.
+    fn older(&mut self, below: usize, cx: &Cx) -> Option<Request> {
+        let oldest = cx.state.has_older_than().filter(|_| below <= cx.rows())?;
+        if self.requested.as_ref() == Some(oldest) {
+            return None;
+        }
+        self.requested = Some(oldest.clone());
+        Some(Request::ListMore { before: oldest.clone(), limit: PAGE })
+    }
+
+    /// The run to select while none is, or after the selected one was removed.
+    fn replacement(&self, state: &AppState, removed: Option<&RunId>) -> Option<RunId> {
+        // The run that took the row of the removed one, or the last.
+        let listed: Vec<&Summary> = self.listed(state).collect();
+        let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.info.id.clone());
+        let at_home = |run: &&Summary| self.home.as_ref().is_none_or(|home| run.info.repository == *home);
+        let newest = || state.summaries().find(at_home).or(state.summaries().next()).map(|run| run.info.id.clone());
+        match (removed, self.filter.is_empty()) {
+            (None, true) => newest(),
+            // A run that is asked for by its id may be listed later.
+            (Some(removed), true) => next.or_else(newest).or_else(|| Some(removed.clone())),
+            (_, false) => next,
         }
     }
 
-    /// Selects the run in a row of the pane.
-    pub(in crate::app) fn click(&mut self, row: usize, facts: &AppState) {
-        self.select(self.offset + row, facts);
-    }
-
-    /// Selects the newest run when none is, and keeps the selected one in sight.
-    pub(in crate::app) fn settle(&mut self, facts: &AppState, height: usize) {
-        if self.selected.as_ref().is_none_or(|id| facts.summary(id).is_none()) {
-            // What takes its place in the list: the next one, or the last.
-            let listed: Vec<&Summary> = self.listed(facts).collect();
-            let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.info.id.clone());
-            let at_home = |run: &&Summary| self.home.as_ref().is_none_or(|home| run.info.repository == *home);
-            let newest = || facts.summaries().find(at_home).or(facts.summaries().next()).map(|run| run.info.id.clone());
-            self.selected = match (&self.selected, self.filter.is_empty()) {
-                (None, true) => newest(),
-                (Some(_), true) => next.or_else(newest).or(self.selected.take()),
-                (_, false) => next,
-            };
-        }
-        self.row = self.at(facts);
-        self.offset = keep_visible(self.offset, self.at(facts), self.listed(facts).count(), height);
-    }
-
-    /// Returns the number of rows below those that are shown.
-    pub(in crate::app) fn rows_below(&self, facts: &AppState, height: usize) -> usize {
-        self.listed(facts).count().saturating_sub(self.offset + height)
-    }
-
-    /// Selects the first run of the list when the filter has come to leave out the selected one. A run that leaves the
-    /// list by itself, or is gone to from elsewhere, stays selected.
-    pub(in crate::app) fn narrow(&mut self, facts: &AppState) {
-        if !self.listed(facts).any(|run| self.selected.as_ref() == Some(&run.info.id)) {
-            let first = self.listed(facts).next().map(|run| run.info.id.clone());
-            self.selected = first;
-        }
-    }
-
-    /// How many there are and how many go on.
-    pub(in crate::app) fn remark(&self, facts: &AppState, theme: Theme) -> String {
-        let alive = Some(facts.alive().count()).filter(|alive| *alive > 0).map(|alive| format!("{alive} running"));
-        chip(&self.filter).into_iter().chain(alive).collect::<Vec<_>>().join(theme.dot())
-    }
-
-    /// The runs that the filter lets through.
-    fn listed<'f>(&'f self, facts: &'f AppState) -> impl Iterator<Item = &'f Summary> {
-        let found = |run: &&Summary| {
+    /// The runs that match the filter.
+    fn listed<'s>(&'s self, state: &'s AppState) -> impl Iterator<Item = &'s Summary> {
+        let matches = |run: &&Summary| {
             let texts = [
                 &run.name,
                 &run.info.repository,
@@ -93,63 +163,24 @@ impl Runs {
             ];
             text::holds(&self.filter, &texts)
         };
-        facts.summaries().filter(found)
+        state.summaries().filter(matches)
     }
 
-    pub(in crate::app) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let rows: Vec<&Summary> = self.listed(cx.facts).skip(self.offset).take(usize::from(area.height)).collect();
-        if rows.is_empty() {
-            let why =
-                if cx.facts.summaries().next().is_some() { "no run has all of these words" } else { none(cx.facts) };
-            empty(why, cx, area, buffer);
+    /// Row of the selected run in the list.
+    fn at(&self, state: &AppState, selection: &Selection) -> usize {
+        self.listed(state).position(|run| selection.run_id() == Some(&run.info.id)).unwrap_or_default()
+    }
+
+    fn select(&self, row: usize, state: &AppState, selection: &mut Selection) {
+        if let Some(run) = self.listed(state).nth(row) {
+            selection.select_run(Some(run.info.id.clone()));
         }
-        let names = rows.iter().map(|run| text::width(title(run))).max().unwrap_or_default().min(24) as u16;
-        for (y, run) in (area.y..).zip(rows) {
-            let time = match (run.started, run.finished) {
-                (Some(started), Some(finished)) => text::duration(finished.since(started)),
-                (Some(started), None) => text::duration(cx.facts.now.since(started)),
-                (None, _) => String::new(),
-            };
-            let repository = if cx.facts.has_several_repositories() { project(&run.info.repository) } else { "" };
-            let facts = [
-                repository,
-                run.info.ref_name.as_str(),
-                run.info.event.as_str(),
-                &text::ago(cx.facts.now.since(run.info.created)),
-            ];
-            let facts: Vec<&str> = facts.into_iter().filter(|part| !part.is_empty()).collect();
-            let remark = match &run.phase {
-                Phase::Waiting(gate) => gate.reason(),
-                _ => facts.join("  "),
-            };
-            let row = ListRow {
-                indent: 0,
-                glyph: cx.theme.lamp(&run.phase, cx.facts.now.0),
-                style: cx.theme.phase(&run.phase),
-                name: title(run),
-                tab: names + 5,
-                remark: &remark,
-                remark_style: cx.theme.style(Hue::Dim),
-                right: &time,
-                selected: self.selected.as_ref() == Some(&run.info.id),
-            };
-            row.draw(cx, Rect { y, height: 1, ..area }, buffer);
-        }
-    }
-
-    fn at(&self, facts: &AppState) -> usize {
-        self.listed(facts).position(|run| self.selected.as_ref() == Some(&run.info.id)).unwrap_or_default()
-    }
-
-    fn select(&mut self, row: usize, facts: &AppState) {
-        let run = self.listed(facts).nth(row).map(|run| run.info.id.clone());
-        self.selected = run.or(self.selected.take());
     }
 }
 
-/// What is said where there is no run, and what to do about it.
-pub(super) fn none(facts: &AppState) -> &'static str {
-    match (facts.is_listed, facts.offers.is_empty()) {
+/// Why there is no run, and what to do about it.
+pub(super) fn no_runs(state: &AppState) -> &'static str {
+    match (state.is_listed, state.startable.is_empty()) {
         (false, _) => "looking for runs",
         (true, false) => "no runs yet: S starts a workflow",
         (true, true) => {
@@ -158,17 +189,17 @@ pub(super) fn none(facts: &AppState) -> &'static str {
     }
 }
 
-/// What a run is called: its name, or its file's.
+/// Name of the run, or of its workflow's file if it has none.
 fn title(run: &Summary) -> &str {
-    if run.name.is_empty() { file(&run.info.workflow) } else { &run.name }
+    if run.name.is_empty() { file_name(&run.info.workflow) } else { &run.name }
 }
 
-/// The name of a repository without its owner.
-pub(super) fn project(repository: &str) -> &str {
+/// Name of a repository without its owner.
+pub(in crate::app) fn project(repository: &str) -> &str {
     repository.rsplit('/').next().unwrap_or(repository)
 }
 
-/// The name of a workflow's file, without its folder.
-pub(super) fn file(workflow: &str) -> &str {
+/// Name of a workflow's file without its folder.
+pub(in crate::app) fn file_name(workflow: &str) -> &str {
     workflow.rsplit('/').next().unwrap_or(workflow)
 }

@@ -1,61 +1,75 @@
-//! 5 Services: the containers beside the jobs of the selected run.
+//! 5 Services: the service containers of the selected run's jobs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::app::action::Action;
+use crate::app::msg::Effect;
+use crate::app::selection::{JobSelection, Selection};
 use crate::model::{Job, JobId, Run, Service};
+use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
-use super::{Cx, ListRow, chip, empty, keep_visible, motion};
+use super::list::{ListRow, filter_chip};
+use super::{Cx, Pane, empty, keep_visible, motion};
 
 /// The list of services.
 #[derive(Clone, Debug, Default)]
-pub struct Services {
-    /// The selected one: its job, and its key in the workflow.
-    pub selected: Option<(JobId, String)>,
-    /// Words that a service must have to be listed.
-    pub filter: String,
+pub(in crate::app) struct Services {
+    /// The selected service: its job, and its key in the workflow.
+    pub(in crate::app) selected: Option<(JobId, String)>,
+    filter: String,
     offset: usize,
 }
 
-impl Services {
-    /// Moves the selection.
-    pub(in crate::app) fn act(&mut self, action: Action, run: &Run, height: usize) {
-        if let Some(to) = motion(action, self.at(run), self.listed(run).count(), height) {
-            self.select(to, run);
-        }
-    }
-
-    /// Selects what is in a row of the pane.
-    pub(in crate::app) fn click(&mut self, row: usize, run: &Run) {
-        self.select(self.offset + row, run);
-    }
-
-    pub(in crate::app) fn settle(&mut self, run: Option<&Run>, height: usize) {
-        let Some(run) = run else {
+impl Pane for Services {
+    fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
+        let Some(run) = selection.run(cx.state) else {
             *self = Self { filter: std::mem::take(&mut self.filter), ..Self::default() };
-            return;
+            return Vec::new();
         };
         if !self.listed(run).any(|(job, service)| self.is_selected(job, service)) {
             self.selected = None;
             self.select(0, run);
         }
-        self.offset = keep_visible(self.offset, self.at(run), self.listed(run).count(), height);
+        self.offset = keep_visible(self.offset, self.at(run), self.listed(run).count(), cx.rows());
+        Vec::new()
     }
 
-    /// How many are healthy, and how many are not.
-    pub(in crate::app) fn remark(&self, run: &Run, theme: Theme) -> String {
+    fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
+        let Some(run) = selection.run(cx.state) else { return };
+        if let Some(to) = motion(action, self.at(run), self.listed(run).count(), cx.rows()) {
+            self.select(to, run);
+        }
+    }
+
+    fn click(&mut self, _: usize, row: usize, cx: &Cx, selection: &mut Selection) {
+        selection.run(cx.state).into_iter().for_each(|run| self.select(self.offset + row, run));
+    }
+
+    fn open(&mut self, _: &Cx, selection: &mut Selection) -> Option<Panel> {
+        let (job, _) = self.selected.clone()?;
+        selection.select(JobSelection::whole(job));
+        Some(Panel::Jobs)
+    }
+
+    fn filter(&mut self) -> Option<&mut String> {
+        Some(&mut self.filter)
+    }
+
+    /// How many services there are, and how many are down.
+    fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
+        let Some(run) = selection.run(cx.state) else { return String::new() };
         let bad = all(run).filter(|(_, service)| service.state.is_bad()).count();
         let count = Some(all(run).count()).filter(|count| *count > 0).map(|count| count.to_string());
         let bad = (bad > 0).then(|| format!("{bad} down"));
-        [chip(&self.filter), count, bad].into_iter().flatten().collect::<Vec<_>>().join(theme.dot())
+        [filter_chip(&self.filter), count, bad].into_iter().flatten().collect::<Vec<_>>().join(cx.theme.dot())
     }
 
-    pub(in crate::app) fn draw(&self, cx: &Cx, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
-        let Some(run) = run.filter(|run| all(run).next().is_some()) else {
-            empty("no service has been started", cx, area, buffer);
+    fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
+        let Some(run) = selection.run(cx.state).filter(|run| all(run).next().is_some()) else {
+            empty("no services started", cx, area, buffer);
             return;
         };
         let widest = all(run).map(|(_, service)| text::width(&service.name)).max().unwrap_or_default();
@@ -93,11 +107,14 @@ impl Services {
             row.draw(cx, Rect { y, height: 1, ..area }, buffer);
         }
     }
+}
 
+impl Services {
     fn is_selected(&self, job: &Job, service: &Service) -> bool {
         self.selected.as_ref().is_some_and(|(of, name)| *of == job.id && *name == service.name)
     }
 
+    /// Row of the selected service in the list.
     fn at(&self, run: &Run) -> usize {
         self.listed(run).position(|(job, service)| self.is_selected(job, service)).unwrap_or_default()
     }
@@ -107,7 +124,7 @@ impl Services {
         self.selected = selected.or(self.selected.take());
     }
 
-    /// The services that the filter lets through.
+    /// The services that match the filter.
     fn listed<'r>(&'r self, run: &'r Run) -> impl Iterator<Item = (&'r Job, &'r Service)> {
         all(run).filter(|(job, service)| {
             text::holds(&self.filter, &[&service.name, &service.image, service.state.word(), &job.name])
@@ -120,7 +137,7 @@ fn all(run: &Run) -> impl Iterator<Item = (&Job, &Service)> {
     run.jobs.values().flat_map(|job| job.services.values().map(move |service| (job, service)))
 }
 
-/// Where a port leads: `5432→54321`, and `6379` where it is the same on both sides.
+/// A port in the container and on this machine: `5432→54321`, or `6379` if they are the same.
 fn port(inside: &str, outside: &str, theme: Theme) -> String {
     let inside = inside.strip_suffix("/tcp").unwrap_or(inside);
     if inside == outside { inside.to_owned() } else { format!("{inside}{}{outside}", theme.pick("→", ">")) }

@@ -67,7 +67,7 @@ fn every_list_is_filtered_by_words_and_says_so() {
         ("5/healthy unh<enter>", "/healthy unh", "app", "redis"),
         ("6/production<enter>", "/production", "production", "staging"),
         ("5/nothing<enter>", "/nothing", "no service has all of these words", "redis"),
-        ("6/nothing<enter>", "/nothing", "none has all of these words", "staging"),
+        ("6/nothing<enter>", "/nothing", "no environment has all of these words", "staging"),
         ("2/nothing<enter>", "/nothing", "no job has all of these words", ""),
     ] {
         let mut driver = Driver::showing(160, 48, Glyphs::Unicode);
@@ -86,7 +86,7 @@ fn a_state_that_changes_makes_no_new_layout_where_the_graph_is_larger_than_its_p
     let last = script.records.len() - 10;
     let rest = script.records.split_off(last);
     driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records }).press("2z.");
-    let before = driver.app.graph.layouts();
+    let before = driver.app.panes.graph.layouts();
     driver.feed(Feed::Records { run: run(), records: rest });
-    assert_eq!(driver.app.graph.layouts(), before);
+    assert_eq!(driver.app.panes.graph.layouts(), before);
 }

@@ -1,7 +1,7 @@
 //! Reading a log by its keys.
 
 use super::*;
-use crate::app::panes::jobs::JobSelection;
+use crate::app::selection::JobSelection;
 use crate::model::{LineRange, StepNumber};
 
 #[test]
@@ -62,7 +62,7 @@ fn a_log_is_searched_as_it_is_typed() {
     driver.press("//a(/<enter>");
     assert!(driver.shows("no regular expression, so it is taken as text: unclosed group"), "{}", driver.screen());
     driver.press("<esc>n");
-    assert!(driver.shows("nothing is found"));
+    assert!(driver.shows("no match"));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn groups_fold_and_times_show() {
     lines[10] = "##[group]Warnings".to_owned();
     lines[15] = "##[endgroup]".to_owned();
     driver.log("test", 4, lines);
-    driver.app.jobs.select(JobSelection { job: JobId::new("test"), step: None });
+    driver.app.selection.select(JobSelection::whole(JobId::new("test")));
     driver.press("4g-");
     assert!(driver.shows("Test (3.12) › 4 Run tests"), "{}", driver.screen());
     driver.press("}");

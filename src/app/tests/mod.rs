@@ -101,9 +101,9 @@ fn one_key_leads_to_the_failure() {
 fn the_selected_run_stays_when_others_come() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.feed(Feed::Opened(header(RunId::new("20261124-040000-dddd"))));
-    assert_eq!(driver.app.runs.selected, Some(run()));
+    assert_eq!(driver.app.selection.run_id(), Some(&run()));
     driver.feed(Feed::Removed(run()));
-    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")), "what takes its row");
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")), "what takes its row");
 }
 
 #[test]
@@ -121,9 +121,9 @@ fn help_lists_and_finds_keys() {
 
 #[test]
 fn every_action_is_carried_out_without_a_run() {
-    for entry in super::action::ACTIONS {
+    for entry in super::action::ACTIONS.iter() {
         let mut driver = Driver::new(120, 40, Theme::default());
-        for panel in crate::ui::layout::PANELS {
+        for panel in crate::ui::layout::PANELS.map(|info| info.panel) {
             driver.app.overlay = None;
             driver.app.view.focus = panel;
             driver.app.act(entry.action);
@@ -147,12 +147,12 @@ fn clicking_selects_and_the_wheel_scrolls() {
     };
     let at = place(&driver, "│ ✓ Release");
     mouse(&mut driver, MouseEventKind::Down(MouseButton::Left), (at.0 + 2, at.1));
-    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     assert_eq!(driver.app.view.focus, Panel::Runs);
     driver.press("k");
     let at = place(&driver, "scanning module");
     mouse(&mut driver, MouseEventKind::ScrollUp, at);
-    assert!(!driver.app.log.follows() && driver.app.view.focus == Panel::Runs);
+    assert!(!driver.app.panes.log.follows() && driver.app.view.focus == Panel::Runs);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn services_and_deployments_lead_to_their_job_and_run() {
     driver.press("5G<enter>");
     assert!(driver.shows("▌✗ Test (3.13)"), "{}", driver.screen());
     driver.press("6k<enter>");
-    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     driver.press("7");
     assert!(driver.shows("7 Events") && !driver.shows("5 Services"));
 }
@@ -236,7 +236,7 @@ fn the_palette_finds_actions_jobs_workflows_and_runs() {
     };
     assert_eq!(driver.asked(), [Effect::Request(start)]);
     driver.press(":run release<enter>");
-    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     driver.press(":xyzzy<enter><esc>");
     assert!(driver.shows("1 Runs"));
 }

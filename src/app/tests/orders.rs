@@ -101,7 +101,7 @@ fn a_started_run_is_shown_once_it_is_listed() {
         Summary { phase: Phase::Queued, finished: None, ..past(id.as_str(), "Release", Conclusion::Success, START) };
     driver.feed(Feed::Listed { runs: vec![listed], more: false }).feed(Feed::Started(id.clone()));
     assert_eq!(driver.asked(), [Effect::Request(Request::Follow(id.clone()))]);
-    assert_eq!(driver.app.runs.selected, Some(id));
+    assert_eq!(driver.app.selection.run_id(), Some(&id));
 }
 
 #[test]
@@ -197,13 +197,13 @@ fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
     });
     assert!(!driver.shows("app"), "{}", driver.screen());
     driver.feed(Feed::Listed { runs: vec![other("20261125-101010-cccc")], more: false });
-    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261123-101010-aaaa")));
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     assert!(driver.shows("app · Release") && driver.shows("other  main"), "{}", driver.screen());
     // What takes the place of a removed run is its neighbour in the list, and nothing that the filter hides.
     driver.press("1/other<enter>");
-    assert_eq!(driver.app.runs.selected, Some(RunId::new("20261125-101010-cccc")));
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261125-101010-cccc")));
     driver.feed(Feed::Removed(RunId::new("20261125-101010-cccc")));
-    assert_eq!(driver.app.runs.selected, None, "{}", driver.screen());
+    assert_eq!(driver.app.selection.run_id(), None, "{}", driver.screen());
     driver.press("d");
     assert!(driver.shows("delete: no run is selected"), "{}", driver.screen());
 }

@@ -1,4 +1,4 @@
-//! The picture of the graph.
+//! Draws the graph.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -17,7 +17,7 @@ use crate::app::panes::{Cx, empty};
 use crate::app::state::AppState;
 
 impl Graph {
-    pub(in crate::app) fn draw(
+    pub(super) fn draw_run(
         &self,
         cx: &Cx,
         run: Option<&Run>,
@@ -26,7 +26,7 @@ impl Graph {
         buffer: &mut Buffer,
     ) {
         let Some(run) = run.filter(|run| !run.jobs.is_empty()) else {
-            return empty("no jobs are planned yet", cx, area, buffer);
+            return empty("no jobs planned yet", cx, area, buffer);
         };
         if self.is_list() {
             return tree::draw(usize::from(self.offset.1), &self.filter, cx, run, selected, area, buffer);
@@ -36,8 +36,8 @@ impl Graph {
         }
         let height = self.picture_height((area.width.saturating_sub(2 * MARGIN), area.height));
         let picture = Rect { x: area.x + MARGIN, width: area.width.saturating_sub(2 * MARGIN), height, ..area };
-        let at = self.place_of(selected).filter(|_| cx.focused);
-        let lit = self.lit(run, at, cx.facts.now);
+        let at = self.index_of(selected).filter(|_| cx.focused);
+        let lit = self.lit(run, at, cx.state.now);
         let dim = cx.theme.style(Hue::Dim);
         let mut pen = Pen { picture, offset: self.offset, buffer: &mut *buffer };
         for cell in &self.layout.cells {
@@ -45,20 +45,21 @@ impl Graph {
             let style = if is_lit { Style::new() } else { dim };
             pen.put((cell.x, cell.y), 1, drawing::sign(cell, cx.theme.glyphs), style);
         }
-        for place in 0..self.groups.len() {
-            let is_found = self.filter.is_empty() || self.groups[place].holds(&self.filter, run);
-            let is_lit = is_found && lit.as_ref().is_none_or(|lit| lit.nodes.contains(&place));
-            self.group(cx, run, place, (at == Some(place), is_lit), &mut pen);
+        for index in 0..self.groups.len() {
+            let is_found = self.filter.is_empty() || self.groups[index].holds(&self.filter, run);
+            let is_lit = is_found && lit.as_ref().is_none_or(|lit| lit.nodes.contains(&index));
+            self.group(cx, run, index, (at == Some(index), is_lit), &mut pen);
         }
         if height < area.height {
             self.map(cx, run, Rect { y: area.y + height, height: 1, ..area }, buffer);
         }
     }
 
-    /// What is lit: the critical path, or what leads to the selected node and what it leads to; `None` when nothing stands out.
+    /// The lit nodes and edges: the critical path, or all that leads to the selected node and all that it leads to. `None` if
+    /// nothing is lit, so that nothing is dim.
     fn lit(&self, run: &Run, at: Option<usize>, now: Timestamp) -> Option<Lit> {
         if self.critical {
-            // What is left out of the picture is on the path all the same.
+            // The path goes through groups that are left out of the picture, too.
             let shown = |node: usize| {
                 let job = self.all[node].jobs.first()?;
                 self.groups.iter().position(|group| group.jobs.contains(job))
@@ -68,13 +69,13 @@ impl Graph {
         at.map(|at| paths::through(at, &self.layout.needs))
     }
 
-    fn group(&self, cx: &Cx, run: &Run, place: usize, (selected, lit): (bool, bool), pen: &mut Pen) {
-        let ((x, y), node, group) = (self.layout.places[place], &self.nodes[place], &self.groups[place]);
+    fn group(&self, cx: &Cx, run: &Run, index: usize, (selected, lit): (bool, bool), pen: &mut Pen) {
+        let ((x, y), node, group) = (self.layout.places[index], &self.nodes[index], &self.groups[index]);
         let phase = group.phase(run);
         let fade = if lit { Style::new() } else { cx.theme.style(Hue::Dim) };
-        // How it is is told by colour also where it is out of the way.
-        pen.put((x, y), 1, cx.theme.lamp(&phase, cx.facts.now.0), cx.theme.phase(&phase));
-        if self.detail == Detail::Sign {
+        // The state keeps its colour in a dim node.
+        pen.put((x, y), 1, cx.theme.lamp(&phase, cx.state.now.0), cx.theme.phase(&phase));
+        if self.detail == Detail::Glyph {
             if selected {
                 pen.restyle((x, y), node.width, cx.theme.selected());
             }
@@ -83,9 +84,9 @@ impl Graph {
         let label = label(group, run, self.detail, cx);
         let label = text::clip(&label, usize::from(node.width.saturating_sub(2)), cx.theme.ellipsis());
         pen.put((x + 2, y), node.width - 2, &label, fade);
-        // What is left of the room for a time belongs to the line that goes on.
+        // Columns that the time does not need continue the edge.
         let end = x + 2 + text::width(&label) as u16;
-        let goes_on = self.layout.needs.iter().any(|needs| needs.contains(&place));
+        let goes_on = self.layout.needs.iter().any(|needs| needs.contains(&index));
         if goes_on && end + 1 < x + node.width + 1 {
             let line = if cx.theme.glyphs == Glyphs::Ascii { "-" } else { "─" };
             for column in end + 1..=x + node.width {
@@ -108,7 +109,7 @@ impl Graph {
         }
     }
 
-    /// A strip of the layers, each coloured by the worst in it, with what is shown between brackets.
+    /// Draws one glyph for each layer, of the worst state in it, with those on the screen in brackets.
     fn map(&self, cx: &Cx, run: &Run, area: Rect, buffer: &mut Buffer) {
         let shown = |layer: usize| {
             let first = self.layout.columns[layer];
@@ -122,7 +123,7 @@ impl Graph {
                 open = !open;
                 x = text::put(buffer, x, area.y, 1, if open { "[" } else { "]" }, Style::new());
             }
-            let of_layer = self.groups.iter().enumerate().filter(|(place, _)| self.layout.layers[*place] == layer);
+            let of_layer = self.groups.iter().enumerate().filter(|(index, _)| self.layout.layers[*index] == layer);
             let phases: Vec<_> = of_layer.map(|(_, group)| group.phase(run)).collect();
             let worst = phases.iter().max_by_key(|phase| match phase.conclusion() {
                 Some(end) if end.is_bad() => 3,
@@ -147,11 +148,11 @@ impl Graph {
     }
 }
 
-/// A picture of a run's whole graph, with as much written as fits into so many columns; smaller where it takes fewer.
+/// A picture of a run's whole graph in at most this many columns.
 #[must_use]
 pub fn picture(run: &Run, theme: Theme, columns: u16) -> Buffer {
     let mut graph = Graph { failed_only: Some(false), ..Graph::default() };
-    graph.settle(Some(run), None, (columns, u16::MAX));
+    graph.show(Some(run), None, (columns, u16::MAX));
     let (width, height) = if graph.is_list() {
         (columns, run.jobs.len() as u16)
     } else {
@@ -159,21 +160,22 @@ pub fn picture(run: &Run, theme: Theme, columns: u16) -> Buffer {
     };
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
     let area = buffer.area;
-    graph.draw(&Cx { facts: &AppState::default(), theme, focused: false }, Some(run), None, area, &mut buffer);
+    let cx = Cx { state: &AppState::default(), theme, focused: false, size: (columns, u16::MAX) };
+    graph.draw_run(&cx, Some(run), None, area, &mut buffer);
     buffer
 }
 
-/// Draws in the coordinates of the whole picture, of which a part is in sight.
+/// Draws in the coordinates of the whole picture, of which a part is on the screen.
 struct Pen<'a> {
-    /// Where on the screen the picture is.
+    /// Area of the screen that shows a part of the picture.
     picture: Rect,
-    /// What of the picture is in the upper left corner.
+    /// Column and row of the picture at the area's upper left corner.
     offset: (u16, u16),
     buffer: &'a mut Buffer,
 }
 
 impl Pen<'_> {
-    /// Writes at a place of the picture, as far as that is in sight.
+    /// Writes at a column and row of the picture, as far as these are on the screen.
     fn put(&mut self, (x, y): (u16, u16), columns: u16, what: &str, style: Style) {
         let (picture, offset) = (self.picture, self.offset);
         let Some(row) = y.checked_sub(offset.1).filter(|row| *row < picture.height) else { return };
@@ -183,7 +185,7 @@ impl Pen<'_> {
                 text::put(self.buffer, picture.x + column, picture.y + row, room, what, style);
             }
         } else {
-            // It begins left of what is shown.
+            // The text starts left of the area.
             let hidden = usize::from(offset.0 - x);
             let rest: String = what.chars().skip(hidden).collect();
             let room = columns.saturating_sub(hidden as u16).min(picture.width);
@@ -202,7 +204,7 @@ impl Pen<'_> {
     }
 }
 
-/// What is written behind a group's sign.
+/// The text behind a group's glyph.
 fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
     let members = group.members(run);
     let times = if cx.theme.glyphs == Glyphs::Ascii { "x" } else { "×" };
@@ -217,15 +219,15 @@ fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
         let bad = count(&|job| !job.allowed_failure && job.phase.conclusion().is_some_and(Conclusion::is_bad));
         let looks = [(good, Conclusion::Success), (bad, Conclusion::Failure)];
         let shown = looks.iter().filter(|(count, _)| *count > 0 && *count < members.len());
-        for (place, (count, end)) in shown.enumerate() {
+        for (index, (count, end)) in shown.enumerate() {
             let glyph = cx.theme.look(&Phase::Done(*end)).glyph;
-            label = format!("{label}{}{count}{glyph}", if place == 0 { " " } else { "" });
+            label = format!("{label}{}{count}{glyph}", if index == 0 { " " } else { "" });
         }
     }
     match group.times(run) {
         Some((started, Some(ended))) => format!("{label} {}", text::duration(ended.since(started))),
         Some((started, None)) if members.iter().any(|job| job.phase.is_active()) => {
-            format!("{label} {}", text::duration(cx.facts.now.since(started)))
+            format!("{label} {}", text::duration(cx.state.now.since(started)))
         }
         _ => label,
     }

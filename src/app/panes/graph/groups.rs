@@ -1,29 +1,28 @@
-//! What the graph shows as one node: a job, the legs of a matrix, a called workflow.
+//! Groups of jobs that are one node of the graph: a job, the legs of a matrix, a called workflow.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::model::{Conclusion, Job, JobId, Phase, Run, Timestamp};
 use crate::ui::text;
 
-use crate::app::panes::jobs::has_failed;
+use crate::app::state::has_failed;
 
-/// This many members that went wrong are shown under their group.
-const SHOWN: usize = 3;
+/// How many failed members are listed below their group.
+const MAX_LISTED: usize = 3;
 
-/// A node of the graph.
+/// Jobs that are one node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Group {
-    /// Its name.
     pub(super) name: String,
-    /// Its jobs, in the order of the file. A called workflow's caller is the first.
+    /// Its jobs in the order of the file. The caller of a called workflow comes first.
     pub(super) jobs: Vec<JobId>,
-    /// The groups that it needs, by their place.
+    /// Indices of the groups that it needs.
     pub(super) needs: Vec<usize>,
-    /// Whether it stands for more than its first job.
+    /// Whether it holds more than one job.
     pub(super) folded: bool,
 }
 
-/// The groups of a run, in the order of the file. Unfolded, every job that is no caller is its own.
+/// The groups of a run, in the order of the file. Unfolded, every job but the callers is a group by itself.
 pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut of_job: HashMap<&JobId, usize> = HashMap::new();
@@ -32,7 +31,7 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     let mut of_legs = HashMap::new();
     let callers: HashSet<&JobId> = run.jobs.values().filter_map(|job| job.caller.as_ref()).collect();
     for job in run.jobs.values() {
-        // Unfolded, the jobs that it calls stand for it.
+        // Unfolded, the called jobs replace their caller.
         if !folded && callers.contains(&job.id) {
             continue;
         }
@@ -40,10 +39,10 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
         let whose = (&job.key, &job.caller);
         let is_leg = folded && legs[&whose] > 1;
         let leg = is_leg.then(|| of_legs.get(&whose)).flatten().copied();
-        if let Some(place) = caller.or(leg) {
-            groups[place].jobs.push(job.id.clone());
-            groups[place].folded = true;
-            of_job.insert(&job.id, place);
+        if let Some(index) = caller.or(leg) {
+            groups[index].jobs.push(job.id.clone());
+            groups[index].folded = true;
+            of_job.insert(&job.id, index);
             continue;
         }
         of_job.insert(&job.id, groups.len());
@@ -54,10 +53,10 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
         groups.push(Group { name, jobs: vec![job.id.clone()], needs: Vec::new(), folded: false });
     }
     let needed = Needed { run, folded, of_job: &of_job };
-    for (place, group) in groups.iter_mut().enumerate() {
+    for (index, group) in groups.iter_mut().enumerate() {
         let jobs = group.jobs.iter().filter_map(|job| run.jobs.get(job));
         let mut needs: Vec<usize> = jobs.flat_map(|job| needed.by(job)).collect();
-        needs.retain(|need| *need != place);
+        needs.retain(|need| *need != index);
         needs.sort_unstable();
         needs.dedup();
         group.needs = needs;
@@ -65,7 +64,7 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     groups
 }
 
-/// Who needs whom by groups, where a job that calls a workflow may be none of its own.
+/// Resolves needs to groups. Unfolded, the caller of a workflow has no group.
 struct Needed<'r> {
     run: &'r Run,
     folded: bool,
@@ -73,7 +72,7 @@ struct Needed<'r> {
 }
 
 impl Needed<'_> {
-    /// The groups that a job needs. The first jobs of a called workflow need what their caller needs.
+    /// The groups that a job needs. Jobs of a called workflow without needs have those of their caller.
     fn by(&self, job: &Job) -> Vec<usize> {
         let mut needs: Vec<usize> = job.needs.iter().flat_map(|need| self.groups_of(need)).collect();
         let caller = job.caller.as_ref().filter(|_| !self.folded && needs.is_empty());
@@ -83,7 +82,7 @@ impl Needed<'_> {
         needs
     }
 
-    /// The groups that stand for a job: its own, or those of all that it calls.
+    /// The group of a job, or the groups of all jobs that it calls.
     fn groups_of(&self, id: &JobId) -> Vec<usize> {
         if let Some(own) = self.of_job.get(id) {
             return vec![*own];
@@ -93,39 +92,39 @@ impl Needed<'_> {
     }
 }
 
-/// So many jobs with the same needs and the same dependants can stand in one node.
-const SIBLINGS: usize = 4;
+/// From how many jobs on siblings can be joined into one node.
+const MIN_SIBLINGS: usize = 4;
 
-/// The groups with siblings in one node each: jobs that need the same and that the same need. Nothing where there are none.
+/// The groups with siblings joined: those with the same needs and the same dependants. `None` if there are no siblings.
 pub(super) fn with_siblings(groups: &[Group]) -> Option<Vec<Group>> {
     let mut dependants = vec![Vec::new(); groups.len()];
-    for (place, group) in groups.iter().enumerate() {
-        group.needs.iter().for_each(|need| dependants[*need].push(place));
+    for (index, group) in groups.iter().enumerate() {
+        group.needs.iter().for_each(|need| dependants[*need].push(index));
     }
     let mut alike: HashMap<_, Vec<usize>> = HashMap::new();
-    for (place, group) in groups.iter().enumerate().filter(|(_, group)| !group.folded) {
-        alike.entry((&group.needs, &dependants[place])).or_default().push(place);
+    for (index, group) in groups.iter().enumerate().filter(|(_, group)| !group.folded) {
+        alike.entry((&group.needs, &dependants[index])).or_default().push(index);
     }
     let mut first_of: HashMap<usize, &[usize]> = HashMap::new();
     let mut joined = vec![false; groups.len()];
-    for siblings in alike.values().filter(|siblings| siblings.len() >= SIBLINGS) {
+    for siblings in alike.values().filter(|siblings| siblings.len() >= MIN_SIBLINGS) {
         first_of.insert(siblings[0], siblings);
-        siblings.iter().skip(1).for_each(|place| joined[*place] = true);
+        siblings.iter().skip(1).for_each(|index| joined[*index] = true);
     }
     if first_of.is_empty() {
         return None;
     }
     let mut moved = vec![0; groups.len()];
     let mut folded: Vec<Group> = Vec::new();
-    for (place, group) in groups.iter().enumerate().filter(|(place, _)| !joined[*place]) {
+    for (index, group) in groups.iter().enumerate().filter(|(index, _)| !joined[*index]) {
         let mut group = group.clone();
-        if let Some(siblings) = first_of.get(&place) {
+        if let Some(siblings) = first_of.get(&index) {
             group.name.push_str("...");
-            group.jobs = siblings.iter().flat_map(|place| groups[*place].jobs.clone()).collect();
+            group.jobs = siblings.iter().flat_map(|index| groups[*index].jobs.clone()).collect();
             group.folded = true;
             siblings.iter().for_each(|sibling| moved[*sibling] = folded.len());
         }
-        moved[place] = folded.len();
+        moved[index] = folded.len();
         folded.push(group);
     }
     for group in &mut folded {
@@ -136,13 +135,13 @@ pub(super) fn with_siblings(groups: &[Group]) -> Option<Vec<Group>> {
     Some(folded)
 }
 
-/// A leg's name without its values.
+/// Name of a matrix leg without its values.
 fn plain(name: &str) -> &str {
     name.rfind(" (").filter(|_| name.ends_with(')')).map_or(name, |at| &name[..at])
 }
 
 impl Group {
-    /// Its jobs with what is known of them, a folded caller left out where it called something.
+    /// Its jobs, without the caller if the caller called any.
     pub(super) fn members<'r>(&self, run: &'r Run) -> Vec<&'r Job> {
         let jobs: Vec<&Job> = self.jobs.iter().filter_map(|job| run.jobs.get(job)).collect();
         let is_caller = |job: &&Job| jobs.iter().any(|other| other.caller.as_ref() == Some(&job.id));
@@ -150,7 +149,7 @@ impl Group {
         if called.is_empty() { jobs } else { called }
     }
 
-    /// The state of the whole: the worst that is in it, else what goes on in it.
+    /// State of the group: the worst of its jobs, else what runs or waits in it.
     pub(super) fn phase(&self, run: &Run) -> Phase {
         let members = self.members(run);
         let all = |wanted: &dyn Fn(&Phase) -> bool| members.iter().all(|job| wanted(&job.phase));
@@ -162,7 +161,7 @@ impl Group {
             return phase.clone();
         }
         if let Some(phase) = any(&Phase::is_active).or_else(|| any(&|phase| !phase.is_done())) {
-            // What has ended in part goes on.
+            // A group of which a part has completed is running.
             let begun = any(&Phase::is_done).is_some();
             return if begun && !phase.is_active() { Phase::Running } else { phase.clone() };
         }
@@ -175,25 +174,25 @@ impl Group {
         }
     }
 
-    /// Whether it went wrong; what was cancelled did not.
+    /// Whether it has failed. A cancelled group has not.
     pub(super) fn has_failed(&self, run: &Run) -> bool {
         has_failed(&self.phase(run))
     }
 
-    /// Whether it, or one of its jobs, has all of these words.
+    /// Whether the group or one of its jobs has all of these words.
     pub(super) fn holds(&self, words: &str, run: &Run) -> bool {
         let of = |job: &Job| text::holds(words, &[&self.name, &job.name, job.key.as_str(), job.phase.word()]);
         self.members(run).into_iter().any(of)
     }
 
-    /// Whether one of its members ran in this attempt, and was not kept from an earlier one.
+    /// Whether one of its members ran in this attempt instead of being kept from an earlier one.
     pub(super) fn is_of(&self, attempt: u32, run: &Run) -> bool {
         self.members(run).iter().any(|job| job.attempt == attempt)
     }
 
-    /// When the first of its members began, and when the last ended if all have; nothing before one has begun.
+    /// Start of the first member, and end of the last once all have ended. `None` before a member has started.
     pub(super) fn times(&self, run: &Run) -> Option<(Timestamp, Option<Timestamp>)> {
-        // What was kept from an earlier attempt took no time of this one.
+        // Members kept from an earlier attempt took no time in this one.
         let mut members = self.members(run);
         let latest = members.iter().map(|job| job.attempt).max();
         members.retain(|job| Some(job.attempt) == latest);
@@ -202,15 +201,15 @@ impl Group {
         Some((started, members.iter().filter_map(|job| job.finished).max().filter(|_| done)))
     }
 
-    /// Members that went wrong, to be shown under the group, and how many more there are.
+    /// Failed members to be listed below the group, and how many more there are.
     pub(super) fn wrong<'r>(&self, run: &'r Run) -> (Vec<&'r Job>, usize) {
         if !self.folded {
             return (Vec::new(), 0);
         }
         let bad = |job: &&Job| !job.allowed_failure && has_failed(&job.phase);
         let mut wrong: Vec<&Job> = self.members(run).into_iter().filter(bad).collect();
-        let more = wrong.len().saturating_sub(SHOWN);
-        wrong.truncate(SHOWN);
+        let more = wrong.len().saturating_sub(MAX_LISTED);
+        wrong.truncate(MAX_LISTED);
         (wrong, more)
     }
 }
@@ -220,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn siblings_stand_in_one_node() {
+    fn siblings_are_joined_into_one_node() {
         let group = |name: &str, needs: &[usize]| Group {
             name: name.to_owned(),
             jobs: vec![JobId::new(name)],
@@ -234,13 +233,13 @@ mod tests {
         four.push(group("other", &[0]));
         four.push(group("end", &[1, 2, 3, 4]));
         let folded = with_siblings(&four).expect("siblings");
-        let told: Vec<_> =
+        let nodes: Vec<_> =
             folded.iter().map(|group| (group.name.as_str(), group.jobs.len(), group.needs.clone())).collect();
-        assert_eq!(told, [("a", 1, vec![]), ("b...", 4, vec![0]), ("other", 1, vec![0]), ("end", 1, vec![1])]);
+        assert_eq!(nodes, [("a", 1, vec![]), ("b...", 4, vec![0]), ("other", 1, vec![0]), ("end", 1, vec![1])]);
     }
 
     #[test]
-    fn a_legs_values_are_no_part_of_its_groups_name() {
+    fn the_name_of_a_group_has_no_matrix_values() {
         assert_eq!(plain("Test (3.12, linux)"), "Test");
         assert_eq!(plain("Test (a) b"), "Test (a) b");
         assert_eq!(plain("Test"), "Test");

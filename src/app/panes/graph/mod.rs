@@ -1,25 +1,31 @@
-//! 2 Graph: who needs whom in the selected run, drawn with its lines.
+//! 2 Graph: the jobs of the selected run as a graph of their needs.
 //!
-//! Where things are depends on structure alone and is kept until that changes; states only colour it. What is selected
-//! among the jobs is selected here: all that it needs and all that needs it is lit, and the rest is dim.
+//! The layout depends on structure alone and is kept until that changes; states only change colours. The job that is
+//! selected in the Jobs pane is selected here: all that it needs and all that needs it is lit, and the rest is dim.
 
 mod draw;
 mod groups;
 mod paths;
 mod tree;
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
 use crate::app::action::Action;
-use crate::model::{JobId, Run, Timestamp};
+use crate::app::msg::Effect;
+use crate::app::selection::{JobSelection, Selection};
+use crate::model::{JobId, Run};
 use crate::ui::graph::{Layout, Node};
 use crate::ui::text;
-use crate::ui::theme::Theme;
 
-use super::{chip, keep_visible, motion};
+use super::list::filter_chip;
+use super::{Cx, Pane, keep_visible, motion};
 pub use draw::picture;
 use groups::{Group, groups, with_siblings};
 
-/// In fewer columns than these jobs are a list, indented by what they need: a pane of a screen of 100 columns has more.
-const DRAWN_FROM: u16 = 56;
+/// In fewer columns than these the jobs are a list, indented by what they need. In a screen of 100 columns the pane has
+/// more.
+const GRAPH_FROM: u16 = 56;
 
 /// Columns left free on both sides.
 const MARGIN: u16 = 1;
@@ -27,46 +33,45 @@ const MARGIN: u16 = 1;
 /// Columns that a time takes behind a name.
 const TIME: u16 = 6;
 
-/// Columns that names are made shorter to, one after the other, until all fits.
+/// Columns that names are shortened to, one after the other, until the graph fits.
 const SHORTER: [u16; 7] = [60, 36, 26, 19, 14, 10, 6];
 
-/// A graph of more nodes than these shows only what failed, once something has.
+/// A graph of more nodes than these shows only failed ones, once there are any.
 const MANY: usize = 100;
 
 /// How much of a node is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Detail {
-    /// Sign, name, counts and time.
+    /// Glyph, name, counts and time.
     #[default]
-    Whole,
-    /// Sign, and as many columns of the name.
+    Full,
+    /// Glyph, and this many columns of the name.
     Short(u16),
-    /// The sign alone.
-    Sign,
+    /// The glyph alone.
+    Glyph,
 }
 
-/// What a layout is made for: all nodes written whole, the same with siblings in one, and the room there is.
+/// The input of a layout: all nodes in full detail, the same with siblings joined, and the columns and rows there are.
 type Shape = (Vec<Node>, Option<Vec<Node>>, (u16, u16));
 
 /// The view of the graph.
 #[derive(Clone, Debug, Default)]
-pub struct Graph {
-    /// Words that a job must have to be shown; where it is drawn, with what leads to it and what it holds back.
-    pub filter: String,
+pub(in crate::app) struct Graph {
+    filter: String,
     offset: (u16, u16),
     unfolded: bool,
-    /// Whether only what failed is shown; a large graph decides for itself until somebody says so.
+    /// Whether only failed nodes are shown, as the user wants it. Until then it depends on the number of nodes.
     failed_only: Option<bool>,
     /// Whether the critical path is lit instead of what is connected to the selected job.
     critical: bool,
-    /// All groups, those left out included.
+    /// All groups, those left out of the picture included.
     all: Vec<Group>,
     /// Whether one of them has failed.
     failed: bool,
     groups: Vec<Group>,
-    /// What the layout was made for.
+    /// What the layout was made from.
     shape: Shape,
-    /// Whether siblings stand in one node.
+    /// Whether siblings are joined into one node.
     siblings: bool,
     detail: Detail,
     nodes: Vec<Node>,
@@ -74,40 +79,83 @@ pub struct Graph {
     area: (u16, u16),
 }
 
-impl Graph {
-    /// The job to select instead.
-    pub(in crate::app) fn act(
-        &mut self,
-        action: Action,
-        run: &Run,
-        selected: Option<&JobId>,
-        height: usize,
-    ) -> Option<JobId> {
+impl Pane for Graph {
+    fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
+        self.show(selection.run(cx.state), selection.job_id(), cx.size);
+        Vec::new()
+    }
+
+    fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
+        let Some(run) = selection.run(cx.state) else { return };
         match action {
             Action::Unfold => self.unfolded = !self.unfolded,
             Action::FailedOnly => self.failed_only = Some(!self.wants_failed_only()),
             Action::CriticalPath => self.critical = !self.critical,
-            _ => {}
+            _ => {
+                if let Some(job) = self.motion(action, run, selection.job_id(), cx.rows()) {
+                    selection.select(JobSelection::whole(job));
+                }
+            }
         }
+    }
+
+    fn click(&mut self, column: usize, row: usize, cx: &Cx, selection: &mut Selection) {
+        if let Some(job) = selection.run(cx.state).and_then(|run| self.job_at(column, row, run)) {
+            selection.select(JobSelection::whole(job));
+        }
+    }
+
+    fn filter(&mut self) -> Option<&mut String> {
+        Some(&mut self.filter)
+    }
+
+    /// What is left out, and how long the critical path took.
+    fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
+        let Some(run) = selection.run(cx.state) else { return String::new() };
+        // Where only glyphs fit, the border names the selected job.
+        let named = self.index_of(selection.job_id()).filter(|_| self.detail == Detail::Glyph && !self.is_list());
+        let failed_only = match (self.is_list(), self.wants_failed_only(), self.failed) {
+            (false, true, true) => Some("failed only"),
+            (false, true, false) => Some("failed only: nothing has failed"),
+            _ => None,
+        };
+        let path = self.critical.then(|| paths::critical(&self.all, run, cx.state.now)).flatten();
+        let parts = [
+            named.map(|at| self.groups[at].name.clone()),
+            filter_chip(&self.filter),
+            failed_only.map(str::to_owned),
+            path.map(|path| format!("critical path {}", text::duration(path.took))),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(cx.theme.dot())
+    }
+
+    fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
+        self.draw_run(cx, selection.run(cx.state), selection.job_id(), area, buffer);
+    }
+}
+
+impl Graph {
+    /// The job that a motion leads to.
+    fn motion(&self, action: Action, run: &Run, selected: Option<&JobId>, rows: usize) -> Option<JobId> {
         if self.is_list() {
             let jobs = tree::jobs(run, &self.filter);
             let at = jobs.iter().position(|job| Some(job) == selected).unwrap_or_default();
-            return jobs.get(motion(action, at, jobs.len(), height)?).cloned();
+            return jobs.get(motion(action, at, jobs.len(), rows)?).cloned();
         }
-        let at = self.place_of(selected).unwrap_or_default();
+        let at = self.index_of(selected).unwrap_or_default();
         let to = self.neighbour(action, at)?;
         self.groups.get(to)?.jobs.first().cloned()
     }
 
     fn is_list(&self) -> bool {
-        self.area.0 < DRAWN_FROM
+        self.area.0 < GRAPH_FROM
     }
 
-    fn place_of(&self, selected: Option<&JobId>) -> Option<usize> {
+    fn index_of(&self, selected: Option<&JobId>) -> Option<usize> {
         self.groups.iter().position(|group| selected.is_some_and(|job| group.jobs.contains(job)))
     }
 
-    /// The node in a direction: along the lines to the left and right, among its layer up and down.
+    /// The node in a direction: left and right along the edges, up and down within the layer.
     fn neighbour(&self, action: Action, at: usize) -> Option<usize> {
         let places = &self.layout.places;
         let (x, y) = *places.get(at)?;
@@ -136,8 +184,8 @@ impl Graph {
         Some(found.unwrap_or(at))
     }
 
-    /// The job at a place of the pane.
-    pub(in crate::app) fn click(&self, column: usize, row: usize, run: &Run) -> Option<JobId> {
+    /// The job at a column and row of the pane.
+    fn job_at(&self, column: usize, row: usize, run: &Run) -> Option<JobId> {
         if self.is_list() {
             return tree::jobs(run, &self.filter).get(usize::from(self.offset.1) + row).cloned();
         }
@@ -150,8 +198,8 @@ impl Graph {
         self.groups[hit].jobs.first().cloned()
     }
 
-    /// Brings the picture in line with what is known. `size` is the room there is.
-    pub(in crate::app) fn settle(&mut self, run: Option<&Run>, selected: Option<&JobId>, size: (u16, u16)) {
+    /// Brings the picture in line with the run. `size` is the columns and rows there are.
+    fn show(&mut self, run: Option<&Run>, selected: Option<&JobId>, size: (u16, u16)) {
         let size = (size.0.saturating_sub(2 * MARGIN), size.1);
         self.area = size;
         let Some(run) = run else {
@@ -181,11 +229,11 @@ impl Graph {
         self.scroll(selected, size);
     }
 
-    /// Lays the nodes out anew if they have changed, with as much written in each as there is room for. Siblings stand in one
-    /// node where the picture would be higher than the pane otherwise.
+    /// Makes the layout again if the nodes have changed, in the most detail that fits. Siblings are joined into one node if the
+    /// picture would be higher than the pane otherwise.
     fn lay_out(&mut self, run: &Run) {
         let folded = if self.unfolded { None } else { with_siblings(&self.groups) };
-        let whole = |groups: &[Group]| groups.iter().map(|group| node(group, run, Detail::Whole)).collect::<Vec<_>>();
+        let whole = |groups: &[Group]| groups.iter().map(|group| node(group, run, Detail::Full)).collect::<Vec<_>>();
         let shape = (whole(&self.groups), folded.as_deref().map(whole), self.area);
         if shape != self.shape {
             self.shape = shape;
@@ -200,10 +248,10 @@ impl Graph {
         }
     }
 
-    /// Lays the groups out with as much written in each as fits.
+    /// Makes the layout in the most detail that fits.
     fn draw_nodes(&mut self, run: &Run) {
         let short = SHORTER.iter().map(|columns| Detail::Short(*columns));
-        for detail in std::iter::once(Detail::Whole).chain(short).chain([Detail::Sign]) {
+        for detail in std::iter::once(Detail::Full).chain(short).chain([Detail::Glyph]) {
             self.detail = detail;
             self.nodes = self.groups.iter().map(|group| node(group, run, detail)).collect();
             self.layout = Layout::new(&self.nodes);
@@ -213,40 +261,21 @@ impl Graph {
         }
     }
 
-    /// What the layout was made from, to see that it is made anew only when that changes.
+    /// Address and length of the layout, to test that it is made again only if the nodes change.
     #[cfg(test)]
     pub(in crate::app) fn layouts(&self) -> (*const (u16, u16), usize) {
         (self.layout.places.as_ptr(), self.layout.places.len())
     }
 
-    /// Whether only what failed is to be shown, with what led to it and what it holds back: as the user wants it, and otherwise
-    /// where a large run has failures to look for.
+    /// Whether only failed nodes are shown, with all that leads to them and all that they block: as the user wants it, and by
+    /// default in a large graph with failures.
     fn wants_failed_only(&self) -> bool {
         self.failed_only.unwrap_or(self.all.len() > MANY && self.failed)
     }
 
-    /// What is left out, and how long the critical path took.
-    pub(in crate::app) fn remark(&self, run: &Run, selected: Option<&JobId>, theme: Theme, now: Timestamp) -> String {
-        // Where only signs fit, the selected one has its name here.
-        let named = self.place_of(selected).filter(|_| self.detail == Detail::Sign && !self.is_list());
-        let failed_only = match (self.is_list(), self.wants_failed_only(), self.failed) {
-            (false, true, true) => Some("failed only"),
-            (false, true, false) => Some("failed only: nothing has failed"),
-            _ => None,
-        };
-        let path = self.critical.then(|| paths::critical(&self.all, run, now)).flatten();
-        let told = [
-            named.map(|at| self.groups[at].name.clone()),
-            chip(&self.filter),
-            failed_only.map(str::to_owned),
-            path.map(|path| format!("critical path {}", text::duration(path.took))),
-        ];
-        told.into_iter().flatten().collect::<Vec<_>>().join(theme.dot())
-    }
-
     fn scroll(&mut self, selected: Option<&JobId>, size: (u16, u16)) {
         let height = self.picture_height(size);
-        let Some(at) = self.place_of(selected) else {
+        let Some(at) = self.index_of(selected) else {
             self.offset = (0, 0);
             return;
         };
@@ -262,15 +291,15 @@ impl Graph {
         );
     }
 
-    /// Rows for the picture: the last one is for the map where the picture is larger than the pane.
+    /// Rows for the picture. If the picture is larger than the pane, the last row is for the map.
     fn picture_height(&self, size: (u16, u16)) -> u16 {
         let larger = self.layout.width > size.0 || self.layout.height > size.1;
         if larger { size.1.saturating_sub(1).max(1) } else { size.1 }
     }
 }
 
-/// How large a group is drawn. It depends on names and numbers of jobs, and not on how they are, but for those that went
-/// wrong, which are shown.
+/// Size of a group's node. It depends on names and numbers of jobs and not on their states, except that failed members are
+/// listed.
 fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     let needs = group.needs.clone();
     let name = text::width(&group.name) as u16;
@@ -279,16 +308,16 @@ fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     let members = wrong.iter().map(|job| text::width(&job.name) as u16 + 4).max().unwrap_or_default();
     let many = if group.folded { counted(group.members(run).len()) } else { 0 };
     match detail {
-        Detail::Whole => Node { width: (2 + name + many + TIME).max(members), height, needs },
+        Detail::Full => Node { width: (2 + name + many + TIME).max(members), height, needs },
         Detail::Short(columns) => {
             let own = 2 + name.min(columns) + if group.folded { times(group.members(run).len()) } else { 0 };
             Node { width: own.max(members.min(4 + columns)), height, needs }
         }
-        Detail::Sign => Node { width: 1, height: 1, needs },
+        Detail::Glyph => Node { width: 1, height: 1, needs },
     }
 }
 
-/// Columns for ` ×12 11✓1✗`: the number of members, and how many of them are how.
+/// Columns for ` ×12 11✓1✗`: the number of members, and how many of them are in which state.
 fn counted(members: usize) -> u16 {
     times(members) + 1 + 2 * (members.to_string().len() as u16 + 1)
 }

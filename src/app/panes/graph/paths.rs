@@ -1,4 +1,4 @@
-//! Ways through the graph: what leads to a job and what it leads to, and what the end of a run waited for.
+//! Paths through the graph: all that leads to a node and all that it leads to, and the critical path.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -8,26 +8,25 @@ use crate::model::{Run, Timestamp};
 
 use super::groups::Group;
 
-/// What stands out.
+/// Nodes and edges that are lit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lit {
-    /// The nodes.
     pub(super) nodes: HashSet<usize>,
-    /// The needs, each as who is needed and who needs it.
+    /// Edges, each from the needed node to the node that needs it.
     pub(super) needs: Vec<(usize, usize)>,
 }
 
-/// What the end of a run waited for.
+/// The chain of nodes that the end of the run waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Critical {
-    /// The nodes, in their order.
+    /// From the first node to the last.
     pub(super) nodes: Vec<usize>,
-    /// From the start of the first to the end of the last.
+    /// Time from the start of the first node to the end of the last.
     pub(super) took: Duration,
 }
 
 impl Critical {
-    /// Its nodes, and the needs between them, as far as they are shown.
+    /// The nodes that are in the picture, as `shown` maps them, and the edges between them.
     pub(super) fn lit(&self, shown: impl Fn(usize) -> Option<usize>) -> Lit {
         let nodes: Vec<usize> = self.nodes.iter().filter_map(|node| shown(*node)).collect();
         let needs = nodes.windows(2).map(|pair| (pair[0], pair[1])).collect();
@@ -35,16 +34,16 @@ impl Critical {
     }
 }
 
-/// The critical path by measured time: from what ended last (what runs ends now) back to that of its needs which ended
-/// last, and so on. Nothing before something has begun.
+/// The critical path by measured time: from the node that ended last (a running one ends now) back to that of its needs which
+/// ended last, and so on. `None` before a node has started.
 pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Critical> {
-    // What an earlier attempt did was there from the start.
+    // Nodes kept from an earlier attempt took no time in this one.
     let times: Vec<_> = groups.iter().map(|group| group.times(run).filter(|_| group.is_of(run.attempt, run))).collect();
     let end = |node: &usize| times[*node].map(|(_, end)| end.unwrap_or(now));
     let last = |nodes: &mut dyn Iterator<Item = usize>| {
         nodes.filter(|node| times[*node].is_some()).min_by_key(|node| Reverse(end(node)))
     };
-    // What never began held nobody up by itself: what it needed did.
+    // A node that never started delayed nothing itself, but its needs did.
     let needs = |node: usize| {
         let (mut found, mut todo, mut seen) = (Vec::new(), groups[node].needs.clone(), HashSet::new());
         while let Some(need) = todo.pop() {
@@ -57,7 +56,7 @@ pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Cr
     };
     let mut nodes = vec![last(&mut (0..groups.len()))?];
     while let Some(before) = nodes.last().and_then(|at| last(&mut needs(*at).into_iter())) {
-        // Needs that close a circle would never end.
+        // A cycle of needs would never end.
         if nodes.contains(&before) {
             break;
         }
@@ -69,7 +68,7 @@ pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Cr
     Some(Critical { nodes, took })
 }
 
-/// All that leads to a node and all that it leads to.
+/// All nodes that lead to this one, and all that it leads to.
 pub(super) fn through(at: usize, needs: &[Vec<usize>]) -> Lit {
     let (before, after) = reach(at, needs);
     let within = |set: &HashSet<usize>, node: usize| node == at || set.contains(&node);
@@ -80,25 +79,25 @@ pub(super) fn through(at: usize, needs: &[Vec<usize>]) -> Lit {
     Lit { needs: needs.collect(), nodes: before.into_iter().chain(after).chain([at]).collect() }
 }
 
-/// Leaves the groups that are wanted, all that leads to them, and all that they hold back.
+/// Keeps the wanted groups, all that lead to them, and all that they lead to.
 pub(super) fn around(groups: Vec<Group>, wanted: impl Fn(&Group) -> bool) -> Vec<Group> {
     let needs: Vec<_> = groups.iter().map(|group| group.needs.clone()).collect();
     let mut kept = HashSet::new();
-    for place in groups.iter().enumerate().filter(|(_, group)| wanted(group)).map(|(place, _)| place) {
-        let (before, after) = reach(place, &needs);
-        kept.extend(before.into_iter().chain(after).chain([place]));
+    for index in groups.iter().enumerate().filter(|(_, group)| wanted(group)).map(|(index, _)| index) {
+        let (before, after) = reach(index, &needs);
+        kept.extend(before.into_iter().chain(after).chain([index]));
     }
     let mut moved = vec![None; groups.len()];
-    for (next, place) in (0..groups.len()).filter(|place| kept.contains(place)).enumerate() {
-        moved[place] = Some(next);
+    for (next, index) in (0..groups.len()).filter(|index| kept.contains(index)).enumerate() {
+        moved[index] = Some(next);
     }
-    let groups = groups.into_iter().enumerate().filter(|(place, _)| kept.contains(place));
+    let groups = groups.into_iter().enumerate().filter(|(index, _)| kept.contains(index));
     groups
         .map(|(_, group)| Group { needs: group.needs.iter().filter_map(|need| moved[*need]).collect(), ..group })
         .collect()
 }
 
-/// Everything that leads to a node, and everything that it leads to.
+/// The nodes that lead to this one, and the nodes that it leads to.
 fn reach(at: usize, needs: &[Vec<usize>]) -> (HashSet<usize>, HashSet<usize>) {
     let follow = |next: &dyn Fn(usize) -> Vec<usize>| {
         let mut found = HashSet::new();

@@ -1,4 +1,4 @@
-//! The graph where there is no room for one: every job once, under the first that it needs.
+//! The graph in a narrow pane: every job once, below the first job that it needs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,9 +7,10 @@ use crate::model::{Job, JobId, Run};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use crate::app::panes::{Cx, ListRow};
+use crate::app::panes::Cx;
+use crate::app::panes::list::ListRow;
 
-/// A job in the indented form, and the jobs it needs besides the one it stands under.
+/// A job of the tree, and the jobs that it needs besides the one it is below.
 struct Row<'r> {
     job: &'r Job,
     depth: u16,
@@ -30,7 +31,7 @@ pub(super) fn draw(
         let also = if row.also.is_empty() { String::new() } else { format!("also needs {}", row.also.join(", ")) };
         let line = ListRow {
             indent: row.depth * 2,
-            glyph: cx.theme.lamp(&row.job.phase, cx.facts.now.0),
+            glyph: cx.theme.lamp(&row.job.phase, cx.state.now.0),
             style: cx.theme.phase(&row.job.phase),
             name: &row.job.name,
             tab: 0,
@@ -43,16 +44,16 @@ pub(super) fn draw(
     }
 }
 
-/// The jobs in the order of their rows.
+/// The jobs in the order of the rows.
 pub(super) fn jobs(run: &Run, filter: &str) -> Vec<JobId> {
     rows(run, filter).iter().map(|row| row.job.id.clone()).collect()
 }
 
-/// Every job that has these words once, under the first job it needs.
+/// The jobs that match the filter, each below the first job that it needs.
 fn rows<'r>(run: &'r Run, filter: &str) -> Vec<Row<'r>> {
     let mut rows = Vec::with_capacity(run.jobs.len());
     let parent = |job: &Job| job.needs.iter().find(|need| run.jobs.contains_key(*need) && **need != job.id).cloned();
-    // Depth first without recursion; jobs that nothing known leads to come last, as roots.
+    // Depth first without recursion. Jobs that need no known job are the roots.
     let mut stack: Vec<(&Job, u16)> =
         run.jobs.values().rev().filter(|job| parent(job).is_none()).map(|job| (job, 0)).collect();
     let mut seen = std::collections::HashSet::new();

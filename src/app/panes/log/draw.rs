@@ -1,4 +1,4 @@
-//! The picture of a log.
+//! Draws the lines of a log.
 
 use std::borrow::Cow;
 
@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
+use crate::app::msg::RenderedLine;
 use crate::app::panes::{Cx, empty};
 use crate::model::Timestamp;
 use crate::ui::log::{Line, Mark};
@@ -13,46 +14,36 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::Log;
-use crate::app::msg::RenderedLine;
 
-/// So many matches of a line are marked: a very long line may be full of them.
-const MOST_MARKED: usize = 500;
+/// How many matches of a line are highlighted: a very long line may hold any number of them.
+const MAX_HIGHLIGHTS: usize = 500;
 
-/// Columns that the time of a line takes.
+/// Columns of a line's time.
 const TIME: u16 = 8;
 
 impl Log {
-    /// Draws the lines; `nothing` is said in their place when there are none. Times count from `start`.
-    pub(in crate::app) fn draw(
-        &self,
-        cx: &Cx,
-        nothing: &[String],
-        start: Option<Timestamp>,
-        area: Rect,
-        buffer: &mut Buffer,
-    ) {
-        let window = match &self.window {
-            Some(window) if self.lines > 0 => window,
-            _ => return absence(nothing, cx, area, buffer),
-        };
+    /// Draws the lines, with times counted from `start`. Returns `false` if there is no line to draw.
+    pub(super) fn draw_lines(&self, cx: &Cx, start: Option<Timestamp>, area: Rect, buffer: &mut Buffer) -> bool {
+        let Some(window) = self.window.as_ref().filter(|_| self.lines > 0) else { return false };
         let loaded = match &window.lines {
             Ok(lines) => lines,
-            Err(error) => return empty(&error.to_string(), cx, area, buffer),
+            Err(error) => {
+                empty(&error.to_string(), cx, area, buffer);
+                return true;
+            }
         };
         let rows = self.rows();
-        // The file may be ahead of the records; what they have not told is not shown yet.
+        // The file may hold more lines than the records that arrived so far announce.
         let has_row =
             |line: &&RenderedLine| line.number < self.lines && rows.line(rows.row(line.number)) == line.number;
         let lines: Vec<&RenderedLine> = loaded.iter().filter(has_row).collect();
         if lines.is_empty() {
-            let unmatched = self.keep.as_ref().filter(|keep| keep.finds.is_done(self.lines));
-            return match unmatched {
-                Some(keep) => {
-                    let why = keep.finds.error.as_deref().unwrap_or("no line matches; Esc shows all");
-                    empty(why, cx, area, buffer);
-                }
-                None => absence(nothing, cx, area, buffer),
-            };
+            let unmatched = self.keep.as_ref().filter(|keep| keep.matches.is_done(self.lines));
+            if let Some(keep) = unmatched {
+                let why = keep.matches.error.as_deref().unwrap_or("no line matches; Esc shows all");
+                empty(why, cx, area, buffer);
+            }
+            return unmatched.is_some();
         }
         let digits = self.lines.to_string().len().max(4) as u16;
         let times = if self.times && area.width > 60 { TIME } else { 0 };
@@ -84,13 +75,14 @@ impl Log {
             }
             y += height;
             self.annotate(shown, cx, Rect { y: row.y, height: 1, ..text }, buffer);
-            self.select(shown.number, cx, row, gutter, buffer);
+            self.draw_cursor(shown.number, cx, row, gutter, buffer);
         }
+        true
     }
 
-    /// How many lines are folded below this one, and which error it is.
+    /// Draws how many lines are folded below a line, and which error line it is.
     fn annotate(&self, shown: &RenderedLine, cx: &Cx, row: Rect, buffer: &mut Buffer) {
-        if let Some(below) = self.groups.below(shown.number).filter(|_| self.keep.is_none() && self.left == 0) {
+        if let Some(below) = self.groups.hidden_below(shown.number).filter(|_| self.keep.is_none() && self.left == 0) {
             let (glyph, hidden) = match below {
                 0 => (cx.theme.pick("▾", "v"), String::new()),
                 below => (cx.theme.pick("▸", ">"), format!(" ({} folded)", text::counted(below, "line"))),
@@ -108,11 +100,11 @@ impl Log {
         }
     }
 
-    /// Shows that the reader is at this line, or has selected it.
-    fn select(&self, number: u64, cx: &Cx, row: Rect, gutter: u16, buffer: &mut Buffer) {
+    /// Marks the reader's line and the selected lines.
+    fn draw_cursor(&self, number: u64, cx: &Cx, row: Rect, gutter: u16, buffer: &mut Buffer) {
         let selected =
             self.anchor.is_some_and(|anchor| (anchor.min(self.cursor)..=anchor.max(self.cursor)).contains(&number));
-        if !self.held || !(selected || number == self.cursor) {
+        if self.follows || !(selected || number == self.cursor) {
             return;
         }
         if cx.focused && selected {
@@ -123,19 +115,19 @@ impl Log {
         text::put(buffer, row.x, row.y, 1, cx.theme.bar(), Style::new());
     }
 
-    /// The line with what is searched for made visible.
+    /// The line with the matches of the search highlighted.
     fn highlighted<'l>(&self, line: &'l Line) -> Cow<'l, Line> {
         let kept = self.keep.as_ref().filter(|keep| !keep.pattern.inverted);
         let Some(search) = self.search.as_ref().or(kept) else { return Cow::Borrowed(line) };
-        let mut ranges = search.query.ranges(line.text().as_bytes());
-        ranges.truncate(MOST_MARKED);
+        let mut ranges = search.matcher.ranges(line.text().as_bytes());
+        ranges.truncate(MAX_HIGHLIGHTS);
         if ranges.is_empty() {
             return Cow::Borrowed(line);
         }
         Cow::Owned(line.marked(&ranges, Style::new().add_modifier(Modifier::REVERSED)))
     }
 
-    /// The first of the loaded lines to draw: what was scrolled to, or what ends at the last row.
+    /// Index of the first loaded line to draw: the top line, or the first of those that end at the last row.
     fn first_drawn(&self, lines: &[&RenderedLine], area: Rect) -> usize {
         let height = usize::from(area.height);
         let fitting = |lines: &[&RenderedLine]| {
@@ -150,28 +142,12 @@ impl Log {
             lines.iter().rev().take_while(fits).count().max(1)
         };
         let last = lines.len().saturating_sub(fitting(lines));
-        if !self.held {
+        if self.follows {
             return last;
         }
         let top = lines.partition_point(|line| line.number < self.top).min(last);
         let cursor = lines.partition_point(|line| line.number <= self.cursor);
-        // Wrapped lines before the reader's may need all of the rows.
+        // Wrapped lines before the reader's line may take all rows.
         top.max(cursor.saturating_sub(fitting(&lines[..cursor])))
-    }
-}
-
-/// Says why there is no log: in the middle, or with what there is to say about it from the top.
-fn absence(told: &[String], cx: &Cx, area: Rect, buffer: &mut Buffer) {
-    let [why, tree @ ..] = told else { return };
-    if tree.is_empty() || area.height < 3 {
-        return empty(why, cx, area, buffer);
-    }
-    let columns = area.width.saturating_sub(2);
-    let rows = std::iter::once((why, cx.theme.style(Hue::Dim))).chain(tree.iter().map(|line| (line, Style::new())));
-    for ((line, style), y) in rows.zip(area.top()..area.bottom()) {
-        let line = line.replace("├─", cx.theme.pick("├─", "|-")).replace("└─", cx.theme.pick("└─", "`-"));
-        let line = line.replace('│', cx.theme.pick("│", "|"));
-        let shown = text::clip(&line, usize::from(columns), cx.theme.ellipsis());
-        text::put(buffer, area.x + 1, y, columns, &shown, style);
     }
 }

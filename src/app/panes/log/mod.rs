@@ -1,160 +1,218 @@
-//! 4 Log: what a step wrote. The pane holds one window of lines, however long the log is.
+//! 4 Log: the output of a step. The pane holds one window of lines, however long the log is.
 //!
-//! The reading position never moves by itself: the log is followed until the reader moves up, and then the border
-//! tells how many lines came since. While lines are on their way the window before them stays on the screen. What is
-//! looked for (text, groups, errors) is found on threads of their own, and only the numbers of lines come back.
+//! The reading position never moves by itself: the end of the log is followed until the reader moves up, and from then on
+//! the border counts the new lines. While a window is loading the previous one stays on the screen. Searches (text,
+//! groups, errors) run on other threads; only line numbers come back.
 
+mod copy;
 mod draw;
-mod finds;
+mod jump;
+mod matches;
+mod placeholder;
 mod rows;
-mod seek;
+mod status;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use crate::app::action::Action;
-use crate::app::msg::{Effect, RenderedLine, RenderedPage};
+use crate::app::msg::{Effect, RenderedPage};
+use crate::app::selection::Selection;
 use crate::store::logs::pattern::Pattern;
-use crate::store::logs::query::{LogError, LogKey, LogSearchResult, PageRequest, Query, SearchSlot};
+use crate::store::logs::query::{LogKey, LogSearchResult, PageRequest, Query, SearchSlot};
+use crate::ui::layout::Panel;
 use crate::ui::text;
-use crate::ui::theme::Theme;
 
-use super::{keep_visible, motion};
-use finds::Finds;
+use super::{Cx, Pane, keep_visible, motion};
+use jump::{Jump, Search};
+use matches::Matches;
 use rows::{Groups, Rows};
-use seek::{Search, Seek};
+use window::Window;
 
 /// Columns that one press of a key moves sideways.
 const SIDEWAYS: usize = 16;
 
-/// So many lines can be copied: terminals take a clipboard of some 100 KB.
-const MOST_COPIED: u64 = 2000;
+/// Rows that one notch of the mouse wheel moves.
+const WHEEL: i64 = 3;
 
-/// What begins and ends a group.
-const BEGINS: &str = r"^(##\[group\]|::group::)";
-const ENDS: &str = r"^(##\[endgroup\]|::endgroup::)";
+/// The lines that start and end a group.
+const GROUP_START: &str = r"^(##\[group\]|::group::)";
+const GROUP_END: &str = r"^(##\[endgroup\]|::endgroup::)";
 
 /// The view of one log.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub(in crate::app) struct Log {
     key: Option<LogKey>,
-    /// How many lines the log has.
+    /// Length of the log in lines.
     lines: u64,
     window: Option<Window>,
-    /// What was asked for and has not come, and how long the log was known to be then.
-    asked: Option<(PageRequest, u64)>,
-    /// The first line shown, unless the end is followed.
+    /// The request that is not answered yet, and the length of the log at that time.
+    requested: Option<(PageRequest, u64)>,
+    /// First line on the screen, unless the end is followed.
     top: u64,
-    /// The line that the reader is at.
+    /// Line that the reader is at.
     cursor: u64,
-    /// Whether the reader let go of the end.
-    held: bool,
-    /// How many lines there were when the reader let go.
+    /// Whether the end of the log stays on the screen.
+    follows: bool,
+    /// Length of the log when the reader moved away from its end.
     seen: u64,
-    /// The first column shown.
+    /// First column on the screen.
     left: usize,
     wrap: bool,
     times: bool,
-    /// Lines that fit into the pane.
+    /// Rows of the pane.
     height: u64,
-    begins: Finds,
-    ends: Finds,
+    group_starts: Matches,
+    group_ends: Matches,
     groups: Groups,
     search: Option<Search>,
+    /// Only lines that match are shown.
     keep: Option<Search>,
-    errors: Option<Finds>,
+    errors: Option<Matches>,
     /// Where to go once it is found.
-    seek: Option<Seek>,
+    jump: Option<Jump>,
     marks: BTreeSet<u64>,
-    /// The other end of the lines that are selected.
+    /// The other end of the selected lines.
     anchor: Option<u64>,
-    /// Searches that nobody waits for any more.
-    stops: Vec<Effect>,
+    /// Cancellations of searches that are no longer needed, to be sent with the next effects.
+    cancellations: Vec<Effect>,
 }
 
-/// Lines that were loaded.
-#[derive(Clone, Debug)]
-struct Window {
-    request: PageRequest,
-    /// How long the log was known to be when they were asked for.
-    of: u64,
-    lines: Result<Vec<RenderedLine>, LogError>,
-}
-
-/// Where a reader is, to come back to.
+/// A reading position, to come back to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Position {
+pub(in crate::app) struct Position {
     top: u64,
     cursor: u64,
-    held: bool,
-}
-
-impl Window {
-    fn line(&self, number: u64) -> Option<&RenderedLine> {
-        let lines = self.lines.as_ref().ok()?;
-        lines.binary_search_by_key(&number, |line| line.number).ok().map(|at| &lines[at])
-    }
-
-    /// Whether these lines are there, or were asked for when the log was as long as now.
-    fn covers(&self, wanted: &[Range<u64>], lines: u64) -> bool {
-        let asked = |number: u64| self.request.lines.iter().any(|range| range.contains(&number));
-        let known = |number: u64| self.line(number).is_some() || (self.of == lines && asked(number));
-        wanted.iter().cloned().flatten().all(known)
-    }
+    follows: bool,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        let finds = |place, text: &str| {
+        let matches = |slot, text: &str| {
             let pattern = Pattern { text: text.to_owned(), is_regex: true, inverted: false };
-            Finds::new(place, Query::Matches(pattern))
+            Matches::new(slot, Query::Matches(pattern))
         };
         Self {
             key: None,
             lines: 0,
             window: None,
-            asked: None,
+            requested: None,
             top: 0,
             cursor: 0,
-            held: false,
+            follows: true,
             seen: 0,
             left: 0,
             wrap: false,
             times: false,
             height: 1,
-            begins: finds(SearchSlot::Groups, BEGINS),
-            ends: finds(SearchSlot::GroupEnds, ENDS),
+            group_starts: matches(SearchSlot::Groups, GROUP_START),
+            group_ends: matches(SearchSlot::GroupEnds, GROUP_END),
             groups: Groups::default(),
             search: None,
             keep: None,
             errors: None,
-            seek: None,
+            jump: None,
             marks: BTreeSet::new(),
             anchor: None,
-            stops: Vec::new(),
+            cancellations: Vec::new(),
+        }
+    }
+}
+
+impl Pane for Log {
+    fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
+        let (key, lines) = match (selection.run_id(), selection.step(cx.state)) {
+            (Some(run), Some((job, step))) => {
+                let key = LogKey { run: run.clone(), job: job.id.clone(), attempt: job.attempt, step: step.number };
+                (Some(key), step.lines)
+            }
+            _ => (None, 0),
+        };
+        self.show(key, lines, cx.size.1)
+    }
+
+    fn act(&mut self, action: Action, _: &Cx, _: &mut Selection) {
+        self.handle(action);
+    }
+
+    fn click(&mut self, _: usize, row: usize, _: &Cx, _: &mut Selection) {
+        if !self.wrap && self.rows().count() > 0 {
+            self.unfollow();
+            let rows = self.rows();
+            self.cursor = rows.line(rows.row(self.top) + row as u64);
+        }
+    }
+
+    fn wheel(&mut self, down: bool, _: &Cx, _: &mut Selection) {
+        self.scroll_by(if down { WHEEL } else { -WHEEL });
+    }
+
+    fn open(&mut self, _: &Cx, _: &mut Selection) -> Option<Panel> {
+        self.toggle_group();
+        None
+    }
+
+    /// Drops the selected lines, else the pattern that lines are kept by, else the search.
+    fn close(&mut self) -> bool {
+        if self.anchor.take().is_some() {
+            return true;
+        }
+        let (kept, searched) = (self.keep.is_some(), self.search.is_some());
+        match (kept, searched) {
+            (true, _) => self.keep_matching(None),
+            (false, true) => self.search_for(None),
+            (false, false) => {}
+        }
+        kept || searched
+    }
+
+    fn parent(&self) -> Option<Panel> {
+        Some(Panel::Jobs)
+    }
+
+    fn title(&self, cx: &Cx, selection: &Selection) -> Option<String> {
+        let (job, step) = selection.step(cx.state)?;
+        // A long job name is cut so that the step's is visible, too.
+        let job = text::clip_middle(&job.name, usize::from(cx.size.0 / 3), cx.theme.ellipsis());
+        Some(format!("Log{}{job}{}{} {}", cx.theme.dot(), cx.theme.arrow(), step.number, step.name))
+    }
+
+    fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
+        self.status(selection.step(cx.state).is_some_and(|(_, step)| step.phase.is_active()), cx.theme)
+    }
+
+    fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
+        let start = selection.step(cx.state).and_then(|(_, step)| step.started);
+        if !self.draw_lines(cx, start, area, buffer) {
+            placeholder::draw(&placeholder::lines(cx.state, selection), cx, area, buffer);
         }
     }
 }
 
 impl Log {
-    /// Whether the end is followed.
-    #[must_use]
-    pub fn follows(&self) -> bool {
-        !self.held
+    /// Whether the end of the log is followed.
+    pub(in crate::app) fn follows(&self) -> bool {
+        self.follows
     }
 
-    /// Which log is shown.
-    #[must_use]
-    pub fn key(&self) -> Option<&LogKey> {
+    /// Follows the end of the log from now on.
+    pub(in crate::app) fn follow(&mut self) {
+        (self.follows, self.anchor) = (true, None);
+    }
+
+    /// Names the log on the screen.
+    pub(in crate::app) fn key(&self) -> Option<&LogKey> {
         self.key.as_ref()
     }
 
-    /// Moves, follows, wraps, folds, marks.
-    pub(in crate::app) fn act(&mut self, action: Action) {
+    /// Moves, wraps, folds, marks, selects.
+    fn handle(&mut self, action: Action) {
         match action {
             Action::Left => self.left = self.left.saturating_sub(SIDEWAYS),
             Action::Right if !self.wrap => self.left = self.left.saturating_add(SIDEWAYS).min(self.widest()),
@@ -163,16 +221,9 @@ impl Log {
                 self.left = 0;
             }
             Action::Times => self.times = !self.times,
-            Action::Follow => (self.held, self.anchor) = (false, None),
-            Action::Bottom if self.anchor.is_none() => self.held = false,
-            Action::FoldAll => self.groups.fold(true),
-            Action::UnfoldAll => self.groups.fold(false),
-            Action::Open => {
-                if let Some(first) = self.groups.turn(self.cursor) {
-                    self.let_go();
-                    self.cursor = first;
-                }
-            }
+            Action::Bottom if self.anchor.is_none() => self.follows = true,
+            Action::FoldAll => self.groups.fold_all(true),
+            Action::UnfoldAll => self.groups.fold_all(false),
             Action::Mark if !self.marks.remove(&self.cursor) => {
                 self.marks.insert(self.cursor);
             }
@@ -181,7 +232,7 @@ impl Log {
                 self.go_if(next);
             }
             Action::Select => {
-                self.let_go();
+                self.unfollow();
                 self.anchor = self.anchor.xor(Some(self.cursor));
             }
             _ => {
@@ -190,17 +241,25 @@ impl Log {
                 let Some(to) = motion(action, at as usize, count as usize, self.height as usize) else { return };
                 self.cursor = rows.line(to as u64);
                 if (to as u64) < at {
-                    self.let_go();
+                    self.unfollow();
                 } else if to as u64 + 1 == count && self.anchor.is_none() {
-                    // Whoever moves down to the end wants to stay there.
-                    self.held = false;
+                    // A reader who moves down to the end wants to stay there.
+                    self.follows = true;
                 }
             }
         }
     }
 
-    /// Scrolls by rows, as the wheel does. The reader's line stays in sight.
-    pub(in crate::app) fn wheel(&mut self, by: i64) {
+    /// Folds or unfolds the group of the reader's line.
+    fn toggle_group(&mut self) {
+        if let Some(first) = self.groups.toggle(self.cursor) {
+            self.unfollow();
+            self.cursor = first;
+        }
+    }
+
+    /// Scrolls by rows. The reader's line moves only as far as it must to stay on the screen.
+    fn scroll_by(&mut self, by: i64) {
         let rows = self.rows();
         let last = rows.count().saturating_sub(self.height);
         let before = rows.row(self.top);
@@ -208,43 +267,34 @@ impl Log {
         let cursor = rows.row(self.cursor).clamp(top, top + self.height - 1);
         (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
         if top < before {
-            self.let_go();
+            self.unfollow();
         } else if top == last && by > 0 && self.anchor.is_none() {
-            self.held = false;
+            self.follows = true;
         }
     }
 
-    /// A row of the pane was clicked.
-    pub(in crate::app) fn click(&mut self, row: usize) {
-        if !self.wrap && self.rows().count() > 0 {
-            self.let_go();
-            let rows = self.rows();
-            self.cursor = rows.line(rows.row(self.top) + row as u64);
-        }
-    }
-
-    fn let_go(&mut self) {
-        if !self.held {
-            self.held = true;
+    fn unfollow(&mut self) {
+        if self.follows {
+            self.follows = false;
             self.seen = self.lines;
         }
     }
 
     fn rows(&self) -> Rows<'_> {
         match &self.keep {
-            Some(keep) => Rows::Kept(&keep.finds.found),
+            Some(keep) => Rows::Kept(&keep.matches.found),
             None => Rows::Folded { lines: self.lines, hidden: self.groups.hidden() },
         }
     }
 
-    /// Brings the view in line with what is selected, and says what is missing for it.
-    pub(in crate::app) fn settle(&mut self, key: Option<LogKey>, lines: u64, height: u16) -> Vec<Effect> {
-        let mut effects = std::mem::take(&mut self.stops);
-        // A log has fewer lines than before where a replay went back.
+    /// Shows a log of this length in a pane of this height, and returns the effects that fetch what is missing.
+    fn show(&mut self, key: Option<LogKey>, lines: u64, height: u16) -> Vec<Effect> {
+        let mut effects = std::mem::take(&mut self.cancellations);
+        // A replay that steps back makes a log shorter.
         if key != self.key || lines < self.lines {
-            effects.extend([&self.search, &self.keep].into_iter().flatten().filter_map(|search| search.finds.stop()));
-            let others = [Some(&self.begins), Some(&self.ends), self.errors.as_ref()];
-            effects.extend(others.into_iter().flatten().filter_map(Finds::stop));
+            let searches = [&self.search, &self.keep].into_iter().flatten().map(|search| &search.matches);
+            let others = [Some(&self.group_starts), Some(&self.group_ends), self.errors.as_ref()];
+            effects.extend(searches.chain(others.into_iter().flatten()).filter_map(Matches::cancellation));
             let search = self.search.take().and_then(|search| Search::new(SearchSlot::Search, search.pattern));
             *self = Self {
                 key,
@@ -252,166 +302,91 @@ impl Log {
                 times: self.times,
                 groups: Groups::new(self.groups.folded),
                 search,
-                seek: self.seek.take().filter(|seek| !matches!(seek, Seek::Match { .. })),
+                jump: self.jump.take().filter(|jump| !matches!(jump, Jump::Match { .. })),
                 ..Self::default()
             };
         }
         self.lines = lines;
         self.height = u64::from(height.max(1));
-        if matches!(self.seek, Some(Seek::Error { .. })) {
-            self.errors.get_or_insert_with(|| Finds::new(SearchSlot::Errors, Query::Errors));
+        if matches!(self.jump, Some(Jump::Error { .. })) {
+            self.errors.get_or_insert_with(|| Matches::new(SearchSlot::Errors, Query::Errors));
         }
-        self.sought();
+        self.jump_if_found();
         let Some(key) = &self.key else { return effects };
-        let finds = [Some(&mut self.begins), Some(&mut self.ends), self.errors.as_mut()];
-        let searches = [self.search.as_mut(), self.keep.as_mut()].map(|search| search.map(|search| &mut search.finds));
-        let scans = finds.into_iter().chain(searches).flatten().filter_map(|finds| finds.ask(key, lines));
-        effects.extend(scans.map(Effect::SearchLog));
+        let matches = [Some(&mut self.group_starts), Some(&mut self.group_ends), self.errors.as_mut()];
+        let searches =
+            [self.search.as_mut(), self.keep.as_mut()].map(|search| search.map(|search| &mut search.matches));
+        let requests = matches.into_iter().chain(searches).flatten().filter_map(|matches| matches.request(key, lines));
+        effects.extend(requests.map(Effect::SearchLog));
         effects.extend(self.scroll().map(Effect::LoadPage));
         effects
     }
 
-    /// Keeps the reader's line in sight, and says which lines are missing.
+    /// Keeps the reader's line on the screen, and returns a request for the lines that are missing.
     fn scroll(&mut self) -> Option<PageRequest> {
         let rows = self.rows();
         let (count, height) = (rows.count(), self.height);
         let last = count.saturating_sub(height);
-        let (top, cursor) = if self.held {
+        let (top, cursor) = if self.follows {
+            (last, count.saturating_sub(1))
+        } else {
             let cursor = rows.row(self.cursor);
             let top = rows.row(self.top).min(last) as usize;
             (keep_visible(top, cursor as usize, count as usize, height as usize) as u64, cursor)
-        } else {
-            (last, count.saturating_sub(1))
         };
         let wanted = rows.lines(top..top + height);
         let around = rows.lines(top.saturating_sub(height)..top + 2 * height);
-        // While nothing is found yet the reader's place is not lost.
+        // As long as a pattern has no match the reading position is kept.
         if count > 0 {
             (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
         }
         let covered = self.window.as_ref().is_some_and(|window| window.covers(&wanted, self.lines));
-        if covered || wanted.is_empty() || self.asked.is_some() {
+        if covered || wanted.is_empty() || self.requested.is_some() {
             return None;
         }
         let request = PageRequest { key: self.key.clone()?, lines: around };
-        self.asked = Some((request.clone(), self.lines));
+        self.requested = Some((request.clone(), self.lines));
         Some(request)
     }
 
-    /// Takes in lines, if they are those that were asked for.
-    pub(in crate::app) fn take(&mut self, read: RenderedPage) {
-        let Some((_, of)) = self.asked.take_if(|(asked, _)| *asked == read.request) else { return };
-        self.window = Some(Window { request: read.request, of, lines: read.lines });
+    /// Takes in a page of lines, unless it answers another request than the latest.
+    pub(in crate::app) fn take_page(&mut self, page: RenderedPage) {
+        let Some((_, of)) = self.requested.take_if(|(requested, _)| *requested == page.request) else { return };
+        self.window = Some(Window { request: page.request, of, lines: page.lines });
     }
 
-    /// Takes in what was found, if it was looked for here.
-    pub(in crate::app) fn found(&mut self, scanned: &LogSearchResult) {
-        let search = |search: &mut Option<Search>| search.as_mut().is_some_and(|search| search.finds.take(scanned));
-        match scanned.search.slot {
-            SearchSlot::Search => drop(search(&mut self.search)),
-            SearchSlot::Keep => drop(search(&mut self.keep)),
-            SearchSlot::Errors => drop(self.errors.as_mut().map(|errors| errors.take(scanned))),
-            SearchSlot::Groups => drop(self.begins.take(scanned)),
-            SearchSlot::GroupEnds => drop(self.ends.take(scanned)),
-            SearchSlot::Run => {}
+    /// Takes in results of a search, unless they answer another one than the latest of its slot.
+    pub(in crate::app) fn take_matches(&mut self, result: &LogSearchResult) {
+        let slot = result.search.slot;
+        let matches = match slot {
+            SearchSlot::Search => self.search.as_mut().map(|search| &mut search.matches),
+            SearchSlot::Keep => self.keep.as_mut().map(|search| &mut search.matches),
+            SearchSlot::Errors => self.errors.as_mut(),
+            SearchSlot::Groups => Some(&mut self.group_starts),
+            SearchSlot::GroupEnds => Some(&mut self.group_ends),
+            SearchSlot::Run => None,
+        };
+        if let Some(matches) = matches {
+            matches.take(result);
         }
-        if matches!(scanned.search.slot, SearchSlot::Groups | SearchSlot::GroupEnds) && scanned.done {
-            self.groups.set(&self.begins.found, &self.ends.found);
+        if matches!(slot, SearchSlot::Groups | SearchSlot::GroupEnds) && result.done {
+            self.groups.set(&self.group_starts.found, &self.group_ends.found);
         }
     }
 
-    /// Where the reader is.
+    /// The reading position.
     pub(in crate::app) fn position(&self) -> Position {
-        Position { top: self.top, cursor: self.cursor, held: self.held }
+        Position { top: self.top, cursor: self.cursor, follows: self.follows }
     }
 
-    /// Goes back to where the reader was.
+    /// Goes back to an earlier reading position.
     pub(in crate::app) fn return_to(&mut self, position: Position) {
-        Position { top: self.top, cursor: self.cursor, held: self.held } = position;
+        Position { top: self.top, cursor: self.cursor, follows: self.follows } = position;
     }
 
-    /// Where a link leads that is shown.
+    /// Address of the link that a cell's colour stands for, if it is on the screen.
     pub(in crate::app) fn address(&self, mark: Color) -> Option<&str> {
-        let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
-        let links = lines.into_iter().flatten().flat_map(|line| &line.line.links);
+        let links = self.loaded().flat_map(|line| &line.line.links);
         links.into_iter().find(|link| link.mark == mark).map(|link| &*link.address)
-    }
-
-    /// The text of the reader's line, and of those after it that are loaded.
-    pub(in crate::app) fn texts(&self) -> impl Iterator<Item = String> {
-        let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
-        lines.into_iter().flatten().filter(|line| line.number >= self.cursor).map(|line| line.line.text())
-    }
-
-    /// The lines that are selected, and how many of them there are more than can be copied.
-    pub(in crate::app) fn selection(&self) -> Option<(PageRequest, u64)> {
-        let rows = self.rows();
-        let (one, other) = (rows.row(self.anchor?), rows.row(self.cursor));
-        let (first, end) = (one.min(other), one.max(other) + 1);
-        let lines = rows.lines(first..end.min(first + MOST_COPIED));
-        Some((PageRequest { key: self.key.clone()?, lines }, (end - first).saturating_sub(MOST_COPIED)))
-    }
-
-    /// The lines around what went wrong, once that is known.
-    pub(in crate::app) fn excerpt(&self, around: u64) -> Option<PageRequest> {
-        let errors = &self.errors.as_ref()?.found;
-        let line = errors.get(errors.partition_point(|line| *line < self.cursor)).or(errors.last())?;
-        let lines = line.saturating_sub(around)..(line + around + 1).min(self.lines);
-        Some(PageRequest { key: self.key.clone()?, lines: vec![lines] })
-    }
-
-    /// How much there is and what of it is shown.
-    pub(in crate::app) fn remark(&self, active: bool, theme: Theme) -> String {
-        let mut parts = Vec::new();
-        if let Some(anchor) = self.anchor {
-            let rows = self.rows();
-            parts.push(format!(
-                "{} selected",
-                text::counted(rows.row(anchor).abs_diff(rows.row(self.cursor)) + 1, "line")
-            ));
-        }
-        if let Some(search) = &self.search {
-            let total = search.finds.total(self.lines);
-            let at = search.finds.number(self.cursor).filter(|_| self.held).map(|at| format!("{at}/"));
-            let slash = if search.pattern.is_regex { "" } else { "/" };
-            parts.push(format!("{slash}{} {}{total}", search.pattern.typed(), at.unwrap_or_default()));
-        }
-        if let Some(keep) = &self.keep {
-            parts.push(format!("&{} {}", keep.pattern.typed(), keep.finds.total(self.lines)));
-        }
-        let searches = [&self.search, &self.keep].into_iter().flatten().map(|search| &search.finds);
-        parts.extend(searches.chain(&self.errors).filter_map(|finds| finds.error.clone()));
-        if let Some((at, of)) = self.error_at(self.cursor).filter(|_| self.held) {
-            parts.push(format!("error {at}/{of}"));
-        }
-        if self.held {
-            let new = self.lines.saturating_sub(self.seen);
-            if new > 0 {
-                parts.push(format!("{} new {}", text::count(new), if new == 1 { "line" } else { "lines" }));
-            }
-            parts.push(format!("line {}", text::count(self.cursor + 1)));
-        } else if active {
-            parts.push("FOLLOW".to_owned());
-        }
-        if self.wrap {
-            parts.push("wrap".to_owned());
-        }
-        if self.left > 0 {
-            parts.push(format!("column {}", self.left + 1));
-        }
-        if self.key.is_some() {
-            parts.push(text::counted(self.lines, "line"));
-        }
-        parts.join(theme.dot())
-    }
-
-    /// The widest line that is loaded. While lines are on their way there is no telling.
-    fn widest(&self) -> usize {
-        if self.asked.is_some() {
-            return usize::MAX;
-        }
-        let lines = self.window.as_ref().and_then(|window| window.lines.as_ref().ok());
-        let widths = lines.into_iter().flatten().map(|line| line.line.width());
-        widths.max().unwrap_or_default().saturating_sub(1)
     }
 }

@@ -1,27 +1,27 @@
-//! Which lines of a log have a row: all of them, those outside of folded groups, or those that a pattern keeps.
+//! The lines of a log that have a row: all but those of folded groups, or those that match a pattern.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// The lines that have a row, in order.
+/// Lines that have a row, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rows<'l> {
     /// All but those of folded groups.
     Folded {
-        /// How many lines the log has.
+        /// Length of the log in lines.
         lines: u64,
-        /// What is hidden.
+        /// Lines of folded groups.
         hidden: &'l [Hidden],
     },
-    /// These only.
+    /// Only these lines.
     Kept(&'l [u64]),
 }
 
-/// Lines without a row.
+/// A range of lines without a row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Hidden {
     lines: Range<u64>,
-    /// How many lines are hidden before them.
+    /// Number of hidden lines before the range.
     before: u64,
 }
 
@@ -32,7 +32,7 @@ impl Hidden {
 }
 
 impl Rows<'_> {
-    /// How many rows there are.
+    /// Number of rows.
     pub(super) fn count(&self) -> u64 {
         match self {
             Self::Folded { lines, hidden } => {
@@ -42,7 +42,7 @@ impl Rows<'_> {
         }
     }
 
-    /// The line in a row; the last one where there are fewer rows.
+    /// Number of the line in a row; of the last line if there are fewer rows.
     pub(super) fn line(&self, row: u64) -> u64 {
         let row = row.min(self.count().saturating_sub(1));
         match self {
@@ -54,7 +54,7 @@ impl Rows<'_> {
         }
     }
 
-    /// The row of a line; of one that has none, the row of the line before it that has one.
+    /// Row of a line; for a line without a row, that of the nearest line before it with one.
     pub(super) fn row(&self, line: u64) -> u64 {
         match self {
             Self::Folded { hidden, .. } => {
@@ -70,7 +70,7 @@ impl Rows<'_> {
         }
     }
 
-    /// The lines of some rows.
+    /// The lines in a range of rows.
     pub(super) fn lines(&self, rows: Range<u64>) -> Vec<Range<u64>> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for line in (rows.start..rows.end.min(self.count())).map(|row| self.line(row)) {
@@ -83,79 +83,80 @@ impl Rows<'_> {
     }
 }
 
-/// The groups of a log and which of them are folded.
+/// The groups of a log, folded or not.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Groups {
-    /// The line that begins each, and the end of its lines.
+    /// Lines of each group that has ended, the line that starts it included.
     known: Vec<Range<u64>>,
-    /// Whether they are folded.
+    /// Whether groups are folded unless they are toggled.
     pub(super) folded: bool,
-    /// The first lines of those that are the other way.
-    turned: BTreeSet<u64>,
+    /// First lines of the groups that differ from `folded`.
+    toggled: BTreeSet<u64>,
     hidden: Vec<Hidden>,
 }
 
 impl Groups {
-    /// Groups as the user last wanted them.
+    /// No groups yet, to be folded or not.
     pub(super) fn new(folded: bool) -> Self {
         Self { folded, ..Self::default() }
     }
 
-    /// What is hidden.
+    /// Lines of folded groups.
     pub(super) fn hidden(&self) -> &[Hidden] {
         &self.hidden
     }
 
-    /// Takes in where groups begin and end. One ends where the next begins, too; one that has not ended is none yet.
-    pub(super) fn set(&mut self, begins: &[u64], ends: &[u64]) {
-        let mut groups = Vec::with_capacity(begins.len());
-        for (at, begin) in begins.iter().enumerate() {
-            let next = begins.get(at + 1).copied();
-            let end = ends.get(ends.partition_point(|end| end <= begin)).map(|end| end + 1);
+    /// Builds the groups from their first and last lines. A group also ends where the next one starts. Open groups are not
+    /// included.
+    pub(super) fn set(&mut self, starts: &[u64], ends: &[u64]) {
+        let mut groups = Vec::with_capacity(starts.len());
+        for (at, start) in starts.iter().enumerate() {
+            let next = starts.get(at + 1).copied();
+            let end = ends.get(ends.partition_point(|end| end <= start)).map(|end| end + 1);
             let end = match (end, next) {
                 (Some(end), Some(next)) => Some(end.min(next)),
                 (end, next) => end.or(next),
             };
-            groups.extend(end.filter(|end| *end > begin + 1).map(|end| *begin..end));
+            groups.extend(end.filter(|end| *end > start + 1).map(|end| *start..end));
         }
         self.known = groups;
         self.hide();
     }
 
-    /// Folds or unfolds all.
-    pub(super) fn fold(&mut self, folded: bool) {
+    /// Folds or unfolds all groups.
+    pub(super) fn fold_all(&mut self, folded: bool) {
         self.folded = folded;
-        self.turned.clear();
+        self.toggled.clear();
         self.hide();
     }
 
-    /// Folds or unfolds the group of a line, and says where it begins.
-    pub(super) fn turn(&mut self, line: u64) -> Option<u64> {
+    /// Folds or unfolds the group of a line, and returns its first line.
+    pub(super) fn toggle(&mut self, line: u64) -> Option<u64> {
         let first = self.of(line)?.start;
-        if !self.turned.remove(&first) {
-            self.turned.insert(first);
+        if !self.toggled.remove(&first) {
+            self.toggled.insert(first);
         }
         self.hide();
         Some(first)
     }
 
-    /// Shows a line whatever group it is in.
+    /// Unfolds the group of a line if the line is hidden.
     pub(super) fn reveal(&mut self, line: u64) {
         if self.hidden.iter().any(|hidden| hidden.lines.contains(&line)) {
-            self.turn(line);
+            self.toggle(line);
         }
     }
 
-    /// How many lines are hidden below a line that begins a group; 0 when they are shown, `None` for any other line.
-    pub(super) fn below(&self, line: u64) -> Option<u64> {
+    /// Number of lines hidden below the first line of a group; 0 if it is unfolded, `None` for any other line.
+    pub(super) fn hidden_below(&self, line: u64) -> Option<u64> {
         let group = self.of(line).filter(|group| group.start == line)?;
         Some(if self.is_folded(line) { group.end - group.start - 1 } else { 0 })
     }
 
-    /// Where the next group begins, or the one before.
+    /// First line of the next or previous group.
     pub(super) fn neighbour(&self, line: u64, forward: bool) -> Option<u64> {
-        let mut begins = self.known.iter().map(|group| group.start);
-        if forward { begins.find(|begin| *begin > line) } else { begins.rev().find(|begin| *begin < line) }
+        let mut starts = self.known.iter().map(|group| group.start);
+        if forward { starts.find(|start| *start > line) } else { starts.rev().find(|start| *start < line) }
     }
 
     fn of(&self, line: u64) -> Option<&Range<u64>> {
@@ -164,7 +165,7 @@ impl Groups {
     }
 
     fn is_folded(&self, first: u64) -> bool {
-        self.folded != self.turned.contains(&first)
+        self.folded != self.toggled.contains(&first)
     }
 
     fn hide(&mut self) {
@@ -186,17 +187,17 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn groups_end_at_their_end_or_the_next_begin() {
+    fn a_group_ends_at_its_end_line_or_before_the_next_group() {
         let mut groups = Groups::new(true);
         groups.set(&[2, 6, 20], &[4, 12]);
         let rows = Rows::Folded { lines: 30, hidden: groups.hidden() };
         assert_eq!(rows.count(), 30 - 2 - 6);
         assert_eq!((0..5).map(|row| rows.line(row)).collect::<Vec<_>>(), [0, 1, 2, 5, 6]);
         assert_eq!((rows.row(3), rows.row(6), rows.row(13)), (2, 4, 5));
-        assert_eq!((groups.below(2), groups.below(3), groups.below(20)), (Some(2), None, None));
-        assert_eq!(groups.turn(8), Some(6));
+        assert_eq!((groups.hidden_below(2), groups.hidden_below(3), groups.hidden_below(20)), (Some(2), None, None));
+        assert_eq!(groups.toggle(8), Some(6));
         assert_eq!(
-            (groups.below(6), groups.neighbour(6, false), groups.neighbour(2, true)),
+            (groups.hidden_below(6), groups.neighbour(6, false), groups.neighbour(2, true)),
             (Some(0), Some(2), Some(6))
         );
         groups.reveal(3);
@@ -206,18 +207,18 @@ mod tests {
     proptest! {
         #[test]
         fn rows_and_lines_agree(
-            begins in prop::collection::btree_set(0_u64..100, 0..12),
+            starts in prop::collection::btree_set(0_u64..100, 0..12),
             ends in prop::collection::btree_set(0_u64..100, 0..12),
-            turned in prop::collection::vec(0_u64..100, 0..6),
+            toggled in prop::collection::vec(0_u64..100, 0..6),
             folded in any::<bool>(),
         ) {
-            let (begins, ends): (Vec<_>, Vec<_>) = (begins.into_iter().collect(), ends.into_iter().collect());
+            let (starts, ends): (Vec<_>, Vec<_>) = (starts.into_iter().collect(), ends.into_iter().collect());
             let mut groups = Groups::new(folded);
-            groups.set(&begins, &ends);
-            for line in turned {
-                groups.turn(line);
+            groups.set(&starts, &ends);
+            for line in toggled {
+                groups.toggle(line);
             }
-            for rows in [Rows::Folded { lines: 100, hidden: groups.hidden() }, Rows::Kept(&begins)] {
+            for rows in [Rows::Folded { lines: 100, hidden: groups.hidden() }, Rows::Kept(&starts)] {
                 let lines: Vec<u64> = (0..rows.count()).map(|row| rows.line(row)).collect();
                 prop_assert!(lines.is_sorted_by(|a, b| a < b));
                 for (row, line) in lines.iter().enumerate() {

@@ -2,6 +2,7 @@ use super::*;
 use crate::model::{JobId, RunId, StepNumber};
 use crate::store::logs::query::LogPage;
 use crate::store::logs::query::{LogSearch, RawLine};
+use crate::ui::theme::Theme;
 
 fn key(step: u32) -> LogKey {
     LogKey { run: RunId::new("r"), job: JobId::new("j"), attempt: 1, step: StepNumber(step) }
@@ -10,7 +11,7 @@ fn key(step: u32) -> LogKey {
 /// Settles, and answers what is looked for with these lines; says which lines are missing.
 fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
     let mut wanted = None;
-    for effect in log.settle(Some(key(step)), lines, 10) {
+    for effect in log.show(Some(key(step)), lines, 10) {
         match effect {
             Effect::LoadPage(request) => wanted = Some(request),
             Effect::SearchLog(scan) => answer_scan(log, scan, lines),
@@ -29,7 +30,7 @@ fn answer_scan(log: &mut Log, scan: LogSearch, lines: u64) {
         SearchSlot::Errors | SearchSlot::Run => line % 40 == 5,
     };
     let found = scan.lines.clone().take_while(|line| *line < lines).filter(fits).collect();
-    log.found(&LogSearchResult { search: scan, found: Ok(found), done: true });
+    log.take_matches(&LogSearchResult { search: scan, found: Ok(found), done: true });
 }
 
 /// Answers a request as the store does.
@@ -37,7 +38,7 @@ fn answer(log: &mut Log, request: PageRequest, lines: u64) {
     let numbers = request.lines.iter().cloned().flatten().filter(|number| *number < lines);
     let text = |number| RawLine { number, bytes: format!("line {}", number + 1).into_bytes(), time: None };
     let lines = Ok(numbers.map(text).collect());
-    log.take(RenderedPage::new(LogPage { request, lines }, Theme::default()));
+    log.take_page(RenderedPage::new(LogPage { request, lines }, Theme::default()));
 }
 
 fn lines(request: &PageRequest) -> Vec<u64> {
@@ -68,23 +69,23 @@ fn moving_up_lets_go_and_moving_down_takes_hold() {
     let mut log = Log::default();
     let request = settle(&mut log, 1, 100).expect("lines are missing");
     answer(&mut log, request, 100);
-    log.act(Action::Up);
+    log.handle(Action::Up);
     assert!(!log.follows());
     settle(&mut log, 1, 150);
     assert_eq!((log.top, log.cursor), (90, 98), "the reading position stays");
-    assert_eq!(log.remark(true, Theme::default()), "50 new lines · line 99 · 150 lines");
-    log.act(Action::Bottom);
+    assert_eq!(log.status(true, Theme::default()), "50 new lines · line 99 · 150 lines");
+    log.handle(Action::Bottom);
     settle(&mut log, 1, 150);
     assert_eq!((log.top, log.follows()), (140, true));
-    log.act(Action::Top);
+    log.handle(Action::Top);
     settle(&mut log, 1, 150);
-    log.act(Action::PageDown);
+    log.handle(Action::PageDown);
     settle(&mut log, 1, 150);
     assert_eq!((log.top, log.cursor, log.follows()), (0, 9, false));
-    log.wheel(3);
+    log.scroll_by(3);
     settle(&mut log, 1, 150);
     assert_eq!((log.top, log.cursor), (3, 9));
-    log.wheel(200);
+    log.scroll_by(200);
     assert!(log.follows(), "the end is taken hold of");
 }
 
@@ -112,21 +113,21 @@ fn a_log_shorter_than_promised_is_not_asked_for_again() {
 fn folded_groups_are_one_row_and_what_is_sought_opens_them() {
     let mut log = Log::default();
     settle(&mut log, 1, 30);
-    log.act(Action::FoldAll);
-    log.act(Action::Top);
+    log.handle(Action::FoldAll);
+    log.handle(Action::Top);
     settle(&mut log, 1, 30);
     assert_eq!(shown(&log), [0, 4, 5, 6, 7, 8, 9, 10, 14, 15]);
-    log.act(Action::Open);
+    log.toggle_group();
     settle(&mut log, 1, 30);
     assert_eq!(shown(&log), (0..10).collect::<Vec<_>>());
-    assert!(log.group(true) && log.cursor == 10);
-    log.search(Pattern::parse("x", false));
+    assert!(log.go_to_group(true) && log.cursor == 10);
+    log.search_for(Pattern::parse("x", false));
     // The search is asked for first, and then its matches are gone to.
     settle(&mut log, 1, 30);
     settle(&mut log, 1, 30);
     assert_eq!(log.cursor, 14);
-    assert!(log.step(true) && log.step(true) && log.cursor == 28);
-    assert!(log.step(true) && log.cursor == 0, "it comes round");
+    assert!(log.go_to_match(true) && log.go_to_match(true) && log.cursor == 28);
+    assert!(log.go_to_match(true) && log.cursor == 0, "it comes round");
     settle(&mut log, 2, 30);
     assert_eq!(shown(&log).last(), Some(&29), "another log is folded too");
     assert!(log.groups.folded && log.search.is_some());
@@ -136,12 +137,12 @@ fn folded_groups_are_one_row_and_what_is_sought_opens_them() {
 fn errors_are_gone_through_and_then_there_are_no_more() {
     let mut log = Log::default();
     settle(&mut log, 1, 100);
-    assert!(log.error(true));
+    assert!(log.go_to_error(true));
     settle(&mut log, 1, 100);
     settle(&mut log, 1, 100);
-    assert_eq!((log.cursor, log.remark(false, Theme::default())), (5, "error 1/3 · line 6 · 100 lines".to_owned()));
-    assert!(log.error(true) && log.error(true) && log.cursor == 85);
-    assert!(!log.error(true) && log.error(false) && log.cursor == 45);
+    assert_eq!((log.cursor, log.status(false, Theme::default())), (5, "error 1/3 · line 6 · 100 lines".to_owned()));
+    assert!(log.go_to_error(true) && log.go_to_error(true) && log.cursor == 85);
+    assert!(!log.go_to_error(true) && log.go_to_error(false) && log.cursor == 45);
     assert_eq!(lines(&log.excerpt(5).expect("an error")), (40..51).collect::<Vec<_>>());
 }
 
@@ -149,15 +150,15 @@ fn errors_are_gone_through_and_then_there_are_no_more() {
 fn kept_lines_are_the_only_ones_and_selections_are_made_of_them() {
     let mut log = Log::default();
     settle(&mut log, 1, 100);
-    log.keep(Pattern::parse("x", true));
+    log.keep_matching(Pattern::parse("x", true));
     settle(&mut log, 1, 100);
     let request = settle(&mut log, 1, 100);
     assert_eq!(shown(&log), [35, 42, 49, 56, 63, 70, 77, 84, 91, 98]);
     assert!(request.is_none(), "one is on its way");
-    log.act(Action::Select);
-    log.act(Action::Up);
+    log.handle(Action::Select);
+    log.handle(Action::Up);
     assert_eq!(log.selection().map(|(request, _)| request.lines), Some(vec![91..92, 98..99]));
-    assert!(log.back() && log.back() && !log.back());
+    assert!(log.close() && log.close() && !log.close());
 }
 
 #[test]
@@ -166,13 +167,13 @@ fn marks_are_gone_to() {
     settle(&mut log, 1, 100);
     for line in [3, 50] {
         log.go(line);
-        log.act(Action::Mark);
+        log.handle(Action::Mark);
     }
-    log.act(Action::NextMark);
+    log.handle(Action::NextMark);
     assert_eq!(log.cursor, 3);
-    log.act(Action::Mark);
-    log.act(Action::NextMark);
-    log.act(Action::NextMark);
+    log.handle(Action::Mark);
+    log.handle(Action::NextMark);
+    log.handle(Action::NextMark);
     assert_eq!(log.cursor, 50);
 }
 
@@ -182,11 +183,11 @@ fn the_readers_place_outlives_a_pattern_that_finds_nothing_yet() {
     settle(&mut log, 1, 100);
     log.go(42);
     let before = log.position();
-    log.keep(Pattern::parse("x", true));
-    log.settle(Some(key(1)), 100, 10);
+    log.keep_matching(Pattern::parse("x", true));
+    log.show(Some(key(1)), 100, 10);
     assert_eq!(log.position(), before);
     settle(&mut log, 1, 100);
-    log.keep(None);
+    log.keep_matching(None);
     settle(&mut log, 1, 100);
     assert_eq!(log.position(), before);
 }
@@ -195,13 +196,13 @@ fn the_readers_place_outlives_a_pattern_that_finds_nothing_yet() {
 fn a_jump_is_to_a_line_that_is_shown() {
     let mut log = Log::default();
     settle(&mut log, 1, 100);
-    log.keep(Pattern::parse("x", true));
+    log.keep_matching(Pattern::parse("x", true));
     settle(&mut log, 1, 100);
-    log.act(Action::Top);
+    log.handle(Action::Top);
     // Matches of the search are the kept lines here, so the next is one of them.
-    log.search(Pattern::parse("y", false));
+    log.search_for(Pattern::parse("y", false));
     settle(&mut log, 1, 100);
-    assert!(log.step(true) && log.cursor == 7 && log.keep.is_some());
+    assert!(log.go_to_match(true) && log.cursor == 7 && log.keep.is_some());
     log.go(8);
     assert!(log.keep.is_none(), "the line was kept back");
 }
@@ -211,8 +212,8 @@ fn answers_to_a_search_that_was_asked_for_again_are_not_mixed() {
     let mut log = Log::default();
     settle(&mut log, 1, 100);
     let asked = |log: &mut Log| {
-        log.search(Pattern::parse("x", false));
-        let effects = log.settle(Some(key(1)), 100, 10);
+        log.search_for(Pattern::parse("x", false));
+        let effects = log.show(Some(key(1)), 100, 10);
         let scan = effects.into_iter().find_map(|effect| match effect {
             Effect::SearchLog(scan) => Some(scan),
             _ => None,
@@ -220,10 +221,10 @@ fn answers_to_a_search_that_was_asked_for_again_are_not_mixed() {
         scan.expect("a search")
     };
     let (first, second) = (asked(&mut log), asked(&mut log));
-    log.found(&LogSearchResult { search: first, found: Ok(vec![7]), done: true });
-    assert!(log.search.as_ref().is_some_and(|search| search.finds.found.is_empty()));
-    log.found(&LogSearchResult { search: second, found: Ok(vec![7, 14]), done: true });
-    assert_eq!(log.search.as_ref().map(|search| search.finds.found.clone()), Some(vec![7, 14]));
+    log.take_matches(&LogSearchResult { search: first, found: Ok(vec![7]), done: true });
+    assert!(log.search.as_ref().is_some_and(|search| search.matches.found.is_empty()));
+    log.take_matches(&LogSearchResult { search: second, found: Ok(vec![7, 14]), done: true });
+    assert_eq!(log.search.as_ref().map(|search| search.matches.found.clone()), Some(vec![7, 14]));
 }
 
 #[test]
@@ -231,12 +232,12 @@ fn a_selection_stays_what_it_is_at_the_end_of_the_log() {
     let mut log = Log::default();
     settle(&mut log, 1, 100);
     log.go(95);
-    log.act(Action::Select);
-    log.act(Action::Bottom);
+    log.handle(Action::Select);
+    log.handle(Action::Bottom);
     settle(&mut log, 1, 100);
     settle(&mut log, 1, 200);
     assert_eq!(log.selection().map(|(request, _)| lines(&request)), Some((95..100).collect()));
     log.go(3000);
     settle(&mut log, 1, 5000);
-    assert_eq!(log.selection().map(|(_, more)| more), Some(2906 - MOST_COPIED));
+    assert_eq!(log.selection().map(|(_, more)| more), Some(2906 - copy::MAX_COPIED));
 }

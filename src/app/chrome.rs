@@ -1,82 +1,88 @@
-//! The lines around the panes: header, latest news, key hints.
+//! The lines around the panes: the header, the latest notice, the key hints.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::app::action::{ACTIONS, Context};
-use crate::app::availability::unavailable;
-use crate::app::keymap::Keymap;
-use crate::app::state::order;
-use crate::model::Summary;
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Waits, Watching};
-use crate::model::{Level, Run, Timestamp};
+use crate::model::{Level, Run, Summary, Timestamp};
 use crate::ui::text;
-use crate::ui::theme::Hue;
+use crate::ui::theme::{Hue, Theme};
 
-use super::Cx;
-use super::runs::{file, project};
+use super::action::{ACTIONS, Context};
+use super::availability::unavailable;
+use super::keymap::Keymap;
+use super::panes::{file_name, project};
+use super::state::{AppState, command_name};
 
-/// Where am I, in what state, what waits.
-pub(in crate::app) fn header(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>, area: Rect, buffer: &mut Buffer) {
-    let right = state(cx, summary, run);
+/// Draws the header: the selected run on the left, its state on the right.
+pub(super) fn header(
+    state: &AppState,
+    theme: Theme,
+    summary: Option<&Summary>,
+    run: Option<&Run>,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let right = status(state, theme, summary, run);
     let right_width: usize = right.iter().map(|(text, _)| text::width(text) + 2).sum();
     let mut x = area.right().saturating_sub(right_width as u16).max(area.x);
     for (text, style) in &right {
         x = text::put(buffer, x, area.y, area.right().saturating_sub(x), text, *style) + 2;
     }
     let Some(summary) = summary else {
-        text::put(buffer, area.x + 1, area.y, area.width - 1, "cuelight", cx.theme.style(Hue::Accent));
+        text::put(buffer, area.x + 1, area.y, area.width - 1, "cuelight", theme.style(Hue::Accent));
         return;
     };
     let sha = summary.info.sha.get(..7).unwrap_or(&summary.info.sha);
-    let place = match (summary.info.ref_name.as_str(), sha) {
+    let version = match (summary.info.ref_name.as_str(), sha) {
         ("", "") => String::new(),
         ("", sha) => sha.to_owned(),
         (name, "") => name.to_owned(),
         (name, sha) => format!("{name}@{sha}"),
     };
     let attempt = if summary.attempt > 1 { format!("attempt {}", summary.attempt) } else { String::new() };
-    let event = format!("{} {place}", summary.info.event);
+    let event = format!("{} {version}", summary.info.event);
     let short = summary.info.id.as_str().rsplit('-').next().unwrap_or_default();
-    let repository = if cx.facts.has_several_repositories() { project(&summary.info.repository) } else { "" };
-    let parts = [repository, summary.name.as_str(), file(&summary.info.workflow), event.trim(), &attempt, short];
+    let repository = if state.has_several_repositories() { project(&summary.info.repository) } else { "" };
+    let parts = [repository, summary.name.as_str(), file_name(&summary.info.workflow), event.trim(), &attempt, short];
     let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.dedup();
     let room = usize::from(area.width).saturating_sub(right_width + 2);
-    let left = text::clip(&parts.join(cx.theme.dot()), room, cx.theme.ellipsis()).into_owned();
+    let left = text::clip(&parts.join(theme.dot()), room, theme.ellipsis()).into_owned();
     text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
 }
 
-/// What holds everywhere, then the state of a run, orders that are not confirmed, and how many errors there are.
-fn state(cx: &Cx, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, Style)> {
+/// The parts of the header's right side: replay, read-only, connection and watch mode, pending commands, the state of the run, and the
+/// number of errors.
+fn status(state: &AppState, theme: Theme, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, Style)> {
     let mut parts: Vec<(String, Style)> = Vec::new();
-    if let Some(replay) = &cx.facts.replay {
-        parts.push((replay.clone(), cx.theme.style(Hue::Review)));
-    } else if cx.facts.refusal() == Some(Unavailable::ReadOnly) {
-        parts.push(("READ-ONLY".to_owned(), cx.theme.style(Hue::Review)));
+    if let Some(replay) = &state.replay {
+        parts.push((replay.clone(), theme.style(Hue::Review)));
+    } else if state.refusal() == Some(Unavailable::ReadOnly) {
+        parts.push(("READ-ONLY".to_owned(), theme.style(Hue::Review)));
     }
-    parts.extend(connection(&cx.facts.connection, cx.facts.now).map(|text| (text, cx.theme.style(Hue::Bad))));
-    parts.extend(cx.facts.watching.as_ref().map(|watching| (watched(watching), cx.theme.style(Hue::Accent))));
+    parts.extend(connection(&state.connection, state.now).map(|text| (text, theme.style(Hue::Bad))));
+    parts.extend(state.watching.as_ref().map(|watching| (watch_status(watching), theme.style(Hue::Accent))));
     let Some(summary) = summary else { return parts };
-    let look = cx.theme.look(&summary.phase);
-    let lamp = cx.theme.lamp(&summary.phase, cx.facts.now.0);
-    let time = summary.started.map(|start| text::duration(summary.finished.unwrap_or(cx.facts.now).since(start)));
-    for command in cx.facts.asked(&summary.info.id) {
-        parts.push((format!("{} asked", order(command)), cx.theme.style(Hue::Review)));
+    let look = theme.look(&summary.phase);
+    let lamp = theme.lamp(&summary.phase, state.now.0);
+    let time = summary.started.map(|start| text::duration(summary.finished.unwrap_or(state.now).since(start)));
+    for command in state.pending(&summary.info.id) {
+        parts.push((format!("{} asked", command_name(command)), theme.style(Hue::Review)));
     }
-    let state = format!("{lamp} {} {}", look.word, time.unwrap_or_default());
-    parts.push((state.trim_end().to_owned(), cx.theme.phase(&summary.phase)));
+    let phase = format!("{lamp} {} {}", look.word, time.unwrap_or_default());
+    parts.push((phase.trim_end().to_owned(), theme.phase(&summary.phase)));
     let steps = run.into_iter().flat_map(|run| run.jobs.values()).flat_map(|job| &job.steps);
     let errors = steps.flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error).count();
     if errors > 0 {
-        parts.push((format!("!{errors}"), cx.theme.style(Hue::Bad)));
+        parts.push((format!("!{errors}"), theme.style(Hue::Bad)));
     }
     parts
 }
 
-/// The state of the connection, unless reports come as they should; a replay shows its own state.
+/// The state of the connection while reports are missing. A replay shows its own state.
 fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     match connection {
         Connection::Live | Connection::Replay => None,
@@ -85,8 +91,8 @@ fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     }
 }
 
-/// What is watched for, and what has changed.
-fn watched(watching: &Watching) -> String {
+/// The workflow that is watched, or the changed files and what their run waits for.
+fn watch_status(watching: &Watching) -> String {
     let Some((first, count)) = &watching.changed else {
         return format!("watch {}", watching.workflow.as_deref().unwrap_or("all"));
     };
@@ -95,18 +101,18 @@ fn watched(watching: &Watching) -> String {
         Waits::ForQuiet(quiet) => format!("starts {}s after the last", quiet.as_secs_f32()),
         Waits::ForRun => "starts when the run has ended".to_owned(),
     };
-    format!("{}{more} changed, {waits}", file(first))
+    format!("{}{more} changed, {waits}", file_name(first))
 }
 
-/// Rows that the latest news may take. They cover what is above their own row.
-const MOST_ROWS: u16 = 5;
+/// Rows that a notice may take. They cover what is above its own row.
+const MAX_TOAST_ROWS: u16 = 5;
 
-/// Columns for the latest news, its sign left out.
+/// Columns for the text of a notice, without its glyph.
 fn toast_columns(area: Rect) -> usize {
     usize::from(area.width.saturating_sub(4).max(1))
 }
 
-/// The latest news as it is, or cut into lines where it is too long for one.
+/// The text of a notice, in several lines if it is too long for one.
 fn toast_lines(notice: &Notice, area: Rect) -> Vec<String> {
     if text::width(&notice.text) <= toast_columns(area) {
         return vec![notice.text.clone()];
@@ -114,22 +120,22 @@ fn toast_lines(notice: &Notice, area: Rect) -> Vec<String> {
     text::wrap(&notice.text, toast_columns(area))
 }
 
-/// The rows of the latest news: upwards from a row, as many as its text takes.
-pub(in crate::app) fn toast_rows(notice: &Notice, area: Rect) -> Rect {
-    let height =
-        u16::try_from(toast_lines(notice, area).len()).unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS.min(area.y + 1));
+/// The rows of a notice: upwards from its own row, as many as its text takes.
+pub(super) fn toast_rows(notice: &Notice, area: Rect) -> Rect {
+    let height = u16::try_from(toast_lines(notice, area).len())
+        .unwrap_or(MAX_TOAST_ROWS)
+        .clamp(1, MAX_TOAST_ROWS.min(area.y + 1));
     Rect { y: area.y + 1 - height, height, ..area }
 }
 
-/// The latest news.
-pub(in crate::app) fn toast(cx: &Cx, notice: Option<&Notice>, area: Rect, buffer: &mut Buffer) {
-    let Some(notice) = notice else { return };
-    let style = cx.theme.style(if notice.bad { Hue::Bad } else { Hue::Plain });
-    let glyph = if notice.bad { cx.theme.pick("✗ ", "X ") } else { "" };
+/// Draws a notice.
+pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let style = theme.style(if notice.bad { Hue::Bad } else { Hue::Plain });
+    let glyph = if notice.bad { theme.pick("✗ ", "X ") } else { "" };
     let area = toast_rows(notice, area);
     let mut rows = toast_lines(notice, area);
     let rest = rows.split_off(rows.len().min(usize::from(area.height)).saturating_sub(1));
-    rows.push(text::clip(&rest.join(" "), toast_columns(area), cx.theme.ellipsis()).into_owned());
+    rows.push(text::clip(&rest.join(" "), toast_columns(area), theme.ellipsis()).into_owned());
     for (y, (number, row)) in (area.y..).zip(rows.iter().enumerate()) {
         (area.left()..area.right()).for_each(|x| buffer[(x, y)].reset());
         let before = if number == 0 { glyph } else { &"  "[..text::width(glyph)] };
@@ -137,25 +143,25 @@ pub(in crate::app) fn toast(cx: &Cx, notice: Option<&Notice>, area: Rect, buffer
     }
 }
 
-/// As many hints of what can be done now as there is room for.
-pub(in crate::app) fn footer(
-    cx: &Cx,
+/// Draws as many hints of available actions as there is room for.
+pub(super) fn footer(
+    state: &AppState,
+    theme: Theme,
     keymap: &Keymap,
     context: Context,
     summary: Option<&Summary>,
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let theme = cx.theme;
     let key_style = theme.style(Hue::Accent);
     let between = if area.width < 100 { ":" } else { " " };
     let mut x = area.x + 1;
-    for entry in ACTIONS {
+    for entry in ACTIONS.iter() {
         let here = entry.contexts.contains(&context) || entry.contexts.contains(&Context::Everywhere);
         let (Some(key), false, true) = (keymap.keys(entry.action).first(), entry.hint.is_empty(), here) else {
             continue;
         };
-        if unavailable(entry.action, cx.facts, summary).is_some() {
+        if unavailable(entry.action, state, summary).is_some() {
             continue;
         }
         let key = key.to_string();

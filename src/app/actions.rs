@@ -1,0 +1,155 @@
+//! Carries out actions of the user.
+
+use crate::model::Command;
+use crate::model::feed::{Notice, Request};
+use crate::ui::layout::{PANELS, Panel, Zoom};
+
+use super::action::{Action, Context};
+use super::availability::unavailable;
+use super::msg::Effect;
+use super::overlay::Overlay;
+use super::overlay::prompt::Kind;
+use super::panes::{any_failed, next_failed};
+use super::state::has_failed;
+use super::{App, cx};
+
+impl App {
+    /// Carries out an action, or shows why it is not available.
+    pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
+        if let Some(reason) = unavailable(action, &self.state, self.summary()) {
+            self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
+            return Vec::new();
+        }
+        match action {
+            Action::Go(panel) => self.focus(panel),
+            Action::NextPanel => self.focus(self.neighbour(1)),
+            Action::PreviousPanel => self.focus(self.neighbour(PANELS.len() - 1)),
+            Action::Zoom => {
+                self.view.zoom = if self.view.zoom == Zoom::Full { Zoom::Normal } else { Zoom::Full };
+            }
+            Action::Larger => {
+                self.view.zoom = if self.view.zoom == Zoom::Normal { Zoom::Half } else { Zoom::Full };
+            }
+            Action::Smaller => {
+                self.view.zoom = if self.view.zoom == Zoom::Full { Zoom::Half } else { Zoom::Normal };
+            }
+            Action::Open => self.open(),
+            Action::Back => self.back(),
+            Action::Follow => {
+                self.panes.log.follow();
+                if self.view.focus != Panel::Log {
+                    self.selection.follow();
+                }
+            }
+            Action::NextError => self.go_to_failure(true),
+            Action::PreviousError => self.go_to_failure(false),
+            Action::Start => self.overlay = Some(self.start_picker()),
+            Action::WatchFiles if self.state.watching.is_some() => {
+                return vec![Effect::Request(Request::StopWatching)];
+            }
+            Action::WatchFiles => self.overlay = Some(self.watch_picker()),
+            Action::Palette => self.overlay = Some(self.palette()),
+            Action::Stop => self.overlay = self.stop_question(),
+            Action::Rerun => self.overlay = self.rerun_question(),
+            Action::Delete => self.overlay = self.delete_question(),
+            Action::Shell => return self.shell(),
+            Action::Resume => return self.submit(Command::Resume),
+            Action::Yank => self.overlay = self.yank_menu(),
+            Action::Edit => return self.edit(),
+            Action::Find => self.find(),
+            Action::Keep => self.prompt(Kind::Keep),
+            Action::SearchRun => self.search_run(self.last_run_search.clone()),
+            Action::NextMatch | Action::PreviousMatch => {
+                if !self.panes.log.go_to_match(action == Action::NextMatch) {
+                    self.toast = Some(Notice::news("no match"));
+                }
+            }
+            Action::NextGroup | Action::PreviousGroup => self.go_to_group(action == Action::NextGroup),
+            Action::Play | Action::StepBack | Action::StepForward | Action::Slower | Action::Faster => {
+                self.act_in_replay(action);
+            }
+            Action::Mouse => {
+                self.mouse = !self.mouse;
+                let text = if self.mouse { "mouse captured" } else { "mouse released: select text as you like" };
+                self.toast = Some(Notice::news(text));
+                return vec![Effect::CaptureMouse(self.mouse)];
+            }
+            Action::Suspend => return vec![Effect::Suspend],
+            Action::Redraw => return vec![Effect::Redraw],
+            Action::Diagnostics => self.overlay = Some(Overlay::Diagnostics),
+            Action::Help => self.overlay = Some(Overlay::help(Context::Panel(self.view.focus))),
+            Action::Quit => return self.quit(),
+            _ => self.act_in_pane(self.view.focus, action),
+        }
+        Vec::new()
+    }
+
+    /// Hands an action to a pane.
+    fn act_in_pane(&mut self, panel: Panel, action: Action) {
+        let cx = cx(&self.state, self.theme, self.view, self.screen().as_ref(), panel);
+        self.panes.get_mut(panel).act(action, &cx, &mut self.selection);
+    }
+
+    /// Opens what is selected in the focused pane.
+    fn open(&mut self) {
+        let panel = self.view.focus;
+        let cx = cx(&self.state, self.theme, self.view, self.screen().as_ref(), panel);
+        if let Some(panel) = self.panes.get_mut(panel).open(&cx, &mut self.selection) {
+            self.focus(panel);
+        }
+    }
+
+    /// Goes one step back: from a zoomed panel to all, from a filtered list to all rows, out of what the pane has open, and
+    /// then to the pane's parent.
+    fn back(&mut self) {
+        if self.view.zoom != Zoom::Normal {
+            self.view.zoom = Zoom::Normal;
+            return;
+        }
+        let pane = self.panes.get_mut(self.view.focus);
+        let unfiltered = pane.filter().is_some_and(|filter| !std::mem::take(filter).is_empty());
+        if unfiltered || pane.close() {
+            return;
+        }
+        if let Some(parent) = pane.parent() {
+            self.focus(parent);
+        }
+    }
+
+    /// Goes to the next or previous error line in the log of a failed step, and after the last to the next failed step.
+    fn go_to_failure(&mut self, forward: bool) {
+        let failed = self.selection.step(&self.state).is_some_and(|(_, step)| has_failed(&step.phase));
+        if failed && self.panes.log.go_to_error(forward) {
+            self.focus(Panel::Log);
+            return;
+        }
+        let Some(run) = self.run().filter(|run| any_failed(run)) else {
+            self.toast = Some(Notice::news("nothing has failed"));
+            return;
+        };
+        if let Some(next) = next_failed(run, self.selection.job_selection(), forward) {
+            self.selection.select(next);
+        }
+        self.panes.log.jump_to_error(forward);
+        self.focus(Panel::Log);
+    }
+
+    /// Goes to the next or previous group of the log, or to the next or previous step if there is none.
+    fn go_to_group(&mut self, forward: bool) {
+        if !self.panes.log.go_to_group(forward) {
+            self.panes.jobs.select_neighbour(forward, &self.state, &mut self.selection);
+        }
+    }
+
+    /// The panel `steps` after the focused one.
+    fn neighbour(&self, steps: usize) -> Panel {
+        let at = PANELS.iter().position(|info| info.panel == self.view.focus).unwrap_or_default();
+        PANELS[(at + steps) % PANELS.len()].panel
+    }
+
+    /// Sends a command to the selected run.
+    fn submit(&mut self, command: Command) -> Vec<Effect> {
+        let run = self.selection.run_id().cloned();
+        run.map(|run| Effect::Request(Request::Submit { run, command })).into_iter().collect()
+    }
+}

@@ -1,0 +1,37 @@
+//! What stays on the normal screen when the user leaves.
+
+use crate::model::{Conclusion, Job};
+use crate::ui::text;
+
+use super::App;
+use super::selection::relevant_step;
+use super::state::has_failed;
+
+/// How many failed jobs are listed.
+const MAX_FAILED: usize = 3;
+
+impl App {
+    /// The selected run in a few lines: its state, its first failed jobs, and the command that shows it again. Empty for a
+    /// replay, where the moment that is shown is not the state of the run.
+    #[must_use]
+    pub fn farewell(&self) -> Vec<String> {
+        let Some(summary) = self.summary().filter(|_| self.replay.is_none()) else { return Vec::new() };
+        let look = self.theme.look(&summary.phase);
+        let end = summary.finished.unwrap_or(self.state.now);
+        let time = summary.started.map(|start| format!(" {}", text::duration(end.since(start)))).unwrap_or_default();
+        let dot = self.theme.dot();
+        let info = &summary.info;
+        let branch = if info.ref_name.is_empty() { String::new() } else { format!(" {}", info.ref_name) };
+        let mut lines =
+            vec![format!("{} {}{dot}{}{branch}{dot}{}{time}", look.glyph, summary.name, info.event, look.word)];
+        let failed = |job: &&Job| has_failed(&job.phase);
+        for job in self.run().into_iter().flat_map(|run| run.jobs.values()).filter(failed).take(MAX_FAILED) {
+            let step = relevant_step(job).filter(|step| step.phase.conclusion() != Some(Conclusion::Success));
+            let step = step.map(|step| format!("{}{} {}", self.theme.arrow(), step.number, step.name));
+            lines.push(format!("  {} {}{}", self.theme.look(&job.phase).glyph, job.name, step.unwrap_or_default()));
+        }
+        let verb = if summary.phase.is_done() { "show" } else { "attach" };
+        lines.push(format!("  cuelight {verb} {}", info.id));
+        lines
+    }
+}

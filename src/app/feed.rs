@@ -1,0 +1,78 @@
+//! What the screen makes of the reports of a backend.
+
+use crate::model::Reply;
+use crate::model::feed::{Connection, Feed, Notice};
+use crate::ui::layout::Panel;
+
+use super::App;
+use super::msg::Effect;
+use super::overlay;
+use super::state::refused;
+
+impl App {
+    /// Takes in a report. Alerts the user if a run fails by it, or if a run or one of its jobs starts to wait.
+    pub(super) fn take_feed(&mut self, feed: Feed) -> Vec<Effect> {
+        let watch = self.watch_for_alerts(&feed);
+        self.apply_feed(feed);
+        self.alert(watch).into_iter().collect()
+    }
+
+    fn apply_feed(&mut self, feed: Feed) {
+        match feed {
+            Feed::Listed { runs, more } => self.state.list(runs, more),
+            // An open overlay keeps the keyboard and what is behind it.
+            Feed::Started(_) if self.overlay.is_some() => {}
+            Feed::Started(run) => {
+                self.selection.select_run(Some(run));
+                self.focus(Panel::Jobs);
+            }
+            // A reader stays where they are; the run is in the list.
+            Feed::Triggered(run) => {
+                if self.overlay.is_none() && self.panes.log.follows() {
+                    self.selection.select_run(Some(run));
+                }
+            }
+            Feed::Opened(info) if self.state.connection == Connection::Replay => self.start_replay(info),
+            Feed::Opened(info) => self.state.open(info),
+            Feed::Records { records, .. } if self.replay.is_some() => self.extend_replay(records),
+            Feed::Records { run, records } => {
+                let notice = self.state.apply(&run, &records);
+                self.toast = notice.or(self.toast.take());
+            }
+            Feed::Removed(run) => {
+                let name = self.state.summary(&run).map(|run| run.name.clone()).unwrap_or_default();
+                self.state.remove(&run);
+                self.notify(Notice::news(format!("removed {name} {run}")));
+            }
+            Feed::Replied { run, command, reply } => {
+                if let Reply::Rejected { reason } = reply {
+                    self.state.confirm(&run, &command);
+                    self.notify(refused(&command, &reason));
+                }
+            }
+            Feed::Startable(workflows) => self.state.startable = workflows,
+            Feed::Untrusted { .. } if self.overlay.is_some() => {
+                self.notify(Notice::bad("not started: the repository is not trusted; start it again to decide"));
+            }
+            Feed::Untrusted { workflow, event, start } => {
+                self.overlay = Some(overlay::dialogs::trust(workflow, event, start));
+            }
+            Feed::Watching(watching) => self.state.watching = watching,
+            Feed::Connection(connection) => self.connected(connection),
+            Feed::Notice(notice) => self.notify(notice),
+        }
+    }
+
+    /// Shows why reports are missing, or that they are not missing any more.
+    fn connected(&mut self, connection: Connection) {
+        let was_missing = self.state.connection.reason().is_some();
+        let notice = match connection.reason() {
+            Some(reason) => Some(Notice::bad(reason)),
+            None => was_missing.then(|| Notice::news("connected again: what is shown is up to date")),
+        };
+        self.state.connection = connection;
+        if let Some(notice) = notice {
+            self.notify(notice);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A line of text at the foot of the screen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::panes::Cx;
+use crate::app::panes::log::Position;
+use crate::app::selection::Selection;
+use crate::ui::layout::Panel;
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+/// How many characters the text can have.
+const MAX_TEXT: usize = 1000;
+
+/// A text that is being typed.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct Prompt {
+    pub(in crate::app) kind: Kind,
+    pub(in crate::app) text: String,
+    /// Reading position in the log when the prompt was opened.
+    pub(in crate::app) log_position: Position,
+    /// Selection when the prompt was opened.
+    pub(in crate::app) selection: Selection,
+}
+
+/// What the text of a prompt is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::app) enum Kind {
+    /// To go to lines of the log that match.
+    Search,
+    /// To show only lines of the log that match.
+    Keep,
+    /// To show only rows of a list that have its words.
+    Filter(Panel),
+}
+
+impl Prompt {
+    pub(in crate::app) fn new(kind: Kind, log_position: Position, selection: Selection) -> Self {
+        Self { kind, text: String::new(), log_position, selection }
+    }
+
+    /// Appends text as far as there is room.
+    pub(in crate::app) fn add(&mut self, text: &str) {
+        let room = MAX_TEXT.saturating_sub(self.text.chars().count());
+        self.text.extend(text.chars().take(room));
+    }
+
+    fn sign(&self) -> &'static str {
+        if self.kind == Kind::Keep { "&" } else { "/" }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self.kind {
+            Kind::Search => "text, or /expression/",
+            Kind::Keep => "text, or /expression/; with ! before it: lines that do not match",
+            Kind::Filter(_) => "words that a row must have",
+        }
+    }
+
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        for x in area.left()..area.right().min(buffer.area.right()) {
+            buffer[(x, area.y)].reset();
+        }
+        let x = text::put(buffer, area.x + 1, area.y, 1, self.sign(), cx.theme.style(Hue::Accent));
+        // Of a text that is too long its end is shown: that is where it is typed.
+        let room = usize::from(area.right().saturating_sub(x + 2));
+        let hidden = self.text.char_indices().find(|(at, _)| text::width(&self.text[*at..]) <= room);
+        let shown = &self.text[hidden.map_or(self.text.len(), |(at, _)| at)..];
+        let x = text::put(buffer, x, area.y, room as u16, shown, Style::new());
+        text::put(buffer, x, area.y, 1, " ", cx.theme.selected());
+        let hint = format!("{}  Enter: keep  Esc: back", self.hint());
+        let width = text::width(&hint) as u16 + 1;
+        if x + width + 2 < area.right() {
+            text::put(buffer, area.right() - width, area.y, width, &hint, cx.theme.style(Hue::Dim));
+        }
+    }
+}

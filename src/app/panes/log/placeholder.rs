@@ -1,0 +1,53 @@
+//! What is shown in place of a log that has no lines: why, and how a condition was evaluated.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::panes::{Cx, empty};
+use crate::app::selection::Selection;
+use crate::app::state::AppState;
+use crate::model::{Explanation, Gate, Phase};
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+/// Why there are no lines, then the evaluation of the condition that decided it, if there is one.
+pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
+    let (why, explanation) = match (selection.step(state), selection.job(state)) {
+        (Some((_, step)), _) if step.lines > 0 => ("loading".to_owned(), None),
+        (Some((_, step)), _) => (reason(&step.name, &step.phase, step.reason.as_deref()), step.explanation.as_ref()),
+        (None, Some(job)) => (reason(&job.name, &job.phase, job.reason.as_deref()), job.explanation.as_ref()),
+        (None, None) => match selection.run(state).map(|run| (&run.name, &run.phase)) {
+            Some((name, phase @ Phase::Waiting(_))) => (reason(name, phase, None), None),
+            _ => ("no job is selected".to_owned(), None),
+        },
+    };
+    let tree = explanation.map(Explanation::lines).unwrap_or_default();
+    std::iter::once(why).chain(tree).collect()
+}
+
+fn reason(name: &str, phase: &Phase, reason: Option<&str>) -> String {
+    match (phase, reason) {
+        (Phase::Done(_), Some(reason)) => format!("{name}: {reason}"),
+        (Phase::Done(_), None) => format!("{name} printed nothing"),
+        (Phase::Running | Phase::Stopping, _) => format!("{name} has printed nothing yet"),
+        (Phase::Waiting(gate @ Gate::Concurrency { .. }), _) => format!("pending: {}", gate.reason()),
+        (Phase::Queued | Phase::Waiting(_), _) => format!("{name} has not started"),
+    }
+}
+
+/// Draws the reason alone in the middle, or the reason and the evaluation below it from the top.
+pub(super) fn draw(lines: &[String], cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    let [why, tree @ ..] = lines else { return };
+    if tree.is_empty() || area.height < 3 {
+        return empty(why, cx, area, buffer);
+    }
+    let columns = area.width.saturating_sub(2);
+    let rows = std::iter::once((why, cx.theme.style(Hue::Dim))).chain(tree.iter().map(|line| (line, Style::new())));
+    for ((line, style), y) in rows.zip(area.top()..area.bottom()) {
+        let line = line.replace("├─", cx.theme.pick("├─", "|-")).replace("└─", cx.theme.pick("└─", "`-"));
+        let line = line.replace('│', cx.theme.pick("│", "|"));
+        let shown = text::clip(&line, usize::from(columns), cx.theme.ellipsis());
+        text::put(buffer, area.x + 1, y, columns, &shown, style);
+    }
+}

@@ -1,0 +1,109 @@
+//! What the user looks at: one run, and a job or a step of it. Every pane shows the same selection.
+
+use crate::model::{Conclusion, Job, JobId, Run, RunId, Step, StepNumber};
+
+use super::state::AppState;
+
+/// The selected run, job and step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Selection {
+    run: Option<RunId>,
+    job: Option<JobSelection>,
+    follows: bool,
+}
+
+/// A selected job, or one of its steps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct JobSelection {
+    pub(super) job: JobId,
+    /// The selected step; `None` when the job as a whole is selected.
+    pub(super) step: Option<StepNumber>,
+}
+
+impl JobSelection {
+    /// A job as a whole.
+    pub(super) fn whole(job: JobId) -> Self {
+        Self { job, step: None }
+    }
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { run: None, job: None, follows: true }
+    }
+}
+
+impl Selection {
+    /// Id of the selected run.
+    pub(super) fn run_id(&self) -> Option<&RunId> {
+        self.run.as_ref()
+    }
+
+    /// The selected run, once its records are here.
+    pub(super) fn run<'s>(&self, state: &'s AppState) -> Option<&'s Run> {
+        state.run(self.run.as_ref()?)
+    }
+
+    /// The selected job or step by its ids.
+    pub(super) fn job_selection(&self) -> Option<&JobSelection> {
+        self.job.as_ref()
+    }
+
+    /// Id of the selected job, or of the job of the selected step.
+    pub(super) fn job_id(&self) -> Option<&JobId> {
+        self.job.as_ref().map(|selection| &selection.job)
+    }
+
+    /// The selected job, or the job of the selected step.
+    pub(super) fn job<'s>(&self, state: &'s AppState) -> Option<&'s Job> {
+        self.run(state)?.jobs.get(self.job_id()?)
+    }
+
+    /// The step whose log is shown, with its job: the selected step, else the step of the selected job that matters most.
+    pub(super) fn step<'s>(&self, state: &'s AppState) -> Option<(&'s Job, &'s Step)> {
+        let job = self.job(state)?;
+        let step = match self.job.as_ref()?.step {
+            Some(number) => job.steps.iter().find(|step| step.number == number),
+            None => relevant_step(job),
+        };
+        Some((job, step?))
+    }
+
+    /// Whether the selection moves to the job and step that run now. Selecting another one ends that.
+    pub(super) fn follows(&self) -> bool {
+        self.follows
+    }
+
+    /// Selects a run. In another run than before no job is selected, and what runs is followed.
+    pub(super) fn select_run(&mut self, run: Option<RunId>) {
+        if run != self.run {
+            *self = Self { run, ..Self::default() };
+        }
+    }
+
+    /// Selects a job or a step of the selected run and stays there.
+    pub(super) fn select(&mut self, job: JobSelection) {
+        self.job = Some(job);
+        self.follows = false;
+    }
+
+    /// Follows what runs from now on.
+    pub(super) fn follow(&mut self) {
+        self.follows = true;
+    }
+
+    /// Moves to a job or step without a change of what is followed.
+    pub(super) fn move_to(&mut self, job: Option<JobSelection>) {
+        self.job = job;
+    }
+}
+
+/// The step of a job that matters most: the running one, else the one that failed, else the last one with output.
+pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
+    let steps = &job.steps;
+    steps
+        .iter()
+        .find(|step| step.phase.is_active())
+        .or_else(|| steps.iter().find(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad)))
+        .or_else(|| steps.iter().rev().find(|step| step.lines > 0))
+}
