@@ -1,12 +1,12 @@
-//! `cron` of a schedule: five fields, after GitHub's page on the `schedule` event and the parser that it publishes.
+//! `cron` of a schedule: five fields, as in GitHub's page on the `schedule` event and its published parser.
 
 use std::collections::BTreeSet;
 
-/// The names that stand for numbers in a field, the first one for its lowest.
+/// Names of the numbers of a field, the first for its minimum.
 const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/// A field: what it is called, its numbers, and their names.
+/// A field: name, range of its numbers, and names of the numbers.
 struct CronField {
     name: &'static str,
     least: u32,
@@ -22,20 +22,21 @@ const FIELDS: [CronField; 5] = [
     CronField { name: "day of the week", least: 0, most: 6, names: DAYS },
 ];
 
-/// Whether a schedule can be kept.
+/// Checks the syntax of a schedule.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
+/// The first problem, in one line.
 pub fn check(cron: &str) -> Result<(), String> {
     let written: Vec<&str> = cron.split(' ').filter(|field| !field.is_empty()).collect();
     if written.len() != FIELDS.len() {
         let noun = if written.len() == 1 { "field" } else { "fields" };
-        return Err(format!("it has {} {noun}, and a schedule has five", written.len()));
+        return Err(format!("{} {noun} instead of five", written.len()));
     }
     written.iter().zip(&FIELDS).try_for_each(|(written, field)| field.numbers(written).map(drop))
 }
 
-/// The shortest time between two runs of a schedule in minutes, as far as its minutes and hours tell.
+/// Shortest time between two runs in the same or in successive hours, in minutes. `None` if there are no such runs, or
+/// the first two fields are invalid.
 #[must_use]
 pub fn interval(cron: &str) -> Option<u32> {
     let mut written = cron.split(' ').filter(|field| !field.is_empty());
@@ -48,7 +49,7 @@ pub fn interval(cron: &str) -> Option<u32> {
 }
 
 impl CronField {
-    /// The numbers that are written: `*`, `a`, `a-b`, each with `/step`, in a list.
+    /// Parses a list of `*`, `a` or `a-b`, each with an optional `/step`.
     fn numbers(&self, written: &str) -> Result<BTreeSet<u32>, String> {
         let mut numbers = BTreeSet::new();
         for part in written.split(',') {
@@ -60,7 +61,7 @@ impl CronField {
                 None => (self.number(range)?, self.number(range)?),
             };
             if last < first {
-                return Err(format!("the {} `{range}` goes backwards", self.name));
+                return Err(format!("the {} range `{range}` is reversed", self.name));
             }
             let step = step.map_or(Ok(1), |step| self.step(step))?;
             numbers.extend((first..=last).step_by(step));
@@ -74,12 +75,12 @@ impl CronField {
         let number = named.or_else(|| written.parse().ok().filter(|_| !written.starts_with('+')));
         number
             .filter(|number| (self.least..=self.most).contains(number))
-            .ok_or_else(|| format!("`{written}` is no {}: there are {} to {}", self.name, self.least, self.most))
+            .ok_or_else(|| format!("invalid {} `{written}`: the range is {} to {}", self.name, self.least, self.most))
     }
 
     fn step(&self, written: &str) -> Result<usize, String> {
         let step = written.parse().ok().filter(|step| (1..=self.most as usize).contains(step));
-        step.ok_or_else(|| format!("`/{written}` is no step of the {}", self.name))
+        step.ok_or_else(|| format!("invalid step `/{written}` of the {}", self.name))
     }
 }
 
@@ -88,34 +89,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schedules_are_five_fields_of_numbers_names_ranges_and_steps() {
+    fn schedules_have_five_fields_of_numbers_names_ranges_and_steps() {
         for good in ["* * * * *", "*/5 0-23/2 1,15 JAN-mar sun", "0  0 31 12 6", "5-10,20 * * * MON-FRI", "59 23 * * 0"]
         {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         for (bad, words) in [
-            ("", "has 0 fields"),
-            ("@daily", "has 1 field,"),
-            ("* * * *", "has 4 fields"),
-            ("60 * * * *", "`60` is no minute: there are 0 to 59"),
+            ("", "0 fields instead of five"),
+            ("@daily", "1 field instead of five"),
+            ("* * * *", "4 fields instead of five"),
+            ("60 * * * *", "invalid minute `60`: the range is 0 to 59"),
             ("* 24 * * *", "hour"),
             ("* * 0 * *", "day of the month"),
-            ("* * * foo *", "`foo` is no month"),
-            ("* * * * 7", "day of the week: there are 0 to 6"),
-            ("10-5 * * * *", "goes backwards"),
-            ("*/0 * * * *", "`/0` is no step"),
-            ("*/x * * * *", "`/x` is no step"),
-            ("1,,2 * * * *", "`` is no minute"),
+            ("* * * foo *", "invalid month `foo`"),
+            ("* * * * 7", "invalid day of the week `7`: the range is 0 to 6"),
+            ("10-5 * * * *", "the minute range `10-5` is reversed"),
+            ("*/0 * * * *", "invalid step `/0`"),
+            ("*/x * * * *", "invalid step `/x`"),
+            ("1,,2 * * * *", "invalid minute ``"),
             ("? * * * *", "`?`"),
             ("+5 * * * *", "`+5`"),
         ] {
-            let told = check(bad).expect_err(bad);
-            assert!(told.contains(words), "{bad}: {told}");
+            let message = check(bad).expect_err(bad);
+            assert!(message.contains(words), "{bad}: {message}");
         }
     }
 
     #[test]
-    fn intervals_are_the_shortest_there_is() {
+    fn the_interval_is_the_shortest_between_two_runs() {
         for (cron, minutes) in [
             ("*/5 * * * *", Some(5)),
             ("0,2 * * * *", Some(2)),

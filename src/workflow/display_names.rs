@@ -1,14 +1,14 @@
-//! What jobs and steps are called, as GitHub calls them.
+//! Display names of jobs and steps, as on GitHub.
 
 use super::expr::Scope;
 use super::matrix::Leg;
 use super::syntax::{JobDefinition, StepAction, StepDefinition};
 use super::template::{Template, TemplateKind};
 
-/// GitHub cuts longer default names of jobs.
+/// Maximum length of a job name with its matrix values, in characters; GitHub truncates longer ones.
 const MAX_NAME_LENGTH: usize = 100;
 
-/// A job's name: what `name` says, or the job's id; a name that is no expression has the leg's values behind it.
+/// Display name of a job: `name`, or the job's id. A name without expressions gets the leg's values as a suffix.
 #[must_use]
 pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
     match &job.name {
@@ -31,15 +31,15 @@ fn with_suffix(name: &str, leg: &Leg) -> String {
     full.chars().take(MAX_NAME_LENGTH - 3).chain("...".chars()).collect()
 }
 
-/// A job's name before anything of it has a value.
+/// Display name of a job whose `name` or matrix cannot be evaluated yet.
 #[must_use]
 pub fn provisional_job_name(job: &JobDefinition) -> String {
     let literal = job.name.as_ref().and_then(Template::literal).filter(|name| !name.is_empty());
     literal.unwrap_or(&job.id.value).to_owned()
 }
 
-/// A step's name: what `name` says, else `Run` and the first line of what it runs. An expression without a value yet is
-/// shown as written.
+/// Display name of a step: `name`, or `Run` and the action or the first line of the script. An expression that cannot be
+/// evaluated yet is shown as written.
 #[must_use]
 pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
     let shown = |template: &Template| match template.evaluate(scope) {

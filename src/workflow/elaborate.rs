@@ -1,4 +1,4 @@
-//! Checks a tree against the schema and compiles its expressions, in one pass.
+//! Elaboration: checks a YAML tree against the schema and compiles its expressions, in one pass.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use super::source::{Source, Span};
 use super::template::{Piece, Template, TemplateKind};
 use super::yaml::{YamlKind, YamlNode};
 
-/// What GitHub's parser reports is reported under this name.
+/// Rule name of syntax errors.
 pub(super) const SYNTAX: &str = "syntax-check";
 
-/// Faults inside `${{ }}`.
+/// Rule name of errors inside `${{ }}`.
 pub(super) const EXPRESSION: &str = "expression";
 
-/// Reads trees of one source.
+/// Elaborates the tree of one source.
 pub(super) struct Elaborator<'s> {
     source: &'s Source,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -31,7 +31,7 @@ impl<'s> Elaborator<'s> {
         Self { source, diagnostics: Vec::new(), interner: Interner::default() }
     }
 
-    /// The template of a node that must follow the schema. What does not is reported, and read as far as it can be.
+    /// Elaborates a node that must follow the schema. Reports errors, and returns what is valid of the node.
     pub(super) fn read(
         &mut self,
         node: &YamlNode<'_>,
@@ -67,7 +67,7 @@ impl<'s> Elaborator<'s> {
         }
     }
 
-    /// The alternative that the node was written as.
+    /// Selects the alternative of the schema that the node was written as.
     fn choose(node: &YamlNode<'_>, schema: &'static Schema) -> &'static Schema {
         let Shape::OneOf(_) = schema.shape else { return schema };
         let alternatives = schema.alternatives();
@@ -87,17 +87,17 @@ impl<'s> Elaborator<'s> {
         let fitting: Vec<_> = alternatives.iter().filter(fits).copied().collect();
         match (&node.kind, fitting.as_slice()) {
             (YamlKind::Mapping(entries), [_, _, ..]) => {
-                let is_told = |schema: &&&'static Schema| {
+                let is_selected = |schema: &&&'static Schema| {
                     schema.selected_by.is_some_and(|(key, values)| {
                         let mut entries =
                             entries.iter().filter(|(name, _)| text_of(name).is_some_and(|name| name == key));
                         entries.any(|(_, value)| text_of(value).is_some_and(|value| values.contains(&value.as_ref())))
                     })
                 };
-                if let Some(told) = fitting.iter().find(is_told) {
-                    return told;
+                if let Some(selected) = fitting.iter().find(is_selected) {
+                    return selected;
                 }
-                // As on GitHub, each key in turn leaves those that know it, unless none of those that are left does.
+                // As on GitHub, each key in turn narrows the choice to the alternatives that have it, if any has it.
                 let mut left = fitting;
                 for name in entries.iter().filter_map(|(key, _)| text_of(key)) {
                     let knows = |schema: &&'static Schema| match &schema.shape {
@@ -119,7 +119,7 @@ impl<'s> Elaborator<'s> {
         }
     }
 
-    /// An expression that stands for the whole place.
+    /// Compiles an expression in place of a whole mapping, sequence or typed scalar.
     fn whole_expression(
         &mut self,
         node: &YamlNode<'_>,
@@ -135,7 +135,7 @@ impl<'s> Elaborator<'s> {
         Some(self.text(node, whole, availability))
     }
 
-    /// A scalar.
+    /// Elaborates a scalar.
     fn one(&mut self, node: &YamlNode<'_>, schema: &Schema, availability: &'static Availability) -> Template {
         let template = match &node.kind {
             YamlKind::Mapping(_) | YamlKind::Sequence(_) => {
@@ -160,13 +160,13 @@ impl<'s> Elaborator<'s> {
                 self.error(
                     node.span,
                     format!("`{}` must not be empty", schema.name),
-                    "write a value, or leave the key away",
+                    "write a value, or remove the key",
                 );
             }
             (Shape::Word { allowed, .. }, _) if !allowed.contains(&literal) => {
                 let near = nearest(literal, allowed.iter().copied());
                 let hint = near.map_or_else(
-                    || format!("it is one of {}", allowed.join(", ")),
+                    || format!("expected one of {}", allowed.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
                 self.error(node.span, format!("unexpected value `{literal}` for `{}`", schema.name), hint);
@@ -183,11 +183,11 @@ impl<'s> Elaborator<'s> {
 
     fn wrong_kind(&mut self, node: &YamlNode<'_>, schema: &Schema) {
         let wanted = match schema.shape {
-            Shape::Bool => "true or false",
+            Shape::Bool => "a boolean",
             Shape::Number => "a number",
             Shape::Sequence(_) => "a sequence",
             Shape::Mapping(_) => "a mapping",
-            Shape::Nothing => "nothing",
+            Shape::Nothing => "empty",
             _ => "a string",
         };
         let message = format!("`{}` must be {wanted}, not {}", schema.name, node.kind_name());
@@ -229,7 +229,7 @@ impl<'s> Elaborator<'s> {
         for (key, value) in entries {
             let Some(name) = text_of(key) else {
                 let message = format!("a key of `{}` must be a string, not {}", schema.name, key.kind_name());
-                self.error(key.span, message, "write `key: value`; put a key with `[` or `{` in it into quotes");
+                self.error(key.span, message, "write `key: value`; quote a key that contains `[` or `{`");
                 continue;
             };
             let known = fields.known.iter().find(|field| field.name == name);
@@ -254,15 +254,15 @@ impl<'s> Elaborator<'s> {
             }
         }
         if entries.is_empty() && !fields.optional && fields.known.is_empty() {
-            let hint = "write names and values below it, each as `name: value`";
+            let hint = "add entries, each as `name: value`";
             self.error(node.span, format!("`{}` must not be empty", schema.name), hint);
         }
         read
     }
 
-    /// GitHub compares keys without regard to case.
+    /// Reports duplicate keys. GitHub compares keys without regard to case.
     fn duplicates(&mut self, entries: &[(YamlNode<'_>, YamlNode<'_>)]) {
-        // Most mappings are small, and looking at all pairs costs less than names in one case.
+        // For small mappings, comparing all pairs is cheaper than a map of lower-case keys.
         let names: Vec<_> = entries.iter().map(|(key, _)| text_of(key)).collect();
         let same = |one: &str| names.iter().flatten().filter(|other| other.eq_ignore_ascii_case(one)).count() > 1;
         if names.len() <= 8 && !names.iter().flatten().any(|name| same(name)) {
@@ -272,15 +272,15 @@ impl<'s> Elaborator<'s> {
         for (key, _) in entries {
             let Some(name) = text_of(key) else { continue };
             if let Some(first) = seen.get(&name.to_ascii_lowercase()) {
-                let message = format!("the key `{name}` is already there, in line {}", first.line);
-                self.error(key.span, message, "remove one of the two, or put what stands below them together");
+                let message = format!("duplicate key `{name}`; first defined in line {}", first.line);
+                self.error(key.span, message, "remove one of the two, or merge their values");
             } else {
                 seen.insert(name.to_ascii_lowercase(), key.span);
             }
         }
     }
 
-    /// A condition: an expression with or without `${{ }}` around it.
+    /// Elaborates a condition: an expression with or without `${{ }}` around it.
     fn condition(&mut self, node: &YamlNode<'_>, availability: &'static Availability) -> Template {
         let written: &str = match &node.kind {
             YamlKind::Text(text, _) => text,
@@ -297,8 +297,8 @@ impl<'s> Elaborator<'s> {
         let (text, marked) = match one_expression(written) {
             Some(inside) => (inside, true),
             None if written.contains("${{") => {
-                // Text around an expression, be it a blank or the line end of a block, makes it text, and text is true:
-                // GitHub evaluates it as `format(…)`.
+                // Any text around an expression, even a space or the newline of a block scalar, makes the condition a
+                // string, and a non-empty string is true: GitHub evaluates it as `format(…)`.
                 let template = self.text(node, written, availability);
                 return self.always_text(node, template, availability);
             }
@@ -315,7 +315,7 @@ impl<'s> Elaborator<'s> {
         Template { span: node.span, kind }
     }
 
-    /// A condition of text with expressions in it: always true, as text is.
+    /// Compiles a condition of text with expressions to `format(…)`, as GitHub does. Its value is always true.
     fn always_text(
         &mut self,
         node: &YamlNode<'_>,
@@ -343,7 +343,7 @@ impl<'s> Elaborator<'s> {
         }
     }
 
-    /// Text with or without expressions.
+    /// Elaborates text with or without expressions.
     fn text(&mut self, node: &YamlNode<'_>, text: &str, availability: &'static Availability) -> Template {
         let plain = |text: &str| Template { span: node.span, kind: TemplateKind::Text(Arc::from(text)) };
         if !text.contains("${{") {
@@ -359,25 +359,27 @@ impl<'s> Elaborator<'s> {
             let inside = &rest[start + 3..];
             let Some(end) = end_of_expression(inside) else {
                 let place = self.nth_expression(node, count);
-                let message = "the expression is not closed: `}}` is missing";
-                self.report(Diagnostic::error(EXPRESSION, place, message).hint("write `}}` where the expression ends"));
+                let message = "unclosed expression: `}}` is missing";
+                self.report(
+                    Diagnostic::error(EXPRESSION, place, message).hint("add `}}` at the end of the expression"),
+                );
                 return plain(text);
             };
             let expression = &inside[..end];
             if availability.contexts.is_empty() && availability.functions.is_empty() {
                 let place = self.nth_expression(node, count);
-                let hint = "write the value itself: this key is read before any expression has a value";
-                self.report(Diagnostic::error(EXPRESSION, place, "an expression cannot stand here").hint(hint));
+                let hint = "write a literal value: this key is read before expressions are evaluated";
+                self.report(Diagnostic::error(EXPRESSION, place, "expressions are not allowed here").hint(hint));
                 return plain(text);
             }
             match self.interner.expression(expression, availability, false) {
                 Ok(expr) if expr.tree().is_none() => {
                     let place = self.nth_expression(node, count);
-                    let message = "an expression is expected between `${{` and `}}`";
-                    let hint = "write an expression, or leave the marks away";
+                    let message = "expected an expression between `${{` and `}}`";
+                    let hint = "write an expression, or remove the `${{ }}`";
                     self.report(Diagnostic::error(EXPRESSION, place, message).hint(hint));
                 }
-                // A text literal is that text: `${{ '${{' }}` is how `${{` is written.
+                // A string literal is plain text: `${{ '${{' }}` is the escape for `${{`.
                 Ok(expr) => pieces.push(match expr.tree().map(|tree| &tree.kind) {
                     Some(ExprKind::Literal(Value::String(text))) => Piece::Text(Arc::clone(text)),
                     _ => Piece::Expression(expr),
@@ -398,8 +400,8 @@ impl<'s> Elaborator<'s> {
         Template { span: node.span, kind }
     }
 
-    /// Where the `count`th `${{` of a node stands: block and quoted text differ from the source in blanks and escapes,
-    /// and never in the order of their expressions.
+    /// Span of the `${{` number `count` (from 0) of a node. Block and quoted scalars differ from the source in
+    /// whitespace and escapes, but not in the order of their expressions.
     fn nth_expression(&self, node: &YamlNode<'_>, count: usize) -> Span {
         let (start, end) = (node.span.start as usize, (node.span.end as usize).min(self.source.text.len()));
         let written = self.source.text.get(start..end).unwrap_or_default();
@@ -419,7 +421,7 @@ impl<'s> Elaborator<'s> {
     ) {
         let base = if marked { self.nth_expression(node, count) } else { node.span };
         let mut span = base;
-        // The place inside is known where the source spells the expression as it is.
+        // The position within the expression is known only if the source spells it the same.
         let from = base.start as usize;
         let ahead = self.source.text.get(from..).unwrap_or_default();
         let trimmed = text.trim();
@@ -430,7 +432,7 @@ impl<'s> Elaborator<'s> {
                 span = self.source.span(from + place + at.start - lead, at.end - at.start);
             }
         }
-        // An expression of several lines is told in one.
+        // A message is one line, even for an expression of several lines.
         let message = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let hint = hints::for_expression(error, availability);
         self.report(Diagnostic { hint, ..Diagnostic::error(EXPRESSION, span, message) });
@@ -445,17 +447,17 @@ impl<'s> Elaborator<'s> {
     }
 }
 
-/// The availability of a place where nothing says otherwise.
+/// Availability at the root of a file: no expressions.
 pub(super) static NO_EXPRESSIONS: &Availability = &NONE;
 
-/// What stands between the marks of a text that is one expression and nothing else.
+/// The text between `${{` and `}}`, if the whole text is one expression.
 fn one_expression(text: &str) -> Option<&str> {
     let rest = text.strip_prefix("${{")?;
     let inside = rest.strip_suffix("}}")?;
     (end_of_expression(rest) == Some(inside.len())).then_some(inside)
 }
 
-/// Where the `}}` stands that closes an expression: not inside a quoted text.
+/// Offset of the `}}` that closes an expression; a `}}` in a string literal does not count.
 fn end_of_expression(text: &str) -> Option<usize> {
     let mut quoted = false;
     let bytes = text.as_bytes();
@@ -469,19 +471,19 @@ fn end_of_expression(text: &str) -> Option<usize> {
     None
 }
 
-/// A key as it is written.
+/// A key as plain text.
 fn plain_key(key: &YamlNode<'_>) -> Template {
     let text = text_of(key).unwrap_or_default();
     Template { span: key.span, kind: TemplateKind::Text(Arc::from(text.as_ref())) }
 }
 
-/// GitHub's directive that puts the entries of the value in the place of the key.
+/// Whether a key is GitHub's `${{ insert }}` directive, which merges the entries of its value into the mapping.
 fn is_insert(key: &str) -> bool {
     let inside = key.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
     inside.is_some_and(|directive| directive.trim() == "insert")
 }
 
-/// A key as text, whatever YAML takes it for.
+/// A scalar as text, whatever its type; `None` for a mapping or sequence.
 fn text_of<'n>(node: &'n YamlNode<'_>) -> Option<std::borrow::Cow<'n, str>> {
     match &node.kind {
         YamlKind::Text(text, _) | YamlKind::Number(_, text) => Some(std::borrow::Cow::Borrowed(text.as_ref())),
@@ -498,7 +500,7 @@ mod tests {
     use crate::workflow::{parse, parse_action};
 
     #[test]
-    fn one_expression_is_all_of_the_text() {
+    fn one_expression_covers_the_whole_text() {
         assert_eq!(one_expression("${{ a }}"), Some(" a "));
         assert_eq!(one_expression("${{ '}}' }}"), Some(" '}}' "));
         for other in ["${{", "${{}", "${{ a", "${{ a }} ", "${{ a }}${{ b }}", "a", ""] {
@@ -506,9 +508,8 @@ mod tests {
         }
     }
 
-    /// Marks without anything behind them are refused like any that are not closed.
     #[test]
-    fn marks_that_are_cut_off_are_told() {
+    fn truncated_expressions_are_reported() {
         for cut in ["${{", "${{}", "x${{"] {
             for place in ["runs-on", "if", "timeout-minutes", "env", "strategy"] {
                 let text = format!("on: push\njobs: {{a: {{{place}: '{cut}', runs-on: x}}}}\n");

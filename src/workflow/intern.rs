@@ -1,4 +1,4 @@
-//! What a file says again and again, made once.
+//! Deduplication of expressions and keys within one file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::expr::{Expr, Function, ParseError, Vocabulary};
 use super::schema::availability::Availability;
 
-/// Expressions in places of the same availability, and known keys.
+/// Compiled expressions by text and availability, and known keys.
 #[derive(Default)]
 pub(super) struct Interner {
     expressions: HashMap<String, Vec<(&'static Availability, bool, Expr)>>,
@@ -14,7 +14,7 @@ pub(super) struct Interner {
 }
 
 impl Interner {
-    /// The expression, or the condition, of a text.
+    /// Compiles an expression or a condition, or returns the one compiled before from the same text.
     pub(super) fn expression(
         &mut self,
         text: &str,
@@ -34,14 +34,14 @@ impl Interner {
         Ok(expr)
     }
 
-    /// A known key as a text.
+    /// A known key as shared text.
     pub(super) fn key(&mut self, name: &'static str) -> Arc<str> {
         Arc::clone(self.keys.entry(name).or_insert_with(|| Arc::from(name)))
     }
 }
 
 fn vocabulary(availability: &Availability) -> Vocabulary<'_> {
-    // Only the condition of a job may name jobs: it is the place with status functions and without `steps`.
+    // Only the `if` of a job accepts job names: it has status functions, but not the contexts of a step.
     let jobs_named = availability.functions.contains(&Function::Success) && !availability.contexts.contains(&"env");
     Vocabulary { contexts: Some(availability.contexts), functions: availability.functions, jobs_named }
 }

@@ -1,24 +1,24 @@
-//! `strategy`: which legs a job has.
+//! `strategy`: the legs of a matrix job.
 //!
-//! The product of the vectors in file order, the last one fastest; combinations that an `exclude` matches are left out;
-//! an `include` adds its other keys to every original combination that it agrees with, and becomes a leg of its own
-//! when it agrees with none. The rules are those of actions/runner (`MatrixBuilder`).
+//! The legs are the product of the matrix keys in file order, with the last key varying fastest, without the combinations
+//! that an `exclude` matches. An `include` adds its other keys to every original combination that it matches, and becomes
+//! a separate leg if it matches none. The algorithm is that of actions/runner (`MatrixBuilder`).
 
 use super::expr::{Object, Scope, Value};
 use super::source::Span;
 use super::syntax::Strategy;
 use super::template::{Template, TemplateError, TemplateKind};
 
-/// GitHub allows this many legs per job and run.
+/// Maximum number of legs of a job, as on GitHub.
 pub const MAX_LEGS: usize = 256;
 
-/// Why a matrix has no legs.
+/// Error of expanding a matrix.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct MatrixError {
-    /// Where in the file.
+    /// Position in the file.
     pub span: Span,
-    /// What is wrong.
+    /// The problem, in one line.
     pub message: String,
 }
 
@@ -28,30 +28,30 @@ impl From<TemplateError> for MatrixError {
     }
 }
 
-/// A job's legs.
+/// An expanded `strategy`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Legs {
-    /// `fail-fast`; true unless switched off.
+    /// `fail-fast`; true by default.
     pub fail_fast: bool,
     /// `max-parallel`.
     pub max_parallel: Option<usize>,
-    /// In order. One leg without a matrix when the job has none.
+    /// Legs in order; a single one if the job has no matrix.
     pub legs: Vec<Leg>,
 }
 
-/// One leg.
+/// One leg: an instance of a job with one combination of matrix values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leg {
     /// The `matrix` context: an object, or null without a matrix.
     pub matrix: Value,
-    /// What the default name has behind it: ` (a, b)`, or nothing.
+    /// Suffix of the default name: ` (a, b)`, or empty.
     pub suffix: String,
 }
 
-/// Works out the legs over a scope that knows `github`, `inputs`, `vars` and `needs`.
+/// Expands a strategy. The scope needs the contexts `github`, `inputs`, `vars` and `needs`.
 ///
 /// # Errors
-/// An expression without a value, or a matrix that GitHub refuses, with its place.
+/// An expression that cannot be evaluated, or an invalid matrix, with its position.
 pub fn expand(strategy: Option<&Strategy>, scope: &Scope<'_>) -> Result<Legs, MatrixError> {
     let Some(strategy) = strategy else { return Ok(Legs::single()) };
     let fail_fast = strategy.fail_fast.as_ref().map(|value| value.evaluate(scope)).transpose()?;
@@ -74,7 +74,7 @@ impl Legs {
     }
 }
 
-/// A combination with the keys that make its name.
+/// A combination: the original keys, which make up its name, and the keys added by `include`.
 #[derive(Clone)]
 struct Combination {
     original: Vec<(String, Value)>,
@@ -97,13 +97,13 @@ fn combinations(matrix: &Template, scope: &Scope<'_>) -> Result<Vec<Leg>, Matrix
     for (key, value) in object.iter().filter(|(key, _)| !is_filter(key)) {
         match value {
             Value::Array(items) if items.is_empty() => {
-                return Err(refuse(place(key), format!("the matrix vector `{key}` has no values")));
+                return Err(refuse(place(key), format!("the matrix key `{key}` has no values")));
             }
             Value::Array(items) => vectors.push((key.to_owned(), items.to_vec())),
             other => {
                 return Err(refuse(
                     place(key),
-                    format!("the matrix vector `{key}` must be a sequence, not {}", other.kind()),
+                    format!("the matrix key `{key}` must be a sequence, not {}", other.kind()),
                 ));
             }
         }
@@ -115,7 +115,7 @@ fn combinations(matrix: &Template, scope: &Scope<'_>) -> Result<Vec<Leg>, Matrix
         }
     };
     let size = vectors.iter().map(|(_, values)| values.len()).fold(1, usize::saturating_mul);
-    // Exclusions can bring a large product back under the limit, but not one that no machine should build.
+    // `exclude` can bring a product back under the limit; this bounds the memory of the product itself.
     if size > MAX_LEGS * 64 {
         return Err(refuse(matrix.span, format!("the matrix has {size} combinations; at most {MAX_LEGS} are allowed")));
     }
@@ -123,15 +123,12 @@ fn combinations(matrix: &Template, scope: &Scope<'_>) -> Result<Vec<Leg>, Matrix
     for exclude in &excludes {
         if let Some(unknown) = keys(exclude).find(|key| !vectors.iter().any(|(name, _)| name.eq_ignore_ascii_case(key)))
         {
-            return Err(refuse(
-                place("exclude"),
-                format!("`exclude` names `{unknown}`, which is no key of the matrix"),
-            ));
+            return Err(refuse(place("exclude"), format!("unknown matrix key `{unknown}` in `exclude`")));
         }
     }
     let mut combinations = product(&vectors);
     combinations.retain(|combination| !excludes.iter().any(|exclude| excluded(&combination.original, exclude)));
-    let mut standing_alone = Vec::new();
+    let mut separate = Vec::new();
     for include in filters("include") {
         let Value::Object(include) = &include else { continue };
         let is_vector = |key: &str| vectors.iter().any(|(name, _)| name.eq_ignore_ascii_case(key));
@@ -150,10 +147,10 @@ fn combinations(matrix: &Template, scope: &Scope<'_>) -> Result<Vec<Leg>, Matrix
         }
         if !agreed {
             let own = include.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
-            standing_alone.push(Combination { original: own, added: Vec::new() });
+            separate.push(Combination { original: own, added: Vec::new() });
         }
     }
-    combinations.extend(standing_alone);
+    combinations.extend(separate);
     if combinations.len() > MAX_LEGS {
         return Err(refuse(
             matrix.span,
@@ -175,7 +172,7 @@ fn keys(value: &Value) -> impl Iterator<Item = &str> {
     object.into_iter().flat_map(|object| object.iter().map(|(key, _)| key))
 }
 
-/// Nothing at all for a matrix without vectors: its legs are its includes.
+/// All combinations of the keys; empty for a matrix that has only `include`.
 fn product(vectors: &[(String, Vec<Value>)]) -> Vec<Combination> {
     if vectors.is_empty() {
         return Vec::new();
@@ -194,7 +191,7 @@ fn product(vectors: &[(String, Vec<Value>)]) -> Vec<Combination> {
     rows.into_iter().map(|original| Combination { original, added: Vec::new() }).collect()
 }
 
-/// Whether every leaf that the filter names is loosely equal in the combination.
+/// Whether every value in `exclude` loosely equals that of the combination.
 fn excluded(combination: &[(String, Value)], exclude: &Value) -> bool {
     let Value::Object(exclude) = exclude else { return false };
     !exclude.is_empty()

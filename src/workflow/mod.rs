@@ -1,7 +1,7 @@
-//! The workflow language: text → [`syntax::Workflow`] → [`plan::Plan`], all pure.
+//! The workflow language: text → [`syntax::Workflow`] → [`plan::Plan`], without side effects.
 //!
-//! [`yaml`] makes a tree that knows its places, [`schema`] says what may stand where, and [`parse()`] checks the one
-//! against the other, compiles every expression once, and gives typed structures that keep the place of everything.
+//! [`yaml`] parses text into a tree with positions, and [`schema`] is the grammar of workflows. [`parse()`] checks the
+//! tree against the schema, compiles every expression once, and returns typed structures that keep their positions.
 
 pub mod cron;
 pub mod diagnostic;

@@ -1,4 +1,4 @@
-//! `needs`: jobs that are there, in an order that there is.
+//! `needs`: checks that needed jobs exist and have no cycles.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,16 +6,16 @@ use super::diagnostic::Diagnostic;
 use super::schema;
 use super::syntax::JobDefinition;
 
-/// Jobs that are named in a hint at most.
+/// Maximum number of jobs listed in a hint.
 const MAX_LISTED_JOBS: usize = 50;
 
-/// Every need is a job, none twice, some job needs nothing, and no job waits for itself.
+/// Reports unknown jobs in `needs`, workflows in which no job can start, and cycles.
 pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
     let known: HashSet<&str> = jobs.iter().map(|job| job.id.value.as_str()).collect();
     for job in jobs {
         for need in &job.needs {
             if !known.contains(need.value.as_str()) {
-                let message = format!("job `{}` needs the unknown job `{}`", job.id.value, need.value);
+                let message = format!("job `{}` needs unknown job `{}`", job.id.value, need.value);
                 let names: Vec<_> = jobs.iter().map(|job| job.id.value.as_str()).take(MAX_LISTED_JOBS).collect();
                 let hint = match schema::nearest(&need.value, names.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -26,8 +26,8 @@ pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
         }
     }
     if let (Some(first), true) = (jobs.first(), jobs.iter().all(|job| !job.needs.is_empty())) {
-        let message = "no job can start: every job needs another one";
-        let hint = "leave the `needs` of the job away that is to be the first";
+        let message = "no job can start: every job needs another job";
+        let hint = "remove `needs` from the first job";
         diagnostics.push(Diagnostic::error("job-needs", first.id.span, message).hint(hint));
     }
     let left = without_order(jobs);
@@ -35,14 +35,14 @@ pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
     for job in &left {
         if let Some(need) = job.needs.iter().find(|need| names.contains(need.value.as_str())) {
             let (job, need_name) = (&job.id.value, &need.value);
-            let message = format!("job `{job}` needs `{need_name}`, which in the end needs `{job}`: a cycle");
-            let hint = format!("let `{need_name}` or `{job}` go without the other");
+            let message = format!("dependency cycle: job `{job}` needs `{need_name}`, which depends on `{job}`");
+            let hint = format!("remove `{need_name}` from the `needs` of `{job}`, or break the cycle elsewhere");
             diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
         }
     }
 }
 
-/// The jobs that no order has a place for: those on a cycle, and those that need one of them.
+/// The jobs that have no topological order: those on a cycle, and those that depend on one.
 fn without_order(jobs: &[JobDefinition]) -> Vec<&JobDefinition> {
     let places: HashMap<&str, usize> =
         jobs.iter().enumerate().map(|(place, job)| (job.id.value.as_str(), place)).collect();

@@ -1,4 +1,4 @@
-//! Text → typed workflow or action: tree, schema, then the availability of this module.
+//! Text → typed workflow or action.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -16,12 +16,12 @@ use super::template::{Template, TemplateKind};
 use super::yaml;
 use super::yaml::{Document, Problem};
 
-/// What a file says, and what is wrong with it.
+/// A parsed file and its diagnostics.
 #[derive(Debug)]
 pub struct Parsed<T> {
-    /// The typed file; nothing when there is an error.
+    /// The typed file; `None` if it has an error.
     pub value: Option<T>,
-    /// Everything that was found.
+    /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -33,8 +33,8 @@ pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
     Parsed { value: workflow.filter(|_| !broken), diagnostics }
 }
 
-/// A workflow with whatever of it can be read, so that those who call it can be checked although it has errors; nothing
-/// for a text that is no YAML.
+/// Parses the valid parts of a workflow, so that its callers can be checked even if it has errors. The workflow is `None`
+/// if the text is not YAML.
 pub(super) fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
     let (root, mut diagnostics) = match template(source, &schema::workflow::ROOT) {
         Ok(read) => read,
@@ -45,8 +45,8 @@ pub(super) fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diag
     (Some(workflow), diagnostics)
 }
 
-/// Parses an action's manifest. One without `name` or `description` has errors and is there all the same, as GitHub's
-/// runner runs it.
+/// Parses an action manifest. A manifest without `name` or `description` has errors but also a value, because GitHub's
+/// runner runs such an action.
 #[must_use]
 pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
     let (root, diagnostics) = match template(source, &schema::action::ROOT) {
@@ -59,14 +59,14 @@ pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
     parsed
 }
 
-/// What a published action must have and the runner does without: the action is usable all the same.
+/// Reports missing keys that a published action needs, but the runner does not.
 fn check_published(root: &Template) -> Vec<Diagnostic> {
     let missing = ["name", "description"].into_iter().filter(|key| !entries(root).any(|(name, _)| name.value == *key));
-    let fault = |key| {
+    let error = |key| {
         let message = format!("required key `{key}` is missing in `action`");
         Diagnostic::error("action", root.span, message).hint(format!("add `{key}: …`, for the page of the action"))
     };
-    missing.map(fault).collect()
+    missing.map(error).collect()
 }
 
 fn template(source: &Arc<Source>, schema: &'static schema::Schema) -> Result<(Template, Vec<Diagnostic>), Diagnostic> {
@@ -75,19 +75,19 @@ fn template(source: &Arc<Source>, schema: &'static schema::Schema) -> Result<(Te
     let mut elaborator = Elaborator::new(source);
     let template = elaborator.read(&root, schema, NO_EXPRESSIONS);
     for span in unused_anchors {
-        let hint = "remove it, or name it with `*` where its content is to stand again";
-        elaborator.report(Diagnostic::warning(SYNTAX, span, "this anchor is never used").hint(hint));
+        let hint = "remove it, or add an alias with `*`";
+        elaborator.report(Diagnostic::warning(SYNTAX, span, "unused anchor").hint(hint));
     }
     Ok((template, elaborator.diagnostics))
 }
 
-/// The value under a key, unless it is null.
+/// The value of a key, unless it is null.
 pub(super) fn get<'t>(template: &'t Template, key: &str) -> Option<&'t Template> {
     let TemplateKind::Mapping(entries) = &template.kind else { return None };
-    let is_it = |(name, value): &&(Template, Template)| {
+    let matches = |(name, value): &&(Template, Template)| {
         name.literal() == Some(key) && !matches!(value.kind, TemplateKind::Null)
     };
-    entries.iter().find(is_it).map(|(_, value)| value)
+    entries.iter().find(matches).map(|(_, value)| value)
 }
 
 pub(super) fn entries(template: &Template) -> impl Iterator<Item = (Spanned<String>, &Template)> {
@@ -106,7 +106,7 @@ fn text(template: &Template) -> Spanned<String> {
     Spanned::new(template.literal().unwrap_or_default().to_owned(), template.span)
 }
 
-/// One text or several.
+/// A string, or a sequence of strings.
 fn texts(template: Option<&Template>) -> Vec<Spanned<String>> {
     match template.map(|template| (&template.kind, template)) {
         None | Some((TemplateKind::Null, _)) => Vec::new(),
@@ -284,15 +284,15 @@ fn condition(written: Option<&Template>) -> Condition {
     Condition { expr, written }
 }
 
-/// A condition without what GitHub's schema put around it.
+/// A condition as written, without what GitHub adds to it.
 fn unwrapped(expr: &Expr) -> &str {
     let text = expr.text();
     if expr.prefix() == 0 { text } else { text[expr.prefix()..].strip_suffix(')').unwrap_or(text) }
 }
 
-/// What holds where no condition is written.
+/// The default condition: `success()`.
 static AFTER_SUCCESS: LazyLock<Expr> =
-    LazyLock::new(|| Expr::condition("", &Vocabulary::ANY).expect("the empty condition is one"));
+    LazyLock::new(|| Expr::condition("", &Vocabulary::ANY).expect("an empty condition is valid"));
 
 fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<StepDefinition> {
     let Some(TemplateKind::Sequence(items)) = written.map(|steps| &steps.kind) else { return Vec::new() };
@@ -301,8 +301,8 @@ fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<S
     for id in items.iter().filter_map(|item| get(item, "id")).map(text) {
         check_id(&id, "step", diagnostics);
         if let Some(first) = taken.insert(id.value.to_ascii_lowercase(), id.span) {
-            let message = format!("the step id `{}` is already used, in line {}", id.value, first.line);
-            diagnostics.push(Diagnostic::error("id", id.span, message).hint("give one of the two another id"));
+            let message = format!("duplicate step id `{}`; first used in line {}", id.value, first.line);
+            diagnostics.push(Diagnostic::error("id", id.span, message).hint("rename one of the two"));
         }
     }
     items.iter().map(|item| step(item, &mut taken, &mut counts)).collect()
@@ -343,8 +343,8 @@ fn steering(item: &Template) -> Option<Steering> {
     })
 }
 
-/// `__run`, `__actions_checkout`, `__self` and, when taken, the same with `_2`, `_3`, … behind it. `counts` knows how far
-/// each of them was counted.
+/// Generates the id of a step: `__run`, `__actions_checkout` or `__self`, with the suffix `_2`, `_3`, … if taken.
+/// `counts` holds the last suffix of each id.
 fn generated_id(
     action: &StepAction,
     span: Span,
@@ -367,7 +367,7 @@ fn generated_id(
             format!("__{name}")
         }
     };
-    // GitHub cuts names of its own at 100 characters; everything here is ASCII.
+    // GitHub truncates generated ids at 100 characters; all characters here are ASCII.
     let mut id = base[..base.len().min(100)].to_owned();
     let count = counts.entry(id.to_ascii_lowercase()).or_insert(1);
     while taken.contains_key(&id.to_ascii_lowercase()) {
@@ -383,17 +383,17 @@ fn is_id_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-/// Ids begin with a letter or `_`, hold only letters, digits, `-` and `_`, and do not begin with `__`, which is the
-/// parser's own; at most 100 characters.
+/// Checks an id: fewer than 100 characters, letters, digits, `-` and `_` only, starting with a letter or `_`, but not
+/// with `__`, which is reserved for generated ids.
 fn check_id(id: &Spanned<String>, what: &str, diagnostics: &mut Vec<Diagnostic>) {
     let text = id.value.as_str();
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     let wrong = if text.len() >= 100 {
-        "it may have at most 99 characters"
+        "an id has at most 99 characters"
     } else if text.starts_with("__") {
-        "it may not begin with `__`"
+        "an id cannot start with `__`"
     } else if !first || !text.chars().all(is_id_char) {
-        "it begins with a letter or `_` and holds only letters, digits, `-` and `_`"
+        "an id starts with a letter or `_` and has only letters, digits, `-` and `_`"
     } else {
         return;
     };
@@ -401,7 +401,7 @@ fn check_id(id: &Spanned<String>, what: &str, diagnostics: &mut Vec<Diagnostic>)
     good.truncate(99);
     let begins_well = good.starts_with(|c: char| c.is_ascii_alphabetic());
     let hint = format!("write `{}{good}`", if begins_well { "" } else { "_" });
-    diagnostics.push(Diagnostic::error("id", id.span, format!("`{text}` is no {what} id: {wrong}")).hint(hint));
+    diagnostics.push(Diagnostic::error("id", id.span, format!("invalid {what} id `{text}`: {wrong}")).hint(hint));
 }
 
 fn action(source: &Arc<Source>, root: &Template) -> Action {

@@ -1,32 +1,32 @@
-//! The patterns of `branches`, `tags` and `paths`: GitHub's own globs, after its page on workflow syntax ("filter
-//! pattern cheat sheet").
+//! Patterns of `branches`, `tags` and `paths`: GitHub's globs, as in the "filter pattern cheat sheet" of its page on
+//! workflow syntax.
 
-/// A pattern of a filter, without the `!` that may stand before it.
+/// A filter pattern, without a leading `!`.
 #[derive(Debug, Clone)]
 pub struct FilterPattern {
     atoms: Vec<Atom>,
 }
 
-/// A atom of a pattern. What a name is at when a atom is its next is a state of the matching.
+/// An element of a pattern. Its index is the state of the matcher before the element.
 #[derive(Debug, Clone)]
 enum Atom {
-    /// One of these.
+    /// One character.
     One(CharSet),
-    /// One of these, or nothing.
+    /// Zero or one character.
     Maybe(CharSet),
-    /// Any number of these.
+    /// Any number of characters.
     Any(CharSet),
-    /// `**/` where a folder may begin: nothing, or folders. [`Atom::Inside`] follows it.
+    /// `**/` at the start of a path segment: any number of folders. [`Atom::Inside`] follows it.
     Folders,
-    /// In the middle of folders: on with any character, out behind a `/`.
+    /// Within folders: any character repeats the state, and `/` also leaves it.
     Inside,
 }
 
-/// Characters.
+/// A set of characters.
 #[derive(Debug, Clone)]
 enum CharSet {
     Is(char),
-    /// Ranges, their ends included.
+    /// Inclusive ranges.
     In(Vec<(char, char)>),
     NotSlash,
     All,
@@ -44,15 +44,15 @@ impl CharSet {
 }
 
 impl FilterPattern {
-    /// Reads a pattern: `*` is anything but `/`, `**` anything, `?` and `+` repeat the character before them at most
-    /// and at least once, `[…]` is one of these characters, and `\` takes the special meaning from what follows.
+    /// Parses a pattern: `*` matches anything except `/`, `**` anything, `?` zero or one and `+` one or more of the
+    /// preceding character, `[…]` one of the characters, and `\` escapes the next character.
     ///
     /// # Errors
-    /// What is wrong with the pattern, in one line.
+    /// The first problem, in one line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut atoms = Vec::new();
         let mut rest = text;
-        // What `?` and `+` may repeat.
+        // Whether `?` or `+` may follow.
         let mut repeatable = false;
         while let Some(next) = rest.chars().next() {
             let at_folder = rest.len() == text.len() || text[..text.len() - rest.len()].ends_with('/');
@@ -73,7 +73,7 @@ impl FilterPattern {
                 }
                 '?' | '+' => {
                     let Some(Atom::One(set)) = atoms.pop_if(|_| repeatable) else {
-                        return Err(format!("`{next}` repeats the character before it, and there is none"));
+                        return Err(format!("`{next}` has no character to repeat"));
                     };
                     if next == '?' {
                         atoms.push(Atom::Maybe(set));
@@ -89,7 +89,7 @@ impl FilterPattern {
                     set
                 }
                 '\\' => {
-                    let escaped = rest.chars().next().ok_or("nothing follows the last `\\`")?;
+                    let escaped = rest.chars().next().ok_or("nothing follows the `\\` at the end")?;
                     rest = &rest[escaped.len_utf8()..];
                     CharSet::Is(escaped)
                 }
@@ -101,7 +101,7 @@ impl FilterPattern {
         Ok(Self { atoms })
     }
 
-    /// Whether the pattern covers all of a name or path, in time that grows with both lengths and not faster.
+    /// Whether the pattern matches a whole name or path. Takes time proportional to the product of both lengths.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let end = self.atoms.len();
@@ -128,7 +128,7 @@ impl FilterPattern {
         states[end]
     }
 
-    /// Enters a state, and those behind it that nothing more is needed for.
+    /// Enters a state and all states that follow it without another character.
     fn enter(&self, states: &mut [bool], place: usize) {
         let mut place = place;
         while !std::mem::replace(&mut states[place], true) {
@@ -141,12 +141,12 @@ impl FilterPattern {
     }
 }
 
-/// What stands in brackets, and what follows it.
+/// Parses a character class after its `[`. Returns the class and the rest of the text.
 fn class(rest: &str) -> Result<(CharSet, &str), String> {
     let end = rest.find(']').ok_or("`[` is not closed")?;
     let inner: Vec<char> = rest[..end].chars().collect();
     if inner.is_empty() {
-        return Err("`[]` is no character".to_owned());
+        return Err("`[]` has no characters".to_owned());
     }
     let mut ranges = Vec::new();
     let mut place = 0;
@@ -154,7 +154,7 @@ fn class(rest: &str) -> Result<(CharSet, &str), String> {
         let first = inner[place];
         match inner.get(place + 1..place + 3) {
             Some(['-', last]) if *last < first => {
-                return Err(format!("the range `{first}-{last}` goes backwards"));
+                return Err(format!("the range `{first}-{last}` is reversed"));
             }
             Some(['-', last]) => {
                 ranges.push((first, *last));
@@ -169,14 +169,14 @@ fn class(rest: &str) -> Result<(CharSet, &str), String> {
     Ok((CharSet::In(ranges), &rest[end + 1..]))
 }
 
-/// Which pattern of a list decides about a name: the last one that matches it, with `true` unless `!` stands before it.
-/// Patterns that are faulty match nothing; lint tells about them.
+/// The pattern of a list that decides about a name: the last one that matches it, with `false` for a leading `!`.
+/// Invalid patterns match nothing; lint reports them.
 #[must_use]
 pub fn deciding_pattern<'p>(patterns: impl IntoIterator<Item = &'p str>, name: &str) -> Option<(&'p str, bool)> {
     let mut found = None;
     for written in patterns {
         let (text, wanted) = written.strip_prefix('!').map_or((written, true), |text| (text, false));
-        // A pattern that only takes away has nothing to do before something was taken.
+        // A pattern that would not change the result is skipped.
         if wanted == found.is_some_and(|(_, chosen)| chosen) {
             continue;
         }
@@ -193,7 +193,7 @@ mod tests {
 
     /// The examples of GitHub's cheat sheet.
     #[test]
-    fn patterns_match_what_the_documentation_says() {
+    fn patterns_match_as_documented() {
         for (pattern, matching, other) in [
             ("feature/*", &["feature/my-branch", "feature/your-branch"][..], &["feature/a/b", "feature"][..]),
             ("feature/**", &["feature/beta-a/my-branch", "feature/mona/the/octocat"], &["other/a"]),
@@ -224,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn faulty_patterns_say_what_is_wrong() {
+    fn invalid_patterns_have_a_message() {
         for (pattern, words) in [
-            ("*+", "repeats"),
-            ("?a", "repeats"),
-            ("a++", "repeats"),
-            ("v[9-1]", "backwards"),
+            ("*+", "repeat"),
+            ("?a", "repeat"),
+            ("a++", "repeat"),
+            ("v[9-1]", "reversed"),
             ("[a", "closed"),
-            ("[]", "no character"),
+            ("[]", "no characters"),
             ("a\\", "follows"),
         ] {
             let error = FilterPattern::parse(pattern).expect_err(pattern);
@@ -250,12 +250,12 @@ mod tests {
         ] {
             assert_eq!(deciding_pattern(patterns, name), expected, "{name}");
         }
-        assert_eq!(deciding_pattern(["!a", "**"], "a"), Some(("**", true)), "order counts");
+        assert_eq!(deciding_pattern(["!a", "**"], "a"), Some(("**", true)), "the order matters");
     }
 
     proptest::proptest! {
         #[test]
-        fn no_text_is_too_strange(pattern in "\\PC{0,40}", name in "\\PC{0,40}") {
+        fn any_text_is_parsed_or_refused(pattern in "\\PC{0,40}", name in "\\PC{0,40}") {
             if let Ok(pattern) = FilterPattern::parse(&pattern) {
                 let _ = pattern.matches(&name);
             }

@@ -1,5 +1,5 @@
-//! What would run: a workflow's jobs with their matrices and called workflows expanded, as far as that is known before
-//! anything has run. A [`Plan`] is the only way to start a run; one that exists is acyclic and its workflows are whole.
+//! Plans: the jobs of a workflow with matrices and called workflows expanded, as far as possible before the run. A run
+//! starts only from a [`Plan`], which is free of cycles and errors.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,44 +15,44 @@ use super::syntax::{JobBody, JobDefinition, Workflow};
 use super::template::{Piece, Template, TemplateKind};
 use crate::model::JobId;
 
-/// How deep workflows may call each other, the first one included, after GitHub's page on reusing workflows.
+/// Maximum nesting of called workflows, in levels including the first workflow, as on GitHub.
 pub const MAX_CALL_DEPTH: usize = 10;
 
-/// The most jobs of a run, so that workflows that call each other many times are refused in bounded time. GitHub's own
-/// limits (256 legs, 50 called workflows) leave no room for more that anybody means.
+/// Maximum number of jobs in a run. It bounds the time for workflows that call each other many times; GitHub's own limits
+/// (256 legs, 50 called workflows) allow fewer in practice.
 pub const MAX_JOBS: usize = 20_000;
 
-/// A workflow's jobs, expanded.
+/// The expanded jobs of a workflow.
 #[derive(Clone, Debug)]
 pub struct Plan {
     workflow: Arc<Workflow>,
     jobs: Vec<PlannedJob>,
 }
 
-/// A job as it will run, or the entry of one whose matrix is not known yet.
+/// An instance of a job, or a job whose matrix is not known yet.
 #[derive(Clone, Debug)]
 pub struct PlannedJob {
-    /// Its id in the run.
+    /// Id of the job in the run.
     pub id: JobId,
-    /// Its key in its workflow.
+    /// Key of the job in its workflow.
     pub key: String,
-    /// Its name, as far as it is known, with the names of its callers before it.
+    /// Display name as far as it is known, prefixed with the names of the calling jobs.
     pub name: String,
-    /// What it is.
+    /// The job as written.
     pub definition: Arc<JobDefinition>,
-    /// The workflow that it is of.
+    /// The workflow that contains the job.
     pub workflow: Arc<Workflow>,
-    /// The jobs it needs, legs spelled out.
+    /// Needed jobs, one id for each leg.
     pub needs: Vec<JobId>,
-    /// Its leg; nothing while its matrix needs results of other jobs.
+    /// Leg of the job; `None` while its matrix depends on results of other jobs.
     pub leg: Option<Leg>,
-    /// The job that calls its workflow.
+    /// The job that calls the workflow of this job.
     pub caller: Option<JobId>,
-    /// What stands before its name: the names of its callers.
+    /// Prefix of the name: the names of the calling jobs.
     pub name_prefix: String,
 }
 
-/// What is known about a run before it starts.
+/// The contexts that are known before a run starts.
 #[derive(Clone, Debug, Default)]
 pub struct PlanContexts {
     /// The `github` context.
@@ -63,14 +63,14 @@ pub struct PlanContexts {
     pub vars: Object,
 }
 
-/// Finds the text of a called workflow of this repository by its path.
+/// Looks up the text of a called workflow of this repository by its path.
 pub type SourceLookup<'c> = dyn Fn(&str) -> Option<Arc<Source>> + 'c;
 
 impl Plan {
     /// Plans a workflow.
     ///
     /// # Errors
-    /// What is wrong with a matrix or a called workflow, with the source it stands in.
+    /// Errors of matrices and called workflows, each with its source.
     pub fn new(
         workflow: Arc<Workflow>,
         known: &PlanContexts,
@@ -81,22 +81,22 @@ impl Plan {
         if planner.errors.is_empty() { Ok(Self { workflow, jobs: planner.jobs }) } else { Err(planner.errors) }
     }
 
-    /// The workflow.
+    /// The planned workflow.
     #[must_use]
     pub fn workflow(&self) -> &Arc<Workflow> {
         &self.workflow
     }
 
-    /// Its jobs, in file order, those of called workflows behind the job that calls them.
+    /// Jobs in file order; the jobs of a called workflow follow the job that calls it.
     #[must_use]
     pub fn jobs(&self) -> &[PlannedJob] {
         &self.jobs
     }
 
-    /// The same plan with only these jobs of the workflow and what they need.
+    /// Restricts the plan to some jobs of the workflow and the jobs that they need. No keys mean all jobs.
     ///
     /// # Errors
-    /// The first name that is no job.
+    /// The first unknown key.
     pub fn only(mut self, keys: &[String]) -> Result<Self, String> {
         if keys.is_empty() {
             return Ok(self);
@@ -118,7 +118,7 @@ impl Plan {
 }
 
 impl PlannedJob {
-    /// The entries that these legs make of an entry whose matrix was not known.
+    /// The instances of this job, whose matrix was not known, for the legs of the matrix.
     #[must_use]
     pub fn expand(&self, legs: &[Leg]) -> Vec<Self> {
         let entries = legs.iter().enumerate().map(|(place, leg)| Self {
@@ -131,8 +131,8 @@ impl PlannedJob {
     }
 }
 
-/// The id of a leg: the job's own for a single one, else numbered from 1. No job's id begins with a digit, so a leg is
-/// never taken for a job of a called workflow.
+/// Id of a leg: that of the job for a single leg, otherwise with a number from 1. No job id starts with a digit, so the
+/// id of a leg never equals that of a job in a called workflow.
 fn leg_id(job: &JobId, place: usize, legs: usize) -> JobId {
     if legs == 1 { job.clone() } else { JobId::new(format!("{job}.{}", place + 1)) }
 }
@@ -184,10 +184,10 @@ impl Planner<'_> {
                 });
                 if let (JobBody::Call { uses, .. }, true) = (&definition.body, known) {
                     if self.jobs.len() > MAX_JOBS {
-                        let message = format!("the workflows that are called make more than {MAX_JOBS} jobs");
+                        let message = format!("the called workflows have more than {MAX_JOBS} jobs");
                         self.report(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
                     } else if depth + 1 >= MAX_CALL_DEPTH {
-                        let message = format!("workflows call each other deeper than {MAX_CALL_DEPTH} levels");
+                        let message = format!("called workflows are nested deeper than {MAX_CALL_DEPTH} levels");
                         self.report(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
                     } else if let Some(callee) = self.callee(&uses.value) {
                         self.add(&callee, Some(id), (&format!("{id}."), &format!("{name} / ")), depth + 1);
@@ -197,14 +197,14 @@ impl Planner<'_> {
         }
     }
 
-    /// Notes what is wrong, once for each place however often it is called.
+    /// Records an error, once for each position, however often the workflow is called.
     fn report(&mut self, source: &Arc<Source>, error: Diagnostic) {
         if !self.errors.iter().any(|(_, known)| *known == error) {
             self.errors.push((Arc::clone(source), error));
         }
     }
 
-    /// A called workflow of this repository, parsed once.
+    /// Parses a called workflow of this repository, once.
     fn callee(&mut self, uses: &str) -> Option<Arc<Workflow>> {
         let path = uses.strip_prefix("./")?;
         if let Some(known) = self.cache.get(path) {
@@ -220,7 +220,7 @@ impl Planner<'_> {
         callee
     }
 
-    /// The legs, as far as they are known: nothing while the matrix needs results of other jobs.
+    /// The legs of a job; `None` if the matrix depends on results of other jobs.
     fn legs(&self, definition: &JobDefinition) -> Result<Option<Vec<Leg>>, Diagnostic> {
         let strategy = definition.strategy.as_ref();
         let matrix = strategy.and_then(|strategy| strategy.matrix.as_ref());
@@ -254,7 +254,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a template reads what is known only once other jobs have ended.
+/// Whether a template reads the `needs` context, which is known only when other jobs have ended.
 fn needs_results(template: &Template) -> bool {
     let reads =
         |expr: &super::expr::Expr| expr.roots().iter().any(|root| root.context.text.eq_ignore_ascii_case("needs"));
@@ -281,12 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn workflows_that_call_themselves_are_refused_in_bounded_time() {
+    fn workflows_that_call_themselves_are_refused() {
         assert_eq!(errors("on: workflow_call\njobs: {a: {runs-on: x}}\n"), Vec::<String>::new());
         let round = errors("on: workflow_call\njobs: {a: {uses: ./w.yml}}\n");
-        assert_eq!(round, ["workflows call each other deeper than 10 levels"]);
+        assert_eq!(round, ["called workflows are nested deeper than 10 levels"]);
         let jobs: Vec<_> = (0..50).map(|job| format!("  j{job}: {{uses: ./w.yml}}\n")).collect();
         let many = errors(&format!("on: workflow_call\njobs:\n{}", jobs.concat()));
-        assert!(many.len() <= 100, "two for each call at most, however many they come to");
+        assert!(many.len() <= 100, "at most two errors for each call in the file");
     }
 }

@@ -2,28 +2,28 @@
 
 use std::sync::{Arc, OnceLock};
 
-/// A file's text and the name it is shown under.
+/// The text of a file with its display name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
     /// The path as the user gave it, or relative to the repository.
     pub name: String,
     /// The whole text.
     pub text: String,
-    /// Where lines begin, once somebody asked for a place.
+    /// Byte offsets of line starts, computed on first use.
     lines: OnceLock<Vec<usize>>,
 }
 
 impl Source {
-    /// Wraps text under a name.
+    /// Creates a source from a display name and a text.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self { name: name.into(), text: text.into(), lines: OnceLock::new() })
     }
 
-    /// The span of so many bytes from a byte offset of the text.
+    /// Span of `length` bytes from the byte offset `start`.
     ///
     /// # Panics
-    /// When the offset is not at a character of the text.
+    /// If `start` is not on a character boundary of the text.
     #[must_use]
     pub fn span(&self, start: usize, length: usize) -> Span {
         let lines = self
@@ -40,7 +40,7 @@ impl Source {
     }
 }
 
-/// A stretch of a source: byte offsets, and line and column (in characters) of its start, both from 1.
+/// A range of a source: byte offsets, and line and column of the start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Span {
     /// First byte.
@@ -53,17 +53,17 @@ pub struct Span {
     pub column: u32,
 }
 
-/// A value and where it stands.
+/// A value with its span.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Its place.
+    /// Span of the value in the source.
     pub span: Span,
 }
 
 impl<T> Spanned<T> {
-    /// Pairs a value with its place.
+    /// Pairs a value with its span.
     pub fn new(value: T, span: Span) -> Self {
         Self { value, span }
     }

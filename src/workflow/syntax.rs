@@ -1,4 +1,4 @@
-//! The typed workflow: what a file says, with the place of everything it says. Nothing here is resolved or expanded.
+//! Typed workflows and action manifests, as written, with positions. Nothing here is resolved or expanded.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::template::Template;
 /// A workflow file.
 #[derive(Debug)]
 pub struct Workflow {
-    /// The file.
+    /// Text of the file.
     pub source: Arc<Source>,
     /// `name`.
     pub name: Option<Spanned<String>>,
@@ -19,7 +19,7 @@ pub struct Workflow {
     pub run_name: Option<Template>,
     /// `on`.
     pub triggers: Vec<Trigger>,
-    /// `env`: always a mapping (or one expression that gives one).
+    /// `env`: a mapping, or one expression for a mapping.
     pub env: Option<Template>,
     /// `defaults.run`.
     pub defaults: RunDefaults,
@@ -34,13 +34,13 @@ pub struct Workflow {
 /// One event of `on` with its filters.
 #[derive(Debug, Clone)]
 pub struct Trigger {
-    /// The event's name.
+    /// Name of the event.
     pub event: Spanned<String>,
     /// `types`.
     pub types: Vec<Spanned<String>>,
-    /// `branches`, `branches-ignore`, `tags`, `tags-ignore`, `paths`, `paths-ignore`, by that name.
+    /// `branches`, `branches-ignore`, `tags`, `tags-ignore`, `paths` and `paths-ignore`, by key.
     pub filters: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
-    /// `cron` entries of `schedule`, with their time zone where given.
+    /// `cron` entries of `schedule`, with their time zone if given.
     pub schedules: Vec<(Spanned<String>, Option<Spanned<String>>)>,
     /// `workflows` of `workflow_run`.
     pub workflows: Vec<Spanned<String>>,
@@ -55,7 +55,7 @@ pub struct Trigger {
 /// An input of a workflow.
 #[derive(Debug, Clone)]
 pub struct InputDefinition {
-    /// Its name.
+    /// Name of the input.
     pub name: Spanned<String>,
     /// `description`.
     pub description: Option<String>,
@@ -70,15 +70,15 @@ pub struct InputDefinition {
 /// The type of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputKind {
-    /// Text.
+    /// A string.
     String,
-    /// Truth.
+    /// A boolean.
     Boolean,
     /// A number.
     Number,
-    /// One of these.
+    /// One of several options.
     Choice(Vec<String>),
-    /// The name of an environment.
+    /// Name of an environment.
     Environment,
 }
 
@@ -98,20 +98,20 @@ pub struct Concurrency {
     pub group: Template,
     /// `cancel-in-progress`.
     pub cancel_in_progress: Option<Template>,
-    /// `queue: max`: those who wait all keep their place; otherwise only the last of them does.
+    /// `queue: max`: all waiting runs stay in the queue. Otherwise a new run replaces the one that waits.
     pub queue_all: bool,
 }
 
-/// A job of the file.
+/// A job as written.
 #[derive(Debug)]
 pub struct JobDefinition {
-    /// Its key.
+    /// Key of the job.
     pub id: Spanned<String>,
     /// `name`.
     pub name: Option<Template>,
     /// `needs`.
     pub needs: Vec<Spanned<String>>,
-    /// `if`, with the implied `success() &&` already in it.
+    /// `if`, including the implicit `success() &&`.
     pub condition: Condition,
     /// `strategy`.
     pub strategy: Option<Strategy>,
@@ -119,18 +119,18 @@ pub struct JobDefinition {
     pub concurrency: Option<Concurrency>,
     /// `permissions`, as written.
     pub permissions: Option<Template>,
-    /// Steps of its own, or a called workflow.
+    /// Steps, or a called workflow.
     pub body: JobBody,
 }
 
-/// What a job does.
+/// Body of a job.
 #[derive(Debug)]
 pub enum JobBody {
-    /// Steps.
+    /// The job runs steps.
     Steps(Box<StepsJob>),
-    /// `uses`: calls a workflow.
+    /// The job calls a workflow.
     Call {
-        /// The workflow's reference.
+        /// `uses`: reference of the called workflow.
         uses: Spanned<String>,
         /// `with`.
         with: Vec<(Spanned<String>, Template)>,
@@ -142,21 +142,21 @@ pub enum JobBody {
 /// `secrets` of a calling job.
 #[derive(Debug, Default)]
 pub enum CallSecrets {
-    /// None are passed.
+    /// No secrets are passed.
     #[default]
     None,
-    /// `inherit`.
+    /// `inherit`: all secrets are passed.
     Inherit,
-    /// These.
+    /// Secrets by name.
     Named(Vec<(Spanned<String>, Template)>),
 }
 
 /// The parts of a job that runs steps.
 #[derive(Debug)]
 pub struct StepsJob {
-    /// `runs-on`: text, a sequence, or a mapping with `group` and `labels`.
+    /// `runs-on`: a string, a sequence, or a mapping with `group` and `labels`.
     pub runs_on: Template,
-    /// `environment`: text, or a mapping with `name` and `url`.
+    /// `environment`: a string, or a mapping with `name` and `url`.
     pub environment: Option<Template>,
     /// `outputs`.
     pub outputs: Vec<(Spanned<String>, Template)>,
@@ -168,7 +168,7 @@ pub struct StepsJob {
     pub timeout_minutes: Option<Template>,
     /// `continue-on-error`.
     pub continue_on_error: Option<Template>,
-    /// `container`: text, or a mapping.
+    /// `container`: a string or a mapping.
     pub container: Option<Template>,
     /// `services`: name and definition.
     pub services: Vec<(Spanned<String>, Template)>,
@@ -178,10 +178,10 @@ pub struct StepsJob {
     pub steps: Vec<StepDefinition>,
 }
 
-/// `snapshot`: the image that is made of the machine when the job has ended.
+/// `snapshot`: the custom image created from the runner when the job has ended.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// `image-name`, or the whole when it is one text.
+    /// `image-name`, or the whole value if it is a string.
     pub image_name: Template,
     /// `version`.
     pub version: Option<Template>,
@@ -192,7 +192,7 @@ pub struct Snapshot {
 /// `strategy`.
 #[derive(Debug, Clone)]
 pub struct Strategy {
-    /// `matrix`: a mapping, or one expression that gives one.
+    /// `matrix`: a mapping, or one expression for a mapping.
     pub matrix: Option<Template>,
     /// `fail-fast`.
     pub fail_fast: Option<Template>,
@@ -200,18 +200,17 @@ pub struct Strategy {
     pub max_parallel: Option<Template>,
 }
 
-/// `if`, of a job or a step.
+/// `if` of a job or step.
 #[derive(Debug, Clone)]
 pub struct Condition {
-    /// The whole condition: `success()` when nothing was written, `success() && (…)` when what was written names no
-    /// status function.
+    /// The whole condition: `success()` by default, and `success() && (…)` if the written text calls no status function.
     pub expr: Expr,
-    /// What was written, without `${{ }}`.
+    /// The written text, without `${{ }}`.
     pub written: Option<Spanned<String>>,
 }
 
 impl Condition {
-    /// Whether it holds and, where something is written, why.
+    /// Evaluates the condition, with an explanation if it was written.
     pub fn decide(&self, scope: &Scope<'_>) -> (Result<bool, EvalError>, Option<Explanation>) {
         let (value, explanation) = if self.written.is_some() {
             let (value, explanation) = self.expr.explain(scope);
@@ -223,10 +222,10 @@ impl Condition {
     }
 }
 
-/// A step of the file.
+/// A step as written.
 #[derive(Debug)]
 pub struct StepDefinition {
-    /// Where the step begins.
+    /// Span of the step.
     pub span: Span,
     /// `id`, or a generated one such as `__run_2` or `__actions_checkout`.
     pub id: String,
@@ -240,9 +239,9 @@ pub struct StepDefinition {
     pub continue_on_error: Option<Template>,
     /// `timeout-minutes`.
     pub timeout_minutes: Option<Template>,
-    /// `background`: the steps after it do not wait for it.
+    /// `background`: later steps do not wait for this one.
     pub background: bool,
-    /// What it does.
+    /// Action of the step.
     pub action: StepAction,
 }
 
@@ -254,7 +253,7 @@ impl StepDefinition {
     }
 }
 
-/// What a step does.
+/// Action of a step.
 #[derive(Debug)]
 pub enum StepAction {
     /// `run`.
@@ -268,30 +267,30 @@ pub enum StepAction {
     },
     /// `uses`.
     Uses {
-        /// The action's reference as written.
+        /// Reference of the action as written.
         reference: Spanned<String>,
         /// `with`.
         with: Vec<(Spanned<String>, Template)>,
     },
-    /// It steers background steps.
+    /// Control of background steps.
     Steer(Steering),
 }
 
-/// A step that steers background steps.
+/// Control of background steps.
 #[derive(Debug)]
 pub enum Steering {
-    /// `wait`: until these have ended.
+    /// `wait`: waits until the steps with these ids have ended.
     Wait(Vec<Spanned<String>>),
-    /// `wait-all`: until all have ended.
+    /// `wait-all`: waits until all background steps have ended.
     WaitAll,
-    /// `cancel`: this one.
+    /// `cancel`: cancels the step with this id.
     Cancel(Spanned<String>),
-    /// `parallel`: runs these side by side.
+    /// `parallel`: runs steps in parallel.
     Parallel(Vec<StepDefinition>),
 }
 
 impl Steering {
-    /// The key that it is written with.
+    /// The key of the step.
     #[must_use]
     pub fn key(&self) -> &'static str {
         match self {
@@ -303,14 +302,14 @@ impl Steering {
     }
 }
 
-/// An action's manifest (`action.yml`).
+/// An action manifest (`action.yml`).
 #[derive(Debug)]
 pub struct Action {
-    /// The file.
+    /// Text of the file.
     pub source: Arc<Source>,
     /// `name`.
     pub name: String,
-    /// `inputs`: name, required, default.
+    /// `inputs`.
     pub inputs: Vec<ActionInput>,
     /// `outputs`: name and value (composite only).
     pub outputs: Vec<(Spanned<String>, Option<Template>)>,
@@ -321,7 +320,7 @@ pub struct Action {
 /// An input of an action.
 #[derive(Debug)]
 pub struct ActionInput {
-    /// Its name.
+    /// Name of the input.
     pub name: Spanned<String>,
     /// `required`.
     pub required: bool,
@@ -336,12 +335,12 @@ pub struct ActionInput {
 pub enum ActionRuns {
     /// `using: composite`.
     Composite {
-        /// Its steps.
+        /// `steps`.
         steps: Vec<StepDefinition>,
     },
     /// `using: node20` and the like.
     JavaScript {
-        /// The `using` text.
+        /// `using`.
         using: Spanned<String>,
         /// `main`.
         main: String,

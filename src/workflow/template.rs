@@ -1,4 +1,4 @@
-//! A value of the workflow file that may hold expressions, parsed once and evaluated over a snapshot of contexts.
+//! Templates: values of a workflow file with compiled expressions, evaluated over a snapshot of contexts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,57 +6,57 @@ use std::time::Duration;
 use super::expr::{EvalError, Expr, Object, Scope, Value};
 use super::source::Span;
 
-/// A node of the file whose expressions are compiled.
+/// A value of the file with compiled expressions.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// Where it stands.
+    /// Span of the value in the source.
     pub span: Span,
-    /// What it is.
+    /// Kind and content.
     pub kind: TemplateKind,
 }
 
-/// The shapes of a [`Template`].
+/// Kind of a [`Template`].
 #[derive(Clone, Debug)]
 pub enum TemplateKind {
-    /// `null`, `~` or nothing.
+    /// `null`, `~` or an empty value.
     Null,
     /// A YAML 1.2 core boolean.
     Bool(bool),
-    /// A number, with the text as written (`3.10` stays readable in messages).
+    /// A number, with the text as written, so that `3.10` stays `3.10`.
     Number(f64, Arc<str>),
     /// Text without expressions.
     Text(Arc<str>),
-    /// One expression and nothing around it; keeps the type of its value.
+    /// A single expression without text around it; its value keeps its type.
     Expression(Expr),
-    /// Text with expressions in it; always text.
+    /// Text with expressions; its value is a string.
     Interpolated(Vec<Piece>),
     /// A sequence.
     Sequence(Vec<Template>),
-    /// A mapping in file order. A key may be an expression, or GitHub's `${{ insert }}`, which stands as text.
+    /// A mapping in file order. A key may be an expression; GitHub's `${{ insert }}` directive is kept as text.
     Mapping(Vec<(Template, Template)>),
 }
 
-/// A piece of text with expressions in it.
+/// A piece of interpolated text.
 #[derive(Clone, Debug)]
 pub enum Piece {
-    /// Text as it stands.
+    /// Literal text.
     Text(Arc<str>),
-    /// An expression whose text is put here.
+    /// An expression whose value is inserted as text.
     Expression(Expr),
 }
 
-/// Why a template has no value.
+/// Error of evaluating a template.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct TemplateError {
-    /// Where in the file.
+    /// Position in the file.
     pub span: Span,
-    /// What went wrong.
+    /// The cause.
     #[source]
     pub error: EvalError,
 }
 
-/// Why a template is not a time limit.
+/// Error of evaluating a time limit.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MinutesError {
     /// An expression could not be evaluated.
@@ -81,7 +81,7 @@ impl Template {
     /// Evaluates a mapping of texts, as `env` is. Anything else has no entries.
     ///
     /// # Errors
-    /// The first expression that could not be evaluated, with its place.
+    /// The first expression that could not be evaluated, with its position.
     pub fn texts(&self, scope: &Scope<'_>) -> Result<Vec<(String, String)>, TemplateError> {
         self.evaluate(scope).map(|value| value.texts())
     }
@@ -116,10 +116,10 @@ impl Template {
         }
     }
 
-    /// The value over a snapshot of contexts.
+    /// Computes the value over a snapshot of contexts.
     ///
     /// # Errors
-    /// The first expression that could not be evaluated, with its place.
+    /// The first expression that could not be evaluated, with its position.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, TemplateError> {
         let at = |error| TemplateError { span: self.span, error };
         Ok(match &self.kind {
@@ -145,7 +145,7 @@ impl Template {
                 let mut object = Object::default();
                 for (key, value) in entries {
                     match (key.literal(), value.evaluate(scope)?) {
-                        // `${{ insert }}` puts the entries of its value here.
+                        // `${{ insert }}` merges the entries of its value.
                         (Some(key), Value::Object(entries)) if key.starts_with("${{") => {
                             let entries = entries.iter().map(|(name, value)| (name.to_owned(), value.clone()));
                             object.extend(entries);

@@ -1,57 +1,60 @@
-//! Whether an event fires a workflow, and why or why not. Rules after GitHub's pages on workflow syntax (`on`) and on
-//! the events that trigger workflows.
+//! Decides whether an event triggers a workflow, with the reason. The rules are those of GitHub's pages on workflow
+//! syntax (`on`) and on events that trigger workflows.
 
 use super::pattern::deciding_pattern;
 use super::source::Spanned;
 use super::syntax::{Trigger, Workflow};
 
-/// What happened, as far as filters look at it.
+/// An event, as far as filters use it.
 #[derive(Debug, Clone)]
 pub struct TriggerEvent {
-    /// The event's name.
+    /// Name of the event.
     pub name: String,
-    /// The activity type (`action` of the payload), where it is known.
+    /// Activity type (`action` of the payload), if known.
     pub activity: Option<String>,
-    /// What branch and tag filters look at: the pushed ref in full, the branch that a pull request goes to, the branch
-    /// of the run that a `workflow_run` tells about. `None` where the event has none.
+    /// The ref for branch and tag filters: the full ref of a push, the base branch of a pull request, or the branch of
+    /// the run of a `workflow_run`. `None` if the event has none.
     pub git_ref: Option<String>,
-    /// The workflow that a `workflow_run` tells about.
+    /// Name of the workflow of a `workflow_run`.
     pub workflow: Option<String>,
-    /// What changed.
+    /// Files for path filters.
     pub changes: ChangedFiles,
 }
 
 /// The files that changed.
 #[derive(Debug, Clone)]
 pub enum ChangedFiles {
-    /// These, since a commit that can be named.
+    /// Base of the comparison, and the files that changed since.
     Since(String, Vec<String>),
-    /// It is not known, for this reason.
+    /// The changed files are not known, with the reason.
     Unknown(String),
 }
 
-/// What was decided, with the reason in one line.
+/// Whether a workflow runs, with the reason in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// The workflow runs.
     Runs(String),
-    /// It does not.
+    /// The workflow is skipped.
     Skipped(String),
 }
 
-/// The activities of an event that count when a workflow names none; other events count with all of theirs.
+/// Default activity types of events; other events default to all types.
 const COMMON: [(&str, [&str; 3]); 2] = [
     ("pull_request", ["opened", "synchronize", "reopened"]),
     ("pull_request_target", ["opened", "synchronize", "reopened"]),
 ];
 
-/// Decides about a workflow.
+/// Decides whether an event triggers a workflow.
 #[must_use]
 pub fn decide(workflow: &Workflow, event: &TriggerEvent) -> Decision {
     let name = event.name.as_str();
     let Some(trigger) = workflow.triggers.iter().find(|trigger| trigger.event.value == name) else {
         let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
-        return Decision::Skipped(format!("it does not run on `{name}`; its events are {}", known.join(", ")));
+        return Decision::Skipped(format!(
+            "the workflow does not run on `{name}`; its events are {}",
+            known.join(", ")
+        ));
     };
     let mut why = Vec::new();
     for check in [activity, workflow_names, git_ref, paths] {
@@ -66,7 +69,7 @@ pub fn decide(workflow: &Workflow, event: &TriggerEvent) -> Decision {
     Decision::Runs(why.join("; "))
 }
 
-/// Why one filter lets the event through, if that is worth telling, or why it does not.
+/// Result of one filter: the reason why the event passes, if worth mentioning, or the reason why it does not.
 type Passed = Result<Option<String>, String>;
 
 fn activity(trigger: &Trigger, event: &TriggerEvent) -> Passed {
@@ -84,21 +87,21 @@ fn activity(trigger: &Trigger, event: &TriggerEvent) -> Passed {
         return Ok(None);
     }
     if wanted.contains(&happened.as_str()) {
-        Ok(Some(format!("`{happened}` is one of its types")))
+        Ok(Some(format!("type `{happened}` matches")))
     } else {
-        Err(format!("`{happened}` is none of its types: {}", wanted.join(", ")))
+        Err(format!("type `{happened}` is not one of {}", wanted.join(", ")))
     }
 }
 
 fn workflow_names(trigger: &Trigger, event: &TriggerEvent) -> Passed {
     let Some(name) = event.workflow.as_deref().filter(|_| !trigger.workflows.is_empty()) else { return Ok(None) };
     match deciding_pattern(texts(&trigger.workflows), name) {
-        Some((_, true)) => Ok(Some(format!("it follows `{name}`"))),
-        _ => Err(format!("it does not follow `{name}`; it follows {}", list(&trigger.workflows))),
+        Some((_, true)) => Ok(Some(format!("runs after `{name}`"))),
+        _ => Err(format!("does not run after `{name}`, only after {}", list(&trigger.workflows))),
     }
 }
 
-/// Branches and tags. A push with filters for one of the two alone does not count for the other.
+/// Branch and tag filters. A workflow with filters for only one of the two does not run for the other.
 fn git_ref(trigger: &Trigger, event: &TriggerEvent) -> Passed {
     let Some(full) = event.git_ref.as_deref() else { return Ok(None) };
     let (kind, name, other) = match (full.strip_prefix("refs/tags/"), full.strip_prefix("refs/heads/")) {
@@ -112,23 +115,23 @@ fn git_ref(trigger: &Trigger, event: &TriggerEvent) -> Passed {
         return match deciding_pattern(texts(patterns), name) {
             Some((pattern, true)) => Ok(Some(format!("{what} `{name}` matches `{pattern}`"))),
             Some((pattern, false)) => Err(format!("{what} `{name}` is excluded by `{pattern}`")),
-            None => Err(format!("{what} `{name}` matches none of its {kind}: {}", list(patterns))),
+            None => Err(format!("{what} `{name}` does not match `{kind}`: {}", list(patterns))),
         };
     }
     if let Some(patterns) = filter(trigger, &ignored) {
         return match deciding_pattern(texts(patterns), name) {
             Some((pattern, true)) => Err(format!("{what} `{name}` matches `{pattern}` of `{ignored}`")),
-            _ => Ok(Some(format!("{what} `{name}` matches nothing of `{ignored}`"))),
+            _ => Ok(Some(format!("{what} `{name}` does not match `{ignored}`"))),
         };
     }
     let others = [other.to_owned(), format!("{other}-ignore")];
     if others.iter().any(|name| filter(trigger, name).is_some()) {
-        return Err(format!("it runs on {other} alone, and `{name}` is a {what}"));
+        return Err(format!("the workflow runs on {other} only, and `{name}` is a {what}"));
     }
     Ok(None)
 }
 
-/// Paths. They are not looked at when a tag is pushed.
+/// Path filters. They do not apply to a push of a tag.
 fn paths(trigger: &Trigger, event: &TriggerEvent) -> Passed {
     if event.git_ref.as_deref().is_some_and(|full| full.starts_with("refs/tags/")) {
         return Ok(None);
@@ -144,14 +147,16 @@ fn paths(trigger: &Trigger, event: &TriggerEvent) -> Passed {
     };
     let chosen = files.iter().find_map(|file| match (deciding_pattern(texts(patterns), file), ignored) {
         (Some((pattern, true)), false) => Some(format!("`{file}` matches `{pattern}`")),
-        (None | Some((_, false)), true) => Some(format!("`{file}` matches nothing of `paths-ignore`")),
+        (None | Some((_, false)), true) => Some(format!("`{file}` does not match `paths-ignore`")),
         _ => None,
     });
     chosen.map(Some).ok_or_else(|| {
         let since = format!("since {base}");
         match (files.len(), ignored) {
-            (0, _) => format!("nothing changed {since}, and it looks at paths"),
-            (count, false) => format!("no changed file of {count} {since} matches its paths: {}", list(patterns)),
+            (0, _) => format!("no file changed {since}"),
+            (1, false) => format!("the changed file {since} does not match `paths`: {}", list(patterns)),
+            (count, false) => format!("none of {count} changed files {since} matches `paths`: {}", list(patterns)),
+            (1, true) => format!("the changed file {since} matches `paths-ignore`: {}", list(patterns)),
             (count, true) => format!("all {count} changed files {since} match `paths-ignore`: {}", list(patterns)),
         }
     })
@@ -192,45 +197,47 @@ mod tests {
     }
 
     #[test]
-    fn a_push_passes_the_filters_of_its_kind() {
+    fn a_push_is_filtered_by_branches_tags_and_paths() {
         let (main, tag) = ("refs/heads/main", "refs/tags/v1");
-        for (on, git_ref, files, fires, words) in [
+        for (on, git_ref, files, runs, words) in [
             ("push", main, &[][..], true, "every `push`"),
             ("pull_request", main, &[], false, "its events are pull_request"),
             ("{push: {branches: [main]}}", main, &[], true, "branch `main` matches `main`"),
-            ("{push: {branches: ['rel/**']}}", main, &[], false, "matches none of its branches: rel/**"),
+            ("{push: {branches: ['rel/**']}}", main, &[], false, "does not match `branches`: rel/**"),
             ("{push: {branches: ['**', '!main']}}", main, &[], false, "excluded by `!main`"),
             ("{push: {branches-ignore: [main]}}", main, &[], false, "of `branches-ignore`"),
-            ("{push: {branches-ignore: [dev]}}", main, &[], true, "nothing of `branches-ignore`"),
-            ("{push: {tags: ['v*']}}", main, &[], false, "runs on tags alone, and `main` is a branch"),
+            ("{push: {branches-ignore: [dev]}}", main, &[], true, "does not match `branches-ignore`"),
+            ("{push: {tags: ['v*']}}", main, &[], false, "runs on tags only, and `main` is a branch"),
             ("{push: {tags: ['v*']}}", tag, &[], true, "tag `v1` matches `v*`"),
-            ("{push: {branches: [main]}}", tag, &[], false, "runs on branches alone"),
+            ("{push: {branches: [main]}}", tag, &[], false, "runs on branches only"),
             ("{push: {branches: [main], tags: ['v*']}}", tag, &[], true, "tag `v1`"),
             ("{push: {paths: ['src/**']}}", main, &["a.md", "src/x"], true, "`src/x` matches `src/**`"),
-            ("{push: {paths: ['src/**']}}", main, &["a.md"], false, "no changed file of 1 since abc"),
-            ("{push: {paths: ['src/**']}}", main, &[], false, "nothing changed since abc"),
+            ("{push: {paths: ['src/**']}}", main, &["a.md"], false, "the changed file since abc does not match"),
+            ("{push: {paths: ['src/**']}}", main, &["a.md", "b"], false, "none of 2 changed files since abc"),
+            ("{push: {paths: ['src/**']}}", main, &[], false, "no file changed since abc"),
             ("{push: {paths: ['src/**']}}", tag, &["a.md"], true, "every `push`"),
-            ("{push: {paths: ['**', '!docs/**']}}", main, &["docs/a"], false, "matches its paths"),
-            ("{push: {paths-ignore: ['**.md']}}", main, &["a.md"], false, "all 1 changed files"),
-            ("{push: {paths-ignore: ['**.md']}}", main, &["a.md", "b.c"], true, "`b.c` matches nothing"),
+            ("{push: {paths: ['**', '!docs/**']}}", main, &["docs/a"], false, "does not match `paths`"),
+            ("{push: {paths-ignore: ['**.md']}}", main, &["a.md"], false, "matches `paths-ignore`: **.md"),
+            ("{push: {paths-ignore: ['**.md']}}", main, &["a.md", "b.md"], false, "all 2 changed files"),
+            ("{push: {paths-ignore: ['**.md']}}", main, &["a.md", "b.c"], true, "`b.c` does not match"),
             ("{push: {branches: [main], paths: [x]}}", main, &["x"], true, "matches `main`; `x` matches `x`"),
         ] {
             let (expected, reason) = match decided(on, &push(git_ref, files)) {
                 Decision::Runs(reason) => (true, reason),
                 Decision::Skipped(reason) => (false, reason),
             };
-            assert!(expected == fires && reason.contains(words), "{on} at {git_ref}: {expected}, {reason}");
+            assert!(expected == runs && reason.contains(words), "{on} at {git_ref}: {expected}, {reason}");
         }
     }
 
     #[test]
-    fn a_pull_request_counts_by_its_activity_and_its_base() {
+    fn a_pull_request_is_filtered_by_activity_and_base_branch() {
         let request = |activity: Option<&str>| TriggerEvent {
             name: "pull_request".to_owned(),
             activity: activity.map(str::to_owned),
             ..push("main", &[])
         };
-        for (on, activity, fires) in [
+        for (on, activity, runs) in [
             ("pull_request", Some("opened"), true),
             ("pull_request", Some("closed"), false),
             ("pull_request", None, true),
@@ -240,19 +247,19 @@ mod tests {
             ("{pull_request: {branches: [dev]}}", Some("opened"), false),
         ] {
             let decision = decided(on, &request(activity));
-            assert_eq!(matches!(decision, Decision::Runs(_)), fires, "{on} {activity:?}: {decision:?}");
+            assert_eq!(matches!(decision, Decision::Runs(_)), runs, "{on} {activity:?}: {decision:?}");
         }
     }
 
     #[test]
-    fn a_workflow_follows_those_it_names_and_unknown_changes_are_told() {
+    fn a_workflow_run_is_filtered_by_workflow_and_unknown_changes_are_reported() {
         let after =
             TriggerEvent { name: "workflow_run".to_owned(), workflow: Some("CI".to_owned()), ..push("main", &[]) };
-        assert_eq!(decided("{workflow_run: {workflows: [CI]}}", &after), Decision::Runs("it follows `CI`".to_owned()));
+        assert_eq!(decided("{workflow_run: {workflows: [CI]}}", &after), Decision::Runs("runs after `CI`".to_owned()));
         assert!(matches!(decided("{workflow_run: {workflows: [Other]}}", &after), Decision::Skipped(_)));
         let unknown =
             TriggerEvent { changes: ChangedFiles::Unknown("no git".to_owned()), ..push("refs/heads/main", &[]) };
-        let told = Decision::Runs("paths not compared: no git".to_owned());
-        assert_eq!(decided("{push: {paths: [x]}}", &unknown), told);
+        let expected = Decision::Runs("paths not compared: no git".to_owned());
+        assert_eq!(decided("{push: {paths: [x]}}", &unknown), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What GitHub refuses after the grammar: values that have the right shape and still cannot be used.
+//! Validation after the schema: values of the right type that GitHub still rejects.
 
 use super::cron;
 use super::diagnostic::Diagnostic;
@@ -6,10 +6,10 @@ use super::parse::{entries, get};
 use super::source::Span;
 use super::template::{Template, TemplateKind};
 
-/// The most inputs of `workflow_dispatch`, after GitHub's documentation of the event.
+/// Maximum number of inputs of `workflow_dispatch`, as on GitHub.
 const MAX_DISPATCH_INPUTS: usize = 25;
 
-/// Checks a whole workflow.
+/// Validates a whole workflow.
 pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (event, value) in get(root, "on").into_iter().flat_map(entries) {
@@ -23,7 +23,7 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
                 "`workflow_dispatch` has {} inputs; GitHub allows {MAX_DISPATCH_INPUTS}",
                 entries(inputs).count()
             );
-            found.push(error(event.span, message).hint("put some of them together, or pass them as JSON in one input"));
+            found.push(error(event.span, message).hint("combine some of them, or pass JSON in one input"));
         }
         if matches!(event.value.as_str(), "workflow_dispatch" | "workflow_call") {
             get(value, "inputs").into_iter().flat_map(entries).for_each(|(_, input)| check_input(input, &mut found));
@@ -35,31 +35,31 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     found
 }
 
-/// A schedule that can be kept.
+/// Checks the syntax of a schedule.
 fn check_cron(cron: &Template, found: &mut Vec<Diagnostic>) {
     let Some(Err(reason)) = cron.literal().filter(|text| !text.is_empty()).map(cron::check) else { return };
-    let message = format!("`{}` is no schedule: {reason}", cron.literal().unwrap_or_default());
+    let message = format!("invalid schedule `{}`: {reason}", cron.literal().unwrap_or_default());
     let hint = "write minute, hour, day of the month, month, day of the week: `30 5 * * 1-5`";
     found.push(Diagnostic::error("events", cron.span, message).hint(hint));
 }
 
-/// A default has the type of its input, and a choice has options.
+/// Checks that a default has the type of its input, and that a choice has options.
 fn check_input(input: &Template, found: &mut Vec<Diagnostic>) {
     let kind = get(input, "type").and_then(Template::literal).unwrap_or("string");
     let options = get(input, "options");
     let none = options.is_none_or(|options| matches!(&options.kind, TemplateKind::Sequence(items) if items.is_empty()));
     if kind == "choice" && none {
         let hint = "add `options: [first, second]`";
-        found.push(error(input.span, "an input of type `choice` needs `options`, at least one").hint(hint));
+        found.push(error(input.span, "an input of type `choice` needs `options`").hint(hint));
     } else if let (Some(options), true) = (options, kind != "choice") {
-        let message = format!("`options` need `type: choice`; this input is a `{kind}`");
-        found.push(error(options.span, message).hint("write `type: choice`, or leave the options away"));
+        let message = format!("`options` needs `type: choice`, not `{kind}`");
+        found.push(error(options.span, message).hint("write `type: choice`, or remove the options"));
     }
     if let (Some(default), "boolean") = (get(input, "default"), kind)
         && matches!(default.kind, TemplateKind::Text(_) | TemplateKind::Number(..))
     {
         let hint = "write `true` or `false` without quotes";
-        found.push(error(default.span, "the default of a `boolean` input is `true` or `false`").hint(hint));
+        found.push(error(default.span, "the default of a `boolean` input must be `true` or `false`").hint(hint));
     }
 }
 
@@ -72,7 +72,7 @@ fn check_job(job: &Template, found: &mut Vec<Diagnostic>) {
         let vector = !matches!(name.value.as_str(), "include" | "exclude");
         if vector && matches!(&values.kind, TemplateKind::Sequence(items) if items.is_empty()) {
             let message = format!("the matrix key `{}` has no values", name.value);
-            found.push(error(values.span, message).hint("write its values, `[a, b]`, or leave the key away"));
+            found.push(error(values.span, message).hint("add values, such as `[a, b]`, or remove the key"));
         }
     }
     let services = get(job, "services").into_iter().flat_map(entries).map(|(_, service)| service);
@@ -82,17 +82,17 @@ fn check_job(job: &Template, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A runner group is named alone, or behind who owns it.
+/// Checks the name of a runner group, which may have its owner as a prefix.
 fn check_group(group: &Template, found: &mut Vec<Diagnostic>) {
     let Some((owner, name)) = group.literal().and_then(|name| name.split_once('/')) else { return };
     let known = matches!(owner, "org" | "organization" | "ent" | "enterprise");
     if !known || name.is_empty() || name.contains('/') {
-        let message = "a runner group is `name`, `organization/name` or `enterprise/name`";
-        found.push(error(group.span, message).hint("write `organization/name`, `enterprise/name` or the name alone"));
+        let message = format!("invalid runner group `{owner}/{name}`");
+        found.push(error(group.span, message).hint("write `name`, `organization/name` or `enterprise/name`"));
     }
 }
 
-/// A container that is written out names its image.
+/// Checks that a container written as a mapping has an image.
 fn check_container(container: &Template, found: &mut Vec<Diagnostic>) {
     if let TemplateKind::Mapping(keys) = &container.kind
         && keys.iter().all(|(key, _)| key.literal().is_some())
@@ -102,7 +102,7 @@ fn check_container(container: &Template, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A step uses `./folder`, `docker://image` or `owner/repository[/folder]@ref`.
+/// Checks the `uses` of a step: `./folder`, `docker://image` or `owner/repository[/folder]@ref`.
 fn check_reference(uses: &Template, found: &mut Vec<Diagnostic>) {
     let Some(text) = uses.literal() else { return };
     let local = ["./", ".\\", "$/", "docker://"].iter().any(|start| text.starts_with(start));
@@ -112,7 +112,7 @@ fn check_reference(uses: &Template, found: &mut Vec<Diagnostic>) {
     });
     if !local && !remote {
         let hint = "write `owner/repository@ref`, `./folder` or `docker://image`";
-        found.push(error(uses.span, format!("`{text}` does not name an action")).hint(hint));
+        found.push(error(uses.span, format!("invalid action reference `{text}`")).hint(hint));
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn usable_values_pass_and_others_are_told_at_their_place() {
+    fn invalid_values_are_reported_at_their_position() {
         for uses in ["a/b@v1", "a/b/c@main", "./x", "docker://alpine:3"] {
             assert_eq!(lines(&job(&format!("steps: [uses: '{uses}']"))), Vec::<u32>::new(), "{uses}");
         }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_has_only_so_many_inputs() {
+    fn the_number_of_dispatch_inputs_is_limited() {
         let with = |count: usize| {
             let inputs: Vec<_> = (0..count).map(|number| format!("      i{number}: {{type: string}}")).collect();
             let inputs = inputs.join("\n");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_have_options_and_defaults_of_their_type() {
+    fn options_and_defaults_of_inputs_are_checked() {
         let input = |keys: &str| format!("on: {{workflow_dispatch: {{inputs: {{a: {{{keys}}}}}}}}}\n");
         let whole = |keys: &str| lines(&(input(keys) + "jobs: {a: {runs-on: x}}\n"));
         for keys in ["type: choice, options: [a]", "type: boolean, default: true", "default: x"] {

@@ -309,9 +309,9 @@ fn an_event_runs_the_workflows_that_it_matches_and_no_others() {
         0,
         &[
             "ci.yml      runs ",
-            "docs.yml    skipped  nothing changed since HEAD^",
+            "docs.yml    skipped  no file changed since HEAD^",
             "pages.yml   skipped ",
-            "triage.yml  skipped  it does not run on `push`; its events are issues",
+            "triage.yml  skipped  the workflow does not run on `push`; its events are issues",
         ],
     );
     project.write("docs/a.md", "new");

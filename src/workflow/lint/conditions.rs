@@ -28,8 +28,8 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 fn is_text(workflow: &Workflow, condition: &Condition) -> bool {
     let Some(written) = &condition.written else { return false };
     let source = &workflow.source.text;
-    let place = written.span.start as usize..(written.span.end as usize).min(source.len());
-    let spelled = source.get(place).unwrap_or_default();
+    let range = written.span.start as usize..(written.span.end as usize).min(source.len());
+    let spelled = source.get(range).unwrap_or_default();
     written.value.starts_with("format(") && spelled.contains("${{") && !spelled.contains("format(")
 }
 

@@ -78,7 +78,7 @@ fn values(input: &InputDefinition, found: &mut Vec<Diagnostic>) {
     let default = default.filter(|(text, _)| !text.is_empty());
     match (&input.kind, default) {
         (InputKind::Choice(options), default) => {
-            let twice = options.iter().enumerate().find(|(place, option)| options[..*place].contains(option));
+            let twice = options.iter().enumerate().find(|(position, option)| options[..*position].contains(option));
             if let Some((_, option)) = twice {
                 let message = format!("duplicate option `{option}` of `{}`", input.name.value);
                 let hint = "remove one of the two";

@@ -111,8 +111,8 @@ pub(super) fn check(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<
     found.append(&mut walk.found);
     if walk.different.len() > MAX_CALLED_WORKFLOWS {
         let message = format!("too many called workflows: GitHub allows {MAX_CALLED_WORKFLOWS}");
-        let place = workflow.jobs.first().map_or(workflow.source.span(0, 0), |job| job.id.span);
-        found.push(Diagnostic::error("workflow-call", place, message));
+        let location = workflow.jobs.first().map_or(workflow.source.span(0, 0), |job| job.id.span);
+        found.push(Diagnostic::error("workflow-call", location, message));
     }
 }
 

@@ -49,13 +49,13 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                 return;
             };
             let spelled = &expr.text()[node.extent.start..node.extent.end];
-            let place = span_of(&workflow.source, span, spelled);
+            let location = span_of(&workflow.source, span, spelled);
             match function {
                 Function::FromJson => {
                     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
                         let message = format!("`{spelled}` fails in every run: {error}");
                         let hint = "JSON needs closed brackets and double quotes: fromJSON('{\"a\": [1]}')";
-                        found.push(Diagnostic::error("expression", place, message).hint(hint));
+                        found.push(Diagnostic::error("expression", location, message).hint(hint));
                     }
                 }
                 Function::Format => {
@@ -64,11 +64,11 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                     if let Some(beyond) = named.iter().find(|number| **number >= given) {
                         let message = format!("`{{{beyond}}}` has no argument: the call has {given}");
                         let hint = "placeholders count from `{0}`; write `{{` for a literal brace";
-                        found.push(Diagnostic::warning("expression", place, message).hint(hint));
+                        found.push(Diagnostic::warning("expression", location, message).hint(hint));
                     } else if let Some(unused) = (0..given).find(|number| !named.contains(number)) {
                         let message = format!("the argument for `{{{unused}}}` is never used");
                         let hint = format!("add `{{{unused}}}` to the format string, or remove the argument");
-                        found.push(Diagnostic::warning("expression", place, message).hint(hint));
+                        found.push(Diagnostic::warning("expression", location, message).hint(hint));
                     }
                 }
                 _ => {}
@@ -208,8 +208,8 @@ fn unknown(
     known: &[&str],
 ) -> Diagnostic {
     let text = &expr.text()[reference.extent.start..reference.extent.end];
-    let place = span_of(&workflow.source, span, text);
-    let found = Diagnostic::warning("expression", place, format!("{what} `{name}`, so `{text}` is empty"));
+    let location = span_of(&workflow.source, span, text);
+    let found = Diagnostic::warning("expression", location, format!("{what} `{name}`, so `{text}` is empty"));
     match nearest(name, known.iter().copied()) {
         Some(near) => found.hint(format!("did you mean `{near}`?")),
         None if known.is_empty() => found.hint(match first(reference) {

@@ -51,8 +51,8 @@ pub(super) fn injections(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
                 let text = &expr.text()[reference.extent.start..reference.extent.end];
                 let message = format!("`{text}` is untrusted input and is inserted into the script");
                 let hint = format!("pass it as `env: {{ VALUE: ${{{{ {text} }}}} }}` and use \"$VALUE\" in the script");
-                let place = span_of(&workflow.source, script.span, text);
-                found.push(Diagnostic::warning("script-injection", place, message).hint(hint));
+                let location = span_of(&workflow.source, script.span, text);
+                found.push(Diagnostic::warning("script-injection", location, message).hint(hint));
             }
         }
     }
@@ -66,8 +66,10 @@ pub(super) fn deprecated_commands(workflow: &Workflow, found: &mut Vec<Diagnosti
             if texts(script).any(|text| text.contains(command)) {
                 let name = command.trim_start_matches(':').split([' ', ':']).next().unwrap_or_default();
                 let message = format!("the workflow command `{name}` is deprecated");
-                let place = span_of(&workflow.source, script.span, command);
-                found.push(Diagnostic::warning("deprecated-commands", place, message).hint(format!("write {instead}")));
+                let location = span_of(&workflow.source, script.span, command);
+                found.push(
+                    Diagnostic::warning("deprecated-commands", location, message).hint(format!("write {instead}")),
+                );
             }
         }
     }

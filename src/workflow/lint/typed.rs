@@ -154,7 +154,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
         for (expr, span) in of_job(job) {
             type_errors(workflow, expr, span, &context, found);
         }
-        places(workflow, job, &context, found);
+        check_values(workflow, job, &context, found);
     }
 }
 
@@ -194,8 +194,8 @@ fn type_errors(
     for error in typing.errors {
         let spelled = expr.text().get(error.extent.start..error.extent.end).unwrap_or_default();
         // A name can also occur before the expression, so it is searched for within the expression.
-        let place = span_of(&workflow.source, whole(workflow, expr, span), spelled);
-        let warning = Diagnostic::warning(RULE, place, error.message);
+        let location = span_of(&workflow.source, whole(workflow, expr, span), spelled);
+        let warning = Diagnostic::warning(RULE, location, error.message);
         found.push(Diagnostic { hint: error.hint, ..warning });
     }
 }
@@ -206,7 +206,7 @@ fn whole(workflow: &Workflow, expr: &Expr, span: Span) -> Span {
 }
 
 /// Reports values of the wrong type in scripts, `runs-on` and `credentials`.
-fn places(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
+fn check_values(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
     let JobBody::Steps(body) = &job.body else { return };
     for step in &body.steps {
         let StepAction::Run { script, .. } = &step.action else { continue };
@@ -271,8 +271,8 @@ fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>)
                 if late {
                     let text = &expr.text()[reference.extent.start..reference.extent.end];
                     let message = format!("`{text}` has no value yet: inputs are evaluated in file order");
-                    let place = span_of(&workflow.source, span, text);
-                    found.push(Diagnostic::warning(RULE, place, message).hint("move that input above this one"));
+                    let location = span_of(&workflow.source, span, text);
+                    found.push(Diagnostic::warning(RULE, location, message).hint("move that input above this one"));
                 }
             }
         }

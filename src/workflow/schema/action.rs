@@ -1,4 +1,4 @@
-//! `action.yml`: the metadata of an action.
+//! `action.yml`: the manifest of an action.
 
 use super::availability::{ACTION_DEFAULT, ACTION_IF, ACTION_INPUTS, ACTION_OUTPUT, COMPOSITE, COMPOSITE_IF};
 use super::branding::{COLORS, ICONS};
@@ -11,7 +11,7 @@ use super::{
 pub static ROOT: Schema = mapping(
     "action",
     &[
-        // GitHub wants both in a published action; its runner does without (see `parse::check_published`).
+        // `name` and `description` are required only in a published action (see `parse::check_published`).
         field("name", &NON_EMPTY),
         field("author", &text("author")),
         field("description", &DESCRIPTION),
@@ -25,10 +25,10 @@ pub static ROOT: Schema = mapping(
     ],
 );
 
-/// Ways to run an action that GitHub's runners know.
+/// Values of `using` that GitHub's runner supports.
 pub const USING: &[&str] = &["docker", "node12", "node16", "node20", "node24", "composite"];
 
-/// Those that are JavaScript.
+/// Values of `using` for JavaScript actions.
 const NODE: &[&str] = &["node12", "node16", "node20", "node24"];
 
 static INPUT: Schema = Schema::new(

@@ -1,4 +1,4 @@
-//! Which contexts and functions an expression may name in which place, after GitHub's table of context availability.
+//! Contexts and functions available under each key, from GitHub's table of context availability.
 
 use crate::workflow::expr::Function;
 

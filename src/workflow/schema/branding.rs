@@ -1,4 +1,4 @@
-//! `branding` of an action: the icons (Feather, without brand icons) and colours that the marketplace knows.
+//! `branding` of an action: the icons (Feather, without brand icons) and colours of the marketplace.
 
 /// Colours of the marketplace.
 pub const COLORS: &[&str] = &["white", "yellow", "blue", "green", "orange", "red", "purple", "gray-dark"];

@@ -1,4 +1,4 @@
-//! `on`: every event with its activity types and filters, after GitHub's page of events that trigger workflows.
+//! `on`: all events with their activity types and filters, from GitHub's page on events that trigger workflows.
 
 use super::availability::{CALL_OUTPUT, WORKFLOW};
 use super::workflow::NOTHING;
@@ -12,7 +12,7 @@ pub static ON: Schema = one_of("on", &[&EVENT_NAMES, &mapping("on", EVENTS)]);
 
 static EVENT_NAMES: Schema = Schema::new("event", Shape::Word { allowed: &NAMES, many: true });
 
-/// The names of all events.
+/// Names of all events.
 pub static NAMES: [&str; EVENTS.len()] = {
     let mut names = [""; EVENTS.len()];
     let mut at = 0;
@@ -23,7 +23,7 @@ pub static NAMES: [&str; EVENTS.len()] = {
     names
 };
 
-/// An event with nothing to say about it, or one with filters that may be left away.
+/// An event without keys, or with optional keys.
 macro_rules! event {
     ($name:literal) => {
         field($name, &NOTHING)
@@ -33,7 +33,7 @@ macro_rules! event {
     };
 }
 
-/// The events, by name.
+/// All events, sorted by name.
 pub static EVENTS: &[Field] = &[
     event!("branch_protection_rule" { "types": types(CHANGES) }),
     event!("check_run" { "types": types(&["completed", "created", "rerequested", "requested_action"]) }),

@@ -1,4 +1,4 @@
-//! `jobs.<id>`: a job of its own steps, or one that calls a workflow.
+//! `jobs.<id>`: a job with steps, or a job that calls a workflow.
 
 use super::availability::{
     CREDENTIALS, ENVIRONMENT_URL, JOB as JOB_CONTEXTS, JOB_DEFAULTS, JOB_IF, JOB_OUTPUT, JOB_SECRETS, STRATEGY,

@@ -1,12 +1,11 @@
 //! The grammar of workflows and action manifests as one table.
 //!
-//! A [`Schema`] says what may stand in a place: its shape and, with [`Schema::with`], which contexts and functions an
-//! expression there may name. The files of this folder hold the table, one part each: [`workflow`] (the top level),
-//! [`events`] (`on`), [`job`], [`step`] and [`action`]. Everything that needs to know the language reads this table:
-//! the reader that checks and compiles a file, the messages about unknown keys, and the help.
+//! A [`Schema`] describes a value: its shape and, with [`Schema::with`], the contexts and functions that are available in
+//! expressions. Each file of this folder has one part of the table: [`workflow`] (the top level), [`events`] (`on`),
+//! [`job`], [`step`] and [`action`]. Elaboration, hints about unknown keys, and lint all use this table.
 //!
-//! The table follows GitHub's documentation of the workflow syntax, of events and of metadata syntax, and agrees with
-//! the parser that GitHub publishes where the documentation is silent.
+//! The table follows GitHub's documentation of the workflow syntax, of events and of the metadata syntax, and GitHub's
+//! published parser where the documentation is silent.
 
 pub mod action;
 pub mod availability;
@@ -18,77 +17,77 @@ pub mod workflow;
 
 use availability::Availability;
 
-/// What may stand in a place.
+/// Schema of a value.
 #[derive(Debug)]
 pub struct Schema {
-    /// What the place is called in messages: `job`, `step`, `services`.
+    /// Name for messages: `job`, `step`, `services`.
     pub name: &'static str,
-    /// The contexts and functions that expressions may name from here on downwards. `None`: those of the place around.
+    /// Contexts and functions available in this value and below. `None`: those of the enclosing value.
     pub availability: Option<&'static Availability>,
-    /// The shape of what is written.
+    /// Shape of the value.
     pub shape: Shape,
-    /// Whether one expression may stand for the whole. Only mappings ever forbid it.
+    /// Whether a single expression may replace the whole value. Only mappings ever forbid it.
     pub accepts_expression: bool,
-    /// A key, and the values of it that say that this one of several alternatives is meant.
+    /// A key, and those of its values that select this schema among several alternatives.
     pub selected_by: Option<(&'static str, &'static [&'static str])>,
 }
 
-/// The shapes of what may be written.
+/// Shape of a value.
 #[derive(Debug)]
 pub enum Shape {
-    /// Nothing, or an empty value.
+    /// An empty value.
     Nothing,
     /// `true` or `false`.
     Bool,
     /// A number.
     Number,
-    /// Text. Numbers and booleans are read as their text.
+    /// A string. Numbers and booleans are accepted as text.
     Text {
-        /// Whether it may be empty.
+        /// Whether the string may be empty.
         empty: bool,
-        /// Whether a sequence of such texts may stand instead.
+        /// Whether a sequence of strings is also allowed.
         many: bool,
     },
-    /// One of these availability.
+    /// One of several words.
     Word {
-        /// The availability.
+        /// The allowed words.
         allowed: &'static [&'static str],
-        /// Whether a sequence of such availability may stand instead.
+        /// Whether a sequence of words is also allowed.
         many: bool,
     },
-    /// Text, a boolean or a number, with its type kept.
+    /// A string, a boolean or a number, with its type kept.
     Scalar,
     /// An expression, with or without `${{ }}` around it.
     Condition,
-    /// A sequence whose items follow a schema.
+    /// A sequence with the schema of its items.
     Sequence(&'static Schema),
     /// A mapping.
     Mapping(Fields),
-    /// What any one of these schemas allows. Mappings are told apart by their keys.
+    /// One of several alternatives. The keys of a mapping decide which one applies.
     OneOf(&'static [&'static Schema]),
-    /// Anything.
+    /// Any value.
     Any,
 }
 
-/// The keys of a mapping.
+/// Keys of a mapping.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields {
-    /// The keys with a meaning.
+    /// Known keys.
     pub known: &'static [Field],
-    /// What stands under any other key. `None`: there may be no other.
+    /// Schema of all other keys. `None` if other keys are not allowed.
     pub others: Option<&'static Schema>,
-    /// Whether the whole mapping may be left empty.
+    /// Whether the mapping may be empty.
     pub optional: bool,
 }
 
-/// A key with a meaning.
+/// A known key of a mapping.
 #[derive(Debug)]
 pub struct Field {
     /// The key.
     pub name: &'static str,
-    /// What stands under it.
+    /// Schema of the value.
     pub schema: &'static Schema,
-    /// Whether it must be there.
+    /// Whether the key is required.
     pub required: bool,
 }
 
@@ -97,25 +96,25 @@ impl Schema {
         Self { name, availability: None, shape, accepts_expression: true, selected_by: None }
     }
 
-    /// The same schema where expressions may name these contexts and functions.
+    /// Sets the contexts and functions that are available in expressions.
     #[must_use]
     pub const fn with(self, availability: &'static Availability) -> Self {
         Self { availability: Some(availability), ..self }
     }
 
-    /// The same schema, but an expression cannot stand for the whole.
+    /// Forbids a single expression in place of the whole value.
     #[must_use]
     pub const fn without_expression(self) -> Self {
         Self { accepts_expression: false, ..self }
     }
 
-    /// The same schema, the alternative that is meant where the key has one of these values.
+    /// Selects this alternative if `key` has one of `values`.
     #[must_use]
     pub const fn selected_by(self, key: &'static str, values: &'static [&'static str]) -> Self {
         Self { selected_by: Some((key, values)), ..self }
     }
 
-    /// The schemas of this one's alternatives; itself when it has none.
+    /// The alternatives of this schema, nested ones included; the schema itself if it has none.
     pub fn alternatives(&'static self) -> Vec<&'static Schema> {
         match self.shape {
             Shape::OneOf(schemas) => schemas.iter().flat_map(|schema| schema.alternatives()).collect(),
@@ -132,17 +131,17 @@ const fn required(name: &'static str, schema: &'static Schema) -> Field {
     Field { name, schema, required: true }
 }
 
-/// A mapping with these keys and no others.
+/// A mapping with known keys only.
 const fn mapping(name: &'static str, known: &'static [Field]) -> Schema {
     Schema::new(name, Shape::Mapping(Fields { known, others: None, optional: false }))
 }
 
-/// A mapping with these keys and no others, or nothing.
+/// A mapping with known keys only, or an empty value.
 const fn optional_mapping(name: &'static str, known: &'static [Field]) -> Schema {
     Schema::new(name, Shape::Mapping(Fields { known, others: None, optional: true }))
 }
 
-/// A mapping whose keys are names that the author chooses.
+/// A mapping with user-defined names as keys.
 const fn names(name: &'static str, others: &'static Schema) -> Schema {
     Schema::new(name, Shape::Mapping(Fields { known: &[], others: Some(others), optional: false }))
 }
@@ -163,7 +162,7 @@ const fn non_empty(name: &'static str) -> Schema {
     Schema::new(name, Shape::Text { empty: false, many: false })
 }
 
-/// Text, or a sequence of texts; none of them empty.
+/// A non-empty string, or a sequence of them.
 const fn list(name: &'static str) -> Schema {
     Schema::new(name, Shape::Text { empty: false, many: true })
 }
@@ -188,7 +187,7 @@ const fn condition(name: &'static str) -> Schema {
     Schema::new(name, Shape::Condition)
 }
 
-/// Anything at all.
+/// Any value.
 pub static ANY: Schema = Schema::new("value", Shape::Any);
 
 static DESCRIPTION: Schema = text("description");

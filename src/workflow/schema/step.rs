@@ -1,4 +1,4 @@
-//! `steps`: scripts, actions, and the steps that steer background steps.
+//! `steps`: scripts, actions, and control of background steps.
 
 use super::availability::{STEP, STEP_IF};
 use super::{

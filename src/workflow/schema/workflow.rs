@@ -32,7 +32,7 @@ pub(super) static ENV_VALUE: Schema = text("value");
 pub(super) const RUN_DEFAULTS: &[Field] =
     &[field("shell", &non_empty("shell")), field("working-directory", &non_empty("working-directory"))];
 
-/// `concurrency`, written as a mapping.
+/// `concurrency` as a mapping.
 pub(super) static CONCURRENCY: Schema = mapping(
     "concurrency",
     &[
@@ -47,7 +47,7 @@ pub static PERMISSIONS: Schema = one_of("permissions", &[&mapping("permissions",
 
 static ALL_SCOPES: Schema = word("permissions", &["read-all", "write-all"]);
 
-/// The scopes of `GITHUB_TOKEN` and how far each can be opened.
+/// Scopes of `GITHUB_TOKEN` and the access levels of each.
 pub static SCOPES: &[Field] = &[
     field("actions", &ANY_LEVEL),
     field("artifact-metadata", &ANY_LEVEL),
@@ -75,7 +75,7 @@ static ANY_LEVEL: Schema = word("permission", &["read", "write", "none"]);
 static READ_LEVEL: Schema = word("permission", &["read", "none"]);
 static WRITE_LEVEL: Schema = word("permission", &["write", "none"]);
 
-/// `needs`: a job, or several.
+/// `needs`: a job id, or a sequence of job ids.
 pub(super) static NEEDS: Schema = list("needs");
 
 /// An empty value.

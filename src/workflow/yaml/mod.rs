@@ -1,9 +1,9 @@
-//! YAML as GitHub reads it: text → a tree of [`YamlNode`]s that know where they stand.
+//! YAML as GitHub reads it: text → a tree of [`YamlNode`]s with positions.
 //!
-//! The parser gives events; this module builds the tree, expands aliases under a budget, limits depth, and types plain
-//! scalars after the YAML 1.2 core schema. Everything that GitHub's reader would refuse in the text itself (tabs as
-//! indentation, unknown anchors, a second document) becomes a [`Problem`]; what the words *mean* is decided later, by
-//! the schema. Duplicate keys are found there too, as GitHub compares keys without regard to case.
+//! The parser emits events; this module builds the tree, expands aliases within a budget, limits the depth, and types
+//! plain scalars by the YAML 1.2 core schema. Errors of the text itself (tabs as indentation, unknown anchors, a second
+//! document) become a [`Problem`]. The workflow schema is checked later, and so are duplicate keys, because GitHub
+//! compares keys without regard to case.
 
 mod build;
 mod scalar;
@@ -14,44 +14,44 @@ use super::source::Span;
 
 pub use build::{Document, read};
 
-/// Deepest nesting of a document, aliases expanded. GitHub stops at 50 levels of its own objects; this leaves room
-/// for the wrapping that a file needs around them.
+/// Maximum nesting of a document, in levels with aliases expanded. GitHub allows 50 levels of its own objects; the rest
+/// leaves room for the levels around them in a file.
 pub const MAX_DEPTH: usize = 100;
 
-/// How many nodes all aliases of a file together may add. An alias is charged the whole size of its anchor, so a small
-/// file cannot grow beyond this.
+/// Maximum number of nodes that all aliases of a file may add. Each alias counts the whole size of its anchor, which
+/// bounds the expansion of a small file.
 pub const MAX_ALIASED_NODES: usize = 20_000;
 
-/// Longest text that is read, in bytes. GitHub refuses workflow files beyond 512 KiB long before.
+/// Maximum size of a text, in bytes. GitHub already rejects workflow files of more than 512 KiB.
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// A node of the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct YamlNode<'s> {
-    /// Where it stands. Nodes that came from an alias keep the place of the anchor's content.
+    /// Span of the node. A node from an alias keeps the span of the anchored node.
     pub span: Span,
-    /// What it is.
+    /// Kind and content.
     pub kind: YamlKind<'s>,
 }
 
-/// The shapes of a [`YamlNode`].
+/// Kind of a [`YamlNode`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum YamlKind<'s> {
-    /// `null`, `~` or nothing at all.
+    /// `null`, `~` or an empty value.
     Null,
     /// `true` or `false` in one of the three spellings of YAML 1.2.
     Bool(bool),
-    /// A number and how it was written.
+    /// A number, with the text as written.
     Number(f64, Cow<'s, str>),
-    /// Text, and how it was written.
+    /// A string and its style.
     Text(Cow<'s, str>, TextStyle),
     /// A sequence.
     Sequence(Vec<YamlNode<'s>>),
-    /// Keys and values in file order; a key may stand there twice.
+    /// Keys and values in file order, possibly with duplicate keys.
     Mapping(Vec<(YamlNode<'s>, YamlNode<'s>)>),
 }
 
-/// How text was written.
+/// Style of a string.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TextStyle {
     /// Without quotes.
@@ -62,19 +62,19 @@ pub enum TextStyle {
     Block,
 }
 
-/// Why a text is not a YAML document that can be used.
+/// Error of reading a YAML document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// Position in the text.
     pub span: Span,
-    /// What is wrong.
+    /// The problem, in one line.
     pub message: String,
-    /// What to write instead.
+    /// How to fix the problem, in one line.
     pub hint: Option<String>,
 }
 
 impl YamlNode<'_> {
-    /// A word for what the node is.
+    /// Name of the kind for messages, with an article.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {
         match self.kind {

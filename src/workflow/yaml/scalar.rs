@@ -1,10 +1,10 @@
-//! What a scalar is: the core schema of YAML 1.2.2, chapter 10.3, with the explicit tags of the same chapter.
+//! Types of scalars: the core schema of YAML 1.2.2, chapter 10.3, with the explicit tags of the same chapter.
 
 use std::borrow::Cow;
 
 use super::{TextStyle, YamlKind};
 
-/// Types an untagged scalar: only plain text can be anything but text.
+/// Types an untagged scalar. Quoted and block scalars are always strings.
 pub(super) fn resolve(text: Cow<'_, str>, style: TextStyle) -> YamlKind<'_> {
     if style != TextStyle::Plain {
         return YamlKind::Text(text, style);
@@ -20,7 +20,10 @@ pub(super) fn resolve(text: Cow<'_, str>, style: TextStyle) -> YamlKind<'_> {
     }
 }
 
-/// Types a scalar with a tag of the core schema (`str` of `!!str`). `Err` says why the text does not fit the tag.
+/// Types a scalar with a tag of the core schema (`str` of `!!str`).
+///
+/// # Errors
+/// The reason why the text does not fit the tag, in one line.
 pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: TextStyle) -> Result<YamlKind<'s>, String> {
     if tag == "str" {
         return Ok(YamlKind::Text(text, if style == TextStyle::Plain { TextStyle::Quoted } else { style }));
@@ -41,7 +44,7 @@ pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: TextStyle
             None => Err(misfit()),
         },
         "null" => Err(misfit()),
-        _ => Err(format!("the tag `!!{tag}` is not one that GitHub knows")),
+        _ => Err(format!("unknown tag `!!{tag}`")),
     }
 }
 
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_and_its_text_must_agree() {
+    fn the_text_must_fit_the_tag() {
         let tagged = |tag, text, style| resolve_tagged(tag, Cow::Borrowed(text), style);
         assert!(matches!(tagged("str", "1", TextStyle::Plain), Ok(YamlKind::Text(..))));
         assert!(matches!(tagged("int", "1", TextStyle::Plain), Ok(YamlKind::Number(..))));
