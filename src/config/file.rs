@@ -1,29 +1,29 @@
-//! A TOML file as a flat list of settings, each with its place.
+//! Reads a TOML file as a flat list of settings with their positions.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, SettingValue};
 
-/// A setting as a file says it.
+/// A setting in a file.
 pub(super) struct FileSetting {
-    /// Its name, with the name of its table.
+    /// Full name, including its table.
     pub(super) name: String,
-    /// `file:line:column` of its name.
-    pub(super) place: String,
+    /// `file:line:column` of the name.
+    pub(super) origin: String,
     pub(super) value: SettingValue,
 }
 
-/// The settings of a file, in its order.
+/// The settings of a file, in file order.
 pub(super) fn entries(file: &str, text: &str) -> Result<Vec<FileSetting>, ConfigError> {
     let document = DeTable::parse(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
-        ConfigError::Invalid { place: place(file, text, start), reason: error.message().to_owned() }
+        ConfigError::Invalid { origin: position(file, text, start), reason: error.message().to_owned() }
     })?;
     let mut entries: Vec<(usize, FileSetting)> = Vec::new();
     for (key, value) in document.get_ref() {
         let mut add = |name: String, start: usize, value: &DeValue<'_>| {
-            entries.push((start, FileSetting { name, place: place(file, text, start), value: read(value) }));
+            entries.push((start, FileSetting { name, origin: position(file, text, start), value: read(value) }));
         };
         match value.get_ref() {
             DeValue::Table(table) => {
@@ -35,12 +35,12 @@ pub(super) fn entries(file: &str, text: &str) -> Result<Vec<FileSetting>, Config
             other => add(key.get_ref().to_string(), key.span().start, other),
         }
     }
-    // Tables come sorted by name; people read files from the top.
+    // The parser sorts tables by name.
     entries.sort_by_key(|(start, _)| *start);
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 
-fn place(file: &str, text: &str, start: usize) -> String {
+fn position(file: &str, text: &str, start: usize) -> String {
     let before = &text[..text.floor_char_boundary(start)];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

@@ -1,7 +1,8 @@
-//! Settings: defaults, then the user's file, then the repository's, then the environment. Flags come on top, in `cli`.
+//! Configuration in layers: defaults, the user's file, the repository's file, environment variables. A later layer
+//! overrides an earlier one, and command-line flags, which `cli` handles, override all of them.
 //!
-//! Every key is declared once, in [`SETTINGS`]: its name, what it does, who may set it, how it is read and how it is written.
-//! Files, variables, `config.example.toml` and `cuelight config` all follow that table, and a test compares the example.
+//! Every setting is declared once, in [`SETTINGS`]: name, description, last layer, parser and printer. Files, variables,
+//! `config.example.toml` and `cuelight config` all use this table; a test compares the example with it.
 
 mod file;
 mod screen;
@@ -17,38 +18,37 @@ use indexmap::IndexMap;
 pub use screen::{ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
 pub use settings::{Layer, SETTINGS, Setting, SettingValue};
 
-/// The settings in force.
+/// The configuration in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How many jobs may run at once on this machine, at least 1.
+    /// Maximum number of jobs that run at the same time on this machine, at least 1.
     pub max_parallel: usize,
-    /// How many runs `clean` keeps.
+    /// Number of runs that `clean` keeps.
     pub keep_runs: usize,
-    /// Where jobs with a label run, by label in lower case: `host`, `docker` or `docker:IMAGE`.
+    /// Sandboxes by `runs-on` label in lower case: `host`, `docker` or `docker:IMAGE`.
     pub runs_on: IndexMap<String, String>,
-    /// The image of jobs that run in Docker without naming one.
+    /// Default image of jobs that run in Docker.
     pub image: String,
-    /// Where actions come from, by `owner/name[/path][@ref]`: a folder or a server.
+    /// Sources of actions by `owner/name[/path][@ref]`: a folder or the URL of a server.
     pub actions: IndexMap<String, String>,
-    /// Whether actions are taken only from what is kept here.
+    /// Whether actions are used only from the local cache.
     pub offline: bool,
-    /// Whether steps in Docker are started by a supervisor inside their container.
+    /// Whether a supervisor inside the container starts the steps in Docker.
     pub supervisor: bool,
-    /// What failed jobs in Docker left is kept of so many of them.
+    /// Number of failed jobs in Docker whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
-    /// How the screen looks, and whom it calls.
+    /// Settings of the screen.
     pub screen: ScreenConfig,
-    /// The keys of actions that have others than their own, by the action's name. Whether an action has that name, and
-    /// whether that is a key, is for the keymap to say.
+    /// Keys that replace the default keys of actions, by action name. The keymap checks both names and keys.
     pub keys: IndexMap<String, Vec<String>>,
-    /// Where each setting that is no default comes from, by its name.
+    /// Origins of all settings that are not defaults, by full name.
     origins: IndexMap<String, String>,
 }
 
-/// An official image with git, node, python and a compiler, as the machines of GitHub have them.
+/// Default image of jobs in Docker: an official image with git, node, python and a compiler, as on GitHub's runners.
 const IMAGE: &str = "node:20-bookworm";
 
-/// Whether a text names a place for jobs: `host`, `docker`, `docker:IMAGE`.
+/// Whether a text names a sandbox: `host`, `docker` or `docker:IMAGE`.
 #[must_use]
 pub fn is_sandbox(text: &str) -> bool {
     matches!(text, "host" | "docker") || text.strip_prefix("docker:").is_some_and(|image| !image.is_empty())
@@ -73,32 +73,32 @@ impl Default for Config {
     }
 }
 
-/// Why the settings cannot be read.
+/// Error of reading the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
-    /// A file or a variable says something that is no setting.
-    #[error("{place}: {reason}")]
+    /// A file or an environment variable has an unknown setting or an invalid value.
+    #[error("{origin}: {reason}")]
     Invalid {
         /// `file:line:column`, or the name of the variable.
-        place: String,
-        /// What is wrong, and what to write.
+        origin: String,
+        /// The problem and how to fix it.
         reason: String,
     },
 }
 
 impl Config {
-    /// The settings of this user in this repository.
+    /// Loads the configuration of the user and, if given, of a repository.
     ///
     /// # Errors
-    /// A file that is there cannot be read or understood, or a variable holds no fitting value.
+    /// An existing file cannot be read or is invalid, or an environment variable has an invalid value.
     pub fn load(repository: Option<&Path>) -> Result<Self, ConfigError> {
         let user = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.config_dir().join("config.toml"));
         let own = repository.map(|root| root.join(".cuelight.toml"));
@@ -115,40 +115,40 @@ impl Config {
         Ok(config)
     }
 
-    /// Lays a file's settings over these.
+    /// Applies the settings of a file.
     fn read(&mut self, name: &str, text: &str, layer: Layer) -> Result<(), ConfigError> {
         for entry in file::entries(name, text)? {
-            let wrong = |reason| ConfigError::Invalid { place: entry.place.clone(), reason };
+            let wrong = |reason| ConfigError::Invalid { origin: entry.origin.clone(), reason };
             let (key, label) = settings::find(&entry.name).map_err(wrong)?;
             if layer == Layer::Repository && key.layer == Layer::User {
-                let reason = format!("`{}` is yours alone to set: a repository's file cannot", entry.name);
+                let reason = format!("`{}` cannot be set in a repository, only in the user's config.toml", entry.name);
                 return Err(wrong(reason));
             }
             (key.set)(self, label, &entry.value).map_err(|reason| wrong(format!("`{}` {reason}", entry.name)))?;
-            self.origins.insert(entry.name, entry.place);
+            self.origins.insert(entry.name, entry.origin);
         }
         Ok(())
     }
 
-    /// Lays the variables of the environment over these.
+    /// Applies the environment variables.
     fn read_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
         for key in SETTINGS {
             let Some(name) = key.variable() else { continue };
             let Some(text) = variable(&name).filter(|text| !text.is_empty()) else { continue };
             (key.set)(self, "", &SettingValue::of_text(&text))
-                .map_err(|reason| ConfigError::Invalid { place: name.clone(), reason })?;
+                .map_err(|reason| ConfigError::Invalid { origin: name.clone(), reason })?;
             self.origins.insert(key.name.to_owned(), name);
         }
         Ok(())
     }
 
-    /// Where a setting comes from, by its full name: `file:line:column` or a variable. Defaults come from nowhere.
+    /// Origin of a setting by its full name: `file:line:column` or a variable; `None` for a default.
     #[must_use]
     pub fn origin(&self, name: &str) -> Option<&str> {
         self.origins.get(name).map(String::as_str)
     }
 
-    /// The settings in force as a file would say them, each with the place it comes from.
+    /// The configuration in effect as TOML, with the origin of each setting in a comment.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut table = "";
@@ -171,13 +171,12 @@ impl Config {
     }
 }
 
-/// `config.example.toml`: every key, explained and commented out.
+/// Text of `config.example.toml`: all settings, documented and commented out.
 #[must_use]
 pub fn example() -> String {
     let mut text = String::from(
-        "# Settings of cuelight. Put them into config.toml in the configuration folder of cuelight\n\
-         # ($XDG_CONFIG_HOME/cuelight, mostly ~/.config/cuelight), or into .cuelight.toml of a repository.\n\
-         # `cuelight config` prints what is in force and where it comes from.\n",
+        "# Settings of cuelight, for config.toml in $XDG_CONFIG_HOME/cuelight (by default ~/.config/cuelight), or for\n\
+         # .cuelight.toml in the root of a repository. `cuelight config` prints the current values and their origins.\n",
     );
     let mut table = "";
     for key in SETTINGS {
@@ -187,11 +186,11 @@ pub fn example() -> String {
         }
         match (key.layer, key.variable()) {
             (Layer::User, Some(variable)) => {
-                text.push_str(&format!("# Only in your own file, or as the variable {variable}.\n"));
+                text.push_str(&format!("# Only in config.toml, or as the environment variable {variable}.\n"));
             }
-            (Layer::User, None) => text.push_str("# Only in your own file.\n"),
+            (Layer::User, None) => text.push_str("# Only in config.toml.\n"),
             (Layer::Repository, Some(variable)) => {
-                text.push_str(&format!("# The variable {variable} comes before it.\n"));
+                text.push_str(&format!("# The environment variable {variable} takes precedence.\n"));
             }
             (Layer::Repository, None) => {}
         }
@@ -215,8 +214,8 @@ mod tests {
         texts.iter().try_for_each(|(text, layer)| config.read("c", text, *layer)).map(|()| config)
     }
 
-    /// The settings that the example shows, without their explanations.
-    fn shown_by_the_example() -> String {
+    /// The settings of the example, uncommented.
+    fn example_settings() -> String {
         let lines = example().lines().filter_map(|line| line.strip_prefix("# ").map(str::to_owned)).collect::<Vec<_>>();
         let is_setting =
             |line: &&String| line.starts_with('[') || SETTINGS.iter().any(|key| key.example == line.as_str());
@@ -224,22 +223,22 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_what_the_table_says_and_every_line_of_it_is_a_setting() {
+    fn the_example_file_matches_the_table_and_is_valid() {
         assert_eq!(include_str!("../../config.example.toml"), example());
-        let config = given(&[(&shown_by_the_example(), Layer::User)]).expect("every key is known");
+        let config = given(&[(&example_settings(), Layer::User)]).expect("every key is known");
         assert_eq!(config.origins.len(), SETTINGS.len());
     }
 
     #[test]
-    fn what_is_in_force_can_be_read_again() {
-        let config = given(&[(&shown_by_the_example(), Layer::User)]).expect("settings");
+    fn a_described_configuration_can_be_read_back() {
+        let config = given(&[(&example_settings(), Layer::User)]).expect("settings");
         let again = given(&[(&config.describe(), Layer::User)]).expect("a file");
         assert_eq!(Config { origins: IndexMap::new(), ..config }, Config { origins: IndexMap::new(), ..again });
         assert!(Config::default().describe().contains("keep_runs = 50  # default\n"));
     }
 
     #[test]
-    fn later_layers_lie_over_earlier_ones() {
+    fn later_layers_override_earlier_ones() {
         let mut config = given(&[
             ("max_parallel = 3\nkeep_runs = 7\n", Layer::User),
             ("max_parallel = 5\n[runs-on]\nGPU = 'host'\n", Layer::Repository),
@@ -258,36 +257,36 @@ mod tests {
         assert_eq!(config.origin("max_parallel"), Some("CUELIGHT_MAX_PARALLEL"));
         let wrong = config.read_environment(|name| (name == "CUELIGHT_KEEP_RUNS").then(|| "many".to_owned()));
         assert_eq!(
-            wrong.expect_err("no number").to_string(),
-            "CUELIGHT_KEEP_RUNS: takes a number from 0 up, not `many`"
+            wrong.expect_err("not a number").to_string(),
+            "CUELIGHT_KEEP_RUNS: must be a number of at least 0, not `many`"
         );
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place_and_what_to_write() {
+    fn errors_name_the_position_and_the_allowed_values() {
         for (text, message) in [
-            ("max_paralel = 3", "c:1:1: there is no setting `max_paralel`; did you mean `max_parallel`?"),
-            ("x = 3", "c:1:1: there is no setting `x`; `cuelight config --example` lists them"),
-            ("\nmax_parallel = 'x'", "c:2:1: `max_parallel` takes a number from 1 up, not `x`"),
-            ("max_parallel = 0", "c:1:1: `max_parallel` takes a number from 1 up, not `0`"),
-            ("keep_runs = -1", "c:1:1: `keep_runs` takes a number from 0 up, not `-1`"),
+            ("max_paralel = 3", "c:1:1: unknown setting `max_paralel`; did you mean `max_parallel`?"),
+            ("x = 3", "c:1:1: unknown setting `x`; `cuelight config --example` lists all settings"),
+            ("\nmax_parallel = 'x'", "c:2:1: `max_parallel` must be a number of at least 1, not `x`"),
+            ("max_parallel = 0", "c:1:1: `max_parallel` must be a number of at least 1, not `0`"),
+            ("keep_runs = -1", "c:1:1: `keep_runs` must be a number of at least 0, not `-1`"),
             (
                 "[runs-on]\na = 'host'\ngpu = 'moon'",
-                "c:3:1: `runs-on.gpu` takes `host`, `docker` or `docker:IMAGE`, not `moon`",
+                "c:3:1: `runs-on.gpu` must be `host`, `docker` or `docker:IMAGE`, not `moon`",
             ),
-            ("[actions]\n'a/b@v1' = 3", "c:2:1: `actions.a/b@v1` takes a folder or the address of a server, not `3`"),
-            ("[screen]\nglyphs = 'nerd'", "c:2:1: `screen.glyphs` takes `auto`, `unicode` or `ascii`, not `nerd`"),
+            ("[actions]\n'a/b@v1' = 3", "c:2:1: `actions.a/b@v1` must be a folder or the URL of a server, not `3`"),
+            ("[screen]\nglyphs = 'nerd'", "c:2:1: `screen.glyphs` must be `auto`, `unicode` or `ascii`, not `nerd`"),
             (
                 "[screen]\ncolours = 'red'",
-                "c:2:1: `screen.colours` takes `auto`, `terminal`, `colour-blind` or `none`, not `red`",
+                "c:2:1: `screen.colours` must be `auto`, `terminal`, `colour-blind` or `none`, not `red`",
             ),
             (
                 "[screen]\nquiet = 'at night'",
-                "c:2:1: `screen.quiet` takes two times of the day, as `22:00-07:00`, not `at night`",
+                "c:2:1: `screen.quiet` must be two times of the day, such as `22:00-07:00`, not `at night`",
             ),
-            ("[screen]\nmotion = 1", "c:2:1: `screen.motion` takes true or false, not `1`"),
-            ("[keys]\nquit = 3", "c:2:1: `keys.quit` takes a key or a list of keys, not `3`"),
-            ("screen = 3", "c:1:1: there is no setting `screen`; did you mean `screen.motion`?"),
+            ("[screen]\nmotion = 1", "c:2:1: `screen.motion` must be true or false, not `1`"),
+            ("[keys]\nquit = 3", "c:2:1: `keys.quit` must be a key or a list of keys, not `3`"),
+            ("screen = 3", "c:1:1: unknown setting `screen`; did you mean `screen.motion`?"),
         ] {
             let error = given(&[(text, Layer::User)]).expect_err(text).to_string();
             assert_eq!(error, message, "{text}");
@@ -297,8 +296,8 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_cannot_set_what_is_its_users() {
-        let error = given(&[("[keys]\nquit = 'x'", Layer::Repository)]).expect_err("not its").to_string();
-        assert_eq!(error, "c:2:1: `keys.quit` is yours alone to set: a repository's file cannot");
+    fn a_repository_cannot_set_user_settings() {
+        let error = given(&[("[keys]\nquit = 'x'", Layer::Repository)]).expect_err("a user setting").to_string();
+        assert_eq!(error, "c:2:1: `keys.quit` cannot be set in a repository, only in the user's config.toml");
     }
 }

@@ -1,24 +1,23 @@
-//! How the screen looks, and whom it calls.
+//! Settings of the screen: appearance and alerts.
 
 /// The settings of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScreenConfig {
-    /// Which signs it is drawn with.
+    /// Glyph set.
     pub glyphs: GlyphChoice,
-    /// Which colours it is drawn with.
+    /// Colour palette.
     pub colours: ColourChoice,
-    /// Whether signs of what runs move.
+    /// Whether the icons of running jobs are animated.
     pub motion: bool,
-    /// Whether the terminal may be asked to move rows.
+    /// Whether a followed log is scrolled by the terminal's scroll region.
     pub scroll_region: bool,
-    /// Whether a call rings the bell and is told by the terminal.
+    /// Whether an alert rings the terminal's bell and sends a terminal notification.
     pub bell: bool,
-    /// What the shell runs when a run fails while the screen is open.
+    /// Shell command for a failed run.
     pub on_failure: Option<String>,
-    /// What the shell runs when a run or a job begins to wait, for a person or for its turn in a concurrency group, while the
-    /// screen is open.
+    /// Shell command for a run or job that starts to wait, for an approval or for a concurrency group.
     pub on_wait: Option<String>,
-    /// When nobody is called.
+    /// Hours without alerts.
     pub quiet: Option<QuietHours>,
 }
 
@@ -37,38 +36,38 @@ impl Default for ScreenConfig {
     }
 }
 
-/// The signs that a screen is drawn with.
+/// Choice of the glyph set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GlyphChoice {
-    /// Those that the locale has.
+    /// Unicode if the locale supports it.
     Auto,
-    /// Unicode's.
+    /// Unicode.
     Unicode,
-    /// Those of every terminal.
+    /// ASCII.
     Ascii,
 }
 
 impl GlyphChoice {
-    /// Their words.
+    /// Values in a file.
     pub(super) const WORDS: &[(&str, Self)] =
         &[("auto", Self::Auto), ("unicode", Self::Unicode), ("ascii", Self::Ascii)];
 }
 
-/// The colours that a screen is drawn with.
+/// Choice of the colour palette.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourChoice {
-    /// The terminal's, unless the environment wants none.
+    /// The terminal's colours, or none if the environment disables colours.
     Auto,
-    /// The terminal's sixteen.
+    /// The terminal's sixteen colours.
     Terminal,
-    /// Blue and orange in place of green and red.
+    /// Blue and orange instead of green and red.
     ColourBlind,
-    /// None.
+    /// No colours.
     None,
 }
 
 impl ColourChoice {
-    /// Their words.
+    /// Values in a file.
     pub(super) const WORDS: &[(&str, Self)] = &[
         ("auto", Self::Auto),
         ("terminal", Self::Terminal),
@@ -77,7 +76,7 @@ impl ColourChoice {
     ];
 }
 
-/// Hours of the day, in minutes after midnight. Those that end before they begin go over midnight.
+/// A range of the day, in minutes after midnight. A range that ends before it starts spans midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuietHours {
     from: u16,
@@ -85,7 +84,7 @@ pub struct QuietHours {
 }
 
 impl QuietHours {
-    /// Reads `22:00-07:00`.
+    /// Parses `22:00-07:00`. Returns `None` if the text is not two different times of the day.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let time = |text: &str| {
@@ -98,14 +97,14 @@ impl QuietHours {
         (quiet.from != quiet.to).then_some(quiet)
     }
 
-    /// As a file says it.
+    /// The range as written in a file.
     #[must_use]
     pub fn written(self) -> String {
         let time = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
         format!("{}-{}", time(self.from), time(self.to))
     }
 
-    /// Whether this minute of the day is one of them.
+    /// Whether the range contains a minute of the day.
     #[must_use]
     pub fn contains(self, minute: u16) -> bool {
         if self.from < self.to {
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quiet_hours_go_over_midnight() {
+    fn quiet_hours_may_span_midnight() {
         let at = |text: &str, hour: u16, minute: u16| {
             QuietHours::parse(text).map(|quiet| quiet.contains(hour * 60 + minute))
         };

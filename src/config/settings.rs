@@ -1,53 +1,53 @@
-//! The table of settings.
+//! Table of all settings.
 
 use super::{ColourChoice, Config, GlyphChoice, QuietHours};
 
-/// A key of the configuration.
+/// A setting of the configuration.
 pub struct Setting {
-    /// Its name, with the name of its table. `<…>` stands for any name.
+    /// Full name, including its table. `<…>` is a placeholder for any name.
     pub name: &'static str,
-    /// What it does.
+    /// Description.
     pub doc: &'static str,
-    /// A line of a file that sets it, below the heading of its table.
+    /// Line of a file that sets the setting, below the heading of its table.
     pub example: &'static str,
-    /// The last file that may set it.
+    /// The last layer that may set it.
     pub layer: Layer,
-    /// Sets it, for the name that `<…>` stands for; else says what it takes and what was given.
+    /// Sets the value, for the name in place of `<…>`. The error is the rest of a message that starts with the name.
     pub(super) set: fn(&mut Config, &str, &SettingValue) -> Result<(), String>,
-    /// Its values in force as TOML, each with the name that `<…>` stands for.
+    /// Current values as TOML, each with the name in place of `<…>`.
     pub(super) show: fn(&Config) -> Vec<(String, String)>,
 }
 
-/// The files that settings come from, in the order in which they are read.
+/// Configuration files, in the order in which they are read. A later file overrides an earlier one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layer {
-    /// `config.toml` of the user.
+    /// The user's `config.toml`.
     User,
-    /// `.cuelight.toml` of the repository.
+    /// The repository's `.cuelight.toml`.
     Repository,
 }
 
-/// A value as a file or a variable gives it.
+/// A value from a file or an environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingValue {
-    /// A whole number.
+    /// An integer.
     Number(i64),
-    /// `true` or `false`.
+    /// A boolean.
     Bool(bool),
-    /// Text.
+    /// A string.
     Text(String),
-    /// A list of texts.
+    /// A list of strings.
     List(Vec<String>),
-    /// What no setting takes, in words.
+    /// A value that no setting accepts, described for an error message.
     Other(String),
 }
 
-/// All keys. Those without a table come first, as a TOML file wants it.
+/// All settings. Those without a table come first, as TOML requires.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "max_parallel",
-        doc: "How many jobs may run at once on this machine. Default: the number of processors, at least 2.\n\
-              The flag --max-parallel comes before it.",
+        doc: "Maximum number of jobs that run at the same time on this machine. Default: the number of processors, at\n\
+              least 2. The flag --max-parallel takes precedence.",
         example: "max_parallel = 4",
         layer: Layer::Repository,
         set: |config, _, value| value.number(1).map(|number| config.max_parallel = number),
@@ -55,7 +55,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "keep_runs",
-        doc: "How many runs `cuelight clean` keeps. Default: 50.",
+        doc: "Number of runs that `cuelight clean` keeps. Default: 50.",
         example: "keep_runs = 50",
         layer: Layer::User,
         set: |config, _, value| value.number(0).map(|number| config.keep_runs = number),
@@ -63,8 +63,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "offline",
-        doc: "Take actions of other repositories only from what is kept here, and ask no server. Default: false.\n\
-              The flag --offline says the same.",
+        doc: "Use actions of other repositories only from the local cache, without network access. Default: false.\n\
+              Same as the flag --offline.",
         example: "offline = true",
         layer: Layer::Repository,
         set: |config, _, value| value.boolean().map(|yes| config.offline = yes),
@@ -72,24 +72,24 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "runs-on.<label>",
-        doc: "Where jobs with this `runs-on` label run. Linux labels of GitHub (`ubuntu-…`), `self-hosted`, the name of\n\
-              this system and of its processor run on the host by themselves; any other label runs nowhere until it is\n\
-              mapped here. Places are \"host\", \"docker\" and \"docker:IMAGE\". The flag --sandbox comes before it.",
+        doc: "Sandbox of jobs with this `runs-on` label: \"host\", \"docker\" or \"docker:IMAGE\". By default, GitHub's Linux\n\
+              labels (`ubuntu-…`), `self-hosted`, and the names of this operating system and processor run on the\n\
+              host; jobs with any other label are skipped until it is mapped here. The flag --sandbox takes precedence.",
         example: "my-label = \"docker:python:3.12\"",
         layer: Layer::Repository,
         set: |config, label, value| match value {
-            SettingValue::Text(place) if super::is_sandbox(place) => {
-                config.runs_on.insert(label.to_ascii_lowercase(), place.clone());
+            SettingValue::Text(sandbox) if super::is_sandbox(sandbox) => {
+                config.runs_on.insert(label.to_ascii_lowercase(), sandbox.clone());
                 Ok(())
             }
-            other => Err(format!("takes `host`, `docker` or `docker:IMAGE`, not `{}`", other.written())),
+            other => Err(format!("must be `host`, `docker` or `docker:IMAGE`, not `{}`", other.written())),
         },
-        show: |config| config.runs_on.iter().map(|(label, place)| (label.clone(), quoted(place))).collect(),
+        show: |config| config.runs_on.iter().map(|(label, sandbox)| (label.clone(), quoted(sandbox))).collect(),
     },
     Setting {
         name: "docker.image",
-        doc: "The image of jobs that run in Docker (`--sandbox docker`, or a label mapped to \"docker\") and name none.\n\
-              Default: \"node:20-bookworm\", which has git, node and python.",
+        doc: "Image of jobs that run in Docker (`--sandbox docker`, or a label mapped to \"docker\") without an image of\n\
+              their own. Default: \"node:20-bookworm\", which has git, node and python.",
         example: "image = \"ubuntu:24.04\"",
         layer: Layer::Repository,
         set: |config, _, value| match value {
@@ -97,14 +97,14 @@ pub const SETTINGS: &[Setting] = &[
                 config.image.clone_from(image);
                 Ok(())
             }
-            other => Err(format!("takes the name of an image, not `{}`", other.written())),
+            other => Err(format!("must be the name of an image, not `{}`", other.written())),
         },
         show: |config| one(quoted(&config.image)),
     },
     Setting {
         name: "docker.supervisor",
-        doc: "Whether steps in a container are started by a shell that stays in it, in about a millisecond, and not each by\n\
-              the engine, in about sixty. Where it cannot be, the engine does it by itself. Default: true.",
+        doc: "Start the steps of a container with a shell that keeps running in it. This takes about 1 ms a step, while\n\
+              `docker exec`, which is used if the shell cannot run, takes about 60 ms. Default: true.",
         example: "supervisor = false",
         layer: Layer::User,
         set: |config, _, value| value.boolean().map(|yes| config.supervisor = yes),
@@ -112,8 +112,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "docker.keep_failed",
-        doc: "What a failed job in Docker leaves is kept for `cuelight shell`, as an image, for a day: of so many jobs,\n\
-              the newest. Default: 5.",
+        doc: "Number of failed jobs in Docker whose containers are kept for `cuelight shell`, as images, for a day. The\n\
+              newest are kept. Default: 5.",
         example: "keep_failed = 2",
         layer: Layer::User,
         set: |config, _, value| value.number(0).map(|number| config.keep_failed = number),
@@ -121,22 +121,22 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "actions.<name>",
-        doc: "Where an action comes from instead of its repository on github.com, by `owner/name`, also with `/path` and\n\
-              `@ref`: a folder (from the repository's top), or the address of another server.",
+        doc: "Source of an action instead of its repository on github.com: a folder (relative to the root of the\n\
+              repository) or the URL of another server. The name is `owner/name`, optionally with `/path` and `@ref`.",
         example: "\"actions/setup-python\" = \"../my-actions/setup-python\"",
         layer: Layer::Repository,
         set: |config, name, value| match value {
-            SettingValue::Text(place) if !place.is_empty() => {
-                config.actions.insert(name.to_owned(), place.clone());
+            SettingValue::Text(source) if !source.is_empty() => {
+                config.actions.insert(name.to_owned(), source.clone());
                 Ok(())
             }
-            other => Err(format!("takes a folder or the address of a server, not `{}`", other.written())),
+            other => Err(format!("must be a folder or the URL of a server, not `{}`", other.written())),
         },
-        show: |config| config.actions.iter().map(|(name, place)| (name.clone(), quoted(place))).collect(),
+        show: |config| config.actions.iter().map(|(name, source)| (name.clone(), quoted(source))).collect(),
     },
     Setting {
         name: "screen.glyphs",
-        doc: "The signs that the screen is drawn with: \"unicode\", \"ascii\", or \"auto\" for those that the locale has.\n\
+        doc: "Glyphs of the screen: \"unicode\", \"ascii\", or \"auto\" for Unicode if the locale supports it.\n\
               Default: \"auto\".",
         example: "glyphs = \"ascii\"",
         layer: Layer::User,
@@ -145,8 +145,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "screen.colours",
-        doc: "The colours that the screen is drawn with: \"terminal\" for the terminal's own sixteen, \"colour-blind\" for blue\n\
-              and orange in place of green and red, \"none\", or \"auto\": the terminal's, and none where NO_COLOR is set.\n\
+        doc: "Colours of the screen: \"terminal\" for the terminal's sixteen colours, \"colour-blind\" for blue and orange\n\
+              instead of green and red, \"none\", or \"auto\" for \"terminal\", and \"none\" if NO_COLOR is set.\n\
               Default: \"auto\".",
         example: "colours = \"colour-blind\"",
         layer: Layer::User,
@@ -155,8 +155,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "screen.bell",
-        doc: "Whether a run that fails, and one that begins to wait, ring the terminal's bell and are told by the terminal\n\
-              (OSC 9 and 777). Default: true.",
+        doc: "Ring the terminal's bell and send a terminal notification (OSC 9 and 777) when a run fails or starts to\n\
+              wait. Default: true.",
         example: "bell = false",
         layer: Layer::User,
         set: |config, _, value| value.boolean().map(|yes| config.screen.bell = yes),
@@ -164,8 +164,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "screen.on_failure",
-        doc: "A command for the shell when a run fails while the screen is open: CUELIGHT_RUN is its id and CUELIGHT_MESSAGE\n\
-              says what happened. Default: none.",
+        doc: "Shell command when a run fails while the screen is open. The environment has the run id in CUELIGHT_RUN and\n\
+              a message in CUELIGHT_MESSAGE. Default: none.",
         example: "on_failure = \"notify-send \\\"$CUELIGHT_MESSAGE\\\"\"",
         layer: Layer::User,
         set: |config, _, value| value.command().map(|command| config.screen.on_failure = command),
@@ -173,8 +173,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "screen.on_wait",
-        doc: "The same when a run or one of its jobs begins to wait: for a person, or for its turn in a concurrency group.\n\
-              Default: none.",
+        doc: "Shell command when a run or job starts to wait, for an approval or for a concurrency group, while the\n\
+              screen is open. The environment is that of screen.on_failure. Default: none.",
         example: "on_wait = \"notify-send \\\"$CUELIGHT_MESSAGE\\\"\"",
         layer: Layer::User,
         set: |config, _, value| value.command().map(|command| config.screen.on_wait = command),
@@ -182,8 +182,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "screen.quiet",
-        doc: "Hours of the day, by this machine's clock, in which nobody is called: no bell, nothing from the terminal, no\n\
-              command. The screen and the window's title tell as ever. Default: none.",
+        doc: "Hours of the day, in local time, without bell, terminal notifications and commands. The screen and the\n\
+              window title still show alerts. Default: none.",
         example: "quiet = \"22:00-07:00\"",
         layer: Layer::User,
         set: |config, _, value| match value {
@@ -195,14 +195,14 @@ pub const SETTINGS: &[Setting] = &[
                 config.screen.quiet = QuietHours::parse(text);
                 Ok(())
             }
-            other => Err(format!("takes two times of the day, as `22:00-07:00`, not `{}`", other.written())),
+            other => Err(format!("must be two times of the day, such as `22:00-07:00`, not `{}`", other.written())),
         },
         show: |config| one(quoted(&config.screen.quiet.map(QuietHours::written).unwrap_or_default())),
     },
     Setting {
         name: "screen.scroll_region",
-        doc: "Whether the terminal is asked to move the rows of a followed log by itself, which costs a tenth of the bytes of\n\
-              drawing them anew. False is for a terminal that then shows torn logs. Default: true.",
+        doc: "Scroll a followed log with the terminal's scroll region, which needs a tenth of the bytes of a redraw. Set\n\
+              it to false if the terminal garbles followed logs. Default: true.",
         example: "scroll_region = false",
         layer: Layer::User,
         set: |config, _, value| value.boolean().map(|yes| config.screen.scroll_region = yes),
@@ -210,7 +210,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "screen.motion",
-        doc: "Whether the signs of what runs move. Default: true.",
+        doc: "Animate the icons of running jobs. Default: true.",
         example: "motion = false",
         layer: Layer::User,
         set: |config, _, value| value.boolean().map(|yes| config.screen.motion = yes),
@@ -218,15 +218,15 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "keys.<action>",
-        doc: "The keys of an action of the screen, in place of its own: `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`.\n\
-              The README lists the actions; an empty list takes an action's keys away.",
+        doc: "Keys of an action of the screen instead of its default keys: `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`.\n\
+              The README lists the actions. An empty list removes all keys of an action.",
         example: "half-down = [\"ctrl-d\", \"J\"]",
         layer: Layer::User,
         set: |config, action, value| {
             let keys = match value {
                 SettingValue::Text(key) => vec![key.clone()],
                 SettingValue::List(keys) => keys.clone(),
-                other => return Err(format!("takes a key or a list of keys, not `{}`", other.written())),
+                other => return Err(format!("must be a key or a list of keys, not `{}`", other.written())),
             };
             config.keys.insert(action.to_owned(), keys);
             Ok(())
@@ -239,14 +239,14 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 impl Setting {
-    /// The variable of the environment that sets it; a key with `<…>` has none.
+    /// Name of the environment variable of this setting; `None` if the name has a `<…>`.
     #[must_use]
     pub fn variable(&self) -> Option<String> {
         let name = self.name.to_ascii_uppercase().replace(['.', '-'], "_");
         (!name.contains('<')).then(|| format!("CUELIGHT_{name}"))
     }
 
-    /// What stands for `<…>` when this key has the full name; empty where nothing does.
+    /// Matches a full name. Returns the part in place of `<…>`, or empty text if there is no `<…>`.
     fn fits<'n>(&self, name: &'n str) -> Option<&'n str> {
         match self.name.split_once('<') {
             Some((table, _)) => name.strip_prefix(table).filter(|label| !label.is_empty()),
@@ -255,22 +255,25 @@ impl Setting {
     }
 }
 
-/// The key of this full name and what stands for its `<…>`; else what to say about it.
+/// Looks up a setting by its full name. Returns the setting and the part in place of `<…>`.
+///
+/// # Errors
+/// A message about the unknown setting.
 pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), String> {
     if let Some(found) = SETTINGS.iter().find_map(|key| Some((key, key.fits(name)?))) {
         return Ok(found);
     }
-    // A typing error rarely comes in the first letters.
+    // Typos are rare in the first letters.
     let alike = |key: &&Setting| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
     let near = SETTINGS.iter().max_by_key(alike).filter(|key| alike(key) >= 4 && alike(key) * 2 > name.len());
     Err(match near {
-        Some(near) => format!("there is no setting `{name}`; did you mean `{}`?", near.name),
-        None => format!("there is no setting `{name}`; `cuelight config --example` lists them"),
+        Some(near) => format!("unknown setting `{name}`; did you mean `{}`?", near.name),
+        None => format!("unknown setting `{name}`; `cuelight config --example` lists all settings"),
     })
 }
 
 impl SettingValue {
-    /// The value that a variable's text stands for.
+    /// Parses the text of an environment variable.
     pub(super) fn of_text(text: &str) -> Self {
         match (text.parse(), text.parse()) {
             (Ok(number), _) => Self::Number(number),
@@ -281,27 +284,27 @@ impl SettingValue {
 
     fn number(&self, least: usize) -> Result<usize, String> {
         let number = if let Self::Number(number) = self { usize::try_from(*number).ok() } else { None };
-        let wrong = || format!("takes a number from {least} up, not `{}`", self.written());
+        let wrong = || format!("must be a number of at least {least}, not `{}`", self.written());
         number.filter(|number| *number >= least).ok_or_else(wrong)
     }
 
     fn boolean(&self) -> Result<bool, String> {
-        let Self::Bool(yes) = self else { return Err(format!("takes true or false, not `{}`", self.written())) };
+        let Self::Bool(yes) = self else { return Err(format!("must be true or false, not `{}`", self.written())) };
         Ok(*yes)
     }
 
-    /// A command; empty text stands for none.
+    /// A command; `None` for empty text.
     fn command(&self) -> Result<Option<String>, String> {
-        let Self::Text(command) = self else { return Err(format!("takes a command, not `{}`", self.written())) };
+        let Self::Text(command) = self else { return Err(format!("must be a command, not `{}`", self.written())) };
         Ok(Some(command.clone()).filter(|command| !command.trim().is_empty()))
     }
 
-    /// What one of these words stands for.
+    /// Looks up the value in a list of words with their meanings.
     fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, String> {
         let found = words.iter().find(|(word, _)| matches!(self, Self::Text(text) if text == word));
         let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let wrong = |(last, first): (&String, &[String])| {
-            format!("takes {} or {last}, not `{}`", first.join(", "), self.written())
+            format!("must be {} or {last}, not `{}`", first.join(", "), self.written())
         };
         found.map(|(_, meant)| *meant).ok_or_else(|| names.split_last().map(wrong).unwrap_or_default())
     }
@@ -316,7 +319,7 @@ impl SettingValue {
     }
 }
 
-/// The word that stands for this, as TOML.
+/// The word for a value, as TOML.
 fn word<T: Copy + PartialEq>(words: &[(&str, T)], meant: T) -> String {
     words.iter().find(|(_, one)| *one == meant).map(|(word, _)| quoted(word)).unwrap_or_default()
 }
@@ -325,12 +328,12 @@ fn one(value: String) -> Vec<(String, String)> {
     vec![(String::new(), value)]
 }
 
-/// Text as a TOML string.
+/// Formats text as a TOML string.
 pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// A name as a TOML key: quoted only where it must be.
+/// Formats a name as a TOML key, quoted only if necessary.
 pub(super) fn bare(name: &str) -> String {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if plain { name.to_owned() } else { quoted(name) }

@@ -118,10 +118,10 @@ fn settings_come_in_layers_and_faults_have_places() {
     project.call(&["config"]).expect(2, &[&place, "did you mean `yank`?"]);
     project.call(&["doctor"]).expect(1, &[&place]);
     project.configure("keep_run = 3\n");
-    project.run(&[]).expect(2, &["config.toml:1:1: there is no setting `keep_run`; did you mean `keep_runs`?"]);
+    project.run(&[]).expect(2, &["config.toml:1:1: unknown setting `keep_run`; did you mean `keep_runs`?"]);
     project.configure("");
     project.write(".cuelight.toml", "keep_runs = 0\n");
-    project.run(&[]).expect(2, &[".cuelight.toml:1:1: `keep_runs` is yours alone to set"]);
+    project.run(&[]).expect(2, &[".cuelight.toml:1:1: `keep_runs` cannot be set in a repository"]);
 }
 
 #[test]
