@@ -1,7 +1,7 @@
-//! How fast steps in containers are, beside `docker exec` on the same container in the same minute.
+//! Speed of steps in containers, compared with `docker exec` in the same container and the same run.
 //!
 //! `cargo bench --bench docker` prints a table; it needs a Docker engine and the image `ci-base:local` (`.ci/images`).
-//! Nothing is asserted: machines differ, ratios are to be read.
+//! Nothing is asserted, because machines differ: compare the ratios.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 
 mod table;
 
-use table::{median, ms, say};
+use table::{median, ms, row};
 
 const IMAGE: &str = "ci-base:local";
 
@@ -29,7 +29,7 @@ fn docker(arguments: &[&str]) -> Duration {
     started.elapsed()
 }
 
-/// A container that is seen as the jobs' are, with or without a supervisor.
+/// Starts a container like that of a job, with or without a supervisor.
 async fn container(engine: &DockerClient, folder: &Path, name: &str, supervised: bool) -> JobContainer {
     let description = ContainerSpec::plain(name, IMAGE);
     let setup = Setup {
@@ -56,7 +56,7 @@ async fn step(sandbox: &JobContainer) -> Duration {
     let mut child = sandbox.start(&launch).await.expect("starts");
     let mut output = Vec::new();
     child.output.read_to_end(&mut output).await.expect("read");
-    assert_eq!(child.exit.await.expect("told"), Exit::Code(0));
+    assert_eq!(child.exit.await.expect("an exit status"), Exit::Code(0));
     started.elapsed()
 }
 
@@ -72,24 +72,24 @@ async fn steps(sandbox: &JobContainer, count: usize) -> Duration {
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let engine = DockerClient::find().await.expect("an engine answers");
+        let engine = DockerClient::find().await.expect("a Docker engine");
         let folder = tempfile::tempdir().expect("a folder");
         let fast = container(&engine, folder.path(), "fast", true).await;
         let compatible = container(&engine, folder.path(), "compatible", false).await;
         assert!(fast.is_supervised() && !compatible.is_supervised());
-        say("what", "figure (median)", "budget");
+        row("what", "figure (median)", "budget");
 
         let floor =
             median((0..20).map(|_| docker(&["exec", compatible.id(), "/bin/sh", "-e", "-c", "true"])).collect());
         let each = steps(&compatible, 20).await;
         let ratio = each.as_secs_f64() / floor.as_secs_f64();
-        let figure = format!("{:.1} ms beside {:.1} ms: {ratio:.2} times", ms(each), ms(floor));
-        say("a step through the engine, beside `docker exec`", &figure, "1.2 times at most");
+        let figure = format!("{:.1} ms vs {:.1} ms: {ratio:.2} times", ms(each), ms(floor));
+        row("step with `docker exec`, vs plain `docker exec`", &figure, "at most 1.2 times");
 
         let each = steps(&fast, 200).await;
-        say("a step through the supervisor", &format!("{:.2} ms", ms(each)), "5 ms at most");
+        row("step with the supervisor", &format!("{:.2} ms", ms(each)), "at most 5 ms");
 
-        // As act does it for each step: two archives in, the step, five archives out.
+        // As in act, for each step: two archives in, the step, five archives out.
         let file = folder.path().join("file");
         std::fs::write(&file, "x").expect("written");
         let into = format!("{}:/tmp/file", compatible.id());
@@ -111,13 +111,9 @@ fn main() {
             step(&fast).await;
         }
         let ours = started.elapsed();
-        let figure = format!(
-            "{:.0} ms beside {:.0} ms: {:.0} times",
-            ms(ours),
-            ms(peers),
-            peers.as_secs_f64() / ours.as_secs_f64()
-        );
-        say("30 steps, beside `docker exec` with archive calls", &figure, "20 times at least");
+        let figure =
+            format!("{:.0} ms vs {:.0} ms: {:.0} times", ms(ours), ms(peers), peers.as_secs_f64() / ours.as_secs_f64());
+        row("30 steps, vs `docker exec` with archive calls", &figure, "at least 20 times");
 
         let found = engine.owned(folder.path(), Some("bench"), None).await.expect("listed");
         engine.remove_all(&found).await.expect("removed");

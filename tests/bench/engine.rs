@@ -1,6 +1,6 @@
-//! How fast runs are, beside what the shell alone needs for the same work in the same minute.
+//! Speed of runs, compared with the shell alone for the same work in the same run.
 //!
-//! `cargo bench --bench engine` prints a table. Nothing is asserted: machines differ, ratios are to be read.
+//! `cargo bench --bench engine` prints a table. Nothing is asserted, because machines differ: compare the ratios.
 
 use std::fs;
 use std::path::Path;
@@ -11,9 +11,9 @@ mod place;
 mod table;
 
 use place::Place;
-use table::{median, ms, say};
+use table::{median, ms, row};
 
-/// Runs the workflow of a place, from the command to its exit.
+/// Runs the workflow of a project. Returns the time from the start of the command to its exit.
 fn run(place: &Place) -> Duration {
     timed(place.cuelight(&["run", "--trust"]))
 }
@@ -35,7 +35,7 @@ fn steps(count: usize) -> String {
 }
 
 fn main() {
-    say("what", "figure (median)", "budget");
+    row("what", "figure (median)", "budget");
     one_step();
     one_more_step();
     intake();
@@ -46,7 +46,7 @@ fn main() {
 fn one_step() {
     let place = Place::new(&steps(1));
     let time = times(15, || run(&place));
-    say("a run of one `true` step, command to exit", &format!("{:.1} ms", ms(time)), "40 ms");
+    row("a run of one `true` step, command to exit", &format!("{:.1} ms", ms(time)), "40 ms");
 }
 
 fn one_more_step() {
@@ -69,7 +69,7 @@ fn one_more_step() {
     let step = all.saturating_sub(first) / (MANY as u32 - 1);
     let figure =
         format!("{:.2} ms, bash alone {:.2} ms, +{:.2} ms", ms(step), ms(floor), ms(step.saturating_sub(floor)));
-    say("one more `run: true` step", &figure, "+1 ms, target +0.5 ms");
+    row("one more `run: true` step", &figure, "+1 ms, target +0.5 ms");
 }
 
 fn intake() {
@@ -84,11 +84,11 @@ fn intake() {
         timed(shell)
     });
     let mut peak = 0;
-    // Detached: the printer is a reader like any other and is not what is measured.
+    // Detached, so that the printer is not part of the measurement.
     let run = times(3, || {
         let started = Instant::now();
-        let said = place.cuelight(&["run", "--trust", "--detach"]).stdout(Stdio::piped()).output().expect("starts");
-        let id = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+        let output = place.cuelight(&["run", "--trust", "--detach"]).stdout(Stdio::piped()).output().expect("starts");
+        let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let folder = place.state().join("runs").join(&id);
         let time = wait_for_end(&folder, &mut peak, started);
         let log = fs::read(folder.join("logs/a/002.log")).expect("a log");
@@ -99,11 +99,11 @@ fn intake() {
     let share = floor.as_secs_f64() / run.as_secs_f64() * 100.0;
     let speed = LINES as f64 / run.as_secs_f64() / 1e6;
     let figure = format!("{:.0} ms = {speed:.1} M lines/s, {share:.0} % of the floor", ms(run));
-    say(&format!("seq 1 {LINES} (floor: > file, {:.0} ms)", ms(floor)), &figure, ">= 50 % of the floor");
-    say("worker's memory meanwhile, peak", &format!("{:.1} MB", peak as f64 / 1024.0), "30 MB");
+    row(&format!("seq 1 {LINES} (floor: > file, {:.0} ms)", ms(floor)), &figure, ">= 50 % of the floor");
+    row("peak memory of the worker", &format!("{:.1} MB", peak as f64 / 1024.0), "30 MB");
 }
 
-/// Waits for the journal's last record, and notes the most memory that the worker had, in KiB.
+/// Waits for the last record of the journal. Updates `peak` with the worker's peak memory in KiB.
 fn wait_for_end(folder: &Path, peak: &mut u64, started: Instant) -> Duration {
     let worker = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path()).find(|path| {
         let command = fs::read(path.join("cmdline")).unwrap_or_default();
@@ -132,17 +132,17 @@ fn both_cores() {
     let place = Place::new(&format!("on: push\njobs:\n{}", (0..100).map(job).collect::<String>()));
     let before = cpu();
     let time = times(1, || run(&place));
-    // The first, uncounted run is in the processor's time as well.
+    // The processor time includes the uncounted first run.
     let busy = (cpu() - before) / 2.0 / time.as_secs_f64();
-    say("100 jobs of 10 steps", &format!("{:.0} ms, {busy:.1} processors busy", ms(time)), "both cores busy");
+    row("100 jobs of 10 steps", &format!("{:.0} ms, {busy:.1} processors busy", ms(time)), "both cores busy");
 }
 
-/// Seconds that all processors were busy since the machine started.
+/// Busy time of all processors since boot, in seconds.
 fn cpu() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields: Vec<f64> =
         stat.lines().next().unwrap_or_default().split_whitespace().skip(1).flat_map(str::parse).collect();
-    // user, nice, system, then idle and waiting, which are not counted.
+    // The first three fields are user, nice and system; idle and waiting times follow.
     fields.iter().take(3).sum::<f64>() / 100.0
 }
 
@@ -166,10 +166,10 @@ fn history() {
     }
     fs::write(&index, lines).expect("written");
     let time = times(9, || timed(place.cuelight(&["runs"])));
-    say(&format!("`cuelight runs` over {RUNS} past runs"), &format!("{:.1} ms", ms(time)), "50 ms");
+    row(&format!("`cuelight runs` over {RUNS} past runs"), &format!("{:.1} ms", ms(time)), "50 ms");
     let again = times(3, || {
         fs::remove_file(&index).unwrap_or_default();
         timed(place.cuelight(&["runs"]))
     });
-    say("the same with the index removed", &format!("{:.1} ms", ms(again)), "");
+    row("same, with the index removed", &format!("{:.1} ms", ms(again)), "");
 }

@@ -1,6 +1,6 @@
-//! How fast workflow files are read, planned and checked; whole processes beside actionlint where it is installed.
+//! Speed of parsing, planning and linting workflow files, also compared with actionlint if it is installed.
 //!
-//! `cargo bench --bench language` prints a table. Nothing is asserted: machines differ, ratios are to be read.
+//! `cargo bench --bench language` prints a table. Nothing is asserted, because machines differ: compare the ratios.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,23 +16,23 @@ use cuelight::workflow::{lint, parse};
 
 mod table;
 
-use table::{median, ms, say};
+use table::{median, ms, row};
 
 fn main() {
-    say("what", "figure (median)", "budget");
+    row("what", "figure (median)", "budget");
     pipeline();
     legs();
     large();
     hostile();
-    beside_actionlint();
+    vs_actionlint();
 }
 
-/// The text of these pieces.
+/// Concatenates text.
 fn joined(pieces: impl Iterator<Item = String>) -> String {
     pieces.collect::<Vec<_>>().concat()
 }
 
-/// The median of so many times, after one that is not counted.
+/// Median time of `count` calls, after one uncounted call.
 fn times(count: usize, mut act: impl FnMut()) -> Duration {
     act();
     let timed = |_| {
@@ -43,15 +43,14 @@ fn times(count: usize, mut act: impl FnMut()) -> Duration {
     median((0..count).map(timed).collect())
 }
 
-/// Parses, plans, and says how many jobs there are; nothing for a file with errors.
+/// Parses and plans a workflow. Returns the number of jobs, or `None` for a file with errors.
 fn plan(text: &str) -> Option<usize> {
     let workflow = parse(&Source::new("ci.yml", text)).value?;
     let plan = Plan::new(Arc::new(workflow), &PlanContexts::default(), &|_| None).ok()?;
     Some(plan.jobs().len())
 }
 
-/// A pipeline of the size that repositories have: the one of the platform that this program is for where it lies beside
-/// the repository, and one of our own of the same size.
+/// Measures a pipeline of typical size: a generated one, and the seed's if it is next to the repository.
 fn pipeline() {
     let own = "name: CI
 on:
@@ -74,14 +73,14 @@ jobs:
             )
         }));
     let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/seed/.github/workflows/ci.yml");
-    for (name, text) in [("our own", Some(own)), ("the seed's", fs::read_to_string(seed).ok())] {
+    for (name, text) in [("generated", Some(own)), ("seed", fs::read_to_string(seed).ok())] {
         let Some(text) = text else { continue };
         let jobs = plan(&text).expect("a workflow");
         let time = times(2001, || {
             black_box(plan(black_box(&text)));
         });
         let what = format!("parse + plan a ci.yml ({name}, {} bytes, {jobs} jobs)", text.len());
-        say(&what, &format!("{:.3} ms", ms(time)), "1 ms");
+        row(&what, &format!("{:.3} ms", ms(time)), "1 ms");
     }
 }
 
@@ -97,7 +96,7 @@ fn legs() {
     let time = times(201, || {
         black_box(plan(black_box(&text)));
     });
-    say("parse + plan 256 legs", &format!("{:.2} ms", ms(time)), "5 ms");
+    row("parse + plan 256 legs", &format!("{:.2} ms", ms(time)), "5 ms");
 }
 
 fn large() {
@@ -120,14 +119,14 @@ fn large() {
     let time = times(5, || {
         black_box(plan(black_box(&text)));
     });
-    say(
+    row(
         &format!("parse + plan {:.1} MB, {job} jobs", text.len() as f64 / 1e6),
         &format!("{:.0} ms", ms(time)),
         "300 ms",
     );
 }
 
-/// Files of ten kilobytes that try to cost more.
+/// Measures files of ten kilobytes that try to take long.
 fn hostile() {
     const SIZE: usize = 10_000;
     let fill = |piece: &str| piece.repeat(SIZE / piece.len());
@@ -166,18 +165,18 @@ fn hostile() {
                 let _ = black_box(Plan::new(Arc::new(workflow), &PlanContexts::default(), &|_| None));
             }
         });
-        say(&format!("hostile, {} bytes: {name}", text.len()), &format!("{:.2} ms", ms(time)), "milliseconds");
+        row(&format!("hostile, {} bytes: {name}", text.len()), &format!("{:.2} ms", ms(time)), "milliseconds");
     }
 }
 
-/// The files that GitHub accepts, checked in one call.
-fn beside_actionlint() {
+/// Lints the valid files of the conformance corpus in one call.
+fn vs_actionlint() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/workflows-ok/files");
     let mut files = Vec::new();
     gather(&corpus, &mut files);
     files.sort();
     if files.is_empty() {
-        return say("lint beside actionlint", "SKIPPED: the corpus is not there", "");
+        return row("lint vs actionlint", "SKIPPED: no conformance corpus", "");
     }
     let ours = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
@@ -192,9 +191,9 @@ fn beside_actionlint() {
     let what = format!("lint {} files in one call", files.len());
     if Command::new("actionlint").arg("-version").stdout(Stdio::null()).status().is_err() {
         let time = times(21, || run(ours()));
-        return say(&what, &format!("{:.1} ms, actionlint SKIPPED: not on PATH", ms(time)), "");
+        return row(&what, &format!("{:.1} ms, actionlint SKIPPED: not on PATH", ms(time)), "");
     }
-    // In turns, so that both see the same machine.
+    // Alternating, so that both run under the same load.
     let mut pairs: Vec<_> = (0..41)
         .map(|_| {
             let measure = |command: Command| {
@@ -214,7 +213,7 @@ fn beside_actionlint() {
     let (ours, theirs) = (median(|pair| pair.0, &pairs), median(|pair| pair.1, &pairs));
     let share = ours.as_secs_f64() / theirs.as_secs_f64() * 100.0;
     let figure = format!("{:.1} ms, actionlint {:.1} ms: {share:.0} %", ms(ours), ms(theirs));
-    say(&what, &figure, "100 %, target 50 %");
+    row(&what, &figure, "100 %, target 50 %");
 }
 
 fn run(mut command: Command) {

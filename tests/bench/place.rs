@@ -1,10 +1,10 @@
-//! A repository and a state folder of its own for each measurement.
+//! A temporary project for a measurement.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A repository and a state folder of its own.
+/// A temporary repository with a separate state folder.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
 }

@@ -1,6 +1,6 @@
-//! How long the screen's own work takes.
+//! Speed of graph layout and of drawing long lines.
 //!
-//! `cargo bench --bench screen` prints a table. Nothing is asserted: machines differ.
+//! `cargo bench --bench screen` prints a table. Nothing is asserted, because machines differ.
 
 use std::time::Instant;
 
@@ -12,18 +12,18 @@ use ratatui::layout::Rect;
 
 mod table;
 
-use table::{median, ms, say};
+use table::{median, ms, row};
 
-fn told(what: &str, nodes: &[Node], budget: &str) {
+fn layout(what: &str, nodes: &[Node], budget: &str) {
     let timed = |_| {
         let started = Instant::now();
         drop(Layout::new(nodes));
         started.elapsed()
     };
-    say(what, &format!("{:.2} ms", ms(median((0..15).map(timed).collect()))), budget);
+    row(what, &format!("{:.2} ms", ms(median((0..15).map(timed).collect()))), budget);
 }
 
-/// Jobs in layers of a width; each needs a few of the layer before.
+/// Jobs in layers of `width`; each job needs a few of the previous layer.
 fn layers(count: usize, width: usize) -> Vec<Node> {
     let needs = |job: usize| -> Vec<usize> {
         if job < width {
@@ -37,9 +37,9 @@ fn layers(count: usize, width: usize) -> Vec<Node> {
 
 fn main() {
     let five_hundred = layers(500, 25);
-    told("layout of a graph of 500 jobs in 20 layers", &five_hundred, "5 ms at most");
+    layout("graph layout, 500 jobs in 20 layers", &five_hundred, "at most 5 ms");
     let two_hundred = layers(200, 25);
-    told("the same of 200 jobs in 8 layers", &two_hundred, "");
+    layout("graph layout, 200 jobs in 8 layers", &two_hundred, "");
     let wide: Vec<Node> = (0..258)
         .map(|job| Node {
             width: 20,
@@ -53,11 +53,11 @@ fn main() {
             },
         })
         .collect();
-    told("the same of a matrix of 256 legs, unfolded", &wide, "");
+    layout("graph layout, matrix of 256 legs, unfolded", &wide, "");
     long_lines();
 }
 
-/// What is loaded around a screen of 40 rows where every line is as long as the longest that people have met.
+/// Measures parsing and drawing the lines around a screen of 40 rows, all of them extremely long.
 fn long_lines() {
     for (what, piece) in [("letters", "x"), ("colours", "\x1b[31mred\x1b[0m "), ("wide characters", "日本語")] {
         let line = piece.repeat(90_000 / piece.len());
@@ -79,7 +79,7 @@ fn long_lines() {
             started.elapsed()
         };
         let (parsed, drawn) = (median((0..9).map(parse).collect()), median((0..9).map(draw).collect()));
-        let figure = format!("{:.1} ms read, {:.2} ms drawn", ms(parsed), ms(drawn));
-        say(&format!("60 lines of 90,000 bytes of {what}"), &figure, "16 ms drawn; read aside");
+        let figure = format!("{:.1} ms parsed, {:.2} ms drawn", ms(parsed), ms(drawn));
+        row(&format!("60 lines of 90,000 bytes of {what}"), &figure, "16 ms drawn, parsed in the background");
     }
 }

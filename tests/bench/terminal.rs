@@ -1,7 +1,7 @@
-//! What the screen costs in a real terminal: time to the first frame, from a key to its frame, bytes, wake-ups, memory.
+//! Cost of the screen in a real terminal: time to the first frame, latency from key to frame, bytes, wake-ups, memory.
 //!
-//! The program runs in a pseudo-terminal that counts. `cargo bench --bench terminal` prints a table; where a `wrkflw` is
-//! found (in `CUELIGHT_BENCH_WRKFLW`, or on the path), it is measured in the same way. Nothing is asserted: machines differ.
+//! The program runs in a pseudo-terminal. `cargo bench --bench terminal` prints a table; `wrkflw` is measured the same way
+//! if it is installed (`CUELIGHT_BENCH_WRKFLW`, or on `PATH`). Nothing is asserted, because machines differ.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -25,22 +25,22 @@ mod place;
 mod table;
 
 use place::Place;
-use table::{median, ms, say};
+use table::{median, ms, row};
 
-/// The screen that is measured: columns and rows.
+/// Size of the terminal, in columns and rows.
 const SIZE: (u16, u16) = (120, 40);
 
-/// How long anything may take before the benchmark gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Timeout of each wait.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Set for this program when a step uses it to write lines: how many, and how many a second.
+/// Environment variable that turns this program into a writer of lines for a step: `COUNT PER_SECOND`.
 const LINES: &str = "CUELIGHT_BENCH_LINES";
 
 fn main() {
     if let Ok(wanted) = std::env::var(LINES) {
         return write_lines(&wanted);
     }
-    say("what, at 120x40", "figure", "budget");
+    row("what, at 120x40", "figure", "budget");
     first_frame();
     idle();
     flood();
@@ -50,7 +50,7 @@ fn main() {
     wrkflw();
 }
 
-/// Writes lines at a pace: `COUNT PER_SECOND`.
+/// Writes lines at a fixed rate. `wanted` is `COUNT PER_SECOND`.
 fn write_lines(wanted: &str) {
     let numbers: Vec<u64> = wanted.split(' ').map(|number| number.parse().expect("a number")).collect();
     let [count, pace] = numbers[..] else { panic!("a number of lines, and how many a second") };
@@ -70,7 +70,7 @@ fn write_lines(wanted: &str) {
     }
 }
 
-/// A program in a terminal that counts.
+/// A program in a pseudo-terminal that counts its output.
 struct Terminal {
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
@@ -78,7 +78,7 @@ struct Terminal {
     output: Receiver<(Instant, Vec<u8>)>,
     screen: vt100::Parser,
     started: Instant,
-    /// When the latest bytes came.
+    /// Time of the last output.
     latest: Instant,
     bytes: usize,
 }
@@ -125,9 +125,9 @@ impl Terminal {
         Instant::now()
     }
 
-    /// Takes in what was written, waiting for it as long as this.
-    fn take(&mut self, patience: Duration) -> bool {
-        match self.output.recv_timeout(patience) {
+    /// Processes output, waiting up to `timeout` for it. Returns whether there was any.
+    fn take(&mut self, timeout: Duration) -> bool {
+        match self.output.recv_timeout(timeout) {
             Ok((at, bytes)) => {
                 self.screen.process(&bytes);
                 self.bytes += bytes.len();
@@ -138,9 +138,9 @@ impl Terminal {
         }
     }
 
-    /// Waits until the screen is as wanted, and says when that came.
+    /// Waits until the screen satisfies `wanted`. Returns the time of the output that did.
     fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> Instant {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while !wanted(&self.screen.screen().contents()) {
             let left = end.saturating_duration_since(Instant::now());
             assert!(self.take(left), "{what}:\n{}", self.screen.screen().contents());
@@ -152,7 +152,7 @@ impl Terminal {
         self.until(text, |screen| screen.contains(text))
     }
 
-    /// Takes in everything for a while, and says how many bytes that were.
+    /// Processes all output for some time. Returns the number of bytes.
     fn listen(&mut self, time: Duration) -> usize {
         let (before, end) = (self.bytes, Instant::now() + time);
         while Instant::now() < end {
@@ -166,19 +166,19 @@ impl Terminal {
     }
 
     fn end(mut self) {
-        // It may have ended by itself.
+        // The program may already have exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
         drop(self.master);
     }
 }
 
-/// What the system has counted of a process.
+/// Statistics of a process from `/proc`.
 struct Process {
-    /// How often each of its threads waited for something.
+    /// Voluntary context switches by thread.
     waits: HashMap<OsString, u64>,
     processor: Duration,
-    /// The most memory it ever held, in MB.
+    /// Peak memory in MB.
     peak: f64,
 }
 
@@ -198,7 +198,7 @@ impl Process {
         let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
         let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
         let ticks: u64 = times.filter_map(|number| number.parse::<u64>().ok()).sum();
-        // Linux counts processor time in hundredths of a second for programs, whatever its own clock is.
+        // Linux reports processor time to programs in hundredths of a second, whatever the kernel's clock rate.
         let processor = Duration::from_millis(ticks * 10);
         Self { waits, processor, peak: field(&folder.join("status"), "VmHWM:") as f64 / 1024.0 }
     }
@@ -221,8 +221,8 @@ fn first_frame() {
         times
     };
     let (first, whole): (Vec<_>, Vec<_>) = (0..15).map(|_| frame()).unzip();
-    say("from start to the first frame", &format!("{:.1} ms", ms(median(first))), "50 ms");
-    say("from start to the latest run", &format!("{:.1} ms", ms(median(whole))), "");
+    row("from start to the first frame", &format!("{:.1} ms", ms(median(first))), "50 ms");
+    row("from start to the latest run", &format!("{:.1} ms", ms(median(whole))), "");
 }
 
 fn idle() {
@@ -232,21 +232,21 @@ fn idle() {
     terminal.listen(Duration::from_secs(1));
     let (bytes, waits, processor) = quiet(&mut terminal);
     let figure = format!("{bytes} B, {waits} wake-ups, {:.0} ms of processor", ms(processor));
-    say("10 seconds in which nothing runs", &figure, "0 B, no wake-ups");
+    row("10 seconds idle", &figure, "0 B, no wake-ups");
     terminal.end();
 }
 
-/// What ten seconds without a key cost: bytes, wake-ups, processor.
+/// Cost of ten seconds without a key: bytes, wake-ups and processor time.
 fn quiet(terminal: &mut Terminal) -> (usize, u64, Duration) {
     let before = terminal.process();
     let bytes = terminal.listen(Duration::from_secs(10));
     let after = terminal.process();
-    // A thread that had nothing to do any more may have ended; that is one wake-up.
+    // A thread that ended meanwhile counts as one wake-up.
     let more = |(thread, count): (&OsString, &u64)| after.waits.get(thread).map_or(1, |now| now - count);
     (bytes, before.waits.iter().map(more).sum(), after.processor.saturating_sub(before.processor))
 }
 
-/// A run with one step that writes lines at a pace.
+/// A project whose only step writes lines at a fixed rate.
 fn writing(count: u64, pace: u64) -> Place {
     let me = std::env::current_exe().expect("this program");
     let step = format!("{LINES}='{count} {pace}' '{}'", me.display());
@@ -278,9 +278,9 @@ fn flood() {
         ms(times[times.len() * 99 / 100]),
         times.len()
     );
-    say("from a key to its frame while a step writes 100,000 lines/s", &figure, "p99 16 ms");
-    let told = place.cuelight(&["show", "--json"]).stdout(std::process::Stdio::piped()).output().expect("starts");
-    let run: serde_json::Value = serde_json::from_slice(&told.stdout).expect("a run");
+    row("from a key to its frame while a step writes 100,000 lines/s", &figure, "p99 16 ms");
+    let output = place.cuelight(&["show", "--json"]).stdout(std::process::Stdio::piped()).output().expect("starts");
+    let run: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a run");
     let lines: u64 = run["jobs"][0]["steps"]
         .as_array()
         .into_iter()
@@ -288,8 +288,8 @@ fn flood() {
         .filter_map(|step| step["lines"].as_u64())
         .max()
         .unwrap_or_default();
-    let figure = format!("{} of {COUNT}, the screen's peak {:.1} MB", lines, terminal.process().peak);
-    say("lines of it that the log has", &figure, "all");
+    let figure = format!("{} of {COUNT}, peak memory of the screen {:.1} MB", lines, terminal.process().peak);
+    row("lines of that step in the log", &figure, "all");
     terminal.end();
 }
 
@@ -302,11 +302,11 @@ fn followed(pace: u64, count: u64, budget: &str) {
     let seconds = count / pace;
     let bytes = terminal.listen(Duration::from_secs(seconds)) as u64;
     let figure = format!("{} B a line, {:.1} KB a second", bytes / count, bytes as f64 / seconds as f64 / 1000.0);
-    say(&format!("a log followed at {pace} lines a second, clock and lamp included"), &figure, budget);
+    row(&format!("log followed at {pace} lines a second, clock and lamp included"), &figure, budget);
     terminal.end();
 }
 
-/// A run whose only step wrote ten million lines, the last but one with a word that no other has.
+/// Measures a run whose only step wrote ten million lines; only the last but one contains `needle`.
 fn large_log() {
     const COUNT: u64 = 10_000_000;
     let place = Place::new("name: CI\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}\n");
@@ -331,7 +331,7 @@ fn large_log() {
             portion.clear();
         }
     }
-    // Nothing is left open: every portion ends in a newline.
+    // No partial line is left: every portion ends with a newline.
     let _ = writer.finish();
     let bytes = fs::metadata(&path).expect("there").len();
     let name = |name: &str| name.to_owned();
@@ -393,13 +393,13 @@ fn measure_large_log(place: &Place, run: &RunId, bytes: u64) {
             seen
         })
         .collect();
-    say(
+    row(
         &format!("10 M lines ({:.2} GB): from start to its last lines", bytes as f64 / 1e9),
         &format!("{:.1} ms", ms(median(opened))),
         "150 ms",
     );
     let (mut terminal, _) = open();
-    // What is looked for by itself (groups) is done before anything is measured.
+    // The background search for groups ends before the measurement.
     terminal.listen(Duration::from_secs(3));
     terminal.press("4");
     let mut jumps = Vec::new();
@@ -411,23 +411,23 @@ fn measure_large_log(place: &Place, run: &RunId, bytes: u64) {
         jumps.push(terminal.shows(last).saturating_duration_since(pressed));
         terminal.listen(Duration::from_millis(50));
     }
-    say("the same: from `G` at its start to its last lines", &format!("{:.1} ms", ms(median(jumps))), "10 ms");
+    row("same: from `G` at the start to the last lines", &format!("{:.1} ms", ms(median(jumps))), "10 ms");
     terminal.press("g");
     terminal.shows("       0 of a build");
     terminal.press("/needl");
-    terminal.until("nothing is left to be found", |screen| screen.contains("/needl 1/1"));
+    terminal.until("the search is complete", |screen| screen.contains("/needl 1/1"));
     terminal.press("\x1b");
     terminal.until("the search is gone", |screen| !screen.contains("/needl"));
     terminal.press("g/needl");
     let pressed = terminal.press("e");
     let found = terminal.until("the only match is found", |screen| screen.contains("/needle 1/1")) - pressed;
     let rate = bytes as f64 / 1e9 / found.as_secs_f64();
-    say("the same: a literal search of all of it", &format!("{:.0} ms, {rate:.2} GB/s", ms(found)), "1 GB/s");
-    say("the same: the screen's peak", &format!("{:.1} MB", terminal.process().peak), "60 MB");
+    row("same: literal search of the whole log", &format!("{:.0} ms, {rate:.2} GB/s", ms(found)), "1 GB/s");
+    row("same: peak memory of the screen", &format!("{:.1} MB", terminal.process().peak), "60 MB");
     terminal.end();
 }
 
-/// The peer with a screen, in the same terminal: its first frame, and what it costs while nothing happens.
+/// Measures `wrkflw` in the same terminal: first frame and cost while idle.
 fn wrkflw() {
     let named = std::env::var_os("CUELIGHT_BENCH_WRKFLW").map(PathBuf::from);
     let on_path = || {
@@ -435,7 +435,7 @@ fn wrkflw() {
         std::env::split_paths(&path).map(|folder| folder.join("wrkflw")).find(|program| program.is_file())
     };
     let Some(program) = named.or_else(on_path) else {
-        return say("wrkflw", "not found: CUELIGHT_BENCH_WRKFLW names it", "");
+        return row("wrkflw", "SKIPPED: not found, set CUELIGHT_BENCH_WRKFLW", "");
     };
     let place = quick();
     let start = || {
@@ -457,8 +457,8 @@ fn wrkflw() {
     terminal.until("its first frame", |screen| screen.contains("Workflows"));
     terminal.listen(Duration::from_secs(2));
     let (bytes, waits, processor) = quiet(&mut terminal);
-    say("wrkflw: from start to the first frame", &format!("{:.1} ms", ms(first)), "");
+    row("wrkflw: from start to the first frame", &format!("{:.1} ms", ms(first)), "");
     let figure = format!("{bytes} B, {waits} wake-ups, {:.0} ms of processor", ms(processor));
-    say("wrkflw: 10 seconds in which nothing runs", &figure, "");
+    row("wrkflw: 10 seconds idle", &figure, "");
     terminal.end();
 }

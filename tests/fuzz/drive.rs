@@ -1,4 +1,4 @@
-//! Makes cases out of seeds and runs them for a while, under the eyes of a watchdog.
+//! Mutates seeds and runs the cases for some time, with a watchdog for hangs.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The longest case; mutations make them longer only up to this.
-const LONGEST: usize = 64 * 1024;
+/// Maximum length of a mutated case, in bytes.
+const MAX_LENGTH: usize = 64 * 1024;
 
-/// A case that takes this long hangs. The largest seeds take milliseconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time after which a case counts as a hang. The largest seeds take milliseconds.
+const CASE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the languages at hand are made of.
+/// Fragments that mutations insert.
 const WORDS: &[&str] = &[
     "${{",
     "}}",
@@ -100,13 +100,13 @@ const WORDS: &[&str] = &[
     "99999999999999999999",
 ];
 
-/// Something that takes any text.
+/// A fuzz target with its seeds.
 pub(crate) struct Target {
     name: &'static str,
     seeds: Vec<String>,
 }
 
-/// A generator of numbers (xorshift64*): the same ones for the same seed.
+/// A deterministic random number generator (xorshift64*).
 struct Dice(u64);
 
 impl Dice {
@@ -125,7 +125,7 @@ impl Target {
         Self { name, seeds }
     }
 
-    /// Runs every seed, and then mutations of them until the time is up.
+    /// Runs every seed, then mutations of them until the time is up.
     pub(crate) fn run(self, act: impl Fn(&str)) {
         let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
         let budget = Duration::from_secs(number("CUELIGHT_FUZZ_SECONDS").unwrap_or(1));
@@ -144,12 +144,12 @@ impl Target {
             cases += 1;
             note(Some((Instant::now(), text.clone())));
             let survived = catch_unwind(AssertUnwindSafe(|| act(&text))).is_ok();
-            assert!(survived, "{} panics on what stands in {}", self.name, keep(self.name, &text).display());
+            assert!(survived, "{} panics on the text in {}", self.name, keep(self.name, &text).display());
         }
         note(None);
         drop(watched);
-        dog.join().expect("the watchdog ends by itself");
-        tell(&format!("{}: {cases} cases in {:.0?} from {} seeds", self.name, started.elapsed(), self.seeds.len()));
+        dog.join().expect("the watchdog thread");
+        report(&format!("{}: {cases} cases in {:.0?} from {} seeds", self.name, started.elapsed(), self.seeds.len()));
     }
 
     fn mutated(&self, dice: &mut Dice) -> String {
@@ -173,7 +173,7 @@ impl Target {
                     text.insert_str(at, &other[from..end]);
                 }
                 6 => {
-                    // A line goes somewhere else.
+                    // Moves a line.
                     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
                     if !lines.is_empty() {
                         let line = lines.remove(dice.roll(lines.len()));
@@ -186,28 +186,28 @@ impl Target {
                     text.insert(at, c);
                 }
             }
-            if text.len() > LONGEST {
-                text.truncate(boundary(&text, LONGEST));
+            if text.len() > MAX_LENGTH {
+                text.truncate(boundary(&text, MAX_LENGTH));
             }
         }
         text
     }
 }
 
-/// The character boundary at or before a byte.
+/// The last character boundary at or before a byte offset.
 fn boundary(text: &str, byte: usize) -> usize {
     text.floor_char_boundary(byte)
 }
 
-/// Ends the program when a case hangs: a thread cannot be stopped.
+/// Exits the process if a case hangs, because a thread cannot be stopped.
 fn watch(name: &'static str, watched: &Arc<Mutex<Option<(Instant, String)>>>) -> std::thread::JoinHandle<()> {
     let watched = Arc::downgrade(watched);
     std::thread::spawn(move || {
         while let Some(watched) = watched.upgrade() {
             let now = watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
             drop(watched);
-            if let Some((_, text)) = now.filter(|(started, _)| started.elapsed() > PATIENCE) {
-                tell(&format!("{name} hangs on what stands in {}", keep(name, &text).display()));
+            if let Some((_, text)) = now.filter(|(started, _)| started.elapsed() > CASE_TIMEOUT) {
+                report(&format!("{name} hangs on the text in {}", keep(name, &text).display()));
                 std::process::exit(101);
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -215,15 +215,15 @@ fn watch(name: &'static str, watched: &Arc<Mutex<Option<(Instant, String)>>>) ->
     })
 }
 
-/// Writes a case down, so that it can be looked at and become a test.
+/// Writes a failing case to a file and returns its path.
 fn keep(name: &str, text: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}-{}.txt", std::process::id()));
-    fs::write(&path, text).expect("the folder for temporary files can be written");
+    fs::write(&path, text).expect("the temporary folder is writable");
     path
 }
 
-#[expect(clippy::print_stderr, reason = "how much was tried is worth knowing, and which case failed")]
-fn tell(text: &str) {
+#[expect(clippy::print_stderr, reason = "reports the number of cases and failing cases")]
+fn report(text: &str) {
     eprintln!("{text}");
 }
 
@@ -235,14 +235,14 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance")
 }
 
-/// The files of this repository's seeds.
+/// Names and texts of the seeds in a folder.
 pub(crate) fn own(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     gather(&seeds().join(folder), "yml", &mut found);
     found.into_iter().map(|(path, text)| (path.display().to_string(), text)).collect()
 }
 
-/// The seeds in a folder, and the files of some groups of the corpus.
+/// The seeds in a folder, and the files of some groups of the conformance corpus.
 pub(crate) fn files(folder: &str, groups: &[&str], ending: &str) -> Vec<String> {
     let mut found = Vec::new();
     gather(&seeds().join(folder), ending, &mut found);
@@ -252,7 +252,7 @@ pub(crate) fn files(folder: &str, groups: &[&str], ending: &str) -> Vec<String> 
     found.into_iter().map(|(_, text)| text).collect()
 }
 
-/// The lines of a file of seeds, and the expressions of a group of the corpus.
+/// The lines of a seed file, and the expressions of a group of the conformance corpus.
 pub(crate) fn lines(file: &str, group: &str) -> Vec<String> {
     let own = fs::read_to_string(seeds().join(file)).expect("the seeds are in the repository");
     let mut found: Vec<String> = own.lines().map(str::to_owned).collect();

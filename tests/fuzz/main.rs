@@ -1,8 +1,8 @@
-//! Mutated files, expressions and patterns: whatever comes in, nothing panics and nothing hangs.
+//! Fuzz tests: mutated files, expressions and patterns must cause neither a panic nor a hang.
 //!
-//! Seeds are those of this folder and, where it lies beside the repository, the conformance corpus. Each target runs for
-//! `CUELIGHT_FUZZ_SECONDS` (one second without it); a case that fails is written to a file that the message names, and
-//! `CUELIGHT_FUZZ_SEED` makes another sequence of cases.
+//! Seeds are in this folder and, if it is next to the repository, in the conformance corpus. Each target runs for
+//! `CUELIGHT_FUZZ_SECONDS` (default: 1). A failing case is written to the file in the message. `CUELIGHT_FUZZ_SEED`
+//! selects another sequence of cases.
 
 mod drive;
 
@@ -18,7 +18,7 @@ use cuelight::workflow::{lint, parse, parse_action};
 
 use drive::{Target, files, lines};
 
-/// What is told can be shown, at a place that there is.
+/// Checks that diagnostics have a valid position and can be rendered.
 fn show(source: &Source, found: &[Diagnostic]) {
     for one in found {
         let (start, end) = (one.span.start as usize, one.span.end as usize);
@@ -49,7 +49,7 @@ fn workflows() {
         }
         if let Ok(plan) = Plan::new(Arc::new(workflow), &PlanContexts::default(), &|_| None) {
             let ids: std::collections::HashSet<_> = plan.jobs().iter().map(|job| &job.id).collect();
-            assert_eq!(ids.len(), plan.jobs().len(), "every job has an id of its own");
+            assert_eq!(ids.len(), plan.jobs().len(), "job ids are unique");
         }
     });
 }
@@ -68,7 +68,7 @@ fn expressions() {
         "github": {"ref": "refs/heads/main", "event": {"labels": [{"name": "a"}, {"name": "b"}], "n": 1.5}},
         "inputs": {"x": true}, "env": {"KEY": "k"}, "matrix": {"k": {"value": null}}, "steps": {}, "needs": {},
     });
-    let serde_json::Value::Object(json) = json else { unreachable!("it is written so above") };
+    let serde_json::Value::Object(json) = json else { unreachable!("the literal above is an object") };
     let contexts: Contexts = json.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
     Target::new("expressions", lines("expressions.txt", "expressions")).run(|text| {
         for parsed in [Expr::parse(text, &Vocabulary::ANY), Expr::condition(text, &Vocabulary::ANY)] {
@@ -76,9 +76,9 @@ fn expressions() {
             let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
             let value = expr.evaluate(&scope).map(|value| value.to_text());
             let (explained, explanation) = expr.explain(&scope);
-            assert_eq!(value.ok(), explained.map(|value| value.to_text()).ok(), "explaining changes nothing");
+            assert_eq!(value.ok(), explained.map(|value| value.to_text()).ok(), "explain and evaluate agree");
             assert!(!explanation.lines().is_empty());
-            assert!(Expr::parse(expr.text(), &Vocabulary::ANY).is_ok(), "its text is an expression");
+            assert!(Expr::parse(expr.text(), &Vocabulary::ANY).is_ok(), "the text of an expression parses");
         }
     });
 }
@@ -94,18 +94,19 @@ fn globs() {
     });
 }
 
-/// The grammar's own examples are accepted: every event, key and form that GitHub documents.
+/// The seeds cover every event, key and form that GitHub documents.
 #[test]
-fn the_seeds_are_sound() {
+fn the_seeds_are_valid() {
     for (name, text) in drive::own("workflows") {
         let source = Source::new(name, text);
         let parsed = parse(&source);
-        let told: Vec<_> = parsed.diagnostics.iter().map(|found| found.render(&source, false)).collect();
-        assert!(parsed.value.is_some(), "{}", told.join("\n\n"));
+        let rendered: Vec<_> = parsed.diagnostics.iter().map(|found| found.render(&source, false)).collect();
+        assert!(parsed.value.is_some(), "{}", rendered.join("\n\n"));
     }
     for (name, text) in drive::own("actions") {
         let source = Source::new(name, text);
-        let told: Vec<_> = parse_action(&source).diagnostics.iter().map(|found| found.render(&source, false)).collect();
-        assert!(told.is_empty(), "{}", told.join("\n\n"));
+        let rendered: Vec<_> =
+            parse_action(&source).diagnostics.iter().map(|found| found.render(&source, false)).collect();
+        assert!(rendered.is_empty(), "{}", rendered.join("\n\n"));
     }
 }
