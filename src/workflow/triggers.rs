@@ -51,10 +51,7 @@ pub fn decide(workflow: &Workflow, event: &TriggerEvent) -> Decision {
     let name = event.name.as_str();
     let Some(trigger) = workflow.triggers.iter().find(|trigger| trigger.event.value == name) else {
         let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
-        return Decision::Skipped(format!(
-            "the workflow does not run on `{name}`; its events are {}",
-            known.join(", ")
-        ));
+        return Decision::Skipped(format!("does not run on `{name}`; its events are {}", known.join(", ")));
     };
     let mut why = Vec::new();
     for check in [activity, workflow_names, git_ref, paths] {
@@ -126,7 +123,7 @@ fn git_ref(trigger: &Trigger, event: &TriggerEvent) -> Passed {
     }
     let others = [other.to_owned(), format!("{other}-ignore")];
     if others.iter().any(|name| filter(trigger, name).is_some()) {
-        return Err(format!("the workflow runs on {other} only, and `{name}` is a {what}"));
+        return Err(format!("runs on {other} only, and `{name}` is a {what}"));
     }
     Ok(None)
 }

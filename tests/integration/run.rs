@@ -311,7 +311,7 @@ fn an_event_runs_the_workflows_that_it_matches_and_no_others() {
             "ci.yml      runs ",
             "docs.yml    skipped  no file changed since HEAD^",
             "pages.yml   skipped ",
-            "triage.yml  skipped  the workflow does not run on `push`; its events are issues",
+            "triage.yml  skipped  does not run on `push`; its events are issues",
         ],
     );
     project.write("docs/a.md", "new");
