@@ -122,7 +122,7 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
 
-/// The screen, or the list of runs where there is no terminal for one.
+/// Opens the screen, or lists the runs if there is no terminal.
 fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
     let showing = match run {
         Some(wanted) => Some(runs_dir()?.find(wanted).map_err(|error| no_run(wanted, error))?.id().clone()),
@@ -141,7 +141,7 @@ fn replay(args: &ReplayArgs) -> Outcome {
     Err(Failure::new(Exit::Usage, message))
 }
 
-/// What is no run may be a command with a typing error.
+/// A name that fits no run may be a misspelt command.
 fn no_run(wanted: &str, error: StoreError) -> Failure {
     let mut failure = Failure::from(error);
     let command = Cli::command();
@@ -175,7 +175,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A panic is a bug of ours and has an exit code of its own. The hook has told about it by then.
+/// Runs a command and turns a panic, which is a bug, into its exit code. The panic hook has printed it by then.
 fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
     panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or(Ok(Exit::Internal))
 }

@@ -127,7 +127,7 @@ pub async fn resume(folder: &RunFolder, secrets: &[SecretSource]) -> Result<NewA
 /// Removes a run, with everything that providers hold for it: containers, networks, volumes and snapshots.
 ///
 /// # Errors
-/// The run is in progress, or its folder cannot be removed. A provider that does not answer is no error:
+/// The run is in progress, or its folder cannot be removed. A provider that does not answer is not an error:
 /// `clean` finds the rest later.
 pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
     let folder = runs.folder(run.clone());
@@ -161,7 +161,7 @@ fn start(
         Capabilities::of_run(state).check(operation).map_err(unavailable)?;
     }
     let secrets = secrets::of_run(folder, sources)?;
-    // The worker checks this too, but nobody would see its answer.
+    // The worker checks this too, but its answer is seen by no caller.
     attempts::resumed(&mode, folder, run, &secrets)?;
     spawn(folder, &mode, &secrets)?;
     Ok(NewAttempt::Started(run.attempt + 1))

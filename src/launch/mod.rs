@@ -1,6 +1,6 @@
 //! From a request to a started run, for every face of the program: no command line and no terminal is needed here.
 //!
-//! A [`LaunchRequest`] says what to run. [`plan`] reads the repository, the workflow, the settings and the secrets once
+//! A [`LaunchRequest`] names the run that is wanted. [`plan`] reads the repository, the workflow, the settings and the secrets once
 //! and returns a [`Planned`] run; nothing is written yet. Its [`Planned::preview`] is what a trust question shows, and
 //! [`start`] runs exactly that: it writes the run's folder and starts the worker, which gives a [`Started`] run.
 //!
@@ -139,7 +139,7 @@ impl Planned {
 /// Plans a run: reads everything that it needs and checks that it can start. Nothing is written.
 ///
 /// # Errors
-/// See [`LaunchError`]. A repository that is not trusted is no error here: [`start`] refuses it.
+/// See [`LaunchError`]. A repository that is not trusted is not an error here: [`start`] refuses it.
 pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchError> {
     let repository = request.repository()?;
     let config = Config::load(Some(&repository.root))?;

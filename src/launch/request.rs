@@ -48,7 +48,7 @@ pub struct LaunchRequest {
     pub debug: bool,
     /// Start this run in a repository that is not trusted.
     pub trust: bool,
-    /// Run every job on this machine and in place, whatever its `runs-on` says; for tests against the runner's contract.
+    /// Run every job on this machine and in place, without regard to its `runs-on`; for tests against the runner's contract.
     pub any_runner: bool,
     /// The repository's `owner/name`; `None` for the one that git knows.
     pub slug: Option<String>,

@@ -26,7 +26,7 @@ pub struct RunSpec {
     pub engine: String,
     /// When it was asked for.
     pub created: Timestamp,
-    /// How many runs there were on this machine, this one included.
+    /// Number of the run among those of its workflow, from 1; see [`super::numbers`].
     pub run_number: u64,
     /// The repository's root.
     pub repository: PathBuf,

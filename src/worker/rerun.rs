@@ -105,7 +105,7 @@ fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
 /// The jobs that continue in the middle: those that a lost worker left there, or the one that runs again from a step.
 ///
 /// # Errors
-/// The job cannot run again from that step. A job of a lost worker that cannot continue is no error: it starts over.
+/// The job cannot run again from that step. A job of a lost worker that cannot continue is not an error: it starts over.
 pub fn resumed(
     mode: &Mode,
     folder: &RunFolder,
