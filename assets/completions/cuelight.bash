@@ -46,6 +46,9 @@ _cuelight() {
             cuelight,forward)
                 cmd="cuelight__subcmd__forward"
                 ;;
+            cuelight,keys)
+                cmd="cuelight__subcmd__keys"
+                ;;
             cuelight,lint)
                 cmd="cuelight__subcmd__lint"
                 ;;
@@ -92,7 +95,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --read-only --help --version run demo attach runs show logs explain cancel rerun resume shell replay screenshot lint plan eval trust doctor clean config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach runs show logs explain cancel rerun resume shell replay screenshot lint plan eval trust doctor clean keys config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -253,6 +256,20 @@ _cuelight() {
             ;;
         cuelight__subcmd__forward)
             opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__keys)
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

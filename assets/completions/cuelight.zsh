@@ -252,6 +252,13 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(keys)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print one JSON object per action]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (config)
 _arguments "${_arguments_options[@]}" : \
 '--example[Print all settings that there are, explained, ready for a file]' \
@@ -312,6 +319,7 @@ _cuelight_commands() {
 'trust:Let this repository'\''s workflows run on this machine' \
 'doctor:Check what runs need\: git, shells, folders, leftovers' \
 'clean:Remove old runs' \
+'keys:List the keys of the screen' \
 'config:Print the settings in force and where each comes from' \
 'completions:Print a completion script for a shell' \
 'forward:Make \`localhost\` lead to services (started in a job'\''s helper container)' \
@@ -368,6 +376,11 @@ _cuelight__subcmd__explain_commands() {
 _cuelight__subcmd__forward_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight forward commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__keys_commands] )) ||
+_cuelight__subcmd__keys_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight keys commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__lint_commands] )) ||
 _cuelight__subcmd__lint_commands() {

@@ -2,7 +2,7 @@
 
 use crate::model::feed::Feed;
 use crate::model::{Event, Gate, JobId, Phase, Record, RunId, Summary, Timestamp};
-use crate::ui::text;
+use crate::ui::terminal_text;
 
 use super::App;
 use super::msg::{AlertReason, Effect};
@@ -45,7 +45,7 @@ impl App {
             Some((_, reason)) => (AlertReason::Waits, reason),
             None => return None,
         };
-        let text = text::clean(&format!("{}: {what}", summary.name)).into_owned();
+        let text = terminal_text::clean(&format!("{}: {what}", summary.name)).into_owned();
         Some(Effect::Alert { run: before.run, why, text })
     }
 

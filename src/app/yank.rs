@@ -31,7 +31,9 @@ impl App {
             if let Some((request, more)) = self.panes.log.selection() {
                 let label = match more {
                     0 => "the selected lines".to_owned(),
-                    more => format!("the selected lines without the last {}: they are too many", text::count(more)),
+                    more => {
+                        format!("the selected lines without the last {}: they are too many", text::count(more))
+                    }
                 };
                 offer('v', &label, Effect::CopyLines(request));
             }

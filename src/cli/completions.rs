@@ -3,6 +3,8 @@
 use clap::Command;
 use clap_complete::Shell;
 
+use crate::ui::terminal_text::TerminalText;
+
 use super::{Exit, Outcome, style};
 
 #[derive(clap::Args)]
@@ -14,6 +16,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, command: &mut Command) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "cuelight", &mut script);
-    style::print(&String::from_utf8_lossy(&script))?;
+    style::print(&TerminalText::lines(&String::from_utf8_lossy(&script)))?;
     Ok(Exit::Success)
 }

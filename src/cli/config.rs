@@ -6,6 +6,7 @@ use crate::app::keymap::{Keymap, KeymapError};
 use crate::config;
 use crate::config::Config;
 use crate::repo::git::Repository;
+use crate::ui::terminal_text::TerminalText;
 
 use super::{Exit, Failure, Outcome, style};
 
@@ -18,17 +19,17 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     if args.example {
-        style::print(&config::example())?;
+        style::print(&TerminalText::lines(&config::example()))?;
         return Ok(Exit::Success);
     }
     let config = load(repository().as_deref())?;
     keymap(&config)?;
-    style::print(&config.describe())?;
+    style::print(&TerminalText::lines(&config.describe()))?;
     Ok(Exit::Success)
 }
 
-/// The root of the repository that we are in, if we are in one.
-fn repository() -> Option<PathBuf> {
+/// The root of the repository around the current folder, if there is one.
+pub(super) fn repository() -> Option<PathBuf> {
     let folder = std::env::current_dir().ok()?;
     Repository::discover(&folder).ok().map(|repository| repository.root)
 }

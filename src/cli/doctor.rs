@@ -11,9 +11,11 @@ use crate::repo::git;
 use crate::repo::git::Repository;
 use crate::store::folder::RunsDir;
 use crate::store::{history, lock};
+use crate::ui::terminal_text::text;
+use crate::ui::theme::{Colours, Glyphs, Hue};
 
 use super::style;
-use super::style::{Colour, Style};
+use super::style::Style;
 use super::{Exit, Outcome, config, screen};
 
 /// Maximum number of left-over things that are named.
@@ -38,15 +40,15 @@ pub(super) fn run() -> Outcome {
     let style = Style::of_output();
     let mut healthy = true;
     for (what, finding) in programs.into_iter().chain(machines()).chain(own) {
-        let (mark, colour, text) = match finding {
-            Finding::Good(text) => ("ok", Colour::Green, text),
-            Finding::Warning(text) => ("--", Colour::Yellow, text),
+        let (mark, hue, finding) = match finding {
+            Finding::Good(text) => ("ok", Hue::Good, text),
+            Finding::Warning(text) => ("--", Hue::Busy, text),
             Finding::Bad(text) => {
                 healthy = false;
-                ("!!", Colour::Red, text)
+                ("!!", Hue::Bad, text)
             }
         };
-        style::line(&format!("{} {what:<8} {text}", style.paint(colour, mark)))?;
+        style::line(&text!("{} {:<8} {}", style.paint(hue, mark), what, finding))?;
     }
     Ok(if healthy { Exit::Success } else { Exit::Failed })
 }
@@ -140,8 +142,9 @@ fn terminal() -> Finding {
         return Finding::Good("not a terminal: runs are printed as lines".to_owned());
     }
     let style = Style::of_output();
-    let colour = if style.colour { "colours" } else { "no colours" };
-    let signs = if style.ascii { "ASCII symbols, as the locale has no UTF-8" } else { "Unicode symbols" };
+    let colour = if style.colours() == Colours::Terminal { "colours" } else { "no colours" };
+    let signs =
+        if style.glyphs() == Glyphs::Ascii { "ASCII symbols, as the locale has no UTF-8" } else { "Unicode symbols" };
     match crossterm::terminal::size() {
         Ok((width, height)) if screen::is_possible() => Finding::Good(format!("{width}x{height}, {colour}, {signs}")),
         Ok(_) => Finding::Warning("TERM names one that can only print: runs are printed as lines".to_owned()),

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::style::document;
 use super::{Exit, Outcome};
 use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::workflow::expr::{
@@ -48,7 +49,7 @@ fn answer_all(requests: impl BufRead, mut answers: impl Write) -> io::Result<boo
         }
         let answer = answer(&line);
         all &= answer.get("error").is_none();
-        writeln!(answers, "{answer}")?;
+        writeln!(answers, "{}", document(&answer)?.as_str())?;
     }
     answers.flush()?;
     Ok(all)

@@ -1,4 +1,4 @@
-//! Exit codes, declared once: the README's table and `cuelight --help` follow this enum.
+//! Exit codes, declared once: `cuelight --help` prints this enum, and a test compares the README with it.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -7,15 +7,15 @@ use std::sync::LazyLock;
 /// How the program ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// What was asked for was done; the run succeeded; the files have no errors.
+    /// The command was carried out; the run succeeded; the files have no errors.
     Success,
     /// The run failed or could not do all of its work, or a file has errors.
     Failed,
     /// The command line or a configuration file cannot be understood.
     Usage,
-    /// What was named does not exist: a run, a job, a workflow, a file.
+    /// A run, job, workflow or file does not exist.
     NotFound,
-    /// Refused: the repository is not trusted, or the worker rejected the order.
+    /// Refused: the repository is not trusted, or the worker rejected the command.
     Rejected,
     /// Something outside cannot be reached or written: the state folder, a worker's socket.
     Unavailable,
@@ -38,7 +38,7 @@ impl Exit {
         Self::Cancelled,
     ];
 
-    /// The number the shell sees. 130 is what shells use for an interrupted command.
+    /// The number that the shell gets. 130 is what shells use for an interrupted command.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -53,7 +53,7 @@ impl Exit {
         }
     }
 
-    /// What the code says, for the documentation.
+    /// Meaning of the code, for the documentation.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl Exit {
             Self::Failed => "the run failed or could not do all of its work; a file has errors",
             Self::Usage => "the command line or a configuration file cannot be understood",
             Self::NotFound => "no such run, job, workflow or file",
-            Self::Rejected => "refused: the repository is not trusted, or the worker rejected the order",
+            Self::Rejected => "refused: the repository is not trusted, or the worker rejected the command",
             Self::Unavailable => "the state folder or a worker cannot be reached or written",
             Self::Internal => "a bug in cuelight",
             Self::Cancelled => "the run was cancelled",
@@ -72,7 +72,7 @@ impl Exit {
 /// The codes as `--help` lists them.
 pub(super) static HELP: LazyLock<String> = LazyLock::new(|| {
     Exit::ALL.iter().fold("Exit codes:".to_owned(), |mut text, exit| {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "\n  {:>3}  {}", exit.code(), exit.meaning());
         text
     })
@@ -85,7 +85,7 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// How the program ends when a run ended so.
+    /// The exit code of a command that followed a run with this conclusion.
     #[must_use]
     pub fn of(conclusion: crate::model::Conclusion) -> Self {
         use crate::model::Conclusion as C;

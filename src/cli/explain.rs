@@ -1,4 +1,4 @@
-//! `explain`: why the condition of a job or step held or not, and what an expression is made from.
+//! `explain`: why the condition of a job or step was true or false, and the values of an expression's operands.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,18 @@ use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::{Conclusion, Explanation, Job, Phase, Step};
 use crate::repo::workflows;
 use crate::store::history;
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
+use crate::ui::theme::Hue;
 use crate::workflow::expr::{Contexts, Expr, Function, Scope, Status, Value, Vocabulary};
 use crate::workflow::schema::availability::CONTEXTS;
 
+use super::printer::first_line;
 use super::style;
-use super::style::{Colour, Style};
+use super::style::Style;
 use super::{Exit, Failure, Outcome, runs, runs_dir};
 
-/// Tells why a job or step ran or did not.
+/// Explains why jobs and steps ran or were skipped.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cuelight explain                      every condition of the latest run
@@ -48,13 +52,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
 }
 
-/// A job or a step and what is known of its condition.
-struct Told<'r> {
+/// A job or a step and what its condition came to.
+pub(super) struct Decided<'r> {
     job: &'r Job,
     step: Option<&'r Step>,
 }
 
-impl<'r> Told<'r> {
+impl<'r> Decided<'r> {
     fn phase(&self) -> &'r Phase {
         self.step.map_or(&self.job.phase, |step| &step.phase)
     }
@@ -67,23 +71,24 @@ impl<'r> Told<'r> {
         self.step.map_or(&self.job.explanation, |step| &step.explanation).as_ref()
     }
 
-    /// Conditions that were evaluated, and what was skipped without one.
-    fn is_worth_telling(&self) -> bool {
+    /// Whether its condition was evaluated, or it was skipped without one.
+    fn has_explanation(&self) -> bool {
         let skipped = self.phase().conclusion() == Some(Conclusion::Skipped);
         self.explanation().is_some() || (skipped && self.reason().is_some())
     }
 
-    fn as_text(&self, style: Style) -> String {
-        let name = self.step.map_or_else(String::new, |step| format!(" › {} {}", step.number, step.name));
-        let heading = style.paint(Colour::Bold, &format!("{}{name}", self.job.name));
+    fn as_text(&self, style: Style) -> TerminalText {
+        let name = self.step.map(|step| text!(" › {} {}", step.number, step.name)).unwrap_or_default();
+        let heading = style.bold(text!("{}{}", self.job.name, name));
         let skipped = self.phase().conclusion() == Some(Conclusion::Skipped);
-        let reason = self.reason().filter(|_| skipped).and_then(|reason| reason.lines().next());
-        let reason = reason.map_or_else(|| self.phase().word().to_owned(), |reason| format!("skipped: {reason}"));
-        let mut text = format!("{} {heading}  {}\n", style.glyph(self.phase()), style.paint(Colour::Dim, &reason));
+        let reason = self.reason().filter(|_| skipped).map(first_line);
+        let word = style.word(self.phase());
+        let reason = reason.map_or_else(|| text!("{}", word), |reason| text!("{}: {}", word, reason));
+        let mut lines = text!("{} {}  {}\n", style.glyph(self.phase()), heading, style.paint(Hue::Dim, reason));
         for line in self.explanation().map(Explanation::lines).unwrap_or_default() {
-            text.push_str(&format!("    {line}\n"));
+            lines.push_line(&text!("    {}", line));
         }
-        text
+        lines
     }
 
     fn as_json(&self) -> Json {
@@ -95,44 +100,55 @@ impl<'r> Told<'r> {
     }
 }
 
-/// The conditions of a run.
+/// Prints the conditions of a run.
 fn conditions(args: &Args) -> Outcome {
     let run = history::read(&runs_dir()?.find(&args.run)?)?;
     let jobs = match &args.job {
         Some(wanted) => runs::jobs(&run, wanted)?,
         None => run.jobs.values().collect(),
     };
-    let mut told = Vec::new();
-    for job in jobs {
-        let of_step = |step| Told { job, step: Some(step) };
-        match &args.step {
-            None => told.extend(std::iter::once(Told { job, step: None }).chain(job.steps.iter().map(of_step))),
-            Some(wanted) => {
-                let is_it = |step: &&Step| step.number.to_string() == *wanted || step.name == *wanted;
-                told.extend(job.steps.iter().filter(is_it).map(of_step));
-            }
-        }
-    }
-    if let (Some(wanted), true) = (&args.step, told.is_empty()) {
+    let mut decided = decided(jobs, args.step.as_deref());
+    if let (Some(wanted), true) = (&args.step, decided.is_empty()) {
         let message =
             format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.info.id, run.info.id);
         return Err(Failure::new(Exit::NotFound, message));
     }
-    told.retain(Told::is_worth_telling);
+    decided.retain(Decided::has_explanation);
     if args.json {
-        for one in &told {
-            style::line(&one.as_json().to_string())?;
+        for one in &decided {
+            style::json(&one.as_json())?;
         }
         return Ok(Exit::Success);
     }
-    if told.is_empty() {
-        style::line("Nothing there has an `if`, and nothing was skipped.")?;
+    if decided.is_empty() {
+        style::line("No job or step has an `if`, and none was skipped.")?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
-    let text: Vec<_> = told.iter().map(|one| one.as_text(style)).collect();
-    style::print(&style.spelled(text.join("\n")))?;
+    style::print(&style.spelled(page(&decided, style)))?;
     Ok(Exit::Success)
+}
+
+/// The decisions about these jobs and their steps, or about the step with this number or name.
+pub(super) fn decided<'r>(jobs: impl IntoIterator<Item = &'r Job>, step: Option<&str>) -> Vec<Decided<'r>> {
+    let of_job = |job: &'r Job| {
+        let is_it = move |found: &&Step| step.is_none_or(|step| found.number.to_string() == step || found.name == step);
+        let steps = job.steps.iter().filter(is_it).map(move |step| Decided { job, step: Some(step) });
+        step.is_none().then_some(Decided { job, step: None }).into_iter().chain(steps)
+    };
+    jobs.into_iter().flat_map(of_job).collect()
+}
+
+/// Decisions as people read them.
+pub(super) fn page(decided: &[Decided], style: Style) -> TerminalText {
+    let mut page = TerminalText::default();
+    for (at, one) in decided.iter().enumerate() {
+        if at > 0 {
+            page.push(&text!("\n"));
+        }
+        page.push(&one.as_text(style));
+    }
+    page
 }
 
 /// An expression over contexts from a file.
@@ -150,11 +166,10 @@ fn expression(args: &Args, text: &str) -> Outcome {
         expr.explain(&Scope { contexts: &contexts, status: Status::default(), host: &files });
     explanation.shorten();
     if args.json {
-        style::line(
-            &json!({ "value": value.as_ref().ok().map(Value::to_json), "explanation": explanation }).to_string(),
-        )?;
+        style::json(&json!({ "value": value.as_ref().ok().map(Value::to_json), "explanation": explanation }))?;
     } else {
-        style::line(&Style::of_output().spelled(explanation.lines().join("\n")))?;
+        let style = Style::of_output();
+        explanation.lines().iter().try_for_each(|line| style::line(&style.spelled(text!("{}", line))))?;
     }
     Ok(if value.is_ok() { Exit::Success } else { Exit::Failed })
 }

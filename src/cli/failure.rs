@@ -10,6 +10,7 @@ use crate::launch::{LaunchError, PayloadError, SecretError};
 use crate::repo::git::GitError;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::StoreError;
+use crate::ui::terminal_text::TerminalText;
 use crate::worker::launch::SpawnError;
 use crate::worker::prepare::Refusal;
 
@@ -20,11 +21,18 @@ use super::{Exit, style};
 pub(super) struct Failure {
     pub(super) exit: Exit,
     pub(super) message: String,
+    /// Whether the message is a rendered diagnostic, which has colours of ours.
+    is_rendered: bool,
 }
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), is_rendered: false }
+    }
+
+    /// The message as a terminal may show it.
+    pub(super) fn text(&self) -> TerminalText {
+        if self.is_rendered { TerminalText::coloured(&self.message) } else { TerminalText::lines(&self.message) }
     }
 }
 
@@ -99,7 +107,7 @@ impl From<Refusal> for Failure {
             Refusal::Faults(_) => Exit::Failed,
             Refusal::Request(_) => Exit::Usage,
         };
-        Self::new(exit, refusal.render(style::colour_of_errors()))
+        Self { exit, message: refusal.render(style::colour_of_errors()), is_rendered: true }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `lint`: what is wrong with workflow files and action manifests.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,13 +9,20 @@ use std::thread;
 use clap::ValueEnum;
 use serde_json::json;
 
+use crate::model::{Annotation, Level};
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
+use crate::ui::text::counted;
+use crate::ui::theme::Colours;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::lint;
 use crate::workflow::lint::RULES;
 use crate::workflow::source::Source;
 
-use super::{Exit, Failure, Outcome};
+use super::printer::command;
+use super::style::{Out, Style};
+use super::{Exit, Failure, Outcome, style};
 
 /// A thread costs as long to start as this many files of the usual size take to be checked.
 const FILES_PER_THREAD: usize = 8;
@@ -64,7 +71,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return explain(name);
     }
     let files = if args.files.is_empty() { own_workflows()? } else { args.files.clone() };
-    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = Style::of_output().colours() == Colours::Terminal;
     // The workflows of a repository are checked with what they use; a file alone is looked at alone.
     let root = args.root.clone().or(args.files.is_empty().then(PathBuf::new));
     let policy = args.permissions_policy.map(|granted| match granted {
@@ -74,20 +81,21 @@ pub(super) fn run(args: &Args) -> Outcome {
     let looked_up = root.is_some() || args.refs.is_some();
     let below = looked_up.then(|| Below { root, refs: args.refs.clone(), policy });
     let linter = Linter { format: args.format, colour, below: below.as_ref() };
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut out = Out::new(&mut stdout);
     let mut errors = 0;
     let mut results = Vec::new();
     for told in linter.all(&files) {
         let told = told?;
         errors += told.errors;
         results.extend(told.results);
-        out.write_all(told.text.as_bytes())?;
+        if args.format == Format::Github { out.commands(&told.text) } else { out.print(&told.text) }?;
     }
     if args.format == Format::Text && errors == 0 {
-        writeln!(out, "{} checked, no errors", count(files.len()))?;
+        out.line(text!("{} checked, no errors", counted(files.len() as u64, "file")))?;
     }
     if args.format == Format::Sarif {
-        writeln!(out, "{:#}", sarif(results))?;
+        out.line(TerminalText::json(&format!("{:#}", sarif(results))))?;
     }
     out.flush()?;
     Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
@@ -102,12 +110,8 @@ fn explain(name: &str) -> Outcome {
             format!("there is no rule `{name}`; the rules are {}", names.join(", ")),
         ));
     };
-    writeln!(io::stdout().lock(), "{}\n\n{}\n\n{}", rule.name, rule.summary, rule.help)?;
+    style::print(&TerminalText::lines(&format!("{}\n\n{}\n\n{}\n", rule.name, rule.summary, rule.help)))?;
     Ok(Exit::Success)
-}
-
-fn count(files: usize) -> String {
-    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 /// What is around the files: the repository, and called workflows of others.
@@ -138,7 +142,7 @@ impl lint::Files for Below {
 /// What is said about a file.
 #[derive(Default)]
 struct Told {
-    text: String,
+    text: TerminalText,
     results: Vec<serde_json::Value>,
     errors: usize,
 }
@@ -184,9 +188,12 @@ impl Linter<'_> {
         for found in check(file, &source, self.below.map(|below| below as &dyn lint::Files)) {
             told.errors += usize::from(found.severity == Severity::Error);
             match self.format {
-                Format::Text => told.text.push_str(&format!("{}\n\n", found.render(&source, self.colour))),
-                Format::Json => told.text.push_str(&format!("{}\n", line(&found, &source))),
-                Format::Github => told.text.push_str(&format!("{}\n", command(&found, &source))),
+                Format::Text => {
+                    let rendered = TerminalText::coloured(&found.render(&source, self.colour));
+                    told.text.push_line(&text!("{}\n", rendered));
+                }
+                Format::Json => told.text.push_line(&TerminalText::json(&line(&found, &source).to_string())),
+                Format::Github => told.text.push_line(&command(&annotation(&found, &source))),
                 Format::Sarif => told.results.push(result(&found, &source)),
             }
         }
@@ -215,11 +222,22 @@ fn line(found: &Diagnostic, source: &Source) -> serde_json::Value {
     })
 }
 
-/// A diagnostic as the workflow command that annotates the file on GitHub.
-fn command(found: &Diagnostic, source: &Source) -> String {
-    let level = if found.severity == Severity::Info { "notice" } else { found.severity.word() };
-    let message = found.message.replace('%', "%25").replace('\n', "%0A");
-    format!("::{level} file={},line={},col={}::{message}", source.name, found.span.line, found.span.column)
+/// A diagnostic as an annotation of its file on GitHub.
+fn annotation(found: &Diagnostic, source: &Source) -> Annotation {
+    Annotation {
+        level: match found.severity {
+            Severity::Info => Level::Notice,
+            Severity::Warning => Level::Warning,
+            Severity::Error => Level::Error,
+        },
+        message: found.message.clone(),
+        title: None,
+        file: Some(source.name.clone()),
+        line: Some(found.span.line),
+        end_line: None,
+        column: Some(found.span.column),
+        end_column: None,
+    }
 }
 
 /// A log of one run after the SARIF 2.1.0 standard of OASIS, with the pages of all rules.

@@ -11,6 +11,9 @@ mod exit;
 mod explain;
 mod failure;
 mod forward;
+#[cfg(test)]
+mod hostile;
+mod keys;
 mod lint;
 mod plan;
 mod printer;
@@ -34,9 +37,10 @@ pub use exit::Exit;
 use failure::Failure;
 
 use crate::launch;
+use crate::model::nearest;
 use crate::store::StoreError;
 use crate::store::folder::RunsDir;
-use crate::workflow::schema;
+use crate::ui::terminal_text::text;
 
 /// Runs GitHub Actions workflows on this machine, and watches and controls them from the terminal.
 #[derive(Parser)]
@@ -91,6 +95,8 @@ enum Command {
     Doctor,
     /// Remove old runs
     Clean(clean::Args),
+    /// List the keys of the screen
+    Keys(keys::Args),
     /// Print the settings in force and where each comes from
     Config(config::Args),
     /// Print a completion script for a shell
@@ -146,7 +152,7 @@ fn no_run(wanted: &str, error: StoreError) -> Failure {
     let mut failure = Failure::from(error);
     let command = Cli::command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
-    match schema::nearest(wanted, names) {
+    match nearest(wanted, names) {
         Some(near) if failure.exit == Exit::NotFound => {
             failure.message = format!("`{wanted}` is neither a run nor a command; did you mean `cuelight {near}`?");
         }
@@ -161,14 +167,14 @@ type Outcome = Result<Exit, Failure>;
 #[must_use]
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
-        style::complain(&format!("reports of crashes will be plain: {error}"));
+        style::complain(&text!("crash reports will be plain: {}", error));
     }
     let cli = Cli::parse();
     match guarded(|| dispatch(&cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if !failure.message.is_empty() {
-                style::complain(&failure.message);
+                style::complain(&failure.text());
             }
             failure.exit.into()
         }
@@ -201,6 +207,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Trust(args)) => trust::run(args),
         Some(Command::Doctor) => doctor::run(),
         Some(Command::Clean(args)) => clean::run(args),
+        Some(Command::Keys(args)) => keys::run(args),
         Some(Command::Config(args)) => config::run(args),
         Some(Command::Completions(args)) => completions::run(args, &mut Cli::command()),
         Some(Command::Forward(args)) => forward::run(args),

@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use ratatui::buffer::Buffer;
 use serde_json::{Value as Json, json};
 
 use crate::app::panes::graph::picture as picture_of;
 use crate::engine::attempt::outline;
 use crate::launch::{Payload, triggers};
 use crate::model::RunInfo;
-use crate::model::{Event, Record, RunId, Timestamp};
+use crate::model::{Event, JobId, Record, RunId, Timestamp};
 use crate::repo::git::Repository;
 use crate::repo::workflows;
 use crate::store::runs::RunStore;
-use crate::ui::export;
-use crate::ui::theme::{Colours, Glyphs, Theme};
+use crate::ui::export::Picture;
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
+use crate::ui::text::width;
+use crate::ui::theme::{Colours, Theme};
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Object, Value};
@@ -79,22 +81,22 @@ pub(super) fn run(args: &Args) -> Outcome {
     let Some(workflow) = parsed.value.map(Arc::new) else {
         if args.format == Format::Template {
             let errors: Vec<_> = errors.iter().map(|found| json!({"Message": found.message})).collect();
-            style::line(&json!({"errors": errors}).to_string())?;
+            style::json(&json!({"errors": errors}))?;
             return Ok(Exit::Failed);
         }
         return Err(refused(&parsed.diagnostics, &source));
     };
     if args.format == Format::Template {
         let jobs = template(&workflow, args.refs.as_deref(), MAX_CALL_DEPTH)?;
-        style::line(&json!({"jobs": jobs}).to_string())?;
+        style::json(&json!({"jobs": jobs}))?;
         return Ok(Exit::Success);
     }
     let runs = workflow.triggers.iter().any(|trigger| trigger.event.value == args.event);
     let known = PlanContexts { github: github(&args.event), inputs: Object::default(), vars: Object::default() };
     let called = |name: &str| std::fs::read_to_string(root.join(name)).ok().map(|text| Source::new(name, text));
     let plan = Plan::new(workflow, &known, &called).map_err(|faults| {
-        let told: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
-        Failure::new(Exit::Failed, told.join("\n\n"))
+        let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
+        Failure::new(Exit::Failed, rendered.join("\n\n"))
     })?;
     if !runs && args.format != Format::Json {
         let events: Vec<_> = plan.workflow().triggers.iter().map(|trigger| trigger.event.value.clone()).collect();
@@ -102,11 +104,11 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Err(Failure::new(Exit::Failed, message));
     }
     let text = match args.format {
-        Format::Json if !runs => json!({"jobs": []}).to_string(),
-        Format::Json => expanded(&plan).to_string(),
+        Format::Json if !runs => style::document(&json!({"jobs": []}))?,
+        Format::Json => style::document(&expanded(&plan))?,
         Format::Mermaid => mermaid(&plan),
         Format::Dot => dot(&plan),
-        Format::Svg => export::svg(&graph(&plan)),
+        Format::Svg => graph(&plan).svg(),
         Format::Text | Format::Template => lines(&plan),
     };
     style::line(&text)?;
@@ -122,13 +124,13 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
             .iter()
             .map(|one| json!({"workflow": one.name, "decision": one.word(), "reason": one.reason()}))
             .collect::<Vec<_>>();
-        style::line(&json!({"event": args.event, "workflows": workflows}).to_string())?;
+        style::json(&json!({"event": args.event, "workflows": workflows}))?;
     } else if decided.is_empty() {
         return Err(Failure::new(Exit::NotFound, format!("there is no workflow in {}", workflows::FOLDER)));
     } else {
-        let width = decided.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
+        let columns = decided.iter().map(|one| width(&one.name)).max().unwrap_or_default();
         for one in &decided {
-            style::line(&format!("{:<width$}  {:<7}  {}", one.name, one.word(), one.reason()))?;
+            style::line(&text!("{:<columns$}  {:<7}  {}", one.name, one.word(), one.reason()))?;
         }
     }
     Ok(Exit::Success)
@@ -142,7 +144,7 @@ fn github(event: &str) -> Object {
 const COLUMNS: u16 = 500;
 
 /// The graph as the screen draws it before anything has begun.
-fn graph(plan: &Plan) -> Buffer {
+pub(super) fn graph(plan: &Plan) -> Picture {
     let id = RunId::new("plan");
     let mut store = RunStore::default();
     store.open(RunInfo {
@@ -157,27 +159,30 @@ fn graph(plan: &Plan) -> Buffer {
     let jobs = plan.jobs().iter().map(outline).collect();
     store.apply(&id, &Record { seq: 1, at: Timestamp(0), event: Event::JobsPlanned { jobs, replaces: None } });
     let style = style::Style::of_output();
-    let theme = Theme {
-        glyphs: if style.ascii { Glyphs::Ascii } else { Glyphs::Unicode },
-        colours: Colours::None,
-        motion: false,
-    };
+    let theme = Theme { glyphs: style.glyphs(), colours: Colours::None, motion: false };
     let terminal = std::io::stdout().is_terminal().then(crossterm::terminal::size);
     let columns = terminal.and_then(Result::ok).map_or(COLUMNS, |(columns, _)| columns);
-    store.run(&id).map(|run| picture_of(run, theme, columns)).unwrap_or_default()
+    store.run(&id).map(|run| picture_of(run, theme, columns).into()).unwrap_or_default()
 }
 
-fn lines(plan: &Plan) -> String {
-    let drawn = if plan.jobs().len() > 1 { export::text(&graph(plan)) + "\n" } else { String::new() };
-    let rows = plan.jobs().iter().map(|job| {
+/// The graph, and a line per job.
+pub(super) fn lines(plan: &Plan) -> TerminalText {
+    let mut lines = TerminalText::default();
+    if plan.jobs().len() > 1 {
+        lines.push_line(&graph(plan).text());
+    }
+    for (at, job) in plan.jobs().iter().enumerate() {
         let needs: Vec<_> = job.needs.iter().map(ToString::to_string).collect();
-        let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };
+        let needs = if needs.is_empty() { text!("") } else { text!("  needs {}", needs.join(", ")) };
         let unknown = if job.leg.is_none() { "  (its matrix is known once those have ended)" } else { "" };
         let condition = job.definition.condition.written.as_ref();
-        let condition = condition.map(|written| format!("  if {}", written.value.trim())).unwrap_or_default();
-        format!("{:<20} {}{needs}{condition}{unknown}", job.id.to_string(), job.name)
-    });
-    drawn + &rows.collect::<Vec<_>>().join("\n")
+        let condition = condition.map(|written| text!("  if {}", written.value.trim())).unwrap_or_default();
+        if at > 0 {
+            lines.push(&text!("\n"));
+        }
+        lines.push(&text!("{:<20} {}{}{}{}", job.id, job.name, needs, condition, unknown));
+    }
+    lines
 }
 
 fn expanded(plan: &Plan) -> Json {
@@ -199,29 +204,34 @@ fn kind(body: &JobBody) -> &'static str {
     }
 }
 
-fn mermaid(plan: &Plan) -> String {
-    let mut text = String::from("graph LR");
-    let id = |id: &str| id.replace(['.', '-'], "_");
+pub(super) fn mermaid(plan: &Plan) -> TerminalText {
+    let mut graph = text!("graph LR");
+    let id = |id: &JobId| id.as_str().replace(['.', '-'], "_");
+    // A label may hold HTML, and `#` starts an entity.
+    let label = |name: &str| {
+        let entities = [('#', "#35;"), ('"', "#quot;"), ('<', "#lt;"), ('>', "#gt;")];
+        entities.into_iter().fold(name.to_owned(), |name, (sign, entity)| name.replace(sign, entity))
+    };
     for job in plan.jobs() {
-        text.push_str(&format!("\n  {}[\"{}\"]", id(job.id.as_str()), job.name.replace('"', "#quot;")));
+        graph.push(&text!("\n  {}[\"{}\"]", id(&job.id), label(&job.name)));
         for need in &job.needs {
-            text.push_str(&format!("\n  {} --> {}", id(need.as_str()), id(job.id.as_str())));
+            graph.push(&text!("\n  {} --> {}", id(need), id(&job.id)));
         }
     }
-    text
+    graph
 }
 
-fn dot(plan: &Plan) -> String {
+pub(super) fn dot(plan: &Plan) -> TerminalText {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-    let mut text = String::from("digraph plan {\n  rankdir=LR;\n");
+    let mut graph = text!("digraph plan {{\n  rankdir=LR;\n");
     for job in plan.jobs() {
-        text.push_str(&format!("  {} [label={}];\n", quoted(job.id.as_str()), quoted(&job.name)));
+        graph.push_line(&text!("  {} [label={}];", quoted(job.id.as_str()), quoted(&job.name)));
         for need in &job.needs {
-            text.push_str(&format!("  {} -> {};\n", quoted(need.as_str()), quoted(job.id.as_str())));
+            graph.push_line(&text!("  {} -> {};", quoted(need.as_str()), quoted(job.id.as_str())));
         }
     }
-    text.push('}');
-    text
+    graph.push(&text!("}}"));
+    graph
 }
 
 /// The jobs as converted: names, conditions and ids that the parser adds, nothing expanded. A workflow that is called
@@ -284,8 +294,8 @@ fn called(path: &Path) -> Option<Result<Workflow, Failure>> {
 /// Why a file is no workflow.
 fn refused(diagnostics: &[Diagnostic], source: &Source) -> Failure {
     let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
-    let told: Vec<_> = errors.map(|found| found.render(source, false)).collect();
-    Failure::new(Exit::Failed, told.join("\n\n"))
+    let rendered: Vec<_> = errors.map(|found| found.render(source, false)).collect();
+    Failure::new(Exit::Failed, rendered.join("\n\n"))
 }
 
 fn marked(expression: &str) -> Json {

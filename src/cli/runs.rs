@@ -1,6 +1,6 @@
 //! Past and present runs: the list, one run, its logs.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde_json::json;
 
@@ -10,9 +10,14 @@ use crate::store::history;
 use crate::store::history::{Filter, StatusFilter};
 use crate::worker::outlet::now;
 
-use super::printer::{Logs, shown, table};
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
+use crate::ui::text::{duration, spent};
+use crate::ui::theme::Hue;
+
+use super::printer::{Logs, first_line, table};
 use super::style;
-use super::style::{Colour, Style, duration};
+use super::style::{Out, Style};
 use super::{Exit, Failure, Outcome, runs_dir};
 
 /// How many runs are listed unless `--limit` is given.
@@ -125,9 +130,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     let before = args.before.as_ref().map(|wanted| runs.find(wanted)).transpose()?;
     let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), args.limit)?;
     if args.json {
-        for summary in &page.runs {
-            style::line(&serde_json::to_string(summary).map_err(io::Error::other)?)?;
-        }
+        page.runs.iter().try_for_each(style::json)?;
         return Ok(Exit::Success);
     }
     if page.runs.is_empty() {
@@ -138,17 +141,20 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         })?;
         return Ok(Exit::Success);
     }
-    let style = Style::of_output();
-    let mut text = String::new();
-    for summary in &page.runs {
-        text.push_str(&row(summary, style));
-        text.push('\n');
-    }
-    if let (true, Some(last)) = (page.more, page.runs.last()) {
-        text.push_str(&style.paint(Colour::Dim, &format!("older runs: --before {}\n", last.info.id)));
-    }
-    style::print(&text)?;
+    style::print(&listed(&page.runs, page.more, Style::of_output(), now()))?;
     Ok(Exit::Success)
+}
+
+/// Runs, a line each, and how to see older ones if there are more.
+pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp) -> TerminalText {
+    let mut list = TerminalText::default();
+    for summary in runs {
+        list.push_line(&row(summary, style, now));
+    }
+    if let (true, Some(last)) = (more, runs.last()) {
+        list.push_line(&style.paint(Hue::Dim, text!("older runs: --before {}", last.info.id)));
+    }
+    list
 }
 
 /// Why something ended so, or what holds it back.
@@ -159,28 +165,24 @@ fn reason(phase: &Phase, reason: Option<&str>) -> Option<String> {
     }
 }
 
-fn row(summary: &Summary, style: Style) -> String {
-    let time = match (summary.started, summary.finished) {
-        (Some(started), Some(finished)) => duration(finished.since(started)),
-        (Some(started), None) => duration(now().since(started)),
-        _ => String::new(),
-    };
+fn row(summary: &Summary, style: Style, now: Timestamp) -> TerminalText {
+    let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
     let reason = reason(&summary.phase, summary.reason.as_ref().map(EndReason::text)).unwrap_or_default();
-    let reason = reason.lines().next().unwrap_or_default();
-    let attempt = if summary.attempt > 1 { format!(" attempt {}", summary.attempt) } else { String::new() };
-    let row = format!(
+    let attempt = if summary.attempt > 1 { text!(" attempt {}", summary.attempt) } else { text!("") };
+    let info = &summary.info;
+    let row = text!(
         "{} {}  {:<20} {:<16} {:<12} {:>8}  {}{}  {}",
         style.glyph(&summary.phase),
-        summary.info.id,
+        info.id,
         summary.name,
-        summary.info.ref_name,
-        summary.info.event,
+        info.ref_name,
+        info.event,
         time,
-        summary.phase.word(),
+        style.word(&summary.phase),
         attempt,
-        style.paint(Colour::Dim, reason)
+        style.paint(Hue::Dim, first_line(&reason))
     );
-    row.trim_end().to_owned()
+    row.trim_end()
 }
 
 pub(super) fn show(args: &ShowArgs) -> Outcome {
@@ -193,49 +195,44 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
             "sha": run.info.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_ref().map(EndReason::text)),
             "created": run.info.created, "started": run.started, "finished": run.finished, "jobs": jobs,
         });
-        style::line(&serde_json::to_string_pretty(&document).map_err(io::Error::other)?)?;
+        let pretty = serde_json::to_string_pretty(&document).map_err(io::Error::other)?;
+        style::line(&TerminalText::json(&pretty))?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
-    let mut text = format!("{} {}  {}  {}\n", style.glyph(&run.phase), run.name, run.info.id, run.phase.word());
-    let commit: String = run.info.sha.chars().take(7).collect();
-    text.push_str(&style.paint(
-        Colour::Dim,
-        &format!(
-            "{} on {} · {}@{commit} · attempt {}\n",
-            run.info.workflow, run.info.event, run.info.ref_name, run.attempt
-        ),
-    ));
-    if let Some(reason) = reason(&run.phase, run.reason.as_ref().map(EndReason::text)) {
-        text.push_str(&format!("{reason}\n"));
-    }
-    text.push('\n');
-    text.push_str(&table(&run, style));
-    for job in run.jobs.values().filter(|job| !job.steps.is_empty()) {
-        text.push_str(&format!("\n{} {}\n", style.glyph(&job.phase), style.paint(Colour::Bold, &job.name)));
-        for step in &job.steps {
-            text.push_str(&step_row(step, style));
-        }
-    }
-    text.push_str(&format!("\nlogs: {}\n", folder.logs().display()));
-    style::print(&style.spelled(text))?;
+    let logs = text!("\nlogs: {}\n", folder.logs().display());
+    style::print(&text!("{}{}", style.spelled(shown(&run, style)), logs))?;
     Ok(Exit::Success)
 }
 
-fn step_row(step: &Step, style: Style) -> String {
+/// A run, its jobs and their steps.
+pub(super) fn shown(run: &Run, style: Style) -> TerminalText {
+    let info = &run.info;
+    let mut page = text!("{} {}  {}  {}\n", style.glyph(&run.phase), run.name, info.id, style.word(&run.phase));
+    let commit: String = info.sha.chars().take(7).collect();
+    let origin = text!("{} on {} · {}@{} · attempt {}", info.workflow, info.event, info.ref_name, commit, run.attempt);
+    page.push_line(&style.paint(Hue::Dim, origin));
+    if let Some(reason) = reason(&run.phase, run.reason.as_ref().map(EndReason::text)) {
+        page.push_line(&TerminalText::lines(&reason));
+    }
+    page.push(&text!("\n{}", table(run, style)));
+    for job in run.jobs.values().filter(|job| !job.steps.is_empty()) {
+        page.push_line(&text!("\n{} {}", style.glyph(&job.phase), style.bold(&job.name)));
+        for step in &job.steps {
+            page.push_line(&step_row(step, style));
+        }
+    }
+    page
+}
+
+fn step_row(step: &Step, style: Style) -> TerminalText {
     let time = match (step.started, step.finished) {
         (Some(started), Some(finished)) => duration(finished.since(started)),
         _ => String::new(),
     };
-    let reason = step.reason.as_ref().and_then(|reason| reason.lines().next()).unwrap_or_default();
-    let row = format!(
-        "  {} {:>2} {:<44} {time:>8}  {}",
-        style.glyph(&step.phase),
-        step.number,
-        step.name,
-        style.paint(Colour::Dim, reason)
-    );
-    format!("{}\n", row.trim_end())
+    let reason = style.paint(Hue::Dim, step.reason.as_deref().map(first_line).unwrap_or_default());
+    let glyph = style.glyph(&step.phase);
+    text!("  {} {:>2} {:<44} {:>8}  {}", glyph, step.number, step.name, time, reason).trim_end()
 }
 
 fn as_json(job: &Job) -> serde_json::Value {
@@ -261,7 +258,7 @@ fn as_json(job: &Job) -> serde_json::Value {
     })
 }
 
-/// The jobs of a run that somebody means: by id, by the workflow's name for them, or by their own.
+/// Returns the jobs of a run with this id, key in the workflow, or name.
 pub(super) fn jobs<'r>(run: &'r Run, wanted: &str) -> Result<Vec<&'r Job>, Failure> {
     let is_it = |job: &&Job| [job.id.as_str(), &job.key, &job.name].contains(&wanted);
     let jobs: Vec<_> = run.jobs.values().filter(is_it).collect();
@@ -273,7 +270,7 @@ pub(super) fn jobs<'r>(run: &'r Run, wanted: &str) -> Result<Vec<&'r Job>, Failu
     Ok(jobs)
 }
 
-/// The first of them.
+/// Returns the first job with this id, key or name.
 pub(super) fn job<'r>(run: &'r Run, wanted: &str) -> Result<&'r Job, Failure> {
     jobs(run, wanted).map(|jobs| jobs[0])
 }
@@ -286,7 +283,8 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         None => run.jobs.values().collect(),
     };
     let style = Style::of_output();
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut out = Out::new(&mut stdout);
     let wanted_step = |step: &&Step| {
         args.step.as_ref().is_none_or(|wanted| step.number.to_string() == *wanted || step.name == *wanted)
             && (!args.failed
@@ -297,14 +295,14 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     for job in jobs {
         for step in job.steps.iter().filter(wanted_step) {
             found = true;
-            // One step alone is printed as it is, so that it can be piped.
+            // One step alone is printed without a heading, so that it can be piped.
             if args.step.is_none() && step.lines > 0 {
-                let heading = format!("{} / {} {}", job.name, step.number, step.name);
-                writeln!(out, "{}", style.paint(Colour::Bold, &heading))?;
+                out.line(style.bold(text!("{} / {} {}", job.name, step.number, step.name)))?;
             }
             let all = LineRange { first: 0, count: u64::MAX };
-            folder
-                .lines(&run, &job.id, step.number, all, &mut |line| writeln!(out, "{}", shown(line, style.colour)))?;
+            folder.lines(&run, &job.id, step.number, all, &mut |line| {
+                out.line(TerminalText::log_line(line, style.colours()))
+            })?;
         }
     }
     out.flush()?;
@@ -314,7 +312,7 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// What is said about a step that is not there.
+/// The error about a step that does not exist.
 pub(super) fn no_step(run: &Run, wanted: &str) -> Failure {
     let message = format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.info.id, run.info.id);
     Failure::new(Exit::NotFound, message)

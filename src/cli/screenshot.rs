@@ -5,9 +5,6 @@
 
 use std::ops::ControlFlow;
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
 use crate::app::App;
 use crate::app::keymap;
 use crate::app::keymap::Keymap;
@@ -19,7 +16,7 @@ use crate::store::history;
 use crate::store::journal::JournalReader;
 use crate::store::logs::LogFiles;
 use crate::store::logs::query::{LogSearchResult, Logs, RunSearchResult};
-use crate::ui::export;
+use crate::ui::export::Picture;
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, style};
@@ -122,12 +119,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     for key in &args.keys.0 {
         screen.send(Msg::Key(*key));
     }
-    let mut buffer = Buffer::empty(Rect::new(0, 0, args.size.0, args.size.1));
-    screen.app.draw(&mut buffer);
+    let picture = Picture::draw(args.size.0, args.size.1, |buffer| screen.app.draw(buffer));
     style::print(&match args.format {
-        Format::Text => export::text(&buffer),
-        Format::Ansi => export::ansi(&buffer),
-        Format::Svg => export::svg(&buffer),
+        Format::Text => picture.text(),
+        Format::Ansi => picture.ansi(),
+        Format::Svg => picture.svg(),
     })
     .map_err(Failure::from)?;
     Ok(Exit::Success)

@@ -1,35 +1,25 @@
-//! Colour for terminals, words for everybody, and the one place where text leaves the program.
+//! How text looks on standard output, and the one place where it leaves the program.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
 
-use crate::model::{Conclusion, Phase};
+use serde::Serialize;
 
-/// How text to a stream is dressed.
+use crate::model::{Level, Phase, ServiceState};
+use crate::ui::terminal_text::text;
+use crate::ui::terminal_text::{TerminalText, ToTerminal};
+use crate::ui::theme::{Colours, Glyphs, Hue, Theme};
+
+/// How text to a stream is styled: with the signs and colours of the screen's theme, or with signs alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    pub(super) colour: bool,
-    pub(super) ascii: bool,
-}
-
-/// The colours in use: the terminal's own sixteen, so its theme decides.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Colour {
-    Red,
-    Green,
-    Yellow,
-    Blue,
-    Dim,
-    Bold,
-    /// A job's own, by its place in the run.
-    Job(usize),
+    theme: Theme,
 }
 
 impl Style {
-    /// For standard output: colour only on a terminal and never against `NO_COLOR`; glyphs beyond ASCII only where the
+    /// Style for standard output: colour only on a terminal and never against `NO_COLOR`; signs beyond ASCII only where the
     /// locale has them.
     pub(super) fn of_output() -> Self {
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let locale =
             ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
@@ -37,103 +27,182 @@ impl Style {
             let locale = locale.to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         });
-        Self { colour: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb, ascii: !utf8 }
+        let glyphs = if utf8 { Glyphs::Unicode } else { Glyphs::Ascii };
+        Self::new(glyphs, io::stdout().is_terminal() && wants_colour() && !dumb)
     }
 
-    pub(super) fn paint(self, colour: Colour, text: &str) -> String {
-        if !self.colour || text.is_empty() {
-            return text.to_owned();
-        }
-        let code = match colour {
-            Colour::Red => "31",
-            Colour::Green => "32",
-            Colour::Yellow => "33",
-            Colour::Blue => "34",
-            Colour::Dim => "2",
-            Colour::Bold => "1",
-            // Neither red, green nor yellow: those say how something ended.
-            Colour::Job(place) => ["36", "35", "34", "96", "95", "94"][place % 6],
-        };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    /// Style with these signs, with or without colours.
+    pub(super) fn new(glyphs: Glyphs, colour: bool) -> Self {
+        let colours = if colour { Colours::Terminal } else { Colours::None };
+        Self { theme: Theme { glyphs, colours, motion: false } }
     }
 
-    /// Text of ours whose signs the terminal may lack: then with signs that it has.
-    pub(super) fn spelled(self, text: String) -> String {
-        if !self.ascii {
-            return text;
-        }
-        text.chars()
-            .map(|c| match c {
-                '│' | '·' => '|',
-                '▸' | '›' => '>',
-                '▾' => 'v',
-                '⋮' => ':',
-                '…' => '~',
-                '├' => '|',
-                '└' => '`',
-                '─' => '-',
-                other => other,
-            })
-            .collect()
+    /// Colours in use.
+    pub(super) fn colours(self) -> Colours {
+        self.theme.colours
     }
 
-    /// A glyph for how far something is, in its colour.
-    pub(super) fn glyph(self, phase: &Phase) -> String {
-        let (glyph, ascii, colour) = match phase {
-            Phase::Queued => ("○", "o", Colour::Dim),
-            Phase::Waiting(_) => ("·", ".", Colour::Dim),
-            Phase::Running | Phase::Stopping => ("●", "*", Colour::Yellow),
-            Phase::Done(Conclusion::Success) => ("✓", "+", Colour::Green),
-            Phase::Done(Conclusion::Failure) => ("✗", "X", Colour::Red),
-            Phase::Done(Conclusion::TimedOut) => ("⧖", "T", Colour::Red),
-            Phase::Done(Conclusion::StartupFailure) => ("‼", "!", Colour::Red),
-            Phase::Done(Conclusion::ActionRequired) => ("◆", "?", Colour::Yellow),
-            Phase::Done(Conclusion::Cancelled) => ("⊘", "c", Colour::Dim),
-            Phase::Done(Conclusion::Skipped) => ("–", "-", Colour::Dim),
-            Phase::Done(Conclusion::Neutral | Conclusion::Stale) => ("=", "=", Colour::Dim),
-        };
-        self.paint(colour, if self.ascii { ascii } else { glyph })
+    /// Signs in use.
+    pub(super) fn glyphs(self) -> Glyphs {
+        self.theme.glyphs
+    }
+
+    /// A text in a hue.
+    pub(super) fn paint(self, hue: Hue, text: impl ToTerminal) -> TerminalText {
+        self.dress(text, |text| text.styled(self.theme.style(hue)))
+    }
+
+    /// A heading.
+    pub(super) fn bold(self, text: impl ToTerminal) -> TerminalText {
+        self.dress(text, |text| text.styled(self.theme.heading()))
+    }
+
+    /// A text in the colour of the job at this place of its run.
+    pub(super) fn of_job(self, place: usize, text: impl ToTerminal) -> TerminalText {
+        self.dress(text, |text| text.styled(self.theme.nth(place)))
+    }
+
+    /// A text in the style of an annotation.
+    pub(super) fn level(self, level: Level, text: impl ToTerminal) -> TerminalText {
+        self.dress(text, |text| text.styled(self.theme.level(level)))
+    }
+
+    fn dress(self, text: impl ToTerminal, dress: impl FnOnce(TerminalText) -> TerminalText) -> TerminalText {
+        let text = text.to_terminal();
+        if self.theme.colours == Colours::None { text } else { dress(text) }
+    }
+
+    /// The sign of a status, in its colour.
+    pub(super) fn glyph(self, phase: &Phase) -> TerminalText {
+        let look = self.theme.look(phase);
+        self.paint(look.hue, look.glyph)
+    }
+
+    /// The word of a status.
+    pub(super) fn word(self, phase: &Phase) -> &'static str {
+        self.theme.look(phase).word
+    }
+
+    /// The word of a service's state.
+    pub(super) fn service(self, state: ServiceState) -> &'static str {
+        self.theme.service(state).word
+    }
+
+    /// The text with the signs that the terminal has.
+    pub(super) fn spelled(self, text: TerminalText) -> TerminalText {
+        if self.theme.glyphs == Glyphs::Ascii { text.map(|c| self.theme.spelled(c)) } else { text }
     }
 }
 
-/// A duration as people say it: `0.4s`, `12s`, `3:05`, `1:02:09`.
-pub(super) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..10 => format!("{:.1}s", duration.as_secs_f64()),
-        10..60 => format!("{seconds}s"),
-        60..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
-        _ => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether GitHub's runner reads what is printed here.
+pub(super) fn inside_actions() -> bool {
+    std::env::var("GITHUB_ACTIONS").is_ok_and(|inside| inside == "true")
+}
+
+/// A stream that text leaves by. It takes [`TerminalText`] alone. Where GitHub's runner reads it, no line of it is a
+/// command but those of [`Out::command`].
+pub(super) struct Out<'w> {
+    stream: &'w mut dyn Write,
+    in_actions: bool,
+}
+
+impl<'w> Out<'w> {
+    pub(super) fn new(stream: &'w mut dyn Write) -> Self {
+        Self { stream, in_actions: inside_actions() }
+    }
+
+    /// A stream that GitHub's runner reads, or not, whatever the environment says.
+    #[cfg(test)]
+    pub(super) fn read_by_runner(stream: &'w mut dyn Write, in_actions: bool) -> Self {
+        Self { stream, in_actions }
+    }
+
+    /// Writes a line.
+    pub(super) fn line(&mut self, text: impl ToTerminal) -> io::Result<()> {
+        self.print(&text!("{}", text))?;
+        self.stream.write_all(b"\n")
+    }
+
+    /// Writes text as it is, line ends included.
+    pub(super) fn print(&mut self, text: &TerminalText) -> io::Result<()> {
+        if !self.in_actions {
+            return self.stream.write_all(text.as_str().as_bytes());
+        }
+        text.as_str().split_inclusive('\n').try_for_each(|line| self.stream.write_all(inert(line).as_bytes()))
+    }
+
+    /// Writes a line that may be a command to GitHub's runner.
+    pub(super) fn command(&mut self, text: &TerminalText) -> io::Result<()> {
+        self.commands(text)?;
+        self.stream.write_all(b"\n")
+    }
+
+    /// Writes lines that may be commands to GitHub's runner.
+    pub(super) fn commands(&mut self, lines: &TerminalText) -> io::Result<()> {
+        self.stream.write_all(lines.as_str().as_bytes())
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// A line that GitHub's runner does not take for a command: it reads `::` after leading blanks, and `##[` anywhere.
+fn inert(line: &str) -> Cow<'_, str> {
+    let line = if line.contains("##[") { Cow::Owned(line.replace("##[", "## [")) } else { Cow::Borrowed(line) };
+    let blanks = line.len() - line.trim_start().len();
+    if line[blanks..].starts_with("::") {
+        Cow::Owned(format!("{} {}", &line[..=blanks], &line[blanks + 1..]))
+    } else {
+        line
     }
 }
 
 /// Prints to standard output.
-pub(super) fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+pub(super) fn print(text: &TerminalText) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let mut out = Out::new(&mut stdout);
+    out.print(text)?;
     out.flush()
 }
 
 /// Prints a line to standard output.
-pub(super) fn line(text: &str) -> io::Result<()> {
-    print(&format!("{text}\n"))
+pub(super) fn line(text: &(impl ToTerminal + ?Sized)) -> io::Result<()> {
+    print(&text!("{}\n", text.to_terminal()))
 }
 
-/// Tells on standard error what went wrong.
-pub(super) fn complain(text: &str) {
-    let head = if colour_of_errors() { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
-    let text = text.strip_prefix("error").map_or(format!("{head}: {text}"), |rest| format!("{head}{rest}"));
-    // With standard error closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{text}");
+/// Prints a JSON document in one line to standard output.
+pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+    line(&document(value)?)
 }
 
-/// Whether standard error is shown in colour.
+/// A JSON document in one line.
+pub(super) fn document(value: &impl Serialize) -> io::Result<TerminalText> {
+    Ok(TerminalText::json(&serde_json::to_string(value)?))
+}
+
+/// Prints an error to standard error.
+pub(super) fn complain(message: &(impl ToTerminal + ?Sized)) {
+    let style = Style::new(Glyphs::Unicode, colour_of_errors());
+    let message = message.to_terminal();
+    // A rendered diagnostic brings its own heading.
+    let has_heading = message.plain().starts_with("error:");
+    let heading = if has_heading { TerminalText::default() } else { text!("{}: ", style.paint(Hue::Bad, "error")) };
+    notice(&text!("{}{}", heading, message));
+}
+
+/// Whether errors are printed in colour.
 pub(super) fn colour_of_errors() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stderr().is_terminal() && wants_colour()
 }
 
-/// Says something beside the result, on standard error.
-pub(super) fn notice(text: &str) {
-    // With standard error closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{text}");
+/// Prints something beside the result, to standard error.
+pub(super) fn notice(text: &(impl ToTerminal + ?Sized)) {
+    let mut stderr = io::stderr().lock();
+    // A closed standard error is no reason to stop.
+    let _ = Out::new(&mut stderr).line(text.to_terminal());
 }

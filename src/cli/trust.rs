@@ -7,6 +7,7 @@ use crate::launch::trust::{Preview, StepPreview, Trust};
 use crate::launch::{LaunchRequest, Planned, trust};
 use crate::repo::git::Repository;
 use crate::store::folder::RunsDir;
+use crate::ui::terminal_text::{TerminalText, reveal};
 
 use super::{Exit, Failure, Outcome, style};
 
@@ -35,7 +36,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.list {
         for trusted in trust::list(&runs)? {
             let origin = if trusted.origin.is_empty() { "no origin" } else { &trusted.origin };
-            style::line(&format!("{}  {}", trusted.git_folder.display(), harmless(origin)))?;
+            style::line(&format!("{}  {}", trusted.git_folder.display(), reveal(origin)))?;
         }
         return Ok(Exit::Success);
     }
@@ -64,7 +65,7 @@ pub(super) fn ask(runs: &RunsDir, planned: &mut Planned) -> Result<(), Failure> 
     if *planned.trust() == Trust::Given || !is_terminal {
         return Ok(());
     }
-    style::print(&(text(&planned.preview()) + QUESTION))?;
+    style::print(&TerminalText::lines(&(text(&planned.preview()) + QUESTION)))?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
@@ -80,15 +81,15 @@ const QUESTION: &str = "\nTrust this repository? [y/N] ";
 fn text(preview: &Preview) -> String {
     let mut text = format!(
         "{} runs for the first time in\n  {}\nIts steps run on this machine, as you:\n\n",
-        harmless(&preview.workflow),
-        preview.root.display()
+        reveal(&preview.workflow),
+        reveal(&preview.root.to_string_lossy())
     );
     for job in &preview.jobs {
         let legs = if job.legs > 1 { format!(" and {} more like it", job.legs - 1) } else { String::new() };
-        text.push_str(&format!("  {}{legs}\n", harmless(&job.name)));
+        text.push_str(&format!("  {}{legs}\n", reveal(&job.name)));
         for step in &job.steps {
             match step {
-                StepPreview::Action(reference) => text.push_str(&format!("    uses {}\n", harmless(reference))),
+                StepPreview::Action(reference) => text.push_str(&format!("    uses {}\n", reveal(reference))),
                 StepPreview::Script(script) => text.push_str(&excerpt(script)),
             }
         }
@@ -102,21 +103,13 @@ fn excerpt(script: &str) -> String {
     let mut text = String::new();
     for (number, line) in lines.iter().take(EXCERPT_LINES).enumerate() {
         let mark = if number == 0 { '$' } else { ' ' };
-        let line: String = harmless(line).chars().take(EXCERPT_WIDTH).collect();
+        let line: String = reveal(line).chars().take(EXCERPT_WIDTH).collect();
         text.push_str(&format!("    {mark} {}\n", line.trim_end()));
     }
     if lines.len() > EXCERPT_LINES {
         text.push_str(&format!("      and {} more lines\n", lines.len() - EXCERPT_LINES));
     }
     text
-}
-
-/// Text without control characters, those that turn the writing direction included.
-fn harmless(text: &str) -> String {
-    let hides = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if hides(c) { '�' } else { c }).collect()
 }
 
 #[cfg(test)]

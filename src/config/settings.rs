@@ -219,7 +219,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "keys.<action>",
         doc: "Keys of an action of the screen instead of its default keys: `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`.\n\
-              The README lists the actions. An empty list removes all keys of an action.",
+              `cuelight keys` lists the actions. An empty list removes all keys of an action.",
         example: "half-down = [\"ctrl-d\", \"J\"]",
         layer: Layer::User,
         set: |config, action, value| {

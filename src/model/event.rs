@@ -288,6 +288,18 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// The level's name, as GitHub's workflow commands have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// A signal, by number, shown by name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(transparent)]

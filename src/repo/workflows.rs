@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::nearest;
 use crate::workflow;
-use crate::workflow::schema;
 use crate::workflow::source::Source;
 
 /// The folder in which GitHub looks for workflows, from the root of a repository.
@@ -84,7 +84,7 @@ pub fn find(wanted: Option<&str>, folder: &Path, root: &Path) -> Result<PathBuf,
         return Ok(found.clone());
     }
     let stems: Vec<_> = files.iter().filter_map(|path| text(path.file_stem())).collect();
-    let nearest = schema::nearest(wanted, stems.iter().map(String::as_str)).map(str::to_owned);
+    let nearest = nearest(wanted, stems.iter().map(String::as_str)).map(str::to_owned);
     Err(WorkflowFileError::Unknown { wanted: wanted.to_owned(), known: known(), nearest })
 }
 

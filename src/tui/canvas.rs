@@ -264,21 +264,9 @@ fn is_one_column(symbol: &str) -> bool {
 
 /// Selects a style from scratch, which mostly takes fewer bytes than undoing the one before.
 fn select(bytes: &mut Vec<u8>, (fg, bg, modifier): (Color, Color, Modifier)) {
-    let mut code = |code: std::fmt::Arguments| bytes.write_fmt(code).expect("writing to memory cannot fail");
-    code(format_args!("\x1b["));
-    for attribute in sgr::attributes(modifier) {
-        code(format_args!(";{attribute}"));
-    }
-    for (colour, base) in [(fg, 30_u8), (bg, 40)] {
-        match (colour, sgr::index(colour)) {
-            (Color::Rgb(red, green, blue), _) => code(format_args!(";{};2;{red};{green};{blue}", base + 8)),
-            (_, Some(index @ 0..8)) => code(format_args!(";{}", base + index)),
-            (_, Some(index @ 8..16)) => code(format_args!(";{}", base + 52 + index)),
-            (_, Some(index)) => code(format_args!(";{};5;{index}", base + 8)),
-            (_, None) => {}
-        }
-    }
-    code(format_args!("m"));
+    bytes.extend_from_slice(b"\x1b[");
+    bytes.extend_from_slice(sgr::parameters(fg, bg, modifier).as_bytes());
+    bytes.push(b'm');
 }
 
 #[cfg(test)]

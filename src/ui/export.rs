@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use ratatui::buffer::{Buffer, Cell};
-use ratatui::style::{Color, Modifier};
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
 
 use super::sgr;
+use super::terminal_text::TerminalText;
 use super::text::width;
 
 /// Size of a cell and of its letters in an SVG.
@@ -56,40 +58,59 @@ fn look(cell: &Cell) -> (Color, Color, Modifier) {
     (cell.fg, cell.bg, cell.modifier)
 }
 
-/// Letters only, one line a row.
-#[must_use]
-pub fn text(buffer: &Buffer) -> String {
-    let lines = rows(buffer).map(|runs| {
-        let line: String = runs.into_iter().map(|run| run.text).collect();
-        line.trim_end().to_owned() + "\n"
-    });
-    lines.collect()
+/// A drawn screen.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Picture(Buffer);
+
+impl From<Buffer> for Picture {
+    fn from(buffer: Buffer) -> Self {
+        Self(buffer)
+    }
 }
 
-/// Letters with the sequences that colour them in a terminal.
-#[must_use]
-pub fn ansi(buffer: &Buffer) -> String {
+impl Picture {
+    /// Draws a screen of this many columns and rows.
+    pub fn draw(columns: u16, rows: u16, draw: impl FnOnce(&mut Buffer)) -> Self {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, columns, rows));
+        draw(&mut buffer);
+        Self(buffer)
+    }
+
+    /// Letters only, one line per row.
+    #[must_use]
+    pub fn text(&self) -> TerminalText {
+        let line = |runs: Vec<Run>| runs.into_iter().map(|run| run.text).collect::<String>().trim_end().to_owned();
+        let lines: Vec<_> = rows(&self.0).map(|runs| line(runs) + "\n").collect();
+        TerminalText::lines(&lines.concat())
+    }
+
+    /// Letters with the sequences that colour them in a terminal.
+    #[must_use]
+    pub fn ansi(&self) -> TerminalText {
+        TerminalText::coloured(&ansi(&self.0))
+    }
+
+    /// An SVG that needs no font, script or style sheet besides.
+    #[must_use]
+    pub fn svg(&self) -> TerminalText {
+        TerminalText::lines(&svg(&self.0))
+    }
+}
+
+fn ansi(buffer: &Buffer) -> String {
     let mut out = String::new();
     for runs in rows(buffer) {
         for run in runs {
-            let mut codes = vec!["0".to_owned()];
-            codes.extend(sgr::attributes(run.cell.modifier).map(|attribute| attribute.to_string()));
-            codes.extend([(run.cell.fg, 38), (run.cell.bg, 48)].into_iter().filter_map(
-                |(colour, code)| match colour {
-                    Color::Rgb(r, g, b) => Some(format!("{code};2;{r};{g};{b}")),
-                    colour => Some(format!("{code};5;{}", sgr::index(colour)?)),
-                },
-            ));
-            out.push_str(&format!("\x1b[{}m{}", codes.join(";"), run.text));
+            let style = Style::new().fg(run.cell.fg).bg(run.cell.bg).add_modifier(run.cell.modifier);
+            out.push_str(&format!("{}{}", sgr::sequence(style), run.text));
         }
-        out.push_str("\x1b[0m\n");
+        out.push_str(sgr::RESET);
+        out.push('\n');
     }
     out
 }
 
-/// A picture that needs nothing else: no font, no script, no style sheet of elsewhere.
-#[must_use]
-pub fn svg(buffer: &Buffer) -> String {
+fn svg(buffer: &Buffer) -> String {
     let (width, height) = (f32::from(buffer.area.width) * CELL.0, f32::from(buffer.area.height) * CELL.1);
     let mut out = String::new();
     let mut line = |text: std::fmt::Arguments| writeln!(out, "{text}").expect("writing to a string cannot fail");
@@ -161,32 +182,28 @@ fn colour(colour: Color) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ratatui::layout::Rect;
-    use ratatui::style::Style;
 
-    fn drawn() -> Buffer {
-        let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 2));
-        buffer.set_string(0, 0, "a <b> & 日本", Style::new().fg(Color::Red));
-        buffer.set_string(0, 1, "sel", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));
-        buffer
+    fn drawn() -> Picture {
+        Picture::draw(12, 2, |buffer| {
+            buffer.set_string(0, 0, "a <b> & 日本", Style::new().fg(Color::Red));
+            buffer.set_string(0, 1, "sel", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));
+        })
     }
 
     #[test]
-    fn pictures_say_what_was_drawn() {
-        assert_eq!(text(&drawn()), "a <b> & 日本\nsel\n");
-        let coloured = ansi(&drawn());
-        assert!(
-            coloured.starts_with("\x1b[0;38;5;1ma <b> & 日本") && coloured.contains("\x1b[0;1;7msel"),
-            "{coloured:?}"
-        );
+    fn pictures_show_what_was_drawn() {
+        assert_eq!(drawn().text().as_str(), "a <b> & 日本\nsel\n");
+        let coloured = drawn().ansi();
+        let coloured = coloured.as_str();
+        assert!(coloured.starts_with("\x1b[0;31ma <b> & 日本") && coloured.contains("\x1b[0;1;7msel"), "{coloured:?}");
         let mut struck = drawn();
-        struck.set_style(Rect::new(0, 1, 3, 1), Style::new().add_modifier(Modifier::CROSSED_OUT));
-        assert!(ansi(&struck).contains("\x1b[0;1;7;9msel"));
+        struck.0.set_style(Rect::new(0, 1, 3, 1), Style::new().add_modifier(Modifier::CROSSED_OUT));
+        assert!(struck.ansi().as_str().contains("\x1b[0;1;7;9msel"));
     }
 
     #[test]
     fn an_svg_is_escaped_and_draws_reversed_cells() {
-        let picture = svg(&drawn());
+        let picture = svg(&drawn().0);
         assert!(picture.contains("a &lt;b&gt; &amp; 日本</text>") && !picture.contains("<b>"), "{picture}");
         assert!(picture.contains(&format!("fill=\"{INK}\"/>")) && picture.contains("font-weight=\"bold\""));
         assert_eq!(

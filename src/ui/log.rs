@@ -7,12 +7,14 @@ use std::ops::Range;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Color, Style};
 use unicode_segmentation::UnicodeSegmentation;
 use vte::{Params, Parser, Perform};
 
 use super::link::Link;
-use super::text::{is_unsafe, put, width};
+use super::sgr;
+use super::terminal_text::is_unsafe;
+use super::text::{put, width};
 use super::theme::{Colours, Hue, Theme};
 
 /// Columns between tab stops.
@@ -59,12 +61,8 @@ impl Line {
     /// Takes the bytes of a line apart.
     #[must_use]
     pub fn parse(bytes: &[u8], theme: Theme) -> Self {
-        let (name, rest) = command(bytes).unwrap_or(("", bytes));
-        let found = COMMANDS.iter().find(|(command, ..)| name.eq_ignore_ascii_case(command));
-        let (label, mark, hue, rest) = match found {
-            Some((_, label, mark, hue)) => (*label, *mark, *hue, rest),
-            None => ("", Mark::None, Hue::Plain, bytes),
-        };
+        let Tag { label, mark, hue, rest } =
+            tag(bytes).unwrap_or(Tag { label: "", mark: Mark::None, hue: Hue::Plain, rest: bytes });
         let base = theme.style(hue);
         let mut reader = Reader {
             parts: Vec::new(),
@@ -184,6 +182,27 @@ fn fitting(column: usize, columns: usize, row: usize) -> usize {
     if columns <= row && column % row + columns > row { column.next_multiple_of(row) } else { column }
 }
 
+/// A runner command at the start of a line, as people see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tag<'l> {
+    /// What is shown in place of the command.
+    pub label: &'static str,
+    /// What the line says to the runner.
+    pub mark: Mark,
+    /// The line's hue.
+    pub hue: Hue,
+    /// The rest of the line.
+    pub rest: &'l [u8],
+}
+
+/// Returns the command at the start of a line; `None` for plain text.
+#[must_use]
+pub fn tag(line: &[u8]) -> Option<Tag<'_>> {
+    let (name, rest) = command(line)?;
+    let (_, label, mark, hue) = COMMANDS.iter().find(|(command, ..)| name.eq_ignore_ascii_case(command))?;
+    Some(Tag { label, mark: *mark, hue: *hue, rest })
+}
+
 /// The name of a runner command at the start of a line, and what follows it.
 fn command(line: &[u8]) -> Option<(&str, &[u8])> {
     let (rest, end): (_, &[u8]) =
@@ -249,65 +268,8 @@ impl Perform for Reader {
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
         if action == 'm' && intermediates.is_empty() {
-            self.style = render(params, self.style, self.base, self.coloured);
+            self.style = sgr::apply(params, self.style, self.base, self.coloured);
         }
-    }
-}
-
-/// Applies "select graphic rendition" (ECMA-48, 8.3.117, with the 256 and direct colours of ISO 8613-6).
-fn render(params: &Params, style: Style, base: Style, colours: Colours) -> Style {
-    let mut style = style;
-    let mut params = params.iter();
-    while let Some(param) = params.next() {
-        let code = param.first().copied().unwrap_or_default();
-        style = match code {
-            0 => base,
-            1 => style.add_modifier(Modifier::BOLD),
-            2 => style.add_modifier(Modifier::DIM),
-            3 => style.add_modifier(Modifier::ITALIC),
-            4 => style.add_modifier(Modifier::UNDERLINED),
-            7 => style.add_modifier(Modifier::REVERSED),
-            9 => style.add_modifier(Modifier::CROSSED_OUT),
-            22 => style.remove_modifier(Modifier::BOLD | Modifier::DIM),
-            23 => style.remove_modifier(Modifier::ITALIC),
-            24 => style.remove_modifier(Modifier::UNDERLINED),
-            27 => style.remove_modifier(Modifier::REVERSED),
-            29 => style.remove_modifier(Modifier::CROSSED_OUT),
-            38 | 48 => {
-                let colour = if param.len() > 1 {
-                    direct(param[1..].iter().copied())
-                } else {
-                    direct(params.by_ref().map(|param| param.first().copied().unwrap_or_default()))
-                };
-                match colour.filter(|_| colours != Colours::None) {
-                    Some(colour) if code == 38 => style.fg(colour),
-                    Some(colour) => style.bg(colour),
-                    None => style,
-                }
-            }
-            _ if colours == Colours::None => style,
-            30..=37 => style.fg(Color::Indexed(code as u8 - 30)),
-            39 => Style { fg: base.fg, ..style },
-            40..=47 => style.bg(Color::Indexed(code as u8 - 40)),
-            49 => Style { bg: base.bg, ..style },
-            90..=97 => style.fg(Color::Indexed(code as u8 - 82)),
-            100..=107 => style.bg(Color::Indexed(code as u8 - 92)),
-            _ => style,
-        };
-    }
-    style
-}
-
-/// One of the 256 colours, or red, green and blue; it takes no more parameters than are its own.
-fn direct(mut params: impl Iterator<Item = u16>) -> Option<Color> {
-    match params.next()? {
-        5 => Some(Color::Indexed(u8::try_from(params.next()?).ok()?)),
-        2 => {
-            let numbers: Vec<u16> = params.take(3).collect();
-            let [red, green, blue] = numbers[..] else { return None };
-            Some(Color::Rgb(u8::try_from(red).ok()?, u8::try_from(green).ok()?, u8::try_from(blue).ok()?))
-        }
-        _ => None,
     }
 }
 
@@ -315,6 +277,7 @@ fn direct(mut params: impl Iterator<Item = u16>) -> Option<Color> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use ratatui::style::Modifier;
 
     fn parse(text: &str) -> Line {
         Line::parse(text.as_bytes(), Theme::default())

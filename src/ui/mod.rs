@@ -11,5 +11,6 @@ pub mod layout;
 pub mod link;
 pub mod log;
 pub mod sgr;
+pub mod terminal_text;
 pub mod text;
 pub mod theme;

@@ -1,9 +1,17 @@
-//! How styles are told to a terminal: the numbers of *select graphic rendition* (ECMA-48, 8.3.117), and the 256 colours
-//! that terminals have beside it.
+//! *Select graphic rendition* (ECMA-48, 8.3.117, with the 256 and direct colours of ISO 8613-6): how styles are written to a
+//! terminal, and how they are read from text that was meant for one.
 
-use ratatui::style::{Color, Modifier};
+use std::fmt::Write;
 
-/// The attributes that a terminal is asked for, by modifier.
+use ratatui::style::{Color, Modifier, Style};
+use vte::Params;
+
+use super::theme::Colours;
+
+/// The sequence that ends every style.
+pub const RESET: &str = "\x1b[0m";
+
+/// The attributes by modifier.
 const ATTRIBUTES: [(Modifier, u8); 7] = [
     (Modifier::BOLD, 1),
     (Modifier::DIM, 2),
@@ -14,12 +22,34 @@ const ATTRIBUTES: [(Modifier, u8); 7] = [
     (Modifier::CROSSED_OUT, 9),
 ];
 
-/// The attributes of these modifiers.
-pub fn attributes(modifier: Modifier) -> impl Iterator<Item = u8> {
-    ATTRIBUTES.into_iter().filter(move |(attribute, _)| modifier.contains(*attribute)).map(|(_, number)| number)
+/// The sequence that selects a style, whatever was selected before.
+#[must_use]
+pub fn sequence(style: Style) -> String {
+    let colours = (style.fg.unwrap_or_default(), style.bg.unwrap_or_default());
+    format!("\x1b[0{}m", parameters(colours.0, colours.1, style.add_modifier))
 }
 
-/// A colour's place among the 256; `None` for one that has none there.
+/// The parameters of a style, each after its `;`. The caller writes the reset before them: `0`, or nothing.
+#[must_use]
+pub fn parameters(fg: Color, bg: Color, modifier: Modifier) -> String {
+    let mut text = String::new();
+    let mut add = |code: std::fmt::Arguments| text.write_fmt(code).expect("writing to a string cannot fail");
+    for (_, attribute) in ATTRIBUTES.iter().filter(|(attribute, _)| modifier.contains(*attribute)) {
+        add(format_args!(";{attribute}"));
+    }
+    for (colour, base) in [(fg, 30_u8), (bg, 40)] {
+        match (colour, index(colour)) {
+            (Color::Rgb(red, green, blue), _) => add(format_args!(";{};2;{red};{green};{blue}", base + 8)),
+            (_, Some(index @ 0..8)) => add(format_args!(";{}", base + index)),
+            (_, Some(index @ 8..16)) => add(format_args!(";{}", base + 52 + index)),
+            (_, Some(index)) => add(format_args!(";{};5;{index}", base + 8)),
+            (_, None) => {}
+        }
+    }
+    text
+}
+
+/// A colour's place among the 256; `None` for the terminal's own and for direct colours.
 #[must_use]
 pub fn index(colour: Color) -> Option<u8> {
     Some(match colour {
@@ -42,4 +72,63 @@ pub fn index(colour: Color) -> Option<u8> {
         Color::White => 15,
         Color::Reset | Color::Rgb(..) => return None,
     })
+}
+
+/// The style after a sequence with these parameters, where `base` is the style of text that asks for none. Attributes that
+/// hide text or make it blink change nothing.
+#[must_use]
+pub fn apply(params: &Params, style: Style, base: Style, colours: Colours) -> Style {
+    let mut style = style;
+    let mut params = params.iter();
+    while let Some(param) = params.next() {
+        let code = param.first().copied().unwrap_or_default();
+        style = match code {
+            0 => base,
+            1 => style.add_modifier(Modifier::BOLD),
+            2 => style.add_modifier(Modifier::DIM),
+            3 => style.add_modifier(Modifier::ITALIC),
+            4 => style.add_modifier(Modifier::UNDERLINED),
+            7 => style.add_modifier(Modifier::REVERSED),
+            9 => style.add_modifier(Modifier::CROSSED_OUT),
+            22 => style.remove_modifier(Modifier::BOLD | Modifier::DIM),
+            23 => style.remove_modifier(Modifier::ITALIC),
+            24 => style.remove_modifier(Modifier::UNDERLINED),
+            27 => style.remove_modifier(Modifier::REVERSED),
+            29 => style.remove_modifier(Modifier::CROSSED_OUT),
+            38 | 48 => {
+                let colour = if param.len() > 1 {
+                    direct(param[1..].iter().copied())
+                } else {
+                    direct(params.by_ref().map(|param| param.first().copied().unwrap_or_default()))
+                };
+                match colour.filter(|_| colours != Colours::None) {
+                    Some(colour) if code == 38 => style.fg(colour),
+                    Some(colour) => style.bg(colour),
+                    None => style,
+                }
+            }
+            _ if colours == Colours::None => style,
+            30..=37 => style.fg(Color::Indexed(code as u8 - 30)),
+            39 => Style { fg: base.fg, ..style },
+            40..=47 => style.bg(Color::Indexed(code as u8 - 40)),
+            49 => Style { bg: base.bg, ..style },
+            90..=97 => style.fg(Color::Indexed(code as u8 - 82)),
+            100..=107 => style.bg(Color::Indexed(code as u8 - 92)),
+            _ => style,
+        };
+    }
+    style
+}
+
+/// One of the 256 colours, or red, green and blue; takes no more parameters than belong to it.
+fn direct(mut params: impl Iterator<Item = u16>) -> Option<Color> {
+    match params.next()? {
+        5 => Some(Color::Indexed(u8::try_from(params.next()?).ok()?)),
+        2 => {
+            let numbers: Vec<u16> = params.take(3).collect();
+            let [red, green, blue] = numbers[..] else { return None };
+            Some(Color::Rgb(u8::try_from(red).ok()?, u8::try_from(green).ok()?, u8::try_from(blue).ok()?))
+        }
+        _ => None,
+    }
 }

@@ -8,30 +8,14 @@ use ratatui::style::Style;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use super::terminal_text::clean;
+use crate::model::Timestamp;
+
 /// How many columns a text takes.
 #[must_use]
 pub fn width(text: &str) -> usize {
     // Most texts are, and are looked at many times a frame.
     if text.is_ascii() { text.len() } else { text.width() }
-}
-
-/// Whether a character would change more than its own cell: controls, marks that turn the direction of the line, and marks
-/// about whose width terminals differ (those that join, choose a form, or tint), so that none writes over its neighbours.
-#[must_use]
-pub fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-        || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// The text without characters that would change more than their own cell.
-#[must_use]
-pub fn clean(text: &str) -> Cow<'_, str> {
-    if text.contains(is_unsafe) {
-        Cow::Owned(text.chars().filter(|c| !is_unsafe(*c)).collect())
-    } else {
-        Cow::Borrowed(text)
-    }
 }
 
 /// The text cut to a number of columns, with `ellipsis` for its last column when something was cut.
@@ -126,17 +110,30 @@ pub fn put(buffer: &mut Buffer, x: u16, y: u16, columns: u16, text: &str, style:
     buffer.set_stringn(x, y, clean(text), usize::from(columns), style).0
 }
 
-/// A length of time as a clock shows it: `0:41`, `12:05`, `1:02:10`, and `3d 4h` from two days on.
+/// A length of time: `0.4s`, `12s`, `3:05`, `1:02:09`, and `3d 4h` from two days on.
 #[must_use]
 pub fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (minutes, hours) = (seconds / 60, seconds / 3600);
-    if hours >= 48 {
-        format!("{}d {}h", hours / 24, hours % 24)
-    } else if hours > 0 {
-        format!("{hours}:{:02}:{:02}", minutes % 60, seconds % 60)
-    } else {
-        format!("{minutes}:{:02}", seconds % 60)
+    match time.as_secs() {
+        seconds @ 0..10 => format!("{seconds}.{}s", time.subsec_millis() / 100),
+        seconds => whole_seconds(seconds),
+    }
+}
+
+/// The time from `started` to `finished`; while something runs, to `now` in whole seconds, so that it changes once a second.
+#[must_use]
+pub fn spent(started: Timestamp, finished: Option<Timestamp>, now: Timestamp) -> String {
+    match finished {
+        Some(finished) => duration(finished.since(started)),
+        None => whole_seconds(now.since(started).as_secs()),
+    }
+}
+
+fn whole_seconds(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        3600..172_800 => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
     }
 }
 
@@ -188,9 +185,16 @@ mod tests {
     #[test]
     fn times_and_counts_read_well() {
         let seconds = Duration::from_secs;
-        for (time, text) in [(0, "0:00"), (41, "0:41"), (725, "12:05"), (3730, "1:02:10"), (200_000, "2d 7h")] {
+        let times = [(0, "0.0s"), (9, "9.0s"), (41, "41s"), (725, "12:05"), (3730, "1:02:10"), (200_000, "2d 7h")];
+        for (time, text) in times {
             assert_eq!(duration(seconds(time)), text);
         }
+        assert_eq!(duration(Duration::from_millis(1999)), "1.9s");
+        let running = spent(Timestamp(500), None, Timestamp(4_400));
+        assert_eq!(
+            (running, spent(Timestamp(500), Some(Timestamp(4_400)), Timestamp(0))),
+            ("3s".into(), "3.9s".into())
+        );
         for (time, text) in [(3, "now"), (40, "40s"), (720, "12m"), (7300, "2h"), (400_000, "4d")] {
             assert_eq!(ago(seconds(time)), text);
         }
@@ -213,7 +217,7 @@ mod tests {
         assert_eq!(clip("testing", 5, "…"), "test…");
         assert_eq!(clip("日本語", 4, "…"), "日…");
         assert_eq!(clip("日本語", 0, "…"), "");
-        assert_eq!(clip("a\u{202e}b\nc", 9, "…"), "abc");
+        assert_eq!(clip("a\u{202e}b\nc", 9, "…"), "ab c");
         assert_eq!(clip_middle("test (linux, 16)", 11, "…"), "test …, 16)");
         assert_eq!(clip_middle("test (linux, 16)", 16, "…"), "test (linux, 16)");
         assert_eq!(

@@ -177,6 +177,36 @@ impl Theme {
         shaped.fg(colour)
     }
 
+    /// The style of a heading.
+    #[must_use]
+    pub fn heading(&self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// The style of one of several things that are told apart by colour. None of the colours is that of a status.
+    #[must_use]
+    pub fn nth(&self, place: usize) -> Style {
+        const COLOURS: [Color; 6] =
+            [Color::Cyan, Color::Magenta, Color::Blue, Color::LightCyan, Color::LightMagenta, Color::LightBlue];
+        if self.colours == Colours::None { Style::new() } else { Style::new().fg(COLOURS[place % COLOURS.len()]) }
+    }
+
+    /// A sign of ours as this theme writes it: of those beyond ASCII, the one that stands in for it.
+    #[must_use]
+    pub fn spelled(&self, sign: char) -> char {
+        match (self.glyphs, sign) {
+            (Glyphs::Unicode, _) => sign,
+            (_, '│' | '·' | '├') => '|',
+            (_, '▸' | '›') => '>',
+            (_, '▾') => 'v',
+            (_, '⋮') => ':',
+            (_, '…') => '~',
+            (_, '└') => '`',
+            (_, '─') => '-',
+            _ => sign,
+        }
+    }
+
     /// The style of the selected row: reverse video, which every terminal theme keeps readable.
     #[must_use]
     pub fn selected(&self) -> Style {

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::model::nearest;
+
 use super::diagnostic::Diagnostic;
 use super::expr::{ExprKind, ParseError, Value};
 use super::hints;
 use super::intern::Interner;
 use super::schema::availability::{Availability, NONE};
-use super::schema::{Schema, Shape, nearest};
+use super::schema::{Schema, Shape};
 use super::source::{Source, Span};
 use super::template::{Piece, Template, TemplateKind};
 use super::yaml::{YamlKind, YamlNode};

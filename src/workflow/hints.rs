@@ -2,9 +2,11 @@
 
 use granit_parser::ErrorKind;
 
+use crate::model::nearest;
+
 use super::expr::{Function, ParseError, ParseErrorKind};
 use super::schema::availability::{Availability, CONTEXTS};
-use super::schema::{Schema, Shape, nearest};
+use super::schema::{Schema, Shape};
 use super::yaml::YamlKind;
 
 /// Maximum number of keys listed in a hint.

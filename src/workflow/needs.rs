@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::model::nearest;
+
 use super::diagnostic::Diagnostic;
-use super::schema;
 use super::syntax::JobDefinition;
 
 /// Maximum number of jobs listed in a hint.
@@ -17,7 +18,7 @@ pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
             if !known.contains(need.value.as_str()) {
                 let message = format!("job `{}` needs unknown job `{}`", job.id.value, need.value);
                 let names: Vec<_> = jobs.iter().map(|job| job.id.value.as_str()).take(MAX_LISTED_JOBS).collect();
-                let hint = match schema::nearest(&need.value, names.iter().copied()) {
+                let hint = match nearest(&need.value, names.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the jobs are {}", names.join(", ")),
                 };

@@ -64,7 +64,7 @@ fn the_ci_runs_word_for_word() {
         0,
         &[
             "14 passed",
-            "service redis running  localhost:6379",
+            "service redis up, no check  localhost:6379",
             "service postgres healthy  localhost:5432",
             "Successfully built",
         ],

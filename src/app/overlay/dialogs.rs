@@ -124,7 +124,9 @@ impl App {
         let [first, rest @ ..] = alive.as_slice() else { return vec![Effect::Quit] };
         let text = match rest.len() {
             0 => format!("{} is still running.", first.name),
-            more => format!("{} and {} are still running.", first.name, text::counted(more as u64, "other run")),
+            more => {
+                format!("{} and {} are still running.", first.name, text::counted(more as u64, "other run"))
+            }
         };
         let order =
             |run: &&Summary| Effect::Request(Request::Submit { run: run.info.id.clone(), command: Command::Cancel });

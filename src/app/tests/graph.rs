@@ -31,7 +31,7 @@ fn what_the_end_waited_for_is_lit_and_told() {
         let column = line[..line.find(text).expect(text)].chars().count();
         buffer[(column as u16, row as u16)].modifier.contains(Modifier::DIM)
     };
-    assert_eq!((dim("Security Scan 2:39"), dim("Test (3.12) 0:59")), (false, true), "{}", driver.screen());
+    assert_eq!((dim("Security Scan 2:39"), dim("Test (3.12) 59s")), (false, true), "{}", driver.screen());
     driver.press("P");
     assert!(!driver.shows("critical path 3"));
 }

@@ -297,9 +297,9 @@ fn a_replay_goes_on_and_back() {
     driver.feed(Feed::Connection(Connection::Replay)).feed(Feed::Opened(header(run())));
     driver.feed(Feed::Records { run: run(), records: records().into_iter().chain(rest()).collect() });
     driver.send(Msg::Resize(80, 24)).send(Msg::Tick(Timestamp(5_000)));
-    assert!(driver.shows("replay 1x 0:00/3:22"), "{}", driver.screen());
+    assert!(driver.shows("replay 1x 0.0s/3:22"), "{}", driver.screen());
     driver.send(Msg::Tick(Timestamp(35_000)));
-    assert!(driver.shows("replay 1x 0:30/3:22") && driver.shows("● Lint"), "{}", driver.screen());
+    assert!(driver.shows("replay 1x 30s/3:22") && driver.shows("● Lint"), "{}", driver.screen());
     driver.press(">>").send(Msg::Tick(Timestamp(65_000)));
     assert!(driver.shows("replay 4x 2:30/3:22") && driver.shows("✗ Test (3.13)"));
     driver.press("[[[");
@@ -313,7 +313,7 @@ fn a_replay_goes_on_and_back() {
     assert_eq!(driver.app.farewell(), Vec::<String>::new());
     assert!(!driver.asked().iter().any(|effect| matches!(effect, Effect::Title(_))));
     driver.press(" ");
-    assert!(driver.shows("replay 4x 0:00/3:22"));
+    assert!(driver.shows("replay 4x 0.0s/3:22"));
 }
 
 #[test]

@@ -1,75 +1,67 @@
-//! What a run came to, after its last record: the table of jobs, what is wrong with each that failed, what was remarked
-//! with a place, and what to do next.
+//! What is printed after a run's last record: the table of jobs, the first error of each that failed, the annotations of
+//! files, and what to do next.
 
-use std::fmt::Write as _;
 use std::io;
 
-use crate::cli::style::{Colour, Style, duration};
+use crate::cli::style::Style;
 use crate::model::{Annotation, Conclusion, Job, Level, LineRange, Run, Step, StepKind};
 use crate::store::first_error::FirstError;
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
+use crate::ui::text::{duration, width};
+use crate::ui::theme::{Colours, Hue};
 
 use super::Logs;
-use super::text::shown;
 
-/// How far before a failed step's end its first error is looked for: more than anybody reads, and a moment's work.
+/// Lines before a failed step's end in which its first error is searched: more than anyone reads, and quickly read.
 const LOOK_BACK: u64 = 100_000;
 
-/// How many annotations are listed; the rest is counted.
-const ANNOTATIONS: usize = 10;
+/// Maximum number of annotations that are listed; the rest is counted.
+const MAX_ANNOTATIONS: usize = 10;
 
-/// All that is said at the end of a run.
-pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<String> {
-    let text = format!(
-        "\n{}{}{}{}",
-        table(run, style),
-        failures(run, style, logs)?,
-        annotations(run, style),
-        closing(run, style)
-    );
-    Ok(style.spelled(text))
+/// Everything that is printed at the end of a run.
+pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
+    let failures = failures(run, style, logs)?;
+    Ok(style.spelled(text!("\n{}{}{}{}", table(run, style), failures, annotations(run, style), closing(run, style))))
 }
 
 /// The jobs of a run, how each ended, and how long it took.
-pub(in crate::cli) fn table(run: &Run, style: Style) -> String {
-    let width = run.jobs.values().map(|job| job.name.chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
+pub(in crate::cli) fn table(run: &Run, style: Style) -> TerminalText {
+    let columns = run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0);
+    let mut table = TerminalText::default();
     for job in run.jobs.values() {
-        let mut word = job.phase.word().to_owned();
-        if job.allowed_failure {
-            word.push_str(" (allowed)");
-        }
+        let word = format!("{}{}", style.word(&job.phase), if job.allowed_failure { " (allowed)" } else { "" });
         let time = took(job).unwrap_or_default();
         let reason = job.reason.as_ref().filter(|_| job.phase.conclusion() != Some(Conclusion::Success));
-        let reason = reason.map(|reason| format!("  {}", first_line(reason))).unwrap_or_default();
-        let url = job.environment_url.as_ref().map(|url| format!("  {url}")).unwrap_or_default();
-        let glyph = style.glyph(&job.phase);
-        let row =
-            format!("{glyph} {:<width$}  {word:<18}{time:>8}{}{url}", job.name, style.paint(Colour::Dim, &reason));
-        let _ = writeln!(text, "{}", row.trim_end());
+        let reason = reason.map(|reason| text!("  {}", first_line(reason))).unwrap_or_default();
+        let url = job.environment_url.as_ref().map(|url| text!("  {}", url)).unwrap_or_default();
+        let (glyph, reason) = (style.glyph(&job.phase), style.paint(Hue::Dim, reason));
+        let row = text!("{} {:<columns$}  {:<18}{:>8}{}{}", glyph, job.name, word, time, reason, url);
+        table.push_line(&row.trim_end());
     }
-    text
+    table
 }
 
-/// For each job that failed, the first line that says what is wrong, and where it stands.
-fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<String> {
-    let mut text = String::new();
+/// For each job that failed, the first line that shows what is wrong, and its place.
+fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
+    let mut failures = TerminalText::default();
     let bad = |conclusion| matches!(conclusion, Some(Conclusion::Failure | Conclusion::TimedOut));
     for job in run.jobs.values().filter(|job| bad(job.phase.conclusion())) {
         let Some(step) = job.steps.iter().find(|step| bad(step.phase.conclusion())) else { continue };
         let (line, place) = first_error(run, job, step, logs)?;
-        let heading = style.paint(Colour::Bold, &format!("{} › {}", job.name, step.name));
-        let reason = step.reason.as_ref().map(|reason| format!(" ({})", first_line(reason))).unwrap_or_default();
-        let _ = writeln!(text, "\n{} {heading}{reason}", style.glyph(&job.phase));
-        let _ = writeln!(text, "    {}", style.paint(Colour::Red, first_line(&line)));
+        let heading = style.bold(text!("{} › {}", job.name, step.name));
+        let reason = step.reason.as_ref().map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
+        failures.push_line(&text!("\n{} {}{}", style.glyph(&job.phase), heading, reason));
+        failures.push_line(&text!("    {}", style.paint(Hue::Bad, first_line(&line))));
         if !place.is_empty() {
-            let _ = writeln!(text, "    {}", style.paint(Colour::Dim, &place));
+            failures.push_line(&text!("    {}", style.paint(Hue::Dim, place)));
         }
     }
-    Ok(text)
+    Ok(failures)
 }
 
-/// What is wrong with a failed step, and where that stands: an error with a place, a line that looks like an error, a
-/// warning with a place, the last words.
+/// What is wrong with a failed step, and its place: an error with a place, a line that looks like an error, a warning with a
+/// place, the last lines.
 fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<(String, String)> {
     let placed = |level: Level| {
         let found = step.annotations.iter().find(|found| found.level == level && found.file.is_some())?;
@@ -81,7 +73,7 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result
     let mut finder = FirstError::default();
     let mut number = step.lines.saturating_sub(LOOK_BACK);
     logs.lines(run, &job.id, step.number, LineRange { first: number, count: LOOK_BACK }, &mut |line| {
-        finder.look(number, &shown(line, false));
+        finder.look(number, TerminalText::log_line(line, Colours::None).as_str());
         number += 1;
         Ok(())
     })?;
@@ -93,35 +85,28 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result
     Ok(found.unwrap_or_else(|| ("it printed nothing".to_owned(), String::new())))
 }
 
-/// What was remarked about lines of files, the worst first.
-fn annotations(run: &Run, style: Style) -> String {
-    let of_step = |job: &'_ Job, step: &'_ Step| {
-        let heading = format!("{} › {}", job.name, step.name);
-        step.annotations.iter().map(|found| (found.clone(), heading.clone())).collect::<Vec<_>>()
-    };
-    let all = run.jobs.values().flat_map(|job| job.steps.iter().flat_map(move |step| of_step(job, step)));
-    let mut placed: Vec<_> = all.filter(|(found, _)| found.file.is_some()).collect();
+/// The annotations of files, the worst first.
+fn annotations(run: &Run, style: Style) -> TerminalText {
+    let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
+    let all = steps.flat_map(|(job, step)| step.annotations.iter().map(move |found| (found, job, step)));
+    let mut placed: Vec<_> = all.filter(|(found, ..)| found.file.is_some()).collect();
     if placed.is_empty() {
-        return String::new();
+        return TerminalText::default();
     }
-    placed.sort_by_key(|(found, _)| std::cmp::Reverse(found.level));
-    let mut text = "\n".to_owned();
-    for (found, heading) in placed.iter().take(ANNOTATIONS) {
-        let (word, colour) = match found.level {
-            Level::Error => ("error", Colour::Red),
-            Level::Warning => ("warning", Colour::Yellow),
-            Level::Notice => ("notice", Colour::Blue),
-        };
-        let title = found.title.as_ref().map(|title| format!("{title}: ")).unwrap_or_default();
-        let said = format!("{}: {title}{}", place(found), first_line(&found.message));
-        let heading = style.paint(Colour::Dim, &format!("  {heading}"));
-        let _ = writeln!(text, "{} {said}{heading}", style.paint(colour, &format!("{word:<8}")));
+    placed.sort_by_key(|(found, ..)| std::cmp::Reverse(found.level));
+    let mut annotations = text!("\n");
+    for (found, job, step) in placed.iter().take(MAX_ANNOTATIONS) {
+        let level = style.level(found.level, format!("{:<8}", found.level.word()));
+        let title = found.title.as_ref().map(|title| text!("{}: ", title)).unwrap_or_default();
+        let heading = style.paint(Hue::Dim, text!("  {} › {}", job.name, step.name));
+        let message = first_line(&found.message);
+        annotations.push_line(&text!("{} {}: {}{}{}", level, place(found), title, message, heading));
     }
-    if placed.len() > ANNOTATIONS {
-        let more = format!("and {} more: cuelight show {} --json", placed.len() - ANNOTATIONS, run.info.id);
-        let _ = writeln!(text, "{}", style.paint(Colour::Dim, &more));
+    if placed.len() > MAX_ANNOTATIONS {
+        let more = text!("and {} more: cuelight show {} --json", placed.len() - MAX_ANNOTATIONS, run.info.id);
+        annotations.push_line(&style.paint(Hue::Dim, more));
     }
-    text
+    annotations
 }
 
 /// `file:line:column`, as far as it is known.
@@ -132,27 +117,28 @@ fn place(found: &Annotation) -> String {
 }
 
 /// How the run ended, and what to do next.
-fn closing(run: &Run, style: Style) -> String {
-    let word = run.phase.word();
+fn closing(run: &Run, style: Style) -> TerminalText {
+    let id = &run.info.id;
     let time = match (run.started, run.finished) {
-        (Some(started), Some(finished)) => format!(" in {}", duration(finished.since(started))),
-        _ => String::new(),
+        (Some(started), Some(finished)) => text!(" in {}", duration(finished.since(started))),
+        _ => TerminalText::default(),
     };
-    let reason = run.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let mut text =
-        format!("\n{} {}{reason}\n", style.glyph(&run.phase), style.paint(Colour::Bold, &format!("{word}{time}")));
+    let reason =
+        run.reason.as_ref().map(|reason| text!(": {}", TerminalText::lines(reason.text()))).unwrap_or_default();
+    let word = style.bold(text!("{}{}", style.word(&run.phase), time));
+    let mut closing = text!("\n{} {}{}\n", style.glyph(&run.phase), word, reason);
     if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
-        let mut next = format!("cuelight logs {id} --failed · cuelight rerun {id} --failed", id = run.info.id);
+        let mut next = text!("cuelight logs {} --failed · cuelight rerun {} --failed", id, id);
         let failed = |job: &&Job| {
             let of_the_file = |step: &Step| step.kind == StepKind::Main && step.outcome == Some(Conclusion::Failure);
             job.steps.iter().any(of_the_file)
         };
         if let Some(job) = run.jobs.values().find(failed) {
-            let _ = write!(next, " · cuelight shell {} {}", run.info.id, job.id);
+            next.push(&text!(" · cuelight shell {} {}", id, job.id));
         }
-        let _ = writeln!(text, "  {}", style.paint(Colour::Dim, &next));
+        closing.push_line(&text!("  {}", style.paint(Hue::Dim, next)));
     }
-    text
+    closing
 }
 
 /// How long a job took, once it has ended.
@@ -161,6 +147,6 @@ pub(super) fn took(job: &Job) -> Option<String> {
 }
 
 /// The first line of a text that may have several.
-pub(super) fn first_line(text: &str) -> &str {
+pub(in crate::cli) fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }

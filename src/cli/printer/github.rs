@@ -3,12 +3,13 @@
 //! Groups cannot nest there and jobs print at the same time, so a step is printed whole once it has ended: in a group
 //! when it succeeded, open when it did not. What it printed is kept from being taken for commands.
 
-use std::io::{self, Write};
+use std::io;
 
-use crate::cli::style::Style;
-use crate::model::{Annotation, Conclusion, Event, JobId, Level, LineRange, Record, Run, StepNumber};
+use crate::cli::style::{Out, Style};
+use crate::model::{Annotation, Conclusion, Event, JobId, LineRange, Record, Run, StepNumber};
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
 
-use super::text::shown;
 use super::{Lines, Logs, Printer};
 
 /// Prints a group per step and annotations as commands.
@@ -28,7 +29,7 @@ impl GitHub {
         (job, number): (&JobId, StepNumber),
         outcome: Conclusion,
         logs: &dyn Logs,
-        out: &mut dyn Write,
+        out: &mut Out<'_>,
     ) -> io::Result<()> {
         let Some(found) = run.jobs.get(job) else { return Ok(()) };
         let Some(step) = found.steps.iter().find(|step| step.number == number) else { return Ok(()) };
@@ -36,28 +37,32 @@ impl GitHub {
             return Ok(());
         }
         let fold = outcome != Conclusion::Failure;
-        let title = format!("{} › {}", found.name, step.name);
-        writeln!(out, "{}{}", if fold { "::group::" } else { "" }, escaped(&title))?;
-        // Nobody who printed these lines knows the word that makes commands count again.
+        let title = text!("{} › {}", found.name, step.name);
+        if fold {
+            out.command(&text!("::group::{}", escaped(title.as_str())))?;
+        } else {
+            out.line(title)?;
+        }
+        // The step that printed these lines did not know the token that lets commands count again.
         let token = format!("{:016x}", getrandom::u64().map_err(io::Error::other)?);
-        writeln!(out, "::stop-commands::{token}")?;
+        out.command(&text!("::stop-commands::{}", token))?;
         logs.lines(run, job, number, LineRange { first: 0, count: step.lines }, &mut |line| {
-            let text = shown(line, self.style.colour);
-            match (text.strip_prefix("##[group]"), text.starts_with("##[endgroup]")) {
-                (Some(title), _) => writeln!(out, "▸ {title}"),
-                (None, true) => Ok(()),
-                (None, false) => writeln!(out, "{text}"),
+            if line.starts_with(b"##[endgroup]") {
+                return Ok(());
             }
+            let title = line.strip_prefix(b"##[group]");
+            let text = TerminalText::log_line(title.unwrap_or(line), self.style.colours());
+            out.command(&text!("{}{}", if title.is_some() { "▸ " } else { "" }, text))
         })?;
-        writeln!(out, "::{token}::")?;
-        if fold { writeln!(out, "::endgroup::") } else { Ok(()) }
+        out.command(&text!("::{}::", token))?;
+        if fold { out.command(&text!("::endgroup::")) } else { Ok(()) }
     }
 }
 
 impl Printer for GitHub {
-    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
+    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         match &record.event {
-            Event::Annotated { annotation, .. } => writeln!(out, "{}", command(annotation)),
+            Event::Annotated { annotation, .. } => out.command(&command(annotation)),
             Event::Output { .. } => Ok(()),
             Event::StepFinished { job, step, outcome, .. } => {
                 self.step(run, (job, *step), *outcome, logs, out)?;
@@ -67,7 +72,7 @@ impl Printer for GitHub {
         }
     }
 
-    fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
+    fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         self.lines.end(run, logs, out)
     }
 }
@@ -77,12 +82,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// An annotation as a workflow command.
-fn command(annotation: &Annotation) -> String {
-    let name = match annotation.level {
-        Level::Notice => "notice",
-        Level::Warning => "warning",
-        Level::Error => "error",
-    };
+pub(in crate::cli) fn command(annotation: &Annotation) -> TerminalText {
     let number = |number: Option<u32>| number.map(|number| number.to_string());
     let properties = [
         ("file", annotation.file.clone()),
@@ -98,18 +98,19 @@ fn command(annotation: &Annotation) -> String {
     });
     let given = given.collect::<Vec<_>>().join(",");
     let space = if given.is_empty() { "" } else { " " };
-    format!("::{name}{space}{given}::{}", escaped(&annotation.message))
+    text!("::{}{}{}::{}", annotation.level.word(), space, given, escaped(&annotation.message))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::printer::testing::{Story, annotation};
+    use crate::ui::theme::Glyphs;
 
     #[test]
     fn annotations_are_commands_again() {
         let annotation = annotation("a,b.c", 3, "100%\nbad");
-        assert_eq!(command(&annotation), "::error file=a%2Cb.c,line=3::100%25%0Abad");
+        assert_eq!(command(&annotation).as_str(), "::error file=a%2Cb.c,line=3::100%25%0Abad");
     }
 
     #[test]
@@ -120,7 +121,7 @@ mod tests {
         story.step("a", 3, "Bad", &["broken"], 1);
         story.finish("a", Conclusion::Failure);
         story.end(Conclusion::Failure);
-        let text = story.print(&mut GitHub::new(Style { colour: false, ascii: false }));
+        let text = story.print(&mut GitHub::new(Style::new(Glyphs::Unicode, false)));
         let token = text.split("::stop-commands::").nth(1).and_then(|rest| rest.lines().next()).expect("a token");
         let first = format!(
             "::group::a › Fine\n::stop-commands::{token}\n▸ Inner\n::error::not mine\n::{token}::\n::endgroup::\n"

@@ -1,7 +1,8 @@
 //! The records as they are, a JSON object a line.
 
-use std::io::{self, Write};
+use std::io;
 
+use crate::cli::style::{Out, document};
 use crate::model::{Record, Run};
 
 use super::{Logs, Printer};
@@ -10,12 +11,11 @@ use super::{Logs, Printer};
 pub(in crate::cli) struct Json;
 
 impl Printer for Json {
-    fn record(&mut self, _: &Run, record: &Record, _: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
-        let line = serde_json::to_string(record).map_err(io::Error::other)?;
-        writeln!(out, "{line}")
+    fn record(&mut self, _: &Run, record: &Record, _: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
+        out.line(document(record)?)
     }
 
-    fn end(&mut self, _: &Run, _: &dyn Logs, _: &mut dyn Write) -> io::Result<()> {
+    fn end(&mut self, _: &Run, _: &dyn Logs, _: &mut Out<'_>) -> io::Result<()> {
         Ok(())
     }
 }

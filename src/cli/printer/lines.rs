@@ -1,47 +1,50 @@
-//! A run as lines for people: what each job prints behind its name, groups folded, and what it came to at the end.
+//! A run as lines for people: what each job prints behind its name, groups folded, and how the run ended.
 //!
-//! A group is one line however much it holds. When its step fails, the groups that hold an error are shown after all.
+//! A group is one line however much it holds. When its step fails, the groups that hold an error are shown in full.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 
-use crate::cli::style::{Colour, Style, duration};
+use crate::cli::style::{Out, Style};
 use crate::model::{
     Command, Conclusion, Event, Gate, JobId, LineRange, Record, Reply, RerunScope, Run, Service, ServiceState, Step,
     StepKind, StepNumber,
 };
 use crate::store::first_error::FirstError;
+use crate::ui::log::{Mark, tag};
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
+use crate::ui::text::{clip, counted, duration, width};
+use crate::ui::theme::{Colours, Hue};
 
 use super::ending::{ending, first_line, took};
-use super::text::{shown, tagged};
 use super::{Logs, Printer};
 
-/// Longer names of jobs are cut in the prefix.
-const LONGEST_PREFIX: usize = 24;
+/// Maximum columns of a job's name before its lines.
+const MAX_PREFIX: usize = 24;
 
-/// So many folded groups of a step are remembered, the last ones, in case it fails.
-const REMEMBERED: usize = 32;
+/// Number of folded groups of a step that are remembered, the latest ones, in case it fails.
+const MAX_FOLDED: usize = 32;
 
-/// So many lines of a group are shown when it is opened, those around its error.
-const OPENED: u64 = 60;
+/// Maximum number of lines of a group that are shown when it is unfolded: those around its error.
+const MAX_UNFOLDED: u64 = 60;
 
 /// Prints lines.
 pub(in crate::cli) struct Lines {
     style: Style,
     /// Steps that printed and have not ended.
     steps: HashMap<(JobId, StepNumber), Progress>,
-    /// Images whose pull was told of: a line a job and image is enough.
+    /// Images whose pull was printed: one line per job and image is enough.
     pulled: HashSet<(JobId, String)>,
 }
 
 /// How far a step's output was printed.
 #[derive(Default)]
 struct Progress {
-    /// The group that is open: its title and its first line.
-    open: Option<(String, u64)>,
+    /// Title and first line of the open group.
+    open: Option<(TerminalText, u64)>,
     /// Groups that were folded.
-    folded: VecDeque<(String, LineRange)>,
+    folded: VecDeque<(TerminalText, LineRange)>,
     /// Lines seen.
     lines: u64,
 }
@@ -51,16 +54,22 @@ impl Lines {
         Self { style, steps: HashMap::new(), pulled: HashSet::new() }
     }
 
-    fn prefix(&self, run: &Run, job: &JobId) -> String {
-        let width = run.jobs.values().map(|job| job.name.chars().count()).max().unwrap_or(0).min(LONGEST_PREFIX);
+    fn prefix(&self, run: &Run, job: &JobId) -> TerminalText {
+        let columns = run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0).min(MAX_PREFIX);
         let name = run.jobs.get(job).map_or(job.as_str(), |job| job.name.as_str());
-        let cut: String = if name.chars().count() > width {
-            name.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
-        } else {
-            name.to_owned()
-        };
-        let colour = Colour::Job(run.jobs.get_index_of(job).unwrap_or_default());
-        self.style.spelled(self.style.paint(colour, &format!("{cut:<width$} │ ")))
+        let place = run.jobs.get_index_of(job).unwrap_or_default();
+        self.style.spelled(self.style.of_job(place, text!("{:<columns$} │ ", clip(name, columns, "…"))))
+    }
+
+    /// A line of a log with its tag as a word, in the tag's hue.
+    fn shown(&self, line: &[u8]) -> TerminalText {
+        match tag(line) {
+            Some(tag) => {
+                let rest = TerminalText::log_line(tag.rest, Colours::None);
+                self.style.paint(tag.hue, text!("{}{}", tag.label, rest))
+            }
+            None => TerminalText::log_line(line, self.style.colours()),
+        }
     }
 
     fn output(
@@ -69,41 +78,43 @@ impl Lines {
         (job, number): (&JobId, StepNumber),
         range: LineRange,
         logs: &dyn Logs,
-        out: &mut dyn Write,
+        out: &mut Out<'_>,
     ) -> io::Result<()> {
         let (style, prefix) = (self.style, self.prefix(run, job));
         let key = (job.clone(), number);
         if !self.steps.contains_key(&key) {
             let name = step(run, job, number).map(|step| step.name.as_str()).unwrap_or_default();
-            let heading = style.spelled(format!("▸ {name}"));
-            writeln!(out, "{prefix}{}", style.paint(Colour::Bold, &heading))?;
+            let heading = style.spelled(text!("▸ {}", name));
+            out.line(text!("{}{}", prefix, style.bold(heading)))?;
         }
-        let progress = self.steps.entry(key).or_default();
+        let mut progress = self.steps.remove(&key).unwrap_or_default();
         progress.lines = range.first;
-        logs.lines(run, job, number, range, &mut |line| {
-            let text = shown(line, style.colour);
+        let printed = logs.lines(run, job, number, range, &mut |line| {
             let at = progress.lines;
             progress.lines += 1;
-            // A group that begins inside another ends it, as on GitHub's page.
-            let begins = text.strip_prefix("##[group]");
-            if begins.is_some() || text.starts_with("##[endgroup]") {
+            let found = tag(line);
+            // A group that starts inside another ends it, as on GitHub's page.
+            if let Some(found) = found.filter(|tag| matches!(tag.mark, Mark::Group | Mark::EndGroup)) {
                 if let Some((title, first)) = progress.open.take() {
                     let range = LineRange { first, count: at - first };
-                    let folded = style.spelled(format!("  ▸ {title} ({})", lines(range.count)));
-                    writeln!(out, "{prefix}{}", style.paint(Colour::Dim, &folded))?;
+                    let folded = style.spelled(text!("  ▸ {} ({})", title, counted(range.count, "line")));
+                    out.line(text!("{}{}", prefix, style.paint(Hue::Dim, folded)))?;
                     progress.folded.push_back((title, range));
-                    if progress.folded.len() > REMEMBERED {
+                    if progress.folded.len() > MAX_FOLDED {
                         progress.folded.pop_front();
                     }
                 }
-                progress.open = begins.map(|title| (title.to_owned(), at + 1));
+                let title = || (TerminalText::log_line(found.rest, Colours::None), at + 1);
+                progress.open = (found.mark == Mark::Group).then(title);
                 return Ok(());
             }
             if progress.open.is_some() {
                 return Ok(());
             }
-            writeln!(out, "{prefix}  {}", tagged(text, style))
-        })
+            out.line(text!("{}  {}", prefix, self.shown(line)))
+        });
+        self.steps.insert(key, progress);
+        printed
     }
 
     /// Shows what a failed step's groups hide: the group that it ended in, and those with an error in them.
@@ -113,7 +124,7 @@ impl Lines {
         (job, number): (&JobId, StepNumber),
         progress: Progress,
         logs: &dyn Logs,
-        out: &mut dyn Write,
+        out: &mut Out<'_>,
     ) -> io::Result<()> {
         let (style, prefix) = (self.style, self.prefix(run, job));
         let last = progress.open.map(|(title, first)| (title, LineRange { first, count: progress.lines - first }));
@@ -122,30 +133,30 @@ impl Lines {
             let mut finder = FirstError::default();
             let mut at = range.first;
             logs.lines(run, job, number, range, &mut |line| {
-                finder.look(at, &shown(line, false));
+                finder.look(at, TerminalText::log_line(line, Colours::None).as_str());
                 at += 1;
                 Ok(())
             })?;
             let end = range.first + range.count;
             let (first, end) = match finder.best() {
                 Some((error, _)) => {
-                    let first = error.saturating_sub(OPENED / 2).max(range.first);
-                    (first, end.min(first + OPENED))
+                    let first = error.saturating_sub(MAX_UNFOLDED / 2).max(range.first);
+                    (first, end.min(first + MAX_UNFOLDED))
                 }
-                None if ended_in == Some(range.first) => (end.saturating_sub(OPENED).max(range.first), end),
+                None if ended_in == Some(range.first) => (end.saturating_sub(MAX_UNFOLDED).max(range.first), end),
                 None => continue,
             };
-            let heading = style.spelled(format!("  ▾ {title}"));
-            writeln!(out, "{prefix}{}", style.paint(Colour::Dim, &heading))?;
-            let left_out = |count: u64| style.spelled(format!("{prefix}    ⋮ {}", lines(count)));
+            let heading = style.spelled(text!("  ▾ {}", title));
+            out.line(text!("{}{}", prefix, style.paint(Hue::Dim, heading)))?;
+            let left_out = |count: u64| style.spelled(text!("{}    ⋮ {}", prefix, counted(count, "line")));
             if first > range.first {
-                writeln!(out, "{}", left_out(first - range.first))?;
+                out.line(left_out(first - range.first))?;
             }
             logs.lines(run, job, number, LineRange { first, count: end - first }, &mut |line| {
-                writeln!(out, "{prefix}    {}", tagged(shown(line, style.colour), style))
+                out.line(text!("{}    {}", prefix, self.shown(line)))
             })?;
             if end < range.first + range.count {
-                writeln!(out, "{}", left_out(range.first + range.count - end))?;
+                out.line(left_out(range.first + range.count - end))?;
             }
         }
         Ok(())
@@ -153,32 +164,33 @@ impl Lines {
 }
 
 impl Printer for Lines {
-    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
+    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let style = self.style;
         match &record.event {
             Event::RunStarted { attempt, name } => {
-                let attempt = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-                let of = format!("({} on {}{attempt}) run {}", run.info.workflow, run.info.event, run.info.id);
-                writeln!(out, "{} {}", style.paint(Colour::Bold, name), style.paint(Colour::Dim, &of))
+                let attempt = if *attempt > 1 { text!(", attempt {}", attempt) } else { text!("") };
+                let info = &run.info;
+                let of = text!("({} on {}{}) run {}", info.workflow, info.event, attempt, info.id);
+                out.line(text!("{} {}", style.bold(name), style.paint(Hue::Dim, of)))
             }
             Event::RunWaiting { gate, name, .. } => {
-                let text = format!("{} {name} is pending: {}", style.glyph(&run.phase), gate.reason());
-                writeln!(out, "{text}")
+                let glyph = style.glyph(&run.phase);
+                out.line(text!("{} {} is {}: {}", glyph, name, style.word(&run.phase), gate.reason()))
             }
             Event::JobWaiting { job, gate } => {
                 let text = match gate {
-                    Gate::Resource(what) => format!("waits for {what}"),
-                    other => format!("· pending: {}", other.reason()),
+                    Gate::Resource(what) => text!("waits for {}", what),
+                    other => text!("· pending: {}", other.reason()),
                 };
-                writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Dim, &style.spelled(text)))
+                out.line(text!("{}{}", self.prefix(run, job), style.paint(Hue::Dim, style.spelled(text))))
             }
             Event::ImagePulled { job, image, .. } if self.pulled.insert((job.clone(), image.clone())) => {
-                let text = style.spelled(format!("the image {image} is being pulled"));
-                writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Dim, &text))
+                let text = style.paint(Hue::Dim, text!("pulling the image {}", image));
+                out.line(text!("{}{}", self.prefix(run, job), text))
             }
             Event::ServiceChanged { job, service } => {
-                let colour = if service.state.is_bad() { Colour::Red } else { Colour::Dim };
-                writeln!(out, "{}{}", self.prefix(run, job), style.paint(colour, &state_of(service)))
+                let hue = if service.state.is_bad() { Hue::Bad } else { Hue::Dim };
+                out.line(text!("{}{}", self.prefix(run, job), style.paint(hue, state_of(service, style))))
             }
             Event::Output { job, step, output } => self.output(run, (job, *step), *output, logs, out),
             Event::StepFinished { job, step: number, outcome, .. } => {
@@ -187,36 +199,36 @@ impl Printer for Lines {
                     self.unfold(run, (job, *number), progress, logs, out)?;
                 }
                 let Some(step) = step(run, job, *number) else { return Ok(()) };
-                // The two steps around those of the file are told only when something is wrong with them.
+                // The runner's own two steps are printed only when something is wrong with them.
                 if step.kind == StepKind::Job && step.phase.conclusion() == Some(Conclusion::Success) {
                     return Ok(());
                 }
-                let (glyph, ending) = (style.glyph(&step.phase), style.paint(Colour::Dim, &ending_of(step)));
-                writeln!(out, "{}{glyph} {}{ending}", self.prefix(run, job), step.name)
+                let (glyph, ending) = (style.glyph(&step.phase), style.paint(Hue::Dim, ending_of(step)));
+                out.line(text!("{}{} {}{}", self.prefix(run, job), glyph, step.name, ending))
             }
             Event::JobFinished { job, conclusion, reason, .. } => {
                 let Some(finished) = run.jobs.get(job) else { return Ok(()) };
-                let time = took(finished).map(|time| format!(" in {time}")).unwrap_or_default();
+                let time = took(finished).map(|time| text!(" in {}", time)).unwrap_or_default();
                 let reason = reason.as_ref().filter(|_| *conclusion != Conclusion::Success);
-                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-                let text = format!("{} {}{time}{reason}", style.glyph(&finished.phase), conclusion.word());
-                writeln!(out, "{}{}", self.prefix(run, job), style.paint(Colour::Bold, &text))
+                let reason = reason.map(|reason| text!(": {}", reason)).unwrap_or_default();
+                let (glyph, word) = (style.glyph(&finished.phase), style.word(&finished.phase));
+                let text = style.bold(text!("{}{}{}", word, time, reason));
+                out.line(text!("{}{} {}", self.prefix(run, job), glyph, text))
             }
             Event::Ordered { command, reply } => {
-                let text = format!("{}: {}", order(command), answer(reply));
-                writeln!(out, "{}", style.paint(Colour::Yellow, &text))
+                out.line(style.paint(Hue::Busy, text!("{}: {}", order(command), answer(reply))))
             }
             _ => Ok(()),
         }
     }
 
-    fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(ending(run, self.style, logs)?.as_bytes())
+    fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
+        out.print(&ending(run, self.style, logs)?)
     }
 }
 
-/// A service and how it is: where it is reached once it is up, and what is wrong with it.
-fn state_of(service: &Service) -> String {
+/// A service and its state, with its ports once it is up and its problem once it has one.
+fn state_of(service: &Service, style: Style) -> TerminalText {
     let up = matches!(service.state, ServiceState::Running | ServiceState::Healthy);
     let reached = service.ports.iter().filter(|_| up).map(|(inside, outside)| {
         let of = if inside == outside { String::new() } else { format!(" for {inside}") };
@@ -224,36 +236,29 @@ fn state_of(service: &Service) -> String {
     });
     let reached = reached.collect::<Vec<_>>().join(", ");
     let detail = service.detail.as_deref().filter(|_| service.state.is_bad()).map(first_line).unwrap_or_default();
-    let mut text = format!("service {} {}", service.name, service.state.word());
-    for part in [reached.as_str(), detail].into_iter().filter(|part| !part.is_empty()) {
-        let _ = write!(text, "  {part}");
-    }
-    text
+    let parts = [reached.as_str(), detail].into_iter().filter(|part| !part.is_empty()).map(|part| text!("  {}", part));
+    std::iter::once(text!("service {} {}", service.name, style.service(service.state))).chain(parts).collect()
 }
 
-fn lines(count: u64) -> String {
-    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
-}
-
-/// An order in words.
-fn order(command: &Command) -> String {
+/// A command in words.
+fn order(command: &Command) -> TerminalText {
     match command {
-        Command::Cancel => "cancel".to_owned(),
-        Command::ForceCancel => "cancel at once".to_owned(),
-        Command::Rerun { what: RerunScope::All } => "run again".to_owned(),
-        Command::Rerun { what: RerunScope::Failed } => "run again what failed".to_owned(),
-        Command::Rerun { what: RerunScope::Job(job) } => format!("run {job} again"),
-        Command::Rerun { what: RerunScope::Step { job, step } } => format!("run {job} again from step {step}"),
-        Command::Resume => "resume".to_owned(),
-        Command::Yield { group, to, .. } => format!("give the group {group} up for {to}"),
-        Command::Watch => "watch".to_owned(),
+        Command::Cancel => text!("cancel"),
+        Command::ForceCancel => text!("cancel at once"),
+        Command::Rerun { what: RerunScope::All } => text!("run again"),
+        Command::Rerun { what: RerunScope::Failed } => text!("run again what failed"),
+        Command::Rerun { what: RerunScope::Job(job) } => text!("run {} again", job),
+        Command::Rerun { what: RerunScope::Step { job, step } } => text!("run {} again from step {}", job, step),
+        Command::Resume => text!("resume"),
+        Command::Yield { group, to, .. } => text!("give the concurrency group {} up for {}", group, to),
+        Command::Watch => text!("watch"),
     }
 }
 
-fn answer(reply: &Reply) -> String {
+fn answer(reply: &Reply) -> TerminalText {
     match reply {
-        Reply::Accepted => "accepted".to_owned(),
-        Reply::Rejected { reason } => format!("rejected: {reason}"),
+        Reply::Accepted => text!("accepted"),
+        Reply::Rejected { reason } => text!("rejected: {}", reason),
     }
 }
 
@@ -261,31 +266,34 @@ fn step<'r>(run: &'r Run, job: &JobId, number: StepNumber) -> Option<&'r Step> {
     run.jobs.get(job)?.steps.iter().find(|step| step.number == number)
 }
 
-/// What stands behind a finished step's name.
-fn ending_of(step: &Step) -> String {
-    let mut text = String::new();
+/// What follows a finished step's name: its time, and why it did not succeed.
+fn ending_of(step: &Step) -> TerminalText {
+    let mut ending = TerminalText::default();
     if let (Some(started), Some(finished)) = (step.started, step.finished) {
-        let _ = write!(text, "  {}", duration(finished.since(started)));
+        ending.push(&text!("  {}", duration(finished.since(started))));
     }
     let succeeded = step.outcome == Some(Conclusion::Success);
     if let Some(reason) = step.reason.as_ref().filter(|_| !succeeded) {
-        let _ = write!(text, "  {}", first_line(reason));
+        ending.push(&text!("  {}", first_line(reason)));
     }
     if step.outcome == Some(Conclusion::Failure) && step.phase.conclusion() == Some(Conclusion::Success) {
-        text.push_str(" (allowed)");
+        ending.push(&text!(" (allowed)"));
     }
-    text
+    ending
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::printer::testing::{Story, annotation};
+    use crate::ui::theme::Glyphs;
 
-    const PLAIN: Style = Style { colour: false, ascii: false };
+    fn printed(story: &Story, glyphs: Glyphs, colour: bool) -> String {
+        story.print(&mut Lines::new(Style::new(glyphs, colour)))
+    }
 
-    fn told(story: &Story, style: Style) -> String {
-        story.print(&mut Lines::new(style))
+    fn plain(story: &Story) -> String {
+        printed(story, Glyphs::Unicode, false)
     }
 
     fn mixed() -> Story {
@@ -302,21 +310,21 @@ mod tests {
     }
 
     #[test]
-    fn jobs_have_prefixes_groups_fold_and_a_failure_opens_what_holds_it() {
-        insta::assert_snapshot!("mixed", told(&mixed(), PLAIN));
+    fn jobs_have_prefixes_groups_fold_and_a_failure_unfolds_its_group() {
+        insta::assert_snapshot!("mixed", plain(&mixed()));
     }
 
     #[test]
     fn ascii_terminals_get_ascii() {
-        let text = told(&mixed(), Style { ascii: true, ..PLAIN });
+        let text = printed(&mixed(), Glyphs::Ascii, false);
         assert!(text.is_ascii(), "{text}");
     }
 
     #[test]
     fn colour_is_only_added() {
-        let coloured = told(&mixed(), Style { colour: true, ..PLAIN });
-        let plain: Vec<_> = coloured.lines().map(|line| shown(line.as_bytes(), false)).collect();
-        assert_eq!(plain.join("\n") + "\n", told(&mixed(), PLAIN));
+        let coloured = printed(&mixed(), Glyphs::Unicode, true);
+        assert!(coloured.contains("\u{1b}[0;1;31m"));
+        assert_eq!(TerminalText::coloured(&coloured).plain(), plain(&mixed()));
     }
 
     #[test]
@@ -327,15 +335,15 @@ mod tests {
         story.step("a", 2, "Work", &log, 3);
         story.finish("a", Conclusion::Failure);
         story.end(Conclusion::Failure);
-        let text = told(&story, PLAIN);
+        let text = plain(&story);
         assert!(text.contains("▾ Long\n") && text.contains("⋮ 140 lines\n"), "{text}");
         assert!(text.contains("    line 200\n") && !text.contains("    line 140\n"), "{text}");
     }
 
     #[test]
-    fn orders_are_told_in_words() {
+    fn commands_are_printed_in_words() {
         let rejected = Reply::Rejected { reason: "it has ended".to_owned() };
-        assert_eq!(order(&Command::Rerun { what: RerunScope::Job(JobId::new("a")) }), "run a again");
-        assert_eq!(answer(&rejected), "rejected: it has ended");
+        assert_eq!(order(&Command::Rerun { what: RerunScope::Job(JobId::new("a")) }).as_str(), "run a again");
+        assert_eq!(answer(&rejected).as_str(), "rejected: it has ended");
     }
 }

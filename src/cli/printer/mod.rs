@@ -1,7 +1,7 @@
 //! What a headless run prints: the same records that the screen shows, as lines, as JSON, or as GitHub's commands.
 //!
-//! A printer is a fold of records and log lines into text. It knows no file, no process and no terminal, so it is tested
-//! with what it is given and what it wrote.
+//! A printer folds records and log lines into text. It opens no file, no process and no terminal, so tests give it records
+//! and compare what it writes.
 
 mod ending;
 mod github;
@@ -9,24 +9,22 @@ mod json;
 mod lines;
 mod protocol;
 #[cfg(test)]
-mod testing;
-mod text;
+pub(super) mod testing;
 
-use std::io::{self, Write};
+use std::io;
 
-use crate::model::RunInfo;
-use crate::model::{Conclusion, JobId, LineRange, Record, Run, StepNumber};
+use crate::cli::style::Out;
+use crate::model::{Conclusion, JobId, LineRange, Record, Run, RunInfo, StepNumber};
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
 use crate::store::runs::RunStore;
 
-pub(super) use ending::table;
-pub(super) use github::GitHub;
+pub(super) use ending::{first_line, table};
+pub(super) use github::{GitHub, command};
 pub(super) use json::Json;
 pub(super) use lines::Lines;
 pub(super) use protocol::Protocol;
-pub(super) use text::shown;
 
 /// Lines read at a time for printing.
 const PORTION: usize = 10_000;
@@ -34,15 +32,15 @@ const PORTION: usize = 10_000;
 /// Prints one run as its records come.
 pub(super) trait Printer {
     /// Prints what a record adds. `run` is the run with the record folded in.
-    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()>;
+    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 
-    /// Prints what is to be said at the end.
-    fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()>;
+    /// Prints what comes after the last record.
+    fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 }
 
 /// The logs of one run.
 pub(super) trait Logs {
-    /// Hands over lines of a step's log, one by one. Lines that are not there are left out.
+    /// Calls `act` with each line of a range of a step's log. Lines that are missing are left out.
     fn lines(
         &self,
         run: &Run,
@@ -102,7 +100,8 @@ impl<'p> Printing<'p> {
     }
 
     pub(super) fn records(&mut self, records: &[Record]) -> io::Result<()> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let mut out = Out::new(&mut stdout);
         for record in records {
             self.store.apply(self.folder.id(), record);
             let run = self.store.run(self.folder.id()).expect("opened above");
@@ -113,10 +112,11 @@ impl<'p> Printing<'p> {
         out.flush()
     }
 
-    /// How the run ended; nothing when nobody told.
+    /// Prints the end and returns how the run ended; `None` when its journal has no end.
     pub(super) fn end(self) -> io::Result<Option<Conclusion>> {
         let run = self.store.run(self.folder.id()).expect("opened above");
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let mut out = Out::new(&mut stdout);
         self.printer.end(run, &self.folder, &mut out)?;
         out.flush()?;
         Ok(run.phase.conclusion())

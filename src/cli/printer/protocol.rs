@@ -1,10 +1,11 @@
-//! Log lines and the result as JSON lines, for programs that judge a runner by what it says.
+//! Log lines and the result as JSON lines, for programs that test a runner.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde_json::json;
 
-use crate::model::{Event, Phase, Record, Run};
+use crate::cli::style::{Out, document};
+use crate::model::{Conclusion, Event, Phase, Record, Run};
 
 use super::{Logs, Printer};
 
@@ -12,19 +13,19 @@ use super::{Logs, Printer};
 pub(in crate::cli) struct Protocol;
 
 impl Printer for Protocol {
-    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
+    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let Event::Output { job, step, output } = &record.event else { return Ok(()) };
         let name = run.jobs.get(job).and_then(|job| job.steps.iter().find(|other| other.number == *step));
         let name = name.map(|step| step.name.clone()).unwrap_or_default();
         logs.lines(run, job, *step, *output, &mut |line| {
             let line = json!({"type": "log", "job": job.as_str(), "step": name, "line": String::from_utf8_lossy(line)});
-            writeln!(out, "{line}")
+            out.line(document(&line)?)
         })
     }
 
-    fn end(&mut self, run: &Run, _: &dyn Logs, out: &mut dyn Write) -> io::Result<()> {
+    fn end(&mut self, run: &Run, _: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let word = |phase: &Phase| match phase.conclusion() {
-            Some(crate::model::Conclusion::TimedOut | crate::model::Conclusion::StartupFailure) => "failure",
+            Some(Conclusion::TimedOut | Conclusion::StartupFailure) => "failure",
             Some(conclusion) => conclusion.word(),
             None => "failure",
         };
@@ -34,6 +35,6 @@ impl Printer for Protocol {
             .map(|job| json!({"id": job.key, "name": job.name, "conclusion": word(&job.phase)}))
             .collect();
         let result = json!({"type": "result", "conclusion": word(&run.phase), "jobs": jobs});
-        writeln!(out, "{result}")
+        out.line(document(&result)?)
     }
 }

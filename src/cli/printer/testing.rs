@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::model::RunInfo;
+use crate::cli::style::Out;
 use crate::model::{
-    Annotation, Conclusion, Event, JobId, JobOutline, Level, LineRange, Record, Run, RunId, StepKind, StepNumber,
-    StepOutline, Timestamp,
+    Annotation, Command, Conclusion, EndReason, Event, Explanation, Gate, JobId, JobOutline, Level, LineRange, Outcome,
+    Record, Reply, Run, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber, StepOutline, Timestamp,
 };
 use crate::store::runs::RunStore;
 
 use super::{Logs, Printer};
 
-/// Records in the order of telling; each takes a tenth of a second.
-pub(super) struct Story {
+/// The records of a run in order, a tenth of a second apart, and its logs.
+pub(in crate::cli) struct Story {
+    info: RunInfo,
     records: Vec<Record>,
     logs: Memory,
 }
@@ -37,7 +38,7 @@ impl Logs for Memory {
 }
 
 /// An error with a place.
-pub(super) fn annotation(file: &str, line: u32, message: &str) -> Annotation {
+pub(in crate::cli) fn annotation(file: &str, line: u32, message: &str) -> Annotation {
     Annotation {
         level: Level::Error,
         message: message.to_owned(),
@@ -51,10 +52,23 @@ pub(super) fn annotation(file: &str, line: u32, message: &str) -> Annotation {
 }
 
 impl Story {
+    fn empty() -> Self {
+        let info = RunInfo {
+            id: RunId::new("20261124-000000-0001"),
+            repository: "octo/app".to_owned(),
+            workflow: ".github/workflows/ci.yml".to_owned(),
+            event: "push".to_owned(),
+            ref_name: "main".to_owned(),
+            sha: "0000000".to_owned(),
+            created: Timestamp(0),
+        };
+        Self { info, records: Vec::new(), logs: Memory::default() }
+    }
+
     /// A run of jobs that need nothing.
-    pub(super) fn new(jobs: &[&str]) -> Self {
-        let mut story = Self { records: Vec::new(), logs: Memory::default() };
-        story.tell(Event::RunStarted { attempt: 1, name: "CI".to_owned() });
+    pub(in crate::cli) fn new(jobs: &[&str]) -> Self {
+        let mut story = Self::empty();
+        story.add(Event::RunStarted { attempt: 1, name: "CI".to_owned() });
         let outline = |job: &&str| JobOutline {
             id: JobId::new(job),
             key: (*job).to_owned(),
@@ -63,33 +77,33 @@ impl Story {
             environment: None,
             caller: None,
         };
-        story.tell(Event::JobsPlanned { jobs: jobs.iter().map(outline).collect(), replaces: None });
+        story.add(Event::JobsPlanned { jobs: jobs.iter().map(outline).collect(), replaces: None });
         for job in jobs {
             let job = JobId::new(job);
-            story.tell(Event::JobStarted { name: job.to_string(), job, sandbox: "host".to_owned() });
+            story.add(Event::JobStarted { name: job.to_string(), job, sandbox: "host".to_owned() });
         }
         story
     }
 
-    fn tell(&mut self, event: Event) {
+    fn add(&mut self, event: Event) {
         let seq = self.records.len() as u64 + 1;
         self.records.push(Record { seq, at: Timestamp(seq * 100), event });
     }
 
-    /// A step that prints these lines, in two portions where it can, and exits so.
-    pub(super) fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
+    /// A step that prints these lines, in two portions where it can, and exits with this code.
+    pub(in crate::cli) fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let outline = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main };
-        self.tell(Event::StepsPlanned { job: job.clone(), steps: vec![outline] });
-        self.tell(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
+        self.add(Event::StepsPlanned { job: job.clone(), steps: vec![outline] });
+        self.add(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
         let half = lines.len() / 2;
         for (first, count) in [(0, half), (half, lines.len() - half)].into_iter().filter(|(_, count)| *count > 0) {
             let output = LineRange { first: first as u64, count: count as u64 };
-            self.tell(Event::Output { job: job.clone(), step, output });
+            self.add(Event::Output { job: job.clone(), step, output });
         }
         self.logs.0.insert((job.clone(), step), lines.iter().map(ToString::to_string).collect());
         let conclusion = if exit_code == 0 { Conclusion::Success } else { Conclusion::Failure };
-        self.tell(Event::StepFinished {
+        self.add(Event::StepFinished {
             job,
             step,
             outcome: conclusion,
@@ -100,13 +114,13 @@ impl Story {
         });
     }
 
-    pub(super) fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {
-        self.tell(Event::Annotated { job: JobId::new(job), step: StepNumber(step), annotation });
+    pub(in crate::cli) fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {
+        self.add(Event::Annotated { job: JobId::new(job), step: StepNumber(step), annotation });
     }
 
-    pub(super) fn finish(&mut self, job: &str, conclusion: Conclusion) {
+    pub(in crate::cli) fn finish(&mut self, job: &str, conclusion: Conclusion) {
         let reason = (conclusion != Conclusion::Success).then(|| "exit code 1".to_owned());
-        self.tell(Event::JobFinished {
+        self.add(Event::JobFinished {
             job: JobId::new(job),
             conclusion,
             allowed_failure: false,
@@ -116,29 +130,88 @@ impl Story {
         });
     }
 
-    pub(super) fn end(&mut self, conclusion: Conclusion) {
-        self.tell(Event::RunFinished { conclusion, reason: None });
+    pub(in crate::cli) fn end(&mut self, conclusion: Conclusion) {
+        self.add(Event::RunFinished { conclusion, reason: None });
     }
 
-    /// What a printer writes of it.
-    pub(super) fn print(&self, printer: &mut dyn Printer) -> String {
-        let id = RunId::new("20261124-000000-0001");
-        let mut store = RunStore::default();
-        store.open(RunInfo {
+    /// A run in which every text of every event is this one.
+    pub(in crate::cli) fn hostile(text: &str) -> Self {
+        let any = || text.to_owned();
+        let mut story = Self::empty();
+        let (id, number) = (JobId::new(text), StepNumber(2));
+        let gate = Gate::Concurrency { group: any(), holder: any() };
+        story.add(Event::RunWaiting { gate: gate.clone(), attempt: 1, name: any() });
+        story.add(Event::RunStarted { attempt: 2, name: any() });
+        let outline = JobOutline {
             id: id.clone(),
-            repository: "octo/app".to_owned(),
-            workflow: ".github/workflows/ci.yml".to_owned(),
-            event: "push".to_owned(),
-            ref_name: "main".to_owned(),
-            sha: "0000000".to_owned(),
-            created: Timestamp(0),
-        });
-        let mut out = Vec::new();
-        for record in &self.records {
-            store.apply(&id, record);
-            printer.record(store.run(&id).expect("opened above"), record, &self.logs, &mut out).expect("memory");
+            key: any(),
+            name: any(),
+            needs: vec![id.clone()],
+            environment: Some(any()),
+            caller: None,
+        };
+        story.add(Event::JobsPlanned { jobs: vec![outline], replaces: None });
+        for gate in [gate, Gate::Resource(any()), Gate::Review(any())] {
+            story.add(Event::JobWaiting { job: id.clone(), gate });
         }
-        printer.end(store.run(&id).expect("opened above"), &self.logs, &mut out).expect("memory");
-        String::from_utf8(out).expect("text")
+        story.add(Event::JobStarted { name: any(), job: id.clone(), sandbox: any() });
+        story.add(Event::ImagePulled { job: id.clone(), image: any(), done: 1, total: 2 });
+        for state in [ServiceState::Healthy, ServiceState::Exited] {
+            let ports = [(any(), any()), ("1".to_owned(), any())].into_iter().collect();
+            let service = Service { name: any(), image: any(), state, ports, detail: Some(any()), restarts: 0 };
+            story.add(Event::ServiceChanged { job: id.clone(), service });
+        }
+        story.step(text, number.0, text, &["##[group]", text, "##[endgroup]", text, &format!("##[error]{text}")], 1);
+        let operand = Explanation { text: any(), outcome: Outcome::Failed(any()), operands: Vec::new() };
+        let explanation = Explanation { text: any(), outcome: Outcome::Value(any()), operands: vec![operand] };
+        story.add(Event::Decided { job: id.clone(), step: Some(number), explanation });
+        for level in [Level::Notice, Level::Error] {
+            let title = Some(any());
+            story.annotate(text, number.0, Annotation { level, title, ..annotation(text, 3, text) });
+        }
+        let command = Command::Yield { group: any(), job: None, to: any() };
+        story.add(Event::Ordered { command, reply: Reply::Rejected { reason: any() } });
+        story.add(Event::JobFinished {
+            job: id,
+            conclusion: Conclusion::Failure,
+            allowed_failure: true,
+            reason: Some(any()),
+            outputs: indexmap::IndexMap::from([(any(), any())]),
+            environment_url: Some(any()),
+        });
+        story.add(Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::Message(any())) });
+        for info in [&mut story.info.repository, &mut story.info.workflow, &mut story.info.event] {
+            text.clone_into(info);
+        }
+        (story.info.ref_name, story.info.sha) = (any(), any());
+        story
+    }
+
+    /// The run with every record folded in.
+    pub(in crate::cli) fn run(&self) -> Run {
+        let mut store = RunStore::default();
+        store.open(self.info.clone());
+        self.records.iter().for_each(|record| store.apply(&self.info.id, record));
+        store.run(&self.info.id).expect("opened above").clone()
+    }
+
+    /// What a printer writes.
+    pub(in crate::cli) fn print(&self, printer: &mut dyn Printer) -> String {
+        self.print_to(printer, false)
+    }
+
+    /// What a printer writes to GitHub's runner, or to a terminal.
+    pub(in crate::cli) fn print_to(&self, printer: &mut dyn Printer, in_actions: bool) -> String {
+        let mut store = RunStore::default();
+        store.open(self.info.clone());
+        let mut bytes = Vec::new();
+        let mut out = Out::read_by_runner(&mut bytes, in_actions);
+        for record in &self.records {
+            store.apply(&self.info.id, record);
+            let run = store.run(&self.info.id).expect("opened above");
+            printer.record(run, record, &self.logs, &mut out).expect("memory");
+        }
+        printer.end(store.run(&self.info.id).expect("opened above"), &self.logs, &mut out).expect("memory");
+        String::from_utf8(bytes).expect("text")
     }
 }

@@ -7,13 +7,13 @@ use crate::worker::attach::Follower;
 use crate::worker::control;
 
 use crate::cli::printer::{GitHub, Lines, Printer, Printing};
-use crate::cli::style::Style;
+use crate::cli::style::{Style, inside_actions};
 use crate::cli::{Exit, Failure, Outcome};
 
 /// Follows a run for people, from this attempt on; inside GitHub Actions in GitHub's form.
 pub(in crate::cli) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
     let style = Style::of_output();
-    if std::env::var("GITHUB_ACTIONS").is_ok_and(|inside| inside == "true") {
+    if inside_actions() {
         follow(run, attempt, &mut GitHub::new(style))
     } else {
         follow(run, attempt, &mut Lines::new(style))

@@ -139,7 +139,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             Ok(other) => exit = other,
             // An error in one workflow does not keep the others from running.
             Err(failure) if several => {
-                style::complain(&failure.message);
+                style::complain(&failure.text());
                 exit = failure.exit;
             }
             Err(failure) => return Err(failure),

@@ -87,14 +87,14 @@ fn show(app: App, options: Options, backend: Box<dyn Backend>) -> Outcome {
 fn theme(config: &Config) -> Theme {
     let style = style::Style::of_output();
     let ascii = match config.screen.glyphs {
-        GlyphChoice::Auto => style.ascii,
+        GlyphChoice::Auto => style.glyphs() == Glyphs::Ascii,
         GlyphChoice::Unicode => false,
         GlyphChoice::Ascii => true,
     };
     Theme {
         glyphs: if ascii { Glyphs::Ascii } else { Glyphs::Unicode },
         colours: match config.screen.colours {
-            ColourChoice::Auto if style.colour => Colours::Terminal,
+            ColourChoice::Auto if style.colours() == Colours::Terminal => Colours::Terminal,
             ColourChoice::Terminal => Colours::Terminal,
             ColourChoice::ColourBlind => Colours::ColourBlind,
             ColourChoice::Auto | ColourChoice::None => Colours::None,

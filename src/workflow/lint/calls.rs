@@ -4,9 +4,9 @@ use super::callees::Callees;
 use super::types;
 use super::types::Type;
 use super::{references, steps, typed};
+use crate::model::nearest;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::parse_action;
-use crate::workflow::schema::nearest;
 use crate::workflow::source::{Source, Spanned};
 use crate::workflow::syntax::{
     ActionRuns, CallSecrets, InputDefinition, JobBody, JobDefinition, StepAction, Trigger, Workflow,

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::{jobs_with_steps, steps};
+use crate::model::nearest;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::parse::{entries, get};
-use crate::workflow::schema::nearest;
 use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{StepAction, Workflow};
 use crate::workflow::template::{Template, TemplateKind};

@@ -1,9 +1,9 @@
 //! Names of shells and variables that GitHub accepts but a runner cannot use.
 
 use super::{jobs_with_steps, steps};
+use crate::model::nearest;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::parse::{entries, get};
-use crate::workflow::schema::nearest;
 use crate::workflow::syntax::{JobBody, RunDefaults, StepAction, StepsJob, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 

@@ -2,9 +2,9 @@
 
 use super::jobs::{is_known, values_of};
 use super::span_of;
+use crate::model::nearest;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::expr::{Expr, ExprKind, Function, PathKey, Reference, Value};
-use crate::workflow::schema::nearest;
 use crate::workflow::source::Span;
 use crate::workflow::syntax::{
     CallSecrets, Concurrency, Condition, JobBody, JobDefinition, Steering, StepAction, StepDefinition, Workflow,

@@ -3,8 +3,8 @@
 //! GitHub accepts any type: a property of a string is empty, an object never equals a string. Type errors are therefore
 //! warnings, and a type that is not known for sure is [`Type::Any`], which fits everywhere.
 
+use crate::model::nearest;
 use crate::workflow::expr::{Comparison, ExprKind, ExprNode, Extent, Function, Logical, Name, Value};
-use crate::workflow::schema::nearest;
 use crate::workflow::template::{Template, TemplateKind};
 
 /// Type of a value.

@@ -235,7 +235,7 @@ fn find(word: &str) -> Result<(&'static Entry, Option<&str>), String> {
 }
 
 fn unknown(written: &str, name: &str) -> String {
-    let near = crate::workflow::schema::nearest(name, OPTIONS.iter().map(|entry| entry.name));
+    let near = crate::model::nearest(name, OPTIONS.iter().map(|entry| entry.name));
     let hint = near.map(|near| format!("; did you mean `--{near}`?")).unwrap_or_default();
     format!("`{written}` is no option of a container{hint}")
 }

@@ -1,0 +1,54 @@
+//! The suggestion after a typing error: one rule for commands, settings, actions, workflow keys and options.
+
+/// Maximum number of names that a mistyped one is compared with: more would cost more than the hint is worth.
+const MAX_COMPARED: usize = 200;
+
+/// Returns the name that a mistyped one most likely stands for; `None` if all differ in too many letters.
+#[must_use]
+pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let written = written.to_ascii_lowercase();
+    let length = written.chars().count();
+    names
+        .into_iter()
+        .take(MAX_COMPARED)
+        .filter(|name| name.len().abs_diff(length) <= 1 + length.min(name.len()))
+        .map(|name| (distance(&written, &name.to_ascii_lowercase()), name))
+        .filter(|(distance, name)| *distance <= 1 + length.min(name.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Number of single edits (insert, remove, replace, swap of neighbours) between two texts.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().take(64).collect(), to.chars().take(64).collect());
+    let mut before = vec![0; to.len() + 1];
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    for i in 1..=from.len() {
+        let mut row = vec![i; to.len() + 1];
+        for j in 1..=to.len() {
+            let same = from[i - 1] == to[j - 1];
+            row[j] = (above[j] + 1).min(row[j - 1] + 1).min(above[j - 1] + usize::from(!same));
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_name_finds_the_one_that_was_meant() {
+        let names = ["runs-on", "steps", "strategy", "needs"];
+        for (written, meant) in [("run-on", "runs-on"), ("setps", "steps"), ("STRATEGY", "strategy"), ("need", "needs")]
+        {
+            assert_eq!(nearest(written, names), Some(meant));
+        }
+        assert_eq!(nearest("container", names), None);
+        assert_eq!(nearest("", names), None);
+    }
+}
