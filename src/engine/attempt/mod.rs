@@ -24,6 +24,8 @@ mod groups;
 mod outline;
 mod start;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use driver::run;

@@ -15,3 +15,5 @@ pub(super) mod runs_on;
 pub(super) mod spec;
 mod steps;
 pub(super) mod task;
+#[cfg(test)]
+mod tests;

@@ -250,3 +250,183 @@ impl<'a> Output<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::cancel::Grace;
+    use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox};
+    use crate::engine::testing::{Lines, MemoryOutlet};
+    use crate::model::{JobId, StepNumber};
+
+    /// What came of some output.
+    struct Seen {
+        log: String,
+        left: Left,
+        outlet: Arc<MemoryOutlet>,
+    }
+
+    impl Seen {
+        fn annotations(&self) -> Vec<Annotation> {
+            let annotations = self.outlet.events().into_iter().filter_map(|event| match event {
+                Event::Annotated { annotation, .. } => Some(annotation),
+                _ => None,
+            });
+            annotations.collect()
+        }
+    }
+
+    fn read_in(workspace: &Path, portions: &[&[u8]], (unsecure, debug): (bool, bool)) -> Seen {
+        let outlet = Arc::<MemoryOutlet>::default();
+        let sandbox = ScriptedSandbox::always(ProcessScript::exits(0));
+        let context = StepContext {
+            job: &JobId::new("a"),
+            number: StepNumber(1),
+            outlet: &*outlet,
+            sandbox: &sandbox,
+            workspace,
+            temp: workspace,
+            in_container: false,
+            debug,
+            grace: Grace::default(),
+        };
+        let (mut matchers, mut log) = (Matchers::default(), Lines::default());
+        let mut output = Output::new(&context, &mut matchers, &mut log, unsecure);
+        for portion in portions {
+            output.push(portion);
+        }
+        let left = output.finish();
+        Seen { log: log.text().to_owned(), left, outlet }
+    }
+
+    fn read(text: &str) -> Seen {
+        read_in(Path::new("/w"), &[text.as_bytes()], (false, false))
+    }
+
+    #[test]
+    fn commands_leave_something_and_are_not_part_of_the_log() {
+        let seen = read(
+            "::set-output name=o::1\n::save-state name=s::2\ntext\n::add-mask::hidden\n::group::G\n::endgroup::\n::echo::on\n",
+        );
+        assert_eq!(seen.log, "text\n##[group]G\n##[endgroup]\n");
+        assert_eq!((seen.left.outputs["o"].as_str(), seen.left.state["s"].as_str()), ("1", "2"));
+        assert_eq!(seen.outlet.masks(), ["hidden"]);
+        assert_eq!(seen.left.error, None);
+    }
+
+    #[test]
+    fn a_mask_without_text_is_a_warning() {
+        let seen = read("::add-mask:: \n");
+        assert_eq!(
+            (seen.log.as_str(), seen.outlet.masks().len()),
+            ("##[warning]`add-mask` without a text to mask\n", 0)
+        );
+    }
+
+    #[test]
+    fn set_env_and_add_path_fail_the_step_unless_they_are_allowed() {
+        let text = "::set-env name=A::1\n::add-path::/p\n::set-env name=node_options::x\n";
+        let refused = read(text);
+        assert!(refused.left.env.is_empty() && refused.left.path.is_empty());
+        assert!(refused.left.error.expect("an error").contains("are disabled"));
+        let allowed = read_in(Path::new("/w"), &[text.as_bytes()], (true, false));
+        assert_eq!((allowed.left.env.len(), allowed.left.env["A"].as_str()), (1, "1"));
+        assert_eq!((allowed.left.path, allowed.left.error), (vec!["/p".to_owned()], None));
+        assert_eq!(allowed.log, "##[error]NODE_OPTIONS may not be set for later steps\n");
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_obeyed_fails_the_step_and_stays_in_the_log() {
+        let seen = read("::set-output::x\n");
+        let reason = "the command `set-output` needs `name`";
+        assert_eq!(seen.left.error.as_deref(), Some(reason));
+        assert_eq!(seen.log, format!("::set-output::x\n##[error]{reason}\n"));
+    }
+
+    #[test]
+    fn debug_lines_are_kept_only_on_demand() {
+        let debug = |debug| read_in(Path::new("/w"), &[b"::debug::detail\n"], (false, debug)).log;
+        assert_eq!((debug(false).as_str(), debug(true).as_str()), ("", "##[debug]detail\n"));
+    }
+
+    #[test]
+    fn stopped_commands_are_text_until_the_token_comes() {
+        let seen = read("::stop-commands::my-token\n::set-output name=a::1\n::my-token::\n::set-output name=b::2\n");
+        assert_eq!(seen.log, "::stop-commands::my-token\n::set-output name=a::1\n::my-token::\n");
+        assert_eq!(seen.left.outputs.keys().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(seen.outlet.masks(), ["my-token"], "text that repeats it must not resume");
+        assert!(read("::stop-commands::short\n").outlet.masks().is_empty());
+    }
+
+    #[test]
+    fn annotations_are_recorded_up_to_a_number_with_paths_of_the_workspace() {
+        let seen = read("::warning file=/w/src/a.c,line=3::careful\n::error::bad\n");
+        assert_eq!(seen.log, "##[warning]careful\n##[error]bad\n");
+        let annotations = seen.annotations();
+        assert_eq!((annotations[0].file.as_deref(), annotations[0].line), (Some("src/a.c"), Some(3)));
+        assert_eq!((annotations[1].level, annotations[1].message.as_str()), (Level::Error, "bad"));
+        assert_eq!(seen.left.error, None, "an error that is said does not fail the step");
+        let many = read(&"::notice::n\n".repeat(MAX_ANNOTATIONS + 5));
+        assert_eq!(many.annotations().len(), MAX_ANNOTATIONS);
+        assert_eq!(many.log.lines().count(), MAX_ANNOTATIONS + 5);
+    }
+
+    #[test]
+    fn matchers_of_a_file_make_annotations_of_lines_until_they_are_removed() {
+        let home = tempfile::tempdir().expect("a folder");
+        let matcher = r#"{"problemMatcher": [{"owner": "cc", "pattern": [{"regexp": "^(\\S+):(\\d+): (.*)$", "file": 1, "line": 2, "message": 3}]}]}"#;
+        std::fs::write(home.path().join("m.json"), matcher).expect("written");
+        std::fs::write(home.path().join("a.c"), "").expect("written");
+        for remove in ["::remove-matcher owner=cc::", "::remove-matcher::m.json"] {
+            let text =
+                format!("a.c:1: before\n::add-matcher::m.json\na.c:2: one\nb.c:3: two\n{remove}\na.c:4: after\n");
+            let seen = read_in(home.path(), &[text.as_bytes()], (false, false));
+            assert_eq!(seen.left.error, None);
+            let found: Vec<_> =
+                seen.annotations().into_iter().map(|found| (found.message, found.file, found.line)).collect();
+            // A file that does not exist is left out, and with it the line.
+            let one = ("one".to_owned(), Some("a.c".to_owned()), Some(2));
+            assert_eq!(found, [one, ("two".to_owned(), None, None)]);
+            assert_eq!(seen.log.lines().count(), 4, "{}", seen.log);
+        }
+        let missing = read_in(home.path(), &[b"::add-matcher::none.json\n"], (false, false));
+        assert!(missing.left.error.expect("an error").starts_with("cannot read "));
+    }
+
+    #[test]
+    fn a_line_too_long_is_text_and_the_next_one_is_not() {
+        let long = format!("::set-output name=a::{}\n::set-output name=b::2\n", "x".repeat(MAX_LINE));
+        let (first, rest) = long.as_bytes().split_at(MAX_LINE + 1);
+        let seen = read_in(Path::new("/w"), &[first, rest], (false, false));
+        assert_eq!(seen.left.outputs.keys().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(seen.log.len(), long.len() - "::set-output name=b::2\n".len());
+    }
+
+    #[test]
+    fn a_last_line_without_its_newline_is_a_line() {
+        assert_eq!(read("text\n::set-output name=a::1").left.outputs["a"], "1");
+        assert_eq!(read("text").log, "text");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn however_output_is_cut_the_result_is_the_same(
+            lines in proptest::collection::vec("(::(warning|group|set-output name=a|stop-commands|tok)::)?[a-z:#]{0,8}", 0..8),
+            cuts in proptest::collection::vec(0.0..1.0f64, 0..6),
+        ) {
+            let text = lines.join("\n");
+            let whole = read(&text);
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| (cut * text.len() as f64) as usize).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let portions: Vec<_> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
+            let cut = read_in(Path::new("/w"), &portions, (false, false));
+            proptest::prop_assert_eq!(&whole.log, &cut.log);
+            proptest::prop_assert_eq!(&whole.left.outputs, &cut.left.outputs);
+            proptest::prop_assert_eq!(whole.annotations(), cut.annotations());
+        }
+    }
+}

@@ -229,3 +229,224 @@ impl Observed {
         StepEnd { exit_code, signal, ..end }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::engine::cancel::Cancellation;
+    use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox, write_command_file};
+    use crate::engine::testing::{Lines, MemoryOutlet};
+    use crate::model::{JobId, StepNumber};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// A process, and what is asked of it.
+    struct Case {
+        sandbox: ScriptedSandbox,
+        limits: Limits,
+        /// What is asked of the job, and when.
+        asks: Vec<(Duration, Cancellation)>,
+    }
+
+    struct Seen {
+        ended: Result<Ended, StartError>,
+        log: String,
+        signals: Vec<(Interrupt, Duration)>,
+        took: Duration,
+    }
+
+    impl Case {
+        fn new(sandbox: ScriptedSandbox) -> Self {
+            Self { sandbox, limits: Limits::default(), asks: Vec::new() }
+        }
+
+        fn of(script: ProcessScript) -> Self {
+            Self::new(ScriptedSandbox::always(script))
+        }
+
+        fn asked(mut self, after: Duration, asked: Cancellation) -> Self {
+            self.asks.push((after, asked));
+            self
+        }
+
+        fn surviving_cancel(mut self) -> Self {
+            self.limits.survives_cancel = true;
+            self
+        }
+
+        fn limited(mut self, timeout: Duration) -> Self {
+            self.limits.timeout = Some(timeout);
+            self.limits.deadline = Some(Instant::now() + timeout);
+            self
+        }
+
+        async fn run(self) -> Seen {
+            let home = tempfile::tempdir().expect("a folder");
+            let outlet = Arc::<MemoryOutlet>::default();
+            let (ask, asked) = watch::channel(Cancellation::None);
+            let asks = self.asks;
+            let asking = tokio::spawn(async move {
+                for (after, asked) in asks {
+                    tokio::time::sleep(after).await;
+                    ask.send_replace(asked);
+                }
+                // The job still runs.
+                std::future::pending::<()>().await;
+            });
+            let mut cancel = CancelWatch::new(asked, false, Instant::now() + 60 * MINUTE);
+            let context = StepContext {
+                job: &JobId::new("a"),
+                number: StepNumber(1),
+                outlet: &*(Arc::clone(&outlet) as Arc<dyn crate::engine::outlet::Outlet>),
+                sandbox: &self.sandbox,
+                workspace: home.path(),
+                temp: home.path(),
+                in_container: false,
+                debug: false,
+                grace: Grace::default(),
+            };
+            let command_files = CommandFiles::create(home.path()).expect("made");
+            let env = command_files.variables().map(|(name, path)| (name.into(), path.into())).collect();
+            let launch = Launch { program: "/bin/x".into(), args: Vec::new(), cwd: "/".into(), env };
+            let process =
+                StepProcess { launch: &launch, sandbox: &self.sandbox, command_files, files: &[], limits: self.limits };
+            let mut log = Lines::default();
+            let began = Instant::now();
+            let ended = run(&context, process, &mut cancel, &mut Matchers::default(), &mut log).await;
+            let took = began.elapsed();
+            asking.abort();
+            Seen { ended, log: log.text().to_owned(), signals: self.sandbox.signals(), took }
+        }
+
+        async fn end(self) -> StepEnd {
+            self.run().await.ended.expect("started").end
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_process_is_that_of_its_step() {
+        let exits = |exit| Case::of(ProcessScript::exits_with(exit));
+        for (exit, conclusion, reason) in [
+            (Exit::Code(0), Conclusion::Success, None),
+            (Exit::Code(7), Conclusion::Failure, Some("exit code 7")),
+            (Exit::Signal(9), Conclusion::Failure, Some("killed by SIGKILL")),
+            (Exit::OutOfMemory, Conclusion::Failure, Some("killed as the container's memory was used up")),
+        ] {
+            let end = exits(exit).end().await;
+            assert_eq!((end.conclusion, end.reason.as_deref()), (conclusion, reason), "{exit:?}");
+        }
+        assert_eq!(exits(Exit::Code(7)).end().await.exit_code, Some(7));
+        assert_eq!(exits(Exit::Signal(15)).end().await.signal, Some(Signal(15)));
+        assert_eq!(exits(Exit::OutOfMemory).end().await.signal, Some(Signal(9)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_start_is_an_error_that_names_the_program() {
+        let sandbox = ScriptedSandbox::new(|_| Err(io::ErrorKind::NotFound.into()));
+        let error = Case::new(sandbox).run().await.ended.expect_err("not started");
+        assert_eq!(error.to_string(), "cannot start /bin/x: entity not found");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_process_gets_signals_with_pauses_until_it_ends() {
+        let (int, term, kill) = (Duration::ZERO, Duration::from_millis(7500), Duration::from_secs(10));
+        for (ends_on, expected) in [
+            (Interrupt::Int, vec![(Interrupt::Int, int)]),
+            (Interrupt::Term, vec![(Interrupt::Int, int), (Interrupt::Term, term)]),
+            (Interrupt::Kill, vec![(Interrupt::Int, int), (Interrupt::Term, term), (Interrupt::Kill, kill)]),
+        ] {
+            let seen = Case::of(ProcessScript::until(ends_on)).asked(SECOND, Cancellation::Cancel).run().await;
+            let end = seen.ended.expect("started").end;
+            assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Cancelled, Some("cancelled")));
+            let after: Vec<_> = seen.signals.iter().map(|(signal, at)| (*signal, *at - SECOND)).collect();
+            // The rest of its group is killed when it has ended.
+            let (last, before) = after.split_last().expect("signals");
+            assert_eq!((before, last.0), (&expected[..], Interrupt::Kill), "{ends_on:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forced_cancel_kills_at_once_also_during_the_pauses() {
+        let at_once =
+            Case::of(ProcessScript::until(Interrupt::Kill)).surviving_cancel().asked(SECOND, Cancellation::Force);
+        let seen = at_once.run().await;
+        assert_eq!(seen.signals[0], (Interrupt::Kill, SECOND));
+        let polite = Case::of(ProcessScript::until(Interrupt::Kill)).asked(SECOND, Cancellation::Cancel);
+        let seen = polite.asked(SECOND, Cancellation::Force).run().await;
+        assert_eq!(seen.signals[..2], [(Interrupt::Int, SECOND), (Interrupt::Kill, 2 * SECOND)]);
+        assert_eq!(seen.ended.expect("started").end.conclusion, Conclusion::Cancelled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_survives_a_cancel_is_ended_five_minutes_later() {
+        let case =
+            Case::of(ProcessScript::until(Interrupt::Int)).surviving_cancel().asked(SECOND, Cancellation::Cancel);
+        let seen = case.run().await;
+        assert_eq!(seen.signals[0], (Interrupt::Int, 5 * MINUTE + SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_out_of_time_fails_with_its_limit() {
+        let end = Case::of(ProcessScript::until(Interrupt::Int)).limited(30 * SECOND).end().await;
+        let reason = Some("timed out after 0.5 minutes (30 s)");
+        assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Failure, reason));
+        let mut inner = Case::of(ProcessScript::until(Interrupt::Int)).limited(30 * SECOND);
+        inner.limits.timeout = None;
+        let reason = inner.end().await.reason;
+        assert_eq!(reason.as_deref(), Some("timed out with the step that uses the action"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_cannot_be_killed_is_given_up() {
+        let seen = Case::of(ProcessScript::unkillable()).asked(SECOND, Cancellation::Force).run().await;
+        assert_eq!(seen.took, SECOND + KILL_TIMEOUT);
+        assert_eq!(seen.ended.expect("started").end.conclusion, Conclusion::Cancelled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_that_a_daemon_holds_open_is_given_up_with_a_warning() {
+        let seen = Case::of(ProcessScript::exits(0).writing("text\n").holding_output(MINUTE)).run().await;
+        assert_eq!(seen.took, Grace::default().after_exit);
+        assert_eq!(seen.ended.expect("started").end.conclusion, Conclusion::Success);
+        assert!(seen.log.starts_with("text\n##[warning]") && seen.log.ends_with("reading stopped after 5 s.\n"));
+        let seen = Case::of(ProcessScript::exits(0).holding_output(SECOND)).run().await;
+        assert_eq!((seen.took, seen.log.as_str()), (SECOND, ""));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_process_leaves_is_returned_whatever_its_exit_code() {
+        let sandbox = ScriptedSandbox::new(|launch| {
+            write_command_file(launch, "GITHUB_OUTPUT", "o=1\n");
+            write_command_file(launch, "GITHUB_ENV", "E=2\n");
+            write_command_file(launch, "GITHUB_PATH", "/p\n");
+            write_command_file(launch, "GITHUB_STATE", "s=3\n");
+            write_command_file(launch, "GITHUB_STEP_SUMMARY", "# Hi");
+            Ok(ProcessScript::exits(1))
+        });
+        let Ended { end, left } = Case::new(sandbox).run().await.ended.expect("started");
+        assert_eq!(end.exit_code, Some(1));
+        assert_eq!((left.outputs["o"].as_str(), left.env["E"].as_str(), left.state["s"].as_str()), ("1", "2", "3"));
+        assert_eq!((left.path, left.summary.as_str()), (vec!["/p".to_owned()], "# Hi"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_command_file_fails_a_step_that_would_have_succeeded() {
+        for (code, reason) in [
+            (0, "GITHUB_ENV: line 1: expected name=value or name<<MARK, found `nonsense`"),
+            (3, "exit code 3; GITHUB_ENV: line 1: expected name=value or name<<MARK, found `nonsense`"),
+        ] {
+            let sandbox = ScriptedSandbox::new(move |launch| {
+                write_command_file(launch, "GITHUB_ENV", "nonsense\n");
+                Ok(ProcessScript::exits(code))
+            });
+            let seen = Case::new(sandbox).run().await;
+            assert_eq!(seen.ended.expect("started").end.reason.as_deref(), Some(reason));
+            assert!(seen.log.starts_with("##[error]GITHUB_ENV: line 1"), "{}", seen.log);
+        }
+    }
+}

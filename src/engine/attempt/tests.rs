@@ -1,0 +1,382 @@
+//! The state machine by itself, and with its driver.
+
+use std::io;
+use std::sync::Arc;
+
+use super::state::{Attempt, Effect, Input};
+use super::*;
+use crate::engine::concurrency::AcquireError;
+use crate::engine::job::end::JobEnd;
+use crate::engine::job::spec::JobSpec;
+use crate::engine::panics::caught;
+use crate::engine::sandbox::Interrupt;
+use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox, script_of};
+use crate::engine::testing::{MemoryOutlet, facts, plan, scripted_run};
+use crate::model::Event;
+
+/// What an update asked for, in short.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Started(String),
+    Cancel(String, Cancellation),
+    Acquire(String, Vec<String>),
+    Release(String),
+    Finished(String, Conclusion, Option<String>),
+}
+
+/// An attempt without a runtime.
+struct Machine {
+    attempt: Attempt,
+    specs: HashMap<String, JobSpec>,
+}
+
+impl Machine {
+    fn new(jobs: &str) -> Self {
+        Self::with(jobs, &[], 8)
+    }
+
+    fn with(jobs: &str, called: &'static [(&str, &str)], slots: usize) -> Self {
+        let start = AttemptStart { plan: plan(jobs, called), carried: IndexMap::new(), resumed: HashMap::new(), slots };
+        Self { attempt: Attempt::new(start, &facts(), facts().github()), specs: HashMap::new() }
+    }
+
+    fn update(&mut self, input: Input) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for effect in self.attempt.update(input) {
+            seen.push(match effect {
+                Effect::Record(Event::JobFinished { job, conclusion, reason, .. }) => {
+                    Seen::Finished(job.to_string(), conclusion, reason)
+                }
+                Effect::Record(_) => continue,
+                Effect::StartJob(spec) => {
+                    let id = spec.id.to_string();
+                    self.specs.insert(id.clone(), *spec);
+                    Seen::Started(id)
+                }
+                Effect::CancelJob(id, asked) => Seen::Cancel(id.to_string(), asked),
+                Effect::AcquireGroups(id, requests) => {
+                    Seen::Acquire(id.to_string(), requests.into_iter().map(|request| request.group).collect())
+                }
+                Effect::ReleaseGroups(id) => Seen::Release(id.to_string()),
+            });
+        }
+        seen
+    }
+
+    fn ended(&mut self, job: &str, end: JobEnd) -> Vec<Seen> {
+        self.update(Input::JobEnded(JobId::new(job), end))
+    }
+
+    fn conclusion(&self) -> Option<Conclusion> {
+        self.attempt.end().map(|end| end.conclusion)
+    }
+}
+
+fn started(job: &str) -> Seen {
+    Seen::Started(job.to_owned())
+}
+
+fn finished(job: &str, conclusion: Conclusion, reason: &str) -> Seen {
+    Seen::Finished(job.to_owned(), conclusion, Some(reason.to_owned()))
+}
+
+fn success() -> JobEnd {
+    JobEnd::of(Conclusion::Success)
+}
+
+const PAIR: &str =
+    "  a:\n    runs-on: x\n    steps: [run: '1']\n  b:\n    needs: a\n    runs-on: x\n    steps: [run: '1']\n";
+
+const ALWAYS: &str = "  a:\n    runs-on: x\n    steps: [run: '1']\n  b:\n    needs: a\n    if: always()\n    runs-on: x\n    steps: [run: '1']\n";
+
+const GROUP: &str = "  a:\n    concurrency: one\n    runs-on: x\n    steps: [run: '1']\n";
+
+#[test]
+fn a_job_starts_when_what_it_needs_has_ended_and_sees_its_outputs() {
+    let mut machine = Machine::new(PAIR);
+    assert_eq!(machine.update(Input::Begin), [started("a")]);
+    let outputs = [("out".to_owned(), "1".to_owned()), ("empty".to_owned(), String::new())].into();
+    assert_eq!(machine.ended("a", JobEnd { outputs, ..success() }), [started("b")]);
+    let needs = machine.specs["b"].contexts.get("needs").and_then(|needs| needs.get("a")).cloned().expect("a");
+    assert_eq!(needs.to_json(), serde_json::json!({"outputs": {"out": "1"}, "result": "success"}));
+    assert_eq!(machine.conclusion(), None);
+    assert_eq!(machine.ended("b", success()), []);
+    assert_eq!(machine.conclusion(), Some(Conclusion::Success));
+}
+
+#[test]
+fn a_failed_job_skips_what_needs_it() {
+    let mut machine = Machine::new(PAIR);
+    machine.update(Input::Begin);
+    let seen = machine.ended("a", JobEnd::failed("no"));
+    assert_eq!(seen, [finished("b", Conclusion::Skipped, "needs `a`, which ended failure")]);
+    assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
+}
+
+#[test]
+fn a_cancel_asks_running_jobs_to_end_and_drops_those_that_wait_for_a_slot() {
+    let two = "  a:\n    runs-on: x\n    steps: [run: '1']\n  b:\n    runs-on: x\n    steps: [run: '1']\n";
+    let mut machine = Machine::with(two, &[], 1);
+    assert_eq!(machine.update(Input::Begin), [started("a")]);
+    let seen = machine.update(Input::Cancelled(Cancellation::Cancel));
+    assert_eq!(
+        seen,
+        [
+            Seen::Cancel("a".to_owned(), Cancellation::Cancel),
+            finished("b", Conclusion::Cancelled, "cancelled before it started"),
+        ]
+    );
+    assert_eq!(machine.conclusion(), None, "`a` still runs");
+    machine.ended("a", JobEnd::of(Conclusion::Cancelled));
+    assert_eq!(machine.conclusion(), Some(Conclusion::Cancelled));
+}
+
+#[test]
+fn a_job_that_starts_after_a_cancel_ignores_it_and_none_starts_after_a_forced_one() {
+    for (asked, starts) in [(Cancellation::Cancel, true), (Cancellation::Force, false)] {
+        let mut machine = Machine::new(ALWAYS);
+        machine.update(Input::Begin);
+        machine.update(Input::Cancelled(asked));
+        let seen = machine.ended("a", JobEnd::of(Conclusion::Cancelled));
+        if starts {
+            assert_eq!(seen, [started("b")]);
+            assert!(machine.specs["b"].ignores_cancel && !machine.specs["a"].ignores_cancel);
+        } else {
+            assert_eq!(seen, [finished("b", Conclusion::Cancelled, "cancelled before it started")]);
+            assert_eq!(machine.conclusion(), Some(Conclusion::Cancelled));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_a_job_is_its_failure() {
+    let mut machine = Machine::new(PAIR);
+    machine.update(Input::Begin);
+    let panic = caught(async { panic!("index out of bounds") }).await.map(|()| ()).expect_err("panicked");
+    assert_eq!(
+        machine.update(Input::JobPanicked(JobId::new("a"), panic)),
+        [
+            finished("a", Conclusion::Failure, "internal error: the job's task panicked: index out of bounds"),
+            finished("b", Conclusion::Skipped, "needs `a`, which ended failure"),
+        ]
+    );
+    assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
+}
+
+#[test]
+fn a_run_that_cannot_be_recorded_ends_with_that_reason() {
+    let mut machine = Machine::new(ALWAYS);
+    machine.update(Input::Begin);
+    let seen = machine.update(Input::OutletFailed("no space".to_owned()));
+    assert_eq!(seen, [Seen::Cancel("a".to_owned(), Cancellation::Force)]);
+    machine.ended("a", success());
+    let end = machine.attempt.end().expect("ended");
+    assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Failure, Some("no space")));
+}
+
+#[test]
+fn a_job_starts_when_it_holds_its_groups_and_leaves_them_at_its_end() {
+    let mut machine = Machine::new(GROUP);
+    let acquire = Seen::Acquire("a".to_owned(), vec!["one".to_owned()]);
+    assert_eq!(machine.update(Input::Begin), [acquire]);
+    assert_eq!(machine.update(Input::GroupsAcquired(JobId::new("a"), Ok(()))), [started("a")]);
+    assert_eq!(machine.ended("a", success()), [Seen::Release("a".to_owned())]);
+    assert_eq!(machine.conclusion(), Some(Conclusion::Success));
+}
+
+#[test]
+fn a_job_that_cannot_have_its_groups_ends_with_the_reason() {
+    let id = || JobId::new("a");
+    let reason = || "why".to_owned();
+    for (input, conclusion, waits) in [
+        (Input::GroupsAcquired(id(), Err(AcquireError::Deadlock(reason()))), Conclusion::Cancelled, false),
+        (Input::GroupsAcquired(id(), Err(AcquireError::Failed(reason()))), Conclusion::Failure, false),
+        (Input::Displaced(id(), reason()), Conclusion::Cancelled, true),
+    ] {
+        let mut machine = Machine::new(GROUP);
+        machine.update(Input::Begin);
+        let mut expected = vec![finished("a", conclusion, "why")];
+        expected.extend(waits.then(|| Seen::Release("a".to_owned())));
+        assert_eq!(machine.update(input), expected);
+        assert_eq!(machine.conclusion(), Some(conclusion));
+        // An answer that was on its way.
+        assert_eq!(machine.update(Input::GroupsAcquired(id(), Ok(()))), [Seen::Release("a".to_owned())]);
+    }
+}
+
+#[test]
+fn a_displaced_job_that_runs_is_cancelled() {
+    let mut machine = Machine::new(GROUP);
+    machine.update(Input::Begin);
+    machine.update(Input::GroupsAcquired(JobId::new("a"), Ok(())));
+    let seen = machine.update(Input::Displaced(JobId::new("a"), "why".to_owned()));
+    assert_eq!(seen, [Seen::Cancel("a".to_owned(), Cancellation::Cancel)]);
+}
+
+#[test]
+fn a_failed_leg_cancels_the_others() {
+    let mut machine =
+        Machine::with("  m:\n    strategy: {matrix: {n: [1, 2, 3]}}\n    runs-on: x\n    steps: [run: '1']\n", &[], 2);
+    let legs: Vec<_> = machine.update(Input::Begin);
+    let [Seen::Started(first), Seen::Started(second)] = &legs[..] else { panic!("two legs, not {legs:?}") };
+    let seen = machine.ended(first, JobEnd::failed("no"));
+    assert_eq!(seen[0], Seen::Cancel(second.clone(), Cancellation::Cancel));
+    assert!(matches!(&seen[1], Seen::Finished(_, Conclusion::Cancelled, _)) && seen.len() == 2, "{seen:?}");
+}
+
+#[test]
+fn a_called_workflow_hands_inputs_in_and_outputs_back() {
+    let caller = "  call:\n    uses: ./w.yml\n    with: {n: '7'}\n  after:\n    needs: call\n    runs-on: x\n    steps: [run: '1']\n";
+    let called = "on:\n  workflow_call:\n    inputs: {n: {type: string}}\n    outputs:\n      o: {value: '${{ jobs.inner.outputs.o }}'}\njobs:\n  inner:\n    outputs: {o: '1'}\n    runs-on: x\n    steps: [run: '1']\n";
+    static FILES: std::sync::OnceLock<[(&str, &str); 1]> = std::sync::OnceLock::new();
+    let files = FILES.get_or_init(|| [("w.yml", called)]);
+    let mut machine = Machine::with(caller, files, 8);
+    assert_eq!(machine.update(Input::Begin), [started("call.inner")]);
+    let inputs = machine.specs["call.inner"].contexts.get("inputs").and_then(|inputs| inputs.get("n")).cloned();
+    assert_eq!(inputs.expect("an input").to_text(), "7");
+    let outputs = [("o".to_owned(), "done".to_owned())].into();
+    let seen = machine.ended("call.inner", JobEnd { outputs, ..success() });
+    assert_eq!(seen, [Seen::Finished("call".to_owned(), Conclusion::Success, None), started("after")]);
+    let needs = machine.specs["after"].contexts.get("needs").and_then(|needs| needs.get("call")).cloned();
+    assert_eq!(needs.expect("call").to_json(), serde_json::json!({"outputs": {"o": "done"}, "result": "success"}));
+}
+
+#[test]
+fn a_job_that_this_version_cannot_run_is_skipped_and_the_run_is_not_a_success() {
+    let mut machine = Machine::new("  a:\n    runs-on: x\n    snapshot: image\n    steps: [run: '1']\n");
+    let reason = "not runnable here (`snapshot` is not supported in this version)";
+    assert_eq!(machine.update(Input::Begin), [finished("a", Conclusion::Skipped, reason)]);
+    assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
+}
+
+/// A run with its driver, whose processes follow a script.
+struct Driven {
+    home: tempfile::TempDir,
+    outlet: Arc<MemoryOutlet>,
+    sandbox: Arc<ScriptedSandbox>,
+    stop: watch::Sender<Cancellation>,
+}
+
+impl Driven {
+    fn new(outlet: Arc<MemoryOutlet>, sandbox: ScriptedSandbox) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        Self { home, outlet, sandbox: Arc::new(sandbox), stop: watch::channel(Cancellation::None).0 }
+    }
+
+    async fn run(&self, jobs: &str) -> RunEnd {
+        let start = AttemptStart { plan: plan(jobs, &[]), carried: IndexMap::new(), resumed: HashMap::new(), slots: 2 };
+        let (_displace, displaced) = mpsc::channel(1);
+        let context = scripted_run(self.home.path(), &self.outlet, &self.sandbox);
+        run(Arc::new(context), start, Orders { stop: self.stop.subscribe(), displaced }).await
+    }
+
+    /// Returns how a job ended, by the last record of it.
+    fn end_of(&self, id: &str) -> (Conclusion, String) {
+        let ends = self.outlet.events().into_iter().filter_map(|event| match event {
+            Event::JobFinished { job, conclusion, reason, .. } if job.as_str() == id => {
+                Some((conclusion, reason.unwrap_or_default()))
+            }
+            _ => None,
+        });
+        let ends: Vec<_> = ends.collect();
+        assert_eq!(ends.len(), 1, "one end of {id}: {ends:?}");
+        ends[0].clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_step_ends_its_job_and_leaves_nothing_behind() {
+    let run = Driven::new(Arc::default(), ScriptedSandbox::new(|_| panic!("the sandbox broke")));
+    assert_eq!(run.run(PAIR).await.conclusion, Conclusion::Failure);
+    let (conclusion, reason) = run.end_of("a");
+    assert_eq!(conclusion, Conclusion::Failure);
+    assert_eq!(reason, "internal error: the job's task panicked: the sandbox broke");
+    assert_eq!(run.end_of("b").0, Conclusion::Skipped);
+    assert!(!run.home.path().join("work/a/_temp").exists(), "folders that may hold secrets are removed");
+    assert_eq!(run.sandbox.reaped(), ["cuelight/20261126-120000-0001/a/"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_outside_of_the_steps_ends_the_job_too() {
+    let outlet = MemoryOutlet::observed(|event| {
+        assert!(!matches!(event, Event::JobStarted { .. }), "cannot start");
+    });
+    let run = Driven::new(outlet, ScriptedSandbox::always(ProcessScript::exits(0)));
+    assert_eq!(run.run(PAIR).await.conclusion, Conclusion::Failure);
+    let (conclusion, reason) = run.end_of("a");
+    assert_eq!(conclusion, Conclusion::Failure);
+    assert_eq!(reason, "internal error: the job's task panicked: cannot start");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_a_job_waits_for_its_group_ends_the_job() {
+    let run = Driven::new(Arc::default(), ScriptedSandbox::always(ProcessScript::exits(0)));
+    assert_eq!(run.run(GROUP).await.conclusion, Conclusion::Failure);
+    let reason = "internal error: the wait for its group panicked: no group one";
+    assert_eq!(run.end_of("a"), (Conclusion::Failure, reason.to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_that_fails_in_fetch_fails_the_step() {
+    let sandbox = ScriptedSandbox::always(ProcessScript::exits(0)).failing_in_fetch(io::ErrorKind::ConnectionReset);
+    let run = Driven::new(Arc::default(), sandbox);
+    assert_eq!(run.run(PAIR).await.conclusion, Conclusion::Failure);
+    let (conclusion, reason) = run.end_of("a");
+    assert_eq!(conclusion, Conclusion::Failure);
+    assert_eq!(reason, "cannot fetch what the step left: connection reset");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_between_starting_and_started_ends_the_job_before_its_first_step() {
+    let run = Driven::new(Arc::default(), ScriptedSandbox::always(ProcessScript::exits(0)));
+    // The receiver sees it at the first wait, when the job's task was spawned and has not run.
+    let stop = run.stop.clone();
+    let cancels = async { stop.send_replace(Cancellation::Cancel) };
+    let (end, _) = tokio::join!(run.run(PAIR), cancels);
+    assert_eq!(end.conclusion, Conclusion::Cancelled);
+    assert_eq!(run.end_of("a"), (Conclusion::Cancelled, "cancelled before it started".to_owned()));
+    assert!(run.sandbox.launched_with("CI").is_empty(), "no process was started");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_reaches_a_running_step_and_spares_the_one_that_always_runs() {
+    let jobs = "  a:\n    runs-on: x\n    steps:\n      - run: sleep\n      - run: echo\n      - run: tidy\n        if: always()\n";
+    let sandbox = ScriptedSandbox::new(|launch| {
+        Ok(if script_of(launch) == "sleep" { ProcessScript::until(Interrupt::Int) } else { ProcessScript::exits(0) })
+    });
+    let run = Driven::new(Arc::default(), sandbox);
+    let cancels = async {
+        run.outlet.recorded(|event| matches!(event, Event::StepStarted { name, .. } if name == "Run sleep")).await;
+        run.stop.send_replace(Cancellation::Cancel);
+    };
+    let (end, ()) = tokio::join!(run.run(jobs), cancels);
+    assert_eq!(end.conclusion, Conclusion::Cancelled);
+    let steps = run.outlet.events().into_iter().filter_map(|event| match event {
+        Event::StepFinished { step, conclusion, .. } => Some((step.0, conclusion)),
+        _ => None,
+    });
+    assert_eq!(
+        steps.collect::<Vec<_>>(),
+        [
+            (1, Conclusion::Success),
+            (2, Conclusion::Cancelled),
+            (3, Conclusion::Skipped),
+            (4, Conclusion::Success),
+            (5, Conclusion::Success),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outlet_that_fails_ends_the_run() {
+    let outlet = Arc::<MemoryOutlet>::default();
+    let failing = Arc::clone(&outlet);
+    let sandbox = ScriptedSandbox::new(move |_| {
+        failing.fail("no space left");
+        Ok(ProcessScript::exits(0))
+    });
+    let run = Driven::new(outlet, sandbox);
+    let end = run.run(ALWAYS).await;
+    assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Failure, Some("no space left")));
+    assert_eq!(run.end_of("b"), (Conclusion::Cancelled, "cancelled before it started".to_owned()));
+}

@@ -1,0 +1,279 @@
+//! Whole jobs: their steps, what those leave for each other, and how the job ends.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use tokio::sync::watch;
+
+use super::end::JobEnd;
+use super::spec::JobSpec;
+use super::task::JobTask;
+use crate::engine::RunContext;
+use crate::engine::cancel::Cancellation;
+use crate::engine::context::texts;
+use crate::engine::sandbox::Interrupt;
+use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox, script_of, write_command_file};
+use crate::engine::testing::{MemoryOutlet, plan, scripted_run};
+use crate::model::{Conclusion, Event};
+use crate::workflow::expr::{Contexts, Status, Value};
+
+/// One job, run to its end.
+struct Ran {
+    end: JobEnd,
+    outlet: Arc<MemoryOutlet>,
+    sandbox: Arc<ScriptedSandbox>,
+    home: tempfile::TempDir,
+}
+
+impl Ran {
+    /// Returns name, conclusion and reason of every step that has ended, in order.
+    fn steps(&self) -> Vec<(String, Conclusion, String)> {
+        let events = self.outlet.events();
+        let name = |number| {
+            let planned = events.iter().filter_map(|event| match event {
+                Event::StepsPlanned { steps, .. } => steps.iter().find(|step| step.number == number),
+                _ => None,
+            });
+            planned.map(|step| step.name.clone()).last().unwrap_or_default()
+        };
+        let ended = events.iter().filter_map(|event| match event {
+            Event::StepFinished { step, conclusion, reason, .. } => {
+                Some((name(*step), *conclusion, reason.clone().unwrap_or_default()))
+            }
+            _ => None,
+        });
+        ended.collect()
+    }
+
+    fn conclusions(&self) -> Vec<(String, Conclusion)> {
+        self.steps().into_iter().map(|(name, conclusion, _)| (name, conclusion)).collect()
+    }
+}
+
+/// Runs the job `a` of a workflow; `change` may change the run and the outlet before.
+async fn run_with(
+    job: &str,
+    sandbox: ScriptedSandbox,
+    stop: watch::Receiver<Cancellation>,
+    change: impl FnOnce(&mut RunContext, &MemoryOutlet),
+) -> Ran {
+    let home = tempfile::tempdir().expect("a folder");
+    let (outlet, sandbox) = (Arc::<MemoryOutlet>::default(), Arc::new(sandbox));
+    let mut run = scripted_run(home.path(), &outlet, &sandbox);
+    change(&mut run, &outlet);
+    let plan = plan(&format!("  a:\n    runs-on: x\n{job}"), &[]);
+    let planned = &plan.jobs()[0];
+    let mut contexts = Contexts::default();
+    contexts.set("github", Value::object(run.github.clone()));
+    contexts.set("secrets", texts(&IndexMap::new()));
+    let spec = JobSpec {
+        id: planned.id.clone(),
+        name: planned.name.clone(),
+        definition: Arc::clone(&planned.definition),
+        workflow: Arc::clone(&planned.workflow),
+        contexts,
+        status: Status { success: true, failure: false, cancelled: false },
+        ignores_cancel: false,
+        resumed: None,
+    };
+    let end = JobTask::new(Arc::new(run), spec, stop).run().await;
+    Ran { end, outlet, sandbox, home }
+}
+
+async fn run(job: &str, sandbox: ScriptedSandbox) -> Ran {
+    let (_stop, stopped) = watch::channel(Cancellation::None);
+    run_with(job, sandbox, stopped, |_, _| ()).await
+}
+
+/// Every script exits with the code that it names: `exit 1`; any other script succeeds.
+fn exits() -> ScriptedSandbox {
+    ScriptedSandbox::new(|launch| {
+        let code = script_of(launch).strip_prefix("exit ").and_then(|code| code.trim().parse().ok());
+        Ok(ProcessScript::exits(code.unwrap_or(0)))
+    })
+}
+
+fn named(steps: &[(&str, Conclusion)]) -> Vec<(String, Conclusion)> {
+    steps.iter().map(|(name, conclusion)| ((*name).to_owned(), *conclusion)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_run_in_order_and_a_failure_skips_those_without_a_status_function() {
+    use Conclusion::{Failure, Skipped, Success};
+    let cases: [(&str, &[(&str, Conclusion)], Conclusion); 5] = [
+        ("      - run: one\n      - run: two\n", &[("Run one", Success), ("Run two", Success)], Success),
+        ("      - run: exit 1\n      - run: two\n", &[("Run exit 1", Failure), ("Run two", Skipped)], Failure),
+        (
+            "      - run: exit 1\n      - {run: two, if: always()}\n      - {run: three, if: failure()}\n",
+            &[("Run exit 1", Failure), ("Run two", Success), ("Run three", Success)],
+            Failure,
+        ),
+        (
+            "      - {run: exit 1, continue-on-error: true}\n      - run: two\n",
+            &[("Run exit 1", Success), ("Run two", Success)],
+            Success,
+        ),
+        ("      - {run: one, if: false}\n", &[("Run one", Skipped)], Success),
+    ];
+    for (steps, expected, conclusion) in cases {
+        let ran = run(&format!("    steps:\n{steps}"), exits()).await;
+        let mut all = vec![("Set up job", Success)];
+        all.extend_from_slice(expected);
+        all.push(("Complete job", Success));
+        assert_eq!(ran.conclusions(), named(&all), "{steps}");
+        assert_eq!(ran.end.conclusion, conclusion, "{steps}");
+        assert!(!ran.home.path().join("work/a/_temp").exists());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_hands_outputs_variables_and_folders_to_the_next() {
+    let sandbox = ScriptedSandbox::new(|launch| {
+        if script_of(launch) == "first" {
+            write_command_file(launch, "GITHUB_OUTPUT", "o=out\n");
+            write_command_file(launch, "GITHUB_ENV", "E=env\n");
+            write_command_file(launch, "GITHUB_PATH", "/added\n");
+            write_command_file(launch, "GITHUB_STEP_SUMMARY", "# Hi");
+        }
+        Ok(ProcessScript::exits(0))
+    });
+    let job = "    env: {E: job, J: job}\n    outputs: {o: '${{ steps.one.outputs.o }}-${{ env.E }}'}\n    steps:\n      - {id: one, run: first}\n      - run: 'second ${{ steps.one.outputs.o }}'\n        env: {S: '${{ env.E }}'}\n";
+    let ran = run(job, sandbox).await;
+    assert_eq!(ran.end.outputs["o"], "out-env");
+    let seen =
+        |name: &str| ran.sandbox.launched_with(name).into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>();
+    assert_eq!(seen("E"), ["job", "env"]);
+    assert_eq!(seen("J"), ["job", "job"]);
+    assert_eq!(seen("S"), ["", "env"]);
+    assert_eq!(seen("PATH"), ["/bin", "/added:/bin"]);
+    assert_eq!(ran.outlet.summaries(), ["# Hi"]);
+    assert_eq!(ran.conclusions()[2].0, "Run second ${{ steps.one.outputs.o }}", "as planned before it had a value");
+    let checkpoints = ran.outlet.checkpoints();
+    assert_eq!(checkpoints.iter().map(|checkpoint| checkpoint.done).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!((checkpoints[0].env["E"].as_str(), checkpoints[0].steps["one"].outputs["o"].as_str()), ("env", "out"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_holds_a_secret_is_dropped() {
+    let sandbox = ScriptedSandbox::always(ProcessScript::exits(0).writing("::add-mask::hidden\n"));
+    let job = "    outputs: {safe: plain, leak: 'a hidden text'}\n    steps: [run: one]\n";
+    let ran = run(job, sandbox).await;
+    assert_eq!(ran.end.outputs.keys().collect::<Vec<_>>(), ["safe"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_fails_may_be_allowed_to() {
+    let ran = run("    continue-on-error: true\n    steps: [run: exit 3]\n", exits()).await;
+    assert_eq!((ran.end.conclusion, ran.end.allowed_failure), (Conclusion::Failure, true));
+    assert_eq!(ran.end.reason.as_deref(), Some("exit code 3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expression_of_the_job_without_a_value_fails_complete_job() {
+    let ran = run("    outputs: {o: \"${{ fromJSON('{') }}\"}\n    steps: [run: one]\n", exits()).await;
+    assert_eq!(ran.end.conclusion, Conclusion::Failure);
+    let (name, conclusion, reason) = ran.steps().pop().expect("steps");
+    assert_eq!((name.as_str(), conclusion), ("Complete job", Conclusion::Failure));
+    assert!(reason.starts_with("output `o`: "), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_out_of_time_ends_its_step_and_says_so() {
+    let job = "    timeout-minutes: 2\n    steps:\n      - run: sleep\n      - {run: tidy, if: always()}\n";
+    let sandbox = ScriptedSandbox::new(|launch| {
+        Ok(if script_of(launch) == "sleep" { ProcessScript::until(Interrupt::Int) } else { ProcessScript::exits(0) })
+    });
+    let ran = run(job, sandbox).await;
+    assert_eq!(ran.end.conclusion, Conclusion::TimedOut);
+    assert_eq!(ran.end.reason.as_deref(), Some("the job took longer than its 2 minutes"));
+    assert_eq!(
+        ran.conclusions()[1..3],
+        named(&[("Run sleep", Conclusion::Cancelled), ("Run tidy", Conclusion::Success)])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_out_of_time_fails_and_the_job_goes_on() {
+    let job = "    steps:\n      - {run: sleep, timeout-minutes: 1}\n      - {run: tidy, if: failure()}\n";
+    let sandbox = ScriptedSandbox::new(|launch| {
+        Ok(if script_of(launch) == "sleep" { ProcessScript::until(Interrupt::Term) } else { ProcessScript::exits(0) })
+    });
+    let ran = run(job, sandbox).await;
+    assert_eq!(ran.end.conclusion, Conclusion::Failure);
+    assert_eq!(ran.end.reason.as_deref(), Some("timed out after 1 minutes (60 s)"));
+    assert_eq!(ran.conclusions()[2], ("Run tidy".to_owned(), Conclusion::Success));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_cancelled_before_never_starts() {
+    let (_stop, stopped) = watch::channel(Cancellation::Force);
+    let ran = run_with("    steps: [run: one]\n", exits(), stopped, |_, _| ()).await;
+    // Its preparation may be done at once; no step of it runs either way.
+    assert_eq!(ran.end.conclusion, Conclusion::Cancelled);
+    assert!(ran.sandbox.launched_with("CI").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_steps_of_a_composite_action_share_the_record_of_the_step_that_uses_it() {
+    let sandbox = ScriptedSandbox::new(|launch| {
+        let script = script_of(launch);
+        if script == "make" {
+            let folder = launch.cwd.join("act");
+            std::fs::create_dir_all(&folder).expect("made");
+            let manifest = "name: x\ndescription: x\ninputs: {who: {description: d, default: you}}\noutputs: {o: {description: d, value: '${{ steps.in.outputs.o }}'}}\nruns:\n  using: composite\n  steps:\n    - {id: in, shell: bash, run: 'hello ${{ inputs.who }}'}\n";
+            std::fs::write(folder.join("action.yml"), manifest).expect("written");
+        }
+        if script.starts_with("hello") {
+            write_command_file(launch, "GITHUB_OUTPUT", &format!("o={script}\n"));
+        }
+        Ok(ProcessScript::exits(0).writing(&format!("{script}\n")))
+    });
+    let job = "    outputs: {o: '${{ steps.use.outputs.o }}'}\n    steps:\n      - run: make\n      - {id: use, uses: ./act, with: {who: me}}\n";
+    let ran = run(job, sandbox).await;
+    assert_eq!(ran.end.reason, None);
+    assert_eq!(ran.end.outputs["o"], "hello me");
+    assert_eq!(ran.outlet.log("a", 3), "hello me\n");
+    assert_eq!(ran.conclusions()[2], ("Run ./act".to_owned(), Conclusion::Success));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_that_does_not_exist_fails_its_step() {
+    let ran = run("    steps: [uses: ./none]\n", exits()).await;
+    let reason = "there is no action.yml in ./none of the workspace; is actions/checkout missing before this step?";
+    assert_eq!(ran.end.reason.as_deref(), Some(reason));
+}
+
+#[tokio::test(start_paused = true)]
+async fn defaults_and_working_directory_reach_a_script() {
+    let job = "    defaults: {run: {shell: sh}}\n    steps:\n      - run: one\n      - {run: two, shell: bash}\n      - {run: three, working-directory: none}\n";
+    let programs = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&programs);
+    let sandbox = ScriptedSandbox::new(move |launch| {
+        seen.lock().expect("not poisoned").push(launch.program.display().to_string());
+        Ok(ProcessScript::exits(0))
+    });
+    let ran = run(job, sandbox).await;
+    assert_eq!(*programs.lock().expect("not poisoned"), ["/bin/sh", "/bin/bash"]);
+    let reason = ran.end.reason.expect("a reason");
+    assert!(reason.starts_with("the working directory ") && reason.ends_with("/none does not exist"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_folder_cannot_be_made_ends_there() {
+    let (_stop, stopped) = watch::channel(Cancellation::None);
+    let ran = run_with("    steps: [run: one]\n", exits(), stopped, |run, _| {
+        std::fs::write(&run.work, "a file in its place").expect("written");
+    })
+    .await;
+    assert_eq!(ran.conclusions(), named(&[("Set up job", Conclusion::Failure)]));
+    assert!(ran.end.reason.expect("a reason").starts_with("cannot make the job's folder "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_started_for_a_job_that_lacks_an_action() {
+    let ran = run("    steps: [uses: other/action@v1]\n", exits()).await;
+    assert_eq!(ran.end.conclusion, Conclusion::Failure);
+    let reason = ran.end.reason.clone().expect("a reason");
+    assert!(reason.starts_with("not started: `other/action@v1`"), "{reason}");
+    assert!(ran.steps().is_empty());
+}

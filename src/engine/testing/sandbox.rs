@@ -1,0 +1,226 @@
+//! A sandbox that runs no process: a function says what each would do.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+
+use super::locked;
+use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
+
+/// What a process of a [`ScriptedSandbox`] does.
+#[derive(Clone)]
+pub(crate) struct ProcessScript {
+    /// Written at once.
+    output: Vec<u8>,
+    /// How long it runs, and how it exits; `None` runs until a signal ends it.
+    exit: Option<(Duration, Exit)>,
+    /// The weakest signal that ends it; `None` ignores all.
+    ends_on: Option<Interrupt>,
+    /// How long its output stays open after its end.
+    holds_output: Duration,
+}
+
+impl ProcessScript {
+    /// Exits at once.
+    pub(crate) fn exits(code: i32) -> Self {
+        Self::exits_with(Exit::Code(code))
+    }
+
+    /// Ends at once, in this way.
+    pub(crate) fn exits_with(exit: Exit) -> Self {
+        Self {
+            output: Vec::new(),
+            exit: Some((Duration::ZERO, exit)),
+            ends_on: Some(Interrupt::Int),
+            holds_output: Duration::ZERO,
+        }
+    }
+
+    /// Runs until this signal, or a stronger one.
+    pub(crate) fn until(signal: Interrupt) -> Self {
+        Self { exit: None, ends_on: Some(signal), ..Self::exits(0) }
+    }
+
+    /// Runs for ever, whatever the signal.
+    pub(crate) fn unkillable() -> Self {
+        Self { exit: None, ends_on: None, ..Self::exits(0) }
+    }
+
+    pub(crate) fn writing(mut self, output: &str) -> Self {
+        self.output = output.as_bytes().to_vec();
+        self
+    }
+
+    pub(crate) fn holding_output(mut self, time: Duration) -> Self {
+        self.holds_output = time;
+        self
+    }
+}
+
+/// Runs no process: a function says what each would do.
+pub(crate) struct ScriptedSandbox {
+    environment: Vec<(OsString, OsString)>,
+    script: Box<dyn Fn(&Launch) -> io::Result<ProcessScript> + Send + Sync>,
+    fetch: Option<io::ErrorKind>,
+    state: Mutex<SandboxState>,
+}
+
+#[derive(Default)]
+struct SandboxState {
+    launched: Vec<Vec<(OsString, OsString)>>,
+    signals: Arc<Mutex<Vec<(Interrupt, Duration)>>>,
+    reaped: Vec<String>,
+}
+
+impl ScriptedSandbox {
+    pub(crate) fn new(script: impl Fn(&Launch) -> io::Result<ProcessScript> + Send + Sync + 'static) -> Self {
+        Self {
+            environment: vec![("PATH".into(), "/bin".into())],
+            script: Box::new(script),
+            fetch: None,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Every process does the same.
+    pub(crate) fn always(script: ProcessScript) -> Self {
+        Self::new(move |_| Ok(script.clone()))
+    }
+
+    /// Cannot fetch what a process left.
+    pub(crate) fn failing_in_fetch(mut self, kind: io::ErrorKind) -> Self {
+        self.fetch = Some(kind);
+        self
+    }
+
+    /// Returns a variable of every process that was started, in order.
+    pub(crate) fn launched_with(&self, name: &str) -> Vec<Option<String>> {
+        let value = |env: &Vec<(OsString, OsString)>| {
+            env.iter().find(|(key, _)| key == name).map(|(_, value)| value.to_string_lossy().into_owned())
+        };
+        locked(&self.state).launched.iter().map(value).collect()
+    }
+
+    /// Returns the signals that were sent, each with the time since its process started.
+    pub(crate) fn signals(&self) -> Vec<(Interrupt, Duration)> {
+        let signals = Arc::clone(&locked(&self.state).signals);
+        let signals = locked(&signals).clone();
+        signals
+    }
+
+    /// Returns the ids that were reaped.
+    pub(crate) fn reaped(&self) -> Vec<String> {
+        locked(&self.state).reaped.clone()
+    }
+
+    fn spawn(&self, launch: &Launch) -> io::Result<Child> {
+        locked(&self.state).launched.push(launch.env.clone());
+        let script = (self.script)(launch)?;
+        let signals = Arc::clone(&locked(&self.state).signals);
+        let started = Instant::now();
+        let (reader, mut writer) = tokio::io::duplex(1024 * 1024);
+        let (signal, mut received) = mpsc::unbounded_channel();
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let _ = writer.write_all(&script.output).await;
+            let own = async {
+                match script.exit {
+                    Some((after, exit)) => {
+                        sleep(after).await;
+                        exit
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let killed = async {
+                loop {
+                    match received.recv().await {
+                        Some(signal) if script.ends_on.is_some_and(|weakest| rank(signal) >= rank(weakest)) => {
+                            return Exit::Signal(number(signal));
+                        }
+                        Some(_) => {}
+                        None => std::future::pending().await,
+                    }
+                }
+            };
+            let exit = tokio::select! { exit = own => exit, exit = killed => exit };
+            let _ = tell.send(exit);
+            if script.holds_output > Duration::ZERO {
+                sleep(script.holds_output).await;
+            }
+        });
+        let exit = async move { told.await.map_err(io::Error::other) };
+        Ok(Child {
+            group: None,
+            output: Box::new(reader),
+            exit: exit.boxed(),
+            signal: Box::new(move |interrupt| {
+                locked(&signals).push((interrupt, started.elapsed()));
+                let _ = signal.send(interrupt);
+            }),
+        })
+    }
+}
+
+fn rank(signal: Interrupt) -> u8 {
+    match signal {
+        Interrupt::Int => 0,
+        Interrupt::Term => 1,
+        Interrupt::Kill => 2,
+    }
+}
+
+fn number(signal: Interrupt) -> i32 {
+    match signal {
+        Interrupt::Int => 2,
+        Interrupt::Term => 15,
+        Interrupt::Kill => 9,
+    }
+}
+
+impl Sandbox for ScriptedSandbox {
+    fn describe(&self) -> String {
+        "scripted".to_owned()
+    }
+
+    fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
+    }
+
+    fn find<'a>(&'a self, program: &'a str, _path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>> {
+        ready(Some(Path::new("/bin").join(program))).boxed()
+    }
+
+    fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
+        async move { self.spawn(launch) }.boxed()
+    }
+
+    fn fetch<'a>(&'a self, _path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
+        ready(self.fetch.map_or(Ok(()), |kind| Err(kind.into()))).boxed()
+    }
+
+    fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize> {
+        locked(&self.state).reaped.push(tracking_id.to_owned());
+        ready(0).boxed()
+    }
+}
+
+/// Returns the text of the script that a `run:` step starts.
+pub(crate) fn script_of(launch: &Launch) -> String {
+    let path = launch.args.last().expect("a script");
+    std::fs::read_to_string(path).expect("the script was written")
+}
+
+/// Writes to a command file of a process, as the process would.
+pub(crate) fn write_command_file(launch: &Launch, name: &str, text: &str) {
+    let path = launch.env.iter().find(|(key, _)| key == name).map(|(_, path)| path).expect("a command file");
+    std::fs::write(path, text).expect("written");
+}
