@@ -6,7 +6,8 @@ use crate::ui::layout::Panel;
 
 use super::App;
 use super::msg::Effect;
-use super::overlay;
+use super::overlay::Overlay;
+use super::overlay::trust::TrustQuestion;
 use super::state::refused;
 
 impl App {
@@ -20,6 +21,7 @@ impl App {
     fn apply_feed(&mut self, feed: Feed) {
         match feed {
             Feed::Listed { runs, more } => self.state.list(runs, more),
+            Feed::Updated(runs) => self.state.update(runs),
             // An open overlay keeps the keyboard and what is behind it.
             Feed::Started(_) if self.overlay.is_some() => {}
             Feed::Started(run) => {
@@ -54,8 +56,8 @@ impl App {
             Feed::Untrusted { .. } if self.overlay.is_some() => {
                 self.notify(Notice::bad("not started: the repository is not trusted; start it again to decide"));
             }
-            Feed::Untrusted { workflow, event, start } => {
-                self.overlay = Some(overlay::dialogs::trust(workflow, event, start));
+            Feed::Untrusted { question, preview } => {
+                self.overlay = Some(Overlay::Trust(TrustQuestion::new(question, &preview)));
             }
             Feed::Watching(watching) => self.state.watching = watching,
             Feed::Connection(connection) => self.connected(connection),
@@ -65,10 +67,12 @@ impl App {
 
     /// Shows why reports are missing, or that they are not missing any more.
     fn connected(&mut self, connection: Connection) {
-        let was_missing = self.state.connection.reason().is_some();
+        let before = self.state.connection.reason();
         let notice = match connection.reason() {
+            // Only the age of the data changed.
+            reason if reason == before => None,
             Some(reason) => Some(Notice::bad(reason)),
-            None => was_missing.then(|| Notice::news("connected again: what is shown is up to date")),
+            None => Some(Notice::news("connected again: what is shown is up to date")),
         };
         self.state.connection = connection;
         if let Some(notice) = notice {

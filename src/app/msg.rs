@@ -71,16 +71,6 @@ pub enum Effect {
         /// In the container of this service.
         service: Option<String>,
     },
-    /// Give the terminal to the question whether the repository is to be trusted, with all that would run; and start that
-    /// when it is.
-    Trust {
-        /// Its workflow.
-        workflow: String,
-        /// The event.
-        event: String,
-        /// The order to start it.
-        start: Request,
-    },
     /// Call whoever looks elsewhere.
     Alert {
         /// Which run.

@@ -116,7 +116,12 @@ impl AppState {
     pub(super) fn list(&mut self, page: Vec<Summary>, more: bool) {
         self.is_listed = true;
         self.listed.take(&page, more);
-        for summary in page {
+        self.update(page);
+    }
+
+    /// Takes in a newer state of runs. The summary of a run whose records are here stays.
+    pub(super) fn update(&mut self, runs: Vec<Summary>) {
+        for summary in runs {
             if self.store.run(&summary.info.id).is_none_or(|run| run.seq == 0) {
                 self.summaries.insert(summary.info.id.clone(), summary);
             }

@@ -5,7 +5,9 @@
 //! be started, watch mode, commands and their answers, the state of the connection. Log lines do not: the screen reads
 //! them through [`Backend::logs`], when and as far as it shows them.
 //!
-//! - [`replay`]: a past run of this machine, read only
+//! - [`local`]: the runs of this machine
+//! - [`replay`]: a past run, which refuses every change
+//! - [`registry`]: the list of all backends
 //!
 //! # A backend for runs on a server
 //!
@@ -18,8 +20,8 @@
 //!
 //! # Adding a backend
 //!
-//! Make a folder here, implement [`Backend`] in it, and declare it above. `tests/integration/imports.rs` lists the crates
-//! that it may use.
+//! Make a folder here and implement [`Backend`] in it. Outside of it three files change: this one declares the module,
+//! [`registry`] gets a variant and a line, and `tests/integration/imports.rs` lists the crates that it may use.
 
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Feed, Request};
 use crate::store::logs::query::Logs;
 
+pub mod local;
+pub mod registry;
 pub mod replay;
 
 /// Reports and requests that may wait in a channel. A screen takes them many times a second.

@@ -80,9 +80,11 @@ fn answer(request: Request) -> Option<Feed> {
         Request::Submit { run, command } => {
             Some(Feed::Replied { run, command, reply: Reply::Rejected { reason: Unavailable::Replay.to_string() } })
         }
-        Request::Start { .. } | Request::Delete(_) | Request::WatchFiles { .. } | Request::StopWatching => {
-            Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string())))
-        }
+        Request::Start { .. }
+        | Request::Trust { .. }
+        | Request::Delete(_)
+        | Request::WatchFiles { .. }
+        | Request::StopWatching => Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string()))),
     }
 }
 

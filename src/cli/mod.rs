@@ -141,7 +141,7 @@ fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
 fn replay(args: &ReplayArgs) -> Outcome {
     let folder = runs_dir()?.find(&args.run)?;
     if screen::is_possible() {
-        return screen::replay(&folder);
+        return screen::replay(folder);
     }
     let message = "a replay needs a terminal; `cuelight screenshot --at SECONDS` draws one moment";
     Err(Failure::new(Exit::Usage, message))

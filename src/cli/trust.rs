@@ -2,18 +2,14 @@
 
 use std::io::IsTerminal;
 
-use crate::launch;
-use crate::launch::trust::{Preview, StepPreview, Trust};
-use crate::launch::{LaunchRequest, Planned, trust};
+use crate::launch::trust::Trust;
+use crate::launch::{Planned, trust};
+use crate::model::Preview;
 use crate::repo::git::Repository;
 use crate::store::folder::RunsDir;
 use crate::ui::terminal_text::{TerminalText, reveal};
 
 use super::{Exit, Failure, Outcome, style};
-
-/// How many lines of a script are shown, and how many characters of a line.
-const EXCERPT_LINES: usize = 3;
-const EXCERPT_WIDTH: usize = 100;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -23,12 +19,6 @@ pub(super) struct Args {
     /// List the trusted repositories
     #[arg(long, conflicts_with = "revoke")]
     list: bool,
-    /// Show what this workflow would run, and ask
-    #[arg(long, value_name = "WORKFLOW", conflicts_with_all = ["revoke", "list"])]
-    ask: Option<String>,
-    /// The event that starts it
-    #[arg(long, default_value = "push", requires = "ask")]
-    event: String,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
@@ -40,14 +30,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         return Ok(Exit::Success);
     }
-    let folder = std::env::current_dir()?;
-    if let Some(workflow) = &args.ask {
-        let mut planned = launch::plan(&runs, &LaunchRequest::new(folder, workflow, &args.event))?;
-        ask(&runs, &mut planned)?;
-        planned.require_trust()?;
-        return Ok(Exit::Success);
-    }
-    let repository = Repository::discover(&folder)?;
+    let repository = Repository::discover(&std::env::current_dir()?)?;
     let root = repository.root.display();
     if args.revoke {
         trust::revoke(&runs, &repository)?;
@@ -79,42 +62,20 @@ const QUESTION: &str = "\nTrust this repository? [y/N] ";
 
 /// The preview as text. No control sequence of a file reaches the terminal: it could hide the rest.
 fn text(preview: &Preview) -> String {
-    let mut text = format!(
-        "{} runs for the first time in\n  {}\nIts steps run on this machine, as you:\n\n",
-        reveal(&preview.workflow),
-        reveal(&preview.root.to_string_lossy())
-    );
-    for job in &preview.jobs {
-        let legs = if job.legs > 1 { format!(" and {} more like it", job.legs - 1) } else { String::new() };
-        text.push_str(&format!("  {}{legs}\n", reveal(&job.name)));
-        for step in &job.steps {
-            match step {
-                StepPreview::Action(reference) => text.push_str(&format!("    uses {}\n", reveal(reference))),
-                StepPreview::Script(script) => text.push_str(&excerpt(script)),
-            }
-        }
-    }
-    text
-}
-
-/// The first lines of a script, and how many more there are.
-fn excerpt(script: &str) -> String {
-    let lines: Vec<_> = script.lines().filter(|line| !line.trim().is_empty()).collect();
-    let mut text = String::new();
-    for (number, line) in lines.iter().take(EXCERPT_LINES).enumerate() {
-        let mark = if number == 0 { '$' } else { ' ' };
-        let line: String = reveal(line).chars().take(EXCERPT_WIDTH).collect();
-        text.push_str(&format!("    {mark} {}\n", line.trim_end()));
-    }
-    if lines.len() > EXCERPT_LINES {
-        text.push_str(&format!("      and {} more lines\n", lines.len() - EXCERPT_LINES));
-    }
-    text
+    preview
+        .lines()
+        .iter()
+        .map(|line| {
+            reveal(line)
+                + "
+"
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::launch::trust::JobPreview;
+    use crate::model::{JobPreview, StepPreview};
 
     use super::*;
 

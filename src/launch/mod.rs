@@ -13,6 +13,7 @@
 use indexmap::IndexMap;
 
 use crate::config::{Config, ConfigError};
+use crate::model::Preview;
 use crate::repo::git::{GitError, Repository};
 use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
@@ -33,7 +34,7 @@ pub mod trust;
 pub use request::{LaunchRequest, Payload, PayloadError};
 pub use secrets::{SecretError, SecretSource};
 
-use trust::{Preview, Trust, Untrusted};
+use trust::{Trust, Untrusted};
 
 /// Why a run does not start.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +112,7 @@ impl Planned {
     /// Returns what would run, for the person who is asked for trust.
     #[must_use]
     pub fn preview(&self) -> Preview {
-        Preview::new(&self.spec.workflow, &self.repository.root, &self.plan)
+        trust::preview(&self.spec.workflow, &self.repository.root, &self.plan)
     }
 
     /// Whether the run may start, as a result.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::launch::commands::CommandError;
-use crate::launch::trust::{Distrust, JobPreview, StepPreview};
+use crate::launch::trust::Distrust;
 use crate::model::capabilities::Unavailable;
 use crate::model::{Conclusion, EndReason, Event, RerunScope, Timestamp};
+use crate::model::{JobPreview, StepPreview};
 use crate::repo::git::git;
 use crate::store::journal::JournalWriter;
 use crate::store::{history, lock};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{JobPreview, Preview, StepPreview};
 use crate::repo::git::Repository;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, atomic};
@@ -134,51 +135,19 @@ fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), StoreError> {
     atomic::write(&path, &text).map_err(StoreError::io("write", path))
 }
 
-/// What a workflow would run. All texts are as the file has them: a face must make them safe for its terminal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preview {
-    /// The workflow's file.
-    pub workflow: String,
-    /// The root of the repository.
-    pub root: PathBuf,
-    /// The jobs, in the order of the file. Legs of a matrix are one entry.
-    pub jobs: Vec<JobPreview>,
-}
-
-/// A job that would run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobPreview {
-    /// The name of its first leg.
-    pub name: String,
-    /// How many legs there are, at least 1.
-    pub legs: usize,
-    /// Its steps; empty for a job that calls a workflow, whose jobs follow.
-    pub steps: Vec<StepPreview>,
-}
-
-/// A step that would run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StepPreview {
-    /// An action, by its reference.
-    Action(String),
-    /// A script, with its expressions.
-    Script(String),
-}
-
-impl Preview {
-    pub(super) fn new(workflow: &str, root: &Path, plan: &Plan) -> Self {
-        let mut seen = HashSet::new();
-        let firsts = plan.jobs().iter().filter(|job| seen.insert((&job.key, &job.caller)));
-        let jobs = firsts.map(|job| {
-            let legs = plan.jobs().iter().filter(|other| other.key == job.key && other.caller == job.caller).count();
-            let mut steps = Vec::new();
-            if let JobBody::Steps(body) = &job.definition.body {
-                add_steps(&body.steps, &mut steps);
-            }
-            JobPreview { name: job.name.clone(), legs, steps }
-        });
-        Self { workflow: workflow.to_owned(), root: root.to_owned(), jobs: jobs.collect() }
-    }
+/// Returns what a plan would run.
+pub(super) fn preview(workflow: &str, root: &Path, plan: &Plan) -> Preview {
+    let mut seen = HashSet::new();
+    let firsts = plan.jobs().iter().filter(|job| seen.insert((&job.key, &job.caller)));
+    let jobs = firsts.map(|job| {
+        let legs = plan.jobs().iter().filter(|other| other.key == job.key && other.caller == job.caller).count();
+        let mut steps = Vec::new();
+        if let JobBody::Steps(body) = &job.definition.body {
+            add_steps(&body.steps, &mut steps);
+        }
+        JobPreview { name: job.name.clone(), legs, steps }
+    });
+    Preview { workflow: workflow.to_owned(), root: root.display().to_string(), jobs: jobs.collect() }
 }
 
 fn add_steps(steps: &[StepDefinition], found: &mut Vec<StepPreview>) {

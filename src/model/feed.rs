@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{Command, Record, Reply, RunId, RunInfo, Summary, Timestamp};
+use super::{Command, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
 
 /// A report of a backend.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub enum Feed {
         /// Whether there are runs older than the last of these.
         more: bool,
     },
+    /// A newer state of runs that may be outside of the pages that were listed.
+    Updated(Vec<Summary>),
     /// A run was started by [`Request::Start`]. It was listed before.
     Started(RunId),
     /// A change of files started a run. It was listed before.
@@ -48,12 +50,10 @@ pub enum Feed {
     Startable(Vec<StartableWorkflow>),
     /// Nothing was started: the repository is not trusted to run on this machine.
     Untrusted {
-        /// File of the workflow.
-        workflow: String,
-        /// Name of the event.
-        event: String,
-        /// The request to send again once the repository is trusted.
-        start: Request,
+        /// Number of the question, for [`Request::Trust`].
+        question: u64,
+        /// What starts once the repository is trusted.
+        preview: Preview,
     },
     /// State of watch mode; `None` once it is off.
     Watching(Option<Watching>),
@@ -221,6 +221,12 @@ pub enum Request {
         secrets: Vec<String>,
         /// Where jobs without a container run; `None` for the setting.
         sandbox: Option<String>,
+    },
+    /// Trust the repository and start what a question was about. Answered as the request was that raised the question; a
+    /// question that was not answered before the next one is void.
+    Trust {
+        /// Number of the question in [`Feed::Untrusted`].
+        question: u64,
     },
     /// Remove a run. Answered by [`Feed::Removed`].
     Delete(RunId),

@@ -10,6 +10,7 @@ mod explanation;
 pub mod feed;
 mod id;
 mod nearest;
+mod preview;
 mod reason;
 mod run;
 mod service;
@@ -22,6 +23,7 @@ pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal,
 pub use explanation::{Explanation, Outcome};
 pub use id::{JobId, RunId, StepNumber};
 pub use nearest::nearest;
+pub use preview::{JobPreview, Preview, StepPreview};
 pub use reason::EndReason;
 pub use run::{Job, Run, RunInfo, Step};
 pub use service::{Service, ServiceState};

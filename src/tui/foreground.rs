@@ -9,7 +9,6 @@ use rustix::process::{Signal as Kind, kill_current_process_group};
 use tokio::process::Command;
 use tokio::signal::unix::Signal;
 
-use crate::model::feed::Request;
 use crate::model::{JobId, RunId};
 
 /// A program that is to have the terminal.
@@ -18,8 +17,6 @@ pub(super) struct Child {
     command: Command,
     /// What it says when it fails at once is to be read before the screen comes back.
     speaks: bool,
-    /// What is ordered once it has succeeded.
-    pub(super) then: Option<Request>,
 }
 
 /// A program that fails within this time has said why.
@@ -30,14 +27,7 @@ pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Resu
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["shell", run.as_str(), job.as_str()]);
     command.args(service.into_iter().flat_map(|service| ["--service", service]));
-    Ok(Child { command, speaks: true, then: None })
-}
-
-/// The question whether the repository is to be trusted: the program itself asks it.
-pub(super) fn trust(workflow: &str, event: &str, start: Request) -> io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["trust", "--ask", workflow, "--event", event]);
-    Ok(Child { command, speaks: true, then: Some(start) })
+    Ok(Child { command, speaks: true })
 }
 
 /// The user's editor, showing a line of a file.
@@ -48,7 +38,7 @@ pub(super) fn editor(path: &Path, line: Option<u32>) -> Child {
     let program = words.next().unwrap_or("vi");
     let mut command = Command::new(program);
     command.args(words).args(place(program, &path.to_string_lossy(), line));
-    Child { command, speaks: false, then: None }
+    Child { command, speaks: false }
 }
 
 /// Runs a command of the user that nobody waits for, with the run and what happened in its environment.
@@ -70,8 +60,7 @@ fn place(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
 
 /// Runs a program that has the terminal, and waits for its end. A program that stops itself stops all of us, as a shell
 /// expects it of a job. One that does not speak for itself is an error when it fails.
-/// What is to be ordered then, if it succeeded.
-pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<Option<Request>, String> {
+pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), String> {
     let name = child.command.as_std().get_program().to_string_lossy().into_owned();
     let begun = Instant::now();
     let mut running = child.command.spawn().map_err(|error| format!("cannot start {name}: {error}"))?;
@@ -92,7 +81,7 @@ pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<Option<Re
         })
         .await;
     }
-    Ok(child.then.filter(|_| ended.success()))
+    Ok(())
 }
 
 #[cfg(test)]

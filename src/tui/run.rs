@@ -242,10 +242,8 @@ impl Loop {
                 let ended = foreground::run(child, &mut signals.stop).await;
                 input = EventStream::new();
                 self.retake()?;
-                match ended {
-                    Ok(Some(order)) => self.carry_out(Effect::Request(order)),
-                    Ok(None) => {}
-                    Err(error) => self.tell(Notice::bad(error)),
+                if let Err(error) = ended {
+                    self.tell(Notice::bad(error));
                 }
             }
             if std::mem::take(&mut self.suspended) {
@@ -310,10 +308,6 @@ impl Loop {
             Effect::Shell { run, job, service } => match foreground::shell(&run, &job, service.as_deref()) {
                 Ok(shell) => self.child = Some(shell),
                 Err(error) => self.tell(Notice::bad(format!("cannot start a shell: {error}"))),
-            },
-            Effect::Trust { workflow, event, start } => match foreground::trust(&workflow, &event, start) {
-                Ok(question) => self.child = Some(question),
-                Err(error) => self.tell(Notice::bad(format!("cannot ask: {error}"))),
             },
             Effect::Edit { run, file, line } => match self.logs.file(&run, &file) {
                 Some(path) => self.child = Some(foreground::editor(&path, line)),

@@ -1,6 +1,6 @@
 //! Hosts an engine run in its own process, so that a run outlives the terminal that started it.
 //!
-//! [`launch`] starts the process, [`attach`] follows it, [`control`] carries orders to it, and [`lost`] closes a run
+//! [`launch`] starts the process, [`control`] carries orders to it, and [`lost`] closes a run
 //! whose process died. [`carry_out`] is what the process does; tests call it inside their own.
 
 use std::collections::HashMap;
@@ -27,7 +27,6 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history};
 
-pub mod attach;
 pub mod checkpoints;
 mod concurrency;
 pub mod control;

@@ -402,13 +402,13 @@ fn files_that_change_start_what_they_fire_and_nothing_else() {
     screen.press("W\r");
     screen.wait_for("watch ci.yml");
     project.write("docs/a", "other words\n");
-    screen.wait_for("docs/a fires nothing");
+    screen.wait_for("docs/a changed: nothing runs");
     project.write("src/a", "second line of all\n");
     screen.wait_for("second line of all");
-    // What fires nothing, or is ignored, leaves the run alone.
+    // A change that runs nothing, or is ignored, leaves the run alone.
     project.write("x.log", "noise\n");
     project.write("docs/b", "more words\n");
-    screen.wait_for("docs/b fires nothing");
+    screen.wait_for("docs/b changed: nothing runs");
     assert!(screen.screen.screen().contents().contains("running"), "{}", screen.screen.screen().contents());
     project.write("src/a", "third line of all\n");
     screen.wait_for("third line of all");
@@ -524,13 +524,16 @@ fn an_untrusted_repository_is_asked_about_before_anything_starts() {
     screen.press("S\r");
     screen.wait_for("Start ci.yml on push");
     screen.press("\r");
-    screen.wait_for("not trusted to run on this machine");
-    screen.press("l");
+    screen.wait_for("Not trusted to run on this machine yet");
     screen.wait_for("$ echo it ran");
-    screen.wait_for("Trust this repository? [y/N]");
     project.call(&["runs"]).expect(0, &["There are no runs yet"]);
-    screen.press("y\r");
+    // What was shown is what runs, whatever the file says now.
+    let workflow = project.root().join(".github/workflows/ci.yml");
+    let text = std::fs::read_to_string(&workflow).expect("readable");
+    std::fs::write(&workflow, text.replace("it ran", "something else")).expect("written");
+    screen.press("y");
     screen.wait_for("✓ success");
+    project.call(&["logs"]).expect(0, &["it ran"]);
     screen.press("q");
     screen.ends_restored();
 }

@@ -12,21 +12,6 @@ use crate::app::App;
 use crate::app::msg::Effect;
 use crate::model::feed::{Request, StartableWorkflow};
 
-/// Whether what would run is to be looked at, and trusted. The look takes the whole terminal: there may be much of it.
-pub(in crate::app) fn trust(workflow: String, event: String, start: Request) -> Overlay {
-    let choice = |key, label: &str, effects| Choice { key, label: label.to_owned(), effects };
-    let look = vec![Effect::Trust { workflow, event, start }];
-    Overlay::Question(Question {
-        title: "Not trusted yet".to_owned(),
-        text: vec!["This repository is not trusted to run on this machine.".to_owned()],
-        choices: vec![
-            choice('l', "look at what would run, and decide", look),
-            choice('n', "not now: nothing is started", Vec::new()),
-        ],
-        at: 0,
-    })
-}
-
 impl App {
     pub(in crate::app) fn start_picker(&self) -> Overlay {
         let title = "Start a workflow".to_owned();

@@ -7,6 +7,7 @@ pub(super) mod dialogs;
 pub(super) mod form;
 pub(super) mod log_search;
 pub(super) mod prompt;
+pub(super) mod trust;
 
 use std::borrow::Cow;
 
@@ -35,6 +36,7 @@ use super::panes::{Cx, empty, keep_visible, motion};
 use form::Form;
 use log_search::Matches;
 use prompt::Prompt;
+use trust::TrustQuestion;
 
 /// What is on top of the panes.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub(in crate::app) enum Overlay {
     },
     /// Something to be decided.
     Question(Question),
+    /// Whether the repository may run on this machine.
+    Trust(TrustQuestion),
     /// Something to be picked from a list by typing a part of it.
     Picker(Picker),
     /// What a workflow is to be started with.
@@ -148,13 +152,14 @@ impl Overlay {
     /// Whether characters are typed into it.
     #[must_use]
     pub(in crate::app) fn takes_text(&self) -> bool {
-        !matches!(self, Self::Question(_) | Self::Diagnostics)
+        !matches!(self, Self::Question(_) | Self::Trust(_) | Self::Diagnostics)
     }
 
     /// Whether this character has a meaning of its own here: typed text, or the key of a choice.
     pub(in crate::app) fn wants(&self, c: char) -> bool {
         match self {
             Self::Question(question) => question.choices.iter().any(|choice| choice.key == c),
+            Self::Trust(_) => TrustQuestion::wants(c),
             _ => self.takes_text(),
         }
     }
@@ -175,6 +180,11 @@ impl Overlay {
                     return Outcome::Closes(choice.effects.clone());
                 }
             }
+            Self::Trust(trust) => {
+                if let Some(effects) = trust.answer(c) {
+                    return Outcome::Closes(effects);
+                }
+            }
             Self::Form(form) => form.character(c),
             Self::Prompt(prompt) => prompt.add(&c.to_string()),
             Self::Matches(matches) => matches.character(c),
@@ -191,7 +201,7 @@ impl Overlay {
             Self::Form(form) => form.backspace(),
             Self::Prompt(prompt) => drop(prompt.text.pop()),
             Self::Matches(matches) => matches.backspace(),
-            Self::Question(_) | Self::Diagnostics => {}
+            Self::Question(_) | Self::Trust(_) | Self::Diagnostics => {}
         }
     }
 
@@ -210,6 +220,7 @@ impl Overlay {
             (Self::Question(question), _) => {
                 question.at = motion(action, question.at, question.choices.len(), height).unwrap_or(question.at);
             }
+            (Self::Trust(trust), _) => trust.act(action, height),
             (Self::Picker(picker), Action::Open) => {
                 let row = picker.matching().get(picker.at).map(|row| row.1.clone());
                 return row.map_or(Outcome::Stays, Outcome::Picked);
@@ -245,6 +256,10 @@ impl Overlay {
                 middle(screen, widest + 10, rows as u16 + 2)
             }
             Self::Picker(picker) => middle(screen, 76, (picker.rows.len() as u16 + 4).clamp(8, 20)),
+            Self::Trust(trust) => {
+                let (width, height) = trust.size();
+                middle(screen, width + 2, height.saturating_add(2))
+            }
             Self::Form(form) => middle(screen, 76, form.rows() as u16 + 2),
             Self::Prompt(_) => Rect { y: screen.bottom().saturating_sub(1), height: 1.min(screen.height), ..screen },
             Self::Matches(_) => {
@@ -270,6 +285,10 @@ impl Overlay {
             }
             Self::Question(question) => (question.title.clone(), String::new()),
             Self::Picker(picker) => (picker.title.clone(), String::new()),
+            Self::Trust(trust) => {
+                let height = usize::from(frame::inside(area).height);
+                ("Not trusted to run on this machine yet".to_owned(), trust.remark(height))
+            }
             Self::Form(form) => (form.title(), String::new()),
             Self::Prompt(prompt) => return prompt.draw(cx, area, buffer),
             Self::Matches(matches) => ("Lines of all steps".to_owned(), matches.remark()),
@@ -290,6 +309,7 @@ impl Overlay {
             }
             Self::Question(question) => question.draw(cx, inside, &mut top),
             Self::Picker(picker) => picker.draw(cx, inside, &mut top),
+            Self::Trust(trust) => trust.draw(cx, inside, &mut top),
             Self::Form(form) => form.draw(cx, inside, &mut top),
             Self::Matches(matches) => matches.draw(cx, inside, &mut top),
             Self::Prompt(_) | Self::Diagnostics => {}

@@ -209,26 +209,28 @@ fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
 }
 
 #[test]
-fn a_repository_that_is_not_trusted_is_looked_at_first() {
+fn an_untrusted_repository_is_shown_before_anything_starts() {
+    use crate::model::{JobPreview, Preview, StepPreview};
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.asked();
-    let start = Request::Start {
-        workflow: "ci.yml".to_owned(),
-        event: "push".to_owned(),
-        inputs: Vec::new(),
-        secrets: Vec::new(),
-        sandbox: None,
-    };
-    let untrusted = Feed::Untrusted { workflow: "ci.yml".to_owned(), event: "push".to_owned(), start: start.clone() };
-    driver.feed(untrusted.clone());
-    assert!(driver.shows("not trusted to run on this machine"), "{}", driver.screen());
+    let steps = (1..=40).map(|number| StepPreview::Script(format!("echo \u{1b}[2Jstep {number}"))).collect();
+    let job = JobPreview { name: "build".to_owned(), legs: 1, steps };
+    let preview = Preview { workflow: "ci.yml".to_owned(), root: "/p".to_owned(), jobs: vec![job] };
+    let untrusted = |question| Feed::Untrusted { question, preview: preview.clone() };
+    driver.feed(untrusted(7));
+    assert!(driver.shows("Not trusted to run on this machine yet") && driver.shows("step 1"), "{}", driver.screen());
+    assert!(driver.shows("more below") && !driver.shows("step 40"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert_eq!(driver.asked(), [], "enter is not an answer");
+    driver.press("G");
+    assert!(driver.shows("step 40") && !driver.shows("more below"), "{}", driver.screen());
     driver.press("n");
     assert_eq!(driver.asked(), []);
-    driver.feed(untrusted.clone()).press("<enter>");
-    let look = Effect::Trust { workflow: "ci.yml".to_owned(), event: "push".to_owned(), start };
-    assert_eq!(driver.asked(), [look]);
-    // Whoever types something else is not asked in the middle of it.
+    assert!(!driver.shows("Not trusted"));
+    driver.feed(untrusted(8)).press("y");
+    assert_eq!(driver.asked(), [Effect::Request(Request::Trust { question: 8 })]);
+    // A person in the middle of something else is not interrupted.
     driver.press(":");
-    driver.feed(untrusted);
+    driver.feed(untrusted(9));
     assert!(driver.shows("Do or go to") && driver.shows("not started:"), "{}", driver.screen());
 }

@@ -1,10 +1,9 @@
 //! Follows a run until it ends.
 
-use crate::model::Command;
+use crate::backend::local::follow::Follower;
+use crate::launch::commands;
 use crate::store::folder::RunFolder;
 use crate::store::history;
-use crate::worker::attach::Follower;
-use crate::worker::control;
 
 use crate::cli::printer::{GitHub, Lines, Printer, Printing};
 use crate::cli::style::{Style, inside_actions};
@@ -35,16 +34,12 @@ pub(in crate::cli) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Pr
                 },
                 _ = tokio::signal::ctrl_c() => {
                     interrupts += 1;
-                    let command = match interrupts {
-                        1 => Command::Cancel,
-                        2 => Command::ForceCancel,
-                        _ => {
-                            let message = format!("left the run in progress: cuelight attach {}", run.id());
-                            return Err(Failure::new(Exit::Cancelled, message));
-                        }
-                    };
-                    // A worker that is gone needs no command: the end of the run is on its way.
-                    let _ = control::order(&run.socket(), &command).await;
+                    if interrupts > 2 {
+                        let message = format!("left the run in progress: cuelight attach {}", run.id());
+                        return Err(Failure::new(Exit::Cancelled, message));
+                    }
+                    // If the run cannot be cancelled it is ending, and the records of its end come next.
+                    let _ = commands::cancel(run, interrupts == 2).await;
                 }
             }
         }

@@ -1,33 +1,23 @@
-//! The screen, fed with the runs of this machine.
-//!
-//! The screen asks and shows; its counterpart ([`local`]) carries its orders to workers and brings back records.
+//! The screen: its theme and settings, and the backend that it shows.
 
 use std::io::IsTerminal;
 
-use tokio::time::Instant;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::backend::Backend;
-use crate::backend::replay::Replay;
+use crate::backend::registry;
+use crate::backend::registry::Source;
 use crate::config::{ColourChoice, Config, GlyphChoice};
 use crate::model::RunId;
 use crate::model::capabilities::Unavailable;
 use crate::repo::git::Repository;
-use crate::store::folder::RunFolder;
+use crate::store::folder::{RunFolder, RunsDir};
 use crate::tui;
 use crate::tui::{Alerts, Options, TuiError};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
-use super::{Exit, Failure, Outcome, config, runs_dir, style};
-
-mod fs_watch;
-mod local;
-mod startable;
-mod watch_mode;
-
-use local::Local;
+use super::{Exit, Failure, Outcome, config, style};
 
 /// Whether there is a terminal to show a screen on.
 pub(super) fn is_possible() -> bool {
@@ -38,25 +28,24 @@ pub(super) fn is_possible() -> bool {
 
 /// Shows the screen until the user leaves it. Runs go on.
 pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
-    let runs = runs_dir()?;
     let (mut app, options) = app()?;
+    let folder = std::env::current_dir()?;
     if let Some(run) = showing {
         app = app.showing(run);
     }
     if read_only {
         app = app.refusing(Unavailable::ReadOnly);
     }
-    if let Ok(repository) = Repository::discover(&std::env::current_dir()?) {
+    if let Ok(repository) = Repository::discover(&folder) {
         app = app.at_home(repository.slug);
     }
-    show(app, options, Box::new(Local::new(runs)))
+    show(app, options, Source::Local(RunsDir::locate()?, folder))
 }
 
 /// Shows a past run from its beginning on, until the user leaves it.
-pub(super) fn replay(folder: &RunFolder) -> Outcome {
-    let replay = Replay::open(folder)?;
+pub(super) fn replay(run: RunFolder) -> Outcome {
     let (app, options) = app()?;
-    show(app, options, Box::new(replay))
+    show(app, options, Source::Replay(run))
 }
 
 fn app() -> Result<(App, Options), Failure> {
@@ -67,8 +56,9 @@ fn app() -> Result<(App, Options), Failure> {
     Ok((app, Options { alerts: Alerts::new(screen), scroll_region: screen.scroll_region, ..Options::detect() }))
 }
 
-/// Runs the screen on a backend.
-fn show(app: App, options: Options, backend: Box<dyn Backend>) -> Outcome {
+/// Runs the screen on a source of runs.
+fn show(app: App, options: Options, source: Source) -> Outcome {
+    let backend = registry::open(source)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ending = runtime.block_on(tui::run(app, backend, options));
     runtime.shutdown_background();
@@ -100,13 +90,5 @@ fn theme(config: &Config) -> Theme {
             ColourChoice::Auto | ColourChoice::None => Colours::None,
         },
         motion: config.screen.motion,
-    }
-}
-
-/// Waits for a moment; for ever where there is none.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }

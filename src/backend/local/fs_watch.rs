@@ -1,8 +1,10 @@
-//! Watches on folders: of the state, where runs appear and end, and of a repository, where files are written.
+//! Watches on folders: on the state folder, where runs appear and end, and on a repository, where files are written.
 //!
 //! Both wait in the kernel: nothing wakes up while nothing happens.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::io;
 use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,43 +15,56 @@ use tokio::sync::Notify;
 
 use crate::repo::git::{GitError, git};
 
-/// So many paths are given to git at a time.
-const ARGUMENTS: usize = 1000;
+/// Maximum number of paths in one call of git.
+const MAX_ARGUMENTS: usize = 1000;
 
-/// Tells when something appears or ends in the state folder, until it is dropped.
+/// Why files cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WatchError {
+    /// Git cannot list the files of the repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The state folder cannot be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The system has no watch, or too many folders are watched.
+    #[error(transparent)]
+    System(#[from] notify::Error),
+}
+
+/// A watch on the state folder, until it is dropped.
 pub(super) struct StateFolderWatch {
-    /// Goes on as long as it lives; `None` where the system has no watch.
-    _watcher: Option<RecommendedWatcher>,
+    _watcher: RecommendedWatcher,
     changed: Arc<Notify>,
 }
 
 impl StateFolderWatch {
-    pub(super) fn watch(state: &Path) -> Self {
+    /// Watches for runs that appear, start an attempt, or end. `state` is made if it is missing.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or the system cannot watch it.
+    pub(super) fn watch(state: &Path) -> Result<Self, WatchError> {
         let changed = Arc::new(Notify::new());
-        let tell = Arc::clone(&changed);
-        let tells = move |event: notify::Result<Event>| {
+        let notifier = Arc::clone(&changed);
+        let on_event = move |event: notify::Result<Event>| {
             if event.as_ref().is_ok_and(is_write) {
-                tell.notify_one();
+                notifier.notify_one();
             }
         };
-        let watched = || {
-            // The folder may not be there before the first run.
-            std::fs::create_dir_all(state.join("runs")).ok()?;
-            let mut watcher = notify::recommended_watcher(tells).ok()?;
-            watcher.watch(&state.join("runs"), RecursiveMode::NonRecursive).ok()?;
-            watcher.watch(state, RecursiveMode::NonRecursive).ok()?;
-            Some(watcher)
-        };
-        Self { _watcher: watched(), changed }
+        fs::create_dir_all(state.join("runs"))?;
+        let mut watcher = notify::recommended_watcher(on_event)?;
+        watcher.watch(&state.join("runs"), RecursiveMode::NonRecursive)?;
+        watcher.watch(state, RecursiveMode::NonRecursive)?;
+        Ok(Self { _watcher: watcher, changed })
     }
 
-    /// Waits for the next change. Never ends where the system has no watch.
+    /// Waits for a change. Changes since the last call count as one.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 }
 
-/// Whether something was written, made, removed or renamed; reading is no change.
+/// Whether an event is a write, a creation, a removal or a renaming. Reading is no change.
 fn is_write(event: &Event) -> bool {
     match event.kind {
         EventKind::Create(_) | EventKind::Remove(_) => true,
@@ -59,14 +74,15 @@ fn is_write(event: &Event) -> bool {
     }
 }
 
-/// Tells which files of a repository are written. Folders that git ignores are not watched.
+/// A watch on the files of a repository. Folders that git ignores are not watched: they may be large and are written all
+/// the time.
 pub(super) struct RepositoryWatch {
     root: PathBuf,
     watcher: RecommendedWatcher,
     seen: Arc<Seen>,
 }
 
-/// What the watch saw and nobody asked for yet: of any number of events as much as there are files.
+/// Changes that were seen and not collected yet. Its size is bounded by the number of files, not of events.
 #[derive(Default)]
 struct Seen {
     changes: Mutex<Changes>,
@@ -76,34 +92,34 @@ struct Seen {
 #[derive(Default)]
 struct Changes {
     paths: HashSet<PathBuf>,
-    /// The system saw more than it could tell.
+    /// Whether the system dropped events.
     missed: bool,
 }
 
 impl Seen {
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        // A set of paths is whole whenever nobody is in the middle of an insertion.
+        // A panic of another thread leaves a set that is whole.
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RepositoryWatch {
-    /// Watches every folder with a file that git does not ignore: what is ignored may be large, and written all the time.
+    /// Watches every folder that has a file which git does not ignore.
     ///
     /// # Errors
     /// Git cannot list the files, or the system cannot watch that many folders.
-    pub(super) fn watch(root: &Path) -> Result<Self, String> {
+    pub(super) fn watch(root: &Path) -> Result<Self, WatchError> {
         let seen = Arc::new(Seen::default());
-        let tell = Arc::clone(&seen);
-        let tells = move |event: notify::Result<Event>| {
+        let sink = Arc::clone(&seen);
+        let on_event = move |event: notify::Result<Event>| {
             let Some(event) = event.ok().filter(is_write) else { return };
-            let mut changes = tell.changes();
+            let mut changes = sink.changes();
             changes.missed |= event.need_rescan();
             changes.paths.extend(event.paths);
             drop(changes);
-            tell.some.notify_one();
+            sink.some.notify_one();
         };
-        let watcher = notify::recommended_watcher(tells).map_err(|error| error.to_string())?;
+        let watcher = notify::recommended_watcher(on_event)?;
         let mut files = Self { root: root.to_owned(), watcher, seen };
         let names = files.list()?;
         files.add_folders_of(&names)?;
@@ -111,29 +127,28 @@ impl RepositoryWatch {
     }
 
     /// Every file that git does not ignore.
-    fn list(&self) -> Result<Vec<String>, String> {
-        let listed = git(&self.root, ["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
-        let listed = listed.map_err(|error| error.to_string())?;
+    fn list(&self) -> Result<Vec<String>, GitError> {
+        let listed = git(&self.root, ["ls-files", "--cached", "--others", "--exclude-standard", "-z"])?;
         Ok(listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
     /// Watches the folders of these files.
-    fn add_folders_of(&mut self, names: &[String]) -> Result<(), String> {
+    fn add_folders_of(&mut self, names: &[String]) -> notify::Result<()> {
         let mut folders: HashSet<&Path> = names.iter().flat_map(|name| Path::new(name).ancestors().skip(1)).collect();
         folders.insert(Path::new(""));
         folders.into_iter().try_for_each(|folder| self.add(&self.root.join(folder)))
     }
 
-    fn add(&mut self, folder: &Path) -> Result<(), String> {
+    fn add(&mut self, folder: &Path) -> notify::Result<()> {
         match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
             // It was removed meanwhile.
             Err(_) if !folder.is_dir() => Ok(()),
-            watched => watched.map_err(|error| error.to_string()),
+            watched => watched,
         }
     }
 
-    /// Waits for the next files that are written, by their paths from the root. They may be ones that git ignores. Where the
-    /// system could not tell all, it is every file.
+    /// Waits until files are written, and returns their paths from the root. Files that git ignores may be among them; where
+    /// the system dropped events, it is every file.
     pub(super) async fn written(&mut self) -> Vec<String> {
         loop {
             self.seen.some.notified().await;
@@ -142,7 +157,7 @@ impl RepositoryWatch {
             paths.extend(self.enter(folders));
             let mut written: BTreeSet<String> = paths.iter().filter_map(|path| self.name(path)).collect();
             if missed {
-                // What cannot be listed or watched now has changed all the same.
+                // Files that cannot be listed and folders that cannot be watched now are left out.
                 let all = self.list().unwrap_or_default();
                 let _ = self.add_folders_of(&all);
                 written.extend(all);
@@ -153,11 +168,11 @@ impl RepositoryWatch {
         }
     }
 
-    /// Watches folders that have appeared, with all in them, and says which files are there already.
+    /// Watches folders that have appeared, with all folders in them, and returns the files that are there already.
     fn enter(&mut self, folders: Vec<PathBuf>) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut todo = folders;
-        // Level by level, so that git is asked once for each.
+        // Level by level, with one call of git for each.
         while !todo.is_empty() {
             let inside = |path: &PathBuf| path.strip_prefix(&self.root).ok()?.to_str().map(str::to_owned);
             let names: Vec<String> = todo.iter().filter_map(inside).filter(|name| !is_git(name)).collect();
@@ -165,9 +180,9 @@ impl RepositoryWatch {
             todo = Vec::new();
             for name in names.iter().filter(|name| !ignored.contains(*name)) {
                 let folder = self.root.join(name);
-                // More folders than the system watches are not watched; what is in them now is still told.
+                // A folder over the system's limit is not watched; the files in it now are still returned.
                 let _ = self.add(&folder);
-                for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                     let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
                     if is_folder { todo.push(entry.path()) } else { found.push(entry.path()) }
                 }
@@ -176,7 +191,7 @@ impl RepositoryWatch {
         found
     }
 
-    /// The path of a file from the root; `None` of a folder, of git's own files and of what editors keep for themselves.
+    /// The path of a file from the root; `None` for a folder, for git's own files and for temporary files of editors.
     fn name(&self, path: &Path) -> Option<String> {
         let name = path.strip_prefix(&self.root).ok()?.to_str()?;
         let last = name.rsplit('/').next().unwrap_or(name);
@@ -184,12 +199,12 @@ impl RepositoryWatch {
     }
 }
 
-/// Whether this is a folder itself, and not a link that leads to one somewhere.
+/// Whether a path is a folder and not a link to one.
 fn is_folder(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|file| file.is_dir())
+    fs::symlink_metadata(path).is_ok_and(|file| file.is_dir())
 }
 
-/// Whether a file's name is one that editors give to what they keep beside a file: vim, emacs, and many.
+/// Whether an editor gives this name to a temporary file: vim, emacs, and many others.
 fn is_temporary(name: &str) -> bool {
     let endings = ["~", ".swp", ".swx", ".tmp"];
     let emacs = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));
@@ -200,16 +215,16 @@ fn is_git(name: &str) -> bool {
     name == ".git" || name.starts_with(".git/")
 }
 
-/// Which of these folders git ignores. One that it cannot tell of, as inside a submodule, is as good as ignored.
+/// Returns the folders that git ignores. A folder that git fails on, such as one inside a submodule, counts as ignored.
 fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
     let check = ["-c", "core.quotePath=off", "check-ignore", "--"];
     let mut found = HashSet::new();
-    for names in names.chunks(ARGUMENTS) {
+    for names in names.chunks(MAX_ARGUMENTS) {
         match git(root, check.into_iter().chain(names.iter().map(String::as_str))) {
-            Ok(told) => found.extend(told.lines().map(str::to_owned)),
-            // It fails without a word where it ignores none of them.
+            Ok(listed) => found.extend(listed.lines().map(str::to_owned)),
+            // Git fails without a message where it ignores none of them.
             Err(GitError::Failed { message, .. }) if message.is_empty() => {}
-            // One that it cannot tell of says nothing of the others.
+            // A failure about one of several does not tell about the others.
             Err(_) if names.len() > 1 => {
                 found.extend(names.iter().flat_map(|name| ignored(root, std::slice::from_ref(name))));
             }
@@ -219,13 +234,14 @@ fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
     found
 }
 
-/// Those of the paths from the root that belong to the repository: git knows them, or would take them in.
+/// Returns the files that belong to the repository: git tracks them, or would if they were added. Names are paths from the
+/// root.
 ///
 /// # Errors
-/// Git cannot say.
+/// Git cannot list the files.
 pub(super) fn belonging(root: &Path, names: &[String]) -> Result<Vec<String>, GitError> {
     let mut known = Vec::new();
-    for names in names.chunks(ARGUMENTS) {
+    for names in names.chunks(MAX_ARGUMENTS) {
         let list = ["--literal-pathspecs", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--"];
         let listed = git(root, list.into_iter().chain(names.iter().map(String::as_str)))?;
         known.extend(listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned));
@@ -238,7 +254,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn written_files_are_told_and_ignored_ones_do_not_belong() {
+    async fn written_files_are_reported_and_ignored_ones_do_not_belong() {
         let home = tempfile::tempdir().expect("a folder");
         let root = home.path().canonicalize().expect("there");
         let write = |name: &str| {
@@ -250,7 +266,7 @@ mod tests {
         std::fs::write(root.join(".gitignore"), "out/\n*.log\n").expect("written");
         ["src/a.rs", "out/large", "README.md"].into_iter().for_each(write);
         let mut files = RepositoryWatch::watch(&root).expect("watched");
-        let mut told = HashSet::new();
+        let mut seen = HashSet::new();
         for name in [
             "src/a.rs",
             "out/large",
@@ -265,18 +281,30 @@ mod tests {
         ] {
             write(name);
         }
-        // A link that leads out is a file like any other, and nothing behind it is looked at.
+        // A link that leads out is a file like any other, and nothing behind it is watched.
         std::os::unix::fs::symlink("/", root.join("out-there")).expect("linked");
-        while !told.contains("last") || !told.contains("src/new/deep/b.rs") {
+        while !seen.contains("last") || !seen.contains("src/new/deep/b.rs") {
             let written = tokio::time::timeout(std::time::Duration::from_secs(20), files.written()).await;
-            told.extend(written.expect("what was written is told"));
+            seen.extend(written.expect("written files are seen"));
         }
-        let mut told: Vec<String> = told.into_iter().collect();
-        told.sort();
-        told.retain(|name| name != "out-there");
-        assert_eq!(told, ["CVE-4913", "last", "src/a.rs", "src/new/deep/b.rs", "x.log"]);
-        let mut known = belonging(&root, &told).expect("git");
+        let mut seen: Vec<String> = seen.into_iter().collect();
+        seen.sort();
+        seen.retain(|name| name != "out-there");
+        assert_eq!(seen, ["CVE-4913", "last", "src/a.rs", "src/new/deep/b.rs", "x.log"]);
+        let mut known = belonging(&root, &seen).expect("git");
         known.sort();
         assert_eq!(known, ["CVE-4913", "last", "src/a.rs", "src/new/deep/b.rs"]);
+    }
+
+    #[tokio::test]
+    async fn the_state_folder_is_made_and_runs_in_it_are_noticed() {
+        let home = tempfile::tempdir().expect("a folder");
+        let state = home.path().join("state");
+        let watch = StateFolderWatch::watch(&state).expect("watched");
+        fs::create_dir(state.join("runs/20260101-000000-abcd")).expect("made");
+        watch.changed().await;
+        let file = home.path().join("file");
+        fs::write(&file, "").expect("written");
+        assert!(matches!(StateFolderWatch::watch(&file), Err(WatchError::Io(_))));
     }
 }

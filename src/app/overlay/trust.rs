@@ -1,0 +1,92 @@
+//! The question whether a repository may run on this machine, with everything that would run.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::action::Action;
+use crate::app::msg::Effect;
+use crate::app::panes::{Cx, motion};
+use crate::model::Preview;
+use crate::model::feed::Request;
+use crate::ui::terminal_text;
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+/// The key that trusts the repository. Enter does not: it is pressed too easily.
+const YES: char = 'y';
+
+/// The key that starts nothing.
+const NO: char = 'n';
+
+/// Rows of the answers, and the empty row above them.
+const ANSWER_ROWS: u16 = 3;
+
+/// The question and the part of the preview that is shown.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct TrustQuestion {
+    question: u64,
+    lines: Vec<String>,
+    /// The first line that is shown.
+    offset: usize,
+}
+
+impl TrustQuestion {
+    pub(in crate::app) fn new(question: u64, preview: &Preview) -> Self {
+        let lines = preview.lines().iter().map(|line| terminal_text::reveal(line)).collect();
+        Self { question, lines, offset: 0 }
+    }
+
+    /// Whether a character is an answer.
+    pub(super) fn wants(c: char) -> bool {
+        matches!(c, YES | NO)
+    }
+
+    /// The effects of an answer; `None` for any other character.
+    pub(super) fn answer(&self, c: char) -> Option<Vec<Effect>> {
+        match c {
+            YES => Some(vec![Effect::Request(Request::Trust { question: self.question })]),
+            NO => Some(Vec::new()),
+            _ => None,
+        }
+    }
+
+    /// Scrolls. `height` is the number of rows inside the box.
+    pub(super) fn act(&mut self, action: Action, height: usize) {
+        let shown = height.saturating_sub(usize::from(ANSWER_ROWS));
+        let last = self.lines.len().saturating_sub(shown);
+        self.offset = motion(action, self.offset, last + 1, shown).unwrap_or(self.offset);
+    }
+
+    /// Columns and rows that the question takes, without the frame.
+    pub(super) fn size(&self) -> (u16, u16) {
+        let widest = self.lines.iter().map(|line| text::width(line)).max().unwrap_or_default();
+        (
+            widest.clamp(60, 110) as u16 + 2,
+            u16::try_from(self.lines.len()).unwrap_or(u16::MAX - ANSWER_ROWS) + ANSWER_ROWS,
+        )
+    }
+
+    /// How much is below the part that is shown, for the frame.
+    pub(super) fn remark(&self, height: usize) -> String {
+        let shown = height.saturating_sub(usize::from(ANSWER_ROWS));
+        match self.lines.len().saturating_sub(self.offset + shown) {
+            0 => String::new(),
+            below => format!("{below} more below"),
+        }
+    }
+
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        let room = area.width.saturating_sub(2);
+        let bottom = area.bottom().saturating_sub(ANSWER_ROWS);
+        for (line, y) in self.lines.iter().skip(self.offset).zip(area.y..bottom) {
+            let shown = text::clip(line, usize::from(room), cx.theme.ellipsis());
+            text::put(buffer, area.x + 1, y, room, &shown, Style::new());
+        }
+        let answers = [(YES, "trust this repository, and start"), (NO, "not now: nothing is started")];
+        for ((key, label), y) in answers.into_iter().zip(bottom + 1..area.bottom()) {
+            let x = text::put(buffer, area.x + 2, y, 1, &key.to_string(), cx.theme.style(Hue::Accent));
+            text::put(buffer, x + 2, y, area.width.saturating_sub(5), label, Style::new());
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The runs of this machine, in their folders.
+//!
+//! Runs that other programs start, and runs that end, are noticed by a watch on the state folder, so nothing is polled.
+//!
+//! - [`follow`]: the records of a run as its worker writes them
+//! - `start`: starting runs, and the question about trust before
+//! - `watch_mode`: which runs a change of files starts
+//! - `startable`: the workflows of the repository
+//! - `fs_watch`: watches on folders
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use crate::launch;
+use crate::launch::{LaunchRequest, commands};
+use crate::model::feed::{Connection, Feed, Request};
+use crate::model::{Command, Reply, RunId, Summary, Timestamp};
+use crate::store::folder::RunsDir;
+use crate::store::history;
+use crate::store::history::{Filter, Page};
+use crate::store::logs::LogFiles;
+use crate::store::logs::query::Logs;
+use crate::worker::outlet::now;
+
+use super::Backend;
+use fs_watch::{StateFolderWatch, WatchError};
+use start::Waiting;
+use watch_mode::{WatchEvent, WatchMode};
+
+pub mod follow;
+mod fs_watch;
+mod start;
+mod startable;
+#[cfg(test)]
+mod tests;
+mod watch_mode;
+
+/// How many runs are listed at first.
+const FIRST_PAGE: usize = 1000;
+
+/// Files appear in bursts: time from the first change of the state folder until runs are listed.
+const LIST_DELAY: Duration = Duration::from_millis(50);
+
+/// The runs of this machine, and the workflows of one repository.
+#[derive(Debug)]
+pub struct Local {
+    runs: RunsDir,
+    folder: PathBuf,
+}
+
+impl Local {
+    /// The runs of a state folder. `folder` is a folder in the repository whose workflows can be started.
+    #[must_use]
+    pub fn new(runs: RunsDir, folder: PathBuf) -> Self {
+        Self { runs, folder }
+    }
+}
+
+impl Backend for Local {
+    fn logs(&self) -> Arc<dyn Logs> {
+        Arc::new(LogFiles::new(self.runs.clone()))
+    }
+
+    fn serve(self: Box<Self>, requests: mpsc::Receiver<Request>, feed: mpsc::Sender<Feed>) -> BoxFuture<'static, ()> {
+        Serving::new(*self, feed).serve(requests).boxed()
+    }
+}
+
+/// The backend while it serves.
+struct Serving {
+    runs: RunsDir,
+    folder: PathBuf,
+    feed: mpsc::Sender<Feed>,
+    /// The task that closes runs whose worker died. No list of runs waits for it: a container engine may be slow.
+    closing: Option<JoinHandle<bool>>,
+    /// Why changes of the state folder are not noticed.
+    unwatched: Option<WatchError>,
+    /// The connection that was reported last.
+    connection: Connection,
+    /// When the runs were listed last.
+    listed_at: Option<Timestamp>,
+    /// The runs that were listed and not removed since.
+    listed: BTreeSet<RunId>,
+    followed: HashSet<RunId>,
+    follows: JoinSet<RunId>,
+    /// The run that the user looks at, and the latest attempt of it that was followed.
+    selected: Option<(RunId, u32)>,
+    /// Number of the next question about trust.
+    questions: u64,
+    /// What the unanswered question about trust is for.
+    waiting: Option<(u64, Waiting)>,
+    /// Watch mode, while it is on.
+    watch_mode: Option<WatchMode>,
+    /// When to try again to start the runs of watch mode.
+    retry_at: Option<Instant>,
+}
+
+impl Serving {
+    fn new(Local { runs, folder }: Local, feed: mpsc::Sender<Feed>) -> Self {
+        Self {
+            runs,
+            folder,
+            feed,
+            closing: None,
+            unwatched: None,
+            connection: Connection::Live,
+            listed_at: None,
+            listed: BTreeSet::new(),
+            followed: HashSet::new(),
+            follows: JoinSet::new(),
+            selected: None,
+            questions: 0,
+            waiting: None,
+            watch_mode: None,
+            retry_at: None,
+        }
+    }
+
+    /// Carries out requests until the screen is gone.
+    async fn serve(mut self, mut requests: mpsc::Receiver<Request>) {
+        let watch = StateFolderWatch::watch(self.runs.state()).map_err(|error| self.unwatched = Some(error)).ok();
+        self.list().await;
+        match startable::list(&self.folder) {
+            Ok(workflows) => self.report(Feed::Startable(workflows)).await,
+            Err(error) => self.complain(&error).await,
+        }
+        let mut list_at = None;
+        loop {
+            tokio::select! {
+                request = requests.recv() => match request {
+                    Some(request) => self.carry_out(request).await,
+                    None => return,
+                },
+                Some(ended) = self.follows.join_next() => {
+                    if let Ok(run) = ended {
+                        self.followed.remove(&run);
+                    }
+                    self.list().await;
+                    self.start_pending().await;
+                }
+                has_closed = finished(&mut self.closing) => {
+                    if has_closed {
+                        self.list().await;
+                    }
+                }
+                () = changed(watch.as_ref()), if list_at.is_none() => list_at = Some(Instant::now() + LIST_DELAY),
+                () = until(list_at) => {
+                    list_at = None;
+                    self.list().await;
+                }
+                () = until(self.retry_at) => {
+                    self.retry_at = None;
+                    self.start_pending().await;
+                }
+                event = watch_event(&mut self.watch_mode) => match event {
+                    WatchEvent::Written => self.report_watching().await,
+                    WatchEvent::Quiet => self.decide().await,
+                },
+            }
+        }
+    }
+
+    /// Sends a report. It fails when the screen is gone, which then needs none.
+    async fn report(&self, report: Feed) {
+        let _ = self.feed.send(report).await;
+    }
+
+    async fn carry_out(&mut self, request: Request) {
+        match request {
+            Request::ListMore { before, limit } => self.list_more(&before, limit).await,
+            Request::Follow(run) => {
+                self.selected = Some((run.clone(), 0));
+                self.follow(run);
+            }
+            Request::Submit { run, command } => {
+                let reply = self.submit(&run, &command).await;
+                if matches!(command, Command::Rerun { .. } | Command::Resume) {
+                    self.follow(run.clone());
+                }
+                self.report(Feed::Replied { run, command, reply }).await;
+            }
+            Request::Start { workflow, event, inputs, secrets, sandbox } => {
+                let secrets = secrets.iter().map(|name| name.as_str().into()).collect();
+                let inputs = inputs.into_iter().collect();
+                let request = LaunchRequest::new(&self.folder, workflow, event);
+                self.start_requested(LaunchRequest { inputs, secrets, sandbox, ..request }).await;
+            }
+            Request::Trust { question } => self.trust(question).await,
+            Request::Delete(run) => match commands::delete(&self.runs, &run).await {
+                Ok(()) => {
+                    self.listed.remove(&run);
+                    self.report(Feed::Removed(run)).await;
+                }
+                Err(error) => self.complain(&error).await,
+            },
+            Request::WatchFiles { workflow } => self.watch_files(workflow).await,
+            Request::StopWatching => {
+                self.watch_mode = None;
+                self.report_watching().await;
+            }
+        }
+    }
+
+    async fn submit(&self, run: &RunId, command: &Command) -> Reply {
+        match commands::submit(&self.runs.folder(run.clone()), command).await {
+            Ok(()) => Reply::Accepted,
+            Err(error) => Reply::Rejected { reason: error.to_string() },
+        }
+    }
+
+    /// Reports a run and its records, unless that is done already.
+    fn follow(&mut self, run: RunId) {
+        if self.followed.insert(run.clone()) {
+            let report = follow::report(self.runs.folder(run.clone()), self.feed.clone());
+            self.follows.spawn(report.map(|()| run));
+        }
+    }
+
+    /// Lists the newest runs, as many as were listed before, and reports what is gone.
+    async fn list(&mut self) {
+        let limit = self.listed.len().max(FIRST_PAGE);
+        let Page { runs, more } = match history::page(&self.runs, &Filter::default(), None, limit) {
+            Ok(page) => page,
+            Err(error) => {
+                let reason = error.to_string();
+                return self
+                    .connect(match self.listed_at {
+                        Some(since) => Connection::Stale { since, reason },
+                        None => Connection::Offline { reason },
+                    })
+                    .await;
+            }
+        };
+        let since = now();
+        self.listed_at = Some(since);
+        let connection = self.unwatched.as_ref().map_or(Connection::Live, |error| Connection::Stale {
+            since,
+            reason: format!("changes of runs are not noticed: {error}"),
+        });
+        self.connect(connection).await;
+        let known: BTreeSet<RunId> = runs.iter().map(|run| run.info.id.clone()).collect();
+        // Runs below this page were listed before and are still there.
+        let (gone, below): (Vec<RunId>, Vec<RunId>) =
+            self.listed.difference(&known).cloned().partition(|run| !more || known.first() < Some(run));
+        self.listed = known;
+        self.listed.extend(below);
+        let outside = self.outside(&self.listed);
+        let attempt = self.new_attempt(runs.iter().chain(&outside));
+        self.report(Feed::Listed { runs, more }).await;
+        if !outside.is_empty() {
+            self.report(Feed::Updated(outside)).await;
+        }
+        for run in gone {
+            self.report(Feed::Removed(run)).await;
+        }
+        if let Some((run, attempt)) = attempt {
+            self.selected = Some((run.clone(), attempt));
+            self.follow(run);
+        }
+        if self.closing.is_none() {
+            self.closing = Some(tokio::spawn(close_lost(self.runs.clone())));
+        }
+    }
+
+    /// The state of runs that may have changed and are on no page: those that have not ended, as an old run may have been
+    /// started again, and the selected one.
+    fn outside(&self, listed: &BTreeSet<RunId>) -> Vec<Summary> {
+        let unfinished = history::unfinished(&self.runs).unwrap_or_default();
+        let selected = self.selected.iter().map(|(run, _)| run.clone());
+        let outside: BTreeSet<RunId> =
+            unfinished.into_iter().chain(selected).filter(|run| !listed.contains(run)).collect();
+        let read = outside.into_iter().filter_map(|run| history::read(&self.runs.folder(run)).ok());
+        read.map(|run| Summary::from(&run)).collect()
+    }
+
+    /// Lists runs older than one.
+    async fn list_more(&mut self, before: &RunId, limit: usize) {
+        match history::page(&self.runs, &Filter::default(), Some(before), limit) {
+            Ok(Page { runs, more }) => {
+                self.listed.extend(runs.iter().map(|run| run.info.id.clone()));
+                self.report(Feed::Listed { runs, more }).await;
+            }
+            Err(error) => self.complain(&error).await,
+        }
+    }
+
+    /// Reports the state of the connection, if it changed.
+    async fn connect(&mut self, connection: Connection) {
+        if self.connection != connection {
+            self.connection = connection.clone();
+            self.report(Feed::Connection(connection)).await;
+        }
+    }
+
+    /// The selected run, if it has a newer attempt than the one that was followed: another program may have started it.
+    fn new_attempt<'r>(&self, mut runs: impl Iterator<Item = &'r Summary>) -> Option<(RunId, u32)> {
+        let (selected, followed) = self.selected.as_ref()?;
+        let run = runs.find(|run| run.info.id == *selected)?;
+        (run.attempt > *followed).then(|| (selected.clone(), run.attempt))
+    }
+}
+
+/// Closes runs whose worker died, and returns whether there were any.
+async fn close_lost(runs: RunsDir) -> bool {
+    launch::close_lost(&runs).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "runs that lost their worker are not closed");
+        0
+    }) > 0
+}
+
+/// Waits for a moment; forever for `None`.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until a task ends, forgets it, and returns its result; waits forever for `None`.
+async fn finished(task: &mut Option<JoinHandle<bool>>) -> bool {
+    let result = match task {
+        Some(running) => running.await.unwrap_or(false),
+        None => std::future::pending().await,
+    };
+    *task = None;
+    result
+}
+
+/// Waits until the state folder changes; forever without a watch.
+async fn changed(watch: Option<&StateFolderWatch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until something happens to the files of watch mode; forever while it is off.
+async fn watch_event(watch: &mut Option<WatchMode>) -> WatchEvent {
+    match watch {
+        Some(watch) => watch.event().await,
+        None => std::future::pending().await,
+    }
+}

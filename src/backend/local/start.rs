@@ -1,0 +1,197 @@
+//! Starts runs: those that a person requests, those of watch mode, and those that waited for an answer about trust.
+//!
+//! A run is planned once. The plan that a person is shown before the repository is trusted is kept and started after the
+//! answer, so nothing runs that was not shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::launch;
+use crate::launch::trust::Trust;
+use crate::launch::{LaunchError, LaunchRequest, Planned, SecretSource, trust};
+use crate::model::feed::{Feed, Notice};
+use crate::model::{Command, Reply, RunId};
+
+use super::Serving;
+use super::watch_mode::{StartedRun, WatchMode};
+
+/// Time between two attempts to cancel a run that does not accept it.
+const CANCEL_RETRY: Duration = Duration::from_secs(1);
+
+/// The event that watch mode stands for.
+const PUSH: &str = "push";
+
+/// Something that starts once the repository is trusted.
+pub(super) enum Waiting {
+    /// A run.
+    Run(Box<Planned>),
+    /// Watch mode.
+    Watch(Box<WatchMode>),
+}
+
+impl Serving {
+    /// Plans and starts a run, or asks for trust first.
+    pub(super) async fn start_requested(&mut self, request: LaunchRequest) {
+        match launch::plan(&self.runs, &LaunchRequest { folder: self.folder.clone(), ..request }) {
+            Ok(planned) => match planned.trust() {
+                Trust::Given => self.start_shown(planned).await,
+                Trust::Missing(_) => {
+                    let preview = planned.preview();
+                    self.ask_for_trust(preview, Waiting::Run(Box::new(planned))).await;
+                }
+            },
+            Err(error) => self.complain(&error).await,
+        }
+    }
+
+    /// Starts watch mode, or asks for trust first.
+    pub(super) async fn watch_files(&mut self, workflow: Option<String>) {
+        let watch = match WatchMode::start(&self.folder, workflow) {
+            Ok(watch) => watch,
+            Err(error) => return self.complain(&error).await,
+        };
+        match trust::of(&self.runs, watch.repository()) {
+            Ok(Trust::Given) => self.watch(watch).await,
+            Ok(Trust::Missing(_)) => {
+                let request = LaunchRequest {
+                    folder: self.folder.clone(),
+                    workflow: watch.example(),
+                    event: PUSH.to_owned(),
+                    ..LaunchRequest::default()
+                };
+                match launch::plan(&self.runs, &request) {
+                    Ok(planned) => self.ask_for_trust(planned.preview(), Waiting::Watch(Box::new(watch))).await,
+                    Err(error) => self.complain(&error).await,
+                }
+            }
+            Err(error) => self.complain(&error).await,
+        }
+    }
+
+    /// Asks a person for trust. An unanswered question before this one is dropped.
+    async fn ask_for_trust(&mut self, preview: crate::model::Preview, waiting: Waiting) {
+        let question = self.questions;
+        self.questions += 1;
+        self.waiting = Some((question, waiting));
+        self.report(Feed::Untrusted { question, preview }).await;
+    }
+
+    /// Trusts the repository and starts what waits for the answer to a question.
+    pub(super) async fn trust(&mut self, question: u64) {
+        match self.waiting.take_if(|(waiting, _)| *waiting == question) {
+            Some((_, Waiting::Run(mut planned))) => match planned.grant_trust(&self.runs) {
+                Ok(()) => self.start_shown(*planned).await,
+                Err(error) => self.complain(&error).await,
+            },
+            Some((_, Waiting::Watch(watch))) => match trust::grant(&self.runs, watch.repository()) {
+                Ok(()) => self.watch(*watch).await,
+                Err(error) => self.complain(&error).await,
+            },
+            None => self.report(Feed::Notice(Notice::bad("another start was requested meanwhile: try again"))).await,
+        }
+    }
+
+    /// Starts a run that the screen shows at once.
+    async fn start_shown(&mut self, planned: Planned) {
+        match self.start(planned).await {
+            Ok(run) => self.report(Feed::Started(run)).await,
+            Err(error) => self.complain(&error).await,
+        }
+    }
+
+    async fn start(&mut self, planned: Planned) -> Result<RunId, LaunchError> {
+        let run = launch::start(&self.runs, planned)?.folder.id().clone();
+        self.list().await;
+        self.follow(run.clone());
+        Ok(run)
+    }
+
+    async fn watch(&mut self, watch: WatchMode) {
+        self.watch_mode = Some(watch);
+        self.report_watching().await;
+    }
+
+    pub(super) async fn report_watching(&self) {
+        self.report(Feed::Watching(self.watch_mode.as_ref().map(WatchMode::state))).await;
+    }
+
+    /// Decides what the changed files run, and starts it.
+    pub(super) async fn decide(&mut self) {
+        let Some(watch) = &mut self.watch_mode else { return };
+        match watch.decide() {
+            Ok(Some(change)) if change.running().next().is_some() => {
+                let errors = change.errors();
+                watch.pending = Some(change);
+                self.start_pending().await;
+                if let Some(errors) = errors {
+                    self.report(Feed::Notice(Notice::bad(errors))).await;
+                }
+            }
+            Ok(Some(change)) => {
+                // The decision is about the files of the pending change too.
+                watch.pending = None;
+                self.report(Feed::Notice(Notice::news(change.why_nothing()))).await;
+            }
+            Ok(None) => {}
+            Err(error) => self.complain(&error).await,
+        }
+        self.report_watching().await;
+    }
+
+    /// Starts the runs of the pending change once the runs that they replace have ended, and cancels those.
+    pub(super) async fn start_pending(&mut self) {
+        let Some(watch) = &mut self.watch_mode else { return };
+        watch.started.retain(|started| self.followed.contains(&started.run));
+        let replaced: Vec<(RunId, bool)> =
+            watch.replaced().into_iter().map(|started| (started.run.clone(), started.is_cancelled)).collect();
+        for (run, _) in replaced.iter().filter(|(_, is_cancelled)| !is_cancelled) {
+            if self.submit(run, &Command::Cancel).await == Reply::Accepted {
+                self.report(Feed::Notice(Notice::news("files changed: the run is cancelled for a new one"))).await;
+                let all = self.watch_mode.iter_mut().flat_map(|watch| &mut watch.started);
+                all.filter(|started| started.run == *run).for_each(|started| started.is_cancelled = true);
+            } else {
+                // Its worker may not listen yet, or the run may be ending.
+                self.retry_at = Some(Instant::now() + CANCEL_RETRY);
+            }
+        }
+        if !replaced.is_empty() {
+            return;
+        }
+        let Some(change) = self.watch_mode.as_mut().and_then(|watch| watch.pending.take()) else { return };
+        self.report_watching().await;
+        for (number, one) in change.running().enumerate() {
+            let text = format!("{} changed: {} starts ({})", change.summary(), one.name, one.reason());
+            self.report(Feed::Notice(Notice::news(text))).await;
+            let request = LaunchRequest {
+                secrets: vec![SecretSource::Named],
+                ..LaunchRequest::new(&self.folder, one.path.to_string_lossy(), PUSH)
+            };
+            let started = match launch::plan(&self.runs, &request) {
+                Ok(planned) => self.start(planned).await,
+                Err(error) => Err(error),
+            };
+            match started {
+                Ok(run) => {
+                    // The first of several is shown.
+                    if number == 0 {
+                        self.report(Feed::Triggered(run.clone())).await;
+                    }
+                    let started = StartedRun { run, workflow: one.path.clone(), is_cancelled: false };
+                    if let Some(watch) = &mut self.watch_mode {
+                        watch.started.push(started);
+                    }
+                }
+                Err(error) => self.complain(&error).await,
+            }
+        }
+    }
+
+    /// Reports the first paragraph of an error, in one line: the others quote files.
+    pub(super) async fn complain(&self, error: &impl fmt::Display) {
+        let text = error.to_string();
+        let lines: Vec<&str> = text.split("\n\n").next().unwrap_or_default().lines().map(str::trim).collect();
+        self.report(Feed::Notice(Notice::bad(lines.join(" ")))).await;
+    }
+}

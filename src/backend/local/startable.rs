@@ -1,0 +1,151 @@
+//! The workflows that can be started in a repository, and the inputs and secrets that they take.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::engine::attempt::environment_name;
+use crate::launch::secrets;
+use crate::model::feed::{Input, InputKind, StartableWorkflow};
+use crate::repo::git::{GitError, Repository};
+use crate::repo::workflows;
+use crate::workflow;
+use crate::workflow::source::Source;
+use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
+use crate::workflow::template::Template;
+
+/// The event of a workflow that is called by another one and started by no event of its own.
+const CALLED: &str = "workflow_call";
+
+/// The event whose inputs a person gives.
+const BY_HAND: &str = "workflow_dispatch";
+
+/// Returns the workflows of the repository around a folder; none outside a repository. Files with errors are left out.
+///
+/// # Errors
+/// Git cannot look at the repository.
+pub(super) fn list(folder: &Path) -> Result<Vec<StartableWorkflow>, GitError> {
+    let repository = match Repository::discover(folder) {
+        Ok(repository) => repository,
+        Err(GitError::NoRepository(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let parsed = workflows::list(&repository.root).into_iter().filter_map(|path| {
+        let text = workflows::read(&path).ok()?;
+        let workflow = Arc::new(workflow::parse(&Source::new("", text)).value?);
+        Some((path, workflow))
+    });
+    let parsed: Vec<_> = parsed.collect();
+    let jobs = parsed.iter().flat_map(|(_, workflow)| &workflow.jobs);
+    // If any name is an expression, the list would be incomplete: the input is then asked for as text.
+    let environments: Option<BTreeSet<String>> =
+        jobs.filter_map(|job| environment(&job.body)).map(environment_name).collect();
+    let environments = environments.unwrap_or_default();
+    let startable = parsed.into_iter().map(|(path, workflow)| {
+        let file = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
+        let by_hand = workflow.triggers.iter().filter(|trigger| trigger.event.value == BY_HAND);
+        let events = workflow.triggers.iter().map(|trigger| trigger.event.value.clone());
+        StartableWorkflow {
+            name: workflow.name.as_ref().map_or_else(|| file.clone(), |name| name.value.clone()),
+            events: events.filter(|event| event != CALLED).collect(),
+            inputs: by_hand
+                .flat_map(|trigger| &trigger.inputs)
+                .map(|definition| input(definition, &environments))
+                .collect(),
+            secrets: secrets::needed_by(&workflow, &repository.root),
+            workflow: file,
+        }
+    });
+    Ok(startable.filter(|workflow| !workflow.events.is_empty()).collect())
+}
+
+/// The environment of a job.
+fn environment(body: &JobBody) -> Option<&Template> {
+    match body {
+        JobBody::Steps(steps) => steps.environment.as_ref(),
+        JobBody::Call { .. } => None,
+    }
+}
+
+/// An input as a person is asked for it. The choices for an environment are those that the repository's workflows name,
+/// with the default first.
+fn input(definition: &InputDefinition, environments: &BTreeSet<String>) -> Input {
+    let default = definition.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned();
+    Input {
+        name: definition.name.value.clone(),
+        about: definition.description.clone().unwrap_or_default(),
+        required: definition.required,
+        kind: match &definition.kind {
+            Kind::Boolean => InputKind::Boolean,
+            Kind::Number => InputKind::Number,
+            Kind::Choice(choices) => InputKind::Choice(choices.clone()),
+            Kind::Environment if !environments.is_empty() => InputKind::Choice(
+                std::iter::once(default.clone())
+                    .chain(environments.iter().filter(|name| **name != default).cloned())
+                    .collect(),
+            ),
+            Kind::String | Kind::Environment => InputKind::Text,
+        },
+        default,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::git::git;
+
+    fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join(workflows::FOLDER);
+        std::fs::create_dir_all(&folder).expect("made");
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("written");
+        }
+        git(root.path(), ["init", "--quiet"]).expect("git");
+        root
+    }
+
+    const DEPLOY: &str = "name: Deploy
+on:
+  push:
+  workflow_dispatch:
+    inputs:
+      target: {type: environment, required: true, description: where to}
+      copies: {type: number, default: 2}
+jobs:
+  a: {runs-on: x, environment: staging, steps: [{run: \"echo ${{ secrets.TOKEN }}\"}]}
+";
+
+    #[test]
+    fn workflows_are_listed_with_inputs_and_secrets() {
+        let root = repository(&[
+            ("deploy.yml", DEPLOY),
+            ("called.yml", "on: workflow_call\njobs: {a: {runs-on: x, environment: prod, steps: [{run: x}]}}\n"),
+            ("broken.yml", "jobs: ["),
+        ]);
+        let listed = list(root.path()).expect("listed");
+        let [deploy] = listed.as_slice() else { panic!("{listed:?}") };
+        assert_eq!((deploy.name.as_str(), deploy.workflow.as_str()), ("Deploy", ".github/workflows/deploy.yml"));
+        assert_eq!(deploy.events, ["push", "workflow_dispatch"]);
+        let kinds: Vec<_> = deploy.inputs.iter().map(|input| (input.name.as_str(), &input.kind)).collect();
+        let choices = ["", "prod", "staging"].map(str::to_owned).to_vec();
+        assert_eq!(kinds, [("target", &InputKind::Choice(choices)), ("copies", &InputKind::Number)]);
+        assert_eq!((deploy.inputs[0].required, deploy.inputs[1].default.as_str()), (true, "2"));
+        assert_eq!(deploy.secrets, [("TOKEN".to_owned(), std::env::var_os("TOKEN").is_some())]);
+    }
+
+    #[test]
+    fn an_environment_named_by_an_expression_makes_the_choices_unknown() {
+        let other = "on: push\njobs: {a: {runs-on: x, environment: \"${{ github.ref_name }}\", steps: [{run: x}]}}\n";
+        let root = repository(&[("deploy.yml", DEPLOY), ("other.yml", other)]);
+        let listed = list(root.path()).expect("listed");
+        assert_eq!(listed[0].inputs[0].kind, InputKind::Text);
+    }
+
+    #[test]
+    fn outside_a_repository_nothing_can_be_started() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(list(folder.path()).expect("no error"), []);
+    }
+}

@@ -1,0 +1,324 @@
+//! Watch mode: the workflows that a push of the changed files would run are run again.
+//!
+//! [`WatchMode`] collects changes until the files are quiet, decides what they run, and remembers the runs that it
+//! started, since a newer run of the same workflow replaces them. It starts nothing itself.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::launch::triggers;
+use crate::launch::triggers::TriggerDecision;
+use crate::model::RunId;
+use crate::model::feed::{Waits, Watching};
+use crate::repo::git::{GitError, Repository};
+use crate::repo::workflows;
+use crate::repo::workflows::WorkflowFileError;
+
+use super::fs_watch::{RepositoryWatch, WatchError, belonging};
+use super::until;
+
+/// Changes belong together if the time between them is shorter than this.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// Why watch mode cannot start, or cannot decide about a change.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WatchModeError {
+    /// Git cannot look at the repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The files cannot be watched.
+    #[error("cannot watch the files: {0}")]
+    Watch(#[from] WatchError),
+    /// A workflow cannot be read.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowFileError),
+}
+
+/// Watch mode while it is on.
+pub(super) struct WatchMode {
+    repository: Repository,
+    /// The only workflow to run; `None` for every workflow that a push of the change would run.
+    workflow: Option<String>,
+    files: RepositoryWatch,
+    /// Files that were written since the last decision.
+    changed: BTreeSet<String>,
+    /// Files that a workflow with errors could not be asked about. They count again with the next change.
+    undecided: Vec<String>,
+    /// When the files have been quiet for long enough.
+    quiet_at: Option<Instant>,
+    /// The change whose runs start once the runs that they replace have ended.
+    pub(super) pending: Option<Change>,
+    /// The runs that were started and have not ended.
+    pub(super) started: Vec<StartedRun>,
+}
+
+/// A run that a change started.
+pub(super) struct StartedRun {
+    pub(super) run: RunId,
+    /// Path of its workflow.
+    pub(super) workflow: PathBuf,
+    /// Whether it was cancelled for a newer run.
+    pub(super) is_cancelled: bool,
+}
+
+/// Files that were written, and what a push of them would run.
+pub(super) struct Change {
+    /// Paths from the root of the repository; at least one.
+    files: Vec<String>,
+    /// The decision about every workflow that is looked at.
+    decisions: Vec<TriggerDecision>,
+}
+
+impl Change {
+    /// The files in a few words.
+    pub(super) fn summary(&self) -> String {
+        match self.files.as_slice() {
+            [only] => only.clone(),
+            [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+            [] => String::new(),
+        }
+    }
+
+    /// The workflows that it runs.
+    pub(super) fn running(&self) -> impl Iterator<Item = &TriggerDecision> {
+        self.decisions.iter().filter(|one| one.runs())
+    }
+
+    /// The errors in workflow files, in one line; `None` without errors.
+    pub(super) fn errors(&self) -> Option<String> {
+        let broken = self.decisions.iter().filter(|one| one.is_broken());
+        let errors: Vec<String> = broken.map(|one| format!("{}: {}", one.name, one.reason())).collect();
+        (!errors.is_empty()).then(|| errors.join("; "))
+    }
+
+    /// Why it runs nothing, in one line. The errors of a workflow come first, as they may be the reason.
+    pub(super) fn why_nothing(&self) -> String {
+        let broken = self.decisions.iter().find(|one| one.is_broken());
+        let why = match (broken, self.decisions.as_slice()) {
+            (Some(one), _) | (None, [one]) => format!("nothing runs. {}: {}", one.name, one.reason()),
+            (None, all) => format!("none of {} workflows runs", all.len()),
+        };
+        format!("{} changed: {why}", self.summary())
+    }
+}
+
+/// Something that happened to the files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum WatchEvent {
+    /// Files were written, and more may be.
+    Written,
+    /// The files have been quiet for long enough to decide.
+    Quiet,
+}
+
+impl WatchMode {
+    /// Starts to watch the repository around `folder`.
+    pub(super) fn start(folder: &Path, workflow: Option<String>) -> Result<Self, WatchModeError> {
+        let repository = Repository::discover(folder)?;
+        let files = RepositoryWatch::watch(&repository.root)?;
+        Ok(Self {
+            repository,
+            workflow,
+            files,
+            changed: BTreeSet::new(),
+            undecided: Vec::new(),
+            quiet_at: None,
+            pending: None,
+            started: Vec::new(),
+        })
+    }
+
+    /// The repository that is watched.
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The workflow to show to a person who is asked for trust: the answer is for the whole repository.
+    pub(super) fn example(&self) -> Option<String> {
+        let first = || workflows::list(&self.repository.root).first().map(|path| path.to_string_lossy().into_owned());
+        self.workflow.clone().or_else(first)
+    }
+
+    /// Waits until something happens to the files.
+    pub(super) async fn event(&mut self) -> WatchEvent {
+        tokio::select! {
+            written = self.files.written() => {
+                self.changed.extend(written);
+                self.quiet_at = Some(Instant::now() + QUIET);
+                WatchEvent::Written
+            }
+            () = until(self.quiet_at) => {
+                self.quiet_at = None;
+                WatchEvent::Quiet
+            }
+        }
+    }
+
+    /// Decides what the changed files run, together with those of a pending change; `None` if git ignores all of them.
+    pub(super) fn decide(&mut self) -> Result<Option<Change>, WatchModeError> {
+        let changed: Vec<String> = std::mem::take(&mut self.changed).into_iter().collect();
+        let mut files = belonging(&self.repository.root, &changed)?;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        files.extend(self.pending.iter().flat_map(|pending| pending.files.clone()));
+        files.append(&mut self.undecided);
+        files.sort();
+        files.dedup();
+        // If the decision fails, all files count again with the next change.
+        self.undecided.clone_from(&files);
+        // The change may have switched the branch or made a commit.
+        self.repository = Repository::discover(&self.repository.root)?;
+        let decisions = triggers::by_change(&self.repository, self.workflow.as_deref(), &files)?;
+        if !decisions.iter().any(TriggerDecision::is_broken) {
+            self.undecided.clear();
+        }
+        Ok(Some(Change { files, decisions }))
+    }
+
+    /// The runs that the pending change replaces: those of the workflows that it runs.
+    pub(super) fn replaced(&self) -> Vec<&StartedRun> {
+        let running: Vec<&PathBuf> = self.pending.iter().flat_map(Change::running).map(|one| &one.path).collect();
+        self.started.iter().filter(|started| running.contains(&&started.workflow)).collect()
+    }
+
+    /// The state for the screen.
+    pub(super) fn state(&self) -> Watching {
+        let workflow = self.workflow.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
+        let pending = self.pending.iter().flat_map(|pending| &pending.files);
+        let changed: Vec<&String> =
+            if self.changed.is_empty() { pending.collect() } else { self.changed.iter().collect() };
+        Watching {
+            workflow,
+            changed: changed.first().map(|first| ((*first).clone(), changed.len())),
+            waits: if self.changed.is_empty() { Waits::ForRun } else { Waits::ForQuiet(QUIET) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::git::git;
+
+    /// A repository with two workflows: `code.yml` for `src`, `docs.yml` for `docs`.
+    fn repository() -> (tempfile::TempDir, PathBuf) {
+        let home = tempfile::tempdir().expect("a folder");
+        let root = home.path().canonicalize().expect("there");
+        for folder in ["src", "docs", workflows::FOLDER] {
+            std::fs::create_dir_all(root.join(folder)).expect("made");
+        }
+        for name in ["code", "docs"] {
+            write(&root, &workflow(name), &text(if name == "code" { "src" } else { "docs" }));
+        }
+        write(&root, ".gitignore", "*.log\n");
+        // Git lists no empty folders, so they are not watched.
+        ["src/first", "docs/first"].into_iter().for_each(|name| write(&root, name, "x"));
+        git(&root, ["init", "--quiet", "--initial-branch", "main"]).expect("git");
+        (home, root)
+    }
+
+    fn workflow(name: &str) -> String {
+        format!("{}/{name}.yml", workflows::FOLDER)
+    }
+
+    fn text(folder: &str) -> String {
+        format!("on: {{push: {{paths: ['{folder}/**']}}}}\njobs: {{a: {{runs-on: x, steps: [{{run: x}}]}}}}\n")
+    }
+
+    fn write(root: &Path, name: &str, text: &str) {
+        std::fs::write(root.join(name), text).expect("written");
+    }
+
+    /// The next event; none within this time is a failure.
+    async fn event(watch: &mut WatchMode) -> WatchEvent {
+        tokio::time::timeout(Duration::from_secs(20), watch.event()).await.expect("an event")
+    }
+
+    /// Writes files, waits until watch mode has seen them and they are quiet, and decides.
+    async fn change(watch: &mut WatchMode, files: &[&str]) -> Result<Option<Change>, WatchModeError> {
+        let root = watch.repository.root.clone();
+        files.iter().for_each(|name| write(&root, name, "x"));
+        while !files.iter().all(|name| watch.changed.contains(*name)) {
+            assert_eq!(event(watch).await, WatchEvent::Written);
+        }
+        while event(watch).await != WatchEvent::Quiet {}
+        watch.decide()
+    }
+
+    fn running(change: &Change) -> Vec<&str> {
+        change.running().map(|one| one.name.rsplit('/').next().unwrap_or_default()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_change_runs_the_workflows_of_its_paths() {
+        let (_home, root) = repository();
+        let mut watch = WatchMode::start(&root, None).expect("watches");
+        let both = change(&mut watch, &["src/a", "docs/b"]).await.expect("decided").expect("a change");
+        assert_eq!((running(&both), both.summary().as_str()), (vec!["code.yml", "docs.yml"], "docs/b and 1 more"));
+        let one = change(&mut watch, &["src/a"]).await.expect("decided").expect("a change");
+        assert_eq!((running(&one), one.errors()), (vec!["code.yml"], None));
+        let none = change(&mut watch, &["README"]).await.expect("decided").expect("a change");
+        assert_eq!((running(&none), none.why_nothing().as_str()), (vec![], "README changed: none of 2 workflows runs"));
+        assert!(change(&mut watch, &["x.log"]).await.expect("decided").is_none(), "git ignores it");
+    }
+
+    #[tokio::test]
+    async fn only_the_workflow_that_is_watched_runs() {
+        let (_home, root) = repository();
+        let mut watch = WatchMode::start(&root, Some(workflow("docs"))).expect("watches");
+        assert_eq!(
+            watch.state(),
+            Watching { workflow: Some("docs.yml".to_owned()), changed: None, waits: Waits::ForRun }
+        );
+        let change = change(&mut watch, &["src/a"]).await.expect("decided").expect("a change");
+        assert_eq!(running(&change), Vec::<&str>::new());
+        assert!(
+            change.why_nothing().starts_with("src/a changed: nothing runs. .github/workflows/docs.yml: "),
+            "{}",
+            change.why_nothing()
+        );
+    }
+
+    #[tokio::test]
+    async fn files_of_a_pending_change_and_of_broken_workflows_count_again() {
+        let (_home, root) = repository();
+        let mut watch = WatchMode::start(&root, None).expect("watches");
+        watch.pending = change(&mut watch, &["src/a"]).await.expect("decided");
+        let state = watch.state();
+        assert_eq!((state.changed, state.waits), (Some(("src/a".to_owned(), 1)), Waits::ForRun));
+        let both = change(&mut watch, &["docs/b"]).await.expect("decided").expect("a change");
+        assert_eq!(running(&both), ["code.yml", "docs.yml"], "what was pending is decided again");
+        watch.pending = None;
+
+        let broken = workflow("code");
+        write(&root, &broken, "jobs: [");
+        let change_of_docs = change(&mut watch, &["docs/b", "src/a"]).await.expect("decided").expect("a change");
+        assert_eq!(running(&change_of_docs), ["docs.yml"]);
+        let errors = change_of_docs.errors().expect("errors");
+        assert!(errors.starts_with(".github/workflows/code.yml: "), "{errors}");
+        write(&root, &broken, &text("src"));
+        while event(&mut watch).await != WatchEvent::Quiet {}
+        let mended = watch.decide().expect("decided").expect("a change");
+        assert_eq!(
+            running(&mended),
+            ["code.yml", "docs.yml"],
+            "the files are remembered until every workflow is decided"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_run_is_replaced_by_a_newer_one_of_its_workflow() {
+        let (_home, root) = repository();
+        let mut watch = WatchMode::start(&root, None).expect("watches");
+        watch.started = ["code", "docs"]
+            .map(|name| StartedRun { run: RunId::new(name), workflow: root.join(workflow(name)), is_cancelled: false })
+            .into();
+        assert!(watch.replaced().is_empty(), "nothing is pending");
+        watch.pending = change(&mut watch, &["src/a"]).await.expect("decided");
+        assert_eq!(watch.replaced().iter().map(|started| started.run.as_str()).collect::<Vec<_>>(), ["code"]);
+    }
+}
