@@ -252,7 +252,7 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
             let took = run.finished.and_then(|end| Some(end.since(run.started?)));
             let bad = conclusion.is_bad();
             let reason = reason.as_ref().map(EndReason::text);
-            (Phase::Done(*conclusion), Notice { bad, text: ended(&run.name, *conclusion, took, reason) })
+            (Phase::Done(*conclusion), Notice { bad, text: ended(&run.name, *conclusion, took, reason.as_deref()) })
         }
         Event::Ordered { command, reply: Reply::Accepted } => {
             (run.phase.clone(), Notice::news(format!("{} accepted", command_name(command))))

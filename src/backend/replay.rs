@@ -97,12 +97,13 @@ mod tests {
     use crate::store::journal::JournalWriter;
     use crate::store::logs::LogWriter;
     use crate::store::logs::query::LogKey;
-    use crate::store::spec::RunSpec;
+    use crate::store::spec::{RunSpec, WorkflowSpec};
 
     /// A run with one line in a log, which has ended.
     fn past(home: &std::path::Path) -> RunFolder {
         let folder = RunsDir::at(home).create(Timestamp(7)).expect("made");
-        RunSpec { workflow: "ci.yml".to_owned(), ..RunSpec::default() }.write(&folder).expect("written");
+        let info = RunInfo { workflow: "ci.yml".to_owned(), ..RunInfo::default() };
+        RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
         let mut journal = JournalWriter::open(folder.journal()).expect("made");
         for event in [
             Event::RunStarted { attempt: 1, name: "CI".to_owned() },

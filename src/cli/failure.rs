@@ -41,7 +41,9 @@ impl From<StoreError> for Failure {
         let exit = match error {
             StoreError::NoSuchRun { .. } => Exit::NotFound,
             StoreError::Ambiguous { .. } => Exit::Usage,
-            StoreError::Io { .. } | StoreError::Damaged { .. } | StoreError::NoHome => Exit::Unavailable,
+            StoreError::Io { .. } | StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::NoHome => {
+                Exit::Unavailable
+            }
         };
         Self::new(exit, error.to_string())
     }

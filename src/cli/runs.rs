@@ -167,7 +167,7 @@ fn reason(phase: &Phase, reason: Option<&str>) -> Option<String> {
 
 fn row(summary: &Summary, style: Style, now: Timestamp) -> TerminalText {
     let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
-    let reason = reason(&summary.phase, summary.reason.as_ref().map(EndReason::text)).unwrap_or_default();
+    let reason = reason(&summary.phase, summary.reason.as_ref().map(EndReason::text).as_deref()).unwrap_or_default();
     let attempt = if summary.attempt > 1 { text!(" attempt {}", summary.attempt) } else { text!("") };
     let info = &summary.info;
     let row = text!(
@@ -192,7 +192,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
         let jobs: Vec<_> = run.jobs.values().map(as_json).collect();
         let document = json!({
             "id": run.info.id, "name": run.name, "workflow": run.info.workflow, "event": run.info.event, "ref": run.info.ref_name,
-            "sha": run.info.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_ref().map(EndReason::text)),
+            "sha": run.info.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_ref().map(EndReason::text).as_deref()),
             "created": run.info.created, "started": run.started, "finished": run.finished, "jobs": jobs,
         });
         let pretty = serde_json::to_string_pretty(&document).map_err(io::Error::other)?;
@@ -212,7 +212,7 @@ pub(super) fn shown(run: &Run, style: Style) -> TerminalText {
     let commit: String = info.sha.chars().take(7).collect();
     let origin = text!("{} on {} · {}@{} · attempt {}", info.workflow, info.event, info.ref_name, commit, run.attempt);
     page.push_line(&style.paint(Hue::Dim, origin));
-    if let Some(reason) = reason(&run.phase, run.reason.as_ref().map(EndReason::text)) {
+    if let Some(reason) = reason(&run.phase, run.reason.as_ref().map(EndReason::text).as_deref()) {
         page.push_line(&TerminalText::lines(&reason));
     }
     page.push(&text!("\n{}", table(run, style)));

@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
-use crate::model::{Command, EndReason, Event, Gate, Reply};
+use crate::model::{Command, Event, Gate, Reply};
 
 /// What stands for a secret.
 const MASK: &[u8] = b"***";
@@ -134,8 +134,8 @@ impl Masker {
             }
             Event::StepFinished { reason: text, .. } => reason(text),
             Event::RunFinished { reason, .. } => {
-                if let Some(EndReason::Message(text)) = reason {
-                    self.mask_in(text);
+                if let Some(reason) = reason {
+                    reason.for_each_text(&mut |text| self.mask_in(text));
                 }
             }
             Event::JobFinished { reason: text, outputs, environment_url, .. } => {

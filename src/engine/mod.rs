@@ -24,7 +24,7 @@ pub mod context;
 pub mod job;
 pub mod mask;
 pub mod outlet;
-mod panics;
+pub(crate) mod panics;
 pub mod reusable;
 pub mod sandbox;
 pub mod scheduler;

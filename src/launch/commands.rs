@@ -6,7 +6,7 @@
 use std::io;
 
 use crate::engine::sandbox::providers::Providers;
-use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
+use crate::model::capabilities::{Capabilities, Operation, Unavailable};
 use crate::model::{Command, Conclusion, Reply, RerunScope, Run, RunId};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::{StoreError, history, lock};
@@ -155,10 +155,11 @@ fn start(
     mode: Mode,
     sources: &[SecretSource],
 ) -> Result<NewAttempt, CommandError> {
-    let state = RunState { has_worker: Some(lock::is_held(&folder.lock())), ..run.into() };
     if let Some(operation) = Operation::of(&command) {
         let unavailable = |reason| CommandError::Unavailable { run: run.info.id.clone(), reason };
-        Capabilities::of_run(state).check(operation).map_err(unavailable)?;
+        // The recorded phase decides: the lock can look taken for a moment, as long as a process that was started beside
+        // this one has not replaced its copy of it. The worker takes the lock itself.
+        Capabilities::of_run(run).check(operation).map_err(unavailable)?;
     }
     let secrets = secrets::of_run(folder, sources)?;
     // The worker checks this too, but its answer is seen by no caller.

@@ -13,12 +13,12 @@
 use indexmap::IndexMap;
 
 use crate::config::{Config, ConfigError};
-use crate::model::Preview;
+use crate::model::{Preview, RunInfo};
 use crate::repo::git::{GitError, Repository};
 use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::store::spec::RunSpec;
+use crate::store::spec::{RunSpec, WorkflowSpec};
 use crate::store::{StoreError, numbers};
 use crate::worker::launch::{SpawnError, spawn};
 use crate::worker::prepare::Refusal;
@@ -71,7 +71,8 @@ pub enum LaunchError {
 /// A run that can start: everything it needs was read, and nothing is written yet.
 pub struct Planned {
     repository: Repository,
-    spec: RunSpec,
+    info: RunInfo,
+    spec: WorkflowSpec,
     plan: Plan,
     secrets: IndexMap<String, String>,
     trust: Trust,
@@ -91,9 +92,15 @@ impl Planned {
         &self.repository
     }
 
-    /// The document of the run. Its number is given when the run starts.
+    /// What the run is a run of. It gets its id when it starts.
     #[must_use]
-    pub fn spec(&self) -> &RunSpec {
+    pub fn info(&self) -> &RunInfo {
+        &self.info
+    }
+
+    /// What the workflow runs with. The run gets its number when it starts.
+    #[must_use]
+    pub fn spec(&self) -> &WorkflowSpec {
         &self.spec
     }
 
@@ -112,7 +119,7 @@ impl Planned {
     /// Returns what would run, for the person who is asked for trust.
     #[must_use]
     pub fn preview(&self) -> Preview {
-        trust::preview(&self.spec.workflow, &self.repository.root, &self.plan)
+        trust::preview(&self.info.workflow, &self.repository.root, &self.plan)
     }
 
     /// Whether the run may start, as a result.
@@ -152,13 +159,13 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let workflow = prepare::parse(&name, &text)?;
     let called = request::called(&workflow, &repository.root);
     let secrets = secrets::with_named(given, &request.secrets, &workflow, &called);
-    let mut spec = request.spec(&repository, config, &workflow.source, payload);
+    let (info, mut spec) = request.spec(&repository, config, &workflow.source, payload);
     spec.called = called.texts();
     spec.secrets = secrets.keys().cloned().collect();
-    spec.run_number = numbers::next(runs, &spec.slug, &spec.workflow)?;
-    let plan = prepare::plan(&spec, workflow, secrets.clone(), 1)?.plan;
+    spec.run_number = numbers::next(runs, &info.repository, &info.workflow)?;
+    let plan = prepare::plan(&info, &spec, workflow, secrets.clone(), 1)?.plan;
     let trust = if request.needs_trust() { trust::of(runs, &repository)? } else { Trust::Given };
-    Ok(Planned { repository, spec, plan, secrets, trust })
+    Ok(Planned { repository, info, spec, plan, secrets, trust })
 }
 
 /// Starts a planned run: writes its folder and starts its worker.
@@ -178,10 +185,10 @@ pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
 /// The repository is not trusted, or the state folder cannot be written.
 pub fn write(runs: &RunsDir, planned: Planned) -> Result<RunFolder, LaunchError> {
     planned.require_trust()?;
-    let mut spec = planned.spec;
-    spec.run_number = numbers::take(runs, &spec.slug, &spec.workflow)?;
-    let folder = runs.create(spec.created)?;
-    spec.write(&folder)?;
+    let Planned { info, mut spec, .. } = planned;
+    spec.run_number = numbers::take(runs, &info.repository, &info.workflow)?;
+    let folder = runs.create(info.created)?;
+    RunSpec::of_workflow(info, spec).write(&folder)?;
     Ok(folder)
 }
 

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::secrets::SecretSource;
 use crate::config::Config;
+use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
-use crate::store::spec::RunSpec;
+use crate::store::spec::{WorkflowSpec, ref_name};
 use crate::worker::outlet::now;
 use crate::workflow;
 use crate::workflow::source::Source;
@@ -133,28 +134,32 @@ impl LaunchRequest {
         !self.trust && !self.any_runner
     }
 
-    /// The document of the run, without its number, its secrets and the workflows that it calls.
+    /// What the run is a run of, and its spec, without its number, its secrets and the workflows that it calls.
     pub(super) fn spec(
         &self,
         repository: &Repository,
         config: Config,
         workflow: &Source,
         given: Map<String, Value>,
-    ) -> RunSpec {
+    ) -> (RunInfo, WorkflowSpec) {
         let slug = self.slug.clone().unwrap_or_else(|| repository.slug.clone());
         let payload = self.full_payload(repository, &slug, given);
-        RunSpec {
-            engine: env!("CARGO_PKG_VERSION").to_owned(),
-            created: now(),
-            repository: if self.any_runner { self.folder.clone() } else { repository.root.clone() },
-            slug,
+        let git_ref = git_ref(&payload, repository);
+        let info = RunInfo {
+            repository: slug,
             workflow: workflow.name.clone(),
-            text: workflow.text.clone(),
             event: self.event.clone(),
-            inputs: self.inputs.clone().into_iter().chain(inputs(&payload)).collect(),
-            git_ref: git_ref(&payload, repository),
-            payload,
+            ref_name: ref_name(&git_ref).to_owned(),
             sha: repository.sha.clone(),
+            created: now(),
+            ..RunInfo::default()
+        };
+        let spec = WorkflowSpec {
+            repository: if self.any_runner { self.folder.clone() } else { repository.root.clone() },
+            text: workflow.text.clone(),
+            inputs: self.inputs.clone().into_iter().chain(inputs(&payload)).collect(),
+            git_ref,
+            payload,
             actor: repository.actor.clone(),
             vars: self.vars.clone(),
             jobs: self.jobs.clone(),
@@ -169,8 +174,9 @@ impl LaunchRequest {
             in_place: self.in_place || self.any_runner,
             any_runner: self.any_runner,
             debug: self.debug,
-            ..RunSpec::default()
-        }
+            ..WorkflowSpec::default()
+        };
+        (info, spec)
     }
 
     /// The payload of the event: what was given, over the facts that every event has.

@@ -11,6 +11,7 @@ use crate::model::{Conclusion, EndReason, Event, RerunScope, Timestamp};
 use crate::model::{JobPreview, StepPreview};
 use crate::repo::git::git;
 use crate::store::journal::JournalWriter;
+use crate::store::spec::WorkSpec;
 use crate::store::{history, lock};
 
 const CI: &str = "name: CI\non: [push, workflow_dispatch]\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: echo ${{ github.ref }}\n";
@@ -75,11 +76,11 @@ fn a_plan_writes_nothing_and_what_was_planned_is_what_runs() {
     let request = LaunchRequest { trust: true, secrets: vec!["KEY=hunter2".into()], ..place.request() };
     let planned = place.plan(&request);
     assert!(!place.runs.state().exists(), "nothing is written");
-    assert_eq!((planned.spec().workflow.as_str(), planned.plan().jobs().len()), (".github/workflows/ci.yml", 1));
+    assert_eq!((planned.info().workflow.as_str(), planned.plan().jobs().len()), (".github/workflows/ci.yml", 1));
     // The file changes between the question and the start.
     place.write("ci.yml", "on: push\njobs: {evil: {runs-on: ubuntu-latest, steps: [{run: evil}]}}\n");
     let folder = write(&place.runs, planned).expect("written");
-    let spec = RunSpec::read(&folder).expect("readable");
+    let WorkSpec::WorkflowRun(spec) = RunSpec::read(&folder).expect("readable").work;
     assert_eq!((spec.text.as_str(), spec.secrets.as_slice()), (CI, &["KEY".to_owned()][..]));
     assert_eq!((spec.git_ref.as_str(), spec.repository.as_path()), ("refs/heads/main", place.root().as_path()));
     assert!(!fs::read_to_string(folder.spec_path()).expect("readable").contains("hunter2"));
@@ -112,7 +113,10 @@ fn an_untrusted_repository_is_planned_and_shown_and_does_not_start() {
 #[test]
 fn runs_are_numbered_when_they_start() {
     let place = Place::new(CI);
-    let number = |folder: &RunFolder| RunSpec::read(folder).expect("readable").run_number;
+    let number = |folder: &RunFolder| {
+        let WorkSpec::WorkflowRun(spec) = RunSpec::read(folder).expect("readable").work;
+        spec.run_number
+    };
     let (first, second) = (place.run(), place.run());
     assert_eq!((number(&first), number(&second)), (1, 2));
     fs::remove_dir_all(place.runs.runs()).expect("removed");
@@ -181,7 +185,7 @@ fn a_request_that_names_the_runner_needs_no_repository_and_no_trust() {
     let slug = Some("o/r".to_owned());
     let request = LaunchRequest { any_runner: true, slug, ..LaunchRequest::new(&folder, "ci", "push") };
     let planned = place.plan(&request);
-    assert_eq!((planned.trust(), planned.spec().slug.as_str()), (&Trust::Given, "o/r"));
+    assert_eq!((planned.trust(), planned.info().repository.as_str()), (&Trust::Given, "o/r"));
     assert!(planned.spec().in_place && planned.spec().repository == folder);
 }
 

@@ -197,7 +197,7 @@ pub enum Event<O = LineRange> {
         /// How.
         conclusion: Conclusion,
         /// Why, where no job explains it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(flatten)]
         reason: Option<EndReason>,
     },
     /// A fact of a later version of the journal. Readers keep it and pass it on, and it changes nothing.

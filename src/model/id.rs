@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Names a run on this machine. Time-ordered text (`20261124-021530-4f3a`), so sorting ids sorts runs by age, and it
 /// is the name of the run's folder.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct RunId(Arc<str>);
 

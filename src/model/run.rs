@@ -9,7 +9,7 @@ use super::{
 };
 
 /// What a run is a run of: known before its first record, and never changed by one.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RunInfo {
     /// Id of the run.
     pub id: RunId,

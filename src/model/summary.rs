@@ -17,7 +17,7 @@ pub struct Summary {
     /// State of the attempt.
     pub phase: Phase,
     /// Why the attempt ended so, where no job explains it.
-    #[serde(default)]
+    #[serde(flatten)]
     pub reason: Option<EndReason>,
     /// Start of the attempt.
     pub started: Option<Timestamp>,

@@ -173,6 +173,15 @@ pub(super) fn id_time(at: Timestamp) -> String {
     time.strftime("%Y%m%d-%H%M%S").to_string()
 }
 
+/// Returns the time in an id; 1970 if it has none.
+pub(super) fn id_timestamp(id: &RunId) -> Timestamp {
+    let text = id.as_str().get(..15).unwrap_or_default();
+    let time =
+        jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", text).and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC));
+    let milliseconds = time.map(|time| time.timestamp().as_millisecond()).unwrap_or_default();
+    Timestamp(u64::try_from(milliseconds).unwrap_or_default())
+}
+
 /// Whether a name is the id of a run. Other files beside the runs are ignored.
 pub(super) fn is_run_id(name: &str) -> bool {
     name.len() == ID_FORM.len() && fits(name, ID_FORM)
@@ -332,6 +341,7 @@ mod tests {
             fs::create_dir_all(runs.runs().join(name)).expect("made");
         }
         assert_eq!(runs.list().expect("two"), [second.clone(), first]);
+        assert_eq!(id_timestamp(&second), Timestamp(1_700_000_100_000));
         assert!(second.as_str() > id_time(Timestamp(1_700_000_100_000)).as_str());
         assert!(second.as_str() < id_time(Timestamp(1_700_000_101_000)).as_str());
     }

@@ -7,12 +7,37 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Event, Record, Timestamp};
 
 use super::StoreError;
 
-/// The version of the journal that this program writes. Readers skip what they do not know.
-const HEADER: &str = "{\"cuelight_journal\":1}\n";
+/// Version of the journal that this program writes. Readers skip single records that they do not know, so the version
+/// changes only when a program that skips them would be wrong about the run.
+const VERSION: u32 = 1;
+
+/// First line of a journal. One without it is of version 1.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    #[serde(rename = "cuelight_journal")]
+    version: u32,
+}
+
+impl Header {
+    /// Returns the header in a line, if it is one.
+    ///
+    /// # Errors
+    /// The journal is of a newer version.
+    fn read(line: &[u8], path: &Path) -> Result<Option<Self>, StoreError> {
+        match serde_json::from_slice::<Self>(line) {
+            Ok(Self { version }) if version > VERSION => {
+                Err(StoreError::Newer { path: path.to_owned(), version, supported: VERSION })
+            }
+            header => Ok(header.ok()),
+        }
+    }
+}
 
 /// Appends records.
 #[derive(Debug)]
@@ -30,7 +55,7 @@ impl JournalWriter {
     /// the run's lock: there is one writer at a time.
     ///
     /// # Errors
-    /// The file cannot be read or written.
+    /// The file cannot be read or written, or is of a newer version.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let mut file = OpenOptions::new()
@@ -45,10 +70,13 @@ impl JournalWriter {
         if whole < text.len() {
             file.set_len(whole as u64).map_err(StoreError::io("mend", &path))?;
         }
+        Header::read(text[..whole].split(|byte| *byte == b'\n').next().unwrap_or_default(), &path)?;
         let seq = text[..whole].split(|byte| *byte == b'\n').filter_map(parse).map(|record| record.seq).max();
         let mut writer = Self { path, file, length: whole as u64, torn: false, seq: seq.unwrap_or_default() };
         if whole == 0 {
-            writer.line(HEADER.as_bytes())?;
+            let mut header = serde_json::to_vec(&Header { version: VERSION }).expect("a number always serialises");
+            header.push(b'\n');
+            writer.line(&header)?;
         }
         Ok(writer)
     }
@@ -135,7 +163,7 @@ impl JournalReader {
     /// or a later version's) is skipped and counted.
     ///
     /// # Errors
-    /// The file exists and cannot be read.
+    /// The file exists and cannot be read, or is of a newer version.
     pub fn poll(&mut self) -> Result<Vec<Record>, StoreError> {
         let unreadable = || StoreError::io("read", &self.path);
         let file = match &mut self.file {
@@ -154,7 +182,7 @@ impl JournalReader {
         for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match parse(line) {
                 Some(record) => records.push(record),
-                None if line.starts_with(b"{\"cuelight_journal\"") => {}
+                None if Header::read(line, &self.path)?.is_some() => {}
                 None => self.skipped += 1,
             }
         }
@@ -226,6 +254,23 @@ mod tests {
         let records = reader.poll().expect("read");
         assert_eq!((records.len(), reader.skipped()), (2, 1));
         assert_eq!(records[1].event, Event::Unknown);
+    }
+
+    #[test]
+    fn a_newer_journal_is_refused_and_one_without_a_version_is_read() {
+        let (_folder, path) = written(1);
+        let whole = std::fs::read_to_string(&path).expect("text");
+        let record = whole.lines().nth(1).expect("a record");
+        std::fs::write(&path, format!("{{\"cuelight_journal\":2}}\n{record}\n")).expect("written");
+        let error = JournalReader::new(&path).poll().expect_err("newer").to_string();
+        assert!(
+            error.ends_with("is of version 2, and this cuelight reads up to version 1: update cuelight"),
+            "{error}"
+        );
+        assert!(matches!(JournalWriter::open(&path), Err(StoreError::Newer { version: 2, .. })));
+        std::fs::write(&path, format!("{record}\n")).expect("written");
+        assert_eq!(JournalReader::new(&path).poll().expect("read").len(), 1);
+        assert_eq!(JournalWriter::open(&path).expect("opened").seq, 1);
     }
 
     #[test]

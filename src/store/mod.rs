@@ -40,6 +40,16 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file was written by a newer program.
+    #[error("{} is of version {version}, and this cuelight reads up to version {supported}: update cuelight", path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Version of the file.
+        version: u32,
+        /// Newest version that can be read.
+        supported: u32,
+    },
     /// No run has this id.
     #[error("there is no run `{wanted}`{}", nearest.as_ref().map(|id| format!("; did you mean `{id}`?")).unwrap_or_default())]
     NoSuchRun {

@@ -8,21 +8,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-
 use super::folder::{RunsDir, private};
+use super::spec::{RunSpec, WorkSpec};
 use super::{StoreError, atomic, lock};
 
 /// The last number of every workflow, by [`key`].
 type Numbers = BTreeMap<String, u64>;
-
-/// The parts of `run.json` that a number belongs to.
-#[derive(Deserialize)]
-struct Numbered {
-    slug: String,
-    workflow: String,
-    run_number: u64,
-}
 
 /// Takes the next number of a workflow. `repository` is `owner/name`, `workflow` the path of the file in it.
 ///
@@ -66,9 +57,10 @@ fn read(runs: &RunsDir) -> Result<Numbers, StoreError> {
 fn in_folders(runs: &RunsDir) -> Result<Numbers, StoreError> {
     let mut numbers = Numbers::new();
     for id in runs.list()? {
-        let text = fs::read(runs.folder(id).spec_path()).ok();
-        let Some(run) = text.and_then(|text| serde_json::from_slice::<Numbered>(&text).ok()) else { continue };
-        let highest = numbers.entry(key(&run.slug, &run.workflow)).or_default();
+        let Ok(RunSpec { info, work: WorkSpec::WorkflowRun(run), .. }) = RunSpec::read(&runs.folder(id)) else {
+            continue;
+        };
+        let highest = numbers.entry(key(&info.repository, &info.workflow)).or_default();
         *highest = run.run_number.max(*highest);
     }
     Ok(numbers)
@@ -87,8 +79,8 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::model::Timestamp;
-    use crate::store::spec::RunSpec;
+    use crate::model::{RunInfo, Timestamp};
+    use crate::store::spec::WorkflowSpec;
 
     fn state() -> (tempfile::TempDir, RunsDir) {
         let home = tempfile::tempdir().expect("a folder");
@@ -104,8 +96,9 @@ mod tests {
     }
 
     fn folder(runs: &RunsDir, workflow: &str, run_number: u64) {
-        let spec = RunSpec { slug: "o/r".to_owned(), workflow: workflow.to_owned(), run_number, ..RunSpec::default() };
-        spec.write(&runs.create(Timestamp(0)).expect("made")).expect("written");
+        let info = RunInfo { repository: "o/r".to_owned(), workflow: workflow.to_owned(), ..RunInfo::default() };
+        let spec = WorkflowSpec { run_number, ..WorkflowSpec::default() };
+        RunSpec::of_workflow(info, spec).write(&runs.create(Timestamp(0)).expect("made")).expect("written");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! `run.json`: everything that was asked for, so that a run can be planned again from its folder alone.
+//! `run.json`: everything that a run was asked for, so that it can be planned again from its folder alone.
 //!
-//! It holds no secret: names of secrets, never values.
+//! It has names of secrets, never their values. Version 2 names the kind of work; version 1, which earlier programs wrote,
+//! is always a run of a workflow.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,45 +9,54 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Timestamp;
+use crate::model::{RunInfo, Timestamp};
 
 use super::folder::RunFolder;
 use super::{StoreError, atomic};
 
-/// The version of `run.json` that this program writes.
-const VERSION: u32 = 1;
+/// Version of `run.json` that this program writes.
+const VERSION: u32 = 2;
 
-/// What was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+/// What a run was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSpec {
     /// Version of this document.
-    pub version: u32,
+    version: u32,
     /// Version of the program that made the run.
+    #[serde(default)]
     pub engine: String,
-    /// When it was asked for.
-    pub created: Timestamp,
+    /// What the run is a run of.
+    #[serde(rename = "run")]
+    pub info: RunInfo,
+    /// The work to carry out.
+    pub work: WorkSpec,
+}
+
+/// The work of a run, by kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WorkSpec {
+    /// The jobs of a workflow.
+    WorkflowRun(Box<WorkflowSpec>),
+}
+
+/// What is needed to plan and run a workflow, besides the [`RunInfo`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkflowSpec {
     /// Number of the run among those of its workflow, from 1; see [`super::numbers`].
     pub run_number: u64,
-    /// The repository's root.
+    /// Root of the repository.
     pub repository: PathBuf,
-    /// `owner/name`.
-    pub slug: String,
-    /// The workflow's path in the repository.
-    pub workflow: String,
-    /// Its text, as it was.
+    /// Text of the workflow file.
     pub text: String,
     /// Texts of the repository's workflows that it calls, by path.
     pub called: IndexMap<String, String>,
-    /// The event.
-    pub event: String,
-    /// Its payload.
+    /// Payload of the event.
     pub payload: serde_json::Value,
     /// The full ref.
     pub git_ref: String,
-    /// The commit; empty in a repository without one.
-    pub sha: String,
-    /// Who asked.
+    /// Name of the user who started the run.
     pub actor: String,
     /// Inputs as given.
     pub inputs: IndexMap<String, String>,
@@ -54,52 +64,95 @@ pub struct RunSpec {
     pub vars: IndexMap<String, String>,
     /// Names of the secrets that were given.
     pub secrets: Vec<String>,
-    /// Only these jobs, and what they need.
+    /// Only these jobs, and the jobs that they need; all jobs if empty.
     pub jobs: Vec<String>,
-    /// How many jobs at once.
+    /// Maximum number of jobs at once.
     pub max_parallel: usize,
-    /// Run in the repository's own folder.
+    /// Whether jobs run in the repository's folder itself.
     pub in_place: bool,
-    /// Run every job here, whatever its `runs-on` says.
+    /// Whether every job runs on this machine, whatever its `runs-on`.
     pub any_runner: bool,
     /// Sandboxes by label.
     pub runs_on: IndexMap<String, String>,
-    /// The sandbox of every job that asks for no container: `host`, `docker`, `docker:image`.
+    /// Sandbox of jobs without a container: `host`, `docker`, `docker:image`.
     pub sandbox: Option<String>,
-    /// The image of jobs in Docker that name none.
+    /// Image of jobs in Docker that name none.
     pub image: String,
     /// Where actions come from, by name: a folder or a server.
     pub actions: IndexMap<String, String>,
-    /// Steps in containers are started by a supervisor inside.
+    /// Whether steps in containers are started by a supervisor inside.
     pub supervisor: bool,
-    /// What failed jobs in containers leave is kept of so many of them.
+    /// Maximum number of failed jobs whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
-    /// Take actions only from what is kept.
+    /// Whether only cached actions may be used.
     pub offline: bool,
-    /// Keep debug lines.
+    /// Whether debug lines are kept.
     pub debug: bool,
 }
 
+/// The parts of version 1 that are in [`RunInfo`] now. The others are those of [`WorkflowSpec`].
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Version1 {
+    engine: String,
+    created: Timestamp,
+    slug: String,
+    workflow: String,
+    event: String,
+    sha: String,
+    #[serde(flatten)]
+    work: WorkflowSpec,
+}
+
+impl From<Version1> for RunSpec {
+    fn from(old: Version1) -> Self {
+        let info = RunInfo {
+            repository: old.slug,
+            workflow: old.workflow,
+            event: old.event,
+            ref_name: ref_name(&old.work.git_ref).to_owned(),
+            sha: old.sha,
+            created: old.created,
+            ..RunInfo::default()
+        };
+        Self { engine: old.engine, ..Self::of_workflow(info, old.work) }
+    }
+}
+
+/// Returns the short name of a ref.
+#[must_use]
+pub fn ref_name(full: &str) -> &str {
+    ["refs/heads/", "refs/tags/", "refs/"].iter().find_map(|prefix| full.strip_prefix(prefix)).unwrap_or(full)
+}
+
 impl RunSpec {
-    /// The short name of the ref.
+    /// Returns the document of a workflow's run. The folder that it is written to gives the run its id.
     #[must_use]
-    pub fn ref_name(&self) -> &str {
-        let full = self.git_ref.as_str();
-        ["refs/heads/", "refs/tags/", "refs/"].iter().find_map(|prefix| full.strip_prefix(prefix)).unwrap_or(full)
+    pub fn of_workflow(info: RunInfo, workflow: WorkflowSpec) -> Self {
+        let engine = env!("CARGO_PKG_VERSION").to_owned();
+        Self { version: VERSION, engine, info, work: WorkSpec::WorkflowRun(Box::new(workflow)) }
     }
 
-    /// Reads the document of a run.
+    /// Reads the document of a run. The run has the id of its folder, which may be a renamed copy.
     ///
     /// # Errors
-    /// It is missing, damaged, or of a later version.
+    /// It is missing, damaged, or of a newer version.
     pub fn read(folder: &RunFolder) -> Result<Self, StoreError> {
         let path = folder.spec_path();
         let text = fs::read(&path).map_err(StoreError::io("read", &path))?;
-        let damaged = |reason: String| StoreError::Damaged { path: path.clone(), reason };
-        let spec: Self = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-        if spec.version > VERSION {
-            return Err(damaged(format!("it is of version {}, and this program reads up to {VERSION}", spec.version)));
+        let damaged = |error: serde_json::Error| StoreError::Damaged { path: path.clone(), reason: error.to_string() };
+        #[derive(Deserialize)]
+        struct Versioned {
+            #[serde(default)]
+            version: u32,
         }
+        let Versioned { version } = serde_json::from_slice(&text).map_err(damaged)?;
+        let mut spec: Self = match version {
+            0 | 1 => serde_json::from_slice::<Version1>(&text).map_err(damaged)?.into(),
+            VERSION => serde_json::from_slice(&text).map_err(damaged)?,
+            newer => return Err(StoreError::Newer { path, version: newer, supported: VERSION }),
+        };
+        spec.info.id = folder.id().clone();
         Ok(spec)
     }
 
@@ -109,8 +162,70 @@ impl RunSpec {
     /// The folder cannot be written.
     pub fn write(&self, folder: &RunFolder) -> Result<(), StoreError> {
         let path = folder.spec_path();
-        let document = Self { version: VERSION, ..self.clone() };
+        let info = RunInfo { id: folder.id().clone(), ..self.info.clone() };
+        let document = Self { version: VERSION, info, ..self.clone() };
         let text = serde_json::to_vec_pretty(&document).expect("strings and numbers always serialise");
         atomic::write_unsynced(&path, &text).map_err(StoreError::io("write", path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn written(text: &str) -> (tempfile::TempDir, RunFolder) {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::at(home.path().join("20231114-221320-0000"));
+        fs::create_dir(folder.path()).expect("made");
+        fs::write(folder.spec_path(), text).expect("written");
+        (home, folder)
+    }
+
+    #[test]
+    fn a_document_is_read_as_it_was_written() {
+        let (_home, folder) = written("");
+        let info = RunInfo { workflow: "ci.yml".to_owned(), ref_name: "main".to_owned(), ..RunInfo::default() };
+        let workflow = WorkflowSpec { text: "on: push".to_owned(), max_parallel: 3, ..WorkflowSpec::default() };
+        let spec = RunSpec::of_workflow(info, workflow);
+        spec.write(&folder).expect("written");
+        let read = RunSpec::read(&folder).expect("read");
+        assert_eq!((&read.info.id, &read.work), (folder.id(), &spec.work));
+        let json: serde_json::Value =
+            serde_json::from_slice(&fs::read(folder.spec_path()).expect("read")).expect("json");
+        assert_eq!((json["version"].as_u64(), json["work"]["kind"].as_str()), (Some(2), Some("workflow_run")));
+        assert_eq!(json["run"]["id"], folder.id().as_str());
+    }
+
+    #[test]
+    fn a_folder_of_version_1_is_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens/runs/20261126-201820-55cb");
+        let spec = RunSpec::read(&RunFolder::at(folder)).expect("read");
+        let RunInfo { id, repository, workflow, event, ref_name, sha, created } = &spec.info;
+        assert_eq!(
+            [id.as_str(), repository, workflow, event, ref_name, &sha[..7]],
+            ["20261126-201820-55cb", "local/demo", ".github/workflows/pipeline.yml", "push", "main", "220e800"]
+        );
+        assert_eq!(created.0, 1_795_724_300_082);
+        let WorkSpec::WorkflowRun(work) = spec.work;
+        assert_eq!((work.run_number, work.max_parallel, work.actor.as_str()), (1, 2, "ada"));
+        assert_eq!(
+            (work.repository.as_path(), work.git_ref.as_str()),
+            (Path::new("/home/ada/demo"), "refs/heads/main")
+        );
+        assert!(work.text.starts_with("name: Pipeline") && work.vars.contains_key("SERVICE_IMAGE") && work.supervisor);
+    }
+
+    #[test]
+    fn a_newer_document_is_refused_in_words() {
+        let (_home, folder) = written(r#"{"version": 3, "run": "of another kind"}"#);
+        let error = RunSpec::read(&folder).expect_err("newer").to_string();
+        assert!(
+            error.ends_with("run.json is of version 3, and this cuelight reads up to version 2: update cuelight"),
+            "{error}"
+        );
+        let (_home, folder) = written("{");
+        assert!(matches!(RunSpec::read(&folder), Err(StoreError::Damaged { .. })));
     }
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::task::JoinSet;
 
 use crate::engine::concurrency::{AcquireError, ConcurrencyGate, GroupRequest};
 use crate::engine::outlet::Outlet;
+use crate::engine::panics::Panic;
 use crate::model::{Command, Event, Gate, JobId};
 use crate::store::StoreError;
 use crate::store::concurrency::{Ahead, ConcurrencyGroups, Holder, Ticket};
@@ -36,6 +38,8 @@ pub(super) struct Waiter {
     group: String,
     ticket: Ticket,
     ahead: Ahead,
+    /// Requests to holders to give the group up.
+    requests: JoinSet<()>,
 }
 
 fn failed(error: StoreError) -> AcquireError {
@@ -75,13 +79,16 @@ impl ConcurrencyQueue {
             GroupRequest { queue_all: true, .. } => usize::MAX,
             GroupRequest { .. } => 1,
         };
-        ahead.living.iter().skip(stay).for_each(|other| self.displace(other, &wanted.group, &me));
-        Ok(Waiter { me, group: wanted.group.clone(), ticket, ahead })
+        let mut requests = JoinSet::new();
+        for other in ahead.living.iter().skip(stay) {
+            requests.spawn(self.displace(other, &wanted.group, &me));
+        }
+        Ok(Waiter { me, group: wanted.group.clone(), ticket, ahead, requests })
     }
 
     /// Waits until nobody is before a place, and tells readers who is.
     pub(super) async fn wait(&self, place: Waiter) -> Result<Ticket, AcquireError> {
-        let Waiter { me, group, ticket, mut ahead } = place;
+        let Waiter { me, group, ticket, mut ahead, mut requests } = place;
         let mut told = None;
         loop {
             for dead in &ahead.dead {
@@ -93,20 +100,26 @@ impl ConcurrencyQueue {
                 self.tell(&me, &group, holder);
                 told = Some(holder.clone());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                Some(Err(error)) = requests.join_next() => {
+                    // The holder was never asked, so this could wait for ever.
+                    return Err(AcquireError::Failed(format!("internal error: the request for the group {}", Panic::of(error))));
+                }
+            }
             ahead = ticket.ahead().map_err(failed)?;
         }
     }
 
-    /// Asks another run or job to give its place up. It may take a while to, or be gone.
-    fn displace(&self, other: &Holder, group: &str, me: &Holder) {
+    /// Requests that another run or job gives its place up. It may take a while to do so, or be gone.
+    fn displace(&self, other: &Holder, group: &str, me: &Holder) -> impl Future<Output = ()> + use<> {
         let socket = RunsDir::at(&self.state).folder(other.run.clone()).socket();
         let order = Command::Yield { group: group.to_owned(), job: other.job.clone(), to: name(me) };
-        tokio::spawn(async move {
+        async move {
             if let Err(error) = control::order(&socket, &order).await {
-                tracing::debug!(%error, "nobody there to give a place up");
+                tracing::debug!(%error, "the holder of a concurrency group does not answer");
             }
-        });
+        }
     }
 
     fn tell(&self, me: &Holder, group: &str, holder: &Holder) {

@@ -54,7 +54,12 @@ pub async fn serve(listener: UnixListener, orders: mpsc::Sender<PendingCommand>,
                     clients.spawn(client(stream, orders.clone(), grown.clone()));
                 }
             }
-            Some(_) = clients.join_next() => {}
+            Some(ended) = clients.join_next() => {
+                // A client that hangs up is no matter. A panic is passed on to the host, which ends the run.
+                if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+                    std::panic::resume_unwind(panic);
+                }
+            }
             () = orders.closed() => break,
         }
     }

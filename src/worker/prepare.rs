@@ -7,9 +7,9 @@ use indexmap::IndexMap;
 use crate::engine::concurrency::{GroupError, GroupRequest};
 use crate::engine::context::RunFacts;
 use crate::engine::reusable;
-use crate::model::Timestamp;
+use crate::model::{RunInfo, Timestamp};
 use crate::store::digest::hexadecimal;
-use crate::store::spec::RunSpec;
+use crate::store::spec::WorkflowSpec;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
@@ -60,8 +60,13 @@ pub struct Prepared {
 ///
 /// # Errors
 /// The workflow has errors, or the request does not fit it.
-pub fn prepare(spec: &RunSpec, secrets: IndexMap<String, String>, attempt: u32) -> Result<Prepared, Refusal> {
-    plan(spec, parse(&spec.workflow, &spec.text)?, secrets, attempt)
+pub fn prepare(
+    info: &RunInfo,
+    spec: &WorkflowSpec,
+    secrets: IndexMap<String, String>,
+    attempt: u32,
+) -> Result<Prepared, Refusal> {
+    plan(info, spec, parse(&info.workflow, &spec.text)?, secrets, attempt)
 }
 
 /// Parses the text of a workflow under the name of its file.
@@ -82,35 +87,36 @@ pub fn parse(name: &str, text: &str) -> Result<Arc<Workflow>, Refusal> {
 /// # Errors
 /// A called workflow or a matrix has errors, or the request does not fit the workflow.
 pub fn plan(
-    spec: &RunSpec,
+    info: &RunInfo,
+    spec: &WorkflowSpec,
     workflow: Arc<Workflow>,
     secrets: IndexMap<String, String>,
     attempt: u32,
 ) -> Result<Prepared, Refusal> {
     let source = Arc::clone(&workflow.source);
-    if !workflow.triggers.iter().any(|trigger| trigger.event.value == spec.event) {
+    if !workflow.triggers.iter().any(|trigger| trigger.event.value == info.event) {
         let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
         return Err(Refusal::Request(format!(
             "{} does not run on `{}`; its events are {}",
-            spec.workflow,
-            spec.event,
+            info.workflow,
+            info.event,
             known.join(", ")
         )));
     }
-    let inputs = reusable::dispatch(&workflow, &spec.event, &spec.inputs).map_err(Refusal::Request)?;
-    let name = workflow.name.as_ref().map_or_else(|| spec.workflow.clone(), |name| name.value.clone());
+    let inputs = reusable::dispatch(&workflow, &info.event, &spec.inputs).map_err(Refusal::Request)?;
+    let name = workflow.name.as_ref().map_or_else(|| info.workflow.clone(), |name| name.value.clone());
     let facts = RunFacts {
-        run_id: run_id(spec.created),
+        run_id: run_id(info.created),
         run_number: spec.run_number,
         attempt,
-        repository: spec.slug.clone(),
-        sha: spec.sha.clone(),
+        repository: info.repository.clone(),
+        sha: info.sha.clone(),
         git_ref: spec.git_ref.clone(),
-        event_name: spec.event.clone(),
+        event_name: info.event.clone(),
         event: spec.payload.clone(),
         actor: spec.actor.clone(),
         workflow: name.clone(),
-        workflow_path: spec.workflow.clone(),
+        workflow_path: info.workflow.clone(),
         token: token(),
         secrets,
         vars: spec.vars.clone(),
@@ -121,7 +127,7 @@ pub fn plan(
     let plan = Plan::new(workflow, &known, &called).map_err(Refusal::Faults)?;
     let plan = plan
         .only(&spec.jobs)
-        .map_err(|unknown| Refusal::Request(format!("{} has no job `{unknown}`", spec.workflow)))?;
+        .map_err(|unknown| Refusal::Request(format!("{} has no job `{unknown}`", info.workflow)))?;
     let contexts = contexts(&known);
     let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
     let name = run_name(&plan, &scope).unwrap_or(name);

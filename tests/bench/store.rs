@@ -12,14 +12,14 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 
 use cuelight::engine::mask::{MaskStream, Masker};
 use cuelight::model::{
-    Conclusion, Event, JobId, JobOutline, LineRange, RunId, StepKind, StepNumber, StepOutline, Timestamp,
+    Conclusion, Event, JobId, JobOutline, LineRange, RunId, RunInfo, StepKind, StepNumber, StepOutline, Timestamp,
 };
 use cuelight::store::folder::{RunFolder, RunsDir};
 use cuelight::store::history;
 use cuelight::store::history::{Filter, StatusFilter};
 use cuelight::store::journal::JournalWriter;
 use cuelight::store::logs::{LineMatcher, LogReader, LogWriter};
-use cuelight::store::spec::RunSpec;
+use cuelight::store::spec::{RunSpec, WorkflowSpec};
 
 /// Size of one read from a pipe, in bytes.
 const PORTION: usize = 64 * 1024;
@@ -145,8 +145,8 @@ fn reading(c: &mut Criterion) {
 /// A finished run of 8 jobs with 10 steps each.
 fn finished_run(runs: &RunsDir, at: Timestamp) -> RunFolder {
     let folder = runs.create(at).expect("made");
-    let spec = RunSpec { workflow: ".github/workflows/ci.yml".to_owned(), created: at, ..RunSpec::default() };
-    spec.write(&folder).expect("written");
+    let info = RunInfo { workflow: ".github/workflows/ci.yml".to_owned(), created: at, ..RunInfo::default() };
+    RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
     let mut journal = JournalWriter::open(folder.journal()).expect("made");
     let mut append = |event| {
         journal.append(at, event).expect("written");
@@ -201,13 +201,13 @@ const PAGE: usize = 50;
 fn long_history(runs: &RunsDir) {
     let template = |workflow: &str, branch: &str| {
         let folder = finished_run(runs, Timestamp(1));
-        let spec = RunSpec {
+        let info = RunInfo {
             workflow: format!(".github/workflows/{workflow}.yml"),
             event: "push".to_owned(),
-            git_ref: format!("refs/heads/{branch}"),
-            ..RunSpec::default()
+            ref_name: branch.to_owned(),
+            ..RunInfo::default()
         };
-        spec.write(&folder).expect("written");
+        RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
         let mut journal = fs::read_to_string(folder.journal()).expect("text");
         // A header, the start and the end: the journals need not be large to be found.
         let lines: Vec<&str> = journal.lines().collect();

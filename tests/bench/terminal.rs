@@ -13,12 +13,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use cuelight::model::{
-    Conclusion, Event, JobId, JobOutline, LineRange, RunId, StepKind, StepNumber, StepOutline, Timestamp,
+    Conclusion, Event, JobId, JobOutline, LineRange, RunId, RunInfo, StepKind, StepNumber, StepOutline, Timestamp,
 };
 use cuelight::store::folder::RunsDir;
 use cuelight::store::journal::JournalWriter;
 use cuelight::store::logs::LogWriter;
-use cuelight::store::spec::RunSpec;
+use cuelight::store::spec::{RunSpec, WorkflowSpec};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 mod place;
@@ -312,9 +312,8 @@ fn large_log() {
     let place = Place::new("name: CI\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}\n");
     let runs = RunsDir::at(place.state());
     let folder = runs.create(Timestamp(1_795_487_000_000)).expect("made");
-    RunSpec { workflow: "ci.yml".to_owned(), event: "push".to_owned(), ..RunSpec::default() }
-        .write(&folder)
-        .expect("written");
+    let info = RunInfo { workflow: "ci.yml".to_owned(), event: "push".to_owned(), ..RunInfo::default() };
+    RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
     let (job, step) = (JobId::new("a"), StepNumber(1));
     let path = folder.log(&job, 1, step);
     let mut writer = LogWriter::new(&path);

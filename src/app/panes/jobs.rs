@@ -8,7 +8,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection, relevant_step};
 use crate::app::state::{AppState, has_failed};
-use crate::model::{Conclusion, Gate, Job, JobId, Level, Phase, Run, RunId, Step, Timestamp};
+use crate::model::{Conclusion, EndReason, Gate, Job, JobId, Level, Phase, Run, RunId, Step, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -114,9 +114,10 @@ impl Pane for Jobs {
         };
         let rows = self.rows(run, selection);
         if rows.is_empty() {
-            let text = match &run.reason {
+            let reason = run.reason.as_ref().map(EndReason::text);
+            let text = match &reason {
                 _ if !run.jobs.is_empty() => "no job has all of these words",
-                Some(reason) => reason.text(),
+                Some(reason) => reason,
                 None => "the run has not started",
             };
             empty(text, cx, area, buffer);

@@ -11,12 +11,12 @@ use crate::backend;
 use crate::backend::Connected;
 use crate::launch::trust;
 use crate::model::feed::Notice;
-use crate::model::{Conclusion, EndReason, Event};
+use crate::model::{Conclusion, EndReason, Event, RunInfo};
 use crate::repo::git::{Repository, git};
 use crate::store::folder::RunFolder;
 use crate::store::journal::JournalWriter;
 use crate::store::lock;
-use crate::store::spec::RunSpec;
+use crate::store::spec::{RunSpec, WorkflowSpec};
 use crate::worker::control;
 
 /// How long a report may take before the test fails.
@@ -53,8 +53,16 @@ impl Scripted {
     /// A run that was created at a time and has these records.
     fn run(&self, at: u64, events: impl IntoIterator<Item = Event>) -> RunFolder {
         let folder = self.runs.create(Timestamp(at)).expect("made");
-        let spec = RunSpec { workflow: "ci.yml".to_owned(), created: Timestamp(at), ..RunSpec::default() };
-        spec.write(&folder).expect("written");
+        let info = RunInfo {
+            id: folder.id().clone(),
+            repository: String::new(),
+            workflow: "ci.yml".to_owned(),
+            event: String::new(),
+            ref_name: String::new(),
+            sha: String::new(),
+            created: Timestamp(at),
+        };
+        RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
         append(&folder, events);
         folder
     }

@@ -216,7 +216,9 @@ mod tests {
         }
         write(&root, ".gitignore", "*.log\n");
         // Git lists no empty folders, so they are not watched.
-        ["src/first", "docs/first"].into_iter().for_each(|name| write(&root, name, "x"));
+        for name in ["src/first", "docs/first"] {
+            write(&root, name, "x");
+        }
         git(&root, ["init", "--quiet", "--initial-branch", "main"]).expect("git");
         (home, root)
     }
@@ -241,7 +243,9 @@ mod tests {
     /// Writes files, waits until watch mode has seen them and they are quiet, and decides.
     async fn change(watch: &mut WatchMode, files: &[&str]) -> Result<Option<Change>, WatchModeError> {
         let root = watch.repository.root.clone();
-        files.iter().for_each(|name| write(&root, name, "x"));
+        for name in files {
+            write(&root, name, "x");
+        }
         while !files.iter().all(|name| watch.changed.contains(*name)) {
             assert_eq!(event(watch).await, WatchEvent::Written);
         }

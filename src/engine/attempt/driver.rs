@@ -25,16 +25,16 @@ pub async fn run(run: Arc<RunContext>, start: AttemptStart, orders: Orders) -> R
     let mut driver = Driver::new(run, orders);
     let mut input = Input::Begin;
     loop {
-        for effect in attempt.update(input) {
-            driver.carry_out(effect);
-        }
-        input = match driver.failure() {
-            Some(reason) => Input::OutletFailed(reason),
-            None => match attempt.end() {
-                Some(end) => return end,
-                None => driver.next().await,
-            },
+        attempt.update(input).into_iter().for_each(|effect| driver.carry_out(effect));
+        input = match (driver.failure(), attempt.end()) {
+            (Some(reason), _) => Input::OutletFailed(reason),
+            (None, Some(end)) => return end,
+            (None, None) => driver.next().await,
         };
+        // A job that ends because of it must not make another one start.
+        if let Some(reason) = driver.failure() {
+            attempt.update(Input::OutletFailed(reason)).into_iter().for_each(|effect| driver.carry_out(effect));
+        }
     }
 }
 

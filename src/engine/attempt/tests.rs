@@ -152,7 +152,7 @@ fn a_job_that_starts_after_a_cancel_ignores_it_and_none_starts_after_a_forced_on
 async fn a_panic_of_a_job_is_its_failure() {
     let mut machine = Machine::new(PAIR);
     machine.update(Input::Begin);
-    let panic = caught(async { panic!("index out of bounds") }).await.map(|()| ()).expect_err("panicked");
+    let panic = caught::<()>(async { panic!("index out of bounds") }).await.expect_err("panicked");
     assert_eq!(
         machine.update(Input::JobPanicked(JobId::new("a"), panic)),
         [
@@ -226,9 +226,9 @@ fn a_failed_leg_cancels_the_others() {
 
 #[test]
 fn a_called_workflow_hands_inputs_in_and_outputs_back() {
+    static FILES: std::sync::OnceLock<[(&str, &str); 1]> = std::sync::OnceLock::new();
     let caller = "  call:\n    uses: ./w.yml\n    with: {n: '7'}\n  after:\n    needs: call\n    runs-on: x\n    steps: [run: '1']\n";
     let called = "on:\n  workflow_call:\n    inputs: {n: {type: string}}\n    outputs:\n      o: {value: '${{ jobs.inner.outputs.o }}'}\njobs:\n  inner:\n    outputs: {o: '1'}\n    runs-on: x\n    steps: [run: '1']\n";
-    static FILES: std::sync::OnceLock<[(&str, &str); 1]> = std::sync::OnceLock::new();
     let files = FILES.get_or_init(|| [("w.yml", called)]);
     let mut machine = Machine::with(caller, files, 8);
     assert_eq!(machine.update(Input::Begin), [started("call.inner")]);
@@ -328,13 +328,18 @@ async fn a_sandbox_that_fails_in_fetch_fails_the_step() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_between_starting_and_started_ends_the_job_before_its_first_step() {
-    let run = Driven::new(Arc::default(), ScriptedSandbox::always(ProcessScript::exits(0)));
-    // The receiver sees it at the first wait, when the job's task was spawned and has not run.
-    let stop = run.stop.clone();
-    let cancels = async { stop.send_replace(Cancellation::Cancel) };
-    let (end, _) = tokio::join!(run.run(PAIR), cancels);
-    assert_eq!(end.conclusion, Conclusion::Cancelled);
+    // Asked while the jobs are announced: the task of `a` is spawned after that, and has not run when the cancel is seen.
+    let stop = watch::channel(Cancellation::None).0;
+    let asks = stop.clone();
+    let outlet = MemoryOutlet::observed(move |event| {
+        if let Event::JobsPlanned { .. } = event {
+            asks.send_replace(Cancellation::Cancel);
+        }
+    });
+    let run = Driven { stop, ..Driven::new(outlet, ScriptedSandbox::always(ProcessScript::exits(0))) };
+    assert_eq!(run.run(PAIR).await.conclusion, Conclusion::Cancelled);
     assert_eq!(run.end_of("a"), (Conclusion::Cancelled, "cancelled before it started".to_owned()));
+    assert_eq!(run.end_of("b").0, Conclusion::Skipped);
     assert!(run.sandbox.launched_with("CI").is_empty(), "no process was started");
 }
 

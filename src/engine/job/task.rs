@@ -52,11 +52,12 @@ impl JobTask {
         };
         // Images, actions and ports may be a long wait, and nothing of the job has started yet.
         let ready = tokio::select! {
-            ready = preflight::ready(&self.run, &self.job, body) => ready,
+            biased;
             () = self.cancelled() => {
                 let reason = Some("cancelled before it started".to_owned());
                 Err(JobEnd { reason, ..JobEnd::of(Conclusion::Cancelled) })
             }
+            ready = preflight::ready(&self.run, &self.job, body) => ready,
         };
         let end = match ready {
             Err(end) => end,

@@ -363,7 +363,7 @@ mod tests {
             let seen = Case::of(ProcessScript::until(ends_on)).asked(SECOND, Cancellation::Cancel).run().await;
             let end = seen.ended.expect("started").end;
             assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Cancelled, Some("cancelled")));
-            let after: Vec<_> = seen.signals.iter().map(|(signal, at)| (*signal, *at - SECOND)).collect();
+            let after: Vec<_> = seen.signals.iter().map(|(signal, at)| (*signal, at.saturating_sub(SECOND))).collect();
             // The rest of its group is killed when it has ended.
             let (last, before) = after.split_last().expect("signals");
             assert_eq!((before, last.0), (&expected[..], Interrupt::Kill), "{ends_on:?}");

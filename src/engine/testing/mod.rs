@@ -37,13 +37,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A function over events.
+type Hook = dyn Fn(&Event) + Send + Sync;
+
 /// Keeps what the engine observes.
 #[derive(Default)]
 pub(crate) struct MemoryOutlet {
     kept: Mutex<Kept>,
     count: watch::Sender<usize>,
     /// Called with every event before it is kept.
-    on_record: Option<Box<dyn Fn(&Event) + Send + Sync>>,
+    on_record: Option<Box<Hook>>,
 }
 
 #[derive(Default)]

@@ -65,10 +65,13 @@ impl ProcessScript {
     }
 }
 
-/// Runs no process: a function says what each would do.
+/// What a process would do.
+type Behaviour = dyn Fn(&Launch) -> io::Result<ProcessScript> + Send + Sync;
+
+/// Runs no process: a function scripts what each would do.
 pub(crate) struct ScriptedSandbox {
     environment: Vec<(OsString, OsString)>,
-    script: Box<dyn Fn(&Launch) -> io::Result<ProcessScript> + Send + Sync>,
+    script: Box<Behaviour>,
     fetch: Option<io::ErrorKind>,
     state: Mutex<SandboxState>,
 }
@@ -112,8 +115,7 @@ impl ScriptedSandbox {
     /// Returns the signals that were sent, each with the time since its process started.
     pub(crate) fn signals(&self) -> Vec<(Interrupt, Duration)> {
         let signals = Arc::clone(&locked(&self.state).signals);
-        let signals = locked(&signals).clone();
-        signals
+        locked(&signals).clone()
     }
 
     /// Returns the ids that were reaped.

@@ -162,9 +162,8 @@ impl Index {
     /// The index as it is on disk, if it is complete.
     fn complete(runs: &RunsDir) -> Option<Self> {
         let lock = lock::shared(&lock_path(runs)).ok()?;
-        let (files, bytes) = segment_files(runs).ok()?;
-        let complete = Fingerprint::recorded(runs)? == Fingerprint::of(runs, bytes).ok()?;
-        complete.then(|| Self { runs: runs.clone(), segments: Segments::Files(files), _lock: Some(lock) })
+        let segments = Segments::Files(complete_segments(runs)?);
+        Some(Self { runs: runs.clone(), segments, _lock: Some(lock) })
     }
 
     /// Makes the index from the folder of all runs. Lines that are there already are kept. `force` does so even if the
@@ -258,8 +257,7 @@ fn known(runs: &RunsDir) -> Segment {
             known.insert(run.info.id.clone(), Some(Cached::new(journal, &run)));
         }
     }
-    let (files, _) = segment_files(runs).unwrap_or_default();
-    for name in files {
+    for name in segment_names(runs).unwrap_or_default() {
         let text = fs::read(runs.index().join(name)).unwrap_or_default();
         for line in String::from_utf8_lossy(&text).lines() {
             if let Some(Line { id, cached: Some(cached) }) = Line::parse(line) {
@@ -274,19 +272,25 @@ fn lock_path(runs: &RunsDir) -> PathBuf {
     runs.index().join("lock")
 }
 
-/// Returns the names of the segments, in order, and their bytes together.
-fn segment_files(runs: &RunsDir) -> io::Result<(Vec<String>, u64)> {
+/// Returns the names of the segments, in order.
+fn segment_names(runs: &RunsDir) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    let mut bytes = 0;
     for entry in fs::read_dir(runs.index())? {
-        let entry = entry?;
-        if let Some(name) = entry.file_name().to_str().filter(|name| is_run_id(name)) {
-            names.push(name.to_owned());
-            bytes += entry.metadata()?.len();
-        }
+        names.extend(entry?.file_name().into_string().ok().filter(|name| is_run_id(name)));
     }
     names.sort_unstable();
-    Ok((names, bytes))
+    Ok(names)
+}
+
+/// Returns the names of the segments if the index is complete.
+fn complete_segments(runs: &RunsDir) -> Option<Vec<String>> {
+    let recorded = Fingerprint::recorded(runs)?;
+    let names = segment_names(runs).ok()?;
+    let mut bytes = 0;
+    for name in &names {
+        bytes += fs::metadata(runs.index().join(name)).ok()?.len();
+    }
+    (recorded == Fingerprint::of(runs, bytes).ok()?).then_some(names)
 }
 
 /// Returns a number of bytes as a change of a size.
@@ -317,9 +321,8 @@ impl<'r> Writer<'r> {
     }
 
     fn complete(&self) -> Option<Index> {
-        let (files, bytes) = segment_files(self.runs).ok()?;
-        let complete = Fingerprint::recorded(self.runs)? == Fingerprint::of(self.runs, bytes).ok()?;
-        complete.then(|| Index { runs: self.runs.clone(), segments: Segments::Files(files), _lock: None })
+        let segments = Segments::Files(complete_segments(self.runs)?);
+        Some(Index { runs: self.runs.clone(), segments, _lock: None })
     }
 
     /// Makes a change of the folder of all runs and notes it: `change` adds or removes folders there, `note` writes the
@@ -355,7 +358,7 @@ impl<'r> Writer<'r> {
     /// # Errors
     /// A segment cannot be written.
     pub(super) fn add(&self, lines: &[Line]) -> io::Result<i64> {
-        let (mut names, _) = segment_files(self.runs)?;
+        let mut names = segment_names(self.runs)?;
         let mut grown = 0;
         for line in lines {
             let id = line.id.as_str();
@@ -376,7 +379,7 @@ impl<'r> Writer<'r> {
             grown += signed(text.len() as u64);
             if file.metadata()?.len() > REWRITE_BYTES {
                 grown += self.rewrite(&name, |_| true)?;
-                names = segment_files(self.runs)?.0;
+                names = segment_names(self.runs)?;
             }
         }
         Ok(grown)
@@ -393,7 +396,7 @@ impl<'r> Writer<'r> {
     /// # Errors
     /// A segment cannot be written.
     pub(super) fn forget(&self, id: &RunId) -> io::Result<i64> {
-        let (names, _) = segment_files(self.runs)?;
+        let names = segment_names(self.runs)?;
         let at = names.partition_point(|name| name.as_str() <= id.as_str());
         names.get(at.saturating_sub(1)).map_or(Ok(0), |name| self.rewrite(name, |known| known != id))
     }
@@ -434,7 +437,7 @@ impl<'r> Writer<'r> {
     fn replace_all(&self, lines: &Segment, before: Fingerprint) -> io::Result<()> {
         // Incomplete from now on, whatever happens.
         let _ = fs::remove_file(self.runs.index_state());
-        for name in segment_files(self.runs)?.0 {
+        for name in segment_names(self.runs)? {
             fs::remove_file(self.runs.index().join(name))?;
         }
         let (_, bytes) = self.write_segments(lines)?;

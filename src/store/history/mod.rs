@@ -15,10 +15,10 @@ use std::convert::Infallible;
 use std::fs;
 use std::io;
 
-use crate::model::{Run, RunId, RunInfo, Summary, Timestamp};
+use crate::model::{Conclusion, EndReason, Phase, Run, RunId, RunInfo, Summary, Timestamp};
 
 use super::StoreError;
-use super::folder::{RunFolder, RunsDir, id_time, is_run_id, new_id, private};
+use super::folder::{RunFolder, RunsDir, id_time, id_timestamp, is_run_id, new_id, private};
 use super::journal::JournalReader;
 use super::runs::RunStore;
 use super::spec::RunSpec;
@@ -32,16 +32,7 @@ use index::{Cached, Index, Line, Writer, journal_length};
 /// # Errors
 /// Its `run.json` cannot be read.
 pub fn info(folder: &RunFolder) -> Result<RunInfo, StoreError> {
-    let spec = RunSpec::read(folder)?;
-    Ok(RunInfo {
-        id: folder.id().clone(),
-        repository: spec.slug.clone(),
-        ref_name: spec.ref_name().to_owned(),
-        workflow: spec.workflow,
-        event: spec.event,
-        sha: spec.sha,
-        created: spec.created,
-    })
+    Ok(RunSpec::read(folder)?.info)
 }
 
 /// Returns a run as its journal describes it now.
@@ -140,7 +131,10 @@ impl Pager<'_> {
         {
             return Some(run);
         }
-        let run = Summary::from(&read(&folder).ok()?);
+        let run = match read(&folder) {
+            Ok(run) => Summary::from(&run),
+            Err(error) => return unreadable(&folder, &error),
+        };
         // One that is marked is noted by the process that takes the mark away.
         if !is_marked(&folder) {
             if run.phase.is_done() {
@@ -151,6 +145,22 @@ impl Pager<'_> {
         }
         Some(run)
     }
+}
+
+/// The summary of a run that a newer version wrote, or whose files are damaged. A folder without `run.json` holds no run:
+/// it is being made or removed.
+fn unreadable(folder: &RunFolder, error: &StoreError) -> Option<Summary> {
+    let is_run = matches!(error, StoreError::Newer { .. } | StoreError::Damaged { .. });
+    is_run.then(|| Summary {
+        info: RunInfo { id: folder.id().clone(), created: id_timestamp(folder.id()), ..RunInfo::default() },
+        name: "unreadable".to_owned(),
+        attempt: 0,
+        phase: Phase::Done(Conclusion::Neutral),
+        reason: Some(EndReason::Unreadable(error.to_string())),
+        started: None,
+        finished: None,
+        deployments: Vec::new(),
+    })
 }
 
 impl Learned {

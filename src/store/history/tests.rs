@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{Conclusion, Event, Phase};
 use crate::store::journal::JournalWriter;
+use crate::store::spec::WorkflowSpec;
 
 struct Home {
     runs: RunsDir,
@@ -72,8 +73,8 @@ impl Home {
 }
 
 fn begin_run(folder: &RunFolder, at: Timestamp, workflow: &str) {
-    let spec = RunSpec { workflow: workflow.to_owned(), created: at, ..RunSpec::default() };
-    spec.write(folder).expect("written");
+    let info = RunInfo { workflow: workflow.to_owned(), created: at, ..RunInfo::default() };
+    RunSpec::of_workflow(info, WorkflowSpec::default()).write(folder).expect("written");
     append(folder, at, Event::RunStarted { attempt: 1, name: "CI".to_owned() });
 }
 
@@ -184,6 +185,25 @@ fn a_removed_run_is_gone_from_the_index_which_stays_complete() {
     assert_eq!(unfinished(&home.runs).expect("read"), []);
     assert!(!home.index_text().contains(second.id().as_str()));
     assert!(matches!(remove(&second), Err(StoreError::Io { .. })));
+}
+
+#[test]
+fn a_run_of_a_newer_version_is_listed_as_such_and_left_alone() {
+    let home = Home::new();
+    let (spec, journal, readable) = (home.run(0), home.start(1), home.run(2));
+    fs::write(spec.spec_path(), r#"{"version": 99}"#).expect("written");
+    fs::write(spec.journal(), "{\"cuelight_journal\":99}\n").expect("written");
+    fs::write(journal.journal(), "{\"cuelight_journal\":99}\n").expect("written");
+    for _ in 0..2 {
+        let listed = home.all();
+        assert_eq!(listed[0].info.id, *readable.id());
+        for (run, folder) in listed[1..].iter().zip([&journal, &spec]) {
+            assert_eq!((&run.info.id, &run.phase), (folder.id(), &Phase::Done(Conclusion::Neutral)));
+            assert!(run.reason.as_ref().expect("a reason").text().contains("is of version 99"), "{run:?}");
+        }
+        assert!(listed[2].info.created == Timestamp(START));
+        home.lose_everything();
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::model::RunId;
 use crate::store::first_error;
 use crate::store::folder::RunsDir;
-use crate::store::spec::RunSpec;
+use crate::store::spec::{RunSpec, WorkSpec};
 
 use super::query::{LogError, LogKey, LogSearch, Logs, MAX_RUN_HITS, Query, RawLine, RunSearch};
 use super::{LineMatcher, LogReader};
@@ -147,12 +147,12 @@ impl Logs for LogFiles {
     }
 
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf> {
-        let repository = RunSpec::read(&self.runs.folder(run.clone())).ok()?.repository;
+        let WorkSpec::WorkflowRun(workflow) = RunSpec::read(&self.runs.folder(run.clone())).ok()?.work;
         // A job names files of its own copy of the repository, whose leading folders mean nothing here.
         let mut parts = Path::new(name).components();
         while parts.clone().next().is_some() {
             let inside = parts.clone().all(|part| matches!(part, Component::Normal(_)));
-            let path = repository.join(parts.as_path());
+            let path = workflow.repository.join(parts.as_path());
             if inside && path.is_file() {
                 return Some(path);
             }
@@ -165,10 +165,11 @@ impl Logs for LogFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{JobId, StepNumber, Timestamp};
+    use crate::model::{JobId, RunInfo, StepNumber, Timestamp};
     use crate::store::logs::LogWriter;
     use crate::store::logs::pattern::Pattern;
     use crate::store::logs::query::SearchSlot;
+    use crate::store::spec::WorkflowSpec;
 
     #[test]
     fn pages_come_from_the_run_folder() {
@@ -243,7 +244,8 @@ mod tests {
             std::fs::write(home.path().join(file), "").expect("written");
         }
         let folder = runs.create(Timestamp(0)).expect("made");
-        RunSpec { repository: repository.clone(), ..RunSpec::default() }.write(&folder).expect("written");
+        let workflow = WorkflowSpec { repository: repository.clone(), ..WorkflowSpec::default() };
+        RunSpec::of_workflow(RunInfo::default(), workflow).write(&folder).expect("written");
         let files = LogFiles::new(runs);
         let file = |name: &str| files.file(folder.id(), name);
         let there = Some(repository.join("src/a.rs"));

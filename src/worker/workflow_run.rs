@@ -1,0 +1,212 @@
+//! The work of a workflow's run: its jobs, carried out by the engine.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use indexmap::IndexMap;
+use tokio::sync::watch;
+
+use crate::engine::actions::store::Store;
+use crate::engine::attempt::{self, AttemptStart, CarriedJob, Orders};
+use crate::engine::cancel::{Cancellation, Grace};
+use crate::engine::concurrency::{AcquireError, GroupRequest};
+use crate::engine::context::RunFacts;
+use crate::engine::outlet::Outlet;
+use crate::engine::sandbox::host::Host;
+use crate::engine::sandbox::providers::Providers;
+use crate::engine::{Options, Resumed, RunContext};
+use crate::model::{Conclusion, EndReason, Event, JobId, Run, RunInfo};
+use crate::store::StoreError;
+use crate::store::concurrency::Ticket;
+use crate::store::folder::RunFolder;
+use crate::store::spec::WorkflowSpec;
+
+use super::concurrency::ConcurrencyQueue;
+use super::outlet::RunOutlet;
+use super::prepare::{Prepared, Refusal, prepare};
+use super::work::{AttemptHost, Ended, HostedAttempt, Rejected, Work};
+use super::{Mode, checkpoints, rerun};
+
+/// A workflow's run.
+pub(super) struct WorkflowRun(Arc<Request>);
+
+/// What the run was asked for, the same for all attempts.
+struct Request {
+    folder: RunFolder,
+    info: RunInfo,
+    spec: WorkflowSpec,
+    secrets: IndexMap<String, String>,
+    /// Environment of the worker process, which steps on this machine inherit.
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl WorkflowRun {
+    pub(super) fn new(
+        folder: RunFolder,
+        info: RunInfo,
+        spec: WorkflowSpec,
+        secrets: IndexMap<String, String>,
+        environment: Vec<(OsString, OsString)>,
+    ) -> Self {
+        Self(Arc::new(Request { folder, info, spec, secrets, environment }))
+    }
+}
+
+impl Work for WorkflowRun {
+    fn secrets(&self) -> Vec<String> {
+        self.0.secrets.values().cloned().collect()
+    }
+
+    fn attempt(&self, mode: &Mode, before: &Run) -> Result<Box<dyn HostedAttempt>, Rejected> {
+        let Request { folder, info, spec, secrets, .. } = &*self.0;
+        let resumed = rerun::resumed(mode, folder, before, secrets).map_err(|error| Rejected(error.to_string()))?;
+        Ok(Box::new(WorkflowAttempt {
+            request: Arc::clone(&self.0),
+            before: before.clone(),
+            carried: rerun::kept(mode, before),
+            resumed,
+            prepared: prepare(info, spec, secrets.clone(), before.attempt + 1),
+        }))
+    }
+
+    fn clean_up(&self, run: &Run) {
+        if run.phase.conclusion() == Some(Conclusion::Success) {
+            let _ = fs::remove_dir_all(self.0.folder.work());
+            let _ = fs::remove_dir_all(self.0.folder.checkpoints());
+        }
+    }
+}
+
+impl Request {
+    fn context(&self, facts: RunFacts, outlet: Arc<RunOutlet>, concurrency: Arc<ConcurrencyQueue>) -> RunContext {
+        let Self { folder, spec, .. } = self;
+        let actions = cache("actions", folder);
+        let host = Arc::new(Host::new(self.environment.iter().cloned()));
+        RunContext {
+            run: folder.id().to_string(),
+            github: facts.github(),
+            facts,
+            outlet,
+            concurrency,
+            providers: Providers::new(&host),
+            host,
+            actions: Store::new(actions, spec.actions.clone(), spec.repository.clone(), spec.offline),
+            state: folder.state().to_owned(),
+            folder: folder.clone(),
+            repository: spec.repository.clone(),
+            work: folder.work(),
+            tool_cache: cache("tools", folder),
+            options: Options {
+                in_place: spec.in_place,
+                any_runner: spec.any_runner,
+                runs_on: spec.runs_on.clone(),
+                supervisor: spec.supervisor,
+                keep_failed: spec.keep_failed,
+                sandbox: spec.sandbox.clone(),
+                image: spec.image.clone(),
+                debug: spec.debug,
+                grace: Grace::default(),
+            },
+        }
+    }
+}
+
+/// Returns a folder that all runs share and that may be removed at any time.
+fn cache(name: &str, folder: &RunFolder) -> PathBuf {
+    let cache = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.cache_dir().join(name));
+    cache.unwrap_or_else(|| folder.path().join(name))
+}
+
+/// Waits for the concurrency group of the run as a whole, if it requests one.
+///
+/// # Errors
+/// The attempt has ended: it was cancelled meanwhile, or cannot get the group.
+async fn acquire(
+    queue: &ConcurrencyQueue,
+    wanted: Option<&GroupRequest>,
+    mut cancelled: watch::Receiver<Cancellation>,
+) -> Result<Option<Ticket>, Ended> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    let acquired = async { queue.wait(queue.enter(None, wanted)?).await };
+    tokio::select! {
+        acquired = acquired => match acquired {
+            Ok(ticket) => Ok(Some(ticket)),
+            Err(AcquireError::Deadlock(reason) | AcquireError::Failed(reason)) => {
+                Err(Ended { conclusion: Conclusion::StartupFailure, reason: Some(EndReason::Message(reason)) })
+            }
+        },
+        _ = cancelled.wait_for(|requested| *requested != Cancellation::None) => {
+            Err(Ended { conclusion: Conclusion::Cancelled, reason: None })
+        }
+    }
+}
+
+/// One attempt of a workflow's run.
+struct WorkflowAttempt {
+    request: Arc<Request>,
+    before: Run,
+    /// Jobs whose results of earlier attempts stand.
+    carried: IndexMap<JobId, CarriedJob>,
+    /// Jobs that continue in the middle of their steps.
+    resumed: HashMap<JobId, Resumed>,
+    prepared: Result<Prepared, Refusal>,
+}
+
+impl HostedAttempt for WorkflowAttempt {
+    fn secrets(&self) -> Vec<String> {
+        self.prepared.iter().map(|prepared| prepared.facts.token.clone()).collect()
+    }
+
+    fn run(self: Box<Self>, host: AttemptHost) -> BoxFuture<'static, Ended> {
+        self.carry_out(host).boxed()
+    }
+}
+
+impl WorkflowAttempt {
+    async fn carry_out(self, host: AttemptHost) -> Ended {
+        let reset = self.reset_checkpoints();
+        let Self { request, before, carried, resumed, prepared } = self;
+        let not_started = |name: String, reason: EndReason| {
+            host.outlet.record(Event::RunStarted { attempt: host.attempt, name });
+            Ended { conclusion: Conclusion::StartupFailure, reason: Some(reason) }
+        };
+        let prepared = match (prepared, reset) {
+            (Ok(prepared), Ok(())) => prepared,
+            (Err(refusal), _) => {
+                return not_started(request.info.workflow.clone(), EndReason::NotStarted(refusal.render(false)));
+            }
+            (Ok(prepared), Err(error)) => return not_started(prepared.name, EndReason::Message(error.to_string())),
+        };
+        for (job, resumed) in &resumed {
+            host.outlet.carry_over(&before.jobs[job], &resumed.finished);
+        }
+        let named = (host.attempt, prepared.name.as_str());
+        let queue = ConcurrencyQueue::new(&request.folder, &request.info.repository, named, &host.outlet);
+        // Held until the attempt has ended.
+        let _group = match acquire(&queue, prepared.turn.as_ref(), host.cancelled.clone()).await {
+            Ok(group) => group,
+            Err(end) => return end,
+        };
+        host.outlet.record(Event::RunStarted { attempt: host.attempt, name: prepared.name.clone() });
+        let start = AttemptStart { plan: prepared.plan, carried, resumed, slots: request.spec.max_parallel };
+        let context = request.context(prepared.facts, host.outlet, queue);
+        let orders = Orders { stop: host.cancelled, displaced: host.displaced };
+        let end = attempt::run(Arc::new(context), start, orders).await;
+        Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
+    }
+
+    /// Removes the checkpoints of earlier attempts, except those that this attempt continues from.
+    fn reset_checkpoints(&self) -> Result<(), StoreError> {
+        for job in self.before.jobs.keys().filter(|job| !self.carried.contains_key(*job)) {
+            let path = self.request.folder.checkpoint(job);
+            let done = self.resumed.get(job).map_or(0, |resumed| resumed.checkpoint.done);
+            checkpoints::begin(&path, done).map_err(StoreError::io("write", &path))?;
+        }
+        Ok(())
+    }
+}
