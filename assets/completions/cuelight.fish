@@ -77,7 +77,14 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d '
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, a JSON object a line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'How many to show' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'Maximum number of runs to show' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s w -l workflow -d 'Only runs of this workflow: its path, or the name of its file with or without extension' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s b -l branch -d 'Only runs on this branch or tag' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s e -l event -d 'Only runs of this event' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s s -l status -d 'Only runs with this status or conclusion' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l since -d 'Only runs created since then: a date, or an age such as `12h` or `7d`' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l before -d 'Only runs older than this one: its id, or the beginning or end of its id' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print a JSON object a line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l json -d 'Print JSON'
@@ -139,8 +146,6 @@ dot\t'A Graphviz graph'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand eval" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l ask -d 'Show what this workflow would run, and ask' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l event -d 'The event that starts it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l revoke -d 'Take the trust back'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l list -d 'List the trusted repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -s h -l help -d 'Print help'

@@ -80,8 +80,20 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (runs)
 _arguments "${_arguments_options[@]}" : \
-'-n+[How many to show]:LIMIT:_default' \
-'--limit=[How many to show]:LIMIT:_default' \
+'-n+[Maximum number of runs to show]:LIMIT:_default' \
+'--limit=[Maximum number of runs to show]:LIMIT:_default' \
+'-w+[Only runs of this workflow\: its path, or the name of its file with or without extension]:WORKFLOW:_default' \
+'--workflow=[Only runs of this workflow\: its path, or the name of its file with or without extension]:WORKFLOW:_default' \
+'-b+[Only runs on this branch or tag]:BRANCH:_default' \
+'--branch=[Only runs on this branch or tag]:BRANCH:_default' \
+'-e+[Only runs of this event]:EVENT:_default' \
+'--event=[Only runs of this event]:EVENT:_default' \
+'-s+[Only runs with this status or conclusion]:STATUS:_default' \
+'--status=[Only runs with this status or conclusion]:STATUS:_default' \
+'--since=[Only runs created since then\: a date, or an age such as \`12h\` or \`7d\`]:SINCE:_default' \
+'-R+[Only runs of this repository]:OWNER/NAME:_default' \
+'--repository=[Only runs of this repository]:OWNER/NAME:_default' \
+'--before=[Only runs older than this one\: its id, or the beginning or end of its id]:RUN:_default' \
 '--json[Print a JSON object a line]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -229,8 +241,6 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (trust)
 _arguments "${_arguments_options[@]}" : \
-'(--revoke --list)--ask=[Show what this workflow would run, and ask]:WORKFLOW:_default' \
-'--event=[The event that starts it]:EVENT:_default' \
 '--revoke[Take the trust back]' \
 '(--revoke)--list[List the trusted repositories]' \
 '-h[Print help]' \

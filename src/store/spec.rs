@@ -138,14 +138,15 @@ impl RunSpec {
     /// # Errors
     /// It is missing, damaged, or of a newer version.
     pub fn read(folder: &RunFolder) -> Result<Self, StoreError> {
-        let path = folder.spec_path();
-        let text = fs::read(&path).map_err(StoreError::io("read", &path))?;
-        let damaged = |error: serde_json::Error| StoreError::Damaged { path: path.clone(), reason: error.to_string() };
         #[derive(Deserialize)]
         struct Versioned {
             #[serde(default)]
             version: u32,
         }
+
+        let path = folder.spec_path();
+        let text = fs::read(&path).map_err(StoreError::io("read", &path))?;
+        let damaged = |error: serde_json::Error| StoreError::Damaged { path: path.clone(), reason: error.to_string() };
         let Versioned { version } = serde_json::from_slice(&text).map_err(damaged)?;
         let mut spec: Self = match version {
             0 | 1 => serde_json::from_slice::<Version1>(&text).map_err(damaged)?.into(),

@@ -60,14 +60,8 @@ const PURE: (&[&str], &[&str]) = (
     ],
 );
 
-/// Files that still name what they should not: each line is to go.
-const NOT_YET: &[(&str, &str)] = &[("cli/screen/fs_watch.rs", "notify")];
-
 /// Most files that may import each other in a circle.
 const LARGEST_CIRCLE: usize = 5;
-
-/// A file of each circle that is still larger, and how large it may be meanwhile.
-const CIRCLES_NOT_YET: &[(&str, usize)] = &[("engine/job/mod.rs", 17)];
 
 #[test]
 fn imports_point_one_way() {
@@ -82,7 +76,7 @@ fn imports_point_one_way() {
             let other = name.path.get(1).filter(|_| name.path[0] == "crate").map_or(room, String::as_str);
             let is_room = other != room && MAY_IMPORT.iter().any(|(known, _)| *known == other);
             let named = if is_room && !allowed.contains(&other) { Some(other) } else { foreign(&source.file, &path) };
-            if let Some(named) = named.filter(|named| !NOT_YET.contains(&(source.file.as_str(), *named))) {
+            if let Some(named) = named {
                 faults.push(format!("{}:{}: {room} must not name {named} ({path})", source.file, name.line));
             }
         }
@@ -110,8 +104,7 @@ fn few_files_import_each_other_in_a_circle() {
     for circle in source::circles(&edges) {
         let mut files: Vec<_> = circle.iter().map(|at| sources[*at].file.as_str()).collect();
         files.sort_unstable();
-        let meanwhile = CIRCLES_NOT_YET.iter().find(|(file, _)| files.contains(file)).map(|(_, size)| *size);
-        if files.len() > meanwhile.unwrap_or(LARGEST_CIRCLE) {
+        if files.len() > LARGEST_CIRCLE {
             faults.push(format!("{} files import each other: {}", files.len(), files.join(" ")));
         }
     }

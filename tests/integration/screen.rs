@@ -440,9 +440,11 @@ fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
         .filter_map(|(row, column)| Some(((row, column), screen.cell(row, column)?)));
     outside
         .map(|(place, cell)| {
+            // A cell that nothing was written to looks like a space.
+            let contents = if cell.has_contents() { cell.contents() } else { " " };
             format!(
                 "{place:?} {} {:?} {:?}",
-                cell.contents().replace(|c: char| c.is_ascii_digit(), "0"),
+                contents.replace(|c: char| c.is_ascii_digit(), "0"),
                 cell.fgcolor(),
                 cell.bgcolor()
             )

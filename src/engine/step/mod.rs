@@ -1,6 +1,6 @@
 //! One step's process: what it runs, its environment, what it writes, and what it leaves for later steps.
 //!
-//! A `run:` step ([`script`]) and every action build an [`Invocation`](invocation::Invocation). [`env`] puts the
+//! A `run:` step ([`script`]) and every action build an [`Invocation`](invocation::Invocation). [`mod@env`] puts the
 //! environment together, layer by layer. [`process`] runs the process to its end: [`output`] reads what it writes,
 //! obeying [`workflow_command`]s and problem [`matcher`]s, and [`command_files`] has what it left in files.
 //!
