@@ -1,4 +1,4 @@
-//! When a running step must be ended, and what a cancelled job may still run.
+//! When a running step is ended, and which steps of a cancelled job still run.
 
 use std::future::pending;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// What is asked of a job. It is only ever raised.
+/// Cancellation requested for a job. The level only ever rises.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Cancellation {
-    /// Nothing.
+    /// No cancellation was requested.
     #[default]
     None,
-    /// End, but run the steps whose `if` holds in a cancelled job (`always()`, `cancelled()`).
+    /// End the job, but run the steps whose `if` holds in a cancelled job (`always()`, `cancelled()`).
     Cancel,
-    /// End now.
+    /// End the job at once.
     Force,
 }
 
 impl Cancellation {
-    /// Raises `asked` to this. Returns whether that changed anything.
+    /// Raises the requested level to `self`. Returns whether the level changed.
     pub fn ask(self, asked: &watch::Sender<Self>) -> bool {
         asked.send_if_modified(|now| {
             let higher = self > *now;
@@ -28,23 +28,24 @@ impl Cancellation {
         })
     }
 
-    /// Whether a job must end. One that was started after its run was cancelled (`if: always()`) ignores that cancel.
+    /// Whether this level ends a job. A job that started after its run was cancelled (`if: always()`) ignores that
+    /// cancel.
     fn ends(self, ignores_cancel: bool) -> bool {
         self >= if ignores_cancel { Self::Force } else { Self::Cancel }
     }
 }
 
-/// How long the steps of a cancelled job may go on: GitHub's default.
+/// How long the remaining steps of a cancelled job may run. GitHub's default.
 const CANCEL_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Pauses while a process is ended, as GitHub's runner makes them.
+/// Pauses while a process is being ended, as in GitHub's runner.
 #[derive(Clone, Copy, Debug)]
 pub struct Grace {
     /// Between INT and TERM.
     pub after_int: Duration,
     /// Between TERM and KILL.
     pub after_term: Duration,
-    /// How long output may stay open after the process has ended: a daemon that it started may hold it.
+    /// How long output may stay open after the process has exited: a daemon that it started may hold the pipe.
     pub after_exit: Duration,
 }
 
@@ -61,15 +62,15 @@ impl Default for Grace {
 /// Why a process is ended before it ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum KillReason {
-    /// The step's own `timeout-minutes`.
+    /// The `timeout-minutes` of the step passed.
     TimedOut,
-    /// The job was cancelled, or its time was up.
+    /// The job was cancelled, or its time limit passed.
     Cancelled,
     /// The job must end at once.
     Forced,
 }
 
-/// Watches what is asked of one job, and its time limit.
+/// Watches the cancellation of one job, and its time limit.
 #[derive(Debug)]
 pub(crate) struct CancelWatch {
     asked: watch::Receiver<Cancellation>,
@@ -80,12 +81,12 @@ pub(crate) struct CancelWatch {
 }
 
 impl CancelWatch {
-    /// A watch over a job that must have ended at `deadline`.
+    /// Returns a watch over a job with the time limit `deadline`.
     pub(crate) fn new(asked: watch::Receiver<Cancellation>, ignores_cancel: bool, deadline: Instant) -> Self {
         Self { asked, ignores_cancel, deadline, cancelled_at: None, timed_out: false }
     }
 
-    /// Whether the job was cancelled, or its time is up. Once true, it stays true.
+    /// Whether the job was cancelled or its time limit passed. Never goes back to `false`.
     pub(crate) fn is_cancelled(&mut self) -> bool {
         let now = Instant::now();
         if self.cancelled_at.is_none() {
@@ -105,13 +106,13 @@ impl CancelWatch {
         *self.asked.borrow() == Cancellation::Force || (self.is_cancelled() && self.cancelled_at.is_some_and(too_long))
     }
 
-    /// Whether the job was ended by its own time limit.
+    /// Whether the job's time limit ended it.
     pub(crate) fn timed_out(&self) -> bool {
         self.timed_out
     }
 
-    /// Waits until the running step must be ended. A step that `survives_cancel` goes on in a cancelled job;
-    /// `deadline` is its own.
+    /// Waits until the running step must be ended. A step that `survives_cancel` continues in a cancelled job.
+    /// `deadline` is the time limit of the step.
     pub(crate) async fn must_end(&mut self, survives_cancel: bool, deadline: Option<Instant>) -> KillReason {
         loop {
             if *self.asked.borrow() == Cancellation::Force {
@@ -133,7 +134,7 @@ impl CancelWatch {
         }
     }
 
-    /// Waits until the job must end at once.
+    /// Waits until the job is forced to end.
     pub(crate) async fn forced(&mut self) {
         while *self.asked.borrow() != Cancellation::Force {
             changed(&mut self.asked).await;
@@ -141,7 +142,7 @@ impl CancelWatch {
     }
 }
 
-/// Waits until a job is cancelled that has no [`CancelWatch`] yet.
+/// Waits for the cancellation of a job that has no [`CancelWatch`] yet.
 pub(crate) async fn cancelled(mut asked: watch::Receiver<Cancellation>, ignores_cancel: bool) {
     while !asked.borrow().ends(ignores_cancel) {
         changed(&mut asked).await;
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_out_of_time_cancels_its_step_and_lets_always_go_on_for_five_minutes() {
+    async fn a_job_timeout_cancels_its_step_and_leaves_always_steps_five_minutes() {
         let (_ask, mut job) = watch_of(false);
         assert_eq!(job.must_end(false, None).await, KillReason::Cancelled);
         assert!(job.timed_out());
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn cancel_spares_what_survives_it_and_force_spares_nothing() {
+    async fn a_step_that_survives_a_cancel_is_still_ended_by_force() {
         let (ask, mut job) = watch_of(false);
         ask.send(Cancellation::Cancel).expect("watched");
         assert_eq!(job.must_end(false, None).await, KillReason::Cancelled);

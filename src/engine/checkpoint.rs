@@ -1,45 +1,44 @@
-//! What a job must remember to go on after its worker was lost.
+//! State of a job between two steps, from which it can resume after its worker was lost.
 //!
-//! A checkpoint is written after every step, so that a job can go on after any of them. Values that came from a named secret are *sealed*: the file holds the
-//! secret's name in their place, and `resume` opens them with the secrets it is given. A value that holds text masked
-//! at run time (`::add-mask::`) has no name to be sealed with, so the job is marked as not resumable, with the reason,
-//! rather than writing the text.
+//! A checkpoint is written after every step. Values that came from a named secret are *sealed*: the file holds the
+//! secret's name in place of its value, and `resume` puts the value back. A value masked at run time (`::add-mask::`)
+//! has no name, so it is not written at all; the job is marked as not resumable, with the reason.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Conclusion;
 
-/// How a job stands between two steps.
+/// State of a job between two steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// How many steps of the file have ended.
+    /// Number of the job's steps that have ended.
     pub done: usize,
-    /// `failure` or `cancelled` once the job is; steps with `always()` may still be ahead.
+    /// `failure` or `cancelled` once the job is; steps with `always()` may still follow.
     pub status: Status,
-    /// What `GITHUB_ENV` and the job set so far.
+    /// Variables written to `GITHUB_ENV`, and those of the job.
     pub env: IndexMap<String, String>,
-    /// What `GITHUB_PATH` added, the last one first.
+    /// Folders written to `GITHUB_PATH`, newest first.
     pub path: Vec<String>,
     /// The `steps` context.
     pub steps: IndexMap<String, StepResult>,
-    /// What phases of actions left for later ones, by step.
+    /// State that phases of an action saved for later phases (`GITHUB_STATE`), by step.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub states: IndexMap<String, IndexMap<String, String>>,
-    /// Where the last step that failed ran, for a shell in its place.
+    /// Where the last failed step ran, for `cuelight shell`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailedStep>,
-    /// Names the step, and why, when the job cannot go on from here but only from its first step.
+    /// Why the job cannot resume from here, naming the step. It can only start over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_resumable: Option<String>,
 }
 
-/// The process of a step that failed: what it had besides the environment of its place, whose paths these are.
+/// Environment and working directory of a failed step. Paths are those of the job's environment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FailedStep {
-    /// Its own environment.
+    /// Variables that the step had in addition to the job's environment.
     pub env: IndexMap<String, String>,
-    /// Its working directory.
+    /// Working directory.
     pub cwd: String,
 }
 
@@ -48,13 +47,13 @@ impl FailedStep {
         self.env.values_mut().chain([&mut self.cwd])
     }
 
-    /// Whether a secret must be given before it can be opened.
+    /// Whether it contains sealed secrets.
     #[must_use]
     pub fn needs_secrets(&self) -> bool {
         self.env.values().chain([&self.cwd]).any(|text| text.contains(MARK))
     }
 
-    /// The copy that was sealed with its checkpoint, opened. A secret that is not given is left out.
+    /// Returns a copy with the sealed secrets put back. Values with a secret that is not in `secrets` are left out.
     #[must_use]
     pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Self {
         for text in self.texts() {
@@ -66,7 +65,7 @@ impl FailedStep {
     }
 }
 
-/// What `job.status` says.
+/// `job.status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -80,7 +79,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// GitHub's word.
+    /// Returns GitHub's word for the status.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -90,7 +89,7 @@ impl Status {
         }
     }
 
-    /// Takes a step's result in: only a failure counts, and `cancelled` stays.
+    /// Takes the result of a step into account: only a failure counts, and `cancelled` stays.
     pub fn merge(&mut self, step: Conclusion) {
         if *self == Self::Success && step == Conclusion::Failure {
             *self = Self::Failure;
@@ -101,20 +100,21 @@ impl Status {
 /// An entry of the `steps` context.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepResult {
-    /// Its outputs.
+    /// Outputs of the step.
     pub outputs: IndexMap<String, String>,
-    /// Before `continue-on-error`.
+    /// Result before `continue-on-error`.
     pub outcome: Conclusion,
-    /// After it.
+    /// Result after `continue-on-error`.
     pub conclusion: Conclusion,
 }
 
-/// Stands around a secret's name in a sealed value. A control character no environment value of a sane tool holds; one
-/// that does is kept from being opened by the marks not matching a known name.
+/// Surrounds the name of a secret in a sealed value. Environment values do not normally contain this control character;
+/// text between two marks that is not the name of a secret is left as it is.
 const MARK: char = '\u{1}';
 
 impl Checkpoint {
-    /// A copy fit to be written: named secrets sealed. `holds_secret` tells what the masker would still find.
+    /// Returns a copy that is safe to write: named secrets are sealed. `holds_secret` reports whether the masker still
+    /// finds a secret in a text.
     #[must_use]
     pub fn sealed(&self, secrets: &IndexMap<String, String>, holds_secret: &dyn Fn(&str) -> bool) -> Self {
         let mut copy = self.clone();
@@ -132,7 +132,7 @@ impl Checkpoint {
             }
         });
         copy.not_resumable = copy.not_resumable.or(unsealable);
-        // For a shell alone: what cannot be sealed is left out, and nothing else depends on it.
+        // Used by `cuelight shell` only, so a value that cannot be sealed is just left out.
         for text in copy.failed.iter_mut().flat_map(FailedStep::texts) {
             if holds_secret(text) {
                 for (name, secret) in secrets.iter().filter(|(_, secret)| !secret.trim().is_empty()) {
@@ -146,10 +146,10 @@ impl Checkpoint {
         copy
     }
 
-    /// The copy that [`Self::sealed`] made, opened with the secrets at hand.
+    /// Reverses [`Self::sealed`], given the secrets.
     ///
     /// # Errors
-    /// The name of a secret that is needed and not given, or why the job cannot go on.
+    /// The place of a secret that is needed and not in `secrets`, or why the job cannot resume.
     pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Result<Self, String> {
         if let Some(reason) = self.not_resumable {
             return Err(reason);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_secret_is_sealed_and_opened_again() {
+    fn a_named_secret_is_sealed_and_opened() {
         let secrets: IndexMap<String, String> = [("KEY".to_owned(), "hunter2".to_owned())].into();
         let written = checkpoint("Bearer hunter2").sealed(&secrets, &|text| text.contains("hunter2"));
         assert!(!serde_json::to_string(&written).expect("serialises").contains("hunter2"));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_masked_at_run_time_is_not_written_and_the_job_says_so() {
+    fn a_value_masked_at_run_time_is_not_written_and_the_job_cannot_resume() {
         let written = checkpoint("found-out").sealed(&IndexMap::new(), &|text| text.contains("found-out"));
         assert_eq!(written.env["TOKEN"], "");
         let error = written.opened(&IndexMap::new()).expect_err("cannot go on");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_secret_is_named_by_its_place() {
+    fn a_missing_secret_is_reported_with_its_place() {
         let secrets: IndexMap<String, String> = [("KEY".to_owned(), "hunter2".to_owned())].into();
         let written = checkpoint("hunter2").sealed(&secrets, &|text| text.contains("hunter2"));
         assert!(written.opened(&IndexMap::new()).expect_err("needs KEY").contains("TOKEN"));

@@ -1,6 +1,6 @@
 //! Concurrency groups of this machine.
 //!
-//! The engine requests groups; its host queues for them, among all runs of the machine.
+//! The engine requests groups; the worker queues for them among all runs of this machine.
 
 use std::sync::Arc;
 
@@ -12,24 +12,24 @@ use crate::workflow::expr::Scope;
 use crate::workflow::syntax::Concurrency;
 use crate::workflow::template::TemplateError;
 
-/// A request of a run or a job for a concurrency group.
+/// A request for a concurrency group, made by a run or a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupRequest {
-    /// The group.
+    /// Name of the group.
     pub group: String,
-    /// Whether the run or job that holds the group is cancelled.
+    /// Whether to cancel the run or job that holds the group.
     pub cancel_in_progress: bool,
-    /// Whether the others that wait keep their places; by default they are cancelled.
+    /// Whether others that wait for the group keep waiting. By default they are cancelled.
     pub queue_all: bool,
 }
 
-/// Why `concurrency` requests no group.
+/// Why a `concurrency` cannot be turned into a request.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GroupError {
     /// An expression could not be evaluated.
     #[error("`concurrency` cannot be evaluated: {0}")]
     Evaluate(#[from] TemplateError),
-    /// The group has no name.
+    /// The name of the group is empty.
     #[error("the group of `concurrency` is empty")]
     Empty,
 }
@@ -37,8 +37,7 @@ pub enum GroupError {
 impl GroupRequest {
     /// Evaluates `concurrency`.
     ///
-    /// # Errors
-    /// An expression could not be evaluated, or the group has no name.
+    /// Returns an error if an expression cannot be evaluated or the name of the group is empty.
     pub fn new(concurrency: &Concurrency, scope: &Scope<'_>) -> Result<Self, GroupError> {
         let group = concurrency.group.evaluate(scope)?.to_text();
         if group.trim().is_empty() {
@@ -63,7 +62,7 @@ pub enum AcquireError {
 
 /// The concurrency groups of this machine.
 pub trait ConcurrencyGate: Send + Sync {
-    /// Queues for a group at once, and returns a future that ends when the job holds it, which it does until the ticket is
-    /// dropped. Records what the job waits for. Dropping the future leaves the queue.
+    /// Enters the queue of a group immediately, and returns a future that resolves once the job holds the group. The
+    /// job holds it until the ticket is dropped. Records what the job waits for. Dropping the future leaves the queue.
     fn acquire(self: Arc<Self>, job: JobId, request: GroupRequest) -> BoxFuture<'static, Result<Ticket, AcquireError>>;
 }

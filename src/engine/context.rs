@@ -1,6 +1,6 @@
 //! The contexts that expressions see, and the `GITHUB_*` and `RUNNER_*` variables made from them.
 //!
-//! What is the same for a whole run is built once and shared; a step adds its `env`, `steps` and `job`.
+//! Values that are the same for a whole run are built once and shared; each step adds its `env`, `steps` and `job`.
 
 use std::path::Path;
 
@@ -11,43 +11,43 @@ use crate::workflow::expr::{Object, Value};
 
 use super::checkpoint::{Status, StepResult};
 
-/// What is known about a run before its first job.
+/// Facts about a run that are known before its first job.
 #[derive(Clone, Debug)]
 pub struct RunFacts {
-    /// Decimal text, as GitHub's run ids are.
+    /// Unique id of the run, in decimal digits like GitHub's.
     pub run_id: String,
-    /// How many runs there were on this machine, this one included.
+    /// Number of the run on this machine, counted from 1.
     pub run_number: u64,
-    /// From 1.
+    /// Number of the attempt, counted from 1.
     pub attempt: u32,
     /// `owner/name`.
     pub repository: String,
-    /// The commit; empty in a repository without commits.
+    /// Commit id. Empty in a repository without commits.
     pub sha: String,
-    /// `refs/heads/main`, `refs/tags/v1`, `refs/pull/1/merge`.
+    /// Full name of the ref: `refs/heads/main`, `refs/tags/v1`, `refs/pull/1/merge`.
     pub git_ref: String,
-    /// The event's name.
+    /// Name of the event.
     pub event_name: String,
-    /// Its payload.
+    /// Payload of the event.
     pub event: serde_json::Value,
-    /// Who started it.
+    /// Name of the person who started the run.
     pub actor: String,
-    /// The workflow's name, or its path.
+    /// Name of the workflow, or its path if it has no name.
     pub workflow: String,
-    /// The workflow's path in the repository.
+    /// Path of the workflow in the repository.
     pub workflow_path: String,
-    /// Stands for `github.token`: random, and masked.
+    /// Value of `github.token`: random, and masked.
     pub token: String,
     /// Secrets by name.
     pub secrets: IndexMap<String, String>,
     /// Configuration variables by name.
     pub vars: IndexMap<String, String>,
-    /// Inputs of `workflow_dispatch`, typed.
+    /// Inputs of `workflow_dispatch`, converted to their types.
     pub inputs: Object,
 }
 
-/// Keys of the `github` context that steps find in their environment, in upper case behind `GITHUB_`. The list is
-/// actions/runner's (Worker/GitHubContext.cs); the token is not among them.
+/// Keys of the `github` context that steps get as `GITHUB_…` environment variables. The list is that of actions/runner
+/// (Worker/GitHubContext.cs), which leaves the token out.
 const EXPORTED: &[&str] = &[
     "action",
     "action_path",
@@ -84,7 +84,7 @@ const EXPORTED: &[&str] = &[
 ];
 
 impl RunFacts {
-    /// The `github` context, without what a job or a step adds.
+    /// Returns the `github` context without the keys that a job or a step adds.
     #[must_use]
     pub fn github(&self) -> Object {
         let (ref_type, ref_name) = split_ref(&self.git_ref);
@@ -127,7 +127,7 @@ impl RunFacts {
     }
 }
 
-/// `branch` or `tag`, and the short name, of a full ref.
+/// Splits a full ref into its type, `branch` or `tag`, and its short name.
 fn split_ref(full: &str) -> (&str, &str) {
     if let Some(name) = full.strip_prefix("refs/tags/") {
         ("tag", name)
@@ -136,7 +136,7 @@ fn split_ref(full: &str) -> (&str, &str) {
     }
 }
 
-/// The `GITHUB_*` variables that a `github` context stands for.
+/// Returns the `GITHUB_*` variables for a `github` context.
 #[must_use]
 pub fn github_variables(github: &Object) -> Vec<(String, String)> {
     let exported = EXPORTED.iter().filter_map(|key| {
@@ -146,7 +146,7 @@ pub fn github_variables(github: &Object) -> Vec<(String, String)> {
     exported.collect()
 }
 
-/// The `runner` context of a job on this machine.
+/// Returns the `runner` context of a job on this machine.
 #[must_use]
 pub fn runner(temp: &Path, tool_cache: &Path, workspace: &Path, debug: bool) -> Object {
     let os = match std::env::consts::OS {
@@ -176,13 +176,13 @@ pub fn runner(temp: &Path, tool_cache: &Path, workspace: &Path, debug: bool) -> 
     entries.into_iter().map(|(name, text)| (name.to_owned(), Value::string(text))).collect()
 }
 
-/// The `RUNNER_*` variables that a `runner` context stands for.
+/// Returns the `RUNNER_*` variables for a `runner` context.
 #[must_use]
 pub fn runner_variables(runner: &Object) -> Vec<(String, String)> {
     runner.iter().map(|(name, value)| (format!("RUNNER_{}", name.to_ascii_uppercase()), value.to_text())).collect()
 }
 
-/// The `steps` context.
+/// Returns the `steps` context.
 #[must_use]
 pub fn steps(results: &IndexMap<String, StepResult>) -> Value {
     let entries = results.iter().map(|(id, result)| {
@@ -197,7 +197,7 @@ pub fn steps(results: &IndexMap<String, StepResult>) -> Value {
     Value::object(entries.collect())
 }
 
-/// The `job` context: `facts` are its container and services.
+/// Returns the `job` context. `facts` are the job's container and services.
 #[must_use]
 pub fn job(status: Status, facts: &Object) -> Value {
     let mut job = facts.clone();
@@ -205,7 +205,7 @@ pub fn job(status: Status, facts: &Object) -> Value {
     Value::object(job)
 }
 
-/// The `env` context: case counts, as on Linux.
+/// Returns the `env` context. Names are case-sensitive, as on Linux.
 #[must_use]
 pub fn env(variables: &IndexMap<String, String>) -> Value {
     let mut object = Object::case_sensitive();
@@ -215,7 +215,7 @@ pub fn env(variables: &IndexMap<String, String>) -> Value {
     Value::object(object)
 }
 
-/// An object of texts.
+/// Returns an object of strings.
 #[must_use]
 pub fn texts(entries: &IndexMap<String, String>) -> Value {
     Value::object(entries.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect())

@@ -1,13 +1,13 @@
-//! Keeping secrets out of everything that is written.
+//! Masks secrets in everything that is written.
 //!
-//! A [`Masker`] knows secrets in every form GitHub's runner knows them in (actions/runner, `ValueEncoders` and
-//! `SecretMasker`): as they are, line by line, and encoded as base64, for JSON, URIs, XML, expressions and command lines.
-//! Beyond the runner it knows the base64 form of a secret that other text follows, or that a tool broke into lines, and the
-//! forms other encoders for URIs and JSON give.
+//! A [`Masker`] finds secrets in every form that GitHub's runner finds (actions/runner, `ValueEncoders` and
+//! `SecretMasker`): the plain text, each of its lines, and its encodings as base64 and for JSON, URIs, XML, expressions
+//! and command lines. In addition to the runner it finds base64 of a secret followed by other text or broken into
+//! lines, and the output of other URI and JSON encoders.
 //!
-//! What is masked becomes `***`; pieces that touch or overlap become one. A mask never covers a newline, so a masked text
-//! has as many lines as before: every line of a secret of several lines is a secret by itself. Output arrives in portions
-//! that know nothing of secrets, so [`MaskStream`] holds back what may still turn out to be one.
+//! A masked secret becomes `***`; matches that touch or overlap become one. A mask never covers a newline, so masking
+//! keeps the number of lines: each line of a multi-line secret is a secret by itself. Output arrives in portions that
+//! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -21,14 +21,14 @@ use serde_json::Value;
 
 use crate::model::{Command, Event, Gate, Reply};
 
-/// What stands for a secret.
+/// Replacement for a secret.
 const MASK: &[u8] = b"***";
 
-/// Shorter pieces of a secret are too likely to be part of something else. The runner has this limit for the halves
-/// PowerShell makes; we use it for all the forms it does not know.
+/// Minimum length in bytes of a partial match: shorter ones are too likely to be unrelated text. The runner has this
+/// limit for the halves that PowerShell makes; we use it for all forms beyond the runner's.
 const SHORTEST_PIECE: usize = 6;
 
-/// Knows secrets and finds them in text. Adding one takes effect for the text that is masked from then on.
+/// A set of secrets, and the search for them. A secret that is added affects only text that is masked afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
     patterns: BTreeSet<String>,
@@ -36,7 +36,7 @@ pub struct Masker {
 }
 
 impl Masker {
-    /// A masker of these secrets.
+    /// Creates a masker for the given secrets.
     #[must_use]
     pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
         let mut masker = Self::default();
@@ -44,25 +44,25 @@ impl Masker {
         masker
     }
 
-    /// Makes a secret known, whole and line by line, in every encoding. Blank text is none: it would mask everything.
+    /// Adds a secret, whole and line by line, in every encoding. Blank text is ignored: it would mask everything.
     pub fn add(&mut self, secret: &str) {
         let secret = secret.trim();
         let lines = secret.split(['\n', '\r']).map(str::trim);
         for value in lines.chain([secret]).filter(|value| !value.is_empty()) {
-            // Text that holds a newline is not met: its lines are masked before.
+            // Text with a newline never matches, as each of its lines is masked.
             self.patterns.extend(forms(value).into_iter().filter(|form| !form.is_empty() && !form.contains('\n')));
         }
         self.automaton = OnceLock::new();
     }
 
-    /// Whether there is a secret in the text.
+    /// Whether the text contains a secret.
     #[must_use]
     pub fn finds(&self, text: &str) -> bool {
         self.is_in(text.as_bytes())
     }
 
-    /// The text with every secret replaced; `None` when there is none. It is taken as complete: what begins a secret at its
-    /// end is left.
+    /// Returns the text with every secret replaced, or `None` if it contains no secret. The text is taken as complete:
+    /// the start of a secret at its end is not masked.
     #[must_use]
     pub fn mask(&self, text: &[u8]) -> Option<Vec<u8>> {
         if !self.is_in(text) {
@@ -79,15 +79,15 @@ impl Masker {
         Some(masked)
     }
 
-    /// The text with every secret replaced.
+    /// Returns the text with every secret replaced.
     #[must_use]
     pub fn mask_text(&self, text: &str) -> String {
-        // Secrets are whole characters, so what is between them is too.
+        // Secrets are valid UTF-8, so the text between them is too.
         self.mask(text.as_bytes())
             .map_or_else(|| text.to_owned(), |masked| String::from_utf8_lossy(&masked).into_owned())
     }
 
-    /// Replaces the secrets in every text of a document, names of members included.
+    /// Replaces the secrets in every string of a JSON document, including the keys of objects.
     pub fn mask_value(&self, value: &mut Value) {
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -102,8 +102,8 @@ impl Masker {
         }
     }
 
-    /// Replaces the secrets in what an event says in words. Ids, and the words that are GitHub's or ours, are left: a
-    /// secret that happens to be `test` or `success` must not make a job or its end unknown.
+    /// Replaces the secrets in the free text of an event. Ids and fixed words stay: a secret that happens to be `test`
+    /// or `success` must not make a job or its conclusion unreadable.
     pub fn mask_event<O>(&self, event: &mut Event<O>) {
         if self.patterns.is_empty() {
             return;
@@ -183,10 +183,10 @@ impl Masker {
         !self.patterns.is_empty() && self.automaton().is_match(text)
     }
 
-    /// What has to be masked, in order; ranges that overlap or touch are one.
+    /// Returns the ranges to mask, in order. Ranges that overlap or touch are merged.
     fn ranges(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut merged: Vec<Range<usize>> = Vec::new();
-        // Matches come ordered by their end, so one that begins earlier can swallow several before it.
+        // Matches are ordered by their end, so a match that starts earlier can contain several previous ones.
         for found in self.automaton().find_overlapping_iter(text) {
             let mut range = found.range();
             while let Some(last) = merged.pop_if(|last| last.end >= range.start) {
@@ -197,27 +197,27 @@ impl Masker {
         merged
     }
 
-    /// Length of the longest form of a secret.
+    /// Length in bytes of the longest form of a secret.
     fn longest(&self) -> usize {
         if self.patterns.is_empty() { 0 } else { self.automaton().max_pattern_len() }
     }
 }
 
-/// Masks text that comes in portions, cut anywhere.
+/// Masks text that arrives in portions, cut anywhere.
 ///
-/// However the text is cut, what comes out is what [`Masker::mask`] makes of the whole. Held back is at most the last line,
-/// and of that less than the longest form of a secret has.
+/// The output is always what [`Masker::mask`] makes of the whole text. At most a part of the last line is held back,
+/// shorter than the longest form of a secret.
 #[derive(Debug, Default)]
 pub struct MaskStream {
-    /// What came and was not handed out.
+    /// Input that has not been written out.
     held: Vec<u8>,
-    /// When the last that was handed out is a mask that ends at, or reaches into, `held`: how many bytes of `held` it
+    /// If the last output was a mask that ends at, or reaches into, `held`: the number of bytes of `held` that it
     /// covers.
     covered: Option<usize>,
 }
 
 impl MaskStream {
-    /// Takes a portion and gives what is certain by now.
+    /// Takes a portion and appends to `out` the text that can no longer be part of a longer secret.
     pub fn push(&mut self, masker: &Masker, portion: &[u8], out: &mut Vec<u8>) {
         if self.held.is_empty() && self.covered.is_none() && !masker.is_in(portion) {
             let (clear, rest) = portion.split_at(certain(masker, portion));
@@ -229,21 +229,21 @@ impl MaskStream {
         self.take(masker, certain(masker, &self.held), out);
     }
 
-    /// Gives what was held back: nothing more comes. The stream can be used again.
+    /// Writes out the held text as the end of the input. The stream can be used again.
     pub fn finish(&mut self, masker: &Masker, out: &mut Vec<u8>) {
         self.take(masker, self.held.len(), out);
         *self = Self::default();
     }
 
-    /// Hands out `held[..certain]`. No secret begins there that is not in `held` as a whole.
+    /// Writes out `held[..certain]`. Every secret that starts there lies within `held`.
     fn take(&mut self, masker: &Masker, certain: usize, out: &mut Vec<u8>) {
         let mut open = self.covered;
         let ranges = if masker.is_in(&self.held) { masker.ranges(&self.held) } else { Vec::new() };
         for range in ranges {
             match open {
-                // It goes on with the mask that was handed out last.
+                // Continues the mask that was written last.
                 Some(end) if range.start <= end => open = Some(end.max(range.end)),
-                // Where it begins is not certain yet.
+                // Its start is not certain yet.
                 _ if range.start >= certain => break,
                 _ => {
                     out.extend_from_slice(&self.held[open.unwrap_or(0)..range.start]);
@@ -261,14 +261,15 @@ impl MaskStream {
     }
 }
 
-/// How much of a text can be handed out: whatever follows, no secret begins before that place and ends behind the text.
+/// Returns how much of a text can be written out: whatever follows, no secret starts before that index and ends after
+/// the text.
 fn certain(masker: &Masker, text: &[u8]) -> usize {
     let may_begin = text.len() - masker.longest().saturating_sub(1).min(text.len());
-    // No form of a secret holds a newline.
+    // No form of a secret contains a newline.
     memchr::memrchr(b'\n', &text[may_begin..]).map_or(may_begin, |newline| may_begin + newline + 1)
 }
 
-/// Every form in which a value may appear.
+/// Returns every form in which a value may appear.
 fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![
         value.to_owned(),
@@ -286,7 +287,8 @@ fn forms(value: &str) -> Vec<String> {
     }
     forms.extend(base64_forms(value));
     json_forms(value, &mut forms);
-    // What .NET and most others leave, what `encodeURIComponent` leaves, what leaves the separators of a path.
+    // Characters left unescaped by .NET and most other encoders, by `encodeURIComponent`, and by encoders that keep
+    // path separators.
     for left in ["-_.~", "-_.~!*'()", "-_.~/"] {
         let escaped = percent_encoded(value, left);
         forms.push(escaped.replace("%20", "+"));
@@ -296,8 +298,9 @@ fn forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// As base64, alone and as part of a longer text. The text before decides how the bytes fall into groups of three, so there
-/// are three forms. Of each there is the one the runner knows, and all the characters that the secret alone decides.
+/// Returns the base64 forms of a value, alone and inside a longer text. The text before it decides how the bytes fall
+/// into groups of three, so there are three alignments. For each one there is the runner's form, and the characters
+/// that depend on the secret alone.
 fn base64_forms(value: &str) -> Vec<String> {
     // Widths at which common tools break lines: `openssl base64` and PEM, `base64`.
     const WIDTHS: [usize; 2] = [64, 76];
@@ -308,7 +311,7 @@ fn base64_forms(value: &str) -> Vec<String> {
     }
     for before in 0..3 {
         let encoded = STANDARD_NO_PAD.encode([&[0; 2][..before], bytes].concat());
-        // Characters with bits of what is before, or of what may follow, are not the secret's alone.
+        // Leaves out characters that share bits with the text before or after the secret.
         let own = [0, 2, 3][before]..(before + bytes.len()) * 8 / 6;
         forms.extend(encoded.get(own).filter(|own| own.len() >= SHORTEST_PIECE).map(str::to_owned));
     }
@@ -325,7 +328,7 @@ fn base64_forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// Inside a JSON string: as the runner writes it (Newtonsoft), as most others do, and in ASCII only.
+/// Adds the forms inside a JSON string: of the runner (Newtonsoft), of most other encoders, and in pure ASCII.
 fn json_forms(value: &str, forms: &mut Vec<String>) {
     let quoted = Value::from(value).to_string();
     let escaped = &quoted[1..quoted.len() - 1];
@@ -347,7 +350,7 @@ fn json_forms(value: &str, forms: &mut Vec<String>) {
     forms.extend([escaped.to_owned(), runner, ascii]);
 }
 
-/// With `%XX` for every byte that is neither a letter, a digit, nor in `left`.
+/// Encodes every byte as `%XX`, except letters, digits and the characters in `left`.
 fn percent_encoded(value: &str, left: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -361,8 +364,8 @@ fn percent_encoded(value: &str, left: &str) -> String {
     encoded
 }
 
-/// The two halves that an error message of PowerShell splits a secret with `&` into. After `&+` it also colours the next
-/// letter by itself.
+/// Adds the two halves into which a PowerShell error message splits a secret with `&`. After `&+` it also colours the
+/// next letter separately.
 fn powershell_forms(value: &str, forms: &mut Vec<String>) {
     let (end, skipped) = match (value.find("&+"), value.rfind('&')) {
         (Some(place), _) => (place + 2, 1),
@@ -424,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_masked_whatever_is_around_and_however_it_is_broken() {
+    fn base64_is_masked_inside_other_text_and_across_lines() {
         let secret = "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8S9t0U1v2W3x4Y5z6a7b8c9d0";
         let known = Masker::new([secret]);
         for before in ["", "u", "us", "user:"] {
@@ -432,7 +435,7 @@ mod tests {
                 let text = STANDARD_NO_PAD.encode(format!("{before}{secret}{after}"));
                 let masked = known.mask_text(&text);
                 let left = masked.replace("***", "").len();
-                // The group before, the one after, and the two characters that mix the secret with them.
+                // Base64 of the text before and after, and the two characters that mix the secret with it.
                 assert!(left <= before.len() * 4 / 3 + after.len() * 4 / 3 + 6, "{before:?} {after:?}: {masked}");
             }
         }
@@ -463,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_text_is_no_secret_and_what_is_added_later_counts_from_then_on() {
+    fn blank_secrets_are_ignored_and_later_ones_affect_later_text() {
         let mut masker = Masker::new(["", " \n\t "]);
         assert_eq!(masker.mask(b"any text \n\t "), None);
         masker.add("secret");
@@ -473,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_masked_wherever_they_hold_text() {
+    fn json_documents_are_masked_in_keys_and_strings() {
         let masker = Masker::new(["secret"]);
         let mut value = json!({"z": ["a secret", 1, null, true], "the secret": {"n": "ok"}, "a": 1.5});
         masker.mask_value(&mut value);
@@ -481,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_masked_where_they_say_something_and_stay_what_they_are() {
+    fn events_are_masked_in_free_text_and_keep_ids_and_fixed_words() {
         let masker = Masker::new(["test", "success", "job", "1", "host"]);
         let mut event: Event = Event::JobFinished {
             job: JobId::new("test-1"),
@@ -500,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_printed_in_pieces_never_leaks_and_whole_lines_are_not_held() {
+    fn a_secret_printed_in_pieces_never_leaks_and_whole_lines_are_not_held_back() {
         let masker = Masker::new(["super-secret"]);
         let (mut stream, mut out) = (MaskStream::default(), Vec::new());
         for piece in ["a sup", "er-sec", "ret b\nsuper", "-", "x"] {
@@ -516,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_back_is_bounded_also_in_one_long_run_of_secrets() {
+    fn the_held_text_is_bounded_even_in_a_long_run_of_secrets() {
         let masker = Masker::new(["0123456789abcdef", "xx"]);
         let longest = masker.longest();
         let (mut stream, mut out) = (MaskStream::default(), Vec::new());

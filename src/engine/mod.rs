@@ -1,10 +1,10 @@
-//! Carries out a plan: decides what may start, runs the steps, and reports every fact to an [`outlet::Outlet`].
+//! Carries out a plan: decides which jobs may start, runs their steps, and reports every fact to an [`outlet::Outlet`].
 //!
-//! [`attempt`] is the loop: it takes turns with the pure [`scheduler`], decides conditions and matrices, and starts a
-//! task for each job. A job prepares its place, and runs its steps one after the other: a script in a shell,
-//! or an action. One step's process is driven in `process`, and what it writes passes through `output`.
+//! [`attempt`] is the loop: it asks the pure [`scheduler`] for decisions, evaluates conditions and matrices, and spawns
+//! a task for each job. A job sets up its environment and runs its steps in order: scripts in a shell, or actions.
+//! `step::process` runs the process of a step, and `step::output` handles what it writes.
 //!
-//! The engine observes and reports. It never says how a thing ended without having seen it end.
+//! The engine reports only what it has observed: it never records the end of a process that it has not seen ending.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub mod step;
 pub(crate) mod testing;
 pub mod workspace;
 
-/// How a run is carried out.
+/// Options of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Run in the repository's own folder instead of a private copy per job.
@@ -43,65 +43,65 @@ pub struct Options {
     pub any_runner: bool,
     /// Sandboxes by label, in lower case, from the configuration: `host`, `docker`, `docker:image`.
     pub runs_on: IndexMap<String, String>,
-    /// The sandbox of every job that asks for no container, whatever its label says.
+    /// Sandbox of every job without a `container`, whatever its `runs-on`.
     pub sandbox: Option<String>,
-    /// The image of jobs in Docker that name none.
+    /// Image of jobs in Docker that name no image.
     pub image: String,
-    /// Whether steps in containers are started by a supervisor inside, not one by one through the engine.
+    /// Whether a supervisor inside the container starts the steps, instead of one `docker exec` per step.
     pub supervisor: bool,
-    /// What failed jobs in containers leave is kept of so many of them.
+    /// How many failed jobs keep their container for `cuelight shell`.
     pub keep_failed: usize,
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
     pub debug: bool,
-    /// The pauses between signals.
+    /// Pauses between signals.
     pub grace: cancel::Grace,
 }
 
-/// A job that goes on in the middle of its steps.
+/// A job that resumes in the middle of its steps.
 #[derive(Clone, Debug)]
 pub struct Resumed {
-    /// How it stood after its last finished step.
+    /// State after its last finished step.
     pub checkpoint: checkpoint::Checkpoint,
-    /// The steps of the file that had ended, as they were told then.
+    /// Steps that had ended, as they were recorded.
     pub finished: Vec<Step>,
-    /// Why they are not run again, in words.
+    /// Why these steps are not run again, as a message.
     pub why: String,
 }
 
-/// What all jobs of a run share.
+/// State that all jobs of a run share.
 pub struct RunContext {
-    /// The run's id, for marking processes.
+    /// Id of the run, used to mark its processes.
     pub run: String,
-    /// What was known before the first job.
+    /// Facts that are known before the first job.
     pub facts: context::RunFacts,
-    /// The `github` context made from it.
+    /// The `github` context made from `facts`.
     pub github: Object,
-    /// Takes what is observed.
+    /// Receives everything that the engine observes.
     pub outlet: Arc<dyn outlet::Outlet>,
     /// Where jobs acquire their concurrency groups.
     pub concurrency: Arc<dyn concurrency::ConcurrencyGate>,
-    /// This machine as a place for processes.
+    /// Sandbox for processes on this machine itself.
     pub host: Arc<dyn sandbox::Sandbox>,
-    /// All kinds of machines that jobs run on.
+    /// All providers of sandboxes.
     pub providers: sandbox::providers::Providers,
-    /// Where actions of other repositories come from.
+    /// Downloaded actions of other repositories.
     pub actions: actions::store::Store,
-    /// The folder of everything that is kept between runs: its locks are between the runs of this machine.
+    /// State folder, shared by all runs of this machine. It holds the locks between them.
     pub state: PathBuf,
-    /// The run's own folder. What is made in a container engine is noted there first.
+    /// Folder of the run. Docker resources are noted there before they are created.
     pub folder: RunFolder,
-    /// The user's repository.
+    /// Path of the user's repository.
     pub repository: PathBuf,
-    /// Holds a folder per job.
+    /// Parent of the folders of all jobs.
     pub work: PathBuf,
     /// `RUNNER_TOOL_CACHE`.
     pub tool_cache: PathBuf,
-    /// How to run.
+    /// Options of the run.
     pub options: Options,
 }
 
 impl RunContext {
-    /// Marks the processes of a job. Ends in a slash, so that no mark begins another.
+    /// Marks the processes of a job. Ends in a slash, so that no mark is a prefix of another.
     #[must_use]
     pub fn tracking_id(&self, job: &JobId) -> String {
         format!("{}{job}/", sandbox::run_tracking_id(&self.run))

@@ -1,4 +1,4 @@
-//! Panics of tasks, as errors: whoever waits for a task must learn that it panicked.
+//! Panics of tasks as errors, so that a task which panics does not end silently.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -6,13 +6,13 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use tokio::task::JoinError;
 
-/// A panic, with its message.
+/// A panic and its message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("panicked: {0}")]
 pub(crate) struct Panic(String);
 
 impl Panic {
-    /// The panic that ended a task. A task that was aborted instead has no message.
+    /// Returns the panic that ended a task. A task that was aborted has no message.
     pub(crate) fn of(error: JoinError) -> Self {
         error.try_into_panic().map_or_else(|error| Self(error.to_string()), |panic| Self::message(&*panic))
     }
@@ -24,7 +24,7 @@ impl Panic {
     }
 }
 
-/// Runs a future to its end or its panic. After a panic, what the future changed may be half done.
+/// Runs a future and catches a panic. After a panic, state that the future changed may be inconsistent.
 pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panic> {
     AssertUnwindSafe(future).catch_unwind().await.map_err(|panic| Panic::message(&*panic))
 }

@@ -1,4 +1,4 @@
-//! What a called workflow is given and what it gives back.
+//! Inputs, secrets and outputs of called workflows.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use crate::workflow::source::Span;
 use crate::workflow::syntax::{CallSecrets, InputKind, JobBody, JobDefinition, Trigger, Workflow};
 use crate::workflow::template::Template;
 
-/// The inputs and secrets of a called workflow.
+/// Inputs and secrets of a called workflow.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// The `inputs` context, typed.
+    /// The `inputs` context, converted to the declared types.
     pub(super) inputs: Value,
-    /// Its secrets by name.
+    /// Secrets by name.
     pub(super) secrets: IndexMap<String, String>,
 }
 
-/// Binds what the calling job hands over to what the called workflow declares.
+/// Matches the `with` and `secrets` of the calling job with the declarations of the called workflow.
 ///
 /// # Errors
-/// In words with the place: the called workflow cannot be called, an input or secret is missing, a value has the wrong
+/// A message with its position: the workflow cannot be called, an input or secret is missing, or a value has the wrong
 /// type or cannot be evaluated.
 pub(super) fn bind(
     caller: &JobDefinition,
@@ -71,10 +71,10 @@ pub(super) fn bind(
     Ok(Call { inputs: Value::object(inputs), secrets: own })
 }
 
-/// The called workflow's outputs, over a scope that knows its `jobs`.
+/// Evaluates the outputs of the called workflow. `scope` has its `jobs` context.
 ///
 /// # Errors
-/// An output that cannot be evaluated, in words.
+/// A message about the output that cannot be evaluated.
 pub(super) fn outputs(callee: &Arc<Workflow>, scope: &Scope<'_>) -> Result<IndexMap<String, String>, String> {
     let declared = interface(callee).map(|interface| interface.outputs.as_slice()).unwrap_or_default();
     let entries = declared.iter().map(|(name, value)| match value.evaluate(scope) {
@@ -84,10 +84,11 @@ pub(super) fn outputs(callee: &Arc<Workflow>, scope: &Scope<'_>) -> Result<Index
     entries.collect()
 }
 
-/// The `inputs` context of a run that a person starts: what was given, else the defaults, typed.
+/// Returns the `inputs` context of a run that a person starts: the given values, else the defaults, converted to the
+/// declared types.
 ///
 /// # Errors
-/// An input that is missing, unknown, or of the wrong type, in words.
+/// A message about an input that is missing, unknown, or of the wrong type.
 pub fn dispatch(workflow: &Workflow, event: &str, given: &IndexMap<String, String>) -> Result<Object, String> {
     let trigger = workflow.triggers.iter().find(|trigger| trigger.event.value == event);
     let declared = trigger.map(|trigger| trigger.inputs.as_slice()).unwrap_or_default();
@@ -95,7 +96,8 @@ pub fn dispatch(workflow: &Workflow, event: &str, given: &IndexMap<String, Strin
         given.keys().find(|name| !declared.iter().any(|input| input.name.value.eq_ignore_ascii_case(name)))
     {
         let names: Vec<_> = declared.iter().map(|input| input.name.value.as_str()).collect();
-        let known = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
+        let known =
+            if names.is_empty() { "it has no inputs".to_owned() } else { format!("it has {}", names.join(", ")) };
         return Err(format!("the workflow has no input `{unknown}` for the event `{event}`: {known}"));
     }
     let mut inputs = Object::default();
@@ -122,10 +124,11 @@ fn interface(workflow: &Workflow) -> Option<&Trigger> {
     workflow.triggers.iter().find(|trigger| trigger.event.value == "workflow_call")
 }
 
-/// A value as the declared type wants it. Text that spells a boolean or a number is one: expressions make text.
+/// Converts a value to the declared type. Text that spells a boolean or a number is accepted, as expressions produce
+/// text.
 ///
 /// # Errors
-/// Completes "input `x` …".
+/// The rest of a sentence that starts with "input `x`".
 pub(super) fn typed(kind: &InputKind, value: Value) -> Result<Value, String> {
     let wrong = |wanted: &str, value: &Value| Err(format!("must be {wanted}, not `{}`", value.to_text()));
     match kind {
@@ -151,7 +154,7 @@ pub(super) fn typed(kind: &InputKind, value: Value) -> Result<Value, String> {
     }
 }
 
-/// What an input is when nobody gives it.
+/// Returns the value of an input that was not given and has no default.
 pub(super) fn empty(kind: &InputKind) -> Value {
     match kind {
         InputKind::Boolean => Value::Bool(false),

@@ -1,23 +1,24 @@
-//! Which job may start now: a pure state machine over the graph of needs.
+//! Which job may start next: a pure state machine over the graph of `needs`.
 //!
-//! A *node* is one job of one workflow file, within one call of that workflow. When everything it needs has ended the
-//! scheduler asks the engine to decide about it ([`Decision::Decide`]), because its `if` and its matrix are expressions.
-//! The engine answers with [`Scheduler::skip`] or [`Scheduler::expand`], and the legs then start one by one as the
-//! machine's slots and the matrix's `max-parallel` allow: there are no stages. A leg that calls a workflow holds no
-//! slot; its own nodes do, and it ends when they have.
+//! A *node* is one job of one workflow file, within one call of that workflow. A *leg* is one job of a node's matrix.
+//! Once all the needs of a node have ended, the scheduler asks the engine to decide about it ([`Decision::Decide`]),
+//! because its `if` and its matrix are expressions. The engine answers with [`Scheduler::skip`] or
+//! [`Scheduler::expand`], and the legs then start one by one as the slots of the machine and the matrix's
+//! `max-parallel` allow: there are no stages. A leg that calls a workflow holds no slot; the nodes of the called
+//! workflow do, and the leg ends after them.
 //!
-//! Nothing here reads a clock or an expression, so every rule is tested as a table.
+//! Nothing here reads a clock or evaluates an expression, so every rule is tested by a table.
 
 use std::collections::VecDeque;
 
 use crate::model::{Conclusion, JobId};
 
-/// A node's place in the scheduler.
+/// Id of a node in the scheduler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub struct NodeId(usize);
 
 impl NodeId {
-    /// Counts nodes in the order in which they were added.
+    /// Index of the node, in the order in which nodes were added.
     #[must_use]
     pub fn index(self) -> usize {
         self.0
@@ -27,33 +28,33 @@ impl NodeId {
 /// What the engine must do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// Everything the node needs has ended: evaluate its `if` and matrix, then call `skip` or `expand`.
+    /// All needs of the node have ended: evaluate its `if` and matrix, then call `skip` or `expand`.
     Decide(NodeId),
-    /// Start this leg.
+    /// Start the leg.
     Start(NodeId, JobId),
-    /// End this leg: another leg of its matrix failed and `fail-fast` holds.
+    /// End the leg: another leg of its matrix failed and `fail-fast` is set.
     Cancel(JobId),
-    /// Every node of the workflow that this leg called has ended: work out its outputs, then call `finished`.
+    /// Every node of the workflow that the leg called has ended: evaluate its outputs, then call `finished`.
     Complete(NodeId, JobId),
-    /// The leg was never started and never will be.
+    /// The leg has not started and never will.
     Drop(JobId, Conclusion),
 }
 
-/// How a leg ended, as the graph counts it.
+/// How a leg ended, as it counts for the graph.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ending {
-    /// Its conclusion.
+    /// Conclusion of the leg.
     pub conclusion: Conclusion,
-    /// Whether its `continue-on-error` lets others go on as if it had succeeded.
+    /// Whether `continue-on-error` lets other jobs run as if the leg had succeeded.
     pub allowed_failure: bool,
 }
 
-/// The limits a matrix sets on its legs.
+/// Limits of a matrix on its legs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Whether a failed leg ends the others.
+    /// Whether a failed leg cancels the others.
     pub fail_fast: bool,
-    /// How many legs may run at once; `None` means all.
+    /// Maximum number of legs that run at once; `None` means no limit.
     pub max_parallel: Option<usize>,
 }
 
@@ -84,15 +85,15 @@ struct Leg {
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum LegState {
     Queued,
-    /// It stands in line for a concurrency group.
+    /// Waits for a concurrency group.
     Held,
-    /// It has its turn in the group and waits for a slot.
+    /// Holds its concurrency group and waits for a slot.
     Admitted,
     Running,
     Done(Ending),
 }
 
-/// The graph and how far it is.
+/// The graph and its progress.
 #[derive(Debug)]
 pub struct Scheduler {
     nodes: Vec<Node>,
@@ -102,14 +103,14 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler that lets `slots` legs run at once on this machine (at least one).
+    /// Creates a scheduler that runs at most `slots` legs at once on this machine (at least one).
     #[must_use]
     pub fn new(slots: usize) -> Self {
         Self { nodes: Vec::new(), slots: slots.max(1), cancelled: false, turns: VecDeque::new() }
     }
 
-    /// Adds a node. `needs` are nodes added before it or, within one workflow, to be added after it with
-    /// [`Self::set_needs`]; `calls` says that its legs call a workflow; `caller` is the leg that called this one's.
+    /// Adds a node. `needs` are nodes that were added before it; needs within one workflow may be set later with
+    /// [`Self::set_needs`]. `calls` means that its legs call a workflow; `caller` is the leg that called this workflow.
     pub fn add(&mut self, calls: bool, caller: Option<(NodeId, JobId)>) -> NodeId {
         self.nodes.push(Node {
             needs: Vec::new(),
@@ -122,12 +123,12 @@ impl Scheduler {
         NodeId(self.nodes.len() - 1)
     }
 
-    /// Says what a node waits for.
+    /// Sets the nodes that a node waits for.
     pub fn set_needs(&mut self, node: NodeId, needs: Vec<NodeId>) {
         self.nodes[node.0].needs = needs;
     }
 
-    /// A node whose legs are known to have ended, as those of an earlier attempt.
+    /// Adds the legs of a node, already ended, as after an earlier attempt.
     pub fn add_finished(&mut self, node: NodeId, legs: Vec<(JobId, Ending)>) {
         let node = &mut self.nodes[node.0];
         node.state = if legs.iter().all(|(_, ending)| ending.conclusion == Conclusion::Skipped) {
@@ -138,7 +139,7 @@ impl Scheduler {
         node.legs = legs.into_iter().map(|(id, ending)| Leg { id, state: LegState::Done(ending) }).collect();
     }
 
-    /// The next thing to do, `None` when only an event from outside can change anything.
+    /// Returns the next decision, or `None` while only an outside event can change anything.
     pub fn next_decision(&mut self) -> Option<Decision> {
         if self.turns.is_empty() {
             self.advance();
@@ -152,12 +153,12 @@ impl Scheduler {
         self.turns.is_empty() && (0..self.nodes.len()).all(|node| self.result(NodeId(node)).is_some())
     }
 
-    /// The node's condition was false, or it cannot run here.
+    /// Skips a node: its condition was false, or it cannot run here.
     pub fn skip(&mut self, node: NodeId) {
         self.nodes[node.0].state = State::Skipped;
     }
 
-    /// The node's legs are known. No legs (an empty dynamic matrix) counts as skipped.
+    /// Sets the legs of a node. A node without legs (an empty dynamic matrix) counts as skipped.
     pub fn expand(&mut self, node: NodeId, legs: Vec<JobId>, limits: Limits) {
         let node = &mut self.nodes[node.0];
         node.state = if legs.is_empty() { State::Skipped } else { State::Expanded };
@@ -165,12 +166,12 @@ impl Scheduler {
         node.legs = legs.into_iter().map(|id| Leg { id, state: LegState::Queued }).collect();
     }
 
-    /// A leg that was to start stands in line for a concurrency group; it takes no slot meanwhile.
+    /// Makes a leg that was about to start wait for a concurrency group. It takes no slot meanwhile.
     pub fn hold(&mut self, id: &JobId) {
         self.change(id, LegState::Running, LegState::Held);
     }
 
-    /// A leg that stood in line has its turn: it starts as soon as there is a slot.
+    /// Makes a leg that waited for a group ready: it starts as soon as a slot is free.
     pub fn admit(&mut self, id: &JobId) {
         self.change(id, LegState::Held, LegState::Admitted);
     }
@@ -182,7 +183,7 @@ impl Scheduler {
         }
     }
 
-    /// A leg ended.
+    /// Records the end of a leg.
     pub fn finished(&mut self, id: &JobId, ending: Ending) {
         let Some(node) = self.nodes.iter_mut().find(|node| node.legs.iter().any(|leg| leg.id == *id)) else { return };
         for leg in node.legs.iter_mut().filter(|leg| leg.id == *id) {
@@ -204,14 +205,14 @@ impl Scheduler {
         }
     }
 
-    /// The run was cancelled: legs that have not started are dropped, and every node that was not decided yet is decided
-    /// now, with `cancelled()` true. Running legs are the engine's to end.
+    /// Cancels the run: legs that have not started are dropped, and every undecided node is decided now, with
+    /// `cancelled()` true. The engine ends the running legs.
     pub fn cancel(&mut self) {
         self.cancelled = true;
         self.drop_waiting(|_| true);
     }
 
-    /// The leg was cancelled: what has not started of the workflow that it calls never will.
+    /// Cancels a leg that calls a workflow: jobs of that workflow that have not started never will.
     pub fn cancel_called(&mut self, caller: &JobId) {
         self.drop_waiting(|node| node.caller.as_ref().is_some_and(|(_, id)| id == caller));
     }
@@ -226,7 +227,7 @@ impl Scheduler {
         }
     }
 
-    /// What `needs.<job>.result` says about a node: `None` until it has ended.
+    /// Returns `needs.<job>.result` of a node, or `None` until it has ended.
     #[must_use]
     pub fn result(&self, node: NodeId) -> Option<Conclusion> {
         let node = &self.nodes[node.0];
@@ -251,13 +252,13 @@ impl Scheduler {
         }
     }
 
-    /// The nodes a node waits for directly.
+    /// Returns the direct needs of a node.
     #[must_use]
     pub fn needs(&self, node: NodeId) -> &[NodeId] {
         &self.nodes[node.0].needs
     }
 
-    /// Every result among a node's needs, and theirs, and so on: what `success()` and `failure()` look at.
+    /// Returns the results of all direct and indirect needs of a node, as `success()` and `failure()` check them.
     #[must_use]
     pub fn ancestors(&self, node: NodeId) -> Vec<Conclusion> {
         let mut seen = vec![false; self.nodes.len()];
@@ -287,7 +288,7 @@ impl Scheduler {
         self.start_legs();
     }
 
-    /// A calling leg is complete once all nodes it brought in have ended.
+    /// Completes the calling legs whose called nodes have all ended.
     fn complete_calls(&mut self) {
         for index in 0..self.nodes.len() {
             if !self.nodes[index].calls {
@@ -340,7 +341,7 @@ impl Scheduler {
         self.cancelled
     }
 
-    /// Legs that have started and not ended.
+    /// Returns the legs that have started and not ended.
     pub fn running(&self) -> impl Iterator<Item = (NodeId, &JobId)> {
         self.nodes.iter().enumerate().flat_map(|(index, node)| {
             let legs = node.legs.iter().filter(|leg| leg.state == LegState::Running);
@@ -349,7 +350,7 @@ impl Scheduler {
     }
 }
 
-/// The order in which the results of legs count for their node: the worst one is the node's.
+/// Ranks the results of legs: the worst one is the result of their node.
 fn badness(conclusion: Conclusion) -> u8 {
     match conclusion {
         Conclusion::Skipped => 0,
@@ -374,7 +375,7 @@ mod tests {
         Ending { conclusion, allowed_failure: false }
     }
 
-    /// Takes turns until nothing is left; every `Decide` expands into the number of legs given for the node.
+    /// Takes decisions until none is left. Every `Decide` expands to the number of legs given for the node.
     fn turns(scheduler: &mut Scheduler, legs: &[usize], limits: Limits) -> Vec<Decision> {
         let mut taken = Vec::new();
         while let Some(turn) = scheduler.next_decision() {
@@ -395,7 +396,7 @@ mod tests {
         names.collect()
     }
 
-    /// Nodes 0 ← 1 ← 2, with 3 beside them.
+    /// Nodes 0 ← 1 ← 2, with an independent node 3.
     fn chain(slots: usize) -> Scheduler {
         let mut scheduler = Scheduler::new(slots);
         let nodes: Vec<_> = (0..4).map(|_| scheduler.add(false, None)).collect();
@@ -414,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_bound_the_legs_at_once_and_free_ones_are_taken_at_once() {
+    fn slots_limit_the_running_legs_and_a_free_slot_is_used_at_once() {
         let mut scheduler = Scheduler::new(2);
         scheduler.add(false, None);
         assert_eq!(started(&turns(&mut scheduler, &[4], ALL)), ["n0-1", "n0-2"]);
@@ -423,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leg_in_line_takes_no_slot_and_starts_again_when_it_has_its_turn() {
+    fn a_leg_that_waits_for_a_group_takes_no_slot() {
         let mut scheduler = Scheduler::new(1);
         scheduler.add(false, None);
         let id = |leg: usize| ids("n0", 3)[leg - 1].clone();
@@ -467,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_failure_neither_fails_fast_nor_holds_back_who_needs_it() {
+    fn an_allowed_failure_neither_fails_fast_nor_blocks_dependent_jobs() {
         let mut scheduler = Scheduler::new(2);
         let node = scheduler.add(false, None);
         turns(&mut scheduler, &[2], ALL);
@@ -478,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn ancestors_are_all_the_way_up() {
+    fn ancestors_include_indirect_needs() {
         let mut scheduler = chain(8);
         turns(&mut scheduler, &[1; 4], ALL);
         scheduler.finished(&JobId::new("n0-1"), ends(Failure));
@@ -489,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn cancel_drops_what_waits_and_still_asks_about_what_was_not_decided() {
+    fn cancel_drops_waiting_legs_and_still_decides_undecided_nodes() {
         let mut scheduler = chain(1);
         turns(&mut scheduler, &[1; 4], ALL);
         scheduler.cancel();
@@ -499,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_calling_leg_holds_no_slot_and_completes_with_what_it_called() {
+    fn a_calling_leg_holds_no_slot_and_completes_after_the_called_jobs() {
         let mut scheduler = Scheduler::new(1);
         let call = scheduler.add(true, None);
         assert_eq!(scheduler.next_decision(), Some(Decision::Decide(call)));
@@ -518,8 +519,8 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever the graph, the widths and the order in which legs end: everything ends, never more than the slots
-        /// run at once, and nothing starts before all it needs has ended.
+        /// Whatever the graph, the matrices and the order in which legs end: everything ends, never more legs run than
+        /// there are slots, and nothing starts before its needs have ended.
         #[test]
         fn every_graph_ends(
             widths in proptest::collection::vec(0_usize..4, 1..12),

@@ -75,7 +75,7 @@ pub enum Unavailable {
     #[error("the run has not ended")]
     NotEnded,
     /// The run is being cancelled.
-    #[error("the run is being cancelled already")]
+    #[error("the run is already being cancelled")]
     Cancelling,
     /// The same was requested and is not answered yet.
     #[error("this was requested already")]

@@ -1,17 +1,17 @@
-//! Lines of box-drawing characters: the borders of panes and the edges of the graph.
+//! Box-drawing characters: borders of panes and edges of the graph.
 
 use super::theme::Glyphs;
 
-/// Bit of a cell whose line continues upwards.
+/// Bit for a line that continues upwards.
 pub const UP: u8 = 1;
-/// Bit of a cell whose line continues downwards.
+/// Bit for a line that continues downwards.
 pub const DOWN: u8 = 2;
-/// Bit of a cell whose line continues to the left.
+/// Bit for a line that continues to the left.
 pub const LEFT: u8 = 4;
-/// Bit of a cell whose line continues to the right.
+/// Bit for a line that continues to the right.
 pub const RIGHT: u8 = 8;
 
-/// The character of a cell whose lines continue in these directions.
+/// Returns the character of a cell whose lines continue in these directions.
 #[must_use]
 pub fn joint(directions: u8, glyphs: Glyphs) -> &'static str {
     let horizontal = directions & (UP | DOWN) == 0;

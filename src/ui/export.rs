@@ -1,4 +1,4 @@
-//! A drawn screen as a picture for elsewhere: plain text, text with colours for a terminal, SVG.
+//! Exports a drawn screen as plain text, text with ANSI colours, or SVG.
 
 use std::fmt::Write;
 
@@ -10,11 +10,11 @@ use super::sgr;
 use super::terminal_text::TerminalText;
 use super::text::width;
 
-/// Size of a cell and of its letters in an SVG.
+/// Width and height of a cell in an SVG.
 const CELL: (f32, f32) = (8.4, 18.0);
 const LETTERS: f32 = 14.0;
 
-/// Colours of an SVG: what is written on, letters, and the sixteen of a terminal.
+/// Colours of an SVG: background, text, and the sixteen terminal colours.
 const PAPER: &str = "#16181d";
 const INK: &str = "#d4d7dd";
 const SIXTEEN: [&str; 16] = [
@@ -22,7 +22,7 @@ const SIXTEEN: [&str; 16] = [
     "#98cf83", "#eabf72", "#86b5ee", "#cda2e6", "#70cad5", "#ffffff",
 ];
 
-/// A part of a row that looks the same from end to end.
+/// Adjacent cells of a row with the same style.
 struct Run<'b> {
     column: usize,
     columns: usize,
@@ -30,13 +30,13 @@ struct Run<'b> {
     cell: &'b Cell,
 }
 
-/// The rows, each as its parts.
+/// Returns the rows, split into runs of equal style.
 fn rows(buffer: &Buffer) -> impl Iterator<Item = Vec<Run<'_>>> {
     buffer.content.chunks(usize::from(buffer.area.width.max(1))).map(|row| {
         let mut runs: Vec<Run> = Vec::new();
         let mut next = 0;
         for (column, cell) in row.iter().enumerate() {
-            // A wide character covers the cell after it.
+            // The second cell of a wide character.
             if column < next {
                 continue;
             }
@@ -69,14 +69,14 @@ impl From<Buffer> for Picture {
 }
 
 impl Picture {
-    /// Draws a screen of this many columns and rows.
+    /// Draws a screen with this number of columns and rows.
     pub fn draw(columns: u16, rows: u16, draw: impl FnOnce(&mut Buffer)) -> Self {
         let mut buffer = Buffer::empty(Rect::new(0, 0, columns, rows));
         draw(&mut buffer);
         Self(buffer)
     }
 
-    /// Letters only, one line per row.
+    /// Returns plain text, one line per row.
     #[must_use]
     pub fn text(&self) -> TerminalText {
         let line = |runs: Vec<Run>| runs.into_iter().map(|run| run.text).collect::<String>().trim_end().to_owned();
@@ -84,13 +84,13 @@ impl Picture {
         TerminalText::lines(&lines.concat())
     }
 
-    /// Letters with the sequences that colour them in a terminal.
+    /// Returns text with ANSI colour sequences.
     #[must_use]
     pub fn ansi(&self) -> TerminalText {
         TerminalText::coloured(&ansi(&self.0))
     }
 
-    /// An SVG that needs no font, script or style sheet besides.
+    /// Returns a self-contained SVG, without external fonts, scripts or style sheets.
     #[must_use]
     pub fn svg(&self) -> TerminalText {
         TerminalText::lines(&svg(&self.0))
@@ -140,7 +140,7 @@ fn svg(buffer: &Buffer) -> String {
             let fg = fg.unwrap_or_else(|| INK.to_owned());
             let bold = if run.cell.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
             let dim = if run.cell.modifier.contains(Modifier::DIM) { " opacity=\"0.6\"" } else { "" };
-            // Whatever font there is, a part is as wide as its columns.
+            // Fixes the width to the columns, whatever font is used.
             let length = super::text::width(text) as f32 * CELL.0;
             let base = top + CELL.1 * 0.74;
             let text = escaped(text);
@@ -158,7 +158,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A colour as SVG writes it; `None` for the terminal's own.
+/// Returns a colour in SVG notation; `None` for the default colour of the terminal.
 fn colour(colour: Color) -> Option<String> {
     if let Color::Rgb(r, g, b) = colour {
         return Some(format!("#{r:02x}{g:02x}{b:02x}"));
@@ -166,7 +166,7 @@ fn colour(colour: Color) -> Option<String> {
     let index = sgr::index(colour)?;
     Some(match index {
         0..16 => SIXTEEN[usize::from(index)].to_owned(),
-        // A cube of six shades each of red, green and blue, then greys.
+        // A cube of six shades each of red, green and blue, followed by greys.
         16..232 => {
             let shade = |part: u8| if part == 0 { 0 } else { 55 + 40 * part };
             let cube = index - 16;

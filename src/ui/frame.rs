@@ -1,4 +1,4 @@
-//! Borders that neighbouring panes share, joined where they meet, with a title on the left and a suffix on the right.
+//! Borders shared by neighbouring panes and joined where they meet, with a title on the left and a suffix on the right.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,13 +11,13 @@ use super::theme::{Hue, Theme};
 /// The border of a pane.
 #[derive(Clone, Debug)]
 pub struct Framed {
-    /// Area of the pane with its borders. Neighbours overlap by the border that they share.
+    /// Area of the pane, including its borders. Neighbours overlap by their shared border.
     pub area: Rect,
     /// Text at the left end of the upper border.
     pub title: String,
     /// Text at the right end of the upper border; empty for none.
     pub suffix: String,
-    /// Whether keys go to the pane.
+    /// Whether the pane has the focus.
     pub focused: bool,
 }
 
@@ -80,7 +80,7 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
         return;
     }
     let style = Style::reset().patch(if pane.focused { theme.style(Hue::Accent) } else { Style::new() });
-    // The suffix is worth more than the end of a long title.
+    // The suffix is more important than the end of a long title.
     let reserved = if pane.suffix.is_empty() { 0 } else { (width(&pane.suffix) + 4).min(room * 2 / 3) };
     let title =
         format!(" {} ", clip(&pane.title, (room - 2).saturating_sub(reserved).max(room.min(14) - 2), theme.ellipsis()));

@@ -1,42 +1,42 @@
-//! Where everything is on a screen of a given size.
+//! Layout of the screen.
 //!
-//! The log always has whole rows of the screen: a terminal can then scroll a followed log by itself, which costs a twentieth
-//! of the bytes of drawing it again. Neighbouring panes share a border, so their areas overlap by one.
+//! The log always takes whole rows of the screen, so that the terminal can scroll a followed log itself, which needs a
+//! twentieth of the bytes of redrawing it. Neighbouring panes share a border, so their areas overlap by one cell.
 
 use ratatui::layout::{Position, Rect};
 
 /// A panel of the screen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Panel {
-    /// The runs.
+    /// Runs.
     Runs,
-    /// The jobs of a run as a graph.
+    /// Jobs of a run as a graph.
     Graph,
-    /// The jobs of a run, and the steps of the selected one.
+    /// Jobs of a run, and the steps of the selected one.
     #[default]
     Jobs,
-    /// The output of a step.
+    /// Output of a step.
     Log,
-    /// The service containers of a run.
+    /// Service containers of a run.
     Services,
-    /// The latest deployment to each environment.
+    /// Latest deployment to each environment.
     Deploys,
-    /// What happened, newest first.
+    /// Events, newest first.
     Events,
 }
 
-/// Names of a panel.
+/// Names and keys of a panel.
 #[derive(Clone, Copy, Debug)]
 pub struct PanelInfo {
     /// The panel.
     pub panel: Panel,
     /// Title in its border.
     pub name: &'static str,
-    /// Name of the action that goes to it.
+    /// Name of the action that focuses it.
     pub action: &'static str,
-    /// Keys that go to it. The first one is the number in its title.
+    /// Keys that focus it. The first is the number in its title.
     pub keys: &'static [&'static str],
-    /// What its key does, for the help.
+    /// Description of its keys for the help.
     pub doc: &'static str,
 }
 
@@ -50,7 +50,7 @@ const fn info(
     PanelInfo { panel, name, action, keys, doc }
 }
 
-/// Every panel, in the order of their numbers.
+/// All panels, in the order of their numbers.
 pub const PANELS: [PanelInfo; 7] = [
     info(Panel::Runs, &["1"], "Runs", "runs", "go to the runs"),
     info(Panel::Graph, &["2"], "Graph", "graph", "go to the graph"),
@@ -62,74 +62,74 @@ pub const PANELS: [PanelInfo; 7] = [
 ];
 
 impl Panel {
-    /// Names of the panel.
+    /// Returns the names and keys of the panel.
     #[must_use]
     pub fn info(self) -> &'static PanelInfo {
         PANELS.iter().find(|info| info.panel == self).expect("a test looks up every panel")
     }
 
-    /// The number in its title.
+    /// Returns the number in its title.
     #[must_use]
     pub fn number(self) -> &'static str {
         self.info().keys[0]
     }
 
-    /// Title in its border.
+    /// Returns the title in its border.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.info().name
     }
 }
 
-/// The focused panel's share of the screen.
+/// Share of the screen for the focused panel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Zoom {
-    /// Its usual share.
+    /// The normal share.
     #[default]
     Normal,
-    /// More than half.
+    /// More than half of the screen.
     Half,
-    /// All of it.
+    /// The whole screen.
     Full,
 }
 
-/// What the layout depends on besides the size of the screen.
+/// Input of the layout, besides the size of the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct View {
-    /// The focused panel: keys go to it.
+    /// Panel with the focus: it receives keys.
     pub focus: Panel,
-    /// The panel above the log if there is room for one only: the one that was focused last and is not the log.
+    /// Panel above the log if there is room for only one: the last focused panel other than the log.
     pub above: Panel,
-    /// The focused panel's share.
+    /// Share of the focused panel.
     pub zoom: Zoom,
 }
 
-/// The areas of a screen.
+/// Areas of a screen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Screen {
     /// The selected run and its state.
     pub header: Rect,
-    /// The panels on the screen and their areas with borders.
+    /// Panels on the screen, and their areas including borders.
     pub panels: Vec<(Panel, Rect)>,
-    /// The latest notice; empty if there is no room for it, and then the notice replaces the key hints.
+    /// Latest notice. Empty if there is no room for it; the notice then replaces the key hints.
     pub toast: Rect,
     /// Key hints.
     pub footer: Rect,
 }
 
-/// Columns and rows of the smallest screen with panels.
+/// Minimum columns and rows of a screen with panels.
 pub const SMALLEST: (u16, u16) = (30, 8);
 
-/// Columns and rows below which one panel is shown at a time.
+/// Minimum columns and rows to show several panels.
 const SEVERAL: (u16, u16) = (60, 16);
 
-/// Columns from which on panels are side by side above the log.
+/// Minimum columns to show panels side by side above the log.
 const TWO_COLUMNS: u16 = 100;
 
-/// Columns from which on the upper row has three panels.
+/// Minimum columns to show three panels in the upper row.
 const THREE_COLUMNS: u16 = 160;
 
-/// Rows of two panels, one above the other, with one row inside each.
+/// Rows of two panels on top of each other, with one row inside each.
 const TWO_BOXES: u16 = 5;
 
 /// Divides a screen into areas. `None` if it is smaller than [`SMALLEST`].
@@ -158,8 +158,8 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
     })
 }
 
-/// Two panels side by side, three below them, and the log. On a very wide screen services and deployments are at the right,
-/// and the events below; on a narrower one the events replace them while the events are focused.
+/// Two panels side by side, three below them, and the log. A very wide screen has services and deployments on the
+/// right, and events below; on a narrower screen, events replace them while focused.
 fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let log = if view.focus == Panel::Log { 75 } else { 33 };
     let (above, below) = rows(body, share(view.zoom, 45, log));
@@ -198,39 +198,39 @@ fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     panels
 }
 
-/// The log's share of the height, in percent.
+/// Returns the height of the log, in percent.
 fn share(zoom: Zoom, normal: u16, half: u16) -> u16 {
     if zoom == Zoom::Half { half } else { normal }
 }
 
-/// Divides an area into an upper and a lower one, which gets `lower` percent. They share a border.
+/// Splits an area into an upper and a lower part, which gets `lower` percent. The parts share a border.
 fn rows(area: Rect, lower: u16) -> (Rect, Rect) {
     let below = (area.height * lower / 100).clamp(3, area.height.saturating_sub(2).max(3));
     let above = area.height - below + 1;
     (Rect { height: above, ..area }, Rect { y: area.y + above - 1, height: below, ..area })
 }
 
-/// Divides an area into a left one, which gets `left` percent, and a right one. They share a border.
+/// Splits an area into a left part, which gets `left` percent, and a right part. The parts share a border.
 fn columns(area: Rect, left: u16) -> (Rect, Rect) {
     let width = (area.width * left / 100).max(3);
     (Rect { width, ..area }, Rect { x: area.x + width - 1, width: area.width - width + 1, ..area })
 }
 
 impl Screen {
-    /// Area of a panel, if it is on the screen.
+    /// Returns the area of a panel, if it is on the screen.
     #[must_use]
     pub fn panel(&self, panel: Panel) -> Option<Rect> {
         self.panels.iter().find(|(shown, _)| *shown == panel).map(|(_, area)| *area)
     }
 
-    /// The panel at a column and row.
+    /// Returns the panel at a position.
     #[must_use]
     pub fn at(&self, position: Position) -> Option<(Panel, Rect)> {
         self.panels.iter().copied().find(|(_, area)| area.contains(position))
     }
 }
 
-/// A box in the middle of an area, of the wanted size or as large as there is room.
+/// Returns a centred rectangle of the given size, limited to the area.
 #[must_use]
 pub fn middle(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));

@@ -1,28 +1,28 @@
-//! Links in a text (OSC 8, as terminals agreed on it): a cell carries a number that stands for the address, and whoever
-//! sends cells to a terminal spells the address out.
+//! Hyperlinks in text (OSC 8): a cell stores a number that stands for the address, and the address is written out when
+//! cells are sent to a terminal.
 //!
-//! The number is kept where a cell has the colour of its underline, which nothing here uses for anything else. So a cell
-//! whose link changes is another cell, and is drawn anew.
+//! The number is stored as the underline colour of a cell, which is not used otherwise. A cell whose link changes
+//! therefore differs and is redrawn.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use ratatui::style::Color;
 
-/// Terminals take addresses of up to so many bytes.
+/// Maximum length of an address in bytes, as supported by terminals.
 const LONGEST: usize = 2083;
 
-/// A link: what stands for it in a cell, and where it leads.
+/// A link: its number in cells, and its address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Link {
-    /// What stands for it in a cell.
+    /// Number of the link, stored as the underline colour of its cells.
     pub mark: Color,
     /// Its address.
     pub address: Arc<str>,
 }
 
 impl Link {
-    /// A link to the web. Of other kinds of addresses a log must not make anything that can be clicked.
+    /// Creates a link to an `http` or `https` address. Other schemes in a log must not become clickable.
     #[must_use]
     pub fn new(address: &str) -> Option<Self> {
         let is_web = ["https://", "http://"].iter().any(|scheme| address.starts_with(scheme));
@@ -37,7 +37,7 @@ impl Link {
     }
 }
 
-/// What begins a link in a terminal, or ends the one that was begun.
+/// Returns the sequence that starts a link, or ends the current one.
 #[must_use]
 pub fn sequence(address: Option<&str>) -> String {
     format!("\x1b]8;;{}\x1b\\", address.unwrap_or_default())
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_web_can_be_linked_to() {
+    fn only_web_addresses_become_links() {
         let link = Link::new("https://example.com/a?b=c#d").expect("a link");
         assert_eq!(Link::new("https://example.com/a?b=c#d"), Some(link.clone()));
         assert_ne!(Link::new("https://example.com/e").expect("a link").mark, link.mark);

@@ -1,7 +1,7 @@
-//! Lines of a log as they are shown: colours kept, everything else that a terminal would obey dropped.
+//! Lines of a log, ready to be drawn: keeps colours, drops all other terminal control sequences.
 //!
-//! A log is hostile text. A line is taken apart once, when it is loaded, into runs of harmless text with a style, and
-//! only those are drawn; so no line can move the cursor, write to the clipboard, change the title or leave its pane.
+//! A log is untrusted. Each line is parsed once, when it is loaded, into spans of harmless text with a style, and only
+//! those are drawn. So no line can move the cursor, write to the clipboard, change the title or leave its pane.
 
 use std::ops::Range;
 
@@ -20,33 +20,33 @@ use super::theme::{Colours, Hue, Theme};
 /// Columns between tab stops.
 const TAB: usize = 8;
 
-/// What a line of a log says to the runner besides its text.
+/// Meaning of a line's runner command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mark {
-    /// Nothing.
+    /// No command.
     None,
-    /// The lines after it are a group.
+    /// Starts a group.
     Group,
-    /// A group ends here.
+    /// Ends a group.
     EndGroup,
-    /// It tells of an error.
+    /// Reports an error.
     Error,
-    /// It tells of a warning.
+    /// Reports a warning.
     Warning,
 }
 
 /// A line, ready to be drawn.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line {
-    /// Runs of text, each with its style.
+    /// Spans of text with their styles.
     pub parts: Vec<(String, Style)>,
-    /// What it says to the runner.
+    /// Meaning of its runner command.
     pub mark: Mark,
-    /// The links in it.
+    /// Links in the line.
     pub links: Vec<Link>,
 }
 
-/// The commands that change how a line is shown: prefix, what is shown in its place, mark and hue.
+/// Runner commands that change how a line is shown: prefix, replacement, mark and hue.
 const COMMANDS: &[(&str, &str, Mark, Hue)] = &[
     ("group", "▸ ", Mark::Group, Hue::Accent),
     ("endgroup", "", Mark::EndGroup, Hue::Dim),
@@ -58,7 +58,7 @@ const COMMANDS: &[(&str, &str, Mark, Hue)] = &[
 ];
 
 impl Line {
-    /// Takes the bytes of a line apart.
+    /// Parses the bytes of a line.
     #[must_use]
     pub fn parse(bytes: &[u8], theme: Theme) -> Self {
         let Tag { label, mark, hue, rest } =
@@ -82,19 +82,19 @@ impl Line {
         Self { parts: reader.parts, mark, links: reader.links }
     }
 
-    /// Its text without styles.
+    /// Returns the text without styles.
     #[must_use]
     pub fn text(&self) -> String {
         self.parts.iter().map(|(text, _)| text.as_str()).collect()
     }
 
-    /// How many columns it takes.
+    /// Returns the width in columns.
     #[must_use]
     pub fn width(&self) -> usize {
         self.parts.iter().map(|(text, _)| width(text)).sum()
     }
 
-    /// How many rows it takes when it is wrapped at this many columns.
+    /// Returns the number of rows when wrapped at `columns`.
     #[must_use]
     pub fn rows(&self, columns: u16) -> usize {
         let row = usize::from(columns.max(1));
@@ -105,7 +105,7 @@ impl Line {
         graphemes.fold(0, |column, columns| fitting(column, columns, row) + columns).div_ceil(row).max(1)
     }
 
-    /// The line with another style over some of its text, by bytes of [`Line::text`].
+    /// Returns the line with another style for the given byte ranges of [`Line::text`].
     #[must_use]
     pub fn marked(&self, ranges: &[Range<usize>], style: Style) -> Self {
         let mut parts = Vec::with_capacity(self.parts.len() + 2 * ranges.len());
@@ -114,7 +114,7 @@ impl Line {
             let mut at = 0;
             let inside = ranges.iter().filter(|range| range.start < start + text.len() && range.end > start);
             for range in inside {
-                // Whatever the ranges are, a character is not cut.
+                // Ranges are extended to whole characters.
                 let from = text.floor_char_boundary(range.start.saturating_sub(start)).max(at);
                 let to = text.ceil_char_boundary((range.end - start).min(text.len())).max(from);
                 parts.push((text[at..from].to_owned(), *own));
@@ -128,7 +128,7 @@ impl Line {
         Self { parts, mark: self.mark, links: self.links.clone() }
     }
 
-    /// Draws the part that begins at column `left` into the rows of an area, each going on where the one before ended.
+    /// Draws the line from column `left` on, wrapped into the rows of an area.
     pub fn draw(&self, area: Rect, left: usize, buffer: &mut Buffer) {
         let row = usize::from(area.width.max(1));
         let right = left + usize::from(area.width) * usize::from(area.height);
@@ -141,7 +141,7 @@ impl Line {
             if column + columns <= left {
                 column += columns;
             } else if text.is_ascii() {
-                // A character is a byte and a column, so every row is a slice.
+                // In ASCII text a byte is a column, so every row is a slice.
                 let end = column + columns;
                 let mut at = column.max(left);
                 while at < end.min(right) {
@@ -158,8 +158,8 @@ impl Line {
                         break;
                     }
                     let columns = width(grapheme);
-                    // A wide character that the edge would cut begins the next row, as a terminal wraps it. What is looked at
-                    // sideways has no next row, and an empty cell.
+                    // A wide character that does not fit starts the next row, as in a terminal. A line that is scrolled
+                    // sideways has no next row, so the cell stays empty.
                     if area.height > 1 {
                         column = fitting(column, columns, row);
                         if column >= right {
@@ -177,21 +177,21 @@ impl Line {
     }
 }
 
-/// Where a character of so many columns goes that would begin at `column`: to the next row where it does not fit.
+/// Returns the column for a character of the given width: `column`, or the start of the next row if it does not fit.
 fn fitting(column: usize, columns: usize, row: usize) -> usize {
     if columns <= row && column % row + columns > row { column.next_multiple_of(row) } else { column }
 }
 
-/// A runner command at the start of a line, as people see it.
+/// A runner command at the start of a line, in the form that is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tag<'l> {
-    /// What is shown in place of the command.
+    /// Text shown in place of the command.
     pub label: &'static str,
-    /// What the line says to the runner.
+    /// Meaning of the command.
     pub mark: Mark,
-    /// The line's hue.
+    /// Hue of the line.
     pub hue: Hue,
-    /// The rest of the line.
+    /// Rest of the line.
     pub rest: &'l [u8],
 }
 
@@ -203,26 +203,26 @@ pub fn tag(line: &[u8]) -> Option<Tag<'_>> {
     Some(Tag { label, mark: *mark, hue: *hue, rest })
 }
 
-/// The name of a runner command at the start of a line, and what follows it.
+/// Returns the name of the runner command at the start of a line, and the text after it.
 fn command(line: &[u8]) -> Option<(&str, &[u8])> {
     let (rest, end): (_, &[u8]) =
         if let Some(rest) = line.strip_prefix(b"##[") { (rest, b"]") } else { (line.strip_prefix(b"::")?, b"::") };
     let at = rest.windows(end.len()).take(512).position(|window| window == end)?;
     let head = std::str::from_utf8(&rest[..at]).ok()?;
-    // Properties such as `file=` are told elsewhere.
+    // Properties such as `file=` are shown elsewhere.
     Some((head.split(' ').next().unwrap_or_default(), &rest[at + end.len()..]))
 }
 
-/// Takes what a terminal would be sent, and keeps text and colours.
+/// Parses terminal output, keeping text and colours.
 struct Reader {
     parts: Vec<(String, Style)>,
     links: Vec<Link>,
     style: Style,
     base: Style,
-    /// What stands for the link that was begun.
+    /// Mark of the current link.
     link: Option<Color>,
     column: usize,
-    /// A carriage return came: what is printed next begins the line anew, as a progress bar does.
+    /// Whether a carriage return was read: the next character then replaces the line, as in a progress bar.
     returned: bool,
     coloured: Colours,
 }
@@ -258,7 +258,7 @@ impl Perform for Reader {
     }
 
     fn osc_dispatch(&mut self, params: &[&[u8]], _bell_terminated: bool) {
-        // `8 ; parameters ; address`, and an address may hold semicolons. None ends the link.
+        // `8 ; parameters ; address`; the address may contain semicolons. An empty address ends the link.
         if let [b"8", _, address @ ..] = params {
             let link = String::from_utf8(address.join(&b';')).ok().and_then(|address| Link::new(&address));
             self.link = link.as_ref().map(|link| link.mark);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_stay_and_everything_else_goes() {
+    fn colours_are_kept_and_other_sequences_dropped() {
         let line = parse("\x1b[1;31mred\x1b[0m plain\x1b]0;title\x07\x1b[2J\x1b[10;10H\x1b]52;c;aGk=\x07 end\x07\0");
         assert_eq!(line.text(), "red plain end");
         assert_eq!(line.parts[0].1, Style::new().fg(Color::Indexed(1)).add_modifier(Modifier::BOLD));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_the_web_stay() {
+    fn web_links_are_kept() {
         let line = parse(
             "see \x1b]8;id=1;https://example.com/a;b\x1b\\the \x1b[31mpage\x1b[0m\x1b]8;;\x07 or \x1b]8;;file:///x\x07this",
         );
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_the_runner_read_well() {
+    fn runner_commands_are_replaced_by_labels() {
         for (text, shown, mark) in [
             ("##[group]Run tests", "▸ Run tests", Mark::Group),
             ("##[endgroup]", "", Mark::EndGroup),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn some_of_the_text_is_marked() {
+    fn ranges_of_the_text_can_be_marked() {
         let line = parse("one \x1b[31mtwo\x1b[0m three");
         let marked = line.marked(&[2..6, 6..9], Style::new().add_modifier(Modifier::REVERSED));
         let reversed = marked.parts.iter().filter(|(_, style)| style.add_modifier.contains(Modifier::REVERSED));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_cut_by_columns() {
+    fn a_line_is_clipped_by_columns() {
         let line = parse("ab日本cd");
         let cut = |left| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 4, 1));

@@ -1,7 +1,7 @@
-//! How things look: areas, borders, glyphs, colours, and text cut to columns.
+//! Appearance: layout, borders, glyphs, colours, and text measured in columns.
 //!
-//! This module knows ratatui and the model's phases, and nothing of the application's state. Everything here is a
-//! pure function of its arguments; nothing reads a file, a clock or the environment.
+//! This module uses ratatui and the phases of the model, and no state of the application. All functions are pure; none
+//! reads a file, the clock or the environment.
 
 pub mod box_drawing;
 pub mod export;

@@ -1,5 +1,5 @@
-//! *Select graphic rendition* (ECMA-48, 8.3.117, with the 256 and direct colours of ISO 8613-6): how styles are written to a
-//! terminal, and how they are read from text that was meant for one.
+//! *Select graphic rendition* (ECMA-48, 8.3.117, with the 256 and direct colours of ISO 8613-6): writes styles to a
+//! terminal, and parses them from terminal output.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use vte::Params;
 
 use super::theme::Colours;
 
-/// The sequence that ends every style.
+/// Sequence that resets all attributes.
 pub const RESET: &str = "\x1b[0m";
 
-/// The attributes by modifier.
+/// SGR codes of modifiers.
 const ATTRIBUTES: [(Modifier, u8); 7] = [
     (Modifier::BOLD, 1),
     (Modifier::DIM, 2),
@@ -22,14 +22,15 @@ const ATTRIBUTES: [(Modifier, u8); 7] = [
     (Modifier::CROSSED_OUT, 9),
 ];
 
-/// The sequence that selects a style, whatever was selected before.
+/// Returns the sequence that selects a style, independent of the current one.
 #[must_use]
 pub fn sequence(style: Style) -> String {
     let colours = (style.fg.unwrap_or_default(), style.bg.unwrap_or_default());
     format!("\x1b[0{}m", parameters(colours.0, colours.1, style.add_modifier))
 }
 
-/// The parameters of a style, each after its `;`. The caller writes the reset before them: `0`, or nothing.
+/// Returns the parameters of a style, each preceded by `;`. The caller writes the reset in front of them: `0`, or
+/// nothing.
 #[must_use]
 pub fn parameters(fg: Color, bg: Color, modifier: Modifier) -> String {
     let mut text = String::new();
@@ -49,7 +50,7 @@ pub fn parameters(fg: Color, bg: Color, modifier: Modifier) -> String {
     text
 }
 
-/// A colour's place among the 256; `None` for the terminal's own and for direct colours.
+/// Returns the index of a colour among the 256; `None` for the default and for direct colours.
 #[must_use]
 pub fn index(colour: Color) -> Option<u8> {
     Some(match colour {
@@ -74,8 +75,8 @@ pub fn index(colour: Color) -> Option<u8> {
     })
 }
 
-/// The style after a sequence with these parameters, where `base` is the style of text that asks for none. Attributes that
-/// hide text or make it blink change nothing.
+/// Applies a sequence with these parameters to a style. `base` is the style after a reset. Attributes that hide text or
+/// make it blink are ignored.
 #[must_use]
 pub fn apply(params: &Params, style: Style, base: Style, colours: Colours) -> Style {
     let mut style = style;
@@ -120,7 +121,7 @@ pub fn apply(params: &Params, style: Style, base: Style, colours: Colours) -> St
     style
 }
 
-/// One of the 256 colours, or red, green and blue; takes no more parameters than belong to it.
+/// Parses one of the 256 colours, or red, green and blue. Consumes only their parameters.
 fn direct(mut params: impl Iterator<Item = u16>) -> Option<Color> {
     match params.next()? {
         5 => Some(Color::Indexed(u8::try_from(params.next()?).ok()?)),

@@ -1,10 +1,10 @@
-//! Text on its way to a terminal: the one place that decides which characters may get there.
+//! Text for a terminal: the only place that decides which characters are allowed.
 //!
-//! Names, reasons, messages and log lines of a repository, a run or a server are hostile text: they may hold control
-//! sequences that move the cursor, write to the clipboard or hide what stands before them, line ends that forge lines of
-//! ours, and invisible characters that make one text look like another. [`clean`] is what the screen draws with;
-//! [`TerminalText`] is what the command line prints: it is made by [`text!`], which cleans every argument, and printing
-//! takes nothing else.
+//! Names, reasons, messages and log lines of a repository, a run or a server are untrusted: they may contain control
+//! sequences that move the cursor, write to the clipboard or hide earlier text, newlines that forge lines of our
+//! output, and invisible characters that make one text look like another. The screen uses [`clean`]; the command line
+//! prints [`TerminalText`], which [`text!`] creates by cleaning every argument. The printing functions accept no other
+//! type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,10 +17,10 @@ use super::sgr;
 use super::text::width;
 use super::theme::Colours;
 
-/// Whether a character would change more than its own cell, or would change how the text around it is read: controls, the
-/// separators of lines and paragraphs, marks that turn the direction of writing, every character that Unicode says is not
-/// to be seen (`Default_Ignorable_Code_Point`, tag characters and fillers among them), and the tints of emoji, about whose
-/// width terminals differ.
+/// Whether a character could affect more than its own cell, or change how the text around it is read: control
+/// characters, line and paragraph separators, bidirectional marks, all invisible characters
+/// (`Default_Ignorable_Code_Point`, including tag characters and fillers), and emoji modifiers, whose width differs
+/// between terminals.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     if matches!(c, ' '..='~') {
@@ -34,7 +34,7 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The text as one line without unsafe characters: line ends and tabs become blanks, the others are left out.
+/// Returns the text as one line without unsafe characters: newlines and tabs become blanks, others are removed.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
@@ -44,8 +44,8 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(blank).filter(|c| !is_unsafe(*c)).collect())
 }
 
-/// The text as one line with `�` for every unsafe character but tabs: for a question whose answer depends on seeing
-/// everything that is there.
+/// Returns the text as one line with `�` for every unsafe character except tabs. Used for confirmations, which must
+/// show everything.
 #[must_use]
 pub fn reveal(text: &str) -> String {
     let show = |c: char| match c {
@@ -56,26 +56,27 @@ pub fn reveal(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
-/// Text that a terminal shows as it is written: no character of it is unsafe but the line ends, tabs and colours that are
-/// ours. It has no `Display` on purpose: in a `format!` it would lose its name.
+/// Text that is safe to print: its only special characters are newlines, tabs and colours of our own. It deliberately
+/// has no `Display`, as `format!` would turn it into a plain `String`.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct TerminalText(String);
 
 impl TerminalText {
-    /// Several lines of others, such as a message of a server: line ends and tabs stay.
+    /// Cleans text of several lines, such as a message of a server. Newlines and tabs stay.
     #[must_use]
     pub fn lines(text: &str) -> Self {
         Self(text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_unsafe(*c)).collect())
     }
 
-    /// Several lines with colours of ours in them, such as a rendered diagnostic: line ends, tabs and colours stay.
+    /// Cleans text of several lines with our own colours, such as a rendered diagnostic. Newlines, tabs and colours
+    /// stay.
     #[must_use]
     pub fn coloured(text: &str) -> Self {
         Self(Cleaner::read(text, true, true))
     }
 
-    /// A line of a log as a terminal leaves it: colours stay where there are any, every other control sequence goes, and
-    /// what a carriage return wrote over is gone.
+    /// Returns a line of a log in the form that a terminal would show: colours stay unless disabled, other control
+    /// sequences are dropped, and text overwritten after a carriage return is removed.
     #[must_use]
     pub fn log_line(line: &[u8], colours: Colours) -> Self {
         let text = String::from_utf8_lossy(line);
@@ -85,8 +86,8 @@ impl TerminalText {
         Self(Cleaner::read(&text, colours != Colours::None, false))
     }
 
-    /// A JSON document: unsafe characters, which only its strings can hold, become escapes. So do the `##[` that GitHub's
-    /// runner takes for a command anywhere in a line.
+    /// Escapes unsafe characters of a JSON document, which only its strings can contain. `##[` is escaped as well, as
+    /// GitHub's runner takes it for a command anywhere in a line.
     #[must_use]
     pub fn json(document: &str) -> Self {
         let mut text = String::with_capacity(document.len());
@@ -103,7 +104,7 @@ impl TerminalText {
         Self(text.replace("##[", "\\u0023#["))
     }
 
-    /// The same in another style. Text without a style stays as it is.
+    /// Returns the text in another style. The default style leaves it unchanged.
     #[must_use]
     pub fn styled(self, style: Style) -> Self {
         if style == Style::new() || self.0.is_empty() {
@@ -112,55 +113,55 @@ impl TerminalText {
         Self(format!("{}{}{}", sgr::sequence(style), self.0, sgr::RESET))
     }
 
-    /// Adds a text.
+    /// Appends a text.
     pub fn push(&mut self, text: &Self) {
         self.0.push_str(&text.0);
     }
 
-    /// Adds a text and ends the line.
+    /// Appends a text and a newline.
     pub fn push_line(&mut self, text: &Self) {
         self.push(text);
         self.0.push('\n');
     }
 
-    /// The same without blanks at its end.
+    /// Removes trailing blanks.
     #[must_use]
     pub fn trim_end(self) -> Self {
         Self(self.0.trim_end().to_owned())
     }
 
-    /// The same with signs of ours in place of others, as [`crate::ui::theme::Theme::spelled`] has them.
+    /// Replaces characters with ASCII equivalents, as in [`crate::ui::theme::Theme::spelled`].
     #[must_use]
     pub fn map(self, change: impl Fn(char) -> char) -> Self {
         let safe = |c: char| Some(change(c)).filter(|new| !is_unsafe(*new)).unwrap_or(c);
         Self(self.0.chars().map(safe).collect())
     }
 
-    /// Whether there is nothing to print.
+    /// Whether the text is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text, with the sequences of its colours.
+    /// Returns the text with its colour sequences.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text without its colours.
+    /// Returns the text without colours.
     #[must_use]
     pub fn plain(&self) -> Cow<'_, str> {
         if self.0.contains('\u{1b}') { Cow::Owned(Cleaner::read(&self.0, false, true)) } else { Cow::Borrowed(&self.0) }
     }
 
-    /// How many columns it takes.
+    /// Returns the width in columns.
     #[must_use]
     pub fn width(&self) -> usize {
         width(&self.plain())
     }
 
-    /// Text of [`text!`], whose arguments are all [`Argument`]s.
+    /// Used by [`text!`], which wraps all arguments in [`Argument`].
     #[doc(hidden)]
     #[must_use]
     pub fn from_arguments(arguments: fmt::Arguments<'_>) -> Self {
@@ -177,9 +178,9 @@ impl FromIterator<TerminalText> for TerminalText {
     }
 }
 
-/// What can be an argument of [`text!`]: everything that has a `Display`, cleaned to one line, and texts that are clean.
+/// Types that can be arguments of [`text!`]: everything with a `Display`, cleaned to one line, and [`TerminalText`].
 pub trait ToTerminal {
-    /// The text that is printed.
+    /// Returns the text to print.
     fn to_terminal(&self) -> TerminalText;
 }
 
@@ -218,7 +219,7 @@ impl<T: ToTerminal + ?Sized> fmt::Display for Argument<'_, T> {
     }
 }
 
-/// Whether a format names no argument inside its braces: a name there would be printed as it is.
+/// Whether a format has no inline arguments, as `{name}` would bypass the cleaning.
 #[doc(hidden)]
 #[must_use]
 pub const fn takes_all_arguments(format: &str) -> bool {
@@ -236,14 +237,14 @@ pub const fn takes_all_arguments(format: &str) -> bool {
     true
 }
 
-/// A [`TerminalText`] as `format!` makes a `String`: the format is ours, every argument is cleaned. Arguments stand after
-/// the format, not in it; only widths may be named there.
+/// Like `format!`, but returns [`TerminalText`]: the format is trusted, every argument is cleaned. Arguments must
+/// follow the format; only widths may be inline.
 macro_rules! text {
     ($format:literal $(, $argument:expr)* $(,)?) => {{
         const {
             assert!(
                 $crate::ui::terminal_text::takes_all_arguments($format),
-                "arguments stand after the format, so that they are cleaned"
+                "pass arguments after the format, so that they are cleaned"
             );
         }
         $crate::ui::terminal_text::TerminalText::from_arguments(
@@ -253,14 +254,14 @@ macro_rules! text {
 }
 pub(crate) use text;
 
-/// Takes what a terminal would be sent, and keeps text and, where it may, colours.
+/// Parses terminal output, keeping text and optionally colours.
 struct Cleaner {
     text: String,
     colours: bool,
-    /// Whether line ends are kept, and a carriage return is only the end of one.
+    /// Whether newlines are kept and carriage returns before them dropped.
     lines: bool,
     style: Style,
-    /// The style that the text so far ends with.
+    /// Style at the end of the text so far.
     written: Style,
     returned: bool,
 }
@@ -278,8 +279,8 @@ impl Cleaner {
     }
 
     fn push(&mut self, c: char) {
-        // Progress bars return to the start and write again: the last version counts. A return before the line's end
-        // belongs to the end.
+        // Progress bars return to the start of the line and overwrite it, so only the last version counts. A carriage
+        // return directly before the newline belongs to the newline.
         if std::mem::take(&mut self.returned) {
             self.text.clear();
             self.written = Style::new();
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_line_is_as_a_terminal_leaves_it() {
+    fn a_log_line_matches_what_a_terminal_shows() {
         for (line, plain, coloured) in [
             ("plain ✓", "plain ✓", "plain ✓"),
             ("a\tb", "a\tb", "a\tb"),

@@ -1,4 +1,4 @@
-//! Text in columns: measuring, cutting, cleaning, and the words for times and counts.
+//! Text in columns: measuring, clipping, wrapping, and formatting of times and counts.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use unicode_width::UnicodeWidthStr;
 use super::terminal_text::clean;
 use crate::model::Timestamp;
 
-/// How many columns a text takes.
+/// Returns the width of a text in columns.
 #[must_use]
 pub fn width(text: &str) -> usize {
-    // Most texts are, and are looked at many times a frame.
+    // Fast path: most texts are ASCII, and are measured several times per frame.
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
-/// The text cut to a number of columns, with `ellipsis` for its last column when something was cut.
+/// Clips a text to a number of columns. If anything was cut, the last column shows `ellipsis`.
 #[must_use]
 pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     let text = clean(text);
@@ -41,7 +41,7 @@ pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     Cow::Owned(clipped)
 }
 
-/// The same with the middle left out: names that begin alike are told apart by their ends.
+/// Clips a text in the middle: names with a common prefix differ at their ends.
 #[must_use]
 pub fn clip_middle<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     let text = clean(text);
@@ -65,7 +65,7 @@ pub fn clip_middle<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t,
     Cow::Owned(head + ellipsis + &tail.into_iter().rev().collect::<String>())
 }
 
-/// A text in rows of at most so many columns, cut between words, and within a word that is wider.
+/// Wraps a text into rows of at most `columns` columns, between words, or within a word that is too wide.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
@@ -92,7 +92,7 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     rows
 }
 
-/// Whether every word of `wanted` is in one of the texts, in any case.
+/// Whether every word of `wanted` occurs in one of the texts, ignoring case.
 #[must_use]
 pub fn holds(wanted: &str, texts: &[&str]) -> bool {
     let words = wanted.split_whitespace().map(str::to_lowercase);
@@ -101,7 +101,8 @@ pub fn holds(wanted: &str, texts: &[&str]) -> bool {
     words.into_iter().all(|word| texts.iter().any(|text| text.contains(&word)))
 }
 
-/// Writes one line of text into at most `columns` columns and says where it ended. Outside the buffer nothing happens.
+/// Writes a line of text into at most `columns` columns and returns the column after it. Positions outside the buffer
+/// are ignored.
 pub fn put(buffer: &mut Buffer, x: u16, y: u16, columns: u16, text: &str, style: impl Into<Style>) -> u16 {
     let area = buffer.area;
     if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
@@ -110,7 +111,7 @@ pub fn put(buffer: &mut Buffer, x: u16, y: u16, columns: u16, text: &str, style:
     buffer.set_stringn(x, y, clean(text), usize::from(columns), style).0
 }
 
-/// A length of time: `0.4s`, `12s`, `3:05`, `1:02:09`, and `3d 4h` from two days on.
+/// Formats a duration: `0.4s`, `12s`, `3:05`, `1:02:09`, and `3d 4h` from two days on.
 #[must_use]
 pub fn duration(time: Duration) -> String {
     match time.as_secs() {
@@ -119,7 +120,8 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// The time from `started` to `finished`; while something runs, to `now` in whole seconds, so that it changes once a second.
+/// Formats the time from `started` to `finished`. Without `finished`, to `now` in whole seconds, so that the text
+/// changes once a second.
 #[must_use]
 pub fn spent(started: Timestamp, finished: Option<Timestamp>, now: Timestamp) -> String {
     match finished {
@@ -137,7 +139,7 @@ fn whole_seconds(seconds: u64) -> String {
     }
 }
 
-/// How long ago, in one unit: `now`, `40s`, `12m`, `3h`, `5d`.
+/// Formats the time since an event in one unit: `now`, `40s`, `12m`, `3h`, `5d`.
 #[must_use]
 pub fn ago(time: Duration) -> String {
     match time.as_secs() {
@@ -149,7 +151,7 @@ pub fn ago(time: Duration) -> String {
     }
 }
 
-/// A number with its thousands set apart: `1,204`.
+/// Formats a number with thousands separators: `1,204`.
 #[must_use]
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -163,7 +165,7 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// A number and its noun: `1 line`, `1,204 lines`.
+/// Formats a number with its noun: `1 line`, `1,204 lines`.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
@@ -183,7 +185,7 @@ mod tests {
     use ratatui::layout::Rect;
 
     #[test]
-    fn times_and_counts_read_well() {
+    fn times_and_counts_are_formatted() {
         let seconds = Duration::from_secs;
         let times = [(0, "0.0s"), (9, "9.0s"), (41, "41s"), (725, "12:05"), (3730, "1:02:10"), (200_000, "2d 7h")];
         for (time, text) in times {
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_must_be_there() {
+    fn every_word_must_occur() {
         for (wanted, found) in [("", true), ("fail main", true), ("MAIN", true), ("fail dev", false)] {
             assert_eq!(holds(wanted, &["CI", "main", "failure"]), found, "{wanted}");
         }

@@ -1,8 +1,8 @@
-//! What every state looks like: one table of glyphs, words and hues, and the colours a hue has in each palette.
+//! Appearance of every state: a table of glyphs, words and hues, and the colours of a hue in each palette.
 //!
-//! Meaning is carried by glyph and word first and by colour second. The default palette is the terminal's own sixteen
-//! colours, so that the user's theme decides; the colour-blind one keeps to the blue and orange contrast of Okabe and
-//! Ito's set; without colours only bold, dim and reverse remain.
+//! Meaning is carried by glyph and word first, and by colour second. The default palette uses the sixteen colours of
+//! the terminal, so that the user's theme applies; the colour-blind palette uses the blue and orange contrast of Okabe
+//! and Ito; without colours only bold, dim and reverse remain.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -11,33 +11,33 @@ use crate::model::{Conclusion, Level, Phase, ServiceState};
 /// Which characters may be drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Glyphs {
-    /// Any.
+    /// All characters.
     #[default]
     Unicode,
-    /// Only those of ASCII, for a locale that is not UTF-8 and for terminals that draw ambiguous characters wide.
+    /// ASCII only, for a locale that is not UTF-8 and for terminals that draw ambiguous characters wide.
     Ascii,
 }
 
 /// Which colours may be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Colours {
-    /// The terminal's sixteen.
+    /// The sixteen terminal colours.
     #[default]
     Terminal,
     /// Blue and orange instead of green and red.
     ColourBlind,
-    /// None at all, as `NO_COLOR` asks.
+    /// No colours, as with `NO_COLOR`.
     None,
 }
 
 /// How the screen is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Theme {
-    /// Which characters.
+    /// Allowed characters.
     pub glyphs: Glyphs,
-    /// Which colours.
+    /// Allowed colours.
     pub colours: Colours,
-    /// Whether running rows pulse.
+    /// Whether running rows are animated.
     pub motion: bool,
 }
 
@@ -47,40 +47,40 @@ impl Default for Theme {
     }
 }
 
-/// What a thing means, as far as colour is concerned.
+/// Meaning of a colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hue {
     /// Ordinary text.
     Plain,
     /// Of less interest.
     Dim,
-    /// Where the user is.
+    /// The current position.
     Accent,
-    /// Went well.
+    /// Success.
     Good,
-    /// Went wrong.
+    /// Failure.
     Bad,
-    /// Goes on.
+    /// In progress.
     Busy,
-    /// Waits for a person.
+    /// Waiting for a person.
     Review,
 }
 
-/// How a state is shown.
+/// Appearance of a state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Look {
-    /// Its glyph, one column wide.
+    /// Glyph, one column wide.
     pub glyph: &'static str,
-    /// Its word.
+    /// Word for the state.
     pub word: &'static str,
-    /// Its hue.
+    /// Hue of the state.
     pub hue: Hue,
 }
 
-/// The frames of a lamp that is lit, at four a second. None of them is the sign of another state.
+/// Animation frames of a running row, four per second. None is the glyph of another state.
 const LAMP: [&str; 4] = ["●", "◉", "◎", "◉"];
 
-/// Glyph, ASCII glyph, word and hue of a state: the only place where they are written down.
+/// Returns glyph, ASCII glyph, word and hue of a state. This is the only table of them.
 fn row(phase: &Phase) -> (&'static str, &'static str, &'static str, Hue) {
     use crate::model::Gate;
     match phase {
@@ -105,14 +105,15 @@ fn row(phase: &Phase) -> (&'static str, &'static str, &'static str, Hue) {
 }
 
 impl Theme {
-    /// How a state is shown.
+    /// Returns the appearance of a state.
     #[must_use]
     pub fn look(&self, phase: &Phase) -> Look {
         let (unicode, ascii, word, hue) = row(phase);
         Look { glyph: self.pick(unicode, ascii), word, hue }
     }
 
-    /// The glyph of a state at this moment, in milliseconds: a running one pulses, unless it must keep still.
+    /// Returns the glyph of a state at the time `now`, in milliseconds. A running state is animated unless motion is
+    /// off.
     #[must_use]
     pub fn lamp(&self, phase: &Phase, now: u64) -> &'static str {
         if *phase == Phase::Running && self.motion && self.glyphs == Glyphs::Unicode {
@@ -122,13 +123,13 @@ impl Theme {
         }
     }
 
-    /// The style of a state.
+    /// Returns the style of a state.
     #[must_use]
     pub fn phase(&self, phase: &Phase) -> Style {
         self.style(row(phase).3)
     }
 
-    /// How the state of a service is shown.
+    /// Returns the appearance of a service's state.
     #[must_use]
     pub fn service(&self, state: ServiceState) -> Look {
         let (unicode, ascii, hue) = match state {
@@ -142,7 +143,7 @@ impl Theme {
         Look { glyph: self.pick(unicode, ascii), word, hue }
     }
 
-    /// The style of an annotation.
+    /// Returns the style of an annotation.
     #[must_use]
     pub fn level(&self, level: Level) -> Style {
         match level {
@@ -152,7 +153,7 @@ impl Theme {
         }
     }
 
-    /// The style of a hue.
+    /// Returns the style of a hue.
     #[must_use]
     pub fn style(&self, hue: Hue) -> Style {
         let plain = Style::new();
@@ -177,13 +178,13 @@ impl Theme {
         shaped.fg(colour)
     }
 
-    /// The style of a heading.
+    /// Returns the style of a heading.
     #[must_use]
     pub fn heading(&self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// The style of one of several things that are told apart by colour. None of the colours is that of a status.
+    /// Returns one of several distinguishable styles. None of them has the colour of a status.
     #[must_use]
     pub fn nth(&self, place: usize) -> Style {
         const COLOURS: [Color; 6] =
@@ -191,7 +192,7 @@ impl Theme {
         if self.colours == Colours::None { Style::new() } else { Style::new().fg(COLOURS[place % COLOURS.len()]) }
     }
 
-    /// A sign of ours as this theme writes it: of those beyond ASCII, the one that stands in for it.
+    /// Returns a character, replaced by its ASCII equivalent if the theme needs it.
     #[must_use]
     pub fn spelled(&self, sign: char) -> char {
         match (self.glyphs, sign) {
@@ -207,37 +208,37 @@ impl Theme {
         }
     }
 
-    /// The style of the selected row: reverse video, which every terminal theme keeps readable.
+    /// Returns the style of the selected row: reverse video, which stays readable in every terminal theme.
     #[must_use]
     pub fn selected(&self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    /// The bar before the selected row.
+    /// Returns the bar in front of the selected row.
     #[must_use]
     pub fn bar(&self) -> &'static str {
         self.pick("▌", ">")
     }
 
-    /// What stands for text that was cut off.
+    /// Returns the mark for clipped text.
     #[must_use]
     pub fn ellipsis(&self) -> &'static str {
         self.pick("…", "~")
     }
 
-    /// What stands between the parts of a line.
+    /// Returns the separator between the parts of a line.
     #[must_use]
     pub fn dot(&self) -> &'static str {
         self.pick(" · ", " - ")
     }
 
-    /// What leads from a whole to its part.
+    /// Returns the arrow from a whole to its part.
     #[must_use]
     pub fn arrow(&self) -> &'static str {
         self.pick(" › ", " > ")
     }
 
-    /// One of two forms of a glyph.
+    /// Returns one of two forms of a glyph.
     #[must_use]
     pub fn pick(&self, unicode: &'static str, ascii: &'static str) -> &'static str {
         match self.glyphs {
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_coloured_without_colours() {
+    fn the_palette_without_colours_has_none() {
         let none = Theme { colours: Colours::None, ..Theme::default() };
         for phase in phases() {
             assert_eq!((none.phase(&phase).fg, none.phase(&phase).bg), (None, None));
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn good_bad_and_busy_never_look_alike() {
+    fn good_bad_and_busy_are_distinguishable() {
         for colours in [Colours::Terminal, Colours::ColourBlind] {
             let theme = Theme { colours, ..Theme::default() };
             let styles = [Hue::Good, Hue::Bad, Hue::Busy, Hue::Review].map(|hue| theme.style(hue).fg);
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lamp_pulses_only_while_it_may() {
+    fn running_glyphs_are_animated_only_if_allowed() {
         let theme = Theme::default();
         assert_ne!(theme.lamp(&Phase::Running, 0), theme.lamp(&Phase::Running, 250));
         assert_eq!(theme.lamp(&Phase::Queued, 0), theme.lamp(&Phase::Queued, 250));

@@ -1,4 +1,4 @@
-//! The checkpoints of a job on disk: a line of JSON for each step that has ended, so that the job can go on after any of
+//! Checkpoints of a job on disk: a line of JSON for each step that has ended, so that the job can resume after any of
 //! them.
 
 use std::fs::{self, OpenOptions};
@@ -10,19 +10,19 @@ use indexmap::IndexMap;
 use crate::engine::checkpoint::Checkpoint;
 use crate::store::atomic;
 
-/// A file that would grow beyond this keeps its latest line alone: every line repeats the outputs of all steps before it.
+/// Maximum size in bytes of a checkpoint file. Beyond it, only the latest line is kept: each line repeats the outputs
+/// of all earlier steps.
 const MOST: u64 = 16 * 1024 * 1024;
 
-/// What a job wrote down, the latest last. A line that was not written whole is left out; where nothing can be read there
-/// is none.
+/// Returns the checkpoints of a job, the latest last. Incomplete lines are skipped; an unreadable file counts as empty.
 #[must_use]
 pub fn read(path: &Path) -> Vec<Checkpoint> {
     let bytes = fs::read(path).unwrap_or_default();
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
-/// An attempt begins in which the job goes on after so many of its steps: what an earlier one wrote down of later steps is
-/// none of its own.
+/// Keeps only the checkpoints of the first `done` steps, for an attempt in which the job resumes after them: later ones
+/// belong to an earlier attempt.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -35,7 +35,7 @@ pub fn begin(path: &Path, done: usize) -> io::Result<()> {
     replace(path, &kept)
 }
 
-/// Adds what a job writes down after a step.
+/// Appends a checkpoint.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -48,7 +48,7 @@ pub fn append(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
     OpenOptions::new().create(true).append(true).open(path)?.write_all(&line)
 }
 
-/// Takes out what is secret now and was not when it was written down; a job cannot go on from there any more.
+/// Removes checkpoints that contain text that has become secret since; the job cannot resume from them.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -64,7 +64,7 @@ fn line(checkpoint: &Checkpoint) -> Vec<u8> {
     line
 }
 
-/// All of the old or all of the new, whatever happens meanwhile.
+/// Replaces the file atomically.
 fn replace(path: &Path, checkpoints: &[Checkpoint]) -> io::Result<()> {
     atomic::write_unsynced(path, &checkpoints.iter().flat_map(line).collect::<Vec<u8>>())
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_begins_again_has_only_what_it_builds_on() {
+    fn a_resumed_job_keeps_only_earlier_checkpoints() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("state/a.jsonl");
         begin(&path, 0).expect("there is nothing");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_costs_itself_alone() {
+    fn an_incomplete_line_is_skipped() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("a.jsonl");
         append(&path, &after(1, "日本")).expect("written");
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_became_secret_is_taken_out() {
+    fn checkpoints_with_new_secrets_are_removed() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("a.jsonl");
         append(&path, &after(1, "found-out")).expect("written");

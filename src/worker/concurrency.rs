@@ -1,4 +1,4 @@
-//! Stands in line for the runs and jobs of this worker, and asks others to make room.
+//! Queues the run and jobs of this worker for concurrency groups, and asks other holders to give them up.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::store::folder::{RunFolder, RunsDir};
 use super::outlet::RunOutlet;
 use super::{control, recovery};
 
-/// How often somebody who waits looks whether it is their turn. A killed worker tells nobody that it left.
+/// Time between two checks of a waiter whether it can acquire the group. A killed worker sends no notification.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The lines as one attempt of a run sees them.
+/// Queues of concurrency groups, for one attempt of a run.
 pub(super) struct ConcurrencyQueue {
     state: PathBuf,
     folder: RunFolder,
@@ -32,13 +32,13 @@ pub(super) struct ConcurrencyQueue {
     outlet: Arc<RunOutlet>,
 }
 
-/// A place in a line, and who stood before it when it was last looked at.
+/// An entry in a queue, and the entries before it at the last check.
 pub(super) struct Waiter {
     me: Holder,
     group: String,
     ticket: Ticket,
     ahead: Ahead,
-    /// Requests to holders to give the group up.
+    /// Requests to holders to give up the group.
     requests: JoinSet<()>,
 }
 
@@ -63,7 +63,7 @@ impl ConcurrencyQueue {
         })
     }
 
-    /// Gets a job, or the run as a whole, in line, and asks those to leave that must.
+    /// Enters the queue for a job, or for the run as a whole, and notifies those that must leave.
     pub(super) fn enter(&self, job: Option<JobId>, wanted: &GroupRequest) -> Result<Waiter, AcquireError> {
         let me = Holder { run: self.folder.id().clone(), job };
         let ticket =
@@ -86,13 +86,13 @@ impl ConcurrencyQueue {
         Ok(Waiter { me, group: wanted.group.clone(), ticket, ahead, requests })
     }
 
-    /// Waits until nobody is before a place, and tells readers who is.
+    /// Waits for the group, and records which run or job is ahead.
     pub(super) async fn wait(&self, place: Waiter) -> Result<Ticket, AcquireError> {
         let Waiter { me, group, ticket, mut ahead, mut requests } = place;
         let mut told = None;
         loop {
             for dead in &ahead.dead {
-                // What it left running must not meet what comes now.
+                // Processes that it left running must not interfere with those that start now.
                 let _ = recovery::close(&RunsDir::at(&self.state).folder(dead.run.clone())).await;
             }
             let Some(holder) = ahead.living.first() else { return Ok(ticket) };
@@ -103,7 +103,7 @@ impl ConcurrencyQueue {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 Some(Err(error)) = requests.join_next() => {
-                    // The holder was never asked, so this could wait for ever.
+                    // The holder was never notified, so this could wait forever.
                     return Err(AcquireError::Failed(format!("internal error: the request for the group {}", Panic::of(error))));
                 }
             }
@@ -111,7 +111,7 @@ impl ConcurrencyQueue {
         }
     }
 
-    /// Requests that another run or job gives its place up. It may take a while to do so, or be gone.
+    /// Asks another run or job to give up its group. It may take a while, or have ended.
     fn displace(&self, other: &Holder, group: &str, me: &Holder) -> impl Future<Output = ()> + use<> {
         let socket = RunsDir::at(&self.state).folder(other.run.clone()).socket();
         let order = Command::Yield { group: group.to_owned(), job: other.job.clone(), to: name(me) };
@@ -133,18 +133,18 @@ impl ConcurrencyQueue {
 
 impl ConcurrencyGate for ConcurrencyQueue {
     fn acquire(self: Arc<Self>, job: JobId, wanted: GroupRequest) -> BoxFuture<'static, Result<Ticket, AcquireError>> {
-        // In line at once: jobs that start one after the other stand there in that order.
+        // Enters the queue immediately, so that jobs queue in the order in which they start.
         let place = self.enter(Some(job), &wanted);
         async move { self.wait(place?).await }.boxed()
     }
 }
 
-/// A member as people are told of it.
+/// Returns the name of a holder for messages.
 fn name(member: &Holder) -> String {
     member.job.as_ref().map_or_else(|| member.run.to_string(), |job| format!("{} ({job})", member.run))
 }
 
-/// Whether the other one ends only after this one has: its run, the job that calls its workflow, or itself.
+/// Whether `other` only ends after `me`: it is the run of `me`, the job that calls its workflow, or `me` itself.
 fn waits_for(other: &Holder, me: &Holder) -> bool {
     let around = |outer: &JobId| {
         me.job.as_ref().is_some_and(|job| job.as_str().strip_prefix(outer.as_str()).is_some_and(is_inside))
@@ -152,7 +152,7 @@ fn waits_for(other: &Holder, me: &Holder) -> bool {
     other.run == me.run && other.job.as_ref().is_none_or(around)
 }
 
-/// Whether what is left of a job's id is nothing, or the name of a job within a called workflow.
+/// Whether the rest of a job id is empty, or the name of a job within a called workflow.
 fn is_inside(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('.')
 }
@@ -163,7 +163,7 @@ mod tests {
     use crate::model::RunId;
 
     #[test]
-    fn only_what_is_around_a_job_makes_it_wait_for_itself() {
+    fn only_an_enclosing_run_or_job_makes_a_job_wait_for_itself() {
         let member = |run: &str, job: Option<&str>| Holder { run: RunId::new(run), job: job.map(JobId::new) };
         let me = member("r", Some("call.test.2"));
         for (other, deadlock) in [

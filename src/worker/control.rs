@@ -1,12 +1,12 @@
-//! The control socket of a run: orders in, answers out, and a wake-up for readers.
+//! Control socket of a run: commands in, replies out, and a wake-up for readers of the journal.
 //!
-//! A client sends one [`Command`] as a line of JSON. Every command but `Watch` is answered with one [`Reply`] line.
-//! `Watch` keeps the connection open and gets one byte whenever the journal has grown; the bytes are only a nudge to
-//! read the journal, so a slow reader loses none of the run and never holds it up. End of file on a watch means the
-//! worker is gone.
+//! A client sends one [`Command`] as a line of JSON. Every command except `Watch` is answered with one [`Reply`] line.
+//! `Watch` keeps the connection open and receives one byte whenever the journal has grown; the byte only means that the
+//! journal should be read, so a slow reader misses nothing and never blocks the run. End of file on a watch means that
+//! the worker has ended.
 //!
-//! Only the user who owns the run may talk to it: the socket's mode is 0600 in a folder of mode 0700, and the peer's
-//! user id is checked as well.
+//! Only the user who owns the run can connect: the socket has mode 0600 in a folder of mode 0700, and the user id of
+//! the peer is checked as well.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -21,16 +21,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::{Command, Reply};
 
-/// An order with the place its answer goes to.
+/// A command with the sender for its reply.
 pub type PendingCommand = (Command, oneshot::Sender<Reply>);
 
-/// The longest path a socket address holds on Linux is 107 bytes, on macOS 103.
+/// Maximum length in bytes of a socket path. Linux allows 107 bytes, macOS 103.
 const LONGEST_ADDRESS: usize = 100;
 
-/// An order is a line of JSON; nobody needs more than this, so nobody gets to fill the worker's memory.
+/// Maximum length in bytes of a command, so that a client cannot fill the worker's memory.
 const LONGEST_ORDER: u64 = 64 * 1024;
 
-/// Opens the socket. A leftover of a dead worker is replaced: the caller holds the run's lock.
+/// Opens the socket. Replaces the socket of a dead worker: the caller holds the run's lock.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -44,7 +44,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers clients until nobody takes orders any more; what was asked before that is still answered.
+/// Answers clients until the receiver of commands is closed. Commands sent before that are still answered.
 pub async fn serve(listener: UnixListener, orders: mpsc::Sender<PendingCommand>, grown: watch::Receiver<u64>) {
     let mut clients = tokio::task::JoinSet::new();
     loop {
@@ -55,7 +55,7 @@ pub async fn serve(listener: UnixListener, orders: mpsc::Sender<PendingCommand>,
                 }
             }
             Some(ended) = clients.join_next() => {
-                // A client that hangs up is no matter. A panic is passed on to the host, which ends the run.
+                // A client that disconnects is not an error. A panic is passed on to the host, which ends the run.
                 if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
                     std::panic::resume_unwind(panic);
                 }
@@ -85,18 +85,18 @@ async fn client(
         let Some(line) = line else { return Ok(()) };
         let reply = match serde_json::from_str::<Command>(&line) {
             Ok(Command::Watch) => {
-                // The first byte says that the watch stands: what was written before it is in the journal.
+                // The first byte means that the watch has started: earlier records are already in the journal.
                 loop {
                     write.write_all(b"\n").await?;
                     tokio::select! {
                         Ok(()) = grown.changed() => {}
-                        // The end of the file tells that the worker is gone.
+                        // The end of the file means that the worker has ended.
                         () = orders.closed() => return Ok(()),
                     }
                 }
             }
             Ok(command) => ask(command, &orders).await,
-            Err(error) => Reply::Rejected { reason: format!("not an order: {error}") },
+            Err(error) => Reply::Rejected { reason: format!("invalid command: {error}") },
         };
         let mut line = serde_json::to_vec(&reply).map_err(io::Error::other)?;
         line.push(b'\n');
@@ -113,10 +113,10 @@ async fn ask(command: Command, orders: &mpsc::Sender<PendingCommand>) -> Reply {
     answered.await.unwrap_or_else(|_| ended())
 }
 
-/// Sends an order to a run's worker and waits for the answer.
+/// Sends a command to the worker of a run and waits for the reply.
 ///
 /// # Errors
-/// No worker listens, or it went away before it answered.
+/// No worker listens, or the worker ended before it answered.
 pub async fn order(path: &Path, command: &Command) -> io::Result<Reply> {
     let stream = connect(path).await?;
     let (read, mut write) = stream.into_split();
@@ -126,15 +126,15 @@ pub async fn order(path: &Path, command: &Command) -> io::Result<Reply> {
     let mut answer = String::new();
     BufReader::new(read.take(LONGEST_ORDER)).read_line(&mut answer).await?;
     serde_json::from_str(&answer)
-        .map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "the worker went away before it answered"))
+        .map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "the worker ended before it answered"))
 }
 
-/// A standing wish to be told when the journal grows.
+/// A subscription to the growth of a journal.
 #[derive(Debug)]
 pub struct Watch(UnixStream);
 
 impl Watch {
-    /// Asks the worker for wake-ups.
+    /// Subscribes at the worker.
     ///
     /// # Errors
     /// No worker listens.
@@ -146,7 +146,7 @@ impl Watch {
         Ok(Self(stream))
     }
 
-    /// Waits until the journal has grown: `true`. `false` once the worker is gone.
+    /// Waits until the journal has grown, and returns `true`. Returns `false` once the worker has ended.
     pub async fn grown(&mut self) -> bool {
         let mut nudges = [0; 256];
         matches!(self.0.read(&mut nudges).await, Ok(count) if count > 0)
@@ -163,14 +163,14 @@ fn with_short_address<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) 
     act(&address)
 }
 
-/// A path to the same file that fits into a socket address: where the real one is too long, through the folder's open
-/// descriptor, which must live as long as the address is used.
+/// Returns a path to the same file that fits into a socket address. A path that is too long goes through a descriptor
+/// of its folder, which must stay open as long as the path is used.
 fn short_address(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     if path.as_os_str().as_bytes().len() <= LONGEST_ADDRESS {
         return Ok((path.to_owned(), None));
     }
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the path of a socket"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a socket path"));
     };
     let folder = File::open(folder)?;
     let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn orders_are_answered_and_watchers_are_woken_and_told_the_end() {
+    async fn commands_are_answered_and_watchers_see_growth_and_end() {
         let folder = tempfile::tempdir().expect("a folder");
         let deep = folder.path().join("x".repeat(120));
         fs::create_dir(&deep).expect("a folder");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_order_is_refused_in_words() {
+    async fn an_invalid_command_is_rejected_with_a_reason() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("control.sock");
         let listener = bind(&path).expect("binds");
@@ -223,7 +223,7 @@ mod tests {
         stream.write_all(b"rm -rf\n").await.expect("sends");
         let mut answer = String::new();
         BufReader::new(&mut stream).read_line(&mut answer).await.expect("answers");
-        assert!(answer.contains("not an order"), "{answer}");
+        assert!(answer.contains("invalid command"), "{answer}");
         server.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! Starts a worker: a process that outlives the one that starts it.
+//! Starts a worker: a process that outlives its parent.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -16,29 +16,29 @@ use super::Mode;
 /// Why a worker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// The run's folder cannot be used.
+    /// The run folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The run has a worker already.
+    /// The run already has a worker.
     #[error("the run is in progress")]
     Busy,
     /// The process could not be started.
     #[error("cannot start a worker ({}): {source}", program.display())]
     Process {
-        /// The program.
+        /// Program of the worker.
         program: PathBuf,
-        /// The error of the system.
+        /// Error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// Starts a worker on a run's folder.
+/// Starts a worker for a run folder.
 ///
-/// The secrets go through a pipe: neither the folder nor the process list ever holds them. The run's lock is taken here
-/// and handed over as the worker's standard output, so a run that is being started always has a holder.
+/// Secrets are passed through a pipe: they are neither in the folder nor in the process list. The run's lock is taken
+/// here and handed over as the worker's standard output, so that a starting run is always locked.
 ///
 /// # Errors
-/// The run has a worker already, or none can be started.
+/// The run already has a worker, or the worker cannot be started.
 pub fn spawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>) -> Result<(), SpawnError> {
     let held = lock::take(&folder.lock())?.ok_or(SpawnError::Busy)?;
     let program =
@@ -57,10 +57,10 @@ pub fn spawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>
     let mut pipe = worker.stdin.take().expect("standard input was asked for");
     let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
     let written = pipe.write_all(&secrets).map_err(failed);
-    // Wakes readers that watch the state folder. Nothing depends on it: a list is right whenever it is read.
+    // Wakes readers that watch the state folder. Failure is harmless: lists are correct whenever they are read.
     let _ = std::fs::write(folder.runs().launched(), folder.id().as_str());
     drop(pipe);
-    // A worker may end long before this process, which would keep its entry in the table of processes until then.
+    // Reaps the worker, which would otherwise stay a zombie until this process ends.
     std::thread::spawn(move || worker.wait());
     written
 }

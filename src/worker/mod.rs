@@ -1,8 +1,8 @@
-//! Hosts the work of one run in a separate process, so that the run outlives the terminal that started it.
+//! Hosts the work of a run in a separate process, so that the run outlives the terminal that started it.
 //!
-//! [`launch`] starts the process, [`control`] carries commands to it, and [`recovery`] closes a run
-//! whose process died. [`carry_out`] is what the process does: it holds the socket, records commands and ends, and closes
-//! attempts, whatever the [`work`] is. A run of a workflow is one implementation of it.
+//! [`launch`] starts the process, [`control`] receives commands, and [`recovery`] closes a run whose process died.
+//! [`carry_out`] is the main function of the process: it holds the socket, records commands and results, and closes
+//! attempts, for any kind of [`work`]. The run of a workflow is one implementation of [`work::Work`].
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use outlet::RunOutlet;
 use work::{AttemptHost, Ended, Rejected, Work};
 use workflow_run::WorkflowRun;
 
-/// What a worker is started for.
+/// Reason for starting a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The first attempt of a run.
@@ -48,17 +48,17 @@ pub enum Mode {
     Resume,
 }
 
-/// Maximum number of commands that wait for an answer; a person gives fewer.
+/// Maximum number of commands that wait for a reply.
 const MAX_PENDING_COMMANDS: usize = 16;
 
-/// How long the worker waits for clients to take the last answers.
+/// How long the worker waits for clients to read the last replies.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Carries out a run in this process: one attempt, and more as long as they are requested meanwhile. The caller holds the
-/// run's lock. `environment` is what steps on this machine inherit.
+/// Carries out a run in this process: one attempt, and further ones as long as they are requested. The caller holds the
+/// run's lock. `environment` is inherited by steps on this machine.
 ///
 /// # Errors
-/// The run's folder cannot be read or written, or is of a newer version. Errors of the run itself are in its records.
+/// The run folder cannot be read or written, or has a newer version. Errors of the run itself are in its records.
 pub async fn carry_out(
     folder: &RunFolder,
     mode: Mode,
@@ -147,16 +147,16 @@ impl HostedRun<'_> {
         Ok((conclusion, next))
     }
 
-    /// Notes the end of an attempt in the history, and removes what is not needed any more.
+    /// Records the end of an attempt in the history, and removes files that are no longer needed.
     fn finish(&self, run: &Run) {
         if let Err(error) = history::finish(self.folder, run) {
-            tracing::warn!(%error, "the end of the run cannot be noted in the history");
+            tracing::warn!(%error, "cannot record the end of the run in the history");
         }
         self.work.clean_up(run);
     }
 }
 
-/// Answers commands while an attempt runs.
+/// Answers commands during an attempt.
 struct Desk<'w> {
     outlet: &'w RunOutlet,
     cancel: &'w watch::Sender<Cancellation>,
@@ -191,11 +191,11 @@ impl Desk<'_> {
                 Some((command, answer)) = commands.recv() => {
                     let reply = self.reply(&command, &mut next, &mut yielded);
                     self.outlet.record(Event::Ordered { command, reply: reply.clone() });
-                    // The client may be gone; the record is for everyone else.
+                    // The client may be gone; all other readers get the record.
                     let _ = answer.send(reply);
                 }
                 served = &mut *server, if panicked.is_none() => {
-                    // Without the server the run cannot be cancelled any more.
+                    // Without the server, the run could no longer be cancelled.
                     let panic = served.map_or_else(|error| Panic::of(error).to_string(), |()| "ended".to_owned());
                     panicked = failed(format!("the task of the control socket {panic}")).reason;
                     Cancellation::Force.ask(self.cancel);
@@ -226,7 +226,7 @@ impl Desk<'_> {
                 }
             }
             Command::Rerun { what: RerunScope::Step { .. } } => {
-                rejected("the run is in progress: a job can run again from a step on once it has ended")
+                rejected("the run is in progress: jobs can be rerun from a step once it has ended")
             }
             Command::Rerun { what } => {
                 *next = Some(Mode::Rerun(what.clone()));
@@ -241,12 +241,12 @@ impl Desk<'_> {
         if to.ask(self.cancel) {
             Reply::Accepted
         } else {
-            Reply::Rejected { reason: "the run is being cancelled already".to_owned() }
+            Reply::Rejected { reason: "the run is already being cancelled".to_owned() }
         }
     }
 }
 
-/// The end of an attempt by a fault of cuelight.
+/// Returns the end of an attempt that failed because of a bug in cuelight.
 fn failed(message: String) -> Ended {
     tracing::error!(%message, "the attempt is ended");
     Ended { conclusion: Conclusion::Failure, reason: Some(EndReason::Panicked(message)) }

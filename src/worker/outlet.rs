@@ -1,4 +1,4 @@
-//! The outlet of a run: masks, orders, and writes what the engine observes.
+//! Outlet of a run: masks, orders and writes the engine's records and logs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -24,38 +24,38 @@ use crate::store::runs::RunStore;
 
 use super::checkpoints;
 
-/// Readers are told about a step's output at most this often; memory and journal are bounded by steps and time, not by
-/// lines.
+/// Minimum time between two notifications about a step's output. Memory and journal are bounded by the number of steps
+/// and time, not by lines.
 const TELL_EVERY: Duration = Duration::from_millis(50);
 
-/// Kept free for the last records of a run whose disk is full.
+/// Size in bytes of the space reserved for the last records of a run whose disk is full.
 const BALLAST: u64 = 64 * 1024;
 
-/// GitHub cuts longer messages of annotations.
+/// Maximum length in bytes of annotation messages. GitHub truncates longer ones.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// The time of a record.
+/// Returns the time for a record.
 #[must_use]
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Writes one attempt of a run into its folder.
+/// Writes one attempt of a run to its folder.
 pub struct RunOutlet {
     folder: RunFolder,
     attempt: u32,
     masker: RwLock<Masker>,
-    /// Held by whoever writes a checkpoint: a file that is rewritten must not lose what is added meanwhile.
+    /// Held while a checkpoint is written, so that rewriting the file does not lose a checkpoint added meanwhile.
     checkpoints: Mutex<()>,
-    /// Whether something is secret now that may have been written down before.
+    /// Whether secrets were added since checkpoints were last scrubbed.
     masked_since: AtomicBool,
     written: Mutex<Written>,
     grown: watch::Sender<u64>,
     stop: watch::Sender<Cancellation>,
 }
 
-/// What changes with every record.
+/// State that changes with every record.
 struct Written {
     journal: JournalWriter,
     store: RunStore,
@@ -64,7 +64,7 @@ struct Written {
 }
 
 impl RunOutlet {
-    /// An outlet for the next attempt of a run. `stop` is raised when nothing more can be written.
+    /// Creates the outlet for the next attempt of a run. Raises `stop` when nothing more can be written.
     ///
     /// # Errors
     /// The journal cannot be opened.
@@ -93,13 +93,13 @@ impl RunOutlet {
         }))
     }
 
-    /// The run as its records tell it so far.
+    /// Returns the run according to its records so far.
     #[must_use]
     pub fn run(&self) -> Run {
         self.written().store.run(self.folder.id()).expect("opened with the outlet").clone()
     }
 
-    /// Makes the logs of a job's finished steps part of this attempt.
+    /// Links the logs of a job's finished steps into this attempt.
     pub fn carry_over(&self, job: &Job, finished: &[Step]) {
         for step in finished {
             let (old, new) = (
@@ -110,13 +110,13 @@ impl RunOutlet {
                 if let Some(folder) = new.parent() {
                     let _ = fs::create_dir_all(folder);
                 }
-                // A step that wrote nothing has no files.
+                // A step without output has no files.
                 let _ = fs::hard_link(old.with_extension(extension), new.with_extension(extension));
             }
         }
     }
 
-    /// Takes what has become secret out of what all jobs wrote down.
+    /// Removes checkpoints with text that has become secret.
     fn scrub(&self) {
         if !self.masked_since.swap(false, Ordering::Relaxed) {
             return;
@@ -129,7 +129,7 @@ impl RunOutlet {
         }
     }
 
-    /// Removes what is only there while the run goes on.
+    /// Removes files that are only needed while the run is in progress.
     pub fn close(&self) {
         self.scrub();
         if let Some(path) = self.written().ballast.take() {
@@ -138,7 +138,7 @@ impl RunOutlet {
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
-        // A panic between two writes leaves nothing half done that matters here.
+        // A panic between two writes leaves no inconsistent state.
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,7 +153,7 @@ impl RunOutlet {
         let record = match written.journal.append(now(), event.clone()) {
             Ok(record) => Ok(record),
             Err(error) => {
-                // The ballast was kept for this moment: without it the end of the run could not be told.
+                // The reserved space makes room for the end of the run.
                 if let Some(path) = written.ballast.take() {
                     let _ = fs::remove_file(path);
                 }
@@ -169,7 +169,7 @@ impl RunOutlet {
 
     fn fail(&self, written: &mut Written, error: &StoreError) {
         if written.failure.is_none() {
-            tracing::error!(%error, "the run cannot be written any more");
+            tracing::error!(%error, "cannot write to the run folder");
             written.failure = Some(error.to_string());
             self.stop.send_replace(Cancellation::Force);
         }
@@ -180,7 +180,7 @@ impl RunOutlet {
     }
 }
 
-/// A file that holds some disk until it is needed. A file system that cannot reserve has none to give.
+/// Reserves disk space with a file. Returns `None` if the file system does not support it.
 fn ballast(folder: &RunFolder) -> Option<PathBuf> {
     let path = folder.ballast();
     let file = File::create(&path).ok()?;
@@ -202,7 +202,7 @@ fn cut(mut event: Event) -> Event {
 
 impl Outlet for RunOutlet {
     fn record(&self, event: Event) {
-        // Cut only after masking: half a secret would not be found.
+        // Truncated after masking: a truncated secret would not be found.
         self.append(cut(self.masked(event)));
     }
 
@@ -236,7 +236,7 @@ impl Outlet for RunOutlet {
         let held = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
         self.wrote(checkpoints::append(&path, checkpoint).map_err(StoreError::io("write", &path)));
         drop(held);
-        // Afterwards: what became secret since it was sealed is in it.
+        // Runs afterwards, because text sealed earlier may have become secret meanwhile.
         self.scrub();
     }
 
@@ -254,7 +254,7 @@ impl Outlet for RunOutlet {
     }
 }
 
-/// The log of one step.
+/// Log of one step.
 struct RunLog {
     outlet: Arc<RunOutlet>,
     job: JobId,
@@ -327,7 +327,7 @@ mod tests {
     use crate::model::{Annotation, Level};
 
     #[test]
-    fn a_long_message_is_cut_between_characters() {
+    fn a_long_message_is_truncated_between_characters() {
         let annotation = Annotation {
             level: Level::Error,
             message: format!("x{}", "é".repeat(LONGEST_MESSAGE)),

@@ -1,4 +1,4 @@
-//! From `run.json` to the input of the engine: the plan, and the facts that are known before the first job.
+//! Turns `run.json` into the input of the engine: the plan, and the facts that are known before the first job.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::workflow::plan::{Plan, PlanContexts};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
 
-/// Why a run cannot be started.
+/// Why a run cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Its files have errors.
+    /// The workflow files have errors.
     #[error("{}", quoted(.0, false))]
     Faults(Vec<(Arc<Source>, Diagnostic)>),
     /// The request does not fit the workflow.
@@ -29,7 +29,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns the refusal for people: the message, or the errors with the lines that they are in.
+    /// Returns the refusal as text: the message, or the errors with their source lines.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         match self {
@@ -44,19 +44,19 @@ fn quoted(faults: &[(Arc<Source>, Diagnostic)], colour: bool) -> String {
     rendered.join("\n\n")
 }
 
-/// A run that can be started.
+/// A run that is ready to start.
 pub struct Prepared {
-    /// The jobs.
+    /// Jobs of the run.
     pub plan: Plan,
-    /// Everything that is known before the first job.
+    /// Facts that are known before the first job.
     pub facts: RunFacts,
-    /// `run-name`, or the workflow's name.
+    /// `run-name`, or the name of the workflow.
     pub name: String,
-    /// The concurrency group that the run as a whole waits for.
+    /// Concurrency group of the run as a whole.
     pub turn: Option<GroupRequest>,
 }
 
-/// Plans a run from its `run.json`. `secrets` are by name; the run's own token joins them.
+/// Plans a run from its `run.json`. `secrets` are by name; the token of the run is added.
 ///
 /// # Errors
 /// The workflow has errors, or the request does not fit it.
@@ -69,7 +69,7 @@ pub fn prepare(
     plan(info, spec, parse(&info.workflow, &spec.text)?, secrets, attempt)
 }
 
-/// Parses the text of a workflow under the name of its file.
+/// Parses a workflow under its file name.
 ///
 /// # Errors
 /// The errors of the file.
@@ -82,7 +82,7 @@ pub fn parse(name: &str, text: &str) -> Result<Arc<Workflow>, Refusal> {
     })
 }
 
-/// Plans a run whose workflow is parsed already.
+/// Plans a run with a parsed workflow.
 ///
 /// # Errors
 /// A called workflow or a matrix has errors, or the request does not fit the workflow.
@@ -144,7 +144,7 @@ fn run_name(plan: &Plan, scope: &Scope<'_>) -> Option<String> {
     template.evaluate(scope).ok().map(|value| value.to_text()).filter(|name| !name.trim().is_empty())
 }
 
-/// The contexts of expressions outside jobs.
+/// Returns the contexts for expressions outside jobs.
 fn contexts(known: &PlanContexts) -> Contexts {
     [("github", &known.github), ("inputs", &known.inputs), ("vars", &known.vars)]
         .into_iter()
@@ -156,15 +156,15 @@ fn object(texts: &IndexMap<String, String>) -> Object {
     texts.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect()
 }
 
-/// A decimal number, as GitHub's run ids are, and the same for every attempt.
+/// Returns the run id: a decimal number like GitHub's, the same for every attempt.
 fn run_id(created: Timestamp) -> String {
     created.0.to_string()
 }
 
-/// A stand-in for `github.token`: actions refuse an empty one, and no server accepts this one.
+/// Returns a stand-in for `github.token`: actions refuse an empty one, and no server accepts this one.
 fn token() -> String {
     let mut random = [0; 20];
-    // Without randomness the token can be guessed, which does no harm: it opens nothing.
+    // Without randomness the token can be guessed, which is harmless: it grants no access.
     let _ = getrandom::fill(&mut random);
     format!("cls_{}", hexadecimal(&random))
 }

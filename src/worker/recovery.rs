@@ -1,4 +1,4 @@
-//! Runs whose worker died: their processes are ended, and they are closed with everything they had logged.
+//! Closes runs whose worker died: ends their processes, and records their end.
 
 use crate::engine::sandbox::providers::Providers;
 use crate::model::{Conclusion, EndReason, Event};
@@ -8,7 +8,7 @@ use crate::store::{StoreError, history, lock};
 
 use super::outlet::now;
 
-/// Closes a run that has not ended and has no worker. Returns whether it did: another process may have been first.
+/// Closes a run that has not ended and has no worker. Returns `false` if another process was first.
 ///
 /// # Errors
 /// The folder cannot be read or written.
@@ -17,7 +17,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let run = history::read(folder)?;
     if run.phase.is_done() {
         if history::is_marked(folder) {
-            // Its worker died between its last record and the entry in the history.
+            // The worker died between its last record and the entry in the history.
             let _ = history::finish(folder, &run);
         }
         return Ok(false);
@@ -26,7 +26,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let groups: Vec<_> = steps.flat_map(|step| step.process_groups.iter().copied()).collect();
     Providers::of_this_process().abandon(folder, &groups).await;
     for job in run.jobs.keys() {
-        // Command files and scripts may hold secrets; the workspace stays for `resume`.
+        // Command files and scripts may contain secrets; the workspace is kept for `resume`.
         for secret in ["_temp", "_control"] {
             let _ = std::fs::remove_dir_all(folder.work().join(job.as_str()).join(secret));
         }
@@ -36,15 +36,15 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let mut journal = JournalWriter::open(folder.journal())?;
     let reason = Some(EndReason::WorkerLost);
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
-    // The end is on disk: the history finds it there as well.
+    // The end is on disk, so the history finds it even if this fails.
     let _ = history::finish(folder, &history::read(folder)?);
     Ok(true)
 }
 
-/// Closes every run that lost its worker. Returns how many there were.
+/// Closes every run that lost its worker. Returns the number of closed runs.
 ///
 /// # Errors
-/// The state folder cannot be read. A run that cannot be closed is left for the next call.
+/// The state folder cannot be read. A run that cannot be closed is retried by the next call.
 pub async fn close_all(runs: &RunsDir) -> Result<usize, StoreError> {
     let mut closed = 0;
     for id in history::unfinished(runs)? {

@@ -1,4 +1,4 @@
-//! Another attempt of a run: which jobs keep their results, and which continue in the middle.
+//! Another attempt of a run: which jobs keep their results, and which resume in the middle.
 
 use std::collections::HashMap;
 
@@ -13,49 +13,49 @@ use crate::store::folder::RunFolder;
 
 use super::{Mode, checkpoints};
 
-/// Why a job cannot run again from one of its steps.
+/// Why a job cannot be rerun from one of its steps.
 #[derive(Debug, thiserror::Error)]
 pub enum StepRerunError {
     /// The run has no such job.
-    #[error("there is no job {0}")]
+    #[error("no such job: {0}")]
     NoJob(JobId),
-    /// The step is one that the runner adds, or there is no such step.
+    /// The step does not exist, or was added by the runner.
     #[error("step {step} of {job} is not in the workflow file")]
     NotInFile {
-        /// The job's name.
+        /// Name of the job.
         job: String,
-        /// The step.
+        /// Number of the step.
         step: StepNumber,
     },
     /// An earlier step has not ended.
     #[error("{job} has not reached step {step}: step {open} has not ended")]
     NotReached {
-        /// The job's name.
+        /// Name of the job.
         job: String,
-        /// The step.
+        /// Number of the step.
         step: StepNumber,
-        /// The first step that has not ended.
+        /// First step that has not ended.
         open: StepNumber,
     },
-    /// The workspace of the job or its state before the step was removed.
-    #[error("the files of {0} are gone: run the whole job again")]
+    /// The workspace of the job, or its state before the step, was removed.
+    #[error("the files of {0} were removed: rerun the whole job")]
     Gone(String),
     /// The state before the step was not kept.
-    #[error("{job} cannot continue from step {step}: {reason}; run the whole job again")]
+    #[error("{job} cannot continue from step {step}: {reason}; rerun the whole job")]
     NotKept {
-        /// The job's name.
+        /// Name of the job.
         job: String,
-        /// The step.
+        /// Number of the step.
         step: StepNumber,
-        /// Why it was not kept.
+        /// Reason for which it was not kept.
         reason: String,
     },
-    /// A secret of the state before the step is missing.
+    /// The state before the step needs a secret that was not given.
     #[error("{0}")]
     Sealed(String),
 }
 
-/// The jobs of an earlier attempt that keep their results.
+/// Returns the jobs of an earlier attempt that keep their results.
 pub(super) fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, CarriedJob> {
     let again: Vec<&JobId> = match mode {
         Mode::Start | Mode::Rerun(RerunScope::All) => return IndexMap::new(),
@@ -79,7 +79,7 @@ pub(super) fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, CarriedJob> {
     kept.collect()
 }
 
-/// These jobs, everything that needs them, their callers, and what they call.
+/// Returns the given jobs, everything that needs them, their callers, and the jobs that they call.
 fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
     let mut again = first;
     loop {
@@ -102,10 +102,10 @@ fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
     }
 }
 
-/// The jobs that continue in the middle: those that a lost worker left there, or the one that runs again from a step.
+/// Returns the jobs that resume in the middle: those left by a lost worker, or the one that is rerun from a step.
 ///
 /// # Errors
-/// The job cannot run again from that step. A job of a lost worker that cannot continue is not an error: it starts over.
+/// The job cannot be rerun from that step. A job of a lost worker that cannot resume is not an error: it starts over.
 pub fn resumed(
     mode: &Mode,
     folder: &RunFolder,
@@ -134,7 +134,7 @@ pub fn resumed(
                     Some((job.id.clone(), Resumed { finished: finished(job, checkpoint.done), checkpoint, why }))
                 }
                 Err(reason) => {
-                    tracing::warn!(job = %job.id, %reason, "starts again from its first step");
+                    tracing::warn!(job = %job.id, %reason, "starts over from its first step");
                     None
                 }
             });
@@ -143,7 +143,7 @@ pub fn resumed(
     }
 }
 
-/// Returns the state of a job before one of its steps; `None` before its first one.
+/// Returns the state of a job before one of its steps; `None` before the first step.
 fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option<Checkpoint>, StepRerunError> {
     let name = || job.name.clone();
     let mut steps = job.steps.iter().filter(|step| step.kind == StepKind::Main);
@@ -168,7 +168,7 @@ fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option
     }
 }
 
-/// The ended steps of the workflow file. Steps that the runner adds before them run again.
+/// Returns the ended steps of the workflow file. Steps added by the runner before them run again.
 fn finished(job: &Job, done: usize) -> Vec<Step> {
     job.steps.iter().filter(|step| step.kind == StepKind::Main).take(done).cloned().collect()
 }

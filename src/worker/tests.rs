@@ -9,7 +9,7 @@ use crate::model::{Phase, RunInfo, Timestamp};
 use crate::store::folder::RunsDir;
 use crate::store::spec::WorkflowSpec;
 
-/// Work whose attempts do what a test says, one after the other.
+/// Work whose attempts are scripted, in order.
 struct Scripted(Mutex<Vec<Script>>);
 
 type Script = Box<dyn FnOnce(AttemptHost) -> BoxFuture<'static, Ended> + Send>;
@@ -51,7 +51,7 @@ fn script<F: Future<Output = Ended> + Send + 'static>(run: impl FnOnce(AttemptHo
     Box::new(|host| run(host).boxed())
 }
 
-/// Hosts attempts, the first one last in the list.
+/// Hosts attempts, of which the first is last in the list.
 async fn hosted(folder: &RunFolder, scripts: Vec<Script>) -> Run {
     let work = Scripted(Mutex::new(scripts));
     host(folder, Mode::Start, &work).await.expect("hosted");
@@ -63,7 +63,7 @@ fn success() -> Ended {
 }
 
 #[tokio::test]
-async fn an_attempt_that_panics_ends_the_run_as_a_failure_that_names_the_panic() {
+async fn a_panicking_attempt_ends_the_run_as_a_failure_with_the_message() {
     let (_home, folder) = folder();
     let run = hosted(&folder, vec![script(|_| async { panic!("at hunter2-secret and token-of-the-attempt") })]).await;
     assert_eq!(run.phase, Phase::Done(Conclusion::Failure));
@@ -74,7 +74,7 @@ async fn an_attempt_that_panics_ends_the_run_as_a_failure_that_names_the_panic()
 }
 
 #[tokio::test]
-async fn a_panic_of_the_server_ends_the_run_which_could_not_be_cancelled() {
+async fn a_panic_of_the_control_server_ends_the_run() {
     let (_home, folder) = folder();
     let info = history::info(&folder).expect("read");
     let store = history::replay(&folder, info.clone()).expect("read");
@@ -96,7 +96,7 @@ async fn a_panic_of_the_server_ends_the_run_which_could_not_be_cancelled() {
 }
 
 #[tokio::test]
-async fn another_attempt_follows_when_it_is_requested_and_a_rejected_one_changes_nothing() {
+async fn a_requested_attempt_follows_and_a_rejected_one_changes_nothing() {
     let (_home, folder) = folder();
     let socket = folder.socket();
     let rerun = |socket: std::path::PathBuf| {
@@ -111,7 +111,7 @@ async fn another_attempt_follows_when_it_is_requested_and_a_rejected_one_changes
 }
 
 #[tokio::test]
-async fn a_run_that_gives_its_group_up_says_to_which() {
+async fn a_run_that_gives_up_its_group_names_the_next_holder() {
     let (_home, folder) = folder();
     let socket = folder.socket();
     let waiting = script(move |mut host| async move {
@@ -126,7 +126,7 @@ async fn a_run_that_gives_its_group_up_says_to_which() {
 }
 
 #[tokio::test]
-async fn a_run_of_a_newer_version_is_refused_in_words() {
+async fn a_run_of_a_newer_version_is_refused_with_a_reason() {
     let (_home, folder) = folder();
     std::fs::write(folder.spec_path(), r#"{"version": 99}"#).expect("written");
     let error = carry_out(&folder, Mode::Start, IndexMap::new(), Vec::new()).await.expect_err("newer").to_string();

@@ -1,4 +1,4 @@
-//! The work of a workflow's run: its jobs, carried out by the engine.
+//! Runs of workflows: jobs carried out by the engine.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -32,16 +32,16 @@ use super::prepare::{Prepared, Refusal, prepare};
 use super::work::{AttemptHost, Ended, HostedAttempt, Rejected, Work};
 use super::{Mode, checkpoints, rerun};
 
-/// A workflow's run.
+/// The run of a workflow.
 pub(super) struct WorkflowRun(Arc<Request>);
 
-/// What the run was asked for, the same for all attempts.
+/// Request of the run, the same for all attempts.
 struct Request {
     folder: RunFolder,
     info: RunInfo,
     spec: WorkflowSpec,
     secrets: IndexMap<String, String>,
-    /// Environment of the worker process, which steps on this machine inherit.
+    /// Environment of the worker process, inherited by steps on this machine.
     environment: Vec<(OsString, OsString)>,
 }
 
@@ -116,7 +116,7 @@ impl Request {
     }
 }
 
-/// Returns a folder that all runs share and that may be removed at any time.
+/// Returns a cache folder shared by all runs. It may be removed at any time.
 fn cache(name: &str, folder: &RunFolder) -> PathBuf {
     let cache = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.cache_dir().join(name));
     cache.unwrap_or_else(|| folder.path().join(name))
@@ -125,7 +125,7 @@ fn cache(name: &str, folder: &RunFolder) -> PathBuf {
 /// Waits for the concurrency group of the run as a whole, if it requests one.
 ///
 /// # Errors
-/// The attempt has ended: it was cancelled meanwhile, or cannot get the group.
+/// The end of the attempt: it was cancelled meanwhile, or cannot acquire the group.
 async fn acquire(
     queue: &ConcurrencyQueue,
     wanted: Option<&GroupRequest>,
@@ -146,13 +146,13 @@ async fn acquire(
     }
 }
 
-/// One attempt of a workflow's run.
+/// One attempt of a workflow run.
 struct WorkflowAttempt {
     request: Arc<Request>,
     before: Run,
-    /// Jobs whose results of earlier attempts stand.
+    /// Results of jobs that are carried over from earlier attempts.
     carried: IndexMap<JobId, CarriedJob>,
-    /// Jobs that continue in the middle of their steps.
+    /// Jobs that resume in the middle of their steps.
     resumed: HashMap<JobId, Resumed>,
     prepared: Result<Prepared, Refusal>,
 }
@@ -200,7 +200,7 @@ impl WorkflowAttempt {
         Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
     }
 
-    /// Removes the checkpoints of earlier attempts, except those that this attempt continues from.
+    /// Removes the checkpoints of earlier attempts, except those that this attempt resumes from.
     fn reset_checkpoints(&self) -> Result<(), StoreError> {
         for job in self.before.jobs.keys().filter(|job| !self.carried.contains_key(*job)) {
             let path = self.request.folder.checkpoint(job);

@@ -173,7 +173,7 @@ fn everything_that_is_missing_is_listed_before_the_job_starts() {
       - run: echo ${{ secrets.NOT_GIVEN }}",
     );
     let said = project.run(&["--offline"]);
-    said.expect(1, &["not started: `nobody/nothing@v9` is not kept here", "`nobody/else@v1` is not kept here"]);
+    said.expect(1, &["not started: `nobody/nothing@v9` is not in the cache", "`nobody/else@v1` is not in the cache"]);
     assert_eq!(project.job("a")["started"], serde_json::Value::Null);
     let told = steps("\n      - run: echo ${{ secrets.NOT_GIVEN }}").run(&[]);
     told.expect(0, &["Secrets that are not set, and empty here: NOT_GIVEN"]);

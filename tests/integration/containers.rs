@@ -104,7 +104,7 @@ fn what_cannot_be_given_to_a_container_is_told_with_its_place_before_the_job_sta
     said.expect(
         1,
         &[
-            "ci.yml:11:9: `options` of container: `--helth-cmd` is no option of a container; did you mean `--health-cmd`?",
+            "ci.yml:11:9: `options` of container: unknown container option `--helth-cmd`; did you mean `--health-cmd`?",
             "the job's container needs the image no-such-image:of-ours: cannot pull no-such-image:of-ours",
             "ci.yml:16:55: `options` of db: `--network` cannot be used here: GitHub does not support it",
         ],
@@ -229,7 +229,7 @@ fn a_process_killed_for_want_of_memory_is_named_so() {
     container: {image: 'ci-base:local', options: '--memory 64m --memory-swap 64m'}
     steps: [{shell: 'python3 {0}', run: 'x = bytearray(400_000_000)'}]",
     );
-    project.run(&[]).expect(1, &["killed as the container's memory was used up"]);
+    project.run(&[]).expect(1, &["killed: the container ran out of memory"]);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn a_shell_stands_where_the_step_stood() {
     shell("c", "echo $STEP\n").expect(0, &["on the machine"]);
     project.call(&["cancel", "--force"]).expect(0, &[]);
     project.call(&["attach"]).expect(1, &[]);
-    shell("a", "true\n").expect(3, &["nothing is kept of a: only jobs that failed are kept"]);
+    shell("a", "true\n").expect(3, &["a has no snapshot: only failed jobs keep one"]);
     let run = project.run_id();
     nothing_left(&run);
     let kept = format!("cuelight-kept:{run}-b");
@@ -296,7 +296,10 @@ fn an_engine_elsewhere_is_given_archives_and_gives_them_back() {
       - run: 'test "$A" = b && test "${{ steps.s.outputs.x }}" = 1 && exit 7'"#,
     );
     let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", &address).output().expect("starts");
-    Said(done).expect(1, &["name: CI", "exit code 7", "Steps are started by the engine (it is on another machine)."]);
+    Said(done).expect(
+        1,
+        &["name: CI", "exit code 7", "Steps are started by Docker, not by a supervisor (it is on another machine)."],
+    );
     nothing_left(&project.run_id());
 }
 

@@ -68,7 +68,7 @@ fn what_cannot_run_here_says_so_and_the_run_is_no_success() {
         1,
         &[
             "not runnable here (no runner for `windows-2022`",
-            "not started: `nobody/nothing@v9` is not kept here, and --offline fetches nothing",
+            "not started: `nobody/nothing@v9` is not in the cache, and --offline is set",
             "not started: its container (alpine) needs a container engine: no container engine answers (unix:///nowhere",
             "fine",
         ],

@@ -55,7 +55,7 @@ fn an_unhealthy_service_fails_the_job_with_its_own_words() {
     said.expect(
         1,
         &[
-            "service `postgres` (postgres:15-alpine) is unhealthy: its check ends with 1: no such luck; its log ends:",
+            "service `postgres` (postgres:15-alpine) is unhealthy: its health check exits with 1: no such luck; its log ends:",
             "service `broken` (postgres:15-alpine) has ended: exit code 1; its log ends:",
             "POSTGRES_PASSWORD is",
         ],

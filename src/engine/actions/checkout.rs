@@ -1,4 +1,4 @@
-//! `actions/checkout` of the run's repository, done by this program: a copy of the working tree as it is.
+//! `actions/checkout` of the run's repository, built in: copies the working tree in its current state.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::engine::panics::Panic;
 use crate::engine::workspace::checkout;
 use crate::engine::workspace::checkout::CheckoutError;
 
-/// Why the action failed.
+/// Why the checkout failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckoutFailure {
     /// `path` leads out of the workspace.
     #[error("the `path` of a checkout must be inside the workspace: its folder is emptied first")]
     Outside,
-    /// The files could not be copied.
+    /// A file could not be copied.
     #[error(transparent)]
     Copy(#[from] CheckoutError),
     /// The copying task panicked.
@@ -25,7 +25,7 @@ pub(crate) enum CheckoutFailure {
     Panicked(Panic),
 }
 
-/// Puts the repository's files where the action would put them. Returns the folder that was filled, or `None` if the job
+/// Copies the repository's files to the folder that the action would use. Returns that folder, or `None` if the job
 /// runs in the repository itself.
 ///
 /// # Errors
@@ -53,8 +53,8 @@ pub(crate) async fn run(
     Ok(Some(target))
 }
 
-/// Returns variables that make the real `actions/checkout` fetch the run's repository from where it is, and not from its
-/// server, as the commit of a run may never have been pushed.
+/// Returns variables that make the real `actions/checkout` fetch the run's repository from this machine instead of its
+/// server, as the commit of a run may not have been pushed.
 pub(super) fn fetch_locally(run: &RunContext) -> IndexMap<String, String> {
     let pairs = [
         (

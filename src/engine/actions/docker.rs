@@ -1,4 +1,4 @@
-//! Docker actions: a process in a new container for each phase, with the runner's paths.
+//! Docker actions: one new container per phase, with the paths of GitHub's runner.
 
 use indexmap::IndexMap;
 
@@ -15,20 +15,20 @@ use crate::workflow::syntax::ActionRuns;
 use super::resolve::ResolvedAction;
 use super::{Phase, inputs};
 
-/// The inputs of an action in use.
+/// Inputs of an action.
 pub(crate) struct Inputs<'i> {
     /// `with` of the step.
     pub(crate) given: &'i IndexMap<String, String>,
-    /// All inputs, defaults included.
+    /// All inputs, including defaults.
     pub(crate) all: &'i IndexMap<String, String>,
-    /// Whether `env` of the job or the step sets a variable. It is stronger than `env` of the manifest.
+    /// Whether `env` of the job or the step sets a variable. It overrides `env` of the manifest.
     pub(crate) is_set: &'i (dyn Fn(&str) -> bool + Sync),
 }
 
-/// Returns what runs a `docker://` step.
+/// Returns the process of a `docker://` step.
 ///
 /// # Errors
-/// There is no container engine, or it has no such image.
+/// No container engine answers, or the image cannot be fetched.
 pub(crate) async fn image(
     job: &JobEnvironment,
     image: &str,
@@ -38,10 +38,11 @@ pub(crate) async fn image(
     container(job, image, given.get("entrypoint").cloned(), args, inputs::variables(given)).await
 }
 
-/// Returns what runs one phase of an action. Its image is built if it is a Dockerfile.
+/// Returns the process of one phase of an action. Builds its image if the action is a Dockerfile.
 ///
 /// # Errors
-/// There is no container engine, its image cannot be had, or an expression of its manifest has no value.
+/// No container engine answers, the image cannot be fetched or built, or an expression of the manifest cannot be
+/// evaluated.
 pub(crate) async fn invocation(
     job: &JobEnvironment,
     action: &ResolvedAction,
@@ -63,7 +64,7 @@ pub(crate) async fn invocation(
     let scope = Scope { contexts: &contexts, ..*scope };
     let evaluated = args.iter().map(|arg| arg.evaluate(&scope).map(|value| value.to_text()));
     let args: Vec<_> = evaluated.collect::<Result<_, _>>().map_err(|error| format!("`args`: {error}"))?;
-    // `args` of the step counts only where the manifest has none.
+    // `args` of the step applies only if the manifest has none.
     let args = match inputs.given.get("args") {
         Some(given) if args.is_empty() => shell::cut(given),
         _ => args,
@@ -81,8 +82,8 @@ pub(crate) async fn invocation(
     container(job, &image, entrypoint.cloned(), args, variables).await
 }
 
-/// Builds the image of an action from its Dockerfile, with the folder of the Dockerfile as the context, as GitHub's runner
-/// does it. The name of the image is made from the path, so that two builds at once do not disturb each other.
+/// Builds the image of an action from its Dockerfile. As in GitHub's runner, the folder of the Dockerfile is the build
+/// context. The tag is derived from the path, so that two concurrent builds do not interfere.
 async fn build(
     job: &JobEnvironment,
     action: &ResolvedAction,
@@ -108,7 +109,7 @@ async fn build(
     Ok(tag)
 }
 
-/// Returns what runs an image, which is fetched unless it exists.
+/// Returns a container of an image, fetching the image if necessary.
 async fn container(
     job: &JobEnvironment,
     image: &str,

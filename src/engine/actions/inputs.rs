@@ -1,4 +1,4 @@
-//! What an action is given: `with`, the defaults of its manifest, and the variables made from them.
+//! Inputs of an action: `with`, the defaults of the manifest, and the variables made from them.
 
 use indexmap::IndexMap;
 
@@ -7,10 +7,10 @@ use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{Action, ActionRuns};
 use crate::workflow::template::Template;
 
-/// `with`, evaluated, by the name in lower case.
+/// Evaluates `with`. The keys of the result are in lower case.
 ///
 /// # Errors
-/// The input and why it has no value.
+/// A message about the input that cannot be evaluated.
 pub(crate) fn given(
     with: &[(Spanned<String>, Template)],
     scope: &Scope<'_>,
@@ -22,11 +22,11 @@ pub(crate) fn given(
     entries.collect()
 }
 
-/// The inputs of an action: those that it declares, with what was given or their default, and what it does not declare
-/// but was given.
+/// Returns all inputs of an action: the declared ones with the given value or their default, and those that are given
+/// but not declared.
 ///
 /// # Errors
-/// A default that has no value, in words.
+/// A message about the default that cannot be evaluated.
 pub(crate) fn inputs(
     action: &Action,
     given: &IndexMap<String, String>,
@@ -53,19 +53,20 @@ pub(crate) fn inputs(
     Ok(inputs)
 }
 
-/// The `inputs` context.
+/// Returns the `inputs` context.
 pub(crate) fn context(inputs: &IndexMap<String, String>) -> Value {
     let entries = inputs.iter().map(|(name, value)| (name.clone(), Value::string(value.clone())));
     Value::object(entries.collect::<Object>())
 }
 
-/// `INPUT_…`: upper case, a blank is an underscore, and everything else stays, a hyphen too.
+/// Returns the `INPUT_…` variables. Names are in upper case with underscores for blanks; all other characters stay,
+/// including hyphens.
 pub(crate) fn variables(inputs: &IndexMap<String, String>) -> IndexMap<String, String> {
     let named = |name: &str| format!("INPUT_{}", name.replace(' ', "_").to_uppercase());
     inputs.iter().map(|(name, value)| (named(name), value.clone())).collect()
 }
 
-/// What the runner warns of: inputs that the action does not know, that it gave up, or that it misses.
+/// Returns the warnings of GitHub's runner: for unknown, deprecated and missing inputs.
 pub(crate) fn warnings(action: &Action, given: &IndexMap<String, String>) -> Vec<String> {
     let mut warnings = Vec::new();
     let docker = matches!(action.runs, ActionRuns::Docker { .. });

@@ -1,4 +1,4 @@
-//! JavaScript actions: a process in the node of the job's sandbox.
+//! JavaScript actions: a process in the Node.js of the job's sandbox.
 
 use std::path::PathBuf;
 
@@ -16,25 +16,25 @@ use super::{Phase, checkout, inputs};
 /// Why a JavaScript action cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JavaScriptError {
-    /// It is another kind of action.
+    /// The action is of another kind.
     #[error("`{0}` is not a JavaScript action")]
     OtherKind(String),
-    /// Its manifest has no script for the phase.
+    /// The manifest has no script for the phase.
     #[error("`{0}` has no script for this phase")]
     NoPhase(String),
-    /// A script of its manifest does not exist.
+    /// A script of the manifest does not exist.
     #[error("`{reference}` has no {script} ({})", folder.display())]
     NoScript {
-        /// The action.
+        /// Reference of the action.
         reference: String,
-        /// The script.
+        /// Path of the script.
         script: String,
-        /// Where it was looked for.
+        /// Folder of the action.
         folder: PathBuf,
     },
 }
 
-/// Returns what runs one phase of the action. `node` is the program and its version.
+/// Returns the process of one phase of the action. `node` is the program and its version.
 ///
 /// # Errors
 /// The action has no script for the phase.

@@ -1,9 +1,8 @@
-//! Actions: what `uses:` names, what it is given, and what it runs.
+//! Actions: references in `uses:`, their inputs, and their processes.
 //!
-//! [`resolve`] finds every action before the job's first step, and [`store`] fetches those of other repositories. An
-//! action builds what its step runs: [`javascript`] a process in node, [`docker`] one in a new container. [`checkout`] is
-//! `actions/checkout` of the run's repository, done by this program. Composite actions are steps inside a step, so they
-//! are part of `job::steps`.
+//! [`resolve`] finds every action before the job's first step, and [`store`] fetches actions of other repositories.
+//! [`javascript`] and [`docker`] build the process of an action. [`checkout`] is the built-in `actions/checkout` for
+//! the run's repository. Composite actions are steps inside a step, so they are part of `job::steps`.
 
 pub(super) mod checkout;
 pub(super) mod docker;
@@ -13,7 +12,7 @@ pub(super) mod reference;
 pub(super) mod resolve;
 pub mod store;
 
-/// When an action runs: before the first step, as its step, or after the last step.
+/// Phase of an action: before the first step, as a step, or after the last step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// `pre`.

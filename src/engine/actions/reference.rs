@@ -1,6 +1,6 @@
-//! What `uses:` names.
+//! Parses `uses:`.
 
-/// An action's reference.
+/// Reference to an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
     /// `./path`: an action of the workspace.
@@ -11,19 +11,19 @@ pub(crate) enum Reference {
     Image(String),
 }
 
-/// An action of a repository.
+/// Reference to an action in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remote {
     /// `owner/name`.
     pub(crate) repository: String,
-    /// The folder of the action in it; empty for its top.
+    /// Folder of the action in the repository; empty for the root.
     pub(crate) path: String,
-    /// A tag, a branch or a commit.
+    /// Tag, branch or commit.
     pub(crate) version: String,
 }
 
 impl Remote {
-    /// Whether it is `actions/checkout`, which is carried out by this program where it checks out its own repository.
+    /// Whether it is `actions/checkout`, which cuelight handles itself for the run's repository.
     pub(crate) fn is_checkout(&self) -> bool {
         self.repository.eq_ignore_ascii_case("actions/checkout") && self.path.is_empty()
     }
@@ -37,12 +37,12 @@ impl std::fmt::Display for Remote {
 }
 
 impl Reference {
-    /// Reads a reference.
+    /// Parses a reference.
     ///
     /// # Errors
-    /// It is none of the three forms, in words.
+    /// A message if the text has none of the three forms.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no action: write owner/name@ref, ./path or docker://image");
+        let wrong = || format!("invalid action `{text}`: write owner/name@ref, ./path or docker://image");
         if let Some(path) = text.strip_prefix("./").or_else(|| text.strip_prefix(".\\")) {
             return Ok(Self::Local(path.trim_end_matches('/').to_owned()));
         }
@@ -54,7 +54,7 @@ impl Reference {
         let (owner, repository) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let path = parts.next().unwrap_or_default().trim_end_matches('/');
         let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.starts_with('-');
-        // A part that leads elsewhere would lead out of the cache too.
+        // `..` could lead out of the cache.
         if !plain(owner) || !plain(repository) || path.split('/').any(|part| part == "..") {
             return Err(wrong());
         }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms_are_told_apart() {
+    fn the_three_forms_are_parsed() {
         assert_eq!(Reference::parse("./a/b/"), Ok(Reference::Local("a/b".to_owned())));
         assert_eq!(Reference::parse("docker://alpine:3"), Ok(Reference::Image("alpine:3".to_owned())));
         let Ok(Reference::Remote(remote)) = Reference::parse("o/n/p/q@v1") else { panic!("remote") };

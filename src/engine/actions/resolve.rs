@@ -1,7 +1,7 @@
-//! What a job's steps use, found before its first step: every action as deep as they nest, and what cannot be had.
+//! Resolves the actions of a job's steps before its first step, including nested ones, and lists missing requirements.
 //!
-//! A job that would fail in its seventh step because an action is not there fails before the first one, and says so,
-//! with everything else that it lacks.
+//! Without this check a job would fail only in its seventh step because an action does not exist. Instead it fails
+//! before the first step, with a list of everything that is missing.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -22,28 +22,28 @@ use super::store::Fetched;
 use crate::engine::RunContext;
 use crate::engine::sandbox::host;
 
-/// How deep composite actions may nest: GitHub's limit.
+/// Maximum nesting depth of composite actions. GitHub's limit.
 pub(crate) const MAX_DEPTH: usize = 9;
 
 /// An action whose files are on this machine.
 #[derive(Debug)]
 pub(crate) struct ResolvedAction {
-    /// As the workflow names it.
+    /// Reference in the workflow.
     pub(crate) reference: String,
-    /// Its manifest.
+    /// Manifest of the action.
     pub(crate) action: Action,
-    /// The files of its repository.
+    /// Root of the files of its repository.
     pub(crate) root: PathBuf,
-    /// Its folder among them.
+    /// Folder of the action in the repository.
     pub(crate) folder: PathBuf,
-    /// The repository that it comes from, if that is not the run's.
+    /// Repository of the action, unless it is the run's.
     pub(crate) remote: Option<Remote>,
-    /// For people: its commit, or the folder it is mapped to.
+    /// Origin for messages: the commit, or the folder that it is mapped to.
     pub(crate) origin: String,
 }
 
 impl ResolvedAction {
-    /// An action of the workspace.
+    /// Creates an action of the workspace.
     pub(crate) fn local(reference: &str, action: Action, folder: PathBuf) -> Self {
         let origin = "of the workspace".to_owned();
         Self { reference: reference.to_owned(), action, root: folder.clone(), folder, remote: None, origin }
@@ -51,8 +51,7 @@ impl ResolvedAction {
 
     /// Fetches the action of another repository. Returns it with a remark for the job's log.
     ///
-    /// # Errors
-    /// It cannot be fetched or read.
+    /// The action cannot be fetched or read.
     pub(crate) async fn fetch(
         reference: &str,
         remote: Remote,
@@ -67,13 +66,13 @@ impl ResolvedAction {
         Ok((known, remark))
     }
 
-    /// Returns the entries that it adds to the `github` context while it runs.
+    /// Returns the entries that the action adds to the `github` context while it runs.
     pub(crate) fn identity(&self) -> Vec<(&'static str, String)> {
         let Some(remote) = &self.remote else { return Vec::new() };
         vec![("action_repository", remote.repository.clone()), ("action_ref", remote.version.clone())]
     }
 
-    /// Whether it has something to do after the last step. The steps of a composite action have their own posts.
+    /// Whether the action has a `post` phase. The steps of a composite action have separate posts.
     pub(crate) fn has_post(&self) -> bool {
         match &self.action.runs {
             ActionRuns::JavaScript { post, .. } => post.is_some(),
@@ -82,7 +81,7 @@ impl ResolvedAction {
         }
     }
 
-    /// Whether it, or a step of a composite action, has something to do before the first step.
+    /// Whether the action, or a step of a composite action, has a `pre` phase.
     fn has_pre(&self, actions: &Actions) -> bool {
         match &self.action.runs {
             ActionRuns::JavaScript { pre, .. } => pre.is_some(),
@@ -91,7 +90,7 @@ impl ResolvedAction {
         }
     }
 
-    /// Returns where a container finds its repository, below the folder of all actions.
+    /// Returns the path of its repository in containers, below the folder of all actions.
     pub(crate) fn place(&self) -> PathBuf {
         let remote = self.remote.as_ref();
         let name = remote.map(|remote| format!("{}/{}", remote.repository, remote.version.replace(':', "_")));
@@ -99,30 +98,30 @@ impl ResolvedAction {
     }
 }
 
-/// Actions of other repositories, by what the workflow names them.
+/// Actions of other repositories, by reference.
 pub(crate) type Actions = HashMap<String, Arc<ResolvedAction>>;
 
-/// Returns the action of another repository that a step uses, if it has something to do before the first step.
+/// Returns the action of another repository that a step uses, if it has a `pre` phase.
 pub(crate) fn with_pre<'k>(actions: &'k Actions, step: &StepDefinition) -> Option<&'k Arc<ResolvedAction>> {
     let StepAction::Uses { reference, .. } = &step.action else { return None };
     let Ok(Reference::Remote(_)) = Reference::parse(&reference.value) else { return None };
     actions.get(&reference.value).filter(|action| action.has_pre(actions))
 }
 
-/// What the steps of a job need.
+/// Requirements of a job's steps.
 #[derive(Default)]
 pub(crate) struct Needs {
-    /// Actions of other repositories, by what the workflow names them.
+    /// Actions of other repositories, by reference.
     pub(crate) actions: Actions,
-    /// Images of actions, by what names them.
+    /// Images of Docker actions.
     pub(crate) images: Vec<String>,
-    /// What a step's log cannot say any more, as lines.
+    /// Remarks for the log of the job's first step.
     pub(crate) remarks: Vec<String>,
-    /// What is not to be had, as sentences.
+    /// Missing requirements, as messages.
     pub(crate) missing: Vec<String>,
-    /// The first action that runs in node.
+    /// First JavaScript action.
     pub(crate) node: Option<String>,
-    /// The first action that runs in a container of its own.
+    /// First Docker action.
     pub(crate) container: Option<String>,
 }
 
@@ -134,7 +133,7 @@ impl Needs {
     }
 }
 
-/// Looks at everything that steps use.
+/// Collects the requirements of steps.
 pub(crate) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Needs {
     let mut needs = Needs::default();
     look(steps, shared, 0, &mut needs).await;
@@ -162,7 +161,8 @@ fn look<'a>(
                         find(&reference.value, remote, shared, depth, needs).await;
                     }
                 }
-                // An action that an earlier step will only make (a generated folder) is not missing yet: the step tells.
+                // A local action that an earlier step will create is not missing yet; if it does not exist then, its
+                // step fails.
                 Ok(Reference::Local(path)) => {
                     if let Some(Ok(action)) = read(&shared.repository.join(path)) {
                         inside(&reference.value, &action, shared, depth, needs).await;
@@ -184,7 +184,7 @@ async fn find(reference: &str, remote: Remote, shared: &RunContext, depth: usize
     needs.actions.insert(reference.to_owned(), Arc::new(known));
 }
 
-/// What an action needs itself.
+/// Collects the requirements of an action.
 async fn inside(reference: &str, action: &Action, shared: &RunContext, depth: usize, needs: &mut Needs) {
     match &action.runs {
         ActionRuns::Composite { .. } if depth >= MAX_DEPTH => {
@@ -201,20 +201,20 @@ async fn inside(reference: &str, action: &Action, shared: &RunContext, depth: us
     }
 }
 
-/// Whether it is a checkout of the repository that runs: then this program brings the files itself, unless the
-/// configuration says where the action comes from.
+/// Whether the action is a checkout of the run's repository, which cuelight handles itself, unless the configuration
+/// maps the action.
 pub(crate) fn is_own_checkout(remote: &Remote, with: &[(Spanned<String>, Template)], shared: &RunContext) -> bool {
     let given = with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("repository"));
-    // One whose repository only an expression tells is looked at when the step runs.
+    // If `repository` is an expression, it is evaluated when the step runs.
     let other = given.and_then(|(_, value)| value.literal()).filter(|named| !named.is_empty());
     let own = other.is_none_or(|named| named.eq_ignore_ascii_case(&shared.facts.repository));
     remote.is_checkout() && own && !shared.actions.is_mapped(remote)
 }
 
-/// The action in a folder: its manifest, or a Dockerfile alone. `None` when there is neither.
+/// Reads the action in a folder: its manifest, or a Dockerfile alone. Returns `None` if the folder has neither.
 ///
 /// # Errors
-/// What is wrong with the manifest, with its place.
+/// A message about the manifest, with its position.
 pub(crate) fn read(folder: &Path) -> Option<Result<Action, String>> {
     let manifest = ["action.yml", "action.yaml"].iter().find_map(|name| {
         let path = folder.join(name);
@@ -231,17 +231,17 @@ pub(crate) fn read(folder: &Path) -> Option<Result<Action, String>> {
     Some(parsed.value.ok_or_else(|| {
         let first = parsed.diagnostics.first();
         first.map_or_else(
-            || format!("{name} cannot be read"),
+            || format!("cannot read {name}"),
             |problem| format!("{name}:{}:{}: {}", problem.span.line, problem.span.column, problem.message),
         )
     }))
 }
 
-/// The node that runs JavaScript actions on this machine, and its version. Actions name the one they were written for
-/// (`node16`, `node20`); any from 20 on runs them all, and an older one those that are old too.
+/// Returns the Node.js that runs JavaScript actions on this machine, and its version. Actions name the version that
+/// they were written for (`node16`, `node20`); version 20 and newer run them all, older ones only old actions.
 ///
 /// # Errors
-/// There is none, or it is too old; in words.
+/// A message if Node.js is not installed or too old.
 pub(crate) async fn node(path: &OsStr) -> Result<(PathBuf, String), String> {
     let program = host::find_program("node", path).ok_or("node is not on PATH: install Node.js 20 or newer")?;
     let said = tokio::process::Command::new(&program).arg("--version").output().await;

@@ -1,8 +1,8 @@
-//! Actions of other repositories: from a name to a folder of this machine.
+//! Actions of other repositories: resolves a reference to a folder on this machine.
 //!
-//! A version is resolved to a commit once per run. What is fetched is kept by that commit, beside a mark that is written
-//! last, so that half a copy is never taken for a whole one. `[actions]` of the configuration maps a name to a folder, or
-//! to another server; offline, what is kept is all there is.
+//! A version is resolved to a commit once per run. Fetched files are cached by commit, next to a `.completed` marker
+//! that is written last, so that an incomplete copy is never used. `[actions]` in the configuration maps a reference to
+//! a folder or to another server; with `--offline`, only the cache is used.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,61 +19,61 @@ use tokio::time::timeout;
 use super::reference::Remote;
 use crate::store::atomic;
 
-/// Where actions come from when nothing else is said.
+/// Default server for actions.
 const SERVER: &str = "https://github.com";
 
-/// How long asking a server for a commit may take, and how long fetching it may.
+/// Time limit for resolving a version on a server.
 const ASK: Duration = Duration::from_secs(30);
 const FETCH: Duration = Duration::from_mins(5);
 
-/// What came of a version, once somebody asked.
+/// Result of resolving a version, shared by all jobs that use it.
 type Resolved = Arc<OnceCell<Result<Fetched, String>>>;
 
-/// Where actions of other repositories come from.
+/// Resolver and cache for actions of other repositories.
 #[derive(Debug)]
 pub struct Store {
     cache: PathBuf,
     /// Folders and servers by `owner/name[/path][@ref]`.
     mapped: IndexMap<String, String>,
-    /// Relative folders of the map begin here.
+    /// Base of relative folders in `mapped`.
     base: PathBuf,
     offline: bool,
     known: Mutex<HashMap<(String, String), Resolved>>,
 }
 
-/// A repository's files at a commit.
+/// Files of a repository at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fetched {
-    /// The top of the repository's files.
+    /// Root of the repository's files.
     pub(crate) root: PathBuf,
-    /// The action's own folder.
+    /// Folder of the action.
     pub(crate) folder: PathBuf,
-    /// What they are, for people: a commit, or where a mapped folder is.
+    /// Origin for messages: the commit, or the mapped folder.
     pub(crate) origin: String,
-    /// What a reader should know, such as that the server could not be asked.
+    /// Remark for the log, such as that the server does not answer.
     pub(crate) remark: Option<String>,
 }
 
 impl Store {
-    /// A store that keeps what it fetches in a folder.
+    /// Creates a store with a cache folder.
     #[must_use]
     pub fn new(cache: PathBuf, mapped: IndexMap<String, String>, base: PathBuf, offline: bool) -> Self {
         Self { cache, mapped, base, offline, known: Mutex::default() }
     }
 
-    /// The folder that it keeps things in.
+    /// Returns the cache folder.
     #[must_use]
     pub fn cache(&self) -> &Path {
         &self.cache
     }
 
-    /// Whether the configuration says where an action comes from.
+    /// Whether the configuration maps the action.
     pub(crate) fn is_mapped(&self, action: &Remote) -> bool {
         self.mapping(action).is_some()
     }
 
-    /// What the configuration says of an action: the most exact name counts. The flag says that it names the action's own
-    /// folder and not its repository's.
+    /// Returns the most specific mapping for an action in the configuration. The flag is set if the mapping names the
+    /// folder of the action itself, not of its repository.
     fn mapping(&self, action: &Remote) -> Option<(&str, bool)> {
         let Remote { repository, path, version } = action;
         let whole = if path.is_empty() { repository.clone() } else { format!("{repository}/{path}") };
@@ -86,10 +86,10 @@ impl Store {
         found.map(|(value, own)| (value, own && !path.is_empty()))
     }
 
-    /// The folder of an action, brought here if it must be.
+    /// Returns the folder of an action, fetching it if necessary.
     ///
     /// # Errors
-    /// In words: it is not here and cannot be fetched.
+    /// A message if the action is not in the cache and cannot be fetched.
     pub(crate) async fn folder(&self, action: &Remote) -> Result<Fetched, String> {
         let mapped = self.mapping(action);
         let server = match mapped {
@@ -110,12 +110,12 @@ impl Store {
         let root = folder.clone();
         let folder = if own || action.path.is_empty() { folder } else { folder.join(&action.path) };
         if !folder.is_dir() {
-            return Err(format!("`{action}` is mapped to {} by `[actions]`, which is no folder", folder.display()));
+            return Err(format!("`{action}` is mapped to {} by `[actions]`, which is not a folder", folder.display()));
         }
         Ok(Fetched { origin: format!("mapped to {}", folder.display()), root, folder, remark: None })
     }
 
-    /// Resolves a version and brings its files here.
+    /// Resolves a version and fetches its files.
     async fn fetch(&self, server: &str, action: &Remote) -> Result<Fetched, String> {
         let host = server.split_once("://").map_or(server, |(_, rest)| rest).replace('/', "_");
         let home = self.cache.join(host).join(&action.repository);
@@ -126,7 +126,7 @@ impl Store {
             (true, _) => (action.version.to_ascii_lowercase(), None),
             (false, true) => match remembered {
                 Some(commit) => (commit, None),
-                None => return Err(format!("`{action}` is not kept here, and --offline fetches nothing")),
+                None => return Err(format!("`{action}` is not in the cache, and --offline is set")),
             },
             (false, false) => match resolve(&address, &action.version).await {
                 Ok(commit) => (commit, None),
@@ -135,12 +135,13 @@ impl Store {
                 }
                 Err(Unresolved::Unreachable(reason)) => match remembered {
                     Some(commit) => {
-                        let remark =
-                            format!("{address} does not answer ({reason}): the commit it was last time is used");
+                        let remark = format!("{address} does not answer ({reason}): using the last known commit");
                         (commit, Some(remark))
                     }
                     None => {
-                        return Err(format!("`{action}` is not kept here, and {address} cannot be reached: {reason}"));
+                        return Err(format!(
+                            "`{action}` is not in the cache, and {address} cannot be reached: {reason}"
+                        ));
                     }
                 },
             },
@@ -149,17 +150,17 @@ impl Store {
         let mark = home.join(format!("{commit}.completed"));
         if !mark.exists() {
             if self.offline {
-                return Err(format!("`{action}` ({commit}) is not kept here, and --offline fetches nothing"));
+                return Err(format!("`{action}` ({commit}) is not in the cache, and --offline is set"));
             }
             let fetched = download(&address, &commit, &folder, &mark).await;
-            fetched.map_err(|reason| format!("`{action}` cannot be fetched from {address}: {reason}"))?;
+            fetched.map_err(|reason| format!("cannot fetch `{action}` from {address}: {reason}"))?;
         }
         let note = || -> io::Result<()> {
             fs::create_dir_all(noted.parent().unwrap_or(&home))?;
             atomic::write_unsynced(&noted, commit.as_bytes())
         };
         if let Err(error) = note() {
-            tracing::warn!(%error, "the action's commit cannot be noted for offline use");
+            tracing::warn!(%error, "cannot remember the action's commit for offline use");
         }
         let origin = format!("commit {}", &commit[..commit.len().min(12)]);
         Ok(Fetched { root: folder.clone(), folder, origin, remark })
@@ -175,7 +176,8 @@ enum Unresolved {
     Unreachable(String),
 }
 
-/// The commit of a version: a tag comes before a branch, and what a tag points at before the tag.
+/// Resolves a version to a commit. Like on GitHub, tags take precedence over branches; an annotated tag is followed to
+/// its commit.
 async fn resolve(address: &str, version: &str) -> Result<String, Unresolved> {
     let names = [format!("refs/tags/{version}^{{}}"), format!("refs/tags/{version}"), format!("refs/heads/{version}")];
     let arguments = ["ls-remote", "--quiet", "--", address].into_iter().map(str::to_owned).chain(names.clone());
@@ -187,7 +189,7 @@ async fn resolve(address: &str, version: &str) -> Result<String, Unresolved> {
     names.iter().find_map(|name| found(name)).ok_or(Unresolved::Nothing)
 }
 
-/// Brings a commit's files here: into a folder beside, which gets its name when it is whole, and then its mark.
+/// Fetches a commit: into a temporary folder, which is renamed when complete and then marked.
 async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Result<(), String> {
     let said = |error: io::Error| error.to_string();
     let above = folder.parent().unwrap_or(folder);
@@ -208,24 +210,24 @@ async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Re
     }
     let whole = || {
         fs::remove_dir_all(partial.join(".git"))?;
-        // Without its mark it is the rest of a fetch that was ended.
+        // A folder without a marker is left over from an interrupted fetch.
         if folder.exists() && !mark.exists() {
             fs::remove_dir_all(folder)?;
         }
         match fs::rename(&partial, folder) {
-            // Another run was faster.
+            // Another run has fetched it meanwhile.
             Err(_) if mark.exists() => {}
             renamed => renamed?,
         }
         fs::write(mark, "")
     };
     let done = done.and_then(|()| whole().map_err(said));
-    // It is gone where it got its name.
+    // After a successful rename the folder does not exist.
     let _ = fs::remove_dir_all(&partial);
     done
 }
 
-/// Calls git, which brings the user's credentials and proxies; it never asks anybody anything.
+/// Runs git, which applies the user's credentials and proxies. It never prompts.
 async fn git(arguments: &[String], limit: Duration) -> Result<String, String> {
     let mut command = Command::new("git");
     command.args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
@@ -258,7 +260,7 @@ mod tests {
         }
     }
 
-    /// A server with one repository `o/n`: a commit with a tag `v1` and a branch `main` one commit on.
+    /// Creates a server with one repository `o/n`: a commit with the tag `v1`, and a newer one on the branch `main`.
     fn server() -> tempfile::TempDir {
         let home = tempfile::tempdir().expect("a folder");
         let repository = home.path().join("o/n");
@@ -301,9 +303,9 @@ mod tests {
         let offline = store(cache.path(), &address, true);
         assert_eq!(offline.folder(&remote("o/n@v1")).await, Ok(tag.clone()));
         let error = offline.folder(&remote("o/n@v2")).await.expect_err("not kept");
-        assert!(error.contains("--offline fetches nothing"), "{error}");
+        assert!(error.contains("--offline is set"), "{error}");
 
-        // A copy without its mark is none, and a server that is gone is remarked.
+        // An unreachable server only adds a remark; a copy without its `.completed` marker is ignored.
         drop(server);
         let again = store(cache.path(), &address, false).folder(&remote("o/n@v1")).await.expect("kept");
         assert!(again.remark.expect("a remark").contains("does not answer"));
@@ -322,7 +324,7 @@ mod tests {
         };
         assert_eq!(folder("o/n@v1").await, Ok(home.path().join("mine")));
         assert_eq!(folder("O/N/sub@v1").await, Ok(home.path().join("mine/sub")));
-        assert!(folder("o/n/none@v1").await.expect_err("no folder").contains("which is no folder"));
+        assert!(folder("o/n/none@v1").await.expect_err("no folder").contains("which is not a folder"));
         assert!(store.is_mapped(&remote("o/n@v1")) && !store.is_mapped(&remote("o/m@v1")));
     }
 }

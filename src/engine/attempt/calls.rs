@@ -1,4 +1,4 @@
-//! Jobs that call a workflow: how its jobs come into the graph, and how the caller ends.
+//! Jobs that call a workflow: adding its jobs to the graph, and ending the caller.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::workflow::syntax::Workflow;
 use super::state::{Attempt, CallScope, never_ran};
 
 impl Attempt {
-    /// Returns the jobs of the workflow that a leg calls, without those of workflows that they call.
+    /// Returns the jobs of the workflow that a leg calls, not including those of nested calls.
     pub(super) fn called_by(&self, caller: &JobId) -> Vec<JobId> {
         let called = self.plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(caller));
         called.map(|job| job.id.clone()).collect()
     }
 
-    /// Records that the jobs of a workflow that is not called never run.
+    /// Records that the jobs of a workflow that is not called are skipped.
     pub(super) fn skip_called(&mut self, caller: &JobId, reason: &str) {
         for job in self.called_by(caller) {
             self.record(never_ran(&job, Conclusion::Skipped, reason));
@@ -29,7 +29,7 @@ impl Attempt {
         }
     }
 
-    /// Brings a called workflow's jobs into the graph.
+    /// Adds the jobs of a called workflow to the graph.
     pub(super) fn start_call(&mut self, node: NodeId, id: &JobId, name: String, contexts: &Contexts) {
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
@@ -54,7 +54,7 @@ impl Attempt {
         called.map(|job| Arc::clone(&job.workflow))
     }
 
-    /// Ends a leg after every job of the workflow that it called.
+    /// Ends a leg once every job of the workflow that it called has ended.
     pub(super) fn complete_call(&mut self, node: NodeId, id: &JobId) {
         let Some(scope) = self.scopes.iter().find(|scope| scope.caller.as_ref() == Some(id)) else { return };
         let results: Vec<_> = scope.nodes.values().filter_map(|node| self.scheduler.result(*node)).collect();

@@ -1,4 +1,4 @@
-//! What the expressions of a job see before it runs, and why they came out as they did.
+//! Contexts for the expressions of a job before it runs, and explanations of their results.
 
 use crate::engine::context::texts;
 use crate::engine::scheduler::NodeId;
@@ -9,7 +9,7 @@ use crate::workflow::source::Span;
 use super::state::Attempt;
 
 impl Attempt {
-    /// Returns what a workflow's own expressions see: `github vars inputs`.
+    /// Returns the contexts for expressions at the top level of a workflow: `github vars inputs`.
     pub(super) fn workflow_contexts(&self, inputs: Value) -> Contexts {
         let mut contexts = Contexts::default();
         contexts.set("github", self.github.clone());
@@ -18,7 +18,7 @@ impl Attempt {
         contexts
     }
 
-    /// Returns what a job's own expressions see: `github needs vars inputs`.
+    /// Returns the contexts for the expressions of a job: `github needs vars inputs`.
     pub(super) fn contexts(&self, id: NodeId) -> Contexts {
         let node = &self.nodes[id.index()];
         let scope = &self.scopes[node.scope];
@@ -29,7 +29,7 @@ impl Attempt {
         contexts
     }
 
-    /// Returns the same with what one leg adds: `matrix strategy secrets`.
+    /// Adds the contexts of one leg: `matrix strategy secrets`.
     pub(super) fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
         let node = &self.nodes[id.index()];
         let mut contexts = self.contexts(id);
@@ -50,7 +50,7 @@ impl Attempt {
         contexts
     }
 
-    /// Returns outputs and result of jobs by key, as `needs` and `jobs` have them.
+    /// Returns outputs and results of jobs by key, in the form of the `needs` and `jobs` contexts.
     pub(super) fn results<'k>(&self, nodes: impl Iterator<Item = (&'k str, NodeId)>) -> Value {
         let entries = nodes.map(|(key, node)| {
             let result = self.scheduler.result(node).map_or("", Conclusion::word);
@@ -65,8 +65,8 @@ impl Attempt {
         Value::object(entries.collect())
     }
 
-    /// Returns what `success()`, `failure()` and `cancelled()` answer in a job's own expressions: they look at everything
-    /// that the job needs, and what that needs, all the way up.
+    /// Returns the status for `success()`, `failure()` and `cancelled()` in the expressions of a job. It covers all
+    /// direct and indirect needs of the job.
     pub(super) fn status(&self, id: NodeId) -> Status {
         let ancestors = self.scheduler.ancestors(id);
         let cancelled = self.scheduler.is_cancelled();
@@ -96,12 +96,12 @@ impl Attempt {
             }
         }
         node.definition.condition.written.as_ref().map_or_else(
-            || "something it needs did not succeed".to_owned(),
+            || "a job that it needs did not succeed".to_owned(),
             |written| format!("`if: {}` was false", written.value.trim()),
         )
     }
 
-    /// Returns a place in the file of a job: `file:line:column`.
+    /// Returns a position in the file of a job: `file:line:column`.
     pub(super) fn position(&self, id: NodeId, span: Span) -> String {
         format!("{}:{}:{}", self.nodes[id.index()].workflow.source.name, span.line, span.column)
     }

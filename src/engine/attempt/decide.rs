@@ -1,4 +1,4 @@
-//! Whether a job runs, and with which legs: its `if` and its matrix.
+//! Evaluates the `if` and the matrix of jobs.
 
 use crate::engine::scheduler::{Ending, Limits, NodeId};
 use crate::model::{Conclusion, Event, Explanation};
@@ -45,7 +45,7 @@ impl Attempt {
         }
     }
 
-    /// Records why the condition of a node came out as it did, for each of its legs.
+    /// Records the explanation of a node's condition, for each of its legs.
     fn explain(&mut self, id: NodeId, explanation: Option<Explanation>) {
         let Some(explanation) = explanation else { return };
         let fresh = self.nodes[id.index()].planned.iter().filter(|job| !self.carried.contains_key(&job.id));
@@ -84,7 +84,7 @@ impl Attempt {
         }
     }
 
-    /// Takes a node's results over from an earlier attempt.
+    /// Carries the results of a node over from an earlier attempt.
     fn carry_over(&mut self, id: NodeId) {
         let node = &mut self.nodes[id.index()];
         let mut legs = Vec::new();
@@ -97,7 +97,7 @@ impl Attempt {
         self.scheduler.add_finished(id, legs);
     }
 
-    /// Ends a node of which nothing starts.
+    /// Ends a node without starting any of its legs.
     fn skip(&mut self, id: NodeId, conclusion: Conclusion, reason: &str) {
         let jobs: Vec<_> = self.nodes[id.index()].planned.iter().map(|job| job.id.clone()).collect();
         for job in &jobs {

@@ -1,4 +1,4 @@
-//! Carries out what an attempt wants done: tasks of jobs, waits for concurrency groups, records.
+//! Carries out the effects of an attempt: tasks of jobs, waits for concurrency groups, records.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub async fn run(run: Arc<RunContext>, start: AttemptStart, orders: Orders) -> R
             (None, Some(end)) => return end,
             (None, None) => driver.next().await,
         };
-        // A job that ends because of it must not make another one start.
+        // Checked first, so that a job which ends because of the failure does not start another one.
         if let Some(reason) = driver.failure() {
             attempt.update(Input::OutletFailed(reason)).into_iter().for_each(|effect| driver.carry_out(effect));
         }
@@ -42,14 +42,14 @@ pub async fn run(run: Arc<RunContext>, start: AttemptStart, orders: Orders) -> R
 struct Driver {
     run: Arc<RunContext>,
     orders: Orders,
-    /// Whether the run can still be cancelled: false once the sender is dropped.
+    /// Whether the run can still be cancelled: `false` once the sender is dropped.
     cancellable: bool,
     jobs: JoinSet<(JobId, Result<JobEnd, Panic>)>,
     cancellations: HashMap<JobId, watch::Sender<Cancellation>>,
     waits: JoinSet<(JobId, Result<Vec<Ticket>, AcquireError>)>,
     waiting: HashMap<JobId, AbortHandle>,
     held: HashMap<JobId, Vec<Ticket>>,
-    /// Whether the attempt knows that nothing more can be recorded.
+    /// Whether the attempt has been notified that recording fails.
     failed: bool,
 }
 
@@ -94,7 +94,7 @@ impl Driver {
         let (cancellation, asked) = watch::channel(Cancellation::None);
         self.cancellations.insert(id.clone(), cancellation);
         let task = JobTask::new(Arc::clone(&self.run), spec, asked);
-        // Boxed, as a job's future is large and is moved with its task.
+        // Boxed, because the future of a job is large and moves with its task.
         let task = Box::pin(task.run());
         self.jobs.spawn(async move { (id, caught(task).await) });
     }
@@ -102,7 +102,7 @@ impl Driver {
     fn acquire(&mut self, id: JobId, requests: Vec<GroupRequest>) {
         let (gate, job) = (Arc::clone(&self.run.concurrency), id.clone());
         let mut requests = requests.into_iter();
-        // Queues for the first group at once, so that jobs keep the order in which they got here.
+        // Queues for the first group immediately, so that jobs keep the order in which they arrived.
         let mut next = requests.next().map(|first| Arc::clone(&gate).acquire(job.clone(), first));
         let acquire = async move {
             let mut tickets = Vec::new();
@@ -121,14 +121,14 @@ impl Driver {
         self.waiting.insert(id, wait);
     }
 
-    /// Returns why nothing more can be recorded, the first time that it is so.
+    /// Returns why recording fails, the first time only.
     fn failure(&mut self) -> Option<String> {
         let failure = if self.failed { None } else { self.run.outlet.failure() };
         self.failed |= failure.is_some();
         failure
     }
 
-    /// Waits for what happens next.
+    /// Waits for the next input.
     async fn next(&mut self) -> Input {
         loop {
             tokio::select! {
@@ -146,7 +146,7 @@ impl Driver {
                 }
                 Some(acquired) = self.waits.join_next() => {
                     let Ok((id, acquired)) = acquired else { continue };
-                    // A job that needs its groups no more has left `waiting`; its tickets are dropped here.
+                    // A job that no longer needs its groups was removed from `waiting`; its tickets are dropped here.
                     if self.waiting.remove(&id).is_none() {
                         continue;
                     }

@@ -11,7 +11,7 @@ use crate::workflow::syntax::{Concurrency, JobBody};
 use super::state::{Attempt, Effect};
 
 impl Attempt {
-    /// Whether a leg holds every concurrency group that it asks for. If it does not, it waits from now on, or was refused.
+    /// Whether a leg holds all its concurrency groups. If it does not, it was refused or now waits for them.
     pub(super) fn holds_its_groups(&mut self, node: NodeId, id: &JobId, contexts: &Contexts) -> bool {
         if self.holding.contains(id) {
             return true;
@@ -28,7 +28,7 @@ impl Attempt {
         false
     }
 
-    /// Returns the groups of a leg: its own, and that of the workflow that it calls.
+    /// Returns the groups of a leg: those of the job, and that of the workflow that it calls.
     fn requests(&self, node: NodeId, id: &JobId, contexts: &Contexts) -> Result<Vec<GroupRequest>, String> {
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
@@ -53,10 +53,10 @@ impl Attempt {
         Ok(requests)
     }
 
-    /// A leg has acquired its groups, or never will.
+    /// Handles the answer for a leg that waited for its groups.
     pub(super) fn groups_acquired(&mut self, id: &JobId, result: Result<(), AcquireError>) {
         if !self.waiting.remove(id) {
-            // It ended meanwhile.
+            // The leg has ended meanwhile.
             return self.want(Effect::ReleaseGroups(id.clone()));
         }
         match result {
@@ -69,7 +69,7 @@ impl Attempt {
         }
     }
 
-    /// Another run or job gets a group that this leg holds or waits for.
+    /// Cancels a leg because another run or job takes a group that it holds or waits for.
     pub(super) fn displace(&mut self, id: &JobId, reason: String) {
         if self.scheduler.running().any(|(_, leg)| leg == id) {
             self.cancel_leg(id, Cancellation::Cancel);
@@ -78,7 +78,7 @@ impl Attempt {
         }
     }
 
-    /// A leg needs its groups no more.
+    /// Gives up the groups of a leg.
     pub(super) fn release_groups(&mut self, id: &JobId) {
         let (held, waited) = (self.holding.remove(id), self.waiting.remove(id));
         if held || waited {

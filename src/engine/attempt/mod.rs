@@ -1,4 +1,4 @@
-//! One attempt of a run: which jobs start, when, and what comes of them.
+//! One attempt of a run: which jobs start, when, and with which results.
 //!
 //! [`state`] is a state machine without a clock, a task or a file: an [`Input`](state::Input) goes in, and
 //! [`Effect`](state::Effect)s come out. It follows the [`scheduler`](super::scheduler); [`decide`] evaluates conditions and
@@ -31,42 +31,42 @@ mod verdict;
 pub use driver::run;
 pub use outline::{environment_name, outline};
 
-/// What an attempt starts from.
+/// Input of an attempt.
 #[derive(Debug)]
 pub struct AttemptStart {
-    /// The jobs.
+    /// Jobs to run.
     pub plan: Plan,
-    /// Jobs whose results of an earlier attempt stand.
+    /// Results of jobs that are carried over from an earlier attempt.
     pub carried: IndexMap<JobId, CarriedJob>,
-    /// Jobs that go on in the middle of their steps.
+    /// Jobs that resume in the middle of their steps.
     pub resumed: HashMap<JobId, Resumed>,
-    /// How many jobs may run at once on this machine.
+    /// Maximum number of jobs that run at once on this machine.
     pub slots: usize,
 }
 
-/// A job whose result of an earlier attempt stands.
+/// A job whose result is carried over from an earlier attempt.
 #[derive(Clone, Debug)]
 pub struct CarriedJob {
-    /// How it ended.
+    /// How the job ended.
     pub ending: Ending,
-    /// Its outputs.
+    /// Outputs of the job.
     pub outputs: IndexMap<String, String>,
 }
 
-/// What is asked of an attempt while it goes on.
+/// Commands to an attempt in progress.
 #[derive(Debug)]
 pub struct Orders {
-    /// How the run is cancelled.
+    /// Cancellation of the run.
     pub stop: watch::Receiver<Cancellation>,
-    /// Jobs that must leave their concurrency groups to others, and why.
+    /// Jobs that must give up their concurrency groups, and why.
     pub displaced: mpsc::Receiver<(JobId, String)>,
 }
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEnd {
-    /// The run's conclusion.
+    /// Conclusion of the run.
     pub conclusion: Conclusion,
-    /// Why, where no job explains it.
+    /// Reason, where no job explains it.
     pub reason: Option<String>,
 }

@@ -1,11 +1,11 @@
-//! Jobs as they are announced, before their expressions have values.
+//! Jobs as they are announced, before their expressions are evaluated.
 
 use crate::model::JobOutline;
 use crate::workflow::plan::PlannedJob;
 use crate::workflow::syntax::JobBody;
 use crate::workflow::template::Template;
 
-/// Returns what readers learn of a job before it runs.
+/// Returns the part of a job that readers see before it runs.
 #[must_use]
 pub fn outline(job: &PlannedJob) -> JobOutline {
     let environment = match &job.definition.body {
@@ -22,7 +22,7 @@ pub fn outline(job: &PlannedJob) -> JobOutline {
     }
 }
 
-/// Returns the name of a job's environment, or `None` if that is an expression.
+/// Returns the name of a job's environment, or `None` if it is an expression.
 #[must_use]
 pub fn environment_name(environment: &Template) -> Option<String> {
     environment.entry("name").unwrap_or(environment).literal().map(str::to_owned)

@@ -1,4 +1,4 @@
-//! The start of a leg: its name, and what its task is given.
+//! Starts legs: evaluates the name and builds the spec of the task.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::workflow::syntax::{JobBody, StepAction};
 use super::state::{Attempt, Effect};
 
 impl Attempt {
-    /// Starts a leg, or makes it wait for its concurrency groups.
+    /// Starts a leg, or lets it wait for its concurrency groups.
     pub(super) fn start(&mut self, node: NodeId, id: JobId) {
         if self.ended {
             return self.refuse(&id, Conclusion::Cancelled, "cancelled before it started");
@@ -50,7 +50,7 @@ impl Attempt {
     }
 }
 
-/// Returns what a job asks for that no part of this program does.
+/// Returns the feature of a job that cuelight does not support, if any.
 fn unsupported(body: &JobBody) -> Option<String> {
     let JobBody::Steps(body) = body else { return None };
     let steps = body.steps.iter().find_map(|step| match &step.action {

@@ -23,16 +23,16 @@ use super::outline::outline;
 use super::verdict::Verdict;
 use super::{AttemptStart, CarriedJob, RunEnd};
 
-/// What happens to an attempt.
+/// Input of an attempt's state machine.
 #[derive(Debug)]
 pub(super) enum Input {
     /// The attempt begins. The first input.
     Begin,
-    /// The task of a job has ended, and recorded how.
+    /// The task of a job has ended, and has recorded the end.
     JobEnded(JobId, JobEnd),
     /// The task of a job panicked. Nothing was recorded.
     JobPanicked(JobId, Panic),
-    /// A job has acquired its concurrency groups, or never will.
+    /// The wait of a job for its concurrency groups has ended.
     GroupsAcquired(JobId, Result<(), AcquireError>),
     /// A job must leave its concurrency groups to another run or job; holds the reason.
     Displaced(JobId, String),
@@ -42,7 +42,7 @@ pub(super) enum Input {
     OutletFailed(String),
 }
 
-/// What an attempt wants done.
+/// Effect of an update, to be carried out by the driver.
 pub(super) enum Effect {
     /// Record a fact.
     Record(Event),
@@ -50,9 +50,9 @@ pub(super) enum Effect {
     StartJob(Box<JobSpec>),
     /// Ask a job that was started to end.
     CancelJob(JobId, Cancellation),
-    /// Wait for the concurrency groups of a job, one after the other, and hold them.
+    /// Acquire the concurrency groups of a job, one after the other.
     AcquireGroups(JobId, Vec<GroupRequest>),
-    /// Leave the concurrency groups that a job holds or waits for.
+    /// Give up the concurrency groups that a job holds or waits for.
     ReleaseGroups(JobId),
 }
 
@@ -62,14 +62,14 @@ pub(super) struct Node {
     pub(super) scope: usize,
     pub(super) definition: Arc<JobDefinition>,
     pub(super) workflow: Arc<Workflow>,
-    /// Its legs as they were planned; one job while its matrix is unknown.
+    /// Planned legs; a single job while the matrix is unknown.
     pub(super) planned: Vec<PlannedJob>,
     pub(super) legs: HashMap<JobId, Leg>,
     pub(super) limits: Limits,
     pub(super) outputs: IndexMap<String, String>,
 }
 
-/// A workflow as it was started: the run's, or one that a leg called.
+/// A workflow of the run: the one that was started, or one that a leg called.
 pub(super) struct CallScope {
     /// The leg that calls the workflow.
     pub(super) caller: Option<JobId>,
@@ -93,21 +93,21 @@ pub(super) struct Attempt {
     pub(super) scheduler: Scheduler,
     pub(super) nodes: Vec<Node>,
     pub(super) scopes: Vec<CallScope>,
-    /// Jobs whose tasks were started and have not ended.
+    /// Jobs whose tasks are running.
     pub(super) running: BTreeSet<JobId>,
     /// Jobs that wait for their concurrency groups.
     pub(super) waiting: BTreeSet<JobId>,
     /// Jobs that hold their concurrency groups: they are about to start, run, or call a workflow that does.
     pub(super) holding: BTreeSet<JobId>,
     pub(super) verdict: Verdict,
-    /// Whether nothing may start any more.
+    /// Whether no further job may start.
     pub(super) ended: bool,
     failure: Option<String>,
     effects: Vec<Effect>,
 }
 
 impl Attempt {
-    /// An attempt that has not begun.
+    /// Creates an attempt that has not begun.
     pub(super) fn new(start: AttemptStart, facts: &RunFacts, github: Object) -> Self {
         let AttemptStart { plan, carried, resumed, slots } = start;
         let root = CallScope {
@@ -136,7 +136,7 @@ impl Attempt {
         }
     }
 
-    /// Takes an input in, and returns what is to be done, in order.
+    /// Handles an input, and returns the effects to carry out, in order.
     pub(super) fn update(&mut self, input: Input) -> Vec<Effect> {
         match input {
             Input::Begin => self.begin(),
@@ -160,7 +160,7 @@ impl Attempt {
         std::mem::take(&mut self.effects)
     }
 
-    /// Returns how the attempt ended, once it has.
+    /// Returns how the attempt ended, or `None` while it goes on.
     pub(super) fn end(&self) -> Option<RunEnd> {
         if !self.scheduler.is_done() || !self.running.is_empty() {
             return None;
@@ -179,7 +179,7 @@ impl Attempt {
         self.effects.push(effect);
     }
 
-    /// Announces the jobs. Those whose results are carried over were announced in an earlier attempt.
+    /// Announces the jobs. Jobs whose results are carried over were announced in the earlier attempt.
     fn begin(&mut self) {
         let fresh = self.plan.jobs().iter().filter(|job| !self.carried.contains_key(&job.id));
         let jobs: Vec<_> = fresh.map(outline).collect();
@@ -187,7 +187,7 @@ impl Attempt {
         self.add_nodes(0, None);
     }
 
-    /// Brings the jobs of a scope's workflow into the graph.
+    /// Adds the jobs of a scope's workflow to the graph.
     pub(super) fn add_nodes(&mut self, scope: usize, caller: Option<(NodeId, JobId)>) {
         let caller_id = caller.as_ref().map(|(_, id)| id);
         let planned: Vec<_> = self.plan.jobs().iter().filter(|job| job.caller.as_ref() == caller_id).cloned().collect();
@@ -233,7 +233,7 @@ impl Attempt {
     fn job_ended(&mut self, id: &JobId, end: JobEnd) {
         self.running.remove(id);
         if let Some(node) = self.nodes.iter_mut().find(|node| node.legs.contains_key(id)) {
-            // Legs write the outputs of their node in the order in which they end; an empty one never hides another.
+            // Legs write the outputs of their node in the order in which they end; empty outputs never replace others.
             node.outputs.extend(end.outputs.into_iter().filter(|(_, value)| !value.is_empty()));
         }
         if let Some(what) = &end.not_runnable {
@@ -242,7 +242,7 @@ impl Attempt {
         self.leg_ended(id, end.conclusion, end.allowed_failure);
     }
 
-    /// Counts the end of a leg, which is recorded elsewhere.
+    /// Takes the end of a leg into account. The end itself is recorded elsewhere.
     pub(super) fn leg_ended(&mut self, id: &JobId, conclusion: Conclusion, allowed_failure: bool) {
         self.release_groups(id);
         self.verdict.count(conclusion, allowed_failure);
@@ -268,7 +268,7 @@ impl Attempt {
         }
     }
 
-    /// Cancels one leg and, if it calls a workflow, the jobs of that.
+    /// Cancels a leg and, if it calls a workflow, the jobs of that workflow.
     pub(super) fn cancel_leg(&mut self, id: &JobId, asked: Cancellation) {
         if self.running.contains(id) {
             self.want(Effect::CancelJob(id.clone(), asked));
@@ -280,7 +280,7 @@ impl Attempt {
     }
 }
 
-/// Returns the record of a job that never ran.
+/// Returns the event that ends a job which never ran.
 pub(super) fn never_ran(id: &JobId, conclusion: Conclusion, reason: &str) -> Event {
     JobEnd { reason: Some(reason.to_owned()), ..JobEnd::of(conclusion) }.event(id)
 }

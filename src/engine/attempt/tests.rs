@@ -1,4 +1,4 @@
-//! The state machine by itself, and with its driver.
+//! Tests of the state machine alone, and with its driver.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox, script_of}
 use crate::engine::testing::{MemoryOutlet, facts, plan, scripted_run};
 use crate::model::Event;
 
-/// What an update asked for, in short.
+/// Effect of an update, abbreviated.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Started(String),
@@ -92,7 +92,7 @@ const ALWAYS: &str = "  a:\n    runs-on: x\n    steps: [run: '1']\n  b:\n    nee
 const GROUP: &str = "  a:\n    concurrency: one\n    runs-on: x\n    steps: [run: '1']\n";
 
 #[test]
-fn a_job_starts_when_what_it_needs_has_ended_and_sees_its_outputs() {
+fn a_job_starts_after_its_needs_and_sees_their_outputs() {
     let mut machine = Machine::new(PAIR);
     assert_eq!(machine.update(Input::Begin), [started("a")]);
     let outputs = [("out".to_owned(), "1".to_owned()), ("empty".to_owned(), String::new())].into();
@@ -105,7 +105,7 @@ fn a_job_starts_when_what_it_needs_has_ended_and_sees_its_outputs() {
 }
 
 #[test]
-fn a_failed_job_skips_what_needs_it() {
+fn a_failed_job_skips_dependent_jobs() {
     let mut machine = Machine::new(PAIR);
     machine.update(Input::Begin);
     let seen = machine.ended("a", JobEnd::failed("no"));
@@ -114,7 +114,7 @@ fn a_failed_job_skips_what_needs_it() {
 }
 
 #[test]
-fn a_cancel_asks_running_jobs_to_end_and_drops_those_that_wait_for_a_slot() {
+fn a_cancel_ends_running_jobs_and_drops_queued_ones() {
     let two = "  a:\n    runs-on: x\n    steps: [run: '1']\n  b:\n    runs-on: x\n    steps: [run: '1']\n";
     let mut machine = Machine::with(two, &[], 1);
     assert_eq!(machine.update(Input::Begin), [started("a")]);
@@ -132,7 +132,7 @@ fn a_cancel_asks_running_jobs_to_end_and_drops_those_that_wait_for_a_slot() {
 }
 
 #[test]
-fn a_job_that_starts_after_a_cancel_ignores_it_and_none_starts_after_a_forced_one() {
+fn jobs_started_after_a_cancel_ignore_it_and_none_starts_after_a_forced_one() {
     for (asked, starts) in [(Cancellation::Cancel, true), (Cancellation::Force, false)] {
         let mut machine = Machine::new(ALWAYS);
         machine.update(Input::Begin);
@@ -175,7 +175,7 @@ fn a_run_that_cannot_be_recorded_ends_with_that_reason() {
 }
 
 #[test]
-fn a_job_starts_when_it_holds_its_groups_and_leaves_them_at_its_end() {
+fn a_job_starts_with_its_groups_and_releases_them_at_its_end() {
     let mut machine = Machine::new(GROUP);
     let acquire = Seen::Acquire("a".to_owned(), vec!["one".to_owned()]);
     assert_eq!(machine.update(Input::Begin), [acquire]);
@@ -185,7 +185,7 @@ fn a_job_starts_when_it_holds_its_groups_and_leaves_them_at_its_end() {
 }
 
 #[test]
-fn a_job_that_cannot_have_its_groups_ends_with_the_reason() {
+fn a_job_that_cannot_acquire_its_groups_ends_with_the_reason() {
     let id = || JobId::new("a");
     let reason = || "why".to_owned();
     for (input, conclusion, waits) in [
@@ -199,7 +199,7 @@ fn a_job_that_cannot_have_its_groups_ends_with_the_reason() {
         expected.extend(waits.then(|| Seen::Release("a".to_owned())));
         assert_eq!(machine.update(input), expected);
         assert_eq!(machine.conclusion(), Some(conclusion));
-        // An answer that was on its way.
+        // An answer that was already on its way.
         assert_eq!(machine.update(Input::GroupsAcquired(id(), Ok(()))), [Seen::Release("a".to_owned())]);
     }
 }
@@ -225,7 +225,7 @@ fn a_failed_leg_cancels_the_others() {
 }
 
 #[test]
-fn a_called_workflow_hands_inputs_in_and_outputs_back() {
+fn a_called_workflow_gets_inputs_and_returns_outputs() {
     static FILES: std::sync::OnceLock<[(&str, &str); 1]> = std::sync::OnceLock::new();
     let caller = "  call:\n    uses: ./w.yml\n    with: {n: '7'}\n  after:\n    needs: call\n    runs-on: x\n    steps: [run: '1']\n";
     let called = "on:\n  workflow_call:\n    inputs: {n: {type: string}}\n    outputs:\n      o: {value: '${{ jobs.inner.outputs.o }}'}\njobs:\n  inner:\n    outputs: {o: '1'}\n    runs-on: x\n    steps: [run: '1']\n";
@@ -242,14 +242,14 @@ fn a_called_workflow_hands_inputs_in_and_outputs_back() {
 }
 
 #[test]
-fn a_job_that_this_version_cannot_run_is_skipped_and_the_run_is_not_a_success() {
+fn an_unsupported_job_is_skipped_and_the_run_does_not_succeed() {
     let mut machine = Machine::new("  a:\n    runs-on: x\n    snapshot: image\n    steps: [run: '1']\n");
     let reason = "not runnable here (`snapshot` is not supported in this version)";
     assert_eq!(machine.update(Input::Begin), [finished("a", Conclusion::Skipped, reason)]);
     assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
 }
 
-/// A run with its driver, whose processes follow a script.
+/// A run with its driver, whose processes are scripted.
 struct Driven {
     home: tempfile::TempDir,
     outlet: Arc<MemoryOutlet>,
@@ -270,7 +270,7 @@ impl Driven {
         run(Arc::new(context), start, Orders { stop: self.stop.subscribe(), displaced }).await
     }
 
-    /// Returns how a job ended, by the last record of it.
+    /// Returns how a job ended according to its last event.
     fn end_of(&self, id: &str) -> (Conclusion, String) {
         let ends = self.outlet.events().into_iter().filter_map(|event| match event {
             Event::JobFinished { job, conclusion, reason, .. } if job.as_str() == id => {
@@ -297,7 +297,7 @@ async fn a_panic_in_a_step_ends_its_job_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_outside_of_the_steps_ends_the_job_too() {
+async fn a_panic_outside_the_steps_also_ends_the_job() {
     let outlet = MemoryOutlet::observed(|event| {
         assert!(!matches!(event, Event::JobStarted { .. }), "cannot start");
     });
@@ -323,12 +323,13 @@ async fn a_sandbox_that_fails_in_fetch_fails_the_step() {
     assert_eq!(run.run(PAIR).await.conclusion, Conclusion::Failure);
     let (conclusion, reason) = run.end_of("a");
     assert_eq!(conclusion, Conclusion::Failure);
-    assert_eq!(reason, "cannot fetch what the step left: connection reset");
+    assert_eq!(reason, "cannot fetch the step's command files: connection reset");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_between_starting_and_started_ends_the_job_before_its_first_step() {
-    // Asked while the jobs are announced: the task of `a` is spawned after that, and has not run when the cancel is seen.
+    // The cancel is requested while the jobs are announced: the task of `a` is spawned afterwards, and has not run when
+    // the cancel is handled.
     let stop = watch::channel(Cancellation::None).0;
     let asks = stop.clone();
     let outlet = MemoryOutlet::observed(move |event| {
@@ -344,7 +345,7 @@ async fn a_cancel_between_starting_and_started_ends_the_job_before_its_first_ste
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_reaches_a_running_step_and_spares_the_one_that_always_runs() {
+async fn a_cancel_ends_a_running_step_and_still_runs_always_steps() {
     let jobs = "  a:\n    runs-on: x\n    steps:\n      - run: sleep\n      - run: echo\n      - run: tidy\n        if: always()\n";
     let sandbox = ScriptedSandbox::new(|launch| {
         Ok(if script_of(launch) == "sleep" { ProcessScript::until(Interrupt::Int) } else { ProcessScript::exits(0) })

@@ -1,4 +1,4 @@
-//! How a run ends, from the ends of its jobs.
+//! Conclusion of a run, from the ends of its jobs.
 
 use crate::model::Conclusion;
 
@@ -14,7 +14,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Counts the end of a job.
+    /// Takes the end of a job into account.
     pub(super) fn count(&mut self, conclusion: Conclusion, allowed_failure: bool) {
         match conclusion {
             _ if allowed_failure => self.succeeded = true,
@@ -27,19 +27,19 @@ impl Verdict {
         }
     }
 
-    /// Counts the cancel of the run.
+    /// Takes the cancel of the run into account.
     pub(super) fn cancel(&mut self) {
         self.cancelled = true;
     }
 
-    /// Counts a job that cannot run on this machine: the run is then not a success.
+    /// Takes a job into account that cannot run on this machine, so that the run does not succeed.
     pub(super) fn not_runnable(&mut self, job: &str, what: &str) {
         self.not_runnable.push(format!("{job}: {what}"));
     }
 
     /// Returns how the run ended.
     pub(super) fn conclude(&self) -> RunEnd {
-        // A job that failed is not explained by another that could not run.
+        // The failure of one job is not explained by another job that could not run, so both are named.
         let too = if self.failed { "a job failed; " } else { "" };
         let reason = (!self.not_runnable.is_empty())
             .then(|| format!("{too}not runnable here: {}", self.not_runnable.join("; ")));

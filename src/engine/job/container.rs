@@ -6,7 +6,7 @@ use crate::workflow::expr::{Scope, Value};
 use crate::workflow::source::Source;
 use crate::workflow::template::Template;
 
-/// What is wrong with a definition, and where.
+/// An invalid definition of a container, with its position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {reason}")]
 pub(in crate::engine) struct ContainerError {
@@ -15,10 +15,10 @@ pub(in crate::engine) struct ContainerError {
     reason: String,
 }
 
-/// Evaluates a definition. Returns `None` if its image is empty: GitHub starts no container then.
+/// Evaluates the definition of a container. Returns `None` if the image is empty: GitHub starts no container then.
 ///
 /// # Errors
-/// An expression has no value, or a value is not what its key needs.
+/// An expression cannot be evaluated, or a value is invalid for its key.
 pub(in crate::engine) fn read(
     name: &str,
     template: &Template,
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_evaluated_whole_and_an_option_has_its_place() {
+    fn a_service_is_evaluated_and_options_keep_their_positions() {
         let found = services(
             "db:\n  image: postgres:15-alpine\n  env: {POSTGRES_USER: aura}\n  ports: ['5432:5432', 8080]\n  options: >-\n    --health-cmd \"pg_isready -q\"\n    --health-interval 10s\nnone: {image: '${{ vars.none }}'}\nplain: {image: 'docker://redis:7'}",
         );
@@ -119,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_port_is_reported_with_its_place() {
+    fn an_invalid_port_is_reported_with_its_position() {
         let found = services("db:\n  image: a\n  ports: [http]");
         assert!(found[0].as_ref().expect_err("not a port").to_string().starts_with("ci.yml:8:"), "{found:?}");
     }
 
     #[test]
-    fn a_quote_that_is_not_closed_is_an_error() {
+    fn an_open_quote_is_an_error() {
         let found = services("db:\n  image: a\n  options: --health-cmd \"ping --health-interval 1s");
         let reason = found[0].as_ref().expect_err("open").to_string();
         assert!(

@@ -8,22 +8,22 @@ use crate::model::{Conclusion, Event, JobId};
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JobEnd {
-    /// Its conclusion.
+    /// Conclusion of the job.
     pub(crate) conclusion: Conclusion,
-    /// Whether its `continue-on-error` lets the run go on.
+    /// Whether `continue-on-error` lets the run continue.
     pub(crate) allowed_failure: bool,
-    /// Why, for people.
+    /// Reason, as a message.
     pub(crate) reason: Option<String>,
-    /// Its outputs.
+    /// Outputs of the job.
     pub(crate) outputs: IndexMap<String, String>,
     /// `environment.url`.
     pub(crate) environment_url: Option<String>,
-    /// Why it cannot run on this machine, if that is so: the run is then not a success.
+    /// Why the job cannot run on this machine, if it cannot. The run does not succeed then.
     pub(crate) not_runnable: Option<String>,
 }
 
 impl JobEnd {
-    /// An end with no detail.
+    /// Creates an end without details.
     pub(crate) fn of(conclusion: Conclusion) -> Self {
         Self {
             conclusion,
@@ -35,17 +35,17 @@ impl JobEnd {
         }
     }
 
-    /// A failure with its reason.
+    /// Creates a failure with its reason.
     pub(crate) fn failed(reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::of(Conclusion::Failure) }
     }
 
-    /// A failure of this program.
+    /// Creates the failure of a job whose task panicked.
     pub(crate) fn panicked(panic: &Panic) -> Self {
         Self::failed(format!("internal error: the job's task {panic}"))
     }
 
-    /// Adds another reason to the one that is there.
+    /// Appends a reason.
     pub(crate) fn add_reason(&mut self, reason: String) {
         self.reason = Some(match self.reason.take() {
             Some(first) => format!("{first}; {reason}"),
@@ -53,7 +53,7 @@ impl JobEnd {
         });
     }
 
-    /// Returns the record of the end.
+    /// Returns the event that records the end.
     pub(crate) fn event(&self, job: &JobId) -> Event {
         Event::JobFinished {
             job: job.clone(),

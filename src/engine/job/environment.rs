@@ -1,4 +1,4 @@
-//! What all steps of a job share: its folders, contexts, actions, and its machine.
+//! State shared by all steps of a job: folders, contexts, actions, machine.
 
 use std::fs;
 use std::io;
@@ -21,11 +21,11 @@ use crate::engine::sandbox::provider::{Machine, ProviderError, Say};
 use crate::engine::services::ports::Claimed;
 use crate::engine::{RunContext, context};
 
-/// Folders, contexts, actions and machine of one job. Steps do not change them.
+/// Folders, contexts, actions and machine of one job. Steps do not modify it.
 pub(in crate::engine) struct JobEnvironment {
-    /// The run.
+    /// State of the run.
     pub(in crate::engine) shared: Arc<RunContext>,
-    /// The job.
+    /// Id of the job.
     pub(in crate::engine) id: JobId,
     /// Working directory of the steps, on this machine.
     pub(in crate::engine) workspace: PathBuf,
@@ -37,18 +37,18 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) runner: Object,
     /// `github needs strategy matrix secrets vars inputs runner`.
     pub(in crate::engine) contexts: Contexts,
-    /// `defaults.run` of the job, and of the workflow where the job has none.
+    /// `defaults.run` of the job, else of the workflow.
     pub(in crate::engine) defaults: RunDefaults,
-    /// `RUNNER_TRACKING_ID`, by which the processes of the job are found.
+    /// `RUNNER_TRACKING_ID`, used to find the processes of the job.
     pub(in crate::engine) tracking_id: String,
     /// Where the steps run.
     pub(in crate::engine) sandbox: Arc<dyn Sandbox>,
-    /// The actions of other repositories that the steps use.
+    /// Actions of other repositories that the steps use.
     pub(in crate::engine) actions: Actions,
     machine: Box<dyn Machine>,
     in_container: bool,
     node: OnceCell<(PathBuf, String)>,
-    /// Held until the job has ended.
+    /// Ports of this machine, held until the job has ended.
     _ports: Claimed,
 }
 
@@ -83,7 +83,7 @@ impl JobEnvironment {
         environment
     }
 
-    /// Sets the paths in the contexts to those that steps see.
+    /// Sets the paths in the contexts to those inside the sandbox.
     fn name_paths(&mut self, folders: &Folders) {
         let inside = |path: &Path| self.sandbox.inside(path);
         let text = |path: &Path| Value::string(inside(path).to_string_lossy().into_owned());
@@ -105,14 +105,14 @@ impl JobEnvironment {
 
     /// Starts the container of the job and its services, and waits until the services are healthy.
     ///
-    /// # Errors
-    /// Something does not start. [`JobEnvironment::stop`] removes what did.
+    /// Returns an error if a container cannot start or a service is not healthy. Call [`JobEnvironment::stop`] in any
+    /// case.
     pub(in crate::engine) async fn start(&mut self, folders: &Folders, say: &mut Say<'_>) -> Result<(), ProviderError> {
         // Marks the workspace as a git `safe.directory`, whatever uid owns it.
         let written = fs::write(folders.home().join(".gitconfig"), "[safe]\n\tdirectory = *\n");
         written.map_err(|error| ProviderError::Failed(format!("cannot write the container's home: {error}")))?;
         let started = self.machine.start(say).await;
-        // Even if a service failed, the container may run.
+        // The container may run even if a service failed.
         if let Some(sandbox) = self.machine.sandbox() {
             self.sandbox = sandbox;
             self.in_container = self.machine.attachments().container.is_some();
@@ -121,12 +121,12 @@ impl JobEnvironment {
         started
     }
 
-    /// Returns the machine, for actions that are containers.
+    /// Returns the machine, to run actions that are containers.
     pub(in crate::engine) fn machine(&self) -> &dyn Machine {
         &*self.machine
     }
 
-    /// Copies to the sandbox what was written for steps, which may run as any user of the container.
+    /// Copies files written for steps to the sandbox, readable for every user of the container.
     ///
     /// # Errors
     /// The sandbox does not answer.
@@ -139,7 +139,7 @@ impl JobEnvironment {
             let mode = data.permissions().mode();
             let wanted = if data.is_dir() { mode | 0o777 } else { mode | 0o666 };
             if !data.is_symlink() && wanted != mode {
-                // Some file systems have no modes.
+                // Some file systems have no permission bits.
                 let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(wanted));
             }
         }
@@ -151,15 +151,15 @@ impl JobEnvironment {
         self.in_container
     }
 
-    /// Whether containers run beside the steps, or around them.
+    /// Whether the job has a container or services.
     pub(in crate::engine) fn has_containers(&self) -> bool {
         self.machine.attachments().network.is_some()
     }
 
-    /// Returns the node that runs JavaScript actions, and its version.
+    /// Returns the Node.js for JavaScript actions, and its version.
     ///
     /// # Errors
-    /// There is none.
+    /// Node.js is not installed.
     pub(in crate::engine) async fn node(&self) -> Result<(PathBuf, String), String> {
         let find = async || {
             let path = search_path(&*self.sandbox);
@@ -171,7 +171,9 @@ impl JobEnvironment {
             }
             match self.sandbox.find(NODE, path).await {
                 Some(node) => Ok((node, "of this machine".to_owned())),
-                None => Err("neither the container nor this machine has node: install Node.js 20 or newer".to_owned()),
+                None => {
+                    Err("node is neither in the container nor on this machine: install Node.js 20 or newer".to_owned())
+                }
             }
         };
         self.node.get_or_try_init(find).await.cloned()
@@ -198,29 +200,29 @@ impl JobEnvironment {
         facts
     }
 
-    /// Describes the services that are not well, for a job that failed.
+    /// Describes services that are not healthy, for a job that failed.
     pub(in crate::engine) fn troubles(&self) -> Vec<String> {
         self.machine.troubles()
     }
 
-    /// Keeps the files of the container of a failed job, for `cuelight shell`.
+    /// Keeps a snapshot of the container of a failed job, for `cuelight shell`.
     pub(in crate::engine) async fn keep(&self) {
         if let Err(error) = self.machine.snapshot().await {
             tracing::warn!(%error, "no snapshot is kept for a shell");
         }
     }
 
-    /// Removes everything that was made for the job outside its folders. `settled` is false if the job was cancelled, so
-    /// that something may still be in the making.
+    /// Removes everything that was created for the job outside its folders. `settled` is false if the job was
+    /// cancelled, so that a container may still be starting.
     ///
     /// # Errors
-    /// Something could not be removed. `cuelight clean` finds it later.
+    /// Some resource could not be removed. `cuelight clean` removes it later.
     pub(in crate::engine) async fn stop(&mut self, settled: bool, say: &mut Say<'_>) -> Result<(), ProviderError> {
         self.machine.stop(settled, say).await
     }
 
-    /// Ends every process of the job that still runs, and removes the folders that may hold secrets. Returns what went
-    /// wrong.
+    /// Ends every process of the job that still runs, and removes the folders that may contain secrets. Returns the
+    /// error, if any.
     pub(in crate::engine) async fn leave_nothing(&self) -> Option<String> {
         self.shared.host.reap(&self.tracking_id).await;
         for folder in [self.temp.clone(), self.temp.with_file_name("_control")] {

@@ -1,4 +1,4 @@
-//! The folders of a job, and where a container of the job finds them.
+//! Folders of a job, and their paths in a container of the job.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,12 +13,12 @@ use crate::engine::sandbox::shared::SharedFolder;
 use crate::model::JobId;
 use crate::repo::git::git;
 
-/// Where a container finds the node of this machine, like that of GitHub's runner.
+/// Path of this machine's node in containers, the same as in GitHub's runner.
 pub(super) const NODE: &str = "/__e/node/bin/node";
 
 /// The folders of a job, on this machine.
 pub(in crate::engine) struct Folders {
-    /// Contains all others, unless the job runs in the repository itself.
+    /// Parent of the other folders, unless the job runs in the repository itself.
     pub(in crate::engine) root: PathBuf,
     /// `RUNNER_WORKSPACE`.
     pub(in crate::engine) parent: PathBuf,
@@ -29,7 +29,7 @@ pub(in crate::engine) struct Folders {
 }
 
 impl Folders {
-    /// Returns the folders of a job, which may not exist yet.
+    /// Returns the folders of a job. They may not exist yet.
     pub(in crate::engine) fn of(run: &RunContext, job: &JobId) -> Self {
         let name = run.facts.repository.rsplit('/').next().unwrap_or("work");
         let root = run.work.join(job.as_str());
@@ -41,10 +41,10 @@ impl Folders {
         Self { temp: root.join("_temp"), root, parent, workspace }
     }
 
-    /// Makes them, empty except for the file of the event. With `keep`, the workspace is left as it is.
+    /// Creates the folders, empty except for the file of the event. With `keep`, the workspace keeps its files.
     ///
     /// # Errors
-    /// They cannot be written.
+    /// A folder cannot be written.
     pub(in crate::engine) fn make(&self, run: &RunContext, keep: bool) -> io::Result<()> {
         for folder in [&self.temp, &self.control()] {
             match fs::remove_dir_all(folder) {
@@ -59,22 +59,22 @@ impl Folders {
             fs::create_dir_all(folder)?;
         }
         fs::create_dir_all(&self.workspace)?;
-        // Containers mount it, even while it is empty. If it cannot be made, they report it.
+        // Containers mount the folder even if it is empty. If it cannot be created, they report that.
         let _ = fs::create_dir_all(&run.tool_cache);
         fs::write(self.event(), serde_json::to_vec(&run.facts.event)?)
     }
 
-    /// Returns the file of the event.
+    /// Returns the path of the event payload.
     pub(super) fn event(&self) -> PathBuf {
         self.workflow().join("event.json")
     }
 
-    /// Returns the folder for talking to the container of the job.
+    /// Returns the folder for communication with the job's container.
     pub(super) fn control(&self) -> PathBuf {
         self.root.join("_control")
     }
 
-    /// Returns the home folder in containers.
+    /// Returns the folder that is the home in containers.
     pub(super) fn home(&self) -> PathBuf {
         self.temp.join("_github_home")
     }
@@ -83,7 +83,7 @@ impl Folders {
         self.temp.join("_github_workflow")
     }
 
-    /// Returns what the container of a job sees of this machine, at the paths that GitHub's runner uses.
+    /// Returns the folders of this machine that the job's container sees, at the paths of GitHub's runner.
     pub(super) fn shared(&self, run: &RunContext, actions: &Actions) -> Vec<SharedFolder> {
         let mut shared = vec![
             SharedFolder::writable(&self.root, "/__w"),
@@ -95,14 +95,14 @@ impl Folders {
             let name = self.workspace.file_name().unwrap_or(OsStr::new("work"));
             shared.push(SharedFolder::writable(&self.workspace, Path::new("/__w").join(name).join(name)));
         }
-        // The whole repository of an action: one in a subfolder may use what is beside it.
+        // Shares the whole repository of an action: an action in a subfolder may use files next to it.
         let mut roots: Vec<_> = actions.values().map(|action| (action.root.clone(), action.place())).collect();
         roots.sort_unstable();
         roots.dedup();
         shared.extend(
             roots.into_iter().map(|(root, name)| SharedFolder::readable(root, Path::new("/__w/_actions").join(name))),
         );
-        // The git folder of the workspace refers to the objects of the repository by their path.
+        // The git folder of the workspace refers to the repository's objects by their path.
         let objects = git_objects(&run.repository);
         shared.extend(objects.map(|objects| SharedFolder::readable(&objects, &objects)));
         let node = find_program("node", search_path(&*run.host));
@@ -112,13 +112,13 @@ impl Folders {
     }
 }
 
-/// Returns `PATH` of a sandbox.
+/// Returns the `PATH` of a sandbox.
 pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
     let path = sandbox.environment().iter().find(|(name, _)| name == "PATH");
     path.map_or(OsStr::new(""), |(_, path)| path)
 }
 
-/// Returns the folder of the objects of a repository, which a worktree shares with its repository.
+/// Returns the objects folder of a repository. A worktree shares it with its main repository.
 fn git_objects(repository: &Path) -> Option<PathBuf> {
     let common = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).ok()?;
     Some(PathBuf::from(common.trim()).join("objects")).filter(|folder| folder.is_dir())

@@ -1,7 +1,7 @@
-//! One job, from its preparation to its end.
+//! One job, from preparation to end.
 //!
-//! [`task`] is the job's whole life: [`preflight`] finds everything that it needs, [`environment`] makes its folders and
-//! starts its machine, [`run_steps`] runs its [`steps`] in their order, and what it made is removed.
+//! [`task`] runs the whole job: [`preflight`] finds everything that the job needs, [`environment`] creates its folders
+//! and starts its machine, [`run_steps`] runs its [`steps`] in order, and everything created is removed afterwards.
 //! [`runner_steps`] are the steps that the runner adds to those of the file.
 
 pub mod container;

@@ -1,7 +1,8 @@
-//! Before a job starts: where it runs, and everything that it needs.
+//! Finds where a job runs and everything that it needs, before it starts.
 //!
-//! A job that would fail in its seventh step because an action, an image or node is missing fails before the first one, and
-//! names all that is missing. Images and actions are fetched meanwhile, all at once.
+//! Without this check a job would fail only in its seventh step because an action, an image or node is missing. Instead
+//! it fails before the first step, with a list of everything that is missing. Images and actions are fetched in
+//! parallel.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -29,27 +30,27 @@ use crate::engine::sandbox::providers::Placement;
 use crate::engine::services::ports;
 use crate::engine::services::ports::Claimed;
 
-/// Minimum pause between two records of the progress of an image.
+/// Minimum time between two progress records of an image.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a job runs with.
+/// Everything that a job runs with.
 pub(in crate::engine) struct Ready {
-    /// Its machine, not started yet.
+    /// Machine of the job, not started yet.
     pub(in crate::engine) machine: Box<dyn Machine>,
     /// Whether the machine starts a container for the job, or services.
     pub(in crate::engine) has_containers: bool,
-    /// The actions of other repositories that it uses.
+    /// Actions of other repositories that the job uses.
     pub(in crate::engine) actions: Actions,
-    /// Lines for its first log.
+    /// Lines for the log of the first step.
     pub(in crate::engine) remarks: Vec<String>,
-    /// The ports of this machine that it holds until it has ended.
+    /// Ports of this machine, held until the job has ended.
     pub(in crate::engine) ports: Claimed,
 }
 
 /// Finds where a job runs, and fetches everything that it needs.
 ///
 /// # Errors
-/// How the job ends without having started.
+/// The end of a job that cannot start.
 pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &StepsJob) -> Result<Ready, JobEnd> {
     let failed = |reason: String| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
     let placement = runs_on::place(body, &job.scope(), &run.options, &run.providers).map_err(|error| JobEnd {
@@ -107,7 +108,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     Ok(Ready { machine, has_containers, actions: needs.actions, remarks, ports })
 }
 
-/// Evaluates the container of the job and its services, and checks them.
+/// Evaluates and checks the job's container and services.
 fn containers(
     run: &RunContext,
     job: &JobSpec,
@@ -115,7 +116,7 @@ fn containers(
     folders: &Folders,
     placement: Placement,
 ) -> Result<(Placement, Option<ContainerSpec>, Vec<ContainerSpec>), String> {
-    // Paths in `volumes:` are those of this machine.
+    // Paths in `volumes:` are paths on this machine.
     let mut github = run.github.clone();
     github.insert("workspace", Value::string(folders.workspace.to_string_lossy().into_owned()));
     let mut contexts = job.contexts.clone();
@@ -141,7 +142,7 @@ fn containers(
     Ok((placement, container, services))
 }
 
-/// Names what needs containers first.
+/// Describes the first part of the job that needs containers.
 fn needs_containers(container: Option<&ContainerSpec>, services: &[ContainerSpec], needs: &Needs) -> Option<String> {
     container
         .map(|container| format!("its container ({})", container.image))
@@ -159,11 +160,11 @@ fn images(container: Option<&ContainerSpec>, services: &[ContainerSpec], needs: 
     of_services.chain(of_job).chain(of_actions).collect()
 }
 
-/// Records the progress of images, each at most once in [`PROGRESS_INTERVAL`].
+/// Records the progress of images, at most once per [`PROGRESS_INTERVAL`] and image.
 struct ProgressRecorder<'r> {
     outlet: &'r dyn Outlet,
     job: &'r JobId,
-    /// When the progress of an image was recorded last.
+    /// Time of the last record, by image.
     recorded: Mutex<HashMap<String, Instant>>,
 }
 
@@ -178,7 +179,8 @@ impl ProgressRecorder<'_> {
     }
 }
 
-/// Claims the fixed ports of the services of a job on this machine. In a container, each job has ports of its own.
+/// Claims the fixed ports of the job's services on this machine. Jobs in containers have separate networks and need no
+/// claim.
 async fn claim(run: &RunContext, job: &JobSpec, base: &Base, services: &[ContainerSpec]) -> Result<Claimed, String> {
     if *base != Base::Machine {
         return Ok(Claimed::default());
@@ -192,7 +194,7 @@ async fn claim(run: &RunContext, job: &JobSpec, base: &Base, services: &[Contain
     claimed.await.map_err(|error| error.to_string())
 }
 
-/// Returns the lines of the first log: what the job runs with, and which secrets are missing.
+/// Returns the lines for the log of the first step: tools of the job and missing secrets.
 fn remarks(job: &JobSpec, provider: Option<String>, needs: &Needs) -> Vec<String> {
     let mut remarks = vec![format!("cuelight {}", env!("CARGO_PKG_VERSION"))];
     remarks.extend(provider);
@@ -206,7 +208,7 @@ fn remarks(job: &JobSpec, provider: Option<String>, needs: &Needs) -> Vec<String
     remarks
 }
 
-/// Returns the secrets that expressions of the job name and that were not given.
+/// Returns the secrets that the job's expressions use and that were not given.
 fn secrets_not_set(job: &JobSpec) -> Vec<String> {
     let secrets = job.contexts.get("secrets");
     let mut missing = Vec::new();
@@ -234,7 +236,7 @@ mod tests {
     use crate::workflow::syntax::JobBody;
     use std::sync::Arc;
 
-    /// The result of a preflight: what the job runs with, or how it ends.
+    /// Result of a preflight: everything that the job runs with, or how it ends.
     struct Outcome {
         ready: Result<Ready, JobEnd>,
         images: Vec<String>,
@@ -248,7 +250,7 @@ mod tests {
         }
     }
 
-    /// Runs the preflight of a job with these lines. The action `o/js@v1` exists and runs in node.
+    /// Runs the preflight of a job with the given lines. The action `o/js@v1` exists and is a JavaScript action.
     async fn preflight(job: &str, script: Script) -> Outcome {
         let folder = tempfile::tempdir().expect("a folder");
         let action = folder.path().join("js");
@@ -280,13 +282,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_is_named_before_the_job_starts() {
+    async fn missing_requirements_are_listed_before_the_job_starts() {
         let service = "runs-on: ubuntu-latest\nservices: {db: {image: 'db:1'}}\nsteps: [{run: x}]";
         let all =
             "runs-on: ubuntu-latest\nservices: {db: {image: 'db:1'}}\nsteps: [{uses: o/js@v1}, {uses: o/none@v1}]";
         let image = "ci.yml:5:20: service `db` needs the image db:1: cannot pull db:1: not found";
         let docker = "its service `db` needs a container engine: no container engine answers (unix:///nowhere)";
-        let action = "`o/none@v1` is not kept here, and --offline fetches nothing";
+        let action = "`o/none@v1` is not in the cache, and --offline is set";
         let node = "`o/js@v1` is a JavaScript action, and node is not on PATH: install Node.js 20 or newer";
         for (name, job, unmet, expected) in [
             ("image", service, vec![image_is_missing()], vec![image]),
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_of_another_machine_is_skipped_with_the_label() {
+    async fn a_job_for_another_machine_is_skipped_with_its_label() {
         let outcome = preflight("runs-on: windows-2022\nsteps: [{run: x}]", Script::default()).await;
         assert!(
             outcome.reason().starts_with("not runnable here (no runner for `windows-2022`"),
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_definition_that_cannot_be_evaluated_is_named_with_its_place() {
+    async fn an_invalid_definition_is_reported_with_its_position() {
         let job = "runs-on: ubuntu-latest\nservices: {db: {image: x, ports: [http]}}\nsteps: [{run: x}]";
         let outcome = preflight(job, Script::default()).await;
         assert!(outcome.reason().starts_with("ci.yml:5:"), "{}", outcome.reason());
@@ -323,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_images_of_a_job_are_asked_for_at_its_provider() {
+    async fn all_images_of_a_job_are_requested_from_its_provider() {
         let job = "runs-on: ubuntu-latest\ncontainer: own:1\nservices: {db: {image: 'db:1'}}\nsteps: [{uses: 'docker://tool:1'}]";
         let outcome = preflight(job, Script::default()).await;
         assert_eq!(outcome.images, ["service `db`: db:1", "the job's container: own:1", "an action: tool:1"]);

@@ -1,5 +1,5 @@
-//! All steps of a job in their order: what actions want done before, the steps of the file, what actions want done
-//! afterwards, and the job's outputs.
+//! Runs all steps of a job in order: `pre` phases of actions, the steps of the file, `post` phases; then evaluates the
+//! job's outputs.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl JobTask {
         self.complete(body, environment, &steps, &scope, end)
     }
 
-    /// Runs what actions of other repositories want done before the first step. Returns why the first that failed did.
+    /// Runs the `pre` phases of actions of other repositories. Returns the reason of the first failure.
     async fn run_pres(
         &self,
         all: &[StepRef],
@@ -101,7 +101,7 @@ impl JobTask {
         reason
     }
 
-    /// Returns where the steps begin: with `env` of the workflow and the job, or with what a lost worker left.
+    /// Returns the state to start from: `env` of the workflow and the job, or the checkpoint of a lost worker.
     fn starting_point(&self, body: &StepsJob, scope: &Scope<'_>) -> Result<Checkpoint, String> {
         if let Some(resumed) = &self.job.resumed {
             return Ok(resumed.checkpoint.clone());
@@ -118,7 +118,7 @@ impl JobTask {
         Ok(start)
     }
 
-    /// Evaluates what the job gives: its outputs, the address of its environment, `continue-on-error`.
+    /// Evaluates the results of the job: outputs, environment URL, `continue-on-error`.
     fn complete(
         &self,
         body: &StepsJob,
@@ -160,7 +160,7 @@ impl JobTask {
         (end, Some(complete))
     }
 
-    /// Writes down how the job stands after `done` steps, so that it can go on if the worker is lost.
+    /// Stores a checkpoint after `done` steps, so that the job can resume if the worker is lost.
     fn checkpoint(&self, done: usize, environment: &JobEnvironment, scope: &StepScope, steps: &Steps<'_>) {
         let now = Checkpoint {
             done,
@@ -177,10 +177,10 @@ impl JobTask {
     }
 }
 
-/// Returns how a job ends whose steps have ended.
+/// Returns the end of a job whose steps have ended.
 fn conclude(steps: &Steps<'_>, scope: &StepScope, timeout: Duration, reason: Option<String>) -> JobEnd {
     if steps.cancel.timed_out() {
-        let reason = Some(format!("the job took longer than its {} minutes", timeout.as_secs_f64() / 60.0));
+        let reason = Some(format!("the job exceeded its limit of {} minutes", timeout.as_secs_f64() / 60.0));
         return JobEnd { reason, ..JobEnd::of(Conclusion::TimedOut) };
     }
     let conclusion = match scope.status {

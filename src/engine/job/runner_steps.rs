@@ -1,4 +1,5 @@
-//! The steps that the runner adds to those of the file (to prepare, around actions, to clean up), and the numbering of all.
+//! Steps that the runner adds to those of the file (set up, `pre` and `post` of actions, clean up), and the numbering
+//! of all steps.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use crate::engine::outlet::{Outlet, StepLog};
 use crate::engine::step::end::StepEnd;
 use crate::model::{Conclusion, Event, JobId, StepKind, StepNumber, StepOutline};
 
-/// A step of the runner, with its log.
+/// A step added by the runner, and its log.
 pub(super) struct RunnerStep {
     outlet: Arc<dyn Outlet>,
     log: Box<dyn StepLog>,
@@ -17,16 +18,16 @@ pub(super) struct RunnerStep {
 /// Why a step of the runner did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RunnerStepError {
-    /// The job was cancelled meanwhile.
+    /// The job was cancelled.
     #[error("cancelled before its first step")]
     Cancelled,
-    /// It failed; holds the reason.
+    /// The step failed; holds the reason.
     #[error("{0}")]
     Failed(String),
 }
 
 impl RunnerStepError {
-    /// Returns the conclusion of the step, and of the job that cannot go on without it.
+    /// Returns the conclusion of the step, and of the job if it cannot continue without the step.
     pub(super) fn conclusion(&self) -> Conclusion {
         match self {
             Self::Cancelled => Conclusion::Cancelled,
@@ -43,29 +44,29 @@ impl RunnerStep {
         Self { outlet: Arc::clone(outlet), log, job: job.clone(), number }
     }
 
-    /// Returns its number.
+    /// Returns the number of the step.
     pub(super) fn number(&self) -> StepNumber {
         self.number
     }
 
-    /// Returns its log.
+    /// Returns the log of the step.
     pub(super) fn log(&mut self) -> &mut dyn StepLog {
         &mut *self.log
     }
 
-    /// Writes a line, and makes readers learn of it at once.
+    /// Writes a line to the log and notifies readers.
     pub(super) fn say(&mut self, line: &str) {
         self.log.write(format!("{line}\n").as_bytes());
         self.log.flush();
     }
 
-    /// Records how the step ended.
+    /// Records the end of the step.
     pub(super) fn close(mut self, end: &StepEnd) {
         self.log.finish();
         self.outlet.record(end.event(&self.job, self.number));
     }
 
-    /// Ends the step with its result, which is returned.
+    /// Ends the step according to `result`, and returns `result`.
     pub(super) fn end<T>(mut self, result: Result<T, RunnerStepError>) -> Result<T, RunnerStepError> {
         let end = match &result {
             Ok(_) => StepEnd::of(Conclusion::Success),
@@ -79,7 +80,7 @@ impl RunnerStep {
     }
 }
 
-/// The steps of a job, numbered as they become known.
+/// Steps of a job, numbered in the order in which they become known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StepSequence {
     steps: Vec<StepOutline>,
@@ -98,7 +99,7 @@ impl StepSequence {
         self.steps
     }
 
-    /// Returns the newest step alone, for the record that announces it.
+    /// Returns only the newest step, for the event that announces it.
     pub(super) fn last(&self) -> Vec<StepOutline> {
         self.steps.last().cloned().into_iter().collect()
     }

@@ -1,6 +1,6 @@
-//! Where a job runs: its `runs-on` labels against what this machine is and what the configuration maps.
+//! Where a job runs: matches its `runs-on` labels with this machine and the configuration.
 //!
-//! A job that cannot run here is never run somewhere else silently: it is skipped with the reason, and the run does not
+//! A job that cannot run here never silently runs somewhere else: it is skipped with the reason, and the run does not
 //! succeed.
 
 use crate::workflow::expr::{Scope, Value};
@@ -9,36 +9,36 @@ use crate::workflow::syntax::StepsJob;
 use crate::engine::Options;
 use crate::engine::sandbox::providers::{Placement, Providers};
 
-/// Labels that mean this machine, besides `ubuntu-` and a version, which GitHub's own Linux runners have.
+/// Labels that mean this machine, in addition to those of GitHub's Linux runners (`ubuntu-` and a version).
 const OWN_LABELS: &[&str] = &["self-hosted", "host"];
 
-/// Name of this machine among the providers.
+/// Name of the provider for this machine.
 const HOST: &str = "host";
 
-/// Why a job cannot run here. The text fits into "not runnable here (…)".
+/// Why a job cannot run here. The message fits into "not runnable here (…)".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::engine) enum NotRunnable {
     /// The labels are unknown.
     #[error("its `runs-on` cannot be evaluated: {0}")]
     Evaluation(String),
-    /// There are no labels.
+    /// `runs-on` is empty.
     #[error("its `runs-on` names no label")]
     NoLabel,
-    /// A label is that of another machine.
+    /// A label belongs to another machine.
     #[error(
         "no runner for `{0}`; this machine is {machine}, and `[runs-on]` in the configuration does not map the label",
         machine = this_machine()
     )]
     UnknownLabel(String),
-    /// A label or flag places it where nothing runs.
+    /// A label or an option names an unknown sandbox.
     #[error("unknown sandbox `{0}`")]
     UnknownSandbox(String),
 }
 
-/// Finds where a job runs, if it does not ask for a container.
+/// Returns where a job without a `container` runs.
 ///
 /// # Errors
-/// It cannot run here.
+/// The job cannot run here.
 pub(in crate::engine) fn place(
     job: &StepsJob,
     scope: &Scope<'_>,
@@ -73,7 +73,7 @@ fn labels(value: &Value) -> Vec<String> {
     }
 }
 
-/// Returns where jobs with a label run. `None` if that is not here.
+/// Returns where jobs with a label run, or `None` if they cannot run here.
 fn of_label<'o>(label: &str, options: &'o Options) -> Option<&'o str> {
     let label = label.to_ascii_lowercase();
     if let Some(sandbox) = options.runs_on.get(&label) {

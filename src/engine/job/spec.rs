@@ -1,4 +1,4 @@
-//! What a job is started with.
+//! Input of a job's task.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use crate::model::JobId;
 use crate::workflow::expr::{Contexts, NoFiles, Scope, Status};
 use crate::workflow::syntax::{JobDefinition, Workflow};
 
-/// One leg of a job, decided and ready to start.
+/// One leg of a job, ready to start.
 pub(in crate::engine) struct JobSpec {
-    /// Its id in the run.
+    /// Id of the job.
     pub(in crate::engine) id: JobId,
-    /// Its name with all expressions evaluated.
+    /// Name of the job with all expressions evaluated.
     pub(in crate::engine) name: String,
-    /// What the file says of it.
+    /// Definition of the job in the file.
     pub(in crate::engine) definition: Arc<JobDefinition>,
-    /// The file.
+    /// Workflow of the job.
     pub(in crate::engine) workflow: Arc<Workflow>,
     /// `github needs strategy matrix secrets vars inputs`.
     pub(in crate::engine) contexts: Contexts,
-    /// What the status functions answered when its `if` was decided.
+    /// Results of the status functions at the time when `if` was evaluated.
     pub(in crate::engine) status: Status,
-    /// Whether the run had been cancelled before the job was started (`if: always()`): that cancel is not meant for it.
+    /// Whether the run was cancelled before the job started (`if: always()`). The job ignores that cancel.
     pub(in crate::engine) ignores_cancel: bool,
-    /// Where it goes on, if it does not begin with its first step.
+    /// Checkpoint of the job, if it does not start with its first step.
     pub(in crate::engine) resumed: Option<Resumed>,
 }
 
 impl JobSpec {
-    /// What expressions see before the job has a workspace.
+    /// Returns the scope for expressions before the job has a workspace.
     pub(in crate::engine) fn scope(&self) -> Scope<'_> {
         Scope { contexts: &self.contexts, status: self.status, host: &NoFiles }
     }

@@ -1,4 +1,4 @@
-//! The task of one job: prepares its environment, runs its steps, and removes what it made.
+//! Task of one job: prepares its environment, runs its steps, and cleans up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,32 +25,32 @@ use super::preflight::Ready;
 use super::runner_steps::{RunnerStep, RunnerStepError, StepSequence};
 use super::spec::JobSpec;
 
-/// Time limit of a job without `timeout-minutes`: GitHub's.
+/// Time limit of a job without `timeout-minutes`. GitHub's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
 
-/// A job that is about to run.
+/// A job that is ready to run.
 pub(crate) struct JobTask {
     pub(super) run: Arc<RunContext>,
     pub(super) job: JobSpec,
     pub(super) cancellation: watch::Receiver<Cancellation>,
 }
 
-/// How the work of a job ended, and how its step "Complete job" ends: `None` if no step of the file could start.
+/// How the job ended, and the end of its step "Complete job": `None` if no step of the file could start.
 pub(super) type WorkEnd = (JobEnd, Option<StepEnd>);
 
 impl JobTask {
-    /// A task for a job that ends early when `cancellation` asks for it.
+    /// Creates the task of a job. The job ends early when `cancellation` is raised.
     pub(crate) fn new(run: Arc<RunContext>, job: JobSpec, cancellation: watch::Receiver<Cancellation>) -> Self {
         Self { run, job, cancellation }
     }
 
-    /// Runs the job, and records how it ended.
+    /// Runs the job, and records its end.
     pub(crate) async fn run(self) -> JobEnd {
         let definition = Arc::clone(&self.job.definition);
         let JobBody::Steps(body) = &definition.body else {
             return JobEnd::failed("a job that calls a workflow runs no steps");
         };
-        // Images, actions and ports may be a long wait, and nothing of the job has started yet.
+        // Waiting for images, actions and ports may take long, and the job has not started yet.
         let ready = tokio::select! {
             biased;
             () = self.cancelled() => {
@@ -100,12 +100,12 @@ impl JobTask {
             self.record_finished();
             Ok::<_, RunnerStepError>(self.run_steps(body, &environment, &mut sequence).await)
         });
-        // What the job made is removed even if its work panics.
+        // Cleans up even if the job panicked.
         let work = caught(work).await;
         let (mut end, complete) = match work {
             Ok(Ok((mut end, complete))) => {
                 if end.conclusion == Conclusion::Failure {
-                    // A service that died is likelier the cause than the consequence.
+                    // A service that died is more likely the cause of the failure than its consequence.
                     environment.troubles().into_iter().for_each(|trouble| end.add_reason(trouble));
                 }
                 (end, complete)
@@ -138,7 +138,7 @@ impl JobTask {
         number: StepNumber,
     ) -> Result<(), RunnerStepError> {
         let mut step = self.start(number, "Initialize containers");
-        // An invalid limit is reported before the first step.
+        // An invalid time limit is reported before the first step.
         let limit = Self::limit(body, &self.job.scope()).unwrap_or(DEFAULT_TIMEOUT);
         let started = {
             let mut say = |line: &str| step.say(line);
@@ -146,17 +146,17 @@ impl JobTask {
                 started = environment.start(folders, &mut say) => {
                     started.map_err(|error| RunnerStepError::Failed(error.to_string()))
                 }
-                // The provider finds by the job what was started.
+                // `stop` finds the containers that were started meanwhile.
                 () = self.cancelled() => Err(RunnerStepError::Cancelled),
                 () = tokio::time::sleep(limit) => {
-                    Err(RunnerStepError::Failed("the job's time was up before its first step".to_owned()))
+                    Err(RunnerStepError::Failed("the job timed out before its first step".to_owned()))
                 }
             }
         };
         step.end(started)
     }
 
-    /// Runs "Stop containers", and removes whatever else the job made in a container engine.
+    /// Runs "Stop containers", and removes everything else that the provider created for the job.
     async fn stop(
         &self,
         environment: &mut JobEnvironment,
@@ -171,7 +171,7 @@ impl JobTask {
             if let Err(error) = &stopped {
                 step.say(&format!("##[warning]{error}"));
             }
-            // The job's work is done; the provider lists what is left.
+            // The steps have ended; the provider logs what it removes.
             step.close(&StepEnd::of(Conclusion::Success));
             stopped
         } else {
@@ -182,7 +182,7 @@ impl JobTask {
         }
     }
 
-    /// Returns the time limit of the job's steps, and before them of its containers.
+    /// Returns the time limit of the job. It applies to the start of the containers and to the steps separately.
     pub(super) fn limit(body: &StepsJob, scope: &Scope<'_>) -> Result<Duration, MinutesError> {
         let limit = body.timeout_minutes.as_ref().map(|limit| limit.minutes(scope)).transpose();
         limit.map(|limit| limit.unwrap_or(DEFAULT_TIMEOUT))
@@ -193,7 +193,7 @@ impl JobTask {
         RunnerStep::start(&self.run.outlet, &self.job.id, number, name)
     }
 
-    /// Adds a step of the runner to those that are known, and starts it.
+    /// Adds a step of the runner and starts it.
     pub(super) fn start_next(&self, sequence: &mut StepSequence, name: &str, kind: StepKind) -> RunnerStep {
         let number = sequence.add(name, kind);
         self.announce(sequence.last());
@@ -204,7 +204,7 @@ impl JobTask {
         self.run.outlet.record(Event::StepsPlanned { job: self.job.id.clone(), steps });
     }
 
-    /// Returns the steps as they are known before the first. What actions want done around them is added when it is known.
+    /// Returns the steps that are known before the first one starts. `post` steps are added once they are registered.
     fn outline(&self, body: &StepsJob, actions: &Actions, mut sequence: StepSequence) -> Vec<StepOutline> {
         let scope = self.job.scope();
         for step in body.steps.iter().filter(|step| resolve::with_pre(actions, step).is_some()) {
@@ -216,8 +216,7 @@ impl JobTask {
         sequence.all()
     }
 
-    /// Records the steps that an earlier attempt finished once more: the records of this attempt are read without those of
-    /// the others.
+    /// Records again the steps that an earlier attempt finished: each attempt's records are read on their own.
     fn record_finished(&self) {
         let Some(resumed) = &self.job.resumed else { return };
         let outlet = &self.run.outlet;

@@ -1,4 +1,4 @@
-//! Whole jobs: their steps, what those leave for each other, and how the job ends.
+//! Tests of whole jobs: their steps, the state passed between steps, and how the job ends.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::engine::testing::{MemoryOutlet, plan, scripted_run};
 use crate::model::{Conclusion, Event};
 use crate::workflow::expr::{Contexts, Status, Value};
 
-/// One job, run to its end.
+/// A job that has ended.
 struct Ran {
     end: JobEnd,
     outlet: Arc<MemoryOutlet>,
@@ -26,7 +26,7 @@ struct Ran {
 }
 
 impl Ran {
-    /// Returns name, conclusion and reason of every step that has ended, in order.
+    /// Returns name, conclusion and reason of every ended step, in order.
     fn steps(&self) -> Vec<(String, Conclusion, String)> {
         let events = self.outlet.events();
         let name = |number| {
@@ -50,7 +50,7 @@ impl Ran {
     }
 }
 
-/// Runs the job `a` of a workflow; `change` may change the run and the outlet before.
+/// Runs the job `a` of a workflow. `change` can modify the run and the outlet first.
 async fn run_with(
     job: &str,
     sandbox: ScriptedSandbox,
@@ -85,7 +85,7 @@ async fn run(job: &str, sandbox: ScriptedSandbox) -> Ran {
     run_with(job, sandbox, stopped, |_, _| ()).await
 }
 
-/// Every script exits with the code that it names: `exit 1`; any other script succeeds.
+/// Scripts exit with the code in their text, as in `exit 1`; any other script succeeds.
 fn exits() -> ScriptedSandbox {
     ScriptedSandbox::new(|launch| {
         let code = script_of(launch).strip_prefix("exit ").and_then(|code| code.trim().parse().ok());
@@ -128,7 +128,7 @@ async fn steps_run_in_order_and_a_failure_skips_those_without_a_status_function(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_hands_outputs_variables_and_folders_to_the_next() {
+async fn outputs_variables_and_folders_reach_the_next_step() {
     let sandbox = ScriptedSandbox::new(|launch| {
         if script_of(launch) == "first" {
             write_command_file(launch, "GITHUB_OUTPUT", "o=out\n");
@@ -151,7 +151,7 @@ async fn a_step_hands_outputs_variables_and_folders_to_the_next() {
     let started = |name: &str| {
         ran.outlet.events().iter().any(|event| matches!(event, Event::StepStarted { name: known, .. } if known == name))
     };
-    assert!(started("Run second out"), "the name has its value when the step starts");
+    assert!(started("Run second out"), "the name is evaluated when the step starts");
     let checkpoints = ran.outlet.checkpoints();
     assert_eq!(checkpoints.iter().map(|checkpoint| checkpoint.done).collect::<Vec<_>>(), [1, 2]);
     assert_eq!((checkpoints[0].env["E"].as_str(), checkpoints[0].steps["one"].outputs["o"].as_str()), ("env", "out"));
@@ -173,7 +173,7 @@ async fn a_job_that_fails_may_be_allowed_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expression_of_the_job_without_a_value_fails_complete_job() {
+async fn an_invalid_output_fails_complete_job() {
     let ran = run("    outputs: {o: \"${{ fromJSON('{') }}\"}\n    steps: [run: one]\n", exits()).await;
     assert_eq!(ran.end.conclusion, Conclusion::Failure);
     let (name, conclusion, reason) = ran.steps().pop().expect("steps");
@@ -182,14 +182,14 @@ async fn an_expression_of_the_job_without_a_value_fails_complete_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_out_of_time_ends_its_step_and_says_so() {
+async fn a_job_that_times_out_ends_its_step_with_the_reason() {
     let job = "    timeout-minutes: 2\n    steps:\n      - run: sleep\n      - {run: tidy, if: always()}\n";
     let sandbox = ScriptedSandbox::new(|launch| {
         Ok(if script_of(launch) == "sleep" { ProcessScript::until(Interrupt::Int) } else { ProcessScript::exits(0) })
     });
     let ran = run(job, sandbox).await;
     assert_eq!(ran.end.conclusion, Conclusion::TimedOut);
-    assert_eq!(ran.end.reason.as_deref(), Some("the job took longer than its 2 minutes"));
+    assert_eq!(ran.end.reason.as_deref(), Some("the job exceeded its limit of 2 minutes"));
     assert_eq!(
         ran.conclusions()[1..3],
         named(&[("Run sleep", Conclusion::Cancelled), ("Run tidy", Conclusion::Success)])
@@ -197,7 +197,7 @@ async fn a_job_out_of_time_ends_its_step_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_out_of_time_fails_and_the_job_goes_on() {
+async fn a_step_that_times_out_fails_and_the_job_continues() {
     let job = "    steps:\n      - {run: sleep, timeout-minutes: 1}\n      - {run: tidy, if: failure()}\n";
     let sandbox = ScriptedSandbox::new(|launch| {
         Ok(if script_of(launch) == "sleep" { ProcessScript::until(Interrupt::Term) } else { ProcessScript::exits(0) })

@@ -1,4 +1,4 @@
-//! The description of a container as a workflow gives it, independent of what runs it.
+//! Description of a container in a workflow, independent of the provider that runs it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 /// A container to run: `container:` or an entry of `services:`, with all expressions evaluated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ContainerSpec {
-    /// `container`, or the key of the service.
+    /// Name: `container`, or the key of the service.
     pub name: String,
     /// `image`.
     pub image: String,
@@ -25,34 +25,34 @@ pub struct ContainerSpec {
     pub entrypoint: Vec<String>,
     /// `command`, split into words.
     pub command: Vec<String>,
-    /// Place of the image in the workflow: `file:line:column`. Empty if it comes from elsewhere.
+    /// Position of the image in the workflow: `file:line:column`. Empty if it comes from elsewhere.
     pub place: String,
-    /// Place of the options in the workflow.
+    /// Position of the options in the workflow.
     pub options_source: Option<OptionsSource>,
 }
 
-/// Where `options` of a container stand in a workflow.
+/// Position of `options` in a workflow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptionsSource {
     /// Name of the file.
     pub file: String,
-    /// Line of their beginning, from 1.
+    /// Line on which the options start, counted from 1.
     pub line: u32,
-    /// Column of their beginning, from 1.
+    /// Column at which the options start, counted from 1.
     pub column: u32,
-    /// Text of the file from there on.
+    /// Text of the file from that position on.
     pub text: String,
 }
 
 impl ContainerSpec {
-    /// Returns a container with an image and nothing else.
+    /// Returns a container with an image and no other settings.
     #[must_use]
     pub fn plain(name: &str, image: &str) -> Self {
         Self { name: name.to_owned(), image: image.to_owned(), ..Self::default() }
     }
 
-    /// Returns the place of a word of the options: `file:line:column`. For a word that came from an expression, that is
-    /// the place of the options.
+    /// Returns the position of a word of the options: `file:line:column`. For a word that came from an expression,
+    /// returns the position of the options.
     #[must_use]
     pub fn place_of(&self, word: &str) -> String {
         let Some(source) = &self.options_source else { return self.place.clone() };
@@ -67,14 +67,14 @@ impl ContainerSpec {
     }
 }
 
-/// A port of a container, and the port that leads to it.
+/// A port of a container, and the port outside that leads to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Address to listen on, if one is given.
+    /// Address to listen on, if given.
     pub address: Option<String>,
-    /// Port outside the container. `None` for any that is free.
+    /// Port outside the container, or `None` for any free port.
     pub outside: Option<u16>,
-    /// Port of the container.
+    /// Port inside the container.
     pub inside: u16,
     /// Protocol.
     pub protocol: Protocol,
@@ -101,7 +101,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A text that is not a port.
+/// An invalid port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a port: write 8080, 80:8080 or 127.0.0.1:80:8080, optionally followed by /udp")]
 pub struct PortError(String);
@@ -110,7 +110,7 @@ impl Port {
     /// Parses `8080`, `80:8080` or `127.0.0.1:80:8080`, each also with `/udp` or `/sctp`.
     ///
     /// # Errors
-    /// The text has another form.
+    /// The text has none of these forms.
     pub fn parse(text: &str) -> Result<Self, PortError> {
         let wrong = || PortError(text.to_owned());
         let (numbers, protocol) = text.trim().split_once('/').unwrap_or((text.trim(), "tcp"));
@@ -136,7 +136,7 @@ impl Port {
         Ok(Self { address, outside, inside: number(inside)?, protocol })
     }
 
-    /// Returns the port of the container with its protocol: `5432/tcp`.
+    /// Returns the port inside the container with its protocol: `5432/tcp`.
     #[must_use]
     pub fn inside(&self) -> String {
         format!("{}/{}", self.inside, self.protocol)

@@ -1,8 +1,8 @@
-//! Jobs on this machine: plain processes, a process group for each step.
+//! Jobs on this machine: plain processes, with a process group for each step.
 //!
-//! They inherit the environment of the user, as on a self-hosted runner, except for what no runner has: see
-//! [`Host::new`]. Nothing runs between fork and exec, so that the standard library can spawn without copying the page
-//! tables of the worker.
+//! Processes inherit the environment of the user, as on a self-hosted runner, except for variables that a runner does
+//! not have: see [`Host::new`]. No code runs between fork and exec, so that the standard library can spawn without
+//! copying the page tables of the worker.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -31,14 +31,14 @@ use crate::model::Conclusion;
 use crate::repo::git;
 use crate::store::folder::RunFolder;
 
-/// Size of the pipe between a step and its reader, in bytes. 1 MiB is the default limit of Linux
-/// (`/proc/sys/fs/pipe-max-size`); a large pipe lets a flood of lines arrive in large portions.
+/// Size in bytes of the pipe between a step and its reader. 1 MiB is the default limit of Linux
+/// (`/proc/sys/fs/pipe-max-size`); with a large pipe, heavy output is read in large portions.
 pub(super) const PIPE_SIZE: usize = 1024 * 1024;
 
-/// Variables of the user's shell that a runner does not have: they give access that the workflow was not given.
+/// Variables of the user's shell that a runner does not have: they grant access that the workflow was not given.
 const TOKENS: &[&str] = &["GH_TOKEN", "GH_ENTERPRISE_TOKEN"];
 
-/// Prefixes of the variables of a run that cuelight was started in, and of cuelight itself.
+/// Prefixes of variables that belong to cuelight itself, or to an outer run in which cuelight was started.
 const OUTER: &[&str] = &["GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "STATE_", "CUELIGHT_"];
 
 /// Runs processes on this machine.
@@ -48,9 +48,9 @@ pub struct Host {
 }
 
 impl Host {
-    /// Returns a host whose processes start from this environment, without what a runner does not have: tokens of the
-    /// user, variables of an outer run and of cuelight, and those with which git points a hook that runs `cuelight` at
-    /// the repository of the user, where the `git commit` of a step would otherwise end up.
+    /// Returns a host whose processes start from the given environment, without the variables that a runner does not
+    /// have: the user's tokens, variables of an outer run and of cuelight, and `GIT_DIR` and the like. Git sets those
+    /// for hooks, so if a hook ran `cuelight`, the `git commit` of a step would end up in the user's repository.
     #[must_use]
     pub fn new(inherited: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let kept = inherited.into_iter().filter(|(name, _)| {
@@ -88,7 +88,7 @@ fn spawn(launch: &Launch) -> io::Result<Child> {
     let (reader, writer) = io::pipe()?;
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
-        // The user's quota of pipe memory may be used up. Only speed is lost.
+        // The user's quota of pipe memory may be exhausted. This only costs speed.
         tracing::debug!(%error, "the pipe keeps its default size");
     }
     let mut child = Command::new(&launch.program)
@@ -108,8 +108,8 @@ fn spawn(launch: &Launch) -> io::Result<Child> {
     Ok(Child { group: Some(group), output, exit, signal })
 }
 
-/// Finds the first executable file of this name on a search path; an absolute path stands for itself. Relative folders
-/// are skipped, as their meaning depends on where the step runs, and so are relative names.
+/// Finds the first executable file with the given name on a search path. An absolute path is returned as it is.
+/// Relative names and folders are skipped, as their meaning depends on where the step runs.
 #[must_use]
 pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
     let executable =
@@ -129,7 +129,7 @@ fn exit(status: std::process::ExitStatus) -> Exit {
     }
 }
 
-/// Signals a process group. A group that is gone is not an error.
+/// Signals a process group. A group that no longer exists is not an error.
 pub fn signal_group(group: i32, interrupt: Interrupt) {
     let signal = match interrupt {
         Interrupt::Int => Signal::INT,
@@ -137,23 +137,23 @@ pub fn signal_group(group: i32, interrupt: Interrupt) {
         Interrupt::Kill => Signal::KILL,
     };
     if let Some(pid) = Pid::from_raw(group).filter(|_| group > 1) {
-        // The group may have ended between the decision and the call.
+        // The group may have ended meanwhile.
         let _ = rustix::process::kill_process_group(pid, signal);
     }
 }
 
-/// Kills every process of this user whose `RUNNER_TRACKING_ID` begins with the id, in whatever session it is. Returns how
-/// many there were. Ids end in a slash, so the id of a job is not a prefix of another job's, and the id of a run is a
-/// prefix of those of all its jobs.
+/// Kills every process of this user whose `RUNNER_TRACKING_ID` starts with the given id, in any session. Returns the
+/// number of killed processes. Ids end in a slash, so the id of a job is not a prefix of another job's, and the id of a
+/// run is a prefix of the ids of all its jobs.
 ///
-/// The whole process group is killed: a group belongs to a step or was made by one, so members that dropped the variable
-/// belong to the step too. This process and its group are spared.
+/// The whole process group is killed: a group belongs to a step or was created by one, so members that dropped the
+/// variable belong to the step too. This process and its group are spared.
 ///
-/// A process can start another one meanwhile, so the search is repeated until it finds none, at most 50 times. Without
-/// `/proc` nothing is found.
+/// Processes can be forked meanwhile, so the search is repeated until it finds none, at most 50 times. Without `/proc`
+/// no process is found.
 async fn reap(tracking_id: &str) -> usize {
     const ROUNDS: usize = 50;
-    // A killed process is listed until the kernel has released its memory.
+    // A killed process stays listed until the kernel has released its memory.
     const PAUSE: Duration = Duration::from_millis(2);
     let wanted = format!("RUNNER_TRACKING_ID={tracking_id}");
     let own_group = rustix::process::getpgrp();
@@ -168,7 +168,7 @@ async fn reap(tracking_id: &str) -> usize {
             if let Some(group) = group {
                 signal_group(group.as_raw_nonzero().get(), Interrupt::Kill);
             }
-            // It may have changed its group, or have ended.
+            // The process may have changed its group, or have ended.
             let _ = rustix::process::kill_process(pid, Signal::KILL);
             killed.insert(pid);
         }
@@ -188,14 +188,14 @@ fn carriers(wanted: &[u8]) -> Vec<Pid> {
     pids.filter(|pid| *pid != own).filter(carries).collect()
 }
 
-/// Jobs on this machine. Their services, and their actions that are containers, are of another provider.
+/// Runs jobs on this machine. Another provider runs their services and Docker actions.
 pub struct HostProvider {
     host: Arc<Host>,
     containers: Arc<dyn Provider>,
 }
 
 impl HostProvider {
-    /// Returns the provider. Its jobs get their services from `containers`.
+    /// Returns the provider. `containers` runs the services of its jobs.
     #[must_use]
     pub fn new(host: Arc<Host>, containers: Arc<dyn Provider>) -> Self {
         Self { host, containers }
@@ -250,7 +250,7 @@ impl Provider for HostProvider {
     fn abandon<'a>(&'a self, run: &'a RunFolder, groups: &'a [i32]) -> BoxFuture<'a, Result<(), ProviderError>> {
         async move {
             reap(&run_tracking_id(run.id().as_str())).await;
-            // Without `/proc`, processes cannot be found by their variable: the recorded groups are all that is known.
+            // Without `/proc`, processes cannot be found by their variable, so only the recorded groups are killed.
             if !cfg!(target_os = "linux") {
                 for group in groups {
                     signal_group(*group, Interrupt::Kill);
@@ -262,7 +262,7 @@ impl Provider for HostProvider {
     }
 }
 
-/// This machine as the machine of a job, with the containers beside it.
+/// This machine as the machine of a job, with the job's containers.
 struct HostMachine {
     host: Arc<Host>,
     containers: Box<dyn Machine>,
@@ -314,7 +314,7 @@ impl Machine for HostMachine {
     }
 }
 
-/// A shell with the environment and in the folder of a step.
+/// A shell with the environment and folder of a step.
 struct HostShell {
     env: Vec<(String, String)>,
     cwd: PathBuf,
@@ -335,9 +335,9 @@ impl HostShell {
         } else {
             let failed = job.steps.iter().any(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad));
             let reason = if failed {
-                "its files were removed, as its run did not fail"
+                "its files were removed because its run did not fail"
             } else {
-                "no step of it is running or has failed"
+                "it has no running or failed step"
             };
             return Err(ProviderError::Refused(format!("cannot open a shell in {}: {reason}", job.name)));
         };
@@ -356,7 +356,7 @@ impl Shell for HostShell {
         format!("{} with the environment of the step", self.cwd.display())
     }
 
-    /// The shell inherits the terminal, so nothing passes through `_terminal`.
+    /// The shell inherits the terminal, so `_terminal` is not used.
     fn run(self: Box<Self>, _terminal: &mut dyn Terminal) -> BoxFuture<'_, Result<i32, ProviderError>> {
         async move {
             let path =
@@ -365,7 +365,8 @@ impl Shell for HostShell {
             let shell = found("bash").or_else(|| found("sh")).unwrap_or_else(|| PathBuf::from("/bin/sh"));
             let mut command = Command::new(&shell);
             command.env_clear().envs(self.env).current_dir(self.cwd);
-            // The terminal is the user's, not the step's. Without the variable, the shell outlives the job.
+            // `TERM` is that of the user's terminal, not of the step. The tracking id is removed, so that the shell
+            // survives the end of the job.
             command.env("TERM", std::env::var("TERM").unwrap_or_default()).env_remove("RUNNER_TRACKING_ID");
             let ended = command.status().await;
             let ended =
@@ -376,7 +377,7 @@ impl Shell for HostShell {
     }
 }
 
-/// Returns environment and folder of the leader of a process group.
+/// Returns the environment and folder of the leader of a process group.
 fn of_process(group: i32) -> Option<(Vec<(String, String)>, PathBuf)> {
     let process = Path::new("/proc").join(group.to_string());
     let environ = std::fs::read(process.join("environ")).ok()?;
@@ -393,7 +394,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::time::timeout;
 
-    /// Longest wait for any fact.
+    /// Maximum time to wait for any condition.
     const LIMIT: Duration = Duration::from_secs(20);
 
     fn start(script: &str, mark: &str) -> Child {
@@ -411,7 +412,7 @@ mod tests {
         format!("cuelight-test/{}/{name}/", std::process::id())
     }
 
-    /// Runs a script to the end of its output.
+    /// Runs a script and reads all its output.
     async fn run(script: &str) -> (Exit, Vec<u8>) {
         let mut child = start(script, &mark("run"));
         let mut output = Vec::new();
@@ -419,7 +420,7 @@ mod tests {
         (timeout(LIMIT, child.exit).await.expect("ends").expect("waited for"), output)
     }
 
-    /// Reads up to the first line's end.
+    /// Reads one line.
     async fn line(child: &mut Child) -> String {
         let mut line = Vec::new();
         while line.last() != Some(&b'\n') {
@@ -429,7 +430,7 @@ mod tests {
         String::from_utf8(line).expect("text").trim().to_owned()
     }
 
-    /// Waits until a process is gone, or only its entry is left for its parent to take.
+    /// Waits until a process is gone or a zombie.
     async fn gone(pid: &str) {
         let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let alive = || state().rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'));
@@ -442,20 +443,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_outputs_are_one_in_the_order_of_writing() {
+    async fn stdout_and_stderr_are_one_stream_in_order() {
         let (exit, output) = run("for i in 1 2 3; do echo out$i; echo err$i >&2; done; exit 7").await;
         assert_eq!(exit, Exit::Code(7));
         assert_eq!(String::from_utf8_lossy(&output), "out1\nerr1\nout2\nerr2\nout3\nerr3\n");
     }
 
     #[tokio::test]
-    async fn bytes_come_as_they_were_written() {
+    async fn bytes_arrive_unchanged() {
         let (exit, output) = run(r"printf 'a\000b\377\xc3('").await;
         assert_eq!((exit, output.as_slice()), (Exit::Code(0), b"a\0b\xff\xc3(".as_slice()));
     }
 
     #[tokio::test]
-    async fn a_hundred_megabytes_without_a_newline_come_whole() {
+    async fn a_hundred_megabytes_without_a_newline_arrive_completely() {
         let mut child = start("head -c 100000000 /dev/zero | tr '\\0' x", &mark("flood"));
         let (mut count, mut portion) = (0, vec![0; 256 * 1024]);
         loop {
@@ -472,13 +473,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn input_is_at_its_end() {
+    async fn standard_input_is_empty() {
         let (exit, output) = run("cat; read line; echo $?").await;
         assert_eq!((exit, output.as_slice()), (Exit::Code(0), b"1\n".as_slice()));
     }
 
     #[tokio::test]
-    async fn a_signal_that_ends_a_process_is_told() {
+    async fn the_signal_that_ended_a_process_is_reported() {
         let (exit, _) = run("kill -SEGV $$").await;
         assert_eq!(exit, Exit::Signal(11));
         let mut child = start("echo ready; exec sleep 300", &mark("signal"));
@@ -488,18 +489,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_ignores_int_and_term_dies_with_its_whole_group() {
+    async fn a_group_that_ignores_int_and_term_is_killed() {
         let mut child = start("trap '' INT TERM; sleep 300 & echo $!; while :; do sleep 300; done", &mark("stubborn"));
         let inner = line(&mut child).await;
         (child.signal)(Interrupt::Int);
         (child.signal)(Interrupt::Term);
-        // Signals arrive in order, so a process that still answers has outlived them.
+        // Signals arrive in order, so a process that still answers has survived them.
         assert!(Path::new(&format!("/proc/{inner}")).exists());
-        assert!(timeout(Duration::from_millis(100), &mut child.exit).await.is_err(), "it is not impressed");
+        assert!(timeout(Duration::from_millis(100), &mut child.exit).await.is_err(), "it ignores the signals");
         (child.signal)(Interrupt::Kill);
         assert_eq!(timeout(LIMIT, child.exit).await.expect("ends").expect("waited for"), Exit::Signal(9));
         gone(&inner).await;
-        // A group that is gone is no error.
+        // A group that no longer exists is not an error.
         (child.signal)(Interrupt::Kill);
     }
 
@@ -516,14 +517,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_left_the_group_or_dropped_the_mark_is_reaped_and_nobody_else() {
+    async fn processes_that_left_the_group_or_dropped_the_variable_are_reaped() {
         let script = "setsid sleep 300 & away=$!; env -i sleep 300 & bare=$!; sleep 300 & echo $away $bare $!; wait";
         let mut child = start(script, &mark("reaped"));
         let mut other = start("echo ready; sleep 300", &mark("reaped too"));
         assert_eq!(line(&mut other).await, "ready");
         let pids = line(&mut child).await;
         let pids: Vec<&str> = pids.split(' ').collect();
-        // What was forked has the mark from the start, but not yet its own group: wait for what `setsid` did.
+        // A forked process has the variable from the start but not its new group: wait for `setsid`.
         let moved = async {
             while std::fs::read(format!("/proc/{}/comm", pids[0])).unwrap_or_default() != b"sleep\n" {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -542,7 +543,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_started_says_why() {
+    async fn a_failed_start_reports_the_reason() {
         let launch =
             |program: &str, cwd: &str| Launch { program: program.into(), args: vec![], cwd: cwd.into(), env: vec![] };
         for (program, cwd) in [("/no/such/program", "/"), ("/bin/sh", "/no/such/folder"), ("/", "/")] {
@@ -551,7 +552,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_environment_is_the_launch_s_alone_names_with_hyphens_included() {
+    async fn the_environment_is_exactly_that_of_the_launch() {
         let launch = Launch {
             program: "/usr/bin/env".into(),
             args: vec!["-0".into()],
@@ -565,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_runner_would_not_have_is_withheld() {
+    fn variables_that_a_runner_does_not_have_are_removed() {
         let names = [
             "PATH",
             "HOME",

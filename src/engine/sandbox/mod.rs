@@ -1,9 +1,9 @@
 //! Machines that jobs run on.
 //!
 //! A [`Provider`](provider::Provider) is a kind of machine: this machine itself ([`host`]), or containers of a Docker
-//! engine ([`docker`]). [`providers`] is the registry of all. A [`Sandbox`] is where the processes of a job run.
+//! engine ([`docker`]). [`providers`] is the registry. A [`Sandbox`] is where the processes of a job run.
 //!
-//! Everything above a sandbox uses paths of this machine. [`Sandbox::inside`] translates a path to the one that the
+//! Code outside a sandbox uses paths of this machine. [`Sandbox::inside`] translates a path to the one that the
 //! processes see, and [`Sandbox::outside`] translates it back.
 
 use std::ffi::{OsStr, OsString};
@@ -24,8 +24,8 @@ pub mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 
-/// Returns the value of `RUNNER_TRACKING_ID` that the values of all jobs of a run begin with. It ends in a slash, so that
-/// none is the beginning of another run's.
+/// Returns the common prefix of `RUNNER_TRACKING_ID` for all jobs of a run. It ends in a slash, so that it is not a
+/// prefix of another run's.
 #[must_use]
 pub fn run_tracking_id(run: &str) -> String {
     format!("cuelight/{run}/")
@@ -33,7 +33,7 @@ pub fn run_tracking_id(run: &str) -> String {
 
 /// Where the processes of a job run.
 pub trait Sandbox: Send + Sync {
-    /// Returns a description for people: `host`, `docker ci-base:local`.
+    /// Returns a description for users: `host`, `docker ci-base:local`.
     fn describe(&self) -> String;
 
     /// Returns the environment that every process starts from.
@@ -49,13 +49,13 @@ pub trait Sandbox: Send + Sync {
         path.to_owned()
     }
 
-    /// Translates a path that a process of the sandbox named to one of this machine. A path that does not exist here is
-    /// returned unchanged.
+    /// Translates a path that a process of the sandbox named to a path of this machine. A path that does not exist here
+    /// is returned unchanged.
     fn outside(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
 
-    /// Finds a program on a search path of the sandbox. An absolute path stands for itself.
+    /// Finds a program on a search path of the sandbox. An absolute path is returned as it is.
     fn find<'a>(&'a self, program: &'a str, path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>>;
 
     /// Starts a process in a new process group.
@@ -64,7 +64,7 @@ pub trait Sandbox: Send + Sync {
     /// The program does not exist or cannot be executed, or the sandbox is out of resources.
     fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>>;
 
-    /// Copies what was written below this path to the sandbox. Only a sandbox on another machine has something to do.
+    /// Copies files below this path to the sandbox. Does nothing unless the sandbox is on another machine.
     ///
     /// # Errors
     /// The sandbox does not answer.
@@ -72,7 +72,8 @@ pub trait Sandbox: Send + Sync {
         ready(Ok(())).boxed()
     }
 
-    /// Copies what processes of the sandbox wrote below this path to this machine. The other half of [`Sandbox::send`].
+    /// Copies files below this path, written by processes of the sandbox, to this machine. The counterpart of
+    /// [`Sandbox::send`].
     ///
     /// # Errors
     /// The sandbox does not answer.
@@ -80,11 +81,11 @@ pub trait Sandbox: Send + Sync {
         ready(Ok(())).boxed()
     }
 
-    /// Kills every process with this `RUNNER_TRACKING_ID`. Returns how many there were.
+    /// Kills every process with this `RUNNER_TRACKING_ID`. Returns the number of killed processes.
     fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize>;
 }
 
-/// A process to start. All paths are those that the sandbox sees.
+/// A process to start. All paths are paths inside the sandbox.
 #[derive(Debug)]
 pub struct Launch {
     /// Program.
@@ -93,34 +94,34 @@ pub struct Launch {
     pub args: Vec<OsString>,
     /// Working directory.
     pub cwd: PathBuf,
-    /// Whole environment.
+    /// Complete environment.
     pub env: Vec<(OsString, OsString)>,
 }
 
-/// A started process. Its parts are separate so that one task can wait for all of them at once.
+/// A started process. The parts are separate so that one task can wait for all of them at once.
 pub struct Child {
-    /// Process group, if it is one of this machine that can be signalled by its number.
+    /// Process group, if it is a group of this machine that can be signalled.
     pub group: Option<i32>,
     /// Standard output and standard error as one stream, so that lines keep the order in which they were written.
     pub output: Box<dyn AsyncRead + Send + Unpin>,
-    /// Ready when the process itself has ended. Its children may still hold the output open.
+    /// Resolves when the process itself has ended. Its children may still hold the output open.
     pub exit: BoxFuture<'static, io::Result<Exit>>,
-    /// Sends a signal to the whole group. A group that is gone is not an error.
+    /// Sends a signal to the whole group. A group that no longer exists is not an error.
     pub signal: Box<dyn Fn(Interrupt) + Send + Sync>,
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// It exited with this code.
+    /// The process exited with this code.
     Code(i32),
-    /// A signal killed it.
+    /// A signal killed the process.
     Signal(i32),
-    /// The kernel killed it because its container had no memory left.
+    /// The kernel killed the process because its container ran out of memory.
     OutOfMemory,
 }
 
-/// The signals that end a step, in the order in which they are sent.
+/// Signals that end a step, in the order in which they are sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interrupt {
     /// SIGINT.

@@ -1,7 +1,7 @@
-//! What the rest of the program asks of a kind of machine.
+//! The interface of a kind of machine.
 //!
-//! Everything that differs between kinds of machines is behind [`Provider`], one for each kind, and the [`Machine`] that it
-//! makes for a job. Nothing above them names Docker or any other product.
+//! Everything that differs between kinds of machines is behind [`Provider`], implemented once for each kind, and the
+//! [`Machine`] that it creates for a job. The code that uses them names neither Docker nor any other product.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::engine::outlet::Outlet;
 use crate::model::{JobId, Service};
 use crate::store::folder::RunFolder;
 
-/// Takes lines for the log of a step.
+/// Receives lines for the log of a step.
 pub type Say<'s> = dyn FnMut(&str) + Send + 's;
 
-/// Why a provider did not do what it was asked for. The text names what was tried and what the provider answered.
+/// Why a provider refused or failed. The message names the operation and the provider's answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// It does not answer.
+    /// The provider does not answer.
     #[error("{0}")]
     Unavailable(String),
     /// The image, container, folder or snapshot does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// The request does not fit the state of the job, or what the provider can do.
+    /// The request does not fit the state of the job, or the provider does not support it.
     #[error("{0}")]
     Refused(String),
-    /// It answered with an error, or a service or container did not come up.
+    /// The provider answered with an error, or a service or container did not start.
     #[error("{0}")]
     Failed(String),
 }
@@ -42,25 +42,24 @@ pub trait Provider: Send + Sync {
     /// Name in the configuration, and the first word of the description of its machines (`docker ci-base:local`).
     fn name(&self) -> &'static str;
 
-    /// Connects, and returns what answered (`docker 20.10.24 at unix:///var/run/docker.sock`). `None` if there is nothing
-    /// that could be missing.
+    /// Connects, and returns a description of the engine (`docker 20.10.24 at unix:///var/run/docker.sock`). `None` if
+    /// the provider needs no engine.
     ///
-    /// # Errors
-    /// It cannot be used; the text says what to do.
+    /// The provider cannot be used; the message says how to fix it.
     fn check(&self) -> BoxFuture<'_, Result<Option<String>, ProviderError>>;
 
-    /// Returns what a job runs in that is placed at `NAME`, or at `NAME:IMAGE`. `None` if this provider has no such thing.
-    /// `default_image` is the image of a job that names none.
+    /// Returns the base of a job that is placed at `NAME` or `NAME:IMAGE`, or `None` if the provider does not support
+    /// it. `default_image` is the image of a job that names none.
     fn base(&self, image: Option<&str>, default_image: &str) -> Option<Base>;
 
-    /// Checks the description of a container, before anything is fetched for the job.
+    /// Validates the description of a container, before anything is fetched for the job.
     ///
     /// # Errors
-    /// An option or volume cannot be used; the text begins with its place in the workflow.
+    /// An option or volume is invalid; the message starts with its position in the workflow.
     fn check_container(&self, container: &ContainerSpec) -> Result<(), ProviderError>;
 
-    /// Connects if the job needs it, and fetches the images of the job, all at once. `progress` is called with the name of
-    /// an image while it downloads. Returns what answered, like [`Provider::check`].
+    /// Connects if the job needs it, and fetches all images of the job in parallel. `progress` is called with the name
+    /// of an image while it downloads. Returns the same description as [`Provider::check`].
     ///
     /// # Errors
     /// All requirements that cannot be met.
@@ -70,53 +69,51 @@ pub trait Provider: Send + Sync {
         progress: &'a (dyn Fn(&str, Progress) + Sync),
     ) -> BoxFuture<'a, Result<Option<String>, Vec<Unmet>>>;
 
-    /// Makes a machine for a job. Nothing is started yet.
+    /// Creates the machine of a job. Nothing is started yet.
     fn machine(&self, spec: MachineSpec) -> Box<dyn Machine>;
 
-    /// Finds where a shell for a job is opened: in the running job, in a service, or in the snapshot of a failed job.
+    /// Finds where to open a shell for a job: in the running job, in a service, or in the snapshot of a failed job.
     ///
     /// # Errors
-    /// Nothing of the job is left to open a shell in, or the provider does not answer.
+    /// The job has no container or folder left, or the provider does not answer.
     fn shell<'a>(&'a self, request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>>;
 
-    /// Lists what it holds for the runs of a state folder, containers first. By default, nothing.
+    /// Lists the resources of the runs of a state folder, containers first. By default, none.
     ///
-    /// # Errors
-    /// It does not answer.
+    /// The provider does not answer.
     fn holdings<'a>(&'a self, _state: &'a Path) -> BoxFuture<'a, Result<Vec<Holding>, ProviderError>> {
         ready(Ok(Vec::new())).boxed()
     }
 
-    /// Removes what [`Provider::holdings`] listed, running or not. What is gone already is not an error.
+    /// Removes resources that [`Provider::holdings`] listed, running or not. Resources that no longer exist are not an
+    /// error.
     ///
     /// # Errors
-    /// The first one that could not be removed; all others were tried.
+    /// The first resource that could not be removed, after trying all others.
     fn remove<'a>(&'a self, _holdings: &'a [Holding]) -> BoxFuture<'a, Result<(), ProviderError>> {
         ready(Ok(())).boxed()
     }
 
     /// Removes snapshots of failed jobs that are older than a day, and all but the newest `keep`.
     ///
-    /// # Errors
-    /// It does not answer.
+    /// The provider does not answer.
     fn prune_snapshots<'a>(&'a self, _state: &'a Path, _keep: usize) -> BoxFuture<'a, Result<(), ProviderError>> {
         ready(Ok(())).boxed()
     }
 
-    /// Removes everything that it holds for these runs, snapshots included, and returns what that was. The runs must have
-    /// no worker, and their folders must still exist: they say where to look.
+    /// Removes all resources of these runs, including snapshots, and returns them. The runs must have no worker, and
+    /// their folders must still exist, as they hold the address of the engine.
     ///
-    /// # Errors
-    /// It does not answer, or something could not be removed.
+    /// The provider does not answer, or a resource could not be removed.
     fn forget<'a>(&'a self, _runs: &'a [RunFolder]) -> BoxFuture<'a, Result<Vec<Holding>, ProviderError>> {
         ready(Ok(Vec::new())).boxed()
     }
 
-    /// Ends every process of a run whose worker died, and removes what it holds for the run. `groups` are the process
-    /// groups that the run had recorded.
+    /// Ends every process of a run whose worker died, and removes the run's resources. `groups` are the process groups
+    /// that the run recorded.
     ///
-    /// # Errors
-    /// It does not answer, or something could not be removed. [`Provider::holdings`] still lists it then.
+    /// The provider does not answer, or a resource could not be removed. [`Provider::holdings`] still lists the
+    /// resource then.
     fn abandon<'a>(&'a self, run: &'a RunFolder, _groups: &'a [i32]) -> BoxFuture<'a, Result<(), ProviderError>> {
         async move { self.forget(std::slice::from_ref(run)).await.map(drop) }.boxed()
     }
@@ -124,7 +121,7 @@ pub trait Provider: Send + Sync {
     /// Fetches an image unless it exists. `progress` is called while it downloads.
     ///
     /// # Errors
-    /// It does not exist or cannot be fetched, or the provider runs no containers.
+    /// The image does not exist or cannot be fetched, or the provider runs no containers.
     fn fetch_image<'a>(
         &'a self,
         image: &'a str,
@@ -134,17 +131,17 @@ pub trait Provider: Send + Sync {
 
 /// The machine of one job.
 pub trait Machine: Send + Sync {
-    /// Returns a description for people, which begins with the name of the provider: `host`, `docker ci-base:local`.
+    /// Returns a description for users that starts with the name of the provider: `host`, `docker ci-base:local`.
     fn describe(&self) -> String;
 
-    /// Returns where the steps run. `None` until the machine has started, if they run in something that it starts.
+    /// Returns the sandbox of the steps. `None` until the machine has started, if the steps run in a container.
     fn sandbox(&self) -> Option<Arc<dyn Sandbox>>;
 
-    /// Starts the container of the job and its services, all at once, and waits until the services are healthy. May be
-    /// dropped before it is ready: [`Machine::stop`] removes what was started.
+    /// Starts the container of the job and all its services in parallel, and waits until the services are healthy. The
+    /// future may be dropped early: [`Machine::stop`] removes what was started.
     ///
     /// # Errors
-    /// Something does not start, or a service does not get healthy.
+    /// A container does not start, or a service does not become healthy.
     fn start<'a>(&'a mut self, say: &'a mut Say<'_>) -> BoxFuture<'a, Result<(), ProviderError>>;
 
     /// Builds the image of an action.
@@ -157,7 +154,7 @@ pub trait Machine: Send + Sync {
         say: &'a mut Say<'_>,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 
-    /// Returns a sandbox that runs each process in a new container of an image, which is fetched unless it exists. The
+    /// Returns a sandbox that runs each process in a new container of an image, fetching the image if necessary. The
     /// containers are in the network of the job.
     ///
     /// # Errors
@@ -168,81 +165,81 @@ pub trait Machine: Send + Sync {
         shared: Vec<SharedFolder>,
     ) -> BoxFuture<'a, Result<Arc<dyn Sandbox>, ProviderError>>;
 
-    /// Returns what the `job` context shows.
+    /// Returns the entries of the `job` context.
     fn attachments(&self) -> Attachments;
 
-    /// Describes the services that are not well, for a job that failed.
+    /// Describes services that are not healthy, for a job that failed.
     fn troubles(&self) -> Vec<String>;
 
-    /// Keeps the files of the container of a failed job, for `cuelight shell`.
+    /// Keeps a snapshot of the container of a failed job, for `cuelight shell`.
     ///
     /// # Errors
     /// The provider refuses or does not answer.
     fn snapshot(&self) -> BoxFuture<'_, Result<(), ProviderError>>;
 
-    /// Removes everything that was made for the job, except its snapshot. `settled` is false if the job was cancelled, so
-    /// that something may still be in the making.
+    /// Removes all resources of the job except its snapshot. `settled` is false if the job was cancelled, so that a
+    /// container may still be starting.
     ///
     /// # Errors
-    /// Something could not be removed. [`Provider::holdings`] lists it.
+    /// A resource could not be removed. [`Provider::holdings`] lists it.
     fn stop<'a>(&'a mut self, settled: bool, say: &'a mut Say<'_>) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 
-/// What the steps of a job run in.
+/// Where the steps of a job run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Base {
     /// The machine itself.
     Machine,
-    /// A container of this image, which stands for the machine.
+    /// A container of this image in place of the machine.
     Image(String),
-    /// The container that the job asks for with `container:`.
+    /// The container that the job defines with `container:`.
     Container,
 }
 
-/// What a job needs of its provider before it can start.
+/// Requirements of a job on its provider.
 pub struct Requirements<'r> {
-    /// The run.
+    /// Folder of the run.
     pub run: &'r RunFolder,
-    /// What the steps run in.
+    /// Where the steps run.
     pub base: &'r Base,
-    /// The services of the job.
+    /// Services of the job.
     pub services: &'r [ContainerSpec],
-    /// What needs containers, for people: "its service `db`". `None` if nothing does.
+    /// Description of the part of the job that needs containers: "its service `db`". `None` if it needs none.
     pub needs_containers: Option<String>,
-    /// The images of the job.
+    /// Images of the job.
     pub images: Vec<RequiredImage>,
 }
 
 /// An image that a job needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequiredImage {
-    /// What needs it, for people: "service `db`".
+    /// Description of the part that needs the image: "service `db`".
     pub needed_by: String,
-    /// The container that it is for.
+    /// Container that uses the image.
     pub container: ContainerSpec,
 }
 
-/// A requirement that cannot be met.
+/// An unmet requirement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unmet {
     /// The provider does not answer.
     #[error("{needed_by} needs a container engine: {error}")]
     Provider {
-        /// What needs it.
+        /// Part of the job that needs the provider.
         needed_by: String,
-        /// Why it cannot be used.
+        /// Why the provider cannot be used.
         error: ProviderError,
     },
     /// An image cannot be fetched.
     #[error("{}{needed_by} needs the image {image}: {error}", if place.is_empty() { String::new() } else { format!("{place}: ") })]
     Image {
-        /// Place of the image in the workflow, or empty.
+        /// Position of the image in the workflow, or empty.
         place: String,
-        /// What needs it.
+        /// Part of the job that needs the image.
         needed_by: String,
-        /// The image.
+        /// Name of the image.
         image: String,
-        /// Why it cannot be fetched.
+        /// Why the image cannot be fetched.
         error: ProviderError,
     },
     /// The ports of a service would be published on another machine.
@@ -251,44 +248,44 @@ pub enum Unmet {
          there too, with --sandbox docker"
     )]
     NotLocal {
-        /// The service.
+        /// Name of the service.
         service: String,
         /// Address of the engine.
         address: String,
     },
 }
 
-/// What a machine is made from.
+/// Definition of a job's machine.
 pub struct MachineSpec {
-    /// The run.
+    /// Folder of the run.
     pub run: RunFolder,
-    /// The job.
+    /// Id of the job.
     pub job: JobId,
-    /// What its steps run in.
+    /// Where the steps run.
     pub base: Base,
-    /// The container of the job, if its steps run in one.
+    /// Container of the job, if its steps run in one.
     pub container: Option<ContainerSpec>,
-    /// The services of the job.
+    /// Services of the job.
     pub services: Vec<ContainerSpec>,
-    /// What a container of the job sees of this machine.
+    /// Folders of this machine that a container of the job sees.
     pub shared: Vec<SharedFolder>,
     /// Working directory of the steps, on this machine.
     pub workspace: PathBuf,
-    /// Folder below one of [`shared`](Self::shared) that the provider may use to talk to the container.
+    /// Folder below one of [`shared`](Self::shared) that the provider may use to communicate with the container.
     pub control: PathBuf,
-    /// Whether steps may be started by a supervisor in the container, instead of by the provider.
+    /// Whether a supervisor in the container may start the steps.
     pub supervised: bool,
-    /// Whether files that a container wrote are given to the user of this process when the machine stops.
+    /// Whether files written by a container are given to the user of this process when the machine stops.
     pub return_files: bool,
-    /// Maximum number of snapshots of failed jobs; with 0, none is made.
+    /// Maximum number of snapshots of failed jobs; 0 disables snapshots.
     pub max_snapshots: usize,
-    /// Takes the states of services.
+    /// Receives the states of services.
     pub outlet: Arc<dyn Outlet>,
 }
 
 /// An image to build.
 pub struct ImageBuild<'b> {
-    /// Folder that the build sees.
+    /// Build context: the folder that the build sees.
     pub context: &'b Path,
     /// Name of the Dockerfile in that folder.
     pub dockerfile: &'b str,
@@ -296,33 +293,33 @@ pub struct ImageBuild<'b> {
     pub tag: &'b str,
 }
 
-/// What the `job` context shows of a machine.
+/// Entries of a machine in the `job` context.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attachments {
-    /// Name of the network of the job. `None` if the job has no containers.
+    /// Name of the job's network. `None` if the job has no containers.
     pub network: Option<String>,
-    /// Id of the container of the job.
+    /// Id of the job's container.
     pub container: Option<String>,
-    /// The services, with the ids of their containers.
+    /// Services, with the ids of their containers.
     pub services: Vec<(Service, String)>,
 }
 
-/// Something that a provider holds for a run, such as a container or a network.
+/// A resource that a provider holds for a run, such as a container or a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding {
     /// Name of the provider.
     pub provider: &'static str,
-    /// What it is.
+    /// Kind of the resource.
     pub kind: HoldingKind,
-    /// The provider's id.
+    /// Id of the resource at the provider.
     pub id: String,
-    /// Its name, for people.
+    /// Name of the resource for users.
     pub name: String,
-    /// Id of the run; empty for what serves later runs too, such as the image of an action.
+    /// Id of the run. Empty for resources that serve later runs too, such as the image of an action.
     pub run: String,
 }
 
-/// The kinds of things that providers hold.
+/// Kinds of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldingKind {
     /// A container.
@@ -336,7 +333,7 @@ pub enum HoldingKind {
 }
 
 impl HoldingKind {
-    /// The word for it.
+    /// Returns the name of the kind.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -348,11 +345,11 @@ impl HoldingKind {
     }
 }
 
-/// How far the download of an image is, summed over its layers, in bytes.
+/// Download progress of an image in bytes, summed over its layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Downloaded so far.
+    /// Bytes downloaded so far.
     pub done: u64,
-    /// Total, as far as it is known.
+    /// Total number of bytes, as far as it is known.
     pub total: u64,
 }

@@ -1,4 +1,4 @@
-//! The registry of providers, and what is asked of all of them.
+//! Registry of providers, and operations over all of them.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,13 +14,13 @@ use crate::store::lock;
 /// Where a job runs.
 #[derive(Clone)]
 pub struct Placement {
-    /// The provider of its machine.
+    /// Provider of the machine.
     pub provider: Arc<dyn Provider>,
-    /// What its steps run in there.
+    /// Where the steps run.
     pub base: Base,
 }
 
-/// All kinds of machines that jobs can run on.
+/// All providers.
 #[derive(Clone)]
 pub struct Providers {
     all: Vec<Arc<dyn Provider>>,
@@ -30,7 +30,7 @@ pub struct Providers {
 impl Providers {
     /// Returns the registry. Processes on this machine start from the environment of `host`.
     ///
-    /// A new provider is one more line here.
+    /// Add a new provider here.
     #[must_use]
     pub fn new(host: &Arc<Host>) -> Self {
         let docker: Arc<dyn Provider> = Arc::new(DockerProvider::default());
@@ -38,31 +38,32 @@ impl Providers {
         Self::of(vec![host, Arc::clone(&docker)], docker)
     }
 
-    /// Returns a registry of these providers. `containers` is the one of containers for jobs on this machine.
+    /// Returns a registry of these providers. `containers` is the provider of containers for jobs on this machine.
     #[must_use]
     pub fn of(all: Vec<Arc<dyn Provider>>, containers: Arc<dyn Provider>) -> Self {
         Self { all, containers }
     }
 
-    /// Returns the registry for commands of the user, whose environment is that of this process.
+    /// Returns the registry for commands of the user, with the environment of this process.
     #[must_use]
     pub fn of_this_process() -> Self {
         Self::new(&Arc::new(Host::new(std::env::vars_os())))
     }
 
-    /// Returns every provider.
+    /// Returns all providers.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Provider> {
         self.all.iter().map(AsRef::as_ref)
     }
 
-    /// Returns the provider of containers for jobs on this machine: their services, and the actions that are containers.
+    /// Returns the provider of containers for jobs on this machine, used for their services and Docker actions.
     #[must_use]
     pub fn containers(&self) -> &dyn Provider {
         self.containers.as_ref()
     }
 
-    /// Finds where a job runs that is placed at `NAME` or `NAME:IMAGE`, such as `host` or `docker:python:3.12`. `None` if
-    /// there is no such provider, or it has no such thing. `default_image` is the image of a job that names none.
+    /// Returns the placement of a job at `NAME` or `NAME:IMAGE`, such as `host` or `docker:python:3.12`. `None` if
+    /// there is no such provider, or it does not support the image. `default_image` is the image of a job that names
+    /// none.
     #[must_use]
     pub fn place(&self, sandbox: &str, default_image: &str) -> Option<Placement> {
         let (name, image) = sandbox.split_once(':').map_or((sandbox, None), |(name, image)| (name, Some(image)));
@@ -70,8 +71,8 @@ impl Providers {
         Some(Placement { provider: Arc::clone(provider), base: provider.base(image, default_image)? })
     }
 
-    /// Returns where a job runs that asks for a container and is placed at `placement`: at the same provider if it runs
-    /// jobs in containers, else at the one of containers for jobs on this machine.
+    /// Returns where a job with a `container` runs if its labels place it at `placement`: at the same provider if that
+    /// runs jobs in containers, else at the provider of containers for this machine.
     #[must_use]
     pub fn in_container(&self, placement: Placement) -> Placement {
         let provider = if placement.base == Base::Machine { Arc::clone(&self.containers) } else { placement.provider };
@@ -85,8 +86,8 @@ impl Providers {
         self.iter().find(|provider| provider.name() == name)
     }
 
-    /// Lists what providers hold for the runs of a state folder. A provider that does not answer is skipped: without
-    /// it nothing can be removed.
+    /// Lists the resources of the runs of a state folder. A provider that does not answer is skipped, as its resources
+    /// cannot be removed either.
     ///
     /// # Errors
     /// A provider answered with an error.
@@ -101,10 +102,10 @@ impl Providers {
         Ok(all)
     }
 
-    /// Removes what [`Providers::holdings`] listed.
+    /// Removes resources that [`Providers::holdings`] listed.
     ///
     /// # Errors
-    /// The first one that could not be removed; all others were tried.
+    /// The first resource that could not be removed, after trying all others.
     pub async fn remove(&self, holdings: &[Holding]) -> Result<(), ProviderError> {
         let mut done = Ok(());
         for provider in self.iter() {
@@ -119,7 +120,7 @@ impl Providers {
     /// Removes snapshots of failed jobs that are older than a day, and all but the newest `keep`.
     ///
     /// # Errors
-    /// A provider answered with an error. One that does not answer is skipped.
+    /// A provider answered with an error. A provider that does not answer is skipped.
     pub async fn prune_snapshots(&self, state: &Path, keep: usize) -> Result<(), ProviderError> {
         for provider in self.iter() {
             match provider.prune_snapshots(state, keep).await {
@@ -130,13 +131,13 @@ impl Providers {
         Ok(())
     }
 
-    /// Removes everything that providers hold for these runs: containers, networks, volumes, and the snapshots of failed
-    /// jobs. Returns what was removed. To be called before the folders of the runs are removed, which say where to look,
-    /// and while the caller holds the locks of the runs.
+    /// Removes all resources of these runs: containers, networks, volumes, and the snapshots of failed jobs. Returns
+    /// what was removed. Must be called before the folders of the runs are removed, as they hold the addresses of
+    /// engines, and while the caller holds the locks of the runs.
     ///
     /// # Errors
-    /// The first provider that does not answer, or could not remove something; the others did their part. The folders may
-    /// still be removed then: `cuelight clean` finds the rest later.
+    /// The first provider that does not answer or could not remove a resource, after trying all others. The folders may
+    /// still be removed then: `cuelight clean` finds the remaining resources later.
     pub async fn forget(&self, runs: &[RunFolder]) -> Result<Vec<Holding>, ProviderError> {
         let (mut removed, mut first) = (Vec::new(), None);
         for provider in self.iter() {
@@ -148,19 +149,19 @@ impl Providers {
         first.map_or(Ok(removed), Err)
     }
 
-    /// Ends every process of a run whose worker died, and removes what providers hold for it. What cannot be removed now
-    /// is listed by `cuelight doctor` and removed by `cuelight clean`.
+    /// Ends every process of a run whose worker died, and removes the run's resources. Resources that cannot be removed
+    /// now are listed by `cuelight doctor` and removed by `cuelight clean`.
     pub async fn abandon(&self, run: &RunFolder, groups: &[i32]) {
         for provider in self.iter() {
             if let Err(error) = provider.abandon(run, groups).await {
-                tracing::warn!(provider = provider.name(), run = %run.id(), %error, "a lost run is not cleaned up");
+                tracing::warn!(provider = provider.name(), run = %run.id(), %error, "cannot clean up a lost run");
             }
         }
     }
 }
 
-/// Selects what is left over: everything of runs without a worker, except what is kept on purpose, which is the
-/// snapshots of runs that still exist and images that serve all runs.
+/// Selects leftovers: the resources of runs without a worker, except those kept on purpose (snapshots of runs that
+/// still exist, and images that serve all runs).
 #[must_use]
 pub fn left_over(holdings: Vec<Holding>, runs: &RunsDir) -> Vec<Holding> {
     let is_left = |one: &Holding| {
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn left_over_is_what_has_no_worker_and_is_not_kept_on_purpose() {
+    fn leftovers_have_no_worker_and_are_not_kept_on_purpose() {
         let home = tempfile::tempdir().expect("a folder");
         let runs = RunsDir::at(home.path());
         for run in ["alive", "ended"] {

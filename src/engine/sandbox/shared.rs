@@ -1,4 +1,4 @@
-//! Folders of this machine that a container sees, and the translation of paths between the two.
+//! Folders of this machine that a container sees, and the translation of their paths.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ pub struct SharedFolder {
     pub outside: PathBuf,
     /// Path in the container.
     pub inside: PathBuf,
-    /// Whether the container may write it.
+    /// Whether the container may write to it.
     pub writable: bool,
 }
 
@@ -29,19 +29,19 @@ impl SharedFolder {
     }
 }
 
-/// Translates a path of this machine to the one in the container. A path below none of the folders stays as it is.
+/// Translates a path of this machine to the path in the container. A path outside all folders is unchanged.
 #[must_use]
 pub fn inside(shared: &[SharedFolder], path: &Path) -> PathBuf {
     translate(shared.iter().map(|one| (&one.outside, &one.inside)), path)
 }
 
-/// Translates a path in the container to the one of this machine. A path below none of the folders stays as it is.
+/// Translates a path in the container to the path on this machine. A path outside all folders is unchanged.
 #[must_use]
 pub fn outside(shared: &[SharedFolder], path: &Path) -> PathBuf {
     translate(shared.iter().map(|one| (&one.inside, &one.outside)), path)
 }
 
-/// Replaces the longest of the first folders that a path is below by the second of its pair.
+/// Replaces the prefix of a path: of the pairs whose first folder contains the path, the longest one applies.
 fn translate<'s>(pairs: impl Iterator<Item = (&'s PathBuf, &'s PathBuf)>, path: &Path) -> PathBuf {
     let below = pairs.filter(|(from, _)| path.starts_with(from));
     let Some((from, to)) = below.max_by_key(|(from, _)| from.components().count()) else { return path.to_owned() };
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_translated_by_the_longest_folder_both_ways() {
+    fn the_longest_matching_folder_translates_a_path() {
         let shared = [
             SharedFolder::writable("/r/work/test", "/__w"),
             SharedFolder::readable("/cache/actions", "/__w/_actions"),

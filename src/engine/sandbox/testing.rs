@@ -1,4 +1,4 @@
-//! Providers that follow a script, for tests of what is above them.
+//! Scripted providers for tests.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,19 +14,19 @@ use super::providers::Providers;
 use super::shared::SharedFolder;
 use super::terminal::{Shell, ShellRequest};
 
-/// What a scripted provider answers, and what it was asked.
+/// Answers of a scripted provider, and the requests that it got.
 #[derive(Default)]
 pub(crate) struct Script {
     /// Requirements that cannot be met.
     pub(crate) unmet: Vec<Unmet>,
-    /// Progress that is reported while images are fetched.
+    /// Progress to report while images are fetched.
     pub(crate) progress: Vec<(&'static str, Progress)>,
-    /// The images that were asked for: what needs them, and their names.
+    /// Requested images: the part of the job that needs each one, and its name.
     pub(crate) images: Mutex<Vec<String>>,
 }
 
 impl Script {
-    /// Returns providers `host` and `docker` that follow the script.
+    /// Returns the providers `host` and `docker`, which follow the script.
     pub(crate) fn providers(self) -> (Arc<Self>, Providers) {
         let script = Arc::new(self);
         let provider = |name, is_host| Arc::new(Scripted { name, is_host, script: Arc::clone(&script) });
@@ -80,7 +80,7 @@ impl Provider for Scripted {
     }
 
     fn shell<'a>(&'a self, _request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>> {
-        ready(Err(ProviderError::Refused("there is no shell in a script".to_owned()))).boxed()
+        ready(Err(ProviderError::Refused("scripted machines have no shell".to_owned()))).boxed()
     }
 
     fn fetch_image<'a>(
@@ -123,7 +123,7 @@ impl Machine for ScriptedMachine {
         _image: &'a str,
         _shared: Vec<SharedFolder>,
     ) -> BoxFuture<'a, Result<Arc<dyn Sandbox>, ProviderError>> {
-        ready(Err(ProviderError::Refused("a script runs no containers".to_owned()))).boxed()
+        ready(Err(ProviderError::Refused("scripted machines run no containers".to_owned()))).boxed()
     }
 
     fn attachments(&self) -> Attachments {

@@ -1,7 +1,7 @@
-//! `localhost:PORT` inside a job's container, for services that are containers with a network of their own each.
+//! Makes `localhost:PORT` inside a job's container lead to services, each of which has its own network namespace.
 //!
-//! [`routes`] decides which port of `localhost` leads to which service; [`serve`] carries the connections. It is run by
-//! `cuelight forward` in a helper container that shares the network of the job's container.
+//! [`routes`] assigns ports of `localhost` to services; [`serve`] relays the connections. `cuelight forward` runs it in
+//! a helper container that shares the network of the job's container.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::engine::sandbox::container::{ContainerSpec, Protocol};
 
-/// A port of `localhost` and the service that it leads to.
+/// A port of `localhost` and the service it leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Port to listen on.
@@ -20,9 +20,9 @@ pub struct Route {
     pub to: String,
 }
 
-/// A text that is not a route.
+/// An invalid route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a route: write 6379=redis:6379")]
+#[error("invalid route `{0}`: write 6379=redis:6379")]
 pub struct RouteError(String);
 
 impl Route {
@@ -37,11 +37,11 @@ impl Route {
     }
 }
 
-/// Ports of `localhost` by name of the service and port of its container.
+/// Ports of `localhost`, by name of the service and port of its container.
 pub type Reached = HashMap<(String, u16), u16>;
 
-/// Decides the ports of `localhost` by which services are reached. A fixed port keeps its number; any other gets that of
-/// the container, or the next one that is free. Only TCP is carried.
+/// Assigns the ports of `localhost` for services. A fixed port keeps its number; any other port gets the number of the
+/// container's port, or the next free one. Only TCP is supported.
 #[must_use]
 pub fn routes(services: &[ContainerSpec]) -> (Vec<Route>, Reached) {
     let ports = services.iter().flat_map(|service| service.ports.iter().map(move |port| (service, port)));
@@ -62,7 +62,7 @@ pub fn routes(services: &[ContainerSpec]) -> (Vec<Route>, Reached) {
     (routes, reached)
 }
 
-/// Serves routes until the process is ended. `ready` is called once all of them are listened on.
+/// Relays connections until the process is ended. `ready` is called once all ports are open.
 ///
 /// # Errors
 /// A port is in use.
@@ -71,7 +71,7 @@ pub async fn serve(routes: &[Route], mut ready: impl FnMut()) -> std::io::Result
     for route in routes {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, route.port)).await?;
         served.spawn(relay(listener, route.to.clone()));
-        // A container may have no IPv6.
+        // The container may have no IPv6.
         if let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, route.port)).await {
             served.spawn(relay(listener, route.to.clone()));
         }
@@ -85,7 +85,7 @@ async fn relay(listener: TcpListener, to: String) {
     while let Ok((mut near, _)) = listener.accept().await {
         let to = to.clone();
         tokio::spawn(async move {
-            // If the service does not listen yet, the connection is closed, as the service itself would refuse it.
+            // If the service does not listen yet, the connection is closed, like a refused connection.
             if let Ok(mut far) = TcpStream::connect(&to).await {
                 let _ = near.set_nodelay(true);
                 let _ = far.set_nodelay(true);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_are_carried_to_the_service() {
+    async fn connections_are_relayed_to_the_service() {
         let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("free");
         let to = service.local_addr().expect("bound").to_string();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("free").local_addr().expect("bound").port();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn fixed_ports_keep_their_number_and_free_ones_give_way() {
+    fn fixed_ports_keep_their_number_and_others_move() {
         let (routes, reached) =
             routes(&[container("a", &["5432"]), container("b", &["5432:5432"]), container("c", &["80:8080"])]);
         let found: Vec<_> = routes.iter().map(|route| format!("{}={}", route.port, route.to)).collect();

@@ -1,7 +1,7 @@
-//! The services of a job: containers that are up, and healthy, before its first step.
+//! Services of a job: containers that are running and healthy before its first step.
 //!
-//! This part is the same for every provider: all services start at once, their states are awaited, and every change is a
-//! record. What differs is behind [`ServiceHost`].
+//! This code is the same for every provider: it starts all services at once, waits for their states, and records every
+//! change. The provider implements [`ServiceHost`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,70 +21,69 @@ use super::sandbox::provider::ProviderError;
 pub mod forward;
 pub(super) mod ports;
 
-/// Number of lines that are shown of the log of a service that failed.
+/// Number of log lines shown of a service that failed.
 const LAST_LINES: usize = 20;
 
-/// What a provider does for the services of a job.
+/// Operations of a provider on services.
 pub trait ServiceHost: Send + Sync {
     /// Starts a service.
     ///
-    /// # Errors
-    /// It cannot be started.
+    /// The service cannot be started.
     fn start<'a>(&'a self, service: &'a ContainerSpec) -> BoxFuture<'a, Result<StartedService, ProviderError>>;
 
     /// Returns the state of a service.
     ///
     /// # Errors
-    /// It is gone, or the provider does not answer.
+    /// The service no longer exists, or the provider does not answer.
     fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Observation, ProviderError>>;
 
     /// Returns the last lines of the log of a service.
     ///
     /// # Errors
-    /// It is gone, or the provider does not answer.
+    /// The service no longer exists, or the provider does not answer.
     fn last_lines<'a>(&'a self, id: &'a str, lines: usize) -> BoxFuture<'a, Result<Vec<String>, ProviderError>>;
 
-    /// Removes a service. One that is gone already is not an error.
+    /// Removes a service. A service that no longer exists is not an error.
     ///
     /// # Errors
     /// The provider does not answer.
     fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>>;
 
-    /// Reports changes to the board. Never returns.
+    /// Reports changes to the board until it is dropped. Never returns.
     fn watch<'a>(&'a self, board: &'a Board) -> BoxFuture<'a, ()>;
 }
 
 /// A service that was started.
 #[derive(Clone, Debug)]
 pub struct StartedService {
-    /// The provider's id of its container.
+    /// Id of its container at the provider.
     pub id: String,
-    /// Ports by which the job's steps reach it at `localhost`, by port of the container.
+    /// Ports at which the job's steps reach it on `localhost`, by port of the container.
     pub ports: IndexMap<String, String>,
-    /// Whether its health is checked.
+    /// Whether it has a health check.
     pub has_health_check: bool,
-    /// Its first state.
+    /// Its initial state.
     pub observation: Observation,
 }
 
-/// The state of a service at some moment.
+/// State of a service at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// The state.
+    /// State of the service.
     pub state: ServiceState,
-    /// Last output of its health check, or how it ended.
+    /// Last output of the health check, or how the service ended.
     pub detail: Option<String>,
-    /// How often its container was restarted.
+    /// Number of restarts of its container.
     pub restarts: u64,
 }
 
-/// The states of the services of one job. Every change is a record.
+/// States of the services of one job. Records every change.
 pub struct Board {
     job: JobId,
     outlet: Arc<dyn Outlet>,
-    /// Names by the provider's ids.
+    /// Names by id at the provider.
     names: IndexMap<String, String>,
-    /// By name.
+    /// States by name.
     states: watch::Sender<IndexMap<String, Service>>,
 }
 
@@ -102,8 +101,8 @@ impl Board {
         Some(Observation { state: service.state, detail: service.detail.clone(), restarts: service.restarts })
     }
 
-    /// Reports the state of a service, unless only the detail is new: output of a health check is recorded with the state
-    /// that it led to, not each time it is run.
+    /// Reports the state of a service. A change of the detail alone is ignored: output of the health check is recorded
+    /// with the state that it led to, not on every check.
     pub fn report(&self, id: &str, observation: Observation) {
         let is_news = |last: Observation| last.state != observation.state || last.restarts != observation.restarts;
         if self.last(id).is_some_and(is_news) {
@@ -111,7 +110,7 @@ impl Board {
         }
     }
 
-    /// Reports that a service was removed by someone else.
+    /// Reports that a service was removed from outside.
     pub fn report_removed(&self, id: &str) {
         let Some(last) = self.last(id) else { return };
         let detail = Some("its container was removed".to_owned());
@@ -132,7 +131,7 @@ impl Board {
     }
 }
 
-/// The running services of one job.
+/// Running services of one job.
 pub struct Services {
     host: Arc<dyn ServiceHost>,
     started: Vec<StartedService>,
@@ -141,10 +140,10 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts all services at once, and watches them from then on.
+    /// Starts and watches all services, in parallel.
     ///
     /// # Errors
-    /// One of them cannot be started. The provider must remove the others: it finds them by their job.
+    /// A service cannot be started. The provider must remove the others, which it finds by their job.
     pub async fn start(
         host: Arc<dyn ServiceHost>,
         job: &JobId,
@@ -174,15 +173,15 @@ impl Services {
         Ok(Self { host, started, board, watcher })
     }
 
-    /// Waits until each is healthy, or has no health check. `say` gets the last lines of those that failed.
+    /// Waits until each service is healthy, or has no health check. `say` gets the last log lines of failed services.
     ///
     /// # Errors
-    /// One of them is unhealthy, or ended before it was healthy.
+    /// A service is unhealthy, or ended before it was healthy.
     pub async fn ready(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), ProviderError> {
         let mut states = self.board.states.subscribe();
         let mut round = 0;
         while states.borrow_and_update().values().any(|service| service.state == ServiceState::Starting) {
-            // The watcher reports first; the states are polled in case it misses something.
+            // The watcher usually reports first; polling covers events that it misses.
             tokio::select! {
                 changed = states.changed() => if changed.is_err() { break },
                 () = sleep(poll_pause(round)) => {
@@ -201,14 +200,14 @@ impl Services {
             };
             let detail = service.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
             let text = format!("service `{}` ({}) {reason}{detail}", service.name, service.image);
-            say(&format!("##[group]{text}: its last lines"));
+            say(&format!("##[group]{text}: last lines of its log"));
             let lines = self.host.last_lines(&one.id, LAST_LINES).await.unwrap_or_default();
             for line in &lines {
                 say(line);
             }
             say("##[endgroup]");
-            let last = lines.last().map_or("it wrote nothing", String::as_str);
-            // As on GitHub, a service without a health check may have ended because its work is done.
+            let last = lines.last().map_or("it is empty", String::as_str);
+            // As on GitHub, a service without a health check may have ended because it has finished its work.
             if one.has_health_check || service.state == ServiceState::Unhealthy {
                 failed.push(format!("{text}; its log ends: {last}"));
             } else {
@@ -240,7 +239,7 @@ impl Services {
         self.started.iter().filter_map(|one| Some((self.state_of(one)?, one.id.as_str())))
     }
 
-    /// Describes the services that are not well, for a job that failed.
+    /// Describes the services that are not healthy, for a job that failed.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let states = self.board.states.borrow();
@@ -252,10 +251,10 @@ impl Services {
         .collect()
     }
 
-    /// Stops watching, and removes all services at once.
+    /// Stops watching, and removes all services in parallel.
     pub async fn stop(self) {
         self.watcher.abort();
-        // What cannot be removed now is found by its job when the machine stops.
+        // A service that cannot be removed now is found by its job when the machine stops.
         join_all(self.started.iter().map(|one| self.host.remove(&one.id))).await;
         let last = self.board.states.borrow().clone();
         for service in last.into_values().filter(|service| service.state != ServiceState::Exited) {
@@ -270,8 +269,8 @@ impl Drop for Services {
     }
 }
 
-/// Returns the pause before the states are polled again, as GitHub's runner makes it: 2 s, then twice as long each time,
-/// 32 s at most.
+/// Returns the pause before the states are polled again, as in GitHub's runner: 2 s, then twice as long each time, up
+/// to 32 s.
 fn poll_pause(round: u32) -> Duration {
     let factor = f64::from(2_u32.saturating_pow(round.min(8)) - 1);
     Duration::from_secs_f64(factor.mul_add(2.0, 2.0).min(32.0))
@@ -282,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pause_is_the_runners() {
+    fn the_pause_matches_the_runner() {
         let seconds: Vec<_> = (0..6).map(|round| poll_pause(round).as_secs()).collect();
         assert_eq!(seconds, [2, 4, 8, 16, 32, 32]);
     }

@@ -1,5 +1,5 @@
-//! Fixed ports of this machine. Jobs on this machine share them, so a job waits for a port that the service of another job
-//! has. A port is a file lock, which the kernel releases when its holder ends.
+//! Fixed ports of this machine. Jobs on this machine share them, so a job waits for a port that the service of another
+//! job uses. A port is claimed with a file lock, which the kernel releases when its holder ends.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,36 +11,36 @@ use tokio::time::sleep;
 
 use crate::store::{StoreError, lock};
 
-/// Pause between two looks at a port that is in use.
+/// Time between two checks of a port that is in use.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a port may stay in use after its lock was released: a container engine closes it a little later.
+/// How long a port may stay in use after its lock was released: the container engine closes it slightly later.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Ports that belong to a job until this is dropped.
+/// Ports that belong to a job until this value is dropped.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Claimed(#[expect(dead_code, reason = "held, not read")] Vec<File>);
 
 /// Why a port cannot be claimed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum ClaimError {
-    /// Another program listens on it.
+    /// Another program listens on the port.
     #[error(
-        "port {port} of this machine is taken by another program ({source}): stop it, or give the job ports of its own \
+        "port {port} of this machine is taken by another program ({source}): stop it, or use other ports \
          with --sandbox docker"
     )]
     InUse {
         /// The port.
         port: u16,
-        /// What the system answered.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The folder of the locks cannot be made.
+    /// The folder of the locks cannot be created.
     #[error("cannot make {}: {source}", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system answered.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// A lock cannot be taken.
@@ -48,8 +48,9 @@ pub(in crate::engine) enum ClaimError {
     Lock(#[from] StoreError),
 }
 
-/// Claims ports in ascending order, so that two jobs that want the same ones cannot block each other. `who` names this
-/// job to those that wait for it; `waiting` gets the reason why this job waits, each time it changes.
+/// Claims ports in ascending order, so that two jobs that need the same ports cannot block each other. `who` describes
+/// this job to those that wait for it; `waiting` gets the reason for which this job waits, each time the reason
+/// changes.
 ///
 /// # Errors
 /// Another program listens on a port, or the folder cannot be written.
@@ -81,7 +82,7 @@ pub(in crate::engine) async fn claim(
             }
             sleep(POLL_INTERVAL).await;
         };
-        // The text is for people only.
+        // The text is only for messages.
         let _ = file.set_len(0).and_then(|()| (&file).write_all(who.as_bytes()));
         wait_until_free(port).await?;
         claimed.push(file);
@@ -112,7 +113,7 @@ mod tests {
     use futures_util::FutureExt;
 
     #[tokio::test]
-    async fn a_port_belongs_to_one_job_at_a_time_and_its_holder_is_named() {
+    async fn a_port_belongs_to_one_job_at_a_time_and_names_its_holder() {
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free").local_addr().expect("bound").port();
         let first = claim([port], folder.path(), "job a", |_| panic!("it is free")).await.expect("free");

@@ -1,4 +1,4 @@
-//! What a step needs of its job.
+//! The parts of a job that its steps depend on.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,15 @@ use crate::engine::outlet::Outlet;
 use crate::engine::sandbox::Sandbox;
 use crate::model::{JobId, StepNumber};
 
-/// What a step needs of its job: where it runs, and where what it reports goes.
+/// The parts of a job that its steps depend on: where they run, and where their reports go.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct StepContext<'j> {
-    /// The job.
+    /// Id of the job.
     pub(in crate::engine) job: &'j JobId,
-    /// The step of the job whose log and record this is. Steps of a composite action share those of the step around them.
+    /// Number of the step whose log and record are used. Steps of a composite action share those of the step around
+    /// them.
     pub(in crate::engine) number: StepNumber,
-    /// Takes what the step reports.
+    /// Receives the reports of the step.
     pub(in crate::engine) outlet: &'j dyn Outlet,
     /// Where the job's steps run. Paths in the step's output are paths of this sandbox.
     pub(in crate::engine) sandbox: &'j dyn Sandbox,
@@ -22,7 +23,7 @@ pub(in crate::engine) struct StepContext<'j> {
     pub(in crate::engine) workspace: &'j Path,
     /// `RUNNER_TEMP`, on this machine.
     pub(in crate::engine) temp: &'j Path,
-    /// Whether the sandbox is a container, whose user may be another one than ours.
+    /// Whether the sandbox is a container, whose user may differ from ours.
     pub(in crate::engine) in_container: bool,
     /// Whether `::debug::` lines are kept.
     pub(in crate::engine) debug: bool,
@@ -31,7 +32,7 @@ pub(in crate::engine) struct StepContext<'j> {
 }
 
 impl StepContext<'_> {
-    /// Returns the path on this machine of a file that the step named, relative to the workspace.
+    /// Converts a path that the step named, relative to the workspace, to a path on this machine.
     pub(in crate::engine) fn outside(&self, file: &str) -> PathBuf {
         self.sandbox.outside(&self.sandbox.inside(self.workspace).join(file))
     }

@@ -5,35 +5,35 @@ use crate::model::{Conclusion, Event, JobId, Signal, StepNumber};
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct StepEnd {
-    /// Before `continue-on-error`.
+    /// Result before `continue-on-error`.
     pub(in crate::engine) outcome: Conclusion,
-    /// After it.
+    /// Result after `continue-on-error`.
     pub(in crate::engine) conclusion: Conclusion,
-    /// Exit code of its process, if that exited.
+    /// Exit code of the process, if it exited.
     pub(in crate::engine) exit_code: Option<i32>,
-    /// Signal that killed its process, if one did.
+    /// Signal that killed the process, if any.
     pub(in crate::engine) signal: Option<Signal>,
-    /// Why, for people.
+    /// Reason, as a message.
     pub(in crate::engine) reason: Option<String>,
 }
 
 impl StepEnd {
-    /// An end with no detail.
+    /// Creates an end without details.
     pub(in crate::engine) fn of(conclusion: Conclusion) -> Self {
         Self { outcome: conclusion, conclusion, exit_code: None, signal: None, reason: None }
     }
 
-    /// A failure with its reason.
+    /// Creates a failure with its reason.
     pub(in crate::engine) fn failed(reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::of(Conclusion::Failure) }
     }
 
-    /// A step that was cancelled while it ran, or before its process started.
+    /// Creates the end of a step that was cancelled while it ran, or before its process started.
     pub(in crate::engine) fn cancelled() -> Self {
         Self { reason: Some("cancelled".to_owned()), ..Self::of(Conclusion::Cancelled) }
     }
 
-    /// Returns the record of the end.
+    /// Returns the event that records the end.
     pub(in crate::engine) fn event(&self, job: &JobId, step: StepNumber) -> Event {
         Event::StepFinished {
             job: job.clone(),

@@ -1,7 +1,7 @@
 //! The environment of a step's process, layer by layer.
 //!
-//! To add a layer, give [`Layers`] a field, put it into the table in [`environment`] where it belongs, and fill the field
-//! in `Steps::environment` of `job/steps/execute.rs`.
+//! To add a layer, give [`Layers`] a field, add a row to the table in [`environment`], and fill the field in
+//! `Steps::environment` of `job/steps/execute.rs`.
 
 use std::ffi::{OsStr, OsString};
 
@@ -10,15 +10,15 @@ use indexmap::IndexMap;
 use crate::engine::context::{github_variables, runner_variables};
 use crate::workflow::expr::Object;
 
-/// What the environment of a step's process is made of.
+/// Sources of the environment of a step's process.
 pub(in crate::engine) struct Layers<'l> {
-    /// Environment of the sandbox: that of this machine, or of the container's image.
+    /// Environment of the sandbox: of this machine, or of the container's image.
     pub(in crate::engine) sandbox: &'l [(OsString, OsString)],
-    /// `env` of the workflow and the job, and what earlier steps wrote to `GITHUB_ENV`.
+    /// `env` of the workflow and the job, and variables that earlier steps wrote to `GITHUB_ENV`.
     pub(in crate::engine) job: &'l IndexMap<String, String>,
     /// `env` of the step, over that of the steps around it.
     pub(in crate::engine) step: &'l IndexMap<String, String>,
-    /// What the action adds: `INPUT_…`, `STATE_…`.
+    /// Variables that the action adds: `INPUT_…`, `STATE_…`.
     pub(in crate::engine) action: &'l IndexMap<String, String>,
     /// The `github` context, for `GITHUB_…`.
     pub(in crate::engine) github: &'l Object,
@@ -26,24 +26,25 @@ pub(in crate::engine) struct Layers<'l> {
     pub(in crate::engine) runner: &'l Object,
     /// Paths of the command files in the sandbox: `GITHUB_ENV`, `GITHUB_OUTPUT` and so on.
     pub(in crate::engine) command_files: &'l [(String, String)],
-    /// `RUNNER_TRACKING_ID`, by which processes that outlive their step are found.
+    /// `RUNNER_TRACKING_ID`, used to find processes that outlive their step.
     pub(in crate::engine) tracking_id: &'l str,
-    /// Folders that earlier steps wrote to `GITHUB_PATH`, the last one first.
+    /// Folders that earlier steps wrote to `GITHUB_PATH`, newest first.
     pub(in crate::engine) path: &'l [String],
-    /// Translates a path of the job's sandbox, for a process in another one: every value that begins with a slash.
+    /// Translates the values that start with a slash from paths of the job's sandbox to paths of another sandbox, for a
+    /// process that runs there.
     pub(in crate::engine) translate: Option<&'l dyn Fn(&str) -> String>,
 }
 
-/// Returns the whole environment of a step's process.
+/// Returns the complete environment of a step's process.
 ///
-/// The variables go to the process as a list and never through a shell: a shell may drop names such as
+/// The variables are passed to the process directly, never through a shell, which may drop names such as
 /// `INPUT_FETCH-DEPTH`.
 #[must_use]
 pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsString)> {
     let owned =
         |map: &IndexMap<String, String>| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let fixed = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    // Weakest first: a variable of a later line replaces that of an earlier one.
+    // Weakest first: later rows override earlier ones.
     let table: [(Paths, Vec<(String, String)>); 9] = [
         (Paths::AsTheyAre, fixed("CI", "true")),
         (Paths::OfTheJob, owned(layers.job)),
@@ -63,7 +64,7 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
             _ => (name.into(), value.into()),
         }));
     }
-    // The operating system takes no empty name, no name with `=`, and no NUL anywhere.
+    // The operating system rejects empty names, names with `=`, and NUL in names or values.
     all.retain(|name, value| {
         let (name, value) = (name.as_encoded_bytes(), value.as_encoded_bytes());
         !name.is_empty() && !name.contains(&b'=') && !name.contains(&0) && !value.contains(&0)
@@ -73,16 +74,16 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
     all.into_iter().collect()
 }
 
-/// Where the paths among the values of a layer lead.
+/// Which sandbox the paths in the values of a layer belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Paths {
-    /// Into the job's sandbox.
+    /// The sandbox of the job.
     OfTheJob,
-    /// Into the sandbox of the process.
+    /// The sandbox of the process.
     AsTheyAre,
 }
 
-/// Returns where programs are looked for: the folders that steps added, then the environment's own `PATH`.
+/// Returns the search path for programs: folders that steps added, then the `PATH` of the environment.
 #[must_use]
 pub(in crate::engine) fn search_path(own: Option<&OsStr>, added: &[String]) -> OsString {
     let mut path = OsString::new();
@@ -105,7 +106,7 @@ mod tests {
 
     type Set = fn(&mut Given, Pairs);
 
-    /// One layer each, as pairs.
+    /// Input of a test, with one field for each layer.
     #[derive(Default)]
     struct Given {
         sandbox: Pairs,
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stronger_layer_replaces_what_a_weaker_one_says() {
+    fn a_stronger_layer_overrides_a_weaker_one() {
         let layers: [(&str, Set); 4] = [
             ("sandbox", |given, pairs| given.sandbox = pairs),
             ("job", |given, pairs| given.job = pairs),
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn no_layer_replaces_what_the_runner_sets() {
+    fn no_layer_overrides_variables_of_the_runner() {
         let forged: Pairs = &[
             ("GITHUB_SHA", "forged"),
             ("RUNNER_OS", "forged"),
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_shell_takes_are_passed_and_what_no_process_takes_is_left_out() {
+    fn names_invalid_in_a_shell_are_passed_and_invalid_variables_are_dropped() {
         let action: Pairs = &[("INPUT_FETCH-DEPTH", "1"), ("a=b", "1"), ("", "1"), ("N", "a\0b")];
         let all = all(&Given { action, ..Given::default() });
         assert_eq!(all["INPUT_FETCH-DEPTH"], "1");

@@ -1,4 +1,4 @@
-//! What a step runs.
+//! The command of a step.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use indexmap::IndexMap;
 
 use crate::engine::sandbox::Sandbox;
 
-/// A process to run as a step. All paths but those of [`files`](Self::files) are paths of its sandbox.
+/// A process to run as a step. All paths but those of [`files`](Self::files) are paths of the sandbox.
 #[derive(Default)]
 pub(in crate::engine) struct Invocation {
-    /// Program. Empty for the entrypoint of the image.
+    /// Program, or empty for the entrypoint of the image.
     pub(in crate::engine) program: PathBuf,
     /// Arguments of the program.
     pub(in crate::engine) args: Vec<OsString>,
@@ -21,9 +21,9 @@ pub(in crate::engine) struct Invocation {
     pub(in crate::engine) variables: IndexMap<String, String>,
     /// Entries that the action adds to the `github` context.
     pub(in crate::engine) github: Vec<(&'static str, String)>,
-    /// Container of the action alone. `None` runs the process in the job's sandbox.
+    /// Separate container for the action. `None` runs the process in the job's sandbox.
     pub(in crate::engine) sandbox: Option<Arc<dyn Sandbox>>,
-    /// Files on this machine that were written for the process. They are sent to the sandbox, and removed afterwards.
+    /// Files on this machine written for the process. They are sent to the sandbox and removed afterwards.
     pub(in crate::engine) files: Vec<PathBuf>,
     /// First line of the step's log.
     pub(in crate::engine) remark: Option<String>,

@@ -1,10 +1,11 @@
-//! One step's process: what it runs, its environment, what it writes, and what it leaves for later steps.
+//! The process of one step: its command, environment, output, and the results it leaves for later steps.
 //!
-//! A `run:` step ([`script`]) and every action build an [`Invocation`](invocation::Invocation). [`mod@env`] puts the
-//! environment together, layer by layer. [`process`] runs the process to its end: [`output`] reads what it writes,
-//! obeying [`workflow_command`]s and problem [`matcher`]s, and [`command_files`] has what it left in files.
+//! A `run:` step ([`script`]) and every action build an [`Invocation`](invocation::Invocation). [`mod@env`] assembles
+//! the environment layer by layer. [`process`] runs the process to its end: [`output`] reads its output, executes
+//! [`workflow_command`]s and applies problem [`matcher`]s, and [`command_files`] reads the results that it wrote to
+//! files.
 //!
-//! Nothing here knows the other steps of the job: [`StepContext`](context::StepContext) is all that a step needs.
+//! Modules here know nothing of the job's other steps: a step needs only [`StepContext`](context::StepContext).
 
 pub(super) mod command_files;
 pub(super) mod context;

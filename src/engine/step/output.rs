@@ -1,8 +1,9 @@
-//! What a step's process writes, on its way to the log: cut into lines, searched for commands and matches.
+//! Output of a step's process on its way to the log: splits it into lines, and handles workflow commands and problem
+//! matchers.
 //!
-//! Most output is plain: a portion that can hold no command, while no matcher is registered, goes to the log as it is.
-//! A line is looked at only up to [`MAX_LINE`]; a longer one is text, and passes in portions, so that a line of 100 MB
-//! costs no memory.
+//! Most output is plain: a portion that cannot contain a command, while no matcher is registered, goes to the log
+//! unchanged. Only lines of up to [`MAX_LINE`] bytes are examined; a longer line is streamed as text, so that a line of
+//! 100 MB needs no memory.
 
 use crate::engine::outlet::StepLog;
 use crate::engine::workspace::checkout;
@@ -15,13 +16,13 @@ use super::matcher::Matchers;
 use super::workflow_command;
 use super::workflow_command::{WorkflowCommand, may_hold_command};
 
-/// Length in bytes past which a line holds no command and matches no pattern.
+/// Maximum length in bytes of a line that is examined for commands and matches.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// Annotations that are recorded per level and step, as on GitHub.
+/// Maximum number of annotations recorded per level and step, as on GitHub.
 const MAX_ANNOTATIONS: usize = 10;
 
-/// Shortest token of `stop-commands`, in bytes, that is masked.
+/// Minimum length in bytes of a `stop-commands` token that is masked.
 const MIN_MASKED_TOKEN: usize = 7;
 
 /// Reads the output of one step's process.
@@ -29,11 +30,11 @@ pub(super) struct Output<'a> {
     context: &'a StepContext<'a>,
     matchers: &'a mut Matchers,
     log: &'a mut dyn StepLog,
-    /// The beginning of a line whose end has not come.
+    /// The start of a line whose end has not arrived.
     line: Vec<u8>,
-    /// Whether the line became too long to be looked at: its rest is text.
+    /// Whether the current line exceeds [`MAX_LINE`], so that the rest of it is text.
     overlong: bool,
-    /// Token of `stop-commands`, while commands are stopped.
+    /// Token of `stop-commands` that resumes commands, while they are stopped.
     stopped: Option<String>,
     unsecure: bool,
     /// Number of annotations so far, by level.
@@ -42,7 +43,7 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// A reader of a new process. `unsecure` allows the commands `set-env` and `add-path`.
+    /// Returns a reader for the output of a new process. `unsecure` allows the commands `set-env` and `add-path`.
     pub(super) fn new(
         context: &'a StepContext<'a>,
         matchers: &'a mut Matchers,
@@ -63,7 +64,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Takes bytes, cut anywhere.
+    /// Takes a portion of output, cut anywhere.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let Some(last) = memchr::memrchr(b'\n', bytes) else { return self.hold(bytes) };
         let (whole, rest) = bytes.split_at(last + 1);
@@ -87,17 +88,17 @@ impl<'a> Output<'a> {
         self.hold(rest);
     }
 
-    /// Makes readers learn of what was written so far.
+    /// Notifies readers of the output written so far.
     pub(super) fn flush(&mut self) {
         self.log.flush();
     }
 
-    /// Writes a warning of the runner.
+    /// Writes a warning of the runner to the log.
     pub(super) fn warn(&mut self, text: &str) {
         self.log.write(format!("##[warning]{text}\n").as_bytes());
     }
 
-    /// Ends the output and returns what its commands left. A last line without its newline is a line too.
+    /// Ends the output and returns what its commands left. A last line without a newline counts as a line.
     pub(super) fn finish(mut self) -> Left {
         let line = std::mem::take(&mut self.line);
         self.lines(&line);
@@ -119,7 +120,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Whole lines.
+    /// Handles complete lines.
     fn lines(&mut self, bytes: &[u8]) {
         if self.matchers.is_empty() && !may_hold_command(bytes) {
             if !bytes.is_empty() {
@@ -177,7 +178,7 @@ impl<'a> Output<'a> {
             WorkflowCommand::SetOutput { name, value } => drop(self.left.outputs.insert(name, value)),
             WorkflowCommand::SaveState { name, value } => drop(self.left.state.insert(name, value)),
             WorkflowCommand::AddMask(secret) if secret.trim().is_empty() => {
-                self.warn("`add-mask` without a text to mask");
+                self.warn("`add-mask` without a value");
             }
             WorkflowCommand::AddMask(secret) => self.context.outlet.add_mask(&secret),
             WorkflowCommand::AddMatcher(file) => self.add_matcher(&file),
@@ -199,10 +200,10 @@ impl<'a> Output<'a> {
             }
             WorkflowCommand::Group(title) => self.log.write(format!("##[group]{title}\n").as_bytes()),
             WorkflowCommand::EndGroup => self.log.write(b"##[endgroup]\n"),
-            // Commands are never echoed here, so the switch has nothing to change.
+            // Commands are never echoed, so there is nothing to switch.
             WorkflowCommand::Echo(_) => {}
             WorkflowCommand::Stop(token) => {
-                // Text in the output that repeats the token would switch commands on again.
+                // Masked, so that text in the output which repeats the token cannot resume commands.
                 if token.len() >= MIN_MASKED_TOKEN {
                     self.context.outlet.add_mask(&token);
                 }
@@ -262,7 +263,7 @@ mod tests {
     use crate::engine::testing::{Lines, MemoryOutlet};
     use crate::model::{JobId, StepNumber};
 
-    /// What came of some output.
+    /// Results of some output.
     struct Seen {
         log: String,
         left: Left,
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_leave_something_and_are_not_part_of_the_log() {
+    fn commands_take_effect_and_are_not_part_of_the_log() {
         let seen = read(
             "::set-output name=o::1\n::save-state name=s::2\ntext\n::add-mask::hidden\n::group::G\n::endgroup::\n::echo::on\n",
         );
@@ -320,10 +321,7 @@ mod tests {
     #[test]
     fn a_mask_without_text_is_a_warning() {
         let seen = read("::add-mask:: \n");
-        assert_eq!(
-            (seen.log.as_str(), seen.outlet.masks().len()),
-            ("##[warning]`add-mask` without a text to mask\n", 0)
-        );
+        assert_eq!((seen.log.as_str(), seen.outlet.masks().len()), ("##[warning]`add-mask` without a value\n", 0));
     }
 
     #[test]
@@ -339,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_cannot_be_obeyed_fails_the_step_and_stays_in_the_log() {
+    fn an_invalid_command_fails_the_step_and_stays_in_the_log() {
         let seen = read("::set-output::x\n");
         let reason = "the command `set-output` needs `name`";
         assert_eq!(seen.left.error.as_deref(), Some(reason));
@@ -387,7 +385,7 @@ mod tests {
             assert_eq!(seen.left.error, None);
             let found: Vec<_> =
                 seen.annotations().into_iter().map(|found| (found.message, found.file, found.line)).collect();
-            // A file that does not exist is left out, and with it the line.
+            // A file that does not exist is left out together with its line number.
             let one = ("one".to_owned(), Some("a.c".to_owned()), Some(2));
             assert_eq!(found, [one, ("two".to_owned(), None, None)]);
             assert_eq!(seen.log.lines().count(), 4, "{}", seen.log);
@@ -397,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_too_long_is_text_and_the_next_one_is_not() {
+    fn an_overlong_line_is_text_and_the_next_line_is_examined() {
         let long = format!("::set-output name=a::{}\n::set-output name=b::2\n", "x".repeat(MAX_LINE));
         let (first, rest) = long.as_bytes().split_at(MAX_LINE + 1);
         let seen = read_in(Path::new("/w"), &[first, rest], (false, false));
@@ -406,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_line_without_its_newline_is_a_line() {
+    fn a_last_line_without_a_newline_is_a_line() {
         assert_eq!(read("text\n::set-output name=a::1").left.outputs["a"], "1");
         assert_eq!(read("text").log, "text");
     }

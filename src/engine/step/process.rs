@@ -1,4 +1,4 @@
-//! A step's process from start to end: its output, the signals that end it, and what it leaves behind.
+//! The process of a step from start to end: its output, the signals that end it, and its results.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,37 +18,38 @@ use super::end::StepEnd;
 use super::matcher::Matchers;
 use super::output::Output;
 
-/// How long a killed process may take to end. One that waits for a device, or whose container is paused, may never end.
+/// How long to wait for a killed process to end. A process that waits for a device, or whose container is paused, may
+/// never end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long written output may wait before readers learn of it.
+/// How long output may be written before readers are notified.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
 
-/// Size of the portions in which output is read, in bytes. A pipe holds up to 1 MiB.
+/// Size in bytes of the buffer for reading output. A pipe holds up to 1 MiB.
 const PORTION: usize = 256 * 1024;
 
-/// A step's process that is about to start.
+/// The process of a step, ready to start.
 pub(crate) struct StepProcess<'p> {
-    /// Program, arguments, folder, environment.
+    /// Program, arguments, working directory, environment.
     pub(crate) launch: &'p Launch,
     /// Where it runs: the job's sandbox, or the action's own container.
     pub(crate) sandbox: &'p dyn Sandbox,
-    /// Through which it reports what it leaves for later steps.
+    /// Files through which the process passes outputs and variables to later steps.
     pub(crate) command_files: CommandFiles,
-    /// Files on this machine that it needs in the sandbox.
+    /// Files on this machine that the process needs in the sandbox.
     pub(crate) files: &'p [PathBuf],
-    /// When it is ended.
+    /// Time limits of the process.
     pub(crate) limits: Limits,
 }
 
 /// When a step is ended before it ends by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
-    /// Whether it goes on in a cancelled job, as its condition holds there too.
+    /// Whether the step continues in a cancelled job, because its condition still holds.
     pub(crate) survives_cancel: bool,
-    /// Its own `timeout-minutes`.
+    /// `timeout-minutes` of the step.
     pub(crate) timeout: Option<Duration>,
-    /// When it must have ended: by its own timeout or, inside a composite action, that of a step around it.
+    /// Time limit of the step or, inside a composite action, of a step around it.
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -57,7 +58,7 @@ pub(crate) struct Limits {
 pub(crate) struct Ended {
     /// How the step ended.
     pub(crate) end: StepEnd,
-    /// What it left for later steps.
+    /// Outputs and variables for later steps.
     pub(crate) left: Left,
 }
 
@@ -97,7 +98,7 @@ pub(crate) async fn run(
     let observed = observe(child, &mut output, cancel, &limits, context.grace).await;
     let mut left = output.finish();
     if let Err(error) = sandbox.fetch(command_files.folder()).await {
-        left.error.get_or_insert(format!("cannot fetch what the step left: {error}"));
+        left.error.get_or_insert(format!("cannot fetch the step's command files: {error}"));
     }
     if let Err(reason) = command_files.collect(&mut left) {
         log.write(format!("##[error]{reason}\n").as_bytes());
@@ -110,14 +111,14 @@ pub(crate) async fn run(
     Ok(Ended { end, left })
 }
 
-/// What was seen of the end of a process.
+/// Observations about the end of a process.
 struct Observed {
     exit: io::Result<Exit>,
-    /// Why it was killed, if it was.
+    /// Why the process was killed, if it was.
     killed: Option<KillReason>,
 }
 
-/// Waits for a reason to end the process or, once it is being ended politely, to kill it.
+/// Waits for a reason to end the process, or to kill it once it is already being ended.
 async fn must_end(cancel: &mut CancelWatch, limits: &Limits, killed: Option<KillReason>) -> KillReason {
     if killed.is_some() {
         cancel.forced().await;
@@ -126,7 +127,7 @@ async fn must_end(cancel: &mut CancelWatch, limits: &Limits, killed: Option<Kill
     cancel.must_end(limits.survives_cancel, limits.deadline).await
 }
 
-/// Reads the process's output until it has ended, and ends it when it must end.
+/// Reads the output of the process until it has ended, and ends the process when necessary.
 async fn observe(
     child: Child,
     output: &mut Output<'_>,
@@ -165,14 +166,14 @@ async fn observe(
                 };
             }
             () = sleep_until(lost_at), if exited.is_none() => {
-                exited = Some(Err(io::Error::other("it was killed, and did not end")));
+                exited = Some(Err(io::Error::other("it did not end after it was killed")));
                 open = false;
             }
             status = &mut exit, if exited.is_none() => {
                 exited = Some(status);
                 close_at = Instant::now() + grace.after_exit;
                 if killed.is_some() {
-                    // What the process left in its group must end with it.
+                    // Other processes of its group end with it.
                     signal(Interrupt::Kill);
                 }
             }
@@ -201,7 +202,7 @@ async fn observe(
 }
 
 impl Observed {
-    /// Returns how the step ended. `error` is why it failed although its process may not have.
+    /// Returns the end of the step. `error` is a failure besides that of the process.
     fn end(self, limits: &Limits, error: Option<String>) -> StepEnd {
         let (exit_code, signal) = match &self.exit {
             Ok(Exit::Code(code)) => (Some(*code), None),
@@ -218,9 +219,9 @@ impl Observed {
                 },
             )),
             (Some(KillReason::Cancelled | KillReason::Forced), ..) => StepEnd::cancelled(),
-            (None, Err(error), _) => StepEnd::failed(format!("its end could not be observed: {error}")),
+            (None, Err(error), _) => StepEnd::failed(format!("cannot wait for the process: {error}")),
             (None, Ok(Exit::Signal(number)), _) => StepEnd::failed(format!("killed by {}", Signal(number).name())),
-            (None, Ok(Exit::OutOfMemory), _) => StepEnd::failed("killed as the container's memory was used up"),
+            (None, Ok(Exit::OutOfMemory), _) => StepEnd::failed("killed: the container ran out of memory"),
             (None, Ok(Exit::Code(0)), None) => StepEnd::of(Conclusion::Success),
             (None, Ok(Exit::Code(0)), Some(error)) => StepEnd::failed(error),
             (None, Ok(Exit::Code(code)), None) => StepEnd::failed(format!("exit code {code}")),
@@ -245,11 +246,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const MINUTE: Duration = Duration::from_mins(1);
 
-    /// A process, and what is asked of it.
+    /// A process, and the cancellation requested while it runs.
     struct Case {
         sandbox: ScriptedSandbox,
         limits: Limits,
-        /// What is asked of the job, and when.
+        /// Cancellation levels requested for the job, and when.
         asks: Vec<(Duration, Cancellation)>,
     }
 
@@ -329,13 +330,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_of_a_process_is_that_of_its_step() {
+    async fn a_step_ends_as_its_process_does() {
         let exits = |exit| Case::of(ProcessScript::exits_with(exit));
         for (exit, conclusion, reason) in [
             (Exit::Code(0), Conclusion::Success, None),
             (Exit::Code(7), Conclusion::Failure, Some("exit code 7")),
             (Exit::Signal(9), Conclusion::Failure, Some("killed by SIGKILL")),
-            (Exit::OutOfMemory, Conclusion::Failure, Some("killed as the container's memory was used up")),
+            (Exit::OutOfMemory, Conclusion::Failure, Some("killed: the container ran out of memory")),
         ] {
             let end = exits(exit).end().await;
             assert_eq!((end.conclusion, end.reason.as_deref()), (conclusion, reason), "{exit:?}");
@@ -346,14 +347,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_start_is_an_error_that_names_the_program() {
+    async fn a_program_that_cannot_start_is_named_in_the_error() {
         let sandbox = ScriptedSandbox::new(|_| Err(io::ErrorKind::NotFound.into()));
         let error = Case::new(sandbox).run().await.ended.expect_err("not started");
         assert_eq!(error.to_string(), "cannot start /bin/x: entity not found");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cancelled_process_gets_signals_with_pauses_until_it_ends() {
+    async fn a_cancelled_process_is_signalled_until_it_ends() {
         let (int, term, kill) = (Duration::ZERO, Duration::from_millis(7500), Duration::from_secs(10));
         for (ends_on, expected) in [
             (Interrupt::Int, vec![(Interrupt::Int, int)]),
@@ -364,14 +365,14 @@ mod tests {
             let end = seen.ended.expect("started").end;
             assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Cancelled, Some("cancelled")));
             let after: Vec<_> = seen.signals.iter().map(|(signal, at)| (*signal, at.saturating_sub(SECOND))).collect();
-            // The rest of its group is killed when it has ended.
+            // The rest of the group is killed after the process has ended.
             let (last, before) = after.split_last().expect("signals");
             assert_eq!((before, last.0), (&expected[..], Interrupt::Kill), "{ends_on:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_forced_cancel_kills_at_once_also_during_the_pauses() {
+    async fn a_forced_cancel_kills_at_once_even_between_signals() {
         let at_once =
             Case::of(ProcessScript::until(Interrupt::Kill)).surviving_cancel().asked(SECOND, Cancellation::Force);
         let seen = at_once.run().await;
@@ -391,7 +392,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_step_out_of_time_fails_with_its_limit() {
+    async fn a_step_that_times_out_fails_with_its_limit() {
         let end = Case::of(ProcessScript::until(Interrupt::Int)).limited(30 * SECOND).end().await;
         let reason = Some("timed out after 0.5 minutes (30 s)");
         assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Failure, reason));
@@ -402,14 +403,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_process_that_cannot_be_killed_is_given_up() {
+    async fn a_process_that_cannot_be_killed_is_abandoned() {
         let seen = Case::of(ProcessScript::unkillable()).asked(SECOND, Cancellation::Force).run().await;
         assert_eq!(seen.took, SECOND + KILL_TIMEOUT);
         assert_eq!(seen.ended.expect("started").end.conclusion, Conclusion::Cancelled);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn output_that_a_daemon_holds_open_is_given_up_with_a_warning() {
+    async fn output_that_a_daemon_keeps_open_is_abandoned_with_a_warning() {
         let seen = Case::of(ProcessScript::exits(0).writing("text\n").holding_output(MINUTE)).run().await;
         assert_eq!(seen.took, Grace::default().after_exit);
         assert_eq!(seen.ended.expect("started").end.conclusion, Conclusion::Success);
@@ -419,7 +420,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_process_leaves_is_returned_whatever_its_exit_code() {
+    async fn outputs_of_a_process_are_returned_whatever_its_exit_code() {
         let sandbox = ScriptedSandbox::new(|launch| {
             write_command_file(launch, "GITHUB_OUTPUT", "o=1\n");
             write_command_file(launch, "GITHUB_ENV", "E=2\n");

@@ -1,4 +1,4 @@
-//! A `run:` step: its script in a file, its shell, its working directory.
+//! `run:` steps: script file, shell and working directory.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,9 +13,9 @@ use super::context::StepContext;
 use super::invocation::Invocation;
 use super::shell::{Shell, ShellError};
 
-/// What a `run:` step says, `defaults.run` included.
+/// Definition of a `run:` step, with `defaults.run` applied.
 pub(crate) struct Script<'s> {
-    /// The step's id, for the name of its file.
+    /// Id of the step, used in the name of the script file.
     pub(crate) id: &'s str,
     /// `run`.
     pub(crate) body: &'s Template,
@@ -31,15 +31,15 @@ pub(crate) enum ScriptError {
     /// An expression could not be evaluated.
     #[error("`{key}`: {source}")]
     Evaluate {
-        /// The key of the step.
+        /// Key of the step that holds the expression.
         key: &'static str,
-        /// What went wrong.
+        /// Cause of the failure.
         source: TemplateError,
     },
     /// The step has no shell.
     #[error(transparent)]
     Shell(#[from] ShellError),
-    /// The script's file could not be written.
+    /// The script file cannot be written.
     #[error("cannot write the step's script: {0}")]
     Write(#[from] io::Error),
     /// The working directory does not exist.
@@ -48,10 +48,10 @@ pub(crate) enum ScriptError {
 }
 
 impl Script<'_> {
-    /// Writes the script's file and returns what runs it. `path` is where shells are looked for.
+    /// Writes the script file and returns the process that runs it. `path` is the search path for shells.
     ///
     /// # Errors
-    /// The script cannot run.
+    /// See [`ScriptError`].
     pub(crate) async fn invocation(
         &self,
         context: &StepContext<'_>,
@@ -73,7 +73,7 @@ impl Script<'_> {
         let shell = Shell::find(shell.as_deref(), sandbox, path).await?;
         let inside = sandbox.inside(context.workspace);
         let cwd = folder.map_or_else(|| inside.clone(), |folder| inside.join(folder));
-        // A folder that only the container has cannot be looked up here.
+        // A folder that exists only inside the container cannot be checked here.
         let outside = sandbox.outside(&cwd);
         if (!context.in_container || outside.starts_with(context.workspace)) && !outside.is_dir() {
             return Err(ScriptError::NoFolder(cwd));
@@ -81,7 +81,7 @@ impl Script<'_> {
         let script = context.temp.join(format!("{}-{}{}", context.number, self.id, shell.extension()));
         fs::write(&script, shell.script(&body))?;
         if context.in_container {
-            // The container's user may be another one, who must be able to read it.
+            // The user of the container may differ from ours, and needs read access.
             fs::set_permissions(&script, fs::Permissions::from_mode(0o644))?;
         }
         let (program, args) = shell.command(&sandbox.inside(&script));

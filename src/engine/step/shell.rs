@@ -1,7 +1,7 @@
 //! Shells of `run:` steps, with the command lines of GitHub's runner.
 //!
-//! A command line is cut into arguments as the runner's platform does it: at blanks, except between double quotes. The
-//! script's path is put in afterwards, so that a path with blanks stays one argument.
+//! A command line is split into arguments like in the runner: at blanks outside double quotes. The path of the script
+//! is inserted afterwards, so that a path with blanks stays one argument.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const BUILT_IN: &[(&str, &str, &str)] = &[
     ("cmd", r#"/D /E:ON /V:OFF /S /C "CALL {0}""#, ".cmd"),
 ];
 
-/// A shell that was found in a sandbox.
+/// A shell that exists in a sandbox.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shell {
     program: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Shell {
 /// Why a step has no shell.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ShellError {
-    /// The step names no shell, and none of the default ones exists.
+    /// The step names no shell, and no default shell exists.
     #[error("no shell is on PATH: looked for {}", .0.join(" and "))]
     NoDefault(&'static [&'static str]),
     /// The step's shell is neither built in nor a command line.
@@ -38,9 +38,9 @@ pub(crate) enum ShellError {
     /// The step's shell does not exist.
     #[error("the shell `{name}` is not on PATH: {advice}")]
     Missing {
-        /// Its name.
+        /// Name of the shell.
         name: String,
-        /// What to do.
+        /// Advice on how to fix it.
         advice: String,
     },
 }
@@ -51,11 +51,10 @@ fn names() -> String {
 }
 
 impl Shell {
-    /// Finds the shell that a step asks for: a built-in one by name, or a command line in which `{0}` stands for the
-    /// script. A step that asks for none gets the sandbox's first with `-e` alone, mostly bash.
+    /// Finds the shell of a step: a built-in one by name, or a command line in which `{0}` stands for the script. A
+    /// step without `shell` gets the first default shell of the sandbox, usually bash, with `-e` alone.
     ///
-    /// # Errors
-    /// It is not a shell, or it does not exist.
+    /// Returns an error if `asked` is not a shell or the shell does not exist.
     pub(crate) async fn find(asked: Option<&str>, sandbox: &dyn Sandbox, path: &OsStr) -> Result<Self, ShellError> {
         let Some(asked) = asked.map(str::trim).filter(|asked| !asked.is_empty()) else {
             for name in sandbox.shells() {
@@ -104,7 +103,7 @@ impl Shell {
     }
 }
 
-/// Returns what to do about a shell that does not exist. `alternative` is whether the one like it does.
+/// Returns advice on a shell that does not exist. `alternative` is whether the similar shell exists.
 fn advice(name: &str, alternative: bool) -> String {
     match name {
         "python" if alternative => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),
@@ -115,8 +114,8 @@ fn advice(name: &str, alternative: bool) -> String {
     }
 }
 
-/// Cuts a command line at blanks. Double quotes hold an argument together, `\"` is a quote. A quote that is not closed
-/// reaches to the end, as in GitHub's runner.
+/// Splits a command line at blanks. Double quotes keep an argument together, `\"` is a literal quote. An open quote
+/// extends to the end of the line, as in GitHub's runner.
 pub(crate) fn cut(line: &str) -> Vec<String> {
     parts(line).0
 }
@@ -126,7 +125,7 @@ pub(crate) fn cut(line: &str) -> Vec<String> {
 #[error("a double quote is not closed in `{0}`")]
 pub(crate) struct OpenQuote(String);
 
-/// Cuts as [`cut`] does.
+/// Splits a command line like [`cut`], but rejects open quotes.
 ///
 /// # Errors
 /// A double quote is not closed.
@@ -135,7 +134,7 @@ pub(crate) fn cut_closed(line: &str) -> Result<Vec<String>, OpenQuote> {
     if open { Err(OpenQuote(line.trim().to_owned())) } else { Ok(args) }
 }
 
-/// Returns the arguments of a line, and whether a quote is open at its end.
+/// Returns the arguments of a line, and whether a quote is still open at its end.
 fn parts(line: &str) -> (Vec<String>, bool) {
     let mut args = Vec::new();
     let mut arg: Option<String> = None;
@@ -165,7 +164,7 @@ mod tests {
     use super::*;
     use crate::engine::sandbox::host::Host;
 
-    /// Looks on this machine.
+    /// Finds a shell on this machine.
     fn find(asked: Option<&str>, path: &str) -> Result<Shell, ShellError> {
         futures_util::FutureExt::now_or_never(Shell::find(asked, &Host::new([]), OsStr::new(path))).expect("at once")
     }
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn command_lines_are_those_of_the_runner() {
+    fn command_lines_match_the_runner() {
         assert_eq!(line(None), "bash -e /t/s");
         assert_eq!(line(Some("bash")), "bash --noprofile --norc -e -o pipefail /t/s");
         assert_eq!(line(Some("sh")), "sh -e /t/s");
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_unknown_shell_is_an_error_that_names_what_to_do() {
+    fn a_missing_or_unknown_shell_is_an_error_with_advice() {
         let error = |asked| find(Some(asked), "/usr/bin:/bin").expect_err("no shell").to_string();
         assert!(error("fish").contains("{0}"));
         assert!(error("/bin/sh").contains("{0}"));
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_hold_an_argument_together() {
+    fn quotes_keep_an_argument_together() {
         let cases: &[(&str, &[&str])] = &[
             ("", &[]),
             (" -e  {0} ", &["-e", "{0}"]),
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_are_fixed_up_for_powershell_and_cmd_alone() {
+    fn only_scripts_for_powershell_and_cmd_are_changed() {
         let shell = |name: &str| Shell { program: "/p".into(), name: name.into(), arguments: String::new() };
         for (name, extension, script) in [
             ("bash", ".sh", "a\nb"),

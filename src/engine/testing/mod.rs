@@ -32,20 +32,20 @@ pub(crate) mod sandbox;
 
 use sandbox::ScriptedSandbox;
 
-/// Locks a mutex, also after a panic: tests panic on purpose.
+/// Locks a mutex even after a panic: tests panic on purpose.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A function over events.
+/// Callback for events.
 type Hook = dyn Fn(&Event) + Send + Sync;
 
-/// Keeps what the engine observes.
+/// An outlet that keeps everything in memory.
 #[derive(Default)]
 pub(crate) struct MemoryOutlet {
     kept: Mutex<Kept>,
     count: watch::Sender<usize>,
-    /// Called with every event before it is kept.
+    /// Called with every event before it is stored.
     on_record: Option<Box<Hook>>,
 }
 
@@ -60,7 +60,7 @@ struct Kept {
 }
 
 impl MemoryOutlet {
-    /// An outlet that calls a function with every event.
+    /// Creates an outlet that calls a function with every event.
     pub(crate) fn observed(on_record: impl Fn(&Event) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { on_record: Some(Box::new(on_record)), ..Self::default() })
     }
@@ -87,12 +87,12 @@ impl MemoryOutlet {
         locked(&self.kept).masks.clone()
     }
 
-    /// From now on nothing can be recorded.
+    /// Makes all further recording fail.
     pub(crate) fn fail(&self, reason: &str) {
         locked(&self.kept).failure = Some(reason.to_owned());
     }
 
-    /// Waits until an event was recorded that the function accepts.
+    /// Waits until an event is recorded for which the function returns true.
     pub(crate) async fn recorded(&self, is_it: impl Fn(&Event) -> bool) {
         let mut count = self.count.subscribe();
         while !locked(&self.kept).events.iter().any(&is_it) {
@@ -153,7 +153,7 @@ impl StepLog for MemoryLog {
     fn finish(&mut self) {}
 }
 
-/// A log that keeps what is written.
+/// A log in memory.
 #[derive(Default)]
 pub(crate) struct Lines(pub(crate) Vec<u8>);
 
@@ -186,7 +186,7 @@ impl ConcurrencyGate for PanickingGate {
     }
 }
 
-/// Returns what is known of the run of every test: of the repository `o/r`, on `push`.
+/// Returns the facts of a test run: repository `o/r`, event `push`.
 pub(crate) fn facts() -> RunFacts {
     RunFacts {
         run_id: "1".to_owned(),
@@ -207,8 +207,8 @@ pub(crate) fn facts() -> RunFacts {
     }
 }
 
-/// Returns a run below `folder`, in the repository `o/r`, offline. Its processes find no program on `PATH`. `actions` maps
-/// actions to folders.
+/// Creates a run below `folder`, in the repository `o/r`, offline. Its processes find no programs on `PATH`. `actions`
+/// maps actions to folders.
 pub(crate) fn run_context(
     folder: &Path,
     outlet: &Arc<MemoryOutlet>,
@@ -235,7 +235,7 @@ pub(crate) fn run_context(
     }
 }
 
-/// Returns a run below `folder` whose processes follow a script, whatever the labels of its jobs.
+/// Creates a run below `folder` whose processes are scripted, whatever the labels of its jobs.
 pub(crate) fn scripted_run(folder: &Path, outlet: &Arc<MemoryOutlet>, sandbox: &Arc<ScriptedSandbox>) -> RunContext {
     let (_, providers) = Script::default().providers();
     RunContext {
@@ -245,7 +245,7 @@ pub(crate) fn scripted_run(folder: &Path, outlet: &Arc<MemoryOutlet>, sandbox: &
     }
 }
 
-/// Plans the jobs of a workflow on `push`; `called` are the files of workflows that it calls.
+/// Plans the jobs of a workflow for `push`. `called` are the files of called workflows.
 pub(crate) fn plan(jobs: &str, called: &'static [(&str, &str)]) -> Plan {
     let text = format!("on: push\njobs:\n{jobs}");
     let parsed = workflow::parse(&Source::new("ci.yml", text));

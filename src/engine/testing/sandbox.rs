@@ -1,4 +1,4 @@
-//! A sandbox that runs no process: a function says what each would do.
+//! A sandbox without processes: a function scripts the behaviour of each.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -15,16 +15,16 @@ use tokio::time::{Instant, sleep};
 use super::locked;
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
 
-/// What a process of a [`ScriptedSandbox`] does.
+/// Behaviour of a process in a [`ScriptedSandbox`].
 #[derive(Clone)]
 pub(crate) struct ProcessScript {
-    /// Written at once.
+    /// Output written at the start.
     output: Vec<u8>,
-    /// How long it runs, and how it exits; `None` runs until a signal ends it.
+    /// Duration until it exits, and how; `None` runs until a signal ends it.
     exit: Option<(Duration, Exit)>,
-    /// The weakest signal that ends it; `None` ignores all.
+    /// Weakest signal that ends it; `None` ignores all signals.
     ends_on: Option<Interrupt>,
-    /// How long its output stays open after its end.
+    /// How long the output stays open after the end.
     holds_output: Duration,
 }
 
@@ -34,7 +34,7 @@ impl ProcessScript {
         Self::exits_with(Exit::Code(code))
     }
 
-    /// Ends at once, in this way.
+    /// Ends at once in the given way.
     pub(crate) fn exits_with(exit: Exit) -> Self {
         Self {
             output: Vec::new(),
@@ -44,12 +44,12 @@ impl ProcessScript {
         }
     }
 
-    /// Runs until this signal, or a stronger one.
+    /// Runs until the given signal or a stronger one.
     pub(crate) fn until(signal: Interrupt) -> Self {
         Self { exit: None, ends_on: Some(signal), ..Self::exits(0) }
     }
 
-    /// Runs for ever, whatever the signal.
+    /// Runs forever, whatever the signal.
     pub(crate) fn unkillable() -> Self {
         Self { exit: None, ends_on: None, ..Self::exits(0) }
     }
@@ -65,10 +65,10 @@ impl ProcessScript {
     }
 }
 
-/// What a process would do.
+/// Behaviour of each process.
 type Behaviour = dyn Fn(&Launch) -> io::Result<ProcessScript> + Send + Sync;
 
-/// Runs no process: a function scripts what each would do.
+/// A sandbox without processes: a function scripts the behaviour of each.
 pub(crate) struct ScriptedSandbox {
     environment: Vec<(OsString, OsString)>,
     script: Box<Behaviour>,
@@ -93,18 +93,18 @@ impl ScriptedSandbox {
         }
     }
 
-    /// Every process does the same.
+    /// Gives every process the same behaviour.
     pub(crate) fn always(script: ProcessScript) -> Self {
         Self::new(move |_| Ok(script.clone()))
     }
 
-    /// Cannot fetch what a process left.
+    /// Makes `fetch` fail.
     pub(crate) fn failing_in_fetch(mut self, kind: io::ErrorKind) -> Self {
         self.fetch = Some(kind);
         self
     }
 
-    /// Returns a variable of every process that was started, in order.
+    /// Returns the value of a variable in every started process, in order.
     pub(crate) fn launched_with(&self, name: &str) -> Vec<Option<String>> {
         let value = |env: &Vec<(OsString, OsString)>| {
             env.iter().find(|(key, _)| key == name).map(|(_, value)| value.to_string_lossy().into_owned())
@@ -112,7 +112,7 @@ impl ScriptedSandbox {
         locked(&self.state).launched.iter().map(value).collect()
     }
 
-    /// Returns the signals that were sent, each with the time since its process started.
+    /// Returns the signals that were sent, with the time since the process started.
     pub(crate) fn signals(&self) -> Vec<(Interrupt, Duration)> {
         let signals = Arc::clone(&locked(&self.state).signals);
         locked(&signals).clone()

@@ -1,12 +1,11 @@
-//! `actions/checkout` of the repository that the run is of: a private copy of the user's files, with a git folder of
-//! its own.
+//! `actions/checkout` of the run's repository: a private copy of the user's files, with a separate git folder.
 //!
-//! The copy has what a push of the working tree would bring: tracked files as they are now, and new files that are not
-//! ignored. Its git folder borrows the repository's objects and copies its index, so `git log`, `git describe` and
-//! `git status` tell the truth. Nothing a job does there can change the user's repository, not even `git push`: the
-//! copy knows the repository's own `origin`, and no other remote.
+//! The copy has the files that a push of the working tree would contain: tracked files in their current state, and new
+//! files that are not ignored. Its git folder borrows the repository's objects and copies its index, so `git log`, `git
+//! describe` and `git status` work as in the repository. A job cannot change the user's repository through it, not even
+//! with `git push`: the only remote of the copy is the repository's own `origin`.
 //!
-//! The git folder is written by hand, as `git clone` takes longer than all the rest.
+//! The git folder is written directly, as `git clone` would take longer than everything else together.
 
 use std::fs;
 use std::io;
@@ -30,16 +29,16 @@ pub(in crate::engine) enum CheckoutError {
     Write { path: PathBuf, source: io::Error },
 }
 
-/// Copying in one thread is fast enough up to this many files: a thread costs as much as copying one file or two.
+/// Number of files up to which one thread copies them all: starting a thread costs as much as copying one or two files.
 const FEW: usize = 64;
 
-/// What the copy takes over from the repository's configuration: how objects are stored, how files are compared, and
-/// where `origin` is.
+/// Keys of the repository's git configuration that the copy takes over: how objects are stored, how files are compared,
+/// and where `origin` is.
 const KEPT: &str = r"^(core\.(autocrlf|eol|filemode|symlinks|ignorecase)|extensions\.(objectformat|partialclone)|remote\.origin\.(url|promisor|partialclonefilter))$";
 
-/// Fills a folder, and says what was done in one line.
+/// Fills a folder with the repository's files, and returns a summary in one line.
 ///
-/// With a `wanted` ref it is that commit's files that are put there, without the working tree's changes.
+/// With `wanted`, the files are those of that ref, without the changes of the working tree.
 ///
 /// # Errors
 /// The ref is unknown, or a file cannot be copied.
@@ -49,7 +48,7 @@ pub(in crate::engine) fn check_out(
     wanted: Option<&str>,
 ) -> Result<String, CheckoutError> {
     clear(target).map_err(|source| CheckoutError::Write { path: target.to_owned(), source })?;
-    // Each call mostly waits for git to start, so they take as long as the slowest.
+    // Each call mostly waits for git to start, so both run in parallel.
     let (origin, files) = thread::scope(|scope| {
         let files = scope.spawn(|| if wanted.is_none() { git::files(repository) } else { Ok(Vec::new()) });
         (Origin::of(repository), files.join().expect("listing does not panic"))
@@ -64,9 +63,9 @@ pub(in crate::engine) fn check_out(
     Ok(format!("Copied {copied} files of the working tree of {}.", repository.display()))
 }
 
-/// Puts the files of a commit there, on its branch when the ref is one.
+/// Checks out the files of a commit, on its branch if `wanted` is one.
 fn put_commit(repository: &Path, target: &Path, wanted: &str) -> Result<String, CheckoutError> {
-    // No ref begins so, and git would take it for an option.
+    // No ref starts with a dash, and git would take it for an option.
     let names =
         if wanted.starts_with('-') { vec![] } else { vec![wanted.to_owned(), format!("refs/remotes/origin/{wanted}")] };
     let found =
@@ -81,18 +80,18 @@ fn put_commit(repository: &Path, target: &Path, wanted: &str) -> Result<String, 
     Ok(format!("Checked out {wanted} ({found})."))
 }
 
-/// What the copy's git folder is made of.
+/// Source of the copy's git folder.
 struct Origin {
-    /// The folder of the repository's objects.
+    /// Objects folder of the repository.
     objects: PathBuf,
     index: PathBuf,
-    /// The list of commits whose parents are not there, in a shallow repository.
+    /// `shallow` file of a shallow repository: the commits whose parents are missing.
     shallow: PathBuf,
-    /// As git's `HEAD` file has it.
+    /// Content of the `HEAD` file.
     head: String,
-    /// As git's `packed-refs` has it.
+    /// Content of the `packed-refs` file.
     refs: String,
-    /// As git's `config` has it.
+    /// Content of the `config` file.
     config: String,
 }
 
@@ -107,7 +106,7 @@ impl Origin {
             let mut places = places.lines().map(PathBuf::from);
             let mut place = || places.next().unwrap_or_default();
             let (objects, index, shallow) = (place().join("objects"), place(), place());
-            // Fails on a detached commit.
+            // Fails for a detached HEAD.
             let branch = git(repository, ["symbolic-ref", "--quiet", "HEAD"]).unwrap_or_default().trim().to_owned();
             let head = match branch.as_str() {
                 "" => git(repository, ["rev-parse", "HEAD"])?.trim().to_owned(),
@@ -126,7 +125,7 @@ impl Origin {
         })
     }
 
-    /// Makes the git folder, without an index.
+    /// Writes the git folder, without an index.
     fn write(&self, target: &Path) -> Result<(), CheckoutError> {
         let folder = target.join(".git");
         let made = (|| {
@@ -143,7 +142,7 @@ impl Origin {
         made.map_err(|source| CheckoutError::Write { path: folder, source })
     }
 
-    /// The index may be split: then most of it is in files beside it.
+    /// Copies the index. It may be split over several files.
     fn copy_index(&self, target: &Path) -> Result<(), CheckoutError> {
         let folder = target.join(".git");
         let copied = (|| {
@@ -160,7 +159,8 @@ impl Origin {
     }
 }
 
-/// The repository's refs as a clone of it has them: branches are those of `origin`, but for the one that is checked out.
+/// Returns the repository's refs as in a clone: branches become those of `origin`, except for the branch that is
+/// checked out.
 fn borrowed(refs: &str, branch: &str) -> String {
     let mut borrowed = String::new();
     for line in refs.lines() {
@@ -174,7 +174,7 @@ fn borrowed(refs: &str, branch: &str) -> String {
     borrowed
 }
 
-/// The copy's configuration from what git printed of the repository's.
+/// Converts the output of `git config` for the repository to the configuration of the copy.
 fn configuration(kept: &str, repository: &Path) -> String {
     let entries: Vec<(&str, &str)> = kept.split('\0').filter_map(|entry| entry.split_once('\n')).collect();
     let version = u8::from(entries.iter().any(|(name, _)| name.starts_with("extensions.")));
@@ -185,7 +185,7 @@ fn configuration(kept: &str, repository: &Path) -> String {
             Some(key) => (r#"remote "origin""#, key),
             None => name.split_once('.').unwrap_or((name, "")),
         };
-        // A relative address is meant from the repository's folder.
+        // A relative URL is relative to the repository.
         let near = key == "url" && (value.starts_with("./") || value.starts_with("../"));
         let value = if near { repository.join(value).to_string_lossy().into_owned() } else { value.to_owned() };
         let value = value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
@@ -197,7 +197,8 @@ fn configuration(kept: &str, repository: &Path) -> String {
     config
 }
 
-/// A path of the workspace, or nothing when it leads out of it, also through a link: what a step names may be emptied.
+/// Resolves a path below the workspace, or returns `None` if it leads out of it, even through a link. The folder that a
+/// step names is emptied, so this must be strict.
 pub(in crate::engine) fn inside(workspace: &Path, path: &str) -> Option<PathBuf> {
     let mut inside = workspace.to_owned();
     for part in workspace.join(path).strip_prefix(workspace).ok()?.components() {
@@ -213,10 +214,10 @@ pub(in crate::engine) fn inside(workspace: &Path, path: &str) -> Option<PathBuf>
     ours.then_some(inside)
 }
 
-/// Leaves the folder there and empty: it may be a step's working directory.
+/// Empties a folder but keeps it: it may be a step's working directory.
 fn clear(target: &Path) -> io::Result<()> {
     if target.is_symlink() {
-        // What it points to is not ours to empty.
+        // The target of a link must not be emptied.
         fs::remove_file(target)?;
     }
     fs::create_dir_all(target)?;
@@ -234,7 +235,7 @@ fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies the listed files, and says how many were there.
+/// Copies the listed files, and returns how many of them exist.
 fn copy_files(from: &Path, to: &Path, files: &[PathBuf]) -> Result<usize, CheckoutError> {
     let threads = if files.len() > FEW { thread::available_parallelism().map_or(1, usize::from) } else { 1 };
     let copied = AtomicUsize::new(0);
@@ -255,16 +256,16 @@ fn copy_files(from: &Path, to: &Path, files: &[PathBuf]) -> Result<usize, Checko
     Ok(copied.into_inner())
 }
 
-/// Copies files, and looks at a folder once for all the files in it that are listed together.
+/// Copies files, checking each folder only once for consecutive files in it.
 struct Folders<'a> {
     from: &'a Path,
     to: &'a Path,
-    /// The folder of the file before, and whether its files are the repository's.
+    /// Folder of the previous file, and whether it is part of the repository.
     last: Option<(PathBuf, bool)>,
 }
 
 impl Folders<'_> {
-    /// Copies a file or a link. `false` says that there is none: a tracked file may have been deleted.
+    /// Copies a file or a link. Returns `false` if it does not exist: a tracked file may have been deleted.
     fn copy(&mut self, file: &Path) -> io::Result<bool> {
         let (from, to) = (self.from.join(file), self.to.join(file));
         let kind = match from.symlink_metadata() {
@@ -280,10 +281,10 @@ impl Folders<'_> {
         if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
         } else if kind.is_dir() {
-            // A submodule: git lists its folder, and its files are its own repository's.
+            // A submodule: git lists its folder, whose files belong to another repository.
             fs::create_dir_all(to)?;
         } else if kind.is_file() {
-            // Shares the blocks where the file system can.
+            // Shares the blocks if the file system supports it.
             fs::copy(from, to)?;
         } else {
             return Ok(false);
@@ -291,8 +292,8 @@ impl Folders<'_> {
         Ok(true)
     }
 
-    /// Makes a folder of the copy. `false` says that the repository has a link to elsewhere in its place, so that the
-    /// files which git lists below it are gone, as `git status` has it too.
+    /// Creates a folder of the copy. Returns `false` if the repository has a link in its place: as in `git status`, the
+    /// files that git lists below it do not exist then.
     fn enter(&mut self, folder: &Path) -> io::Result<bool> {
         if let Some((last, ours)) = &self.last
             && last == folder
@@ -318,7 +319,7 @@ mod tests {
 
     const WHO: [&str; 4] = ["-c", "user.name=A", "-c", "user.email=a@b"];
 
-    /// A folder with an empty repository `from` in it.
+    /// Creates an empty repository `from` in a temporary folder.
     fn repository() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let folder = tempfile::tempdir().expect("a folder");
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_copy_is_the_working_tree_and_its_git_tells_the_truth() {
+    fn the_copy_has_the_working_tree_and_the_same_git_status() {
         let (_folder, from, to) = repository();
         for name in ["kept", "changed", "deleted", "staged"] {
             write(&from, name, "1");
@@ -378,7 +379,7 @@ mod tests {
         );
         assert_eq!(says(&to, "fsck"), "");
 
-        // A job may commit; the repository does not know of it.
+        // A commit of a job does not reach the repository.
         let before = says(&from, "count-objects");
         git(&to, WHO.into_iter().chain(["commit", "-qam", "y"])).expect("git commit");
         assert_eq!(says(&from, "log --oneline").lines().count(), 1);
@@ -386,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ref_is_checked_out_as_it_was_committed() {
+    fn a_ref_is_checked_out_as_committed() {
         let (_folder, from, to) = repository();
         write(&from, "a", "1");
         commit(&from);
@@ -424,7 +425,7 @@ mod tests {
         check_out(&from, &to, None).expect("checked out");
         assert_eq!(says(&to, "remote"), "");
         assert!(git(&to, ["push", "origin", "main:pushed"]).is_err());
-        // With an origin it goes where the repository's own pushes go.
+        // With an origin, the push goes to the same server as the repository's own pushes.
         git(folder.path(), ["init", "-q", "--bare", "up.git"]).expect("git init");
         git(&from, ["remote", "add", "origin", "../up.git"]).expect("git remote");
         check_out(&from, &to, None).expect("checked out");
@@ -443,24 +444,24 @@ mod tests {
         commit(&from);
         write(&from, "b", "1");
         commit(&from);
-        // A commit without a branch, and an index in two parts.
+        // A detached HEAD and a split index.
         git(&from, ["checkout", "-q", "--detach"]).expect("git checkout");
         git(&from, ["update-index", "--split-index"]).expect("git update-index");
         write(&from, "c", "1");
         git(&from, ["add", "c"]).expect("git add");
         check_out(&from, &to, None).expect("checked out");
         assert_eq!(says(&to, "status --porcelain --branch"), "## HEAD (no branch)\nA  c");
-        // A worktree of it.
+        // A worktree.
         git(&from, ["worktree", "add", "-qb", "side", "../tree"]).expect("git worktree");
         check_out(&folder.path().join("tree"), &to, None).expect("checked out");
         assert_eq!(says(&to, "status --porcelain --branch"), "## side");
-        // A shallow clone of it.
+        // A shallow clone.
         let address = format!("file://{}", from.display());
         git(folder.path(), ["clone", "-q", "--depth", "1", "--branch", "side", &address, "flat"]).expect("git clone");
         check_out(&folder.path().join("flat"), &to, None).expect("checked out");
         assert_eq!(says(&to, "log --oneline").lines().count(), 1);
         assert_eq!(says(&to, "remote get-url origin"), address);
-        // Another kind of hash.
+        // SHA-256 as the hash.
         git(folder.path(), ["init", "-q", "--object-format=sha256", "long"]).expect("git init");
         let long = folder.path().join("long");
         write(&long, "a", "1");
@@ -470,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_changed_their_kind_are_as_git_has_them() {
+    fn files_that_changed_their_type_match_git_status() {
         let (folder, from, to) = repository();
         write(&folder.path().join("elsewhere"), "x", "not of the repository");
         for name in ["linked/x", "grown", "piped", "a/b/c"] {
@@ -498,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn only_paths_of_the_workspace_are_inside() {
+    fn only_paths_below_the_workspace_are_inside() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("w");
         write(&root, "sub/file", "1");
@@ -521,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_the_target_is_not_followed() {
+    fn a_link_at_the_target_is_not_followed() {
         let (folder, from, to) = repository();
         write(&from, "a", "1");
         write(&folder.path().join("precious"), "x", "1");

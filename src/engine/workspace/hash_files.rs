@@ -1,10 +1,10 @@
-//! `hashFiles`: one hash over the files of a workspace that patterns select.
+//! `hashFiles`: a hash over the files of a workspace selected by patterns.
 //!
-//! The rules are those of the runner's script and of `@actions/glob` below it. Patterns are taken in order, one a line;
-//! `!` takes files away again, `#` starts a comment, and what lies below a selected folder is selected too. `*`, `?`,
-//! `[…]` and `**` are special; names that start with a dot are not, and case matters. Files are visited folder by folder
-//! in the order of the bytes of their names, starting where the patterns stop being literal. The result is the SHA-256
-//! of the files' SHA-256 digests, or nothing without files. Only files inside the workspace count.
+//! Follows the runner's script and `@actions/glob`. Patterns are applied in order, one per line; `!` excludes files
+//! again, `#` starts a comment, and everything below a selected folder is selected too. `*`, `?`, `[…]` and `**` are
+//! special; a leading dot is not, and case matters. Files are visited folder by folder in byte order of their names,
+//! starting at the literal prefix of the patterns. The result is the SHA-256 of the files' SHA-256 digests, or empty
+//! without files. Only files inside the workspace count.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -17,20 +17,20 @@ use sha2::{Digest, Sha256};
 use crate::store::digest::hexadecimal;
 use crate::workflow::expr::Host;
 
-/// How long hashing may take (`_hashFileTimeoutSeconds` of the runner).
+/// Time limit for hashing (`_hashFileTimeoutSeconds` of the runner).
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// The one option of `hashFiles`; it must be the first argument.
+/// The only option of `hashFiles`; it must be the first argument.
 const FOLLOW_LINKS: &str = "--follow-symbolic-links";
 
-/// The files of a job.
+/// Files of a job, for expressions.
 #[derive(Clone, Debug)]
 pub struct WorkspaceFiles {
     root: PathBuf,
 }
 
 impl WorkspaceFiles {
-    /// The files below a folder.
+    /// Returns the files below a folder.
     #[must_use]
     pub fn at(root: &Path) -> Self {
         Self { root: root.to_owned() }
@@ -43,10 +43,11 @@ impl Host for WorkspaceFiles {
     }
 }
 
-/// The hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty if there
-/// are none.
+/// Returns the hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty
+/// without files.
 ///
-/// Fails, in one line for the user, for an unknown option, a pattern that leaves its folder, a file that cannot be read,
+/// Fails with a one-line message for an unknown option, a pattern that leaves its folder, an unreadable file, and after
+/// two minutes.
 /// and after two minutes of work.
 fn hash_files(workspace: &Path, arguments: &[String]) -> Result<String, String> {
     let (follow_links, patterns) = match arguments.split_first() {
@@ -85,7 +86,7 @@ fn hash_selected(
             }
             let path = path?;
             let failed = |error: io::Error| format!("{}: {error}", path.display());
-            // A link that is not followed may still be one to a folder.
+            // A link that is not followed may point to a folder.
             if fs::metadata(&path).map_err(failed)?.is_dir() {
                 continue;
             }
@@ -96,22 +97,22 @@ fn hash_selected(
     Ok(if found { hexadecimal(&digests.finalize()) } else { String::new() })
 }
 
-/// The selected files below a place, folder by folder.
+/// Selected files below a folder, in order.
 struct Walk<'a> {
     selection: &'a Selection,
     follow_links: bool,
-    /// Where the folders from the start down to the one that is looked at really are, to notice links in circles.
+    /// Real paths of the folders from the start to the current one, to detect cycles of links.
     ancestors: Vec<PathBuf>,
-    /// What is still to be visited, the next one last, with its number of folders above it.
+    /// Paths still to visit, the next one last, with their depth.
     waiting: Vec<(PathBuf, usize)>,
 }
 
 impl Walk<'_> {
-    /// Visits one place; whether it is a selected file.
+    /// Visits a path. Returns whether it is a selected file.
     fn visit(&mut self, path: &Path, level: usize) -> io::Result<bool> {
         let metadata = if self.follow_links { fs::metadata(path) } else { fs::symlink_metadata(path) };
         let metadata = match metadata {
-            // A start that is not there, or a link to nowhere.
+            // A start that does not exist, or a dangling link.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             metadata => metadata?,
         };
@@ -181,7 +182,7 @@ impl Selection {
         Ok(Self { patterns })
     }
 
-    /// Where to look, in the order of the patterns, without places below others and without what is outside the
+    /// Returns the folders to search, in the order of the patterns, without those below others or outside the
     /// workspace.
     fn starts(&self, workspace: &Path) -> Vec<PathBuf> {
         let literal: Vec<PathBuf> =
@@ -200,7 +201,7 @@ impl Selection {
     fn selects(&self, path: &Path) -> bool {
         let names = names(path);
         self.patterns.iter().fold(false, |selected, pattern| {
-            // A pattern can only change the answer in one direction.
+            // A pattern can only change the result in one direction.
             if selected == pattern.negated && pattern.selects(&names) { !pattern.negated } else { selected }
         })
     }
@@ -220,24 +221,24 @@ fn names(path: &Path) -> Vec<String> {
         .collect()
 }
 
-/// One pattern as the names of an absolute path.
+/// A pattern, split into the names of an absolute path.
 #[derive(Clone)]
 struct Pattern {
     negated: bool,
-    /// Ends in `/`: means folders, and so only what is below them.
+    /// Ends in `/`, so it matches folders only, and therefore only the files below them.
     folders_only: bool,
     segments: Vec<Segment>,
 }
 
 #[derive(Clone)]
 enum Segment {
-    /// A name of the folder that a relative pattern starts from.
+    /// A name of the folder that a relative pattern is based on.
     Base(String),
     /// A name as written.
     Name {
-        /// What it matches.
+        /// Regular expression for the name.
         regex: Regex,
-        /// The one name that it stands for, if it is not wild. This decides only where the search starts.
+        /// The name, if it has no wildcards. Used only to find where the search starts.
         literal: Option<String>,
     },
     /// `**`: any number of names.
@@ -279,7 +280,7 @@ impl Pattern {
         Ok(Self { negated, folders_only: text.ends_with('/'), segments })
     }
 
-    /// The pattern for what is below the folders that this one means, unless it says so itself.
+    /// Returns the pattern for everything below the folders that this one matches, unless it already ends in `**`.
     fn below(&self) -> Result<Option<Self>, String> {
         if !self.folders_only && matches!(self.segments.last(), Some(Segment::Any)) {
             return Ok(None);
@@ -302,7 +303,8 @@ impl Pattern {
         !self.folders_only && self.states(names).contains(&self.segments.len())
     }
 
-    /// How many segments may be used up after all the names, in every possible way; none if the names do not fit.
+    /// Returns every possible number of segments consumed after matching all the names; empty if the names do not
+    /// match.
     fn states(&self, names: &[String]) -> Vec<usize> {
         let mut states = self.with_skipped(&[0]);
         for name in names {
@@ -319,7 +321,7 @@ impl Pattern {
         states
     }
 
-    /// The states and those that are reached by taking `**` for nothing, each once.
+    /// Adds the states reached by matching `**` with nothing, without duplicates.
     fn with_skipped(&self, states: &[usize]) -> Vec<usize> {
         let mut all = Vec::with_capacity(states.len());
         for state in states {
@@ -350,7 +352,8 @@ impl Segment {
     }
 }
 
-/// The one name that a segment stands for; nothing if it has wildcards. A set of one character stands for it.
+/// Returns the name that a segment stands for, or `None` if it has wildcards. A set of one character counts as that
+/// character.
 fn literal(text: &str) -> Option<String> {
     let mut name = String::new();
     let mut rest = text.chars();
@@ -384,7 +387,7 @@ fn literal(text: &str) -> Option<String> {
     Some(name)
 }
 
-/// A segment as a regular expression.
+/// Translates a segment to a regular expression.
 fn regex(text: &str) -> String {
     let mut regex = String::from("(?s)^");
     let mut rest = text;
@@ -411,14 +414,14 @@ fn regex(text: &str) -> String {
     regex + "$"
 }
 
-/// What follows a `[` as a class of a regular expression, and what comes after it; nothing if it is not closed. A `]`
-/// that comes first is a member; a range from high to low has none.
+/// Parses the set after a `[` and returns a character class with the remaining text, or `None` if the set is not
+/// closed. A `]` in first place is a member; a range from high to low is empty.
 fn class(text: &str) -> Option<(String, &str)> {
     let (open, members) = match text.strip_prefix(['!', '^']) {
         Some(members) => ("[^", members),
         None => ("[", text),
     };
-    // At least the members that are no characters at all.
+    // Starts with an empty class, which matches nothing.
     let mut class = format!("{open}[^\\s\\S]");
     let mut rest = members.chars();
     let mut first = true;
@@ -462,7 +465,7 @@ mod tests {
         folder
     }
 
-    /// The hash as it should be over files whose content is their name.
+    /// Returns the expected hash over files whose content is their name.
     fn hash_of(files: &[&str]) -> String {
         if files.is_empty() {
             return String::new();
@@ -525,15 +528,15 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_that_of_the_digests() {
-        // As the runner's script computes it for two files that hold their names.
+    fn the_hash_is_over_the_digests() {
+        // Computed by the runner's script for two files that contain their names.
         let folder = workspace(&["a.txt", "b.txt"]);
         let expected = "ef39e90b9da484576cbaf25ccb2631cb6e1439b182cd5d8d17038991f2212cd1";
         assert_eq!(hash(folder.path(), &["*.txt"]), Ok(expected.to_owned()));
     }
 
     #[test]
-    fn absolute_patterns_are_cut_to_the_workspace() {
+    fn absolute_patterns_are_limited_to_the_workspace() {
         let folder = workspace(&["a.txt"]);
         let root = folder.path().canonicalize().unwrap();
         for pattern in [format!("{}/*.txt", root.display()), format!("{}/**/a.txt", root.parent().unwrap().display())] {
@@ -542,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_folders_are_followed_on_request_and_never_in_circles() {
+    fn links_to_folders_are_followed_on_request_without_cycles() {
         let folder = workspace(&["real/a.txt"]);
         symlink("real", folder.path().join("link")).unwrap();
         symlink("..", folder.path().join("real/up")).unwrap();
@@ -550,14 +553,14 @@ mod tests {
         assert_eq!(hash(folder.path(), &["**/*.txt"]), Ok(hash_of(&["real/a.txt"])));
         let followed = hash(folder.path(), &["--Follow-Symbolic-Links", "link/*.txt"]);
         assert_eq!(followed, Ok(hash_of(&["real/a.txt"])));
-        // `link/up` is the workspace, whose `link` and `real` are where we come from.
+        // `link/up` is the workspace, which contains `link` and `real` again.
         fs::write(folder.path().join("b.txt"), "b.txt").unwrap();
         let followed = hash(folder.path(), &["--follow-symbolic-links", "link/**"]);
         assert_eq!(followed, Ok(hash_of(&["real/a.txt", "b.txt"])));
     }
 
     #[test]
-    fn a_broken_link_matters_only_when_it_is_read() {
+    fn a_dangling_link_is_an_error_only_if_it_is_read() {
         let folder = workspace(&["a.txt"]);
         symlink("nowhere", folder.path().join("b.txt")).unwrap();
         assert_eq!(hash(folder.path(), &["--follow-symbolic-links", "*.txt"]), Ok(hash_of(&["a.txt"])));

@@ -1,32 +1,32 @@
-//! Layers, their order, and their rows.
+//! Assigns nodes to layers, orders each layer, and assigns rows.
 
 use super::Node;
 
-/// How often the order of the layers is mended, forth and back.
+/// Number of sweeps over the layers, forward and back, to improve their order.
 const SWEEPS: usize = 4;
 
-/// Something in a layer: a node, or a line that passes.
+/// An item of a layer: a node, or a line that passes through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item {
-    /// The node; a line that passes has none.
+    /// Index of the node; `None` for a line that passes through.
     pub(super) node: Option<usize>,
-    /// The node itself, or the one that the line comes from.
+    /// Index of the node, or of the source of the line.
     pub(super) source: usize,
-    /// Its first row.
+    /// First row.
     pub(super) row: u16,
-    /// How many rows it takes.
+    /// Height in rows.
     pub(super) height: u16,
-    /// Places in the next layer that it leads to.
+    /// Indexes of the connected items in the next layer.
     pub(super) next: Vec<usize>,
 }
 
-/// Nodes in layers, with the lines that pass them.
+/// Nodes in layers, with the lines that pass through them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layers {
     pub(super) items: Vec<Vec<Item>>,
-    /// Of each node.
+    /// Layer of each node.
     pub(super) layer: Vec<usize>,
-    /// Of each node, without what is implied.
+    /// Needs of each node, without those implied by others.
     pub(super) needs: Vec<Vec<usize>>,
 }
 
@@ -45,7 +45,7 @@ impl Layers {
         layers
     }
 
-    /// Makes the items, in the order of the nodes, and connects them.
+    /// Creates the items in the order of the nodes, and connects them.
     fn fill(&mut self, nodes: &[Node], dependants: &[Vec<usize>]) {
         let count = self.layer.iter().max().map_or(0, |last| last + 1);
         self.items = vec![Vec::new(); count];
@@ -57,7 +57,7 @@ impl Layers {
         }
         for (source, targets) in dependants.iter().enumerate() {
             let Some(last) = targets.iter().map(|target| self.layer[*target]).max() else { continue };
-            // One line for all targets of a source, as far as the farthest.
+            // A source has one line to all its targets, which ends at the farthest.
             let mut at = (self.layer[source], place[source]);
             for layer in self.layer[source] + 1..=last {
                 for target in targets.iter().filter(|target| self.layer[**target] == layer) {
@@ -73,7 +73,8 @@ impl Layers {
         }
     }
 
-    /// Sorts each layer by the middle of what its items are connected to in the layer before (or after). Ties stay.
+    /// Sorts each layer by the median position of connected items in the previous (or next) layer. Ties keep their
+    /// order.
     fn sweep(&mut self, forth: bool) {
         let count = self.items.len();
         let numbers: Vec<usize> =
@@ -117,7 +118,7 @@ impl Layers {
         }
     }
 
-    /// Gives every item a row near those it is connected to, in the order of its layer, so that chains are straight.
+    /// Assigns each item a row near its connected items, in the order of its layer, so that chains are straight.
     fn assign_rows(&mut self) {
         for layer in &mut self.items {
             let mut row = 0;
@@ -145,7 +146,7 @@ impl Layers {
                 }
                 let median = |(mut near, own): (Vec<i32>, &i32)| {
                     near.sort_unstable();
-                    // Between the two in the middle: either of them would pull every layer the same way.
+                    // Between the two medians: using only one of them would pull every layer in the same direction.
                     let middle = [near.len().saturating_sub(1) / 2, near.len() / 2].map(|at| near.get(at).copied());
                     let [Some(upper), Some(lower)] = middle else { return *own };
                     (upper + lower).div_euclid(2)
@@ -163,7 +164,7 @@ impl Layers {
         }
     }
 
-    /// Moves every other layer between the rows of its neighbours, so that no line has to share a row with another.
+    /// Shifts every other layer between the rows of its neighbours, so that no two lines share a row.
     pub(super) fn interleave(&mut self) {
         for (number, layer) in self.items.iter_mut().enumerate() {
             for item in layer {
@@ -173,10 +174,10 @@ impl Layers {
     }
 }
 
-/// Rows as near as possible to the wanted ones, each below the one before by its height: neighbours that want the same are
-/// pooled around their middle.
+/// Returns rows as close as possible to the wanted ones without overlap: neighbours that want the same rows are pooled
+/// around their median.
 fn fitted(wanted: &[i32], heights: &[i32]) -> Vec<i32> {
-    // Below `before` rows of the items above, the order asks only that rows do not fall.
+    // After subtracting the heights of the items above, rows only have to be non-decreasing.
     let before: Vec<i32> = heights
         .iter()
         .scan(0, |sum, height| {
@@ -201,7 +202,7 @@ fn fitted(wanted: &[i32], heights: &[i32]) -> Vec<i32> {
     levels.zip(before).map(|(level, before)| level as i32 + before).collect()
 }
 
-/// The nodes so that each comes after what it needs; needs that close a circle are passed over.
+/// Returns the nodes in topological order. Needs that form a cycle are ignored.
 fn order(nodes: &[Node]) -> Vec<usize> {
     let mut waiting: Vec<usize> = (0..nodes.len()).collect();
     let mut placed = vec![false; nodes.len()];
@@ -225,7 +226,7 @@ fn order(nodes: &[Node]) -> Vec<usize> {
     order
 }
 
-/// What each node needs, without what is needed by what it needs.
+/// Returns the needs of each node without those implied by other needs (the transitive reduction).
 fn reduced(nodes: &[Node], order: &[usize]) -> Vec<Vec<usize>> {
     let words = nodes.len().div_ceil(64);
     let mut above = vec![vec![0_u64; words]; nodes.len()];
@@ -237,7 +238,7 @@ fn reduced(nodes: &[Node], order: &[usize]) -> Vec<Vec<usize>> {
     for node in order {
         let mut own: Vec<usize> = nodes[*node].needs.clone();
         own.retain(|need| *need < nodes.len() && place[*need] < place[*node]);
-        // The latest first: what it implies needs no line of its own.
+        // Latest first, as it may imply the others.
         own.sort_unstable_by_key(|need| std::cmp::Reverse(place[*need]));
         own.dedup();
         let mut reached = vec![0_u64; words];
@@ -256,7 +257,7 @@ fn reduced(nodes: &[Node], order: &[usize]) -> Vec<Vec<usize>> {
     needs
 }
 
-/// What needs each node, in the order of the nodes.
+/// Returns the dependants of each node, in the order of the nodes.
 fn dependants(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut dependants = vec![Vec::new(); needs.len()];
     for (node, needs) in needs.iter().enumerate() {
@@ -267,8 +268,8 @@ fn dependants(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
     dependants
 }
 
-/// The layer of each node: one after the last of what it needs; and then as far right as its dependants let it, where that
-/// makes more lines shorter than longer.
+/// Returns the layer of each node: the one after its last need, or further right, up to its dependants, if that
+/// shortens more lines than it lengthens.
 fn layered(needs: &[Vec<usize>], dependants: &[Vec<usize>], order: &[usize]) -> Vec<usize> {
     let mut layer = vec![0; needs.len()];
     for node in order {
@@ -289,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_near_what_is_wanted_and_never_overlap() {
+    fn rows_are_near_the_wanted_ones_and_never_overlap() {
         assert_eq!(fitted(&[0, 5, 5], &[1, 1, 1]), [0, 4, 5]);
         assert_eq!(fitted(&[3, 3, 3], &[1, 1, 1]), [2, 3, 4]);
         assert_eq!(fitted(&[0, 0], &[3, 1]), [-2, 1]);

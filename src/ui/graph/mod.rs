@@ -1,13 +1,14 @@
-//! The graph of jobs: who needs whom, drawn from left to right on a grid of cells.
+//! The graph of jobs and their needs, drawn from left to right on a grid of cells.
 //!
-//! It is a pure function of structure. [`Layout::new`] takes how large each node is and what it needs, and says where nodes
-//! and lines are; what a node looks like, and which lines are lit, is asked for when it is drawn. So a status that changes
-//! moves nothing.
+//! [`Layout::new`] is a pure function of the structure. It takes the size and the needs of each node, and returns the
+//! positions of nodes and lines; the appearance of nodes and highlighted lines is decided when they are drawn. So a
+//! change of status moves nothing.
 //!
-//! Needs that other needs imply are left out (the transitive reduction). Jobs stand in layers by their longest way from a
-//! job that needs nothing; a line over several layers passes through the layers between on a row of its own. Between two
-//! layers all sources with the same targets share one vertical line, a *net*, in which everything on the left leads to
-//! everything on the right. Lines of two nets that meet are not joined: the horizontal one is broken.
+//! Needs that other needs imply are left out (the transitive reduction). The layer of a job is the length of the
+//! longest path from a job without needs; a line over several layers passes through the layers between on a separate
+//! row. Between two layers, all sources with the same targets share one vertical line. Such a group is called a *net*,
+//! the term for connected pins in circuit routing: everything on its left leads to everything on its right. Where lines
+//! of two nets cross, the horizontal one is interrupted.
 
 mod layers;
 mod nets;
@@ -19,81 +20,81 @@ use super::theme::Glyphs;
 use layers::{Item, Layers};
 use nets::Nets;
 
-/// Columns between a node and a line, and what an arrow takes.
+/// Columns between a node and a line, and columns of an arrow.
 const PAD: u16 = 1;
 const ARROW: u16 = 2;
 
-/// A node as the layout sees it.
+/// A node, as input of the layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Its columns.
+    /// Width in columns.
     pub width: u16,
-    /// Its rows; lines go in and out at the first.
+    /// Height in rows; lines connect to the first row.
     pub height: u16,
-    /// The nodes it needs, by their place in the list. Those that would close a circle are ignored.
+    /// Indexes of the nodes that it needs. Needs that would form a cycle are ignored.
     pub needs: Vec<usize>,
 }
 
-/// Where everything is. Places count from 0 at the upper left.
+/// Positions of nodes and lines, from 0 at the upper left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The place of each node: column and row.
+    /// Position of each node: column and row.
     pub places: Vec<(u16, u16)>,
-    /// The layer of each node, from 0.
+    /// Layer of each node, from 0.
     pub layers: Vec<usize>,
-    /// The first column of each layer.
+    /// First column of each layer.
     pub columns: Vec<u16>,
-    /// The cells of lines.
+    /// Cells of the lines.
     pub cells: Vec<Cell>,
-    /// Columns of the whole.
+    /// Total number of columns.
     pub width: u16,
-    /// Rows of the whole.
+    /// Total number of rows.
     pub height: u16,
-    /// What each node needs, without what is implied.
+    /// Needs of each node, without those implied by others.
     pub needs: Vec<Vec<usize>>,
-    /// Of each net the nodes that its lines come from, and the layer that they leave.
+    /// Sources of each net, and the layer that they are in.
     pub nets: Vec<(Vec<usize>, usize)>,
 }
 
 /// A cell of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// Its column.
+    /// Column of the cell.
     pub x: u16,
-    /// Its row.
+    /// Row of the cell.
     pub y: u16,
-    /// Where the line goes on: [`UP`], [`DOWN`], [`LEFT`], [`RIGHT`].
+    /// Directions in which the line continues: [`UP`], [`DOWN`], [`LEFT`], [`RIGHT`].
     pub directions: u8,
-    /// Whether it is the head of an arrow.
+    /// Whether it is an arrow head.
     pub head: bool,
-    /// Which needs it stands for.
+    /// The needs that it represents.
     pub part: Part,
 }
 
-/// Which needs a piece of line stands for.
+/// The needs that a piece of line represents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Everything that needs this node and lies beyond this layer.
+    /// All needs on a node from beyond a layer.
     From {
-        /// The node that is needed.
+        /// The needed node.
         node: usize,
         /// The last layer that is not beyond.
         layer: usize,
     },
-    /// Everything that this node needs and that comes through one net.
+    /// All needs of a node through one net.
     To {
-        /// The node that needs.
+        /// The node with the needs.
         node: usize,
     },
-    /// Everything that leads through a net.
+    /// All needs through a net.
     Net {
-        /// Its place in [`Layout::nets`].
+        /// Index in [`Layout::nets`].
         net: usize,
     },
 }
 
 impl Layout {
-    /// Lays nodes out.
+    /// Computes the layout.
     #[must_use]
     pub fn new(nodes: &[Node]) -> Self {
         let layers = Layers::new(nodes);
@@ -128,7 +129,7 @@ impl Layout {
         layout
     }
 
-    /// The line of a need that passes a layer.
+    /// Draws the horizontal line of an item that passes through a layer.
     fn horizontal(&mut self, from: u16, to: u16, item: &Item, layer: usize) {
         let part = Part::From { node: item.source, layer };
         for x in from..to {
@@ -136,14 +137,15 @@ impl Layout {
         }
     }
 
-    /// Draws what is between a layer and the next, and says how wide that is.
+    /// Draws the lines between a layer and the next, and returns their width.
     fn gap(&mut self, nodes: &[Node], layers: &Layers, layer: usize, x: u16, width: u16, nets: &Nets) -> u16 {
         let (left, right) = (&layers.items[layer], &layers.items[layer + 1]);
         let tracks = nets.tracks;
         let gap = PAD + 1 + tracks + u16::from(tracks == 0) + ARROW + PAD;
         let first = x + width + PAD + 1;
         let end = x + width + gap;
-        // Masks by place, so that pieces of one net join; whose they are is what came last, and heads win.
+        // Direction masks by position, so that pieces of one net join. The last piece determines the part, and heads
+        // take precedence.
         let mut cells: std::collections::BTreeMap<(u16, u16), Cell> = std::collections::BTreeMap::new();
         let mut mark = |x: u16, y: u16, directions: u8, part: Part| {
             let cell = cells.entry((y, x)).or_insert(Cell { x, y, directions: 0, head: false, part });
@@ -171,7 +173,7 @@ impl Layout {
                     Some(node) => Part::To { node },
                     None => Part::From { node: item.source, layer: layer + 1 },
                 };
-                // A line that goes on needs no head, and no space after it.
+                // A line that passes through needs neither a head nor space after it.
                 let stop = if item.node.is_some() { end - PAD } else { end };
                 let start = track.map_or(end - PAD - 1, |track| track + 1);
                 for x in start..stop {
@@ -189,7 +191,7 @@ impl Layout {
                 }
             }
         }
-        // Where a vertical line meets a row that is none of its own net's, the row is broken.
+        // Where a vertical line crosses a row of another net, the row is interrupted.
         for net in &nets.nets {
             let (Some(track), Some((top, bottom))) = (net.track, net.rows(left, right)) else { continue };
             for y in top + 1..bottom {
@@ -211,7 +213,7 @@ impl Layout {
 }
 
 impl Layout {
-    /// Whether a cell belongs to one of these needs, each a pair of who is needed and who needs it.
+    /// Whether a cell belongs to one of these needs, given as pairs of needed node and dependant.
     #[must_use]
     pub fn is_lit(&self, cell: &Cell, lit: &[(usize, usize)]) -> bool {
         lit.iter().any(|(from, to)| match cell.part {
@@ -225,7 +227,7 @@ impl Layout {
     }
 }
 
-/// The sign of a cell.
+/// Returns the character of a cell.
 #[must_use]
 pub fn sign(cell: &Cell, glyphs: Glyphs) -> &'static str {
     match (cell.head, glyphs) {

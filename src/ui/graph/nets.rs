@@ -1,30 +1,31 @@
-//! Nets between two layers, and the columns of their vertical lines.
+//! Nets between two layers, and the columns of their vertical lines. A net is the group of lines that share one
+//! vertical line.
 
 use std::collections::BTreeMap;
 
 use super::layers::{Item, Layers};
 
-/// What leads from one layer to the next.
+/// Nets between a layer and the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nets {
     pub(super) nets: Vec<Net>,
-    /// How many columns their vertical lines take.
+    /// Number of columns for their vertical lines.
     pub(super) tracks: u16,
 }
 
-/// Sources that all have the same targets.
+/// A group of sources that have the same targets.
 #[derive(Clone, Debug)]
 pub(super) struct Net {
-    /// Places in the left layer.
+    /// Indexes in the left layer.
     pub(super) sources: Vec<usize>,
-    /// Places in the right layer.
+    /// Indexes in the right layer.
     pub(super) targets: Vec<usize>,
-    /// The column of its vertical line; a straight line has none.
+    /// Column of the vertical line; `None` if the line is straight.
     pub(super) track: Option<u16>,
 }
 
 impl Net {
-    /// The first and the last row that its vertical line reaches.
+    /// Returns the first and last row of its vertical line.
     pub(super) fn rows(&self, left: &[Item], right: &[Item]) -> Option<(u16, u16)> {
         let rows = self.ends(left, right);
         rows.fold(None, |rows, row| {
@@ -32,7 +33,7 @@ impl Net {
         })
     }
 
-    /// Whether a line of the net begins or ends in a row.
+    /// Whether a line of the net starts or ends in a row.
     pub(super) fn touches(&self, row: u16, left: &[Item], right: &[Item]) -> bool {
         self.ends(left, right).any(|end| end == row)
     }
@@ -43,13 +44,13 @@ impl Net {
     }
 }
 
-/// Finds the nets of every gap. Where their lines cannot be kept apart on the rows as they are, rows are moved.
+/// Computes the nets of every gap. If their lines would collide, rows are moved.
 pub(super) fn route(mut layers: Layers) -> (Layers, Vec<Nets>) {
     if let Some(nets) = all(&layers) {
         return (layers, nets);
     }
     layers.interleave();
-    // No row of a layer is one of its neighbours' now, so nothing is left that could collide.
+    // No row is used by two neighbouring layers now, so lines cannot collide.
     let nets = all(&layers).unwrap_or_default();
     (layers, nets)
 }
@@ -58,7 +59,7 @@ fn all(layers: &Layers) -> Option<Vec<Nets>> {
     layers.items.windows(2).map(|pair| between(&pair[0], &pair[1])).collect()
 }
 
-/// The nets between two layers; nothing where one line would have to run over another.
+/// Returns the nets between two layers, or `None` if lines would collide.
 fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
     let mut by_targets: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
     for (source, item) in left.iter().enumerate().filter(|(_, item)| !item.next.is_empty()) {
@@ -70,7 +71,7 @@ fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
     let mut nets: Vec<Net> =
         by_targets.into_iter().map(|(targets, sources)| Net { sources, targets, track: None }).collect();
     nets.sort_by_key(|net| net.sources.first().copied());
-    // A source's line must have turned off its row before another net's line to a target in that row begins.
+    // The line of a source must have left its row before another net's line to a target in that row starts.
     let owner: BTreeMap<u16, usize> = nets
         .iter()
         .enumerate()
@@ -93,7 +94,7 @@ fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
     while let Some(net) = open.pop() {
         done += 1;
         let (top, bottom) = nets[net].rows(left, right)?;
-        // A straight line has its row to itself from end to end: its target is the only one there.
+        // A straight line is alone in its row: its target is the only one there.
         if top < bottom {
             let mut track = least[net];
             while spans.iter().any(|(taken, from, to)| *taken == track && top <= to + 1 && *from <= bottom + 1) {

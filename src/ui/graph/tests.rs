@@ -6,7 +6,7 @@ fn node(width: u16, needs: &[usize]) -> Node {
     Node { width, height: 1, needs: needs.to_vec() }
 }
 
-/// The picture as text, with nodes drawn as their letters.
+/// Draws the layout as text, with letters as nodes.
 fn picture(nodes: &[Node]) -> String {
     let layout = Layout::new(nodes);
     let mut rows = vec![vec![" ".to_owned(); usize::from(layout.width)]; usize::from(layout.height)];
@@ -35,7 +35,7 @@ fn pictures() {
     insta::assert_snapshot!(all.join("\n~~~\n"));
 }
 
-/// Nodes with needs among those before them.
+/// Generates nodes with needs among the earlier ones.
 fn graphs() -> impl Strategy<Value = Vec<Node>> {
     let node = (1_u16..12, 1_u16..4, proptest::collection::vec(0_usize..40, 0..4));
     proptest::collection::vec(node, 0..40).prop_map(|nodes| {
@@ -49,14 +49,14 @@ fn graphs() -> impl Strategy<Value = Vec<Node>> {
     })
 }
 
-/// What can be reached from a node by following lines cell by cell, to the right and along verticals, but never back.
+/// Returns the nodes reached from a node by following lines cell by cell, to the right and vertically, but never back.
 fn traced(layout: &Layout, nodes: &[Node], from: usize) -> BTreeSet<usize> {
     let cells: BTreeMap<(u16, u16), &Cell> = layout.cells.iter().map(|cell| ((cell.x, cell.y), cell)).collect();
     let (x, y) = layout.places[from];
     let first = x + nodes[from].width + PAD;
     let mut reached = BTreeSet::new();
     let mut seen = BTreeSet::new();
-    // A place, and where the line came from: a broken crossing goes straight on.
+    // A position, and the direction of the line: at a crossing, an interrupted line continues straight.
     let mut todo = vec![((first, y), RIGHT)];
     while let Some(((x, y), towards)) = todo.pop() {
         if !seen.insert((x, y, towards)) {
@@ -67,7 +67,7 @@ fn traced(layout: &Layout, nodes: &[Node], from: usize) -> BTreeSet<usize> {
             continue;
         }
         let Some(cell) = cells.get(&(x, y)) else {
-            // The column between a head and its node.
+            // The column between an arrow head and its node.
             if towards == RIGHT && cells.get(&(x.wrapping_sub(1), y)).is_some_and(|cell| cell.head) {
                 todo.push(((x + 1, y), RIGHT));
             }
@@ -76,7 +76,7 @@ fn traced(layout: &Layout, nodes: &[Node], from: usize) -> BTreeSet<usize> {
         let vertical = cell.directions & (UP | DOWN) != 0;
         let horizontal = cell.directions & (LEFT | RIGHT) != 0;
         match towards {
-            // A row that is broken by a vertical line goes on behind it.
+            // A row interrupted by a vertical line continues behind it.
             RIGHT if vertical && !horizontal => todo.push(((x + 1, y), RIGHT)),
             _ => {
                 if cell.directions & RIGHT != 0 {

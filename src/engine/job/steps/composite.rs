@@ -1,4 +1,4 @@
-//! Composite actions: steps inside the step that uses them, with inputs and a status of their own.
+//! Composite actions: steps inside the step that uses them, with separate inputs and status.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::Steps;
 use super::scope::{Completed, CompositeUse, Post, RunningStep, StepRef, StepScope};
 
 impl Steps<'_> {
-    /// Returns the scope of a composite action's steps, or `None` if it nests too deep.
+    /// Returns the scope for the steps of a composite action, or `None` if it is nested too deeply.
     pub(super) fn composite_scope(
         &self,
         outer: &StepScope,
@@ -28,7 +28,7 @@ impl Steps<'_> {
     ) -> Option<StepScope> {
         let depth = outer.action.as_ref().map_or(0, |outer| outer.depth) + 1;
         let used = CompositeUse { inputs: inputs::context(inputs), github: self.composite_github(action), depth };
-        // Variables that the using step sets are seen inside and not after it; what a step inside writes to GITHUB_ENV goes
+        // `env` of the using step applies inside the action only; variables that its steps write to `GITHUB_ENV` apply
         // to the whole job.
         let overlay = step.prepared.overlay.clone();
         (depth <= MAX_DEPTH).then(|| StepScope {
@@ -68,7 +68,7 @@ impl Steps<'_> {
         Completed { outputs, post: Some(composite_post(step, action, scope)), ..Completed::of(end) }
     }
 
-    /// Returns the outputs of a composite action, and why one of them has no value.
+    /// Evaluates the outputs of a composite action. The second value is the error of an output, if any.
     fn composite_outputs(
         &self,
         scope: &StepScope,
@@ -101,7 +101,7 @@ impl Steps<'_> {
     }
 }
 
-/// Returns the post of a composite action: those of its steps.
+/// Returns the post step of a composite action, which runs the posts of its steps.
 pub(super) fn composite_post(step: &RunningStep<'_>, action: &Arc<ResolvedAction>, mut scope: StepScope) -> Post {
     let inner = std::mem::take(&mut scope.posts);
     let post = Post::of(step.step.clone(), Arc::clone(action), step.prepared.name.clone());

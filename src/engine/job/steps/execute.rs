@@ -1,4 +1,4 @@
-//! Runs a step's process: puts its environment together, and takes in what it left for later steps.
+//! Runs the process of a step: builds its environment, and applies its results.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -22,7 +22,7 @@ use super::Steps;
 use super::scope::{Completed, RunningStep, StepScope};
 
 impl Steps<'_> {
-    /// Runs a process as a step, and takes in what it left.
+    /// Runs a process as a step, and applies the outputs and variables that it set.
     pub(super) async fn execute(
         &mut self,
         scope: &StepScope,
@@ -48,7 +48,8 @@ impl Steps<'_> {
         let process = StepProcess { launch: &launch, sandbox, command_files, files: &files, limits: step.limits() };
         let ran = process::run(&self.context(step.number), process, &mut self.cancel, &mut self.matchers, log).await;
         for file in &files {
-            // It may hold a secret that an expression put there. Whatever stays is removed when the job ends.
+            // The file may contain a secret from an expression. If it cannot be removed now, it is removed when the job
+            // ends.
             if let Err(error) = fs::remove_file(file) {
                 tracing::warn!(file = %file.display(), %error, "cannot remove a step's file");
             }
@@ -64,7 +65,7 @@ impl Steps<'_> {
         Completed { outputs: left.outputs, state: left.state, ..Completed::of(end) }
     }
 
-    /// Returns the whole environment of a step's process.
+    /// Returns the complete environment of a step's process.
     fn environment(
         &self,
         scope: &StepScope,
@@ -93,13 +94,13 @@ impl Steps<'_> {
             runner: &job.runner,
             command_files: &command_files,
             tracking_id: &job.tracking_id,
-            // Folders of the job's sandbox are not those of an action's container.
+            // Folders of the job's sandbox do not exist in the container of an action.
             path: if own_sandbox.is_some() { &[] } else { &self.path },
             translate: own_sandbox.is_some().then_some(&translate),
         })
     }
 
-    /// Returns where a step's programs are looked for.
+    /// Returns the search path for the programs of a step.
     pub(super) fn search_path(&self, overlay: &IndexMap<String, String>) -> OsString {
         let own = overlay.get("PATH").or_else(|| self.env.get("PATH")).map(OsStr::new);
         let sandbox = self.job.sandbox.environment();
@@ -119,7 +120,7 @@ impl Steps<'_> {
     }
 }
 
-/// Returns what a shell in the place of the process needs.
+/// Returns the environment and folder of the process, for `cuelight shell`.
 fn failed_step(launch: &Launch, sandbox: &[(OsString, OsString)]) -> FailedStep {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
     let own = launch.env.iter().filter(|entry| !sandbox.contains(entry));

@@ -1,8 +1,8 @@
-//! The steps of a job, one after the other, with GitHub's rules.
+//! Runs the steps of a job in order, with GitHub's rules.
 //!
-//! [`run`] has the rules of one step: environment, condition, timeout, `continue-on-error`. A step that uses an action
-//! goes through [`uses`]; a [`composite`] action is steps inside a step, and [`posts`] are what actions do before the first
-//! step and after the last one, so these call each other. [`execute`] runs a step's process.
+//! [`run`] has the rules for every step: environment, condition, timeout, `continue-on-error`. A step that uses an
+//! action goes through [`uses`]; a [`composite`] action runs steps inside a step, and [`posts`] run before the first
+//! step and after the last one, so these modules call each other. [`execute`] runs the process of a step.
 
 use std::collections::HashSet;
 
@@ -23,26 +23,26 @@ mod run;
 pub(super) mod scope;
 mod uses;
 
-/// Runs the steps of one job, and keeps what they leave for each other.
+/// Runs the steps of one job, and keeps the state that they pass to each other.
 pub(super) struct Steps<'j> {
-    /// Where they run.
+    /// Where the steps run.
     job: &'j JobEnvironment,
     pub(super) cancel: CancelWatch,
-    /// `env` of the workflow and the job, and what steps wrote to `GITHUB_ENV`.
+    /// `env` of the workflow and the job, and variables that steps wrote to `GITHUB_ENV`.
     pub(super) env: IndexMap<String, String>,
-    /// What steps wrote to `GITHUB_PATH`, the last folder first.
+    /// Folders that steps wrote to `GITHUB_PATH`, newest first.
     pub(super) path: Vec<String>,
     matchers: Matchers,
-    /// What a phase of an action left for its later ones (`STATE_…`), by the key of the step.
+    /// State saved by phases of actions for later phases (`STATE_…`), by the key of the step.
     pub(super) states: IndexMap<String, IndexMap<String, String>>,
     /// Keys of the steps whose posts are registered.
     registered: HashSet<String>,
-    /// The last step that failed, and whose process had started.
+    /// The last step that failed after its process had started.
     pub(super) failed: Option<FailedStep>,
 }
 
 impl<'j> Steps<'j> {
-    /// The steps of a job that stands as `start` says.
+    /// Returns the steps of a job in the state of the checkpoint `start`.
     pub(super) fn new(job: &'j JobEnvironment, cancel: CancelWatch, start: &Checkpoint) -> Self {
         Self {
             job,
@@ -56,7 +56,7 @@ impl<'j> Steps<'j> {
         }
     }
 
-    /// Returns what a step needs of the job.
+    /// Returns the context of a step.
     fn context(&self, number: StepNumber) -> StepContext<'j> {
         let options = &self.job.shared.options;
         StepContext {

@@ -1,7 +1,7 @@
-//! What actions do before the first step (`pre`) and after the last (`post`).
+//! Phases of actions before the first step (`pre`) and after the last one (`post`).
 //!
-//! A post is registered when its action starts, once per step, and posts run in reverse. Those of a composite action's
-//! steps run inside the post of the step that uses it.
+//! The post of an action is registered once per step, when the action starts. Posts run in reverse order. Posts inside
+//! a composite action run within the post of the step that uses it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ use super::composite::composite_post;
 use super::scope::{Completed, Condition, Post, RunningStep, StepRef, StepScope};
 
 impl Steps<'_> {
-    /// Registers the post of a step that an earlier worker ran. Posts inside composite actions are lost with that worker.
+    /// Registers the post of a step that ran in an earlier worker. Posts inside composite actions are lost with that
+    /// worker.
     pub(in crate::engine::job) fn register_post_again(&mut self, scope: &mut StepScope, step: &StepRef) {
         let StepAction::Uses { reference, .. } = &step.action else { return };
         let action = self.job.actions.get(&reference.value).filter(|action| action.has_post()).cloned();
@@ -32,7 +33,7 @@ impl Steps<'_> {
         }
     }
 
-    /// Runs what a step's action wants done before the first step. Posts that this registers are added to the scope.
+    /// Runs the `pre` phase of a step's action. Posts that it registers are added to the scope.
     pub(in crate::engine::job) fn pre<'a>(
         &'a mut self,
         scope: &'a mut StepScope,
@@ -54,7 +55,7 @@ impl Steps<'_> {
         .boxed()
     }
 
-    /// Runs what an action wants done after the last step.
+    /// Runs the `post` phase of an action.
     pub(in crate::engine::job) fn post<'a>(
         &'a mut self,
         scope: &'a mut StepScope,
@@ -69,7 +70,7 @@ impl Steps<'_> {
                 scope.status.merge(end.conclusion);
                 return end;
             };
-            // The status functions of posts answer for the job.
+            // In posts, the status functions return the status of the job.
             inside.status = scope.status;
             let mut worst = StepEnd::of(Conclusion::Success);
             for post in inner.into_iter().rev() {
@@ -81,7 +82,7 @@ impl Steps<'_> {
         .boxed()
     }
 
-    /// Runs a phase that has no step in the file: with the environment and inputs of the step that uses the action,
+    /// Runs a phase without a step in the file: with the environment and inputs of the step that uses the action,
     /// evaluated now.
     async fn around(
         &mut self,
@@ -117,7 +118,7 @@ impl Steps<'_> {
             Err(reason) => return Completed::failed(reason),
         };
         let Some(mut inside) = self.composite_scope(scope, &running, action, &inputs) else {
-            return Completed::failed("composite actions nest too deep");
+            return Completed::failed("composite actions are nested too deeply");
         };
         inside.status = scope.status;
         let mut worst = StepEnd::of(Conclusion::Success);
@@ -134,7 +135,7 @@ fn keep_first_failure(worst: &mut StepEnd, end: StepEnd) {
     }
 }
 
-/// Returns `pre-if` or `post-if`: always, unless the manifest says otherwise.
+/// Returns `pre-if` or `post-if`; without one in the manifest, the phase always runs.
 fn condition(action: &Action, phase: Phase) -> Condition<'_> {
     let written = match &action.runs {
         ActionRuns::JavaScript { pre_if, post_if, .. } | ActionRuns::Docker { pre_if, post_if, .. } => {

@@ -1,5 +1,5 @@
-//! The rules of one step: environment, condition, timeout, the step itself, `continue-on-error`, and what a cancelled job
-//! still runs.
+//! Rules of one step: environment, condition, timeout, the step itself, `continue-on-error`, and steps that run in a
+//! cancelled job.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::Steps;
 use super::scope::{Completed, Condition, PreparedStep, RunningStep, StepRef, StepScope};
 
 impl Steps<'_> {
-    /// Runs a step of the job, with its record and its log.
+    /// Runs a step of the job with its own record and log.
     pub(in crate::engine::job) async fn top_level(
         &mut self,
         scope: &mut StepScope,
@@ -77,7 +77,7 @@ impl Steps<'_> {
         end
     }
 
-    /// Returns what the expressions of a scope's steps see.
+    /// Returns the contexts for the expressions of a scope's steps.
     pub(in crate::engine::job) fn contexts(&self, scope: &StepScope) -> Contexts {
         let mut contexts = self.job.contexts.clone();
         let mut env = self.env.clone();
@@ -94,8 +94,8 @@ impl Steps<'_> {
         contexts
     }
 
-    /// Evaluates what comes before the step itself: environment, condition, name, timeout. Why the condition came out as it
-    /// did is recorded for the step `number`.
+    /// Evaluates everything that precedes the step: environment, condition, name, timeout. Records the explanation of
+    /// the condition for the step `number`.
     pub(super) fn prepare(
         &mut self,
         scope: &StepScope,
@@ -165,7 +165,7 @@ impl Steps<'_> {
     async fn carry_out(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
         match &step.step.action {
             StepAction::Run { script, shell, working_directory } => {
-                // `defaults.run` does not reach into composite actions.
+                // `defaults.run` does not apply inside composite actions.
                 let defaults = scope.action.is_none().then_some(&self.job.defaults);
                 let script = Script {
                     id: &step.step.id,

@@ -1,4 +1,4 @@
-//! What steps are, where they stand, and what comes of them.
+//! Types for steps: references, scopes, and results.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::workflow::expr::{Contexts, Object, Status as StatusFunctions, Value};
 use crate::workflow::syntax;
 use crate::workflow::syntax::{ActionRuns, JobBody, JobDefinition, StepDefinition};
 
-/// A step of a job or of a composite action. It outlives the step's turn, as the action's `post` needs it.
+/// A step of a job or of a composite action. It is kept after the step has ended, for the action's `post`.
 #[derive(Clone)]
 pub(crate) struct StepRef {
     home: Home,
@@ -52,7 +52,8 @@ impl StepRef {
         (0..count).map(step).collect()
     }
 
-    /// Names this use of the step in its job: the indexes of the steps around it, outermost first, and its own.
+    /// Unique key of this use of the step in its job: the indexes of the steps around it, outermost first, and its
+    /// index.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
@@ -81,20 +82,20 @@ impl Deref for StepRef {
 pub(crate) struct StepScope {
     /// The `steps` context.
     pub(crate) steps: IndexMap<String, StepResult>,
-    /// `job.status`, or that of the composite action.
+    /// `job.status`, or the status of the composite action.
     pub(crate) status: Status,
-    /// `env` of the step that uses the composite action: it covers the job's.
+    /// `env` of the step that uses the composite action. It overrides the job's.
     pub(crate) overlay: IndexMap<String, String>,
-    /// The composite action.
+    /// The composite action, if the steps belong to one.
     pub(crate) action: Option<CompositeUse>,
-    /// When the step that uses the composite action must have ended.
+    /// Time limit of the step that uses the composite action.
     pub(crate) deadline: Option<Instant>,
-    /// What is to be done after the last step, in the order in which it was registered.
+    /// Posts to run after the last step, in the order of registration.
     pub(crate) posts: Vec<Post>,
 }
 
 impl StepScope {
-    /// Returns what the status functions answer.
+    /// Returns the results of the status functions.
     pub(crate) fn functions(&self) -> StatusFunctions {
         StatusFunctions {
             success: self.status == Status::Success,
@@ -104,39 +105,39 @@ impl StepScope {
     }
 }
 
-/// A composite action in use: what its steps see besides their job.
+/// A use of a composite action: the contexts that its steps see in addition to those of the job.
 #[derive(Clone, Debug)]
 pub(crate) struct CompositeUse {
     /// The `inputs` context.
     pub(crate) inputs: Value,
     /// The `github` context with `action_path`.
     pub(crate) github: Object,
-    /// Number of composite actions around its steps, itself included.
+    /// Nesting depth of its steps: the number of composite actions around them, including this one.
     pub(crate) depth: usize,
 }
 
-/// What an action wants done after the last step.
+/// A `post` phase to run after the last step.
 pub(crate) struct Post {
     /// The step that uses the action.
     pub(crate) step: StepRef,
-    /// The step's name when it ran.
+    /// Name of the step when it ran.
     pub(crate) name: String,
-    /// The action.
+    /// Action of the step.
     pub(crate) action: Arc<ResolvedAction>,
-    /// Scope of a composite action's steps.
+    /// Scope of the steps, for a composite action.
     pub(crate) scope: Option<StepScope>,
-    /// Posts of a composite action's steps, in the order in which they were registered.
+    /// Posts of the steps of a composite action, in the order of registration.
     pub(crate) inner: Vec<Post>,
 }
 
 impl Post {
-    /// The post of an action that is not composite.
+    /// Creates the post of an action that is not composite.
     pub(crate) fn of(step: StepRef, action: Arc<ResolvedAction>, name: String) -> Self {
         Self { step, name, action, scope: None, inner: Vec::new() }
     }
 
-    /// Registers the post. One that a composite action registered before the first step is completed with what its steps
-    /// left since.
+    /// Registers the post. If a composite action registered it before the first step, it is updated with the current
+    /// state of the steps.
     pub(crate) fn register(self, posts: &mut Vec<Self>) {
         match posts.iter_mut().find(|known| known.step.key() == self.step.key()) {
             Some(known) => {
@@ -157,73 +158,73 @@ impl std::fmt::Debug for Post {
     }
 }
 
-/// When something is done.
+/// When a phase runs.
 #[derive(Clone, Copy)]
 pub(crate) enum Condition<'c> {
-    /// Whatever happened before.
+    /// Always.
     Always,
-    /// If this holds.
+    /// If the condition holds.
     Written(&'c syntax::Condition),
 }
 
-/// A step whose condition holds.
+/// A step that is evaluated and about to run.
 pub(crate) struct PreparedStep {
-    /// Everything that its expressions may see, its own `env` included.
+    /// Contexts for its expressions, including its `env`.
     pub(crate) contexts: Contexts,
-    /// Its own `env` over that of the steps around it.
+    /// `env` of the step over that of the steps around it.
     pub(crate) overlay: IndexMap<String, String>,
-    /// Its name.
+    /// Name of the step.
     pub(crate) name: String,
-    /// Whether its condition would hold in a cancelled job too.
+    /// Whether its condition would also hold in a cancelled job.
     pub(crate) survives_cancel: bool,
     /// `timeout-minutes`.
     pub(crate) timeout: Option<Duration>,
 }
 
-/// A step in progress.
+/// A step that is running.
 pub(crate) struct RunningStep<'s> {
-    /// What the file says.
+    /// Definition of the step.
     pub(crate) step: &'s StepRef,
-    /// What was evaluated before it started.
+    /// Values evaluated before it started.
     pub(crate) prepared: &'s PreparedStep,
-    /// The step of the job whose record and log it has.
+    /// Number of the step of the job whose record and log it uses.
     pub(crate) number: StepNumber,
-    /// When it must have ended: its own `timeout-minutes` or, inside a composite action, what is left of the outer one.
+    /// Time limit: `timeout-minutes` of the step or, inside a composite action, the remaining time of the outer step.
     pub(crate) deadline: Option<Instant>,
 }
 
 impl RunningStep<'_> {
-    /// Returns when it is ended before it ends by itself.
+    /// Returns the time limits for the process of the step.
     pub(crate) fn limits(&self) -> Limits {
         let PreparedStep { survives_cancel, timeout, .. } = *self.prepared;
         Limits { survives_cancel, timeout, deadline: self.deadline }
     }
 }
 
-/// What came of a step that was started.
+/// Results of a step that has ended.
 pub(crate) struct Completed {
-    /// How it ended.
+    /// How the step ended.
     pub(crate) end: StepEnd,
-    /// Its outputs.
+    /// Outputs of the step.
     pub(crate) outputs: IndexMap<String, String>,
-    /// What it left for its later phases.
+    /// State saved for later phases.
     pub(crate) state: IndexMap<String, String>,
-    /// What is to be done after the last step.
+    /// Post to run after the last step.
     pub(crate) post: Option<Post>,
 }
 
 impl Completed {
-    /// A step that left nothing.
+    /// Creates the result of a step that left nothing.
     pub(crate) fn of(end: StepEnd) -> Self {
         Self { end, outputs: IndexMap::new(), state: IndexMap::new(), post: None }
     }
 
-    /// A success with outputs.
+    /// Creates a success with outputs.
     pub(crate) fn with_outputs(outputs: IndexMap<String, String>) -> Self {
         Self { outputs, ..Self::of(StepEnd::of(Conclusion::Success)) }
     }
 
-    /// A failure with its reason.
+    /// Creates a failure with its reason.
     pub(crate) fn failed(reason: impl Into<String>) -> Self {
         Self::of(StepEnd::failed(reason))
     }

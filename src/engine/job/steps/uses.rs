@@ -1,4 +1,4 @@
-//! A step that uses an action: finds the action, evaluates its inputs, and runs one phase of it.
+//! Steps that use an action: finds the action, evaluates its inputs, and runs one of its phases.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::workflow::syntax::{ActionRuns, StepAction};
 use super::Steps;
 use super::scope::{Completed, Post, RunningStep, StepScope};
 
-/// What a step uses, with what it is given.
+/// The target of `uses`, with its inputs.
 enum Used {
     Checkout(IndexMap<String, String>),
     Image(String, IndexMap<String, String>),
@@ -27,7 +27,7 @@ enum Used {
 }
 
 impl Steps<'_> {
-    /// Runs the step that uses an action to its end.
+    /// Runs a step that uses an action to its end.
     pub(super) async fn uses(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
         match self.find(scope, step).await {
             Err(reason) => Completed::failed(reason),
@@ -92,7 +92,7 @@ impl Steps<'_> {
             }
             Err(end) => Completed::of(end),
         };
-        // What it left is for its own later phases.
+        // The saved state is for later phases of the same step.
         self.states.entry(key.to_owned()).or_default().extend(std::mem::take(&mut done.state));
         if phase != Phase::Post && action.has_post() && self.registered.insert(key.to_owned()) {
             done.post = Some(Post::of(step.step.clone(), Arc::clone(action), step.prepared.name.clone()));
@@ -100,7 +100,7 @@ impl Steps<'_> {
         done
     }
 
-    /// Finds what a step uses and evaluates what it is given.
+    /// Resolves `uses` and evaluates the inputs.
     async fn find(&self, scope: &StepScope, step: &RunningStep<'_>) -> Result<Used, String> {
         let StepAction::Uses { reference, with } = &step.step.action else {
             return Err("the step uses no action".to_owned());
@@ -132,14 +132,15 @@ impl Steps<'_> {
                 if let Some(known) = job.actions.get(reference) {
                     return Ok(Used::Action(Arc::clone(known), given));
                 }
-                // Only an action that an earlier step made can name one that was not found before the job.
+                // The preflight has fetched every other action; only one written by an earlier step can refer to an
+                // action that is not fetched.
                 let (action, _) = ResolvedAction::fetch(reference, remote, &job.shared).await?;
                 Ok(Used::Action(Arc::new(action), given))
             }
         }
     }
 
-    /// `actions/checkout` of the repository of the run.
+    /// Runs `actions/checkout` for the repository of the run.
     async fn check_out(&self, given: &IndexMap<String, String>, log: &mut dyn StepLog) -> Completed {
         let filled = match checkout::run(&self.job.shared, &self.job.workspace, given, log).await {
             Ok(filled) => filled,
@@ -155,7 +156,7 @@ impl Steps<'_> {
     }
 }
 
-/// Waits for what is done before a step's process starts, unless the step must end meanwhile.
+/// Waits for the preparation of a step's process, unless the step must end first.
 async fn unless_ended<T>(
     cancel: &mut CancelWatch,
     limits: Limits,

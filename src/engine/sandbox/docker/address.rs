@@ -1,4 +1,4 @@
-//! Where a Docker engine may listen.
+//! Addresses of Docker engines.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +26,8 @@ pub(super) fn candidates() -> Vec<String> {
     if existing.is_empty() { vec!["unix:///var/run/docker.sock".to_owned()] } else { existing }
 }
 
-/// Returns the address of the current context of the docker program, unless it is the default one. The program keeps it
-/// in a folder whose name is the SHA-256 of the name of the context.
+/// Returns the address of the docker CLI's current context, unless it is the default one. The CLI stores a context in a
+/// folder named by the SHA-256 of the context's name.
 fn context(home: &Path, named: Option<String>) -> Option<String> {
     let read = |path: PathBuf| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok();
     let docker = home.join(".docker");
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_current_context_of_the_docker_program_is_used() {
+    fn the_current_context_of_the_docker_cli_is_used() {
         let home = tempfile::tempdir().expect("a folder");
         let docker = home.path().join(".docker");
         let meta = docker.join("contexts/meta").join(digest::sha256("work", 32));

@@ -1,11 +1,11 @@
-//! Folders as archives: what an engine on another machine is given, and what it gives back.
+//! Folders as tar archives, to copy files to and from an engine on another machine.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
-/// Packs what is in a folder, links as links.
+/// Packs the content of a folder. Links stay links.
 pub(super) async fn pack(folder: &Path) -> io::Result<Vec<u8>> {
     let folder = folder.to_owned();
     let packed = spawn_blocking(move || {
@@ -17,7 +17,7 @@ pub(super) async fn pack(folder: &Path) -> io::Result<Vec<u8>> {
     packed.await.map_err(io::Error::other)?
 }
 
-/// Packs one file or folder under the name it has, for the folder above it.
+/// Packs a file or folder under its name, relative to its parent.
 pub(super) async fn pack_one(path: &Path) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     let packed = spawn_blocking(move || {
@@ -34,7 +34,7 @@ pub(super) async fn pack_one(path: &Path) -> io::Result<Vec<u8>> {
     packed.await.map_err(io::Error::other)?
 }
 
-/// Unpacks an archive into a folder. Entries that lead out of it are passed over, as `tar` does by itself.
+/// Unpacks an archive into a folder. Like `tar`, skips entries that lead out of it.
 pub(super) async fn unpack(archive: Vec<u8>, into: &Path) -> io::Result<()> {
     let into = into.to_owned();
     let unpacked = spawn_blocking(move || {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_folder_comes_back_as_it_was() {
+    async fn a_folder_survives_the_round_trip() {
         let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         std::fs::create_dir(from.path().join("a")).expect("made");
         std::fs::write(from.path().join("a/b"), "text").expect("written");

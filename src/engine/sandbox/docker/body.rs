@@ -1,4 +1,4 @@
-//! The description of a container as Docker's API expects it, from what the workflow says.
+//! Translates the description of a container to Docker's API.
 
 use bollard::models::{ContainerCreateBody, EndpointSettings, Mount, MountType, NetworkingConfig};
 
@@ -8,10 +8,10 @@ use crate::engine::sandbox::container::ContainerSpec;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::shared::SharedFolder;
 
-/// Returns the container that the workflow describes: image, options, environment, volumes.
+/// Returns the API's description of a container: image, options, environment, volumes.
 ///
 /// # Errors
-/// An option or volume cannot be used; the text begins with its place in the file.
+/// An option or volume is invalid; the message starts with its position in the file.
 pub(super) fn body(container: &ContainerSpec, labels: &Labels) -> Result<ContainerCreateBody, ProviderError> {
     let mut body = ContainerCreateBody { image: Some(container.image.clone()), ..ContainerCreateBody::default() };
     options::apply(&container.options, &mut body).map_err(|error| {
@@ -47,17 +47,17 @@ pub(super) fn body(container: &ContainerSpec, labels: &Labels) -> Result<Contain
     Ok(body)
 }
 
-/// Returns the names of the volumes of a container that are made for the job and removed with it.
+/// Returns the names of the volumes that are created for the job and removed with it.
 ///
 /// # Errors
-/// Those of [`body`].
+/// The same as in [`body`].
 pub(super) fn volumes(container: &ContainerSpec, labels: &Labels) -> Result<Vec<String>, ProviderError> {
     let binds = body(container, labels)?.host_config.and_then(|host| host.binds).unwrap_or_default();
     let sources = binds.iter().filter_map(|bind| bind.split_once(':')).map(|(source, _)| source);
     Ok(sources.filter(|source| !source.starts_with('/')).map(str::to_owned).collect())
 }
 
-/// Connects a container to a network, where others reach it by this name.
+/// Connects a container to a network, where it is reachable under the name `alias`.
 pub(super) fn join(body: &mut ContainerCreateBody, network: &str, alias: &str) {
     body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
     let endpoint = EndpointSettings { aliases: Some(vec![alias.to_owned()]), ..EndpointSettings::default() };
@@ -65,7 +65,7 @@ pub(super) fn join(body: &mut ContainerCreateBody, network: &str, alias: &str) {
     body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints) });
 }
 
-/// Returns a folder as a bind mount. Unlike in the short form, its path may contain a colon.
+/// Returns a folder as a bind mount. Unlike the short form, it allows a colon in the path.
 pub(super) fn mount(shared: &SharedFolder) -> Mount {
     Mount {
         typ: Some(MountType::BIND),

@@ -1,5 +1,5 @@
-//! The connection to a Docker engine, and the calls about containers, networks and volumes. Every error names what was
-//! tried and what Docker answered.
+//! Connection to a Docker engine, with calls for containers, networks and volumes. Every error names the operation and
+//! Docker's answer.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) const NAME: &str = "docker";
 /// How long a Docker engine may take to answer with its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a call waits for the beginning of its answer, in seconds.
+/// Time limit for the start of an answer, in seconds.
 const CALL_TIMEOUT_SECONDS: u64 = 120;
 
 /// Why a call failed.
@@ -35,17 +35,17 @@ pub enum DockerError {
     /// The image, container, network or volume does not exist.
     #[error("{doing}: {answer}")]
     Missing {
-        /// What was tried.
+        /// Operation that failed.
         doing: String,
-        /// What Docker answered.
+        /// Answer of Docker.
         answer: String,
     },
     /// Docker refused, or failed.
     #[error("{doing}: {answer}")]
     Failed {
-        /// What was tried.
+        /// Operation that failed.
         doing: String,
-        /// What Docker answered.
+        /// Answer of Docker.
         answer: String,
     },
 }
@@ -74,7 +74,7 @@ impl From<DockerError> for ProviderError {
     }
 }
 
-/// Returns an error with its causes, each text once.
+/// Returns an error with its causes, without repeating the same text.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -88,7 +88,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A connection to a Docker engine that answered.
+/// A connection to a Docker engine that has answered.
 #[derive(Debug, Clone)]
 pub struct DockerClient {
     pub(super) api: Docker,
@@ -98,11 +98,11 @@ pub struct DockerClient {
 }
 
 impl DockerClient {
-    /// Connects to `DOCKER_HOST`, else to the current context of the docker program, else to the first socket that
-    /// answers: of Docker, of rootless Docker, of podman.
+    /// Connects to `DOCKER_HOST`, else to the current context of the docker CLI, else to the first socket that answers:
+    /// of Docker, rootless Docker, or podman.
     ///
     /// # Errors
-    /// None answers; each address that was tried is named.
+    /// No engine answers; the message names each address that was tried.
     pub async fn find() -> Result<Self, DockerError> {
         let mut tried = Vec::new();
         for address in candidates() {
@@ -153,32 +153,32 @@ impl DockerClient {
         }
     }
 
-    /// Returns name, version and address: `docker 20.10.24 at unix:///var/run/docker.sock`.
+    /// Returns the name, version and address: `docker 20.10.24 at unix:///var/run/docker.sock`.
     #[must_use]
     pub fn describe(&self) -> String {
         format!("{} at {}", self.version, self.address)
     }
 
-    /// Whether it runs health checks itself. podman needs timers of systemd for them, which may be missing.
+    /// Whether the engine runs health checks itself. podman needs systemd timers for them, which may be missing.
     #[must_use]
     pub fn checks_health(&self) -> bool {
         !self.version.starts_with("podman")
     }
 
-    /// Whether the users of its containers are mapped, so that root in a container is not root on this machine.
+    /// Whether the engine maps user ids, so that root in a container is not root on this machine.
     pub async fn maps_users(&self) -> bool {
         let options = self.api.info().await.ok().and_then(|info| info.security_options).unwrap_or_default();
         options.iter().any(|option| option.contains("rootless") || option.contains("userns"))
     }
 
-    /// Returns its address.
+    /// Returns the address of the engine.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Returns its socket on this machine. With a socket, containers can mount files of this machine; without one, files
-    /// are copied as archives.
+    /// Returns the socket of an engine on this machine. Its containers can mount files of this machine; for any other
+    /// engine, files are copied as archives.
     #[must_use]
     pub fn socket(&self) -> Option<&Path> {
         self.socket.as_deref()
@@ -187,7 +187,7 @@ impl DockerClient {
     /// Creates a network.
     ///
     /// # Errors
-    /// Docker refuses, for instance if it has no address range left.
+    /// Docker refuses, for instance because it has no address range left.
     pub async fn create_network(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
         let request = NetworkCreateRequest {
             name: name.to_owned(),
@@ -239,7 +239,7 @@ impl DockerClient {
     /// Returns the description and state of a container.
     ///
     /// # Errors
-    /// It does not exist, or Docker does not answer.
+    /// The container does not exist, or Docker does not answer.
     pub async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, DockerError> {
         let found = self.api.inspect_container(id, None).await;
         found.map_err(|error| DockerError::of(format!("container {}", short(id)), error))
@@ -248,7 +248,7 @@ impl DockerClient {
     /// Returns the last lines of the log of a container.
     ///
     /// # Errors
-    /// It does not exist, or Docker does not answer.
+    /// The container does not exist, or Docker does not answer.
     pub async fn last_lines(&self, id: &str, lines: usize) -> Result<Vec<String>, DockerError> {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let mut log = self.api.logs(id, Some(options));
@@ -273,20 +273,22 @@ impl DockerClient {
         }
     }
 
-    /// Removes a container, running or not, with its anonymous volumes. One that is gone already is not an error.
+    /// Removes a container, running or not, with its anonymous volumes. A container that no longer exists is not an
+    /// error.
     ///
     /// # Errors
     /// Docker does not answer.
     pub async fn remove(&self, id: &str) -> Result<(), DockerError> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.api.remove_container(id, Some(options)).await {
-            // 409: it is being removed already.
+            // 409: another removal is in progress.
             Ok(()) | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
             Err(error) => Err(DockerError::of(format!("cannot remove the container {}", short(id)), error)),
         }
     }
 
-    /// Makes an image of the files of a container, without the values of these variables, which may be secret.
+    /// Creates an image from the files of a container. The given variables, which may contain secrets, are emptied in
+    /// it.
     ///
     /// # Errors
     /// Docker refuses.
@@ -304,7 +306,7 @@ impl DockerClient {
     }
 }
 
-/// Returns the first characters of an id, as `docker ps` shows it.
+/// Returns the first characters of an id, like `docker ps`.
 fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }

@@ -1,4 +1,4 @@
-//! The connection that all jobs of a run share, and the note in the folder of a run that says where its things are.
+//! Connection shared by all jobs of a run, and the note in the run folder with the address of the engine.
 
 use std::fs;
 
@@ -8,10 +8,10 @@ use super::client::{DockerClient, DockerError};
 use crate::engine::sandbox::provider::ProviderError;
 use crate::store::folder::RunFolder;
 
-/// The file in the folder of a run with the address of the Docker engine that the run uses.
+/// File in the run folder with the address of the Docker engine that the run uses.
 pub(super) const NOTE: &str = "engine";
 
-/// A connection that is made when it is first needed.
+/// A connection that is opened on first use.
 #[derive(Default)]
 pub(super) struct Connection {
     client: OnceCell<DockerClient>,
@@ -23,13 +23,13 @@ impl Connection {
         self.client.get_or_try_init(DockerClient::find).await
     }
 
-    /// Returns the connection for something that is to be created for a run. The address is noted in the folder of the
-    /// run first, so that it is found if the worker dies.
+    /// Returns the connection, to create resources for a run. The address is written to the run folder first, so that
+    /// the resources are found even if the worker dies.
     pub(super) async fn of_run(&self, run: &RunFolder) -> Result<DockerClient, ProviderError> {
         let client = self.client().await?;
         if noted(run).as_deref() != Some(client.address()) {
             let written = fs::write(run.path().join(NOTE), client.address());
-            written.map_err(|error| ProviderError::Failed(format!("the run's folder cannot be written: {error}")))?;
+            written.map_err(|error| ProviderError::Failed(format!("cannot write to the run folder: {error}")))?;
         }
         Ok(client.clone())
     }

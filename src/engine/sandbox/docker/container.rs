@@ -1,7 +1,7 @@
-//! The container of a job: one container for all steps, which lives as long as the job.
+//! The container of a job: one container for all steps, which exists as long as the job.
 //!
-//! It sees the folder of the job, the tool cache and the actions at the paths that GitHub's runner uses. With a Docker
-//! engine on this machine they are mounts; with one elsewhere they are copied as archives. Steps are started by a
+//! The container has the folder of the job, the tool cache and the actions at the paths of GitHub's runner: as mounts
+//! if the Docker engine is on this machine, else copied as archives. Steps are started by a
 //! [`supervisor`](super::supervisor) in the container, or one by one through Docker's API.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Launch, Sandbox};
 
-/// Prints the path of a program on `PATH`. `command -v` would find the builtins of the shell too, which are not programs.
+/// Prints the path of a program on `PATH`. Not `command -v`, which also finds shell builtins.
 const FIND_PROGRAM: &str = r#"
 case $1 in /*) [ -x "$1" ] && echo "$1"; exit;; esac
 IFS=:
@@ -33,23 +33,23 @@ for folder in $PATH; do
   if [ -f "$folder/$1" ] && [ -x "$folder/$1" ]; then echo "$folder/$1"; exit; fi
 done"#;
 
-/// What the container of a job is made from.
+/// Definition of a job's container.
 pub struct Setup<'s> {
-    /// The description in the workflow.
+    /// Description in the workflow.
     pub container: &'s ContainerSpec,
-    /// Its labels and name.
+    /// Labels and name.
     pub labels: Labels,
-    /// The network of the job, if it has one.
+    /// Network of the job, if it has one.
     pub network: Option<&'s str>,
-    /// What it sees of this machine.
+    /// Folders of this machine that it sees.
     pub shared: Vec<SharedFolder>,
-    /// Its working directory, on this machine.
+    /// Working directory, on this machine.
     pub workspace: PathBuf,
     /// Folder of the supervisor, on this machine, below one of the shared folders.
     pub control: PathBuf,
     /// Shells for steps without `shell:`, best first.
     pub shells: &'static [&'static str],
-    /// Whether steps may be started by a supervisor in the container.
+    /// Whether a supervisor in the container may start the steps.
     pub supervised: bool,
 }
 
@@ -59,15 +59,15 @@ pub struct JobContainer {
     id: String,
     image: String,
     environment: Vec<(OsString, OsString)>,
-    /// Names of the variables that the workflow sets.
+    /// Names of the variables set by the workflow.
     given: Vec<String>,
     shared: Vec<SharedFolder>,
     control: Control,
     supervisor: Option<Supervisor>,
-    /// Why there is no supervisor, for people.
+    /// Why there is no supervisor, for messages.
     unsupervised: String,
     shells: &'static [&'static str],
-    /// Programs by name and search path.
+    /// Paths of programs, by name and search path.
     found: Mutex<HashMap<(String, OsString), Option<PathBuf>>>,
 }
 
@@ -75,11 +75,11 @@ impl JobContainer {
     /// Creates and starts the container of a job.
     ///
     /// # Errors
-    /// An option cannot be used, Docker refuses, or the container ends at once.
+    /// An option is invalid, Docker refuses, or the container ends at once.
     pub async fn start(client: &DockerClient, setup: Setup<'_>) -> Result<Self, ProviderError> {
         let container = setup.container;
         let mut body = body(container, &setup.labels)?;
-        // A process that does not end, as GitHub's runner does it, instead of what the image would run.
+        // As in GitHub's runner, a process that never ends replaces the command of the image.
         body.entrypoint = Some(vec!["tail".to_owned()]);
         body.cmd = Some(vec!["-f".to_owned(), "/dev/null".to_owned()]);
         let inside = |path: &Path| shared::inside(&setup.shared, path);
@@ -89,7 +89,7 @@ impl JobContainer {
         if local {
             host.mounts.get_or_insert_default().extend(setup.shared.iter().map(mount));
         }
-        // A shell in the snapshot of the container mounts the same folders.
+        // A shell in a snapshot of the container mounts the same folders.
         let folders = serde_json::to_string(&setup.shared).unwrap_or_default();
         body.labels.get_or_insert_default().insert(SHARED.to_owned(), folders);
         if let Some(network) = setup.network {
@@ -118,7 +118,7 @@ impl JobContainer {
         Ok(started)
     }
 
-    /// Reads the environment of the container, copies files to an engine elsewhere, and starts the supervisor.
+    /// Reads the environment of the container, copies files to a remote engine, and starts the supervisor.
     async fn set_up(&mut self, local: bool, supervised: bool) -> Result<(), ProviderError> {
         let found = self.client.inspect(&self.id).await?;
         if found.state.as_ref().and_then(|state| state.running) != Some(true) {
@@ -129,7 +129,7 @@ impl JobContainer {
         let env = found.config.and_then(|config| config.env).unwrap_or_default();
         let pairs = env.iter().filter_map(|entry| entry.split_once('='));
         self.environment = pairs.map(|(name, value)| (name.into(), value.into())).collect();
-        // The home folder of GitHub's runner in a container. Its files live as long as the job.
+        // Home folder in containers of GitHub's runner. Its files exist as long as the job.
         self.environment.retain(|(name, _)| name != "HOME");
         self.environment.push(("HOME".into(), "/github/home".into()));
         if !local {
@@ -169,9 +169,9 @@ impl JobContainer {
         &self.id
     }
 
-    /// Gives the files that the container wrote to the user of this process, who may not be root.
+    /// Gives the files written by the container to the user of this process, who may not be root.
     pub async fn return_files(&self) {
-        // If users are mapped, files of root in the container belong to this user already.
+        // With mapped user ids, files of root in the container already belong to the user.
         if self.client.maps_users().await {
             return;
         }
@@ -181,11 +181,11 @@ impl JobContainer {
         let folders: Vec<_> = folders.iter().map(|shared| shared.inside.to_string_lossy()).collect();
         let command: Vec<&str> = ["chown", "-R", &owner].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
         if let Err(error) = self.client.run_quietly(&self.id, &command).await {
-            tracing::warn!(%error, "files keep the owner that they have in the container");
+            tracing::warn!(%error, "cannot change the owner of files written by the container");
         }
     }
 
-    /// Returns the names of the variables that the workflow set.
+    /// Returns the names of the variables set by the workflow.
     #[must_use]
     pub fn given(&self) -> &[String] {
         &self.given
@@ -196,11 +196,11 @@ impl JobContainer {
     pub fn way_in(&self) -> String {
         match &self.supervisor {
             Some(_) => "Steps are started by a supervisor inside.".to_owned(),
-            None => format!("Steps are started by the engine ({}).", self.unsupervised),
+            None => format!("Steps are started by Docker, not by a supervisor ({}).", self.unsupervised),
         }
     }
 
-    /// Whether steps are started by a supervisor, not through Docker's API.
+    /// Whether a supervisor starts the steps, not Docker's API.
     #[must_use]
     pub fn is_supervised(&self) -> bool {
         self.supervisor.is_some()
@@ -249,7 +249,7 @@ impl JobContainer {
         while let Some(part) = parts.next().await {
             whole.extend_from_slice(&part.map_err(io::Error::other)?);
         }
-        // The archive's first entry is the folder itself.
+        // The first entry of the archive is the folder itself.
         archive::unpack(whole, path.parent().unwrap_or(path)).await
     }
 }

@@ -1,5 +1,5 @@
-//! The compatible path into a container: one `exec` of the engine for each step. It works with every engine, also one on
-//! another machine, and costs about 60 ms a step.
+//! The compatible way to start a step in a container: `docker exec`. It works with every engine, including one on
+//! another machine, and costs about 60 ms per step.
 
 use std::ffi::OsStr;
 use std::io;
@@ -17,20 +17,20 @@ use tokio::time::interval;
 use super::client::{DockerClient, DockerError};
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch};
 
-/// How often the engine is asked whether a process has ended whose output has not.
+/// Time between two checks whether a process has ended while its output is still open.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How much output may wait to be read.
+/// Maximum size in bytes of output that waits to be read.
 const BUFFER: usize = 256 * 1024;
 
-/// Writes down its process group for signals, which an engine does not carry, and becomes the program.
-/// Where nothing can be written, nothing can be signalled but the container.
+/// Writes its process group to a file, as Docker cannot signal the process of an `exec`, then runs the program. If the
+/// file cannot be written, the process cannot be signalled.
 const WRAPPER: &str = r#"(echo $$ >"$0") 2>/dev/null; exec "$@""#;
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 impl DockerClient {
-    /// Starts a process in a container. `mark` is a file of the container that this may write.
+    /// Starts a process in a container. `mark` is the path in the container for the process group.
     pub(super) async fn exec(&self, container: &str, launch: &Launch, mark: &Path) -> io::Result<Child> {
         let text = |word: &OsStr| word.to_string_lossy().into_owned();
         let mark = mark.to_string_lossy().into_owned();
@@ -56,11 +56,12 @@ impl DockerClient {
             let (engine, container) = (engine.clone(), container.clone());
             let script = format!("kill -{} -$(cat '{mark}')", interrupt.name());
             tokio::spawn(async move {
-                // A group that is gone is no error, and neither is a container.
+                // A group or container that no longer exists is not an error.
                 let _ = engine.run_quietly(&container, &["sh", "-c", &script]).await;
             });
         };
-        let exit = async move { told.await.unwrap_or_else(|_| Err(io::Error::other("the engine was left"))) };
+        let exit =
+            async move { told.await.unwrap_or_else(|_| Err(io::Error::other("the process is no longer followed"))) };
         Ok(Child { group: None, output: Box::new(reader), exit: exit.boxed(), signal: Box::new(signal) })
     }
 
@@ -75,12 +76,12 @@ impl DockerClient {
             StartExecResults::Attached { output, .. } => Ok((made.id, output)),
             StartExecResults::Detached => Err(DockerError::Failed {
                 doing: "cannot start a process in the container".to_owned(),
-                answer: "the engine does not hand over its output".to_owned(),
+                answer: "its output is not attached".to_owned(),
             }),
         }
     }
 
-    /// Starts a process that is not attached to, as the container's user, and returns what the engine calls it.
+    /// Starts a detached process as the container's default user, and returns its exec id.
     pub(super) async fn start_detached(&self, container: &str, command: Vec<String>) -> Result<String, DockerError> {
         let failed = |error| DockerError::of("cannot start a process in the container", error);
         let options = CreateExecOptions { cmd: Some(command), ..CreateExecOptions::default() };
@@ -90,15 +91,15 @@ impl DockerClient {
         Ok(made.id)
     }
 
-    /// Whether a process that was started is still there.
+    /// Whether a process that was started is still running.
     pub(super) async fn is_running(&self, exec: &str) -> bool {
         self.api.inspect_exec(exec).await.is_ok_and(|found| found.running == Some(true))
     }
 
-    /// Runs a short command in a container as its superuser, and returns its exit code and what it wrote.
+    /// Runs a short command in a container as root, and returns its exit code and output.
     ///
     /// # Errors
-    /// The container is gone, or the engine does not answer.
+    /// The container no longer exists, or Docker does not answer.
     pub async fn run_quietly(&self, container: &str, command: &[&str]) -> Result<(i64, String), DockerError> {
         let options = CreateExecOptions {
             cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
@@ -113,13 +114,13 @@ impl DockerClient {
             text.extend_from_slice(part.as_ref());
         }
         let found = self.api.inspect_exec(&id).await;
-        let found = found.map_err(|error| DockerError::of("cannot see how a process ended", error))?;
+        let found = found.map_err(|error| DockerError::of("cannot inspect the process", error))?;
         Ok((found.exit_code.unwrap_or(-1), String::from_utf8_lossy(&text).into_owned()))
     }
 }
 
-/// Copies output until it ends, and tells how the process did as soon as the engine knows: a daemon that the process
-/// left may hold the output for longer.
+/// Copies output until it ends, and sends the exit as soon as Docker reports it: a daemon started by the process may
+/// keep the output open longer.
 async fn copy(
     engine: &DockerClient,
     id: &str,
@@ -132,7 +133,7 @@ async fn copy(
     loop {
         tokio::select! {
             part = output.next() => match part {
-                // A reader that has gone needs nothing more, but the end is still to be told.
+                // If the reader is gone, the end of the process is still awaited.
                 Some(Ok(part)) => drop(writer.write_all(part.as_ref()).await),
                 Some(Err(error)) => {
                     tell.take().map(|tell| tell.send(Err(io::Error::other(error))));
@@ -149,7 +150,7 @@ async fn copy(
             }
         }
     }
-    // Whoever reads may have gone.
+    // The reader may be gone.
     let _ = writer.shutdown().await;
     if let Some(tell) = tell {
         let found = engine.api.inspect_exec(id).await.map_err(io::Error::other);
@@ -159,7 +160,7 @@ async fn copy(
 
 fn exit(code: Option<i64>) -> io::Result<Exit> {
     code.map_or_else(
-        || Err(io::Error::other("the container ended under the step")),
+        || Err(io::Error::other("the container ended during the step")),
         |code| Ok(Exit::Code(i32::try_from(code).unwrap_or(-1))),
     )
 }

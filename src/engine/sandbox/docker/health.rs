@@ -1,5 +1,5 @@
-//! Health checks for engines that do not run them: the command of the check is run in the container of the service, as
-//! Docker would do it.
+//! Health checks for engines that do not run them: runs the command of the check in the container of the service, as
+//! Docker would.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use tokio::time::{Instant, timeout};
 use super::client::DockerClient;
 use crate::model::ServiceState;
 
-/// Docker's default for how often a check may fail.
+/// Number of failures before a service is unhealthy. Docker's default.
 const DEFAULT_RETRIES: u32 = 3;
 
-/// Docker's default for the pause between two checks, and for how long a check may take.
+/// Time between two checks, and time limit of a check. Docker's default.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The checks of one service so far.
+/// Progress of the checks of one service.
 pub(super) struct Probe {
     since: Instant,
     last: Instant,
     failed: u32,
 }
 
-/// Runs the check of a service if it is due. Returns the new state and the last line of output if the service is healthy
-/// now, or its check has failed as often as it may.
+/// Runs the check of a service if it is due. Returns the new state and the last line of output once the service is
+/// healthy, or has failed the allowed number of times.
 pub(super) async fn probe(
     client: &DockerClient,
     id: &str,
@@ -58,7 +58,7 @@ pub(super) async fn probe(
     (probe.failed >= allowed.unwrap_or(DEFAULT_RETRIES)).then_some((ServiceState::Unhealthy, output))
 }
 
-/// Returns the words of a check: `CMD` is followed by them, `CMD-SHELL` by a line for a shell.
+/// Returns the command of a check: `CMD` is followed by its words, `CMD-SHELL` by a shell command.
 fn command(test: &[String]) -> Option<Vec<String>> {
     match test.split_first() {
         Some((kind, words)) if kind == "CMD" => Some(words.to_vec()),
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_are_words_or_a_line_for_a_shell() {
+    fn a_check_is_a_command_or_a_shell_command() {
         let words = |test: &[&str]| command(&test.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         assert_eq!(words(&["CMD", "redis-cli", "ping"]), Some(vec!["redis-cli".to_owned(), "ping".to_owned()]));
         assert_eq!(words(&["CMD-SHELL", "a || b"]).map(|words| words[2].clone()), Some("a || b".to_owned()));

@@ -1,4 +1,4 @@
-//! Images: whether one exists, pulling it, and building one.
+//! Images: inspecting, pulling and building.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,16 +14,16 @@ use super::client::{DockerClient, DockerError};
 use super::labels::Labels;
 use crate::engine::sandbox::provider::Progress;
 
-/// How often a pull is tried, and the pause before another try. GitHub's runner tries three times and waits one to ten
-/// seconds.
+/// Maximum number of attempts to pull an image. GitHub's runner tries three times as well, and waits one to ten seconds
+/// in between.
 const MAX_PULLS: u32 = 3;
 const PULL_PAUSE: Duration = Duration::from_secs(4);
 
 impl DockerClient {
-    /// Returns the description of an image that was pulled or built.
+    /// Returns the description of an image that exists on this engine.
     ///
     /// # Errors
-    /// It does not exist on this engine ([`DockerError::Missing`]), or Docker does not answer.
+    /// The image does not exist ([`DockerError::Missing`]), or Docker does not answer.
     pub(super) async fn image(&self, image: &str) -> Result<ImageInspect, DockerError> {
         self.api.inspect_image(image).await.map_err(|error| DockerError::of(format!("image {image}"), error))
     }
@@ -31,7 +31,7 @@ impl DockerClient {
     /// Pulls an image unless it exists. `progress` is called while it downloads.
     ///
     /// # Errors
-    /// It cannot be pulled. A broken connection is tried again, a refusal of the registry is not.
+    /// The image cannot be pulled. Broken connections are retried; refusals of the registry are not.
     pub(super) async fn ensure_image(
         &self,
         image: &str,
@@ -61,7 +61,7 @@ impl DockerClient {
         credentials: Option<&(String, String)>,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), DockerError> {
-        // Without a tag Docker would pull every tag of the repository.
+        // Without a tag, Docker would pull all tags of the repository.
         let last = image.rsplit('/').next().unwrap_or(image);
         let named = if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") };
         let options = CreateImageOptionsBuilder::default().from_image(&named).build();
@@ -92,7 +92,7 @@ impl DockerClient {
         Ok(())
     }
 
-    /// Builds an image from a folder with the classic builder. `say` gets each line that it prints.
+    /// Builds an image from a folder with the classic builder. `say` gets each line of its output.
     ///
     /// # Errors
     /// The folder cannot be read, or the build failed.
@@ -130,7 +130,7 @@ impl DockerClient {
     }
 }
 
-/// Whether another try may succeed. An unknown host, a refusal and a missing image are permanent.
+/// Whether another attempt may succeed. An unknown host, a refusal and a missing image are permanent.
 fn is_transient(error: &DockerError) -> bool {
     let DockerError::Failed { answer, .. } = error else { return false };
     let answer = answer.to_lowercase();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_transient_errors_are_tried_again() {
+    fn only_transient_errors_are_retried() {
         let transient =
             |answer: &str| is_transient(&DockerError::Failed { doing: String::new(), answer: answer.to_owned() });
         assert!(transient("connection reset by peer") && transient("i/o timeout"));

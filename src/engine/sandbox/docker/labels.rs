@@ -1,11 +1,11 @@
-//! Labels and names by which everything that is made in Docker for a run is found again.
+//! Labels and names of all Docker resources of a run, used to find them again.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use crate::store::digest;
 
-/// Label with the state folder. Two state folders may share a Docker engine; neither removes what belongs to the other.
+/// Label with the state folder. State folders that share a Docker engine never remove each other's resources.
 pub(super) const STATE: &str = "dev.cuelight.state";
 /// Label with the id of the run.
 pub(super) const RUN: &str = "dev.cuelight.run";
@@ -16,16 +16,16 @@ const ROLE: &str = "dev.cuelight.role";
 /// Label with the folders that a container shares with this machine, as JSON.
 pub(super) const SHARED: &str = "dev.cuelight.shared";
 
-/// Whose a container, network, volume or image is: its labels, and its name.
+/// Owner of a container, network, volume or image, as labels and a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels {
     /// Digest of the path of the state folder.
     state: String,
-    /// Id of the run; empty for what serves all runs.
+    /// Id of the run; empty for a resource that serves all runs.
     run: String,
     /// Id of the job.
     job: String,
-    /// Purpose, such as `job`; empty for what serves the whole job.
+    /// Purpose, such as `job`; empty for a resource of the whole job.
     role: String,
 }
 
@@ -36,19 +36,19 @@ impl Labels {
         Self { state: state_digest(state), run: run.to_owned(), job: job.to_owned(), role: String::new() }
     }
 
-    /// Returns the labels of what serves later runs too, such as the image of an action.
+    /// Returns the labels of a resource that serves later runs too, such as the image of an action.
     #[must_use]
     pub fn kept(state: &Path) -> Self {
         Self::new(state, "", "")
     }
 
-    /// Returns the labels with a purpose: `job`, `action`, or one of [`service_role`].
+    /// Adds a purpose: `job`, `action`, or one of [`service_role`].
     #[must_use]
     pub fn of(&self, role: &str) -> Self {
         Self { role: role.to_owned(), ..self.clone() }
     }
 
-    /// Returns the name. It contains the id of the run; characters that Docker refuses in names become dashes.
+    /// Returns the name. It contains the id of the run; characters that Docker does not allow in names become dashes.
     #[must_use]
     pub fn name(&self) -> String {
         let of = if self.role.is_empty() { String::new() } else { format!(".{}", self.role) };
@@ -56,7 +56,7 @@ impl Labels {
         format!("cuelight-{}-{}{of}", self.run, self.job).chars().map(plain).collect()
     }
 
-    /// Returns the labels as Docker expects them.
+    /// Returns the labels in the form of Docker's API.
     #[must_use]
     pub fn all(&self) -> HashMap<String, String> {
         let pairs = [(STATE, &self.state), (RUN, &self.run), (JOB, &self.job), (ROLE, &self.role)];
@@ -64,12 +64,12 @@ impl Labels {
     }
 }
 
-/// Returns the role of the container of a service. No other container has such a role.
+/// Returns the role of a service's container, which no other container has.
 pub(super) fn service_role(name: &str) -> String {
     format!("service.{name}")
 }
 
-/// Returns a short name for a state folder: its path may be long and private.
+/// Returns a short name for a state folder, as its path may be long and private.
 pub(super) fn state_digest(state: &Path) -> String {
     let path = state.canonicalize().unwrap_or_else(|_| state.to_owned());
     digest::sha256(path.as_os_str().as_encoded_bytes(), 6)

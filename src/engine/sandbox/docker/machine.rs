@@ -1,4 +1,4 @@
-//! The machine of a job: its container if its steps run in one, its services, and its actions that are containers.
+//! The machine of a job: its container if its steps run in one, its services, and its Docker actions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,12 +30,12 @@ const INTERRUPTED_CREATE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Path of Docker's socket in containers.
 const SOCKET: &str = "/var/run/docker.sock";
 
-/// The machine of a job in Docker. For a job on this machine, it is only what runs beside the steps.
+/// The machine of a job in Docker. For a job on this machine, it only runs the services and Docker actions.
 pub(super) struct DockerMachine {
     connection: Arc<Connection>,
     spec: MachineSpec,
     labels: Labels,
-    /// Set once something was asked of Docker for the job.
+    /// Set by the first call to Docker for the job.
     client: OnceCell<DockerClient>,
     network: Option<String>,
     container: Option<Arc<JobContainer>>,
@@ -82,7 +82,7 @@ impl DockerMachine {
             }
         };
         let (services, container) = tokio::join!(services, container);
-        // Both are stored before either error is returned, so that `stop` removes what was started.
+        // Both are stored before returning any error, so that `stop` removes them.
         let (services, failure) = match services {
             Ok(services) => (Some(services), None),
             Err(error) => (None, Some(error)),
@@ -99,9 +99,7 @@ impl DockerMachine {
             && !routes.is_empty()
         {
             if client.socket().is_none() {
-                say(
-                    "Services are reached by name alone: on an engine of another machine `localhost` cannot lead to them.",
-                );
+                say("Services can only be reached by name: `localhost` does not lead to an engine on another machine.");
             } else {
                 forward::start(&client, &self.labels.of("forward"), image, container.id(), &routes).await?;
             }
@@ -123,7 +121,7 @@ impl DockerMachine {
             workspace: self.spec.workspace.clone(),
             control: self.spec.control.clone(),
             supervised: self.spec.supervised,
-            // As on GitHub: an image that stands for the machine has the shells of one, any other may have only `sh`.
+            // As on GitHub: an image that stands for the machine has bash, any other image may have only `sh`.
             shells: if self.spec.base == Base::Container { &["sh"] } else { &["bash", "sh"] },
         }
     }
@@ -138,7 +136,7 @@ impl DockerMachine {
         let client = self.client().await?;
         let Some(socket) = client.socket() else {
             return Err(ProviderError::Refused(format!(
-                "Docker actions need an engine on this machine, and {} is another one",
+                "Docker actions need an engine on this machine, but {} is another machine",
                 client.address()
             )));
         };
@@ -173,7 +171,7 @@ impl DockerMachine {
             client.remove_all(&found).await.map(|()| found)
         };
         let mut removed = remove().await?;
-        // A call that was interrupted may still create something.
+        // A call that was interrupted may still create a container.
         if !settled {
             tokio::time::sleep(INTERRUPTED_CREATE_TIMEOUT).await;
         }

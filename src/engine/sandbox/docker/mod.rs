@@ -1,6 +1,6 @@
-//! Containers of an engine that speaks Docker's API: Docker itself, or podman.
+//! Containers of an engine with Docker's API: Docker itself, or podman.
 //!
-//! Nothing outside this folder names a type of it, except the registry of providers.
+//! Only the registry of providers uses types of this folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +43,7 @@ use labels::Labels;
 use machine::DockerMachine;
 use shell::ContainerShell;
 
-/// Containers of one Docker engine.
+/// Provider for the containers of one Docker engine.
 #[derive(Default)]
 pub struct DockerProvider {
     connection: Arc<Connection>,
@@ -165,7 +165,7 @@ impl Provider for DockerProvider {
     }
 }
 
-/// Removes everything of runs that used one Docker engine.
+/// Removes all resources of runs that used one Docker engine.
 async fn forget(address: &str, state: &Path, runs: &[&RunFolder]) -> Result<Vec<Holding>, DockerError> {
     let client = DockerClient::at(address).await?;
     let only = if let [run] = runs { Some(run.id().as_str()) } else { None };
@@ -178,8 +178,7 @@ async fn forget(address: &str, state: &Path, runs: &[&RunFolder]) -> Result<Vec<
     Ok(found)
 }
 
-/// Groups runs by the address of the Docker engine that they used, and by their state folder. Runs that used none are
-/// left out.
+/// Groups runs by the address of their Docker engine and by their state folder. Runs without an engine are left out.
 fn by_engine(runs: &[RunFolder]) -> BTreeMap<(String, PathBuf), Vec<&RunFolder>> {
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for run in runs {
@@ -195,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_grouped_by_the_engine_that_they_used() {
+    fn runs_are_grouped_by_their_engine() {
         let home = tempfile::tempdir().expect("a folder");
         let runs: Vec<_> = [("1", Some("a")), ("2", None), ("3", Some("b")), ("4", Some("a"))]
             .map(|(id, address)| {
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn runs_that_used_no_engine_are_forgotten_without_one() {
+    async fn runs_without_an_engine_are_forgotten_without_connecting() {
         let run = RunFolder::at("/nowhere/runs/1");
         assert_eq!(DockerProvider::default().forget(&[run]).await, Ok(Vec::new()));
     }

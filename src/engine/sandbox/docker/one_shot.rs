@@ -19,7 +19,7 @@ use super::labels::Labels;
 use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
 
-/// Maximum size of output that waits to be read, in bytes.
+/// Maximum size in bytes of output that waits to be read.
 const BUFFER: usize = 256 * 1024;
 
 /// Runs each process in a new container.
@@ -33,7 +33,7 @@ pub(super) struct OneShot {
 }
 
 impl OneShot {
-    /// Returns a sandbox with containers of an image that exists.
+    /// Returns a sandbox for containers of an existing image.
     #[must_use]
     pub(super) fn new(
         client: &DockerClient,
@@ -74,7 +74,7 @@ impl OneShot {
         let failed = |error| DockerError::of(format!("cannot start the container {name}"), error);
         let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
         let attached = self.client.api.attach_container(&id, Some(options)).await.map_err(failed);
-        // Attached before it starts, so that no output is missed.
+        // Attaches before the start, so that no output is missed.
         let started = match attached {
             Ok(attached) => self.client.api.start_container(&id, None).await.map_err(failed).map(|()| attached),
             Err(error) => Err(error),
@@ -96,12 +96,12 @@ impl OneShot {
             tokio::spawn(async move { client.kill(&id, &format!("SIG{}", interrupt.name())).await.ok() });
         };
         let exit =
-            async move { ended.await.unwrap_or_else(|_| Err(io::Error::other("the container is not followed"))) };
+            async move { ended.await.unwrap_or_else(|_| Err(io::Error::other("the container is no longer followed"))) };
         Ok(Child { group: None, output: Box::new(reader), exit: exit.boxed(), signal: Box::new(signal) })
     }
 }
 
-/// Copies the output of a container until its end, sends how it ended, and removes it.
+/// Copies the output of a container until its end, sends its exit, and removes it.
 async fn follow(
     client: DockerClient,
     id: String,
@@ -110,7 +110,7 @@ async fn follow(
     sender: oneshot::Sender<io::Result<Exit>>,
 ) {
     while let Some(Ok(part)) = output.next().await {
-        // The reader may have stopped reading; the end of the container is still awaited.
+        // The reader may be gone; the end of the container is still awaited.
         let _ = writer.write_all(part.as_ref()).await;
     }
     let _ = writer.shutdown().await;
@@ -130,7 +130,7 @@ async fn follow(
         code => Exit::Code(i32::try_from(code).unwrap_or(-1)),
     });
     client.remove(&id).await.ok();
-    // The receiver may have given up.
+    // The receiver may be gone.
     let _ = sender.send(exit);
 }
 

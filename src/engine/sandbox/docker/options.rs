@@ -1,8 +1,7 @@
-//! `options:` of a container: the arguments of `docker create`, read from one table.
+//! `options:` of a container: the arguments of `docker create`, defined in one table.
 //!
-//! Names and values are those of Docker's command line reference. What it knows and GitHub refuses (`--network`), what
-//! is this program's to decide (`--name`), and what makes no sense for a container nobody types into, is refused with
-//! the reason.
+//! Names and values are those of Docker's command line reference. Options that GitHub does not support (`--network`),
+//! that cuelight sets itself (`--name`), or that only make sense in a terminal are refused with the reason.
 
 use std::collections::HashMap;
 
@@ -13,32 +12,32 @@ use bollard::models::{
 
 use crate::engine::sandbox::container::Port;
 
-/// What came of an option that cannot be used.
+/// Error of an option that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OptionError {
-    /// The word that is wrong, as written.
+    /// The invalid word, as written.
     pub word: String,
-    /// What is wrong with it, and what to write.
+    /// Reason, and how to fix it.
     pub reason: String,
 }
 
-/// How an option is written and what it does.
+/// Syntax and effect of an option.
 struct Entry {
-    /// Its long name.
+    /// Long name.
     name: &'static str,
-    /// Its one letter, where it has one.
+    /// Short name, if it has one.
     letter: Option<char>,
     act: Act,
 }
 
 enum Act {
-    /// Stands alone; `--name=false` takes it back.
+    /// Takes no value; `--name=false` unsets it.
     Switch(fn(&mut ContainerCreateBody, bool)),
-    /// Has a value, and any will do.
+    /// Takes any value.
     Text(fn(&mut ContainerCreateBody, &str)),
-    /// Has a value.
+    /// Takes a value that is validated.
     Value(fn(&mut ContainerCreateBody, &str) -> Result<(), String>),
-    /// Is refused, and why.
+    /// Is refused for this reason.
     Refused(&'static str),
 }
 
@@ -91,7 +90,7 @@ static OPTIONS: &[Entry] = &[
     long("domainname", Text(|body, value| text(&mut body.domainname, value))),
     long("entrypoint", Text(|body, value| list(&mut body.entrypoint, value))),
     both("env", 'e', Text(|body, value| list(&mut body.env, value))),
-    long("env-file", Refused("name the variables in `env:` instead: a job's container has no file to read them from")),
+    long("env-file", Refused("set the variables in `env:` instead")),
     long("expose", Text(|body, value| list(&mut body.exposed_ports, &with_protocol(value)))),
     long("gpus", Value(gpus)),
     long("group-add", Text(|body, value| list(&mut host(body).group_add, value))),
@@ -110,10 +109,10 @@ static OPTIONS: &[Entry] = &[
     both("hostname", 'h', Text(|body, value| text(&mut body.hostname, value))),
     long("init", Switch(|body, on| host(body).init = Some(on))),
     both("interactive", 'i', Switch(|body, on| body.open_stdin = Some(on))),
-    long("ip", Refused("the network is the job's, and so are its addresses")),
+    long("ip", Refused("addresses belong to the network of the job")),
     long("ipc", Text(|body, value| text(&mut host(body).ipc_mode, value))),
     both("label", 'l', Text(label)),
-    long("link", Refused("services reach each other by their names already")),
+    long("link", Refused("services reach each other by name")),
     long("log-driver", Text(|body, value| text(&mut log(body).typ, value))),
     long(
         "log-opt",
@@ -127,10 +126,10 @@ static OPTIONS: &[Entry] = &[
     long("memory-reservation", Value(|body, value| bytes(value).map(|n| host(body).memory_reservation = Some(n)))),
     long("memory-swap", Value(|body, value| bytes(value).map(|n| host(body).memory_swap = Some(n)))),
     long("memory-swappiness", Value(|body, value| number(value).map(|n| host(body).memory_swappiness = Some(n)))),
-    long("name", Refused("the container's name carries the run's id")),
-    long("network", Refused("GitHub does not support it: each job has a network of its own")),
-    long("net", Refused("GitHub does not support it: each job has a network of its own")),
-    long("network-alias", Refused("a service is reached by its key")),
+    long("name", Refused("cuelight sets the name of the container")),
+    long("network", Refused("GitHub does not support it: each job has its own network")),
+    long("net", Refused("GitHub does not support it: each job has its own network")),
+    long("network-alias", Refused("services are reached by their key")),
     long("no-healthcheck", Switch(|body, on| health(body).test = on.then(|| vec!["NONE".to_owned()]))),
     long("oom-kill-disable", Switch(|body, on| host(body).oom_kill_disable = Some(on))),
     long("oom-score-adj", Value(|body, value| number(value).map(|n| host(body).oom_score_adj = Some(n)))),
@@ -139,7 +138,7 @@ static OPTIONS: &[Entry] = &[
     long("privileged", Switch(|body, on| host(body).privileged = Some(on))),
     both("publish", 'p', Value(publish)),
     both("publish-all", 'P', Switch(|body, on| host(body).publish_all_ports = Some(on))),
-    long("pull", Refused("an image that is not here is pulled, one that is here is used")),
+    long("pull", Refused("an image is pulled only if it does not exist")),
     long("read-only", Switch(|body, on| host(body).readonly_rootfs = Some(on))),
     long("restart", Value(restart)),
     long("rm", Refused("containers are removed at the end of the job")),
@@ -182,10 +181,10 @@ static OPTIONS: &[Entry] = &[
     both("workdir", 'w', Text(|body, value| text(&mut body.working_dir, value))),
 ];
 
-/// Lays options, cut into words, over what is known of a container.
+/// Applies options to the description of a container.
 ///
 /// # Errors
-/// The first word that is no option, is refused, or has no fitting value.
+/// The first word that is unknown, refused, or has an invalid value.
 pub(super) fn apply(words: &[String], body: &mut ContainerCreateBody) -> Result<(), OptionError> {
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
@@ -217,7 +216,7 @@ pub(super) fn apply(words: &[String], body: &mut ContainerCreateBody) -> Result<
     Ok(())
 }
 
-/// The entry that a word begins with, and the value that is attached to it.
+/// Finds the option of a word, and the value attached to it.
 fn find(word: &str) -> Result<(&'static Entry, Option<&str>), String> {
     if let Some(long) = word.strip_prefix("--") {
         let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
@@ -226,7 +225,9 @@ fn find(word: &str) -> Result<(&'static Entry, Option<&str>), String> {
     }
     let mut letters = word.strip_prefix('-').unwrap_or_default().chars();
     let Some(letter) = letters.next() else {
-        return Err(format!("`{word}` is no option: values belong behind one, and those with blanks in double quotes"));
+        return Err(format!(
+            "`{word}` is not an option: put values after one, and values with blanks in double quotes"
+        ));
     };
     let found = OPTIONS.iter().find(|entry| entry.letter == Some(letter));
     let rest = letters.as_str();
@@ -237,7 +238,7 @@ fn find(word: &str) -> Result<(&'static Entry, Option<&str>), String> {
 fn unknown(written: &str, name: &str) -> String {
     let near = crate::model::nearest(name, OPTIONS.iter().map(|entry| entry.name));
     let hint = near.map(|near| format!("; did you mean `--{near}`?")).unwrap_or_default();
-    format!("`{written}` is no option of a container{hint}")
+    format!("unknown container option `{written}`{hint}")
 }
 
 fn host(body: &mut ContainerCreateBody) -> &mut HostConfig {
@@ -274,7 +275,7 @@ fn label(body: &mut ContainerCreateBody, value: &str) {
     body.labels.get_or_insert_default().insert(name.to_owned(), value.to_owned());
 }
 
-/// A duration as Go writes it (`1m30s`, `500ms`), in nanoseconds.
+/// Parses a duration in Go's notation (`1m30s`, `500ms`), in nanoseconds.
 fn duration(value: &str) -> Result<i64, String> {
     const UNITS: [(&str, f64); 6] = [("ms", 1e6), ("us", 1e3), ("ns", 1.0), ("h", 3.6e12), ("m", 6e10), ("s", 1e9)];
     let wrong = || "takes a time such as `10s`, `500ms` or `1m30s`".to_owned();
@@ -289,7 +290,7 @@ fn duration(value: &str) -> Result<i64, String> {
     if value.is_empty() { Err(wrong()) } else { Ok(total as i64) }
 }
 
-/// An amount of memory (`512m`, `2g`, `64kb`), in bytes; `-1` is no limit.
+/// Parses an amount of memory (`512m`, `2g`, `64kb`), in bytes; `-1` means unlimited.
 fn bytes(value: &str) -> Result<i64, String> {
     let wrong = || "takes an amount such as `512m` or `2g`".to_owned();
     let lower = value.to_ascii_lowercase();
@@ -312,7 +313,7 @@ fn device(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
         [outside, inside] if inside.starts_with('/') => (*outside, *inside, "rwm"),
         [outside, how] => (*outside, *outside, *how),
         [outside, inside, how] => (*outside, *inside, *how),
-        _ => return Err("takes a device, and where it is in the container".to_owned()),
+        _ => return Err("takes a device and its path in the container".to_owned()),
     };
     host(body).devices.get_or_insert_default().push(DeviceMapping {
         path_on_host: Some(outside.to_owned()),
@@ -364,7 +365,7 @@ fn ulimit(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `source:target[:mode]` is a mount, a path alone a volume without a name.
+/// Adds a bind mount for `source:target[:mode]`, or an anonymous volume for a path alone.
 fn volume(body: &mut ContainerCreateBody, value: &str) {
     if value.contains(':') { list(&mut host(body).binds, value) } else { list(&mut body.volumes, value) }
 }
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_switches_and_lists() {
+    fn short_options_switches_and_lists() {
         let body =
             read("-u 1001:2 -eA=1 -e B=2 --init --privileged=false -m 512m --tmpfs /t:size=1m -v /a:/b:ro -v /c")
                 .expect("options");
@@ -422,16 +423,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_what_to_write() {
+    fn errors_name_the_word_and_the_fix() {
         for (words, word, reason) in [
-            ("--helth-cmd x", "--helth-cmd", "`--helth-cmd` is no option of a container; did you mean `--health-cmd`?"),
+            ("--helth-cmd x", "--helth-cmd", "unknown container option `--helth-cmd`; did you mean `--health-cmd`?"),
             ("--network host", "--network", "`--network` cannot be used here: GitHub does not support it"),
             ("--memory lots", "--memory", "`--memory` takes an amount such as `512m` or `2g`, not `lots`"),
             ("--health-interval 10", "--health-interval", "takes a time such as `10s`"),
             ("--user", "--user", "`--user` needs a value"),
             ("--init=perhaps", "--init=perhaps", "takes `true` or `false`, not `perhaps`"),
-            ("isready", "isready", "`isready` is no option"),
-            ("-Z", "-Z", "`-Z` is no option of a container"),
+            ("isready", "isready", "`isready` is not an option"),
+            ("-Z", "-Z", "unknown container option `-Z`"),
         ] {
             let error = read(words).expect_err(words);
             assert_eq!(error.word, word);

@@ -1,4 +1,4 @@
-//! What was made in Docker for a run: finding it by its labels, and removing it.
+//! Finds the Docker resources of a run by their labels, and removes them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,16 +13,16 @@ use super::client::{DockerClient, DockerError, NAME};
 use super::labels::{JOB, RUN, STATE, state_digest};
 use crate::engine::sandbox::provider::{Holding, HoldingKind};
 
-/// How long a Docker engine that does not answer is waited for, and the pause between two tries.
+/// How long to wait for a Docker engine that does not answer, and the time between two attempts.
 const RESTART_TIMEOUT: Duration = Duration::from_mins(1);
 const RESTART_POLL: Duration = Duration::from_millis(500);
 
-/// How long a container that is being removed may stay in its network, and the pause between two tries.
+/// How long a container that is being removed may stay in its network, and the time between two attempts.
 const NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
 const NETWORK_POLL: Duration = Duration::from_millis(100);
 
 impl DockerClient {
-    /// Lists everything of a state folder, of one of its runs, or of one job of that run, containers first.
+    /// Lists the resources of a state folder, of one of its runs, or of one job of that run, containers first.
     ///
     /// # Errors
     /// Docker does not answer.
@@ -67,10 +67,10 @@ impl DockerClient {
         Ok(found)
     }
 
-    /// Lists everything of one job, and waits for an engine that is being restarted.
+    /// Lists the resources of one job. Waits for an engine that is being restarted.
     ///
     /// # Errors
-    /// Docker does not answer for a minute.
+    /// Docker does not answer within a minute.
     pub async fn owned_patiently(&self, state: &Path, run: &str, job: &str) -> Result<Vec<Holding>, DockerError> {
         let mut left = RESTART_TIMEOUT;
         loop {
@@ -84,12 +84,13 @@ impl DockerClient {
         }
     }
 
-    /// Removes what was listed, running or not. What is gone already is not an error.
+    /// Removes resources, running or not. Resources that no longer exist are not an error.
     ///
     /// # Errors
-    /// The first thing that could not be removed; all others were tried.
+    /// The first resource that could not be removed, after trying all others.
     pub async fn remove_all(&self, found: &[Holding]) -> Result<(), DockerError> {
-        // podman refuses to remove what something else depends on, so another round follows while there is progress.
+        // podman refuses to remove a resource that another one depends on, so this repeats as long as there is
+        // progress.
         let mut left: Vec<&Holding> = found.iter().collect();
         loop {
             let (mut stay, mut first) = (Vec::new(), None);
@@ -123,7 +124,7 @@ impl DockerClient {
         }
     }
 
-    /// Removes a network once the last container has left it: Docker refuses while a container is still being removed.
+    /// Removes a network once the last container has left it: Docker refuses while a container is being removed.
     async fn remove_network(&self, network: &Holding) -> Result<(), DockerError> {
         let mut left = NETWORK_TIMEOUT;
         loop {

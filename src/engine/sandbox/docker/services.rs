@@ -1,4 +1,4 @@
-//! Services as containers: starting them, and what Docker reports about them.
+//! Services as containers: starting them, and reading their state from Docker.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -21,20 +21,20 @@ use crate::engine::services::forward::Reached;
 use crate::engine::services::{Board, Observation, ServiceHost, StartedService};
 use crate::model::ServiceState;
 
-/// Pause between two health checks that are run here, because the engine does not run them.
+/// Time between two health checks that cuelight runs because the engine does not.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Pause before events are asked for again, after an engine that was restarted ended them.
+/// Time before events are requested again after a restart of the engine ended them.
 const EVENTS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the services of a job are reached from.
 #[derive(Clone, Debug)]
 pub(super) enum Reach {
-    /// This machine: ports are published.
+    /// From this machine: ports are published.
     Machine,
-    /// A container that stands for the machine, at these ports of its `localhost`.
+    /// From a container that stands for the machine, at these ports of its `localhost`.
     Localhost(Reached),
-    /// The container of the job, by name.
+    /// From the container of the job, by name.
     Name,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct ServiceContainers {
     labels: Labels,
     network: String,
     reach: Reach,
-    /// Results of health checks that were run here, by container.
+    /// Results of the health checks that cuelight runs, by container.
     probed: Mutex<HashMap<String, (ServiceState, Option<String>)>>,
 }
 
@@ -71,7 +71,7 @@ impl ServiceContainers {
             for port in &service.ports {
                 let inside = port.inside();
                 body.exposed_ports.get_or_insert_default().push(inside.clone());
-                // By default only this machine may connect to a database for tests.
+                // Docker's default would be all addresses; only this machine may connect to a test database.
                 let address = port.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
                 let outside = port.outside.map(|number| number.to_string()).unwrap_or_default();
                 let binding = PortBinding { host_ip: Some(address), host_port: Some(outside) };
@@ -97,7 +97,7 @@ impl ServiceContainers {
 
     async fn inspect(&self, id: &str) -> Result<Observation, DockerError> {
         let mut observation = observe(&self.client.inspect(id).await?);
-        // An engine that does not run health checks never reports more than that the container runs.
+        // An engine that does not run health checks only reports that the container runs.
         if observation.state == ServiceState::Starting
             && !self.client.checks_health()
             && let Some((state, detail)) = self.probed.lock().ok().and_then(|all| all.get(id).cloned())
@@ -124,7 +124,7 @@ impl ServiceContainers {
         let mut probes = HashMap::new();
         loop {
             let mut events = self.client.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
-            // What happened before the events were asked for.
+            // Covers changes before the events were requested.
             for id in board.ids() {
                 self.report(id, board).await;
             }
@@ -148,7 +148,7 @@ impl ServiceContainers {
         }
     }
 
-    /// Runs the health checks of the services that are starting.
+    /// Runs the health checks of starting services.
     async fn probe(&self, board: &Board, probes: &mut HashMap<String, Probe>) {
         for id in board.ids() {
             let Some(last) = board.last(id).filter(|last| last.state == ServiceState::Starting) else { continue };
@@ -198,7 +198,7 @@ fn published(found: &ContainerInspectResponse) -> IndexMap<String, String> {
     all.into_iter().collect()
 }
 
-/// Returns the state of a service from that of its container.
+/// Returns the state of a service from the state of its container.
 fn observe(found: &ContainerInspectResponse) -> Observation {
     let restarts = found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
     let Some(state) = &found.state else {
@@ -208,7 +208,7 @@ fn observe(found: &ContainerInspectResponse) -> Observation {
         matches!(state.status, Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::RESTARTING));
     if !running {
         let code = state.exit_code.unwrap_or_default();
-        let memory = if state.oom_killed == Some(true) { ", killed as its memory was used up" } else { "" };
+        let memory = if state.oom_killed == Some(true) { ", out of memory" } else { "" };
         let detail = Some(format!("exit code {code}{memory}"));
         return Observation { state: ServiceState::Exited, detail, restarts };
     }
@@ -223,8 +223,8 @@ fn observe(found: &ContainerInspectResponse) -> Observation {
     let output = last.and_then(|check| check.output.as_deref()?.trim().lines().last());
     let code = last.and_then(|check| check.exit_code).filter(|code| *code != 0);
     let detail = match (output.filter(|output| !output.is_empty()), code) {
-        (Some(output), Some(code)) => Some(format!("its check ends with {code}: {output}")),
-        (None, Some(code)) => Some(format!("its check ends with {code}")),
+        (Some(output), Some(code)) => Some(format!("its health check exits with {code}: {output}")),
+        (None, Some(code)) => Some(format!("its health check exits with {code}")),
         (output, None) => output.map(str::to_owned),
     };
     Observation { state: service_state, detail, restarts }

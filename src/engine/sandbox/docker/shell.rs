@@ -1,4 +1,4 @@
-//! Shells in containers: of a job that runs, of a service, or of the snapshot of a job that failed.
+//! Shells in containers: of a running job, of a service, or of the snapshot of a failed job.
 
 use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecResults};
 use futures_util::future::BoxFuture;
@@ -12,22 +12,22 @@ use crate::engine::checkpoint::FailedStep;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::terminal::{Input, Shell, ShellRequest, Terminal};
 
-/// Starts the best shell that most images have, as an interactive one.
+/// Starts bash if the image has it, else sh.
 const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash || exec sh";
 
 /// A shell in a container.
 pub(super) struct ContainerShell {
     client: DockerClient,
     container: String,
-    /// Sets up the environment and folder of a step.
+    /// Script that sets the environment and folder of a step.
     setup: String,
     job: String,
-    /// Whether the container was made for the shell.
+    /// Whether the container was created for the shell.
     temporary: bool,
 }
 
 impl ContainerShell {
-    /// Finds the container that a shell is wanted in, or makes one of the snapshot of the job.
+    /// Finds the container for a shell, or creates one from the snapshot of the job.
     pub(super) async fn find(client: DockerClient, request: &ShellRequest<'_>) -> Result<Self, ProviderError> {
         let ShellRequest { run, job, service, failed } = request;
         let labels = Labels::new(run.state(), run.id().as_str(), job.id.as_str());
@@ -44,19 +44,19 @@ impl ContainerShell {
             let found = client.owned(run.state(), Some(run.id().as_str()), Some(job.id.as_str())).await?;
             let Some(container) = found.into_iter().find(|one| one.name == name) else {
                 let what = service.map_or_else(|| "container".to_owned(), |name| format!("service `{name}`"));
-                return Err(ProviderError::NotFound(format!("{} has no {what} at the moment", job.name)));
+                return Err(ProviderError::NotFound(format!("{} has no running {what}", job.name)));
             };
             let control = run.work().join(job.id.as_str()).join("_control");
             let step = service.is_none().then(|| surroundings(&control)).flatten();
             return Ok(shell(container.id, step.unwrap_or_default(), false));
         }
         if service.is_some() {
-            return Err(ProviderError::Refused("services are gone with their job".to_owned()));
+            return Err(ProviderError::Refused("services are removed at the end of their job".to_owned()));
         }
         let opened = client.open_snapshot(run.id().as_str(), job.id.as_str(), &labels.of("shell")).await;
         let container = opened.map_err(|error| match error {
             DockerError::Missing { .. } => ProviderError::NotFound(format!(
-                "nothing is kept of {}: only jobs that failed are kept, the newest few, for a day",
+                "{} has no snapshot: only failed jobs keep one, the newest few, for a day",
                 job.name
             )),
             other => other.into(),
@@ -79,7 +79,7 @@ impl ContainerShell {
         };
         let attached = terminal.attach();
         let mut input = attached
-            .map_err(|error| ProviderError::Failed(format!("the terminal cannot be set up for a shell: {error}")))?;
+            .map_err(|error| ProviderError::Failed(format!("cannot set up the terminal for a shell: {error}")))?;
         let id = self.client.api.create_exec(&self.container, options).await.map_err(failed)?.id;
         let StartExecResults::Attached { mut output, input: mut typed } =
             self.client.api.start_exec(&id, None).await.map_err(failed)?
@@ -94,7 +94,7 @@ impl ContainerShell {
                     None => break,
                 },
                 next = input.recv(), if typing => match next {
-                    // A shell that has ended reads no more, and the end of its output follows.
+                    // A shell that has ended reads no more input; the end of its output follows.
                     Some(Input::Bytes(bytes)) => typing = typed.write_all(&bytes).await.is_ok() && typed.flush().await.is_ok(),
                     Some(Input::Resized(width, height)) => {
                         self.client.api.resize_exec(&id, ResizeExecOptions { width, height }).await.ok();
@@ -128,11 +128,11 @@ impl Shell for ContainerShell {
     }
 }
 
-/// Returns the script that gives a shell the environment and folder of a step.
+/// Returns a script that sets the environment and folder of a step.
 fn script(step: &FailedStep) -> String {
     let exports = step.env.iter().filter_map(|(name, value)| export(name.as_bytes(), value.as_bytes()));
     let mut text = exports.collect::<Vec<_>>().concat();
-    // If the folder is gone, the shell stays in the one of the image.
+    // If the folder does not exist, the shell stays in the image's working directory.
     text.extend([b"cd ", quoted(step.cwd.as_bytes()).as_slice(), b" 2>/dev/null\n"].concat());
     String::from_utf8_lossy(&text).into_owned()
 }

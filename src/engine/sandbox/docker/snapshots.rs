@@ -1,7 +1,7 @@
 //! Snapshots of the containers of failed jobs, for `cuelight shell`.
 //!
-//! The container itself is removed with its job, and with it its processes, network and ports; its files become an
-//! image. `docker.keep_failed` in the configuration bounds how many there are. The next snapshot and `cuelight clean`
+//! The container itself is removed with its job, including its processes, network and ports; its files become an image.
+//! `docker.keep_failed` in the configuration limits the number of snapshots. The next snapshot and `cuelight clean`
 //! remove those older than a day.
 
 use std::path::Path;
@@ -21,21 +21,21 @@ pub(super) const REPOSITORY: &str = "cuelight-kept";
 /// Maximum age of a snapshot, in hours.
 const MAX_AGE_HOURS: i64 = 24;
 
-/// Returns the tag of the snapshot of a job.
+/// Returns the tag of a job's snapshot.
 #[must_use]
 pub(super) fn tag(run: &str, job: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
     format!("{run}-{job}").chars().map(plain).collect()
 }
 
-/// Returns the image that is the snapshot of a job.
+/// Returns the image name of a job's snapshot.
 #[must_use]
 pub(super) fn image(run: &str, job: &str) -> String {
     format!("{REPOSITORY}:{}", tag(run, job))
 }
 
 impl DockerClient {
-    /// Removes all snapshots but the newest `keep`, and those that are too old.
+    /// Removes all snapshots except the newest `keep`, and those that are too old.
     ///
     /// # Errors
     /// Docker does not answer.
@@ -45,16 +45,16 @@ impl DockerClient {
         self.remove_all(&superfluous(found, keep, &oldest.strftime("%Y%m%d-%H%M%S").to_string())).await
     }
 
-    /// Starts a container of the snapshot of a job, with the folders that the container of the job had.
+    /// Starts a container from the snapshot of a job, with the same folders as the container of the job.
     ///
     /// # Errors
-    /// There is no snapshot, or Docker refuses.
+    /// The snapshot does not exist, or Docker refuses.
     pub async fn open_snapshot(&self, run: &str, job: &str, labels: &Labels) -> Result<String, DockerError> {
         let image = image(run, job);
         let found = self.image(&image).await?;
         let seen = found.config.and_then(|config| config.labels?.get(SHARED).cloned()).unwrap_or_default();
         let shared: Vec<SharedFolder> = serde_json::from_str(&seen).unwrap_or_default();
-        // Folders that were removed since are left out: Docker would make empty ones in their place.
+        // Folders that no longer exist are left out: Docker would create empty ones in their place.
         let mounts = shared.iter().filter(|one| one.outside.exists()).map(mount).collect();
         let body = ContainerCreateBody {
             image: Some(image),
@@ -68,8 +68,8 @@ impl DockerClient {
     }
 }
 
-/// Selects the snapshots to remove: all but the newest `keep`, and those of runs that began before `oldest`. Run ids sort
-/// by age.
+/// Selects the snapshots to remove: all except the newest `keep`, and those of runs that started before `oldest`. Run
+/// ids sort by age.
 fn superfluous(found: Vec<Holding>, keep: usize, oldest: &str) -> Vec<Holding> {
     let mut kept: Vec<_> = found
         .into_iter()
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_stay_and_the_old_go() {
+    fn the_newest_are_kept_and_the_old_removed() {
         let image = |run: &str| {
             let name = format!("{REPOSITORY}:{run}-a");
             Holding {

@@ -1,9 +1,8 @@
-//! The fast path into a container: one shell inside it, started once, that forks each step.
+//! The fast way to start a step in a container: one shell inside it, started once, forks each step.
 //!
-//! It is talked to through FIFOs in a folder that both sides see, so the engine has no part in a step: starting one costs
-//! about a millisecond where an engine's `exec` takes sixty, output comes at the speed of a pipe, and an engine that is
-//! restarted while the container lives goes unnoticed. That needs one kernel for both sides; where the supervisor does
-//! not answer, the compatible path is taken instead.
+//! It is controlled through FIFOs in a shared folder, without Docker: starting a step takes about a millisecond instead
+//! of 60 ms for `docker exec`, output has the speed of a pipe, and a restart of the engine while the container runs
+//! does not matter. Both sides must share a kernel; if the supervisor does not answer, `docker exec` is used instead.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -25,20 +24,20 @@ use tokio::time::{Instant, sleep};
 
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch};
 
-/// Stands between the place of a process and its program.
+/// Separates the setup of a process from its program in a script.
 const PROGRAM: &str = "# program\n";
 
-/// What runs inside.
+/// Script that runs inside the container.
 const SCRIPT: &str = include_str!("supervisor.sh");
 
-/// How long a supervisor may take to say that it listens. Starting its process takes an engine 60 to 100 ms; one that
-/// runs on another kernel never says it.
+/// Time limit for a supervisor to start listening. Docker needs 60 to 100 ms to start its process; on another kernel it
+/// never listens.
 const READY: Duration = Duration::from_secs(5);
 
-/// How long a step may take to begin: the supervisor is idle then.
+/// Time limit for a step to start: the supervisor is idle then.
 const STARTED: Duration = Duration::from_secs(10);
 
-/// A supervisor that listens.
+/// A supervisor that is listening.
 pub(super) struct Supervisor {
     control: Control,
     commands: Mutex<pipe::Sender>,
@@ -47,16 +46,16 @@ pub(super) struct Supervisor {
     next: AtomicU64,
 }
 
-/// The folder that both sides see.
+/// Folder shared with the container.
 #[derive(Clone, Debug)]
 pub(super) struct Control {
-    /// As this side calls it.
+    /// Path on this machine.
     pub(super) outside: PathBuf,
-    /// As the container calls it.
+    /// Path in the container.
     pub(super) inside: PathBuf,
 }
 
-/// What a supervisor says.
+/// Message of a supervisor.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Ready,
@@ -85,7 +84,7 @@ impl State {
 }
 
 impl Control {
-    /// Makes the folder with its FIFOs and the script. Any user of the container may use them.
+    /// Creates the folder with its FIFOs and the script. Any user of the container may use them.
     pub(super) fn prepare(&self) -> io::Result<()> {
         fs::create_dir_all(&self.outside)?;
         for name in ["commands", "signals", "states"] {
@@ -98,7 +97,7 @@ impl Control {
         self.outside.join("supervisor")
     }
 
-    /// The command that is to be run inside.
+    /// Returns the command to run in the container.
     pub(super) fn command(&self) -> Vec<String> {
         let script = self.inside.join("supervisor");
         ["sh".into(), script.to_string_lossy(), self.inside.to_string_lossy()].map(std::borrow::Cow::into_owned).into()
@@ -106,24 +105,24 @@ impl Control {
 }
 
 impl Supervisor {
-    /// Waits for a supervisor that is being started to listen. `alive` says whether its process is still there.
+    /// Waits until a supervisor listens. `alive` returns whether its process still runs.
     ///
     /// # Errors
-    /// It ended, or never answered.
+    /// The supervisor ended or did not answer in time.
     pub(super) async fn connect(
         control: Control,
         alive: impl Fn() -> BoxFuture<'static, bool> + Send,
     ) -> io::Result<Self> {
         let states = pipe::OpenOptions::new().open_receiver(control.outside.join("states"))?;
-        // Opened for reading too, so that neither open waits for the other side. The supervisor's end of these is at its
-        // end of file once this process is gone, however it went.
+        // Opened for reading too, so that neither side blocks on open. The supervisor reads end of file once this
+        // process is gone, for whatever reason.
         let commands = pipe::OpenOptions::new().read_write(true).open_sender(control.outside.join("commands"))?;
         let signals = fs::OpenOptions::new().read(true).write(true).open(control.outside.join("signals"))?;
         let deadline = Instant::now() + READY;
         let mut looked = Instant::now();
         let mut lines = BufReader::new(states);
         let mut line = String::new();
-        // A FIFO that nobody has opened for writing yet looks like one at its end.
+        // Before its writer has opened it, a FIFO reads as if at its end.
         while lines.read_line(&mut line).await? == 0 || !line.ends_with('\n') {
             let now = Instant::now();
             if now > deadline {
@@ -154,7 +153,7 @@ impl Supervisor {
         })
     }
 
-    /// Starts a process. The one before it must have ended: steps of a job run one after the other.
+    /// Starts a process. The previous one must have ended: the steps of a job run one after the other.
     pub(super) async fn start(&self, launch: &Launch) -> io::Result<Child> {
         let mut states = Arc::clone(&self.states).lock_owned().await;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -162,7 +161,7 @@ impl Supervisor {
         fs::create_dir(&folder)?;
         make_fifo(&folder.join("out"))?;
         let output = pipe::OpenOptions::new().open_receiver(folder.join("out"))?;
-        // Only a speed is lost where the user's quota of pipe memory is used up.
+        // Only costs speed if the user's quota of pipe memory is exhausted.
         let _ = rustix::pipe::fcntl_setpipe_size(&output, super::super::host::PIPE_SIZE);
         fs::write(folder.join("launch"), script(launch, number))?;
         let started = async {
@@ -171,7 +170,7 @@ impl Supervisor {
         };
         let started: io::Result<_> = started.await;
         if !matches!(started, Ok(Ok(Some(State::Started { .. })))) {
-            // It holds the step's environment.
+            // The folder contains the step's environment.
             let _ = fs::remove_dir_all(&folder);
         }
         let group = match started? {
@@ -186,7 +185,7 @@ impl Supervisor {
         let exit = ended(states, number, folder).boxed();
         let signal = move |interrupt: Interrupt| {
             use std::io::Write;
-            // A supervisor that is gone has nothing left to signal.
+            // If the supervisor is gone, so are its processes.
             let _ = signals
                 .lock()
                 .map(|mut signals| signals.write_all(format!("{} {group}\n", interrupt.name()).as_bytes()));
@@ -195,7 +194,7 @@ impl Supervisor {
     }
 }
 
-/// Waits for the end of a process and removes its folder, which holds its environment.
+/// Waits for the end of a process and removes its folder, which contains its environment.
 async fn ended(
     mut states: OwnedMutexGuard<mpsc::UnboundedReceiver<State>>,
     number: u64,
@@ -215,10 +214,10 @@ async fn ended(
 }
 
 fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "the container is gone: it was stopped, removed or lost its engine")
+    io::Error::new(io::ErrorKind::BrokenPipe, "the container was stopped or removed, or its engine died")
 }
 
-/// The next state of a process; `None` once the supervisor is gone.
+/// Returns the next message about a process; `None` once the supervisor is gone.
 async fn next(states: &mut mpsc::UnboundedReceiver<State>, wanted: u64) -> Option<State> {
     loop {
         match states.recv().await? {
@@ -229,7 +228,7 @@ async fn next(states: &mut mpsc::UnboundedReceiver<State>, wanted: u64) -> Optio
     }
 }
 
-/// Hands on what the supervisor says, until it is gone.
+/// Passes on the messages of the supervisor until it is gone.
 async fn listen(mut lines: BufReader<pipe::Receiver>, say: mpsc::UnboundedSender<State>) {
     let mut line = String::new();
     while lines.read_line(&mut line).await.is_ok_and(|read| read > 0) {
@@ -244,27 +243,27 @@ async fn listen(mut lines: BufReader<pipe::Receiver>, say: mpsc::UnboundedSender
 
 fn make_fifo(path: &Path) -> io::Result<()> {
     rustix::fs::mkfifoat(CWD, path, Mode::from_raw_mode(0o666))?;
-    // Whatever the umask left of it.
+    // The umask may have removed permissions.
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))
 }
 
-/// Names that some shells keep to themselves.
+/// Variables that some shells reserve.
 const RESERVED: &[&[u8]] =
     &[b"UID", b"EUID", b"PPID", b"GROUPS", b"SHELLOPTS", b"BASHOPTS", b"BASH_VERSINFO", b"OPTIND"];
 
-/// What makes a shell stand where the newest step of a job stands: its environment and its folder.
+/// Returns shell commands that set the environment and folder of the job's newest step.
 #[must_use]
 pub(super) fn surroundings(control: &Path) -> Option<String> {
     let steps =
         fs::read_dir(control).ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());
     let text = fs::read_to_string(control.join(steps.max()?.to_string()).join("launch")).ok()?;
     let (place, _) = text.split_once(PROGRAM)?;
-    // The first two lines are the supervisor's.
+    // The first two lines are for the supervisor.
     Some(place.splitn(3, '\n').nth(2)?.to_owned())
 }
 
-/// The script that becomes the process. What a shell can export, it exports; other names (`INPUT_FETCH-DEPTH`) go
-/// through `env`, as a shell would drop them.
+/// Returns the script that becomes the process. Names that a shell can export are exported; others
+/// (`INPUT_FETCH-DEPTH`) are passed through `env`, as a shell would drop them.
 fn script(launch: &Launch, number: u64) -> Vec<u8> {
     let mut text = format!("echo \"started {number} $$\" >&9\nexec 9>&-\n").into_bytes();
     let mut odd = Vec::new();
@@ -290,7 +289,7 @@ fn script(launch: &Launch, number: u64) -> Vec<u8> {
     text
 }
 
-/// The line by which a shell exports a variable; nothing for a name that it has no variables of, or keeps to itself.
+/// Returns the shell command that exports a variable, or `None` if the name is reserved or not valid in a shell.
 #[must_use]
 pub(super) fn export(name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = name.iter();
@@ -300,7 +299,7 @@ pub(super) fn export(name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     plain.then(|| [b"export ", name, b"=", &quoted(value), b"\n"].concat())
 }
 
-/// A word for a shell, in single quotes.
+/// Quotes a word for a shell, with single quotes.
 #[must_use]
 pub(super) fn quoted(word: &[u8]) -> Vec<u8> {
     let mut text = vec![b'\''];
@@ -321,7 +320,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// A supervisor of this machine: the script is the same.
+    /// Starts a supervisor on this machine, with the same script.
     async fn supervisor(shell: &str) -> Option<(tempfile::TempDir, Supervisor)> {
         let folder = tempfile::tempdir().expect("a folder");
         let control = Control { outside: folder.path().join("c"), inside: folder.path().join("c") };
@@ -360,7 +359,7 @@ mod tests {
             };
             let (exit, said) = run(&supervisor, "echo \"$A|$N\"; exit 7").await;
             assert_eq!((exit, said.as_str()), (Exit::Code(7), "it's|1\n2\n"), "{shell}");
-            // A shell would drop this name, so it must not pass through one.
+            // A shell would drop this name, so the variable must not pass through one.
             let env = Launch { program: "env".into(), args: Vec::new(), ..launch("") };
             let mut child = supervisor.start(&env).await.expect("starts");
             let mut text = String::new();
@@ -390,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_read_and_noise_is_not() {
+    fn messages_are_parsed_and_noise_is_ignored() {
         assert_eq!(State::parse("ready"), Some(State::Ready));
         assert_eq!(State::parse("started 3 41"), Some(State::Started { number: 3, group: 41 }));
         assert_eq!(State::parse("ended 3 7 0"), Some(State::Ended { number: 3, exit: Exit::Code(7) }));
