@@ -37,7 +37,8 @@ pub enum GroupError {
 impl GroupRequest {
     /// Evaluates `concurrency`.
     ///
-    /// Returns an error if an expression cannot be evaluated or the name of the group is empty.
+    /// # Errors
+    /// An expression cannot be evaluated, or the name of the group is empty.
     pub fn new(concurrency: &Concurrency, scope: &Scope<'_>) -> Result<Self, GroupError> {
         let group = concurrency.group.evaluate(scope)?.to_text();
         if group.trim().is_empty() {

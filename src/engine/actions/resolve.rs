@@ -51,6 +51,7 @@ impl ResolvedAction {
 
     /// Fetches the action of another repository. Returns it with a remark for the job's log.
     ///
+    /// # Errors
     /// The action cannot be fetched or read.
     pub(crate) async fn fetch(
         reference: &str,

@@ -105,7 +105,8 @@ impl JobEnvironment {
 
     /// Starts the container of the job and its services, and waits until the services are healthy.
     ///
-    /// Returns an error if a container cannot start or a service is not healthy. Call [`JobEnvironment::stop`] in any
+    /// # Errors
+    /// A container cannot start or a service is not healthy. Call [`JobEnvironment::stop`] in any
     /// case.
     pub(in crate::engine) async fn start(&mut self, folders: &Folders, say: &mut Say<'_>) -> Result<(), ProviderError> {
         // Marks the workspace as a git `safe.directory`, whatever uid owns it.

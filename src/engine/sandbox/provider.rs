@@ -45,6 +45,7 @@ pub trait Provider: Send + Sync {
     /// Connects, and returns a description of the engine (`docker 20.10.24 at unix:///var/run/docker.sock`). `None` if
     /// the provider needs no engine.
     ///
+    /// # Errors
     /// The provider cannot be used; the message says how to fix it.
     fn check(&self) -> BoxFuture<'_, Result<Option<String>, ProviderError>>;
 
@@ -80,6 +81,7 @@ pub trait Provider: Send + Sync {
 
     /// Lists the resources of the runs of a state folder, containers first. By default, none.
     ///
+    /// # Errors
     /// The provider does not answer.
     fn holdings<'a>(&'a self, _state: &'a Path) -> BoxFuture<'a, Result<Vec<Holding>, ProviderError>> {
         ready(Ok(Vec::new())).boxed()
@@ -96,6 +98,7 @@ pub trait Provider: Send + Sync {
 
     /// Removes snapshots of failed jobs that are older than a day, and all but the newest `keep`.
     ///
+    /// # Errors
     /// The provider does not answer.
     fn prune_snapshots<'a>(&'a self, _state: &'a Path, _keep: usize) -> BoxFuture<'a, Result<(), ProviderError>> {
         ready(Ok(())).boxed()
@@ -104,6 +107,7 @@ pub trait Provider: Send + Sync {
     /// Removes all resources of these runs, including snapshots, and returns them. The runs must have no worker, and
     /// their folders must still exist, as they hold the address of the engine.
     ///
+    /// # Errors
     /// The provider does not answer, or a resource could not be removed.
     fn forget<'a>(&'a self, _runs: &'a [RunFolder]) -> BoxFuture<'a, Result<Vec<Holding>, ProviderError>> {
         ready(Ok(Vec::new())).boxed()
@@ -112,6 +116,7 @@ pub trait Provider: Send + Sync {
     /// Ends every process of a run whose worker died, and removes the run's resources. `groups` are the process groups
     /// that the run recorded.
     ///
+    /// # Errors
     /// The provider does not answer, or a resource could not be removed. [`Provider::holdings`] still lists the
     /// resource then.
     fn abandon<'a>(&'a self, run: &'a RunFolder, _groups: &'a [i32]) -> BoxFuture<'a, Result<(), ProviderError>> {

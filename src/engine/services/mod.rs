@@ -28,6 +28,7 @@ const LAST_LINES: usize = 20;
 pub trait ServiceHost: Send + Sync {
     /// Starts a service.
     ///
+    /// # Errors
     /// The service cannot be started.
     fn start<'a>(&'a self, service: &'a ContainerSpec) -> BoxFuture<'a, Result<StartedService, ProviderError>>;
 

@@ -54,7 +54,8 @@ impl Shell {
     /// Finds the shell of a step: a built-in one by name, or a command line in which `{0}` stands for the script. A
     /// step without `shell` gets the first default shell of the sandbox, usually bash, with `-e` alone.
     ///
-    /// Returns an error if `asked` is not a shell or the shell does not exist.
+    /// # Errors
+    /// `asked` is not a shell or the shell does not exist.
     pub(crate) async fn find(asked: Option<&str>, sandbox: &dyn Sandbox, path: &OsStr) -> Result<Self, ShellError> {
         let Some(asked) = asked.map(str::trim).filter(|asked| !asked.is_empty()) else {
             for name in sandbox.shells() {
