@@ -25,14 +25,17 @@
 //!
 //! # Where to add
 //!
+//! The first file of each row is the place to begin; its documentation names the steps. A new room or crate is also a row
+//! of the tables in `tests/integration/imports.rs`, where those that are planned stand already.
+//!
 //! | what | where |
 //! |---|---|
-//! | a GitHub backend | a folder in `backend/` that implements [`backend::Backend`]; `backend/mod.rs`, `backend/registry.rs`, the table of `tests/integration/imports.rs` |
-//! | a pane | a file in `app/panes/`; a row of `PANELS` in `ui/layout.rs`; a line in each `match` of `app/panes/mod.rs` |
-//! | a Kubernetes provider | a folder in `engine/sandbox/` that implements `Provider` and `Machine`; a line in `engine/sandbox/providers.rs` |
-//! | a deploy engine | a room `rollout/` beside `engine/`; a `Work` in `worker/` (see `worker/work.rs`) and a kind of [`store::spec::WorkSpec`] |
-//! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table |
-//! | a job field on the screen | `workflow/schema/job.rs` and `workflow/parse.rs`, `engine/attempt/outline.rs`, `model::JobOutline` and `model::Job`, `queued` in `store/runs.rs`, `app/panes/jobs.rs` |
+//! | a GitHub backend | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
+//! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; `assets/keys.md` is printed by `cuelight keys` |
+//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine` and `Sandbox`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name in `config/mod.rs` |
+//! | a deploy engine | `worker/work.rs`: a room `rollout/` beside `engine/`, hosted as `Work`; a kind of [`store::spec::WorkSpec`] and a line in `worker/mod.rs`; its plan and its commands in `launch/` |
+//! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
+//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `engine/attempt/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; the fold in `store/runs`; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
 //!
 //! # Imports
 //!

@@ -18,10 +18,17 @@
 //! on it unchanged, and the backend itself only adds what a folder does not have: how workflows are started, how fresh
 //! the mirror is ([`Feed::Connection`]), and which operations the server has.
 //!
+//! Three rules of a mirror differ from those of a local run, and each has its one place. The lock of a mirror is free
+//! while nothing polls, which does not mean that a worker was lost: `worker::recovery` decides by the kind of the run
+//! ([`WorkSpec`](crate::store::spec::WorkSpec)). Another attempt starts on the server: `launch::commands` hands it to the
+//! backend instead of a new worker. What the server lacks, or the token may not do, is a reason of
+//! [`Unavailable`].
+//!
 //! # Adding a backend
 //!
-//! Make a folder here and implement [`Backend`] in it. Outside of it three files change: this one declares the module,
-//! [`registry`] gets a variant and a line, and `tests/integration/imports.rs` lists the crates that it may use.
+//! Make a folder here and implement [`Backend`] in it. Outside of it, this file declares the module and [`registry`] gets
+//! a variant and a line; `cli/screen/mod.rs` decides when it is opened. A backend with mirrors also adds a kind of
+//! [`WorkSpec`](crate::store::spec::WorkSpec), which holds the server's address of the run.
 
 use std::sync::Arc;
 

@@ -41,9 +41,11 @@ impl From<StoreError> for Failure {
         let exit = match error {
             StoreError::NoSuchRun { .. } => Exit::NotFound,
             StoreError::Ambiguous { .. } => Exit::Usage,
-            StoreError::Io { .. } | StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::NoHome => {
-                Exit::Unavailable
-            }
+            StoreError::Io { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Newer { .. }
+            | StoreError::UnknownKind { .. }
+            | StoreError::NoHome => Exit::Unavailable,
         };
         Self::new(exit, error.to_string())
     }

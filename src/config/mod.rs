@@ -48,10 +48,25 @@ pub struct Config {
 /// Default image of jobs in Docker: an official image with git, node, python and a compiler, as on GitHub's runners.
 const IMAGE: &str = "node:20-bookworm";
 
+/// Sandboxes that jobs can run in: the names of the engine's providers, and whether an image may follow (`NAME:IMAGE`).
+pub const SANDBOXES: &[(&str, bool)] = &[("host", false), ("docker", true)];
+
 /// Whether a text names a sandbox: `host`, `docker` or `docker:IMAGE`.
 #[must_use]
 pub fn is_sandbox(text: &str) -> bool {
-    matches!(text, "host" | "docker") || text.strip_prefix("docker:").is_some_and(|image| !image.is_empty())
+    let (name, image) = text.split_once(':').map_or((text, None), |(name, image)| (name, Some(image)));
+    let takes_image = SANDBOXES.iter().find(|(known, _)| *known == name).map(|(_, takes_image)| *takes_image);
+    takes_image.is_some_and(|takes_image| image.is_none_or(|image| takes_image && !image.is_empty()))
+}
+
+/// Returns the ways to name a sandbox, for messages: "`host`, `docker` or `docker:IMAGE`".
+#[must_use]
+pub fn sandbox_forms() -> String {
+    let forms = SANDBOXES.iter().flat_map(|(name, takes_image)| {
+        [Some(format!("`{name}`")), takes_image.then(|| format!("`{name}:IMAGE`"))].into_iter().flatten()
+    });
+    let forms: Vec<_> = forms.collect();
+    forms.split_last().map(|(last, others)| format!("{} or {last}", others.join(", "))).unwrap_or_default()
 }
 
 impl Default for Config {

@@ -82,7 +82,7 @@ pub const SETTINGS: &[Setting] = &[
                 config.runs_on.insert(label.to_ascii_lowercase(), sandbox.clone());
                 Ok(())
             }
-            other => Err(format!("must be `host`, `docker` or `docker:IMAGE`, not `{}`", other.written())),
+            other => Err(format!("must be {}, not `{}`", super::sandbox_forms(), other.written())),
         },
         show: |config| config.runs_on.iter().map(|(label, sandbox)| (label.clone(), quoted(sandbox))).collect(),
     },

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use super::request::{Called, called, local_call};
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
-use crate::store::spec::{RunSpec, WorkSpec};
+use crate::store::spec::RunSpec;
 use crate::workflow::expr::{Expr, PathKey};
 use crate::workflow::lint;
 use crate::workflow::syntax::{CallSecrets, JobBody, Workflow};
@@ -147,11 +147,11 @@ fn in_environment(name: &str) -> Option<String> {
 /// A secret of the run has no value, a file cannot be read, or the run's folder cannot be read.
 pub fn of_run(folder: &RunFolder, sources: &[SecretSource]) -> Result<IndexMap<String, String>, SecretError> {
     let mut secrets = given(sources)?;
-    let WorkSpec::WorkflowRun(workflow) = RunSpec::read(folder)?.work;
-    for name in workflow.secrets {
-        if !secrets.contains_key(&name) {
-            let value = env::var(&name).map_err(|_| SecretError::NotGivenAgain(name.clone()))?;
-            secrets.insert(name, value);
+    let spec = RunSpec::read(folder)?;
+    for name in spec.work.workflow().map(|workflow| workflow.secrets.as_slice()).unwrap_or_default() {
+        if !secrets.contains_key(name) {
+            let value = env::var(name).map_err(|_| SecretError::NotGivenAgain(name.clone()))?;
+            secrets.insert(name.clone(), value);
         }
     }
     Ok(secrets)

@@ -11,7 +11,6 @@ use crate::model::{Conclusion, EndReason, Event, RerunScope, Timestamp};
 use crate::model::{JobPreview, StepPreview};
 use crate::repo::git::git;
 use crate::store::journal::JournalWriter;
-use crate::store::spec::WorkSpec;
 use crate::store::{history, lock};
 
 const CI: &str = "name: CI\non: [push, workflow_dispatch]\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: echo ${{ github.ref }}\n";
@@ -80,7 +79,8 @@ fn a_plan_writes_nothing_and_what_was_planned_is_what_runs() {
     // The file changes between the question and the start.
     place.write("ci.yml", "on: push\njobs: {evil: {runs-on: ubuntu-latest, steps: [{run: evil}]}}\n");
     let folder = write(&place.runs, planned).expect("written");
-    let WorkSpec::WorkflowRun(spec) = RunSpec::read(&folder).expect("readable").work;
+    let document = RunSpec::read(&folder).expect("readable");
+    let spec = document.work.workflow().expect("a workflow");
     assert_eq!((spec.text.as_str(), spec.secrets.as_slice()), (CI, &["KEY".to_owned()][..]));
     assert_eq!((spec.git_ref.as_str(), spec.repository.as_path()), ("refs/heads/main", place.root().as_path()));
     assert!(!fs::read_to_string(folder.spec_path()).expect("readable").contains("hunter2"));
@@ -113,10 +113,8 @@ fn an_untrusted_repository_is_planned_and_shown_and_does_not_start() {
 #[test]
 fn runs_are_numbered_when_they_start() {
     let place = Place::new(CI);
-    let number = |folder: &RunFolder| {
-        let WorkSpec::WorkflowRun(spec) = RunSpec::read(folder).expect("readable").work;
-        spec.run_number
-    };
+    let number =
+        |folder: &RunFolder| RunSpec::read(folder).expect("readable").work.workflow().expect("a workflow").run_number;
     let (first, second) = (place.run(), place.run());
     assert_eq!((number(&first), number(&second)), (1, 2));
     fs::remove_dir_all(place.runs.runs()).expect("removed");

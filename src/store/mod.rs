@@ -50,6 +50,14 @@ pub enum StoreError {
         /// Newest version that can be read.
         supported: u32,
     },
+    /// The file describes a run of a kind that only a newer program knows.
+    #[error("{} is a run of the unknown kind `{kind}`: update cuelight", path.display())]
+    UnknownKind {
+        /// The file.
+        path: PathBuf,
+        /// The kind.
+        kind: String,
+    },
     /// No run has this id.
     #[error("there is no run `{wanted}`{}", nearest.as_ref().map(|id| format!("; did you mean `{id}`?")).unwrap_or_default())]
     NoSuchRun {

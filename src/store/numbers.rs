@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::folder::{RunsDir, private};
-use super::spec::{RunSpec, WorkSpec};
+use super::spec::RunSpec;
 use super::{StoreError, atomic, lock};
 
 /// The last number of every workflow, by [`key`].
@@ -57,9 +57,8 @@ fn read(runs: &RunsDir) -> Result<Numbers, StoreError> {
 fn in_folders(runs: &RunsDir) -> Result<Numbers, StoreError> {
     let mut numbers = Numbers::new();
     for id in runs.list()? {
-        let Ok(RunSpec { info, work: WorkSpec::WorkflowRun(run), .. }) = RunSpec::read(&runs.folder(id)) else {
-            continue;
-        };
+        let Ok(RunSpec { info, work, .. }) = RunSpec::read(&runs.folder(id)) else { continue };
+        let Some(run) = work.workflow() else { continue };
         let highest = numbers.entry(key(&info.repository, &info.workflow)).or_default();
         *highest = run.run_number.max(*highest);
     }

@@ -40,6 +40,19 @@ pub enum WorkSpec {
     WorkflowRun(Box<WorkflowSpec>),
 }
 
+/// Values of `kind` in `run.json`. A document of another kind was written by a newer program.
+const KINDS: &[&str] = &["workflow_run"];
+
+impl WorkSpec {
+    /// Returns the workflow that runs; `None` for work of another kind.
+    #[must_use]
+    pub fn workflow(&self) -> Option<&WorkflowSpec> {
+        match self {
+            Self::WorkflowRun(workflow) => Some(workflow),
+        }
+    }
+}
+
 /// What is needed to plan and run a workflow, besides the [`RunInfo`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -136,12 +149,22 @@ impl RunSpec {
     /// Reads the document of a run. The run has the id of its folder, which may be a renamed copy.
     ///
     /// # Errors
-    /// It is missing, damaged, or of a newer version.
+    /// It is missing, damaged, or of a newer version or an unknown kind.
     pub fn read(folder: &RunFolder) -> Result<Self, StoreError> {
         #[derive(Deserialize)]
         struct Versioned {
             #[serde(default)]
             version: u32,
+        }
+
+        #[derive(Deserialize)]
+        struct Kinded {
+            work: Kind,
+        }
+
+        #[derive(Deserialize)]
+        struct Kind {
+            kind: String,
         }
 
         let path = folder.spec_path();
@@ -150,7 +173,13 @@ impl RunSpec {
         let Versioned { version } = serde_json::from_slice(&text).map_err(damaged)?;
         let mut spec: Self = match version {
             0 | 1 => serde_json::from_slice::<Version1>(&text).map_err(damaged)?.into(),
-            VERSION => serde_json::from_slice(&text).map_err(damaged)?,
+            VERSION => {
+                let Kinded { work: Kind { kind } } = serde_json::from_slice(&text).map_err(damaged)?;
+                if !KINDS.contains(&kind.as_str()) {
+                    return Err(StoreError::UnknownKind { path, kind });
+                }
+                serde_json::from_slice(&text).map_err(damaged)?
+            }
             newer => return Err(StoreError::Newer { path, version: newer, supported: VERSION }),
         };
         spec.info.id = folder.id().clone();
@@ -209,7 +238,7 @@ mod tests {
             ["20261126-201820-55cb", "local/demo", ".github/workflows/pipeline.yml", "push", "main", "220e800"]
         );
         assert_eq!(created.0, 1_795_724_300_082);
-        let WorkSpec::WorkflowRun(work) = spec.work;
+        let work = spec.work.workflow().expect("a workflow");
         assert_eq!((work.run_number, work.max_parallel, work.actor.as_str()), (1, 2, "ada"));
         assert_eq!(
             (work.repository.as_path(), work.git_ref.as_str()),
@@ -226,6 +255,9 @@ mod tests {
             error.ends_with("run.json is of version 3, and this cuelight reads up to version 2: update cuelight"),
             "{error}"
         );
+        let (_home, folder) = written(r#"{"version": 2, "run": {}, "work": {"kind": "rollout"}}"#);
+        let error = RunSpec::read(&folder).expect_err("another kind").to_string();
+        assert!(error.ends_with("run.json is a run of the unknown kind `rollout`: update cuelight"), "{error}");
         let (_home, folder) = written("{");
         assert!(matches!(RunSpec::read(&folder), Err(StoreError::Damaged { .. })));
     }

@@ -275,6 +275,19 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn the_focused_panel_is_on_the_screen(width in 1_u16..320, height in 1_u16..120, zoom in 0_usize..3) {
+            let zoom = [Zoom::Normal, Zoom::Half, Zoom::Full][zoom];
+            for PanelInfo { panel, .. } in &PANELS {
+                let above = if *panel == Panel::Log { Panel::Runs } else { *panel };
+                if let Some(screen) = screen(Rect::new(0, 0, width, height), view(*panel, above, zoom)) {
+                    prop_assert!(screen.panels.iter().any(|(shown, _)| shown == panel), "{:?}", panel);
+                }
+            }
+        }
+    }
+
     #[test]
     fn panels_are_numbered_in_their_order() {
         let numbers = PANELS.map(|info| (info.panel.number(), info.panel.name()));

@@ -1,8 +1,17 @@
 //! The interface between the worker process and the work that it hosts: the run of a workflow, or another kind of work.
 //!
 //! The host holds the lock and the socket, answers commands, writes the journal, and closes every attempt. [`Work`]
-//! defines what an attempt does. A new kind of work needs an implementation, a variant of [`WorkSpec`] in `run.json`,
-//! and a line in [`super::carry_out`].
+//! carries out an attempt.
+//!
+//! # Adding a kind of work
+//!
+//! 1. An implementation of [`Work`], in a file beside this one; what it does belongs to a room below.
+//! 2. A variant of [`WorkSpec`], its name in `KINDS` beside it, and a line in [`super::carry_out`].
+//! 3. A function in `launch/` that plans and starts it, as `launch::plan` and `launch::start` do for workflows.
+//!
+//! Cancelling, another attempt, listing, `show`, `logs` and the screen work on it as on any run. Commands that only this
+//! kind of work knows are answered where the others are, by `Desk` in [`super`], and given to the attempt by a channel of
+//! [`AttemptHost`], as [`AttemptHost::displaced`] is. What a lost worker leaves behind is ended by [`super::recovery`].
 //!
 //! [`WorkSpec`]: crate::store::spec::WorkSpec
 

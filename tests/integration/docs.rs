@@ -138,3 +138,15 @@ fn the_visible_top_level_is_as_agreed() {
     let others: Vec<_> = names.filter(|name| !name.starts_with('.') && !allowed.contains(&name.as_str())).collect();
     assert!(others.is_empty(), "{others:?}");
 }
+
+#[test]
+fn the_map_of_the_source_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = fs::read_to_string(root.join("src/lib.rs")).expect("source is text");
+    let spans = map.lines().filter(|line| line.starts_with("//!")).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let files: Vec<_> = spans.filter(|span| span.ends_with(".rs") || span.ends_with(".md")).collect();
+    let missing: Vec<_> =
+        files.iter().filter(|file| !root.join("src").join(file).exists() && !root.join(file).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(files.len() > 20, "the map was read: {files:?}");
+}

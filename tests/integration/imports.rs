@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use crate::source;
 use crate::source::Source;
 
-/// What each room may name, besides itself. The lower rooms come first.
+/// What each room may name, besides itself. The lower rooms come first. `rollout`, which carries out deployments, is
+/// planned: its place is decided here before its first file.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("workflow", &["model"]),
@@ -29,7 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Paths of other crates and of the standard library that only some folders may name.
+/// Paths of other crates and of the standard library that only some folders may name. `kube` and `octocrab` are planned.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bollard", &["engine/sandbox/docker", "rollout/targets/docker"]),
     ("kube", &["engine/sandbox/kubernetes", "rollout/targets/kubernetes"]),

@@ -8,10 +8,12 @@
 //! Three files:
 //!
 //! 1. A file of this folder: a type that implements [`Pane`]. Only `act` and `draw` have no default.
-//! 2. `ui/layout.rs`: a row of `PANELS` (name, key, help line), and the area of the panel on each size of screen.
-//! 3. This file: a field of [`Panes`], and a line in [`Panes::get`] and [`Panes::get_mut`].
+//! 2. `ui/layout.rs`: a variant of [`Panel`], a row of `PANELS` (name, key, help line), and the area of the panel on each
+//!    size of screen.
+//! 3. This file: the module, a field of [`Panes`], and a line in [`Panes::get`] and [`Panes::get_mut`].
 //!
-//! Keys, mouse, filter prompt, borders, help and the table of keys follow from these.
+//! Keys, mouse, filter prompt, borders, help and the table of keys follow from these (`cuelight keys` prints
+//! `assets/keys.md`). What the pane shows comes from [`AppState`](super::state::AppState).
 
 mod deploys;
 mod events;

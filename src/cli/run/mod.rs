@@ -83,7 +83,7 @@ pub(super) struct Args {
 
 /// Parses `--sandbox`.
 fn sandbox(text: &str) -> Result<String, String> {
-    if config::is_sandbox(text) { Ok(text.to_owned()) } else { Err("write host, docker or docker:IMAGE".to_owned()) }
+    if config::is_sandbox(text) { Ok(text.to_owned()) } else { Err(format!("write {}", config::sandbox_forms())) }
 }
 
 impl Args {

@@ -46,7 +46,6 @@ pub(in crate::engine) struct JobEnvironment {
     /// Actions of other repositories that the steps use.
     pub(in crate::engine) actions: Actions,
     machine: Box<dyn Machine>,
-    in_container: bool,
     node: OnceCell<(PathBuf, String)>,
     /// Ports of this machine, held until the job has ended.
     _ports: Claimed,
@@ -75,7 +74,6 @@ impl JobEnvironment {
             sandbox: ready.machine.sandbox().unwrap_or_else(|| Arc::clone(&shared.host)),
             actions: ready.actions,
             machine: ready.machine,
-            in_container: false,
             node: OnceCell::new(),
             _ports: ready.ports,
         };
@@ -116,7 +114,6 @@ impl JobEnvironment {
         // The container may run even if a service failed.
         if let Some(sandbox) = self.machine.sandbox() {
             self.sandbox = sandbox;
-            self.in_container = self.machine.attachments().container.is_some();
             self.name_paths(folders);
         }
         started
@@ -149,7 +146,7 @@ impl JobEnvironment {
 
     /// Whether the steps run in a container.
     pub(in crate::engine) fn is_container(&self) -> bool {
-        self.in_container
+        self.sandbox.is_container()
     }
 
     /// Whether the job has a container or services.

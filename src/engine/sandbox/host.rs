@@ -67,6 +67,10 @@ impl Sandbox for Host {
         "host".to_owned()
     }
 
+    fn is_container(&self) -> bool {
+        false
+    }
+
     fn environment(&self) -> &[(OsString, OsString)] {
         &self.environment
     }

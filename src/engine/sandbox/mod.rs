@@ -36,6 +36,9 @@ pub trait Sandbox: Send + Sync {
     /// Returns a description for users: `host`, `docker ci-base:local`.
     fn describe(&self) -> String;
 
+    /// Whether processes run in a container: files written on this machine are sent to it, and its programs are its own.
+    fn is_container(&self) -> bool;
+
     /// Returns the environment that every process starts from.
     fn environment(&self) -> &[(OsString, OsString)];
 

@@ -217,6 +217,13 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_name_every_provider_and_whether_it_takes_an_image() {
+        let providers = Providers::of_this_process();
+        let known = providers.iter().map(|provider| (provider.name(), provider.base(Some("image"), "").is_some()));
+        assert_eq!(known.collect::<Vec<_>>(), crate::config::SANDBOXES);
+    }
+
+    #[test]
     fn machines_are_found_by_the_first_word_of_their_description() {
         let providers = Providers::of_this_process();
         let name = |description| providers.of_machine(description).map(Provider::name);

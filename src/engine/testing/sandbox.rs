@@ -193,6 +193,10 @@ impl Sandbox for ScriptedSandbox {
         "scripted".to_owned()
     }
 
+    fn is_container(&self) -> bool {
+        false
+    }
+
     fn environment(&self) -> &[(OsString, OsString)] {
         &self.environment
     }

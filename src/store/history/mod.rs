@@ -150,7 +150,8 @@ impl Pager<'_> {
 /// The summary of a run that a newer version wrote, or whose files are damaged. A folder without `run.json` holds no run:
 /// it is being made or removed.
 fn unreadable(folder: &RunFolder, error: &StoreError) -> Option<Summary> {
-    let is_run = matches!(error, StoreError::Newer { .. } | StoreError::Damaged { .. });
+    let is_run =
+        matches!(error, StoreError::Newer { .. } | StoreError::UnknownKind { .. } | StoreError::Damaged { .. });
     is_run.then(|| Summary {
         info: RunInfo { id: folder.id().clone(), created: id_timestamp(folder.id()), ..RunInfo::default() },
         name: "unreadable".to_owned(),

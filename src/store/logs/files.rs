@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::model::RunId;
 use crate::store::first_error;
 use crate::store::folder::RunsDir;
-use crate::store::spec::{RunSpec, WorkSpec};
+use crate::store::spec::RunSpec;
 
 use super::query::{LogError, LogKey, LogSearch, Logs, MAX_RUN_HITS, Query, RawLine, RunSearch};
 use super::{LineMatcher, LogReader};
@@ -147,7 +147,8 @@ impl Logs for LogFiles {
     }
 
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf> {
-        let WorkSpec::WorkflowRun(workflow) = RunSpec::read(&self.runs.folder(run.clone())).ok()?.work;
+        let spec = RunSpec::read(&self.runs.folder(run.clone())).ok()?;
+        let workflow = spec.work.workflow()?;
         // A job names files of its own copy of the repository, whose leading folders mean nothing here.
         let mut parts = Path::new(name).components();
         while parts.clone().next().is_some() {

@@ -259,6 +259,10 @@ impl Sandbox for JobContainer {
         format!("docker {}", self.image)
     }
 
+    fn is_container(&self) -> bool {
+        true
+    }
+
     fn environment(&self) -> &[(OsString, OsString)] {
         &self.environment
     }

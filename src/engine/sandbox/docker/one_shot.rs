@@ -139,6 +139,10 @@ impl Sandbox for OneShot {
         format!("docker {}", self.image)
     }
 
+    fn is_container(&self) -> bool {
+        true
+    }
+
     fn environment(&self) -> &[(OsString, OsString)] {
         &self.environment
     }
