@@ -144,7 +144,9 @@ fn the_map_of_the_source_names_files_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let map = fs::read_to_string(root.join("src/lib.rs")).expect("source is text");
     let spans = map.lines().filter(|line| line.starts_with("//!")).flat_map(|line| line.split('`').skip(1).step_by(2));
-    let files: Vec<_> = spans.filter(|span| span.ends_with(".rs") || span.ends_with(".md")).collect();
+    let is_file =
+        |span: &&str| Path::new(span).extension().is_some_and(|extension| extension == "rs" || extension == "md");
+    let files: Vec<_> = spans.filter(is_file).collect();
     let missing: Vec<_> =
         files.iter().filter(|file| !root.join("src").join(file).exists() && !root.join(file).exists()).collect();
     assert!(missing.is_empty(), "{missing:?}");
