@@ -9,11 +9,12 @@ use serde_json::{Value as Json, json};
 
 use crate::app::panes::graph::picture as picture_of;
 use crate::engine::attempt::outline;
-use crate::launch::{Payload, triggers};
+use crate::launch::{Payload, triggers, trust};
 use crate::model::RunInfo;
 use crate::model::{Event, JobId, Record, RunId, Timestamp};
-use crate::repo::git::Repository;
+use crate::repo::git::{Access, Repository};
 use crate::repo::workflows;
+use crate::store::folder::RunsDir;
 use crate::store::runs::RunStore;
 use crate::ui::export::Picture;
 use crate::ui::terminal_text::TerminalText;
@@ -118,7 +119,8 @@ pub(super) fn run(args: &Args) -> Outcome {
 /// The workflows that the event runs and those that it skips, and why.
 fn overview(args: &Args, repository: &Repository) -> Outcome {
     let payload = args.event_path.clone().map_or(Payload::Derived, Payload::File).read()?;
-    let decided = triggers::all(repository, &args.event, &payload)?;
+    let access = RunsDir::locate().map_or(Access::Guarded, |runs| trust::access(&runs, repository));
+    let decided = triggers::all(repository, access, &args.event, &payload)?;
     if args.format == Format::Json {
         let workflows = decided
             .iter()

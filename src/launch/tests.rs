@@ -9,7 +9,7 @@ use crate::launch::trust::Distrust;
 use crate::model::capabilities::Unavailable;
 use crate::model::{Conclusion, EndReason, Event, RerunScope, Timestamp};
 use crate::model::{JobPreview, StepPreview};
-use crate::repo::git::git;
+use crate::repo::git::{Access, git};
 use crate::store::journal::JournalWriter;
 use crate::store::{history, lock};
 
@@ -207,7 +207,9 @@ fn an_event_runs_the_workflows_that_it_names() {
     let only = triggers::by_change(&repository, Some(".github/workflows/docs.yml"), &["docs/a".to_owned()]);
     assert_eq!(only.expect("readable").iter().map(triggers::TriggerDecision::runs).collect::<Vec<_>>(), [true]);
     fs::remove_file(place.root().join(workflows::FOLDER).join("broken.yml")).expect("removed");
-    let error = triggers::running(&repository, "issues", &serde_json::Map::new()).expect_err("none").to_string();
+    let error = triggers::running(&repository, Access::Guarded, "issues", &serde_json::Map::new())
+        .expect_err("none")
+        .to_string();
     assert!(
         error.starts_with("no workflow runs on this `issues`:\n  .github/workflows/ci.yml: does not run on"),
         "{error}"

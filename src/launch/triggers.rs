@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use crate::repo::git::Repository;
+use crate::repo::git::{Access, Repository};
 use crate::repo::workflows::WorkflowFileError;
 use crate::repo::{changed, workflows};
 use crate::workflow;
@@ -97,10 +97,11 @@ impl TriggerDecision {
 /// A workflow file cannot be read.
 pub fn all(
     repository: &Repository,
+    access: Access,
     event: &str,
     payload: &Map<String, Value>,
 ) -> Result<Vec<TriggerDecision>, WorkflowFileError> {
-    decisions(repository, None, &trigger_event(repository, event, payload))
+    decisions(repository, None, &trigger_event(repository, access, event, payload))
 }
 
 /// Decides about one workflow, or about every one, when a push changes exactly these files. Branch filters do not apply
@@ -129,11 +130,13 @@ pub fn by_change(
 /// There are no workflows, all are skipped, or a workflow file cannot be read.
 pub fn running(
     repository: &Repository,
+    access: Access,
     event: &str,
     payload: &Map<String, Value>,
 ) -> Result<Vec<TriggerDecision>, TriggerError> {
     let is_skipped = |one: &TriggerDecision| matches!(one.outcome, TriggerOutcome::Skipped(_));
-    let (skipped, running): (Vec<_>, Vec<_>) = all(repository, event, payload)?.into_iter().partition(is_skipped);
+    let (skipped, running): (Vec<_>, Vec<_>) =
+        all(repository, access, event, payload)?.into_iter().partition(is_skipped);
     match (running.is_empty(), skipped.is_empty()) {
         (false, _) => Ok(running),
         (true, true) => Err(TriggerError::NoWorkflows(repository.root.join(workflows::FOLDER))),
@@ -165,7 +168,7 @@ fn decisions(
     decided.collect()
 }
 
-fn trigger_event(repository: &Repository, event: &str, payload: &Map<String, Value>) -> TriggerEvent {
+fn trigger_event(repository: &Repository, access: Access, event: &str, payload: &Map<String, Value>) -> TriggerEvent {
     let text = |path: &[&str]| {
         let (first, rest) = path.split_first()?;
         let value = rest.iter().try_fold(payload.get(*first)?, |value, key| value.get(key))?;
@@ -175,17 +178,17 @@ fn trigger_event(repository: &Repository, event: &str, payload: &Map<String, Val
     let (git_ref, changes) = match event {
         "push" => {
             let git_ref = text(&["ref"]).unwrap_or_else(|| repository.git_ref.clone());
-            let changes = changed::of_push(root, text(&["before"]).as_deref(), text(&["after"]).as_deref());
+            let changes = changed::of_push(root, access, text(&["before"]).as_deref(), text(&["after"]).as_deref());
             (Some(git_ref), changes)
         }
         "pull_request" | "pull_request_target" => {
             let base = text(&["pull_request", "base", "ref"]);
-            let changes = changed::of_pull_request(root, base.as_deref());
+            let changes = changed::of_pull_request(root, access, base.as_deref());
             let since = changes.as_ref().ok().map(|changed| changed.since.trim_start_matches("origin/").to_owned());
             (base.or(since.filter(|name| name != "HEAD")), changes)
         }
-        "workflow_run" => (text(&["workflow_run", "head_branch"]), changed::of_push(root, None, None)),
-        _ => (None, changed::of_push(root, None, None)),
+        "workflow_run" => (text(&["workflow_run", "head_branch"]), changed::of_push(root, access, None, None)),
+        _ => (None, changed::of_push(root, access, None, None)),
     };
     TriggerEvent {
         name: event.to_owned(),

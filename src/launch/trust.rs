@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{JobPreview, Preview, StepPreview};
-use crate::repo::git::Repository;
+use crate::repo::git::{Access, Repository};
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, atomic};
 use crate::workflow::expr::Expr;
@@ -86,6 +86,12 @@ pub fn of(runs: &RunsDir, repository: &Repository) -> Result<Trust, StoreError> 
         Some(_) => Trust::Missing(Distrust::OtherRepository),
         None => Trust::Missing(Distrust::Unknown),
     })
+}
+
+/// Returns how much of what a repository names git may use. A repository whose trust cannot be read is not trusted.
+#[must_use]
+pub fn access(runs: &RunsDir, repository: &Repository) -> Access {
+    if matches!(of(runs, repository), Ok(Trust::Given)) { Access::Trusted } else { Access::Guarded }
 }
 
 /// Records that a repository is trusted from now on.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::git::{GitError, git};
+use super::git::{Access, GitError, git, git_with};
 
 /// The files that changed since a commit, and the name that the commit was found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,23 +19,23 @@ pub struct Changed {
 ///
 /// # Errors
 /// Git could not compare.
-pub fn of_push(root: &Path, before: Option<&str>, after: Option<&str>) -> Result<Changed, GitError> {
+pub fn of_push(root: &Path, access: Access, before: Option<&str>, after: Option<&str>) -> Result<Changed, GitError> {
     // Forty zeros stand for "there was nothing", as of a branch that is new.
     let known = |commit: &str| commit.bytes().any(|digit| digit != b'0') && exists(root, commit);
     if let Some(before) = before.filter(|before| known(before)) {
-        return compare(root, before, after);
+        return compare(root, access, before, after);
     }
     if let Ok(upstream) = git(root, ["rev-parse", "--abbrev-ref", "@{upstream}"]) {
-        let changed = compare(root, upstream.trim(), after)?;
+        let changed = compare(root, access, upstream.trim(), after)?;
         if !changed.files.is_empty() {
             return Ok(changed);
         }
     }
     if exists(root, "HEAD^") {
-        return compare(root, "HEAD^", after);
+        return compare(root, access, "HEAD^", after);
     }
     let empty = git(root, ["hash-object", "-t", "tree", "/dev/null"])?;
-    let changed = compare(root, empty.trim(), after)?;
+    let changed = compare(root, access, empty.trim(), after)?;
     Ok(Changed { since: "the beginning".to_owned(), ..changed })
 }
 
@@ -44,14 +44,14 @@ pub fn of_push(root: &Path, before: Option<&str>, after: Option<&str>) -> Result
 ///
 /// # Errors
 /// Git could not compare.
-pub fn of_pull_request(root: &Path, base: Option<&str>) -> Result<Changed, GitError> {
+pub fn of_pull_request(root: &Path, access: Access, base: Option<&str>) -> Result<Changed, GitError> {
     let candidates = match base {
         Some(base) => vec![format!("origin/{base}"), base.to_owned()],
         None => ["origin/HEAD", "origin/main", "origin/master", "main", "master"].map(str::to_owned).to_vec(),
     };
     let base = candidates.iter().find(|name| exists(root, name)).unwrap_or(&candidates[0]);
     let parted = git(root, ["merge-base", base, "HEAD"])?;
-    let changed = compare(root, parted.trim(), None)?;
+    let changed = compare(root, access, parted.trim(), None)?;
     Ok(Changed { since: base.clone(), ..changed })
 }
 
@@ -59,10 +59,11 @@ fn exists(root: &Path, commit: &str) -> bool {
     git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{commit}^{{commit}}")]).is_ok()
 }
 
-fn compare(root: &Path, since: &str, after: Option<&str>) -> Result<Changed, GitError> {
+fn compare(root: &Path, access: Access, since: &str, after: Option<&str>) -> Result<Changed, GitError> {
     let after = after.filter(|after| exists(root, after));
-    let diff = ["diff", "--name-only", "--no-renames", "-z", since].into_iter().chain(after).chain(["--"]);
-    let mut names = git(root, diff)?;
+    // What is not committed in a submodule is no part of a push, and looking for it would start git there.
+    let diff = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"];
+    let mut names = git_with(root, access, diff.into_iter().chain(["-z", since]).chain(after).chain(["--"]))?;
     if after.is_none() {
         names.push_str(&git(root, ["ls-files", "--others", "--exclude-standard", "-z"])?);
     }
@@ -97,7 +98,7 @@ mod tests {
     fn a_push_brings_what_its_base_does_not_have() {
         let (folder, call) = repository();
         let since = |before: Option<&str>, after: Option<&str>| {
-            let changed = of_push(folder.path(), before, after).expect("compared");
+            let changed = of_push(folder.path(), Access::Guarded, before, after).expect("compared");
             format!("{}: {}", changed.since, changed.files.join(" "))
         };
         write(&folder, &["a"]);
@@ -130,8 +131,8 @@ mod tests {
         write(&folder, &["b"]);
         call(&["add", "b"]);
         call(&["commit", "-qm", "2"]);
-        let changed = of_pull_request(folder.path(), None).expect("compared");
+        let changed = of_pull_request(folder.path(), Access::Guarded, None).expect("compared");
         assert_eq!((changed.since.as_str(), changed.files.as_slice()), ("main", &["b".to_owned()][..]));
-        assert!(of_pull_request(folder.path(), Some("nowhere")).is_err());
+        assert!(of_pull_request(folder.path(), Access::Guarded, Some("nowhere")).is_err());
     }
 }

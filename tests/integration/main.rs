@@ -1,6 +1,7 @@
 //! Black-box tests of the program and of the shape of its source.
 
 mod actions;
+mod attacks;
 mod aura;
 mod cli;
 mod concurrency;

@@ -38,6 +38,11 @@ impl Project {
         self.folder.path().join("state")
     }
 
+    /// The folder of the project, around the repository and the state.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.root().join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("made");
@@ -49,7 +54,7 @@ impl Project {
         self.git(&["-c", "user.name=T", "-c", "user.email=t@t", "commit", "--quiet", "--allow-empty", "-m", "x"]);
     }
 
-    fn git(&self, args: &[&str]) {
+    pub(crate) fn git(&self, args: &[&str]) {
         let done = Command::new("git").arg("-C").arg(self.root()).args(args).output().expect("git starts");
         assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
     }

@@ -45,6 +45,14 @@ pub(crate) fn all() -> Vec<Source> {
     sources
 }
 
+/// The text of every file of the program, by its path below `src`.
+pub(crate) fn texts() -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let inside = |file: &Path| file.strip_prefix(&src).expect("below src").to_string_lossy().replace('\\', "/");
+    let files = rust_files(&src).into_iter();
+    files.map(|file| (inside(&file), fs::read_to_string(&file).expect("source is text"))).collect()
+}
+
 fn module_of(file: &str) -> Vec<String> {
     let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     module.pop_if(|last| matches!(last.as_str(), "mod" | "lib" | "main"));

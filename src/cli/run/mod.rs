@@ -125,7 +125,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     if request.workflow.is_some() {
         return run_one(&runs, args, &request);
     }
-    let decisions = triggers::running(&request.repository()?, &request.event, &request.payload.read()?)?;
+    let repository = request.repository()?;
+    let access = launch::trust::access(&runs, &repository);
+    let decisions = triggers::running(&repository, access, &request.event, &request.payload.read()?)?;
     let several = decisions.len() > 1;
     let mut exit = Exit::Success;
     for decision in decisions {

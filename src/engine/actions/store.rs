@@ -17,6 +17,8 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
 use super::reference::Remote;
+use crate::repo::git;
+use crate::repo::git::Access;
 use crate::store::atomic;
 
 /// Default server for actions.
@@ -128,7 +130,7 @@ impl Store {
                 Some(commit) => (commit, None),
                 None => return Err(format!("`{action}` is not in the cache, and --offline is set")),
             },
-            (false, false) => match resolve(&address, &action.version).await {
+            (false, false) => match resolve(&self.cache, &address, &action.version).await {
                 Ok(commit) => (commit, None),
                 Err(Unresolved::Nothing) => {
                     return Err(format!("`{action}`: {address} has no tag, branch or commit `{}`", action.version));
@@ -178,10 +180,13 @@ enum Unresolved {
 
 /// Resolves a version to a commit. Like on GitHub, tags take precedence over branches; an annotated tag is followed to
 /// its commit.
-async fn resolve(address: &str, version: &str) -> Result<String, Unresolved> {
+async fn resolve(cache: &Path, address: &str, version: &str) -> Result<String, Unresolved> {
     let names = [format!("refs/tags/{version}^{{}}"), format!("refs/tags/{version}"), format!("refs/heads/{version}")];
-    let arguments = ["ls-remote", "--quiet", "--", address].into_iter().map(str::to_owned).chain(names.clone());
-    let said = git(&arguments.collect::<Vec<_>>(), ASK).await.map_err(Unresolved::Unreachable)?;
+    let unreachable = |error: io::Error| Unresolved::Unreachable(error.to_string());
+    fs::create_dir_all(cache).map_err(unreachable)?;
+    let arguments: Vec<&str> =
+        ["ls-remote", "--quiet", "--", address].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let said = call(cache, &arguments, ASK).await.map_err(Unresolved::Unreachable)?;
     let found = |name: &str| {
         let mut lines = said.lines().filter_map(|line| line.split_once('\t'));
         lines.find(|(_, found)| *found == name).map(|(commit, _)| commit.to_owned())
@@ -195,15 +200,15 @@ async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Re
     let above = folder.parent().unwrap_or(folder);
     fs::create_dir_all(above).map_err(said)?;
     let partial = above.join(format!("{commit}.partial-{}", std::process::id()));
-    let path = partial.to_string_lossy().into_owned();
+    fs::create_dir_all(&partial).map_err(said)?;
     let calls: [&[&str]; 3] = [
-        &["init", "--quiet", &path],
-        &["-C", &path, "fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, commit],
-        &["-C", &path, "-c", "core.symlinks=true", "checkout", "--quiet", "--detach", "FETCH_HEAD"],
+        &["init", "--quiet"],
+        &["fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, commit],
+        &["-c", "core.symlinks=true", "checkout", "--quiet", "--detach", "FETCH_HEAD"],
     ];
     let mut done = Ok(());
-    for call in calls {
-        done = git(&call.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), FETCH).await.map(drop);
+    for arguments in calls {
+        done = call(&partial, arguments, FETCH).await.map(drop);
         if done.is_err() {
             break;
         }
@@ -227,14 +232,12 @@ async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Re
     done
 }
 
-/// Runs git, which applies the user's credentials and proxies. It never prompts.
-async fn git(arguments: &[String], limit: Duration) -> Result<String, String> {
-    let mut command = Command::new("git");
-    command.args(arguments).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
-    command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10").stdin(std::process::Stdio::null());
-    for pointer in crate::repo::git::POINTERS {
-        command.env_remove(pointer);
-    }
+/// Calls git in a folder of the cache, with the user's credentials and proxies. Repositories around the cache do not
+/// count, and neither does the one that the user is in: git would take their configuration.
+async fn call(folder: &Path, arguments: &[&str], limit: Duration) -> Result<String, String> {
+    let mut command = Command::from(git::command(folder, Access::Trusted));
+    command.args(arguments).kill_on_drop(true).env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder));
+    command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10");
     let done = match timeout(limit, command.output()).await {
         Ok(done) => done.map_err(|error| format!("git cannot be started: {error}"))?,
         Err(_) => return Err(format!("no answer within {} s", limit.as_secs())),
@@ -251,7 +254,6 @@ async fn git(arguments: &[String], limit: Duration) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::engine::actions::reference::Reference;
-    use std::process::Command as Process;
 
     fn remote(text: &str) -> Remote {
         match Reference::parse(text) {
@@ -267,8 +269,7 @@ mod tests {
         fs::create_dir_all(repository.join("sub")).expect("made");
         let git = |arguments: &[&str]| {
             let who = ["-c", "user.name=T", "-c", "user.email=t@t"];
-            let done = Process::new("git").arg("-C").arg(&repository).args(who).args(arguments).output().expect("git");
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            git::git_with(&repository, Access::Trusted, who.iter().chain(arguments)).expect("git");
         };
         git(&["init", "--quiet", "--initial-branch", "main"]);
         git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::repo::git;
-use crate::repo::git::{GitError, git};
+use crate::repo::git::{Access, GitError, git, git_with};
 
 /// Why a workspace could not be filled.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ fn put_commit(repository: &Path, target: &Path, wanted: &str) -> Result<String, 
     let branch = wanted.strip_prefix("refs/heads/").unwrap_or(wanted);
     let is_branch = git(repository, ["rev-parse", "--verify", &format!("refs/heads/{branch}")]).is_ok();
     let how: &[&str] = if is_branch { &["-B", branch] } else { &["--detach"] };
-    git(target, ["checkout", "--quiet"].iter().chain(how).chain(&[found]))?;
+    git_with(target, Access::Trusted, ["checkout", "--quiet"].iter().chain(how).chain(&[found]))?;
     Ok(format!("Checked out {wanted} ({found})."))
 }
 
@@ -424,12 +424,12 @@ mod tests {
         commit(&from);
         check_out(&from, &to, None).expect("checked out");
         assert_eq!(says(&to, "remote"), "");
-        assert!(git(&to, ["push", "origin", "main:pushed"]).is_err());
+        assert!(git_with(&to, Access::Trusted, ["push", "origin", "main:pushed"]).is_err());
         // With an origin, the push goes to the same server as the repository's own pushes.
         git(folder.path(), ["init", "-q", "--bare", "up.git"]).expect("git init");
         git(&from, ["remote", "add", "origin", "../up.git"]).expect("git remote");
         check_out(&from, &to, None).expect("checked out");
-        git(&to, ["push", "-q", "origin", "main:pushed"]).expect("git push");
+        git_with(&to, Access::Trusted, ["push", "-q", "origin", "main:pushed"]).expect("git push");
         assert_eq!(says(&from, "branch --list pushed"), "");
         assert_eq!(says(&folder.path().join("up.git"), "rev-parse pushed"), says(&from, "rev-parse HEAD"));
     }
@@ -457,7 +457,8 @@ mod tests {
         assert_eq!(says(&to, "status --porcelain --branch"), "## side");
         // A shallow clone.
         let address = format!("file://{}", from.display());
-        git(folder.path(), ["clone", "-q", "--depth", "1", "--branch", "side", &address, "flat"]).expect("git clone");
+        git_with(folder.path(), Access::Trusted, ["clone", "-q", "--depth", "1", "--branch", "side", &address, "flat"])
+            .expect("git clone");
         check_out(&folder.path().join("flat"), &to, None).expect("checked out");
         assert_eq!(says(&to, "log --oneline").lines().count(), 1);
         assert_eq!(says(&to, "remote get-url origin"), address);

@@ -1,27 +1,15 @@
 //! Facts about a repository, from the `git` program: it brings the user's configuration, and a call costs 2 ms.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::thread;
 
-/// Variables with which git, for instance when it runs a hook, points its children at a repository. What looks at
-/// another repository must not see them.
-pub const POINTERS: &[&str] = &[
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_GRAFT_FILE",
-    "GIT_QUARANTINE_PATH",
-];
+mod runner;
+
+pub use runner::{Access, POINTERS, command, git, git_with};
+use runner::{failed, run};
 
 /// Why git could not tell.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +20,17 @@ pub enum GitError {
     /// The folder is in no repository, or in one without files.
     #[error("{} is not in a git repository with files: run `git init` there, or go to one", .0.display())]
     NoRepository(PathBuf),
+    /// A folder on the way to the root is a git folder itself. Git would obey its configuration.
+    #[error("{} is the folder of a git repository without files: go to one with files", .0.display())]
+    Bare(PathBuf),
+    /// The configuration of the repository says that its files are elsewhere.
+    #[error("the configuration of {} puts its files into {}, which has no `.git`: remove `core.worktree`", git_folder.display(), root.display())]
+    Misplaced {
+        /// The folder of the repository's git.
+        git_folder: PathBuf,
+        /// The folder that its configuration names.
+        root: PathBuf,
+    },
     /// A call failed.
     #[error("`git {what}` failed in {}: {message}", folder.display())]
     Failed {
@@ -83,24 +82,37 @@ impl Repository {
     /// # Errors
     /// There is no git, the folder is in no repository or in one without files, or git refuses to look at it.
     pub fn discover(folder: &Path) -> Result<Self, GitError> {
+        if let Some(bare) =
+            folder.ancestors().take_while(|folder| !is_root(folder)).find(|folder| is_git_folder(folder))
+        {
+            return Err(GitError::Bare(bare.to_owned()));
+        }
         // The two calls take as long as one.
         let (facts, config) = thread::scope(|scope| {
             let config =
                 scope.spawn(|| git(folder, ["config", "-z", "--get-regexp", r"^(remote\.origin\.url|user\.name)$"]));
-            let facts = run(folder, FACTS.iter().map(OsStr::new));
+            let facts = run(folder, Access::Guarded, &FACTS.map(OsString::from));
             (facts, config.join().expect("reading a configuration does not panic").unwrap_or_default())
         });
         let facts = facts?;
-        // Before the first commit there is no HEAD: git fails after it has told the folders.
-        let told = String::from_utf8_lossy(&facts.stdout).into_owned();
-        let lines: Vec<&str> = told.lines().collect();
-        let &[root, common, ref head @ ..] = lines.as_slice() else {
-            let said = String::from_utf8_lossy(&facts.stderr);
-            let none = ["not a git repository", "must be run in a work tree"].iter().any(|words| said.contains(words));
-            let elsewhere = || GitError::NoRepository(folder.to_owned());
-            return Err(if none { elsewhere() } else { failed(folder, &FACTS, &facts) });
+        // Before the first commit there is no HEAD: git fails after it has printed the folders.
+        let printed = String::from_utf8_lossy(&facts.stdout).into_owned();
+        let lines: Vec<&str> = printed.lines().collect();
+        let &[root, common, git_folder, ref head @ ..] = lines.as_slice() else {
+            let message = String::from_utf8_lossy(&facts.stderr);
+            let none = ["not a git repository", "must be run in a work tree"];
+            return Err(if none.iter().any(|words| message.contains(words)) {
+                GitError::NoRepository(folder.to_owned())
+            } else if message.contains("cannot use bare repository") {
+                GitError::Bare(folder.to_owned())
+            } else {
+                failed(folder, &FACTS.map(OsString::from), &facts)
+            });
         };
-        let (root, common) = (PathBuf::from(root), PathBuf::from(common));
+        let (root, common, git_folder) = (PathBuf::from(root), PathBuf::from(common), PathBuf::from(git_folder));
+        if linked_git_folder(&root) != git_folder.canonicalize().ok() {
+            return Err(GitError::Misplaced { git_folder, root });
+        }
         let (sha, full) = match head {
             [sha, full] if facts.status.success() => ((*sha).to_owned(), (*full).to_owned()),
             _ => (String::new(), git(&root, ["symbolic-ref", "HEAD"])?.trim().to_owned()),
@@ -127,16 +139,43 @@ impl Repository {
     }
 }
 
-/// Tells the folders, then commit and ref.
-const FACTS: [&str; 7] = [
+/// Prints the folders, then commit and ref.
+const FACTS: [&str; 8] = [
     "rev-parse",
     "--path-format=absolute",
     "--show-toplevel",
     "--git-common-dir",
+    "--absolute-git-dir",
     "HEAD",
     "--symbolic-full-name",
     "HEAD",
 ];
+
+/// Most bytes of a `.git` file: a path and a word.
+const MAX_LINK_BYTES: u64 = 16 * 1024;
+
+/// Whether git takes a folder for the folder of a repository's git, whatever its name.
+fn is_git_folder(folder: &Path) -> bool {
+    folder.join("HEAD").symlink_metadata().is_ok() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
+}
+
+/// Whether git takes a folder for the root of a repository's files.
+fn is_root(folder: &Path) -> bool {
+    let link = folder.join(".git");
+    link.is_file() || is_git_folder(&link)
+}
+
+/// The git folder that `.git` in a root is, or leads to.
+fn linked_git_folder(root: &Path) -> Option<PathBuf> {
+    let link = root.join(".git");
+    let data = fs::metadata(&link).ok()?;
+    if data.is_dir() {
+        return link.canonicalize().ok();
+    }
+    let text =
+        if data.is_file() && data.len() <= MAX_LINK_BYTES { fs::read_to_string(link).ok()? } else { return None };
+    root.join(text.strip_prefix("gitdir:")?.trim()).canonicalize().ok()
+}
 
 /// `owner/name` of an address such as `git@host:owner/name.git`.
 fn slug(url: &str) -> Option<String> {
@@ -152,48 +191,19 @@ fn slug(url: &str) -> Option<String> {
 /// # Errors
 /// The call failed.
 pub fn files(root: &Path) -> Result<Vec<PathBuf>, GitError> {
-    let listed = bytes(root, ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"])?;
-    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Ok(names.map(|name| PathBuf::from(OsString::from_vec(name.to_vec()))).collect())
-}
-
-/// Runs git in a folder and gives what it printed.
-///
-/// # Errors
-/// It cannot be started, or it failed.
-pub fn git<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
-    bytes(folder, args).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn bytes<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<Vec<u8>, GitError> {
-    let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    let output = run(folder, &args)?;
-    if output.status.success() { Ok(output.stdout) } else { Err(failed(folder, &args, &output)) }
-}
-
-fn run<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<Output, GitError> {
-    let mut command = Command::new("git");
-    for pointer in POINTERS {
-        command.env_remove(pointer);
+    let list = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"].map(OsString::from);
+    let listed = run(root, Access::Guarded, &list)?;
+    if !listed.status.success() {
+        return Err(failed(root, &list, &listed));
     }
-    command
-        .arg("-C")
-        .arg(folder)
-        .args(args)
-        .envs([("GIT_OPTIONAL_LOCKS", "0"), ("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(GitError::Missing)
-}
-
-fn failed<A: AsRef<OsStr>>(folder: &Path, args: &[A], output: &Output) -> GitError {
-    let words: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();
-    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    GitError::Failed { what: words.join(" "), folder: folder.to_owned(), message }
+    let names = listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(OsString::from_vec(name.to_vec()))).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
 
     #[test]

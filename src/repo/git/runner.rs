@@ -1,0 +1,163 @@
+//! The only place that starts git.
+//!
+//! The configuration of a repository can name programs: a file system monitor, hooks, filters of files, the server side of
+//! a fetch. A clone does not bring its configuration along, but an archive does, and so does a bare repository below the
+//! files of a clone, which git enters where it finds one. A call therefore overrides whatever could start a program.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use super::GitError;
+
+/// How much of what a repository names git may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Git starts no program that the repository names, and fetches nothing.
+    Guarded,
+    /// The repository is trusted: git filters files and fetches objects, as in the user's own calls. Hooks and file system
+    /// monitors stay off: no call needs them.
+    Trusted,
+}
+
+/// Settings of every call. Git before 2.38 does not know the first one: [`super::Repository::discover`] looks, too.
+const ALWAYS: [&str; 5] = [
+    "safe.bareRepository=explicit",
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "submodule.recurse=false",
+    "diff.orderFile=/dev/null",
+];
+
+/// Settings of guarded calls. No protocol is allowed, so nothing is fetched and no program of a transport starts; the
+/// programs are named in case a protocol gets past that.
+const GUARDED: [&str; 10] = [
+    "protocol.allow=never",
+    "core.sshCommand=false",
+    "core.gitProxy=false",
+    "core.askPass=false",
+    "core.editor=false",
+    "core.alternateRefsCommand=false",
+    "credential.helper=",
+    "gpg.program=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+];
+
+/// Variables of guarded calls. Git before 2.44 does not know the first one; the second one ends its fetch before a program
+/// starts.
+const GUARDED_VARIABLES: [(&str, &str); 4] = [
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_ALLOW_PROTOCOL", "none"),
+    ("GIT_SSH_COMMAND", "false"),
+    ("GIT_ASKPASS", "false"),
+];
+
+/// Commands that do not read files of the working tree, at least not through filters.
+const WITHOUT_FILTERS: [&str; 9] = [
+    "--version",
+    "check-ignore",
+    "config",
+    "describe",
+    "for-each-ref",
+    "hash-object",
+    "ls-files",
+    "merge-base",
+    "rev-parse",
+];
+
+/// Name of the variable, always empty, that the settings of filters are taken from. `-c` would split a name at its `=`.
+const EMPTY: &str = "CUELIGHT_EMPTY";
+
+/// Variables with which git, for instance when it runs a hook, points its children at a repository. Calls about another
+/// repository must not have them.
+pub const POINTERS: [&str; 12] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_QUARANTINE_PATH",
+];
+
+/// A call of git in a folder, without its command. It asks no questions, reads nothing and starts no pager.
+#[must_use]
+pub fn command(folder: &Path, access: Access) -> Command {
+    let mut command = Command::new("git");
+    for pointer in POINTERS {
+        command.env_remove(pointer);
+    }
+    command.arg("--no-pager").arg("-C").arg(folder).stdin(Stdio::null());
+    command.envs([("GIT_OPTIONAL_LOCKS", "0"), ("GIT_TERMINAL_PROMPT", "0"), ("LC_ALL", "C")]);
+    let guarded: &[&str] = if access == Access::Guarded { &GUARDED } else { &[] };
+    for setting in ALWAYS.iter().chain(guarded) {
+        command.args(["-c", setting]);
+    }
+    if access == Access::Guarded {
+        command.envs(GUARDED_VARIABLES);
+    }
+    command
+}
+
+/// Runs git in a folder, guarded, and returns its output.
+///
+/// # Errors
+/// It cannot be started, or it failed.
+pub fn git<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
+    git_with(folder, Access::Guarded, args)
+}
+
+/// Runs git in a folder and returns its output.
+///
+/// # Errors
+/// It cannot be started, or it failed.
+pub fn git_with<A: AsRef<OsStr>>(
+    folder: &Path,
+    access: Access,
+    args: impl IntoIterator<Item = A>,
+) -> Result<String, GitError> {
+    let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    let output = run(folder, access, &args)?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(failed(folder, &args, &output))
+    }
+}
+
+pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Output, GitError> {
+    let mut command = command(folder, access);
+    let has_filters = !args.first().is_some_and(|first| WITHOUT_FILTERS.iter().any(|known| first == known));
+    if access == Access::Guarded && has_filters {
+        command.env(EMPTY, "");
+        for name in filters(folder)? {
+            let mut setting = OsString::from("--config-env=");
+            setting.push(name);
+            setting.push("=");
+            setting.push(EMPTY);
+            command.arg(setting);
+        }
+    }
+    command.args(args).output().map_err(GitError::Missing)
+}
+
+/// Names of the settings of all filters. An empty command filters nothing, and an empty `required` is false.
+fn filters(folder: &Path) -> Result<Vec<OsString>, GitError> {
+    let names = ["config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(clean|smudge|process|required)$"];
+    let listed = command(folder, Access::Guarded).args(names).output().map_err(GitError::Missing)?;
+    let names = listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
+}
+
+pub(super) fn failed(folder: &Path, args: &[OsString], output: &Output) -> GitError {
+    let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    GitError::Failed { what: words.join(" "), folder: folder.to_owned(), message }
+}
