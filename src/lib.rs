@@ -9,6 +9,7 @@
 //!
 //! # Rooms
 //!
+//! - [`files`]: regular files alone, without waiting and up to a size: for files whose maker is not trusted
 //! - [`model`]: ids, events, records, commands, the state of runs, and the port between a backend and the screen
 //! - [`workflow`]: text to workflow to plan, without side effects; expressions and lint
 //! - [`store`]: the run folder: journal, logs, history index, concurrency groups
@@ -39,7 +40,7 @@
 //!
 //! # Imports
 //!
-//! `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
+//! `files`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
 //! <- `cli`. `repo` may also name `workflow`. `app` names only `model`, `store`, `ui` and `config`; `backend` never names
 //! `app`. `tests/integration/imports.rs` holds this, the crates of each room, and that no more than five files import each
 //! other in a circle.
@@ -49,6 +50,7 @@ pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod files;
 pub mod launch;
 pub mod model;
 pub mod repo;

@@ -86,6 +86,11 @@ impl CancelWatch {
         Self { asked, ignores_cancel, deadline, cancelled_at: None, timed_out: false }
     }
 
+    /// Returns a view of what is asked of the job.
+    pub(crate) fn asked(&self) -> watch::Receiver<Cancellation> {
+        self.asked.clone()
+    }
+
     /// Whether the job was cancelled or its time limit passed. Never goes back to `false`.
     pub(crate) fn is_cancelled(&mut self) -> bool {
         let now = Instant::now();

@@ -17,6 +17,7 @@ use crate::workflow::expr::Object;
 
 pub mod actions;
 pub mod attempt;
+pub(crate) mod blocking;
 pub mod cancel;
 pub mod checkpoint;
 pub mod concurrency;

@@ -14,10 +14,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::model::{Command, Reply};
 
@@ -29,6 +31,9 @@ const LONGEST_ADDRESS: usize = 100;
 
 /// Maximum length in bytes of a command, so that a client cannot fill the worker's memory.
 const LONGEST_ORDER: u64 = 64 * 1024;
+
+/// How long a worker may take to answer an order. It answers at once, unless it is stopped or its disk does not answer.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the socket. Replaces the socket of a dead worker: the caller holds the run's lock.
 ///
@@ -118,6 +123,11 @@ async fn ask(command: Command, orders: &mpsc::Sender<PendingCommand>) -> Reply {
 /// # Errors
 /// No worker listens, or the worker ended before it answered.
 pub async fn order(path: &Path, command: &Command) -> io::Result<Reply> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", ORDER_TIMEOUT.as_secs()));
+    timeout(ORDER_TIMEOUT, exchange(path, command)).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn exchange(path: &Path, command: &Command) -> io::Result<Reply> {
     let stream = connect(path).await?;
     let (read, mut write) = stream.into_split();
     let mut line = serde_json::to_vec(command).map_err(io::Error::other)?;
@@ -209,6 +219,16 @@ mod tests {
             server.await.expect("ends when nobody takes orders");
             assert!(!watch.grown().await, "the worker is gone");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_does_not_answer_holds_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        // It takes connections, and reads nothing.
+        let _listener = bind(&path).expect("binds");
+        let error = order(&path, &Command::Cancel).await.expect_err("no answer");
+        assert_eq!(error.to_string(), "no answer within 10 s");
     }
 
     #[tokio::test]

@@ -8,24 +8,25 @@ use crate::source::Source;
 /// What each room may name, besides itself. The lower rooms come first. `rollout`, which carries out deployments, is
 /// planned: its place is decided here before its first file.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("files", &[]),
     ("model", &[]),
     ("workflow", &["model"]),
-    ("store", &["model"]),
+    ("store", &["files", "model"]),
     ("ui", &["model"]),
-    ("config", &["model"]),
-    ("repo", &["model", "workflow"]),
-    ("engine", &["model", "workflow", "store", "config", "repo"]),
-    ("rollout", &["model", "workflow", "store", "config", "repo"]),
+    ("config", &["files", "model"]),
+    ("repo", &["files", "model", "workflow"]),
+    ("engine", &["files", "model", "workflow", "store", "config", "repo"]),
+    ("rollout", &["files", "model", "workflow", "store", "config", "repo"]),
     ("app", &["model", "store", "ui", "config"]),
-    ("worker", &["model", "workflow", "store", "config", "repo", "engine", "rollout"]),
-    ("launch", &["model", "workflow", "store", "config", "repo", "engine", "rollout", "worker"]),
-    ("backend", &["model", "workflow", "store", "config", "repo", "engine", "rollout", "worker", "launch"]),
+    ("worker", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout"]),
+    ("launch", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker"]),
+    ("backend", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker", "launch"]),
     ("tui", &["model", "store", "ui", "config", "app", "backend"]),
     (
         "cli",
         &[
-            "model", "workflow", "store", "ui", "config", "repo", "engine", "rollout", "app", "worker", "launch",
-            "backend", "tui",
+            "files", "model", "workflow", "store", "ui", "config", "repo", "engine", "rollout", "app", "worker",
+            "launch", "backend", "tui",
         ],
     ),
 ];

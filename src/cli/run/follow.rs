@@ -1,5 +1,12 @@
 //! Follows a run until it ends.
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
 use crate::backend::local::follow::Follower;
 use crate::launch::commands;
 use crate::store::folder::RunFolder;
@@ -19,28 +26,45 @@ pub(in crate::cli) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome 
     }
 }
 
-/// Follows a run until it has ended. The first Ctrl-C cancels it, the second one by force, and the third leaves it running.
+/// How long a run that was cancelled by force is followed on.
+const FORCED_END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Follows a run until it has ended. The first Ctrl-C cancels it. The second one cancels it by force, and leaves it if its
+/// end takes long. The third one leaves it at once.
 pub(in crate::cli) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
     let header = history::info(run)?;
     let mut printing = Printing::new(run, header, attempt, printer);
     crate::cli::block_on(async {
         let mut follower = Follower::new(run.clone());
+        let left = || {
+            let message = format!("left the run in progress: cuelight attach {}", run.id());
+            Failure::new(Exit::Cancelled, message)
+        };
+        // One stream for all, so that no interrupt is lost while records are printed.
+        let mut interrupted = signal(SignalKind::interrupt())?;
         let mut interrupts = 0;
+        let mut orders = FuturesUnordered::new();
+        let leave = tokio::time::sleep(Duration::MAX);
+        tokio::pin!(leave);
         loop {
             tokio::select! {
                 records = follower.next() => match records? {
                     Some(records) => printing.records(&records)?,
                     None => break,
                 },
-                _ = tokio::signal::ctrl_c() => {
+                _ = interrupted.recv() => {
                     interrupts += 1;
                     if interrupts > 2 {
-                        let message = format!("left the run in progress: cuelight attach {}", run.id());
-                        return Err(Failure::new(Exit::Cancelled, message));
+                        return Err(left());
                     }
-                    // If the run cannot be cancelled it is ending, and the records of its end come next.
-                    let _ = commands::cancel(run, interrupts == 2).await;
+                    if interrupts == 2 {
+                        leave.as_mut().reset(Instant::now() + FORCED_END_TIMEOUT);
+                    }
+                    orders.push(commands::cancel(run, interrupts == 2));
                 }
+                // If the run cannot be cancelled it is ending, and the records of its end come next.
+                Some(_) = orders.next() => {}
+                () = &mut leave => return Err(left()),
             }
         }
         Ok::<_, Failure>(())

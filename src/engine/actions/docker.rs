@@ -2,12 +2,14 @@
 
 use indexmap::IndexMap;
 
+use crate::engine::blocking::in_place;
 use crate::engine::job::environment::JobEnvironment;
 use crate::engine::outlet::StepLog;
 use crate::engine::sandbox::provider::ImageBuild;
 use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::step::invocation::Invocation;
 use crate::engine::step::shell;
+use crate::files::{FileError, Folder, Links};
 use crate::store::digest;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::ActionRuns;
@@ -91,6 +93,12 @@ async fn build(
     log: &mut dyn StepLog,
 ) -> Result<String, String> {
     let file = action.folder.join(dockerfile.trim_start_matches("./"));
+    let inside = || {
+        let below = file.strip_prefix(&action.root).map_err(|_| FileError::Outside)?;
+        Folder::open(&action.root)?.file(below, Links::Within).map(drop)
+    };
+    // The whole folder of the Dockerfile goes to Docker.
+    in_place(inside).map_err(|error| format!("`{dockerfile}` of {}: {error}", action.reference))?;
     let (Some(context), Some(name)) = (file.parent(), file.file_name()) else {
         return Err(format!("`{dockerfile}` of {} is not a file", action.reference));
     };

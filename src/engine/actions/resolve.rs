@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::files::{Folder, Links};
 use crate::workflow;
 use crate::workflow::source::{Source, Spanned};
 use crate::workflow::syntax::{Action, ActionRuns, StepAction, StepDefinition};
@@ -20,7 +20,11 @@ use crate::workflow::template::Template;
 use super::reference::{Reference, Remote};
 use super::store::Fetched;
 use crate::engine::RunContext;
+use crate::engine::blocking::in_place;
 use crate::engine::sandbox::host;
+
+/// Maximum size of an action's manifest, in bytes.
+const MAX_MANIFEST: u64 = 1024 * 1024;
 
 /// Maximum nesting depth of composite actions. GitHub's limit.
 pub(crate) const MAX_DEPTH: usize = 9;
@@ -43,10 +47,10 @@ pub(crate) struct ResolvedAction {
 }
 
 impl ResolvedAction {
-    /// Creates an action of the workspace.
-    pub(crate) fn local(reference: &str, action: Action, folder: PathBuf) -> Self {
-        let origin = "of the workspace".to_owned();
-        Self { reference: reference.to_owned(), action, root: folder.clone(), folder, remote: None, origin }
+    /// An action of the workspace, in a folder of it.
+    pub(crate) fn local(reference: &str, action: Action, workspace: &Path, folder: PathBuf) -> Self {
+        let (origin, root) = ("of the workspace".to_owned(), workspace.to_owned());
+        Self { reference: reference.to_owned(), action, root, folder, remote: None, origin }
     }
 
     /// Fetches the action of another repository. Returns it with a remark for the job's log.
@@ -59,7 +63,7 @@ impl ResolvedAction {
         shared: &RunContext,
     ) -> Result<(Self, Option<String>), String> {
         let Fetched { root, folder, origin, remark } = shared.actions.folder(&remote).await?;
-        let action = match read(&folder) {
+        let action = match read(&root, folder.strip_prefix(&root).unwrap_or(Path::new("."))) {
             Some(read) => read.map_err(|reason| format!("`{reference}`: {reason}"))?,
             None => return Err(format!("`{reference}` has no action.yml, action.yaml or Dockerfile ({origin})")),
         };
@@ -165,7 +169,7 @@ fn look<'a>(
                 // A local action that an earlier step will create is not missing yet; if it does not exist then, its
                 // step fails.
                 Ok(Reference::Local(path)) => {
-                    if let Some(Ok(action)) = read(&shared.repository.join(path)) {
+                    if let Some(Ok(action)) = read(&shared.repository, Path::new(&path)) {
                         inside(&reference.value, &action, shared, depth, needs).await;
                     }
                 }
@@ -212,30 +216,38 @@ pub(crate) fn is_own_checkout(remote: &Remote, with: &[(Spanned<String>, Templat
     remote.is_checkout() && own && !shared.actions.is_mapped(remote)
 }
 
-/// Reads the action in a folder: its manifest, or a Dockerfile alone. Returns `None` if the folder has neither.
+/// Reads the action in a folder below `root`: its manifest, or a Dockerfile alone. Returns `None` when there is neither.
 ///
 /// # Errors
-/// A message about the manifest, with its position.
-pub(crate) fn read(folder: &Path) -> Option<Result<Action, String>> {
-    let manifest = ["action.yml", "action.yaml"].iter().find_map(|name| {
-        let path = folder.join(name);
-        Some((path.to_string_lossy().into_owned(), fs::read_to_string(path).ok()?))
-    });
-    let (name, text) = if let Some(manifest) = manifest {
-        manifest
-    } else {
-        let found = ["Dockerfile", "dockerfile"].iter().find(|name| folder.join(name).is_file())?;
+/// What is wrong with the manifest, with its place. Links that lead out of `root` are not followed.
+pub(crate) fn read(root: &Path, below: &Path) -> Option<Result<Action, String>> {
+    in_place(|| {
+        let folder = Folder::open(root).ok()?;
+        let path = |name: &str| (below.join(name), root.join(below).join(name).to_string_lossy().into_owned());
+        for name in ["action.yml", "action.yaml"] {
+            let (below, name) = path(name);
+            match folder.read(&below, Links::Within, MAX_MANIFEST) {
+                Ok(bytes) => return Some(parse(name, String::from_utf8_lossy(&bytes).into_owned())),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Some(Err(format!("{name} cannot be read: {error}"))),
+            }
+        }
+        let is_file = |name: &&str| folder.file(&path(name).0, Links::Within).is_ok();
+        let found = ["Dockerfile", "dockerfile"].into_iter().find(is_file)?;
         let text = format!("name: Dockerfile\ndescription: ''\nruns: {{using: docker, image: {found}}}\n");
-        (folder.join(found).to_string_lossy().into_owned(), text)
-    };
+        Some(parse(path(found).1, text))
+    })
+}
+
+fn parse(name: String, text: String) -> Result<Action, String> {
     let parsed = workflow::parse_action(&Source::new(name.clone(), text));
-    Some(parsed.value.ok_or_else(|| {
+    parsed.value.ok_or_else(|| {
         let first = parsed.diagnostics.first();
         first.map_or_else(
             || format!("cannot read {name}"),
             |problem| format!("{name}:{}:{}: {}", problem.span.line, problem.span.column, problem.message),
         )
-    }))
+    })
 }
 
 /// Returns the Node.js that runs JavaScript actions on this machine, and its version. Actions name the version that

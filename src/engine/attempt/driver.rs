@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
 use crate::engine::RunContext;
 use crate::engine::cancel::Cancellation;
@@ -18,6 +20,10 @@ use crate::store::concurrency::Ticket;
 
 use super::state::{Attempt, Effect, Input};
 use super::{AttemptStart, Orders, RunEnd};
+
+/// How long jobs may take to end once they were cancelled by force. A job that a file system or a container engine holds
+/// may never end.
+const FORCE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Runs an attempt to its end.
 pub async fn run(run: Arc<RunContext>, start: AttemptStart, orders: Orders) -> RunEnd {
@@ -49,6 +55,8 @@ struct Driver {
     waits: JoinSet<(JobId, Result<Vec<Ticket>, AcquireError>)>,
     waiting: HashMap<JobId, AbortHandle>,
     held: HashMap<JobId, Vec<Ticket>>,
+    /// When the jobs of a run that was cancelled by force are given up.
+    give_up_at: Option<Instant>,
     /// Whether the attempt has been notified that recording fails.
     failed: bool,
 }
@@ -64,6 +72,7 @@ impl Driver {
             waits: JoinSet::new(),
             waiting: HashMap::new(),
             held: HashMap::new(),
+            give_up_at: None,
             failed: false,
         }
     }
@@ -135,7 +144,10 @@ impl Driver {
                 Some(ended) = self.jobs.join_next() => {
                     // Tasks of jobs are never aborted, so all of them return.
                     let Ok((id, end)) = ended else { continue };
-                    self.cancellations.remove(&id);
+                    if self.cancellations.remove(&id).is_none() {
+                        // It was given up.
+                        continue;
+                    }
                     match end {
                         Ok(end) => return Input::JobEnded(id, end),
                         Err(panic) => {
@@ -155,7 +167,21 @@ impl Driver {
                 Some((id, reason)) = self.orders.displaced.recv() => return Input::Displaced(id, reason),
                 changed = self.orders.stop.changed(), if self.cancellable => {
                     self.cancellable = changed.is_ok();
-                    return Input::Cancelled(*self.orders.stop.borrow_and_update());
+                    let asked = *self.orders.stop.borrow_and_update();
+                    if asked == Cancellation::Force {
+                        self.give_up_at.get_or_insert_with(|| Instant::now() + FORCE_TIMEOUT);
+                    }
+                    return Input::Cancelled(asked);
+                }
+                () = sleep_until(self.give_up_at.unwrap_or_else(Instant::now)),
+                    if self.give_up_at.is_some() && !self.cancellations.is_empty() =>
+                {
+                    let Some(id) = self.cancellations.keys().next().cloned() else { continue };
+                    self.cancellations.remove(&id);
+                    self.run.host.reap(&self.run.tracking_id(&id)).await;
+                    let end = JobEnd::given_up(FORCE_TIMEOUT);
+                    self.run.outlet.record(end.event(&id));
+                    return Input::JobEnded(id, end);
                 }
             }
         }

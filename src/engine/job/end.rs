@@ -1,5 +1,7 @@
 //! How a job ends.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
 use crate::engine::panics::Panic;
@@ -43,6 +45,12 @@ impl JobEnd {
     /// Creates the failure of a job whose task panicked.
     pub(crate) fn panicked(panic: &Panic) -> Self {
         Self::failed(format!("internal error: the job's task {panic}"))
+    }
+
+    /// A job that had not ended so long after it was cancelled by force.
+    pub(crate) fn given_up(after: Duration) -> Self {
+        let reason = format!("given up: it did not end within {} s after it was cancelled by force", after.as_secs());
+        Self { reason: Some(reason), ..Self::of(Conclusion::Cancelled) }
     }
 
     /// Appends a reason.

@@ -9,7 +9,10 @@ use crate::engine::RunContext;
 use crate::engine::actions::resolve::Actions;
 use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::host::find_program;
+use crate::engine::sandbox::shared;
 use crate::engine::sandbox::shared::SharedFolder;
+use crate::engine::step::command_files;
+use crate::files::Folder;
 use crate::model::JobId;
 use crate::repo::git::git;
 
@@ -52,14 +55,21 @@ impl Folders {
                 _ => {}
             }
         }
-        if !keep && !run.options.in_place && self.workspace.exists() {
-            fs::remove_dir_all(&self.workspace)?;
+        if !keep && !run.options.in_place && self.parent.symlink_metadata().is_ok() {
+            // Of a link, the link alone is removed.
+            fs::remove_dir_all(&self.parent)?;
         }
-        for folder in [self.home(), self.workflow(), self.temp.join("_runner_file_commands")] {
+        for folder in [self.home(), self.workflow(), self.commands(), self.control()] {
             fs::create_dir_all(folder)?;
         }
-        fs::create_dir_all(&self.workspace)?;
-        // Containers mount the folder even if it is empty. If it cannot be created, they report that.
+        if run.options.in_place {
+            fs::create_dir_all(&self.workspace)?;
+        } else {
+            // Refuses a link that an earlier attempt left in the place of one of them.
+            let below = self.workspace.strip_prefix(&self.root).map_err(io::Error::other)?;
+            Folder::open(&self.root)?.make_folders(below)?;
+        }
+        // Containers mount it, even while it is empty. If it cannot be made, they report it.
         let _ = fs::create_dir_all(&run.tool_cache);
         fs::write(self.event(), serde_json::to_vec(&run.facts.event)?)
     }
@@ -72,6 +82,11 @@ impl Folders {
     /// Returns the folder for communication with the job's container.
     pub(super) fn control(&self) -> PathBuf {
         self.root.join("_control")
+    }
+
+    /// Returns the folder of the files through which steps talk to the runner.
+    fn commands(&self) -> PathBuf {
+        self.temp.join(command_files::FOLDER)
     }
 
     /// Returns the folder that is the home in containers.
@@ -91,6 +106,17 @@ impl Folders {
             SharedFolder::writable(self.home(), "/github/home"),
             SharedFolder::writable(self.workflow(), "/github/workflow"),
         ];
+        // What is a mount of its own cannot be replaced by a link inside the container, which would lead this machine, and
+        // the containers of actions, to wherever it points.
+        let mut pinned = vec![self.temp.clone(), self.commands(), self.control()];
+        if !run.options.in_place {
+            pinned.extend([self.parent.clone(), self.workspace.clone()]);
+        }
+        let root = SharedFolder::writable(&self.root, "/__w");
+        shared.extend(pinned.into_iter().map(|path| {
+            let inside = shared::inside(std::slice::from_ref(&root), &path);
+            SharedFolder::writable(path, inside)
+        }));
         if run.options.in_place {
             let name = self.workspace.file_name().unwrap_or(OsStr::new("work"));
             shared.push(SharedFolder::writable(&self.workspace, Path::new("/__w").join(name).join(name)));

@@ -30,7 +30,7 @@ impl JobTask {
         environment: &JobEnvironment,
         sequence: &mut StepSequence,
     ) -> WorkEnd {
-        let host = WorkspaceFiles::at(&environment.workspace);
+        let host = WorkspaceFiles::at(&environment.workspace).unless_forced(self.cancellation.clone());
         let evaluated = Scope { contexts: &environment.contexts, status: self.job.status, host: &host };
         let timeout = match Self::limit(body, &evaluated) {
             Ok(timeout) => timeout,
@@ -129,7 +129,7 @@ impl JobTask {
     ) -> WorkEnd {
         let outlet = &self.run.outlet;
         let contexts = steps.contexts(scope);
-        let host = WorkspaceFiles::at(&environment.workspace);
+        let host = WorkspaceFiles::at(&environment.workspace).unless_forced(self.cancellation.clone());
         let evaluated = Scope { contexts: &contexts, status: scope.functions(), host: &host };
         let mut wrong = None;
         for (name, value) in &body.outputs {

@@ -14,6 +14,9 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::io::AsyncRead;
 
+use crate::files;
+use crate::files::FileError;
+
 pub mod container;
 pub mod docker;
 pub mod host;
@@ -56,6 +59,14 @@ pub trait Sandbox: Send + Sync {
     /// is returned unchanged.
     fn outside(&self, path: &Path) -> PathBuf {
         path.to_owned()
+    }
+
+    /// Reads a regular file that a process of the sandbox named, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// It cannot be read, or this machine does not share it with the sandbox.
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+        files::read(path, limit)
     }
 
     /// Finds a program on a search path of the sandbox. An absolute path is returned as it is.

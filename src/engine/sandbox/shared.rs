@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::{FileError, Folder, Links};
+
 /// A folder or file of this machine that a container sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedFolder {
@@ -41,6 +43,25 @@ pub fn outside(shared: &[SharedFolder], path: &Path) -> PathBuf {
     translate(shared.iter().map(|one| (&one.inside, &one.outside)), path)
 }
 
+/// Whether a folder is part of another one, at the same place in it on both sides.
+#[must_use]
+pub fn is_covered(shared: &[SharedFolder], folder: &SharedFolder) -> bool {
+    let others = shared.iter().filter(|other| *other != folder);
+    let mut around = others.filter_map(|other| folder.outside.strip_prefix(&other.outside).ok().zip(Some(other)));
+    around.any(|(below, other)| other.inside.join(below) == folder.inside)
+}
+
+/// Reads a file by its path in the container. Links of the container are followed inside the shared folder alone.
+///
+/// # Errors
+/// The file cannot be read, is larger than `limit` bytes, or is in none of the folders.
+pub fn read(shared: &[SharedFolder], path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let containing = shared.iter().filter(|one| path.starts_with(&one.inside));
+    let folder = containing.max_by_key(|one| one.inside.components().count()).ok_or(FileError::Outside)?;
+    let below = path.strip_prefix(&folder.inside).map_err(|_| FileError::Outside)?;
+    Folder::open(&folder.outside)?.read(below, Links::Within, limit)
+}
+
 /// Replaces the prefix of a path: of the pairs whose first folder contains the path, the longest one applies.
 fn translate<'s>(pairs: impl Iterator<Item = (&'s PathBuf, &'s PathBuf)>, path: &Path) -> PathBuf {
     let below = pairs.filter(|(from, _)| path.starts_with(from));
@@ -71,5 +92,30 @@ mod tests {
         assert_eq!(inside("/r/work/testing"), Path::new("/r/work/testing"));
         assert_eq!(outside("/__w/_actions/a/b"), Path::new("/cache/actions/a/b"));
         assert_eq!(outside("/usr/bin/env"), Path::new("/usr/bin/env"));
+    }
+
+    #[test]
+    fn a_mount_inside_another_one_is_covered_by_it() {
+        let shared = [
+            SharedFolder::writable("/r/work/test", "/__w"),
+            SharedFolder::writable("/r/work/test/_temp", "/__w/_temp"),
+            SharedFolder::writable("/r/work/test/_temp/_github_home", "/github/home"),
+        ];
+        assert_eq!(shared.each_ref().map(|one| is_covered(&shared, one)), [false, true, false]);
+    }
+
+    #[test]
+    fn a_container_has_only_shared_files_read() {
+        let home = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(home.path().join("work")).expect("made");
+        std::fs::write(home.path().join("work/file"), "inner").expect("written");
+        std::fs::write(home.path().join("file"), "outer").expect("written");
+        std::os::unix::fs::symlink("../file", home.path().join("work/link")).expect("linked");
+        let shared = [SharedFolder::writable(home.path().join("work"), "/__w")];
+        let read = |path: &str| super::read(&shared, Path::new(path), 100);
+        assert_eq!(read("/__w/file").expect("shared"), b"inner");
+        for path in ["/__w/link", "/__w/../file", "/etc/hostname"] {
+            assert!(matches!(read(path), Err(FileError::Outside)), "{path}");
+        }
     }
 }

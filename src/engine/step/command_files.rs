@@ -3,12 +3,14 @@
 //!
 //! Their names differ from step to step, so that a process which outlives its step cannot speak for a later one.
 
-use std::fs::{self, File};
+use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+
+use crate::files::{FileError, Folder, Links};
 
 /// What a step leaves for the steps after it.
 #[derive(Debug, Default)]
@@ -25,71 +27,83 @@ pub(in crate::engine) struct Left {
     pub(in crate::engine) error: Option<String>,
 }
 
-/// GitHub drops a larger summary and fails nothing else for it.
-const LARGEST_SUMMARY: u64 = 1024 * 1024;
+/// Maximum size of a summary in bytes. GitHub drops a larger one, and fails nothing else for it.
+const MAX_SUMMARY: u64 = 1024 * 1024;
+
+/// Maximum size of each other file in bytes. GitHub limits all outputs of a job to 1 MiB.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// Name of their folder, below that of the job's temporary files.
+pub(in crate::engine) const FOLDER: &str = "_runner_file_commands";
 
 /// Names of the variables, each also the name of its file.
 const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
 
-/// The files of one step.
+/// The files of one step. The step may put anything in their place, so they are reached from the folder above that of the
+/// temporary files, without following a link.
 pub(in crate::engine) struct CommandFiles {
+    /// The folder above that of the temporary files.
+    root: Folder,
+    /// The folder of the files, below `root`.
+    below: PathBuf,
     folder: PathBuf,
     /// What no other step's files end in.
     suffix: String,
 }
 
 impl CommandFiles {
-    /// Makes them, empty.
+    /// Makes them, empty. With `any_user`, every user of a container may write them.
     ///
     /// # Errors
-    /// The temp folder cannot be written, or the machine has no random numbers.
-    pub(in crate::engine) fn create(temp: &Path) -> io::Result<Self> {
-        let folder = temp.join("_runner_file_commands");
-        fs::create_dir_all(&folder)?;
+    /// The folder of temporary files cannot be written, or is a link; the machine has no random numbers.
+    pub(in crate::engine) fn create(temp: &Path, any_user: bool) -> io::Result<Self> {
+        let (root, name) = Folder::above(temp)?;
+        let below = name.join(FOLDER);
+        let folder = root.make_folders(&below)?;
         let random = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-        let files = Self { folder, suffix: format!("{random:016x}") };
+        let files = Self { root, below, folder: temp.join(FOLDER), suffix: format!("{random:016x}") };
+        if any_user {
+            folder.set_own_mode(0o777)?;
+        }
         for name in FILES {
-            File::create(files.path(name))?;
+            let file = folder.create(Path::new(&files.name(name)))?;
+            if any_user {
+                file.set_permissions(Permissions::from_mode(0o666))?;
+            }
         }
         Ok(files)
     }
 
-    /// The folder that they are in.
+    /// Returns the folder that they are in.
     pub(in crate::engine) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Lets every user of a container write them, whoever its steps run as.
-    pub(in crate::engine) fn open_to_all(&self) {
-        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
-        // A file system without modes has none to change.
-        let _ = mode(&self.folder, 0o777);
-        for name in FILES {
-            let _ = mode(&self.path(name), 0o666);
-        }
-    }
-
-    /// The variables that name them.
+    /// Returns the variables that name them.
     pub(in crate::engine) fn variables(&self) -> impl Iterator<Item = (String, String)> {
-        FILES.iter().map(|name| ((*name).to_owned(), self.path(name).to_string_lossy().into_owned()))
+        let path = |name: &str| self.folder.join(self.name(name)).to_string_lossy().into_owned();
+        FILES.iter().map(move |name| ((*name).to_owned(), path(name)))
     }
 
-    /// Reads what the step left and removes the files.
+    /// Reads what the step left and removes the files. This may take as long as a file system takes to answer.
     ///
     /// # Errors
-    /// A file that breaks the grammar, in words with its line; what the others say is taken in all the same.
+    /// A file that breaks the grammar or cannot be read, in words with its line; what the others say is taken in all the
+    /// same.
     pub(in crate::engine) fn collect(self, left: &mut Left) -> Result<(), String> {
         let mut first_error = None;
         let mut fail = |error: String| {
             first_error.get_or_insert(error);
         };
-        for line in self.read("GITHUB_PATH").unwrap_or_default().lines().filter(|line| !line.trim().is_empty()) {
-            left.path.push(line.to_owned());
+        match self.read("GITHUB_PATH", MAX_FILE) {
+            Ok(text) => left.path.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned)),
+            Err(error) => fail(format!("GITHUB_PATH: cannot be read: {error}")),
         }
         for (name, into) in
             [("GITHUB_ENV", &mut left.env), ("GITHUB_STATE", &mut left.state), ("GITHUB_OUTPUT", &mut left.outputs)]
         {
-            if let Err(error) = self.read(name).and_then(|text| pairs(&text, into)) {
+            let text = self.read(name, MAX_FILE).map_err(|error| format!("cannot be read: {error}"));
+            if let Err(error) = text.and_then(|text| pairs(&text, into)) {
                 fail(format!("{name}: {error}"));
             }
         }
@@ -98,31 +112,27 @@ impl CommandFiles {
         if left.env.len() < known {
             left.refused.push("GITHUB_ENV: NODE_OPTIONS may not be set for later steps".to_owned());
         }
-        match fs::metadata(self.path("GITHUB_STEP_SUMMARY")).map(|file| file.len()) {
-            Ok(size) if size > LARGEST_SUMMARY => {
-                let dropped =
-                    format!("the step's summary is dropped: it has {size} bytes, the limit is {LARGEST_SUMMARY}");
-                left.refused.push(dropped);
-            }
-            _ => left.summary = self.read("GITHUB_STEP_SUMMARY").unwrap_or_default(),
+        match self.read("GITHUB_STEP_SUMMARY", MAX_SUMMARY) {
+            Ok(text) => left.summary = text,
+            Err(error) => left.refused.push(format!("the step's summary is dropped: {error}")),
         }
         for name in FILES {
             // The step may have removed it; what cannot be removed goes with the job's temp folder.
-            let _ = fs::remove_file(self.path(name));
+            let _ = self.root.remove(&self.below.join(self.name(name)));
         }
         first_error.map_or(Ok(()), Err)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}_{}", self.suffix))
+    fn name(&self, name: &str) -> String {
+        format!("{name}_{}", self.suffix)
     }
 
-    /// A file that the step removed says nothing.
-    fn read(&self, name: &str) -> Result<String, String> {
-        match fs::read(self.path(name)) {
+    /// Returns the text of a file. One that the step removed is empty.
+    fn read(&self, name: &str, limit: u64) -> Result<String, FileError> {
+        match self.root.read(&self.below.join(self.name(name)), Links::Refuse, limit) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(format!("cannot be read: {error}")),
+            Err(error) if error.is_missing() => Ok(String::new()),
+            Err(error) => Err(error),
         }
     }
 }
@@ -187,6 +197,8 @@ fn cut_line(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
 
     fn read(text: &str) -> Result<Vec<(String, String)>, String> {
         let mut found = IndexMap::new();
@@ -240,7 +252,7 @@ mod tests {
     }
 
     fn files_of(temp: &Path) -> (CommandFiles, IndexMap<String, String>) {
-        let files = CommandFiles::create(temp).expect("made");
+        let files = CommandFiles::create(&temp.join("_temp"), false).expect("made");
         let paths = files.variables().collect();
         (files, paths)
     }
@@ -284,12 +296,63 @@ mod tests {
     #[test]
     fn a_summary_over_the_limit_is_dropped() {
         let temp = tempfile::tempdir().expect("a folder");
-        for (size, kept) in [(LARGEST_SUMMARY, true), (LARGEST_SUMMARY + 1, false)] {
+        for (size, kept) in [(MAX_SUMMARY, true), (MAX_SUMMARY + 1, false)] {
             let (files, paths) = files_of(temp.path());
             fs::write(&paths["GITHUB_STEP_SUMMARY"], vec![b'x'; size as usize]).expect("written");
             let mut left = Left::default();
             files.collect(&mut left).expect("nothing fails the step");
             assert_eq!((left.summary.is_empty(), left.refused.is_empty()), (!kept, kept));
+        }
+    }
+
+    #[test]
+    fn what_a_step_puts_in_their_place_neither_holds_nor_fills_nor_reaches_anything() {
+        type Replace<'r> = &'r dyn Fn(&str);
+        let temp = tempfile::tempdir().expect("a folder");
+        fs::write(temp.path().join("secret"), "STOLEN=1\n").expect("written");
+        let fifo = |path: &str| {
+            rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from_raw_mode(0o600)).expect("made");
+        };
+        let sparse = |path: &str| fs::File::create(path).and_then(|file| file.set_len(300 << 30)).expect("made");
+        let replaced: [(Replace<'_>, &str); 6] = [
+            (&fifo, "a FIFO, not a regular file"),
+            (&sparse, "larger than the limit of 16777216 bytes"),
+            (&|path| symlink("/dev/zero", path).expect("linked"), "the path leads out of its folder"),
+            (&|path| symlink("../../secret", path).expect("linked"), "the path leads out of its folder"),
+            (&|path| symlink(path, path).expect("linked"), "the path leads out of its folder"),
+            (&|path| fs::create_dir(path).expect("made"), "a folder, not a regular file"),
+        ];
+        for name in FILES {
+            for (replace, reason) in replaced {
+                let (files, paths) = files_of(temp.path());
+                fs::remove_file(&paths[name]).expect("removed");
+                replace(&paths[name]);
+                let mut left = Left::default();
+                let collected = files.collect(&mut left);
+                assert!(left.env.is_empty() && left.outputs.is_empty() && left.summary.is_empty(), "{name}");
+                let told = format!("{collected:?} {:?}", left.refused);
+                let reason =
+                    reason.replace("16777216", if name == "GITHUB_STEP_SUMMARY" { "1048576" } else { "16777216" });
+                assert!(told.contains(&reason), "{name}: {told}");
+                assert_eq!(collected.is_ok(), name == "GITHUB_STEP_SUMMARY", "{name}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_a_link_is_neither_written_nor_opened_to_others() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let outer = temp.path().join("outer");
+        fs::create_dir(&outer).expect("made");
+        fs::set_permissions(&outer, Permissions::from_mode(0o700)).expect("set");
+        for link in ["_temp/_runner_file_commands", "_temp"] {
+            let _ = fs::remove_dir_all(temp.path().join("_temp"));
+            let link = temp.path().join(link);
+            fs::create_dir_all(link.parent().expect("a parent")).expect("made");
+            symlink(&outer, &link).expect("linked");
+            assert!(CommandFiles::create(&temp.path().join("_temp"), true).is_err(), "{}", link.display());
+            assert_eq!(fs::metadata(&outer).expect("there").permissions().mode() & 0o777, 0o700);
+            assert_eq!(fs::read_dir(&outer).expect("there").count(), 0);
         }
     }
 

@@ -5,6 +5,7 @@
 //! unchanged. Only lines of up to [`MAX_LINE`] bytes are examined; a longer line is streamed as text, so that a line of
 //! 100 MB needs no memory.
 
+use crate::engine::blocking::in_place;
 use crate::engine::outlet::StepLog;
 use crate::engine::workspace::checkout;
 use crate::model::{Annotation, Event, Level};
@@ -18,6 +19,9 @@ use super::workflow_command::{WorkflowCommand, may_hold_command};
 
 /// Maximum length in bytes of a line that is examined for commands and matches.
 const MAX_LINE: usize = 1024 * 1024;
+
+/// Maximum size of a file with problem matchers, in bytes.
+const MAX_MATCHER_FILE: u64 = 1024 * 1024;
 
 /// Maximum number of annotations recorded per level and step, as on GitHub.
 const MAX_ANNOTATIONS: usize = 10;
@@ -231,20 +235,25 @@ impl<'a> Output<'a> {
     }
 
     fn add_matcher(&mut self, file: &str) {
-        let path = self.context.outside(file);
-        let added = std::fs::read_to_string(&path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))
-            .and_then(|text| self.matchers.add(&text).map_err(|error| format!("{}: {error}", path.display())));
+        let added = self
+            .matcher_file(file)
+            .and_then(|text| self.matchers.add(&text).map_err(|error| format!("{file}: {error}")));
         if let Err(reason) = added {
             self.fail(&reason);
         }
     }
 
+    fn matcher_file(&self, file: &str) -> Result<String, String> {
+        let sandbox = self.context.sandbox;
+        let path = sandbox.inside(self.context.workspace).join(file);
+        let bytes = in_place(|| sandbox.read(&path, MAX_MATCHER_FILE));
+        let bytes = bytes.map_err(|error| format!("cannot read {file}: {error}"))?;
+        String::from_utf8(bytes).map_err(|error| format!("cannot read {file}: {error}"))
+    }
+
     fn remove_matchers(&mut self, file: &str) {
-        let path = self.context.outside(file);
-        let owners = std::fs::read_to_string(&path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))
-            .and_then(|text| matcher::owners(&text).map_err(|error| format!("{}: {error}", path.display())));
+        let owners =
+            self.matcher_file(file).and_then(|text| matcher::owners(&text).map_err(|error| format!("{file}: {error}")));
         match owners {
             Ok(owners) => owners.iter().for_each(|owner| self.matchers.remove(owner)),
             Err(reason) => self.fail(&reason),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::engine::cancel::{CancelWatch, Grace, KillReason};
 use crate::engine::outlet::StepLog;
@@ -21,6 +22,9 @@ use super::output::Output;
 /// How long to wait for a killed process to end. A process that waits for a device, or whose container is paused, may
 /// never end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the files that a step left may take to read.
+const COLLECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long output may be written before readers are notified.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
@@ -97,10 +101,16 @@ pub(crate) async fn run(
     let mut output = Output::new(context, matchers, log, is_true("ACTIONS_ALLOW_UNSECURE_COMMANDS"));
     let observed = observe(child, &mut output, cancel, &limits, context.grace).await;
     let mut left = output.finish();
-    if let Err(error) = sandbox.fetch(command_files.folder()).await {
-        left.error.get_or_insert(format!("cannot fetch the step's command files: {error}"));
+    let fetched = tokio::select! {
+        biased;
+        fetched = sandbox.fetch(command_files.folder()) => fetched,
+        () = cancel.forced() => Ok(()),
+    };
+    if let Err(error) = fetched {
+        left.error.get_or_insert(format!("cannot fetch what the step left: {error}"));
     }
-    if let Err(reason) = command_files.collect(&mut left) {
+    let (mut left, wrong) = collect(command_files, left).await;
+    if let Some(reason) = wrong {
         log.write(format!("##[error]{reason}\n").as_bytes());
         left.error.get_or_insert(reason);
     }
@@ -109,6 +119,21 @@ pub(crate) async fn run(
     }
     let end = observed.end(&limits, left.error.take());
     Ok(Ended { end, left })
+}
+
+/// Reads what the step left, on a thread that may wait: a file system need not answer. Returns it with what is wrong with
+/// it.
+async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) {
+    let reading = spawn_blocking(move || {
+        let wrong = files.collect(&mut left).err();
+        (left, wrong)
+    });
+    let reason = match timeout(COLLECT_TIMEOUT, reading).await {
+        Ok(Ok(collected)) => return collected,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("not done within {} s", COLLECT_TIMEOUT.as_secs()),
+    };
+    (Left::default(), Some(format!("cannot read what the step left: {reason}")))
 }
 
 /// Observations about the end of a process.
@@ -311,7 +336,7 @@ mod tests {
                 debug: false,
                 grace: Grace::default(),
             };
-            let command_files = CommandFiles::create(home.path()).expect("made");
+            let command_files = CommandFiles::create(&home.path().join("_temp"), false).expect("made");
             let env = command_files.variables().map(|(name, path)| (name.into(), path.into())).collect();
             let launch = Launch { program: "/bin/x".into(), args: Vec::new(), cwd: "/".into(), env };
             let process =

@@ -1,11 +1,13 @@
 //! `run:` steps: script file, shell and working directory.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::Permissions;
 use std::io;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use crate::files::Folder;
 use crate::workflow::expr::Scope;
 use crate::workflow::template::{Template, TemplateError};
 
@@ -79,10 +81,13 @@ impl Script<'_> {
             return Err(ScriptError::NoFolder(cwd));
         }
         let script = context.temp.join(format!("{}-{}{}", context.number, self.id, shell.extension()));
-        fs::write(&script, shell.script(&body))?;
+        let (above, temp) = Folder::above(context.temp)?;
+        // An earlier step may have put a link in its place.
+        let mut file = above.create(&temp.join(script.file_name().unwrap_or_default()))?;
+        file.write_all(shell.script(&body).as_ref())?;
         if context.in_container {
-            // The user of the container may differ from ours, and needs read access.
-            fs::set_permissions(&script, fs::Permissions::from_mode(0o644))?;
+            // The container's user may be another one, who must be able to read it.
+            file.set_permissions(Permissions::from_mode(0o644))?;
         }
         let (program, args) = shell.command(&sandbox.inside(&script));
         Ok(Invocation { program, args, cwd, files: vec![script], ..Invocation::default() })

@@ -13,7 +13,11 @@ use std::time::{Duration, Instant};
 
 use regex::Regex;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
+use crate::engine::blocking::in_place;
+use crate::engine::cancel::Cancellation;
+use crate::files::{FileError, Folder, Links};
 use crate::store::digest::hexadecimal;
 use crate::workflow::expr::Host;
 
@@ -23,23 +27,43 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The only option of `hashFiles`; it must be the first argument.
 const FOLLOW_LINKS: &str = "--follow-symbolic-links";
 
+/// Whether hashing may go on; an error is why not.
+type GoOn<'a> = &'a dyn Fn() -> Result<(), String>;
+
 /// Files of a job, for expressions.
 #[derive(Clone, Debug)]
 pub struct WorkspaceFiles {
     root: PathBuf,
+    asked: Option<watch::Receiver<Cancellation>>,
 }
 
 impl WorkspaceFiles {
     /// Returns the files below a folder.
     #[must_use]
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), asked: None }
+    }
+
+    /// The same files, which are read no further once the job must end at once.
+    #[must_use]
+    pub(in crate::engine) fn unless_forced(self, asked: watch::Receiver<Cancellation>) -> Self {
+        Self { asked: Some(asked), ..self }
     }
 }
 
 impl Host for WorkspaceFiles {
     fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
-        hash_files(&self.root, patterns)
+        let deadline = Instant::now() + TIMEOUT;
+        let go_on = || {
+            if Instant::now() > deadline {
+                return Err(format!("it did not finish within {} seconds", TIMEOUT.as_secs()));
+            }
+            if self.asked.as_ref().is_some_and(|asked| *asked.borrow() == Cancellation::Force) {
+                return Err("the job was cancelled".to_owned());
+            }
+            Ok(())
+        };
+        in_place(|| hash_files(&self.root, patterns, &go_on))
     }
 }
 
@@ -49,7 +73,7 @@ impl Host for WorkspaceFiles {
 /// Fails with a one-line message for an unknown option, a pattern that leaves its folder, an unreadable file, and after
 /// two minutes.
 /// and after two minutes of work.
-fn hash_files(workspace: &Path, arguments: &[String]) -> Result<String, String> {
+fn hash_files(workspace: &Path, arguments: &[String], go_on: GoOn<'_>) -> Result<String, String> {
     let (follow_links, patterns) = match arguments.split_first() {
         Some((first, rest)) if first.starts_with("--") => {
             if !first.eq_ignore_ascii_case(FOLLOW_LINKS) {
@@ -59,8 +83,7 @@ fn hash_files(workspace: &Path, arguments: &[String]) -> Result<String, String> 
         }
         _ => (false, arguments),
     };
-    let deadline = Instant::now() + TIMEOUT;
-    hash_selected(workspace, patterns, follow_links, deadline).map_err(|reason| {
+    hash_selected(workspace, patterns, follow_links, go_on).map_err(|reason| {
         let patterns = patterns.join(", ");
         format!(
             "hashFiles('{patterns}') failed. Fail to hash files under directory '{}': {reason}",
@@ -69,28 +92,23 @@ fn hash_files(workspace: &Path, arguments: &[String]) -> Result<String, String> 
     })
 }
 
-fn hash_selected(
-    workspace: &Path,
-    patterns: &[String],
-    follow_links: bool,
-    deadline: Instant,
-) -> Result<String, String> {
+fn hash_selected(workspace: &Path, patterns: &[String], follow_links: bool, go_on: GoOn<'_>) -> Result<String, String> {
     let workspace = workspace.canonicalize().map_err(|error| error.to_string())?;
+    let folder = Folder::open(&workspace).map_err(|error| error.to_string())?;
     let selection = Selection::new(&workspace, patterns)?;
     let mut digests = Sha256::new();
     let mut found = false;
     for start in selection.starts(&workspace) {
         for path in (Walk { selection: &selection, follow_links, ancestors: Vec::new(), waiting: vec![(start, 0)] }) {
-            if Instant::now() > deadline {
-                return Err(format!("it did not finish within {} seconds", TIMEOUT.as_secs()));
-            }
+            go_on()?;
             let path = path?;
-            let failed = |error: io::Error| format!("{}: {error}", path.display());
-            // A link that is not followed may point to a folder.
-            if fs::metadata(&path).map_err(failed)?.is_dir() {
+            let failed = |error: FileError| format!("{}: {error}", path.display());
+            // A link that is not followed may still be one to a folder.
+            if fs::metadata(&path).map_err(|error| failed(error.into()))?.is_dir() {
                 continue;
             }
-            digests.update(digest(&path).map_err(failed)?);
+            let below = path.strip_prefix(&workspace).map_err(|_| failed(FileError::Outside))?;
+            digests.update(digest(folder.file(below, Links::Within).map_err(failed)?, &path, go_on)?);
             found = true;
         }
     }
@@ -152,12 +170,12 @@ impl Iterator for Walk<'_> {
     }
 }
 
-fn digest(path: &Path) -> io::Result<impl AsRef<[u8]>> {
-    let mut file = File::open(path)?;
+fn digest(mut file: File, path: &Path, go_on: GoOn<'_>) -> Result<impl AsRef<[u8]>, String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        match file.read(&mut buffer)? {
+        go_on()?;
+        match file.read(&mut buffer).map_err(|error| format!("{}: {error}", path.display()))? {
             0 => return Ok(hash.finalize()),
             length => hash.update(&buffer[..length]),
         }
@@ -478,7 +496,7 @@ mod tests {
     }
 
     fn hash(folder: &Path, arguments: &[&str]) -> Result<String, String> {
-        hash_files(folder, &arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+        hash_files(folder, &arguments.iter().map(ToString::to_string).collect::<Vec<_>>(), &|| Ok(()))
     }
 
     #[test]
@@ -584,9 +602,52 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_ends_the_work() {
+    fn a_deadline_ends_the_work_also_inside_a_file() {
         let folder = workspace(&["a.txt"]);
-        let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
-        assert!(hash_selected(folder.path(), &["*".to_owned()], false, past).is_err());
+        File::create(folder.path().join("large")).and_then(|file| file.set_len(300 << 30)).unwrap();
+        for portions in [0, 3] {
+            let left = std::cell::Cell::new(portions);
+            let go_on = || {
+                let now = left.get();
+                left.set(now - 1);
+                if now == 0 { Err("stopped".to_owned()) } else { Ok(()) }
+            };
+            let error = hash_files(folder.path(), &["large".to_owned()], &go_on).unwrap_err();
+            assert!(error.ends_with("stopped"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_must_end_at_once_ends_the_work() {
+        let folder = workspace(&["a.txt"]);
+        let (ask, asked) = watch::channel(Cancellation::Cancel);
+        let files = WorkspaceFiles::at(folder.path()).unless_forced(asked);
+        let hash = || files.hash_files(&["*".to_owned()]);
+        assert!(hash().is_ok(), "steps of a cancelled job may still run");
+        ask.send(Cancellation::Force).unwrap();
+        assert!(hash().unwrap_err().ends_with("the job was cancelled"));
+    }
+
+    #[test]
+    fn only_regular_files_of_the_workspace_are_read() {
+        let home = workspace(&["secret", "w/a.txt", "w/folder/b.txt"]);
+        let folder = home.path().join("w");
+        symlink("a.txt", folder.join("within")).unwrap();
+        assert_eq!(hash(&folder, &["within"]), Ok(hash_of(&["w/a.txt"])));
+        symlink(home.path(), folder.join("folder-outside")).unwrap();
+        assert_eq!(hash(&folder, &["folder-outside"]), Ok(String::new()));
+        symlink("../secret", folder.join("out")).unwrap();
+        symlink("/dev/zero", folder.join("zero")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.join("fifo"), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        for (pattern, fault) in [
+            ("out", "leads out of its folder"),
+            ("zero", "leads out of its folder"),
+            ("fifo", "a FIFO, not a regular file"),
+        ] {
+            let error = hash(&folder, &[pattern]).unwrap_err();
+            assert!(error.contains(fault), "{error}");
+        }
+        let error = hash(&folder, &["--follow-symbolic-links", "folder-outside/secret"]).unwrap_err();
+        assert!(error.contains("leads out of its folder"), "{error}");
     }
 }

@@ -10,7 +10,6 @@ use crate::engine::actions::resolve::{MAX_DEPTH, ResolvedAction};
 use crate::engine::checkpoint::Status;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
-use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::Conclusion;
 use crate::workflow::expr::{Object, Scope, Value};
 
@@ -75,7 +74,7 @@ impl Steps<'_> {
         action: &ResolvedAction,
     ) -> (IndexMap<String, String>, Option<String>) {
         let contexts = self.contexts(scope);
-        let host = WorkspaceFiles::at(&self.job.workspace);
+        let host = self.files();
         let evaluated = Scope { contexts: &contexts, status: scope.functions(), host: &host };
         let mut outputs = IndexMap::new();
         let mut failed = None;

@@ -1,7 +1,7 @@
 //! Runs the process of a step: builds its environment, and applies its results.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -15,6 +15,7 @@ use crate::engine::step::env::Layers;
 use crate::engine::step::invocation::Invocation;
 use crate::engine::step::process;
 use crate::engine::step::process::{Ended, StepProcess};
+use crate::files::Folder;
 use crate::model::{Conclusion, StepNumber};
 use crate::workflow::expr::Value;
 
@@ -33,13 +34,10 @@ impl Steps<'_> {
         if let Some(remark) = &invocation.remark {
             log.write(format!("{remark}\n").as_bytes());
         }
-        let command_files = match CommandFiles::create(&self.job.temp) {
+        let command_files = match CommandFiles::create(&self.job.temp, self.job.is_container()) {
             Ok(files) => files,
             Err(error) => return Completed::failed(format!("cannot make the step's command files: {error}")),
         };
-        if self.job.is_container() {
-            command_files.open_to_all();
-        }
         let own_sandbox = invocation.sandbox.take();
         let sandbox: &dyn Sandbox = own_sandbox.as_deref().unwrap_or(&*self.job.sandbox);
         let env = self.environment(scope, step, &invocation, own_sandbox.as_deref(), &command_files);
@@ -48,9 +46,8 @@ impl Steps<'_> {
         let process = StepProcess { launch: &launch, sandbox, command_files, files: &files, limits: step.limits() };
         let ran = process::run(&self.context(step.number), process, &mut self.cancel, &mut self.matchers, log).await;
         for file in &files {
-            // The file may contain a secret from an expression. If it cannot be removed now, it is removed when the job
-            // ends.
-            if let Err(error) = fs::remove_file(file) {
+            // It may hold a secret that an expression put there. Whatever stays is removed when the job ends.
+            if let Err(error) = remove(&self.job.temp, file) {
                 tracing::warn!(file = %file.display(), %error, "cannot remove a step's file");
             }
         }
@@ -118,6 +115,12 @@ impl Steps<'_> {
             self.job.shared.outlet.summary(&self.job.id, number, &left.summary);
         }
     }
+}
+
+/// Removes a file of the folder of temporary files, for which a step may have put a link.
+fn remove(temp: &Path, file: &Path) -> io::Result<()> {
+    let (above, name) = Folder::above(temp)?;
+    above.remove(&name.join(file.file_name().unwrap_or_default()))
 }
 
 /// Returns the environment and folder of the process, for `cuelight shell`.

@@ -12,6 +12,7 @@ use crate::engine::cancel::CancelWatch;
 use crate::engine::checkpoint::{Checkpoint, FailedStep};
 use crate::engine::step::context::StepContext;
 use crate::engine::step::matcher::Matchers;
+use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::StepNumber;
 
 use super::environment::JobEnvironment;
@@ -54,6 +55,11 @@ impl<'j> Steps<'j> {
             registered: HashSet::new(),
             failed: None,
         }
+    }
+
+    /// Returns the files of the workspace, for expressions.
+    fn files(&self) -> WorkspaceFiles {
+        WorkspaceFiles::at(&self.job.workspace).unless_forced(self.cancel.asked())
     }
 
     /// Returns the context of a step.

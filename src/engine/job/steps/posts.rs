@@ -12,7 +12,6 @@ use crate::engine::actions::resolve::ResolvedAction;
 use crate::engine::actions::{Phase, inputs, resolve};
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
-use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::{Conclusion, StepNumber};
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::{Action, ActionRuns, StepAction};
@@ -104,7 +103,7 @@ impl Steps<'_> {
         let StepAction::Uses { with, .. } = &step.action else {
             return Completed::failed("the step uses no action");
         };
-        let host = WorkspaceFiles::at(&self.job.workspace);
+        let host = self.files();
         let evaluated = Scope { contexts: &prepared.contexts, status: scope.functions(), host: &host };
         let given = match inputs::given(with, &evaluated) {
             Ok(given) => given,

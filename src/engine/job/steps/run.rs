@@ -10,7 +10,6 @@ use crate::engine::context;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::script::Script;
-use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::{Conclusion, Event, StepNumber};
 use crate::workflow::display_names;
 use crate::workflow::expr::{Contexts, Scope, Status as StatusFunctions, Value};
@@ -103,7 +102,7 @@ impl Steps<'_> {
         condition: Condition<'_>,
         number: Option<StepNumber>,
     ) -> Result<PreparedStep, StepEnd> {
-        let host = WorkspaceFiles::at(&self.job.workspace);
+        let host = self.files();
         let mut contexts = self.contexts(scope);
         let mut overlay = scope.overlay.clone();
         if let Some(own) = &step.env {
@@ -176,7 +175,7 @@ impl Steps<'_> {
                         .or(defaults.and_then(|run| run.working_directory.as_ref())),
                 };
                 let invocation = {
-                    let host = WorkspaceFiles::at(&self.job.workspace);
+                    let host = self.files();
                     let contexts = &step.prepared.contexts;
                     let evaluated = Scope { contexts, status: scope.functions(), host: &host };
                     let path = self.search_path(&step.prepared.overlay);
@@ -198,7 +197,7 @@ impl Steps<'_> {
     fn allow_failure(&self, scope: &StepScope, step: &StepDefinition, end: &mut StepEnd) {
         let Some(allowed) = &step.continue_on_error else { return };
         let contexts = self.contexts(scope);
-        let host = WorkspaceFiles::at(&self.job.workspace);
+        let host = self.files();
         match allowed.evaluate(&Scope { contexts: &contexts, status: scope.functions(), host: &host }) {
             Ok(value) if value.is_truthy() => end.conclusion = Conclusion::Success,
             Ok(_) => {}

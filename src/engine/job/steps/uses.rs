@@ -1,5 +1,6 @@
 //! Steps that use an action: finds the action, evaluates its inputs, and runs one of its phases.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -11,7 +12,6 @@ use crate::engine::cancel::{CancelWatch, KillReason};
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::process::Limits;
-use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::Conclusion;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::{ActionRuns, StepAction};
@@ -58,7 +58,7 @@ impl Steps<'_> {
         phase: Phase,
         log: &mut dyn StepLog,
     ) -> Completed {
-        let host = WorkspaceFiles::at(&self.job.workspace);
+        let host = self.files();
         let evaluated = Scope { contexts: &step.prepared.contexts, status: scope.functions(), host: &host };
         let inputs = match inputs::inputs(&action.action, &given, &evaluated) {
             Ok(inputs) => inputs,
@@ -107,7 +107,7 @@ impl Steps<'_> {
         };
         let job = self.job;
         let given = {
-            let host = WorkspaceFiles::at(&job.workspace);
+            let host = self.files();
             let scope = Scope { contexts: &step.prepared.contexts, status: scope.functions(), host: &host };
             inputs::given(with, &scope)?
         };
@@ -116,12 +116,12 @@ impl Steps<'_> {
             Reference::Image(image) => Ok(Used::Image(image, given)),
             Reference::Local(path) => {
                 let folder = job.workspace.join(&path);
-                let Some(read) = resolve::read(&folder) else {
+                let Some(read) = resolve::read(&job.workspace, Path::new(&path)) else {
                     return Err(format!(
                         "there is no action.yml in {reference} of the workspace; is actions/checkout missing before this step?"
                     ));
                 };
-                Ok(Used::Action(Arc::new(ResolvedAction::local(reference, read?, folder)), given))
+                Ok(Used::Action(Arc::new(ResolvedAction::local(reference, read?, &job.workspace, folder)), given))
             }
             Reference::Remote(remote) => {
                 let other = given.get("repository").filter(|named| !named.is_empty());

@@ -24,6 +24,7 @@ use crate::engine::sandbox::container::ContainerSpec;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Launch, Sandbox};
+use crate::files::FileError;
 
 /// Prints the path of a program on `PATH`. Not `command -v`, which also finds shell builtins.
 const FIND_PROGRAM: &str = r#"
@@ -138,6 +139,10 @@ impl JobContainer {
             self.client.run_quietly(&self.id, &made).await?;
             "it is on another machine".clone_into(&mut self.unsupervised);
             for shared in self.shared.clone() {
+                // A folder inside another one came with it.
+                if shared::is_covered(&self.shared, &shared) {
+                    continue;
+                }
                 let sent = self.upload(&shared.outside).await;
                 sent.map_err(|error| ProviderError::Failed(error.to_string()))?;
             }
@@ -154,13 +159,13 @@ impl JobContainer {
     }
 
     async fn supervise(&self) -> io::Result<Supervisor> {
-        self.control.prepare()?;
+        let control = self.control.prepare()?;
         let started = self.client.start_detached(&self.id, self.control.command()).await.map_err(io::Error::other)?;
         let alive = || {
             let (client, started) = (self.client.clone(), started.clone());
             async move { client.is_running(&started).await }.boxed()
         };
-        Supervisor::connect(self.control.clone(), alive).await
+        Supervisor::connect(control, alive).await
     }
 
     /// Returns the id of the container.
@@ -277,6 +282,10 @@ impl Sandbox for JobContainer {
 
     fn outside(&self, path: &Path) -> PathBuf {
         shared::outside(&self.shared, path)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+        shared::read(&self.shared, path, limit)
     }
 
     fn find<'a>(&'a self, program: &'a str, path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>> {

@@ -18,6 +18,7 @@ use super::client::{DockerClient, DockerError};
 use super::labels::Labels;
 use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
+use crate::files::FileError;
 
 /// Maximum size in bytes of output that waits to be read.
 const BUFFER: usize = 256 * 1024;
@@ -153,6 +154,10 @@ impl Sandbox for OneShot {
 
     fn outside(&self, path: &Path) -> PathBuf {
         shared::outside(&self.shared, path)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+        shared::read(&self.shared, path, limit)
     }
 
     /// Returns the program unchanged: the container does not exist before its process starts.

@@ -6,7 +6,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::fs::{File, Permissions};
 use std::io;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,13 +18,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rustix::fs::{CWD, Mode};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use tokio::time::{Instant, sleep};
 
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch};
+use crate::files::{Folder, Links};
 
 /// Separates the setup of a process from its program in a script.
 const PROGRAM: &str = "# program\n";
@@ -37,12 +39,22 @@ const READY: Duration = Duration::from_secs(5);
 /// Time limit for a step to start: the supervisor is idle then.
 const STARTED: Duration = Duration::from_secs(10);
 
+/// Length in bytes of the longest line that a supervisor says.
+const MAX_STATE: usize = 4096;
+
+/// Maximum number of states that wait to be read. The supervisor waits when there are more.
+const MAX_PENDING_STATES: usize = 16;
+
+/// Maximum size of the script that starts a step, in bytes, for a shell beside it.
+const MAX_LAUNCH: u64 = 16 * 1024 * 1024;
+
 /// A supervisor that is listening.
 pub(super) struct Supervisor {
-    control: Control,
+    /// The folder that both sides see. What is in it is the container's to change.
+    control: Arc<Folder>,
     commands: Mutex<pipe::Sender>,
-    signals: Arc<std::sync::Mutex<fs::File>>,
-    states: Arc<Mutex<mpsc::UnboundedReceiver<State>>>,
+    signals: Arc<std::sync::Mutex<File>>,
+    states: Arc<Mutex<mpsc::Receiver<State>>>,
     next: AtomicU64,
 }
 
@@ -84,17 +96,18 @@ impl State {
 }
 
 impl Control {
-    /// Creates the folder with its FIFOs and the script. Any user of the container may use them.
-    pub(super) fn prepare(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.outside)?;
+    /// Makes the folder with its FIFOs and the script. Any user of the container may use them.
+    pub(super) fn prepare(&self) -> io::Result<Folder> {
+        let (above, name) = Folder::above(&self.outside)?;
+        let folder = above.make_folders(name)?;
+        folder.set_own_mode(0o755)?;
         for name in ["commands", "signals", "states"] {
-            make_fifo(&self.outside.join(name))?;
+            folder.make_fifo(name)?;
         }
-        fs::write(self.script(), SCRIPT)
-    }
-
-    fn script(&self) -> PathBuf {
-        self.outside.join("supervisor")
+        let mut script = folder.create(Path::new("supervisor"))?;
+        script.write_all(SCRIPT.as_bytes())?;
+        script.set_permissions(Permissions::from_mode(0o644))?;
+        Ok(folder)
     }
 
     /// Returns the command to run in the container.
@@ -110,20 +123,20 @@ impl Supervisor {
     /// # Errors
     /// The supervisor ended or did not answer in time.
     pub(super) async fn connect(
-        control: Control,
+        control: Folder,
         alive: impl Fn() -> BoxFuture<'static, bool> + Send,
     ) -> io::Result<Self> {
-        let states = pipe::OpenOptions::new().open_receiver(control.outside.join("states"))?;
-        // Opened for reading too, so that neither side blocks on open. The supervisor reads end of file once this
-        // process is gone, for whatever reason.
-        let commands = pipe::OpenOptions::new().read_write(true).open_sender(control.outside.join("commands"))?;
-        let signals = fs::OpenOptions::new().read(true).write(true).open(control.outside.join("signals"))?;
+        let states = pipe::Receiver::from_file(control.fifo_to_read("states")?)?;
+        // Opened for reading too, so that neither open waits for the other side. The supervisor's end of these is at its
+        // end of file once this process is gone, however it went.
+        let commands = pipe::Sender::from_file(control.fifo_to_write("commands")?)?;
+        let signals = control.fifo_to_write("signals")?;
         let deadline = Instant::now() + READY;
         let mut looked = Instant::now();
         let mut lines = BufReader::new(states);
         let mut line = String::new();
-        // Before its writer has opened it, a FIFO reads as if at its end.
-        while lines.read_line(&mut line).await? == 0 || !line.ends_with('\n') {
+        // A FIFO that has no writer yet looks like one at its end.
+        while read_line(&mut lines, &mut line).await? == 0 || !line.ends_with('\n') {
             let now = Instant::now();
             if now > deadline {
                 return Err(io::Error::new(
@@ -142,10 +155,10 @@ impl Supervisor {
         if State::parse(line.trim()) != Some(State::Ready) {
             return Err(io::Error::other(format!("the container {}", line.trim())));
         }
-        let (say, said) = mpsc::unbounded_channel();
+        let (say, said) = mpsc::channel(MAX_PENDING_STATES);
         tokio::spawn(listen(lines, say));
         Ok(Self {
-            control,
+            control: Arc::new(control),
             commands: Mutex::new(commands),
             signals: Arc::new(std::sync::Mutex::new(signals)),
             states: Arc::new(Mutex::new(said)),
@@ -157,21 +170,24 @@ impl Supervisor {
     pub(super) async fn start(&self, launch: &Launch) -> io::Result<Child> {
         let mut states = Arc::clone(&self.states).lock_owned().await;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let folder = self.control.outside.join(number.to_string());
-        fs::create_dir(&folder)?;
-        make_fifo(&folder.join("out"))?;
-        let output = pipe::OpenOptions::new().open_receiver(folder.join("out"))?;
-        // Only costs speed if the user's quota of pipe memory is exhausted.
+        let name = number.to_string();
+        let folder = self.control.make_folders(Path::new(&name))?;
+        folder.set_own_mode(0o755)?;
+        folder.make_fifo("out")?;
+        let output = pipe::Receiver::from_file(folder.fifo_to_read("out")?)?;
+        // Only a speed is lost where the user's quota of pipe memory is used up.
         let _ = rustix::pipe::fcntl_setpipe_size(&output, super::super::host::PIPE_SIZE);
-        fs::write(folder.join("launch"), script(launch, number))?;
+        let mut file = folder.create(Path::new("launch"))?;
+        file.write_all(&script(launch, number))?;
+        file.set_permissions(Permissions::from_mode(0o644))?;
         let started = async {
             self.commands.lock().await.write_all(format!("run {number}\n").as_bytes()).await?;
             Ok(tokio::time::timeout(STARTED, next(&mut states, number)).await)
         };
         let started: io::Result<_> = started.await;
         if !matches!(started, Ok(Ok(Some(State::Started { .. })))) {
-            // The folder contains the step's environment.
-            let _ = fs::remove_dir_all(&folder);
+            // It holds the step's environment.
+            let _ = self.control.remove_folder(Path::new(&name));
         }
         let group = match started? {
             Ok(Some(State::Started { group, .. })) => group,
@@ -182,10 +198,9 @@ impl Supervisor {
             Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the container does not start processes")),
         };
         let signals = Arc::clone(&self.signals);
-        let exit = ended(states, number, folder).boxed();
+        let exit = ended(states, number, Arc::clone(&self.control)).boxed();
         let signal = move |interrupt: Interrupt| {
-            use std::io::Write;
-            // If the supervisor is gone, so are its processes.
+            // A supervisor that is gone has nothing left to signal.
             let _ = signals
                 .lock()
                 .map(|mut signals| signals.write_all(format!("{} {group}\n", interrupt.name()).as_bytes()));
@@ -196,9 +211,9 @@ impl Supervisor {
 
 /// Waits for the end of a process and removes its folder, which contains its environment.
 async fn ended(
-    mut states: OwnedMutexGuard<mpsc::UnboundedReceiver<State>>,
+    mut states: OwnedMutexGuard<mpsc::Receiver<State>>,
     number: u64,
-    folder: PathBuf,
+    control: Arc<Folder>,
 ) -> io::Result<Exit> {
     let end = loop {
         match next(&mut states, number).await {
@@ -207,8 +222,8 @@ async fn ended(
             None => break Err(gone()),
         }
     };
-    if let Err(error) = fs::remove_dir_all(&folder) {
-        tracing::warn!(folder = %folder.display(), %error, "cannot remove a step's control folder");
+    if let Err(error) = control.remove_folder(Path::new(&number.to_string())) {
+        tracing::warn!(number, %error, "cannot remove a step's control folder");
     }
     end
 }
@@ -217,8 +232,8 @@ fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the container was stopped or removed, or its engine died")
 }
 
-/// Returns the next message about a process; `None` once the supervisor is gone.
-async fn next(states: &mut mpsc::UnboundedReceiver<State>, wanted: u64) -> Option<State> {
+/// The next state of a process; `None` once the supervisor is gone.
+async fn next(states: &mut mpsc::Receiver<State>, wanted: u64) -> Option<State> {
     loop {
         match states.recv().await? {
             State::Started { number, .. } | State::Ended { number, .. } if number != wanted => {}
@@ -228,12 +243,12 @@ async fn next(states: &mut mpsc::UnboundedReceiver<State>, wanted: u64) -> Optio
     }
 }
 
-/// Passes on the messages of the supervisor until it is gone.
-async fn listen(mut lines: BufReader<pipe::Receiver>, say: mpsc::UnboundedSender<State>) {
+/// Hands on what the supervisor says, until it is gone.
+async fn listen(mut lines: BufReader<pipe::Receiver>, say: mpsc::Sender<State>) {
     let mut line = String::new();
-    while lines.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+    while read_line(&mut lines, &mut line).await.is_ok_and(|read| read > 0) {
         if let Some(state) = State::parse(line.trim())
-            && say.send(state).is_err()
+            && say.send(state).await.is_err()
         {
             return;
         }
@@ -241,10 +256,9 @@ async fn listen(mut lines: BufReader<pipe::Receiver>, say: mpsc::UnboundedSender
     }
 }
 
-fn make_fifo(path: &Path) -> io::Result<()> {
-    rustix::fs::mkfifoat(CWD, path, Mode::from_raw_mode(0o666))?;
-    // The umask may have removed permissions.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))
+/// Reads a line, or as much of it as a state can have: any process of the container may write there.
+async fn read_line(lines: &mut BufReader<pipe::Receiver>, line: &mut String) -> io::Result<usize> {
+    lines.take(MAX_STATE.saturating_sub(line.len()) as u64).read_line(line).await
 }
 
 /// Variables that some shells reserve.
@@ -256,7 +270,9 @@ const RESERVED: &[&[u8]] =
 pub(super) fn surroundings(control: &Path) -> Option<String> {
     let steps =
         fs::read_dir(control).ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());
-    let text = fs::read_to_string(control.join(steps.max()?.to_string()).join("launch")).ok()?;
+    let launch = Path::new(&steps.max()?.to_string()).join("launch");
+    let text = Folder::open(control).ok()?.read(&launch, Links::Refuse, MAX_LAUNCH).ok()?;
+    let text = String::from_utf8(text).ok()?;
     let (place, _) = text.split_once(PROGRAM)?;
     // The first two lines are for the supervisor.
     Some(place.splitn(3, '\n').nth(2)?.to_owned())
@@ -324,13 +340,13 @@ mod tests {
     async fn supervisor(shell: &str) -> Option<(tempfile::TempDir, Supervisor)> {
         let folder = tempfile::tempdir().expect("a folder");
         let control = Control { outside: folder.path().join("c"), inside: folder.path().join("c") };
-        control.prepare().expect("prepared");
+        let prepared = control.prepare().expect("prepared");
         let command = control.command();
         let mut words = shell.split(' ');
         let child =
             tokio::process::Command::new(words.next().expect("a shell")).args(words).args(&command[1..]).spawn();
         child.ok()?;
-        let supervisor = Supervisor::connect(control, || async { true }.boxed()).await.expect("listens");
+        let supervisor = Supervisor::connect(prepared, || async { true }.boxed()).await.expect("listens");
         Some((folder, supervisor))
     }
 

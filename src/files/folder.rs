@@ -1,0 +1,278 @@
+//! A folder whose contents are not trusted.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, mkfifoat, unlinkat};
+use rustix::io::Errno;
+
+use super::regular::{LOOK, contents, readable};
+use super::{FileError, beneath};
+
+/// Which links a path may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// None.
+    Refuse,
+    /// Those that stay in the folder.
+    Within,
+}
+
+/// An open folder, for access to what is below it. All paths are relative to it.
+#[derive(Debug)]
+pub struct Folder(OwnedFd);
+
+impl Folder {
+    /// Opens a folder. Links are followed: its path must not be one that others can change.
+    ///
+    /// # Errors
+    /// It does not exist, is not a folder, or is not readable.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// Opens the folder above a path, and returns it with the last name of the path.
+    ///
+    /// # Errors
+    /// Like [`Folder::open`]; the path has no last name.
+    pub fn above(path: &Path) -> io::Result<(Self, &Path)> {
+        let (above, name) = path.parent().zip(path.file_name()).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok((Self::open(above)?, Path::new(name)))
+    }
+
+    /// Opens a folder below this one.
+    ///
+    /// # Errors
+    /// Like [`Folder::open`]; a link in the path.
+    pub fn folder(&self, path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        beneath::open(self.as_fd(), path, flags, Mode::empty(), Links::Refuse).map(Self)
+    }
+
+    /// Opens a folder below this one, which is made unless it exists.
+    ///
+    /// # Errors
+    /// Like [`Folder::folder`]; it cannot be made.
+    pub fn make_folders(&self, path: &Path) -> io::Result<Self> {
+        let mut folder = self.folder(Path::new("."))?;
+        for name in path {
+            match mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => folder = folder.folder(Path::new(name))?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// It does not exist, is not readable, is not a regular file, or has a link in its path that is not allowed.
+    pub fn file(&self, path: &Path, links: Links) -> Result<File, FileError> {
+        let last = if links == Links::Refuse { OFlags::NOFOLLOW } else { OFlags::empty() };
+        match beneath::open(self.as_fd(), path, LOOK | last, Mode::empty(), links) {
+            Ok(found) => readable(found),
+            Err(error) if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) => Err(FileError::Outside),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads a regular file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Like [`Folder::file`]; it is larger.
+    pub fn read(&self, path: &Path, links: Links, limit: u64) -> Result<Vec<u8>, FileError> {
+        contents(self.file(path, links)?, limit)
+    }
+
+    /// Makes an empty file for writing. What had its name before is removed, never written.
+    ///
+    /// # Errors
+    /// It cannot be made; a link in the path above it.
+    pub fn create(&self, path: &Path) -> io::Result<File> {
+        match self.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let made = beneath::open(self.as_fd(), path, flags, Mode::from_raw_mode(0o644), Links::Refuse)?;
+        Ok(File::from(made))
+    }
+
+    /// Makes a FIFO that every user may read and write.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_fifo(&self, name: &str) -> io::Result<()> {
+        mkfifoat(self, name, Mode::from_raw_mode(0o666))?;
+        // Opening it for reading and writing does not wait.
+        fchmod(self.fifo(name, OFlags::RDWR)?, Mode::from_raw_mode(0o666))?;
+        Ok(())
+    }
+
+    /// Opens a FIFO for reading, without waiting for a writer.
+    ///
+    /// # Errors
+    /// It does not exist, or is not a FIFO.
+    pub fn fifo_to_read(&self, name: &str) -> io::Result<File> {
+        self.fifo(name, OFlags::RDONLY)
+    }
+
+    /// Opens a FIFO for writing, without waiting for a reader.
+    ///
+    /// # Errors
+    /// Like [`Folder::fifo_to_read`].
+    pub fn fifo_to_write(&self, name: &str) -> io::Result<File> {
+        self.fifo(name, OFlags::RDWR)
+    }
+
+    fn fifo(&self, name: &str, access: OFlags) -> io::Result<File> {
+        let flags = access | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let found = beneath::open(self.as_fd(), Path::new(name), flags, Mode::empty(), Links::Refuse)?;
+        match FileType::from_raw_mode(fstat(&found)?.st_mode) {
+            FileType::Fifo => Ok(File::from(found)),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is not a FIFO"))),
+        }
+    }
+
+    /// Removes a file, or a link to one.
+    ///
+    /// # Errors
+    /// It does not exist, is a folder, or cannot be removed.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        let (above, name) = self.parent(path)?;
+        Ok(unlinkat(&above, name, AtFlags::empty())?)
+    }
+
+    /// Removes a folder with everything in it. Links are removed, not followed.
+    ///
+    /// # Errors
+    /// It does not exist, or something in it cannot be removed.
+    pub fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let (above, name) = self.parent(path)?;
+        std::fs::remove_dir_all(above.path().join(name))
+    }
+
+    /// Sets the permissions of a regular file.
+    ///
+    /// # Errors
+    /// Like [`Folder::file`] without links; they cannot be set.
+    pub fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError> {
+        Ok(fchmod(self.file(path, Links::Refuse)?, Mode::from_raw_mode(mode)).map_err(io::Error::from)?)
+    }
+
+    /// Sets the permissions of this folder.
+    ///
+    /// # Errors
+    /// They cannot be set.
+    pub fn set_own_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(fchmod(self, Mode::from_raw_mode(mode))?)
+    }
+
+    /// Returns a path that names this folder as long as it is open, whatever became of its own path.
+    fn path(&self) -> PathBuf {
+        Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string())
+    }
+
+    fn parent<'p>(&self, path: &'p Path) -> io::Result<(Self, &'p Path)> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok((self.folder(above)?, Path::new(name)))
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    struct Case {
+        home: tempfile::TempDir,
+        folder: Folder,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let home = tempfile::tempdir().expect("a folder");
+            fs::create_dir(home.path().join("root")).expect("made");
+            fs::write(home.path().join("outer"), "outer").expect("written");
+            let folder = Folder::open(&home.path().join("root")).expect("opened");
+            Self { home, folder }
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.home.path().join("root").join(name)
+        }
+    }
+
+    #[test]
+    fn links_are_followed_only_where_they_may_be_and_never_out() {
+        let case = Case::new();
+        fs::create_dir(case.at("real")).expect("made");
+        fs::write(case.at("real/file"), "inner").expect("written");
+        symlink("real", case.at("within")).expect("linked");
+        symlink("../outer", case.at("out")).expect("linked");
+        let read = |path: &str, links| case.folder.read(Path::new(path), links, 100);
+        assert_eq!(read("within/file", Links::Within).expect("stays"), b"inner");
+        for (path, links) in [
+            ("within/file", Links::Refuse),
+            ("out", Links::Within),
+            ("out", Links::Refuse),
+            ("../outer", Links::Within),
+        ] {
+            let error = read(path, links).expect_err(path);
+            assert!(matches!(error, FileError::Outside), "{path}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_made_new_and_never_through_a_link() {
+        let case = Case::new();
+        symlink("../outer", case.at("file")).expect("linked");
+        case.folder.create(Path::new("file")).and_then(|mut file| file.write_all(b"new")).expect("written");
+        assert_eq!(fs::read_to_string(case.at("file")).expect("there"), "new");
+        symlink("..", case.at("up")).expect("linked");
+        case.folder.create(Path::new("up/file")).expect_err("a link above it");
+        case.folder.make_folders(Path::new("up/folder")).expect_err("a link above it");
+        case.folder.remove(Path::new("up/outer")).expect_err("a link above it");
+        case.folder.set_mode(Path::new("up/outer"), 0o777).expect_err("a link above it");
+        assert_eq!(fs::read_to_string(case.home.path().join("outer")).expect("there"), "outer");
+    }
+
+    #[test]
+    fn folders_are_made_and_removed_in_place_also_when_their_path_becomes_a_link() {
+        let case = Case::new();
+        let made = case.folder.make_folders(Path::new("a/b")).expect("made");
+        made.set_own_mode(0o777).expect("set");
+        assert_eq!(fs::metadata(case.at("a/b")).expect("there").permissions().mode() & 0o777, 0o777);
+        fs::create_dir_all(case.home.path().join("precious/1")).expect("made");
+        fs::create_dir(case.at("a/b/1")).expect("made");
+        fs::rename(case.at("a/b"), case.at("moved")).expect("moved");
+        symlink(case.home.path().join("precious"), case.at("a/b")).expect("linked");
+        made.remove_folder(Path::new("1")).expect("removed");
+        assert!(case.home.path().join("precious/1").exists() && !case.at("moved/1").exists());
+    }
+
+    #[test]
+    fn fifos_open_without_waiting_and_nothing_else_does() {
+        let case = Case::new();
+        case.folder.make_fifo("fifo").expect("made");
+        case.folder.fifo_to_read("fifo").expect("opened");
+        case.folder.fifo_to_write("fifo").expect("opened");
+        symlink("fifo", case.at("link")).expect("linked");
+        case.folder.fifo_to_read("link").expect_err("a link");
+        fs::write(case.at("file"), "").expect("written");
+        case.folder.fifo_to_write("file").expect_err("a file");
+    }
+}

@@ -1,0 +1,42 @@
+//! Files whose maker is not trusted: those of a repository, and those that a step or a container made.
+//!
+//! What is at such a path may be a FIFO that never ends an `open`, a device, a file of 300 GB, or a link to a file of the
+//! user. Everything here opens regular files alone, without waiting, and reads at most a given number of bytes. A
+//! [`Folder`] also keeps every path below it: no link leads out of it.
+
+mod beneath;
+mod folder;
+mod regular;
+
+pub use folder::{Folder, Links};
+pub use regular::{open, read};
+
+use std::io;
+
+/// Why a file is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is a folder, a FIFO, a socket or a device.
+    #[error("{0}, not a regular file")]
+    NotRegular(&'static str),
+    /// It is larger than what may be read.
+    #[error("larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// Maximum size in bytes.
+        limit: u64,
+    },
+    /// Its path, or a link in it, leads out of the folder.
+    #[error("the path leads out of its folder")]
+    Outside,
+}
+
+impl FileError {
+    /// Whether nothing is at the path.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}

@@ -1,0 +1,92 @@
+//! Opens and reads regular files.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+
+use super::FileError;
+
+/// Opens a regular file for reading. Links are followed: where it may lie is the caller's to know.
+///
+/// # Errors
+/// It does not exist, is not readable, or is not a regular file.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    readable(rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).map_err(std::io::Error::from)?)
+}
+
+/// Reads a regular file of at most `limit` bytes. Links are followed.
+///
+/// # Errors
+/// It does not exist, is not readable, is not a regular file, or is larger.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    contents(open(path)?, limit)
+}
+
+/// Flags for an `open` that neither waits nor has an effect on what is opened.
+#[cfg(target_os = "linux")]
+pub(super) const LOOK: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+pub(super) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Turns what [`LOOK`] opened into a file for reading, if it is a regular one.
+pub(super) fn readable(found: OwnedFd) -> Result<File, FileError> {
+    let kind = match FileType::from_raw_mode(fstat(&found).map_err(std::io::Error::from)?.st_mode) {
+        FileType::RegularFile => None,
+        FileType::Directory => Some("a folder"),
+        FileType::Symlink => return Err(FileError::Outside),
+        FileType::Fifo => Some("a FIFO"),
+        FileType::Socket => Some("a socket"),
+        FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
+        FileType::Unknown => Some("of an unknown kind"),
+    };
+    if let Some(kind) = kind {
+        return Err(FileError::NotRegular(kind));
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        // A device is never opened itself, as opening one can have an effect.
+        Ok(File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    Ok(File::from(found))
+}
+
+/// Reads a file of at most `limit` bytes.
+pub(super) fn contents(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    // A size is only what a file had a moment ago.
+    if file.metadata()?.len() > limit || file.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
+        return Err(FileError::TooLarge { limit });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_is_not_a_regular_file_of_fitting_size_is_refused_at_once() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        fs::write(at("file"), "12345").expect("written");
+        assert_eq!(read(&at("file"), 5).expect("fits"), b"12345");
+        let refused = |name: &str, limit| read(&at(name), limit).expect_err(name).to_string();
+        assert_eq!(refused("file", 4), "larger than the limit of 4 bytes");
+        File::create(at("sparse")).and_then(|file| file.set_len(300 << 30)).expect("made");
+        assert_eq!(refused("sparse", 1024), "larger than the limit of 1024 bytes");
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("fifo"), Mode::from_raw_mode(0o600)).expect("made");
+        assert_eq!(refused("fifo", 5), "a FIFO, not a regular file");
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("bound");
+        assert_eq!(refused("socket", 5), "a socket, not a regular file");
+        std::os::unix::fs::symlink("/dev/zero", at("zero")).expect("linked");
+        assert_eq!(refused("zero", 5), "a device, not a regular file");
+        assert_eq!(refused("", 5), "a folder, not a regular file");
+        assert!(read(&at("missing"), 5).expect_err("missing").is_missing());
+    }
+}
