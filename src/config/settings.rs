@@ -88,8 +88,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "docker.image",
-        doc: "Image of jobs that run in Docker (`--sandbox docker`, or a label mapped to \"docker\") without an image of\n\
-              their own. Default: \"node:20-bookworm\", which has git, node and python.",
+        doc: "Image of jobs that run in Docker (`--sandbox docker`, or a label mapped to \"docker\") and name no image.\n\
+              Default: \"node:20-bookworm\", which has git, node and python.",
         example: "image = \"ubuntu:24.04\"",
         layer: Layer::Repository,
         set: |config, _, value| match value {

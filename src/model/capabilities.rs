@@ -1,12 +1,12 @@
-//! What can be done with a run now, and why not.
+//! Operations that are possible on a run now, and why others are not.
 //!
-//! [`Capabilities`] is asked by every face: by the screen for keys, hints, palette and help, and by the command line
-//! before it carries a command out. So an operation is offered exactly where it would be accepted. The answer is a pure
-//! function of what is known; a worker that learns more (another command came first) may still refuse.
+//! All interfaces use [`Capabilities`]: the screen for keys, hints, palette and help, and the command line before it
+//! carries out a command. So an operation is offered exactly where it would be accepted. The answer is a pure function
+//! of the known facts; the worker may still refuse an operation, for instance because another command came first.
 
 use super::{Command, Conclusion, EndReason, Phase, RerunScope, Run, Summary};
 
-/// Something that a person can ask for.
+/// An operation that a user can request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Operation {
     /// Start a workflow.
@@ -23,18 +23,18 @@ pub enum Operation {
     RerunFailed,
     /// Run one job again.
     RerunJob,
-    /// Run one job again from a step on.
+    /// Run one job again, starting at one of its steps.
     RerunStep,
-    /// Continue a run whose worker was lost.
+    /// Resume a run whose worker was lost.
     Resume,
     /// Remove a run.
     Delete,
-    /// Open a shell where a job of the run runs or failed.
+    /// Open a shell in a running or failed job.
     Shell,
 }
 
 impl Operation {
-    /// Returns the operation of a command; `None` for commands that programs send each other.
+    /// Returns the operation of a command; `None` for commands between programs.
     #[must_use]
     pub fn of(command: &Command) -> Option<Self> {
         Some(match command {
@@ -50,13 +50,13 @@ impl Operation {
     }
 }
 
-/// Why an operation cannot be carried out now.
+/// Why an operation is not possible now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unavailable {
     /// The backend shows a past run.
     #[error("this is a replay")]
     Replay,
-    /// The screen was opened to look only.
+    /// The screen is read-only.
     #[error("the screen is read-only")]
     ReadOnly,
     /// The backend does not show a past run.
@@ -77,8 +77,8 @@ pub enum Unavailable {
     /// The run is being cancelled.
     #[error("the run is already being cancelled")]
     Cancelling,
-    /// The same was requested and is not answered yet.
-    #[error("this was requested already")]
+    /// The same operation was requested and has not been answered yet.
+    #[error("this was already requested")]
     Requested,
     /// The run succeeded, so it has no failed jobs.
     #[error("the run succeeded: it has no failed jobs")]
@@ -95,8 +95,8 @@ pub enum Unavailable {
     /// The job ended without a failure, so its environment was removed.
     #[error("the job did not fail")]
     JobNotFailed,
-    /// Services end with their job.
-    #[error("services are gone with their job")]
+    /// Services are removed at the end of their job.
+    #[error("services are removed at the end of their job")]
     ServiceGone,
     /// The repository has no workflow to start.
     #[error("there is no workflow to start here")]
@@ -106,30 +106,31 @@ pub enum Unavailable {
     NothingToWatch,
 }
 
-/// Facts that decide what can be done. The default knows no run and no workflow, in a backend that takes requests.
+/// Facts that decide which operations are possible. By default there is no run and no workflow, and the backend accepts
+/// requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capabilities<'k> {
-    /// Why the backend or the screen carries out nothing at all.
+    /// Why the backend or the screen refuses every operation.
     pub refusal: Option<Unavailable>,
-    /// The run.
+    /// State of the run.
     pub run: Option<RunState<'k>>,
     /// Whether there are workflows to start.
     pub has_startable: bool,
-    /// Whether watch mode is on, or there are workflows to watch for.
+    /// Whether watch mode is on, or a workflow could be watched.
     pub has_watchable: bool,
 }
 
-/// Facts about one run.
+/// Facts about a run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunState<'k> {
     /// State of its latest attempt.
     pub phase: &'k Phase,
-    /// Why the attempt ended.
+    /// Reason for the end of the attempt.
     pub reason: Option<&'k EndReason>,
-    /// Whether a worker holds the run's lock, where that was looked at. It overrides the phase: a worker may end, or be
-    /// lost, before its records say so.
+    /// Whether a worker holds the run's lock, if known. It overrides the phase: a worker may have ended, or be lost,
+    /// before that is recorded.
     pub has_worker: Option<bool>,
-    /// Whether [`Command::ForceCancel`] was sent and is not confirmed.
+    /// Whether [`Command::ForceCancel`] was sent but not confirmed.
     pub force_requested: bool,
 }
 
@@ -146,16 +147,16 @@ impl<'k> From<&'k Run> for RunState<'k> {
 }
 
 impl<'k> Capabilities<'k> {
-    /// The capabilities of a run where no screen and no backend restricts them.
+    /// Returns the capabilities of a run without restrictions by a screen or backend.
     #[must_use]
     pub fn of_run(run: impl Into<RunState<'k>>) -> Self {
         Self { run: Some(run.into()), ..Self::default() }
     }
 
-    /// Checks whether an operation can be carried out now.
+    /// Checks whether an operation is possible now.
     ///
     /// # Errors
-    /// It cannot, and why.
+    /// The reason why it is not.
     pub fn check(&self, operation: Operation) -> Result<(), Unavailable> {
         if let Some(reason) = self.refusal {
             return Err(reason);
@@ -170,7 +171,7 @@ impl<'k> Capabilities<'k> {
     /// Checks whether a shell can be opened in a job, or in one of its services. `job` is the state of the job.
     ///
     /// # Errors
-    /// It cannot, and why.
+    /// The reason why it cannot.
     pub fn check_shell(&self, job: Option<&Phase>, in_service: bool) -> Result<(), Unavailable> {
         self.check(Operation::Shell)?;
         match job {
@@ -234,7 +235,7 @@ mod tests {
         Operation::Shell,
     ];
 
-    /// The operations on a run that can be carried out.
+    /// Returns the possible operations on a run.
     fn available(run: RunState<'_>) -> Vec<Operation> {
         let capabilities = Capabilities::of_run(run);
         ALL.into_iter().filter(|operation| capabilities.check(*operation).is_ok()).collect()
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_was_looked_at_overrides_the_phase() {
+    fn a_known_lock_overrides_the_phase() {
         let ended = Phase::Done(Conclusion::Failure);
         let held = Capabilities::of_run(RunState { has_worker: Some(true), ..state(&ended) });
         assert_eq!(held.check(Operation::Delete), Err(Unavailable::NotEnded));
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_of_a_person_is_an_operation() {
+    fn every_command_of_a_user_is_an_operation() {
         let rerun = |what| Operation::of(&Command::Rerun { what });
         let job = || super::super::JobId::new("a");
         let step = super::super::StepNumber(1);

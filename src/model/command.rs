@@ -1,39 +1,39 @@
-//! Orders: what a person asks of a run, and the answer.
+//! Commands to a run, and the replies.
 
 use serde::{Deserialize, Serialize};
 
 use super::{JobId, StepNumber};
 
-/// An order to a run's worker, sent over its control socket.
+/// A command to the worker of a run, sent over its control socket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     /// End the run: running steps get INT, TERM, KILL; steps and jobs with `always()` or `cancelled()` still run.
     Cancel,
-    /// End the run now: every process is killed and no further step starts.
+    /// End the run at once: every process is killed and no further step starts.
     ForceCancel,
     /// Start another attempt of this run once the current one has ended.
     Rerun {
-        /// What to run again.
+        /// Scope of the rerun.
         what: RerunScope,
     },
-    /// Go on with a run whose worker was lost, from the first step that had not completed.
+    /// Resume a run whose worker was lost, from the first step that has not ended.
     Resume,
-    /// Give a place in a concurrency group up: another run, or another job, wants it.
+    /// Give up a concurrency group, because another run or job takes it.
     Yield {
-        /// The group.
+        /// Name of the group.
         group: String,
-        /// The job that has the place; nothing when the run as a whole has it.
+        /// The job that holds or waits for the group; `None` for the run as a whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<JobId>,
-        /// Who wants it.
+        /// Run or job that takes the group.
         to: String,
     },
-    /// Send one byte whenever the journal has grown; the connection stays open. Takes no reply.
+    /// Send one byte whenever the journal has grown. Keeps the connection open and has no reply.
     Watch,
 }
 
-/// What a new attempt runs again.
+/// Jobs that a new attempt runs again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RerunScope {
@@ -43,24 +43,24 @@ pub enum RerunScope {
     Failed,
     /// This job, and the jobs that need it.
     Job(JobId),
-    /// This job from one of its steps on, in the files that its last attempt left, and the jobs that need it.
+    /// This job from one of its steps on, with the files of its last attempt, and the jobs that need it.
     Step {
         /// The job.
         job: JobId,
-        /// The first step that runs again.
+        /// First step that runs again.
         step: StepNumber,
     },
 }
 
-/// The worker's answer to an order; it is also a record, so every reader sees who asked and what came of it.
+/// Reply of the worker to a command. It is recorded as well, so that every reader sees the command and its result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
-    /// The order will be carried out.
+    /// The command is carried out.
     Accepted,
-    /// The order will not be carried out, and why.
+    /// The command is refused.
     Rejected {
-        /// Completes "rejected: …".
+        /// Reason, to follow "rejected: ".
         reason: String,
     },
 }

@@ -1,206 +1,207 @@
-//! Facts. A backend emits [`Event`]s, the outlet makes them [`Record`]s, and every reader folds the same records.
+//! Events of a run. The engine emits [`Event`]s, the outlet turns them into [`Record`]s, and every reader folds the
+//! same records.
 //!
-//! An event is generic in its output payload: inside the engine it is bytes that were not masked yet, in a record it is
-//! a [`LineRange`] of the step's log file. Log text never queues towards a reader.
+//! An event is generic over its output: inside the engine it is bytes that are not masked yet, in a record it is a
+//! [`LineRange`] of the step's log file. Log text is never sent to readers.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Conclusion, EndReason, Explanation, Gate, JobId, Reply, Service, StepNumber, Timestamp};
 
-/// A fact with its place and time in the journal of one run.
+/// An event with its sequence number and time in the journal of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// Counts from 1 within a journal, without gaps.
+    /// Sequence number: counts from 1 within a journal, without gaps.
     pub seq: u64,
-    /// When the outlet wrote it.
+    /// Time of writing.
     pub at: Timestamp,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// Lines of one step's log, as a record names them: `first..first + count`, counted from 0.
+/// Lines of a step's log: `first..first + count`, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LineRange {
-    /// The first line.
+    /// First line.
     pub first: u64,
-    /// How many lines.
+    /// Number of lines.
     pub count: u64,
 }
 
-/// Something that happened.
+/// Something that happened in a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<O = LineRange> {
-    /// An attempt of the run began. Jobs announced by [`Event::JobsPlanned`] after this belong to it.
+    /// An attempt of the run started. Jobs of later [`Event::JobsPlanned`] events belong to it.
     RunStarted {
-        /// From 1.
+        /// Number of the attempt, from 1.
         attempt: u32,
-        /// The run's name (`run-name`, or the workflow's name).
+        /// Name of the run (`run-name`, or the name of the workflow).
         name: String,
     },
-    /// The run as a whole is held back.
+    /// The run as a whole waits.
     RunWaiting {
-        /// By what.
+        /// What it waits for.
         gate: Gate,
-        /// The attempt that is to begin.
+        /// Number of the attempt that is about to start.
         attempt: u32,
-        /// The run's name.
+        /// Name of the run.
         name: String,
     },
-    /// These jobs exist. With `replaces`, they are the legs of a matrix (or the jobs of a called workflow) that was
-    /// one entry until its values were known.
+    /// Announces jobs. With `replaces`, they are the legs of a matrix (or the jobs of a called workflow) that was
+    /// announced as one job before its values were known.
     JobsPlanned {
-        /// In the order of the workflow file.
+        /// Jobs in the order of the workflow file.
         jobs: Vec<JobOutline>,
-        /// The entry that these take the place of.
+        /// Job that is replaced by these.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<JobId>,
     },
-    /// A job is held back although the jobs it needs have ended.
+    /// A job waits although all its needs have ended.
     JobWaiting {
-        /// Which.
+        /// Id of the job.
         job: JobId,
-        /// By what.
+        /// What it waits for.
         gate: Gate,
     },
     /// The condition of a job or step was evaluated.
     Decided {
-        /// Of which job.
+        /// Id of the job.
         job: JobId,
-        /// Of which step; nothing for the job's own.
+        /// Number of the step; `None` for the condition of the job.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<StepNumber>,
-        /// Why it came out as it did.
+        /// Explanation of the result.
         explanation: Explanation,
     },
-    /// A job began.
+    /// A job started.
     JobStarted {
-        /// Which.
+        /// Id of the job.
         job: JobId,
-        /// Its name, now that every expression in it is known.
+        /// Name of the job with all expressions evaluated.
         name: String,
-        /// Where it runs, in words: `host`, `docker ci-base:local`.
+        /// Where the job runs: `host`, `docker ci-base:local`.
         sandbox: String,
     },
-    /// A job's steps are known. Sent once before the first step, and again when posts or expanded steps are added;
-    /// steps already known keep their number.
+    /// Announces the steps of a job. Sent once before the first step, and again when steps are added; numbers of known
+    /// steps do not change.
     StepsPlanned {
-        /// Of which job.
+        /// Id of the job.
         job: JobId,
         /// All steps, in order.
         steps: Vec<StepOutline>,
     },
-    /// An image that a job needs is being brought here, or is here.
+    /// An image for a job is being downloaded, or exists.
     ImagePulled {
-        /// Which job.
+        /// Id of the job.
         job: JobId,
-        /// The image.
+        /// Name of the image.
         image: String,
-        /// How many bytes are here.
+        /// Bytes downloaded so far.
         done: u64,
-        /// How many there are, as far as it is known.
+        /// Total number of bytes, as far as it is known.
         total: u64,
     },
-    /// A service of a job is in another state than before.
+    /// The state of a service changed.
     ServiceChanged {
-        /// Of which job.
+        /// Id of the job.
         job: JobId,
-        /// The service as it is now.
+        /// The new state of the service.
         service: Service,
     },
-    /// A step began.
+    /// A step started.
     StepStarted {
-        /// In which job.
+        /// Id of the job.
         job: JobId,
-        /// Which.
+        /// Number of the step.
         step: StepNumber,
-        /// Its name, now that every expression in it is known.
+        /// Name of the step with all expressions evaluated.
         name: String,
     },
-    /// A process group was started for a step, so that it can be found and ended if the worker is lost.
+    /// A process group was started for a step. Recorded so that it can be killed if the worker is lost.
     ProcessStarted {
-        /// In which job.
+        /// Id of the job.
         job: JobId,
-        /// For which step.
+        /// Number of the step.
         step: StepNumber,
-        /// The process group's id on this machine.
+        /// Id of the process group on this machine.
         pgid: i32,
     },
     /// A step wrote to its log.
     Output {
-        /// In which job.
+        /// Id of the job.
         job: JobId,
-        /// Which step.
+        /// Number of the step.
         step: StepNumber,
-        /// What it wrote.
+        /// The output.
         output: O,
     },
-    /// A notice, warning or error with a place, from a command or a problem matcher.
+    /// A command or a problem matcher reported a notice, warning or error.
     Annotated {
-        /// In which job.
+        /// Id of the job.
         job: JobId,
-        /// In which step.
+        /// Number of the step.
         step: StepNumber,
-        /// What was said.
+        /// The annotation.
         annotation: Annotation,
     },
     /// A step ended.
     StepFinished {
-        /// In which job.
+        /// Id of the job.
         job: JobId,
-        /// Which.
+        /// Number of the step.
         step: StepNumber,
-        /// Before `continue-on-error`.
+        /// Result before `continue-on-error`.
         outcome: Conclusion,
-        /// After `continue-on-error`.
+        /// Result after `continue-on-error`.
         conclusion: Conclusion,
-        /// Exit code of its process, when there was one and it exited.
+        /// Exit code of the process, if it ran and exited.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
-        /// Signal that ended its process.
+        /// Signal that killed the process.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signal: Option<Signal>,
-        /// Why, in words, when it did not succeed or was skipped.
+        /// Reason, as a message, if the step did not succeed or was skipped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// A job ended.
     JobFinished {
-        /// Which.
+        /// Id of the job.
         job: JobId,
-        /// After `continue-on-error`, as the run counts it.
+        /// Result after `continue-on-error`, as it counts for the run.
         conclusion: Conclusion,
-        /// Whether `continue-on-error` lets the run succeed although this job did not.
+        /// Whether `continue-on-error` lets the run succeed although this job failed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         allowed_failure: bool,
-        /// Why, in words, when it did not succeed or was skipped.
+        /// Reason, as a message, if the job did not succeed or was skipped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// Its outputs, those that hold a secret left out as GitHub does.
+        /// Outputs, without those that contain a secret, as on GitHub.
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         outputs: IndexMap<String, String>,
         /// `environment.url`, once known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment_url: Option<String>,
     },
-    /// Somebody gave an order.
+    /// A command was given.
     Ordered {
-        /// What was asked.
+        /// The command.
         command: Command,
-        /// What came of it.
+        /// The reply.
         reply: Reply,
     },
     /// The attempt ended.
     RunFinished {
-        /// How.
+        /// Conclusion of the attempt.
         conclusion: Conclusion,
-        /// Why, where no job explains it.
+        /// Reason, where no job explains it.
         #[serde(flatten)]
         reason: Option<EndReason>,
     },
-    /// A fact of a later version of the journal. Readers keep it and pass it on, and it changes nothing.
+    /// An event of a later version. Readers keep it without effect.
     #[serde(other)]
     Unknown,
 }
@@ -208,18 +209,18 @@ pub enum Event<O = LineRange> {
 /// A job as it is announced, before it runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobOutline {
-    /// Its id in the run.
+    /// Id of the job in the run.
     pub id: JobId,
-    /// The job's key in the workflow file (all legs of a matrix share it).
+    /// Key of the job in the workflow file, shared by all legs of a matrix.
     pub key: String,
-    /// Its name, as far as it is known.
+    /// Name of the job, as far as it is known.
     pub name: String,
-    /// The jobs it needs, legs spelled out.
+    /// Needed jobs, one id for each leg.
     pub needs: Vec<JobId>,
-    /// The environment it deploys to, as written.
+    /// Environment that the job deploys to, as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// Id of the job that calls the workflow this one comes from.
+    /// Id of the job that calls the workflow of this job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<JobId>,
 }
@@ -227,15 +228,15 @@ pub struct JobOutline {
 /// A step as it is announced, before it runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StepOutline {
-    /// Its number in the job.
+    /// Number of the step in the job.
     pub number: StepNumber,
-    /// Its name, as far as it is known.
+    /// Name of the step, as far as it is known.
     pub name: String,
-    /// Where it comes from.
+    /// Origin of the step.
     pub kind: StepKind,
 }
 
-/// Where a step comes from.
+/// Origin of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
@@ -249,17 +250,17 @@ pub enum StepKind {
     Post,
 }
 
-/// A remark with a place.
+/// A message about a position in a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Annotation {
-    /// How bad.
+    /// Severity.
     pub level: Level,
-    /// What is wrong.
+    /// Message.
     pub message: String,
-    /// A short heading.
+    /// Title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// A path relative to the workspace.
+    /// Path relative to the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// First line, from 1.
@@ -276,20 +277,20 @@ pub struct Annotation {
     pub end_column: Option<u32>,
 }
 
-/// How bad an annotation is.
+/// Severity of an annotation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// For information.
+    /// A notice.
     Notice,
-    /// Worth a look.
+    /// A warning.
     Warning,
-    /// Wrong.
+    /// An error.
     Error,
 }
 
 impl Level {
-    /// The level's name, as GitHub's workflow commands have it.
+    /// Returns the name of the level in GitHub's workflow commands.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -300,13 +301,13 @@ impl Level {
     }
 }
 
-/// A signal, by number, shown by name.
+/// A signal number, displayed as a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Signal(pub i32);
 
 impl Signal {
-    /// Its name where it is a common one (`SIGSEGV`), else its number in words.
+    /// Returns the name of a common signal (`SIGSEGV`), else `signal` and the number.
     #[must_use]
     pub fn name(self) -> String {
         let name = match self.0 {

@@ -1,37 +1,36 @@
-//! Why a condition came out as it did: every operand with its text and its value.
+//! Explanation of a condition: every operand with its text and its value.
 
 use serde::{Deserialize, Serialize};
 
-/// The longest text of a value that is shown whole, in characters.
+/// Maximum length in characters of a value that is shown in full.
 const SHOWN: usize = 120;
 
-/// An operand and what came of it.
+/// An operand and its result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Explanation {
     /// The operand as written.
     pub text: String,
-    /// What came of it.
+    /// Result of the operand.
     pub outcome: Outcome,
-    /// The operands that it was made from, in the order in which they are written. Literals, which explain themselves,
-    /// are left out.
+    /// Operands of the operand, in the order in which they are written, without literals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operands: Vec<Explanation>,
 }
 
-/// What came of an operand.
+/// Result of an operand.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It has a value: a literal as it is written, a sequence or an object as JSON.
+    /// The value: a literal as written, a sequence or an object as JSON.
     Value(String),
-    /// It was not needed: an operand before it had decided.
+    /// The operand was not evaluated: an earlier operand decided.
     NotNeeded,
-    /// It has no value, and why.
+    /// The evaluation failed, with the reason.
     Failed(String),
 }
 
 impl Explanation {
-    /// Changes every text, as masking does.
+    /// Applies a function to every text, to mask secrets.
     pub fn for_each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
         change(&mut self.text);
         if let Outcome::Value(text) | Outcome::Failed(text) = &mut self.outcome {
@@ -40,13 +39,13 @@ impl Explanation {
         self.operands.iter_mut().for_each(|operand| operand.for_each_text(change));
     }
 
-    /// Brings every text to one line of bounded length. What may hold a secret is masked before: half a one would not
+    /// Shortens every text to one line of limited length. Secrets must be masked before, as a truncated one would not
     /// be found.
     pub fn shorten(&mut self) {
         self.for_each_text(&mut |text| *text = one_line(text));
     }
 
-    /// The tree as lines, one operand each, below what it belongs to.
+    /// Returns the tree as lines, one for each operand, indented below its parent.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -62,7 +61,7 @@ impl Explanation {
         let outcome = match &self.outcome {
             Outcome::Value(value) => format!("= {}", one_line(value)),
             Outcome::NotNeeded => "(not needed)".to_owned(),
-            // The message stands where it happened; above, it would only be repeated.
+            // The message is shown at the operand that failed, and not repeated above it.
             Outcome::Failed(_) if self.operands.iter().any(Self::failed) => "failed".to_owned(),
             Outcome::Failed(error) => format!("failed: {}", one_line(error)),
         };
@@ -75,7 +74,7 @@ impl Explanation {
     }
 }
 
-/// A text in one line: blanks and line ends become one blank, and what is too long is cut.
+/// Returns a text as one line: whitespace becomes one blank, and long text is truncated.
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN) {
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_changed_everywhere_before_they_are_cut() {
+    fn texts_are_masked_before_they_are_truncated() {
         let operand = |text: &str, outcome| Explanation { text: text.to_owned(), outcome, operands: Vec::new() };
         let mut whole = operand("s3cret\n == a", Outcome::Failed("no s3cret".to_owned()));
         whole.operands = vec![operand("a", Outcome::Value(format!("'{}s3cret'", "x".repeat(SHOWN - 3))))];
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_back_as_it_was_written() {
+    fn an_explanation_survives_serialization() {
         let text = r#"{"text":"a","outcome":{"value":"1"},"operands":[{"text":"b","outcome":"not_needed"}]}"#;
         let read: Explanation = serde_json::from_str(text).expect("an explanation");
         assert_eq!(serde_json::to_string(&read).expect("serialises"), text);

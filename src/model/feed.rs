@@ -1,10 +1,10 @@
-//! The port between the faces of the program and the backends: what a backend reports and what it is asked.
+//! The interface between backends and user interfaces.
 //!
-//! [`Feed`] flows up and [`Request`] flows down, over two channels per backend (see `backend::Backend`). The screen folds
-//! what it is fed and shows the result; it never reads a folder, a socket or a server itself.
+//! [`Feed`] flows from the backend and [`Request`] to it, over two channels per backend (see `backend::Backend`). The
+//! screen folds the reports and shows the result; it never reads a folder, a socket or a server itself.
 //!
-//! The list of runs comes in pages, newest first: the first one without being asked for, older ones by
-//! [`Request::ListMore`]. So neither the first page nor its refresh depends on how many runs there are.
+//! The list of runs comes in pages, newest first: the first page is sent unprompted, older ones on
+//! [`Request::ListMore`]. So the cost of the first page and its updates does not depend on the number of runs.
 
 use std::time::Duration;
 
@@ -13,31 +13,31 @@ use super::{Command, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp}
 /// A report of a backend.
 #[derive(Clone, Debug)]
 pub enum Feed {
-    /// A page of the list of runs: the newest runs, a newer state of them, or the answer to [`Request::ListMore`].
+    /// A page of the list of runs: the newest runs, an update of them, or the answer to [`Request::ListMore`].
     Listed {
-        /// Runs at a glance, newest first, without gaps between them.
+        /// Runs, newest first, without gaps.
         runs: Vec<Summary>,
-        /// Whether there are runs older than the last of these.
+        /// Whether there are older runs than the last one.
         more: bool,
     },
-    /// A newer state of runs that may be outside of the pages that were listed.
+    /// Updated runs, which may be outside the listed pages.
     Updated(Vec<Summary>),
-    /// A run was started by [`Request::Start`]. It was listed before.
+    /// A run was started by [`Request::Start`]. It has already been listed.
     Started(RunId),
-    /// A change of files started a run. It was listed before.
+    /// A change of files started a run. It has already been listed.
     Triggered(RunId),
-    /// A run is followed from now on. Its records come next.
+    /// A run is followed from now on. Its records follow.
     Opened(RunInfo),
-    /// Records of a followed run, in order. Records that were sent before may come again.
+    /// Records of a followed run, in order. Earlier records may be repeated.
     Records {
         /// The run.
         run: RunId,
         /// The records.
         records: Vec<Record>,
     },
-    /// A run is gone.
+    /// A run was removed.
     Removed(RunId),
-    /// Answer to [`Request::Submit`]. The effect of an accepted command comes as records.
+    /// Answer to [`Request::Submit`]. The effects of an accepted command follow as records.
     Replied {
         /// The run.
         run: RunId,
@@ -50,14 +50,14 @@ pub enum Feed {
     Startable(Vec<StartableWorkflow>),
     /// Nothing was started: the repository is not trusted to run on this machine.
     Untrusted {
-        /// Number of the question, for [`Request::Trust`].
+        /// Number of the question, used in [`Request::Trust`].
         question: u64,
-        /// What starts once the repository is trusted.
+        /// Jobs that start once the repository is trusted.
         preview: Preview,
     },
-    /// State of watch mode; `None` once it is off.
+    /// State of watch mode; `None` when it is off.
     Watching(Option<Watching>),
-    /// State of the connection to the source of the runs. Before the first one, the connection is live.
+    /// State of the connection to the source of the runs. It counts as live before the first report.
     Connection(Connection),
     /// A message to the user.
     Notice(Notice),
@@ -66,27 +66,27 @@ pub enum Feed {
 /// State of the connection between a backend and the source of its runs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Connection {
-    /// Reports come as things happen.
+    /// Reports arrive in real time.
     #[default]
     Live,
     /// The reports are the records of a past run.
     Replay,
-    /// No reports have come since a moment, so runs may have changed since.
+    /// No reports have arrived for a while, so the data may be outdated.
     Stale {
         /// Time of the last report.
         since: Timestamp,
-        /// One line for the user.
+        /// Reason, in one line.
         reason: String,
     },
-    /// The source was never reached.
+    /// The source has never answered.
     Offline {
-        /// One line for the user.
+        /// Reason, in one line.
         reason: String,
     },
 }
 
 impl Connection {
-    /// Returns the age of what was reported last; `None` while nothing is missing, and when nothing was reported.
+    /// Returns the age of the data; `None` if it is current, or nothing was ever reported.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
         match self {
@@ -95,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// Returns why reports are missing.
+    /// Returns why data is missing.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
@@ -108,50 +108,50 @@ impl Connection {
 /// State of watch mode.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Watching {
-    /// File name of the only workflow that is run; `None` for every workflow that a push of the change would run.
+    /// File name of the only workflow to run; `None` for every workflow that a push of the change would run.
     pub workflow: Option<String>,
-    /// The first changed file and the number of changed files; `None` while no run is due.
+    /// First changed file and number of changed files; `None` while no run is pending.
     pub changed: Option<(String, usize)>,
-    /// What a due run waits for.
+    /// What a pending run waits for.
     pub waits: Waits,
 }
 
-/// What a run of watch mode waits for.
+/// What a run in watch mode waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waits {
-    /// That no file changes for this long.
+    /// Until no file has changed for this long.
     ForQuiet(Duration),
-    /// The end of the run that it replaces.
+    /// Until the run that it replaces has ended.
     ForRun,
 }
 
 /// A workflow that can be started.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StartableWorkflow {
-    /// Path of its file, relative to the repository.
+    /// Path of the file, relative to the repository.
     pub workflow: String,
-    /// Its name.
+    /// Name of the workflow.
     pub name: String,
-    /// Events in its `on`, in the order of the file.
+    /// Events in `on`, in the order of the file.
     pub events: Vec<String>,
     /// Inputs of `workflow_dispatch`.
     pub inputs: Vec<Input>,
-    /// Names of the secrets that it reads, each with whether the environment has a value for it.
+    /// Names of the secrets that it reads, and whether the environment has a value for each.
     pub secrets: Vec<(String, bool)>,
 }
 
 /// An input of a workflow.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Input {
-    /// Its name.
+    /// Name of the input.
     pub name: String,
-    /// Its description.
+    /// Description of the input.
     pub about: String,
     /// Whether a value must be given.
     pub required: bool,
-    /// Its type.
+    /// Type of the input.
     pub kind: InputKind,
-    /// Its default value; empty without one.
+    /// Default value, or empty.
     pub default: String,
 }
 
@@ -164,7 +164,7 @@ pub enum InputKind {
     Number,
     /// `true` or `false`.
     Boolean,
-    /// One of these.
+    /// One of these options.
     Choice(Vec<String>),
 }
 
@@ -173,34 +173,34 @@ pub enum InputKind {
 pub struct Notice {
     /// Whether it reports a failure.
     pub bad: bool,
-    /// One line.
+    /// Text, in one line.
     pub text: String,
 }
 
 impl Notice {
-    /// A neutral message.
+    /// Creates a neutral message.
     pub fn news(text: impl Into<String>) -> Self {
         Self { bad: false, text: text.into() }
     }
 
-    /// The report of a failure.
+    /// Creates a message that reports a failure.
     pub fn bad(text: impl Into<String>) -> Self {
         Self { bad: true, text: text.into() }
     }
 }
 
-/// A request to a backend. Requests that cannot be carried out are answered by [`Feed::Notice`] if nothing else is named.
+/// A request to a backend. A request that fails is answered with [`Feed::Notice`] unless stated otherwise.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request {
     /// List older runs. Answered by [`Feed::Listed`].
     ListMore {
-        /// The oldest run that was listed.
+        /// Oldest run listed so far.
         before: RunId,
         /// Maximum number of runs to list.
         limit: usize,
     },
-    /// Follow a run: send [`Feed::Opened`] and all its records, then new records as they come. Sent for each run that the
-    /// user looks at; runs that were followed before may stay followed.
+    /// Follow a run: send [`Feed::Opened`] and all its records, then new records as they arrive. Sent for each run that
+    /// the user selects; runs that were followed before may stay followed.
     Follow(RunId),
     /// Submit a command to a run. Answered by [`Feed::Replied`].
     Submit {
@@ -217,13 +217,13 @@ pub enum Request {
         event: String,
         /// Inputs, by name.
         inputs: Vec<(String, String)>,
-        /// Names of the secrets to pass on from the environment.
+        /// Names of the secrets to pass from the environment.
         secrets: Vec<String>,
-        /// Where jobs without a container run; `None` for the setting.
+        /// Where jobs without a container run; `None` for the configured place.
         sandbox: Option<String>,
     },
-    /// Trust the repository and start what a question was about. Answered as the request was that raised the question; a
-    /// question that was not answered before the next one is void.
+    /// Trust the repository and start the run that [`Feed::Untrusted`] asked about. Answered like the original request.
+    /// A question becomes invalid when the next one is asked.
     Trust {
         /// Number of the question in [`Feed::Untrusted`].
         question: u64,

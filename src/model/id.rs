@@ -1,23 +1,23 @@
-//! Typed ids. Selections and messages hold ids, never indexes, so a list that grows never moves what they mean.
+//! Typed ids. Selections and messages hold ids, never indexes, so they stay valid when a list changes.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Names a run on this machine. Time-ordered text (`20261124-021530-4f3a`), so sorting ids sorts runs by age, and it
-/// is the name of the run's folder.
+/// Id of a run on this machine, and name of the run's folder. It starts with the time (`20261124-021530-4f3a`), so ids
+/// sort by age.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct RunId(Arc<str>);
 
-/// Names a job within its run: the job's id in the workflow file, `id.2` for the second leg of a matrix, and
-/// `caller.callee` for a job of a called workflow. It is safe as a file name and the name of the job's log folder.
+/// Id of a job within its run: the job's key in the workflow file, `key.2` for the second leg of a matrix, and
+/// `caller.callee` for a job of a called workflow. It is a valid file name and the name of the job's log folder.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(Arc<str>);
 
-/// A step's place in the order its job shows, from 1 ("Set up job"), as in GitHub's `number`.
+/// Number of a step in its job, counted from 1 ("Set up job"), like GitHub's `number`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Debug)]
 #[serde(transparent)]
 pub struct StepNumber(pub u32);
@@ -25,12 +25,12 @@ pub struct StepNumber(pub u32);
 macro_rules! text_id {
     ($name:ident) => {
         impl $name {
-            /// Wraps text that is already known to be an id.
+            /// Creates an id from a valid text.
             pub fn new(text: impl AsRef<str>) -> Self {
                 Self(Arc::from(text.as_ref()))
             }
 
-            /// The id as text.
+            /// Returns the id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0

@@ -1,7 +1,7 @@
-//! The vocabulary of the product: ids, facts (events and records), orders (commands), and the state that facts add up to.
+//! Data model: ids, events and records, commands, and the state of runs.
 //!
-//! Everything else imports this module and this module imports nothing of ours. It holds no clock, no file and no
-//! environment access: a [`Record`] carries the time it was written, so whoever folds records needs none.
+//! All other modules import this module, and it imports none of them. It accesses no clock, file or environment: a
+//! [`Record`] contains the time of writing, so folding records needs no clock.
 
 pub mod capabilities;
 mod command;

@@ -1,9 +1,9 @@
-//! The suggestion after a typing error: one rule for commands, settings, actions, workflow keys and options.
+//! Suggestions for mistyped names, used for commands, settings, actions, workflow keys and options.
 
-/// Maximum number of names that a mistyped one is compared with: more would cost more than the hint is worth.
+/// Maximum number of names to compare a mistyped one with, to bound the cost of a suggestion.
 const MAX_COMPARED: usize = 200;
 
-/// Returns the name that a mistyped one most likely stands for; `None` if all differ in too many letters.
+/// Returns the known name most similar to a mistyped one; `None` if all are too different.
 #[must_use]
 pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let written = written.to_ascii_lowercase();
@@ -18,7 +18,7 @@ pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> O
         .map(|(_, name)| name)
 }
 
-/// Number of single edits (insert, remove, replace, swap of neighbours) between two texts.
+/// Returns the number of single edits (insert, remove, replace, swap of neighbours) between two texts.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().take(64).collect(), to.chars().take(64).collect());
     let mut before = vec![0; to.len() + 1];
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistyped_name_finds_the_one_that_was_meant() {
+    fn a_mistyped_name_finds_the_intended_one() {
         let names = ["runs-on", "steps", "strategy", "needs"];
         for (written, meant) in [("run-on", "runs-on"), ("setps", "steps"), ("STRATEGY", "strategy"), ("need", "needs")]
         {

@@ -1,44 +1,44 @@
-//! What a workflow would run, for a person who is asked whether it may.
+//! Preview of a workflow, shown before the user trusts a repository.
 
-/// Lines of a script in a preview.
+/// Maximum number of lines of a script in a preview.
 const MAX_SCRIPT_LINES: usize = 3;
 
-/// Characters of a line of a script in a preview.
+/// Maximum number of characters of a script line in a preview.
 const MAX_LINE_CHARS: usize = 100;
 
-/// What a workflow would run. All texts are as its files have them: a face must make them safe for its terminal.
+/// Preview of a workflow. Texts are unmodified: each interface must sanitize them for its terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
     /// Path of the workflow, relative to the repository.
     pub workflow: String,
     /// Path of the repository.
     pub root: String,
-    /// The jobs, in the order of the file. Legs of a matrix are one entry.
+    /// Jobs in the order of the file. Legs of a matrix are one entry.
     pub jobs: Vec<JobPreview>,
 }
 
 /// A job that would run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobPreview {
-    /// The name of its first leg.
+    /// Name of the first leg.
     pub name: String,
     /// Number of legs, at least 1.
     pub legs: usize,
-    /// Its steps; empty for a job that calls a workflow, whose jobs follow.
+    /// Steps; empty for a job that calls a workflow, whose jobs follow.
     pub steps: Vec<StepPreview>,
 }
 
 /// A step that would run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepPreview {
-    /// An action, by its reference.
+    /// Reference of an action.
     Action(String),
-    /// A script, with its expressions.
+    /// Text of a script, with its expressions.
     Script(String),
 }
 
 impl Preview {
-    /// Returns the preview in lines: the start of each script, and how much of it is left out.
+    /// Returns the preview as lines, with the first lines of each script and the number of the others.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_are_cut_and_legs_counted() {
+    fn scripts_are_truncated_and_legs_counted() {
         let long = "x".repeat(200);
         let script = format!("one\n\n  two \n{long}\nfour\nfive\n");
         let steps = vec![StepPreview::Action("actions/checkout@v4".to_owned()), StepPreview::Script(script)];

@@ -5,33 +5,34 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why an attempt of a run ended, where no job explains it.
+/// Reason for the end of an attempt, where no job explains it.
 ///
-/// In records it is a text for people and, beside it, the cause for programs: `"reason": "worker lost", "cause": {"kind":
+/// In records it is a text for users together with a cause for programs: `"reason": "worker lost", "cause": {"kind":
 /// "worker_lost"}`. Records of earlier versions have the text alone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
 pub enum EndReason {
-    /// The worker died, and the run was closed by another program.
+    /// The worker died, and another process closed the run.
     WorkerLost,
-    /// Another run or job took the concurrency group over.
+    /// Another run or job took the concurrency group.
     GroupYielded {
         /// Name of the group.
         group: String,
-        /// The run, or the run and its job, that has the group now.
+        /// Run, or run and job, that took the group.
         to: String,
     },
-    /// The run could not start: its files have errors, or the request does not fit them. Files are quoted.
+    /// The run could not start: a file has errors, or the request does not fit it. Holds the message with quoted source
+    /// lines.
     NotStarted(String),
-    /// A task of the worker panicked, which is a fault of cuelight. The message names the task.
+    /// A task of the worker panicked, which is a bug in cuelight. The message names the task.
     Panicked(String),
-    /// The run's folder was written by a newer version, or is damaged. Never in records, only in lists.
+    /// The run folder was written by a newer version, or is damaged. Used in lists only, never in records.
     Unreadable(String),
-    /// A message of the worker, of one line or more.
+    /// A message of the worker, possibly of several lines.
     Message(String),
 }
 
-/// A reason as it is written.
+/// Serialized form of a reason.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     reason: String,
@@ -39,7 +40,7 @@ struct Wire {
     cause: Option<Cause>,
 }
 
-/// The part of a reason that programs read.
+/// Machine-readable part of a reason.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Cause {
@@ -51,32 +52,32 @@ enum Cause {
     NotStarted,
     Panicked,
     Unreadable,
-    /// A cause of a later version: its text is a message.
+    /// A cause of a later version, whose text is used as a message.
     #[serde(other)]
     Unknown,
 }
 
-/// The text of [`EndReason::WorkerLost`], which is all that earlier versions wrote.
+/// Text of [`EndReason::WorkerLost`], the only form in earlier versions.
 const WORKER_LOST: &str = "worker lost";
 
-/// Precedes the message of [`EndReason::Panicked`].
+/// Prefix of the message of [`EndReason::Panicked`].
 const INTERNAL_ERROR: &str = "internal error: ";
 
 impl EndReason {
-    /// Returns the reason for people.
+    /// Returns the reason as text.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::WorkerLost => WORKER_LOST,
             Self::GroupYielded { group, to } => {
-                return Cow::Owned(format!("it gave the group {group} up for {to}"));
+                return Cow::Owned(format!("it gave up the group {group} to {to}"));
             }
             Self::Panicked(message) => return Cow::Owned(format!("{INTERNAL_ERROR}{message}")),
             Self::NotStarted(text) | Self::Unreadable(text) | Self::Message(text) => text,
         })
     }
 
-    /// Visits every text that comes from a workflow or a program, to mask secrets in it.
+    /// Applies a function to every text of a workflow or a program, to mask secrets.
     pub fn for_each_text(&mut self, visit: &mut dyn FnMut(&mut String)) {
         match self {
             Self::WorkerLost => {}
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_a_text_and_a_cause_in_records() {
+    fn a_reason_is_recorded_as_text_and_cause() {
         let text = || "x".to_owned();
         for reason in [
             EndReason::WorkerLost,

@@ -1,4 +1,4 @@
-//! What is true about a run, as the fold of its records leaves it (`store::RunStore` does the folding).
+//! State of a run, the result of folding its records (see `store::RunStore`).
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::{
     Timestamp,
 };
 
-/// What a run is a run of: known before its first record, and never changed by one.
+/// Identity of a run: known before its first record, and never changed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RunInfo {
     /// Id of the run.
@@ -28,99 +28,99 @@ pub struct RunInfo {
     pub created: Timestamp,
 }
 
-/// A run of a workflow, as its records describe it.
+/// State of a run, according to its records.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Run {
-    /// What the run is a run of.
+    /// Identity of the run.
     pub info: RunInfo,
-    /// Name of the run: the workflow's path until the first record with a name.
+    /// Name of the run; the path of the workflow before the first record with a name.
     pub name: String,
-    /// Number of the attempt, from 1; 0 before the first one.
+    /// Number of the attempt, from 1; 0 before the first attempt.
     pub attempt: u32,
-    /// How far it is.
+    /// Progress of the run.
     pub phase: Phase,
-    /// Why it ended so, when no job tells it.
+    /// Reason for the end, where no job explains it.
     pub reason: Option<EndReason>,
-    /// When the current attempt began.
+    /// Start of the current attempt.
     pub started: Option<Timestamp>,
-    /// When the current attempt ended.
+    /// End of the current attempt.
     pub finished: Option<Timestamp>,
-    /// Its jobs, in the order of the file.
+    /// Jobs, in the order of the file.
     pub jobs: IndexMap<JobId, Job>,
-    /// The highest sequence number folded in.
+    /// Highest sequence number folded so far.
     pub seq: u64,
 }
 
-/// A job of a run.
+/// State of a job.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Job {
-    /// Its id in the run.
+    /// Id of the job in the run.
     pub id: JobId,
-    /// Its key in the workflow file.
+    /// Key of the job in the workflow file.
     pub key: String,
-    /// Its name.
+    /// Name of the job.
     pub name: String,
-    /// The jobs it needs.
+    /// Needed jobs.
     pub needs: Vec<JobId>,
-    /// The environment it deploys to.
+    /// Environment that the job deploys to.
     pub environment: Option<String>,
-    /// That environment's address, once known.
+    /// URL of the environment, once known.
     pub environment_url: Option<String>,
-    /// The job that calls the workflow this one comes from.
+    /// Job that calls the workflow of this job.
     pub caller: Option<JobId>,
-    /// Where it runs, once it began.
+    /// Where the job runs, once it has started.
     pub sandbox: Option<String>,
-    /// The attempt whose logs are its own: an untouched job keeps an earlier one.
+    /// Attempt that the job's logs belong to: a job that was not rerun keeps an earlier one.
     pub attempt: u32,
-    /// How far it is.
+    /// Progress of the job.
     pub phase: Phase,
-    /// Whether its failure does not fail the run.
+    /// Whether the run can succeed although the job failed.
     pub allowed_failure: bool,
-    /// Why it ended so.
+    /// Reason for the end.
     pub reason: Option<String>,
-    /// Why its condition held or not, where one is written.
+    /// Explanation of the job's condition, if it has one.
     pub explanation: Option<Explanation>,
-    /// When it began.
+    /// Start of the job.
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// End of the job.
     pub finished: Option<Timestamp>,
-    /// Its outputs.
+    /// Outputs of the job.
     pub outputs: IndexMap<String, String>,
-    /// Its services, as they were last seen, by name.
+    /// Last known state of the services, by name.
     pub services: IndexMap<String, Service>,
-    /// Its steps, by number.
+    /// Steps, by number.
     pub steps: Vec<Step>,
 }
 
-/// A step of a job.
+/// State of a step.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Step {
-    /// Its number in the job.
+    /// Number of the step in the job.
     pub number: StepNumber,
-    /// Its name.
+    /// Name of the step.
     pub name: String,
-    /// Where it comes from.
+    /// Origin of the step.
     pub kind: StepKind,
-    /// How far it is; `Done` holds the conclusion after `continue-on-error`.
+    /// Progress of the step; `Done` holds the conclusion after `continue-on-error`.
     pub phase: Phase,
-    /// Before `continue-on-error`, once it ended.
+    /// Result before `continue-on-error`, once the step has ended.
     pub outcome: Option<Conclusion>,
-    /// Exit code of its process.
+    /// Exit code of the process.
     pub exit_code: Option<i32>,
-    /// Signal that ended its process.
+    /// Signal that killed the process.
     pub signal: Option<Signal>,
-    /// Why it ended so.
+    /// Reason for the end.
     pub reason: Option<String>,
-    /// Why its condition held or not, where one is written.
+    /// Explanation of the step's condition, if it has one.
     pub explanation: Option<Explanation>,
-    /// When it began.
+    /// Start of the step.
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// End of the step.
     pub finished: Option<Timestamp>,
-    /// How many lines its log has.
+    /// Number of lines in the log.
     pub lines: u64,
-    /// Its annotations, in order.
+    /// Annotations, in order.
     pub annotations: Vec<Annotation>,
-    /// Process groups started for it that have not been told ended.
+    /// Process groups of the step that are not known to have ended.
     pub process_groups: Vec<i32>,
 }

@@ -1,48 +1,48 @@
-//! Services of a job: containers beside it.
+//! Services of a job.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-/// A service as it was last seen.
+/// Last known state of a service.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Service {
-    /// Its key in the workflow.
+    /// Key of the service in the workflow.
     pub name: String,
-    /// Its image.
+    /// Image of the service.
     pub image: String,
-    /// How it is.
+    /// State of the service.
     pub state: ServiceState,
-    /// Where its ports are reached by the job's steps, by the container's port.
+    /// Addresses at which the job's steps reach its ports, by port of the container.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub ports: IndexMap<String, String>,
-    /// What its health check said last, or why it ended.
+    /// Last output of the health check, or how the service ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// How often the engine started it again.
+    /// Number of restarts by the container engine.
     #[serde(default)]
     pub restarts: u64,
 }
 
-/// How a service is.
+/// State of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceState {
-    /// It runs, and its health check has not passed yet.
+    /// Running, and its health check has not passed yet.
     Starting,
-    /// It runs, and has no health check.
+    /// Running, without a health check.
     Running,
-    /// Its health check passed.
+    /// The health check passed.
     Healthy,
-    /// Its health check failed as often as it may.
+    /// The health check failed as often as it may.
     Unhealthy,
-    /// It ended.
+    /// The service ended.
     Exited,
-    /// It was stopped with its job.
+    /// The service was stopped with its job.
     Stopped,
 }
 
 impl ServiceState {
-    /// The word people read.
+    /// Returns the word for the state.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl ServiceState {
         }
     }
 
-    /// Whether something is wrong with it.
+    /// Whether the state is a failure.
     #[must_use]
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Unhealthy | Self::Exited)

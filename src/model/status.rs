@@ -1,73 +1,73 @@
-//! GitHub's words for how far something is and how it ended.
+//! Progress and conclusions, in GitHub's terms.
 //!
-//! One [`Phase`] serves runs, jobs and steps, so one table gives every glyph, colour and word on the screen.
+//! Runs, jobs and steps share one [`Phase`], so one table defines every glyph, colour and word on the screen.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a run, job or step is. Terminal phases absorb late news: nothing leaves `Done`.
+/// Progress of a run, job or step. `Done` is final: later events do not change it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Known, nothing holds it back except its turn.
+    /// Ready to start as soon as it is scheduled.
     #[default]
     Queued,
-    /// Held back, and by what.
+    /// Waits, with the reason.
     Waiting(Gate),
     /// In progress.
     Running,
-    /// In progress, and asked to stop; it still ends with a real conclusion.
+    /// In progress, but being cancelled. Its conclusion is still open.
     Stopping,
     /// Ended.
     Done(Conclusion),
 }
 
-/// What holds a job or run back.
+/// Reason for which a job or run waits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
-    /// Jobs it needs have not ended.
+    /// Needed jobs have not ended.
     Needs,
-    /// Another run or job has its turn in a concurrency group.
+    /// Another run or job holds the concurrency group.
     Concurrency {
-        /// The group.
+        /// Name of the group.
         group: String,
-        /// Who has the turn: a run, or a run and its job.
+        /// Holder of the group: a run, or a run and its job.
         holder: String,
     },
-    /// The machine's limit of jobs at once, or the matrix's `max-parallel`.
+    /// The limit of concurrent jobs on this machine, or the matrix's `max-parallel`.
     Capacity,
-    /// A resource on this machine, such as a port, named in words.
+    /// A resource on this machine, such as a port, with its description.
     Resource(String),
-    /// An environment's reviewers.
+    /// A review of the environment with this name.
     Review(String),
 }
 
-/// How something ended, in GitHub's words.
+/// How a run, job or step ended, in GitHub's terms.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
-    /// Everything it promised was done.
+    /// It succeeded.
     Success,
-    /// It did not do what it promised.
+    /// It failed.
     Failure,
-    /// Stopped on request.
+    /// It was cancelled.
     Cancelled,
-    /// Never started, by its condition or because it cannot run here.
+    /// It never started, because of its condition or because it cannot run here.
     Skipped,
-    /// Stopped by its own time limit.
+    /// It reached its time limit.
     TimedOut,
-    /// Waits for a person (remote runs).
+    /// It waits for a person (remote runs).
     ActionRequired,
-    /// Ended without a verdict (remote checks).
+    /// It ended without a result (remote checks).
     Neutral,
-    /// Overtaken before it ended (remote checks).
+    /// It was superseded before it ended (remote checks).
     Stale,
     /// The run could not be started at all.
     StartupFailure,
 }
 
 impl Phase {
-    /// The conclusion, once there is one.
+    /// Returns the conclusion, if it has ended.
     #[must_use]
     pub fn conclusion(&self) -> Option<Conclusion> {
         match self {
@@ -82,13 +82,13 @@ impl Phase {
         matches!(self, Self::Done(_))
     }
 
-    /// Whether it has begun and not ended.
+    /// Whether it has started and not ended.
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self, Self::Running | Self::Stopping)
     }
 
-    /// The word people and scripts read.
+    /// Returns the word for users and scripts.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -103,13 +103,13 @@ impl Phase {
 }
 
 impl Gate {
-    /// What holds it back, in words.
+    /// Returns the reason as text.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
             Self::Needs => "jobs it needs have not ended".to_owned(),
             Self::Concurrency { group, holder } => format!("another run holds the group {group}: {holder}"),
-            Self::Capacity => "waits for a free place".to_owned(),
+            Self::Capacity => "waits for a free slot".to_owned(),
             Self::Resource(resource) => format!("waits for {resource}"),
             Self::Review(name) => format!("waits for a review of {name}"),
         }
@@ -130,7 +130,7 @@ impl Conclusion {
         Self::StartupFailure,
     ];
 
-    /// GitHub's word, as in its API.
+    /// Returns GitHub's word, as in its API.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -146,7 +146,7 @@ impl Conclusion {
         }
     }
 
-    /// Whether a run that holds this must not be called a success.
+    /// Whether it keeps a run from succeeding.
     #[must_use]
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Failure | Self::TimedOut | Self::StartupFailure | Self::Cancelled | Self::ActionRequired)

@@ -1,22 +1,22 @@
-//! A run in a list, and what its jobs deploy.
+//! Entry of the list of runs, with the deployments of its jobs.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Conclusion, EndReason, Phase, Run, RunInfo, Timestamp};
 
-/// A run in a list: the latest state of its newest attempt, without its jobs.
+/// Entry of the list of runs: the state of the newest attempt, without jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// What the run is a run of.
+    /// Identity of the run.
     #[serde(flatten)]
     pub info: RunInfo,
     /// Name of the run.
     pub name: String,
-    /// Number of the attempt, from 1; 0 before the first one.
+    /// Number of the attempt, from 1; 0 before the first attempt.
     pub attempt: u32,
     /// State of the attempt.
     pub phase: Phase,
-    /// Why the attempt ended so, where no job explains it.
+    /// Reason for the end of the attempt, where no job explains it.
     #[serde(flatten)]
     pub reason: Option<EndReason>,
     /// Start of the attempt.
@@ -28,10 +28,10 @@ pub struct Summary {
     pub deployments: Vec<Deployment>,
 }
 
-/// The deployment of one job into an environment.
+/// Deployment of a job to an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
-    /// Name of the environment, as the workflow writes it.
+    /// Name of the environment, as written in the workflow.
     pub environment: String,
     /// URL of the environment, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub struct Deployment {
 
 impl From<&Run> for Summary {
     fn from(run: &Run) -> Self {
-        // A skipped job deployed nothing.
+        // A skipped job does not deploy.
         let deploys = run.jobs.values().filter(|job| job.phase != Phase::Done(Conclusion::Skipped));
         let deployments = deploys.filter_map(|job| {
             let environment = job.environment.clone()?;

@@ -1,26 +1,26 @@
-//! What changed, for path filters: the working tree against the commit that an event would compare it with.
+//! Changed files for path filters: compares the working tree with the base of an event.
 
 use std::path::Path;
 
 use super::git::{Access, GitError, git, git_with};
 
-/// The files that changed since a commit, and the name that the commit was found by.
+/// Files that changed since a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// The commit, as a person names it.
+    /// Name of the commit, for messages.
     pub since: String,
-    /// Paths from the root, sorted; both names of what was renamed.
+    /// Sorted paths relative to the root. A renamed file has both names.
     pub files: Vec<String>,
 }
 
-/// What a push would bring: everything since `before` where the event names it, else since the branch's upstream, and
-/// where that has nothing new, since the commit before the last. The working tree and new files belong to it, as runs
-/// on this machine use them, unless the event names the commit `after` it.
+/// Returns the files that a push would change: everything since the event's `before`, else since the upstream of the
+/// branch, and if that has no changes, since the parent commit. Includes uncommitted changes and new files, as runs on
+/// this machine use them, unless the event names the commit `after` it.
 ///
 /// # Errors
-/// Git could not compare.
+/// Git failed to compare.
 pub fn of_push(root: &Path, access: Access, before: Option<&str>, after: Option<&str>) -> Result<Changed, GitError> {
-    // Forty zeros stand for "there was nothing", as of a branch that is new.
+    // Forty zeros mean that there is no commit, as for a new branch.
     let known = |commit: &str| commit.bytes().any(|digit| digit != b'0') && exists(root, commit);
     if let Some(before) = before.filter(|before| known(before)) {
         return compare(root, access, before, after);
@@ -39,11 +39,11 @@ pub fn of_push(root: &Path, access: Access, before: Option<&str>, after: Option<
     Ok(Changed { since: "the beginning".to_owned(), ..changed })
 }
 
-/// What a pull request into `base` would bring: everything since the commit where the branches parted. Without a base,
-/// the remote's main branch.
+/// Returns the files that a pull request into `base` would change: everything since the merge base. Without a base, the
+/// remote's main branch is used.
 ///
 /// # Errors
-/// Git could not compare.
+/// Git failed to compare.
 pub fn of_pull_request(root: &Path, access: Access, base: Option<&str>) -> Result<Changed, GitError> {
     let candidates = match base {
         Some(base) => vec![format!("origin/{base}"), base.to_owned()],
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_brings_what_its_base_does_not_have() {
+    fn a_push_changes_files_that_differ_from_its_base() {
         let (folder, call) = repository();
         let since = |before: Option<&str>, after: Option<&str>| {
             let changed = of_push(folder.path(), Access::Guarded, before, after).expect("compared");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_request_brings_what_came_since_the_branches_parted() {
+    fn a_pull_request_changes_files_since_the_merge_base() {
         let (folder, call) = repository();
         write(&folder, &["a"]);
         call(&["add", "a"]);

@@ -1,4 +1,4 @@
-//! Workflow files of a repository: listed, found by what a person types, and read.
+//! Workflow files of a repository: listing, finding and reading them.
 
 use std::fs;
 use std::io;
@@ -8,37 +8,37 @@ use crate::model::nearest;
 use crate::workflow;
 use crate::workflow::source::Source;
 
-/// The folder in which GitHub looks for workflows, from the root of a repository.
+/// Folder of workflow files, relative to the root of a repository.
 pub const FOLDER: &str = ".github/workflows";
 
-/// Why there is no workflow file to work with.
+/// Why a workflow file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkflowFileError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The error of the file system.
+        /// Error of the file system.
         source: io::Error,
     },
-    /// The repository has several workflows, or none, and the request names none of them.
+    /// The request names no workflow, and the repository does not have exactly one.
     #[error("name the workflow: {}", listed(known))]
     Unnamed {
-        /// The names of the files in [`FOLDER`].
+        /// Names of the files in [`FOLDER`].
         known: Vec<String>,
     },
-    /// No file and no workflow has this name.
+    /// No workflow has this file name or name.
     #[error(
         "there is no workflow `{wanted}`: {}{}", listed(known),
         nearest.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
     )]
     Unknown {
-        /// The name that was asked for.
+        /// The requested name.
         wanted: String,
-        /// The names of the files in [`FOLDER`].
+        /// Names of the files in [`FOLDER`].
         known: Vec<String>,
-        /// The known name that looks most like it.
+        /// The most similar known name.
         nearest: Option<String>,
     },
 }
@@ -47,7 +47,7 @@ fn listed(known: &[String]) -> String {
     if known.is_empty() { format!("{FOLDER} is empty") } else { format!("{FOLDER} has {}", known.join(", ")) }
 }
 
-/// Returns the workflow files of the repository at `root`, in the order of their names.
+/// Returns the workflow files of the repository at `root`, sorted by name.
 #[must_use]
 pub fn list(root: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(root.join(FOLDER)).into_iter().flatten().flatten();
@@ -59,11 +59,11 @@ pub fn list(root: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Finds a workflow by a path from `folder` or from `root`, by the name of a file in [`FOLDER`] with or without its extension, or by
-/// the `name` in a file there. Without a name, the only file there is.
+/// Finds a workflow by path relative to `folder` or `root`, by name of a file in [`FOLDER`] with or without extension,
+/// or by its `name`. Without `wanted`, returns the only file.
 ///
 /// # Errors
-/// The name fits no file, or there is no name and not exactly one file.
+/// No file matches, or `wanted` is missing and there is not exactly one file.
 pub fn find(wanted: Option<&str>, folder: &Path, root: &Path) -> Result<PathBuf, WorkflowFileError> {
     let files = list(root);
     let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
@@ -88,13 +88,13 @@ pub fn find(wanted: Option<&str>, folder: &Path, root: &Path) -> Result<PathBuf,
     Err(WorkflowFileError::Unknown { wanted: wanted.to_owned(), known: known(), nearest })
 }
 
-/// The `name` in a workflow file.
+/// Returns the `name` of a workflow file.
 fn name(path: &Path) -> Option<String> {
     let workflow = workflow::parse(&Source::new("", read(path).ok()?)).value?;
     workflow.name.map(|name| name.value)
 }
 
-/// Reads a file as text. Bytes that are not UTF-8 become U+FFFD.
+/// Reads a file as text. Invalid UTF-8 becomes U+FFFD.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -104,7 +104,7 @@ pub fn read(path: &Path) -> Result<String, WorkflowFileError> {
         .map_err(|source| WorkflowFileError::Unreadable { path: path.to_owned(), source })
 }
 
-/// Returns the path of a file from the root of its repository; the whole path when it is outside.
+/// Returns the path of a file relative to the root of its repository, or the full path if it is outside.
 #[must_use]
 pub fn relative(path: &Path, root: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -77,7 +77,7 @@ mod tests {
         Checkpoint { done, env: [("TOKEN".to_owned(), token.to_owned())].into(), ..Checkpoint::default() }
     }
 
-    fn told(path: &Path) -> Vec<usize> {
+    fn done(path: &Path) -> Vec<usize> {
         read(path).iter().map(|checkpoint| checkpoint.done).collect()
     }
 
@@ -90,11 +90,11 @@ mod tests {
         begin(&path, 1).expect("written");
         append(&path, &after(2, "y")).expect("written");
         assert_eq!(
-            (told(&path), read(&path).pop().map(|last| last.env["TOKEN"].clone())),
+            (done(&path), read(&path).pop().map(|last| last.env["TOKEN"].clone())),
             (vec![1, 2], Some("y".to_owned()))
         );
         begin(&path, 0).expect("written");
-        assert!(told(&path).is_empty());
+        assert!(done(&path).is_empty());
     }
 
     #[test]
@@ -106,10 +106,10 @@ mod tests {
         // Cut in the middle of a character.
         let cut = whole.windows(2).position(|bytes| bytes[0] >= 0xe0).expect("one of three bytes") + 1;
         fs::write(&path, [&whole[..], &whole[..cut]].concat()).expect("written");
-        assert_eq!(told(&path), [1]);
+        assert_eq!(done(&path), [1]);
         begin(&path, 1).expect("written");
         append(&path, &after(2, "x")).expect("written");
-        assert_eq!(told(&path), [1, 2]);
+        assert_eq!(done(&path), [1, 2]);
     }
 
     #[test]

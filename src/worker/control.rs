@@ -204,7 +204,7 @@ mod tests {
             let server = tokio::spawn(serve(listener, orders, grown));
             let answering = tokio::spawn(async move {
                 let (command, answer) = asked.recv().await.expect("an order");
-                answer.send(Reply::Accepted).expect("somebody waits");
+                answer.send(Reply::Accepted).expect("the client waits");
                 (command, asked)
             });
             assert_eq!(order(&path, &Command::Cancel).await.expect("answers"), Reply::Accepted);
@@ -213,10 +213,10 @@ mod tests {
 
             let mut watch = Watch::start(&path).await.expect("listens");
             assert!(watch.grown().await, "the watch stands");
-            grow.send(1).expect("somebody watches");
+            grow.send(1).expect("a watcher is connected");
             assert!(watch.grown().await);
             drop(asked);
-            server.await.expect("ends when nobody takes orders");
+            server.await.expect("ends once the receiver is closed");
             assert!(!watch.grown().await, "the worker is gone");
         }
     }

@@ -1,11 +1,11 @@
-//! Actions: JavaScript, Docker and composite, with what they do before the first and after the last step.
+//! JavaScript, Docker and composite actions, and their phases before the first and after the last step.
 
 use std::path::Path;
 
 use crate::docker::{has, skip};
 use crate::project::{Project, until};
 
-/// A workflow whose one job has these steps, in a repository that finds the probes.
+/// A workflow with one job that has these steps, in a repository that uses the probe actions.
 fn steps(steps: &str) -> Project {
     let project = Project::new(&format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}"));
     let probes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/actions/probe");
@@ -15,7 +15,7 @@ fn steps(steps: &str) -> Project {
     project
 }
 
-/// The positions of texts in what was said, which must be there in this order.
+/// Returns the positions of texts in the output, which must contain them in this order.
 #[track_caller]
 fn in_order(text: &str, words: &[&str]) {
     let mut at = 0;
@@ -92,7 +92,7 @@ fn posts_run_after_a_cancel() {
 }
 
 #[test]
-fn composites_nest_and_their_posts_run_inside_theirs() {
+fn nested_composites_run_their_posts_inside_the_outer_post() {
     if !has_node() {
         return;
     }
@@ -175,6 +175,6 @@ fn everything_that_is_missing_is_listed_before_the_job_starts() {
     let said = project.run(&["--offline"]);
     said.expect(1, &["not started: `nobody/nothing@v9` is not in the cache", "`nobody/else@v1` is not in the cache"]);
     assert_eq!(project.job("a")["started"], serde_json::Value::Null);
-    let told = steps("\n      - run: echo ${{ secrets.NOT_GIVEN }}").run(&[]);
-    told.expect(0, &["Secrets that are not set, and empty here: NOT_GIVEN"]);
+    let output = steps("\n      - run: echo ${{ secrets.NOT_GIVEN }}").run(&[]);
+    output.expect(0, &["Secrets that are not set, and empty here: NOT_GIVEN"]);
 }

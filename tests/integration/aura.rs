@@ -1,7 +1,7 @@
-//! The first real pipeline, word for word: the AURA platform's CI, with real services and a real image.
+//! The unmodified CI of the AURA platform, with real services and a real image.
 //!
-//! The actions are stand-ins that each do a real minimum (tests/fixtures/actions); nothing chooses them but this test's
-//! `[actions]`. It needs Docker, node, python 3.11 and the Python package index.
+//! The actions are small stand-ins that do real work (tests/fixtures/actions); only the `[actions]` of this test
+//! selects them. It needs Docker, node, python 3.11 and the Python package index.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn the_workflow_is_the_platforms_own() {
+fn the_workflow_is_unmodified() {
     let theirs = root().join("../shared/seed/.github/workflows/ci.yml");
     let Ok(text) = fs::read(&theirs) else {
         return skip(&format!("the platform's workflow is not at {}", theirs.display()));
@@ -53,7 +53,7 @@ fn the_workflow_is_the_platforms_own() {
 }
 
 #[test]
-fn the_ci_runs_word_for_word() {
+fn the_ci_runs_unmodified() {
     if !has(&["redis:7-alpine", "postgres:15-alpine", "python:3.11-slim"]) {
         return;
     }
@@ -77,7 +77,7 @@ fn the_ci_runs_word_for_word() {
     let sha = project.show()["sha"].as_str().expect("a commit").to_owned();
     assert!(docker(&["image", "inspect", &format!("aura-platform:{sha}")]).is_some(), "the image is really there");
 
-    // A broken test: the run says which, what needs it does not run, and what does not need it does.
+    // A broken test: the run names it, skips dependent jobs, and still runs the others.
     project.write("tests/test_broken.py", "\"\"\"Broken on purpose.\"\"\"\n\n\ndef test_broken() -> None:\n    \"\"\"Fails.\"\"\"\n    assert 1 + 1 == 3\n");
     project.commit();
     let said = project.run(&workflow);

@@ -1,4 +1,4 @@
-//! The command line around runs: lists, logs, settings, trust, leftovers, and what is said when something is wrong.
+//! The command line around runs: lists, logs, settings, trust, leftovers, and error messages.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -32,7 +32,7 @@ jobs:
 ";
 
 #[test]
-fn lines_tell_where_it_broke_and_what_to_do_next() {
+fn output_names_the_failure_and_the_next_command() {
     let project = Project::new(MIXED);
     let said = project.run(&[]);
     said.expect(
@@ -50,7 +50,7 @@ fn lines_tell_where_it_broke_and_what_to_do_next() {
 }
 
 #[test]
-fn github_gets_its_own_form() {
+fn inside_github_actions_the_output_uses_its_commands() {
     let project = Project::new(MIXED);
     let said = project.command(&["run", "--trust"]).env("GITHUB_ACTIONS", "true").output().expect("starts");
     let text = String::from_utf8_lossy(&said.stdout);
@@ -88,7 +88,7 @@ fn runs_are_listed_shown_and_read() {
 }
 
 #[test]
-fn what_is_mistyped_is_guessed() {
+fn mistyped_names_get_a_suggestion() {
     let project = Project::new(MIXED);
     project.call(&["dmeo"]).expect(3, &["neither a run nor a command", "did you mean `cuelight demo`?"]);
     project.call(&["run", "--evnet", "push"]).expect(2, &["--event"]);
@@ -101,7 +101,7 @@ fn what_is_mistyped_is_guessed() {
 }
 
 #[test]
-fn settings_come_in_layers_and_faults_have_places() {
+fn settings_have_layers_and_errors_have_positions() {
     let project = Project::new(MIXED);
     let file = project.configure("keep_runs = 3\nmax_parallel = 7\n[keys]\nyank = \"Y\"\n");
     project.write(".cuelight.toml", "max_parallel = 5\n");
@@ -136,7 +136,7 @@ fn trust_is_bound_to_the_repository_and_its_origin() {
     project.call(&["run"]).expect(4, &["its origin has changed since it was trusted"]);
     fs::write(git.join("config"), config).expect("written");
     project.call(&["run"]).expect(0, &["hi"]);
-    // Another clone at the same place is another repository.
+    // Another clone at the same path is another repository.
     let (aside, again) = (git.with_file_name("aside"), git.with_file_name("again"));
     fs::rename(&git, &aside).expect("moved");
     let copied = std::process::Command::new("cp").arg("-r").args([&aside, &again]).status().expect("cp starts");
@@ -146,7 +146,7 @@ fn trust_is_bound_to_the_repository_and_its_origin() {
 }
 
 #[test]
-fn old_runs_are_removed_and_live_ones_are_not() {
+fn old_runs_are_removed_and_running_ones_are_not() {
     let project = Project::new(
         "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'test ! -e \"$WAIT\" || read line < \"$WAIT\"'}]}}\n",
     );
@@ -163,12 +163,12 @@ fn old_runs_are_removed_and_live_ones_are_not() {
     let live = project.command(&["run", "--trust", "--detach"]).env("WAIT", &pipe).output().expect("starts");
     let live = String::from_utf8_lossy(&live.stdout).trim().to_owned();
     project.call(&["clean", "--all"]).expect(0, &["2 runs removed"]);
-    fs::write(&pipe, "go\n").expect("somebody reads");
+    fs::write(&pipe, "go\n").expect("a reader is open");
     project.call(&["attach", &live]).expect(0, &["success"]);
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn a_closed_pipe_is_not_an_error() {
     let project = Project::new(
         "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'yes some line | head -n 200000'}]}}\n",
     );
@@ -184,13 +184,13 @@ fn a_reader_that_leaves_is_no_failure() {
 }
 
 #[test]
-fn doctor_names_what_is_there() {
+fn doctor_lists_the_installed_tools() {
     let project = Project::new(MIXED);
     project.call(&["doctor"]).expect(0, &["git version", "can be written", "0 kept", "settings", "terminal"]);
 }
 
 #[test]
-fn every_shell_gets_completions() {
+fn every_shell_has_completions() {
     let project = Project::new(MIXED);
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         project.call(&["completions", shell]).expect(0, &["cuelight", "rerun"]);

@@ -25,7 +25,7 @@ impl Door {
         command
     }
 
-    /// Starts a run and gives its id.
+    /// Starts a run and returns its id.
     fn start(&self, args: &[&str]) -> String {
         let said = self.command(&[&["run", "ci", "--trust", "--detach"], args].concat()).output().expect("starts");
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
@@ -37,7 +37,7 @@ impl Door {
         serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Waits until a run is in this state, and gives it.
+    /// Waits until a run has this status, and returns it.
     fn until(&self, run: &str, status: &str) -> Value {
         until(&format!("{run} is {status}: {}", self.show(run)), || {
             let shown = self.show(run);
@@ -45,7 +45,7 @@ impl Door {
         })
     }
 
-    /// Waits until the job of a run is at its door.
+    /// Waits until the job of a run waits for its file.
     fn until_inside(&self, run: &str) {
         let inside = self.door.path().join(format!("in-{run}"));
         until(&format!("{run} runs"), || inside.exists().then_some(()));
@@ -55,7 +55,7 @@ impl Door {
         fs::write(self.door.path().join("open"), "").expect("written");
     }
 
-    /// The lines of the runs that waited inside, in order.
+    /// Returns the lines that the jobs wrote, in order.
     fn log(&self) -> String {
         fs::read_to_string(self.door.path().join("log")).unwrap_or_default()
     }
@@ -65,7 +65,7 @@ fn reason(shown: &Value) -> String {
     shown["reason"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The script of a job that waits at the door: it says when it is in, and when it is out.
+/// Script of a job that waits for a file, and logs when it starts and ends.
 const WAIT: &str = r#"run=$(basename "$(realpath "$RUNNER_TEMP/../../..")"); echo in >> "$DOOR/log"; touch "$DOOR/in-$run"; while [ ! -e "$DOOR/open" ]; do sleep 0.02; done; echo out >> "$DOOR/log""#;
 
 fn workflow(concurrency: &str) -> String {
@@ -75,7 +75,7 @@ fn workflow(concurrency: &str) -> String {
 }
 
 #[test]
-fn one_run_of_a_group_runs_one_waits_and_a_newer_one_takes_its_place() {
+fn one_run_of_a_group_runs_and_a_newer_one_replaces_the_waiting_one() {
     let door = Door::new(&workflow("deploy-${{ github.ref_name }}"));
     let first = door.start(&[]);
     door.until_inside(&first);
@@ -84,7 +84,7 @@ fn one_run_of_a_group_runs_one_waits_and_a_newer_one_takes_its_place() {
     assert_eq!(reason(&waiting), format!("another run holds the group deploy-main: {first}"));
     let third = door.start(&[]);
     let gone = door.until(&second, "cancelled");
-    assert_eq!(reason(&gone), format!("it gave the group deploy-main up for {third}"));
+    assert_eq!(reason(&gone), format!("it gave up the group deploy-main to {third}"));
     door.until(&third, "pending");
     door.project.call(&["runs"]).expect(0, &["pending  another run holds the group deploy-main"]);
     door.open();
@@ -94,20 +94,20 @@ fn one_run_of_a_group_runs_one_waits_and_a_newer_one_takes_its_place() {
 }
 
 #[test]
-fn cancel_in_progress_ends_the_one_that_runs() {
+fn cancel_in_progress_cancels_the_running_one() {
     let door = Door::new(&workflow("{group: x, cancel-in-progress: \"${{ github.ref == 'refs/heads/main' }}\"}"));
     let first = door.start(&[]);
     door.until_inside(&first);
     let second = door.start(&[]);
     let gone = door.until(&first, "cancelled");
-    assert_eq!(reason(&gone), format!("it gave the group x up for {second}"));
+    assert_eq!(reason(&gone), format!("it gave up the group x to {second}"));
     door.until_inside(&second);
     door.open();
     door.until(&second, "success");
 }
 
 #[test]
-fn a_killed_worker_holds_no_group_and_what_it_left_is_ended_first() {
+fn a_killed_worker_releases_its_group_after_its_processes_are_killed() {
     let door = Door::new(&workflow("x"));
     let first = door.start(&[]);
     door.until_inside(&first);
@@ -125,7 +125,7 @@ fn a_killed_worker_holds_no_group_and_what_it_left_is_ended_first() {
 }
 
 #[test]
-fn those_that_wait_can_be_cancelled_and_a_rerun_waits_too() {
+fn waiting_runs_can_be_cancelled_and_reruns_wait_too() {
     let door = Door::new(&workflow("x"));
     let first = door.start(&[]);
     door.until_inside(&first);
@@ -133,7 +133,7 @@ fn those_that_wait_can_be_cancelled_and_a_rerun_waits_too() {
     door.until(&second, "pending");
     door.project.call(&["cancel", &second]).expect(0, &[]);
     door.until(&second, "cancelled");
-    // Its worker may not have left yet.
+    // Its worker may still be ending.
     until("it can run again", || {
         let said = door.command(&["rerun", &second, "--detach"]).output().expect("starts");
         said.status.success().then_some(())
@@ -148,7 +148,7 @@ fn those_that_wait_can_be_cancelled_and_a_rerun_waits_too() {
 }
 
 #[test]
-fn jobs_take_turns_with_those_of_other_runs_and_of_their_own() {
+fn jobs_of_a_group_take_turns_within_and_across_runs() {
     let door = Door::new(&format!(
         "on: push\njobs:\n  a:\n    concurrency: {{group: x, queue: max}}\n    strategy: {{fail-fast: false, matrix: {{n: [1, 2, 3]}}}}\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          {WAIT}\n  free: {{runs-on: ubuntu-latest, steps: [{{run: echo free}}]}}\n"
     ));
@@ -172,7 +172,7 @@ fn jobs_take_turns_with_those_of_other_runs_and_of_their_own() {
 }
 
 #[test]
-fn legs_of_one_group_displace_each_other_and_a_group_within_itself_is_no_deadlock() {
+fn legs_of_one_group_displace_each_other_and_a_nested_group_does_not_deadlock() {
     let project = Project::new(
         "on: push\nconcurrency: whole\njobs:\n  a:\n    concurrency: x\n    strategy: {matrix: {n: [1, 2, 3]}}\n    runs-on: ubuntu-latest\n    steps: [{run: sleep 0.5}]\n  b: {concurrency: WHOLE, runs-on: ubuntu-latest, steps: [{run: echo never}]}\n  c: {needs: a, concurrency: \"${{ vars.nothing }}\", runs-on: ubuntu-latest, steps: [{run: echo}]}\n",
     );
@@ -181,13 +181,13 @@ fn legs_of_one_group_displace_each_other_and_a_group_within_itself_is_no_deadloc
     assert_eq!((status("a.1"), status("a.2"), status("a.3")), ("success".into(), "cancelled".into(), "success".into()));
     assert_eq!(status("b"), "cancelled");
     assert!(reason(&project.job("b")).contains("wait for itself"), "{}", project.job("b"));
-    assert!(reason(&project.job("a.2")).contains("gave the group x up for"), "{}", project.job("a.2"));
+    assert!(reason(&project.job("a.2")).contains("gave up the group x to"), "{}", project.job("a.2"));
     let left = fs::read_dir(project.state().join("concurrency")).expect("groups").count();
     assert_eq!(left, 1, "nothing but the lock is left");
 }
 
 #[test]
-fn a_called_workflow_stands_in_its_own_line() {
+fn a_called_workflow_queues_for_its_own_group() {
     let project = Project::new(
         "on: push\njobs:\n  a: {uses: ./.github/workflows/called.yml, with: {g: x}}\n  b: {uses: ./.github/workflows/called.yml, with: {g: x}}\n",
     );

@@ -1,4 +1,4 @@
-//! Jobs in containers: what their steps see, how they end, and that nothing of them is left.
+//! Jobs in containers: what their steps see, how they end, and that no resource is left.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use crate::docker::{docker, has, nothing_left, of_run};
 use crate::project::{Project, Said, until};
 
 #[test]
-fn steps_see_the_runners_paths_and_give_their_results_back() {
+fn steps_see_the_runners_paths_and_return_their_results() {
     if !has(&["ci-base:local"]) {
         return;
     }
@@ -59,7 +59,7 @@ fn steps_see_the_runners_paths_and_give_their_results_back() {
 }
 
 #[test]
-fn an_image_with_nothing_but_a_shell_and_a_user_of_its_own() {
+fn a_minimal_image_with_another_user_works() {
     if !has(&["busybox:local"]) {
         return;
     }
@@ -80,7 +80,7 @@ fn an_image_with_nothing_but_a_shell_and_a_user_of_its_own() {
 }
 
 #[test]
-fn what_cannot_be_given_to_a_container_is_told_with_its_place_before_the_job_starts() {
+fn invalid_container_options_are_reported_with_positions_before_the_job_starts() {
     if !has(&["busybox:local"]) {
         return;
     }
@@ -113,7 +113,7 @@ fn what_cannot_be_given_to_a_container_is_told_with_its_place_before_the_job_sta
 }
 
 #[test]
-fn a_job_on_a_label_or_by_a_flag_runs_in_docker_as_if_it_were_the_machine() {
+fn a_job_runs_in_docker_by_label_or_by_flag() {
     if !has(&["ci-base:local", "busybox:local"]) {
         return;
     }
@@ -180,7 +180,7 @@ fn a_killed_worker_leaves_containers_that_the_next_command_removes() {
 }
 
 #[test]
-fn a_container_removed_under_a_step_ends_its_job_and_says_so() {
+fn a_removed_container_fails_its_job_with_the_reason() {
     if !has(&["ci-base:local"]) {
         return;
     }
@@ -201,7 +201,7 @@ fn a_container_removed_under_a_step_ends_its_job_and_says_so() {
 }
 
 #[test]
-fn a_full_disk_in_the_container_is_the_steps_failure_and_no_more() {
+fn a_full_disk_in_the_container_fails_only_the_step() {
     if !has(&["busybox:local"]) {
         return;
     }
@@ -218,7 +218,7 @@ fn a_full_disk_in_the_container_is_the_steps_failure_and_no_more() {
 }
 
 #[test]
-fn a_process_killed_for_want_of_memory_is_named_so() {
+fn an_out_of_memory_kill_is_reported() {
     if !has(&["ci-base:local"]) {
         return;
     }
@@ -233,7 +233,7 @@ fn a_process_killed_for_want_of_memory_is_named_so() {
 }
 
 #[test]
-fn a_shell_stands_where_the_step_stood() {
+fn a_shell_has_the_environment_and_folder_of_the_step() {
     if !has(&["ci-base:local"]) {
         return;
     }
@@ -280,7 +280,7 @@ fn a_shell_stands_where_the_step_stood() {
 }
 
 #[test]
-fn an_engine_elsewhere_is_given_archives_and_gives_them_back() {
+fn a_remote_engine_exchanges_files_as_archives() {
     if !has(&["ci-base:local"]) {
         return;
     }
@@ -304,7 +304,7 @@ fn an_engine_elsewhere_is_given_archives_and_gives_them_back() {
 }
 
 #[test]
-fn clean_removes_the_snapshots_of_a_run_at_the_engine_that_the_run_used() {
+fn clean_removes_snapshots_at_the_engine_of_the_run() {
     if !has(&["ci-base:local"]) {
         return;
     }
@@ -324,7 +324,7 @@ fn clean_removes_the_snapshots_of_a_run_at_the_engine_that_the_run_used() {
     assert!(docker(&["image", "inspect", &kept]).is_none());
 }
 
-/// A port of this machine that leads to the engine's socket: for the program an engine on another machine.
+/// Returns a port of this machine that leads to Docker's socket, which makes the engine look remote.
 fn relay_to_docker() -> String {
     use std::net::TcpListener;
     use std::os::unix::net::UnixStream;

@@ -1,9 +1,9 @@
-//! What tests need of a container engine, and what they must not leave in it.
+//! Helpers for tests with a container engine.
 
 use std::io::Write;
 use std::process::Command;
 
-/// Whether there is an engine with these images. Without one the test is skipped, which CI counts as a failure.
+/// Whether an engine with these images is available. Otherwise the test is skipped, which CI counts as a failure.
 pub(crate) fn has(images: &[&str]) -> bool {
     let missing = if docker(&["version"]).is_none() {
         Some("no Docker engine answers: .ci/docker starts one".to_owned())
@@ -16,19 +16,19 @@ pub(crate) fn has(images: &[&str]) -> bool {
     false
 }
 
-/// Tells that a test is skipped, also where the output of tests that pass is not shown. In CI that is a failure.
+/// Reports that a test is skipped, even if the output of passing tests is hidden. In CI this is a failure.
 pub(crate) fn skip(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// What the docker program prints; nothing where it fails.
+/// Returns the output of the docker CLI, or `None` if it fails.
 pub(crate) fn docker(arguments: &[&str]) -> Option<String> {
     let done = Command::new("docker").args(arguments).output().ok()?;
     done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }
 
-/// Everything that a run has in the engine, kept images left out.
+/// Returns the names of all resources of a run, except snapshots.
 pub(crate) fn of_run(run: &str) -> Vec<String> {
     let label = format!("label=dev.cuelight.run={run}");
     let list = |arguments: &[&str]| docker(&[arguments, &["--filter", &label]].concat()).expect("docker answers");
@@ -40,7 +40,7 @@ pub(crate) fn of_run(run: &str) -> Vec<String> {
     lists.iter().flat_map(|list| list.lines()).map(str::to_owned).collect()
 }
 
-/// Nothing of a run is in the engine any more.
+/// Asserts that a run has no resources left.
 #[track_caller]
 pub(crate) fn nothing_left(run: &str) {
     assert_eq!(of_run(run), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Generated files equal those that are committed, and the README names only what the program has.
+//! Generated files match those in the repository, and the README mentions only existing commands and files.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn program(args: &[&str]) -> String {
 }
 
 #[test]
-fn completions_are_those_of_the_command_line() {
+fn completions_match_the_command_line() {
     for shell in ["bash", "zsh", "fish"] {
         let name = format!("assets/completions/cuelight.{shell}");
         assert_eq!(read(&name), program(&["completions", shell]), "write {name} again: cuelight completions {shell}");
@@ -36,13 +36,13 @@ fn the_readme_has_every_exit_code_of_the_help() {
 }
 
 #[test]
-fn the_page_of_keys_has_the_keys_of_the_screen() {
+fn the_keys_page_matches_the_screen() {
     let table = cuelight::app::action::key_table();
     assert!(read("assets/keys.md").ends_with(&table), "put this table at the end of assets/keys.md:\n{table}");
 }
 
 #[test]
-fn keys_are_listed_with_those_of_the_settings() {
+fn configured_keys_are_listed() {
     let home = tempfile::tempdir().expect("a folder");
     fs::create_dir(home.path().join("cuelight")).expect("made");
     fs::write(home.path().join("cuelight/config.toml"), "[keys]\nwrap = [\"ctrl-w\"]\n").expect("written");
@@ -60,13 +60,13 @@ fn keys_are_listed_with_those_of_the_settings() {
 }
 
 #[test]
-fn the_example_of_the_settings_is_what_the_program_prints() {
+fn the_example_config_is_the_printed_default() {
     assert_eq!(read("config.example.toml"), program(&["config", "--example"]));
 }
 
-/// The pictures are what the program draws of a stored run.
+/// The pictures match a stored run as drawn by the program.
 #[test]
-fn the_pictures_are_drawn_by_the_program() {
+fn the_pictures_match_the_program() {
     let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens");
     for (name, args) in [
         ("demo", "--at 4.2 --format svg"),
@@ -86,9 +86,9 @@ fn the_pictures_are_drawn_by_the_program() {
     }
 }
 
-/// The command that the README starts with, without its screen.
+/// The first command of the README, without its screen.
 #[test]
-fn the_demo_runs_as_the_readme_promises() {
+fn the_demo_of_the_readme_runs() {
     let readme = read("README.md");
     let command = readme.lines().find_map(|line| line.strip_prefix("cargo run --release -- "));
     let args = command.and_then(|line| line.split('#').next()).expect("the demo's command").split_whitespace();
@@ -105,9 +105,9 @@ fn the_demo_runs_as_the_readme_promises() {
     }
 }
 
-/// Files that the README points to, and the length that a first look has patience for.
+/// The README stays short, and its links point to existing files.
 #[test]
-fn the_readme_is_short_and_its_links_lead_somewhere() {
+fn the_readme_is_short_and_its_links_exist() {
     let readme = read("README.md");
     assert!(readme.lines().count() <= 130, "the README is for a first look");
     for (at, _) in readme.match_indices("](") {
@@ -117,7 +117,7 @@ fn the_readme_is_short_and_its_links_lead_somewhere() {
 }
 
 #[test]
-fn every_command_that_the_readme_names_exists() {
+fn every_command_in_the_readme_exists() {
     let help = program(&["--help"]);
     let known: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
     let readme = read("README.md");

@@ -1,4 +1,4 @@
-//! Why conditions held or not: of runs, and of expressions.
+//! Explanations of conditions: in runs, and of expressions.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ jobs:
 "#;
 
 #[test]
-fn a_run_tells_why_its_jobs_and_steps_were_skipped() {
+fn a_run_explains_why_jobs_and_steps_were_skipped() {
     let project = Project::new(CONDITIONS);
     project.run(&["--secret", "S=s3cret-word"]);
     project.call(&["explain"]).expect(
@@ -40,8 +40,11 @@ fn a_run_tells_why_its_jobs_and_steps_were_skipped() {
         ],
     );
     let step = project.call(&["explain", "latest", "a", "Publish", "--json"]);
-    let told: Value = serde_json::from_str(&step.expect(0, &[]).out()).expect("JSON");
-    assert_eq!((told["step"].clone(), told["explanation"]["outcome"]["value"].clone()), (3.into(), "false".into()));
+    let explained: Value = serde_json::from_str(&step.expect(0, &[]).out()).expect("JSON");
+    assert_eq!(
+        (explained["step"].clone(), explained["explanation"]["outcome"]["value"].clone()),
+        (3.into(), "false".into())
+    );
     assert_eq!(project.job("b")["explanation"]["operands"][0]["text"], "success()");
     assert!(!project.everything_written().windows(12).any(|text| text == b"s3cret-word'"), "secrets are masked");
     project.call(&["explain", "latest", "c"]).expect(3, &["has no job `c`; it has a, b"]);
@@ -49,7 +52,7 @@ fn a_run_tells_why_its_jobs_and_steps_were_skipped() {
 }
 
 #[test]
-fn an_expression_is_explained_over_contexts_of_a_file() {
+fn an_expression_is_explained_with_contexts_from_a_file() {
     let project = Project::new("on: push\n");
     project.write("contexts.json", r#"{"github": {"ref": "refs/heads/dev"}, "mine": [1, 2]}"#);
     let said = project.call(&[

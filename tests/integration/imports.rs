@@ -1,12 +1,12 @@
-//! Imports point one way: what each room may name of the others and of other crates, and no circles among files.
+//! Import rules: which modules and crates each room may use, and no import circles among files.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::source;
 use crate::source::Source;
 
-/// What each room may name, besides itself. The lower rooms come first. `rollout`, which carries out deployments, is
-/// planned: its place is decided here before its first file.
+/// Rooms that each room may import, besides itself. Lower rooms come first. `rollout`, for deployments, is planned: its
+/// place is decided here in advance.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("model", &[]),
@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Paths of other crates and of the standard library that only some folders may name. `kube` and `octocrab` are planned.
+/// Paths of other crates and of the standard library that only some folders may use. `kube` and `octocrab` are planned.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bollard", &["engine/sandbox/docker", "rollout/targets/docker"]),
     ("kube", &["engine/sandbox/kubernetes", "rollout/targets/kubernetes"]),
@@ -44,7 +44,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tokio", &["engine", "rollout", "worker", "launch", "backend", "tui", "cli"]),
 ];
 
-/// Paths that these rooms may not name: what they return depends on their arguments alone.
+/// Paths that these rooms must not use: their results depend on arguments only.
 const PURE: (&[&str], &[&str]) = (
     &["model", "workflow", "app", "ui"],
     &[
@@ -62,7 +62,7 @@ const PURE: (&[&str], &[&str]) = (
     ],
 );
 
-/// Most files that may import each other in a circle.
+/// Maximum number of files in an import circle.
 const LARGEST_CIRCLE: usize = 5;
 
 #[test]
@@ -86,7 +86,7 @@ fn imports_point_one_way() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// The path of another crate that this file may not name, if `path` is one.
+/// Returns the path of another crate if this file must not use it.
 fn foreign(file: &str, path: &str) -> Option<&'static str> {
     let is_below = |folder: &str, path: &str, between: &str| {
         path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(between))
@@ -113,8 +113,8 @@ fn few_files_import_each_other_in_a_circle() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// Which files each file imports from, by their places. That a `mod.rs` names the files of its own folder is no import:
-/// it declares them.
+/// Returns the files that each file imports, by index. A `mod.rs` that refers to files of its folder does not count: it
+/// declares them.
 fn imports(sources: &[Source]) -> Vec<Vec<usize>> {
     let places: HashMap<&[String], usize> =
         sources.iter().enumerate().map(|(at, source)| (source.module.as_slice(), at)).collect();

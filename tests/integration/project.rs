@@ -1,4 +1,4 @@
-//! A repository of its own and a state folder of its own for each test, and the program to try on them.
+//! A temporary repository and state folder for each test, and the program to run on them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use portable_pty::CommandBuilder;
 use serde_json::Value;
 
-/// How long a fact may take to come true before the test gives up.
+/// Time limit for a condition to become true.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Project {
@@ -16,7 +16,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// A repository with one workflow, committed.
+    /// Creates a repository with one committed workflow.
     pub(crate) fn new(workflow: &str) -> Self {
         let project = Self { folder: tempfile::tempdir().expect("a folder") };
         project.write(".github/workflows/ci.yml", workflow);
@@ -25,7 +25,7 @@ impl Project {
         project
     }
 
-    /// A project with a workflow on push whose jobs are these.
+    /// Creates a project with these jobs in a workflow on push.
     pub(crate) fn of_jobs(jobs: &str) -> Self {
         Self::new(&format!("name: CI\non: push\njobs:\n{jobs}"))
     }
@@ -59,19 +59,19 @@ impl Project {
         assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
-    /// The program in this repository, with its state here.
+    /// Returns the program, in this repository and with its state folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
         command.args(args).current_dir(self.root()).env("CUELIGHT_STATE_DIR", self.state());
-        // Nobody's own settings play a part.
+        // Ignores the settings of the user who runs the tests.
         command.env("XDG_CONFIG_HOME", self.folder.path().join("config"));
-        // As on a machine that never ran it before.
+        // As on a machine where it never ran before.
         command.env("XDG_CACHE_HOME", self.folder.path().join("cache"));
         command.env_remove("GITHUB_ACTIONS").env("LANG", "C.UTF-8").env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
 
-    /// The same for a terminal.
+    /// Returns the same command for a terminal.
     pub(crate) fn in_terminal(&self, args: &[&str]) -> CommandBuilder {
         let command = self.command(args);
         let mut same = CommandBuilder::new(command.get_program());
@@ -91,25 +91,25 @@ impl Project {
         Said(self.command(args).output().expect("the program starts"))
     }
 
-    /// Runs the workflow, trusted.
+    /// Runs and trusts the workflow.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         self.call(&[&["run", "--trust"], args].concat())
     }
 
-    /// A run as `show --json` tells it.
+    /// Returns the run from `show --json`.
     pub(crate) fn show(&self) -> Value {
         let said = self.call(&["show", "--json"]);
         serde_json::from_str(&said.out()).unwrap_or_else(|error| panic!("{error}: {}", said.text()))
     }
 
-    /// A job as `show --json` tells it.
+    /// Returns a job from `show --json`.
     pub(crate) fn job(&self, id: &str) -> Value {
         let run = self.show();
         let jobs = run["jobs"].as_array().expect("jobs");
         jobs.iter().find(|job| job["id"] == id).unwrap_or_else(|| panic!("no job {id} in {run}")).clone()
     }
 
-    /// The user's own settings.
+    /// Writes the user's configuration.
     pub(crate) fn configure(&self, text: &str) -> PathBuf {
         let file = self.folder.path().join("config/cuelight/config.toml");
         fs::create_dir_all(file.parent().expect("a parent")).expect("made");
@@ -117,12 +117,12 @@ impl Project {
         file
     }
 
-    /// The only run's id.
+    /// Returns the id of the only run.
     pub(crate) fn run_id(&self) -> String {
         self.run_folder().file_name().expect("a name").to_string_lossy().into_owned()
     }
 
-    /// The only run's folder.
+    /// Returns the folder of the only run.
     pub(crate) fn run_folder(&self) -> PathBuf {
         let mut folders = fs::read_dir(self.state().join("runs")).expect("runs").flatten().map(|entry| entry.path());
         let folder = folders.next().expect("a run");
@@ -130,7 +130,7 @@ impl Project {
         folder
     }
 
-    /// Everything that is on the disk of the runs, workspaces left out.
+    /// Returns all bytes that runs wrote to disk, except workspaces.
     pub(crate) fn everything_written(&self) -> Vec<u8> {
         fn gather(folder: &Path, all: &mut Vec<u8>) {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -148,7 +148,7 @@ impl Project {
     }
 }
 
-/// What the program said.
+/// Output of the program.
 pub(crate) struct Said(pub(crate) Output);
 
 impl Said {
@@ -164,7 +164,7 @@ impl Said {
         format!("{}{}", self.out(), String::from_utf8_lossy(&self.0.stderr))
     }
 
-    /// Checks the exit code and that all of these are said.
+    /// Asserts the exit code, and that the output contains all the texts.
     #[track_caller]
     pub(crate) fn expect(&self, code: i32, words: &[&str]) -> &Self {
         let text = self.text();
@@ -176,7 +176,7 @@ impl Said {
     }
 }
 
-/// Waits for a fact.
+/// Waits until a condition is true.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();

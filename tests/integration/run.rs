@@ -1,22 +1,22 @@
-//! Runs tell the truth: what each job and step came to, in words, exit codes and files.
+//! Runs report the results of jobs and steps in messages, exit codes and files.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::project::{Project, Said, until};
 
-/// A workflow on push whose jobs are these.
+/// A workflow on push with these jobs.
 fn workflow(jobs: &str) -> String {
     format!("name: CI\non: [push, workflow_dispatch]\njobs:\n{jobs}")
 }
 
-/// One job `a` with these steps.
+/// A job `a` with these steps.
 fn steps(steps: &str) -> Project {
     Project::new(&workflow(&format!("  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}")))
 }
 
 #[test]
-fn a_failed_job_fails_the_run_everywhere_and_holds_back_who_needs_it() {
+fn a_failed_job_fails_the_run_and_skips_dependent_jobs() {
     let project = Project::new(&workflow(
         "
   a: {runs-on: ubuntu-latest, steps: [{run: exit 7}]}
@@ -40,7 +40,7 @@ fn a_failed_job_fails_the_run_everywhere_and_holds_back_who_needs_it() {
 }
 
 #[test]
-fn a_step_ends_at_its_own_time_limit_and_says_so() {
+fn a_step_that_times_out_reports_its_limit() {
     let project = steps("      - {run: sleep 90, timeout-minutes: 0.05}\n      - {run: echo after, if: always()}");
     let started = Instant::now();
     project.run(&[]).expect(1, &["timed out after 0.05 minutes (3 s)", "after"]);
@@ -48,7 +48,7 @@ fn a_step_ends_at_its_own_time_limit_and_says_so() {
 }
 
 #[test]
-fn what_cannot_run_here_says_so_and_the_run_is_no_success() {
+fn a_job_that_cannot_run_here_is_reported_and_the_run_does_not_succeed() {
     let project = Project::new(&workflow(
         "
   a: {runs-on: windows-2022, steps: [{run: echo never}]}
@@ -56,7 +56,7 @@ fn what_cannot_run_here_says_so_and_the_run_is_no_success() {
   c: {runs-on: ubuntu-latest, container: alpine, steps: [{run: echo never}]}
   d: {runs-on: ubuntu-latest, steps: [{run: echo fine}]}",
     ));
-    // Without an engine, and without its image, a container is refused before the job starts.
+    // Without an engine or its image, a container is refused before the job starts.
     let said = Said(
         project
             .command(&["run", "--trust", "--offline"])
@@ -83,7 +83,7 @@ fn what_cannot_run_here_says_so_and_the_run_is_no_success() {
 }
 
 #[test]
-fn endings_are_told_as_they_were() {
+fn ends_of_jobs_are_reported_accurately() {
     let project = steps(
         "      - {name: silent, run: 'true'}\n      - {name: signal, run: 'kill -SEGV $$', continue-on-error: true}\n      - run: |\n          echo two\n          echo lines\n      - {name: reads, run: 'cat; echo read all'}",
     );
@@ -95,7 +95,7 @@ fn endings_are_told_as_they_were() {
 }
 
 #[test]
-fn values_travel_by_outputs_environment_and_path() {
+fn outputs_environment_and_path_reach_later_steps() {
     let project = Project::new(&workflow(
         r#"
   make:
@@ -150,7 +150,7 @@ fn secrets_never_reach_disk_or_screen() {
 }
 
 #[test]
-fn hostile_output_is_kept_whole_in_bounded_memory() {
+fn hostile_output_is_stored_completely_in_bounded_memory() {
     let project = steps(
         r"      - {name: long, run: 'head -c 30000000 /dev/zero | tr \\0 x; echo'}
       - {name: bytes, run: 'printf ''a\000b\377\376c\n'''}
@@ -171,7 +171,7 @@ fn hostile_output_is_kept_whole_in_bounded_memory() {
 }
 
 #[test]
-fn a_matrix_fails_fast_unless_told_otherwise() {
+fn a_matrix_fails_fast_by_default() {
     let jobs = |fail_fast: bool| {
         workflow(&format!(
             "
@@ -196,7 +196,7 @@ fn a_matrix_fails_fast_unless_told_otherwise() {
 }
 
 #[test]
-fn cancelling_lets_always_steps_work_and_force_does_not() {
+fn cancelling_still_runs_always_steps_and_force_does_not() {
     let text = "      - {run: 'touch \"$MARK\"; sleep 60'}\n      - {run: echo never}\n      - {run: echo cleaned, if: always()}";
     for (args, cleaned) in [(&["cancel"][..], true), (&["cancel", "--force"][..], false)] {
         let project = steps(text);
@@ -219,7 +219,7 @@ fn cancelling_lets_always_steps_work_and_force_does_not() {
 }
 
 #[test]
-fn failed_jobs_run_again_and_the_others_stand() {
+fn failed_jobs_are_rerun_and_the_others_keep_their_results() {
     let project = Project::new(&workflow(
         "
   a:
@@ -242,7 +242,7 @@ fn failed_jobs_run_again_and_the_others_stand() {
 }
 
 #[test]
-fn a_job_runs_again_from_a_step_on_with_what_it_left() {
+fn a_job_is_rerun_from_a_step_with_its_files() {
     let project = Project::new(&workflow(
         "
   a:
@@ -266,12 +266,12 @@ fn a_job_runs_again_from_a_step_on_with_what_it_left() {
     let job = project.job("a");
     assert_eq!(job["steps"][1]["reason"], "kept from attempt 1");
     project.call(&["logs", "--job", "a"]).expect(0, &["begun", "got one two"]);
-    // It has succeeded: what it left is gone with it.
+    // It succeeded, so its files were removed.
     project.call(&again).expect(4, &["the files of its jobs were removed"]);
 }
 
 #[test]
-fn a_repository_is_asked_about_once_and_forgotten_on_request() {
+fn trust_is_asked_once_and_can_be_revoked() {
     let project = steps("      - {run: echo hi}");
     project.call(&["run"]).expect(4, &["is not trusted", "cuelight trust"]);
     project.call(&["trust"]).expect(0, &[]);
@@ -281,7 +281,7 @@ fn a_repository_is_asked_about_once_and_forgotten_on_request() {
 }
 
 #[test]
-fn bad_input_names_its_place_and_what_to_do() {
+fn invalid_input_is_reported_with_its_position_and_a_hint() {
     let project = Project::new("on: push\njobs:\n  a:\n    run-on: ubuntu-latest\n    steps: [{run: x}]\n");
     project.run(&[]).expect(1, &["ci.yml:4:5", "run-on", "did you mean `runs-on`?"]);
     project.call(&["run", "--trust", "ic"]).expect(3, &["there is no workflow `ic`", "ci.yml"]);
@@ -295,7 +295,7 @@ fn bad_input_names_its_place_and_what_to_do() {
 }
 
 #[test]
-fn an_event_runs_the_workflows_that_it_matches_and_no_others() {
+fn an_event_runs_only_matching_workflows() {
     let one = |on: &str, said: &str| {
         format!("on: {on}\njobs: {{a: {{runs-on: ubuntu-latest, steps: [{{run: echo {said}}}]}}}}\n")
     };
@@ -359,7 +359,7 @@ fn composite_actions_and_called_workflows_of_the_repository_run() {
 }
 
 #[test]
-fn background_steps_and_snapshots_are_not_passed_over() {
+fn background_steps_and_snapshots_are_not_ignored() {
     for body in [
         "steps: [{id: s, run: sleep 9, background: true}, {run: echo}]",
         "steps: [{parallel: [{run: echo a}, {run: echo b}]}]",
@@ -372,7 +372,7 @@ fn background_steps_and_snapshots_are_not_passed_over() {
 }
 
 #[test]
-fn a_plan_is_drawn_as_the_screen_draws_it() {
+fn a_plan_is_drawn_like_on_the_screen() {
     let job = |name: &str, needs: &str| {
         format!("\n  {name}: {{runs-on: ubuntu-latest, needs: [{needs}], steps: [{{run: x}}]}}")
     };

@@ -1,6 +1,6 @@
-//! The screen in a real terminal: keys, leaving, signals, panics. Whatever happens, the terminal is given back.
+//! The screen in a real terminal: keys, quitting, signals, panics. The terminal is always restored.
 //!
-//! The program in the terminal is this test binary itself, which shows a scripted run (see [`child`]).
+//! The program in the terminal is this test binary, which shows a scripted run (see [`child`]).
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::project::Project;
 
-/// Lines that want to break out: they clear, move, rename, copy, reset, ask, turn around, and are wider than anything.
+/// Hostile log lines: they clear, move, rename, copy, reset, query, reverse the direction, and are extremely wide.
 fn hostile(number: u64) -> Vec<u8> {
     let lines: [&[u8]; 16] = [
         b"\x1b[2J\x1b[Hcleared \x1b]0;renamed\x07\x1b]2;renamed\x1b\\",
@@ -51,18 +51,18 @@ fn hostile(number: u64) -> Vec<u8> {
         b"x",
     ];
     let line = lines[number as usize % lines.len()];
-    // As wide as the widest that people have met, and every width that ends at an edge.
+    // Extremely wide lines, and every width that ends at an edge.
     let times = if number.is_multiple_of(5) { 90_000 / line.len() } else { number as usize % 60 + 1 };
     line.repeat(times)
 }
 
-/// Set for the program in the terminal.
+/// Environment variable that is set for the program in the terminal.
 const CHILD: &str = "CUELIGHT_TEST_SCREEN";
 
-/// How long anything may take before the test gives up.
+/// Time limit for any step of a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A log of many lines, without a file.
+/// A log of many lines, generated in memory.
 struct Lines;
 
 impl Logs for Lines {
@@ -102,7 +102,7 @@ impl Logs for Lines {
     }
 }
 
-/// A run that goes on until it is cancelled. Any other order ends the program in a panic.
+/// A run that goes on until it is cancelled. Any other command panics.
 struct Scripted;
 
 impl Backend for Scripted {
@@ -171,7 +171,7 @@ fn records(now: Timestamp) -> Vec<Record> {
     (1..).zip(events).map(|(seq, event)| Record { seq, at: now, event }).collect()
 }
 
-/// The program in the terminal: a run that goes on until it is cancelled. A started workflow panics a task.
+/// The program in the terminal: a run that goes on until it is cancelled. Starting a workflow panics a task.
 #[test]
 fn child() {
     if std::env::var_os(CHILD).is_none() {
@@ -185,26 +185,26 @@ fn child() {
     });
 }
 
-/// A terminal with the program in it.
+/// A terminal with a running program.
 struct Terminal {
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     output: Receiver<Vec<u8>>,
     screen: vt100::Parser,
-    /// Everything that was written.
+    /// All output so far.
     bytes: Vec<u8>,
-    /// How the terminal was set before.
+    /// Settings of the terminal before the start.
     before: String,
 }
 
 impl Terminal {
-    /// The scripted run.
+    /// Starts the scripted run.
     fn open(rows: u16, columns: u16) -> Self {
         Self::with_log("plain", rows, columns)
     }
 
-    /// The scripted run with lines of a kind.
+    /// Starts the scripted run with another kind of log.
     fn with_log(log: &str, rows: u16, columns: u16) -> Self {
         let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "screen::child", "--nocapture"]);
@@ -212,7 +212,7 @@ impl Terminal {
         Self::start(command, rows, columns)
     }
 
-    /// A program in a terminal.
+    /// Starts a program in a terminal.
     fn start(mut command: CommandBuilder, rows: u16, columns: u16) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).expect("a terminal");
@@ -241,7 +241,7 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("the terminal takes keys");
     }
 
-    /// Waits until what the terminal shows is as wanted.
+    /// Waits until the screen satisfies a condition.
     fn wait(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
         let end = Instant::now() + PATIENCE;
         while !wanted(self.screen.screen()) {
@@ -266,7 +266,7 @@ impl Terminal {
         kill_process(pid, signal).expect("it runs");
     }
 
-    /// Waits for the program to end, and checks that the terminal is as it was.
+    /// Waits for the program to end, and asserts that the terminal is restored.
     fn ends_restored(mut self) -> String {
         let end = Instant::now() + PATIENCE;
         while self.child.try_wait().expect("a child").is_none() {
@@ -301,7 +301,7 @@ fn keys_move_and_q_leaves_a_summary() {
 }
 
 #[test]
-fn an_order_is_shown_as_asked_and_then_as_done() {
+fn a_command_is_shown_as_requested_and_then_as_done() {
     let mut terminal = Terminal::open(40, 120);
     terminal.wait_for("● running");
     terminal.press("s\r");
@@ -311,12 +311,12 @@ fn an_order_is_shown_as_asked_and_then_as_done() {
 }
 
 #[test]
-fn nothing_is_written_while_nothing_runs() {
+fn an_idle_screen_writes_nothing() {
     let mut terminal = Terminal::open(24, 80);
     terminal.wait_for("● running");
     terminal.press("sy");
     terminal.wait_for("⊘ cancelled");
-    // What was on its way may still come; then two seconds pass without a byte.
+    // Pending output may still arrive; after that, two seconds must pass without a byte.
     while terminal.output.recv_timeout(Duration::from_millis(300)).is_ok() {}
     assert_eq!(terminal.output.recv_timeout(Duration::from_secs(2)), Err(RecvTimeoutError::Timeout));
     terminal.press("q");
@@ -324,7 +324,7 @@ fn nothing_is_written_while_nothing_runs() {
 }
 
 #[test]
-fn a_signal_gives_the_terminal_back() {
+fn a_signal_restores_the_terminal() {
     for signal in [Signal::TERM, Signal::HUP] {
         let mut terminal = Terminal::open(24, 80);
         terminal.wait_for("● running");
@@ -334,10 +334,10 @@ fn a_signal_gives_the_terminal_back() {
 }
 
 #[test]
-fn a_panic_gives_the_terminal_back_before_it_is_told() {
+fn a_panic_restores_the_terminal_before_its_message() {
     let mut terminal = Terminal::open(24, 80);
     terminal.wait_for("● running");
-    // Re-running is an order that the script does not know.
+    // The script panics on a rerun.
     terminal.press("sy");
     terminal.wait_for("⊘ cancelled");
     terminal.press("r\r");
@@ -346,13 +346,13 @@ fn a_panic_gives_the_terminal_back_before_it_is_told() {
 }
 
 #[test]
-fn a_stopped_screen_comes_back() {
+fn a_stopped_screen_resumes() {
     let mut terminal = Terminal::open(24, 80);
     terminal.wait_for("this is line 5000");
     terminal.press("\x1a");
     terminal.wait("the terminal is given back", |screen| !screen.alternate_screen());
-    // The terminal is given back a moment before the program stops. A signal that comes too early lets it take the
-    // terminal again and stops it then, so only the drawn screen says that it goes on.
+    // The terminal is restored shortly before the program stops. A signal that arrives too early would only delay the
+    // stop, so the test waits for the redrawn screen.
     let end = Instant::now() + PATIENCE;
     let drawn = |screen: &vt100::Screen| screen.alternate_screen() && screen.contents().contains("this is line 5000");
     while !drawn(terminal.screen.screen()) {
@@ -384,7 +384,7 @@ fn any_size_in_any_order() {
 }
 
 #[test]
-fn files_that_change_start_what_they_fire_and_nothing_else() {
+fn changed_files_start_only_matching_workflows() {
     let project = Project::new(
         "name: CI\non: {push: {paths: ['src/**']}}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      \
          - uses: actions/checkout@v4\n      - run: cat src/a; until [ -e \"$DOOR\" ]; do sleep 0.05; done\n",
@@ -405,7 +405,7 @@ fn files_that_change_start_what_they_fire_and_nothing_else() {
     screen.wait_for("docs/a changed: nothing runs");
     project.write("src/a", "second line of all\n");
     screen.wait_for("second line of all");
-    // A change that runs nothing, or is ignored, leaves the run alone.
+    // A change that triggers no workflow, or is ignored, does not affect the run.
     project.write("x.log", "noise\n");
     project.write("docs/b", "more words\n");
     screen.wait_for("docs/b changed: nothing runs");
@@ -422,7 +422,7 @@ fn files_that_change_start_what_they_fire_and_nothing_else() {
     assert_eq!((runs.matches("success").count(), runs.matches("cancelled").count()), (1, 1), "{runs}");
 }
 
-/// What a terminal shows outside of the inside of the log's pane, with one digit for all: clocks go on.
+/// Returns the screen outside the log pane, with all digits replaced, as clocks change.
 fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
     let (rows, columns) = screen.size();
     let title = (0..rows.get()).rev().find(|row| {
@@ -430,7 +430,7 @@ fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
             (0..columns.get()).filter_map(|column| screen.cell(*row, column)).map(vt100::Cell::contents).collect();
         line.contains("4 Log")
     });
-    // In the middle of a frame there may be none.
+    // A frame may be incomplete.
     let Some(top) = title else { return Vec::new() };
     let places = (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
     let inside =
@@ -440,7 +440,7 @@ fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
         .filter_map(|(row, column)| Some(((row, column), screen.cell(row, column)?)));
     outside
         .map(|(place, cell)| {
-            // A cell that nothing was written to looks like a space.
+            // An unwritten cell looks like a space.
             let contents = if cell.has_contents() { cell.contents() } else { " " };
             format!(
                 "{place:?} {} {:?} {:?}",
@@ -453,15 +453,16 @@ fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
 }
 
 #[test]
-fn a_hostile_log_changes_nothing_outside_of_its_pane() {
-    // Away from the end, so that both tell the same about the log; then down, sideways, wrapped, and back to the end.
+fn a_hostile_log_changes_nothing_outside_its_pane() {
+    // First away from the end, so that both runs show the same state of the log; then down, sideways, wrapped, and back
+    // to the end.
     const KEYS: [&str; 7] = ["4g", "jjjjj", "\x04\x04", "llll", "hhhhw", "\x06\x06kkkk", "w\x15gG"];
     for (rows, columns) in [(24, 80), (40, 120)] {
         let mut plain = Terminal::with_log("wide", rows, columns);
         let mut hostile = Terminal::with_log("hostile", rows, columns);
         for terminal in [&mut plain, &mut hostile] {
             terminal.wait_for("FOLLOW");
-            // A notice goes with the first key after it could be read.
+            // A notice is dismissed by the first key after it was readable.
             while terminal.screen.screen().contents().contains("Build started") {
                 terminal.press("4");
                 if let Ok(bytes) = terminal.output.recv_timeout(Duration::from_millis(100)) {
@@ -476,7 +477,7 @@ fn a_hostile_log_changes_nothing_outside_of_its_pane() {
                     terminal.take(&bytes);
                 }
             }
-            // On a busy machine it may take longer until all is drawn.
+            // A busy machine may need longer to draw everything.
             let end = Instant::now() + PATIENCE;
             loop {
                 let (expected, shown) =
@@ -519,7 +520,7 @@ fn a_hostile_log_changes_nothing_outside_of_its_pane() {
 }
 
 #[test]
-fn an_untrusted_repository_is_asked_about_before_anything_starts() {
+fn an_untrusted_repository_must_be_confirmed_before_anything_starts() {
     let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo it ran}]}\n");
     let mut screen = Terminal::start(project.in_terminal(&[]), 30, 120);
     screen.wait_for("S start");
@@ -529,7 +530,7 @@ fn an_untrusted_repository_is_asked_about_before_anything_starts() {
     screen.wait_for("Not trusted to run on this machine yet");
     screen.wait_for("$ echo it ran");
     project.call(&["runs"]).expect(0, &["There are no runs yet"]);
-    // What was shown is what runs, whatever the file says now.
+    // The workflow runs as shown, even if the file has changed since.
     let workflow = project.root().join(".github/workflows/ci.yml");
     let text = std::fs::read_to_string(&workflow).expect("readable");
     std::fs::write(&workflow, text.replace("it ran", "something else")).expect("written");
@@ -541,7 +542,7 @@ fn an_untrusted_repository_is_asked_about_before_anything_starts() {
 }
 
 #[test]
-fn what_others_do_to_runs_is_seen() {
+fn changes_by_other_processes_are_shown() {
     let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo it ran}]}\n");
     project.run(&[]).expect(0, &["it ran"]);
     let mut screen = Terminal::start(project.in_terminal(&[]), 30, 120);

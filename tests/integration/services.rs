@@ -1,11 +1,11 @@
-//! Services: up and healthy before the first step, reached where steps expect them, and told of as they change.
+//! Services: healthy before the first step, reachable from steps, and recorded as they change.
 
 use crate::docker::{docker, has, nothing_left};
 use crate::project::{Project, Said, until};
 
 const IMAGES: &[&str] = &["ci-base:local", "redis:7-alpine", "postgres:15-alpine"];
 
-/// Asks a redis for a PONG.
+/// A step that pings a redis.
 const PING: &str = r#"import os, socket; s = socket.create_connection((os.environ["AT"], int(os.environ["PORT"])), 5); s.sendall(b"PING\r\n"); print(s.recv(9))"#;
 
 #[test]
@@ -35,7 +35,7 @@ fn services_are_healthy_and_reached_from_the_machine_and_from_containers() {
 }
 
 #[test]
-fn an_unhealthy_service_fails_the_job_with_its_own_words() {
+fn an_unhealthy_service_fails_the_job_with_its_output() {
     if !has(IMAGES) {
         return;
     }
@@ -65,7 +65,7 @@ fn an_unhealthy_service_fails_the_job_with_its_own_words() {
 }
 
 #[test]
-fn a_service_whose_image_is_nowhere_is_named_with_it_and_its_place() {
+fn a_missing_service_image_is_reported_with_its_position() {
     if !has(IMAGES) {
         return;
     }
@@ -84,7 +84,7 @@ fn a_service_whose_image_is_nowhere_is_named_with_it_and_its_place() {
 }
 
 #[test]
-fn without_an_engine_each_job_that_needs_one_says_so_before_it_starts() {
+fn without_an_engine_jobs_that_need_one_fail_before_they_start() {
     let project = Project::of_jobs(
         "
   a: {runs-on: ubuntu-latest, services: {redis: {image: 'redis:7-alpine'}}, steps: [{run: echo never}]}
@@ -95,8 +95,8 @@ fn without_an_engine_each_job_that_needs_one_says_so_before_it_starts() {
     let mut command = project.command(&["run", "--trust"]);
     let said = Said(command.env("DOCKER_HOST", "unix:///nowhere").output().expect("starts"));
     let why = "needs a container engine: no container engine answers (unix:///nowhere";
-    let told = |who: &str| format!("not started: {who} {why}");
-    let words = ["its service `redis`", "its container (redis:7-alpine)", "`docker://redis:7-alpine`"].map(told);
+    let message = |who: &str| format!("not started: {who} {why}");
+    let words = ["its service `redis`", "its container (redis:7-alpine)", "`docker://redis:7-alpine`"].map(message);
     said.expect(1, &[&words[0], &words[1], &words[2], "start Docker or podman, or set DOCKER_HOST", "fine"]);
     for job in ["a", "b", "c"] {
         assert_eq!(project.job(job)["started"], serde_json::Value::Null, "{job}");
@@ -104,7 +104,7 @@ fn without_an_engine_each_job_that_needs_one_says_so_before_it_starts() {
 }
 
 #[test]
-fn a_service_that_dies_is_shown_as_it_happens() {
+fn the_end_of_a_service_is_recorded_immediately() {
     if !has(IMAGES) {
         return;
     }
@@ -120,7 +120,7 @@ fn a_service_that_dies_is_shown_as_it_happens() {
     assert!(done.status.success());
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
     docker(&["kill", &format!("cuelight-{}-a.service.redis", project.run_id())]).expect("killed");
-    until("it is told", || (project.job("a")["services"][0]["state"] == "exited").then_some(()));
+    until("the end is recorded", || (project.job("a")["services"][0]["state"] == "exited").then_some(()));
     assert_eq!(project.job("a")["status"], "in_progress", "the job goes on");
     std::fs::write(&mark, "").expect("written");
     project
@@ -129,7 +129,7 @@ fn a_service_that_dies_is_shown_as_it_happens() {
 }
 
 #[test]
-fn the_same_port_twice_waits_on_the_machine_and_does_not_in_docker() {
+fn a_shared_port_waits_on_the_machine_but_not_in_docker() {
     if !has(IMAGES) {
         return;
     }

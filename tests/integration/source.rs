@@ -1,7 +1,7 @@
-//! The program's own source as modules and the paths that each names, read as text.
+//! Source files of the program, with the paths that each uses, parsed from text.
 //!
-//! A small reader is enough here: it knows comments, strings and nested `use` lists, and leaves test code out. It sees
-//! paths that start with `crate`, `super` or `self` and those of other crates, in `use` lines and anywhere else.
+//! A small parser is sufficient: it handles comments, strings and nested `use` lists, and skips test code. It finds
+//! paths that start with `crate`, `super` or `self` and those of other crates, in `use` items and elsewhere.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,11 +14,11 @@ pub(crate) struct Source {
     pub(crate) file: String,
     /// Path of the module: `["engine", "job"]`.
     pub(crate) module: Vec<String>,
-    /// The paths that it names, `super` and `self` resolved: `["crate", "model", "Run"]`, `["tokio", "select"]`.
+    /// Paths in the file, with `super` and `self` resolved: `["crate", "model", "Run"]`, `["tokio", "select"]`.
     pub(crate) names: Vec<Name>,
 }
 
-/// A path that a file names.
+/// A path in a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Name {
     /// Line in the file, from 1.
@@ -27,7 +27,7 @@ pub(crate) struct Name {
     pub(crate) path: Vec<String>,
 }
 
-/// Every file of the program but those that exist for tests only.
+/// Returns all source files except test-only ones.
 pub(crate) fn all() -> Vec<Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
@@ -72,11 +72,11 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What a file names.
+/// Result of parsing a file.
 #[derive(Default)]
 struct Code {
     names: Vec<Name>,
-    /// Modules that it declares for tests only.
+    /// Modules that are declared for tests only.
     test_modules: Vec<Vec<String>>,
 }
 
@@ -113,7 +113,7 @@ impl Code {
         code
     }
 
-    /// Reads a path, or the list of paths that it ends in, and returns where the tokens go on.
+    /// Parses a path, or a path with a list at its end, and returns the index of the next token.
     fn path(&mut self, tokens: &[(usize, Token)], start: usize, module: &[String], before: &[String]) -> usize {
         let mut path = before.to_vec();
         let mut at = start;
@@ -182,7 +182,7 @@ fn is_visibility(tokens: &[(usize, Token)]) -> bool {
     matches!(tokens, [.., (_, Token::Sign('(')), (_, Token::Word(word))] if word == "in")
 }
 
-/// The place after an item: after its `;`, or after the block that it opens first.
+/// Returns the index after an item: after its `;`, or after its first block.
 fn after_item(tokens: &[(usize, Token)], start: usize) -> usize {
     let mut depth = 0;
     for (at, (_, token)) in tokens.iter().enumerate().skip(start) {
@@ -201,7 +201,7 @@ fn after_item(tokens: &[(usize, Token)], start: usize) -> usize {
     tokens.len()
 }
 
-/// The code's tokens with their lines. Comments and the contents of strings are not code.
+/// Returns the tokens of the code with their lines. Comments and string contents are skipped.
 fn tokens(text: &str) -> Vec<(usize, Token)> {
     let mut tokens = Vec::new();
     let (mut line, mut rest) = (1, text);
@@ -225,7 +225,7 @@ fn tokens(text: &str) -> Vec<(usize, Token)> {
     tokens
 }
 
-/// The length of the blanks, comment, string, character or lifetime that a text starts with.
+/// Returns the length of the leading whitespace, comment, string, character or lifetime.
 fn not_code(text: &str) -> Option<usize> {
     let until = |from: usize, end: &str| text[from..].find(end).map_or(text.len(), |at| from + at + end.len());
     let blanks = text.len() - text.trim_start().len();
@@ -246,7 +246,7 @@ fn not_code(text: &str) -> Option<usize> {
     }
 }
 
-/// The length of a quoted text with its quotes.
+/// Returns the length of a quoted text, including its quotes.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -260,7 +260,7 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// The circles among the nodes of a graph: its strongly connected components of more than one node (Tarjan, 1972).
+/// Returns the cycles of a graph: its strongly connected components with more than one node (Tarjan, 1972).
 pub(crate) fn circles(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     struct Search<'e> {
         edges: &'e [Vec<usize>],
@@ -319,7 +319,7 @@ pub(crate) fn circles(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
 }
 
 #[test]
-fn paths_are_read_from_nested_lists_and_anywhere_else() {
+fn paths_are_found_in_nested_lists_and_elsewhere() {
     let text = r##"
 //! use crate::comment::Word;
 use crate::model::{self, Run, event::{Event, Record as Line}};

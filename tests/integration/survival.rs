@@ -1,11 +1,11 @@
-//! Runs outlive who watches them, and their own worker's death is noticed and mended.
+//! Runs survive the end of their viewers, and runs whose worker died are closed and resumed.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::project::{Project, until};
 
-/// A job of three steps; the second waits for a file in the folder `$DOOR`.
+/// A job with three steps, the second of which waits for a file in the folder `$DOOR`.
 const WAITING: &str = r#"
 on: push
 jobs:
@@ -63,7 +63,7 @@ impl Waiting {
     }
 }
 
-/// Processes by their command line.
+/// Returns the processes whose command line matches.
 pub(crate) fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -80,7 +80,7 @@ pub(crate) fn kill(pid: i32) {
 }
 
 #[test]
-fn killing_the_printer_leaves_the_run_and_attach_shows_all_of_it() {
+fn killing_the_printer_leaves_the_run_running_and_attach_shows_all() {
     let waiting = Waiting::new();
     let mut printer = waiting.command(&["run", "--trust"]).stdout(std::process::Stdio::null()).spawn().expect("starts");
     waiting.wait_for_step();
@@ -91,7 +91,7 @@ fn killing_the_printer_leaves_the_run_and_attach_shows_all_of_it() {
 }
 
 #[test]
-fn a_killed_worker_is_noticed_reaped_and_resumed_where_it_stood() {
+fn a_run_with_a_killed_worker_is_closed_and_resumed() {
     let waiting = Waiting::new();
     waiting.start();
     kill(waiting.worker());
@@ -114,7 +114,7 @@ fn a_killed_worker_is_noticed_reaped_and_resumed_where_it_stood() {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_written_says_so() {
+fn an_unwritable_state_folder_is_reported() {
     let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
     let file = project.root().join("a-file");
     fs::write(&file, "").expect("written");
@@ -126,11 +126,11 @@ fn a_state_folder_that_cannot_be_written_says_so() {
 }
 
 #[test]
-fn a_full_disk_ends_the_run_with_the_reason_and_keeps_what_was_logged() {
+fn a_full_disk_ends_the_run_with_the_reason_and_keeps_its_logs() {
     let project = Project::new(
         "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: echo kept}, {run: 'yes | head -c 200000000'}, {run: echo never}]\n",
     );
-    // A limit on file sizes fails writes as a full disk does, without needing one.
+    // A limit on file sizes makes writes fail like a full disk.
     let script = format!("ulimit -f 2048; trap '' XFSZ; exec {} run --trust", env!("CARGO_BIN_EXE_cuelight"));
     let mut command = std::process::Command::new("bash");
     command.args(["-c", &script]).current_dir(project.root()).env("CUELIGHT_STATE_DIR", project.state());

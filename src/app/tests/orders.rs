@@ -149,7 +149,7 @@ fn a_shell_opens_where_a_job_runs_or_failed() {
     driver.press("3gx");
     assert!(driver.shows("shell: the job did not fail"));
     driver.press("5x");
-    assert!(driver.shows("shell: services are gone with their job"));
+    assert!(driver.shows("shell: services are removed at the end of their job"));
     assert_eq!(driver.asked(), []);
 }
 

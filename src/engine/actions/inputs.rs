@@ -111,8 +111,8 @@ mod tests {
         let contexts = Contexts::default();
         let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
         let all = variables(&inputs(&action, &given, &scope).expect("values"));
-        let told: Vec<_> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(told, ["INPUT_FETCH-DEPTH=1", "INPUT_MY_NAME=", "INPUT_OLD=1", "INPUT_MUST=", "INPUT_OTHER=2"]);
+        let pairs: Vec<_> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(pairs, ["INPUT_FETCH-DEPTH=1", "INPUT_MY_NAME=", "INPUT_OLD=1", "INPUT_MUST=", "INPUT_OTHER=2"]);
         assert_eq!(
             warnings(&action, &given),
             [

@@ -363,8 +363,8 @@ mod tests {
         write(&from, "ignored", "1");
         fs::remove_file(from.join("deleted")).expect("removed");
 
-        let told = check_out(&from, &to, None).expect("checked out");
-        assert!(told.starts_with("Copied 7 files"), "{told}");
+        let summary = check_out(&from, &to, None).expect("checked out");
+        assert!(summary.starts_with("Copied 7 files"), "{summary}");
         let text = |name: &str| fs::read_to_string(to.join(name)).ok();
         assert_eq!((text("changed").as_deref(), text("new").as_deref()), (Some("2"), Some("1")));
         assert_eq!((text("ignored"), text("deleted")), (None, None));
@@ -538,7 +538,7 @@ mod tests {
         for n in 0..2 * FEW {
             write(&from, format!("d{}/f{n}", n % 40), "x");
         }
-        let told = check_out(&from, &to, None).expect("checked out");
-        assert!(told.starts_with(&format!("Copied {} files", 2 * FEW)), "{told}");
+        let summary = check_out(&from, &to, None).expect("checked out");
+        assert!(summary.starts_with(&format!("Copied {} files", 2 * FEW)), "{summary}");
     }
 }

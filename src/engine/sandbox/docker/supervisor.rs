@@ -364,7 +364,7 @@ mod tests {
         let mut child = supervisor.start(&launch(script)).await.expect("starts");
         let mut text = String::new();
         tokio::time::timeout(LIMIT, child.output.read_to_string(&mut text)).await.expect("ends").expect("read");
-        (tokio::time::timeout(LIMIT, child.exit).await.expect("ends").expect("told"), text)
+        (tokio::time::timeout(LIMIT, child.exit).await.expect("ends").expect("observed"), text)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -381,7 +381,7 @@ mod tests {
             let mut text = String::new();
             child.output.read_to_string(&mut text).await.expect("read");
             assert!(text.lines().any(|line| line == "INPUT_A-B=x y"), "{shell}: {text}");
-            assert_eq!(child.exit.await.expect("told"), Exit::Code(0));
+            assert_eq!(child.exit.await.expect("observed"), Exit::Code(0));
             assert_eq!(run(&supervisor, "echo next >&2").await, (Exit::Code(0), "next\n".to_owned()));
             let (exit, said) = run(&supervisor, "kill -9 $$").await;
             assert_eq!((exit, said.as_str()), (Exit::Code(137), ""));
@@ -400,7 +400,7 @@ mod tests {
             let mut rest = String::new();
             tokio::time::timeout(LIMIT, child.output.read_to_string(&mut rest)).await.expect("ends").expect("read");
             assert_eq!(rest, "caught\n", "{shell}");
-            assert_eq!(child.exit.await.expect("told"), Exit::Code(3));
+            assert_eq!(child.exit.await.expect("observed"), Exit::Code(3));
         }
     }
 

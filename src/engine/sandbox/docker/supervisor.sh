@@ -1,11 +1,11 @@
-# Runs a job's steps inside its container, one after the other, for as long as the container lives.
-# $1 is the control folder, which both sides see. Its FIFOs carry lines:
+# Runs the steps of a job inside its container, one after the other, until the container ends.
+# $1 is the control folder, shared with the host. Its FIFOs carry lines:
 #   commands  run NUMBER            start NUMBER/launch, its output into the FIFO NUMBER/out
 #   signals   SIGNAL GROUP          signal a process group
 #   states    ready                 the supervisor listens
-#             started NUMBER GROUP  said by the launched script itself
-#             ended NUMBER CODE OOM its exit code, and whether the kernel killed for want of memory
-# A step runs in the foreground: a shell without job control starts background commands with SIGINT ignored, for good.
+#             started NUMBER GROUP  sent by the launched script
+#             ended NUMBER CODE OOM exit code, and whether the kernel killed a process that ran out of memory
+# A step runs in the foreground: a shell without job control starts background commands with SIGINT ignored permanently.
 control=$1
 exec 9>"$control/states" 8<"$control/commands" 7<"$control/signals" || exit 1
 command -v setsid >/dev/null 2>&1 || { echo "lacks setsid" >&9; exit 1; }
@@ -22,7 +22,7 @@ while read -r signal group <&7; do kill "-$signal" "-$group" 2>/dev/null; done 8
 echo ready >&9
 while read -r verb number <&8; do
   [ "$verb" = run ] || continue
-  # In a shell of its own, which it replaces: what this one says of how it ended is no output of the step.
+  # In a subshell, which it replaces: a message of this shell about its end must not be part of the step's output.
   (exec setsid sh "$control/$number/launch" </dev/null >"$control/$number/out" 2>&1 7<&- 8<&-) 2>/dev/null
   code=$?
   oom=0
