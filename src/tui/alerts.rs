@@ -1,9 +1,9 @@
-//! Whom to call when somebody looks elsewhere, and when not to.
+//! Alerts to a user who looks at something else, and the hours without them.
 
 use crate::app::msg::AlertReason;
 use crate::config::{QuietHours, ScreenConfig};
 
-/// What is done when somebody is to be called.
+/// What an alert does.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Alerts {
     bell: bool,
@@ -13,7 +13,7 @@ pub struct Alerts {
 }
 
 impl Alerts {
-    /// As the settings say.
+    /// Takes the settings.
     #[must_use]
     pub fn new(settings: &ScreenConfig) -> Self {
         Self {
@@ -24,13 +24,14 @@ impl Alerts {
         }
     }
 
-    /// What terminals know: the bell, and two ways to tell the desktop.
+    /// The control sequences of an alert: the bell, and the two notifications of the desktop that terminals support.
+    /// `None` without an alert.
     pub(super) fn bytes(&self, text: &str) -> Option<String> {
-        let told = || format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07");
-        (self.bell && !self.is_quiet()).then(told)
+        let bytes = || format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07");
+        (self.bell && !self.is_quiet()).then(bytes)
     }
 
-    /// The command for the shell.
+    /// The shell command of an alert. `None` without an alert.
     pub(super) fn command(&self, why: AlertReason) -> Option<&str> {
         let command = match why {
             AlertReason::Failed => &self.on_failure,
@@ -52,18 +53,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_called_in_quiet_hours() {
-        let calls = |quiet: &str| {
+    fn quiet_hours_have_no_alerts() {
+        let alerts = |quiet: &str| {
             let command = Some("true".to_owned());
             Alerts::new(&ScreenConfig { on_wait: command, quiet: QuietHours::parse(quiet), ..ScreenConfig::default() })
         };
-        let loud = calls("");
+        let loud = alerts("");
         assert_eq!((loud.bytes("x").is_some(), loud.command(AlertReason::Waits)), (true, Some("true")));
         assert_eq!(loud.command(AlertReason::Failed), None);
         // Together they are the whole day.
-        let halves = [calls("00:00-12:00"), calls("12:00-00:00")];
-        let told = halves.iter().filter(|calls| calls.bytes("x").is_some()).count();
-        let commanded = halves.iter().filter(|calls| calls.command(AlertReason::Waits).is_some()).count();
-        assert_eq!((told, commanded), (1, 1));
+        let halves = [alerts("00:00-12:00"), alerts("12:00-00:00")];
+        let sequences = halves.iter().filter(|alerts| alerts.bytes("x").is_some()).count();
+        let commands = halves.iter().filter(|alerts| alerts.command(AlertReason::Waits).is_some()).count();
+        assert_eq!((sequences, commands), (1, 1));
     }
 }

@@ -1,9 +1,9 @@
-//! From one picture to the next with few bytes, in one write.
+//! Updates the terminal from one frame to the next with few bytes, in one write.
 //!
-//! A picture is compared with the one before and only cells that differ are sent, with as few cursor moves and style
-//! changes as it takes. Where whole rows moved, as those of a followed log do, the terminal is asked to move them (a
-//! scroll region), which costs about two hundred bytes for a line instead of several thousand. Marks around each frame
-//! keep a terminal that knows them from showing half of it.
+//! A frame is compared with the previous one, and only cells that differ are sent, with as few cursor moves and style
+//! changes as possible. Rows that only moved, such as those of a followed log, are scrolled by the terminal (in a scroll
+//! region), which costs about two hundred bytes a line instead of several thousand. Each frame is a synchronized update, so
+//! that terminals that support it never show half a frame.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
@@ -15,67 +15,66 @@ use ratatui::style::{Color, Modifier};
 
 use crate::ui::{link, sgr, text};
 
-/// Begins and ends a synchronized update (contour-terminal's "synchronized output", mode 2026).
+/// Start and end of a synchronized update (contour-terminal's "synchronized output", mode 2026).
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
 
-/// Fewer moved rows than this are cheaper drawn than moved.
-const WORTH_MOVING: usize = 3;
+/// How many more rows must move than stay for a scroll to cost less than drawing them.
+const MIN_MOVED_ROWS: usize = 3;
 
-/// So many cells cost no more when they are written than when the cursor goes over them.
-const WORTH_WRITING: usize = 5;
+/// Maximum number of unchanged cells that are written again instead of moving the cursor over them.
+const MAX_REWRITTEN_CELLS: usize = 5;
 
-/// What can be seen of a space besides its background, and in the colour of letters.
+/// Attributes that are visible on a space. They have the foreground colour.
 const VISIBLE_ON_SPACES: Modifier = Modifier::UNDERLINED.union(Modifier::REVERSED).union(Modifier::CROSSED_OUT);
 
-/// What is on the terminal, and a place to draw what is to be there.
+/// A frame to draw into, and the frame that the terminal shows.
 #[derive(Debug)]
 pub struct Canvas<W> {
     terminal: W,
     shown: Buffer,
     next: Buffer,
     bytes: Vec<u8>,
-    /// Nothing is known of what is on the terminal.
+    /// Whether the content of the terminal is unknown.
     lost: bool,
-    /// Whether the terminal may be asked to move rows.
+    /// Whether rows may be scrolled by the terminal.
     scrolls: bool,
 }
 
 impl<W: Write> Canvas<W> {
-    /// A canvas of this size over a terminal of which nothing is known.
+    /// A canvas of this size for a terminal with unknown content.
     pub fn new(terminal: W, width: u16, height: u16, scrolls: bool) -> Self {
         let area = Rect::new(0, 0, width, height);
         let (shown, next) = (Buffer::empty(area), Buffer::empty(area));
         Self { terminal, shown, next, bytes: Vec::new(), lost: true, scrolls }
     }
 
-    /// The terminal has another size now; what it shows is not known any more.
+    /// Changes the size. The content of the terminal is unknown afterwards.
     pub fn resize(&mut self, width: u16, height: u16) {
         let area = Rect::new(0, 0, width, height);
         (self.shown, self.next) = (Buffer::empty(area), Buffer::empty(area));
         self.lost = true;
     }
 
-    /// Forgets what the terminal shows, so that everything is drawn anew.
+    /// Forgets the content of the terminal, so that the next frame draws every cell.
     pub fn forget(&mut self) {
         self.lost = true;
     }
 
-    /// Sends something else than a picture with the next write.
+    /// Sends control sequences that are not part of a frame.
     ///
     /// # Errors
-    /// The terminal is gone.
+    /// Writing to the terminal fails.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.terminal.write_all(bytes)?;
         self.terminal.flush()
     }
 
-    /// Draws a picture and brings the terminal to it; says how many bytes that took. A picture like the one before
-    /// takes none. Of the rows in `moving`, those that moved are moved by the terminal. `address` says where a link leads, by
-    /// what stands for it in a cell.
+    /// Draws a frame and sends what changed. Returns the number of bytes, 0 if nothing changed. Rows in `moving` may be
+    /// scrolled by the terminal. `address` returns the address of a link by the colour that marks its cells.
     ///
     /// # Errors
-    /// The terminal is gone.
+    /// Writing to the terminal fails.
     pub fn paint<'a>(
         &mut self,
         moving: Range<u16>,
@@ -96,7 +95,7 @@ impl<W: Write> Canvas<W> {
         for y in 0..self.next.area.height {
             let (shown, next) = (row(&self.shown, y), row(&self.next, y));
             if shown != next {
-                pen.bring(&mut self.bytes, y, shown, next, &address);
+                pen.update(&mut self.bytes, y, shown, next, &address);
             }
         }
         pen.finish(&mut self.bytes);
@@ -110,7 +109,7 @@ impl<W: Write> Canvas<W> {
         Ok(self.bytes.len())
     }
 
-    /// Finds by how many rows most of the rows moved, and has the terminal move them.
+    /// Scrolls the rows by the distance that most of them moved.
     fn move_rows(&mut self, rows: Range<u16>) {
         let rows = rows.start..rows.end.min(self.shown.area.height);
         let hashes = |buffer: &Buffer| rows.clone().map(|y| hash(row(buffer, y))).collect::<Vec<u64>>();
@@ -121,7 +120,7 @@ impl<W: Write> Canvas<W> {
         let down = |by: usize| (by, false, next[by..].iter().zip(&shown).filter(|(a, b)| a == b).count());
         let best = (1..height).flat_map(|by| [up(by), down(by)]).max_by_key(|(by, _, moved)| (*moved, usize::MAX - by));
         let Some((by, up, moved)) = best else { return };
-        if moved < stayed + WORTH_MOVING {
+        if moved < stayed + MIN_MOVED_ROWS {
             return;
         }
         let (first, last) = (rows.start + 1, rows.end);
@@ -154,18 +153,18 @@ fn hash(cells: &[Cell]) -> u64 {
     hasher.finish()
 }
 
-/// Where the terminal's cursor is and what style it writes in, as far as is known.
+/// Position and style of the terminal's cursor, as far as they are known.
 #[derive(Default)]
 struct Pen {
     at: Option<(u16, u16)>,
     style: (Color, Color, Modifier),
-    /// What stands for the link that was begun.
+    /// Mark of the open link; `Reset` if none is open.
     link: Color,
 }
 
 impl Pen {
-    /// Brings a row from one state to the next.
-    fn bring<'a>(
+    /// Updates a row.
+    fn update<'a>(
         &mut self,
         bytes: &mut Vec<u8>,
         y: u16,
@@ -173,7 +172,7 @@ impl Pen {
         next: &[Cell],
         address: &impl Fn(Color) -> Option<&'a str>,
     ) {
-        // Up to where cells lost what they showed to a wide neighbour, and up to where they are covered by one.
+        // Ends of the cells that an overwritten wide character cleared, and of those that a new wide character covers.
         let (mut lost, mut covered) = (0, 0);
         for (x, (old, new)) in shown.iter().zip(next).enumerate() {
             if x >= covered && (old != new || x < lost) {
@@ -192,13 +191,13 @@ impl Pen {
         }
     }
 
-    /// Goes to a place. Over a few cells of the same row that hold what can be written without another style, by writing
-    /// them: that takes fewer bytes than a move.
+    /// Moves the cursor. A few cells to the right that have the current style are written again instead, which takes fewer
+    /// bytes than a move.
     fn go(&mut self, bytes: &mut Vec<u8>, x: u16, y: u16, row: &[Cell]) {
         match self.at {
             Some((from, same)) if same == y && from <= x => {
                 let between = &row[usize::from(from)..usize::from(x)];
-                if between.len() <= WORTH_WRITING && between.iter().all(|cell| self.can_write(cell)) {
+                if between.len() <= MAX_REWRITTEN_CELLS && between.iter().all(|cell| self.can_write(cell)) {
                     for cell in between {
                         bytes.extend_from_slice(cell.symbol().as_bytes());
                     }
@@ -210,8 +209,8 @@ impl Pen {
         }
     }
 
-    /// Whether a cell looks the same when it is written in the style of the moment. Of a space only the background is seen,
-    /// unless it is reversed or has a line.
+    /// Whether a cell looks the same in the current style. Of a space only the background is visible, unless it is reversed
+    /// or has a line.
     fn can_write(&self, cell: &Cell) -> bool {
         let style = (cell.fg, cell.bg, cell.modifier);
         let is_bare = |(_, _, modifier): (Color, Color, Modifier)| !modifier.intersects(VISIBLE_ON_SPACES);
@@ -228,7 +227,7 @@ impl Pen {
             select(bytes, style);
         }
         bytes.extend_from_slice(cell.symbol().as_bytes());
-        // After anything but a plain column the terminal may think otherwise than we do, and at the edge it may wrap.
+        // After a character of doubtful width the position is unknown, and at the edge the terminal may wrap.
         self.at = is_one_column(cell.symbol()).then_some((x + 1, y));
     }
 
@@ -242,8 +241,8 @@ impl Pen {
     }
 }
 
-/// Whether every terminal takes a text for one column: a character of ASCII, of the scripts next to it, or a line, arrow or
-/// sign. Of other characters some terminals make two columns, or none.
+/// Whether every terminal gives a text one column: a character of ASCII, of the scripts next to it, or a line, arrow or
+/// sign. Terminals disagree about the width of other characters.
 fn is_one_column(symbol: &str) -> bool {
     let mut characters = symbol.chars();
     let plain = matches!(
@@ -262,7 +261,7 @@ fn is_one_column(symbol: &str) -> bool {
     plain && characters.next().is_none() && text::width(symbol) == 1
 }
 
-/// Selects a style from scratch, which mostly takes fewer bytes than undoing the one before.
+/// Selects a style from the default one, which mostly takes fewer bytes than undoing the previous one.
 fn select(bytes: &mut Vec<u8>, (fg, bg, modifier): (Color, Color, Modifier)) {
     bytes.extend_from_slice(b"\x1b[");
     bytes.extend_from_slice(sgr::parameters(fg, bg, modifier).as_bytes());
@@ -281,7 +280,7 @@ mod tests {
         Canvas::new(Vec::new(), SIZE.0, SIZE.1, scrolls)
     }
 
-    /// What a terminal shows after these bytes, with its styles.
+    /// A terminal that received these bytes.
     fn terminal(bytes: &[u8]) -> vt100::Parser {
         let size = |size| std::num::NonZero::new(size).expect("not zero");
         let (rows, columns) = (size(SIZE.1), size(SIZE.0));
@@ -290,8 +289,8 @@ mod tests {
         parser
     }
 
-    /// Every cell of a terminal's screen in words. One never written is like one that holds a space, and a space has
-    /// only the attributes that can be seen.
+    /// Every cell of a terminal's screen in words. A cell that was never written equals a space, and a space has only its
+    /// visible attributes.
     fn cells(terminal: &vt100::Parser) -> Vec<String> {
         let screen = terminal.screen();
         let places = (0..SIZE.1).flat_map(|y| (0..SIZE.0).map(move |x| (y, x)));
@@ -374,7 +373,7 @@ mod tests {
         canvas.paint(0..0, address, linked).expect("memory");
         let sent = String::from_utf8(canvas.terminal.clone()).expect("text");
         assert!(sent.contains("see \x1b]8;;https://example.com/x\x1b\\the page\x1b[1C\x1b]8;;\x1b\\now"), "{sent:?}");
-        // A link that is not known any more is none.
+        // A mark without an address is not drawn as a link.
         canvas.forget();
         canvas.terminal.clear();
         canvas.paint(0..0, |_| None, linked).expect("memory");

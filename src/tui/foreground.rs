@@ -1,8 +1,8 @@
-//! Programs that the terminal is given to for a while.
+//! Programs that get the terminal for a while, and commands that run in the background.
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal as Kind, kill_current_process_group};
@@ -11,23 +11,38 @@ use tokio::signal::unix::Signal;
 
 use crate::model::{JobId, RunId};
 
-/// A program that is to have the terminal.
+/// A program that gets the terminal.
 #[derive(Debug)]
 pub(super) struct Child {
     command: Command,
-    /// What it says when it fails at once is to be read before the screen comes back.
-    speaks: bool,
+    /// Whether it prints why it failed. The screen does not report the failure then, and waits for a key before it covers
+    /// the message.
+    prints_errors: bool,
 }
 
-/// A program that fails within this time has said why.
-const AT_ONCE: Duration = Duration::from_secs(2);
+/// Why a program did not run to a good end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ForegroundError {
+    /// The program could not be started.
+    #[error("cannot start {program}: {error}")]
+    Start { program: String, error: io::Error },
+    /// The system did not report the program's end.
+    #[error("cannot wait for {program}: {error}")]
+    Wait { program: String, error: io::Error },
+    /// The program failed.
+    #[error("{program} failed ({status})")]
+    Failed { program: String, status: ExitStatus },
+}
 
-/// A shell where a job runs or failed: the program itself opens it.
+/// A program that fails within this time has just printed why, and the user has not read it yet.
+const EARLY_FAILURE: Duration = Duration::from_secs(2);
+
+/// A shell where a job runs or failed, opened by this program's own `shell` command.
 pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["shell", run.as_str(), job.as_str()]);
     command.args(service.into_iter().flat_map(|service| ["--service", service]));
-    Ok(Child { command, speaks: true })
+    Ok(Child { command, prints_errors: true })
 }
 
 /// The user's editor, showing a line of a file.
@@ -37,19 +52,19 @@ pub(super) fn editor(path: &Path, line: Option<u32>) -> Child {
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
     let mut command = Command::new(program);
-    command.args(words).args(place(program, &path.to_string_lossy(), line));
-    Child { command, speaks: false }
+    command.args(words).args(file_arguments(program, &path.to_string_lossy(), line));
+    Child { command, prints_errors: false }
 }
 
-/// Runs a command of the user that nobody waits for, with the run and what happened in its environment.
-pub(super) fn call(command: &str, run: &RunId, text: &str) -> io::Result<()> {
+/// Starts a command of the settings in the background, with the id of the run and a message in its environment.
+pub(super) fn start_command(command: &str, run: &RunId, text: &str) -> io::Result<()> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).env("CUELIGHT_RUN", run.as_str()).env("CUELIGHT_MESSAGE", text);
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
 }
 
-/// How an editor is told a file and a line of it.
-fn place(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
+/// The arguments that open a file in an editor, at a line if there is one.
+fn file_arguments(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
     let Some(line) = line else { return vec![path.to_owned()] };
     match program.rsplit('/').next().unwrap_or(program) {
         "code" | "codium" | "code-insiders" => vec!["--goto".to_owned(), format!("{path}:{line}")],
@@ -58,25 +73,37 @@ fn place(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
     }
 }
 
-/// Runs a program that has the terminal, and waits for its end. A program that stops itself stops all of us, as a shell
-/// expects it of a job. One that does not speak for itself is an error when it fails.
-pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), String> {
-    let name = child.command.as_std().get_program().to_string_lossy().into_owned();
-    let begun = Instant::now();
-    let mut running = child.command.spawn().map_err(|error| format!("cannot start {name}: {error}"))?;
-    let ended = loop {
+/// Runs a program in the terminal and waits for its end. If the program stops itself, this program stops too, as the shell
+/// expects of a job.
+///
+/// # Errors
+/// The program cannot be started, or it failed without printing why.
+pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), ForegroundError> {
+    let program = child.command.as_std().get_program().to_string_lossy().into_owned();
+    let started = Instant::now();
+    let mut running = match child.command.spawn() {
+        Ok(running) => running,
+        Err(error) => return Err(ForegroundError::Start { program, error }),
+    };
+    let status = loop {
         tokio::select! {
-            ended = running.wait() => break ended.map_err(|error| format!("{name}: {error}"))?,
+            ended = running.wait() => match ended {
+                Ok(status) => break status,
+                Err(error) => return Err(ForegroundError::Wait { program, error }),
+            },
             _ = stop.recv() => drop(kill_current_process_group(Kind::STOP)),
         }
     };
-    if !child.speaks && !ended.success() {
-        return Err(format!("{name} ended with {ended}"));
+    if status.success() {
+        return Ok(());
     }
-    if child.speaks && !ended.success() && begun.elapsed() < AT_ONCE {
-        // A terminal that is gone has nobody who waits.
+    if !child.prints_errors {
+        return Err(ForegroundError::Failed { program, status });
+    }
+    if started.elapsed() < EARLY_FAILURE {
+        // If the terminal is gone, the screen ends anyway.
         let _ = tokio::task::spawn_blocking(|| {
-            io::stderr().write_all(b"Enter leads back to the screen. ")?;
+            io::stderr().write_all(b"Press Enter to return to the screen. ")?;
             io::stdin().read_line(&mut String::new())
         })
         .await;
@@ -89,15 +116,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn editors_are_told_the_line_in_their_own_way() {
-        for (program, told) in [
+    fn each_editor_gets_the_line_in_its_own_syntax() {
+        for (program, arguments) in [
             ("vi", vec!["+3", "a.rs"]),
             ("/usr/bin/nano", vec!["+3", "a.rs"]),
             ("code", vec!["--goto", "a.rs:3"]),
             ("hx", vec!["a.rs:3"]),
         ] {
-            assert_eq!(place(program, "a.rs", Some(3)), told);
-            assert_eq!(place(program, "a.rs", None), ["a.rs"]);
+            assert_eq!(file_arguments(program, "a.rs", Some(3)), arguments);
+            assert_eq!(file_arguments(program, "a.rs", None), ["a.rs"]);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The terminal's mode: raw and on its other screen exactly as long as a [`Guard`] lives.
 //!
-//! Whatever ends the program, a panic included, the terminal is given back as it was. The panic hook gives it back
-//! before the message is printed, so that the message stays readable.
+//! However the program ends, the terminal is restored, also by a panic. The panic hook restores it before the message is
+//! printed, so that the message stays readable.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// Clicks and the wheel (mode 1000) with places as text (mode 1006). Moves are of no interest, and would wake the
-/// program and cost a slow line bytes.
+/// Reports clicks and the wheel (mode 1000) with decimal positions (mode 1006). Moves are not reported: they would wake the
+/// program, and cost bytes on a slow line.
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
-/// Puts the title of the window aside, and takes it back (of xterm's window operations).
-const KEEP_TITLE: &[u8] = b"\x1b[22;2t";
-const GIVE_TITLE: &[u8] = b"\x1b[23;2t";
+/// Saves the title of the window, and restores it (xterm's window operations).
+const SAVE_TITLE: &[u8] = b"\x1b[22;2t";
+const RESTORE_TITLE: &[u8] = b"\x1b[23;2t";
 
-/// Whoever holds it holds the terminal.
+/// Exclusive use of the terminal.
 #[derive(Debug)]
 pub struct Guard {
     active: Arc<AtomicBool>,
@@ -35,7 +35,7 @@ impl Guard {
     /// Takes the terminal, with its mouse if wanted.
     ///
     /// # Errors
-    /// Input or output is no terminal, or the terminal refuses.
+    /// Input or output is not a terminal, or setting its mode fails.
     pub fn take(mouse: bool) -> io::Result<Self> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "input and output must be a terminal"));
@@ -54,16 +54,16 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Takes the terminal again after [`Guard::leave`], or after somebody else had it.
+    /// Takes the terminal again after [`Guard::leave`], or after another program used it.
     ///
     /// # Errors
-    /// The terminal refuses.
+    /// Setting the mode of the terminal fails.
     pub fn enter(&self) -> io::Result<()> {
-        // Whoever had it meanwhile may have died in raw mode, and that is not what is to be restored.
+        // The other program may have died in raw mode, which must not become the mode to restore.
         tcsetattr(io::stdin(), OptionalActions::Now, &self.before)?;
         terminal::enable_raw_mode()?;
         self.active.store(true, Ordering::SeqCst);
-        let mut bytes = KEEP_TITLE.to_vec();
+        let mut bytes = SAVE_TITLE.to_vec();
         queue!(bytes, EnterAlternateScreen, cursor::Hide, EnableBracketedPaste, EnableFocusChange)?;
         if self.mouse {
             bytes.extend_from_slice(MOUSE);
@@ -73,20 +73,20 @@ impl Guard {
         out.flush()
     }
 
-    /// Gives the terminal back. Called twice, it does nothing the second time.
+    /// Restores the terminal. A second call does nothing.
     pub fn leave(&self) {
         if self.active.swap(false, Ordering::SeqCst) {
             restore();
         }
     }
 
-    /// Whether the terminal is still held: a panic of any thread gives it back.
+    /// Whether the terminal is still held. A panic of any thread restores it.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.active.load(Ordering::SeqCst)
     }
 
-    /// Takes the mouse or lets it go; the bytes that do it.
+    /// Captures the mouse or releases it. Returns the bytes to send to the terminal.
     pub fn capture_mouse(&mut self, capture: bool) -> &'static [u8] {
         self.mouse = capture;
         if capture { MOUSE } else { NO_MOUSE }
@@ -99,12 +99,13 @@ impl Drop for Guard {
     }
 }
 
-/// Undoes everything that [`Guard::enter`] and drawing do, in one write. Errors have nobody left to hear them.
+/// Undoes everything that [`Guard::enter`] and drawing do, in one write. Errors are ignored: nothing is left to report them
+/// with.
 fn restore() {
     // An unfinished frame, a scroll region and a style may be left over.
     let mut bytes = b"\x1b[?2026l\x1b[r\x1b[m".to_vec();
     bytes.extend_from_slice(NO_MOUSE);
-    bytes.extend_from_slice(GIVE_TITLE);
+    bytes.extend_from_slice(RESTORE_TITLE);
     let _ = queue!(bytes, DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let mut out = io::stdout();
     let _ = out.write_all(&bytes).and_then(|()| out.flush());

@@ -27,41 +27,41 @@ use super::foreground;
 use super::foreground::Child;
 use super::guard::Guard;
 
-/// How the screen is run.
+/// Options of the screen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Frames a second at the most: 30, and 10 over a slow line.
+    /// Maximum number of frames per second.
     pub frames: u16,
-    /// Whether the mouse is taken at the start.
+    /// Whether the mouse is captured at the start.
     pub mouse: bool,
-    /// Whether the terminal may be asked to move rows.
+    /// Whether the terminal may scroll rows by itself, which saves bytes.
     pub scroll_region: bool,
-    /// Whom to call, and when not to.
+    /// What alerts do.
     pub alerts: Alerts,
 }
 
 impl Options {
-    /// What fits the terminal: few frames when it is at the end of an SSH line.
+    /// Options for this terminal: 30 frames per second, or 10 over SSH.
     #[must_use]
     pub fn detect() -> Self {
-        let far = std::env::var_os("SSH_CONNECTION").is_some_and(|value| !value.is_empty());
-        Self { frames: if far { 10 } else { 30 }, mouse: true, scroll_region: true, alerts: Alerts::default() }
+        let is_remote = std::env::var_os("SSH_CONNECTION").is_some_and(|value| !value.is_empty());
+        Self { frames: if is_remote { 10 } else { 30 }, mouse: true, scroll_region: true, alerts: Alerts::default() }
     }
 }
 
 /// How the screen ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ending {
-    /// Whether the user left. Otherwise the terminal was closed or the program told to end; runs go on either way.
+    /// Whether the user left. Otherwise the terminal was closed or a signal ended the program. Runs go on in either case.
     pub left: bool,
-    /// The selected run in a few lines, for the normal screen.
+    /// A summary of the selected run in a few lines, for the normal screen.
     pub farewell: Vec<String>,
 }
 
-/// Why there is no screen.
+/// Why the screen cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum TuiError {
-    /// The terminal cannot show one.
+    /// The terminal cannot show it.
     #[error("this terminal cannot show the screen ({reason}); `--headless` prints lines instead")]
     Unsupported {
         /// What is missing.
@@ -72,25 +72,25 @@ pub enum TuiError {
     Terminal(#[from] io::Error),
 }
 
-/// Takes in what the program records about itself; the screen shows it. Install it as a layer of the subscriber.
+/// A layer of a `tracing` subscriber that collects the program's own log for the screen.
 #[must_use]
 pub fn diagnostics<S>() -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
 {
-    // The crate's own initialisation would start a thread that wakes a hundred times a second; events are moved when
-    // they are drawn instead.
+    // The crate's own initialisation would start a thread that wakes a hundred times a second. Here events are moved when
+    // they are drawn.
     tui_logger::set_default_level(tui_logger::LevelFilter::Debug);
     tui_logger::TuiTracingSubscriberLayer
 }
 
 /// Shows the screen until the user leaves or the terminal goes away.
 ///
-/// If the backend ends the screen stays, with what was reported. The requests that the user made last are still carried
-/// out, as far as that takes less than a second.
+/// If the backend ends, the screen stays with what was reported. After the screen is closed, the backend has
+/// [`LAST_REQUESTS_TIMEOUT`] for the last requests.
 ///
 /// # Errors
-/// The terminal cannot show a screen, or fails. It is given back in any case.
+/// The terminal cannot show the screen, or fails. It is restored in any case.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -124,7 +124,7 @@ pub async fn run(app: App, backend: Box<dyn Backend>, options: Options) -> Resul
         awaited: 0,
         suspended: false,
         child: None,
-        scans: Searches::default(),
+        searches: Searches::default(),
         alerts: options.alerts,
         ending: None,
     };
@@ -133,7 +133,7 @@ pub async fn run(app: App, backend: Box<dyn Backend>, options: Options) -> Resul
     ending
 }
 
-/// Everything the loop owns.
+/// State of the event loop.
 struct Loop {
     app: App,
     canvas: Canvas<io::Stdout>,
@@ -141,29 +141,29 @@ struct Loop {
     requests: mpsc::Sender<Request>,
     logs: Arc<dyn Logs>,
     answers: mpsc::Sender<Msg>,
-    /// The least time between two frames.
+    /// Minimum time between two frames.
     frame: Duration,
     next_frame: Instant,
     dirty: bool,
-    /// So many answers are drawn at once: the user did something, and may wait for them.
+    /// How many of the next answers are drawn without waiting for the next frame, as the user may wait for them.
     awaited: u8,
-    /// The user wants the shell back for a while.
+    /// Whether the program is to be suspended.
     suspended: bool,
-    /// A program that the terminal is to be given to for a while.
+    /// A program that gets the terminal next.
     child: Option<Child>,
-    scans: Searches,
+    searches: Searches,
     alerts: Alerts,
-    /// Whether the user left, once the loop is to end.
+    /// Whether the user left; `None` while the loop runs.
     ending: Option<bool>,
 }
 
-/// The signals that concern a terminal program.
+/// The signals that the loop handles.
 struct Signals {
     terminate: Signal,
     hang_up: Signal,
     stop: Signal,
     go_on: Signal,
-    /// Never asked for: that somebody listens keeps the program alive when keys interrupt what it gave the terminal to.
+    /// Never awaited: the handler keeps this program alive when keys interrupt the program that has the terminal.
     _interrupt: Signal,
 }
 
@@ -180,14 +180,14 @@ impl Signals {
     }
 }
 
-/// Answers (lines, matches) that are drawn at once after something the user did.
+/// How many answers (lines, matches) are drawn without delay after an input of the user.
 const AWAITED: u8 = 4;
 
-/// How long the backend may take for the last requests once the screen is closed.
+/// Maximum time for the last requests after the screen is closed.
 const LAST_REQUESTS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// News taken in before a frame is drawn, at the most.
-const BATCHES: usize = 64;
+/// Maximum number of reports that are taken in before a frame is drawn.
+const MAX_REPORTS: usize = 64;
 
 impl Loop {
     async fn run(
@@ -223,32 +223,32 @@ impl Loop {
                     }
                     self.update(answer);
                 }
-                news = feed.recv(), if feeds => match news {
-                    Some(news) => self.update(Msg::Feed(news)),
+                report = feed.recv(), if feeds => match report {
+                    Some(report) => self.update(Msg::Feed(report)),
                     None => feeds = false,
                 },
                 () = tokio::time::sleep_until(self.next_frame.into()), if self.dirty => {}
                 () = tokio::time::sleep_until(tick.into()), if self.app.is_moving() && !self.dirty => self.dirty = true,
             }
             self.update(Msg::Tick(now()));
-            for _ in 0..BATCHES {
-                let Ok(news) = feed.try_recv() else { break };
-                self.update(Msg::Feed(news));
+            for _ in 0..MAX_REPORTS {
+                let Ok(report) = feed.try_recv() else { break };
+                self.update(Msg::Feed(report));
             }
             if let Some(child) = self.child.take() {
-                // Keys are the child's meanwhile.
+                // The child reads the keys until it ends.
                 drop(input);
                 self.guard.leave();
                 let ended = foreground::run(child, &mut signals.stop).await;
                 input = EventStream::new();
                 self.retake()?;
                 if let Err(error) = ended {
-                    self.tell(Notice::bad(error));
+                    self.notify(Notice::bad(error.to_string()));
                 }
             }
             if std::mem::take(&mut self.suspended) {
                 self.guard.leave();
-                // The signal need not have stopped this thread when the call returns, so going on is waited for.
+                // The call may return before the signal stops this thread, so the signal to continue is awaited.
                 rustix::process::kill_current_process_group(rustix::process::Signal::STOP).map_err(io::Error::from)?;
                 signals.go_on.recv().await;
                 self.retake()?;
@@ -259,7 +259,7 @@ impl Loop {
     }
 
     fn input(&mut self, event: Event) {
-        // What the user does is seen at once, however short ago the last frame was.
+        // The effect of an input is drawn without waiting for the next frame.
         self.next_frame = Instant::now();
         self.awaited = AWAITED;
         match event {
@@ -278,7 +278,7 @@ impl Loop {
         }
     }
 
-    /// Hands over a message and carries out what comes of it.
+    /// Hands a message to the screen and carries out the effects.
     fn update(&mut self, msg: Msg) {
         self.dirty |= !matches!(msg, Msg::Tick(_));
         for effect in self.app.update(msg) {
@@ -288,13 +288,13 @@ impl Loop {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Request(order) => {
-                if let Err(error) = self.requests.try_send(order) {
+            Effect::Request(request) => {
+                if let Err(error) = self.requests.try_send(request) {
                     let reason = match error {
                         mpsc::error::TrySendError::Full(_) => "too many requests are pending: try again",
                         mpsc::error::TrySendError::Closed(_) => "the backend has ended",
                     };
-                    self.tell(Notice::bad(reason));
+                    self.notify(Notice::bad(reason));
                 }
             }
             Effect::LoadPage(request) => {
@@ -302,16 +302,16 @@ impl Loop {
                 load_page(&self.logs, request, &self.answers, move |page| Msg::Page(RenderedPage::new(page, theme)));
             }
             Effect::CopyLines(request) => load_page(&self.logs, request, &self.answers, Msg::Copied),
-            Effect::SearchLog(scan) => self.scans.search(&self.logs, scan, &self.answers),
-            Effect::CancelSearch(place) => self.scans.cancel(place),
-            Effect::SearchRun(grep) => self.scans.search_run(&self.logs, grep, &self.answers),
+            Effect::SearchLog(search) => self.searches.search(&self.logs, search, &self.answers),
+            Effect::CancelSearch(slot) => self.searches.cancel(slot),
+            Effect::SearchRun(search) => self.searches.search_run(&self.logs, search, &self.answers),
             Effect::Shell { run, job, service } => match foreground::shell(&run, &job, service.as_deref()) {
                 Ok(shell) => self.child = Some(shell),
-                Err(error) => self.tell(Notice::bad(format!("cannot start a shell: {error}"))),
+                Err(error) => self.notify(Notice::bad(format!("cannot start a shell: {error}"))),
             },
             Effect::Edit { run, file, line } => match self.logs.file(&run, &file) {
                 Some(path) => self.child = Some(foreground::editor(&path, line)),
-                None => self.tell(Notice::bad(format!("{file} is not in the repository of this run"))),
+                None => self.notify(Notice::bad(format!("{file} is not in the repository of this run"))),
             },
             Effect::Copy(text) => {
                 let mut bytes = Vec::new();
@@ -326,9 +326,9 @@ impl Loop {
                 if let Some(bytes) = self.alerts.bytes(&text) {
                     self.send(bytes.as_bytes());
                 }
-                if let Some(Err(error)) = self.alerts.command(why).map(|command| foreground::call(command, &run, &text))
-                {
-                    self.tell(Notice::bad(format!("the command of the settings for this cannot be run: {error}")));
+                let started = self.alerts.command(why).map(|command| foreground::start_command(command, &run, &text));
+                if let Some(Err(error)) = started {
+                    self.notify(Notice::bad(format!("cannot run the alert command of the settings: {error}")));
                 }
             }
             Effect::Title(title) => self.send(format!("\x1b]2;{title}\x07").as_bytes()),
@@ -338,14 +338,14 @@ impl Loop {
         }
     }
 
-    fn tell(&mut self, notice: Notice) {
+    fn notify(&mut self, notice: Notice) {
         self.update(Msg::Feed(Feed::Notice(notice)));
     }
 
-    /// A terminal that takes nothing any more is noticed with the next frame.
+    /// Sends control sequences. An error is only logged: if the terminal is gone, drawing the next frame fails.
     fn send(&mut self, bytes: &[u8]) {
         if let Err(error) = self.canvas.send(bytes) {
-            tracing::warn!(%error, "the terminal takes nothing");
+            tracing::warn!(%error, "cannot write to the terminal");
         }
     }
 
@@ -367,7 +367,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Takes the terminal again, whatever happened to it meanwhile.
+    /// Takes the terminal again after another program used it.
     fn retake(&mut self) -> io::Result<()> {
         self.guard.enter()?;
         let (width, height) = crossterm::terminal::size()?;
