@@ -89,6 +89,10 @@ pub enum Action {
     NextError,
     /// Go to the previous failure.
     PreviousError,
+    /// Go to the first failure.
+    FirstError,
+    /// Select the newest run.
+    NewestRun,
     /// Open the palette.
     Palette,
     /// Start a workflow.
@@ -209,6 +213,15 @@ const TABLE: &[Entry] = &[
         "",
         "go to the previous error line or failed step",
     ),
+    entry(
+        Action::FirstError,
+        "first-error",
+        &["g f"],
+        EVERYWHERE,
+        "",
+        "go to the first failed step and its first error line",
+    ),
+    entry(Action::NewestRun, "newest-run", &["g n"], EVERYWHERE, "", "select the newest run"),
     entry(Action::Follow, "follow", &["f"], EVERYWHERE, "follow", "follow what runs now and the end of its log"),
     entry(Action::Start, "start", &["S"], EVERYWHERE, "start", "start a workflow"),
     entry(Action::Stop, "stop", &["s"], EVERYWHERE, "stop", "cancel the run; while it stops: kill it"),
@@ -271,8 +284,8 @@ const TABLE: &[Entry] = &[
     entry(Action::HalfUp, "half-up", &["ctrl-u"], MOTION, "", "half a page up"),
     entry(Action::PageDown, "page-down", &["pagedown", "ctrl-f"], MOTION, "", "a page down"),
     entry(Action::PageUp, "page-up", &["pageup", "ctrl-b"], MOTION, "", "a page up"),
-    entry(Action::Top, "top", &["g", "home"], MOTION, "", "to the first row"),
-    entry(Action::Bottom, "bottom", &["G", "end"], MOTION, "", "to the last row"),
+    entry(Action::Top, "top", &["g g", "home"], MOTION, "", "to the first row"),
+    entry(Action::Bottom, "bottom", &["G", "end", "g e"], MOTION, "", "to the last row"),
     entry(Action::Left, "left", &["h", "left"], EVERYWHERE, "", "to the parent; in the log: scroll left"),
     entry(Action::Right, "right", &["l", "right"], EVERYWHERE, "", "to the first child; in the log: scroll right"),
     entry(Action::Open, "open", &["enter"], MOTION, "", "open what is selected; in a question: yes"),
@@ -287,6 +300,18 @@ const TABLE: &[Entry] = &[
     entry(Action::Diagnostics, "diagnostics", &["@"], EVERYWHERE, "", "show the log of the program itself"),
     entry(Action::Quit, "quit", &["q", "ctrl-c"], EVERYWHERE, "quit", "leave the screen; runs can continue"),
 ];
+
+/// A key that starts several sequences.
+#[derive(Clone, Copy, Debug)]
+pub struct Prefix {
+    /// The key.
+    pub key: &'static str,
+    /// What the sequences have in common, for the hint box and the footer.
+    pub name: &'static str,
+}
+
+/// The prefixes of the default keys.
+pub static PREFIXES: &[Prefix] = &[Prefix { key: "g", name: "go to" }];
 
 impl Action {
     /// Whether it has a meaning in a replay only.

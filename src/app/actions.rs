@@ -10,6 +10,7 @@ use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::prompt::Kind;
 use super::panes::{any_failed, next_failed};
+use super::selection::JobSelection;
 use super::state::has_failed;
 use super::{App, cx};
 
@@ -43,6 +44,12 @@ impl App {
             }
             Action::NextError => self.go_to_failure(true),
             Action::PreviousError => self.go_to_failure(false),
+            Action::FirstError => self.go_to_first_failure(),
+            Action::NewestRun => {
+                if let Some(newest) = self.state.summaries().next().map(|run| run.info.id.clone()) {
+                    self.selection.select_run(Some(newest));
+                }
+            }
             Action::Start => self.overlay = Some(self.start_picker()),
             Action::WatchFiles if self.state.watching.is_some() => {
                 return vec![Effect::Request(Request::StopWatching)];
@@ -123,11 +130,21 @@ impl App {
             self.focus(Panel::Log);
             return;
         }
+        self.go_to_failed_step(self.selection.job_selection().cloned().as_ref(), forward);
+    }
+
+    /// Goes to the first error line in the log of the first failed step.
+    fn go_to_first_failure(&mut self) {
+        self.go_to_failed_step(None, true);
+    }
+
+    /// Goes to the failed step after or before a selection, and to the first or last error line in its log.
+    fn go_to_failed_step(&mut self, from: Option<&JobSelection>, forward: bool) {
         let Some(run) = self.run().filter(|run| any_failed(run)) else {
             self.toast = Some(Notice::news("nothing has failed"));
             return;
         };
-        if let Some(next) = next_failed(run, self.selection.job_selection(), forward) {
+        if let Some(next) = next_failed(run, from, forward) {
             self.selection.select(next);
         }
         self.panes.log.jump_to_error(forward);

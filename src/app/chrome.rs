@@ -10,9 +10,9 @@ use crate::model::{Level, Run, Summary, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
-use super::action::{ACTIONS, Context};
+use super::action::{ACTIONS, Context, Entry, PREFIXES, Prefix};
 use super::availability::unavailable;
-use super::keymap::Keymap;
+use super::keymap::{Key, Keymap, Lookup};
 use super::panes::{file_name, project};
 use super::state::{AppState, command_name};
 
@@ -153,24 +153,27 @@ pub(super) fn footer(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let key_style = theme.style(Hue::Accent);
     let between = if area.width < 100 { ":" } else { " " };
-    let mut x = area.x + 1;
-    for entry in ACTIONS.iter() {
+    let is_shown = |entry: &&Entry| {
         let here = entry.contexts.contains(&context) || entry.contexts.contains(&Context::Everywhere);
-        let (Some(key), false, true) = (keymap.keys(entry.action).first(), entry.hint.is_empty(), here) else {
-            continue;
-        };
-        if unavailable(entry.action, state, summary).is_some() {
-            continue;
-        }
-        let key = key.to_string();
-        let columns = text::width(&key) + between.len() + text::width(entry.hint);
+        here && !entry.hint.is_empty() && unavailable(entry.action, state, summary).is_none()
+    };
+    let actions = ACTIONS.iter().filter(is_shown);
+    let actions = actions.filter_map(|entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint)));
+    let is_bound = |prefix: &&Prefix| {
+        let key = Key::parse(prefix.key);
+        key.is_some_and(|key| matches!(keymap.lookup(context, &[key]), Lookup::Prefix(_)))
+    };
+    let prefixes = PREFIXES.iter().filter(is_bound).map(|prefix| (prefix.key.to_owned(), prefix.name));
+    let mut x = area.x + 1;
+    // After the hints of help and palette, which are general, too.
+    for (key, hint) in actions.clone().take(2).chain(prefixes).chain(actions.skip(2)) {
+        let columns = text::width(&key) + between.len() + text::width(hint);
         if usize::from(x) + columns + 1 > usize::from(area.right()) {
             break;
         }
-        x = text::put(buffer, x, area.y, area.width, &key, key_style);
+        x = text::put(buffer, x, area.y, area.width, &key, theme.style(Hue::Accent));
         x = text::put(buffer, x, area.y, area.width, between, Style::new());
-        x = text::put(buffer, x, area.y, area.width, entry.hint, theme.style(Hue::Dim)) + 2;
+        x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
     }
 }

@@ -57,6 +57,7 @@ impl App {
                 self.notify(Notice::bad("not started: the repository is not trusted; start it again to decide"));
             }
             Feed::Untrusted { question, preview } => {
+                self.pressed.clear();
                 self.overlay = Some(Overlay::Trust(TrustQuestion::new(question, &preview)));
             }
             Feed::Watching(watching) => self.state.watching = watching,

@@ -2,27 +2,26 @@
 
 use std::collections::HashMap;
 
-use indexmap::IndexMap;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
-use crate::model::RunInfo;
+use crate::model::feed::{Feed, Input, InputKind, StartableWorkflow};
+use crate::model::testing;
+use crate::model::testing::{Script, outline};
 use crate::model::{
-    Annotation, Conclusion, Event, JobId, JobOutline, Level, LineRange, Record, RunId, Service, ServiceState, StepKind,
-    StepNumber, StepOutline, Timestamp,
+    Annotation, Conclusion, Deployment, Event, JobId, JobOutline, Level, Phase, Record, RunId, RunInfo, Service,
+    ServiceState, StepNumber, Summary, Timestamp,
 };
-use crate::model::{Deployment, Summary};
+use crate::store::logs::query::{
+    LogKey, LogPage, LogSearch, LogSearchResult, MAX_RUN_HITS, PageRequest, Query, RawLine, RunSearch, RunSearchResult,
+};
 use crate::ui::theme::{Glyphs, Theme};
 
 use super::App;
 use super::keymap::{Keymap, typed};
 use super::msg::{Effect, Msg, RenderedPage};
-use crate::model::feed::{Feed, Input, InputKind, StartableWorkflow};
-use crate::store::logs::query::{
-    LogKey, LogPage, LogSearch, LogSearchResult, MAX_RUN_HITS, PageRequest, Query, RawLine, RunSearch, RunSearchResult,
-};
 
-/// When the run of the fixture was created.
+/// Time at which the run of the fixture was created, in milliseconds.
 pub(crate) const START: u64 = 1_795_487_000_000;
 
 /// The run of the fixture.
@@ -30,99 +29,28 @@ pub(crate) fn run() -> RunId {
     RunId::new("20261124-021530-4f3a")
 }
 
-/// What is known of a run before its records.
+/// The fixed part of a run, created when the fixture's was.
 pub(crate) fn header(id: RunId) -> RunInfo {
-    RunInfo {
-        id,
-        repository: "octo/app".to_owned(),
-        workflow: ".github/workflows/ci.yml".to_owned(),
-        event: "push".to_owned(),
-        ref_name: "main".to_owned(),
-        sha: "3f2c1ab9d0".to_owned(),
-        created: Timestamp(START),
-    }
+    testing::info(id, Timestamp(START))
 }
 
-/// Collects records, each with its time in seconds after the start.
-#[derive(Default)]
-pub(crate) struct Script {
-    pub(crate) records: Vec<Record>,
+/// A script that starts when the fixture does.
+pub(crate) fn script() -> Script {
+    Script::new(Timestamp(START))
 }
 
-impl Script {
-    pub(crate) fn at(&mut self, seconds: u64, event: Event) -> &mut Self {
-        let seq = self.records.len() as u64 + 1;
-        self.records.push(Record { seq, at: Timestamp(START + seconds * 1000), event });
-        self
-    }
-
-    pub(crate) fn begin(&mut self, jobs: &[(&str, &str, &[&str])]) -> &mut Self {
-        let outline = |(id, name, needs): &(&str, &str, &[&str])| JobOutline {
-            id: JobId::new(id),
-            key: (*id).to_owned(),
-            name: (*name).to_owned(),
-            needs: needs.iter().map(JobId::new).collect(),
-            environment: (*id == "build").then(|| "staging".to_owned()),
-            caller: None,
-        };
-        self.at(0, Event::RunStarted { attempt: 1, name: "CI".to_owned() });
-        self.at(0, Event::JobsPlanned { jobs: jobs.iter().map(outline).collect(), replaces: None })
-    }
-
-    pub(crate) fn job(&mut self, seconds: u64, id: &str, name: &str, steps: &[&str]) -> &mut Self {
-        let job = JobId::new(id);
-        let step = |(number, name): (usize, &&str)| StepOutline {
-            number: StepNumber(number as u32 + 1),
-            name: (*name).to_owned(),
-            kind: if number == 0 { StepKind::Job } else { StepKind::Main },
-        };
-        let steps = steps.iter().enumerate().map(step).collect();
-        self.at(seconds, Event::JobStarted { job: job.clone(), name: name.to_owned(), sandbox: "host".to_owned() });
-        self.at(seconds, Event::StepsPlanned { job, steps })
-    }
-
-    pub(crate) fn step(&mut self, seconds: u64, id: &str, number: u32, name: &str, lines: u64) -> &mut Self {
-        let (job, step) = (JobId::new(id), StepNumber(number));
-        self.at(seconds, Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
-        self.at(seconds, Event::Output { job, step, output: LineRange { first: 0, count: lines } })
-    }
-
-    pub(crate) fn step_end(&mut self, seconds: u64, id: &str, number: u32, conclusion: Conclusion) -> &mut Self {
-        let exit_code = Some(i32::from(conclusion == Conclusion::Failure));
-        let (job, step) = (JobId::new(id), StepNumber(number));
-        let event =
-            Event::StepFinished { job, step, outcome: conclusion, conclusion, exit_code, signal: None, reason: None };
-        self.at(seconds, event)
-    }
-
-    pub(crate) fn job_end(&mut self, seconds: u64, id: &str, conclusion: Conclusion) -> &mut Self {
-        let event = Event::JobFinished {
-            job: JobId::new(id),
-            conclusion,
-            allowed_failure: false,
-            reason: None,
-            outputs: IndexMap::new(),
-            environment_url: None,
-        };
-        self.at(seconds, event)
-    }
-
-    pub(crate) fn service(&mut self, seconds: u64, id: &str, name: &str, state: ServiceState) -> &mut Self {
-        let ports = [("5432/tcp".to_owned(), "54321".to_owned())].into_iter().filter(|_| name == "postgres");
-        let service = Service {
-            name: name.to_owned(),
-            image: format!("{name}:16"),
-            state,
-            ports: ports.collect(),
-            detail: (state == ServiceState::Unhealthy).then(|| "connection refused".to_owned()),
-            restarts: 0,
-        };
-        self.at(seconds, Event::ServiceChanged { job: JobId::new(id), service })
-    }
-
-    pub(crate) fn end(&mut self, seconds: u64, conclusion: Conclusion) -> &mut Self {
-        self.at(seconds, Event::RunFinished { conclusion, reason: None })
-    }
+/// A service of a job; only `postgres` publishes a port.
+fn service(job: &str, name: &str, state: ServiceState) -> Event {
+    let ports = [("5432/tcp".to_owned(), "54321".to_owned())].into_iter().filter(|_| name == "postgres");
+    let service = Service {
+        name: name.to_owned(),
+        image: format!("{name}:16"),
+        state,
+        ports: ports.collect(),
+        detail: (state == ServiceState::Unhealthy).then(|| "connection refused".to_owned()),
+        restarts: 0,
+    };
+    Event::ServiceChanged { job: JobId::new(job), service }
 }
 
 const STEPS: [&str; 4] = ["Set up job", "Checkout", "Install dependencies", "Run tests"];
@@ -130,23 +58,27 @@ const STEPS: [&str; 4] = ["Set up job", "Checkout", "Install dependencies", "Run
 /// The records of the fixture: after three minutes the security job still runs.
 pub(crate) fn records() -> Vec<Record> {
     use Conclusion::{Failure, Success};
-    let mut script = Script::default();
-    script.begin(&[
-        ("lint", "Lint", &[]),
-        ("test", "Test (3.12)", &["lint"]),
-        ("test-2", "Test (3.13)", &["lint"]),
-        ("security", "Security Scan", &["lint"]),
-        ("build", "Build Docker", &["test", "test-2", "security"]),
-    ]);
-    script.job(1, "lint", "Lint", &["Set up job", "Checkout", "Run ruff"]);
+    let outlines = [
+        outline("lint", "Lint", &[]),
+        outline("test", "Test (3.12)", &["lint"]),
+        outline("test-2", "Test (3.13)", &["lint"]),
+        outline("security", "Security Scan", &["lint"]),
+        JobOutline {
+            environment: Some("staging".to_owned()),
+            ..outline("build", "Build Docker", &["test", "test-2", "security"])
+        },
+    ];
+    let mut script = script();
+    script.start(outlines.into());
+    script.at(1).job("lint", "Lint", &["Set up job", "Checkout", "Run ruff"]);
     for (number, name) in [(1, "Set up job"), (2, "Checkout"), (3, "Run ruff")] {
-        script.step(1, "lint", number, name, 12).step_end(number.into(), "lint", number, Success);
+        script.at(1).step("lint", number, name, 12).at(number.into()).step_end("lint", number, Success);
     }
-    script.job_end(41, "lint", Success);
+    script.at(41).job_end("lint", Success);
     for (id, name) in [("test", "Test (3.12)"), ("test-2", "Test (3.13)")] {
-        script.job(42, id, name, &STEPS);
+        script.at(42).job(id, name, &STEPS);
         for (number, name) in [(1, STEPS[0]), (2, STEPS[1]), (3, STEPS[2])] {
-            script.step(43, id, number, name, 8).step_end(60, id, number, Success);
+            script.at(43).step(id, number, name, 8).at(60).step_end(id, number, Success);
         }
     }
     for (job, name, state) in [
@@ -155,13 +87,13 @@ pub(crate) fn records() -> Vec<Record> {
         ("test-2", "redis", ServiceState::Running),
         ("test-2", "app", ServiceState::Unhealthy),
     ] {
-        script.service(50, job, name, state);
+        script.at(50).event(service(job, name, state));
     }
-    script.step(60, "test", 4, STEPS[3], 230).step_end(100, "test", 4, Success).job_end(101, "test", Success);
-    script.job(42, "security", "Security Scan", &["Set up job", "Scan"]);
-    script.step(43, "security", 1, "Set up job", 3).step_end(44, "security", 1, Success);
-    script.step(44, "security", 2, "Scan", 1204);
-    script.step(60, "test-2", 4, STEPS[3], 318);
+    script.at(60).step("test", 4, STEPS[3], 230).at(100).step_end("test", 4, Success).at(101).job_end("test", Success);
+    script.at(42).job("security", "Security Scan", &["Set up job", "Scan"]);
+    script.at(43).step("security", 1, "Set up job", 3).at(44).step_end("security", 1, Success);
+    script.at(44).step("security", 2, "Scan", 1204);
+    script.at(60).step("test-2", 4, STEPS[3], 318);
     let annotation = Annotation {
         level: Level::Error,
         message: "AssertionError: 401 != 200".to_owned(),
@@ -172,65 +104,62 @@ pub(crate) fn records() -> Vec<Record> {
         column: None,
         end_column: None,
     };
-    script.at(117, Event::Annotated { job: JobId::new("test-2"), step: StepNumber(4), annotation });
-    script.step_end(118, "test-2", 4, Failure).job_end(119, "test-2", Failure);
+    script.at(117).event(Event::Annotated { job: JobId::new("test-2"), step: StepNumber(4), annotation });
+    script.at(118).step_end("test-2", 4, Failure).at(119).job_end("test-2", Failure);
     script.records
 }
 
-/// The rest of the fixture: security ends well, build is skipped, the run has failed.
+/// The rest of the fixture: security succeeds, build is skipped, the run fails.
 pub(crate) fn rest() -> Vec<Record> {
-    let mut script = Script { records: records() };
-    let begun = script.records.len();
-    script.step_end(200, "security", 2, Conclusion::Success).job_end(201, "security", Conclusion::Success);
-    script.job_end(201, "build", Conclusion::Skipped).end(202, Conclusion::Failure);
-    script.records.split_off(begun)
+    let mut script = script();
+    script.records = records();
+    let first = script.records.len();
+    script.at(200).step_end("security", 2, Conclusion::Success).at(201).job_end("security", Conclusion::Success);
+    script.at(201).job_end("build", Conclusion::Skipped).at(202).end(Conclusion::Failure);
+    script.records.split_off(first)
 }
 
-/// A run of the past.
+/// A completed run.
 pub(crate) fn past(id: &str, name: &str, conclusion: Conclusion, created: u64) -> Summary {
     Summary {
         info: RunInfo {
-            id: RunId::new(id),
-            repository: "octo/app".to_owned(),
             workflow: format!(".github/workflows/{}.yml", name.to_lowercase()),
-            event: "push".to_owned(),
-            ref_name: "main".to_owned(),
             sha: "9c1f2d0aaa".to_owned(),
-            created: Timestamp(created),
+            ..testing::info(RunId::new(id), Timestamp(created))
         },
         name: name.to_owned(),
         attempt: 1,
-        phase: crate::model::Phase::Done(conclusion),
+        phase: Phase::Done(conclusion),
         reason: None,
         started: Some(Timestamp(created)),
         finished: Some(Timestamp(created + 95_000)),
         deployments: vec![Deployment {
             environment: if name == "Release" { "production" } else { "staging" }.to_owned(),
             url: Some("https://tally.example".to_owned()),
-            phase: crate::model::Phase::Done(conclusion),
+            phase: Phase::Done(conclusion),
             at: Some(Timestamp(created + 95_000)),
         }],
     }
 }
 
-/// An application with a keyboard and a screen, and with logs in memory.
+/// The screen with a keyboard, and with logs in memory.
 pub(crate) struct Driver {
     pub(crate) app: App,
-    /// The effects that nobody carried out.
+    /// The effects that the driver does not carry out.
     pub(crate) effects: Vec<Effect>,
-    /// What is for whoever looks elsewhere.
-    pub(crate) calls: Vec<Effect>,
+    /// Alerts and window titles.
+    pub(crate) alerts: Vec<Effect>,
     /// The lines of the logs, by job and step.
     logs: HashMap<(String, u32), Vec<String>>,
     size: (u16, u16),
 }
 
 impl Driver {
-    /// A screen of this size that knows nothing.
+    /// A screen of this size without any run.
     pub(crate) fn new(width: u16, height: u16, theme: Theme) -> Self {
         let app = App::new(theme, Keymap::default());
         let mut driver =
-            Self { app, effects: Vec::new(), calls: Vec::new(), logs: HashMap::new(), size: (width, height) };
+            Self { app, effects: Vec::new(), alerts: Vec::new(), logs: HashMap::new(), size: (width, height) };
         driver.send(Msg::Tick(Timestamp(START))).send(Msg::Resize(width, height));
         driver
     }
@@ -280,7 +209,7 @@ impl Driver {
         driver
     }
 
-    /// Gives a step its log.
+    /// Sets the log of a step.
     pub(crate) fn log(&mut self, job: &str, step: u32, lines: Vec<String>) {
         self.logs.insert((job.to_owned(), step), lines);
     }
@@ -294,7 +223,7 @@ impl Driver {
         self.send(Msg::Feed(feed))
     }
 
-    /// Hands over a message, and carries out the effects that only read.
+    /// Sends a message, and carries out the effects that only read.
     pub(crate) fn send(&mut self, msg: Msg) -> &mut Self {
         let mut effects = self.app.update(msg);
         while let Some(effect) = effects.pop() {
@@ -303,8 +232,8 @@ impl Driver {
                 Effect::CopyLines(request) => Msg::Copied(self.page(request)),
                 Effect::SearchLog(scan) => Msg::LogSearched(self.scan(scan)),
                 Effect::SearchRun(grep) => Msg::RunSearched(self.grep(&grep)),
-                call @ (Effect::Title(_) | Effect::Alert { .. }) => {
-                    self.calls.push(call);
+                alert @ (Effect::Title(_) | Effect::Alert { .. }) => {
+                    self.alerts.push(alert);
                     continue;
                 }
                 other => {

@@ -1,53 +1,105 @@
 //! Keys and the mouse.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
+use crate::model::feed::Notice;
 use crate::ui::frame;
 
 use super::action::{Action, Context};
-use super::keymap::Key;
+use super::keymap::{Key, Lookup};
 use super::msg::Effect;
 use super::overlay::{Outcome, Overlay};
 use super::{App, cx};
 
-/// Modifiers that make a key more than the character it shows.
-pub(super) const MODIFIERS: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
-
 impl App {
+    /// Handles a key: text for an open overlay, a part of a sequence, or the keys of an action.
     pub(super) fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
-        let key = Key::from(event);
-        let screen = self.area;
-        if matches!(self.overlay, Some(Overlay::Prompt(_))) {
-            self.prompt_key(event);
-            return Vec::new();
+        if self.pressed.is_empty()
+            && let Some(outcome) = self.overlay_key(event)
+        {
+            return outcome;
         }
-        let Some(overlay) = &mut self.overlay else {
-            let action = self.keymap.action(Context::Panel(self.view.focus), key);
-            return action.map(|action| self.act(action)).unwrap_or_default();
-        };
-        let height = usize::from(overlay.area(screen).height.saturating_sub(2));
-        let quits = self.keymap.action(Context::Everywhere, key) == Some(Action::Quit);
-        let typed = match event.code {
-            KeyCode::Char(c) if !event.modifiers.intersects(MODIFIERS) => Some(c),
-            _ => None,
-        };
-        let action = self.keymap.action(Context::Overlay, key);
-        let outcome = match (typed, action) {
-            (Some(c), _) if overlay.wants(c) => overlay.character(c),
-            (_, Some(action)) => overlay.act(action, height),
-            (None, None) if quits => interrupt(overlay),
-            (Some(c), None) => match overlay.character(c) {
-                Outcome::Stays if quits => interrupt(overlay),
-                outcome => outcome,
-            },
-            (None, None) => {
-                if event.code == KeyCode::Backspace {
-                    overlay.backspace();
-                }
-                Outcome::Stays
+        self.pressed.push(Key::from(event));
+        let context = self.context();
+        match self.keymap.lookup(context, &self.pressed) {
+            Lookup::Prefix(_) => Vec::new(),
+            Lookup::Action(action) => {
+                self.pressed.clear();
+                if self.overlay.is_some() { self.act_in_overlay(action) } else { self.act(action) }
             }
+            Lookup::Unbound => {
+                let is_sequence = self.pressed.len() > 1;
+                let pressed = std::mem::take(&mut self.pressed);
+                if is_sequence {
+                    self.cancel_sequence(&pressed);
+                    return Vec::new();
+                }
+                let quits = self.overlay.is_some() && self.keymap.quits(event);
+                if quits { self.quit_overlay() } else { Vec::new() }
+            }
+        }
+    }
+
+    /// Where keys have their meaning now.
+    pub(super) fn context(&self) -> Context {
+        if self.overlay.is_some() { Context::Overlay } else { Context::Panel(self.view.focus) }
+    }
+
+    /// Ends a sequence that has no meaning. The keys that go back or quit do so without a notice.
+    fn cancel_sequence(&mut self, pressed: &[Key]) {
+        let last = pressed.last().and_then(|key| self.keymap.action(Context::Panel(self.view.focus), *key));
+        if !matches!(last, Some(Action::Back | Action::Quit)) {
+            let keys: Vec<String> = pressed.iter().map(ToString::to_string).collect();
+            self.toast = Some(Notice::news(format!("`{}` is not bound", keys.join(" "))));
+        }
+    }
+
+    /// Hands a key to the open overlay. `None` if there is no overlay, or if the key has no meaning to it by itself.
+    fn overlay_key(&mut self, event: KeyEvent) -> Option<Vec<Effect>> {
+        let overlay = self.overlay.as_mut()?;
+        if let Overlay::Prompt(prompt) = overlay
+            && prompt.text.text().is_empty()
+            && event.code == KeyCode::Backspace
+        {
+            self.undo_prompt();
+            return Some(Vec::new());
+        }
+        let outcome = overlay.key(event)?;
+        self.typed();
+        Some(self.finish(outcome))
+    }
+
+    fn act_in_overlay(&mut self, action: Action) -> Vec<Effect> {
+        let screen = self.area;
+        match (&mut self.overlay, action) {
+            (Some(Overlay::Prompt(_)), Action::Open) => self.confirm_prompt(),
+            (Some(Overlay::Prompt(_)), Action::Back) => self.undo_prompt(),
+            (Some(overlay), _) => {
+                let height = usize::from(overlay.area(screen).height.saturating_sub(2));
+                let outcome = overlay.act(action, height);
+                return self.finish(outcome);
+            }
+            (None, _) => {}
+        }
+        Vec::new()
+    }
+
+    /// Closes the overlay on the key that quits. In the question whether to leave, the key leaves.
+    fn quit_overlay(&mut self) -> Vec<Effect> {
+        let effects = match &self.overlay {
+            Some(Overlay::Prompt(_)) => {
+                self.undo_prompt();
+                return Vec::new();
+            }
+            Some(Overlay::Question(question)) => question.quits().unwrap_or_default(),
+            _ => Vec::new(),
         };
+        self.overlay = None;
+        effects
+    }
+
+    fn finish(&mut self, outcome: Outcome) -> Vec<Effect> {
         match outcome {
             Outcome::Stays => Vec::new(),
             Outcome::Closes(effects) => {
@@ -61,15 +113,12 @@ impl App {
         }
     }
 
-    /// Types pasted text, without control characters, where text is typed.
+    /// Inserts pasted text where text is typed.
     pub(super) fn paste(&mut self, text: &str) {
-        if let Some(overlay) = self.overlay.as_mut().filter(|overlay| overlay.takes_text()) {
-            // A character only ever filters here; none can close the overlay.
-            let mut typed = text.chars().filter(|c| !c.is_control());
-            let stays = typed.all(|c| matches!(overlay.character(c), Outcome::Stays));
-            debug_assert!(stays, "an overlay that takes text stays while it is typed");
+        if let Some(overlay) = &mut self.overlay {
+            overlay.paste(text);
+            self.typed();
         }
-        self.typed();
     }
 
     pub(super) fn mouse(&mut self, event: MouseEvent) -> Vec<Effect> {
@@ -85,6 +134,7 @@ impl App {
                     let (column, row) = (usize::from(at.x - inside.x), usize::from(at.y - inside.y));
                     pane.click(column, row, &cx, &mut self.selection);
                 }
+                self.pressed.clear();
                 self.focus(panel);
             }
             // The wheel moves the pane below it, without moving the focus there.
@@ -94,13 +144,4 @@ impl App {
         }
         Vec::new()
     }
-}
-
-/// Closes an overlay on the key that quits. In the question whether to leave, the key leaves.
-fn interrupt(overlay: &Overlay) -> Outcome {
-    let leaves = match overlay {
-        Overlay::Question(question) => question.choices.iter().find(|choice| choice.effects == [Effect::Quit]),
-        _ => None,
-    };
-    Outcome::Closes(leaves.map(|choice| choice.effects.clone()).unwrap_or_default())
 }

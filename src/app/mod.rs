@@ -13,6 +13,7 @@ mod farewell;
 mod feed;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod hints;
 mod input;
 pub mod keymap;
 pub mod msg;
@@ -25,6 +26,7 @@ mod selection;
 mod state;
 #[cfg(test)]
 mod tests;
+mod text_input;
 mod view;
 mod yank;
 
@@ -41,7 +43,7 @@ use crate::ui::layout;
 use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::theme::Theme;
 
-use keymap::Keymap;
+use keymap::{Key, Keymap};
 use msg::{Effect, Msg};
 use overlay::Overlay;
 use panes::{Cx, Panes};
@@ -63,6 +65,8 @@ pub struct App {
     selection: Selection,
     panes: Panes,
     overlay: Option<Overlay>,
+    /// Keys of a sequence that is not complete.
+    pressed: Vec<Key>,
     toast: Option<Notice>,
     /// Time at which the toast appeared.
     toast_at: Timestamp,
@@ -72,6 +76,8 @@ pub struct App {
     watched: Option<RunId>,
     /// Text of the last search in the logs of a run.
     last_run_search: String,
+    /// Id of the last search in the logs of a run.
+    last_run_search_id: u64,
     /// Whether a search in the logs of a run is running.
     run_search_active: bool,
     mouse: bool,
@@ -93,11 +99,13 @@ impl App {
             selection: Selection::default(),
             panes: Panes::default(),
             overlay: None,
+            pressed: Vec::new(),
             toast: None,
             toast_at: Timestamp(0),
             clock: Timestamp(0),
             watched: None,
             last_run_search: String::new(),
+            last_run_search_id: 0,
             run_search_active: false,
             mouse: true,
             window_title: String::new(),
@@ -201,8 +209,8 @@ impl App {
                 Vec::new()
             }
             Msg::RunSearched(result) => {
-                if let Some(Overlay::Matches(matches)) = &mut self.overlay {
-                    matches.take(result, self.theme);
+                if let Some(Overlay::RunSearch(search)) = &mut self.overlay {
+                    search.take(result, self.theme);
                 }
                 Vec::new()
             }
@@ -247,6 +255,9 @@ impl App {
         let screen = self.screen();
         let cx = |panel| cx(&self.state, self.theme, self.view, screen.as_ref(), panel);
         let mut effects = self.panes.sync(cx, &mut self.selection);
+        if self.panes.need_older_runs(cx) {
+            effects.extend(self.state.request_older().map(Effect::Request));
+        }
         if self.selection.run_id() != self.watched.as_ref() {
             self.watched = self.selection.run_id().cloned();
             effects.extend(self.watched.clone().map(|run| Effect::Request(Request::Follow(run))));

@@ -1,4 +1,4 @@
-//! What comes in and what is asked for: the application touches the world through these values only.
+//! Messages to the screen and effects of it: its only connection to the world outside.
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
@@ -10,10 +10,10 @@ use crate::store::logs::query::{
 use crate::ui::log::Line;
 use crate::ui::theme::Theme;
 
-/// Something happened.
+/// A message to the screen.
 #[derive(Clone, Debug)]
 pub enum Msg {
-    /// Time has passed: it is now this late.
+    /// The time is now this.
     Tick(Timestamp),
     /// A key was pressed.
     Key(KeyEvent),
@@ -23,113 +23,110 @@ pub enum Msg {
     Mouse(MouseEvent),
     /// The terminal has this many columns and rows now.
     Resize(u16, u16),
-    /// News of runs.
+    /// A backend reported something.
     Feed(Feed),
-    /// Lines of a log that were asked for.
+    /// Lines of a log to show, in answer to [`Effect::LoadPage`].
     Page(RenderedPage),
-    /// Lines of a log that were asked for to be copied.
+    /// Lines of a log to copy, in answer to [`Effect::CopyLines`].
     Copied(LogPage),
-    /// What was looked for in a log, as far as it was found.
+    /// A part of the result of [`Effect::SearchLog`].
     LogSearched(LogSearchResult),
-    /// What was looked for in the logs of a run, as far as it was found.
+    /// A part of the result of [`Effect::SearchRun`].
     RunSearched(RunSearchResult),
 }
 
-/// Something to be done, whose outcome comes back as a [`Msg`].
+/// An action outside of the screen. Its outcome, if it has one, comes back as a [`Msg`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// Give an order to whoever follows runs.
+    /// Send a request to the backend.
     Request(Request),
     /// Read lines of a log; answered by [`Msg::Page`].
     LoadPage(PageRequest),
-    /// Look for something in a log; answered by any number of [`Msg::LogSearched`]. It ends what was looked for in this place before.
+    /// Search a log, after cancelling the previous search in the same slot; answered by any number of [`Msg::LogSearched`].
     SearchLog(LogSearch),
-    /// Look no further.
+    /// Cancel the search in a slot.
     CancelSearch(SearchSlot),
-    /// Look for something in the logs of a run; answered by any number of [`Msg::RunSearched`]. It ends the one before, which
-    /// [`SearchSlot::Run`] names.
+    /// Search the logs of a run, after cancelling the previous search in [`SearchSlot::Run`]; answered by any number of
+    /// [`Msg::RunSearched`].
     SearchRun(RunSearch),
-    /// Put this text on the user's clipboard.
+    /// Copy a text to the clipboard.
     Copy(String),
-    /// Read lines of a log to be copied; answered by [`Msg::Copied`].
+    /// Read lines of a log for the clipboard; answered by [`Msg::Copied`].
     CopyLines(PageRequest),
-    /// Give the terminal to an editor that shows a line of a file of the run's repository.
+    /// Open a file of the run's repository in an editor, which gets the terminal.
     Edit {
-        /// Of which run.
+        /// The run.
         run: RunId,
-        /// The file, relative to the repository, or to the job's copy of it.
+        /// The file, relative to the repository or to the job's copy of it.
         file: String,
-        /// Which line, from 1.
+        /// Number of a line, from 1.
         line: Option<u32>,
     },
-    /// Give the terminal to a shell where a job runs or failed, or in one of its services.
+    /// Open a shell where a job runs or failed, or in one of its services. The shell gets the terminal.
     Shell {
-        /// Of which run.
+        /// The run.
         run: RunId,
-        /// Of which job.
+        /// The job.
         job: JobId,
-        /// In the container of this service.
+        /// Name of the service.
         service: Option<String>,
     },
-    /// Call whoever looks elsewhere.
+    /// Alert a user who looks at something else.
     Alert {
-        /// Which run.
+        /// The run.
         run: RunId,
         /// Why.
         why: AlertReason,
         /// What happened, in one line.
         text: String,
     },
-    /// Name the terminal's window.
+    /// Set the title of the terminal's window.
     Title(String),
-    /// Let go of the mouse, or take it.
+    /// Capture the mouse, or release it.
     CaptureMouse(bool),
-    /// Draw the whole screen anew.
+    /// Draw every cell of the screen again.
     Redraw,
-    /// Give the terminal back to the shell until it says to go on.
+    /// Suspend the program until the shell continues it.
     Suspend,
     /// Leave the screen.
     Quit,
 }
 
-/// Why somebody is called who looks elsewhere.
+/// Reason of an alert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AlertReason {
     /// A run failed.
     Failed,
-    /// It, or one of its jobs, began to wait.
+    /// A run or one of its jobs started to wait.
     Waits,
 }
 
-/// Lines that were wanted, ready to be drawn. Very long ones take a while to read, and the screen does not wait for that.
+/// Lines of a log, parsed and ready to draw. Parsing very long lines takes a while, so it happens outside of the screen.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RenderedPage {
-    /// What was asked for.
+    /// The request that the page answers.
     pub request: PageRequest,
     /// The lines in order, or why there are none.
     pub lines: Result<Vec<RenderedLine>, LogError>,
 }
 
-/// A line that is ready to be drawn.
+/// A line that is ready to draw.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RenderedLine {
     /// Its number, from 0.
     pub number: u64,
-    /// What is drawn.
+    /// Its text and styles.
     pub line: Line,
-    /// When it was written, as far as it was noted.
+    /// Time at which it was written, if the log has it.
     pub time: Option<Timestamp>,
 }
 
 impl RenderedPage {
-    /// Reads the lines of a page.
+    /// Parses the lines of a page.
     #[must_use]
     pub fn new(page: LogPage, theme: Theme) -> Self {
-        let read = |text: RawLine| RenderedLine {
-            number: text.number,
-            line: Line::parse(&text.bytes, theme),
-            time: text.time,
-        };
-        Self { request: page.request, lines: page.lines.map(|lines| lines.into_iter().map(read).collect()) }
+        let render =
+            |raw: RawLine| RenderedLine { number: raw.number, line: Line::parse(&raw.bytes, theme), time: raw.time };
+        Self { request: page.request, lines: page.lines.map(|lines| lines.into_iter().map(render).collect()) }
     }
 }

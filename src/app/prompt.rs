@@ -2,15 +2,10 @@
 //!
 //! The text takes effect with every key. Enter keeps it, Esc undoes it.
 
-use crossterm::event::{KeyCode, KeyEvent};
-
 use crate::model::feed::Notice;
 use crate::store::logs::pattern::Pattern;
 use crate::ui::layout::Panel;
 
-use super::action::{Action, Context};
-use super::input::MODIFIERS;
-use super::keymap::Key;
 use super::overlay::Overlay;
 use super::overlay::prompt::{Kind, Prompt};
 use super::{App, cx};
@@ -32,27 +27,10 @@ impl App {
         self.typed();
     }
 
-    /// Handles a key in a prompt.
-    pub(super) fn prompt_key(&mut self, event: KeyEvent) {
-        let key = Key::from(event);
-        let action = self.keymap.action(Context::Overlay, key);
-        let quits = self.keymap.action(Context::Everywhere, key) == Some(Action::Quit);
-        let Some(Overlay::Prompt(prompt)) = &mut self.overlay else { return };
-        match (event.code, action) {
-            (KeyCode::Char(c), _) if !event.modifiers.intersects(MODIFIERS) => prompt.add(&c.to_string()),
-            (KeyCode::Backspace, _) if !prompt.text.is_empty() => drop(prompt.text.pop()),
-            (KeyCode::Backspace, _) | (_, Some(Action::Back)) => return self.undo_prompt(),
-            (_, Some(Action::Open)) => return self.confirm_prompt(),
-            _ if quits => return self.undo_prompt(),
-            _ => return,
-        }
-        self.typed();
-    }
-
     /// Applies the text of the prompt, if one is open.
     pub(super) fn typed(&mut self) {
         let Some(Overlay::Prompt(prompt)) = &self.overlay else { return };
-        let text = prompt.text.clone();
+        let text = prompt.text.text().to_owned();
         match prompt.kind {
             Kind::Search => {
                 self.panes.log.return_to(prompt.log_position);
@@ -71,10 +49,11 @@ impl App {
         }
     }
 
-    fn confirm_prompt(&mut self) {
+    /// Keeps the text of the prompt, and shows what is wrong with its expression.
+    pub(super) fn confirm_prompt(&mut self) {
         let Some(Overlay::Prompt(prompt)) = self.overlay.take() else { return };
         let pattern = match prompt.kind {
-            Kind::Search | Kind::Keep => Pattern::parse(&prompt.text, prompt.kind == Kind::Keep),
+            Kind::Search | Kind::Keep => Pattern::parse(prompt.text.text(), prompt.kind == Kind::Keep),
             Kind::Filter(_) => None,
         };
         let wrong = match pattern.map(|pattern| pattern.query()) {
@@ -85,7 +64,8 @@ impl App {
         self.toast = wrong.map(Notice::bad).or(self.toast.take());
     }
 
-    fn undo_prompt(&mut self) {
+    /// Closes the prompt and undoes what its text did.
+    pub(super) fn undo_prompt(&mut self) {
         let Some(Overlay::Prompt(prompt)) = &mut self.overlay else { return };
         prompt.text.clear();
         let (kind, log_position, selection) = (prompt.kind, prompt.log_position, prompt.selection.clone());

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::model::capabilities::Unavailable;
-use crate::model::feed::{Connection, Notice, StartableWorkflow, Watching};
+use crate::model::feed::{Connection, Notice, Request, StartableWorkflow, Watching};
 use crate::model::{
     Command, Conclusion, EndReason, Event, Phase, Record, Reply, RerunScope, Run, RunId, RunInfo, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
 use crate::ui::text;
+
+/// How many older runs are requested at a time.
+const PAGE: usize = 200;
 
 /// How many past events are kept.
 const MAX_EVENTS: usize = 500;
@@ -49,12 +52,14 @@ struct Listed {
     oldest: Option<RunId>,
     /// Whether the backend has older runs.
     more: bool,
+    /// The run that older ones were requested for.
+    requested: Option<RunId>,
 }
 
 impl Listed {
     fn take(&mut self, page: &[Summary], more: bool) {
         let last = page.last().map(|run| &run.info.id).or(self.oldest.as_ref());
-        // A page that ends above the oldest run, such as a newer state of the first one, does not tell what is below.
+        // A page that ends above the oldest run, such as a newer state of the first one, does not show what is below.
         if last <= self.oldest.as_ref() || self.oldest.is_none() {
             self.oldest = last.cloned();
             self.more = more;
@@ -106,12 +111,22 @@ impl AppState {
         self.summaries().filter(|run| !run.phase.is_done())
     }
 
-    /// The oldest listed run, if the backend has older ones.
-    pub(super) fn has_older_than(&self) -> Option<&RunId> {
-        self.listed.oldest.as_ref().filter(|_| self.listed.more)
+    /// Whether the backend has runs that are older than the listed ones.
+    pub(super) fn has_older(&self) -> bool {
+        self.listed.more
     }
 
-    /// Adds a page of runs to the list. The summary of a run whose records are here stays. `more` tells whether there are
+    /// The request for the next page of older runs. `None` if there are none, or if that page was requested already.
+    pub(super) fn request_older(&mut self) -> Option<Request> {
+        let oldest = self.listed.oldest.as_ref().filter(|_| self.listed.more)?;
+        if self.listed.requested.as_ref() == Some(oldest) {
+            return None;
+        }
+        self.listed.requested = Some(oldest.clone());
+        Some(Request::ListMore { before: oldest.clone(), limit: PAGE })
+    }
+
+    /// Adds a page of runs to the list. The summary of a run whose records are here stays. `more`: whether there are
     /// runs older than the last of the page.
     pub(super) fn list(&mut self, page: Vec<Summary>, more: bool) {
         self.is_listed = true;

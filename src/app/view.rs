@@ -13,8 +13,9 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::action::Context;
+use super::keymap::Lookup;
 use super::overlay::Overlay;
-use super::{App, chrome, cx};
+use super::{App, chrome, cx, hints};
 
 impl App {
     /// Draws the screen.
@@ -33,7 +34,7 @@ impl App {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), *panel);
             self.panes.get(*panel).draw(&cx, &self.selection, frame::inside(*area), buffer);
         }
-        // Without a row of its own the notice replaces the hints.
+        // Without a separate row, the notice replaces the hints.
         let toast_area = if screen.toast.height > 0 { screen.toast } else { screen.footer };
         if let Some(notice) = &self.toast {
             chrome::toast(notice, self.theme, toast_area, buffer);
@@ -41,6 +42,12 @@ impl App {
         if self.toast.is_none() || toast_area != screen.footer {
             let context = Context::Panel(self.view.focus);
             chrome::footer(&self.state, self.theme, &self.keymap, context, self.summary(), screen.footer, buffer);
+        }
+        if let (false, Lookup::Prefix(rest)) =
+            (self.pressed.is_empty(), self.keymap.lookup(self.context(), &self.pressed))
+        {
+            let summary = self.summary();
+            hints::draw(&self.pressed, &rest, &self.state, self.theme, summary, toast_area, buffer);
         }
         if let Some(overlay) = &self.overlay {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
@@ -70,7 +77,7 @@ impl App {
     /// Rows of the screen that show the log and scroll together; empty while something covers them.
     #[must_use]
     pub fn moving_rows(&self) -> Range<u16> {
-        let screen = self.screen().filter(|_| self.overlay.is_none());
+        let screen = self.screen().filter(|_| self.overlay.is_none() && self.pressed.is_empty());
         let log = screen.as_ref().and_then(|screen| screen.panel(Panel::Log)).map(frame::inside).unwrap_or_default();
         // A long notice covers the last of them.
         let notice = screen.zip(self.toast.as_ref()).map(|(screen, notice)| chrome::toast_rows(notice, screen.toast));

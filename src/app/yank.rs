@@ -1,4 +1,4 @@
-//! What can be taken from the screen to elsewhere: texts to the clipboard, places in files to an editor.
+//! What leaves the screen: texts for the clipboard, files for an editor, a shell.
 
 use crate::model::{Annotation, Level};
 use crate::store::first_error::place_in;
@@ -9,23 +9,24 @@ use crate::ui::text;
 use super::App;
 use super::availability::capabilities;
 use super::msg::Effect;
-use super::overlay::{Choice, Overlay, Question};
+use super::overlay::Overlay;
+use super::overlay::question::{Choice, Question};
 use crate::model::feed::Notice;
 use crate::store::logs::query::LogPage;
 
-/// Lines on each side of what went wrong that are copied with it.
+/// How many lines on each side of an error line are copied with it.
 const AROUND: u64 = 5;
 
-/// So many lines below the reader's are looked at for a place: compilers name it below the message.
-const BELOW: usize = 4;
+/// How many lines below the reader's are searched for a file name: compilers print it below the message.
+const LINES_BELOW: usize = 4;
 
 impl App {
-    /// What can be copied.
+    /// The question what to copy.
     pub(super) fn yank_menu(&self) -> Option<Overlay> {
         let run = self.selection.run_id()?;
         let mut choices = Vec::new();
         let mut offer = |key, label: &str, effect| {
-            choices.push(Choice { key, label: label.to_owned(), effects: vec![effect] });
+            choices.push(Choice::new(key, label, vec![effect]));
         };
         if self.view.focus == Panel::Log {
             if let Some((request, more)) = self.panes.log.selection() {
@@ -46,7 +47,7 @@ impl App {
         }
         let job = self.selection.job(&self.state);
         if let Some(url) = job.and_then(|job| job.environment_url.clone()) {
-            offer('u', "the address of what was deployed", Effect::Copy(url));
+            offer('u', "the URL of the deployment", Effect::Copy(url));
         }
         let command = match (self.view.focus, self.panes.log.key()) {
             (Panel::Jobs | Panel::Graph | Panel::Log, Some(key)) => {
@@ -56,10 +57,10 @@ impl App {
         };
         offer('c', &format!("the command: {command}"), Effect::Copy(command.clone()));
         offer('r', "the id of the run", Effect::Copy(run.to_string()));
-        Some(Overlay::Question(Question { title: "Copy".to_owned(), text: Vec::new(), choices, at: 0 }))
+        Some(Overlay::Question(Question::new("Copy", Vec::new(), choices)))
     }
 
-    /// Lines came that are to be copied.
+    /// Copies the lines that were requested for it.
     pub(super) fn copied(&mut self, page: LogPage) -> Vec<Effect> {
         match page.lines {
             Ok(lines) => {
@@ -73,25 +74,25 @@ impl App {
         }
     }
 
-    /// Says what was copied.
+    /// Shows what was copied.
     pub(super) fn show_copied(&mut self, copied: &str) {
-        let told = match copied.lines().count() {
+        let text = match copied.lines().count() {
             0 | 1 => format!("copied: {copied}"),
             lines => format!("copied {}", text::counted(lines as u64, "line")),
         };
-        self.toast = Some(Notice::news(told));
+        self.toast = Some(Notice::news(text));
     }
 
-    /// Shows the place in a file that the reader's line names, or else what was remarked about the step or job.
+    /// Opens the file that the reader's line names, else the one of an annotation of the step or job.
     pub(super) fn edit(&mut self) -> Vec<Effect> {
         let (Some(run), Some((file, line))) = (self.selection.run_id().cloned(), self.named_place()) else {
-            self.toast = Some(Notice::bad("edit: no file is named here"));
+            self.toast = Some(Notice::bad("edit: no line or annotation here names a file"));
             return Vec::new();
         };
         vec![Effect::Edit { run, file, line }]
     }
 
-    /// A shell where the selected job runs or failed, or in the selected service while its job runs.
+    /// Opens a shell where the selected job runs or failed, or in the selected service while its job runs.
     pub(super) fn shell(&mut self) -> Vec<Effect> {
         let service = self.panes.services.selected.clone().filter(|_| self.view.focus == Panel::Services);
         let (job, service) = match service {
@@ -108,9 +109,10 @@ impl App {
         run.zip(job).map(|(run, job)| Effect::Shell { run, job, service }).into_iter().collect()
     }
 
+    /// The file and line that are named nearest to the reader.
     fn named_place(&self) -> Option<(String, Option<u32>)> {
         if self.view.focus == Panel::Log && !self.panes.log.follows() {
-            let named = self.panes.log.texts().take(BELOW + 1).find_map(|line| place_in(&line));
+            let named = self.panes.log.texts().take(LINES_BELOW + 1).find_map(|line| place_in(&line));
             if named.is_some() {
                 return named;
             }

@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::backend;
     use crate::backend::Connected;
+    use crate::model::testing::run_started;
     use crate::model::{Command, Conclusion, Event, JobId, RunId, StepNumber, Timestamp};
     use crate::store::journal::JournalWriter;
     use crate::store::logs::LogWriter;
@@ -105,10 +106,7 @@ mod tests {
         let info = RunInfo { workflow: "ci.yml".to_owned(), ..RunInfo::default() };
         RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
         let mut journal = JournalWriter::open(folder.journal()).expect("made");
-        for event in [
-            Event::RunStarted { attempt: 1, name: "CI".to_owned() },
-            Event::RunFinished { conclusion: Conclusion::Success, reason: None },
-        ] {
+        for event in [run_started(1), Event::RunFinished { conclusion: Conclusion::Success, reason: None }] {
             journal.append(Timestamp(8), event).expect("written");
         }
         let mut log = LogWriter::new(folder.log(&JobId::new("a"), 1, StepNumber(1)));

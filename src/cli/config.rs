@@ -46,12 +46,8 @@ pub(super) fn keymap(config: &Config) -> Result<Keymap, Failure> {
         let action = match &error {
             KeymapError::UnknownAction { name, .. } | KeymapError::UnknownKey { name, .. } => name.as_str(),
             KeymapError::Unreachable { name } => name,
-            KeymapError::Conflict { first, second, .. } => {
-                if config.keys.contains_key(*first) {
-                    first
-                } else {
-                    second
-                }
+            KeymapError::Conflict { first, second, .. } | KeymapError::Prefix { first, second, .. } => {
+                if config.keys.contains_key(*first) { first } else { second }
             }
         };
         let place = config.origin(&format!("keys.{action}")).map(|place| format!("{place}: ")).unwrap_or_default();

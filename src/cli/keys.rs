@@ -44,7 +44,7 @@ fn keys(keymap: &Keymap, entry: &Entry) -> Vec<String> {
 
 /// Actions under the place where their keys work.
 fn table(keymap: &Keymap, style: Style) -> TerminalText {
-    let rows = || ACTIONS.iter().map(|entry| (panel(entry), keys(keymap, entry).join(" "), entry));
+    let rows = || ACTIONS.iter().map(|entry| (panel(entry), keys(keymap, entry).join(", "), entry));
     let columns = rows().map(|(_, keys, _)| width(&keys)).max().unwrap_or_default();
     let names = ACTIONS.iter().map(|entry| entry.name.len()).max().unwrap_or_default();
     let mut panels: Vec<Option<Context>> = Vec::new();

@@ -219,7 +219,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "keys.<action>",
         doc: "Keys of an action of the screen instead of its default keys: `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`.\n\
-              `cuelight keys` lists the actions. An empty list removes all keys of an action.",
+              Keys with spaces between them are a sequence: `g x`. `cuelight keys` lists the actions.\n\
+              An empty list removes all keys of an action.",
         example: "half-down = [\"ctrl-d\", \"J\"]",
         layer: Layer::User,
         set: |config, action, value| {

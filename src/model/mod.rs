@@ -16,6 +16,7 @@ mod run;
 mod service;
 mod status;
 mod summary;
+pub mod testing;
 mod time;
 
 pub use command::{Command, Reply, RerunScope};

@@ -342,42 +342,20 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::testing;
     use crate::model::{EndReason, LineRange};
     use proptest::prelude::*;
 
     fn info() -> RunInfo {
-        let text = |text: &str| text.to_owned();
-        RunInfo {
-            id: RunId::new("r"),
-            repository: "octo/app".to_owned(),
-            workflow: text("ci.yml"),
-            event: text("push"),
-            ref_name: text("main"),
-            sha: text("abc"),
-            created: Timestamp(1),
-        }
+        testing::info(RunId::new("r"), Timestamp(1))
     }
 
     fn outline(id: &str, needs: &[&str]) -> JobOutline {
-        JobOutline {
-            id: JobId::new(id),
-            key: id.to_owned(),
-            name: id.to_owned(),
-            needs: needs.iter().map(JobId::new).collect(),
-            environment: None,
-            caller: None,
-        }
+        testing::outline(id, id, needs)
     }
 
     fn finished(job: &str, conclusion: Conclusion) -> Event {
-        Event::JobFinished {
-            job: JobId::new(job),
-            conclusion,
-            allowed_failure: false,
-            reason: None,
-            outputs: IndexMap::new(),
-            environment_url: None,
-        }
+        testing::job_finished(job, conclusion, None)
     }
 
     fn folded(events: &[Event]) -> Run {
@@ -391,7 +369,7 @@ mod tests {
     }
 
     fn started(attempt: u32) -> Event {
-        Event::RunStarted { attempt, name: "CI".to_owned() }
+        testing::run_started(attempt)
     }
 
     fn planned(jobs: Vec<JobOutline>) -> Event {

@@ -73,6 +73,21 @@ fn border(area: Rect, mut mark: impl FnMut(u16, u16, u8)) {
     mark(right, bottom, UP | LEFT);
 }
 
+/// Draws a box on top of what is in the buffer: clears its area, draws its border, and calls `content` with the area inside.
+pub fn popup(framed: Framed, theme: Theme, buffer: &mut Buffer, content: impl FnOnce(Rect, &mut Buffer)) {
+    let area = framed.area.intersection(buffer.area);
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            buffer[(x, y)].reset();
+        }
+    }
+    // A buffer for the box alone, so that its border is not joined to those below it.
+    let mut top = Buffer::empty(area);
+    draw(&[Framed { area, ..framed }], theme, &mut top);
+    content(inside(area), &mut top);
+    buffer.merge(&top);
+}
+
 fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
     let area = pane.area.intersection(buffer.area);
     let room = usize::from(area.width.saturating_sub(4));

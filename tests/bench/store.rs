@@ -11,9 +11,9 @@ use std::process::Command;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 use cuelight::engine::mask::{MaskStream, Masker};
-use cuelight::model::{
-    Conclusion, Event, JobId, JobOutline, LineRange, RunId, RunInfo, StepKind, StepNumber, StepOutline, Timestamp,
-};
+use cuelight::model::testing;
+use cuelight::model::testing::{Script, outline};
+use cuelight::model::{Conclusion, RunId, RunInfo, Timestamp};
 use cuelight::store::folder::{RunFolder, RunsDir};
 use cuelight::store::history;
 use cuelight::store::history::{Filter, StatusFilter};
@@ -145,49 +145,24 @@ fn reading(c: &mut Criterion) {
 /// A finished run of 8 jobs with 10 steps each.
 fn finished_run(runs: &RunsDir, at: Timestamp) -> RunFolder {
     let folder = runs.create(at).expect("made");
-    let info = RunInfo { workflow: ".github/workflows/ci.yml".to_owned(), created: at, ..RunInfo::default() };
+    let info = testing::info(folder.id().clone(), at);
     RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
-    let mut journal = JournalWriter::open(folder.journal()).expect("made");
-    let mut append = |event| {
-        journal.append(at, event).expect("written");
-    };
-    append(Event::RunStarted { attempt: 1, name: "CI".to_owned() });
-    for job in (0..8).map(|n| JobId::new(format!("job-{n}"))) {
-        let outline = JobOutline {
-            id: job.clone(),
-            key: job.to_string(),
-            name: job.to_string(),
-            needs: Vec::new(),
-            environment: None,
-            caller: None,
-        };
-        append(Event::JobsPlanned { jobs: vec![outline], replaces: None });
-        append(Event::JobStarted { job: job.clone(), name: job.to_string(), sandbox: "host".to_owned() });
-        let step = |n| StepOutline { number: StepNumber(n), name: format!("Step {n}"), kind: StepKind::Main };
-        append(Event::StepsPlanned { job: job.clone(), steps: (1..=10).map(step).collect() });
-        for step in (1..=10).map(StepNumber) {
-            append(Event::StepStarted { job: job.clone(), step, name: format!("Step {step}") });
-            append(Event::Output { job: job.clone(), step, output: LineRange { first: 0, count: 12 } });
-            append(Event::StepFinished {
-                job: job.clone(),
-                step,
-                outcome: Conclusion::Success,
-                conclusion: Conclusion::Success,
-                exit_code: Some(0),
-                signal: None,
-                reason: None,
-            });
+    let jobs: Vec<String> = (0..8).map(|n| format!("job-{n}")).collect();
+    let steps: Vec<String> = (1..=10).map(|n| format!("Step {n}")).collect();
+    let mut script = Script::new(at);
+    script.start(jobs.iter().map(|job| outline(job, job, &[])).collect());
+    for job in &jobs {
+        script.job(job, job, &steps.iter().map(String::as_str).collect::<Vec<_>>());
+        for (number, name) in (1..).zip(&steps) {
+            script.step(job, number, name, 12).step_end(job, number, Conclusion::Success);
         }
-        append(Event::JobFinished {
-            job,
-            conclusion: Conclusion::Success,
-            allowed_failure: false,
-            reason: None,
-            outputs: [].into_iter().collect(),
-            environment_url: None,
-        });
+        script.job_end(job, Conclusion::Success);
     }
-    append(Event::RunFinished { conclusion: Conclusion::Success, reason: None });
+    script.end(Conclusion::Success);
+    let mut journal = JournalWriter::open(folder.journal()).expect("made");
+    for record in script.records {
+        journal.append(record.at, record.event).expect("written");
+    }
     folder
 }
 

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use cuelight::model::{
-    Conclusion, Event, JobId, JobOutline, LineRange, RunId, RunInfo, StepKind, StepNumber, StepOutline, Timestamp,
-};
+use cuelight::model::testing;
+use cuelight::model::testing::{Script, outline};
+use cuelight::model::{Conclusion, JobId, RunId, StepNumber, Timestamp};
 use cuelight::store::folder::RunsDir;
 use cuelight::store::journal::JournalWriter;
 use cuelight::store::logs::LogWriter;
@@ -312,7 +312,7 @@ fn large_log() {
     let place = Place::new("name: CI\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}\n");
     let runs = RunsDir::at(place.state());
     let folder = runs.create(Timestamp(1_795_487_000_000)).expect("made");
-    let info = RunInfo { workflow: "ci.yml".to_owned(), event: "push".to_owned(), ..RunInfo::default() };
+    let info = testing::info(folder.id().clone(), Timestamp(1_795_487_000_000));
     RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
     let (job, step) = (JobId::new("a"), StepNumber(1));
     let path = folder.log(&job, 1, step);
@@ -333,46 +333,12 @@ fn large_log() {
     // No partial line is left: every portion ends with a newline.
     let _ = writer.finish();
     let bytes = fs::metadata(&path).expect("there").len();
-    let name = |name: &str| name.to_owned();
-    let outline = JobOutline {
-        id: job.clone(),
-        key: name("a"),
-        name: name("a"),
-        needs: Vec::new(),
-        environment: None,
-        caller: None,
-    };
-    let steps = vec![StepOutline { number: step, name: name("Write"), kind: StepKind::Main }];
-    let success = Conclusion::Success;
-    let events = [
-        Event::RunStarted { attempt: 1, name: name("CI") },
-        Event::JobsPlanned { jobs: vec![outline], replaces: None },
-        Event::JobStarted { job: job.clone(), name: name("a"), sandbox: name("host") },
-        Event::StepsPlanned { job: job.clone(), steps },
-        Event::StepStarted { job: job.clone(), step, name: name("Write") },
-        Event::Output { job: job.clone(), step, output: LineRange { first: 0, count: COUNT } },
-        Event::StepFinished {
-            job: job.clone(),
-            step,
-            outcome: success,
-            conclusion: success,
-            exit_code: Some(0),
-            signal: None,
-            reason: None,
-        },
-        Event::JobFinished {
-            job,
-            conclusion: success,
-            allowed_failure: false,
-            reason: None,
-            outputs: indexmap::IndexMap::new(),
-            environment_url: None,
-        },
-        Event::RunFinished { conclusion: success, reason: None },
-    ];
+    let mut script = Script::new(Timestamp(1_795_487_000_000));
+    script.start(vec![outline("a", "a", &[])]).job("a", "a", &["Write"]).step("a", 1, "Write", COUNT);
+    script.step_end("a", 1, Conclusion::Success).job_end("a", Conclusion::Success).end(Conclusion::Success);
     let mut journal = JournalWriter::open(folder.journal()).expect("a journal");
-    for event in events {
-        journal.append(Timestamp(1_795_487_000_000), event).expect("written");
+    for record in script.records {
+        journal.append(record.at, record.event).expect("written");
     }
     drop(journal);
     measure_large_log(&place, folder.id(), bytes);
@@ -403,7 +369,7 @@ fn measure_large_log(place: &Place, run: &RunId, bytes: u64) {
     terminal.press("4");
     let mut jumps = Vec::new();
     for _ in 0..15 {
-        terminal.press("g");
+        terminal.press("gg");
         terminal.shows("       0 of a build");
         terminal.listen(Duration::from_millis(50));
         let pressed = terminal.press("G");
@@ -411,13 +377,13 @@ fn measure_large_log(place: &Place, run: &RunId, bytes: u64) {
         terminal.listen(Duration::from_millis(50));
     }
     row("same: from `G` at the start to the last lines", &format!("{:.1} ms", ms(median(jumps))), "10 ms");
-    terminal.press("g");
+    terminal.press("gg");
     terminal.shows("       0 of a build");
     terminal.press("/needl");
     terminal.until("the search is complete", |screen| screen.contains("/needl 1/1"));
     terminal.press("\x1b");
     terminal.until("the search is gone", |screen| !screen.contains("/needl"));
-    terminal.press("g/needl");
+    terminal.press("gg/needl");
     let pressed = terminal.press("e");
     let found = terminal.until("the only match is found", |screen| screen.contains("/needle 1/1")) - pressed;
     let rate = bytes as f64 / 1e9 / found.as_secs_f64();

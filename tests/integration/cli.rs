@@ -117,6 +117,9 @@ fn settings_have_layers_and_errors_have_positions() {
     let place = format!("{}:2:1: `keys.yakn`", file.display());
     project.call(&["config"]).expect(2, &[&place, "did you mean `yank`?"]);
     project.call(&["doctor"]).expect(1, &[&place]);
+    project.configure("[keys]\nwrap = ['ctrl-w']\nzoom = ['ctrl-w z']\n");
+    let prefix = "config.toml:2:1: `ctrl-w` means `wrap` and also starts `ctrl-w z` (`zoom`, Log)";
+    project.call(&["keys"]).expect(2, &[prefix]);
     project.configure("keep_run = 3\n");
     project.run(&[]).expect(2, &["config.toml:1:1: unknown setting `keep_run`; did you mean `keep_runs`?"]);
     project.configure("");

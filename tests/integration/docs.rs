@@ -57,6 +57,8 @@ fn configured_keys_are_listed() {
         keys(&["--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let wrap = rows.iter().find(|row| row["action"] == "wrap").expect("a row");
     assert_eq!((&wrap["keys"][0], &wrap["panel"]), (&"ctrl-w".into(), &"Log".into()));
+    let top = rows.iter().find(|row| row["action"] == "top").expect("a row");
+    assert_eq!(top["keys"], serde_json::json!(["g g", "home"]));
 }
 
 #[test]

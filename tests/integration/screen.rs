@@ -13,12 +13,10 @@ use std::time::{Duration, Instant};
 use cuelight::app::App;
 use cuelight::app::keymap::Keymap;
 use cuelight::backend::Backend;
-use cuelight::model::RunInfo;
 use cuelight::model::feed::{Feed, Request};
-use cuelight::model::{
-    Command, Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, StepKind, StepNumber, StepOutline,
-    Timestamp,
-};
+use cuelight::model::testing;
+use cuelight::model::testing::{Script, outline};
+use cuelight::model::{Command, Conclusion, Event, Record, RunId, Timestamp};
 use cuelight::store::logs::query::{LogError, LogKey, LogSearch, Logs, RawLine, RunSearch};
 use cuelight::tui::Options;
 use cuelight::ui::theme::Theme;
@@ -121,15 +119,7 @@ async fn serve(mut requests: Requests, feed: mpsc::Sender<Feed>) {
     let run = RunId::new("20261124-021530-4f3a");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let now = Timestamp(now.as_millis() as u64);
-    let info = RunInfo {
-        id: run.clone(),
-        repository: "octo/app".to_owned(),
-        workflow: "ci.yml".to_owned(),
-        event: "push".to_owned(),
-        ref_name: "main".to_owned(),
-        sha: String::new(),
-        created: now,
-    };
+    let info = testing::info(run.clone(), now);
     let records = records(now);
     let seq = records.len() as u64 + 1;
     for report in [Feed::Opened(info), Feed::Records { run: run.clone(), records }] {
@@ -149,26 +139,10 @@ async fn serve(mut requests: Requests, feed: mpsc::Sender<Feed>) {
 }
 
 fn records(now: Timestamp) -> Vec<Record> {
-    let (job, step) = (JobId::new("build"), StepNumber(1));
-    let jobs = vec![JobOutline {
-        id: job.clone(),
-        key: "build".to_owned(),
-        name: "Build".to_owned(),
-        needs: Vec::new(),
-        environment: None,
-        caller: None,
-    }];
-    let steps = vec![StepOutline { number: step, name: "Compile".to_owned(), kind: StepKind::Main }];
-    let output = LineRange { first: 0, count: 5000 };
-    let events = [
-        Event::RunStarted { attempt: 1, name: "CI".to_owned() },
-        Event::JobsPlanned { jobs, replaces: None },
-        Event::JobStarted { job: job.clone(), name: "Build".to_owned(), sandbox: "host".to_owned() },
-        Event::StepsPlanned { job: job.clone(), steps },
-        Event::StepStarted { job: job.clone(), step, name: "Compile".to_owned() },
-        Event::Output { job, step, output },
-    ];
-    (1..).zip(events).map(|(seq, event)| Record { seq, at: now, event }).collect()
+    let mut script = Script::new(now);
+    script.start(vec![outline("build", "Build", &[])]).job("build", "Build", &["Compile"]);
+    script.step("build", 1, "Compile", 5000);
+    script.records
 }
 
 /// The program in the terminal: a run that goes on until it is cancelled. Starting a workflow panics a task.
@@ -291,7 +265,7 @@ fn keys_move_and_q_leaves_a_summary() {
     let mut terminal = Terminal::open(24, 80);
     terminal.wait_for("this is line 5000");
     assert!(terminal.screen.screen().alternate_screen());
-    terminal.press("4gj");
+    terminal.press("4ggj");
     terminal.wait_for("this is line 2");
     terminal.press("q");
     terminal.wait_for("Leave?");
@@ -456,7 +430,7 @@ fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
 fn a_hostile_log_changes_nothing_outside_its_pane() {
     // First away from the end, so that both runs show the same state of the log; then down, sideways, wrapped, and back
     // to the end.
-    const KEYS: [&str; 7] = ["4g", "jjjjj", "\x04\x04", "llll", "hhhhw", "\x06\x06kkkk", "w\x15gG"];
+    const KEYS: [&str; 7] = ["4gg", "jjjjj", "\x04\x04", "llll", "hhhhw", "\x06\x06kkkk", "w\x15ggG"];
     for (rows, columns) in [(24, 80), (40, 120)] {
         let mut plain = Terminal::with_log("wide", rows, columns);
         let mut hostile = Terminal::with_log("hostile", rows, columns);

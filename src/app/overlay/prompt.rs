@@ -2,23 +2,20 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use crate::app::panes::Cx;
 use crate::app::panes::log::Position;
 use crate::app::selection::Selection;
+use crate::app::text_input::TextInput;
 use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
-
-/// How many characters the text can have.
-const MAX_TEXT: usize = 1000;
 
 /// A text that is being typed.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Prompt {
     pub(in crate::app) kind: Kind,
-    pub(in crate::app) text: String,
+    pub(in crate::app) text: TextInput,
     /// Reading position in the log when the prompt was opened.
     pub(in crate::app) log_position: Position,
     /// Selection when the prompt was opened.
@@ -38,13 +35,7 @@ pub(in crate::app) enum Kind {
 
 impl Prompt {
     pub(in crate::app) fn new(kind: Kind, log_position: Position, selection: Selection) -> Self {
-        Self { kind, text: String::new(), log_position, selection }
-    }
-
-    /// Appends text as far as there is room.
-    pub(in crate::app) fn add(&mut self, text: &str) {
-        let room = MAX_TEXT.saturating_sub(self.text.chars().count());
-        self.text.extend(text.chars().take(room));
+        Self { kind, text: TextInput::default(), log_position, selection }
     }
 
     fn sign(&self) -> &'static str {
@@ -64,12 +55,8 @@ impl Prompt {
             buffer[(x, area.y)].reset();
         }
         let x = text::put(buffer, area.x + 1, area.y, 1, self.sign(), cx.theme.style(Hue::Accent));
-        // Of a text that is too long its end is shown: that is where it is typed.
-        let room = usize::from(area.right().saturating_sub(x + 2));
-        let hidden = self.text.char_indices().find(|(at, _)| text::width(&self.text[*at..]) <= room);
-        let shown = &self.text[hidden.map_or(self.text.len(), |(at, _)| at)..];
-        let x = text::put(buffer, x, area.y, room as u16, shown, Style::new());
-        text::put(buffer, x, area.y, 1, " ", cx.theme.selected());
+        let row = Rect { x, width: area.right().saturating_sub(x + 1), ..area };
+        let x = self.text.draw(true, cx.theme, row, buffer);
         let hint = format!("{}  Enter: keep  Esc: back", self.hint());
         let width = text::width(&hint) as u16 + 1;
         if x + width + 2 < area.right() {

@@ -1,5 +1,6 @@
 //! The question whether a repository may run on this machine, with everything that would run.
 
+use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -7,11 +8,14 @@ use ratatui::style::Style;
 use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::panes::{Cx, motion};
+use crate::app::text_input::MODIFIERS;
 use crate::model::Preview;
 use crate::model::feed::Request;
 use crate::ui::terminal_text;
 use crate::ui::text;
 use crate::ui::theme::Hue;
+
+use super::Outcome;
 
 /// The key that trusts the repository. Enter does not: it is pressed too easily.
 const YES: char = 'y';
@@ -37,16 +41,14 @@ impl TrustQuestion {
         Self { question, lines, offset: 0 }
     }
 
-    /// Whether a character is an answer.
-    pub(super) fn wants(c: char) -> bool {
-        matches!(c, YES | NO)
-    }
-
-    /// The effects of an answer; `None` for any other character.
-    pub(super) fn answer(&self, c: char) -> Option<Vec<Effect>> {
-        match c {
-            YES => Some(vec![Effect::Request(Request::Trust { question: self.question })]),
-            NO => Some(Vec::new()),
+    /// Closes the question if the key is an answer. `None` for any other key.
+    pub(super) fn key(&self, key: KeyEvent) -> Option<Outcome> {
+        match key.code {
+            _ if key.modifiers.intersects(MODIFIERS) => None,
+            KeyCode::Char(YES) => {
+                Some(Outcome::Closes(vec![Effect::Request(Request::Trust { question: self.question })]))
+            }
+            KeyCode::Char(NO) => Some(Outcome::Closes(Vec::new())),
             _ => None,
         }
     }
@@ -68,7 +70,7 @@ impl TrustQuestion {
     }
 
     /// How much is below the part that is shown, for the frame.
-    pub(super) fn remark(&self, height: usize) -> String {
+    pub(super) fn status(&self, height: usize) -> String {
         let shown = height.saturating_sub(usize::from(ANSWER_ROWS));
         match self.lines.len().saturating_sub(self.offset + shown) {
             0 => String::new(),

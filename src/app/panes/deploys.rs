@@ -1,4 +1,7 @@
-//! 6 Deploys: the environments that jobs name, and the latest deployment to each in the runs on this machine.
+//! 6 Deploys: the environments that jobs name, and the latest deployment to each in the listed runs.
+//!
+//! The list of runs comes in pages. While the pane has the focus it needs further ones, up to [`MAX_RUNS`]; as long as there
+//! are older runs, its border names how many were looked through.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +19,9 @@ use crate::ui::theme::Hue;
 
 use super::list::{ListRow, filter_chip};
 use super::{Cx, Pane, empty, keep_visible, motion};
+
+/// How many runs the pane looks through for deployments. Older ones are left out, as each page of runs takes memory.
+const MAX_RUNS: usize = 2_000;
 
 /// The list of environments.
 #[derive(Clone, Debug, Default)]
@@ -62,12 +68,18 @@ impl Pane for Deploys {
         Some(Panel::Jobs)
     }
 
+    fn needs_older_runs(&self, cx: &Cx) -> bool {
+        cx.focused && cx.state.summaries().count() < MAX_RUNS
+    }
+
     fn filter(&mut self) -> Option<&mut String> {
         Some(&mut self.filter)
     }
 
-    fn title_suffix(&self, _: &Cx, _: &Selection) -> String {
-        filter_chip(&self.filter).unwrap_or_default()
+    fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
+        let runs = || format!("newest {}", text::counted(cx.state.summaries().count() as u64, "run"));
+        let part = cx.state.has_older().then(runs);
+        filter_chip(&self.filter).into_iter().chain(part).collect::<Vec<_>>().join(cx.theme.dot())
     }
 
     fn draw(&self, cx: &Cx, _: &Selection, area: Rect, buffer: &mut Buffer) {
@@ -158,7 +170,8 @@ fn environments(state: &AppState) -> Vec<Environment<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RunId, RunInfo, Timestamp};
+    use crate::model::testing;
+    use crate::model::{RunId, Timestamp};
 
     /// A completed run with deployments to `prod` that ended at these times.
     fn run(id: &str, ends: &[(Conclusion, u64)]) -> Summary {
@@ -170,15 +183,7 @@ mod tests {
         };
         let deployments = ends.iter().map(deployment).collect();
         Summary {
-            info: RunInfo {
-                id: RunId::new(id),
-                repository: String::new(),
-                workflow: "deploy.yml".to_owned(),
-                event: "push".to_owned(),
-                ref_name: "main".to_owned(),
-                sha: String::new(),
-                created: Timestamp(0),
-            },
+            info: testing::info(RunId::new(id), Timestamp(0)),
             name: "deploy".to_owned(),
             attempt: 1,
             phase: Phase::Done(Conclusion::Success),

@@ -65,7 +65,7 @@ impl Cx<'_> {
     }
 }
 
-/// A part of the screen with a border of its own.
+/// A part of the screen with a border.
 pub(super) trait Pane {
     /// Brings the pane in line with the state after a message, and returns the effects that fetch what is missing.
     fn sync(&mut self, _: &Cx, _: &mut Selection) -> Vec<Effect> {
@@ -90,6 +90,11 @@ pub(super) trait Pane {
 
     /// Closes what was opened inside the pane. Returns `false` if there is nothing to close.
     fn close(&mut self) -> bool {
+        false
+    }
+
+    /// Whether the pane would show more if older runs were listed.
+    fn needs_older_runs(&self, _: &Cx) -> bool {
         false
     }
 
@@ -157,6 +162,11 @@ impl Panes {
             Panel::Deploys => &mut self.deploys,
             Panel::Events => &mut self.events,
         }
+    }
+
+    /// Whether a pane would show more if older runs were listed.
+    pub(super) fn need_older_runs<'a>(&self, cx: impl Fn(Panel) -> Cx<'a>) -> bool {
+        PANELS.iter().any(|info| self.get(info.panel).needs_older_runs(&cx(info.panel)))
     }
 
     /// Brings every pane in line with the state. Runs and Jobs come first: they move the selection that the others show.

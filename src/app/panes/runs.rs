@@ -7,18 +7,13 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::Summary;
-use crate::model::feed::Request;
-use crate::model::{Phase, RunId};
+use crate::model::{Phase, RunId, Summary};
 use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::list::{ListRow, filter_chip};
 use super::{Cx, Pane, empty, keep_visible, motion};
-
-/// How many older runs are requested at a time.
-const PAGE: usize = 200;
 
 /// The list of runs.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +24,6 @@ pub(in crate::app) struct Runs {
     offset: usize,
     /// Row of the selected run, to select its neighbour when the run is removed.
     row: usize,
-    /// The run that older ones were requested for.
-    requested: Option<RunId>,
 }
 
 impl Pane for Runs {
@@ -41,8 +34,7 @@ impl Pane for Runs {
         self.row = self.at(cx.state, selection);
         let count = self.listed(cx.state).count();
         self.offset = keep_visible(self.offset, self.row, count, cx.rows());
-        let below = count.saturating_sub(self.offset + cx.rows());
-        self.older(below, cx).map(Effect::Request).into_iter().collect()
+        Vec::new()
     }
 
     fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
@@ -58,6 +50,11 @@ impl Pane for Runs {
 
     fn open(&mut self, _: &Cx, _: &mut Selection) -> Option<Panel> {
         Some(Panel::Jobs)
+    }
+
+    /// Less than a screen of rows is left below those that are shown.
+    fn needs_older_runs(&self, cx: &Cx) -> bool {
+        self.listed(cx.state).nth(self.offset + 2 * cx.rows()).is_none()
     }
 
     fn parent(&self) -> Option<Panel> {
@@ -80,7 +77,7 @@ impl Pane for Runs {
     /// How many runs are running, and how many are listed while there are older ones.
     fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
         let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
-        let more = cx.state.has_older_than().map(|_| format!("{}+", text::count(cx.state.summaries().count() as u64)));
+        let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.summaries().count() as u64)));
         filter_chip(&self.filter).into_iter().chain(active).chain(more).collect::<Vec<_>>().join(cx.theme.dot())
     }
 
@@ -123,16 +120,6 @@ impl Pane for Runs {
 }
 
 impl Runs {
-    /// The request for older runs, once for each page, if less than a screen of rows is left `below`.
-    fn older(&mut self, below: usize, cx: &Cx) -> Option<Request> {
-        let oldest = cx.state.has_older_than().filter(|_| below <= cx.rows())?;
-        if self.requested.as_ref() == Some(oldest) {
-            return None;
-        }
-        self.requested = Some(oldest.clone());
-        Some(Request::ListMore { before: oldest.clone(), limit: PAGE })
-    }
-
     /// The run to select while none is, or after the selected one was removed.
     fn replacement(&self, state: &AppState, removed: Option<&RunId>) -> Option<RunId> {
         // The run that took the row of the removed one, or the last.

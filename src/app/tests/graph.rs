@@ -1,26 +1,25 @@
 //! What the graph shows, and what of it.
 
 use super::*;
-use crate::app::fixture::Script;
+use crate::app::fixture::script;
+use crate::model::testing::{Script, outline};
 
 /// Jobs side by side, two of which failed, behind one that all need.
 fn wide(jobs: usize) -> Script {
     let names: Vec<String> = (0..jobs).map(|job| format!("part-{job:03}")).collect();
-    let outline = |name: &'static str| (name, name, ["first"].as_slice());
-    let names: Vec<&'static str> = names.into_iter().map(|name| &*name.leak()).collect();
-    let mut script = Script::default();
-    let first: (&str, &str, &[&str]) = ("first", "first", &[]);
-    script.begin(&std::iter::once(first).chain(names.iter().copied().map(outline)).collect::<Vec<_>>());
-    script.job(0, "first", "first", &[]).job_end(3, "first", Conclusion::Success);
+    let parts = names.iter().map(|name| outline(name, name, &["first"]));
+    let mut script = script();
+    script.start(std::iter::once(outline("first", "first", &[])).chain(parts).collect());
+    script.job("first", "first", &[]).at(3).job_end("first", Conclusion::Success);
     for (at, name) in names.iter().enumerate() {
         let end = if at == 7 || at == 9 { Conclusion::Failure } else { Conclusion::Success };
-        script.job(4, name, name, &[]).job_end(5 + at as u64, name, end);
+        script.at(4).job(name, name, &[]).at(5 + at as u64).job_end(name, end);
     }
     script
 }
 
 #[test]
-fn what_the_end_waited_for_is_lit_and_told() {
+fn the_critical_path_is_lit_with_its_times() {
     let mut driver = Driver::showing(200, 60, Glyphs::Unicode);
     driver.feed(Feed::Records { run: run(), records: rest() }).press("2P");
     assert!(driver.shows("critical path 3:20"), "{}", driver.screen());
@@ -37,7 +36,7 @@ fn what_the_end_waited_for_is_lit_and_told() {
 }
 
 #[test]
-fn a_large_graph_shows_what_failed_until_somebody_wants_all() {
+fn a_large_graph_shows_what_failed_until_all_is_requested() {
     let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
     driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: wide(120).records }).press("2");
     assert!(driver.shows("failed only ─") && driver.shows("part-007"), "{}", driver.screen());
@@ -50,7 +49,7 @@ fn a_large_graph_shows_what_failed_until_somebody_wants_all() {
 }
 
 #[test]
-fn siblings_stand_in_one_node_where_there_is_no_room_for_them() {
+fn siblings_share_a_node_without_room_for_each() {
     let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
     driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: wide(20).records }).press("2");
     assert!(driver.shows("part-000... ×20 18✓2✗") && driver.shows("✗ part-007"), "{}", driver.screen());
@@ -61,7 +60,7 @@ fn siblings_stand_in_one_node_where_there_is_no_room_for_them() {
 }
 
 #[test]
-fn every_list_is_filtered_by_words_and_says_so() {
+fn every_list_is_filtered_by_words_and_shows_them() {
     for (keys, chip, shown, hidden) in [
         ("2/build<enter>", "/build", "Build Docker", ""),
         ("5/healthy unh<enter>", "/healthy unh", "app", "redis"),
@@ -80,7 +79,7 @@ fn every_list_is_filtered_by_words_and_says_so() {
 }
 
 #[test]
-fn a_state_that_changes_makes_no_new_layout_where_the_graph_is_larger_than_its_pane() {
+fn a_changed_state_keeps_the_layout_of_a_large_graph() {
     let mut driver = Driver::new(100, 30, Theme { motion: false, ..Theme::default() });
     let mut script = wide(60);
     let last = script.records.len() - 10;

@@ -5,7 +5,7 @@ use crate::app::selection::JobSelection;
 use crate::model::{LineRange, StepNumber};
 
 #[test]
-fn scrolling_up_lets_go_of_a_followed_log() {
+fn scrolling_up_stops_following() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.press("4kk");
     assert!(!driver.shows("FOLLOW"));
@@ -31,7 +31,7 @@ fn a_hostile_log_stays_in_its_pane() {
     lines.push("\x1b[?1049l\x1bc\x1b[6n\r\rshort".to_owned());
     lines.push("\u{0}\u{7}\u{8}\u{9b}31m".to_owned());
     driver.log("security", 2, lines);
-    // Another step and back, so that the log is loaded anew.
+    // Another step and back, so that the log is loaded again.
     driver.press("kj");
     let after = driver.screen();
     let outside = |screen: &str| {
@@ -48,7 +48,7 @@ fn a_hostile_log_stays_in_its_pane() {
 #[test]
 fn a_log_is_searched_as_it_is_typed() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
-    driver.press("4g/module 77");
+    driver.press("4gg/module 77");
     assert!(driver.shows("/module 77") && driver.shows("scanning module 77 "), "{}", driver.screen());
     assert!(driver.shows("/module 77 1/11"));
     driver.press("<enter>nn");
@@ -77,7 +77,7 @@ fn only_lines_that_match_are_kept_until_esc() {
 }
 
 #[test]
-fn errors_are_gone_through_line_by_line() {
+fn errors_are_visited_line_by_line() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     let lines = (0..500).map(|line| if line % 200 == 40 { format!("E   no {line}") } else { "ok".to_owned() });
     driver.log("test-2", 4, lines.collect());
@@ -108,7 +108,7 @@ fn lines_are_copied_and_places_opened() {
     assert_eq!(driver.asked(), [Effect::Copy(format!("cuelight logs {} --job test-2 --step 4", run()))]);
     driver.press("<esc>o");
     let edit = Effect::Edit { run: run(), file: "tests/test_api.py".to_owned(), line: Some(318) };
-    assert_eq!(driver.asked(), [edit], "as the annotation says");
+    assert_eq!(driver.asked(), [edit], "the file of the annotation");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn groups_fold_and_times_show() {
     lines[15] = "##[endgroup]".to_owned();
     driver.log("test", 4, lines);
     driver.app.selection.select(JobSelection::whole(JobId::new("test")));
-    driver.press("4g-");
+    driver.press("4gg-");
     assert!(driver.shows("Test (3.12) › 4 Run tests"), "{}", driver.screen());
     driver.press("}");
     assert!(driver.shows("▸ Warnings (5 lines folded)") && !driver.shows("line 12"), "{}", driver.screen());
@@ -130,7 +130,7 @@ fn groups_fold_and_times_show() {
 }
 
 #[test]
-fn all_logs_of_the_run_are_searched_as_it_is_typed_and_a_line_is_gone_to() {
+fn all_logs_are_searched_while_typing_and_enter_opens_a_line() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.press("F");
     assert!(driver.shows("Lines of all steps") && driver.shows("text, or /expression/"), "{}", driver.screen());
@@ -152,7 +152,7 @@ fn all_logs_of_the_run_are_searched_as_it_is_typed_and_a_line_is_gone_to() {
 }
 
 #[test]
-fn a_search_that_nobody_looks_at_ends() {
+fn a_search_ends_with_its_box() {
     let mut app = Driver::showing(120, 40, Glyphs::Unicode).app;
     let mut press = |keys: &str| {
         let keys = crate::app::keymap::typed(keys).expect("keys");
@@ -161,5 +161,5 @@ fn a_search_that_nobody_looks_at_ends() {
     let begun = press("Fx");
     assert!(matches!(begun.as_slice(), [Effect::SearchRun(grep)] if grep.logs.len() == 13), "{begun:?}");
     assert_eq!(press("<esc>"), [Effect::CancelSearch(crate::store::logs::query::SearchSlot::Run)]);
-    assert_eq!(press("F<esc>").len(), 2, "it begins anew, and ends");
+    assert_eq!(press("F<esc>").len(), 2, "it starts again, and ends");
 }

@@ -11,6 +11,7 @@ use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Reco
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
 mod graph;
+mod keys;
 mod log;
 mod orders;
 
@@ -56,7 +57,7 @@ fn a_skipped_job_shows_why_in_place_of_its_log() {
 }
 
 #[test]
-fn without_colours_there_are_none() {
+fn no_colour_is_drawn_without_colours() {
     let mut driver = Driver::new(120, 40, Theme { colours: Colours::None, ..Theme::default() });
     driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: records() }).press("?");
     for cell in &driver.buffer().content {
@@ -78,7 +79,7 @@ fn the_view_follows_what_runs_until_the_user_moves() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     assert!(driver.shows("4 Log · Security Scan › 2 Scan") && driver.shows("FOLLOW · 1,204 lines"));
     assert!(driver.shows("scanning module 1204"));
-    driver.press("gj");
+    driver.press("ggj");
     assert!(driver.shows("4 Log · Lint › 1 Set up job"));
     driver.feed(Feed::Records { run: run(), records: rest() });
     assert!(driver.shows("4 Log · Lint › 1 Set up job"), "nothing moves under the reader");
@@ -174,7 +175,7 @@ fn notices_are_shown_and_kept() {
     driver.feed(Feed::Notice(Notice::bad("the state folder is full")));
     assert!(driver.shows("✗ the state folder is full"));
     driver.press("7");
-    assert_eq!(driver.screen().matches("the state folder is full").count(), 2, "it was told a moment ago");
+    assert_eq!(driver.screen().matches("the state folder is full").count(), 2, "it was shown a moment ago");
     driver.send(Msg::Tick(Timestamp(START + 200_000))).press("j");
     assert_eq!(driver.screen().matches("the state folder is full").count(), 1, "seen, and kept among the events");
 }
@@ -194,7 +195,7 @@ fn services_and_deployments_lead_to_their_job_and_run() {
 }
 
 #[test]
-fn a_job_whose_image_is_on_its_way_says_so() {
+fn a_job_shows_the_progress_of_its_image() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     let pulled =
         |done| Event::ImagePulled { job: JobId::new("build"), image: "redis:7".to_owned(), done, total: 40_000_000 };
@@ -262,10 +263,10 @@ fn older_runs_are_requested_once_the_list_is_shown_to_its_end() {
     driver.press("G");
     assert_eq!(requested(&mut driver), [older(500)]);
     driver.feed(page(600..701, true)).press("kj");
-    assert_eq!(requested(&mut driver), [], "a newer state of the newest runs is no answer");
-    driver.feed(page(300..500, true)).press("gG");
+    assert_eq!(requested(&mut driver), [], "a newer state of the newest runs does not answer the request");
+    driver.feed(page(300..500, true)).press("ggG");
     assert_eq!(requested(&mut driver), [older(300)]);
-    driver.feed(page(250..300, false)).press("gG");
+    driver.feed(page(250..300, false)).press("ggG");
     assert_eq!(requested(&mut driver), [], "there are no older runs");
     // A filter that leaves few rows needs all runs.
     let mut driver = Driver::new(80, 24, Theme::default());
@@ -273,6 +274,33 @@ fn older_runs_are_requested_once_the_list_is_shown_to_its_end() {
     assert_eq!(requested(&mut driver), [older(500)]);
     driver.feed(Feed::Listed { runs: Vec::new(), more: false }).press("x");
     assert_eq!(requested(&mut driver), []);
+}
+
+#[test]
+fn the_deploys_pane_looks_through_a_bounded_number_of_runs() {
+    let run = |n: u32, name: &str| past(&format!("20261123-{n:06}-aaaa"), name, Conclusion::Success, START);
+    let page = |numbers: std::ops::Range<u32>, name: &str| Feed::Listed {
+        runs: numbers.rev().map(|n| run(n, name)).collect(),
+        more: true,
+    };
+    let requests = |driver: &mut Driver| {
+        let asked = driver.asked();
+        asked.iter().filter(|effect| matches!(effect, Effect::Request(Request::ListMore { .. }))).count()
+    };
+    let mut driver = Driver::new(120, 40, Theme::default());
+    driver.feed(page(4_800..5_000, "CI"));
+    assert_eq!(requests(&mut driver), 0, "the first page is enough for the list");
+    driver.press("6");
+    assert!(driver.shows("newest 200 runs") && !driver.shows("production"), "{}", driver.screen());
+    assert_eq!(requests(&mut driver), 1);
+    driver.feed(page(4_600..4_800, "Release"));
+    assert!(driver.shows("newest 400 runs") && driver.shows("production"), "{}", driver.screen());
+    for first in (2_000..4_600).rev().step_by(200) {
+        driver.feed(page(first - 199..first + 1, "CI"));
+    }
+    assert_eq!(requests(&mut driver), 8, "2,000 runs are enough");
+    driver.feed(Feed::Listed { runs: vec![run(1, "CI")], more: false });
+    assert!(!driver.shows("newest"), "all runs were looked through: {}", driver.screen());
 }
 
 #[test]
@@ -317,20 +345,19 @@ fn a_replay_goes_on_and_back() {
 }
 
 #[test]
-fn a_failure_calls_and_the_title_counts() {
+fn a_failure_raises_an_alert_and_the_title_counts() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    assert_eq!(driver.calls.pop(), Some(Effect::Title("●1 cuelight".to_owned())));
-    driver.calls.clear();
+    assert_eq!(driver.alerts.pop(), Some(Effect::Title("●1 cuelight".to_owned())));
+    driver.alerts.clear();
     driver.feed(Feed::Records { run: run(), records: rest() });
     driver.feed(Feed::Records { run: run(), records: rest() });
-    driver.calls.sort_by_key(|call| matches!(call, Effect::Title(_)));
+    driver.alerts.sort_by_key(|alert| matches!(alert, Effect::Title(_)));
     let alert = Effect::Alert { run: run(), why: AlertReason::Failed, text: "CI: failure".to_owned() };
-    assert_eq!(driver.calls, [alert, Effect::Title("✗1 cuelight".to_owned())]);
+    assert_eq!(driver.alerts, [alert, Effect::Title("✗1 cuelight".to_owned())]);
 }
 
-/// Something that could happen at any time.
 #[test]
-fn a_run_that_waits_calls_once_and_nothing_of_the_past_does() {
+fn a_run_that_starts_to_wait_raises_one_alert_and_past_waits_none() {
     use crate::model::Gate;
     let gate = Gate::Concurrency { group: "deploy".to_owned(), holder: "another run".to_owned() };
     let record = |seq: u64, at| Record {
@@ -339,11 +366,11 @@ fn a_run_that_waits_calls_once_and_nothing_of_the_past_does() {
         event: Event::JobWaiting { job: JobId::new("build"), gate: gate.clone() },
     };
     let alerts = |driver: &mut Driver| {
-        let calls = std::mem::take(&mut driver.calls);
-        calls.into_iter().filter(|call| matches!(call, Effect::Alert { why: AlertReason::Waits, .. })).count()
+        let alerts = std::mem::take(&mut driver.alerts);
+        alerts.into_iter().filter(|alert| matches!(alert, Effect::Alert { why: AlertReason::Waits, .. })).count()
     };
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
-    driver.calls.clear();
+    driver.alerts.clear();
     driver.feed(Feed::Records { run: run(), records: vec![record(1, START + 193_000)] });
     assert_eq!(alerts(&mut driver), 1);
     driver.feed(Feed::Records { run: run(), records: vec![record(2, START + 194_000)] });
@@ -356,6 +383,7 @@ fn a_run_that_waits_calls_once_and_nothing_of_the_past_does() {
     assert_eq!(alerts(&mut late), 0, "it has waited since before the screen was opened");
 }
 
+/// A message that can come at any time.
 fn anything() -> impl Strategy<Value = Msg> {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
     let keys = prop_oneof![
@@ -411,7 +439,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever sizes came before, every panel that there is room for is framed, titled, and nobody writes over it.
+    /// After any sequence of sizes, every panel that has room is framed and titled, and nothing is drawn over it.
     #[test]
     fn a_storm_of_sizes_leaves_every_panel_whole(sizes in prop::collection::vec((1_u16..220, 1_u16..70), 1..12), focus in 0..7_usize) {
         let mut driver = Driver::showing(80, 24, Glyphs::Unicode);

@@ -7,7 +7,7 @@ fn submitted(command: Command) -> Effect {
 }
 
 #[test]
-fn cancelling_asks_and_shows_as_asked_until_a_record_confirms() {
+fn cancelling_asks_and_is_pending_until_a_record_confirms() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.asked();
     driver.press("s");
@@ -27,7 +27,7 @@ fn cancelling_asks_and_shows_as_asked_until_a_record_confirms() {
 }
 
 #[test]
-fn a_refusal_is_told() {
+fn a_refusal_is_shown() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.press("sy");
     let reply = Reply::Rejected { reason: "the worker does not answer".to_owned() };
@@ -36,7 +36,7 @@ fn a_refusal_is_told() {
 }
 
 #[test]
-fn what_cannot_be_done_says_why() {
+fn an_unavailable_action_shows_why() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.asked();
     driver.press("r");
@@ -49,11 +49,11 @@ fn what_cannot_be_done_says_why() {
 }
 
 #[test]
-fn running_again_offers_what_there_is() {
+fn a_rerun_offers_what_is_available() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.feed(Feed::Records { run: run(), records: rest() }).press("r");
     driver.asked();
-    assert!(driver.shows("what failed and what that held back: 2 jobs"));
+    assert!(driver.shows("failed jobs, and the jobs that they blocked: 2 jobs"));
     driver.press("f");
     assert_eq!(driver.asked(), [submitted(Command::Rerun { what: RerunScope::Failed })]);
     driver.press("rG<esc>");
@@ -85,7 +85,7 @@ fn a_started_run_is_shown_once_it_is_listed() {
     driver.press("<enter>");
     assert!(driver.shows("Start release.yml on workflow_dispatch") && driver.asked().is_empty());
     driver.press("<enter>");
-    assert!(driver.shows("is needed") && driver.asked().is_empty(), "{}", driver.screen());
+    assert!(driver.shows("required") && driver.asked().is_empty(), "{}", driver.screen());
     driver.press("1.2x<backspace><down> <down> <down>3a<enter>");
     let given = [("version", "1.2"), ("dry", "true"), ("target", "prod"), ("copies", "3")];
     let start = Request::Start {
@@ -105,7 +105,7 @@ fn a_started_run_is_shown_once_it_is_listed() {
 }
 
 #[test]
-fn a_read_only_screen_gives_no_orders() {
+fn a_read_only_screen_sends_no_requests() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.app = driver.app.clone().refusing(Unavailable::ReadOnly);
     driver.asked();
@@ -121,7 +121,7 @@ fn a_read_only_screen_gives_no_orders() {
 }
 
 #[test]
-fn a_run_is_removed_once_it_has_ended_and_somebody_says_yes() {
+fn a_completed_run_is_removed_after_a_yes() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.press("1d");
     assert!(driver.shows("delete: the run has not ended"));
@@ -146,7 +146,7 @@ fn a_shell_opens_where_a_job_runs_or_failed() {
     assert_eq!(driver.asked(), [shell("security")]);
     driver.press("ex");
     assert_eq!(driver.asked(), [shell("test-2")]);
-    driver.press("3gx");
+    driver.press("3ggx");
     assert!(driver.shows("shell: the job did not fail"));
     driver.press("5x");
     assert!(driver.shows("shell: services are removed at the end of their job"));
@@ -154,12 +154,12 @@ fn a_shell_opens_where_a_job_runs_or_failed() {
 }
 
 #[test]
-fn watch_mode_is_asked_for_shown_and_left() {
+fn watch_mode_is_requested_shown_and_left() {
     use crate::model::feed::{Waits, Watching};
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.asked();
     driver.press("W");
-    assert!(driver.shows("Run when files change") && driver.shows("ci.yml  when its paths have the change"));
+    assert!(driver.shows("Run when files change") && driver.shows("ci.yml  when a change matches its paths"));
     assert!(!driver.shows("release.yml  when"), "it does not run on a push");
     driver.press("<enter>");
     let workflow = Some(".github/workflows/ci.yml".to_owned());
@@ -183,7 +183,7 @@ fn watch_mode_is_asked_for_shown_and_left() {
 }
 
 #[test]
-fn repositories_are_named_once_there_are_several_and_our_own_comes_first() {
+fn several_repositories_are_named_and_the_home_one_comes_first() {
     let other = |id: &str| {
         let mut run = past(id, "CI", Conclusion::Success, START);
         "octo/other".clone_into(&mut run.info.repository);

@@ -43,8 +43,8 @@ mod startable;
 mod tests;
 mod watch_mode;
 
-/// How many runs are listed at first.
-const FIRST_PAGE: usize = 1000;
+/// How many runs are listed at first: a few screens. The first frame waits for them.
+const FIRST_PAGE: usize = 200;
 
 /// Files appear in bursts: time from the first change of the state folder until runs are listed.
 const LIST_DELAY: Duration = Duration::from_millis(50);

@@ -11,7 +11,9 @@ use crate::backend;
 use crate::backend::Connected;
 use crate::launch::trust;
 use crate::model::feed::Notice;
-use crate::model::{Conclusion, EndReason, Event, RunInfo};
+use crate::model::testing;
+use crate::model::testing::run_started as started;
+use crate::model::{Conclusion, EndReason, Event};
 use crate::repo::git::{Repository, git};
 use crate::store::folder::RunFolder;
 use crate::store::journal::JournalWriter;
@@ -53,15 +55,7 @@ impl Scripted {
     /// A run that was created at a time and has these records.
     fn run(&self, at: u64, events: impl IntoIterator<Item = Event>) -> RunFolder {
         let folder = self.runs.create(Timestamp(at)).expect("made");
-        let info = RunInfo {
-            id: folder.id().clone(),
-            repository: String::new(),
-            workflow: "ci.yml".to_owned(),
-            event: String::new(),
-            ref_name: String::new(),
-            sha: String::new(),
-            created: Timestamp(at),
-        };
+        let info = testing::info(folder.id().clone(), Timestamp(at));
         RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
         append(&folder, events);
         folder
@@ -110,10 +104,6 @@ fn append(folder: &RunFolder, events: impl IntoIterator<Item = Event>) {
     for event in events {
         journal.append(Timestamp(9), event).expect("written");
     }
-}
-
-fn started(attempt: u32) -> Event {
-    Event::RunStarted { attempt, name: "CI".to_owned() }
 }
 
 fn ended(conclusion: Conclusion) -> Event {

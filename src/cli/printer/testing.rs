@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::io;
 
 use crate::cli::style::Out;
+use crate::model::testing;
+use crate::model::testing::{Script, job_finished, outline, step_finished};
 use crate::model::{
     Annotation, Command, Conclusion, EndReason, Event, Explanation, Gate, JobId, JobOutline, Level, LineRange, Outcome,
-    Record, Reply, Run, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber, StepOutline, Timestamp,
+    Reply, Run, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber, StepOutline, Timestamp,
 };
 use crate::store::runs::RunStore;
 
@@ -15,7 +17,7 @@ use super::{Logs, Printer};
 /// The records of a run in order, a tenth of a second apart, and its logs.
 pub(in crate::cli) struct Story {
     info: RunInfo,
-    records: Vec<Record>,
+    script: Script,
     logs: Memory,
 }
 
@@ -53,31 +55,15 @@ pub(in crate::cli) fn annotation(file: &str, line: u32, message: &str) -> Annota
 
 impl Story {
     fn empty() -> Self {
-        let info = RunInfo {
-            id: RunId::new("20261124-000000-0001"),
-            repository: "octo/app".to_owned(),
-            workflow: ".github/workflows/ci.yml".to_owned(),
-            event: "push".to_owned(),
-            ref_name: "main".to_owned(),
-            sha: "0000000".to_owned(),
-            created: Timestamp(0),
-        };
-        Self { info, records: Vec::new(), logs: Memory::default() }
+        let info =
+            RunInfo { sha: "0000000".to_owned(), ..testing::info(RunId::new("20261124-000000-0001"), Timestamp(0)) };
+        Self { info, script: Script::new(Timestamp(0)).paced(100), logs: Memory::default() }
     }
 
     /// A run of jobs that need nothing.
     pub(in crate::cli) fn new(jobs: &[&str]) -> Self {
         let mut story = Self::empty();
-        story.add(Event::RunStarted { attempt: 1, name: "CI".to_owned() });
-        let outline = |job: &&str| JobOutline {
-            id: JobId::new(job),
-            key: (*job).to_owned(),
-            name: (*job).to_owned(),
-            needs: Vec::new(),
-            environment: None,
-            caller: None,
-        };
-        story.add(Event::JobsPlanned { jobs: jobs.iter().map(outline).collect(), replaces: None });
+        story.script.start(jobs.iter().map(|job| outline(job, job, &[])).collect());
         for job in jobs {
             let job = JobId::new(job);
             story.add(Event::JobStarted { name: job.to_string(), job, sandbox: "host".to_owned() });
@@ -86,15 +72,14 @@ impl Story {
     }
 
     fn add(&mut self, event: Event) {
-        let seq = self.records.len() as u64 + 1;
-        self.records.push(Record { seq, at: Timestamp(seq * 100), event });
+        self.script.event(event);
     }
 
     /// A step that prints these lines, in two portions where it can, and exits with this code.
     pub(in crate::cli) fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
         let (job, step) = (JobId::new(job), StepNumber(number));
-        let outline = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main };
-        self.add(Event::StepsPlanned { job: job.clone(), steps: vec![outline] });
+        let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main };
+        self.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
         self.add(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
         let half = lines.len() / 2;
         for (first, count) in [(0, half), (half, lines.len() - half)].into_iter().filter(|(_, count)| *count > 0) {
@@ -103,15 +88,8 @@ impl Story {
         }
         self.logs.0.insert((job.clone(), step), lines.iter().map(ToString::to_string).collect());
         let conclusion = if exit_code == 0 { Conclusion::Success } else { Conclusion::Failure };
-        self.add(Event::StepFinished {
-            job,
-            step,
-            outcome: conclusion,
-            conclusion,
-            exit_code: Some(exit_code),
-            signal: None,
-            reason: (exit_code != 0).then(|| format!("exit code {exit_code}")),
-        });
+        let reason = (exit_code != 0).then(|| format!("exit code {exit_code}"));
+        self.add(step_finished(job.as_str(), number, conclusion, exit_code, reason.as_deref()));
     }
 
     pub(in crate::cli) fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {
@@ -119,19 +97,12 @@ impl Story {
     }
 
     pub(in crate::cli) fn finish(&mut self, job: &str, conclusion: Conclusion) {
-        let reason = (conclusion != Conclusion::Success).then(|| "exit code 1".to_owned());
-        self.add(Event::JobFinished {
-            job: JobId::new(job),
-            conclusion,
-            allowed_failure: false,
-            reason,
-            outputs: indexmap::IndexMap::new(),
-            environment_url: None,
-        });
+        let reason = (conclusion != Conclusion::Success).then_some("exit code 1");
+        self.add(job_finished(job, conclusion, reason));
     }
 
     pub(in crate::cli) fn end(&mut self, conclusion: Conclusion) {
-        self.add(Event::RunFinished { conclusion, reason: None });
+        self.script.end(conclusion);
     }
 
     /// A run in which every text of every event is this one.
@@ -142,15 +113,8 @@ impl Story {
         let gate = Gate::Concurrency { group: any(), holder: any() };
         story.add(Event::RunWaiting { gate: gate.clone(), attempt: 1, name: any() });
         story.add(Event::RunStarted { attempt: 2, name: any() });
-        let outline = JobOutline {
-            id: id.clone(),
-            key: any(),
-            name: any(),
-            needs: vec![id.clone()],
-            environment: Some(any()),
-            caller: None,
-        };
-        story.add(Event::JobsPlanned { jobs: vec![outline], replaces: None });
+        let job = JobOutline { environment: Some(any()), ..outline(text, text, &[text]) };
+        story.add(Event::JobsPlanned { jobs: vec![job], replaces: None });
         for gate in [gate, Gate::Resource(any()), Gate::Review(any())] {
             story.add(Event::JobWaiting { job: id.clone(), gate });
         }
@@ -191,7 +155,7 @@ impl Story {
     pub(in crate::cli) fn run(&self) -> Run {
         let mut store = RunStore::default();
         store.open(self.info.clone());
-        self.records.iter().for_each(|record| store.apply(&self.info.id, record));
+        self.script.records.iter().for_each(|record| store.apply(&self.info.id, record));
         store.run(&self.info.id).expect("opened above").clone()
     }
 
@@ -206,7 +170,7 @@ impl Story {
         store.open(self.info.clone());
         let mut bytes = Vec::new();
         let mut out = Out::read_by_runner(&mut bytes, in_actions);
-        for record in &self.records {
+        for record in &self.script.records {
             store.apply(&self.info.id, record);
             let run = store.run(&self.info.id).expect("opened above");
             printer.record(run, record, &self.logs, &mut out).expect("memory");

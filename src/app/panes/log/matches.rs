@@ -1,16 +1,11 @@
 //! Numbers of the lines that match a query. They arrive in portions from another thread, and more as the log grows.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crate::app::msg::Effect;
 use crate::store::logs::query::{LogKey, LogSearch, LogSearchResult, Query, SearchSlot};
 use crate::ui::text;
 
 /// How many matches are kept. The count of a log with more gets a `+`.
 const MAX_MATCHES: usize = 500_000;
-
-/// Id of the next search. An answer names its search, so that late answers are dropped.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A query and the lines that match it, as far as the log was searched.
 #[derive(Clone, Debug)]
@@ -31,16 +26,17 @@ impl Matches {
         Self { slot, query, found: Vec::new(), next: 0, running: None, error: None }
     }
 
-    /// A search of the lines that were not searched yet, unless one is running.
-    pub(super) fn request(&mut self, key: &LogKey, lines: u64) -> Option<LogSearch> {
+    /// A search of the lines that were not searched yet, unless one is running. Increments `last_id` for each search, so that
+    /// answers to earlier ones are dropped.
+    pub(super) fn request(&mut self, last_id: &mut u64, key: &LogKey, lines: u64) -> Option<LogSearch> {
         if self.running.is_some() || self.next >= lines || self.error.is_some() || self.is_full() {
             return None;
         }
         // Error lines are ranked among all lines, so each search covers the whole log.
         let first = if self.query == Query::Errors { 0 } else { self.next };
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        *last_id += 1;
         let (slot, what) = (self.slot, self.query.clone());
-        let search = LogSearch { id, slot, key: key.clone(), what, lines: first..lines };
+        let search = LogSearch { id: *last_id, slot, key: key.clone(), what, lines: first..lines };
         self.running = Some(search.clone());
         Some(search)
     }
@@ -111,8 +107,9 @@ mod tests {
         let key = LogKey { run: RunId::new("r"), job: JobId::new("j"), attempt: 1, step: StepNumber(1) };
         let query = Query::Matches(Pattern::parse("x", false).expect("not empty"));
         let mut matches = Matches::new(SearchSlot::Search, query);
-        let search = matches.request(&key, 100).expect("no line was searched");
-        assert_eq!((search.lines.clone(), matches.request(&key, 120)), (0..100, None));
+        let mut id = 0;
+        let search = matches.request(&mut id, &key, 100).expect("no line was searched");
+        assert_eq!((search.lines.clone(), matches.request(&mut id, &key, 120)), (0..100, None));
         matches.take(&LogSearchResult { search: search.clone(), found: Ok(vec![3, 50]), done: false });
         assert_eq!(
             (matches.total(100), matches.number(50), matches.neighbour(50, true)),
@@ -120,7 +117,7 @@ mod tests {
         );
         matches.take(&LogSearchResult { search: search.clone(), found: Ok(vec![99]), done: true });
         assert_eq!((matches.total(100), matches.neighbour(3, false)), ("3".to_owned(), Some(99)));
-        assert_eq!(matches.request(&key, 120).map(|search| search.lines), Some(100..120));
+        assert_eq!(matches.request(&mut id, &key, 120).map(|search| search.lines), Some(100..120));
         matches.take(&LogSearchResult { search, found: Ok(vec![1]), done: true });
         assert_eq!(matches.found, [3, 50, 99], "a late answer is dropped");
     }

@@ -80,6 +80,8 @@ pub(in crate::app) struct Log {
     marks: BTreeSet<u64>,
     /// The other end of the selected lines.
     anchor: Option<u64>,
+    /// Id of the last search that was requested.
+    last_search: u64,
     /// Cancellations of searches that are no longer needed, to be sent with the next effects.
     cancellations: Vec<Effect>,
 }
@@ -120,6 +122,7 @@ impl Default for Log {
             jump: None,
             marks: BTreeSet::new(),
             anchor: None,
+            last_search: 0,
             cancellations: Vec::new(),
         }
     }
@@ -302,6 +305,7 @@ impl Log {
                 times: self.times,
                 groups: Groups::new(self.groups.folded),
                 search,
+                last_search: self.last_search,
                 jump: self.jump.take().filter(|jump| !matches!(jump, Jump::Match { .. })),
                 ..Self::default()
             };
@@ -316,7 +320,9 @@ impl Log {
         let matches = [Some(&mut self.group_starts), Some(&mut self.group_ends), self.errors.as_mut()];
         let searches =
             [self.search.as_mut(), self.keep.as_mut()].map(|search| search.map(|search| &mut search.matches));
-        let requests = matches.into_iter().chain(searches).flatten().filter_map(|matches| matches.request(key, lines));
+        let id = &mut self.last_search;
+        let requests =
+            matches.into_iter().chain(searches).flatten().filter_map(|matches| matches.request(id, key, lines));
         effects.extend(requests.map(Effect::SearchLog));
         effects.extend(self.scroll().map(Effect::LoadPage));
         effects

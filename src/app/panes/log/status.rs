@@ -6,7 +6,7 @@ use crate::ui::theme::Theme;
 use super::Log;
 
 impl Log {
-    /// The parts of the status that apply. `active` tells whether the step still runs.
+    /// The parts of the status that apply. `active`: whether the step still runs.
     pub(super) fn status(&self, active: bool, theme: Theme) -> String {
         let mut parts = Vec::new();
         if let Some(anchor) = self.anchor {

@@ -8,7 +8,7 @@ fn key(step: u32) -> LogKey {
     LogKey { run: RunId::new("r"), job: JobId::new("j"), attempt: 1, step: StepNumber(step) }
 }
 
-/// Settles, and answers what is looked for with these lines; says which lines are missing.
+/// Syncs the pane, answers its searches with these lines, and returns the lines that it requests.
 fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
     let mut wanted = None;
     for effect in log.show(Some(key(step)), lines, 10) {
@@ -21,7 +21,7 @@ fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
     wanted
 }
 
-/// Every tenth line begins a group of four, and every seventh says `x`.
+/// Every tenth line starts a group of four lines, and every seventh line is `x`.
 fn answer_scan(log: &mut Log, scan: LogSearch, lines: u64) {
     let fits = |line: &u64| match scan.slot {
         SearchSlot::Groups => line.is_multiple_of(10),
@@ -90,7 +90,7 @@ fn moving_up_lets_go_and_moving_down_takes_hold() {
 }
 
 #[test]
-fn another_log_begins_anew_and_late_lines_are_dropped() {
+fn another_log_starts_from_its_end_and_late_lines_are_dropped() {
     let mut log = Log::default();
     let late = settle(&mut log, 1, 100).expect("lines are missing");
     let request = settle(&mut log, 2, 5).expect("of the other log");

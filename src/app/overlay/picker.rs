@@ -1,0 +1,170 @@
+//! A list to pick from by typing a few letters of a row.
+
+use std::borrow::Cow;
+
+use crossterm::event::KeyEvent;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::action::Action;
+use crate::app::panes::{Cx, empty, keep_visible, motion};
+use crate::app::text_input::TextInput;
+use crate::model::{JobId, RunId};
+use crate::store::logs::pattern::Pattern;
+use crate::store::logs::query::LogKey;
+use crate::ui::text;
+
+use super::form::Form;
+use super::{Outcome, input_row, mark_selected};
+
+/// A list to pick from.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct Picker {
+    pub(super) title: String,
+    filter: TextInput,
+    /// Whether `grep TEXT` can be typed, too.
+    commands: bool,
+    /// The label of each row, and what picking it does.
+    rows: Vec<(String, Pick)>,
+    /// The selected row among those that match.
+    selected: usize,
+}
+
+/// What picking a row does.
+#[derive(Clone, Debug)]
+pub(in crate::app) enum Pick {
+    /// Carries out the action.
+    Act(Action),
+    /// Opens the form.
+    Fill(Form),
+    /// Selects the run.
+    Run(RunId),
+    /// Selects the job.
+    Job(JobId),
+    /// Starts watch mode for this workflow, or for all.
+    Watch(Option<String>),
+    /// Searches all logs of the run for the text.
+    SearchRun(String),
+    /// Goes to a line of a log.
+    Line {
+        log: LogKey,
+        /// Number of the line, from 0.
+        line: u64,
+        /// The pattern that the line matched.
+        pattern: Pattern,
+    },
+}
+
+impl Picker {
+    pub(in crate::app) fn new(title: &str, rows: Vec<(String, Pick)>) -> Self {
+        Self { title: title.to_owned(), filter: TextInput::default(), commands: false, rows, selected: 0 }
+    }
+
+    /// Also takes commands that are typed whole.
+    pub(in crate::app) fn with_commands(self) -> Self {
+        Self { commands: true, ..self }
+    }
+
+    /// Number of rows, those that do not match included.
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn key(&mut self, key: KeyEvent) -> bool {
+        let edits = self.filter.key(key);
+        if edits {
+            self.selected = 0;
+        }
+        edits
+    }
+
+    pub(super) fn paste(&mut self, text: &str) {
+        self.filter.insert(text);
+        self.selected = 0;
+    }
+
+    pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
+        let matching = self.matching();
+        if action == Action::Open {
+            let picked = matching.get(self.selected).map(|row| row.1.clone());
+            return picked.map_or(Outcome::Stays, Outcome::Picked);
+        }
+        // One row is for the text.
+        let rows = height.saturating_sub(1);
+        self.selected = motion(action, self.selected, matching.len(), rows).unwrap_or(self.selected);
+        Outcome::Stays
+    }
+
+    /// The rows that have the letters of the filter in their order, the best fit first.
+    fn matching(&self) -> Vec<Cow<'_, (String, Pick)>> {
+        if let Some(command) = command(self.filter.text()).filter(|_| self.commands) {
+            return vec![Cow::Owned(command)];
+        }
+        let mut rows: Vec<_> =
+            self.rows.iter().filter_map(|row| Some((score(self.filter.text(), &row.0)?, row))).collect();
+        rows.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+        rows.into_iter().map(|(_, row)| Cow::Borrowed(row)).collect()
+    }
+
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        let list = input_row(&self.filter, cx, area, buffer);
+        let rows = self.matching();
+        if rows.is_empty() {
+            empty("nothing has these letters in this order", cx, list, buffer);
+        }
+        let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));
+        for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
+            let shown = text::clip(&row.0, usize::from(area.width.saturating_sub(4)), cx.theme.ellipsis());
+            text::put(buffer, area.x + 2, y, area.width.saturating_sub(3), &shown, Style::new());
+            mark_selected(at == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
+        }
+    }
+}
+
+/// The row of a command that is typed whole: `grep TEXT`.
+fn command(typed: &str) -> Option<(String, Pick)> {
+    let text = typed.strip_prefix("grep ").map(str::trim_start).filter(|text| !text.is_empty())?;
+    Some((format!("find {text} in the logs of all steps"), Pick::SearchRun(text.to_owned())))
+}
+
+/// How well a text fits what was typed, higher is better. `None` if the text does not have the letters in their order.
+/// A text that has them in one piece scores best, above all at the start of a word.
+fn score(typed: &str, text: &str) -> Option<i32> {
+    let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<char>>();
+    let (typed, text) = (lower(typed), lower(text));
+    let typed: Vec<char> = typed.into_iter().filter(|c| *c != ' ').collect();
+    let (mut score, mut next, mut last) = (0, 0, None);
+    for wanted in typed {
+        let starts = |at: usize| at == 0 || !text[at - 1].is_alphanumeric();
+        let found = |at: &usize| text[*at] == wanted;
+        // Right after the previous letter, else at the start of a word, else anywhere.
+        let at = (next..text.len().min(next + 1)).find(|at| last.is_some() && found(at));
+        let at = at.or_else(|| (next..text.len()).find(|at| found(at) && starts(*at)));
+        let at = at.or_else(|| (next..text.len()).find(found))?;
+        score += if last == at.checked_sub(1) && last.is_some() { 5 } else { 0 } + if starts(at) { 3 } else { 0 };
+        score -= i32::from(last.is_none() && at > 0);
+        (next, last) = (at + 1, Some(at));
+    }
+    Some(score)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_found_in_their_order_and_whole_words_score_best() {
+        for (typed, text, found) in
+            [("", "ci.yml", true), ("cpush", "ci.yml  push", true), ("PU", "push", true), ("hsup", "push", false)]
+        {
+            assert_eq!(score(typed, text).is_some(), found, "{typed} in {text}");
+        }
+        let best = |typed: &str, texts: &[&str]| {
+            let best = texts.iter().max_by_key(|text| score(typed, text));
+            best.map(|text| (*text).to_owned())
+        };
+        assert_eq!(best("stop", &["job Shared top", "stop  cancel the run"]).as_deref(), Some("stop  cancel the run"));
+        assert_eq!(best("ts", &["job Contests", "job Test Scan"]).as_deref(), Some("job Test Scan"));
+    }
+}

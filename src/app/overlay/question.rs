@@ -1,0 +1,92 @@
+//! A question with a few answers, each with its own key.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::action::Action;
+use crate::app::msg::Effect;
+use crate::app::panes::{Cx, motion};
+use crate::app::text_input::MODIFIERS;
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+use super::{Outcome, mark_selected};
+
+/// Something to be decided.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct Question {
+    pub(in crate::app) title: String,
+    /// Lines above the answers.
+    pub(in crate::app) text: Vec<String>,
+    pub(in crate::app) choices: Vec<Choice>,
+    selected: usize,
+}
+
+/// An answer to a question.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct Choice {
+    key: char,
+    label: String,
+    /// What follows from the answer; empty for "no".
+    effects: Vec<Effect>,
+}
+
+impl Choice {
+    pub(in crate::app) fn new(key: char, label: impl Into<String>, effects: Vec<Effect>) -> Self {
+        Self { key, label: label.into(), effects }
+    }
+}
+
+impl Question {
+    /// A question with its first answer selected.
+    pub(in crate::app) fn new(title: &str, text: Vec<String>, choices: Vec<Choice>) -> Self {
+        Self { title: title.to_owned(), text, choices, selected: 0 }
+    }
+
+    /// Columns of the widest line, and the number of rows.
+    pub(super) fn size(&self) -> (u16, u16) {
+        let lines = self.text.iter().map(String::as_str).chain(self.choices.iter().map(|choice| choice.label.as_str()));
+        let columns = lines.chain([self.title.as_str()]).map(text::width).max().unwrap_or_default();
+        let rows = self.text.len() + self.choices.len() + usize::from(!self.text.is_empty());
+        (columns as u16, rows as u16)
+    }
+
+    pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
+        let KeyCode::Char(c) = key.code else { return None };
+        let choice = self.choices.iter().find(|choice| choice.key == c && !key.modifiers.intersects(MODIFIERS))?;
+        Some(Outcome::Closes(choice.effects.clone()))
+    }
+
+    pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
+        if action == Action::Open {
+            return Outcome::Closes(self.choices[self.selected].effects.clone());
+        }
+        self.selected = motion(action, self.selected, self.choices.len(), height).unwrap_or(self.selected);
+        Outcome::Stays
+    }
+
+    /// The effects of the answer that leaves the screen and does nothing else, if there is one.
+    pub(in crate::app) fn quits(&self) -> Option<Vec<Effect>> {
+        let quits = self.choices.iter().find(|choice| choice.effects == [Effect::Quit]);
+        quits.map(|choice| choice.effects.clone())
+    }
+
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        let mut rows = area.y..area.bottom();
+        for (line, y) in self.text.iter().zip(&mut rows) {
+            let shown = text::clip(line, usize::from(area.width.saturating_sub(2)), cx.theme.ellipsis());
+            text::put(buffer, area.x + 1, y, area.width.saturating_sub(2), &shown, Style::new());
+        }
+        let mut rows = rows.skip(usize::from(!self.text.is_empty()));
+        for (at, choice) in self.choices.iter().enumerate() {
+            let Some(y) = rows.next() else { break };
+            let x = text::put(buffer, area.x + 2, y, 1, &choice.key.to_string(), cx.theme.style(Hue::Accent));
+            let room = usize::from(area.width.saturating_sub(6));
+            let shown = text::clip_middle(&choice.label, room, cx.theme.ellipsis());
+            text::put(buffer, x + 2, y, area.width.saturating_sub(5), &shown, Style::new());
+            mark_selected(at == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
+        }
+    }
+}

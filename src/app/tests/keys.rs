@@ -1,0 +1,118 @@
+//! Key sequences and text inputs.
+
+use super::*;
+use crate::app::keymap::Keymap;
+use crate::model::Preview;
+
+#[test]
+fn a_prefix_shows_what_can_follow() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    assert!(driver.shows("g go to"), "the footer names the prefix: {}", driver.screen());
+    assert!(!driver.app.moving_rows().is_empty());
+    driver.press("g");
+    insta::assert_snapshot!(driver.screen());
+    assert!(driver.app.moving_rows().is_empty(), "the box covers the log");
+    driver.press("<esc>");
+    assert!(!driver.shows("Esc: cancel") && !driver.shows("not bound"), "{}", driver.screen());
+    driver.press("gx");
+    assert!(!driver.shows("Esc: cancel") && driver.shows("`g x` is not bound"), "{}", driver.screen());
+}
+
+#[test]
+fn a_prefix_box_fits_on_small_screens_and_in_ascii() {
+    for (width, height) in [(30, 8), (40, 10), (80, 24)] {
+        let mut driver = Driver::showing(width, height, Glyphs::Ascii);
+        driver.press("g");
+        let screen = driver.screen();
+        assert!(screen.is_ascii() && screen.contains("g  go to"), "{screen}");
+    }
+}
+
+#[test]
+fn sequences_move_and_find_the_first_failure() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("3gg");
+    assert!(driver.shows("4 Log · Lint"), "{}", driver.screen());
+    driver.press("ge");
+    assert!(driver.shows("▌· Build Docker"), "{}", driver.screen());
+    driver.press("gf");
+    assert!(driver.shows("Test (3.13) › 4 Run tests") && driver.shows("E   AssertionError"), "{}", driver.screen());
+    driver.press("1G");
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261122-101010-bbbb")));
+    driver.press("gn");
+    assert_eq!(driver.app.selection.run_id(), Some(&run()));
+}
+
+#[test]
+fn help_lists_sequences_and_finds_them() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("?first row");
+    assert!(driver.shows("g g, home") && driver.shows("to the first row"), "{}", driver.screen());
+    driver.press("<ctrl-u>g e");
+    assert!(driver.shows("G, end, g e"), "{}", driver.screen());
+}
+
+#[test]
+fn sequences_work_in_overlays_without_text() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Records { run: run(), records: rest() });
+    driver.asked();
+    driver.press("rG");
+    driver.press("gg<enter>");
+    let failed = Command::Rerun { what: RerunScope::Failed };
+    assert_eq!(driver.asked(), [Effect::Request(Request::Submit { run: run(), command: failed })]);
+}
+
+#[test]
+fn sequences_of_the_configuration_are_carried_out() {
+    let keymap = Keymap::new([("stop", vec!["ctrl-x s".to_owned()])]).expect("no conflict");
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.app.keymap = keymap;
+    driver.press("<ctrl-x>");
+    assert!(driver.shows("ctrl-x ─") && driver.shows("cancel the run"), "{}", driver.screen());
+    driver.press("s");
+    assert!(driver.shows("Cancel the run?"), "{}", driver.screen());
+}
+
+#[test]
+fn an_overlay_that_opens_by_itself_ends_a_sequence() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let preview = Preview { workflow: "ci.yml".to_owned(), root: "/p".to_owned(), jobs: Vec::new() };
+    driver.press("g").feed(Feed::Untrusted { question: 7, preview });
+    assert!(driver.shows("Not trusted to run") && !driver.shows("Esc: cancel"), "{}", driver.screen());
+    driver.press("n");
+    assert!(!driver.shows("Not trusted") && !driver.shows("not bound"), "{}", driver.screen());
+}
+
+#[test]
+fn texts_are_edited_at_the_cursor_wherever_they_are_typed() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("1/rlease main<alt-b><alt-b><right>e");
+    assert!(driver.shows("/release main") && driver.shows("▌✓ Release"), "{}", driver.screen());
+    driver.press("<ctrl-u>");
+    assert!(driver.shows("/lease main"), "what is before the cursor is deleted: {}", driver.screen());
+    driver.press("<esc>");
+    assert_eq!(driver.app.selection.run_id(), Some(&run()), "the selection is as before");
+    driver.press(":om<home>zo<enter>");
+    assert!(!driver.shows("2 Graph"), "zoom: {}", driver.screen());
+    driver.press("zF401 ==<left><backspace>!<end> 200");
+    assert!(driver.shows("1 in 1 of 13 logs"), "{}", driver.screen());
+    driver.press("<esc>F<left>x");
+    assert!(driver.shows("> x"), "typing replaces the previous text: {}", driver.screen());
+    driver.press("<esc>?stp<left>o<delete>");
+    assert!(driver.shows("> sto"), "{}", driver.screen());
+}
+
+#[test]
+fn a_form_takes_pasted_text_and_edits_it() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("Srel<enter>").send(Msg::Paste("1.2\n.3 beta".to_owned()));
+    driver.press("<ctrl-w><backspace><home>v<down> <down><down>");
+    driver.send(Msg::Paste("a 1 2".to_owned())).press("<left>x3");
+    driver.asked();
+    driver.press("<enter>");
+    let asked = driver.asked();
+    let [Effect::Request(Request::Start { inputs, .. })] = asked.as_slice() else { panic!("{asked:?}") };
+    let inputs: Vec<_> = inputs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(inputs, [("version", "v1.2.3"), ("dry", "true"), ("target", "dev"), ("copies", "132")]);
+}

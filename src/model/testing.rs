@@ -1,0 +1,150 @@
+//! Builds runs for tests and benches, with defaults for what does not matter to them.
+
+use indexmap::IndexMap;
+
+use super::{
+    Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, RunInfo, StepKind, StepNumber, StepOutline,
+    Timestamp,
+};
+
+/// Name of the step that belongs to the job itself, as the runner calls it.
+const SET_UP: &str = "Set up job";
+
+/// A run that a push to `main` of `octo/app` started.
+#[must_use]
+pub fn info(id: RunId, created: Timestamp) -> RunInfo {
+    RunInfo {
+        id,
+        repository: "octo/app".to_owned(),
+        workflow: ".github/workflows/ci.yml".to_owned(),
+        event: "push".to_owned(),
+        ref_name: "main".to_owned(),
+        sha: "3f2c1ab9d0".to_owned(),
+        created,
+    }
+}
+
+/// A job without an environment that needs these jobs.
+#[must_use]
+pub fn outline(id: &str, name: &str, needs: &[&str]) -> JobOutline {
+    JobOutline {
+        id: JobId::new(id),
+        key: id.to_owned(),
+        name: name.to_owned(),
+        needs: needs.iter().map(JobId::new).collect(),
+        environment: None,
+        caller: None,
+    }
+}
+
+/// The start of an attempt of a run named `CI`.
+#[must_use]
+pub fn run_started(attempt: u32) -> Event {
+    Event::RunStarted { attempt, name: "CI".to_owned() }
+}
+
+/// The end of a step. A failed one exits with `exit_code`, any other with 0.
+#[must_use]
+pub fn step_finished(job: &str, step: u32, conclusion: Conclusion, exit_code: i32, reason: Option<&str>) -> Event {
+    Event::StepFinished {
+        job: JobId::new(job),
+        step: StepNumber(step),
+        outcome: conclusion,
+        conclusion,
+        exit_code: Some(if conclusion == Conclusion::Failure { exit_code } else { 0 }),
+        signal: None,
+        reason: reason.map(str::to_owned),
+    }
+}
+
+/// The end of a job without outputs.
+#[must_use]
+pub fn job_finished(job: &str, conclusion: Conclusion, reason: Option<&str>) -> Event {
+    Event::JobFinished {
+        job: JobId::new(job),
+        conclusion,
+        allowed_failure: false,
+        reason: reason.map(str::to_owned),
+        outputs: IndexMap::new(),
+        environment_url: None,
+    }
+}
+
+/// The records of a run, written in their order.
+#[derive(Clone, Debug)]
+pub struct Script {
+    start: Timestamp,
+    now: Timestamp,
+    /// Milliseconds from one record to the next.
+    pace: u64,
+    /// The records so far.
+    pub records: Vec<Record>,
+}
+
+impl Script {
+    /// A script whose records are of the time `start`, until [`Script::at`] sets another.
+    #[must_use]
+    pub fn new(start: Timestamp) -> Self {
+        Self { start, now: start, pace: 0, records: Vec::new() }
+    }
+
+    /// Lets each record be this many milliseconds later than the previous one; the first is that much after the start.
+    #[must_use]
+    pub fn paced(self, pace: u64) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// Sets the time of the next record, in seconds after the start.
+    pub fn at(&mut self, seconds: u64) -> &mut Self {
+        self.now = Timestamp(self.start.0 + seconds * 1000);
+        self
+    }
+
+    /// Adds a record of an event.
+    pub fn event(&mut self, event: Event) -> &mut Self {
+        self.now = Timestamp(self.now.0 + self.pace);
+        let seq = self.records.len() as u64 + 1;
+        self.records.push(Record { seq, at: self.now, event });
+        self
+    }
+
+    /// Starts the run, and plans its jobs.
+    pub fn start(&mut self, jobs: Vec<JobOutline>) -> &mut Self {
+        self.event(run_started(1)).event(Event::JobsPlanned { jobs, replaces: None })
+    }
+
+    /// Starts a job on the host, and plans its steps.
+    pub fn job(&mut self, id: &str, name: &str, steps: &[&str]) -> &mut Self {
+        let job = JobId::new(id);
+        let steps = (1..).zip(steps).map(|(number, name)| StepOutline {
+            number: StepNumber(number),
+            name: (*name).to_owned(),
+            kind: if *name == SET_UP { StepKind::Job } else { StepKind::Main },
+        });
+        let steps = steps.collect();
+        self.event(Event::JobStarted { job: job.clone(), name: name.to_owned(), sandbox: "host".to_owned() });
+        self.event(Event::StepsPlanned { job, steps })
+    }
+
+    /// Starts a step, and lets it print this many lines.
+    pub fn step(&mut self, job: &str, number: u32, name: &str, lines: u64) -> &mut Self {
+        let (job, step) = (JobId::new(job), StepNumber(number));
+        self.event(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
+        self.event(Event::Output { job, step, output: LineRange { first: 0, count: lines } })
+    }
+
+    /// Ends a step. A failed one exits with 1.
+    pub fn step_end(&mut self, job: &str, number: u32, conclusion: Conclusion) -> &mut Self {
+        self.event(step_finished(job, number, conclusion, 1, None))
+    }
+
+    /// Ends a job.
+    pub fn job_end(&mut self, job: &str, conclusion: Conclusion) -> &mut Self {
+        self.event(job_finished(job, conclusion, None))
+    }
+
+    /// Ends the run.
+    pub fn end(&mut self, conclusion: Conclusion) -> &mut Self {
+        self.event(Event::RunFinished { conclusion, reason: None })
+    }
+}
