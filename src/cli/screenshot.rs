@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use crate::app::App;
 use crate::app::keymap;
-use crate::app::keymap::Keymap;
+use crate::app::keymap::{Keymap, UnknownKey};
 use crate::app::msg::{Effect, Msg, RenderedPage};
 use crate::model::Timestamp;
 use crate::model::feed::Feed;
@@ -93,8 +93,8 @@ fn size(text: &str) -> Result<(u16, u16), String> {
         .ok_or_else(|| "write columns and rows, each up to 500: 120x40".to_owned())
 }
 
-fn keys(text: &str) -> Result<Keys, String> {
-    keymap::typed(text).map(Keys).map_err(|key| format!("`{key}` is no key; write `x`, `<enter>`, `<ctrl-d>`"))
+fn keys(text: &str) -> Result<Keys, UnknownKey> {
+    keymap::typed(text).map(Keys)
 }
 
 pub(super) fn run(args: &Args) -> Outcome {

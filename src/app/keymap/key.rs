@@ -16,6 +16,11 @@ pub struct Key {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sequence(Vec<Key>);
 
+/// A text that should name a key and does not.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("unknown key `{0}`; write `x`, `<enter>`, `<ctrl-d>`")]
+pub struct UnknownKey(String);
+
 /// Names of the keys that are not a character.
 const NAMES: &[(&str, KeyCode)] = &[
     ("enter", KeyCode::Enter),
@@ -78,8 +83,8 @@ impl Sequence {
 /// Parses keys that are typed: characters as they are, other keys by name in angle brackets (`j<enter><ctrl-d>`).
 ///
 /// # Errors
-/// The text in the brackets, which names no key.
-pub fn typed(text: &str) -> Result<Vec<KeyEvent>, String> {
+/// The text in the brackets names no key.
+pub fn typed(text: &str) -> Result<Vec<KeyEvent>, UnknownKey> {
     let mut events = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -88,7 +93,7 @@ pub fn typed(text: &str) -> Result<Vec<KeyEvent>, String> {
             Some((name, _)) => (name, name.len() + 2),
             None => (&rest[..first.len_utf8()], first.len_utf8()),
         };
-        let key = Key::parse(name).ok_or_else(|| name.to_owned())?;
+        let key = Key::parse(name).ok_or_else(|| UnknownKey(name.to_owned()))?;
         let control = if key.control { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
         let alt = if key.alt { KeyModifiers::ALT } else { KeyModifiers::NONE };
         events.push(KeyEvent::new(key.code, control | alt));

@@ -8,7 +8,7 @@ use crate::model::nearest;
 
 use super::action::{ACTIONS, Action, Context};
 
-pub use key::{Key, Sequence, typed};
+pub use key::{Key, Sequence, UnknownKey, typed};
 
 /// Why the configuration's `[keys]` cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
