@@ -178,7 +178,7 @@ mod tests {
             ("abcdefgh<left>", "cdefg[h]"),
             ("abcdefgh<home>", "[a]bcdef"),
             ("日本語", "本 語 [ ] "),
-            ("日本語<left>", "日 本 [語][ ]"),
+            ("日本語<left>", "日 本 [語] "),
         ] {
             assert_eq!(drawn(&input(keys)), shown, "{keys}");
         }

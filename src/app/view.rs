@@ -43,15 +43,15 @@ impl App {
             let context = Context::Panel(self.view.focus);
             chrome::footer(&self.state, self.theme, &self.keymap, context, self.summary(), screen.footer, buffer);
         }
+        if let Some(overlay) = &self.overlay {
+            let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
+            overlay.draw(&cx, &self.keymap, self.summary(), area, buffer);
+        }
         if let (false, Lookup::Prefix(rest)) =
             (self.pressed.is_empty(), self.keymap.lookup(self.context(), &self.pressed))
         {
             let summary = self.summary();
             hints::draw(&self.pressed, &rest, &self.state, self.theme, summary, toast_area, buffer);
-        }
-        if let Some(overlay) = &self.overlay {
-            let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
-            overlay.draw(&cx, &self.keymap, self.summary(), area, buffer);
         }
     }
 

@@ -57,8 +57,9 @@ fn sequences_work_in_overlays_without_text() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.feed(Feed::Records { run: run(), records: rest() });
     driver.asked();
-    driver.press("rG");
-    driver.press("gg<enter>");
+    driver.press("rGg");
+    assert!(driver.shows("Re-run") && driver.shows("g  to the first row"), "{}", driver.screen());
+    driver.press("g<enter>");
     let failed = Command::Rerun { what: RerunScope::Failed };
     assert_eq!(driver.asked(), [Effect::Request(Request::Submit { run: run(), command: failed })]);
 }
@@ -98,7 +99,9 @@ fn texts_are_edited_at_the_cursor_wherever_they_are_typed() {
     driver.press("zF401 ==<left><backspace>!<end> 200");
     assert!(driver.shows("1 in 1 of 13 logs"), "{}", driver.screen());
     driver.press("<esc>F<left>x");
-    assert!(driver.shows("> x"), "typing replaces the previous text: {}", driver.screen());
+    assert!(driver.shows("> 401 != 20x0"), "a moved cursor edits the previous text: {}", driver.screen());
+    driver.press("<esc>Fy");
+    assert!(driver.shows("> y"), "typing replaces the previous text: {}", driver.screen());
     driver.press("<esc>?stp<left>o<delete>");
     assert!(driver.shows("> sto"), "{}", driver.screen());
 }
