@@ -97,9 +97,11 @@ impl Help {
         let mut rows = Vec::new();
         for entry in own.chain(everywhere) {
             let keys: Vec<String> = keymap.keys(entry.action).iter().map(Sequence::to_string).collect();
-            let found =
-                keys.iter().any(|key| key == filter) || format!("{} {}", entry.name, entry.doc).contains(filter);
-            if found {
+            // A prefix finds its sequences.
+            let has_key = |key: &String| {
+                key.strip_prefix(filter).is_some_and(|rest| matches!(rest.chars().next(), None | Some(' ')))
+            };
+            if keys.iter().any(has_key) || format!("{} {}", entry.name, entry.doc).contains(filter) {
                 let keys = if keys.is_empty() { "(no key)".to_owned() } else { keys.join(", ") };
                 rows.push(Row { keys, doc: entry.doc, reason: unavailable(entry.action, state, summary) });
             }

@@ -48,6 +48,9 @@ fn help_lists_sequences_and_finds_them() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.press("?first row");
     assert!(driver.shows("g g, home") && driver.shows("to the first row"), "{}", driver.screen());
+    driver.press("<ctrl-u>g");
+    driver.press("<end><pagedown>");
+    assert!(driver.shows("g g, home"), "a prefix finds its sequences: {}", driver.screen());
     driver.press("<ctrl-u>g e");
     assert!(driver.shows("G, end, g e"), "{}", driver.screen());
 }
