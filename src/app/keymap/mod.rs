@@ -235,7 +235,10 @@ mod tests {
         Sequence::parse(text).expect(text).keys().to_vec()
     }
 
-    fn refused(changes: &[(&str, &[&str])]) -> KeymapError {
+    /// Actions with the keys that they get.
+    type Changes<'c> = &'c [(&'c str, &'c [&'c str])];
+
+    fn refused(changes: Changes) -> KeymapError {
         let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
         Keymap::new(changes.iter().map(|(name, keys)| (*name, owned(keys)))).expect_err("refused")
     }
@@ -296,7 +299,7 @@ mod tests {
 
     #[test]
     fn wrong_changes_are_refused() {
-        let cases: [(&[(&str, &[&str])], &str); 9] = [
+        let cases: [(Changes, &str); 9] = [
             (&[("stopp", &["x"])], "`keys.stopp`: unknown action; did you mean `stop`?"),
             (
                 &[("stop", &["hyper-x"])],
