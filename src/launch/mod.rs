@@ -4,7 +4,8 @@
 //! and returns a [`Planned`] run; nothing is written yet. Its [`Planned::preview`] is what a trust question shows, and
 //! [`start`] runs exactly that: it writes the run's folder and starts the worker, which gives a [`Started`] run.
 //!
-//! - [`request`]: the request, the event's payload, and the document of the run (`run.json`)
+//! - [`request`]: the request, and the document of the run (`run.json`)
+//! - [`event`]: the payload of the event
 //! - [`triggers`]: the workflows that an event runs, and why
 //! - [`trust`]: whether a repository may run on this machine, and what would run
 //! - [`secrets`]: where secrets come from, and which ones a workflow names
@@ -23,22 +24,20 @@ use crate::store::{StoreError, numbers};
 use crate::worker::launch::{SpawnError, spawn};
 use crate::worker::prepare::Refusal;
 use crate::worker::{Mode, prepare, recovery};
-use crate::workflow;
 use crate::workflow::plan::Plan;
 
 pub mod commands;
+pub mod event;
 pub mod request;
 pub mod secrets;
 pub mod triggers;
 pub mod trust;
 
-pub use request::{LaunchRequest, Payload, PayloadError};
+pub use event::{Payload, PayloadError};
+pub use request::LaunchRequest;
 pub use secrets::{SecretError, SecretSource};
 
 use trust::{Trust, Untrusted};
-
-/// The event of a run for which none is chosen.
-pub const PUSH: &str = "push";
 
 /// Why a run does not start.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +79,7 @@ pub struct Planned {
     plan: Plan,
     secrets: IndexMap<String, String>,
     trust: Trust,
+    unknown: Vec<String>,
 }
 
 /// A run that has a folder and a worker.
@@ -112,6 +112,18 @@ impl Planned {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Names what the workflow reads of its event and this machine cannot know, for the start of the run. `None` if there
+    /// is nothing of the kind.
+    #[must_use]
+    pub fn unknown(&self) -> Option<String> {
+        let paths: Vec<_> = self.unknown.iter().map(|path| format!("github.event.{path}")).collect();
+        let (first, verb) = (self.unknown.first()?, if paths.len() == 1 { "is" } else { "are" });
+        Some(format!(
+            "{} {verb} empty: not known on this machine; set with --event-set {first}=VALUE",
+            paths.join(", ")
+        ))
     }
 
     /// Whether the run may start.
@@ -162,27 +174,15 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let given = secrets::given(&request.secrets)?;
     let workflow = prepare::parse(&name, &text)?;
     let called = request::called(&workflow, &repository.root);
+    let (info, mut spec) = request.spec(&repository, config, &workflow, &payload);
+    let unknown = event::unknown::paths(&workflow, &info.event, &spec.payload);
     let secrets = secrets::with_named(given, &request.secrets, &workflow, &called);
-    let (info, mut spec) = request.spec(&repository, config, &workflow.source, payload);
     spec.called = called.texts();
     spec.secrets = secrets.keys().cloned().collect();
     spec.run_number = numbers::next(runs, &info.repository, &info.workflow)?;
     let plan = prepare::plan(&info, &spec, workflow, secrets.clone(), 1)?.plan;
     let trust = if request.needs_trust() { trust::of(runs, &repository)? } else { Trust::Given };
-    Ok(Planned { repository, info, spec, plan, secrets, trust })
-}
-
-/// The event that a workflow most likely runs on, and the path of its file in the repository.
-///
-/// # Errors
-/// There is no repository or no such file, or the file has errors.
-pub fn likely_event(request: &LaunchRequest) -> Result<(String, String), LaunchError> {
-    let repository = request.repository()?;
-    let path = workflows::find(request.workflow.as_deref(), &request.folder, &repository.root)?;
-    let (name, text) = (workflows::relative(&path, &repository.root), workflows::read(&path)?);
-    let workflow = prepare::parse(&name, &text)?;
-    let event = workflow::triggers::likely_event(&workflow).unwrap_or(PUSH).to_owned();
-    Ok((event, name))
+    Ok(Planned { repository, info, spec, plan, secrets, trust, unknown })
 }
 
 /// Starts a planned run: writes its folder and starts its worker.

@@ -1,13 +1,14 @@
 //! The request for a run, and the document that it becomes.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::event::Payload;
+use super::event::derived::Facts;
 use super::secrets::SecretSource;
 use crate::config::Config;
 use crate::model::RunInfo;
@@ -16,7 +17,7 @@ use crate::store::spec::{WorkflowSpec, ref_name};
 use crate::worker::outlet::now;
 use crate::workflow;
 use crate::workflow::source::Source;
-use crate::workflow::syntax::{JobBody, Workflow, local_path};
+use crate::workflow::syntax::{JobBody, Workflow};
 
 /// What a person or a program wants to run.
 #[derive(Clone, Debug, Default)]
@@ -55,62 +56,6 @@ pub struct LaunchRequest {
     pub slug: Option<String>,
 }
 
-/// Where the payload of an event comes from. Facts that every event has are filled in.
-#[derive(Clone, Debug, Default)]
-pub enum Payload {
-    /// Only the facts that every event has.
-    #[default]
-    Derived,
-    /// A file with a JSON object.
-    File(PathBuf),
-    /// This object.
-    Given(Map<String, Value>),
-}
-
-/// Why the payload of an event cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PayloadError {
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The error of the file system.
-        source: io::Error,
-    },
-    /// The file is not JSON.
-    #[error("{}:{}:{}: the event's payload is not JSON: {source}", path.display(), source.line(), source.column())]
-    NotJson {
-        /// The file.
-        path: PathBuf,
-        /// The error of the parser.
-        source: serde_json::Error,
-    },
-    /// The file holds another JSON value than an object.
-    #[error("{}: the event's payload is not a JSON object", .0.display())]
-    NotObject(PathBuf),
-}
-
-impl Payload {
-    /// Returns the given part of the payload.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is not a JSON object.
-    pub fn read(&self) -> Result<Map<String, Value>, PayloadError> {
-        let path = match self {
-            Self::Derived => return Ok(Map::new()),
-            Self::Given(payload) => return Ok(payload.clone()),
-            Self::File(path) => path,
-        };
-        let text = fs::read(path).map_err(|source| PayloadError::Unreadable { path: path.clone(), source })?;
-        match serde_json::from_slice(&text) {
-            Ok(Value::Object(payload)) => Ok(payload),
-            Ok(_) => Err(PayloadError::NotObject(path.clone())),
-            Err(source) => Err(PayloadError::NotJson { path: path.clone(), source }),
-        }
-    }
-}
-
 impl LaunchRequest {
     /// A request for a workflow of the repository around `folder`; everything else is left to the settings.
     pub fn new(folder: impl Into<PathBuf>, workflow: impl Into<String>, event: impl Into<String>) -> Self {
@@ -139,15 +84,16 @@ impl LaunchRequest {
         &self,
         repository: &Repository,
         config: Config,
-        workflow: &Source,
-        given: Map<String, Value>,
+        workflow: &Workflow,
+        given: &Map<String, Value>,
     ) -> (RunInfo, WorkflowSpec) {
         let slug = self.slug.clone().unwrap_or_else(|| repository.slug.clone());
-        let payload = self.full_payload(repository, &slug, given);
+        let inputs: IndexMap<_, _> = self.inputs.clone().into_iter().chain(inputs(given)).collect();
+        let payload = Facts { repository, slug: &slug, event: &self.event, workflow, inputs: &inputs, given }.payload();
         let git_ref = git_ref(&payload, repository);
         let info = RunInfo {
             repository: slug,
-            workflow: workflow.name.clone(),
+            workflow: workflow.source.name.clone(),
             event: self.event.clone(),
             ref_name: ref_name(&git_ref).to_owned(),
             sha: repository.sha.clone(),
@@ -156,8 +102,8 @@ impl LaunchRequest {
         };
         let spec = WorkflowSpec {
             repository: if self.any_runner { self.folder.clone() } else { repository.root.clone() },
-            text: workflow.text.clone(),
-            inputs: self.inputs.clone().into_iter().chain(inputs(&payload)).collect(),
+            text: workflow.source.text.clone(),
+            inputs,
             git_ref,
             payload,
             actor: repository.actor.clone(),
@@ -178,31 +124,10 @@ impl LaunchRequest {
         };
         (info, spec)
     }
-
-    /// The payload of the event: what was given, over the facts that every event has.
-    fn full_payload(&self, repository: &Repository, slug: &str, given: Map<String, Value>) -> Value {
-        let (owner, name) = slug.split_once('/').unwrap_or(("local", slug));
-        let mut payload = json!({
-            "ref": repository.git_ref,
-            "repository": {"full_name": slug, "name": name, "owner": {"login": owner}},
-            "sender": {"login": repository.actor},
-        });
-        if self.event == "push" {
-            payload["after"] = json!(repository.sha);
-            payload["head_commit"] = json!({"id": repository.sha});
-        }
-        if !self.inputs.is_empty() {
-            payload["inputs"] = json!(self.inputs);
-        }
-        for (key, value) in given {
-            payload[key] = value;
-        }
-        payload
-    }
 }
 
 /// Inputs in a payload, as a dispatched event has them.
-fn inputs(payload: &Value) -> Vec<(String, String)> {
+fn inputs(payload: &Map<String, Value>) -> Vec<(String, String)> {
     let inputs = payload.get("inputs").and_then(Value::as_object).into_iter().flatten();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     inputs.map(|(name, value)| (name.clone(), text(value))).collect()
@@ -253,7 +178,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path) -> Called {
 /// The path of the workflow of this repository that a job calls.
 pub(super) fn local_call(body: &JobBody) -> Option<&str> {
     match body {
-        JobBody::Call { uses, .. } => local_path(&uses.value),
+        JobBody::Call { uses, .. } => uses.value.strip_prefix("./"),
         JobBody::Steps(_) => None,
     }
 }

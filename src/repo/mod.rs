@@ -2,4 +2,5 @@
 
 pub mod changed;
 pub mod git;
+pub mod history;
 pub mod workflows;

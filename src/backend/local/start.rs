@@ -95,8 +95,14 @@ impl Serving {
 
     /// Starts a run that the screen shows at once.
     async fn start_shown(&mut self, planned: Planned) {
+        let unknown = planned.unknown();
         match self.start(planned).await {
-            Ok(run) => self.report(Feed::Started(run)).await,
+            Ok(run) => {
+                self.report(Feed::Started(run)).await;
+                if let Some(unknown) = unknown {
+                    self.report(Feed::Notice(Notice::news(unknown))).await;
+                }
+            }
             Err(error) => self.complain(&error).await,
         }
     }

@@ -6,8 +6,10 @@ use indexmap::IndexMap;
 
 use crate::config;
 use crate::launch;
+use crate::launch::event::Assignment;
 use crate::launch::{LaunchRequest, Payload, SecretSource, triggers};
 use crate::store::folder::{RunFolder, RunsDir};
+use crate::ui::terminal_text::text;
 
 use super::printer::{Json, Protocol};
 use super::{Exit, Failure, Outcome, style, trust};
@@ -25,12 +27,15 @@ pub(super) use follow::{follow, follow_as_lines};
 pub(super) struct Args {
     /// A workflow file, or the name of one in .github/workflows [default: those that the event runs]
     workflow: Option<String>,
-    /// The event that starts it [default: push, or the likeliest event of a workflow without it]
-    #[arg(long, short)]
-    event: Option<String>,
+    /// The event that starts it
+    #[arg(long, short, default_value = "push")]
+    event: String,
     /// A file with the event's payload, as JSON
     #[arg(long, value_name = "FILE")]
     event_path: Option<PathBuf>,
+    /// A value of the event's payload, such as `pull_request.number=12`
+    #[arg(long = "event-set", value_name = "KEY=VALUE")]
+    event_values: Vec<Assignment>,
     /// Only this job and what it needs (may be given more than once)
     #[arg(long = "job", short, value_name = "JOB")]
     jobs: Vec<String>,
@@ -92,8 +97,8 @@ impl Args {
         Ok(LaunchRequest {
             folder: std::env::current_dir()?,
             workflow: self.workflow.clone(),
-            event: self.event.clone().unwrap_or_else(|| launch::PUSH.to_owned()),
-            payload: self.event_path.clone().map_or(Payload::Derived, Payload::File),
+            event: self.event.clone(),
+            payload: Payload { file: self.event_path.clone(), values: self.event_values.clone(), ..Payload::default() },
             inputs: pairs(&self.inputs, "--input")?,
             secrets: file.chain(self.secrets.iter().map(|text| text.as_str().into())).collect(),
             vars: pairs(&self.vars, "--var")?,
@@ -123,16 +128,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let runs = super::runs_dir()?;
     let request = args.request()?;
     if request.workflow.is_some() {
-        let event = if let Some(event) = &args.event {
-            event.clone()
-        } else {
-            let (event, name) = launch::likely_event(&request)?;
-            if event != launch::PUSH {
-                style::notice(&super::other_event(&name, &event));
-            }
-            event
-        };
-        return run_one(&runs, args, &LaunchRequest { event, ..request });
+        return run_one(&runs, args, &request);
     }
     let repository = request.repository()?;
     let access = launch::trust::access(&runs, &repository);
@@ -177,5 +173,8 @@ fn run_one(runs: &RunsDir, args: &Args, request: &LaunchRequest) -> Outcome {
 pub(super) fn start(runs: &RunsDir, request: &LaunchRequest) -> Result<RunFolder, Failure> {
     let mut planned = launch::plan(runs, request)?;
     trust::ask(runs, &mut planned)?;
+    if let Some(unknown) = planned.unknown() {
+        style::notice(&text!("note: {}", unknown));
+    }
     Ok(launch::start(runs, planned)?.folder)
 }
