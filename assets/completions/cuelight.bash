@@ -347,7 +347,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__plan)
-            opts="-e -h --event --event-path --format --refs --help"
+            opts="-e -h --event --event-path --event-set --format --refs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -362,6 +362,10 @@ _cuelight() {
                     return 0
                     ;;
                 --event-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event-set)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -447,7 +451,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__run)
-            opts="-e -j -i -s -d -h --event --event-path --job --input --secret --secret-file --var --max-parallel --in-place --sandbox --offline --debug --trust --detach --json --format --runner --repository --help"
+            opts="-e -j -i -s -d -h --event --event-path --event-set --job --input --secret --secret-file --var --max-parallel --in-place --sandbox --offline --debug --trust --detach --json --format --runner --repository --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -462,6 +466,10 @@ _cuelight() {
                     return 0
                     ;;
                 --event-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event-set)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -53,6 +53,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "forward" -d 'Make `l
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "worker" -d 'Carry out a run (started by `run` and `rerun`)'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job and what it needs (may be given more than once)' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s i -l input -d 'An input of the workflow' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d 'A secret; without a value it is taken from the environment' -r
@@ -137,6 +138,7 @@ Write\t''"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'How to print it' -r -f -a "text\t'The graph, and a line per job'
 svg\t'The graph as a picture'
 json\t'The jobs after matrix expansion'

@@ -35,6 +35,7 @@ _arguments "${_arguments_options[@]}" : \
 '-e+[The event that starts it]:EVENT:_default' \
 '--event=[The event that starts it]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
+'*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
 '*-j+[Only this job and what it needs (may be given more than once)]:JOB:_default' \
 '*--job=[Only this job and what it needs (may be given more than once)]:JOB:_default' \
 '*-i+[An input of the workflow]:NAME=VALUE:_default' \
@@ -221,6 +222,7 @@ _arguments "${_arguments_options[@]}" : \
 '-e+[The event]:EVENT:_default' \
 '--event=[The event]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
+'*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
 '--format=[How to print it]:FORMAT:((text\:"The graph, and a line per job"
 svg\:"The graph as a picture"
 json\:"The jobs after matrix expansion"
