@@ -83,7 +83,8 @@ mod tests {
     use crate::worker::prepare;
 
     fn unknown(event: &str, payload: &Value, expressions: &[&str]) -> Vec<String> {
-        let steps: String = expressions.iter().map(|text| format!("\n      - run: echo ${{{{ {text} }}}}")).collect();
+        let steps: Vec<_> = expressions.iter().map(|text| format!("\n      - run: echo ${{{{ {text} }}}}")).collect();
+        let steps = steps.concat();
         let text = format!("on: {event}\njobs:\n  a:\n    runs-on: x\n    steps:{steps}\n");
         paths(&prepare::parse("ci.yml", &text).expect(&text), event, payload)
     }
