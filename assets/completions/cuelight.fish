@@ -51,7 +51,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "config" -d 'Print th
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "completions" -d 'Print a completion script for a shell'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "forward" -d 'Make `localhost` lead to services (started in a job\'s helper container)'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "worker" -d 'Carry out a run (started by `run` and `rerun`)'
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts it' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts it [default: push, or the likeliest event of a workflow without it]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job and what it needs (may be given more than once)' -r
@@ -136,7 +136,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Call
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r -f -a "LimitedRead\t''
 Write\t''"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event [default: push, or the likeliest event of a workflow without it]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'How to print it' -r -f -a "text\t'The graph, and a line per job'

@@ -32,8 +32,8 @@ _cuelight() {
         case $line[2] in
             (run)
 _arguments "${_arguments_options[@]}" : \
-'-e+[The event that starts it]:EVENT:_default' \
-'--event=[The event that starts it]:EVENT:_default' \
+'-e+[The event that starts it \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
+'--event=[The event that starts it \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
 '*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
 '*-j+[Only this job and what it needs (may be given more than once)]:JOB:_default' \
@@ -219,8 +219,8 @@ sarif\:"One SARIF 2.1.0 log, for code scanning"))' \
 ;;
 (plan)
 _arguments "${_arguments_options[@]}" : \
-'-e+[The event]:EVENT:_default' \
-'--event=[The event]:EVENT:_default' \
+'-e+[The event \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
+'--event=[The event \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
 '*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
 '--format=[How to print it]:FORMAT:((text\:"The graph, and a line per job"

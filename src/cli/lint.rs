@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::model::{Annotation, Level};
+use crate::repo::workflows;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::counted;
@@ -18,7 +19,7 @@ use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::lint;
 use crate::workflow::lint::RULES;
-use crate::workflow::source::Source;
+use crate::workflow::source::{Source, decode};
 
 use super::printer::command;
 use super::style::{Out, Style};
@@ -72,8 +73,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let files = if args.files.is_empty() { own_workflows()? } else { args.files.clone() };
     let colour = Style::of_output().colours() == Colours::Terminal;
-    // The workflows of a repository are checked with what they use; a file alone is looked at alone.
-    let root = args.root.clone().or(args.files.is_empty().then(PathBuf::new));
+    // The workflows of a repository are checked with what they use; any other file is looked at alone.
+    let root = args.root.clone().or_else(|| around(&files)).or(args.files.is_empty().then(PathBuf::new));
     let policy = args.permissions_policy.map(|granted| match granted {
         Granted::LimitedRead => lint::Policy::LimitedRead,
         Granted::Write => lint::Policy::Write,
@@ -183,9 +184,18 @@ impl Linter<'_> {
     fn one(&self, file: &Path) -> Result<Told, Failure> {
         let bytes = std::fs::read(file)
             .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display())))?;
-        let source = Source::new(file.to_string_lossy(), String::from_utf8_lossy(&bytes).into_owned());
+        let text = decode(&bytes);
+        let source = Source::new(file.to_string_lossy(), String::from_utf8_lossy(&bytes));
+        let Checked { found, is_complete } = match text {
+            Ok(_) => check(file, &source, self.below.map(|below| below as &dyn lint::Files)),
+            Err(wrong) => {
+                let message = format!("the byte 0x{:02X} is not UTF-8", wrong.byte);
+                let error = Diagnostic::error("syntax-check", source.span(wrong.at, 0), message);
+                Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false }
+            }
+        };
         let mut told = Told::default();
-        for found in check(file, &source, self.below.map(|below| below as &dyn lint::Files)) {
+        for found in found {
             told.errors += usize::from(found.severity == Severity::Error);
             match self.format {
                 Format::Text => {
@@ -197,21 +207,53 @@ impl Linter<'_> {
                 Format::Sarif => told.results.push(result(&found, &source)),
             }
         }
+        if self.format == Format::Text && !is_complete {
+            told.text.push_line(&text!(
+                "{}: only the syntax was checked: there may be more once it is right\n",
+                source.name
+            ));
+        }
         Ok(told)
     }
 }
 
-fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> Vec<Diagnostic> {
-    let is_manifest = file.file_name().is_some_and(|name| name == "action.yml" || name == "action.yaml");
-    let mut found = if is_manifest {
-        workflow::parse_action(source).diagnostics
+/// What was found in a file.
+struct Checked {
+    /// In the order of the file.
+    found: Vec<Diagnostic>,
+    /// Whether all rules were applied: errors of the syntax stop them.
+    is_complete: bool,
+}
+
+fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> Checked {
+    let (mut found, advice) = if is_manifest(file) {
+        (workflow::parse_action(source).diagnostics, Some(lint::check_action(source)))
     } else {
         let parsed = workflow::parse(source);
-        let advice = parsed.value.as_ref().map(|workflow| lint::check(workflow, files)).unwrap_or_default();
-        [parsed.diagnostics, advice].concat()
+        (parsed.diagnostics, parsed.value.as_ref().map(|workflow| lint::check(workflow, files)))
     };
+    let is_complete = advice.is_some();
+    found.extend(advice.into_iter().flatten());
     found.sort_by_key(|found| (found.span.line, found.span.column));
-    found
+    Checked { found, is_complete }
+}
+
+/// The root of the repository in which all files are workflows.
+fn around(files: &[PathBuf]) -> Option<PathBuf> {
+    let root = |file: &PathBuf| {
+        let file = std::path::absolute(file).ok()?;
+        let folder = file.parent().filter(|folder| folder.ends_with(workflows::FOLDER))?;
+        folder.ancestors().nth(2).map(Path::to_owned)
+    };
+    let first = root(files.first()?)?;
+    (first.join(".git").exists() && files.iter().all(|file| root(file).as_ref() == Some(&first))).then_some(first)
+}
+
+/// Whether a file is an action manifest. In the folder of workflows, every file is a workflow.
+fn is_manifest(file: &Path) -> bool {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let named = file.file_name().is_some_and(|name| name == "action.yml" || name == "action.yaml");
+    named && !file.parent().is_some_and(|folder| folder.ends_with(workflows::FOLDER))
 }
 
 /// A diagnostic as a line of JSON.
@@ -287,7 +329,7 @@ mod tests {
     fn a_sarif_log_names_rules_that_it_has() {
         let source = Source::new("a.yml", "on: push\njobs: {a: {runs-on: ubuntu-oldest}}\n");
         let results: Vec<_> =
-            check(Path::new("a.yml"), &source, None).iter().map(|found| result(found, &source)).collect();
+            check(Path::new("a.yml"), &source, None).found.iter().map(|found| result(found, &source)).collect();
         let log = sarif(results);
         let run = &log["runs"][0];
         assert_eq!(run["results"][0]["ruleId"], "runner-label");

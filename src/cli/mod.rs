@@ -147,6 +147,11 @@ fn replay(args: &ReplayArgs) -> Outcome {
     Err(Failure::new(Exit::Usage, message))
 }
 
+/// The remark about a workflow for which no event was chosen and that does not run on a push.
+fn other_event(workflow: &str, event: &str) -> String {
+    format!("{workflow} does not run on `push`: taking its event `{event}`; --event chooses another")
+}
+
 /// A name that fits no run may be a misspelt command.
 fn no_run(wanted: &str, error: StoreError) -> Failure {
     let mut failure = Failure::from(error);

@@ -10,13 +10,14 @@ use serde_json::{Value as Json, json};
 use crate::app::panes::graph::picture as picture_of;
 use crate::engine::attempt::outline;
 use crate::launch::event::Assignment;
-use crate::launch::{Payload, triggers, trust};
+use crate::launch::{PUSH, Payload, triggers, trust};
 use crate::model::RunInfo;
 use crate::model::{Event, JobId, Record, RunId, Timestamp};
 use crate::repo::git::{Access, Repository};
 use crate::repo::workflows;
 use crate::store::folder::RunsDir;
 use crate::store::runs::RunStore;
+use crate::store::spec::ref_name;
 use crate::ui::export::Picture;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
@@ -25,10 +26,12 @@ use crate::ui::theme::{Colours, Theme};
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Object, Value};
+use crate::workflow::inputs::typed;
 use crate::workflow::plan::{MAX_CALL_DEPTH, Plan, PlanContexts};
 use crate::workflow::source::Source;
-use crate::workflow::syntax::{JobBody, StepAction, Workflow};
+use crate::workflow::syntax::{JobBody, NamedValues, StepAction, Workflow};
 use crate::workflow::template::{Piece, Template, TemplateKind};
+use crate::workflow::triggers::likely_event;
 
 use super::style;
 use super::{Exit, Failure, Outcome};
@@ -37,9 +40,9 @@ use super::{Exit, Failure, Outcome};
 pub(super) struct Args {
     /// A workflow file, or the name of one in .github/workflows [default: which of them the event runs, and why]
     workflow: Option<String>,
-    /// The event
-    #[arg(long, short, default_value = "push")]
-    event: String,
+    /// The event [default: push, or the likeliest event of a workflow without it]
+    #[arg(long, short)]
+    event: Option<String>,
     /// A file with the event's payload, as JSON
     #[arg(long, value_name = "FILE")]
     event_path: Option<PathBuf>,
@@ -76,11 +79,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.workflow.is_none() && matches!(args.format, Format::Text | Format::Json) {
         return overview(args, &repository?);
     }
-    let root = repository.map_or_else(|_| folder.clone(), |repository| repository.root);
+    let facts = repository.ok();
+    let root = facts.as_ref().map_or_else(|| folder.clone(), |repository| repository.root.clone());
     let path = workflows::find(args.workflow.as_deref(), &folder, &root)?;
-    let text = std::fs::read(&path)
-        .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", path.display())))?;
-    let source = Source::new(path.to_string_lossy(), String::from_utf8_lossy(&text).into_owned());
+    let source = Source::new(path.to_string_lossy(), workflows::read(&path)?);
     let parsed = workflow::parse(&source);
     let errors: Vec<_> = parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
     let Some(workflow) = parsed.value.map(Arc::new) else {
@@ -96,8 +98,19 @@ pub(super) fn run(args: &Args) -> Outcome {
         style::json(&json!({"jobs": jobs}))?;
         return Ok(Exit::Success);
     }
-    let runs = workflow.triggers.iter().any(|trigger| trigger.event.value == args.event);
-    let known = PlanContexts { github: github(&args.event), inputs: Object::default(), vars: Object::default() };
+    let event = args.event.as_deref().or_else(|| likely_event(&workflow)).unwrap_or(PUSH).to_owned();
+    if args.event.is_none() && event != PUSH {
+        style::notice(&super::other_event(&source.name, &event));
+    }
+    let runs = workflow.triggers.iter().any(|trigger| trigger.event.value == event);
+    let (inputs, unknown_inputs) = inputs(&workflow, &event);
+    let known = PlanContexts {
+        github: github(&event, facts.as_ref()),
+        inputs,
+        unknown_inputs,
+        vars: Object::default(),
+        knows_every_file: path.starts_with(root.join(workflows::FOLDER)),
+    };
     let called = |name: &str| std::fs::read_to_string(root.join(name)).ok().map(|text| Source::new(name, text));
     let plan = Plan::new(workflow, &known, &called).map_err(|faults| {
         let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
@@ -105,7 +118,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     })?;
     if !runs && args.format != Format::Json {
         let events: Vec<_> = plan.workflow().triggers.iter().map(|trigger| trigger.event.value.clone()).collect();
-        let message = format!("{} does not run on `{}`; its events are {}", source.name, args.event, events.join(", "));
+        let message = format!("{} does not run on `{}`; its events are {}", source.name, event, events.join(", "));
         return Err(Failure::new(Exit::Failed, message));
     }
     let text = match args.format {
@@ -125,13 +138,14 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
     let (file, values) = (args.event_path.clone(), args.event_values.clone());
     let payload = Payload { file, values, ..Payload::default() }.read()?;
     let access = RunsDir::locate().map_or(Access::Guarded, |runs| trust::access(&runs, repository));
-    let decided = triggers::all(repository, access, &args.event, &payload)?;
+    let event = args.event.as_deref().unwrap_or(PUSH);
+    let decided = triggers::all(repository, access, event, &payload)?;
     if args.format == Format::Json {
         let workflows = decided
             .iter()
             .map(|one| json!({"workflow": one.name, "decision": one.word(), "reason": one.reason()}))
             .collect::<Vec<_>>();
-        style::json(&json!({"event": args.event, "workflows": workflows}))?;
+        style::json(&json!({"event": event, "workflows": workflows}))?;
     } else if decided.is_empty() {
         return Err(Failure::new(Exit::NotFound, format!("there is no workflow in {}", workflows::FOLDER)));
     } else {
@@ -143,8 +157,33 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
     Ok(Exit::Success)
 }
 
-fn github(event: &str) -> Object {
-    [("event_name".to_owned(), Value::string(event))].into_iter().collect()
+/// The `github` context as far as it is known without a run.
+fn github(event: &str, repository: Option<&Repository>) -> Object {
+    let mut github = Object::default();
+    github.insert("event_name", Value::string(event));
+    if let Some(repository) = repository {
+        github.insert("ref", Value::string(repository.git_ref.clone()));
+        github.insert("ref_name", Value::string(ref_name(&repository.git_ref)));
+        github.insert("sha", Value::string(repository.sha.clone()));
+        github.insert("repository", Value::string(repository.slug.clone()));
+        github.insert("actor", Value::string(repository.actor.clone()));
+    }
+    github
+}
+
+/// The `inputs` context made of defaults, and the names of the inputs without one.
+fn inputs(workflow: &Workflow, event: &str) -> (Object, Vec<String>) {
+    let (mut known, mut unknown) = (Object::default(), Vec::new());
+    let trigger = workflow.triggers.iter().find(|trigger| trigger.event.value == event);
+    for input in trigger.into_iter().flat_map(|trigger| &trigger.inputs) {
+        let name = &input.name.value;
+        let default = input.default.as_ref().and_then(Template::literal);
+        match default.and_then(|default| typed(&input.kind, Value::string(default)).ok()) {
+            Some(value) => known.insert(name.clone(), value),
+            None => unknown.push(name.clone()),
+        }
+    }
+    (known, unknown)
 }
 
 /// Columns of the graph where no terminal says how many there are.
@@ -181,7 +220,7 @@ pub(super) fn lines(plan: &Plan) -> TerminalText {
     for (at, job) in plan.jobs().iter().enumerate() {
         let needs: Vec<_> = job.needs.iter().map(ToString::to_string).collect();
         let needs = if needs.is_empty() { text!("") } else { text!("  needs {}", needs.join(", ")) };
-        let unknown = if job.leg.is_none() { "  (its matrix is known once those have ended)" } else { "" };
+        let unknown = if job.leg.is_none() { "  (its matrix is known during the run)" } else { "" };
         let condition = job.definition.condition.written.as_ref();
         let condition = condition.map(|written| text!("  if {}", written.value.trim())).unwrap_or_default();
         if at > 0 {
@@ -267,8 +306,13 @@ fn template(workflow: &Workflow, refs: Option<&Path>, levels: usize) -> Result<V
                         StepAction::Steer(_) => {}
                         StepAction::Uses { reference, with } => {
                             document["uses"] = json!(reference.value);
-                            let with = with.iter().map(|(name, value)| (name.value.clone(), token(value)));
-                            document["with"] = with.collect::<serde_json::Map<_, _>>().into();
+                            document["with"] = match with {
+                                NamedValues::Computed(whole) => token(whole),
+                                NamedValues::Written(with) => {
+                                    let with = with.iter().map(|(name, value)| (name.value.clone(), token(value)));
+                                    with.collect::<serde_json::Map<_, _>>().into()
+                                }
+                            };
                         }
                     }
                     document

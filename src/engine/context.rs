@@ -125,6 +125,19 @@ impl RunFacts {
         github.insert("ref_protected".to_owned(), Value::Bool(false));
         github
     }
+
+    /// What the `job` context has of the workflow that contains the job: the run's, or one that it calls. `path` is its path
+    /// in the repository.
+    #[must_use]
+    pub fn job_workflow(&self, path: &str) -> Object {
+        let texts = [
+            ("workflow_file_path", path.to_owned()),
+            ("workflow_ref", format!("{}/{path}@{}", self.repository, self.git_ref)),
+            ("workflow_repository", self.repository.clone()),
+            ("workflow_sha", self.sha.clone()),
+        ];
+        texts.into_iter().map(|(name, text)| (name.to_owned(), Value::string(text))).collect()
+    }
 }
 
 /// Splits a full ref into its type, `branch` or `tag`, and its short name.

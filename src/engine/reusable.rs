@@ -5,8 +5,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::workflow::expr::{Object, Scope, Value};
+use crate::workflow::inputs::{empty, typed};
 use crate::workflow::source::Span;
-use crate::workflow::syntax::{CallSecrets, InputKind, JobBody, JobDefinition, Trigger, Workflow};
+use crate::workflow::syntax::{CallSecrets, JobBody, JobDefinition, Trigger, Workflow};
 use crate::workflow::template::Template;
 
 /// Inputs and secrets of a called workflow.
@@ -44,7 +45,10 @@ pub(super) fn bind(
                 let value = value.evaluate(scope).map_err(|error| format!("input `{name}`: {error}"))?;
                 typed(&input.kind, value).map_err(|wrong| format!("{}: input `{name}` {wrong}", line(key.span)))?
             }
-            (None, Some(default)) => default.evaluate(scope).map_err(|error| format!("input `{name}`: {error}"))?,
+            (None, Some(default)) => {
+                let value = default.evaluate(scope).map_err(|error| format!("input `{name}`: {error}"))?;
+                typed(&input.kind, value).map_err(|wrong| format!("default of input `{name}` {wrong}"))?
+            }
             (None, None) if input.required => return Err(format!("{} needs the input `{name}`", uses.value)),
             (None, None) => empty(&input.kind),
         };
@@ -122,45 +126,6 @@ pub fn dispatch(workflow: &Workflow, event: &str, given: &IndexMap<String, Strin
 
 fn interface(workflow: &Workflow) -> Option<&Trigger> {
     workflow.triggers.iter().find(|trigger| trigger.event.value == "workflow_call")
-}
-
-/// Converts a value to the declared type. Text that spells a boolean or a number is accepted, as expressions produce
-/// text.
-///
-/// # Errors
-/// The rest of a sentence that starts with "input `x`".
-pub(super) fn typed(kind: &InputKind, value: Value) -> Result<Value, String> {
-    let wrong = |wanted: &str, value: &Value| Err(format!("must be {wanted}, not `{}`", value.to_text()));
-    match kind {
-        InputKind::Boolean => match &value {
-            Value::Bool(_) => Ok(value),
-            Value::String(text) if &**text == "true" => Ok(Value::Bool(true)),
-            Value::String(text) if &**text == "false" || text.is_empty() => Ok(Value::Bool(false)),
-            _ => wrong("true or false", &value),
-        },
-        InputKind::Number => match &value {
-            Value::Number(_) => Ok(value),
-            Value::String(text) => match text.trim().parse::<f64>() {
-                Ok(number) => Ok(Value::Number(number)),
-                Err(_) => wrong("a number", &value),
-            },
-            _ => wrong("a number", &value),
-        },
-        InputKind::Choice(options) => {
-            let text = value.to_text();
-            if options.contains(&text) { Ok(value) } else { wrong(&format!("one of {}", options.join(", ")), &value) }
-        }
-        InputKind::String | InputKind::Environment => Ok(Value::string(value.to_text())),
-    }
-}
-
-/// Returns the value of an input that was not given and has no default.
-pub(super) fn empty(kind: &InputKind) -> Value {
-    match kind {
-        InputKind::Boolean => Value::Bool(false),
-        InputKind::Number => Value::Number(0.0),
-        _ => Value::string(""),
-    }
 }
 
 fn line(span: Span) -> String {

@@ -24,6 +24,7 @@ use crate::store::{StoreError, numbers};
 use crate::worker::launch::{SpawnError, spawn};
 use crate::worker::prepare::Refusal;
 use crate::worker::{Mode, prepare, recovery};
+use crate::workflow;
 use crate::workflow::plan::Plan;
 
 pub mod commands;
@@ -38,6 +39,9 @@ pub use request::LaunchRequest;
 pub use secrets::{SecretError, SecretSource};
 
 use trust::{Trust, Untrusted};
+
+/// The event of a run for which none is chosen.
+pub const PUSH: &str = "push";
 
 /// Why a run does not start.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +187,19 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let plan = prepare::plan(&info, &spec, workflow, secrets.clone(), 1)?.plan;
     let trust = if request.needs_trust() { trust::of(runs, &repository)? } else { Trust::Given };
     Ok(Planned { repository, info, spec, plan, secrets, trust, unknown })
+}
+
+/// The event that a workflow most likely runs on, and the path of its file in the repository.
+///
+/// # Errors
+/// There is no repository or no such file, or the file has errors.
+pub fn likely_event(request: &LaunchRequest) -> Result<(String, String), LaunchError> {
+    let repository = request.repository()?;
+    let path = workflows::find(request.workflow.as_deref(), &request.folder, &repository.root)?;
+    let (name, text) = (workflows::relative(&path, &repository.root), workflows::read(&path)?);
+    let workflow = prepare::parse(&name, &text)?;
+    let event = workflow::triggers::likely_event(&workflow).unwrap_or(PUSH).to_owned();
+    Ok((event, name))
 }
 
 /// Starts a planned run: writes its folder and starts its worker.

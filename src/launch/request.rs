@@ -17,7 +17,7 @@ use crate::store::spec::{WorkflowSpec, ref_name};
 use crate::worker::outlet::now;
 use crate::workflow;
 use crate::workflow::source::Source;
-use crate::workflow::syntax::{JobBody, Workflow};
+use crate::workflow::syntax::{JobBody, Workflow, local_path};
 
 /// What a person or a program wants to run.
 #[derive(Clone, Debug, Default)]
@@ -178,7 +178,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path) -> Called {
 /// The path of the workflow of this repository that a job calls.
 pub(super) fn local_call(body: &JobBody) -> Option<&str> {
     match body {
-        JobBody::Call { uses, .. } => uses.value.strip_prefix("./"),
+        JobBody::Call { uses, .. } => local_path(&uses.value),
         JobBody::Steps(_) => None,
     }
 }

@@ -152,8 +152,13 @@ fn decisions(
     let paths = workflows::list(&repository.root).into_iter();
     let wanted = paths.filter(|path| only.is_none_or(|only| *path == repository.root.join(only)));
     let decided = wanted.map(|path| {
-        let text = workflows::read(&path)?;
         let name = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
+        let text = match workflows::read(&path) {
+            Err(WorkflowFileError::NotUtf8 { .. }) => {
+                return Ok(TriggerDecision { path, name, outcome: TriggerOutcome::Broken(1) });
+            }
+            read => read?,
+        };
         let parsed = workflow::parse(&Source::new(name.clone(), text));
         let outcome = match parsed.value.map(|workflow| decide(&workflow, event)) {
             Some(Decision::Runs(reason)) => TriggerOutcome::Runs(reason),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::nearest;
 use crate::workflow;
-use crate::workflow::source::Source;
+use crate::workflow::source::{NotUtf8, Source, decode};
 
 /// Folder of workflow files, relative to the root of a repository.
 pub const FOLDER: &str = ".github/workflows";
@@ -21,6 +21,14 @@ pub enum WorkflowFileError {
         path: PathBuf,
         /// Error of the file system.
         source: io::Error,
+    },
+    /// The file is not UTF-8.
+    #[error("{}: {source}", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The byte.
+        source: NotUtf8,
     },
     /// The request names no workflow, and the repository does not have exactly one.
     #[error("name the workflow: {}", listed(known))]
@@ -94,14 +102,14 @@ fn name(path: &Path) -> Option<String> {
     workflow.name.map(|name| name.value)
 }
 
-/// Reads a file as text. Invalid UTF-8 becomes U+FFFD.
+/// Reads a file as text.
 ///
 /// # Errors
-/// The file cannot be read.
+/// The file cannot be read, or is not UTF-8.
 pub fn read(path: &Path) -> Result<String, WorkflowFileError> {
-    fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .map_err(|source| WorkflowFileError::Unreadable { path: path.to_owned(), source })
+    let bytes = fs::read(path).map_err(|source| WorkflowFileError::Unreadable { path: path.to_owned(), source })?;
+    let text = decode(&bytes).map_err(|source| WorkflowFileError::NotUtf8 { path: path.to_owned(), source })?;
+    Ok(text.to_owned())
 }
 
 /// Returns the path of a file relative to the root of its repository, or the full path if it is outside.

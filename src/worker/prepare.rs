@@ -122,7 +122,13 @@ pub fn plan(
         vars: spec.vars.clone(),
         inputs: inputs.clone(),
     };
-    let known = PlanContexts { github: facts.github(), inputs, vars: object(&spec.vars) };
+    let known = PlanContexts {
+        github: facts.github(),
+        inputs,
+        vars: object(&spec.vars),
+        knows_every_file: true,
+        ..PlanContexts::default()
+    };
     let called = |path: &str| spec.called.get(path).map(|text| Source::new(path, text.clone()));
     let plan = Plan::new(workflow, &known, &called).map_err(Refusal::Faults)?;
     let plan = plan
@@ -132,7 +138,7 @@ pub fn plan(
     let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
     let name = run_name(&plan, &scope).unwrap_or(name);
     let turn = plan.workflow().concurrency.as_ref().map(|concurrency| {
-        let fault = |error: GroupError| Diagnostic::error("expression", concurrency.group.span, error.to_string());
+        let fault = |error: GroupError| Diagnostic::error("expression", concurrency.span(), error.to_string());
         GroupRequest::new(concurrency, &scope)
             .map_err(|error| Refusal::Faults(vec![(Arc::clone(&source), fault(error))]))
     });

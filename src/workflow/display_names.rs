@@ -2,7 +2,7 @@
 
 use super::expr::Scope;
 use super::matrix::Leg;
-use super::syntax::{JobDefinition, StepAction, StepDefinition};
+use super::syntax::{JobDefinition, Steering, StepAction, StepDefinition};
 use super::template::{Template, TemplateKind};
 
 /// Maximum length of a job name with its matrix values, in characters; GitHub truncates longer ones.
@@ -55,7 +55,10 @@ pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
             format!("Run {}", script.trim().lines().next().unwrap_or_default())
         }
         StepAction::Uses { reference, .. } => format!("Run {}", reference.value),
-        StepAction::Steer(steering) => steering.key().to_owned(),
+        StepAction::Steer(Steering::Wait(_)) => "Wait".to_owned(),
+        StepAction::Steer(Steering::WaitAll) => "Wait for all".to_owned(),
+        StepAction::Steer(Steering::Cancel(_)) => "Cancel".to_owned(),
+        StepAction::Steer(Steering::Parallel(_)) => "Parallel group".to_owned(),
     }
 }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::model::nearest;
 
 use super::diagnostic::Diagnostic;
-use super::expr::{ExprKind, ParseError, Value};
+use super::expr::{ExprKind, MAX_LENGTH, ParseError, Value};
 use super::hints;
 use super::intern::Interner;
 use super::schema::availability::{Availability, NONE};
-use super::schema::{Schema, Shape};
+use super::schema::{ANY, Schema, Shape};
 use super::source::{Source, Span};
 use super::template::{Piece, Template, TemplateKind};
-use super::yaml::{YamlKind, YamlNode};
+use super::yaml::{TextStyle, YamlKind, YamlNode};
 
 /// Rule name of syntax errors.
 pub(super) const SYNTAX: &str = "syntax-check";
@@ -26,11 +26,13 @@ pub(super) struct Elaborator<'s> {
     source: &'s Source,
     pub(super) diagnostics: Vec<Diagnostic>,
     interner: Interner,
+    /// The key whose value is read, for messages.
+    key: String,
 }
 
 impl<'s> Elaborator<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self { source, diagnostics: Vec::new(), interner: Interner::default() }
+        Self { source, diagnostics: Vec::new(), interner: Interner::default(), key: String::new() }
     }
 
     /// Elaborates a node that must follow the schema. Reports errors, and returns what is valid of the node.
@@ -58,15 +60,27 @@ impl<'s> Elaborator<'s> {
                 Template { span: node.span, kind: TemplateKind::Null }
             }
             (Shape::Sequence(item), YamlKind::Sequence(items)) => {
-                let items = items.iter().map(|node| self.read(node, item, availability)).collect();
+                let items = self.items(items, |own, node| own.read(node, item, availability));
                 Template { span: node.span, kind: TemplateKind::Sequence(items) }
             }
             (Shape::Text { many: true, .. } | Shape::Word { many: true, .. }, YamlKind::Sequence(items)) => {
-                let items = items.iter().map(|node| self.one(node, schema, availability)).collect();
+                let items = self.items(items, |own, node| own.one(node, schema, availability));
                 Template { span: node.span, kind: TemplateKind::Sequence(items) }
             }
             _ => self.one(node, schema, availability),
         }
+    }
+
+    /// Elaborates the items of a sequence, each under its index.
+    fn items(&mut self, items: &[YamlNode<'_>], read: impl Fn(&mut Self, &YamlNode<'_>) -> Template) -> Vec<Template> {
+        let key = self.key.clone();
+        let items = items.iter().enumerate().map(|(index, node)| {
+            self.key = format!("{key}[{index}]");
+            read(self, node)
+        });
+        let items = items.collect();
+        self.key = key;
+        items
     }
 
     /// Selects the alternative of the schema that the node was written as.
@@ -128,8 +142,11 @@ impl<'s> Elaborator<'s> {
         schema: &Schema,
         availability: &'static Availability,
     ) -> Option<Template> {
-        let YamlKind::Text(text, _) = &node.kind else { return None };
-        if !schema.accepts_expression || matches!(schema.shape, Shape::Condition | Shape::Text { .. } | Shape::Any) {
+        let YamlKind::Text(text, style) = &node.kind else { return None };
+        if *style == TextStyle::Literal
+            || !schema.accepts_expression
+            || matches!(schema.shape, Shape::Condition | Shape::Text { .. } | Shape::Any)
+        {
             return None;
         }
         let whole = text.trim();
@@ -159,11 +176,8 @@ impl<'s> Elaborator<'s> {
         };
         match (&schema.shape, &template.kind) {
             (Shape::Text { empty: false, .. } | Shape::Word { .. }, _) if literal.is_empty() => {
-                self.error(
-                    node.span,
-                    format!("`{}` must not be empty", schema.name),
-                    "write a value, or remove the key",
-                );
+                let message = format!("`{}` must not be empty", self.subject(schema));
+                self.error(node.span, message, "write a value, or remove the key");
             }
             (Shape::Word { allowed, .. }, _) if !allowed.contains(&literal) => {
                 let near = nearest(literal, allowed.iter().copied());
@@ -171,7 +185,8 @@ impl<'s> Elaborator<'s> {
                     || format!("expected one of {}", allowed.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
-                self.error(node.span, format!("unexpected value `{literal}` for `{}`", schema.name), hint);
+                let message = format!("unexpected value `{literal}` for `{}`", self.subject(schema));
+                self.error(node.span, message, hint);
             }
             (Shape::Bool, TemplateKind::Bool(_)) | (Shape::Number, TemplateKind::Number(..)) => {}
             (Shape::Nothing, TemplateKind::Null) => {}
@@ -192,8 +207,13 @@ impl<'s> Elaborator<'s> {
             Shape::Nothing => "empty",
             _ => "a string",
         };
-        let message = format!("`{}` must be {wanted}, not {}", schema.name, node.kind_name());
+        let message = format!("`{}` must be {wanted}, not {}", self.subject(schema), node.kind_name());
         self.error(node.span, message, hints::for_shape(schema, &node.kind));
+    }
+
+    /// What a message about a value is about: its key, or the name of its schema at the root of the file.
+    fn subject<'m>(&'m self, schema: &'m Schema) -> &'m str {
+        if self.key.is_empty() { schema.name } else { &self.key }
     }
 
     fn any(&mut self, node: &YamlNode<'_>, availability: &'static Availability) -> Template {
@@ -228,14 +248,24 @@ impl<'s> Elaborator<'s> {
         let Shape::Mapping(fields) = &schema.shape else { return Vec::new() };
         self.duplicates(entries);
         let mut read = Vec::with_capacity(entries.len());
+        let mut has_computed_key = false;
         for (key, value) in entries {
             let Some(name) = text_of(key) else {
                 let message = format!("a key of `{}` must be a string, not {}", schema.name, key.kind_name());
                 self.error(key.span, message, "write `key: value`; quote a key that contains `[` or `{`");
                 continue;
             };
+            if name == MERGE {
+                let hint = "write the entries themselves, or use an alias for the whole mapping";
+                self.error(key.span, "GitHub does not support the YAML merge key `<<`", hint);
+                continue;
+            }
             let known = fields.known.iter().find(|field| field.name == name);
-            let Some(value_schema) = known.map(|field| field.schema).or(fields.others) else {
+            // As on GitHub, a key may be an expression wherever the whole mapping may be one.
+            let computed = known.is_none() && name.contains("${{") && !availability.contexts.is_empty();
+            has_computed_key |= computed;
+            let others = fields.others.or(computed.then_some(&ANY));
+            let Some(value_schema) = known.map(|field| field.schema).or(others) else {
                 let hint = hints::for_unknown(&name, schema, outer);
                 self.error(key.span, format!("unexpected key `{name}` in `{}`", schema.name), hint);
                 continue;
@@ -247,9 +277,11 @@ impl<'s> Elaborator<'s> {
             } else {
                 self.text(key, &name, availability)
             };
+            let outer_key = std::mem::replace(&mut self.key, name.into_owned());
             read.push((key, self.read(value, value_schema, availability)));
+            self.key = outer_key;
         }
-        for field in fields.known.iter().filter(|field| field.required) {
+        for field in fields.known.iter().filter(|field| field.required && !has_computed_key) {
             if !entries.iter().any(|(key, _)| text_of(key).is_some_and(|name| name == field.name)) {
                 let message = format!("required key `{}` is missing in `{}`", field.name, schema.name);
                 self.error(node.span, message, hints::for_missing(field.name, outer));
@@ -296,7 +328,9 @@ impl<'s> Elaborator<'s> {
                 ""
             }
         };
+        let is_literal = matches!(node.kind, YamlKind::Text(_, TextStyle::Literal));
         let (text, marked) = match one_expression(written) {
+            _ if is_literal => (written, false),
             Some(inside) => (inside, true),
             None if written.contains("${{") => {
                 // Any text around an expression, even a space or the newline of a block scalar, makes the condition a
@@ -331,7 +365,7 @@ impl<'s> Elaborator<'s> {
                 Piece::Text(part) => text.push_str(&part.replace('{', "{{").replace('}', "}}").replace('\'', "''")),
                 Piece::Expression(expr) => {
                     text.push_str(&format!("{{{}}}", arguments.matches('\u{0}').count()));
-                    arguments.push_str(&format!("\u{0}, {}", expr.text()));
+                    arguments.push_str(&format!("\u{0}, {}", expr.text().trim()));
                 }
             }
         }
@@ -348,15 +382,17 @@ impl<'s> Elaborator<'s> {
     /// Elaborates text with or without expressions.
     fn text(&mut self, node: &YamlNode<'_>, text: &str, availability: &'static Availability) -> Template {
         let plain = |text: &str| Template { span: node.span, kind: TemplateKind::Text(Arc::from(text)) };
-        if !text.contains("${{") {
+        if !text.contains("${{") || matches!(node.kind, YamlKind::Text(_, TextStyle::Literal)) {
             return plain(text);
         }
         let mut pieces = Vec::new();
+        let mut joined = JOINED_FRAME.len();
         let mut rest = text;
         let mut count = 0;
         while let Some(start) = rest.find("${{") {
             if start > 0 {
                 pieces.push(Piece::Text(Arc::from(&rest[..start])));
+                joined += joined_length(&rest[..start]);
             }
             let inside = &rest[start + 3..];
             let Some(end) = end_of_expression(inside) else {
@@ -388,11 +424,19 @@ impl<'s> Elaborator<'s> {
                 }),
                 Err(error) => self.expression_error(node, (count, true), expression, &error, availability),
             }
+            // `{0}` in the text, and the expression after a comma.
+            joined += format!("{{{count}}}, ").len() + units(expression.trim());
             count += 1;
             rest = &inside[end + 2..];
         }
         if !rest.is_empty() {
             pieces.push(Piece::Text(Arc::from(rest)));
+            joined += joined_length(rest);
+        }
+        if pieces.len() > 1 && joined > MAX_LENGTH {
+            let message = format!("the text with its expressions has {joined} characters; GitHub allows {MAX_LENGTH}");
+            let hint = "move a script to a file, or pass values through `env` and write no `${{ }}` in it";
+            self.report(Diagnostic::error(EXPRESSION, node.span, message).hint(hint));
         }
         let kind = match pieces.as_slice() {
             [Piece::Expression(expr)] => TemplateKind::Expression(expr.clone()),
@@ -448,6 +492,22 @@ impl<'s> Elaborator<'s> {
         self.diagnostics.push(diagnostic);
     }
 }
+
+/// What GitHub puts around text with expressions: `format('text {0}', expression)`.
+const JOINED_FRAME: &str = "format('')";
+
+/// Length of text inside the string literal of [`JOINED_FRAME`], in which quotes and braces are doubled.
+fn joined_length(text: &str) -> usize {
+    units(text) + text.matches(['\'', '{', '}']).count()
+}
+
+/// Length in UTF-16 units.
+fn units(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// YAML's merge key.
+const MERGE: &str = "<<";
 
 /// Availability at the root of a file: no expressions.
 pub(super) static NO_EXPRESSIONS: &Availability = &NONE;
@@ -518,6 +578,82 @@ mod tests {
                 assert!(!parse(&Source::new("a.yml", text)).diagnostics.is_empty(), "{place}: {cut}");
             }
             assert!(!parse_action(&Source::new("action.yml", format!("runs: '{cut}'\n"))).diagnostics.is_empty());
+        }
+    }
+
+    #[test]
+    fn messages_name_the_key() {
+        let message = |text: &str| {
+            let found = parse(&Source::new("a.yml", text)).diagnostics;
+            found.into_iter().map(|found| found.message).next().unwrap_or_default()
+        };
+        for (job, expected) in [
+            ("{runs-on: x, steps: [{uses: a/b@v1, with: {fetch: [1]}}]}", "`fetch` must be a string, not a sequence"),
+            ("{uses: ./w.yml, with: {list: [a]}}", "`list` must be a string, not a sequence"),
+            ("{runs-on: x, env: {A: {b: c}}}", "`A` must be a string, not a mapping"),
+            ("{runs-on: x, steps: [x]}", "`steps[0]` must be a mapping, not a string"),
+            ("{runs-on: [x, [y]]}", "`runs-on[1]` must be a string, not a sequence"),
+            ("{runs-on: x, services: {db: [1]}}", "`db` must be a string, not a sequence"),
+        ] {
+            assert_eq!(message(&format!("on: push\njobs: {{a: {job}}}\n")), expected);
+        }
+        let input = "on: {workflow_call: {inputs: {a: {type: string, required: 'yes'}}}}\njobs: {a: {runs-on: x}}\n";
+        assert_eq!(message(input), "`required` must be a boolean, not a string");
+    }
+
+    #[test]
+    fn a_merge_key_is_explained() {
+        for text in [
+            "on: push\njobs: {a: &a {runs-on: x}, b: {<<: *a}}\n",
+            "on: push\nenv: {<<: {A: b}}\njobs: {a: {runs-on: x}}\n",
+            "on: push\njobs: {<<: {a: {runs-on: x}}}\n",
+        ] {
+            let found = parse(&Source::new("a.yml", text)).diagnostics;
+            assert!(found[0].message.contains("merge key `<<`"), "{text}{found:?}");
+        }
+    }
+
+    #[test]
+    fn text_with_expressions_is_limited_as_a_whole() {
+        let parsed = |run: &str| {
+            let text = format!("on: push\njobs: {{a: {{runs-on: x, steps: [{{run: '{run}'}}]}}}}\n");
+            parse(&Source::new("a.yml", text)).diagnostics.len()
+        };
+        let long = |length: usize| "a".repeat(length);
+        // `format('{0}', github.sha)` adds 25 characters.
+        assert_eq!(parsed(&format!("{}${{{{ github.sha }}}}", long(21_000 - 25))), 0);
+        assert_eq!(parsed(&format!("{}${{{{ github.sha }}}}", long(21_000 - 24))), 1);
+        assert_eq!(parsed(&long(30_000)), 0, "text without expressions has no limit");
+        assert_eq!(parsed(&format!("{}${{{{ github.sha }}}}", "{".repeat(10_600))), 1, "braces are doubled");
+    }
+
+    #[test]
+    fn a_condition_with_text_around_expressions_is_text() {
+        use crate::workflow::expr::{Contexts, NoFiles, Scope, Status};
+        use crate::workflow::syntax::JobBody;
+        for (condition, runs) in [
+            ("\"${{ false }}\"", false),
+            ("\" ${{ false }}\"", true),
+            ("\"${{ 'fa' }}${{ 'lse' }}\"", true),
+            ("\"${{ false }}${{ '' }}\"", true),
+            ("\"${{ '' }}${{ null }}\"", false),
+            ("\"true && ${{ false }}\"", true),
+            ("\"! ${{ true }}\"", true),
+            ("|\n          ${{ false }}", true),
+            (">-\n          ${{ false }}", false),
+            ("\"${{ 'false' }}\"", false),
+            ("\"${{ '1 == 2' }}\"", false),
+            ("\"${{ '' }}\"", true),
+            ("\"${{ 'true' }}\"", true),
+        ] {
+            let text =
+                format!("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - if: {condition}\n        run: x\n");
+            let parsed = parse(&Source::new("a.yml", text));
+            let workflow = parsed.value.unwrap_or_else(|| panic!("{condition}: {:?}", parsed.diagnostics));
+            let JobBody::Steps(body) = &workflow.jobs[0].body else { panic!("steps") };
+            let contexts = Contexts::default();
+            let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+            assert_eq!(body.steps[0].condition.decide(&scope).0, Ok(runs), "{condition}");
         }
     }
 }

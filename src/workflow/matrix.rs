@@ -54,20 +54,40 @@ pub struct Leg {
 /// An expression that cannot be evaluated, or an invalid matrix, with its position.
 pub fn expand(strategy: Option<&Strategy>, scope: &Scope<'_>) -> Result<Legs, MatrixError> {
     let Some(strategy) = strategy else { return Ok(Legs::single()) };
-    let fail_fast = strategy.fail_fast.as_ref().map(|value| value.evaluate(scope)).transpose()?;
-    let max_parallel = strategy.max_parallel.as_ref().map(|value| value.evaluate(scope)).transpose()?;
-    let legs = match &strategy.matrix {
-        None => Legs::single().legs,
-        Some(matrix) => combinations(matrix, scope)?,
+    let evaluate = |value: &Option<Template>| value.as_ref().map(|value| value.evaluate(scope)).transpose();
+    let (fail_fast, max_parallel, legs) = match strategy {
+        Strategy::Written { matrix, fail_fast, max_parallel } => {
+            let legs = matrix.as_ref().map(|matrix| combinations(&matrix.evaluate(scope)?, matrix)).transpose()?;
+            (evaluate(fail_fast)?, evaluate(max_parallel)?, legs)
+        }
+        Strategy::Computed(whole) => {
+            let keys = whole.mapping(scope)?;
+            let legs = keys.get("matrix").map(|matrix| combinations(matrix, whole)).transpose()?;
+            (keys.get("fail-fast").cloned(), keys.get("max-parallel").cloned(), legs)
+        }
     };
     Ok(Legs {
         fail_fast: fail_fast.is_none_or(|value| value.is_truthy()),
         max_parallel: max_parallel.map(|value| value.to_number()).filter(|most| *most >= 1.0).map(|most| most as usize),
-        legs,
+        legs: legs.unwrap_or_else(|| Legs::single().legs),
     })
 }
 
 impl Legs {
+    /// The `strategy` context of a leg.
+    #[must_use]
+    pub fn strategy(&self, index: usize) -> Value {
+        let number = |count: usize| Value::Number(count as f64);
+        let total = self.legs.len();
+        let entries = [
+            ("fail-fast".to_owned(), Value::Bool(self.fail_fast)),
+            ("job-index".to_owned(), number(index)),
+            ("job-total".to_owned(), number(total)),
+            ("max-parallel".to_owned(), number(self.max_parallel.unwrap_or(total))),
+        ];
+        Value::object(entries.into_iter().collect())
+    }
+
     fn single() -> Self {
         let leg = Leg { matrix: Value::Null, suffix: String::new() };
         Self { fail_fast: true, max_parallel: None, legs: vec![leg] }
@@ -81,10 +101,10 @@ struct Combination {
     added: Vec<(String, Value)>,
 }
 
-fn combinations(matrix: &Template, scope: &Scope<'_>) -> Result<Vec<Leg>, MatrixError> {
+/// Expands the value of a matrix. `matrix` is what it was written as, for positions.
+fn combinations(value: &Value, matrix: &Template) -> Result<Vec<Leg>, MatrixError> {
     let refuse = |span: Span, message: String| MatrixError { span, message };
-    let value = matrix.evaluate(scope)?;
-    let Value::Object(object) = &value else {
+    let Value::Object(object) = value else {
         return Err(refuse(matrix.span, format!("the matrix must be a mapping, not {}", value.kind())));
     };
     let place = |key: &str| match &matrix.kind {

@@ -7,6 +7,7 @@ pub mod cron;
 pub mod diagnostic;
 pub mod display_names;
 pub mod expr;
+pub mod inputs;
 pub mod lint;
 pub mod matrix;
 pub mod pattern;
@@ -18,11 +19,15 @@ pub mod template;
 pub mod triggers;
 pub mod yaml;
 
+mod computed;
 mod elaborate;
 mod hints;
 mod intern;
+mod literals;
+mod locked;
 mod needs;
 mod parse;
+mod planner;
 mod validate;
 
 pub use parse::{Parsed, parse, parse_action};

@@ -6,13 +6,17 @@ use std::sync::{Arc, LazyLock};
 use super::diagnostic::{Diagnostic, Severity};
 use super::elaborate::{Elaborator, NO_EXPRESSIONS, SYNTAX};
 use super::expr::{Expr, Vocabulary};
+use super::literals;
+use super::locked;
 use super::schema;
 use super::source::{Source, Span, Spanned};
 use super::syntax::{
     Action, ActionInput, ActionRuns, CallSecrets, Concurrency, Condition, InputDefinition, InputKind, JobBody,
-    JobDefinition, RunDefaults, Snapshot, Steering, StepAction, StepDefinition, StepsJob, Strategy, Trigger, Workflow,
+    JobDefinition, NamedValues, RunDefaults, Snapshot, Steering, StepAction, StepDefinition, StepsJob, Strategy,
+    Trigger, Workflow,
 };
 use super::template::{Template, TemplateKind};
+use super::validate;
 use super::yaml;
 use super::yaml::{Document, Problem};
 
@@ -25,53 +29,103 @@ pub struct Parsed<T> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Parses a workflow file.
+/// Parses a workflow file. The errors of [`validate::check_tolerated`] are among the diagnostics of a workflow that has a value.
 #[must_use]
 pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
-    let (workflow, diagnostics) = parse_partial(source);
+    let (workflow, mut diagnostics, tolerated) = parse_parts(source);
     let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
+    diagnostics.extend(tolerated);
     Parsed { value: workflow.filter(|_| !broken), diagnostics }
 }
 
 /// Parses the valid parts of a workflow, so that its callers can be checked even if it has errors. The workflow is `None`
 /// if the text is not YAML.
 pub(super) fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
-    let (root, mut diagnostics) = match template(source, &schema::workflow::ROOT) {
-        Ok(read) => read,
-        Err(problem) => return (None, vec![problem]),
-    };
-    let workflow = workflow(source, &root, &mut diagnostics);
-    diagnostics.extend(super::validate::check(&root));
-    (Some(workflow), diagnostics)
+    let (workflow, mut diagnostics, tolerated) = parse_parts(source);
+    diagnostics.extend(tolerated);
+    (workflow, diagnostics)
 }
 
-/// Parses an action manifest. A manifest without `name` or `description` has errors but also a value, because GitHub's
-/// runner runs such an action.
+/// The valid parts of a workflow, what is wrong, and errors that do not stop a run.
+fn parse_parts(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>, Vec<Diagnostic>) {
+    let (root, mut diagnostics) = match template(source, &schema::workflow::ROOT) {
+        Ok(read) => read,
+        Err(problem) => return (None, vec![problem], Vec::new()),
+    };
+    let workflow = workflow(source, &root, &mut diagnostics);
+    diagnostics.extend(validate::check(&root));
+    (Some(workflow), diagnostics, validate::check_tolerated(&root))
+}
+
+/// Parses an action manifest. The action has a value if GitHub's runner runs it; the runner ignores much that is an error
+/// for GitHub's editor, such as an unknown key, and so do we. If it has no value, the first diagnostics are the reasons.
 #[must_use]
 pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
-    let (root, diagnostics) = match template(source, &schema::action::ROOT) {
+    let (root, refused) = match template(source, &schema::action::RUNNER) {
         Ok(read) => read,
         Err(problem) => return Parsed { value: None, diagnostics: vec![problem] },
     };
-    let broken = diagnostics.iter().any(|found| found.severity == Severity::Error);
-    let mut parsed = Parsed { value: (!broken).then(|| action(source, &root)), diagnostics };
-    parsed.diagnostics.extend(check_published(&root));
-    parsed
+    let mut diagnostics = refused;
+    diagnostics.retain(|found| found.severity == Severity::Error);
+    diagnostics.extend(get(&root, "runs").and_then(check_runs));
+    let value = diagnostics.is_empty().then(|| action(source, &root));
+    if let Ok((strict, found)) = template(source, &schema::action::ROOT) {
+        let others = found.into_iter().chain(check_published(&strict));
+        let others: Vec<_> = others.filter(|found| !diagnostics.contains(found)).collect();
+        diagnostics.extend(others);
+    }
+    Parsed { value, diagnostics }
 }
 
-/// Reports missing keys that a published action needs, but the runner does not.
+/// The valid parts of an action manifest, so that its users can be checked even if it has errors. `None` if the text is not
+/// YAML.
+pub(super) fn parse_action_partial(source: &Arc<Source>) -> Option<Action> {
+    template(source, &schema::action::RUNNER).ok().map(|(root, _)| action(source, &root))
+}
+
+/// Checks `using` and the key that each of its values needs, as the runner does.
+fn check_runs(runs: &Template) -> Option<Diagnostic> {
+    let supported = || format!("write one of {}", schema::action::USING.join(", "));
+    let Some(using) = get(runs, "using") else {
+        let message = "required key `using` is missing in `runs`";
+        return Some(Diagnostic::error(SYNTAX, runs.span, message).hint(supported()));
+    };
+    let name = using.literal().unwrap_or_default().to_ascii_lowercase();
+    let needed = match name.as_str() {
+        "docker" => "image",
+        "composite" => "steps",
+        _ if schema::action::USING.contains(&name.as_str()) => "main",
+        _ => {
+            let message = format!("unexpected value `{name}` for `using`");
+            return Some(Diagnostic::error(SYNTAX, using.span, message).hint(supported()));
+        }
+    };
+    let message = format!("required key `{needed}` is missing in `runs`");
+    let missing = || Diagnostic::error(SYNTAX, runs.span, message).hint(format!("add `{needed}: …`"));
+    get(runs, needed).is_none().then(missing)
+}
+
+/// Reports missing keys that a published action needs, but the runner does not, and keys of inputs that GitHub ignores.
 fn check_published(root: &Template) -> Vec<Diagnostic> {
+    const INPUT_KEYS: &[&str] = &["description", "required", "default", "deprecationMessage"];
     let missing = ["name", "description"].into_iter().filter(|key| !entries(root).any(|(name, _)| name.value == *key));
-    let error = |key| {
+    let missing = missing.map(|key| {
         let message = format!("required key `{key}` is missing in `action`");
         Diagnostic::error("action", root.span, message).hint(format!("add `{key}: …`, for the page of the action"))
-    };
-    missing.map(error).collect()
+    });
+    let keys = get(root, "inputs").into_iter().flat_map(entries).flat_map(|(_, input)| entries(input));
+    let ignored = keys.filter(|(key, _)| !INPUT_KEYS.contains(&key.value.as_str())).map(|(key, _)| {
+        let message = format!("GitHub ignores the key `{}` of an input", key.value);
+        let hint = format!("inputs of an action are strings; the keys are {}", INPUT_KEYS.join(", "));
+        Diagnostic::warning("action", key.span, message).hint(hint)
+    });
+    missing.chain(ignored).collect()
 }
 
 fn template(source: &Arc<Source>, schema: &'static schema::Schema) -> Result<(Template, Vec<Diagnostic>), Diagnostic> {
-    let Document { root, unused_anchors } = yaml::read(&source.text)
+    let Document { mut root, unused_anchors } = yaml::read(&source.text)
         .map_err(|Problem { span, message, hint }| Diagnostic { hint, ..Diagnostic::error(SYNTAX, span, message) })?;
+    literals::resolve(&mut root);
     let mut elaborator = Elaborator::new(source);
     let template = elaborator.read(&root, schema, NO_EXPRESSIONS);
     for span in unused_anchors {
@@ -119,6 +173,24 @@ fn pairs(template: Option<&Template>) -> Vec<(Spanned<String>, Template)> {
     template.map(|template| entries(template).map(|(key, value)| (key, value.clone())).collect()).unwrap_or_default()
 }
 
+/// A mapping with names as keys, or one expression for it.
+fn named_values(template: Option<&Template>) -> NamedValues {
+    match template {
+        Some(whole) if is_computed(whole) => NamedValues::Computed(whole.clone()),
+        written => NamedValues::Written(pairs(written)),
+    }
+}
+
+/// Whether a value is an expression for a mapping, or a mapping with expressions as keys.
+pub(super) fn is_computed(value: &Template) -> bool {
+    let is_name = |key: &Template| key.literal().is_some_and(|name| !name.starts_with("${{"));
+    match &value.kind {
+        TemplateKind::Expression(_) | TemplateKind::Interpolated(_) => true,
+        TemplateKind::Mapping(entries) => !entries.iter().all(|(key, _)| is_name(key)),
+        _ => false,
+    }
+}
+
 fn flag(template: Option<&Template>) -> bool {
     matches!(template.map(|template| &template.kind), Some(TemplateKind::Bool(true)))
 }
@@ -137,6 +209,7 @@ fn workflow(source: &Arc<Source>, root: &Template, diagnostics: &mut Vec<Diagnos
         defaults: run_defaults(root),
         concurrency: concurrency(root),
         permissions: owned(get(root, "permissions")),
+        dependencies: locked::read(root),
         jobs: jobs.into_iter().map(Arc::new).collect(),
     }
 }
@@ -144,6 +217,7 @@ fn workflow(source: &Arc<Source>, root: &Template, diagnostics: &mut Vec<Diagnos
 fn run_defaults(template: &Template) -> RunDefaults {
     let run = get(template, "defaults").and_then(|defaults| get(defaults, "run"));
     RunDefaults {
+        computed: run.filter(|run| is_computed(run)).cloned(),
         shell: owned(run.and_then(|run| get(run, "shell"))),
         working_directory: owned(run.and_then(|run| get(run, "working-directory"))),
     }
@@ -152,12 +226,12 @@ fn run_defaults(template: &Template) -> RunDefaults {
 fn concurrency(template: &Template) -> Option<Concurrency> {
     let written = get(template, "concurrency")?;
     match &written.kind {
-        TemplateKind::Mapping(_) => Some(Concurrency {
+        TemplateKind::Mapping(_) if !is_computed(written) => Some(Concurrency::Written {
             group: owned(get(written, "group"))?,
             cancel_in_progress: owned(get(written, "cancel-in-progress")),
-            queue_all: get(written, "queue").and_then(Template::literal) == Some("max"),
+            queue: owned(get(written, "queue")),
         }),
-        _ => Some(Concurrency { group: written.clone(), cancel_in_progress: None, queue_all: false }),
+        _ => Some(Concurrency::Short(written.clone())),
     }
 }
 
@@ -239,15 +313,20 @@ fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>)
             timeout_minutes: owned(get(value, "timeout-minutes")),
             continue_on_error: owned(get(value, "continue-on-error")),
             container: owned(get(value, "container")),
-            services: pairs(get(value, "services")),
+            services: named_values(get(value, "services")),
             snapshot: get(value, "snapshot").map(snapshot),
             steps: steps(get(value, "steps"), diagnostics),
         })),
     };
-    let strategy = get(value, "strategy").map(|strategy| Strategy {
-        matrix: owned(get(strategy, "matrix")),
-        fail_fast: owned(get(strategy, "fail-fast")),
-        max_parallel: owned(get(strategy, "max-parallel")),
+    let strategy = get(value, "strategy").map(|strategy| {
+        if is_computed(strategy) {
+            return Strategy::Computed(strategy.clone());
+        }
+        Strategy::Written {
+            matrix: owned(get(strategy, "matrix")),
+            fail_fast: owned(get(strategy, "fail-fast")),
+            max_parallel: owned(get(strategy, "max-parallel")),
+        }
     });
     JobDefinition {
         name: owned(get(value, "name")),
@@ -305,12 +384,17 @@ fn steps(written: Option<&Template>, diagnostics: &mut Vec<Diagnostic>) -> Vec<S
             diagnostics.push(Diagnostic::error("id", id.span, message).hint("rename one of the two"));
         }
     }
-    items.iter().map(|item| step(item, &mut taken, &mut counts)).collect()
+    items.iter().map(|item| step(item, &mut taken, &mut counts, diagnostics)).collect()
 }
 
-fn step(item: &Template, taken: &mut HashMap<String, Span>, counts: &mut HashMap<String, usize>) -> StepDefinition {
-    let action = match (get(item, "uses"), steering(item)) {
-        (Some(uses), _) => StepAction::Uses { reference: text(uses), with: pairs(get(item, "with")) },
+fn step(
+    item: &Template,
+    taken: &mut HashMap<String, Span>,
+    counts: &mut HashMap<String, usize>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> StepDefinition {
+    let action = match (get(item, "uses"), steering(item, diagnostics)) {
+        (Some(uses), _) => StepAction::Uses { reference: text(uses), with: named_values(get(item, "with")) },
         (None, Some(steering)) => StepAction::Steer(steering),
         (None, None) => StepAction::Run {
             script: get(item, "run").cloned().unwrap_or(Template { span: item.span, kind: TemplateKind::Null }),
@@ -332,13 +416,13 @@ fn step(item: &Template, taken: &mut HashMap<String, Span>, counts: &mut HashMap
     }
 }
 
-fn steering(item: &Template) -> Option<Steering> {
+fn steering(item: &Template, diagnostics: &mut Vec<Diagnostic>) -> Option<Steering> {
     let (key, value) =
         entries(item).find(|(key, _)| matches!(&*key.value, "wait" | "wait-all" | "cancel" | "parallel"))?;
     Some(match key.value.as_str() {
         "wait" => Steering::Wait(texts(Some(value))),
         "cancel" => Steering::Cancel(text(value)),
-        "parallel" => Steering::Parallel(steps(Some(value), &mut Vec::new())),
+        "parallel" => Steering::Parallel(steps(Some(value), diagnostics)),
         _ => Steering::WaitAll,
     })
 }
@@ -352,7 +436,8 @@ fn generated_id(
     counts: &mut HashMap<String, usize>,
 ) -> String {
     let base = match action {
-        StepAction::Run { .. } | StepAction::Steer(_) => "__run".to_owned(),
+        StepAction::Run { .. } => "__run".to_owned(),
+        StepAction::Steer(steering) => format!("__{}", steering.key()),
         StepAction::Uses { reference, .. } => {
             let reference = reference.value.as_str();
             let name = if reference.starts_with("./") || reference.starts_with("$/") {
@@ -408,7 +493,9 @@ fn action(source: &Arc<Source>, root: &Template) -> Action {
     let inputs = get(root, "inputs").map(|inputs| {
         let inputs = entries(inputs).map(|(name, input)| ActionInput {
             name,
-            required: flag(get(input, "required")),
+            required: get(input, "required")
+                .and_then(Template::literal)
+                .is_some_and(|it| it.eq_ignore_ascii_case("true")),
             default: owned(get(input, "default")),
             deprecation: entries(input)
                 .find(|(key, _)| key.value == "deprecationMessage")
@@ -431,7 +518,7 @@ fn runs(runs: &Template) -> ActionRuns {
     let string = |key: &str| get(runs, key).map(|value| text(value).value);
     let when = |key: &str| get(runs, key).map(|value| condition(Some(value)));
     let using = get(runs, "using").map_or_else(|| Spanned::new(String::new(), runs.span), text);
-    match using.value.as_str() {
+    match using.value.to_ascii_lowercase().as_str() {
         "composite" => ActionRuns::Composite { steps: steps(get(runs, "steps"), &mut Vec::new()) },
         "docker" => ActionRuns::Docker {
             image: get(runs, "image").map_or_else(|| Spanned::new(String::new(), runs.span), text),

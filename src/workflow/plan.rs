@@ -1,18 +1,14 @@
 //! Plans: the jobs of a workflow with matrices and called workflows expanded, as far as possible before the run. A run
 //! starts only from a [`Plan`], which is free of cycles and errors.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::diagnostic::{Diagnostic, Severity};
-use super::display_names;
-use super::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
-use super::matrix;
+use super::diagnostic::Diagnostic;
+use super::expr::{Contexts, Object};
 use super::matrix::Leg;
-use super::parse::parse;
+use super::planner::{Called, Planner};
 use super::source::Source;
-use super::syntax::{JobBody, JobDefinition, Workflow};
-use super::template::{Piece, Template, TemplateKind};
+use super::syntax::{JobDefinition, Workflow};
 use crate::model::JobId;
 
 /// Maximum nesting of called workflows, in levels including the first workflow, as on GitHub.
@@ -27,6 +23,7 @@ pub const MAX_JOBS: usize = 20_000;
 pub struct Plan {
     workflow: Arc<Workflow>,
     jobs: Vec<PlannedJob>,
+    called: Called,
 }
 
 /// An instance of a job, or a job whose matrix is not known yet.
@@ -50,6 +47,8 @@ pub struct PlannedJob {
     pub caller: Option<JobId>,
     /// Prefix of the name: the names of the calling jobs.
     pub name_prefix: String,
+    /// Number of calls around the job.
+    pub depth: usize,
 }
 
 /// The contexts that are known before a run starts.
@@ -61,6 +60,10 @@ pub struct PlanContexts {
     pub inputs: Object,
     /// The `vars` context.
     pub vars: Object,
+    /// Names of inputs whose values are not known.
+    pub unknown_inputs: Vec<String>,
+    /// Whether the lookup of called workflows knows every file, so that a missing one is an error.
+    pub knows_every_file: bool,
 }
 
 /// Looks up the text of a called workflow of this repository by its path.
@@ -76,9 +79,40 @@ impl Plan {
         known: &PlanContexts,
         called: &SourceLookup<'_>,
     ) -> Result<Self, Vec<(Arc<Source>, Diagnostic)>> {
-        let mut planner = Planner { known, called, cache: HashMap::new(), jobs: Vec::new(), errors: Vec::new() };
-        planner.add(&workflow, None, ("", ""), 0);
-        if planner.errors.is_empty() { Ok(Self { workflow, jobs: planner.jobs }) } else { Err(planner.errors) }
+        let mut files = Called::default();
+        let mut errors = files.read(&workflow, called, known.knows_every_file);
+        let mut planner = Planner::new(known, &files);
+        planner.add_all(&workflow, known);
+        let (jobs, found) = planner.finish();
+        errors.extend(found);
+        if errors.is_empty() { Ok(Self { workflow, jobs, called: files }) } else { Err(errors) }
+    }
+
+    /// Adds the jobs of the workflow that a job calls, for a job whose leg was not known before. Returns them in file order.
+    /// `contexts` are what the expressions of the calling job see: `github`, `vars`, `inputs`, `needs`, `strategy` and
+    /// `matrix`.
+    ///
+    /// # Errors
+    /// Errors of matrices and calls, each with its source.
+    pub fn add_called(
+        &mut self,
+        job: &PlannedJob,
+        contexts: &Contexts,
+    ) -> Result<Vec<PlannedJob>, Vec<(Arc<Source>, Diagnostic)>> {
+        let mut planner = Planner::during_run(contexts, &self.called, self.jobs.len());
+        planner.add_call(job, contexts);
+        let (jobs, errors) = planner.finish();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        self.jobs.extend(jobs.iter().cloned());
+        Ok(jobs)
+    }
+
+    /// The workflow of this repository that a job calls.
+    #[must_use]
+    pub fn called(&self, uses: &str) -> Option<&Arc<Workflow>> {
+        self.called.get(uses)
     }
 
     /// The planned workflow.
@@ -118,12 +152,13 @@ impl Plan {
 }
 
 impl PlannedJob {
-    /// The instances of this job, whose matrix was not known, for the legs of the matrix.
+    /// The instances of this job, whose matrix was not known, for the legs of the matrix. `name` returns the display name
+    /// of a leg without its prefix.
     #[must_use]
-    pub fn expand(&self, legs: &[Leg]) -> Vec<Self> {
+    pub fn expand(&self, legs: &[Leg], name: impl Fn(usize, &Leg) -> String) -> Vec<Self> {
         let entries = legs.iter().enumerate().map(|(place, leg)| Self {
             id: leg_id(&self.id, place, legs.len()),
-            name: format!("{}{}", self.name, leg.suffix),
+            name: format!("{}{}", self.name_prefix, name(place, leg)),
             leg: Some(leg.clone()),
             ..self.clone()
         });
@@ -133,160 +168,123 @@ impl PlannedJob {
 
 /// Id of a leg: that of the job for a single leg, otherwise with a number from 1. No job id starts with a digit, so the
 /// id of a leg never equals that of a job in a called workflow.
-fn leg_id(job: &JobId, place: usize, legs: usize) -> JobId {
+pub(super) fn leg_id(job: &JobId, place: usize, legs: usize) -> JobId {
     if legs == 1 { job.clone() } else { JobId::new(format!("{job}.{}", place + 1)) }
-}
-
-struct Planner<'p> {
-    known: &'p PlanContexts,
-    called: &'p SourceLookup<'p>,
-    cache: HashMap<String, Option<Arc<Workflow>>>,
-    jobs: Vec<PlannedJob>,
-    errors: Vec<(Arc<Source>, Diagnostic)>,
-}
-
-impl Planner<'_> {
-    fn add(&mut self, workflow: &Arc<Workflow>, caller: Option<&JobId>, prefixes: (&str, &str), depth: usize) {
-        let (id_prefix, name_prefix) = prefixes;
-        let mut expanded = Vec::new();
-        for definition in &workflow.jobs {
-            match self.legs(definition) {
-                Ok(legs) => expanded.push((definition, legs)),
-                Err(error) => self.errors.push((Arc::clone(&workflow.source), error)),
-            }
-        }
-        let ids: HashMap<&str, Vec<JobId>> = expanded
-            .iter()
-            .map(|(definition, legs)| {
-                let id = JobId::new(format!("{id_prefix}{}", definition.id.value));
-                let count = legs.as_ref().map_or(1, Vec::len);
-                (definition.id.value.as_str(), (0..count).map(|place| leg_id(&id, place, count)).collect())
-            })
-            .collect();
-        for (definition, legs) in &expanded {
-            let key = &definition.id.value;
-            let needs = definition.needs.iter().filter_map(|need| ids.get(need.value.as_str()));
-            let needs: Vec<JobId> = needs.flatten().cloned().collect();
-            for (place, id) in ids[key.as_str()].iter().enumerate() {
-                let leg = legs.as_ref().map(|legs| legs[place].clone());
-                let name = format!("{name_prefix}{}", self.name(definition, leg.as_ref()));
-                let known = leg.is_some();
-                self.jobs.push(PlannedJob {
-                    id: id.clone(),
-                    key: key.clone(),
-                    name: name.clone(),
-                    definition: Arc::clone(definition),
-                    workflow: Arc::clone(workflow),
-                    needs: needs.clone(),
-                    leg,
-                    caller: caller.cloned(),
-                    name_prefix: name_prefix.to_owned(),
-                });
-                if let (JobBody::Call { uses, .. }, true) = (&definition.body, known) {
-                    if self.jobs.len() > MAX_JOBS {
-                        let message = format!("the called workflows have more than {MAX_JOBS} jobs");
-                        self.report(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
-                    } else if depth + 1 >= MAX_CALL_DEPTH {
-                        let message = format!("called workflows are nested deeper than {MAX_CALL_DEPTH} levels");
-                        self.report(&workflow.source, Diagnostic::error("workflow-call", uses.span, message));
-                    } else if let Some(callee) = self.callee(&uses.value) {
-                        self.add(&callee, Some(id), (&format!("{id}."), &format!("{name} / ")), depth + 1);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Records an error, once for each position, however often the workflow is called.
-    fn report(&mut self, source: &Arc<Source>, error: Diagnostic) {
-        if !self.errors.iter().any(|(_, known)| *known == error) {
-            self.errors.push((Arc::clone(source), error));
-        }
-    }
-
-    /// Parses a called workflow of this repository, once.
-    fn callee(&mut self, uses: &str) -> Option<Arc<Workflow>> {
-        let path = uses.strip_prefix("./")?;
-        if let Some(known) = self.cache.get(path) {
-            return known.clone();
-        }
-        let callee = (self.called)(path).and_then(|source| {
-            let parsed = parse(&source);
-            let errors = parsed.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
-            self.errors.extend(errors.map(|error| (Arc::clone(&source), error)));
-            parsed.value.map(Arc::new)
-        });
-        self.cache.insert(path.to_owned(), callee.clone());
-        callee
-    }
-
-    /// The legs of a job; `None` if the matrix depends on results of other jobs.
-    fn legs(&self, definition: &JobDefinition) -> Result<Option<Vec<Leg>>, Diagnostic> {
-        let strategy = definition.strategy.as_ref();
-        let matrix = strategy.and_then(|strategy| strategy.matrix.as_ref());
-        if matrix.is_some_and(needs_results) {
-            return Ok(None);
-        }
-        let contexts = self.contexts();
-        let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
-        match matrix::expand(strategy, &scope) {
-            Ok(legs) => Ok(Some(legs.legs)),
-            Err(error) => Err(Diagnostic::error("matrix", error.span, error.to_string())),
-        }
-    }
-
-    fn name(&self, definition: &JobDefinition, leg: Option<&Leg>) -> String {
-        let Some(leg) = leg else { return display_names::provisional_job_name(definition) };
-        if definition.name.as_ref().is_some_and(needs_results) {
-            return display_names::provisional_job_name(definition);
-        }
-        let mut contexts = self.contexts();
-        contexts.set("matrix", leg.matrix.clone());
-        contexts.set("strategy", Value::object(Object::default()));
-        let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
-        display_names::job_name(definition, leg, &scope)
-    }
-
-    fn contexts(&self) -> Contexts {
-        let known = self.known;
-        let contexts = [("github", &known.github), ("inputs", &known.inputs), ("vars", &known.vars)];
-        contexts.into_iter().map(|(name, object)| (name, Value::object(object.clone()))).collect()
-    }
-}
-
-/// Whether a template reads the `needs` context, which is known only when other jobs have ended.
-fn needs_results(template: &Template) -> bool {
-    let reads =
-        |expr: &super::expr::Expr| expr.roots().iter().any(|root| root.context.text.eq_ignore_ascii_case("needs"));
-    match &template.kind {
-        TemplateKind::Expression(expr) => reads(expr),
-        TemplateKind::Interpolated(pieces) => {
-            pieces.iter().any(|piece| matches!(piece, Piece::Expression(expr) if reads(expr)))
-        }
-        TemplateKind::Sequence(items) => items.iter().any(needs_results),
-        TemplateKind::Mapping(entries) => entries.iter().any(|(key, value)| needs_results(key) || needs_results(value)),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workflow::expr::Value;
+    use crate::workflow::parse;
+
+    /// Ids and names of the jobs, a missing leg marked with `?`; or the messages of all errors.
+    fn planned(whole: &str, files: &[(&str, &str)], known: &PlanContexts) -> Result<Vec<String>, Vec<String>> {
+        let parsed = parse(&Source::new("ci.yml", whole));
+        let workflow = parsed.value.unwrap_or_else(|| panic!("{:#?}", parsed.diagnostics));
+        let file =
+            |path: &str| files.iter().find(|(name, _)| *name == path).map(|(name, text)| Source::new(*name, *text));
+        let shown = |job: &PlannedJob| format!("{} {}{}", job.id, job.name, if job.leg.is_none() { " ?" } else { "" });
+        match Plan::new(Arc::new(workflow), known, &file) {
+            Ok(plan) => Ok(plan.jobs().iter().map(shown).collect()),
+            Err(errors) => Err(errors.into_iter().map(|(_, error)| error.message).collect()),
+        }
+    }
+
+    fn known() -> PlanContexts {
+        let github = [("ref".to_owned(), Value::string("r"))].into_iter().collect();
+        PlanContexts { github, knows_every_file: true, ..PlanContexts::default() }
+    }
 
     fn errors(called: &str) -> Vec<String> {
-        let whole = parse(&Source::new("ci.yml", "on: push\njobs: {a: {uses: ./w.yml}}\n")).value.expect("a workflow");
-        let file = |_: &str| Some(Source::new("w.yml", called));
-        let errors = Plan::new(Arc::new(whole), &PlanContexts::default(), &file).err().unwrap_or_default();
-        errors.into_iter().map(|(_, error)| error.message).collect()
+        planned("on: push\njobs: {a: {uses: ./w.yml}}\n", &[("w.yml", called)], &known()).err().unwrap_or_default()
     }
 
     #[test]
     fn workflows_that_call_themselves_are_refused() {
         assert_eq!(errors("on: workflow_call\njobs: {a: {runs-on: x}}\n"), Vec::<String>::new());
         let round = errors("on: workflow_call\njobs: {a: {uses: ./w.yml}}\n");
-        assert_eq!(round, ["called workflows are nested deeper than 10 levels"]);
+        assert_eq!(round, ["called workflows form a loop: w.yml → w.yml"]);
         let jobs: Vec<_> = (0..50).map(|job| format!("  j{job}: {{uses: ./w.yml}}\n")).collect();
         let many = errors(&format!("on: workflow_call\njobs:\n{}", jobs.concat()));
         assert!(many.len() <= 100, "at most two errors for each call in the file");
+    }
+
+    #[test]
+    fn a_matrix_may_be_made_of_the_inputs_of_a_call_as_far_as_they_are_known() {
+        let called = "on: {workflow_call: {inputs: {list: {type: string, required: true}, more: {type: string, default: '[\"${{ github.ref }}\"]'}}}}\n\
+                      jobs: {x: {strategy: {matrix: {v: '${{ fromJSON(inputs.list) }}'}}, runs-on: x}, \
+                      y: {name: 'y ${{ matrix.v }}', strategy: {matrix: {v: '${{ fromJSON(inputs.more) }}'}}, runs-on: x}}\n";
+        let with = |with: &str| {
+            let text = format!(
+                "on: push\njobs:\n  first: {{runs-on: x}}\n  call: {{needs: first, uses: ./w.yml, with: {{list: '{with}'}}}}\n"
+            );
+            planned(&text, &[("w.yml", called)], &known()).expect("a plan")[2..].to_vec()
+        };
+        let y = "call.y call / y r";
+        assert_eq!(
+            with("[\"${{ github.ref }}\", \"b\"]"),
+            ["call.x.1 call / x (r)", "call.x.2 call / x (b)", y],
+            "an input that holds an expression"
+        );
+        assert_eq!(with("[\"${{ needs.first.outputs.o }}\"]"), ["call.x call / x ?", y]);
+        let legs = "on: push\njobs: {call: {strategy: {matrix: {l: ['[1]', '[2, 3]']}}, uses: ./w.yml, with: {list: '${{ matrix.l }}'}}}\n";
+        let found = planned(legs, &[("w.yml", called)], &known()).expect("a plan");
+        assert!(found.contains(&"call.2.x.2 call ([2, 3]) / x (3)".to_owned()), "{found:?}");
+        let inner = "on: {workflow_call: {inputs: {list: {type: string}}}}\njobs: {z: {uses: ./w.yml, with: {list: '${{ inputs.list }}'}}}\n";
+        let nested = "on: push\njobs: {call: {uses: ./i.yml, with: {list: '[\"${{ github.ref }}\"]'}}}\n";
+        let found = planned(nested, &[("w.yml", called), ("i.yml", inner)], &known()).expect("a plan");
+        assert!(found.contains(&"call.z.x call / z / x (r)".to_owned()), "{found:?}");
+        let dispatched = "on: {workflow_dispatch: {inputs: {l: {}}}}\njobs: {a: {strategy: {matrix: {v: '${{ fromJSON(inputs.l) }}'}}, runs-on: x}}\n";
+        let unknown = PlanContexts { unknown_inputs: vec!["L".to_owned()], ..known() };
+        assert_eq!(planned(dispatched, &[], &unknown), Ok(vec!["a a ?".to_owned()]));
+        let whole = "on: push\njobs: {f: {runs-on: x}, a: {needs: f, strategy: '${{ fromJSON(needs.f.outputs.s) }}', runs-on: x}, \
+                     b: {strategy: \"${{ fromJSON('{\\\"matrix\\\": {\\\"v\\\": [1, 2]}}') }}\", runs-on: x}}\n";
+        assert_eq!(
+            planned(whole, &[], &known()),
+            Ok(["f f", "a a ?", "b.1 b (1)", "b.2 b (2)"].map(str::to_owned).to_vec())
+        );
+    }
+
+    #[test]
+    fn a_missing_called_workflow_is_an_error_where_every_file_is_known() {
+        for uses in ["./none.yml", "$/none.yml"] {
+            let text = format!(
+                "on: push\njobs: {{f: {{runs-on: x}}, a: {{needs: f, strategy: {{matrix: '${{{{ fromJSON(needs.f.outputs.m) }}}}'}}, uses: {uses}}}}}\n"
+            );
+            let message = format!("workflow `{uses}` not found");
+            assert_eq!(planned(&text, &[], &known()), Err(vec![message]));
+            assert!(planned(&text, &[], &PlanContexts::default()).is_ok());
+        }
+        let remote = "on: push\njobs: {a: {uses: o/r/.github/workflows/w.yml@v1}}\n";
+        assert_eq!(planned(remote, &[], &known()), Ok(vec!["a a".to_owned()]));
+    }
+
+    #[test]
+    fn a_call_whose_legs_were_not_known_gets_its_jobs_when_they_are() {
+        let whole = "on: push\njobs: {f: {runs-on: x}, call: {needs: f, strategy: {matrix: {e: '${{ fromJSON(needs.f.outputs.l) }}'}}, \
+                     uses: $/w.yml, with: {list: '[\"${{ matrix.e }}\", 1]'}}}\n";
+        let called = "on: {workflow_call: {inputs: {list: {type: string}}}}\n\
+                      jobs: {x: {strategy: {matrix: {v: '${{ fromJSON(inputs.list) }}'}}, runs-on: x}, y: {needs: x, runs-on: x}}\n";
+        let workflow = parse(&Source::new("ci.yml", whole)).value.expect("a workflow");
+        let file = |path: &str| (path == "w.yml").then(|| Source::new(path, called));
+        let mut plan = Plan::new(Arc::new(workflow), &known(), &file).expect("a plan");
+        let placeholder = plan.jobs()[1].clone();
+        assert!(placeholder.leg.is_none());
+        let leg = |value: &str| Leg {
+            matrix: Value::object([("e".to_owned(), Value::string(value))].into_iter().collect()),
+            suffix: format!(" ({value})"),
+        };
+        let legs = placeholder.expand(&[leg("one"), leg("two")], |_, leg| format!("call{}", leg.suffix));
+        let mut contexts = Contexts::default();
+        contexts.set("matrix", legs[1].leg.as_ref().expect("a leg").matrix.clone());
+        let jobs = plan.add_called(&legs[1], &contexts).expect("planned");
+        let shown: Vec<_> = jobs.iter().map(|job| format!("{} {}", job.id, job.name)).collect();
+        assert_eq!(
+            shown,
+            ["call.2.x.1 call (two) / x (two)", "call.2.x.2 call (two) / x (1)", "call.2.y call (two) / y"]
+        );
+        assert_eq!(jobs[2].needs.len(), 2);
+        assert_eq!(plan.jobs().iter().filter(|job| job.caller.as_ref() == Some(&legs[1].id)).count(), 3);
     }
 }

@@ -13,6 +13,34 @@ pub struct Source {
     lines: OnceLock<Vec<usize>>,
 }
 
+/// A byte that is not UTF-8, in which GitHub reads workflow files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("line {line}, column {column}: the byte 0x{byte:02X} is not UTF-8: save the file as UTF-8")]
+pub struct NotUtf8 {
+    /// The byte.
+    pub byte: u8,
+    /// Offset of the byte.
+    pub at: usize,
+    /// Line of the byte, from 1.
+    pub line: usize,
+    /// Column of the byte in characters, from 1.
+    pub column: usize,
+}
+
+/// Decodes the text of a file.
+///
+/// # Errors
+/// The first byte that is not UTF-8.
+pub fn decode(bytes: &[u8]) -> Result<&str, NotUtf8> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let before = String::from_utf8_lossy(&bytes[..at]);
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        NotUtf8 { byte: bytes[at], at, line, column }
+    })
+}
+
 impl Source {
     /// Creates a source from a display name and a text.
     #[must_use]
@@ -66,5 +94,22 @@ impl<T> Spanned<T> {
     /// Pairs a value with its span.
     pub fn new(value: T, span: Span) -> Self {
         Self { value, span }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_that_is_not_utf_8_is_named() {
+        assert_eq!(decode("caf\u{e9}".as_bytes()), Ok("caf\u{e9}"));
+        for (bytes, byte, at, line, column) in [
+            (&b"on: push\nname: caf\xe9\n"[..], 0xe9, 18, 2, 10),
+            (b"\xff\xfeo\x00", 0xff, 0, 1, 1),
+            (b"a\n\xc3\xa9\xc3", 0xc3, 4, 2, 2),
+        ] {
+            assert_eq!(decode(bytes), Err(NotUtf8 { byte, at, line, column }));
+        }
     }
 }

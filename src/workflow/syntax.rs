@@ -8,6 +8,9 @@ use super::expr::{EvalError, Expr, Scope};
 use super::source::{Source, Span, Spanned};
 use super::template::Template;
 
+pub use super::computed::{Concurrency, NamedValueError, NamedValues, RunDefaults, Strategy};
+pub use super::locked::LockedAction;
+
 /// A workflow file.
 #[derive(Debug)]
 pub struct Workflow {
@@ -27,6 +30,8 @@ pub struct Workflow {
     pub concurrency: Option<Concurrency>,
     /// `permissions`, as written.
     pub permissions: Option<Template>,
+    /// `dependencies`: the commits that actions are locked to.
+    pub dependencies: Vec<LockedAction>,
     /// `jobs`, in file order.
     pub jobs: Vec<Arc<JobDefinition>>,
 }
@@ -82,26 +87,6 @@ pub enum InputKind {
     Environment,
 }
 
-/// `defaults.run`.
-#[derive(Debug, Default, Clone)]
-pub struct RunDefaults {
-    /// `shell`.
-    pub shell: Option<Template>,
-    /// `working-directory`.
-    pub working_directory: Option<Template>,
-}
-
-/// `concurrency`.
-#[derive(Debug, Clone)]
-pub struct Concurrency {
-    /// `group`.
-    pub group: Template,
-    /// `cancel-in-progress`.
-    pub cancel_in_progress: Option<Template>,
-    /// `queue: max`: all waiting runs stay in the queue. Otherwise a new run replaces the one that waits.
-    pub queue_all: bool,
-}
-
 /// A job as written.
 #[derive(Debug)]
 pub struct JobDefinition {
@@ -139,6 +124,12 @@ pub enum JobBody {
     },
 }
 
+/// Path of a workflow or action of the workflow's own repository: `./path`, or `$/path`, which needs no checkout.
+#[must_use]
+pub fn local_path(uses: &str) -> Option<&str> {
+    uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))
+}
+
 /// `secrets` of a calling job.
 #[derive(Debug, Default)]
 pub enum CallSecrets {
@@ -171,7 +162,7 @@ pub struct StepsJob {
     /// `container`: a string or a mapping.
     pub container: Option<Template>,
     /// `services`: name and definition.
-    pub services: Vec<(Spanned<String>, Template)>,
+    pub services: NamedValues,
     /// `snapshot`.
     pub snapshot: Option<Snapshot>,
     /// `steps`.
@@ -187,17 +178,6 @@ pub struct Snapshot {
     pub version: Option<Template>,
     /// `if`.
     pub condition: Condition,
-}
-
-/// `strategy`.
-#[derive(Debug, Clone)]
-pub struct Strategy {
-    /// `matrix`: a mapping, or one expression for a mapping.
-    pub matrix: Option<Template>,
-    /// `fail-fast`.
-    pub fail_fast: Option<Template>,
-    /// `max-parallel`.
-    pub max_parallel: Option<Template>,
 }
 
 /// `if` of a job or step.
@@ -270,7 +250,7 @@ pub enum StepAction {
         /// Reference of the action as written.
         reference: Spanned<String>,
         /// `with`.
-        with: Vec<(Spanned<String>, Template)>,
+        with: NamedValues,
     },
     /// Control of background steps.
     Steer(Steering),

@@ -78,12 +78,23 @@ impl Template {
         entries.iter().find(|(name, _)| name.literal() == Some(key)).map(|(_, value)| value)
     }
 
-    /// Evaluates a mapping of texts, as `env` is. Anything else has no entries.
+    /// Evaluates a mapping of texts, as `env` is.
     ///
     /// # Errors
-    /// The first expression that could not be evaluated, with its position.
+    /// The first expression that could not be evaluated, with its position, or a value that is not a mapping.
     pub fn texts(&self, scope: &Scope<'_>) -> Result<Vec<(String, String)>, TemplateError> {
-        self.evaluate(scope).map(|value| value.texts())
+        self.mapping(scope).map(|object| Value::Object(object).texts())
+    }
+
+    /// Evaluates a mapping, or one expression for a mapping.
+    ///
+    /// # Errors
+    /// The first expression that could not be evaluated, with its position, or a value that is not a mapping.
+    pub fn mapping(&self, scope: &Scope<'_>) -> Result<Arc<Object>, TemplateError> {
+        match self.evaluate(scope)? {
+            Value::Object(object) => Ok(object),
+            other => Err(TemplateError { span: self.span, error: EvalError::NotMapping(other.kind()) }),
+        }
     }
 
     /// Evaluates a time limit in minutes, fractions allowed.
@@ -146,9 +157,14 @@ impl Template {
                 for (key, value) in entries {
                     match (key.literal(), value.evaluate(scope)?) {
                         // `${{ insert }}` merges the entries of its value.
-                        (Some(key), Value::Object(entries)) if key.starts_with("${{") => {
-                            let entries = entries.iter().map(|(name, value)| (name.to_owned(), value.clone()));
-                            object.extend(entries);
+                        (Some(key), inserted) if key.starts_with("${{") => {
+                            let Value::Object(entries) = inserted else {
+                                return Err(TemplateError {
+                                    span: value.span,
+                                    error: EvalError::NotMapping(inserted.kind()),
+                                });
+                            };
+                            object.extend(entries.iter().map(|(name, value)| (name.to_owned(), value.clone())));
                         }
                         (Some(key), value) => object.insert(key, value),
                         (None, value) => object.insert(key.evaluate(scope)?.to_text(), value),
@@ -191,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_has_entries_and_texts_and_anything_else_has_none() {
+    fn a_mapping_has_entries_and_texts_and_anything_else_is_refused() {
         let entries = vec![(text("name"), text("production")), (text("count"), number(3.0))];
         let mapping = Template { span: Span::default(), kind: TemplateKind::Mapping(entries) };
         assert_eq!(mapping.entry("name").and_then(Template::literal), Some("production"));
@@ -201,6 +217,9 @@ mod tests {
             texts(&mapping),
             [("name", "production"), ("count", "3")].map(|(a, b)| (a.to_owned(), b.to_owned()))
         );
-        assert_eq!(texts(&text("name")), []);
+        for other in [text("name"), number(1.0)] {
+            let error = evaluated(|scope| other.texts(scope)).expect_err("not a mapping").to_string();
+            assert!(error.starts_with("must be a mapping, not "), "{error}");
+        }
     }
 }

@@ -66,6 +66,17 @@ pub fn decide(workflow: &Workflow, event: &TriggerEvent) -> Decision {
     Decision::Runs(why.join("; "))
 }
 
+/// Events that most likely start a workflow, the likeliest first.
+const LIKELY: &[&str] =
+    &["push", "pull_request", "workflow_dispatch", "pull_request_target", "schedule", "release", "workflow_call"];
+
+/// The event that most likely starts a workflow: `push` if it has that; otherwise another common one, or its first.
+#[must_use]
+pub fn likely_event(workflow: &Workflow) -> Option<&str> {
+    let events = || workflow.triggers.iter().map(|trigger| trigger.event.value.as_str());
+    LIKELY.iter().copied().find(|likely| events().any(|event| event == *likely)).or_else(|| events().next())
+}
+
 /// Result of one filter: the reason why the event passes, if worth mentioning, or the reason why it does not.
 type Passed = Result<Option<String>, String>;
 
@@ -224,6 +235,25 @@ mod tests {
                 Decision::Skipped(reason) => (false, reason),
             };
             assert!(expected == runs && reason.contains(words), "{on} at {git_ref}: {expected}, {reason}");
+        }
+    }
+
+    #[test]
+    fn the_likely_event_is_a_push_or_the_most_common_of_the_others() {
+        let likely = |on: &str| {
+            let text = format!("on: {on}\njobs: {{a: {{runs-on: x}}}}\n");
+            let workflow = parse(&Source::new("a.yml", text)).value.expect(on);
+            likely_event(&workflow).map(str::to_owned)
+        };
+        for (on, event) in [
+            ("[issues, push]", "push"),
+            ("[workflow_dispatch, pull_request]", "pull_request"),
+            ("{schedule: [{cron: '0 3 * * *'}], workflow_dispatch: }", "workflow_dispatch"),
+            ("{schedule: [{cron: '0 3 * * *'}]}", "schedule"),
+            ("[issues, label]", "issues"),
+            ("workflow_call", "workflow_call"),
+        ] {
+            assert_eq!(likely(on).as_deref(), Some(event), "{on}");
         }
     }
 

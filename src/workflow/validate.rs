@@ -1,10 +1,14 @@
 //! Validation after the schema: values of the right type that GitHub still rejects.
+//!
+//! A workflow in which [`check`] finds something does not run. What [`check_tolerated`] finds never stops a run.
 
 use super::cron;
 use super::diagnostic::Diagnostic;
-use super::parse::{entries, get};
+use super::locked;
+use super::parse::{entries, get, is_computed};
 use super::source::Span;
 use super::template::{Template, TemplateKind};
+use crate::model::nearest;
 
 /// Maximum number of inputs of `workflow_dispatch`, as on GitHub.
 const MAX_DISPATCH_INPUTS: usize = 25;
@@ -25,14 +29,45 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
             );
             found.push(error(event.span, message).hint("combine some of them, or pass JSON in one input"));
         }
-        if matches!(event.value.as_str(), "workflow_dispatch" | "workflow_call") {
-            get(value, "inputs").into_iter().flat_map(entries).for_each(|(_, input)| check_input(input, &mut found));
-        }
     }
+    for input in inputs(root) {
+        check_input(input, &mut found);
+    }
+    check_concurrency(root, &mut found);
+    locked::check(root, &mut found);
     for (_, job) in get(root, "jobs").into_iter().flat_map(entries) {
         check_job(job, &mut found);
     }
     found
+}
+
+/// Finds what GitHub's editor refuses and its service runs: a default of `true` or `1` for an input that is text, whose
+/// value is that text, and an empty image of the job's container, which starts none.
+pub(super) fn check_tolerated(root: &Template) -> Vec<Diagnostic> {
+    let wrong = |input: &Template| {
+        let kind = get(input, "type").and_then(Template::literal).unwrap_or("string");
+        let default = get(input, "default")
+            .filter(|default| matches!(default.kind, TemplateKind::Bool(_) | TemplateKind::Number(..)))?;
+        let written = default.literal().unwrap_or_default();
+        let message = format!("the default of a `{kind}` input must be a string");
+        let hint = format!("write `'{written}'` in quotes, or add `type: boolean` or `type: number`");
+        let is_text = matches!(kind, "string" | "choice" | "environment");
+        is_text.then(|| error(default.span, message).hint(hint))
+    };
+    let containers = get(root, "jobs").into_iter().flat_map(entries).filter_map(|(_, job)| get(job, "container"));
+    let images =
+        containers.filter(|container| !is_computed(container)).filter_map(|container| container.entry("image"));
+    let empty = images
+        .filter(|image| image.literal() == Some(""))
+        .map(|image| error(image.span, "`image` must not be empty").hint("write `name:tag`, or remove `container`"));
+    inputs(root).filter_map(wrong).chain(empty).collect()
+}
+
+/// All inputs of `workflow_dispatch` and `workflow_call`.
+fn inputs(root: &Template) -> impl Iterator<Item = &Template> {
+    let events = get(root, "on").into_iter().flat_map(entries);
+    let events = events.filter(|(event, _)| matches!(event.value.as_str(), "workflow_dispatch" | "workflow_call"));
+    events.filter_map(|(_, event)| get(event, "inputs")).flat_map(entries).map(|(_, input)| input)
 }
 
 /// Checks the syntax of a schedule.
@@ -75,10 +110,16 @@ fn check_job(job: &Template, found: &mut Vec<Diagnostic>) {
             found.push(error(values.span, message).hint("add values, such as `[a, b]`, or remove the key"));
         }
     }
-    let services = get(job, "services").into_iter().flat_map(entries).map(|(_, service)| service);
-    get(job, "container").into_iter().chain(services).for_each(|container| check_container(container, found));
+    if let Some(container) = get(job, "container") {
+        check_container(container, true, found);
+    }
+    if let Some(services) = get(job, "services") {
+        let may_be_empty = has_expression(services);
+        entries(services).for_each(|(_, service)| check_container(service, may_be_empty, found));
+    }
+    check_concurrency(job, found);
     if let Some(TemplateKind::Sequence(steps)) = get(job, "steps").map(|steps| &steps.kind) {
-        steps.iter().filter_map(|step| get(step, "uses")).for_each(|uses| check_reference(uses, found));
+        check_steps(steps, found);
     }
 }
 
@@ -92,19 +133,120 @@ fn check_group(group: &Template, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks that a container written as a mapping has an image.
-fn check_container(container: &Template, found: &mut Vec<Diagnostic>) {
-    if let TemplateKind::Mapping(keys) = &container.kind
-        && keys.iter().all(|(key, _)| key.literal().is_some())
-        && get(container, "image").is_none()
-    {
-        found.push(error(container.span, "a container needs an `image`").hint("add `image: name:tag`"));
+/// Checks the image of a container. An empty one starts no container; GitHub accepts that of a service only if `services`
+/// has an expression.
+fn check_container(container: &Template, may_be_empty: bool, found: &mut Vec<Diagnostic>) {
+    let image = match &container.kind {
+        TemplateKind::Mapping(_) if is_computed(container) => return,
+        TemplateKind::Mapping(_) => {
+            let Some(image) = container.entry("image") else {
+                found.push(error(container.span, "a container needs an `image`").hint("add `image: name:tag`"));
+                return;
+            };
+            image
+        }
+        _ => container,
+    };
+    let Some(literal) = image.literal() else { return };
+    if literal == "docker://" || (literal.is_empty() && !may_be_empty) {
+        found.push(error(image.span, "the image of a container must not be empty").hint("write `name:tag`"));
+    }
+}
+
+/// Checks that a queue that keeps everything is not told to cancel.
+fn check_concurrency(owner: &Template, found: &mut Vec<Diagnostic>) {
+    let Some(concurrency) = get(owner, "concurrency") else { return };
+    let is = |key: &str, value: &str| get(concurrency, key).and_then(Template::literal) == Some(value);
+    if let Some(queue) = get(concurrency, "queue").filter(|_| is("queue", "max") && is("cancel-in-progress", "true")) {
+        let message = "`queue: max` cannot be combined with `cancel-in-progress: true`";
+        let hint = "remove `cancel-in-progress` to run one after the other, or `queue` to keep only the newest";
+        found.push(error(queue.span, message).hint(hint));
+    }
+}
+
+fn has_expression(template: &Template) -> bool {
+    match &template.kind {
+        TemplateKind::Expression(_) | TemplateKind::Interpolated(_) => true,
+        TemplateKind::Sequence(items) => items.iter().any(has_expression),
+        TemplateKind::Mapping(entries) => {
+            entries.iter().any(|(key, value)| has_expression(key) || has_expression(value))
+        }
+        _ => false,
+    }
+}
+
+/// Checks references of actions, and the rules of background steps: `wait` and `cancel` name steps before them.
+fn check_steps(steps: &[Template], found: &mut Vec<Diagnostic>) {
+    let mut before: Vec<&str> = Vec::new();
+    for step in steps {
+        if let Some(uses) = get(step, "uses") {
+            check_reference(uses, found);
+        }
+        let own = get(step, "id").and_then(Template::literal);
+        let targets = ["wait", "cancel"].into_iter().filter_map(|key| get(step, key)).flat_map(items);
+        targets.for_each(|target| check_target(target, own, &before, found));
+        if let Some(value) = step.entry("wait-all").filter(|value| matches!(value.kind, TemplateKind::Bool(false))) {
+            found.push(error(value.span, "`wait-all` must be `true` or empty").hint("write `wait-all:`"));
+        }
+        if let Some(TemplateKind::Sequence(inner)) = get(step, "parallel").map(|inner| &inner.kind) {
+            check_parallel(inner, found);
+            check_steps(inner, found);
+        }
+        before.extend(own);
+    }
+}
+
+/// Checks the steps of a `parallel` group, which run at once.
+fn check_parallel(steps: &[Template], found: &mut Vec<Diagnostic>) {
+    const CONTROL: &[&str] = &["wait", "wait-all", "cancel", "parallel", "background"];
+    for (key, _) in steps.iter().flat_map(entries).filter(|(key, _)| CONTROL.contains(&key.value.as_str())) {
+        let message = format!("`{}` is not allowed inside `parallel`", key.value);
+        let hint = match key.value.as_str() {
+            "background" => "remove it: all steps of the group run at once",
+            "parallel" => "move the inner steps to the outer group",
+            _ => "move it behind the group, which ends when all of its steps have ended",
+        };
+        found.push(error(key.span, message).hint(hint));
+    }
+}
+
+/// Checks a step id in `wait` or `cancel`.
+fn check_target(target: &Template, own: Option<&str>, before: &[&str], found: &mut Vec<Diagnostic>) {
+    let Some(id) = target.literal().filter(|id| !id.is_empty()) else { return };
+    let (message, hint) = if own.is_some_and(|own| own.eq_ignore_ascii_case(id)) {
+        (format!("the step `{id}` cannot wait for itself"), "name a background step before it".to_owned())
+    } else if before.contains(&id) {
+        return;
+    } else {
+        let hint = match nearest(id, before.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if before.is_empty() => "give an earlier step with `background: true` this `id`".to_owned(),
+            None => format!("the steps before this one are {}", before.join(", ")),
+        };
+        (format!("no step before this one has the id `{id}`"), hint)
+    };
+    found.push(error(target.span, message).hint(hint));
+}
+
+/// The items of a sequence, or the value itself.
+fn items(value: &Template) -> &[Template] {
+    match &value.kind {
+        TemplateKind::Sequence(items) => items,
+        _ => std::slice::from_ref(value),
     }
 }
 
 /// Checks the `uses` of a step: `./folder`, `docker://image` or `owner/repository[/folder]@ref`.
 fn check_reference(uses: &Template, found: &mut Vec<Diagnostic>) {
     let Some(text) = uses.literal() else { return };
+    if let Some(path) = text.strip_prefix("$/").filter(|path| path.contains('@')) {
+        let hint = format!(
+            "write `$/{}`: it is the repository of the workflow at the same commit",
+            path.split('@').next().unwrap_or_default()
+        );
+        found.push(error(uses.span, format!("`{text}` has a version")).hint(hint));
+        return;
+    }
     let local = ["./", ".\\", "$/", "docker://"].iter().any(|start| text.starts_with(start));
     let remote = text.split_once('@').is_some_and(|(name, version)| {
         let mut parts = name.split(['/', '\\']).filter(|part| !part.is_empty());
@@ -141,7 +283,8 @@ mod tests {
         for uses in ["a@v1", "a/b", "a/b@", "x"] {
             assert_eq!(lines(&job(&format!("steps: [uses: '{uses}']"))), [5], "{uses}");
         }
-        assert_eq!(lines(&job("steps: [{run: x, env: '${{ fromJSON(vars.x) }}'}]")), [5]);
+        assert_eq!(lines(&job("steps: [{run: x, env: '${{ fromJSON(vars.x) }}'}]")), Vec::<u32>::new());
+        assert!(!lines(&job("outputs: '${{ fromJSON(vars.x) }}'")).is_empty());
         assert_eq!(lines(&job("strategy: {matrix: {os: []}}")), [5]);
         assert_eq!(lines(&job("container: {options: -x}")), [5]);
         assert_eq!(lines(&job("container: {image: alpine}")), Vec::<u32>::new());
@@ -172,5 +315,85 @@ mod tests {
         for keys in ["type: choice", "options: [a]", "type: boolean, default: 'true'"] {
             assert_eq!(whole(keys), [1], "{keys}");
         }
+    }
+
+    #[test]
+    fn the_default_of_a_text_input_must_be_text_but_never_stops_a_run() {
+        let input = |keys: &str| {
+            let text =
+                format!("on: {{workflow_dispatch: {{inputs: {{a: {{{keys}}}}}}}}}\njobs: {{a: {{runs-on: x}}}}\n");
+            let parsed = parse(&Source::new("a.yml", text));
+            (parsed.diagnostics.len(), parsed.value.is_some())
+        };
+        for wrong in [
+            "default: true",
+            "type: string, default: 3",
+            "type: choice, options: [a], default: 1",
+            "type: environment, default: false",
+        ] {
+            assert_eq!(input(wrong), (1, true), "{wrong}");
+        }
+        for right in ["default: 'true'", "type: number, default: 3", "type: boolean, default: true", "default: "] {
+            assert_eq!(input(right), (0, true), "{right}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_keeps_everything_cannot_cancel() {
+        let both = |keys: &str| {
+            let of_job = lines(&job(&format!("concurrency: {{group: g, {keys}}}")));
+            let of_all = lines(&format!("on: push\nconcurrency: {{group: g, {keys}}}\njobs: {{a: {{runs-on: x}}}}\n"));
+            (of_job, of_all)
+        };
+        let good = (vec![], vec![]);
+        assert_eq!(both("queue: max"), good);
+        assert_eq!(both("queue: single, cancel-in-progress: true"), good);
+        assert_eq!(both("queue: max, cancel-in-progress: false"), good);
+        assert_eq!(both("queue: max, cancel-in-progress: true"), (vec![5], vec![2]));
+        assert_eq!(both("queue: many"), (vec![5], vec![2]));
+    }
+
+    #[test]
+    fn an_empty_image_starts_no_container() {
+        let tolerated = parse(&Source::new("a.yml", job("container: {image: ''}")));
+        assert!(tolerated.value.is_some() && tolerated.diagnostics.len() == 1);
+        for good in ["container: ''", "services: {a: {image: ''}, b: '${{ github.x }}'}"] {
+            assert_eq!(lines(&job(good)), Vec::<u32>::new(), "{good}");
+        }
+        for bad in
+            ["container: 'docker://'", "services: {a: {image: ''}}", "services: {a: ''}", "container: {options: x}"]
+        {
+            assert_eq!(lines(&job(bad)), [5], "{bad}");
+        }
+    }
+
+    #[test]
+    fn background_steps_follow_githubs_rules() {
+        let steps = |steps: &str| lines(&job(&format!("steps:\n      - {}", steps.replace('\n', "\n      - "))));
+        for good in [
+            "{id: a, run: x, background: true}\nwait: a",
+            "{id: a, run: x, background: true}\n{id: b, uses: a/b@v1, background: true}\n{name: n, wait: [a, b], continue-on-error: true}",
+            "{id: a, run: x, background: true}\ncancel: a\nwait-all:\nwait-all: true",
+            "parallel: [{run: x}, {uses: a/b@v1, id: c}]",
+        ] {
+            assert_eq!(steps(good), Vec::<u32>::new(), "{good}");
+        }
+        for (bad, line) in [
+            ("wait: a\n{id: a, run: x, background: true}", 6),
+            ("{id: a, run: x, background: true}\nwait: [a, b]", 7),
+            ("{id: a, run: x, background: true}\n{id: c, cancel: c}", 7),
+            ("{id: a, run: x, background: true}\n{wait: a, if: always()}", 7),
+            ("wait-all: false", 6),
+            ("parallel: [{run: x, background: true}]", 6),
+            ("parallel: [{parallel: [{run: x}]}]", 6),
+            ("parallel: [{wait-all: }]", 6),
+            ("{parallel: [{run: x}], name: n}", 6),
+            ("parallel: [{run: x, id: a}, {run: x, id: a}]", 6),
+            ("{run: x, background: sure}", 6),
+        ] {
+            assert_eq!(steps(bad), [line], "{bad}");
+        }
+        assert_eq!(steps("uses: $/act"), Vec::<u32>::new());
+        assert_eq!(steps("uses: $/act@v1"), [6]);
     }
 }

@@ -27,9 +27,9 @@ pub(super) use follow::{follow, follow_as_lines};
 pub(super) struct Args {
     /// A workflow file, or the name of one in .github/workflows [default: those that the event runs]
     workflow: Option<String>,
-    /// The event that starts it
-    #[arg(long, short, default_value = "push")]
-    event: String,
+    /// The event that starts it [default: push, or the likeliest event of a workflow without it]
+    #[arg(long, short)]
+    event: Option<String>,
     /// A file with the event's payload, as JSON
     #[arg(long, value_name = "FILE")]
     event_path: Option<PathBuf>,
@@ -97,7 +97,7 @@ impl Args {
         Ok(LaunchRequest {
             folder: std::env::current_dir()?,
             workflow: self.workflow.clone(),
-            event: self.event.clone(),
+            event: self.event.clone().unwrap_or_else(|| launch::PUSH.to_owned()),
             payload: Payload { file: self.event_path.clone(), values: self.event_values.clone(), ..Payload::default() },
             inputs: pairs(&self.inputs, "--input")?,
             secrets: file.chain(self.secrets.iter().map(|text| text.as_str().into())).collect(),
@@ -128,7 +128,16 @@ pub(super) fn run(args: &Args) -> Outcome {
     let runs = super::runs_dir()?;
     let request = args.request()?;
     if request.workflow.is_some() {
-        return run_one(&runs, args, &request);
+        let event = if let Some(event) = &args.event {
+            event.clone()
+        } else {
+            let (event, name) = launch::likely_event(&request)?;
+            if event != launch::PUSH {
+                style::notice(&super::other_event(&name, &event));
+            }
+            event
+        };
+        return run_one(&runs, args, &LaunchRequest { event, ..request });
     }
     let repository = request.repository()?;
     let access = launch::trust::access(&runs, &repository);

@@ -3,23 +3,18 @@
 use indexmap::IndexMap;
 
 use crate::workflow::expr::{Object, Scope, Value};
-use crate::workflow::source::Spanned;
-use crate::workflow::syntax::{Action, ActionRuns};
-use crate::workflow::template::Template;
+use crate::workflow::syntax::{Action, ActionRuns, NamedValues};
 
 /// Evaluates `with`. The keys of the result are in lower case.
 ///
 /// # Errors
 /// A message about the input that cannot be evaluated.
-pub(crate) fn given(
-    with: &[(Spanned<String>, Template)],
-    scope: &Scope<'_>,
-) -> Result<IndexMap<String, String>, String> {
-    let entries = with.iter().map(|(name, value)| match value.evaluate(scope) {
-        Ok(value) => Ok((name.value.to_ascii_lowercase(), value.to_text())),
-        Err(error) => Err(format!("`with.{}`: {error}", name.value)),
-    });
-    entries.collect()
+pub(crate) fn given(with: &NamedValues, scope: &Scope<'_>) -> Result<IndexMap<String, String>, String> {
+    let values = with.evaluate(scope).map_err(|error| match &error.name {
+        Some(name) => format!("`with.{name}`: {error}"),
+        None => format!("`with`: {error}"),
+    })?;
+    Ok(values.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_text())).collect())
 }
 
 /// Returns all inputs of an action: the declared ones with the given value or their default, and those that are given

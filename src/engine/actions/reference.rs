@@ -5,6 +5,8 @@
 pub(crate) enum Reference {
     /// `./path`: an action of the workspace.
     Local(String),
+    /// `$/path`: an action of the repository, at the commit, of the workflow or action that names it.
+    Own(String),
     /// `owner/name[/path]@ref`.
     Remote(Remote),
     /// `docker://image`.
@@ -23,6 +25,11 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// Returns another action of the same repository at the same commit.
+    pub(crate) fn beside(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self.clone() }
+    }
+
     /// Whether it is `actions/checkout`, which cuelight handles itself for the run's repository.
     pub(crate) fn is_checkout(&self) -> bool {
         self.repository.eq_ignore_ascii_case("actions/checkout") && self.path.is_empty()
@@ -40,11 +47,16 @@ impl Reference {
     /// Parses a reference.
     ///
     /// # Errors
-    /// A message if the text has none of the three forms.
+    /// A message if the text has none of these forms.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("invalid action `{text}`: write owner/name@ref, ./path or docker://image");
         if let Some(path) = text.strip_prefix("./").or_else(|| text.strip_prefix(".\\")) {
             return Ok(Self::Local(path.trim_end_matches('/').to_owned()));
+        }
+        if let Some(path) = text.strip_prefix("$/") {
+            let path = path.trim_matches('/');
+            let leads_out = path.split('/').any(|part| part == "..");
+            return if leads_out || path.contains('@') { Err(wrong()) } else { Ok(Self::Own(path.to_owned())) };
         }
         if let Some(image) = text.strip_prefix("docker://") {
             return if image.is_empty() { Err(wrong()) } else { Ok(Self::Image(image.to_owned())) };
@@ -71,7 +83,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms_are_parsed() {
+    fn the_forms_of_references_are_parsed() {
+        assert_eq!(Reference::parse("$/a/b/"), Ok(Reference::Own("a/b".to_owned())));
         assert_eq!(Reference::parse("./a/b/"), Ok(Reference::Local("a/b".to_owned())));
         assert_eq!(Reference::parse("docker://alpine:3"), Ok(Reference::Image("alpine:3".to_owned())));
         let Ok(Reference::Remote(remote)) = Reference::parse("o/n/p/q@v1") else { panic!("remote") };
@@ -79,7 +92,7 @@ mod tests {
         assert_eq!(remote.to_string(), "o/n/p/q@v1");
         let Ok(Reference::Remote(checkout)) = Reference::parse("Actions/Checkout@v4") else { panic!("remote") };
         assert!(checkout.is_checkout() && !remote.is_checkout());
-        for wrong in ["o/n", "o@v1", "o/n@", "docker://", "../n@v", "o/n/../../x@v1", "-o/n@v"] {
+        for wrong in ["$/../x", "$/a@v1", "o/n", "o@v1", "o/n@", "docker://", "../n@v", "o/n/../../x@v1", "-o/n@v"] {
             assert!(Reference::parse(wrong).is_err(), "{wrong}");
         }
     }

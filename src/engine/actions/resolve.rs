@@ -13,9 +13,8 @@ use futures_util::future::BoxFuture;
 
 use crate::files::{Folder, Links};
 use crate::workflow;
-use crate::workflow::source::{Source, Spanned};
-use crate::workflow::syntax::{Action, ActionRuns, StepAction, StepDefinition};
-use crate::workflow::template::Template;
+use crate::workflow::source::Source;
+use crate::workflow::syntax::{Action, ActionRuns, LockedAction, NamedValues, StepAction, StepDefinition};
 
 use super::reference::{Reference, Remote};
 use super::store::Fetched;
@@ -42,6 +41,8 @@ pub(crate) struct ResolvedAction {
     pub(crate) folder: PathBuf,
     /// Repository of the action, unless it is the run's.
     pub(crate) remote: Option<Remote>,
+    /// Commit of the action, if it was fetched.
+    pub(crate) commit: Option<String>,
     /// Origin for messages: the commit, or the folder that it is mapped to.
     pub(crate) origin: String,
 }
@@ -50,7 +51,7 @@ impl ResolvedAction {
     /// An action of the workspace, in a folder of it.
     pub(crate) fn local(reference: &str, action: Action, workspace: &Path, folder: PathBuf) -> Self {
         let (origin, root) = ("of the workspace".to_owned(), workspace.to_owned());
-        Self { reference: reference.to_owned(), action, root, folder, remote: None, origin }
+        Self { reference: reference.to_owned(), action, root, folder, remote: None, commit: None, origin }
     }
 
     /// Fetches the action of another repository. Returns it with a remark for the job's log.
@@ -62,13 +63,40 @@ impl ResolvedAction {
         remote: Remote,
         shared: &RunContext,
     ) -> Result<(Self, Option<String>), String> {
-        let Fetched { root, folder, origin, remark } = shared.actions.folder(&remote).await?;
+        let Fetched { root, folder, commit, origin, remark } = shared.actions.folder(&remote).await?;
         let action = match read(&root, folder.strip_prefix(&root).unwrap_or(Path::new("."))) {
             Some(read) => read.map_err(|reason| format!("`{reference}`: {reason}"))?,
             None => return Err(format!("`{reference}` has no action.yml, action.yaml or Dockerfile ({origin})")),
         };
-        let known = Self { reference: reference.to_owned(), action, root, folder, remote: Some(remote), origin };
+        let known =
+            Self { reference: reference.to_owned(), action, root, folder, remote: Some(remote), commit, origin };
         Ok((known, remark))
+    }
+
+    /// Reads an action of the repository of the run, or of the action `within` which names it.
+    ///
+    /// # Errors
+    /// The folder has no action, or its manifest cannot be read.
+    pub(crate) fn own(path: &str, within: Option<&Self>, shared: &RunContext) -> Result<Self, String> {
+        let (root, remote) =
+            if let Some((within, remote)) = within.and_then(|action| Some((action, action.remote.as_ref()?))) {
+                (within.root.clone(), remote.beside(path))
+            } else {
+                let (repository, version) = (shared.facts.repository.clone(), shared.facts.sha.clone());
+                (shared.repository.clone(), Remote { repository, path: path.to_owned(), version })
+            };
+        let folder = root.join(path);
+        let action = match read(&root, Path::new(path)) {
+            Some(read) => read.map_err(|reason| format!("`$/{path}`: {reason}"))?,
+            None => {
+                return Err(format!(
+                    "`$/{path}` of {} has no action.yml, action.yaml or Dockerfile",
+                    remote.repository
+                ));
+            }
+        };
+        let origin = format!("of {}", remote.repository);
+        Ok(Self { reference: remote.to_string(), action, root, folder, remote: Some(remote), commit: None, origin })
     }
 
     /// Returns the entries that the action adds to the `github` context while it runs.
@@ -91,7 +119,9 @@ impl ResolvedAction {
         match &self.action.runs {
             ActionRuns::JavaScript { pre, .. } => pre.is_some(),
             ActionRuns::Docker { pre_entrypoint, .. } => pre_entrypoint.is_some(),
-            ActionRuns::Composite { steps } => steps.iter().any(|step| with_pre(actions, step).is_some()),
+            ActionRuns::Composite { steps } => {
+                steps.iter().any(|step| with_pre(actions, step, self.remote.as_ref()).is_some())
+            }
         }
     }
 
@@ -103,14 +133,26 @@ impl ResolvedAction {
     }
 }
 
-/// Actions of other repositories, by reference.
+/// Actions that are known before the first step, by [`key`].
 pub(crate) type Actions = HashMap<String, Arc<ResolvedAction>>;
 
-/// Returns the action of another repository that a step uses, if it has a `pre` phase.
-pub(crate) fn with_pre<'k>(actions: &'k Actions, step: &StepDefinition) -> Option<&'k Arc<ResolvedAction>> {
+/// Names what a step uses. `within` is the action that the step is a step of: its `$/path` is in its own repository.
+pub(crate) fn key(reference: &str, within: Option<&Remote>) -> String {
+    match (Reference::parse(reference), within) {
+        (Ok(Reference::Own(path)), Some(within)) => within.beside(&path).to_string(),
+        _ => reference.to_owned(),
+    }
+}
+
+/// Returns the action that a step uses, if that is not one of the workspace and has something to do before the first step.
+pub(crate) fn with_pre<'k>(
+    actions: &'k Actions,
+    step: &StepDefinition,
+    within: Option<&Remote>,
+) -> Option<&'k Arc<ResolvedAction>> {
     let StepAction::Uses { reference, .. } = &step.action else { return None };
-    let Ok(Reference::Remote(_)) = Reference::parse(&reference.value) else { return None };
-    actions.get(&reference.value).filter(|action| action.has_pre(actions))
+    let Ok(Reference::Remote(_) | Reference::Own(_)) = Reference::parse(&reference.value) else { return None };
+    actions.get(&key(&reference.value, within)).filter(|action| action.has_pre(actions))
 }
 
 /// Requirements of a job's steps.
@@ -141,12 +183,28 @@ impl Needs {
 /// Collects the requirements of steps.
 pub(crate) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Needs {
     let mut needs = Needs::default();
-    look(steps, shared, 0, &mut needs).await;
+    look(steps, None, shared, 0, &mut needs).await;
     needs
+}
+
+/// Reports the actions whose commits are not those that a workflow locks them to.
+pub(crate) fn check_locks(needs: &mut Needs, locks: &[LockedAction]) {
+    let mut wrong = Vec::new();
+    for (reference, action) in &needs.actions {
+        let locked = locks.iter().find(|locked| locked.locks(reference));
+        if let (Some(locked), Some(commit)) = (locked, &action.commit)
+            && locked.commit != *commit
+        {
+            wrong.push(format!("`{reference}` is commit {commit}, but `dependencies` locks it to {}", locked.commit));
+        }
+    }
+    wrong.sort_unstable();
+    needs.missing.extend(wrong);
 }
 
 fn look<'a>(
     steps: &'a [StepDefinition],
+    within: Option<&'a ResolvedAction>,
     shared: &'a RunContext,
     depth: usize,
     needs: &'a mut Needs,
@@ -160,6 +218,15 @@ fn look<'a>(
                     needs.container.get_or_insert_with(|| reference.value.clone());
                     needs.images.push(image);
                 }
+                Ok(Reference::Own(path)) => {
+                    let key = key(&reference.value, within.and_then(|within| within.remote.as_ref()));
+                    if !needs.actions.contains_key(&key) {
+                        match ResolvedAction::own(&path, within, shared) {
+                            Ok(known) => add(key, known, shared, depth, needs).await,
+                            Err(reason) => needs.lacks(reason),
+                        }
+                    }
+                }
                 Ok(Reference::Remote(remote)) if is_own_checkout(&remote, with, shared) => {}
                 Ok(Reference::Remote(remote)) => {
                     if !needs.actions.contains_key(&reference.value) {
@@ -170,7 +237,7 @@ fn look<'a>(
                 // step fails.
                 Ok(Reference::Local(path)) => {
                     if let Some(Ok(action)) = read(&shared.repository, Path::new(&path)) {
-                        inside(&reference.value, &action, shared, depth, needs).await;
+                        inside(&reference.value, &action, None, shared, depth, needs).await;
                     }
                 }
             }
@@ -185,17 +252,29 @@ async fn find(reference: &str, remote: Remote, shared: &RunContext, depth: usize
         Err(reason) => return needs.lacks(reason),
     };
     needs.remarks.extend(remark);
-    inside(reference, &known.action, shared, depth, needs).await;
-    needs.actions.insert(reference.to_owned(), Arc::new(known));
+    add(reference.to_owned(), known, shared, depth, needs).await;
+}
+
+/// Adds an action that is there, and what it needs itself.
+async fn add(key: String, known: ResolvedAction, shared: &RunContext, depth: usize, needs: &mut Needs) {
+    inside(&key, &known.action, Some(&known), shared, depth, needs).await;
+    needs.actions.insert(key, Arc::new(known));
 }
 
 /// Collects the requirements of an action.
-async fn inside(reference: &str, action: &Action, shared: &RunContext, depth: usize, needs: &mut Needs) {
+async fn inside(
+    reference: &str,
+    action: &Action,
+    within: Option<&ResolvedAction>,
+    shared: &RunContext,
+    depth: usize,
+    needs: &mut Needs,
+) {
     match &action.runs {
         ActionRuns::Composite { .. } if depth >= MAX_DEPTH => {
             needs.lacks(format!("`{reference}` nests composite actions deeper than {MAX_DEPTH}"));
         }
-        ActionRuns::Composite { steps } => look(steps, shared, depth + 1, needs).await,
+        ActionRuns::Composite { steps } => look(steps, within, shared, depth + 1, needs).await,
         ActionRuns::JavaScript { .. } => {
             needs.node.get_or_insert_with(|| reference.to_owned());
         }
@@ -208,7 +287,7 @@ async fn inside(reference: &str, action: &Action, shared: &RunContext, depth: us
 
 /// Whether the action is a checkout of the run's repository, which cuelight handles itself, unless the configuration
 /// maps the action.
-pub(crate) fn is_own_checkout(remote: &Remote, with: &[(Spanned<String>, Template)], shared: &RunContext) -> bool {
+pub(crate) fn is_own_checkout(remote: &Remote, with: &NamedValues, shared: &RunContext) -> bool {
     let given = with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("repository"));
     // If `repository` is an expression, it is evaluated when the step runs.
     let other = given.and_then(|(_, value)| value.literal()).filter(|named| !named.is_empty());

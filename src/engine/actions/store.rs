@@ -50,6 +50,8 @@ pub(crate) struct Fetched {
     pub(crate) root: PathBuf,
     /// Folder of the action.
     pub(crate) folder: PathBuf,
+    /// The commit; `None` for a mapped folder.
+    pub(crate) commit: Option<String>,
     /// Origin for messages: the commit, or the mapped folder.
     pub(crate) origin: String,
     /// Remark for the log, such as that the server does not answer.
@@ -114,7 +116,8 @@ impl Store {
         if !folder.is_dir() {
             return Err(format!("`{action}` is mapped to {} by `[actions]`, which is not a folder", folder.display()));
         }
-        Ok(Fetched { origin: format!("mapped to {}", folder.display()), root, folder, remark: None })
+        let origin = format!("mapped to {}", folder.display());
+        Ok(Fetched { commit: None, origin, root, folder, remark: None })
     }
 
     /// Resolves a version and fetches its files.
@@ -165,7 +168,7 @@ impl Store {
             tracing::warn!(%error, "cannot remember the action's commit for offline use");
         }
         let origin = format!("commit {}", &commit[..commit.len().min(12)]);
-        Ok(Fetched { root: folder.clone(), folder, origin, remark })
+        Ok(Fetched { root: folder.clone(), folder, commit: Some(commit), origin, remark })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::engine::reusable::Call;
 use crate::engine::scheduler::NodeId;
 use crate::model::{Conclusion, Event, JobId};
 use crate::workflow::expr::{Contexts, NoFiles, Scope, Status};
-use crate::workflow::syntax::Workflow;
+use crate::workflow::syntax::{JobBody, Workflow};
 
 use super::state::{Attempt, CallScope, never_ran};
 
@@ -48,10 +48,13 @@ impl Attempt {
         }
     }
 
-    /// Returns the workflow that a leg calls.
+    /// Returns the workflow of this repository that a leg calls.
     pub(super) fn called_workflow(&self, id: &JobId) -> Option<Arc<Workflow>> {
-        let called = self.plan.jobs().iter().find(|job| job.caller.as_ref() == Some(id));
-        called.map(|job| Arc::clone(&job.workflow))
+        let node = self.nodes.iter().find(|node| node.legs.contains_key(id))?;
+        match &node.definition.body {
+            JobBody::Call { uses, .. } => self.plan.called(&uses.value).cloned(),
+            JobBody::Steps(_) => None,
+        }
     }
 
     /// Ends a leg once every job of the workflow that it called has ended.
@@ -79,7 +82,8 @@ impl Attempt {
         let conclusion = if reason.is_some() { Conclusion::Failure } else { conclusion };
         let end = JobEnd { reason, outputs, ..JobEnd::of(conclusion) };
         self.record(end.event(id));
-        self.nodes[node.index()].outputs.extend(end.outputs);
+        // As with the legs of a job with steps, an empty output never hides another.
+        self.nodes[node.index()].outputs.extend(end.outputs.into_iter().filter(|(_, value)| !value.is_empty()));
         self.leg_ended(id, conclusion, false);
     }
 }

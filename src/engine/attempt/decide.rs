@@ -1,12 +1,21 @@
 //! Evaluates the `if` and the matrix of jobs.
 
+use std::sync::Arc;
+
 use crate::engine::scheduler::{Ending, Limits, NodeId};
 use crate::model::{Conclusion, Event, Explanation};
-use crate::workflow::expr::{NoFiles, Scope};
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::display_names;
+use crate::workflow::expr::{Contexts, NoFiles, Scope, Status};
 use crate::workflow::matrix;
+use crate::workflow::matrix::Leg;
+use crate::workflow::source::Source;
 
 use super::outline::outline;
 use super::state::{Attempt, never_ran};
+
+/// Errors of planning, each with its source.
+type Errors = Vec<(Arc<Source>, Diagnostic)>;
 
 impl Attempt {
     /// Evaluates a node's `if` and matrix.
@@ -35,7 +44,7 @@ impl Attempt {
         }
         match matrix::expand(node.definition.strategy.as_ref(), &scope) {
             Ok(legs) => {
-                self.expand(id, legs);
+                self.expand(id, &contexts, legs);
                 self.explain(id, explanation);
             }
             Err(error) => {
@@ -54,20 +63,26 @@ impl Attempt {
         }
     }
 
-    fn expand(&mut self, id: NodeId, legs: matrix::Legs) {
+    /// Ends a node that calls a workflow which cannot be planned.
+    fn refuse_call(&mut self, id: NodeId, errors: &[(Arc<Source>, Diagnostic)]) {
+        let shown = errors.iter().map(|(source, error)| {
+            format!("{}:{}:{}: {}", source.name, error.span.line, error.span.column, error.message)
+        });
+        let reason = shown.collect::<Vec<_>>().join("; ");
+        self.skip(id, Conclusion::Failure, &format!("the workflow that it calls cannot run: {reason}"));
+    }
+
+    fn expand(&mut self, id: NodeId, contexts: &Contexts, legs: matrix::Legs) {
         let node = &mut self.nodes[id.index()];
         node.limits = Limits { fail_fast: legs.fail_fast, max_parallel: legs.max_parallel };
         if legs.legs.is_empty() {
             return self.skip(id, Conclusion::Skipped, "its matrix has no combinations");
         }
         let known = node.planned.len() == legs.legs.len() && node.planned.iter().all(|job| job.leg.is_some());
-        let mut announced = None;
-        if !known {
-            let placeholder = node.planned[0].clone();
-            node.planned = placeholder.expand(&legs.legs);
-            let fresh = node.planned.iter().filter(|job| !self.carried.contains_key(&job.id));
-            announced = Some(Event::JobsPlanned { jobs: fresh.map(outline).collect(), replaces: Some(placeholder.id) });
+        if !known && let Err(errors) = self.plan_legs(id, contexts, &legs) {
+            return self.refuse_call(id, &errors);
         }
+        let node = &mut self.nodes[id.index()];
         let ids: Vec<_> = node.planned.iter().map(|job| job.id.clone()).collect();
         node.legs = ids.iter().cloned().zip(legs.legs).collect();
         self.scheduler.expand(id, ids.clone(), node.limits);
@@ -79,9 +94,33 @@ impl Attempt {
                 self.scheduler.finished(&leg, ending);
             }
         }
-        if let Some(event) = announced {
-            self.record(event);
+    }
+
+    /// Replaces a job whose legs were not known by its legs and the jobs of the workflows that they call, and announces
+    /// them.
+    fn plan_legs(&mut self, id: NodeId, contexts: &Contexts, legs: &matrix::Legs) -> Result<(), Errors> {
+        let placeholder = self.nodes[id.index()].planned[0].clone();
+        let of_leg = |index: usize, leg: &Leg| {
+            let mut contexts = contexts.clone();
+            contexts.set("matrix", leg.matrix.clone());
+            contexts.set("strategy", legs.strategy(index));
+            contexts
+        };
+        let planned = placeholder.expand(&legs.legs, |index, leg| {
+            let contexts = of_leg(index, leg);
+            let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
+            display_names::job_name(&placeholder.definition, leg, &scope)
+        });
+        let mut announced = Vec::new();
+        for (index, (job, leg)) in planned.iter().zip(&legs.legs).enumerate() {
+            if !self.carried.contains_key(&job.id) {
+                let called = self.plan.add_called(job, &of_leg(index, leg))?;
+                announced.extend([job].into_iter().chain(&called).map(outline));
+            }
         }
+        self.nodes[id.index()].planned = planned;
+        self.record(Event::JobsPlanned { jobs: announced, replaces: Some(placeholder.id) });
+        Ok(())
     }
 
     /// Carries the results of a node over from an earlier attempt.

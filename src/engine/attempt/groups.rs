@@ -33,7 +33,7 @@ impl Attempt {
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
         let evaluate = |concurrency: &Concurrency, source: &str, scope: &Scope<'_>| {
-            let span = concurrency.group.span;
+            let span = concurrency.span();
             GroupRequest::new(concurrency, scope)
                 .map_err(|error| format!("{source}:{}:{}: {error}", span.line, span.column))
         };

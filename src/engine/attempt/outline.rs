@@ -8,8 +8,10 @@ use crate::workflow::template::Template;
 /// Returns the part of a job that readers see before it runs.
 #[must_use]
 pub fn outline(job: &PlannedJob) -> JobOutline {
+    let is_deployment =
+        |environment: &&Template| environment.entry("deployment").and_then(Template::literal) != Some("false");
     let environment = match &job.definition.body {
-        JobBody::Steps(steps) => steps.environment.as_ref().and_then(environment_name),
+        JobBody::Steps(steps) => steps.environment.as_ref().filter(is_deployment).and_then(environment_name),
         JobBody::Call { .. } => None,
     };
     JobOutline {

@@ -53,10 +53,9 @@ impl Attempt {
 /// Returns the feature of a job that cuelight does not support, if any.
 fn unsupported(body: &JobBody) -> Option<String> {
     let JobBody::Steps(body) = body else { return None };
-    let steps = body.steps.iter().find_map(|step| match &step.action {
+    let what = body.steps.iter().find_map(|step| match &step.action {
         StepAction::Steer(steering) => Some(steering.key()),
         _ => step.background.then_some("background"),
-    });
-    let what = steps.or_else(|| body.snapshot.as_ref().map(|_| "snapshot"))?;
+    })?;
     Some(format!("`{what}` is not supported in this version"))
 }

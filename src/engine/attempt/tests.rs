@@ -105,6 +105,47 @@ fn a_job_starts_after_its_needs_and_sees_their_outputs() {
 }
 
 #[test]
+fn a_call_whose_matrix_is_made_of_results_runs_once_for_each_leg() {
+    const CALLED: &str = "on: {workflow_call: {inputs: {e: {type: string}}, outputs: {got: {value: '${{ jobs.b.outputs.o }}'}}}}\n\
+        jobs:\n  a:\n    name: first ${{ inputs.e }}\n    runs-on: x\n    steps: [run: '1']\n  \
+        b:\n    needs: a\n    if: inputs.e == 'one'\n    runs-on: x\n    outputs: {o: x}\n    steps: [run: '1']\n";
+    let jobs = "  prep:\n    runs-on: x\n    steps: [run: '1']\n  call:\n    needs: prep\n    strategy:\n      \
+        matrix: {e: '${{ fromJSON(needs.prep.outputs.list) }}'}\n    uses: ./c.yml\n    with: {e: '${{ matrix.e }}'}\n  \
+        after:\n    needs: call\n    runs-on: x\n    steps: [run: '1']\n";
+    let mut machine = Machine::with(jobs, &[("c.yml", CALLED)], 8);
+    assert_eq!(machine.update(Input::Begin), [started("prep")]);
+    let outputs = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
+    let list = JobEnd { outputs: outputs("list", "[\"one\", \"two\"]"), ..success() };
+    assert_eq!(machine.ended("prep", list), [started("call.1.a"), started("call.2.a")]);
+    let spec = |id: &str| machine.specs[id].name.clone();
+    assert_eq!([spec("call.1.a"), spec("call.2.a")], ["call (one) / first one", "call (two) / first two"]);
+    let skipped = "`if: inputs.e == 'one'` was false";
+    let seen = machine.ended("call.2.a", success());
+    assert!(seen.contains(&finished("call.2.b", Conclusion::Skipped, skipped)), "{seen:?}");
+    assert_eq!(machine.ended("call.1.a", success()), [started("call.1.b")]);
+    let seen = machine.ended("call.1.b", JobEnd { outputs: outputs("o", "one-out"), ..success() });
+    assert!(seen.contains(&started("after")), "{seen:?}");
+    let needs =
+        machine.specs["after"].contexts.get("needs").and_then(|needs| needs.get("call")).cloned().expect("call");
+    assert_eq!(needs.to_json(), serde_json::json!({"outputs": {"got": "one-out"}, "result": "success"}));
+}
+
+#[test]
+fn a_call_that_cannot_be_planned_when_its_legs_are_known_fails_with_the_reason() {
+    const CALLED: &str = "on: {workflow_call: {inputs: {l: {type: string}}}}\n\
+        jobs: {a: {strategy: {matrix: {v: '${{ fromJSON(inputs.l) }}'}}, runs-on: x, steps: [run: '1']}}\n";
+    let jobs = "  prep:\n    runs-on: x\n    steps: [run: '1']\n  call:\n    needs: prep\n    strategy:\n      \
+        matrix: {l: '${{ fromJSON(needs.prep.outputs.list) }}'}\n    uses: ./c.yml\n    with: {l: '${{ matrix.l }}'}\n";
+    let mut machine = Machine::with(jobs, &[("c.yml", CALLED)], 8);
+    machine.update(Input::Begin);
+    let list = JobEnd { outputs: [("list".to_owned(), "[\"[\"]".to_owned())].into(), ..success() };
+    let seen = machine.ended("prep", list);
+    let [Seen::Finished(job, Conclusion::Failure, Some(reason))] = seen.as_slice() else { panic!("{seen:?}") };
+    assert!(job == "call" && reason.starts_with("the workflow that it calls cannot run: c.yml:2:"), "{reason}");
+    assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
+}
+
+#[test]
 fn a_failed_job_skips_dependent_jobs() {
     let mut machine = Machine::new(PAIR);
     machine.update(Input::Begin);
@@ -243,10 +284,18 @@ fn a_called_workflow_gets_inputs_and_returns_outputs() {
 
 #[test]
 fn an_unsupported_job_is_skipped_and_the_run_does_not_succeed() {
+    for (steps, what) in [
+        ("[{id: a, run: '1', background: true}, {wait: a}]", "background"),
+        ("[{run: '1'}, {parallel: [{run: '1'}]}]", "parallel"),
+        ("[{wait-all: }]", "wait-all"),
+    ] {
+        let mut machine = Machine::new(&format!("  a:\n    runs-on: x\n    steps: {steps}\n"));
+        let reason = format!("not runnable here (`{what}` is not supported in this version)");
+        assert_eq!(machine.update(Input::Begin), [finished("a", Conclusion::Skipped, &reason)]);
+        assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
+    }
     let mut machine = Machine::new("  a:\n    runs-on: x\n    snapshot: image\n    steps: [run: '1']\n");
-    let reason = "not runnable here (`snapshot` is not supported in this version)";
-    assert_eq!(machine.update(Input::Begin), [finished("a", Conclusion::Skipped, reason)]);
-    assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
+    assert_eq!(machine.update(Input::Begin), [started("a")], "a snapshot is GitHub's alone");
 }
 
 /// A run with its driver, whose processes are scripted.

@@ -4,7 +4,7 @@ use crate::engine::sandbox::container::{ContainerSpec, OptionsSource, Port};
 use crate::engine::step::shell;
 use crate::workflow::expr::{Scope, Value};
 use crate::workflow::source::Source;
-use crate::workflow::template::Template;
+use crate::workflow::template::{Template, TemplateError};
 
 /// An invalid definition of a container, with its position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,13 +25,38 @@ pub(in crate::engine) fn read(
     scope: &Scope<'_>,
     source: &Source,
 ) -> Result<Option<ContainerSpec>, ContainerError> {
+    let value = template.evaluate(scope).map_err(|error| failed(name, &error, source))?;
+    of_value(name, &value, template, source)
+}
+
+/// Evaluates `services` that are one expression. A service is `None` if its image is empty.
+///
+/// # Errors
+/// The expression has no value, or a value is not what its key needs.
+pub(in crate::engine) fn read_all(
+    whole: &Template,
+    scope: &Scope<'_>,
+    source: &Source,
+) -> Result<Vec<Option<ContainerSpec>>, ContainerError> {
+    let services = whole.mapping(scope).map_err(|error| failed("services", &error, source))?;
+    services.iter().map(|(name, value)| of_value(name, value, whole, source)).collect()
+}
+
+fn failed(name: &str, error: &TemplateError, source: &Source) -> ContainerError {
+    let place = format!("{}:{}:{}", source.name, error.span.line, error.span.column);
+    ContainerError { place, reason: format!("`{name}`: {error}") }
+}
+
+/// Reads the value of a definition. `template` is what it was written as, for positions.
+fn of_value(
+    name: &str,
+    value: &Value,
+    template: &Template,
+    source: &Source,
+) -> Result<Option<ContainerSpec>, ContainerError> {
     let place = |of: &Template| format!("{}:{}:{}", source.name, of.span.line, of.span.column);
-    let value = template.evaluate(scope).map_err(|error| ContainerError {
-        place: format!("{}:{}:{}", source.name, error.span.line, error.span.column),
-        reason: format!("`{name}`: {error}"),
-    })?;
     let part = |key: &str| template.entry(key).unwrap_or(template);
-    let Value::Object(object) = &value else {
+    let Value::Object(object) = value else {
         let container = ContainerSpec { place: place(template), ..ContainerSpec::plain(name, &value.to_text()) };
         return Ok((!container.image.is_empty()).then_some(container));
     };
@@ -48,14 +73,19 @@ pub(in crate::engine) fn read(
     let ports = items("ports").iter().map(|port| Port::parse(port)).collect::<Result<Vec<_>, _>>();
     let ports =
         ports.map_err(|error| ContainerError { place: place(part("ports")), reason: format!("{name}: {error}") })?;
-    let credentials = object.get("credentials").and_then(|credentials| match credentials {
-        Value::Object(given) => {
-            let field = |key: &str| given.get(key).map(Value::to_text).unwrap_or_default();
-            Some((field("username"), field("password")))
-                .filter(|(user, password)| !user.is_empty() || !password.is_empty())
-        }
-        _ => None,
+    let mapping = |key: &str| match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(given)) => Ok(Some(given)),
+        Some(other) => Err(ContainerError {
+            place: place(part(key)),
+            reason: format!("`{key}` of {name} must be a mapping, not {}", other.kind()),
+        }),
+    };
+    let credentials = mapping("credentials")?.and_then(|given| {
+        let field = |key: &str| given.get(key).map(Value::to_text).unwrap_or_default();
+        Some((field("username"), field("password"))).filter(|(user, password)| !user.is_empty() || !password.is_empty())
     });
+    let env = mapping("env")?.map(|env| Value::Object(env.clone()).texts()).unwrap_or_default();
     let words = |key: &str| {
         shell::cut_closed(&text(key)).map_err(|reason| ContainerError {
             place: place(part(key)),
@@ -72,7 +102,7 @@ pub(in crate::engine) fn read(
         name: name.to_owned(),
         image: image.strip_prefix("docker://").unwrap_or(&image).to_owned(),
         credentials,
-        env: object.get("env").map(Value::texts).unwrap_or_default().into_iter().collect(),
+        env: env.into_iter().collect(),
         ports,
         volumes: items("volumes"),
         options: words("options")?,
@@ -88,11 +118,16 @@ mod tests {
     use super::*;
     use crate::workflow;
     use crate::workflow::expr::{Contexts, NoFiles, Status};
-    use crate::workflow::syntax::JobBody;
+    use crate::workflow::syntax::{JobBody, NamedValues};
 
     fn services(text: &str) -> Vec<Result<Option<ContainerSpec>, ContainerError>> {
         let indented = text.lines().fold(String::new(), |text, line| format!("{text}      {line}\n"));
-        let text = format!("on: push\njobs:\n  a:\n    runs-on: x\n    services:\n{indented}    steps: [{{run: x}}]\n");
+        of_key(&format!("\n{indented}"))
+    }
+
+    fn of_key(services: &str) -> Vec<Result<Option<ContainerSpec>, ContainerError>> {
+        let text =
+            format!("on: push\njobs:\n  a:\n    runs-on: x\n    services: {services}\n    steps: [{{run: x}}]\n");
         let source = Source::new("ci.yml", text);
         let parsed = workflow::parse(&source);
         let workflow = parsed.value.unwrap_or_else(|| panic!("{:?}", parsed.diagnostics));
@@ -100,7 +135,15 @@ mod tests {
         let contexts: Contexts =
             [("vars", Value::object(crate::workflow::expr::Object::default()))].into_iter().collect();
         let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
-        body.services.iter().map(|(name, template)| read(&name.value, template, &scope, &source)).collect()
+        match &body.services {
+            NamedValues::Written(services) => {
+                services.iter().map(|(name, template)| read(&name.value, template, &scope, &source)).collect()
+            }
+            NamedValues::Computed(whole) => match read_all(whole, &scope, &source) {
+                Ok(services) => services.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            },
+        }
     }
 
     #[test]
@@ -119,9 +162,44 @@ mod tests {
     }
 
     #[test]
+    fn services_may_be_one_expression_and_an_empty_image_is_no_service() {
+        let computed = |json: &str| of_key(&format!("'${{{{ fromJSON(''{json}'') }}}}'"));
+        let found =
+            computed(r#"{"db": {"image": "redis:7", "ports": ["6379"]}, "off": {"image": ""}, "plain": "a:1"}"#);
+        let found: Vec<_> = found.into_iter().map(|one| one.expect("read")).collect();
+        assert_eq!(found.len(), 3);
+        let db = found[0].as_ref().expect("one");
+        assert_eq!((db.name.as_str(), db.image.as_str(), db.ports.len()), ("db", "redis:7", 1));
+        assert_eq!((&found[1], found[2].as_ref().map(|plain| plain.image.as_str())), (&None, Some("a:1")));
+        assert_eq!(computed("{}"), []);
+        let inserted = of_key("{'${{ insert }}': \"${{ fromJSON('{\\\"db\\\": \\\"a:1\\\"}') }}\", off: {image: ''}}");
+        assert_eq!(inserted.iter().filter(|one| matches!(one, Ok(Some(_)))).count(), 1, "{inserted:?}");
+        for wrong in ["[]", "\"redis\"", "null"] {
+            let found = computed(wrong);
+            let reason = found[0].as_ref().expect_err(wrong).to_string();
+            assert!(reason.starts_with("ci.yml:5:15: `services`: must be a mapping, not "), "{reason}");
+        }
+    }
+
+    #[test]
     fn an_invalid_port_is_reported_with_its_position() {
         let found = services("db:\n  image: a\n  ports: [http]");
         assert!(found[0].as_ref().expect_err("not a port").to_string().starts_with("ci.yml:8:"), "{found:?}");
+    }
+
+    #[test]
+    fn env_and_credentials_may_be_computed_but_must_be_mappings() {
+        let found = services("db:\n  image: a\n  env: \"${{ fromJSON('{\\\"A\\\": 1}') }}\"");
+        assert_eq!(found[0].clone().expect("read").expect("one").env["A"], "1");
+        let whole =
+            services("db: {\"${{ insert }}\": \"${{ fromJSON('{\\\"image\\\": \\\"a:1\\\"}') }}\", env: {A: b}}");
+        let db = whole[0].clone().expect("read").expect("one");
+        assert_eq!((db.image.as_str(), db.env["A"].as_str()), ("a:1", "b"));
+        for key in ["env", "credentials"] {
+            let found = services(&format!("db:\n  image: a\n  {key}: \"${{{{ fromJSON('[1]') }}}}\""));
+            let reason = found[0].as_ref().expect_err(key).to_string();
+            assert!(reason.contains(&format!("`{key}` of db must be a mapping, not Array")), "{reason}");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) github: Object,
     /// The `runner` context.
     pub(in crate::engine) runner: Object,
-    /// `github needs strategy matrix secrets vars inputs runner`.
+    /// `github needs strategy matrix secrets vars inputs runner`, and of `job` what is known before it starts.
     pub(in crate::engine) contexts: Contexts,
     /// `defaults.run` of the job, else of the workflow.
     pub(in crate::engine) defaults: RunDefaults,
@@ -183,7 +183,10 @@ impl JobEnvironment {
         let object = |pairs: Vec<(&str, Value)>| {
             Value::object(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
         };
-        let mut facts = Object::default();
+        let mut facts = match self.contexts.get("job") {
+            Some(Value::Object(known)) => Object::clone(known),
+            _ => Object::default(),
+        };
         let attachments = self.machine.attachments();
         let Some(network) = attachments.network.map(Value::string) else { return facts };
         if let Some(container) = attachments.container {

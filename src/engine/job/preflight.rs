@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::model::{Conclusion, Event, Gate, JobId};
 use crate::workflow::expr::{PathKey, Scope, Value};
 use crate::workflow::lint;
-use crate::workflow::syntax::StepsJob;
+use crate::workflow::syntax::{NamedValues, StepsJob};
 
 use super::container;
 use super::end::JobEnd;
@@ -61,6 +61,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     let folders = Folders::of(run, &job.id);
     let (placement, container, services) = containers(run, job, body, &folders, placement).map_err(failed)?;
     let mut needs = resolve::needs(&body.steps, run).await;
+    resolve::check_locks(&mut needs, &job.workflow.dependencies);
     let folder = run.folder.clone();
     let requirements = Requirements {
         run: &folder,
@@ -88,6 +89,9 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     }
     let ports = claim(run, job, &placement.base, &services).await.map_err(failed)?;
     let mut remarks = remarks(job, provider, &needs);
+    if body.snapshot.is_some() {
+        remarks.push("`snapshot` is GitHub's alone: no image is made of the runner here".to_owned());
+    }
     remarks.append(&mut needs.remarks);
     let shared = if container.is_some() { folders.shared(run, &needs.actions) } else { Vec::new() };
     let has_containers = container.is_some() || !services.is_empty();
@@ -134,8 +138,15 @@ fn containers(
         }
         (None, _) => (placement, None),
     };
-    let services = body.services.iter().map(|(name, template)| read(&name.value, template));
-    let services: Vec<_> = services.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let services = match &body.services {
+        NamedValues::Written(services) => {
+            services.iter().map(|(name, template)| read(&name.value, template)).collect::<Result<Vec<_>, _>>()?
+        }
+        NamedValues::Computed(whole) => {
+            container::read_all(whole, &scope, &job.workflow.source).map_err(|error| error.to_string())?
+        }
+    };
+    let services: Vec<_> = services.into_iter().flatten().collect();
     for one in container.iter().chain(&services) {
         placement.provider.check_container(one).map_err(|error| error.to_string())?;
     }

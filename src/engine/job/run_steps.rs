@@ -87,7 +87,7 @@ impl JobTask {
         sequence: &mut StepSequence,
     ) -> Option<String> {
         let mut reason = None;
-        for step in all.iter().filter(|step| resolve::with_pre(&environment.actions, step).is_some()) {
+        for step in all.iter().filter(|step| resolve::with_pre(&environment.actions, step, None).is_some()) {
             let evaluated = Scope { contexts: &environment.contexts, ..self.job.scope() };
             let name = format!("Pre {}", display_names::step_name(step, &evaluated));
             let number = sequence.add(&name, StepKind::Pre);

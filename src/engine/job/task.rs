@@ -207,7 +207,7 @@ impl JobTask {
     /// Returns the steps that are known before the first one starts. `post` steps are added once they are registered.
     fn outline(&self, body: &StepsJob, actions: &Actions, mut sequence: StepSequence) -> Vec<StepOutline> {
         let scope = self.job.scope();
-        for step in body.steps.iter().filter(|step| resolve::with_pre(actions, step).is_some()) {
+        for step in body.steps.iter().filter(|step| resolve::with_pre(actions, step, None).is_some()) {
             sequence.add(&format!("Pre {}", display_names::step_name(step, &scope)), StepKind::Pre);
         }
         for step in &body.steps {
@@ -246,6 +246,7 @@ impl JobTask {
         let mut github = self.run.github.clone();
         github.insert("job".to_owned(), Value::string(self.job.definition.id.value.clone()));
         contexts.set("github", Value::object(github));
+        contexts.set("job", Value::object(self.run.facts.job_workflow(&self.job.workflow.source.name)));
         let (own, outer) = match &self.job.definition.body {
             JobBody::Steps(body) => (&body.defaults, &self.job.workflow.defaults),
             JobBody::Call { .. } => (&self.job.workflow.defaults, &self.job.workflow.defaults),
@@ -253,6 +254,7 @@ impl JobTask {
         let defaults = RunDefaults {
             shell: own.shell.clone().or_else(|| outer.shell.clone()),
             working_directory: own.working_directory.clone().or_else(|| outer.working_directory.clone()),
+            computed: own.computed.clone(),
         };
         JobEnvironment::new(&self.run, &self.job.id, folders, ready, contexts, defaults)
     }

@@ -112,6 +112,9 @@ pub enum EvalError {
     /// The argument of `fromJSON` is not JSON.
     #[error("Error parsing fromJson: {0}")]
     Json(String),
+    /// A value is not a mapping where one is needed; holds its kind, as [`Value::kind`](super::Value::kind).
+    #[error("must be a mapping, not {0}")]
+    NotMapping(&'static str),
     /// The files could not be hashed.
     #[error("{0}")]
     HashFiles(String),

@@ -9,7 +9,7 @@ use super::{Files, Policy};
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::parse::parse_partial;
 use crate::workflow::source::Source;
-use crate::workflow::syntax::Workflow;
+use crate::workflow::syntax::{Workflow, local_path};
 
 /// Cache of called workflows.
 pub(super) struct Callees<'f> {
@@ -34,7 +34,7 @@ impl<'f> Callees<'f> {
     pub(super) fn workflow(&self, uses: &str) -> Option<Rc<Callee>> {
         let known = self.called.borrow().get(uses).cloned();
         known.unwrap_or_else(|| {
-            let (name, text) = match uses.strip_prefix("./") {
+            let (name, text) = match local_path(uses) {
                 Some(path) => (path, self.files.read(path)),
                 None => (uses, self.files.called(uses)),
             };
@@ -61,7 +61,7 @@ pub(super) fn resolve_call(uses: &str, within: &str) -> String {
         let mut parts = path.splitn(3, '/');
         Some((parts.next()?, parts.next()?, version))
     });
-    match (uses.strip_prefix("./"), repository) {
+    match (local_path(uses), repository) {
         (Some(path), Some((owner, name, version))) => format!("{owner}/{name}/{path}@{version}"),
         _ => uses.to_owned(),
     }

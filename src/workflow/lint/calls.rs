@@ -3,13 +3,15 @@
 use super::callees::Callees;
 use super::types;
 use super::types::Type;
-use super::{references, steps, typed};
+use super::{manifests, references, steps, typed};
 use crate::model::nearest;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::parse::parse_action_partial;
 use crate::workflow::parse_action;
+use crate::workflow::planner;
 use crate::workflow::source::{Source, Spanned};
 use crate::workflow::syntax::{
-    ActionRuns, CallSecrets, InputDefinition, JobBody, JobDefinition, StepAction, Trigger, Workflow,
+    ActionRuns, CallSecrets, InputDefinition, JobBody, JobDefinition, StepAction, Trigger, Workflow, local_path,
 };
 use crate::workflow::template::Template;
 
@@ -32,10 +34,8 @@ pub(super) fn workflows(workflow: &Workflow, callees: &Callees<'_>, found: &mut 
     for (uses, with, secrets) in calls(workflow) {
         let Some(called) = callees.workflow(&uses.value) else {
             // Workflows of other repositories are usually not available.
-            if uses.value.starts_with("./") && callees.files.is_complete() {
-                let message = format!("workflow `{}` not found", uses.value);
-                let hint = "called workflows are in `.github/workflows`: `./.github/workflows/file.yml`";
-                found.push(Diagnostic::error("workflow-call", uses.span, message).hint(hint));
+            if local_path(&uses.value).is_some() && callees.files.is_complete() {
+                found.push(planner::missing(uses));
             }
             continue;
         };
@@ -113,19 +113,27 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
     let files = callees.files;
     for step in steps(workflow) {
         let StepAction::Uses { reference, with } = &step.action else { continue };
-        let Some(folder) = reference.value.strip_prefix("./").map(|folder| folder.trim_end_matches('/')) else {
+        let Some(folder) = local_path(&reference.value).map(|folder| folder.trim_end_matches('/')) else {
             continue;
         };
         let inside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let manifest = ["action.yml", "action.yaml"].iter().map(|name| inside(name));
         // An earlier step may create a missing action.
         let Some((path, text)) = manifest.into_iter().find_map(|path| Some((path.clone(), files.read(&path)?))) else {
+            let dockerfile = || ["Dockerfile", "dockerfile"].iter().any(|name| files.read(&inside(name)).is_some());
+            if files.is_complete() && !dockerfile() {
+                let message = format!("`{}` has no action.yml in this repository", reference.value);
+                let remark = Diagnostic::warning("action", reference.span, message);
+                let remark =
+                    remark.hint("an earlier step must create it, for example a checkout of another repository");
+                found.push(Diagnostic { severity: Severity::Info, ..remark });
+            }
             continue;
         };
         let source = Source::new(path, text);
         let parsed = parse_action(&source);
         report_file_errors("action", reference, &source, &parsed.diagnostics, parsed.value.is_none(), found);
-        let Some(action) = parsed.value else { continue };
+        let Some(action) = parsed.value.or_else(|| parse_action_partial(&source)) else { continue };
         for input in &action.inputs {
             if input.deprecation.as_ref().is_some_and(|instead| instead.trim().is_empty()) {
                 let message =
@@ -133,9 +141,16 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
                 found.push(Diagnostic::warning("action", reference.span, message));
             }
         }
-        for (message, hint) in broken_scripts(&action.runs, &|name| files.read(&inside(name)).is_some()) {
+        for (message, hint) in broken_files(&action.runs, &|name| files.read(&inside(name)).is_some()) {
             let message = format!("`{}` {message}", reference.value);
             found.push(Diagnostic::warning("action", reference.span, message).hint(hint));
+        }
+        if let Some(using) = manifests::old_node(&action.runs) {
+            let message =
+                format!("`{}` runs on `{}`, which GitHub's runner no longer has", reference.value, using.value);
+            found.push(
+                Diagnostic::warning("action", reference.span, message).hint("write `using: node24` in its manifest"),
+            );
         }
         let of_docker = matches!(action.runs, ActionRuns::Docker { .. });
         for (name, _) in with {
@@ -159,7 +174,8 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
                 }
             }
         }
-        for input in action.inputs.iter().filter(|input| input.required && input.default.is_none()) {
+        let required = action.inputs.iter().filter(|input| input.required && input.default.is_none());
+        for input in required.filter(|_| with.is_written()) {
             if !with.iter().any(|(name, _)| same(&input.name, name)) {
                 let message = format!("required input `{}` of `{}` is missing", input.name.value, reference.value);
                 found.push(Diagnostic::warning("action", reference.span, message));
@@ -168,10 +184,20 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
     }
 }
 
-/// Messages and hints about scripts of a JavaScript action that do not exist, and about conditions without a script.
-fn broken_scripts(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
-    let ActionRuns::JavaScript { main, pre, pre_if, post, post_if, .. } = runs else { return Vec::new() };
+/// Messages and hints about files of an action that do not exist, and about conditions without a script.
+fn broken_files(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
     let mut found = Vec::new();
+    if let ActionRuns::Docker { image, .. } = runs
+        && !image.value.starts_with("docker://")
+        && !is_there(image.value.trim_start_matches("./"))
+    {
+        let message = format!("has the image `{}`, which does not exist", image.value);
+        found.push((
+            message,
+            "write the path of a Dockerfile in the action's folder, or `docker://image:tag`".to_owned(),
+        ));
+    }
+    let ActionRuns::JavaScript { main, pre, pre_if, post, post_if, .. } = runs else { return found };
     for (key, script) in [("main", Some(main)), ("pre", pre.as_ref()), ("post", post.as_ref())] {
         if let Some(script) = script.filter(|script| !is_there(script.trim_start_matches("./"))) {
             let hint = format!("write a path relative to the action's folder for `{key}`, and commit the file");

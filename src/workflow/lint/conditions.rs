@@ -2,7 +2,7 @@
 
 use super::{jobs_with_steps, steps};
 use crate::workflow::diagnostic::Diagnostic;
-use crate::workflow::expr::{Contexts, Expr, ExprKind, Function, NoFiles, Scope, Status, Vocabulary};
+use crate::workflow::expr::{Contexts, Expr, ExprKind, Function, NoFiles, Scope, Status, Value, Vocabulary};
 use crate::workflow::syntax::{Condition, Workflow};
 
 /// Reports conditions with text around `${{ }}` and conditions that read no context.
@@ -24,13 +24,32 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether the condition is text with expressions, which GitHub converts to `format(…)`.
+/// Whether the condition has text around its expressions, which GitHub converts to `format(…)`.
 fn is_text(workflow: &Workflow, condition: &Condition) -> bool {
     let Some(written) = &condition.written else { return false };
     let source = &workflow.source.text;
     let range = written.span.start as usize..(written.span.end as usize).min(source.len());
     let spelled = source.get(range).unwrap_or_default();
-    written.value.starts_with("format(") && spelled.contains("${{") && !spelled.contains("format(")
+    let is_converted = written.value.starts_with("format(") && spelled.contains("${{") && !spelled.contains("format(");
+    is_converted && has_literal_text(&written.value)
+}
+
+/// Whether the first argument of `format(…)` is more than placeholders.
+fn has_literal_text(text: &str) -> bool {
+    let Ok(expr) = Expr::parse(text, &Vocabulary::ANY) else { return false };
+    let Some(ExprKind::Call { arguments, .. }) = expr.tree().map(|tree| &tree.kind) else { return false };
+    let Some(ExprKind::Literal(Value::String(format))) = arguments.first().map(|first| &first.kind) else {
+        return false;
+    };
+    let mut rest = &**format;
+    while let Some(after) = rest.strip_prefix('{') {
+        let placeholder = after.split_once('}').filter(|(number, _)| number.parse::<usize>().is_ok());
+        match placeholder {
+            Some((_, next)) => rest = next,
+            None => return true,
+        }
+    }
+    !rest.is_empty()
 }
 
 /// The value of a condition that is the same in every run; `None` if it varies.

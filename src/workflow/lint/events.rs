@@ -12,6 +12,11 @@ const MIN_INTERVAL: u32 = 5;
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for trigger in &workflow.triggers {
         exclusive(trigger, found);
+        for (filter, _) in trigger.filters.iter().filter(|(_, patterns)| patterns.is_empty()) {
+            let message = format!("`{}` of `{}` is empty", filter.value, trigger.event.value);
+            let hint = "add patterns, such as `[main, 'release/**']`, or remove the key";
+            found.push(Diagnostic::warning("events", filter.span, message).hint(hint));
+        }
         trigger.inputs.iter().for_each(|input| values(input, found));
         if trigger.event.value == "schedule" && trigger.schedules.is_empty() {
             let message = "`schedule` without a `cron` never runs";

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use super::{jobs_with_steps, steps};
 use crate::model::nearest;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::expr::PathKey;
 use crate::workflow::parse::{entries, get};
 use crate::workflow::source::Spanned;
-use crate::workflow::syntax::{StepAction, Workflow};
+use crate::workflow::syntax::{JobBody, JobDefinition, StepAction, Strategy, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 
 /// Reports passwords in the file.
@@ -25,12 +26,20 @@ pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Reports third-party actions that are not pinned to a commit.
+/// Reports third-party actions that are not pinned to a commit, and images with an empty tag.
 pub(super) fn pins(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for step in steps(workflow) {
         let StepAction::Uses { reference, .. } = &step.action else { continue };
         let text = reference.value.as_str();
-        let Some((name, version)) = text.split_once('@').filter(|_| !text.starts_with("docker://")) else { continue };
+        if let Some(image) = text.strip_prefix("docker://") {
+            if image.ends_with(':') {
+                let message = format!("the image `{image}` has an empty tag");
+                let hint = format!("write `docker://{image}latest`, or another tag");
+                found.push(Diagnostic::warning("action", reference.span, message).hint(hint));
+            }
+            continue;
+        }
+        let Some((name, version)) = text.split_once('@') else { continue };
         let owner = name.split('/').next().unwrap_or_default();
         let is_commit = version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_commit && !matches!(owner, "actions" | "github" | "." | "$") {
@@ -44,9 +53,10 @@ pub(super) fn pins(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 
 /// Reports duplicate values of a matrix, and entries of `exclude` that no combination matches.
 pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
-    let matrices = workflow.jobs.iter().filter_map(|job| job.strategy.as_ref()?.matrix.as_ref());
+    let matrices = workflow.jobs.iter().filter_map(|job| job.strategy.as_ref()?.matrix());
     for matrix in matrices.clone() {
         for (key, values) in entries(matrix).filter(|(key, _)| !matches!(key.value.as_str(), "include" | "exclude")) {
+            mixed_types(&key, values, found);
             let mut seen = HashSet::new();
             for value in items(Some(values)) {
                 // The kind is part of the key: `true` and `'true'` are different values.
@@ -141,27 +151,21 @@ const SIZES: &[&str] = &["large", "xlarge", "cores", "arm64"];
 
 /// Reports labels that look like a GitHub-hosted runner but do not exist, and labels of different operating systems.
 pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    for job in &workflow.jobs {
+        let JobBody::Steps(body) = &job.body else { continue };
+        for label in from_matrix(job, &body.runs_on) {
+            hosted(label, found);
+        }
+    }
     for job in jobs_with_steps(workflow) {
-        let labels: Vec<_> = match &job.runs_on.kind {
-            TemplateKind::Sequence(items) => items.iter().collect(),
-            _ => vec![&job.runs_on],
+        let labels = match get(&job.runs_on, "labels").unwrap_or(&job.runs_on) {
+            Template { kind: TemplateKind::Sequence(items), .. } => items.iter().collect(),
+            label => vec![label],
         };
         let mut system: Option<&str> = None;
         for label in labels {
-            let Some((family, version)) = label.literal().and_then(|label| label.split_once('-')) else { continue };
-            let Some((family, versions)) = HOSTED.iter().find(|(name, _)| name.eq_ignore_ascii_case(family)) else {
-                continue;
-            };
-            let sized = SIZES.iter().any(|size| version.ends_with(size));
-            if !sized && !versions.contains(&version.to_ascii_lowercase().as_str()) {
-                let message = format!("unknown GitHub-hosted runner `{family}-{version}`");
-                let hint = format!(
-                    "available: {}",
-                    versions.iter().map(|version| format!("{family}-{version}")).collect::<Vec<_>>().join(", ")
-                );
-                found.push(Diagnostic::warning("runner-label", label.span, message).hint(hint));
-            }
-            if system.is_some_and(|system| system != *family) {
+            let Some(family) = hosted(label, found) else { continue };
+            if system.is_some_and(|system| system != family) {
                 let message = format!("no runner is both {} and {family}", system.unwrap_or_default());
                 found.push(
                     Diagnostic::warning("runner-label", label.span, message)
@@ -170,5 +174,55 @@ pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
             }
             system = Some(family);
         }
+    }
+}
+
+/// The values of the matrix keys that are labels of a job as they are.
+fn from_matrix<'w>(job: &'w JobDefinition, runs_on: &'w Template) -> Vec<&'w Template> {
+    let Some(matrix) = job.strategy.as_ref().and_then(Strategy::matrix) else { return Vec::new() };
+    let labels = match get(runs_on, "labels").unwrap_or(runs_on) {
+        Template { kind: TemplateKind::Sequence(items), .. } => items.as_slice(),
+        label => std::slice::from_ref(label),
+    };
+    let keys = labels.iter().filter_map(|label| {
+        let TemplateKind::Expression(expr) = &label.kind else { return None };
+        let reference = expr.tree()?.reference()?;
+        let is_matrix = reference.context.text.eq_ignore_ascii_case("matrix");
+        match reference.path.as_slice() {
+            [PathKey::Name(key, _)] if is_matrix => Some((*key).to_owned()),
+            _ => None,
+        }
+    });
+    keys.flat_map(|key| values_of(matrix, &key)).collect()
+}
+
+/// Reports a label that looks like a GitHub-hosted runner but does not exist. Returns the operating system that it names.
+fn hosted(label: &Template, found: &mut Vec<Diagnostic>) -> Option<&'static str> {
+    let (family, version) = label.literal()?.split_once('-')?;
+    let (family, versions) = HOSTED.iter().find(|(name, _)| name.eq_ignore_ascii_case(family))?;
+    let sized = SIZES.iter().any(|size| version.ends_with(size));
+    if !sized && !versions.contains(&version.to_ascii_lowercase().as_str()) {
+        let message = format!("unknown GitHub-hosted runner `{family}-{version}`");
+        let available: Vec<_> = versions.iter().map(|version| format!("{family}-{version}")).collect();
+        let hint = format!("available: {}", available.join(", "));
+        found.push(Diagnostic::warning("runner-label", label.span, message).hint(hint));
+    }
+    Some(family)
+}
+
+/// Reports matrix keys whose scalars are of different types, such as `3.9` and `'3.10'`.
+fn mixed_types(key: &Spanned<String>, values: &Template, found: &mut Vec<Diagnostic>) {
+    let kind = |value: &Template| match value.kind {
+        TemplateKind::Bool(_) => Some("a boolean"),
+        TemplateKind::Number(..) => Some("a number"),
+        TemplateKind::Text(_) | TemplateKind::Interpolated(_) => Some("a string"),
+        _ => None,
+    };
+    let mut kinds = items(Some(values)).filter_map(|value| Some((value, kind(value)?)));
+    let Some((_, first)) = kinds.next() else { return };
+    if let Some((value, other)) = kinds.find(|(_, other)| *other != first) {
+        let message = format!("the values of `{}` have different types: {first} and {other}", key.value);
+        let remark = Diagnostic::warning("matrix", value.span, message).hint("quote all of them, or none");
+        found.push(Diagnostic { severity: Severity::Info, ..remark });
     }
 }

@@ -6,8 +6,10 @@
 mod callees;
 mod calls;
 mod conditions;
+mod containers;
 mod events;
 mod jobs;
+mod manifests;
 mod names;
 mod permissions;
 mod references;
@@ -16,6 +18,8 @@ mod typed;
 mod types;
 
 use callees::Callees;
+
+pub use manifests::check as check_action;
 
 use super::diagnostic::Diagnostic;
 use super::source::{Source, Span};
@@ -87,6 +91,15 @@ pub static RULES: &[Rule] = &[
                in a comment:\n\n    uses: owner/action@8f4b7f84864484a7bf31766abe9204da3cbe65b3 # v3.1.0\n\n\
                Actions of `actions` and `github` are not reported.",
         check: Some(jobs::pins),
+        look_up: None,
+    },
+    Rule {
+        name: "container",
+        summary: "Option, port or volume of a container that GitHub or Docker does not take.",
+        help: "GitHub sets the network and the entrypoint of a container itself. A port is `container` or `host:container`,\n\
+               a volume `source:/path`, where the path in the container is absolute:\n\n    \
+               ports: [8080:80]\n    volumes: [cache:/var/cache]",
+        check: Some(containers::check),
         look_up: None,
     },
     Rule {
@@ -382,6 +395,23 @@ mod tests {
         ] {
             assert_eq!(step(&format!("{{run: x, if: \"{constant}\"}}")), [("if-cond", 6)], "{constant}");
         }
+        let message = |condition: &str| {
+            let text = format!("on: push\njobs: {{a: {{runs-on: x, steps: [{{run: x, if: \"{condition}\"}}]}}}}\n");
+            let workflow = parse(&Source::new("a.yml", text)).value.expect(condition);
+            check(&workflow, None).first().map(|found| found.message.clone()).unwrap_or_default()
+        };
+        for (condition, words) in [
+            (" ${{ github.sha }}", "text around"),
+            ("${{ 'fa' }}${{ 'lse' }}", "always true"),
+            ("${{ false }}${{ '' }}", "always true"),
+            ("${{ '' }}${{ null }}", "always false"),
+            ("${{ 'false' }}", "always false"),
+            ("${{ github.sha }}${{ github.ref }}", ""),
+            ("${{ github.sha }} || ${{ github.ref }}", "text around"),
+        ] {
+            let message = message(condition);
+            assert!(message.contains(words) && message.is_empty() == words.is_empty(), "{condition}: {message}");
+        }
         for other in ["always()", "github.ref == 'x'", "success() && true", "hashFiles('x') != ''", "!cancelled()"] {
             assert_eq!(step(&format!("{{run: x, if: \"{other}\"}}")), [], "{other}");
         }
@@ -400,7 +430,7 @@ mod tests {
             ("steps: [run: 'echo ${{ job.container.os }}']", 6),
             ("if: github.event == 'push'", 6),
             ("if: github.refname == 'main'", 6),
-            ("container: {image: x, credentials: \"${{ 'a:b' }}\"}", 6),
+            ("container: {image: x, credentials: \"${{ fromJSON('[]') }}\"}", 6),
         ] {
             assert_eq!(job(&format!("{matrix}{bad}")), [("expression-type", line)], "{bad}");
         }
@@ -474,6 +504,8 @@ mod tests {
         let on = |event: &str| found(&format!("on: {{{event}}}\njobs: {{a: {{runs-on: x}}}}\n"));
         assert_eq!(on("push: {branches: [a], branches-ignore: [b]}"), [("events", 1)]);
         assert_eq!(on("push: {branches: [a], tags-ignore: [b]}"), []);
+        assert_eq!(on("push: {branches: []}"), [("events", 1)]);
+        assert_eq!(on("pull_request: {paths: [], branches-ignore: []}").len(), 2);
         for (minutes, kept) in
             [("*/5", true), ("0,30", true), ("*/4", false), ("*", false), ("0,2", false), ("58,1", false)]
         {
@@ -504,9 +536,9 @@ mod tests {
             ("inputs.b", vec![6, 11]),
             ("secrets.S || secrets.GITHUB_TOKEN", vec![]),
             ("secrets.t", vec![6, 11]),
-            ("needs.a.outputs.x", vec![]),
-            ("needs.a.outputs.y", vec![11]),
-            ("steps.one.outputs.x", vec![11]),
+            ("needs.a.outputs.x", vec![6]),
+            ("needs.a.outputs.y", vec![6, 11]),
+            ("steps.one.outputs.x", vec![6, 11]),
             ("matrix.os", vec![6]),
             ("matrix.version", vec![6, 11]),
             ("format('{0} {{1}}', 1)", vec![]),
@@ -536,6 +568,7 @@ mod tests {
         assert_eq!(on("ubuntu-latest", "powershell"), [("shell-name", 2)]);
         assert_eq!(on("[self-hosted, macos]", "cmd"), [("shell-name", 2)]);
         assert_eq!((on("windows-latest", "cmd"), on("mine", "cmd")), (vec![], vec![]));
+        assert_eq!((on("windows-latest", "sh"), on("macos-15", "sh")), (vec![("shell-name", 2)], vec![]));
         for name in ["A B", "A=B", "A&B"] {
             assert_eq!(step(&format!("{{run: x, env: {{'{name}': 1}}}}")), [("env-var", 6)], "{name}");
             assert_eq!(job(&format!("container: {{image: x, env: {{'{name}': 1}}}}")), [("env-var", 5)], "{name}");
@@ -564,7 +597,86 @@ mod tests {
         assert_eq!((zone("Europe/Berlin"), zone("UTC"), zone("local")), (vec![], vec![], vec![("events", 1)]));
         assert_eq!(zone("Not/A/Zone"), [("events", 1)]);
         assert_eq!(job("strategy: {matrix: {a: [1, 2, 1]}}"), [("matrix", 5)]);
+        assert_eq!(job("strategy: {matrix: {a: [3.9, '3.10']}}"), [("matrix", 5)]);
+        assert_eq!(job("strategy: {matrix: {a: [true, 'false', 1]}}"), [("matrix", 5)]);
+        assert_eq!(job("strategy: {matrix: {a: [1, 2.5], b: [a, '1', '${{ github.sha }}']}}"), []);
         assert_eq!(job("strategy: {matrix: {a: [1, '${{ github.sha }}', '${{ github.sha }}', {b: 1}, {b: 2}]}}"), []);
+    }
+
+    #[test]
+    fn only_direct_needs_and_earlier_steps_have_results() {
+        let needs = |needs: &str, read: &str| {
+            found(&format!(
+                "on: push\njobs:\n  a: {{runs-on: x}}\n  b: {{runs-on: x, needs: a}}\n  c:\n    runs-on: x\n    needs: {needs}\n    if: {read}\n"
+            ))
+        };
+        assert_eq!(needs("b", "needs.b.result == 'success'"), []);
+        assert_eq!(needs("[a, b]", "needs.A.result == needs.b.result"), []);
+        assert_eq!(needs("b", "needs.a.result == 'success'"), [("expression", 8)]);
+        assert_eq!(needs("b", "needs.nope.result == ''"), [("expression", 8)]);
+        assert_eq!(needs("b", "contains(needs.*.result, 'failure')"), []);
+        let steps = |steps: &str| {
+            let rows = steps.lines().fold(String::new(), |text, step| format!("{text}      - {step}\n"));
+            found(&format!("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n{rows}"))
+        };
+        let read = |id: &str| format!("run: echo ${{{{ steps.{id}.outputs.x }}}}");
+        assert_eq!(steps(&format!("{{id: one, run: x}}\n{}", read("One"))), []);
+        assert_eq!(steps(&format!("{}\n{{id: one, run: x}}", read("one"))), [("expression", 6)]);
+        assert_eq!(
+            steps(&format!("{{id: one, if: steps.one.outcome == '', run: x}}\n{}", read("one"))),
+            [("expression", 6)]
+        );
+        let background = "{id: one, run: x, background: true}";
+        assert_eq!(steps(&format!("{background}\n{}", read("one"))), [("expression", 7)]);
+        for wait in ["wait: one", "wait: [one]", "wait-all:", "cancel: one"] {
+            assert_eq!(steps(&format!("{background}\n{wait}\n{}", read("one"))), [], "{wait}");
+        }
+        let group = format!("parallel: [{{id: one, run: x}}, {{{}}}]", read("one").replace("run: ", "run: '") + "'");
+        assert_eq!(steps(&format!("{group}\n{}", read("one"))), [("expression", 6)], "steps of a group run at once");
+    }
+
+    #[test]
+    fn values_of_containers_are_reported_at_their_position() {
+        let container = |keys: &str| job(&format!("container:\n      image: x\n      {keys}"));
+        for (keys, line) in [
+            ("options: --cpus 1 --network host", 7),
+            ("options: --entrypoint=sh", 7),
+            ("ports:\n        - 80\n        - http", 9),
+            ("volumes:\n        - /a:/b\n        - data", 9),
+        ] {
+            assert_eq!(container(keys), [("container", line)], "{keys}");
+        }
+        assert_eq!(job("services: {a: {image: x, ports: ['80:x']}}"), [("container", 5)]);
+        for good in
+            ["options: --cpus 1 --network-alias db", "ports: ['8080:80', '${{ github.sha }}']", "volumes: [a:/b:ro]"]
+        {
+            assert_eq!(container(good), [], "{good}");
+        }
+        assert_eq!(step("uses: 'docker://alpine:'"), [("action", 6)]);
+        assert_eq!(step("uses: docker://localhost:5000/alpine"), []);
+    }
+
+    #[test]
+    fn a_whole_mapping_must_be_an_object() {
+        let matrix = "strategy: {matrix: {o: [{A: x}], s: [x, y]}}\n    ";
+        for (bad, line) in [
+            ("env: '${{ matrix.s }}'", 6),
+            ("services: \"${{ fromJSON('[]') }}\"", 6),
+            ("defaults: {run: '${{ matrix.s }}'}", 6),
+            ("steps: [{uses: ./a, with: '${{ matrix.s }}'}]", 6),
+            ("steps: [{run: x, env: \"${{ github.sha }}\"}]", 6),
+        ] {
+            assert_eq!(job(&format!("{matrix}{bad}")), [("expression-type", line)], "{bad}");
+        }
+        assert_eq!(job("strategy: '${{ github.sha }}'"), [("expression-type", 5)]);
+        for good in [
+            "env: '${{ matrix.o }}'",
+            "services: '${{ fromJSON(vars.services) }}'",
+            "defaults: {run: \"${{ fromJSON('{}') }}\"}",
+            "steps: [{uses: docker://a, with: '${{ matrix.o }}', env: '${{ matrix.o }}'}]",
+        ] {
+            assert_eq!(job(&format!("{matrix}{good}")), [], "{good}");
+        }
     }
 
     #[test]
@@ -575,6 +687,18 @@ mod tests {
         }
         for wrong in ["ubuntu-oldest", "[ubuntu-latest, windows-latest]"] {
             assert_eq!(on(wrong), [("runner-label", 2)], "{wrong}");
+        }
+        for (runs_on, rows) in [
+            ("${{ matrix.os }}", &[5][..]),
+            ("[self-hosted, '${{ matrix.os }}']", &[5]),
+            ("${{ matrix.on }}", &[6]),
+            ("x-${{ matrix.os }}", &[]),
+        ] {
+            let text = format!(
+                "on: push\njobs:\n  a:\n    strategy: {{matrix: {{os: [ubuntu-latest,\n      ubuntu-oldest], include: [\n      {{on: macos-1}}]}}}}\n    runs-on: {runs_on}\n"
+            );
+            let expected: Vec<_> = rows.iter().map(|row| ("runner-label", *row)).collect();
+            assert_eq!(found(&text), expected, "{runs_on}");
         }
     }
 
@@ -645,6 +769,11 @@ mod tests {
             "name: a\ndescription: b\ninputs: {gone: {deprecationMessage: x}, silent: {deprecationMessage: }, \
              needed: {required: true, deprecationMessage: x}}\nruns: {using: composite, steps: []}\n",
         ),
+        ("docker/action.yml", "name: a\ndescription: b\nruns: {using: docker, image: Dockerfile}\n"),
+        ("built/action.yml", "name: a\ndescription: b\nruns: {using: docker, image: ./Dockerfile}\n"),
+        ("built/Dockerfile", ""),
+        ("node12/action.yml", "name: a\ndescription: b\nruns: {using: node12, main: a.js}\n"),
+        ("node12/a.js", ""),
         ("bad/action.yml", "name: a\ndescription: b\nruns: {using: composite}\n"),
         (
             "w.yml",
@@ -667,7 +796,12 @@ mod tests {
         assert_eq!(with("{uses: ./act/, with: {may: 2}}"), [("action", 3)]);
         assert_eq!(with("{uses: ./act, with: {must: 1, other: 2}}"), [("action", 3)]);
         assert_eq!(with("uses: ./bad"), [("action", 3)]);
-        assert_eq!(with("uses: ./made/by/a/step"), []);
+        assert_eq!(with("uses: ./made/by/a/step"), [("action", 3)], "a remark: an earlier step must make it");
+        assert_eq!(with("{uses: $/act, with: {may: 2}}"), [("action", 3)]);
+        assert_eq!(with("{uses: ./act, with: '${{ fromJSON(vars.with) }}'}"), []);
+        assert_eq!(with("uses: ./docker"), [("action", 3)], "its Dockerfile is missing");
+        assert_eq!(with("uses: ./built"), []);
+        assert_eq!(with("uses: ./node12"), [("action", 3)]);
         assert_eq!(with("uses: ./script"), [("action", 3), ("action", 3)], "`pre.js` and `post` are missing");
         assert_eq!(with("{uses: ./old, with: {gone: 1, silent: 1, needed: 1}}"), [("action", 3); 3]);
     }
@@ -683,6 +817,8 @@ mod tests {
         assert_eq!(with("uses: ./w.yml, with: {n: 1, m: 2}, secrets: inherit"), [("workflow-call", 3)]);
         assert_eq!(with("uses: ./push.yml"), [("workflow-call", 3)]);
         assert_eq!(with("uses: ./none.yml"), [("workflow-call", 3)]);
+        assert_eq!(with("uses: $/none.yml"), [("workflow-call", 3)]);
+        assert_eq!(with("uses: $/w.yml, with: {n: 1}, secrets: inherit"), []);
         let reads = |output: &str| {
             looked_up(&format!(
                 "  a: {{uses: ./w.yml, with: {{n: 1}}, secrets: inherit}}\n  b: {{needs: a, runs-on: x, env: {{X: '${{{{ needs.a.outputs.{output} }}}}'}}}}"

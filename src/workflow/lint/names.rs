@@ -42,12 +42,20 @@ fn check_shell(shell: &Template, system: Option<&str>, found: &mut Vec<Diagnosti
             None => format!("write one of {}, or a command with `{{0}}` for the script", SHELLS.join(", ")),
         };
         found.push(Diagnostic::warning("shell-name", shell.span, message).hint(hint));
-    } else if let Some(system) = system.filter(|system| *system != "windows" && WINDOWS_SHELLS.contains(&name.as_str()))
-    {
+    } else if let Some(system) = system.filter(|system| is_missing(&name, system)) {
         let message = format!("shell `{written}` is not available on {system}");
-        let hint = if name == "powershell" { "write `pwsh`" } else { "write `bash`, or run the job on Windows" };
+        let hint = match name.as_str() {
+            "powershell" => "write `pwsh`",
+            "sh" => "write `bash`, which all runners have",
+            _ => "write `bash`, or run the job on Windows",
+        };
         found.push(Diagnostic::warning("shell-name", shell.span, message).hint(hint));
     }
+}
+
+/// Whether an operating system does not have a shell that runners know by name.
+fn is_missing(shell: &str, system: &str) -> bool {
+    if system == "windows" { shell == "sh" } else { WINDOWS_SHELLS.contains(&shell) }
 }
 
 /// Operating system of a job, if its labels name one.

@@ -100,7 +100,8 @@ impl Grant {
 
 /// Reports called workflows with more permissions than their callers, and calls that exceed GitHub's limits.
 pub(super) fn check(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
-    let mut walk = Walk { callees, seen: HashSet::new(), different: HashSet::new(), found: Vec::new() };
+    let mut walk =
+        Walk { callees, seen: HashSet::new(), different: HashSet::new(), chain: Vec::new(), found: Vec::new() };
     let own = workflow.permissions.as_ref().and_then(Grant::written);
     for job in &workflow.jobs {
         let JobBody::Call { uses, .. } = &job.body else { continue };
@@ -125,6 +126,8 @@ struct Walk<'w> {
     /// Visited calls, each with its permissions and depth.
     seen: HashSet<(String, Option<Grant>, usize)>,
     different: HashSet<String>,
+    /// The calls around the one that is visited, outermost first.
+    chain: Vec<String>,
     found: Vec<Diagnostic>,
 }
 
@@ -132,6 +135,14 @@ impl Walk<'_> {
     /// Visits a called workflow. Errors are reported at `job`, the job of the first file that leads to the call.
     fn call(&mut self, uses: &str, given: Option<&Grant>, depth: usize, job: &Spanned<String>) {
         if !self.seen.insert((uses.to_owned(), given.cloned(), depth)) || self.different.len() > MAX_CALLED_WORKFLOWS {
+            return;
+        }
+        if let Some(first) = self.chain.iter().position(|outer| outer == uses) {
+            let message = format!("called workflows form a loop: {} → {uses}", self.chain[first..].join(" → "));
+            let error = Diagnostic::error("workflow-call", job.span, message);
+            self.found.push(
+                error.hint("a workflow cannot call itself, directly or not: move the shared jobs to another file"),
+            );
             return;
         }
         if depth >= MAX_CALL_DEPTH {
@@ -145,6 +156,7 @@ impl Walk<'_> {
         let Some(workflow) = &called.workflow else { return };
         let own = workflow.permissions.as_ref().and_then(Grant::written);
         self.compare(uses, "it", own.as_ref(), given, job);
+        self.chain.push(uses.to_owned());
         for inner in &workflow.jobs {
             let wanted = permissions(inner);
             let who = format!("its job `{}`", inner.id.value);
@@ -154,6 +166,7 @@ impl Walk<'_> {
                 self.call(&resolve_call(&inner.value, uses), given, depth + 1, job);
             }
         }
+        self.chain.pop();
     }
 
     fn compare(&mut self, uses: &str, who: &str, wanted: Option<&Grant>, given: Option<&Grant>, job: &Spanned<String>) {

@@ -1,13 +1,14 @@
 //! Undefined inputs, secrets, outputs, steps and matrix keys in expressions.
 
 use super::jobs::{is_known, values_of};
-use super::span_of;
+use super::{add_steps, span_of};
 use crate::model::nearest;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::expr::{Expr, ExprKind, Function, PathKey, Reference, Value};
 use crate::workflow::source::Span;
 use crate::workflow::syntax::{
-    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, Steering, StepAction, StepDefinition, Workflow,
+    CallSecrets, Concurrency, Condition, JobBody, JobDefinition, RunDefaults, Steering, StepAction, StepDefinition,
+    Strategy, Workflow,
 };
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
@@ -167,21 +168,111 @@ fn steps_and_matrix(
     expressions: &[SpannedExpr<'_>],
     found: &mut Vec<Diagnostic>,
 ) {
-    let ids: Vec<_> = match &job.body {
-        JobBody::Steps(body) => body.steps.iter().map(|step| step.id.as_str()).collect(),
-        JobBody::Call { .. } => Vec::new(),
-    };
-    let matrix = job.strategy.as_ref().and_then(|strategy| strategy.matrix.as_ref());
+    let mut all = Vec::new();
+    if let JobBody::Steps(body) = &job.body {
+        add_steps(&body.steps, &mut all);
+        earlier_steps(workflow, &body.steps, &all, &mut Earlier::default(), found);
+    }
+    let ids: Vec<_> = all.iter().map(|step| step.id.as_str()).collect();
+    let needs: Vec<_> = job.needs.iter().map(|need| need.value.as_str()).collect();
     for_each(expressions, |expr, span, reference| match first(reference) {
         Some(("steps", id)) if !knows(&ids, id) => {
             let chosen: Vec<_> = ids.iter().copied().filter(|id| !id.starts_with("__")).collect();
             found.push(unknown(workflow, expr, span, reference, id, "the job has no step with the id", &chosen));
         }
-        Some(("matrix", key)) if matrix.is_none_or(|matrix| is_known(matrix) && values_of(matrix, key).is_empty()) => {
+        Some(("needs", id)) if !knows(&needs, id) => {
+            found.push(unknown(workflow, expr, span, reference, id, "the job does not need", &needs));
+        }
+        Some(("matrix", key)) if !may_have(job.strategy.as_ref(), key) => {
             found.push(unknown(workflow, expr, span, reference, key, "the matrix of the job has no", &[]));
         }
         _ => {}
     });
+}
+
+/// The steps whose results a step sees.
+#[derive(Default)]
+struct Earlier<'w> {
+    ended: Vec<&'w str>,
+    /// Background steps that no step has waited for.
+    background: Vec<&'w str>,
+}
+
+impl<'w> Earlier<'w> {
+    /// Adds a step, and what it waits for.
+    fn add(&mut self, step: &'w StepDefinition) {
+        match &step.action {
+            StepAction::Steer(Steering::Wait(ids)) => ids.iter().for_each(|id| self.wait(&id.value)),
+            StepAction::Steer(Steering::Cancel(id)) => self.wait(&id.value),
+            StepAction::Steer(Steering::WaitAll) => self.ended.append(&mut self.background),
+            _ => {}
+        }
+        if step.background { &mut self.background } else { &mut self.ended }.push(&step.id);
+    }
+
+    fn wait(&mut self, id: &str) {
+        if let Some(at) = self.background.iter().position(|known| known.eq_ignore_ascii_case(id)) {
+            self.ended.push(self.background.remove(at));
+        }
+    }
+}
+
+/// Reports steps that read the results of a step which has not ended before them.
+fn earlier_steps<'w>(
+    workflow: &Workflow,
+    steps: &'w [StepDefinition],
+    all: &[&StepDefinition],
+    earlier: &mut Earlier<'w>,
+    found: &mut Vec<Diagnostic>,
+) {
+    for step in steps {
+        if let StepAction::Steer(Steering::Parallel(inner)) = &step.action {
+            // They run at once, so none sees another. The group waits for all of them.
+            for one in inner {
+                step_reads(workflow, one, all, earlier, found);
+            }
+            earlier.ended.extend(inner.iter().map(|one| one.id.as_str()));
+        } else {
+            step_reads(workflow, step, all, earlier, found);
+        }
+        earlier.add(step);
+    }
+}
+
+fn step_reads(
+    workflow: &Workflow,
+    step: &StepDefinition,
+    all: &[&StepDefinition],
+    earlier: &Earlier<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let mut expressions = Vec::new();
+    of_step(step, &mut expressions);
+    for_each(&expressions, |expr, span, reference| {
+        let Some(("steps", id)) = first(reference) else { return };
+        if !all.iter().any(|known| known.id.eq_ignore_ascii_case(id)) || knows(&earlier.ended, id) {
+            return;
+        }
+        let text = &expr.text()[reference.extent.start..reference.extent.end];
+        let location = span_of(&workflow.source, span, text);
+        let (message, hint) = if knows(&earlier.background, id) {
+            let hint = format!("write a step with `wait: {id}` before this one");
+            (format!("the background step `{id}` may still run, so `{text}` is empty"), hint)
+        } else {
+            let hint = "a step sees the results of the steps before it: read it in a later step, or move this one";
+            (format!("no step before this one has the id `{id}`, so `{text}` is empty"), hint.to_owned())
+        };
+        found.push(Diagnostic::warning("expression", location, message).hint(hint));
+    });
+}
+
+/// Whether a matrix may have a key.
+fn may_have(strategy: Option<&Strategy>, key: &str) -> bool {
+    let Some(strategy) = strategy else { return false };
+    match strategy.matrix() {
+        Some(matrix) => !is_known(matrix) || !values_of(matrix, key).is_empty(),
+        None => matches!(strategy, Strategy::Computed(_)),
+    }
 }
 
 /// Name of the context in lower case, and the first name read from it.
@@ -216,6 +307,7 @@ fn unknown(
             Some(("inputs", _)) => "declare it under `inputs` of `workflow_dispatch` or `workflow_call`",
             Some(("secrets", _)) => "declare it under `secrets` of `workflow_call`",
             Some(("steps", _)) => "give a step of this job, before this one, that `id`",
+            Some(("needs", _)) => "add it to `needs` of the job",
             Some(("matrix", _)) => "add it to `strategy.matrix` of the job",
             _ => "declare it under `outputs` of that job",
         }),
@@ -238,8 +330,7 @@ pub(super) fn of_workflow(workflow: &Workflow) -> Vec<SpannedExpr<'_>> {
 }
 
 fn concurrency<'w>(concurrency: &'w Concurrency, found: &mut Vec<SpannedExpr<'w>>) {
-    collect(&concurrency.group, found);
-    concurrency.cancel_in_progress.iter().for_each(|cancel| collect(cancel, found));
+    concurrency.values().for_each(|value| collect(value, found));
 }
 
 /// All expressions of a job.
@@ -247,10 +338,7 @@ pub(super) fn of_job(job: &JobDefinition) -> Vec<SpannedExpr<'_>> {
     let mut found = Vec::new();
     job.name.iter().for_each(|name| collect(name, &mut found));
     condition(&job.condition, &mut found);
-    if let Some(strategy) = &job.strategy {
-        let parts = strategy.matrix.iter().chain(&strategy.fail_fast).chain(&strategy.max_parallel);
-        parts.for_each(|part| collect(part, &mut found));
-    }
+    job.strategy.iter().flat_map(Strategy::values).for_each(|part| collect(part, &mut found));
     job.concurrency.iter().for_each(|of_job| concurrency(of_job, &mut found));
     match &job.body {
         JobBody::Call { with, secrets, .. } => {
@@ -260,16 +348,19 @@ pub(super) fn of_job(job: &JobDefinition) -> Vec<SpannedExpr<'_>> {
         JobBody::Steps(body) => {
             collect(&body.runs_on, &mut found);
             let parts = [&body.environment, &body.env, &body.timeout_minutes, &body.continue_on_error, &body.container];
-            let defaults = [&body.defaults.shell, &body.defaults.working_directory];
+            let RunDefaults { shell, working_directory, computed } = &body.defaults;
+            let defaults = [shell, working_directory, computed];
             parts.into_iter().chain(defaults).flatten().for_each(|part| collect(part, &mut found));
-            body.outputs.iter().chain(&body.services).for_each(|(_, value)| collect(value, &mut found));
+            let outputs = body.outputs.iter().map(|(_, value)| value);
+            outputs.chain(body.services.values()).for_each(|value| collect(value, &mut found));
             body.steps.iter().for_each(|step| of_step(step, &mut found));
         }
     }
     found
 }
 
-fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<SpannedExpr<'w>>) {
+/// All expressions of a step.
+pub(super) fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<SpannedExpr<'w>>) {
     condition(&step.condition, found);
     let parts = [&step.name, &step.env, &step.continue_on_error, &step.timeout_minutes];
     parts.into_iter().flatten().for_each(|part| collect(part, found));
@@ -278,7 +369,7 @@ fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<SpannedExpr<'w>>) {
             collect(script, found);
             shell.iter().chain(working_directory).for_each(|part| collect(part, found));
         }
-        StepAction::Uses { with, .. } => with.iter().for_each(|(_, value)| collect(value, found)),
+        StepAction::Uses { with, .. } => with.values().for_each(|value| collect(value, found)),
         StepAction::Steer(Steering::Parallel(steps)) => steps.iter().for_each(|step| of_step(step, found)),
         StepAction::Steer(_) => {}
     }

@@ -2,13 +2,13 @@
 
 use super::jobs::{is_known, values_of};
 use super::references::{collect, of_job, of_workflow};
-use super::span_of;
 use super::types::{Type, Typing, of_template};
+use super::{add_steps, span_of};
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::expr::Expr;
 use crate::workflow::parse::get;
 use crate::workflow::source::Span;
-use crate::workflow::syntax::{InputKind, JobBody, JobDefinition, StepAction, Trigger, Workflow};
+use crate::workflow::syntax::{InputKind, JobBody, JobDefinition, StepAction, Strategy, Trigger, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 
 const RULE: &str = "expression-type";
@@ -145,6 +145,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (expr, span) in of_workflow(workflow) {
         type_errors(workflow, expr, span, &outside, found);
     }
+    workflow.env.iter().for_each(|env| must_be_mapping("env", env, &outside, found));
     for trigger in &workflow.triggers {
         defaults(workflow, trigger, found);
     }
@@ -158,9 +159,19 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Reports an expression for a whole mapping whose value is never one. GitHub fails such a job.
+fn must_be_mapping(key: &str, value: &Template, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
+    let of = of_template(value, context);
+    if matches!(value.kind, TemplateKind::Expression(_)) && !matches!(of, Type::Any | Type::Object(..)) {
+        let message = format!("`{key}` must be a mapping, not {}", of.name());
+        let hint = "write the entries, or an expression for an object, such as `fromJSON(…)`";
+        found.push(Diagnostic::error(RULE, value.span, message).hint(hint));
+    }
+}
+
 /// Type of the `matrix` context in a job.
 fn matrix(job: &JobDefinition, context: &dyn Fn(&str) -> Type) -> Type {
-    let matrix = job.strategy.as_ref().and_then(|strategy| strategy.matrix.as_ref());
+    let matrix = job.strategy.as_ref().and_then(Strategy::matrix);
     let Some(matrix) = matrix.filter(|matrix| is_known(matrix)) else { return Type::of_names(Type::Any) };
     let TemplateKind::Mapping(keys) = &matrix.kind else { return Type::of_names(Type::Any) };
     let included = get(matrix, "include").into_iter().flat_map(|include| match &include.kind {
@@ -207,7 +218,23 @@ fn whole(workflow: &Workflow, expr: &Expr, span: Span) -> Span {
 
 /// Reports values of the wrong type in scripts, `runs-on` and `credentials`.
 fn check_values(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
+    if let Some(Strategy::Computed(whole)) = &job.strategy {
+        must_be_mapping("strategy", whole, context, found);
+    }
     let JobBody::Steps(body) = &job.body else { return };
+    let mut steps = Vec::new();
+    add_steps(&body.steps, &mut steps);
+    let of_job = body.env.iter().map(|env| ("env", env));
+    let of_job = of_job.chain(body.defaults.computed.iter().map(|run| ("defaults.run", run)));
+    let of_job = of_job.chain(body.services.computed().map(|services| ("services", services)));
+    let of_steps = steps.iter().flat_map(|step| {
+        let with = match &step.action {
+            StepAction::Uses { with, .. } => with.computed(),
+            _ => None,
+        };
+        step.env.iter().map(|env| ("env", env)).chain(with.map(|with| ("with", with)))
+    });
+    of_job.chain(of_steps).for_each(|(key, value)| must_be_mapping(key, value, context, found));
     for step in &body.steps {
         let StepAction::Run { script, .. } = &step.action else { continue };
         let mut expressions = Vec::new();

@@ -1,4 +1,7 @@
 //! `action.yml`: the manifest of an action.
+//!
+//! There are two tables: [`ROOT`] is what GitHub's editor and parser accept, and [`RUNNER`] what actions/runner accepts
+//! (`action_yaml.json`), which runs many a manifest that the editor marks as wrong.
 
 use super::availability::{ACTION_DEFAULT, ACTION_IF, ACTION_INPUTS, ACTION_OUTPUT, COMPOSITE, COMPOSITE_IF};
 use super::branding::{COLORS, ICONS};
@@ -31,6 +34,66 @@ pub const USING: &[&str] = &["docker", "node12", "node16", "node20", "node24", "
 /// Values of `using` for JavaScript actions.
 const NODE: &[&str] = &["node12", "node16", "node20", "node24"];
 
+/// An action manifest as actions/runner reads it.
+pub static RUNNER: Schema = Schema::new(
+    "action",
+    Shape::Mapping(Fields {
+        known: &[
+            field("name", &text("name")),
+            field("description", &DESCRIPTION),
+            field("inputs", &names("inputs", &RUNNER_INPUT)),
+            field("outputs", &names("outputs", &OUTPUT)),
+            required("runs", &RUNNER_RUNS),
+        ],
+        others: Some(&ANY),
+        optional: false,
+    }),
+);
+
+static RUNNER_INPUT: Schema = Schema::new(
+    "input",
+    Shape::Mapping(Fields {
+        known: &[
+            field("default", &text("default").with(&ACTION_DEFAULT)),
+            field("deprecationMessage", &text("deprecationMessage")),
+        ],
+        others: Some(&ANY),
+        optional: false,
+    }),
+);
+
+/// The runner selects one of these by its keys, and looks at `using` afterwards.
+static RUNNER_RUNS: Schema = one_of("runs", &[&RUNNER_DOCKER, &RUNNER_JAVASCRIPT, &RUNNER_COMPOSITE]);
+
+static RUNNER_DOCKER: Schema = mapping(
+    "runs",
+    &[
+        field("using", &NON_EMPTY),
+        field("image", &NON_EMPTY),
+        field("entrypoint", &NON_EMPTY),
+        field("args", &ARGS),
+        field("env", &DOCKER_ENV),
+        field("pre-entrypoint", &NON_EMPTY),
+        field("pre-if", &IF),
+        field("post-entrypoint", &NON_EMPTY),
+        field("post-if", &IF),
+    ],
+);
+
+static RUNNER_JAVASCRIPT: Schema = mapping(
+    "runs",
+    &[
+        field("using", &NON_EMPTY),
+        field("main", &NON_EMPTY),
+        field("pre", &NON_EMPTY),
+        field("pre-if", &IF),
+        field("post", &NON_EMPTY),
+        field("post-if", &IF),
+    ],
+);
+
+static RUNNER_COMPOSITE: Schema = mapping("runs", &[field("using", &NON_EMPTY), field("steps", &COMPOSITE_STEPS)]);
+
 static INPUT: Schema = Schema::new(
     "input",
     Shape::Mapping(Fields {
@@ -59,8 +122,8 @@ static DOCKER: Schema = mapping(
         required("using", &USING_KEY),
         required("image", &NON_EMPTY),
         field("entrypoint", &NON_EMPTY),
-        field("args", &sequence("args", &text("argument").with(&ACTION_INPUTS))),
-        field("env", &names("env", &text("value")).with(&ACTION_INPUTS)),
+        field("args", &ARGS),
+        field("env", &DOCKER_ENV),
         field("pre-entrypoint", &NON_EMPTY),
         field("pre-if", &IF),
         field("post-entrypoint", &NON_EMPTY),
@@ -82,9 +145,13 @@ static JAVASCRIPT: Schema = mapping(
 )
 .selected_by("using", NODE);
 
-static COMPOSITE_RUNS: Schema =
-    mapping("runs", &[required("using", &USING_KEY), required("steps", &sequence("steps", &STEP))])
-        .selected_by("using", &["composite"]);
+static COMPOSITE_RUNS: Schema = mapping("runs", &[required("using", &USING_KEY), required("steps", &COMPOSITE_STEPS)])
+    .selected_by("using", &["composite"]);
+
+static ARGS: Schema = sequence("args", &text("argument").with(&ACTION_INPUTS));
+static DOCKER_ENV: Schema = names("env", &text("value")).with(&ACTION_INPUTS);
+
+static COMPOSITE_STEPS: Schema = sequence("steps", &STEP);
 
 static STEP: Schema = one_of("step", &[&RUN, &USES]);
 

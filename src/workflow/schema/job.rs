@@ -25,8 +25,8 @@ static STEPS_JOB: Schema = mapping(
         field("cancel-timeout-minutes", &number("cancel-timeout-minutes").with(&JOB_CONTEXTS)),
         field("continue-on-error", &boolean("continue-on-error").with(&JOB_CONTEXTS)),
         field("container", &one_of("container", &[&text("image"), &CONTAINER]).with(&JOB_CONTEXTS)),
-        field("services", &names("services", &SERVICE).with(&JOB_CONTEXTS).without_expression()),
-        field("env", &names("env", &ENV_VALUE).with(&JOB_SECRETS).without_expression()),
+        field("services", &names("services", &SERVICE).with(&JOB_CONTEXTS)),
+        field("env", &names("env", &ENV_VALUE).with(&JOB_SECRETS)),
         field("environment", &one_of("environment", &[&text("environment"), &ENVIRONMENT]).with(&JOB_CONTEXTS)),
         field("permissions", &PERMISSIONS),
         field("concurrency", &JOB_CONCURRENCY),
@@ -110,7 +110,7 @@ static SNAPSHOT: Schema = mapping(
 static CONTAINER: Schema = mapping(
     "container",
     &[
-        field("image", &NON_EMPTY),
+        field("image", &IMAGE),
         field("options", &text("options")),
         field("env", &CONTAINER_ENV),
         field("ports", &NON_EMPTY_ITEMS),
@@ -119,12 +119,15 @@ static CONTAINER: Schema = mapping(
     ],
 );
 
-static SERVICE: Schema = one_of("service", &[&NON_EMPTY, &SERVICE_CONTAINER]);
+/// An empty image is allowed: no container is started then.
+static IMAGE: Schema = text("image");
+
+static SERVICE: Schema = one_of("service", &[&IMAGE, &SERVICE_CONTAINER]);
 
 static SERVICE_CONTAINER: Schema = mapping(
     "service",
     &[
-        field("image", &NON_EMPTY),
+        field("image", &IMAGE),
         field("options", &text("options")),
         field("env", &CONTAINER_ENV),
         field("ports", &NON_EMPTY_ITEMS),

@@ -76,7 +76,7 @@ static PARALLEL: Schema = mapping("step", &[required("parallel", &STEPS)]);
 
 static NAME: Schema = text("name").with(&STEP);
 static IF: Schema = condition("if").with(&STEP_IF);
-static ENV: Schema = names("env", &text("value")).with(&STEP).without_expression();
+static ENV: Schema = names("env", &text("value")).with(&STEP);
 static CONTINUE: Schema = boolean("continue-on-error").with(&STEP);
 static TIMEOUT: Schema = number("timeout-minutes").with(&STEP);
 static BACKGROUND: Schema = boolean("background");

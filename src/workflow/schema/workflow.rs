@@ -3,7 +3,8 @@
 use super::availability::{WORKFLOW, WORKFLOW_ENV};
 use super::job::JOB;
 use super::{
-    Field, Schema, Shape, boolean, events, field, list, mapping, names, non_empty, one_of, required, text, word,
+    Field, Schema, Shape, boolean, events, field, list, mapping, names, non_empty, one_of, required, sequence, text,
+    word,
 };
 
 /// A workflow file.
@@ -18,6 +19,7 @@ pub static ROOT: Schema = mapping(
         field("env", &names("env", &ENV_VALUE).with(&WORKFLOW_ENV)),
         field("permissions", &PERMISSIONS),
         field("concurrency", &one_of("concurrency", &[&text("group"), &CONCURRENCY]).with(&WORKFLOW)),
+        field("dependencies", &sequence("dependencies", &non_empty("dependency"))),
         required("jobs", &JOBS),
     ],
 );

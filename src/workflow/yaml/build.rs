@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StructureStyle, Tag};
 
+use super::flow_end;
 use super::scalar::{resolve, resolve_tagged};
 use super::{MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, Problem, TextStyle, YamlKind, YamlNode};
 use crate::workflow::hints;
@@ -41,15 +42,34 @@ pub fn read(text: &str) -> Result<Document<'_>, Problem> {
         block_nesting_limit: MAX_DEPTH,
         strict_indentation: true,
     };
-    let builder = Builder {
-        body,
-        shift,
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        budget: MAX_ALIASED_NODES,
-        last: Position::START,
-    };
-    builder.run(Parser::new_from_str_with_options(body, options))
+    let strict = Builder::new(body, shift, &[]).run(Parser::new_from_str_with_options(body, options.clone()));
+    match strict {
+        Err(Failure { kind: Some(ErrorKind::InvalidIndentation), problem }) => {
+            let Some(shifted) = flow_end::shift(body, options.clone()) else { return Err(problem) };
+            let parser = Parser::new_from_str_with_options(&shifted.text, options);
+            let document = Builder::new(body, shift, &shifted.spaces).run(parser);
+            document.map(Document::into_owned).map_err(|failure| failure.problem)
+        }
+        read => read.map_err(|failure| failure.problem),
+    }
+}
+
+/// A problem, with the parser's own kind if the parser found it.
+struct Failure {
+    problem: Problem,
+    kind: Option<ErrorKind>,
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem, kind: None }
+    }
+}
+
+impl Document<'_> {
+    fn into_owned(self) -> Document<'static> {
+        Document { root: self.root.into_owned(), unused_anchors: self.unused_anchors }
+    }
 }
 
 /// A position in the text.
@@ -62,10 +82,6 @@ struct Position {
 
 impl Position {
     const START: Self = Self { byte: 0, line: 1, column: 1 };
-
-    fn of(mark: &Marker) -> Self {
-        Self { byte: mark.byte_offset().unwrap_or_default(), line: mark.line(), column: mark.col() + 1 }
-    }
 }
 
 /// An open sequence or mapping.
@@ -92,10 +108,12 @@ struct Anchored<'s> {
     used: bool,
 }
 
-struct Builder<'s> {
-    body: &'s str,
+struct Builder<'b, 's> {
+    body: &'b str,
     /// Length in bytes of the byte order mark, which is not passed to the parser.
     shift: usize,
+    /// Byte offsets of spaces that the parser sees in addition to the body (see [`flow_end`]).
+    added: &'b [usize],
     open: Vec<Open<'s>>,
     anchors: HashMap<usize, Anchored<'s>>,
     budget: usize,
@@ -103,23 +121,46 @@ struct Builder<'s> {
     last: Position,
 }
 
-impl<'s> Builder<'s> {
+impl<'b, 's> Builder<'b, 's> {
+    fn new(body: &'b str, shift: usize, added: &'b [usize]) -> Self {
+        Self {
+            body,
+            shift,
+            added,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            budget: MAX_ALIASED_NODES,
+            last: Position::START,
+        }
+    }
+
+    /// Position in the body of a position of the parser.
+    fn position(&self, mark: &Marker) -> Position {
+        let (seen, line, column) = (mark.byte_offset().unwrap_or_default(), mark.line(), mark.col() + 1);
+        let before = self.added.partition_point(|space| *space < seen);
+        let byte = seen - before;
+        let same_line =
+            before.checked_sub(1).is_some_and(|last| !self.body[self.added[last] - last..byte].contains('\n'));
+        Position { byte, line, column: column - usize::from(same_line) }
+    }
+
     fn run(
         mut self,
         parser: impl Iterator<Item = Result<(Event<'s>, granit_parser::Span), ScanError>>,
-    ) -> Result<Document<'s>, Problem> {
+    ) -> Result<Document<'s>, Failure> {
         let mut root = None;
         let mut documents = 0;
         for event in parser {
-            let (event, span) = event.map_err(|error| self.scan_problem(&error))?;
-            let (start, end) = (Position::of(&span.start), Position::of(&span.end));
+            let (event, span) = event
+                .map_err(|error| Failure { problem: self.scan_problem(&error), kind: Some(error.kind().clone()) })?;
+            let (start, end) = (self.position(&span.start), self.position(&span.end));
             let finished = match event {
                 Event::DocumentStart(..) => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(self.problem(start, end, "a second YAML document starts here", Some(
-                            "a workflow or action is one document: remove `---`, or move what follows to another file",
-                        )));
+                        let hint =
+                            "a workflow or action is one document: remove `---`, or move what follows to another file";
+                        return Err(self.problem(start, end, "a second YAML document starts here", Some(hint)).into());
                     }
                     self.last = end;
                     None
@@ -374,8 +415,25 @@ impl<'s> Builder<'s> {
         blank.contains('\t').then_some(Position { byte, line: line + 1, column: 1 })
     }
 
+    /// Position of a `${{` in unquoted text of a flow collection, in the line of an error and not after it.
+    fn expression_in_flow(&self, error: Position) -> Option<Position> {
+        let line_start = self.body[..error.byte.min(self.body.len())].rfind('\n').map_or(0, |at| at + 1);
+        let line = self.body[line_start..].lines().next()?;
+        line.match_indices("${{").map(|(at, _)| at).take_while(|at| line_start + at <= error.byte).find_map(|at| {
+            let before = &line[..at];
+            let scalar = before.rfind(['{', '[', ',']).max(before.rfind(": ").map(|colon| colon + 1))?;
+            let text = before[scalar + 1..].trim_start();
+            let is_in_flow = before.matches(['{', '[']).count() > before.matches(['}', ']']).count();
+            (is_in_flow && !text.starts_with(['\'', '"'])).then(|| Position {
+                byte: line_start + at,
+                line: error.line,
+                column: before.chars().count() + 1,
+            })
+        })
+    }
+
     fn scan_problem(&self, error: &ScanError) -> Problem {
-        let place = Position::of(error.marker());
+        let place = self.position(error.marker());
         if let (ErrorKind::MappingValueNotAllowed, Some(value)) = (error.kind(), self.value_continued_at(place.line)) {
             let message = format!("line {} is indented deeper than this key and thus part of its value", place.line);
             return self.problem(value, value, &message, Some("start keys of one mapping in the same column"));
@@ -387,6 +445,11 @@ impl<'s> Builder<'s> {
                 "tab used for indentation",
                 Some("YAML requires spaces for indentation: replace the tab"),
             );
+        }
+        if let Some(brace) = self.expression_in_flow(place) {
+            let message = "`{` in unquoted text inside `{ }` or `[ ]` starts a mapping";
+            let hint = "quote the whole text: `{ run: 'echo ${{ github.ref }}' }`";
+            return self.problem(brace, brace, message, Some(hint));
         }
         let (message, hint) = hints::for_yaml(error.kind());
         let message = message.map_or_else(|| error.info().clone(), str::to_owned);
@@ -445,6 +508,22 @@ mod tests {
         assert_eq!(position("a:\n  b: c\n\td:\n"), (3, 1));
     }
 
+    #[test]
+    fn an_unquoted_expression_in_a_flow_collection_is_the_cause() {
+        for (text, place) in [
+            ("a: { run: echo \"x=${{ y }}\" }\nb: c\n", (1, 19)),
+            ("a:\n  - { b: [ x ${{ y }} ] }\n", (2, 14)),
+            ("jobs: { a: { steps: [ { run: 'q', x: a ${{ y }} } ] } }\n", (1, 40)),
+        ] {
+            let problem = read(text).expect_err(text);
+            assert_eq!((problem.span.line, problem.span.column), place, "{text}{problem:?}");
+            assert!(problem.message.starts_with("`{` in unquoted text"), "{problem:?}");
+        }
+        assert!(read("a: { run: 'echo ${{ y }}', b: \"${{ y }}\" }\n").is_ok());
+        let other = read("a: [ '${{ x }}'\n").expect_err("an open bracket").message;
+        assert!(!other.contains("unquoted"), "{other}");
+    }
+
     fn at(node: &YamlNode<'_>) -> (u32, u32) {
         (node.span.line, node.span.column)
     }
@@ -485,6 +564,49 @@ mod tests {
         let root = read(text).unwrap();
         let value = &entries(&root)[1].1;
         assert_eq!((at(value), &text[value.span.start as usize..value.span.end as usize]), ((2, 4), "x"));
+    }
+
+    #[test]
+    fn the_last_bracket_may_be_in_the_column_of_its_key_or_dash() {
+        for text in [
+            "a: [\n  x,\n  y\n]\nb: c\n",
+            "a: {\n  k: x\n}\nb: c\n",
+            "a:\n  k: [\n    x # one\n  ] # two\n  l: {\n    m: [\n      1]\n  }\nb: [\n]\n",
+            "a:\n  - [\n    x,\n    {y: z}\n  ]\n  - k: [\n      1\n    ]\nb: c\n",
+            "a: &x [\n  1,\n\n]\r\nb: *x\n",
+            "- [\n  1\n]\n- {\n  a: b\n}\n",
+        ] {
+            let found = read(text).unwrap_or_else(|problem| panic!("{text}: {problem:?}"));
+            let bracket = |line: &str| line.trim_start().starts_with([']', '}']);
+            let deeper = text.split_inclusive('\n');
+            let deeper: String =
+                deeper.map(|line| if bracket(line) { format!(" {line}") } else { line.to_owned() }).collect();
+            let loose = read(&deeper).expect(text);
+            assert_eq!(kinds(&found), kinds(&loose), "{text}");
+        }
+        let text = "\u{feff}é: [\n  x\n]\nlast: {a: b}\nend: x\n";
+        let root = read(text).expect("a document");
+        let top = entries(&root);
+        let cut = |node: &YamlNode<'_>| &text[node.span.start as usize..node.span.end as usize];
+        assert_eq!((cut(&top[0].1), cut(&top[1].1), cut(&top[2].1)), ("[\n  x\n]", "{a: b}", "x"));
+        assert_eq!((at(&top[1].0), at(&top[1].1)), ((4, 1), (4, 7)));
+        for text in
+            ["a:\n  b: [\n    x\n]\n", "a: [\nx\n]\n", "a:\n  - b: [\n    1\n  ]\n", "a: [\n  [\n]]\n", "a: \"x\ny\"\n"]
+        {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    /// The content without positions.
+    fn kinds(node: &YamlNode<'_>) -> String {
+        match &node.kind {
+            YamlKind::Sequence(items) => format!("[{}]", items.iter().map(kinds).collect::<Vec<_>>().join(",")),
+            YamlKind::Mapping(entries) => {
+                let entries = entries.iter().map(|(key, value)| format!("{}:{}", kinds(key), kinds(value)));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+            }
+            other => format!("{other:?}"),
+        }
     }
 
     #[test]

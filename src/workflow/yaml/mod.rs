@@ -6,6 +6,7 @@
 //! compares keys without regard to case.
 
 mod build;
+mod flow_end;
 mod scalar;
 
 use std::borrow::Cow;
@@ -60,6 +61,8 @@ pub enum TextStyle {
     Quoted,
     /// A block after `|` or `>`.
     Block,
+    /// In `${{ '…' }}`: text that is not read for expressions again.
+    Literal,
 }
 
 /// Error of reading a YAML document.
@@ -74,6 +77,23 @@ pub struct Problem {
 }
 
 impl YamlNode<'_> {
+    /// Copies the text of the node and all nodes below it.
+    fn into_owned(self) -> YamlNode<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let kind = match self.kind {
+            YamlKind::Null => YamlKind::Null,
+            YamlKind::Bool(value) => YamlKind::Bool(value),
+            YamlKind::Number(value, text) => YamlKind::Number(value, owned(text)),
+            YamlKind::Text(text, style) => YamlKind::Text(owned(text), style),
+            YamlKind::Sequence(items) => YamlKind::Sequence(items.into_iter().map(YamlNode::into_owned).collect()),
+            YamlKind::Mapping(entries) => {
+                let entries = entries.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned()));
+                YamlKind::Mapping(entries.collect())
+            }
+        };
+        YamlNode { span: self.span, kind }
+    }
+
     /// Name of the kind for messages, with an article.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {

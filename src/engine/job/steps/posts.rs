@@ -25,7 +25,12 @@ impl Steps<'_> {
     /// worker.
     pub(in crate::engine::job) fn register_post_again(&mut self, scope: &mut StepScope, step: &StepRef) {
         let StepAction::Uses { reference, .. } = &step.action else { return };
-        let action = self.job.actions.get(&reference.value).filter(|action| action.has_post()).cloned();
+        let action = self
+            .job
+            .actions
+            .get(&resolve::key(&reference.value, step.within()))
+            .filter(|action| action.has_post())
+            .cloned();
         let Some(action) = action.filter(|_| self.states.contains_key(step.key())) else { return };
         if self.registered.insert(step.key().to_owned()) {
             scope.posts.push(Post::of(step.clone(), action, format!("Run {}", reference.value)));
@@ -41,7 +46,7 @@ impl Steps<'_> {
         log: &'a mut dyn StepLog,
     ) -> BoxFuture<'a, StepEnd> {
         async move {
-            let Some(action) = resolve::with_pre(&self.job.actions, step).cloned() else {
+            let Some(action) = resolve::with_pre(&self.job.actions, step, step.within()).cloned() else {
                 return StepEnd::of(Conclusion::Success);
             };
             let done = self.around(scope, step, &action, Phase::Pre, log, number).await;

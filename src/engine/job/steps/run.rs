@@ -13,7 +13,7 @@ use crate::engine::step::script::Script;
 use crate::model::{Conclusion, Event, StepNumber};
 use crate::workflow::display_names;
 use crate::workflow::expr::{Contexts, Scope, Status as StatusFunctions, Value};
-use crate::workflow::syntax::{StepAction, StepDefinition};
+use crate::workflow::syntax::{RunDefaults, StepAction, StepDefinition};
 
 use super::Steps;
 use super::scope::{Completed, Condition, PreparedStep, RunningStep, StepRef, StepScope};
@@ -164,20 +164,25 @@ impl Steps<'_> {
     async fn carry_out(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
         match &step.step.action {
             StepAction::Run { script, shell, working_directory } => {
-                // `defaults.run` does not apply inside composite actions.
-                let defaults = scope.action.is_none().then_some(&self.job.defaults);
-                let script = Script {
-                    id: &step.step.id,
-                    body: script,
-                    shell: shell.as_ref().or(defaults.and_then(|run| run.shell.as_ref())),
-                    working_directory: working_directory
-                        .as_ref()
-                        .or(defaults.and_then(|run| run.working_directory.as_ref())),
-                };
                 let invocation = {
                     let host = self.files();
                     let contexts = &step.prepared.contexts;
                     let evaluated = Scope { contexts, status: scope.functions(), host: &host };
+                    // `defaults.run` does not reach into composite actions.
+                    let defaults = match &scope.action {
+                        Some(_) => Ok(RunDefaults::default()),
+                        None => self.job.defaults.resolve(&evaluated),
+                    };
+                    let defaults = match defaults {
+                        Ok(defaults) => defaults,
+                        Err(error) => return Completed::failed(format!("`defaults.run`: {error}")),
+                    };
+                    let script = Script {
+                        id: &step.step.id,
+                        body: script,
+                        shell: shell.as_ref().or(defaults.shell.as_ref()),
+                        working_directory: working_directory.as_ref().or(defaults.working_directory.as_ref()),
+                    };
                     let path = self.search_path(&step.prepared.overlay);
                     script.invocation(&self.context(step.number), &evaluated, &path).await
                 };

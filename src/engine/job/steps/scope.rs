@@ -7,6 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
+use crate::engine::actions::reference::Remote;
 use crate::engine::actions::resolve::ResolvedAction;
 use crate::engine::checkpoint::{Status, StepResult};
 use crate::engine::step::end::StepEnd;
@@ -50,6 +51,19 @@ impl StepRef {
         let key = |index: usize| format!("{}/{index}", user.key);
         let step = |index: usize| Self { home: Home::Action(Arc::clone(action)), index, key: key(index) };
         (0..count).map(step).collect()
+    }
+
+    /// Returns the repository of the action that this is a step of, if that is not an action of the workspace.
+    pub(crate) fn within(&self) -> Option<&Remote> {
+        self.action().and_then(|action| action.remote.as_ref())
+    }
+
+    /// Returns the composite action that this is a step of.
+    pub(crate) fn action(&self) -> Option<&ResolvedAction> {
+        match &self.home {
+            Home::Job(_) => None,
+            Home::Action(action) => Some(action),
+        }
     }
 
     /// Unique key of this use of the step in its job: the indexes of the steps around it, outermost first, and its

@@ -123,6 +123,14 @@ impl Steps<'_> {
                 };
                 Ok(Used::Action(Arc::new(ResolvedAction::local(reference, read?, &job.workspace, folder)), given))
             }
+            Reference::Own(path) => {
+                let key = resolve::key(reference, step.step.within());
+                if let Some(known) = job.actions.get(&key) {
+                    return Ok(Used::Action(Arc::clone(known), given));
+                }
+                let action = ResolvedAction::own(&path, step.step.action(), &job.shared)?;
+                Ok(Used::Action(Arc::new(action), given))
+            }
             Reference::Remote(remote) => {
                 let other = given.get("repository").filter(|named| !named.is_empty());
                 let own = other.is_none_or(|named| named.eq_ignore_ascii_case(&job.shared.facts.repository));
