@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let event = args.event.as_deref().or_else(|| likely_event(&workflow)).unwrap_or(PUSH).to_owned();
     if args.event.is_none() && event != PUSH {
-        style::notice(&super::other_event(&source.name, &event));
+        style::notice(&super::other_event(&workflows::relative(&path, &root), &event));
     }
     let runs = workflow.triggers.iter().any(|trigger| trigger.event.value == event);
     let (inputs, unknown_inputs) = inputs(&workflow, &event);

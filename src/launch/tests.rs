@@ -87,6 +87,28 @@ fn a_plan_writes_nothing_and_what_was_planned_is_what_runs() {
 }
 
 #[test]
+fn a_preview_shows_the_jobs_of_calls_whose_legs_are_not_known() {
+    let place = Place::new(
+        "on: push\njobs:\n  first: {runs-on: ubuntu-latest, steps: [{run: one}]}\n  call:\n    needs: first\n    \
+         strategy: {matrix: {v: '${{ fromJSON(needs.first.outputs.list) }}'}}\n    uses: ./.github/workflows/called.yml\n",
+    );
+    place.write("called.yml", "on: workflow_call\njobs: {inner: {runs-on: ubuntu-latest, steps: [{run: two}]}}\n");
+    let jobs = place.plan(&place.request()).preview().jobs;
+    let names: Vec<_> = jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["first", "call", "call / inner"]);
+    assert_eq!(jobs[2].steps, [StepPreview::Script("two".to_owned())]);
+}
+
+#[test]
+fn the_likely_event_of_a_workflow_is_that_of_its_file() {
+    let place = Place::new(CI);
+    assert_eq!(likely_event(&place.request()).expect("a workflow").0, "push");
+    place.write("ci.yml", "on: [issues, pull_request]\njobs: {a: {runs-on: ubuntu-latest}}\n");
+    let found = likely_event(&place.request()).expect("a workflow");
+    assert_eq!(found, ("pull_request".to_owned(), ".github/workflows/ci.yml".to_owned()));
+}
+
+#[test]
 fn an_untrusted_repository_is_planned_and_shown_and_does_not_start() {
     let place = Place::new(CI);
     let planned = place.plan(&place.request());

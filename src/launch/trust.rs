@@ -15,9 +15,10 @@ use crate::model::{JobPreview, Preview, StepPreview};
 use crate::repo::git::{Access, Repository};
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, atomic};
+use crate::workflow::display_names::provisional_job_name;
 use crate::workflow::expr::Expr;
 use crate::workflow::plan::Plan;
-use crate::workflow::syntax::{JobBody, Steering, StepAction, StepDefinition};
+use crate::workflow::syntax::{JobBody, JobDefinition, Steering, StepAction, StepDefinition};
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
 /// A trusted repository.
@@ -144,16 +145,42 @@ fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), StoreError> {
 /// Returns what a plan would run.
 pub(super) fn preview(workflow: &str, root: &Path, plan: &Plan) -> Preview {
     let mut seen = HashSet::new();
-    let firsts = plan.jobs().iter().filter(|job| seen.insert((&job.key, &job.caller)));
-    let jobs = firsts.map(|job| {
+    let mut jobs = Vec::new();
+    for job in plan.jobs().iter().filter(|job| seen.insert((&job.key, &job.caller))) {
         let legs = plan.jobs().iter().filter(|other| other.key == job.key && other.caller == job.caller).count();
-        let mut steps = Vec::new();
-        if let JobBody::Steps(body) = &job.definition.body {
-            add_steps(&body.steps, &mut steps);
+        jobs.push(JobPreview { name: job.name.clone(), legs, steps: steps_of(&job.definition) });
+        if job.leg.is_none() {
+            add_called(&job.definition, &job.name, plan, &mut Vec::new(), &mut jobs);
         }
-        JobPreview { name: job.name.clone(), legs, steps }
-    });
-    Preview { workflow: workflow.to_owned(), root: root.display().to_string(), jobs: jobs.collect() }
+    }
+    Preview { workflow: workflow.to_owned(), root: root.display().to_string(), jobs }
+}
+
+/// Adds the jobs of a workflow that a job calls, which are planned only when the job's legs are known. `shown` has
+/// the workflows that were added already.
+fn add_called<'p>(
+    job: &'p JobDefinition,
+    name: &str,
+    plan: &'p Plan,
+    shown: &mut Vec<&'p str>,
+    found: &mut Vec<JobPreview>,
+) {
+    let JobBody::Call { uses, .. } = &job.body else { return };
+    let Some(called) = plan.called(&uses.value).filter(|_| !shown.contains(&uses.value.as_str())) else { return };
+    shown.push(&uses.value);
+    for inner in &called.jobs {
+        let name = format!("{name} / {}", provisional_job_name(inner));
+        found.push(JobPreview { name: name.clone(), legs: 1, steps: steps_of(inner) });
+        add_called(inner, &name, plan, shown, found);
+    }
+}
+
+fn steps_of(job: &JobDefinition) -> Vec<StepPreview> {
+    let mut steps = Vec::new();
+    if let JobBody::Steps(body) = &job.body {
+        add_steps(&body.steps, &mut steps);
+    }
+    steps
 }
 
 fn add_steps(steps: &[StepDefinition], found: &mut Vec<StepPreview>) {

@@ -25,9 +25,11 @@ mod hints;
 mod intern;
 mod literals;
 mod locked;
+mod manifest;
 mod needs;
 mod parse;
 mod planner;
 mod validate;
 
-pub use parse::{Parsed, parse, parse_action};
+pub use manifest::parse_action;
+pub use parse::{Parsed, parse};

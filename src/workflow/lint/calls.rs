@@ -6,7 +6,7 @@ use super::types::Type;
 use super::{manifests, references, steps, typed};
 use crate::model::nearest;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
-use crate::workflow::parse::parse_action_partial;
+use crate::workflow::manifest::parse_action_partial;
 use crate::workflow::parse_action;
 use crate::workflow::planner;
 use crate::workflow::source::{Source, Spanned};

@@ -7,7 +7,7 @@ use super::span_of;
 use crate::model::nearest;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::expr::PathKey;
-use crate::workflow::parse::parse_action_partial;
+use crate::workflow::manifest::parse_action_partial;
 use crate::workflow::source::{Source, Spanned};
 use crate::workflow::syntax::ActionRuns;
 

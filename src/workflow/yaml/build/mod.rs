@@ -8,8 +8,9 @@ use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, St
 use super::flow_end;
 use super::scalar::{resolve, resolve_tagged};
 use super::{MAX_ALIASED_NODES, MAX_BYTES, MAX_DEPTH, Problem, TextStyle, YamlKind, YamlNode};
-use crate::workflow::hints;
 use crate::workflow::source::Span;
+
+mod problems;
 
 /// Maximum number of unused anchors reported. Finding the position of each takes time linear in the length of the text.
 const MAX_UNUSED_ANCHORS: usize = 50;
@@ -391,71 +392,6 @@ impl<'b, 's> Builder<'b, 's> {
             format!("quote text that starts with `!`, or write it in `${{{{ }}}}`: `${{{{ {} }}}}`", tag.original());
         self.problem(start, end, &format!("unknown YAML tag `{}`", tag.original()), Some(&hint))
     }
-
-    /// Position of a value that YAML continues on a following, more indented line: `runs-on: x` before an indented
-    /// `steps:`.
-    fn value_continued_at(&self, line: usize) -> Option<Position> {
-        let indent = |text: &str| text.len() - text.trim_start_matches([' ', '-']).len();
-        let lines: Vec<_> = self.body.split_inclusive('\n').take(line).collect();
-        let (too_deep, before) = lines.split_last()?;
-        let above = before.iter().rposition(|text| !text.trim().is_empty())?;
-        let key_end = before[above].find(": ")? + 2;
-        let value = key_end + before[above][key_end..].find(|c: char| c != ' ')?;
-        let byte = before[..above].iter().map(|text| text.len()).sum::<usize>() + value;
-        let column = before[above][..value].chars().count() + 1;
-        (indent(too_deep) > indent(before[above])).then_some(Position { byte, line: above + 1, column })
-    }
-
-    /// Start of the next line, if it is indented with a tab.
-    fn tab_below(&self, line: usize) -> Option<Position> {
-        let mut lines = self.body.split_inclusive('\n');
-        let byte = lines.by_ref().take(line).map(str::len).sum();
-        let next = lines.next()?;
-        let blank = &next[..next.len() - next.trim_start().len()];
-        blank.contains('\t').then_some(Position { byte, line: line + 1, column: 1 })
-    }
-
-    /// Position of a `${{` in unquoted text of a flow collection, in the line of an error and not after it.
-    fn expression_in_flow(&self, error: Position) -> Option<Position> {
-        let line_start = self.body[..error.byte.min(self.body.len())].rfind('\n').map_or(0, |at| at + 1);
-        let line = self.body[line_start..].lines().next()?;
-        line.match_indices("${{").map(|(at, _)| at).take_while(|at| line_start + at <= error.byte).find_map(|at| {
-            let before = &line[..at];
-            let scalar = before.rfind(['{', '[', ',']).max(before.rfind(": ").map(|colon| colon + 1))?;
-            let text = before[scalar + 1..].trim_start();
-            let is_in_flow = before.matches(['{', '[']).count() > before.matches(['}', ']']).count();
-            (is_in_flow && !text.starts_with(['\'', '"'])).then(|| Position {
-                byte: line_start + at,
-                line: error.line,
-                column: before.chars().count() + 1,
-            })
-        })
-    }
-
-    fn scan_problem(&self, error: &ScanError) -> Problem {
-        let place = self.position(error.marker());
-        if let (ErrorKind::MappingValueNotAllowed, Some(value)) = (error.kind(), self.value_continued_at(place.line)) {
-            let message = format!("line {} is indented deeper than this key and thus part of its value", place.line);
-            return self.problem(value, value, &message, Some("start keys of one mapping in the same column"));
-        }
-        if let (true, Some(tab)) = (error.info().contains("tab"), self.tab_below(place.line)) {
-            return self.problem(
-                tab,
-                tab,
-                "tab used for indentation",
-                Some("YAML requires spaces for indentation: replace the tab"),
-            );
-        }
-        if let Some(brace) = self.expression_in_flow(place) {
-            let message = "`{` in unquoted text inside `{ }` or `[ ]` starts a mapping";
-            let hint = "quote the whole text: `{ run: 'echo ${{ github.ref }}' }`";
-            return self.problem(brace, brace, message, Some(hint));
-        }
-        let (message, hint) = hints::for_yaml(error.kind());
-        let message = message.map_or_else(|| error.info().clone(), str::to_owned);
-        let hint = hint.unwrap_or("check indentation, quotes and brackets of this line and the line before");
-        self.problem(place, place, &message, Some(hint))
-    }
 }
 
 impl<'s> Open<'s> {
@@ -494,34 +430,6 @@ mod tests {
         assert_eq!(unused("a: &x 1\nb: *x\n"), []);
         assert_eq!(unused("a: &first\n  b: c\nd: &two [1]\ne: &last\n"), [(1, 4, 6), (3, 4, 4), (4, 4, 5)]);
         assert_eq!(unused("\u{feff}a: &x 1\n"), [(1, 4, 2)]);
-    }
-
-    #[test]
-    fn wrong_indentation_is_reported_at_its_cause() {
-        let position = |text: &str| {
-            let problem = read(text).expect_err(text);
-            (problem.span.line, problem.span.column)
-        };
-        assert_eq!(position("a:\n  b: c\n   d:\n    - e\n"), (2, 6));
-        assert_eq!(position("a:\n  - b: c\n\n     d: e\n"), (2, 8));
-        assert_eq!(position("a: b: c\n"), (1, 5));
-        assert_eq!(position("a:\n  b: c\n\td:\n"), (3, 1));
-    }
-
-    #[test]
-    fn an_unquoted_expression_in_a_flow_collection_is_the_cause() {
-        for (text, place) in [
-            ("a: { run: echo \"x=${{ y }}\" }\nb: c\n", (1, 19)),
-            ("a:\n  - { b: [ x ${{ y }} ] }\n", (2, 14)),
-            ("jobs: { a: { steps: [ { run: 'q', x: a ${{ y }} } ] } }\n", (1, 40)),
-        ] {
-            let problem = read(text).expect_err(text);
-            assert_eq!((problem.span.line, problem.span.column), place, "{text}{problem:?}");
-            assert!(problem.message.starts_with("`{` in unquoted text"), "{problem:?}");
-        }
-        assert!(read("a: { run: 'echo ${{ y }}', b: \"${{ y }}\" }\n").is_ok());
-        let other = read("a: [ '${{ x }}'\n").expect_err("an open bracket").message;
-        assert!(!other.contains("unquoted"), "{other}");
     }
 
     fn at(node: &YamlNode<'_>) -> (u32, u32) {
