@@ -243,6 +243,66 @@ async fn the_steps_of_a_composite_action_share_the_record_of_the_step_that_uses_
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_action_of_the_own_repository_needs_no_checkout() {
+    let sandbox = ScriptedSandbox::new(|launch| {
+        let script = script_of(launch);
+        Ok(ProcessScript::exits(0).writing(&format!("{script}\n")))
+    });
+    let (_stop, stopped) = watch::channel(Cancellation::None);
+    let job = "    steps:\n      - uses: $/acts/outer\n";
+    let ran = run_with(job, sandbox, stopped, |run, _| {
+        let action = |name: &str, steps: &str| {
+            let folder = run.repository.join("acts").join(name);
+            std::fs::create_dir_all(&folder).expect("made");
+            let manifest = format!("runs:\n  using: Composite\n  steps:\n    - {{shell: bash, run: '{name} ${{{{ github.action_repository }}}}'}}\n{steps}");
+            std::fs::write(folder.join("action.yml"), manifest).expect("written");
+        };
+        action("outer", "    - uses: $/acts/inner\n");
+        action("inner", "");
+    })
+    .await;
+    assert_eq!(ran.end.reason, None);
+    assert_eq!(ran.outlet.log("a", 2), "outer \ninner \n".replace(" \n", " o/r\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_own_action_that_does_not_exist_is_missed_before_the_first_step() {
+    let ran = run("    steps: [{run: one}, {uses: $/none}]\n", exits()).await;
+    let reason = "not started: `$/none` of o/r has no action.yml, action.yaml or Dockerfile";
+    assert_eq!(ran.end.reason.as_deref(), Some(reason));
+}
+
+#[tokio::test(start_paused = true)]
+async fn env_and_defaults_may_be_computed_and_must_be_mappings() {
+    let computed = |json: &str| format!("\"${{{{ fromJSON('{}') }}}}\"", json.replace('"', "\\\""));
+    let job = |env: &str, run: &str, own: &str| {
+        format!(
+            "    env: {env}\n    defaults: {{run: {run}}}\n    steps: [{{run: 'echo ${{{{ env.A }}}}${{{{ env.B }}}}', env: {own}}}]\n"
+        )
+    };
+    let sandbox = || {
+        ScriptedSandbox::new(|launch| {
+            let (script, shell) = (script_of(launch), launch.program.display().to_string());
+            Ok(ProcessScript::exits(0).writing(&format!("{shell} {script}\n")))
+        })
+    };
+    let (env, run_in_sh, own) =
+        (computed("{\"A\": \"1\"}"), computed("{\"shell\": \"sh\"}"), computed("{\"B\": \"2\"}"));
+    let ran = run(&job(&env, &run_in_sh, &own), sandbox()).await;
+    assert_eq!((ran.end.reason.as_deref(), ran.outlet.log("a", 2).as_str()), (None, "/bin/sh echo 12\n"));
+    let wrong = computed("[]");
+    for (job, reason) in [
+        (job(&wrong, &run_in_sh, &own), "`env` of the job: must be a mapping, not Array"),
+        (job(&env, &wrong, &own), "`defaults.run`: must be a mapping, not Array"),
+        (job(&env, &run_in_sh, &wrong), "`env`: must be a mapping, not Array"),
+    ] {
+        let ran = run(&job, sandbox()).await;
+        let found = ran.end.reason.expect(reason);
+        assert!(found.ends_with(reason), "{found}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_action_that_does_not_exist_fails_its_step() {
     let ran = run("    steps: [uses: ./none]\n", exits()).await;
     let reason = "there is no action.yml in ./none of the workspace; is actions/checkout missing before this step?";
