@@ -12,7 +12,7 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Feed, Notice, Request};
 use crate::model::{Record, Reply, RunInfo};
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::store::journal::JournalReader;
+use crate::store::journal;
 use crate::store::logs::LogFiles;
 use crate::store::logs::query::Logs;
 use crate::store::{StoreError, history};
@@ -36,7 +36,7 @@ impl Replay {
         Ok(Self {
             runs: RunsDir::at(folder.state()),
             info: history::info(folder)?,
-            records: JournalReader::new(folder.journal()).poll()?,
+            records: journal::read(&folder.journal())?,
         })
     }
 }

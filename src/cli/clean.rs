@@ -1,6 +1,7 @@
 //! `clean`: removes old runs, and what is left over of runs at the providers of their machines.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use crate::engine::sandbox::provider::{Holding, ProviderError};
@@ -71,7 +72,10 @@ async fn remove(providers: &Providers, old: &[RunFolder]) -> Result<Removed, Fai
         // The locks are held until the folders are gone, so that no worker starts in one of them meanwhile.
         let mut locked = Vec::new();
         for folder in batch {
-            if let Some(held) = lock::take(&folder.lock())? {
+            // Another process may have removed it meanwhile.
+            if folder.path().exists()
+                && let Some(held) = lock::take(&folder.lock())?
+            {
                 locked.push((folder.clone(), held));
             }
         }
@@ -88,7 +92,7 @@ async fn remove(providers: &Providers, old: &[RunFolder]) -> Result<Removed, Fai
         for folder in &folders {
             removed.count += 1;
             removed.bytes += size(folder.path());
-            if let Err(error) = fs::remove_dir_all(folder.path()) {
+            if let Err(error) = remove_folder(folder.path()) {
                 // The other runs can be removed all the same.
                 style::complain(&StoreError::io("remove", folder.path())(error).to_string());
                 removed.exit = Exit::Unavailable;
@@ -96,6 +100,20 @@ async fn remove(providers: &Providers, old: &[RunFolder]) -> Result<Removed, Fai
         }
     }
     Ok(removed)
+}
+
+/// Removes a folder with everything in it. Another process may remove it too, and make its lock again meanwhile.
+fn remove_folder(path: &Path) -> io::Result<()> {
+    const ATTEMPTS: usize = 20;
+    let mut removed = Ok(());
+    for _ in 0..ATTEMPTS {
+        removed = match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Err(error),
+            removed => return removed,
+        };
+    }
+    removed
 }
 
 /// Removes what providers hold for no run, and snapshots that are too many or too old. With `all`, images that serve

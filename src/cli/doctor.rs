@@ -131,7 +131,12 @@ fn settings() -> Finding {
     let loaded = config::load(repository.as_ref().map(|repository| repository.root.as_path()));
     match loaded.and_then(|settings| config::keymap(&settings).map(|_| settings)) {
         Ok(settings) => {
-            Finding::Good(format!("at most {} jobs at once; `cuelight config` has all", settings.max_parallel))
+            let jobs = format!("at most {} jobs at once; `cuelight config` has all", settings.max_parallel);
+            if settings.docker_socket {
+                Finding::Warning(format!("{jobs}; containers get Docker's socket, and with it this machine"))
+            } else {
+                Finding::Good(jobs)
+            }
         }
         Err(failure) => Finding::Bad(failure.message),
     }

@@ -13,7 +13,7 @@ use crate::model::Timestamp;
 use crate::model::feed::Feed;
 use crate::store::folder::RunsDir;
 use crate::store::history;
-use crate::store::journal::JournalReader;
+use crate::store::journal;
 use crate::store::logs::LogFiles;
 use crate::store::logs::query::{LogSearchResult, Logs, RunSearchResult};
 use crate::ui::export::Picture;
@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     // A picture changes nothing, so runs that lost their worker are not closed here.
     let runs = RunsDir::locate()?;
     let folder = runs.find(&args.run)?;
-    let mut records = JournalReader::new(folder.journal()).poll()?;
+    let mut records = journal::read(&folder.journal())?;
     let header = history::info(&folder)?;
     let start = records.first().map_or(header.created, |record| record.at);
     let end = records.last().map_or(start, |record| record.at);

@@ -1,9 +1,14 @@
 //! `worker`: the process that carries out one run. People do not call it; `run`, `rerun` and `resume` do.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::panic;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::model::{JobId, RerunScope, StepNumber};
@@ -28,11 +33,28 @@ pub(super) struct Args {
     from_step: Option<u32>,
 }
 
+/// Keeps the memory of this process, which holds secrets, from core dumps and from other processes of the user.
+fn keep_memory() {
+    let limit = getrlimit(Resource::Core);
+    // Steps that want core dumps can raise the limit again.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), ..limit });
+    #[cfg(target_os = "linux")]
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
 pub(super) fn run(args: &Args) -> Outcome {
     // Away from the terminal: closing it must not reach us. It fails only where we lead a session already.
-    let _ = rustix::process::setsid();
-    let filter = EnvFilter::try_from_env("CUELIGHT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let _ = setsid();
+    keep_memory();
+    let mut filter = EnvFilter::try_from_env("CUELIGHT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // They log what they send: the environments of containers, with secrets.
+    for talkative in ["bollard=warn", "hyper=warn", "hyper_util=warn", "h2=warn"] {
+        filter = filter.add_directive(talkative.parse().expect("a directive"));
+    }
+    // The worker's log may be on a full disk: what cannot be written there is lost, and nothing else.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    log.log_internal_errors(false).init();
+    panic::set_hook(Box::new(|panic| drop(writeln!(std::io::stderr(), "{panic}"))));
     let mode = match args {
         Args { resume: true, .. } => Mode::Resume,
         Args { rerun: true, .. } => Mode::Rerun(RerunScope::All),
@@ -49,7 +71,11 @@ pub(super) fn run(args: &Args) -> Outcome {
         .map_err(|error| Failure::new(Exit::Usage, format!("secrets are expected on standard input: {error}")))?;
     let folder = RunFolder::at(&args.folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let conclusion = runtime.block_on(worker::carry_out(&folder, mode, secrets, std::env::vars_os().collect()))?;
+    let conclusion = runtime.block_on(async {
+        // A file that reaches the limit on file sizes is then an error, and no longer the end of the process.
+        let _errors = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+        Ok::<_, Failure>(worker::carry_out(&folder, mode, secrets, std::env::vars_os().collect()).await?)
+    })?;
     // What a step left running on a thread of ours must not hold the process back.
     runtime.shutdown_background();
     Ok(Exit::of(conclusion))

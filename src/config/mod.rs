@@ -35,6 +35,8 @@ pub struct Config {
     pub offline: bool,
     /// Whether a supervisor inside the container starts the steps in Docker.
     pub supervisor: bool,
+    /// Whether containers of jobs and actions get Docker's socket, and the tool cache of this machine.
+    pub docker_socket: bool,
     /// Number of failed jobs in Docker whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
     /// Settings of the screen.
@@ -80,6 +82,7 @@ impl Default for Config {
             actions: IndexMap::new(),
             offline: false,
             supervisor: true,
+            docker_socket: false,
             keep_failed: 5,
             screen: ScreenConfig::default(),
             keys: IndexMap::new(),

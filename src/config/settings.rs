@@ -111,6 +111,15 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| one(config.supervisor.to_string()),
     },
     Setting {
+        name: "docker.socket",
+        doc: "Give Docker's socket and the tool cache of this machine to the containers of jobs and actions. Steps can then\n\
+              use Docker, and with it everything on this machine. Default: false.",
+        example: "socket = true",
+        layer: Layer::User,
+        set: |config, _, value| value.boolean().map(|yes| config.docker_socket = yes),
+        show: |config| one(config.docker_socket.to_string()),
+    },
+    Setting {
         name: "docker.keep_failed",
         doc: "Number of failed jobs in Docker whose containers are kept for `cuelight shell`, as images, for a day. The\n\
               newest are kept. Default: 5.",

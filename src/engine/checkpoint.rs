@@ -118,7 +118,7 @@ impl Checkpoint {
     #[must_use]
     pub fn sealed(&self, secrets: &IndexMap<String, String>, holds_secret: &dyn Fn(&str) -> bool) -> Self {
         let mut copy = self.clone();
-        let mut unsealable = None;
+        let mut unsealable = copy.drop_names(holds_secret).then(|| "a name holds a secret".to_owned());
         copy.for_each_text(&mut |place, text| {
             if !holds_secret(text) {
                 return;
@@ -169,6 +169,23 @@ impl Checkpoint {
         missing.map_or(Ok(self), Err)
     }
 
+    /// Drops the entries whose names hold a secret. Returns whether there were any that the job depends on.
+    fn drop_names(&mut self, holds_secret: &dyn Fn(&str) -> bool) -> bool {
+        let mut dropped = false;
+        let mut drop_from = |texts: &mut IndexMap<String, String>| {
+            let before = texts.len();
+            texts.retain(|name, _| !holds_secret(name));
+            dropped |= texts.len() < before;
+        };
+        drop_from(&mut self.env);
+        self.states.values_mut().for_each(&mut drop_from);
+        self.steps.values_mut().for_each(|step| drop_from(&mut step.outputs));
+        for texts in self.failed.iter_mut().map(|failed| &mut failed.env) {
+            texts.retain(|name, _| !holds_secret(name));
+        }
+        dropped
+    }
+
     fn for_each_text(&mut self, act: &mut dyn FnMut(&str, &mut String)) {
         for (name, value) in &mut self.env {
             act(&format!("environment variable {name}"), value);
@@ -214,7 +231,23 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_secret_is_reported_with_its_place() {
+    fn a_name_that_holds_a_secret_is_not_written_either() {
+        let named = |name: &str| -> IndexMap<String, String> { [(name.to_owned(), "1".to_owned())].into() };
+        let result = |outputs| StepResult { outputs, outcome: Conclusion::Success, conclusion: Conclusion::Success };
+        let failed = FailedStep { env: named("found-out"), cwd: "/".to_owned() };
+        for checkpoint in [
+            Checkpoint { env: named("found-out"), failed: Some(failed), ..Checkpoint::default() },
+            Checkpoint { steps: [("a".to_owned(), result(named("x-found-out")))].into(), ..Checkpoint::default() },
+            Checkpoint { states: [("a".to_owned(), named("found-out"))].into(), ..Checkpoint::default() },
+        ] {
+            let written = checkpoint.sealed(&IndexMap::new(), &|text| text.contains("found-out"));
+            assert!(!serde_json::to_string(&written).expect("serialises").contains("found-out"));
+            assert_eq!(written.opened(&IndexMap::new()), Err("a name holds a secret".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_missing_secret_is_named_by_its_place() {
         let secrets: IndexMap<String, String> = [("KEY".to_owned(), "hunter2".to_owned())].into();
         let written = checkpoint("hunter2").sealed(&secrets, &|text| text.contains("hunter2"));
         assert!(written.opened(&IndexMap::new()).expect_err("needs KEY").contains("TOKEN"));

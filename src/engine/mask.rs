@@ -9,10 +9,9 @@
 //! keeps the number of lines: each line of a multi-line secret is a secret by itself. Output arrives in portions that
 //! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 use base64::Engine;
@@ -28,11 +27,32 @@ const MASK: &[u8] = b"***";
 /// limit for the halves that PowerShell makes; we use it for all forms beyond the runner's.
 const SHORTEST_PIECE: usize = 6;
 
+/// Length in bytes past which a line with control sequences is not held back any more: what begins there and ends later is
+/// found only if no sequence is in it.
+const MAX_HELD: usize = 1024 * 1024;
+
 /// A set of secrets, and the search for them. A secret that is added affects only text that is masked afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
-    patterns: BTreeSet<String>,
-    automaton: OnceLock<AhoCorasick>,
+    /// All forms of all secrets.
+    patterns: HashSet<String>,
+    /// The same in automata, the largest first. Each is at least twice as large as the next, so that adding secrets one by
+    /// one takes little more time than adding them all at once.
+    layers: Vec<Layer>,
+}
+
+/// Some forms of secrets.
+#[derive(Clone, Debug)]
+struct Layer {
+    patterns: Vec<String>,
+    automaton: AhoCorasick,
+}
+
+impl Layer {
+    fn new(patterns: Vec<String>) -> Self {
+        let automaton = AhoCorasick::new(&patterns).expect("secrets are far from the automaton's limit of 2^31 states");
+        Self { patterns, automaton }
+    }
 }
 
 impl Masker {
@@ -40,19 +60,34 @@ impl Masker {
     #[must_use]
     pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
         let mut masker = Self::default();
-        secrets.into_iter().for_each(|secret| masker.add(secret));
+        masker.add_all(secrets);
         masker
     }
 
     /// Adds a secret, whole and line by line, in every encoding. Blank text is ignored: it would mask everything.
     pub fn add(&mut self, secret: &str) {
-        let secret = secret.trim();
-        let lines = secret.split(['\n', '\r']).map(str::trim);
-        for value in lines.chain([secret]).filter(|value| !value.is_empty()) {
-            // Text with a newline never matches, as each of its lines is masked.
-            self.patterns.extend(forms(value).into_iter().filter(|form| !form.is_empty() && !form.contains('\n')));
+        self.add_all([secret]);
+    }
+
+    /// Makes secrets known, like [`Masker::add`].
+    pub fn add_all<'s>(&mut self, secrets: impl IntoIterator<Item = &'s str>) {
+        let mut new = Vec::new();
+        for secret in secrets {
+            let secret = secret.trim();
+            let lines = secret.split(['\n', '\r']).map(str::trim);
+            for value in lines.chain([secret]).filter(|value| !value.is_empty()) {
+                // Text that holds a newline is not met: its lines are masked before.
+                let forms = forms(value).into_iter().filter(|form| !form.is_empty() && !form.contains('\n'));
+                new.extend(forms.filter(|form| self.patterns.insert(form.clone())));
+            }
         }
-        self.automaton = OnceLock::new();
+        if new.is_empty() {
+            return;
+        }
+        while let Some(smaller) = self.layers.pop_if(|last| last.patterns.len() < 2 * new.len()) {
+            new.extend(smaller.patterns);
+        }
+        self.layers.push(Layer::new(new));
     }
 
     /// Whether the text contains a secret.
@@ -173,33 +208,98 @@ impl Masker {
         }
     }
 
-    fn automaton(&self) -> &AhoCorasick {
-        self.automaton.get_or_init(|| {
-            AhoCorasick::new(&self.patterns).expect("secrets are far from the automaton's limit of 2^31 states")
-        })
-    }
-
     fn is_in(&self, text: &[u8]) -> bool {
-        !self.patterns.is_empty() && self.automaton().is_match(text)
+        if self.layers.is_empty() {
+            return false;
+        }
+        let is_in = |text: &[u8]| self.layers.iter().any(|layer| layer.automaton.is_match(text));
+        is_in(text) || Visible::of(text).is_some_and(|visible| is_in(&visible.text))
     }
 
     /// Returns the ranges to mask, in order. Ranges that overlap or touch are merged.
     fn ranges(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let mut found = self.matches(text);
+        if let Some(visible) = Visible::of(text) {
+            found.extend(self.matches(&visible.text).into_iter().map(|range| visible.range(range)));
+        }
+        found.sort_unstable_by_key(|range| range.start);
         let mut merged: Vec<Range<usize>> = Vec::new();
-        // Matches are ordered by their end, so a match that starts earlier can contain several previous ones.
-        for found in self.automaton().find_overlapping_iter(text) {
-            let mut range = found.range();
-            while let Some(last) = merged.pop_if(|last| last.end >= range.start) {
-                range.start = range.start.min(last.start);
+        for range in found {
+            match merged.last_mut() {
+                Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+                _ => merged.push(range),
             }
-            merged.push(range);
         }
         merged
     }
 
+    fn matches(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let layers = self.layers.iter();
+        layers.flat_map(|layer| layer.automaton.find_overlapping_iter(text)).map(|found| found.range()).collect()
+    }
+
     /// Length in bytes of the longest form of a secret.
     fn longest(&self) -> usize {
-        if self.patterns.is_empty() { 0 } else { self.automaton().max_pattern_len() }
+        self.layers.iter().map(|layer| layer.automaton.max_pattern_len()).max().unwrap_or_default()
+    }
+}
+
+/// What a reader sees of a text with control sequences: a secret in which a colour begins is one all the same.
+struct Visible {
+    text: Vec<u8>,
+    /// Where each byte of `text` stands in the whole.
+    places: Vec<usize>,
+}
+
+impl Visible {
+    /// Leaves control sequences and control characters out. `None` for a text without any.
+    fn of(whole: &[u8]) -> Option<Self> {
+        if !whole.iter().any(|byte| is_control(*byte)) {
+            return None;
+        }
+        let mut visible = Self { text: Vec::with_capacity(whole.len()), places: Vec::with_capacity(whole.len()) };
+        let mut at = 0;
+        while at < whole.len() {
+            match whole[at] {
+                0x1b => at += sequence(&whole[at..]),
+                byte if is_control(byte) => at += 1,
+                byte => {
+                    visible.text.push(byte);
+                    visible.places.push(at);
+                    at += 1;
+                }
+            }
+        }
+        Some(visible)
+    }
+
+    /// Returns the range of the whole text that a range of the visible text comes from.
+    fn range(&self, range: Range<usize>) -> Range<usize> {
+        self.places[range.start]..self.places[range.end - 1] + 1
+    }
+}
+
+/// Whether a byte is a control character that is not shown. Newlines end lines, and tabs are blanks.
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 && byte != b'\n' && byte != b'\t' || byte == 0x7f
+}
+
+/// Returns the length of the control sequence that a text begins with: of colours and the like (`ESC [ … letter`), of links
+/// and titles (`ESC ] … BEL`, or `ESC \\`), or of two characters. One that has not ended goes up to the end of the line.
+fn sequence(text: &[u8]) -> usize {
+    let line = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    let text = &text[..line];
+    match text.get(1) {
+        Some(b'[') => text.iter().skip(2).position(|byte| (0x40..=0x7e).contains(byte)).map_or(line, |end| end + 3),
+        Some(b']' | b'P' | b'^' | b'_' | b'X') => {
+            let bell = memchr::memchr(0x07, text).map(|end| end + 1);
+            let terminator = memchr::memmem::find(&text[2..], b"\x1b\\").map(|end| end + 4);
+            bell.into_iter().chain(terminator).min().unwrap_or(line)
+        }
+        Some(0x20..=0x2f) => {
+            text.iter().skip(1).position(|byte| !(0x20..=0x2f).contains(byte)).map_or(line, |end| end + 2)
+        }
+        _ => line.min(2),
     }
 }
 
@@ -264,8 +364,19 @@ impl MaskStream {
 /// Returns how much of a text can be written out: whatever follows, no secret starts before that index and ends after
 /// the text.
 fn certain(masker: &Masker, text: &[u8]) -> usize {
-    let may_begin = text.len() - masker.longest().saturating_sub(1).min(text.len());
-    // No form of a secret contains a newline.
+    let longest = masker.longest().saturating_sub(1);
+    // A newline may be far back where control sequences fill the line; all that is before it is certain.
+    let line = if longest == 0 { text.len() } else { memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1) };
+    let visible = Visible::of(&text[line..]).filter(|_| text.len() - line <= MAX_HELD);
+    let may_begin = match visible {
+        // Control sequences inside a secret make it longer than any form.
+        Some(visible) => {
+            let first = visible.text.len().saturating_sub(longest);
+            line + visible.places.get(first).copied().unwrap_or(0)
+        }
+        None => text.len() - longest.min(text.len()),
+    };
+    // No form of a secret holds a newline.
     memchr::memrchr(b'\n', &text[may_begin..]).map_or(may_begin, |newline| may_begin + newline + 1)
 }
 

@@ -50,6 +50,8 @@ pub struct Options {
     pub image: String,
     /// Whether a supervisor inside the container starts the steps, instead of one `docker exec` per step.
     pub supervisor: bool,
+    /// Whether containers get Docker's socket and the tool cache of this machine.
+    pub docker_socket: bool,
     /// How many failed jobs keep their container for `cuelight shell`.
     pub keep_failed: usize,
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
@@ -105,6 +107,6 @@ impl RunContext {
     /// Marks the processes of a job. Ends in a slash, so that no mark is a prefix of another.
     #[must_use]
     pub fn tracking_id(&self, job: &JobId) -> String {
-        format!("{}{job}/", sandbox::run_tracking_id(&self.run))
+        format!("{}{job}/", sandbox::run_tracking_id(&self.folder))
     }
 }

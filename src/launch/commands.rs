@@ -4,6 +4,9 @@
 //! whose worker died is closed first.
 
 use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use crate::engine::sandbox::providers::Providers;
 use crate::model::capabilities::{Capabilities, Operation, Unavailable};
@@ -168,9 +171,32 @@ fn start(
     Ok(NewAttempt::Started(run.attempt + 1))
 }
 
+/// How long a worker that holds the run's lock may take to listen. It has to start, and to read the run.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time between two looks at a worker that does not listen yet.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// Sends a command to the socket of a run. Waits for a worker that has been started and does not listen yet.
+async fn order(folder: &RunFolder, command: &Command) -> io::Result<Reply> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        match control::order(&folder.socket(), command).await {
+            Err(error) if is_not_listening(&error) && lock::is_held(&folder.lock()) && Instant::now() < deadline => {
+                sleep(RETRY).await;
+            }
+            answered => return answered,
+        }
+    }
+}
+
+fn is_not_listening(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
 /// Sends a command to the worker.
 async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
-    match control::order(&folder.socket(), command).await {
+    match order(folder, command).await {
         Ok(Reply::Accepted) => Ok(()),
         Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),
         Err(source) => {

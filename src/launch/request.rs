@@ -114,6 +114,7 @@ impl LaunchRequest {
             sandbox: self.sandbox.clone(),
             image: config.image,
             supervisor: config.supervisor,
+            docker_socket: config.docker_socket,
             keep_failed: config.keep_failed,
             actions: config.actions,
             offline: self.offline || config.offline,

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,7 +30,9 @@ pub fn write_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
 
 fn replace(path: &Path, content: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let temporary = temporary(path);
-    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
+    // For its owner alone, whatever the umask.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+    let written = made.and_then(|mut file| {
         file.write_all(content)?;
         sync(&file)?;
         fs::rename(&temporary, path)

@@ -9,12 +9,13 @@
 //!   ports/              locks on ports of this machine
 //!   trust.json          repositories that may run workflows here
 //!   launched            id of the run whose worker was started last
+//!   last_id, ids.lock   the newest id that was given to a run
 //! ```
 
 use std::borrow::Cow;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::model::{JobId, RunId, StepNumber, Timestamp};
@@ -107,6 +108,16 @@ impl RunsDir {
         self.state.join("ports")
     }
 
+    /// `last_id`: the newest id that was given to a run.
+    pub(super) fn last_id(&self) -> PathBuf {
+        self.state.join("last_id")
+    }
+
+    /// `ids.lock`: locked while an id is given.
+    pub(super) fn ids_lock(&self) -> PathBuf {
+        self.state.join("ids.lock")
+    }
+
     /// `active`: an empty file for each run that has not ended.
     pub(super) fn active(&self) -> PathBuf {
         self.state.join("active")
@@ -158,13 +169,46 @@ pub(super) fn private() -> DirBuilder {
     builder
 }
 
-/// Form of a run's id: `YYYYMMDD-HHMMSS-xxxx` in UTC, so that sorting ids sorts runs by age.
+/// Makes a folder that only its owner may enter, with those above it. One that others may enter is closed to them.
+///
+/// # Errors
+/// It cannot be made, or belongs to another user.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    private().recursive(true).create(path)?;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700))?;
+    }
+    Ok(())
+}
+
+/// Form of a run's id: `YYYYMMDD-HHMMSS-xxxx` in UTC. Ids of one state folder only ever grow, so that sorting ids sorts
+/// runs by the order in which they were made.
 const ID_FORM: &[u8] = b"00000000-000000-xxxx";
 
-/// Returns a new id. Two runs of the same second differ in their random part.
-pub(super) fn new_id(now: Timestamp) -> RunId {
-    let random = getrandom::u32().unwrap_or(std::process::id());
-    RunId::new(format!("{}-{:04x}", id_time(now), random & 0xffff))
+/// Returns an id that is greater than `last`. In a second that is not later than that of `last`, because runs follow each
+/// other or the clock was set back, its last part is the next one.
+pub(super) fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
+    // In the lower half of the range, so that there is room for the runs of the same second.
+    let random = getrandom::u32().unwrap_or(std::process::id()) & 0x7fff;
+    let new = |time: &str, part: u32| RunId::new(format!("{time}-{part:04x}"));
+    let time = id_time(now);
+    let Some(last) = last.filter(|last| is_run_id(last.as_str()) && last.as_str()[..15] >= *time) else {
+        return new(&time, random);
+    };
+    let (then, part) = last.as_str().split_at(15);
+    match u32::from_str_radix(&part[1..], 16).unwrap_or(u32::MAX) {
+        part @ ..0xffff => new(then, part + 1),
+        _ => new(&id_time(Timestamp(id_timestamp(last).0 + 1000)), random),
+    }
+}
+
+/// Returns a run's id as a decimal number that no other id of the state folder has, and that grows with the ids:
+/// `github.run_id`. Returns `None` for a folder of any other name.
+#[must_use]
+pub fn id_number(id: &RunId) -> Option<u64> {
+    let part = is_run_id(id.as_str()).then(|| u64::from_str_radix(&id.as_str()[16..], 16).ok())??;
+    Some((id_timestamp(id).0 / 1000) << 16 | part)
 }
 
 /// Returns the part of an id that is its run's time, `YYYYMMDD-HHMMSS`: ids of earlier runs sort before it.
@@ -213,6 +257,13 @@ impl RunFolder {
     #[must_use]
     pub fn id(&self) -> &RunId {
         &self.id
+    }
+
+    /// Names the folder itself, not its path: unlike a copy, a folder that was moved has the same. A folder that does not
+    /// exist has none.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        fs::metadata(&self.path).map(|folder| format!("{:x}-{:x}", folder.dev(), folder.ino())).unwrap_or_default()
     }
 
     /// The folder.
@@ -336,7 +387,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let runs = RunsDir::at(home.path());
         assert_eq!(runs.list().expect("empty"), []);
-        let [first, second] = [1_700_000_000_000, 1_700_000_100_000].map(|at| new_id(Timestamp(at)));
+        let [first, second] = [1_700_000_000_000, 1_700_000_100_000].map(|at| new_id(Timestamp(at), None));
         for name in [first.as_str(), "notes", second.as_str()] {
             fs::create_dir_all(runs.runs().join(name)).expect("made");
         }
@@ -348,12 +399,30 @@ mod tests {
 
     #[test]
     fn what_may_be_the_end_of_an_id_is_not_taken_for_its_beginning() {
-        let id = new_id(Timestamp(1_700_000_000_000));
+        let id = new_id(Timestamp(1_700_000_000_000), None);
         for length in 1..20 {
             let (start, end) = (&id.as_str()[..length], &id.as_str()[20 - length..]);
             assert_eq!(is_id_prefix(start), length >= 5, "{start}");
             assert!(!is_id_prefix(end), "{end}");
         }
+    }
+
+    #[test]
+    fn ids_and_their_numbers_only_grow_whatever_the_clock_does() {
+        let mut last = new_id(Timestamp(1_700_000_000_000), None);
+        // Within one second, back by an hour and by 50 years, and on again.
+        let clock = [0, 0, 400, 999, -3_600_000, -1_500_000_000_000, -1, 1_000, 0, 5_000_000];
+        for ahead in clock {
+            let now = Timestamp(1_700_000_000_000_u64.saturating_add_signed(ahead));
+            let next = new_id(now, Some(&last));
+            assert!(next > last && id_number(&next) > id_number(&last), "{last} {next}");
+            assert!(is_run_id(next.as_str()) && id_timestamp(&next) >= Timestamp(now.0 / 1000 * 1000), "{next}");
+            last = next;
+        }
+        let full = RunId::new("20261231-235959-ffff");
+        let next = new_id(Timestamp(0), Some(&full));
+        assert!(next > full && next.as_str().starts_with("20270101-000000-"), "{next}");
+        assert!(id_number(&next) > id_number(&full) && id_number(&RunId::new("copy")).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! leaves behind is at worst a last line without its end, which readers wait for and the next writer cuts off.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -58,21 +58,22 @@ impl JournalWriter {
     /// The file cannot be read or written, or is of a newer version.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
             .open(&path)
             .map_err(StoreError::io("open", &path))?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(StoreError::io("read", &path))?;
-        let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
-        if whole < text.len() {
-            file.set_len(whole as u64).map_err(StoreError::io("mend", &path))?;
+        let mut reader = JournalReader::new(&path);
+        let mut seq = 0;
+        while let Some(last) = reader.poll()?.iter().map(|record| record.seq).max() {
+            seq = last.max(seq);
         }
-        Header::read(text[..whole].split(|byte| *byte == b'\n').next().unwrap_or_default(), &path)?;
-        let seq = text[..whole].split(|byte| *byte == b'\n').filter_map(parse).map(|record| record.seq).max();
-        let mut writer = Self { path, file, length: whole as u64, torn: false, seq: seq.unwrap_or_default() };
+        let whole = reader.offset;
+        if file.metadata().map_err(StoreError::io("read", &path))?.len() > whole {
+            file.set_len(whole).map_err(StoreError::io("mend", &path))?;
+        }
+        let mut writer = Self { path, file, length: whole, torn: false, seq };
         if whole == 0 {
             let mut header = serde_json::to_vec(&Header { version: VERSION }).expect("a number always serialises");
             header.push(b'\n');
@@ -84,9 +85,14 @@ impl JournalWriter {
     /// Appends a fact and says where it stands.
     ///
     /// # Errors
-    /// The file cannot be written. What was written of the line is taken back, so the journal stays whole.
+    /// The file cannot be written, or has no further sequence number. What was written of the line is taken back, so the
+    /// journal stays whole.
     pub fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, StoreError> {
-        let record = Record { seq: self.seq + 1, at, event };
+        let last = || StoreError::Damaged {
+            path: self.path.clone(),
+            reason: format!("no sequence number comes after {}", self.seq),
+        };
+        let record = Record { seq: self.seq.checked_add(1).ok_or_else(last)?, at, event };
         let mut line = serde_json::to_vec(&record).expect("a record always serialises");
         line.push(b'\n');
         self.line(&line)?;
@@ -119,6 +125,42 @@ impl JournalWriter {
     }
 }
 
+/// Number of bytes that are read from the file at a time.
+const PORTION: usize = 64 * 1024;
+
+/// Number of bytes after which [`JournalReader::poll`] returns what it has, so that a huge journal needs no more memory
+/// than a small one.
+const BATCH: u64 = 4 * 1024 * 1024;
+
+/// Length in bytes past which a line is not a record.
+const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// Reads a line without its newline, and returns how many bytes it has in the file. One that is too long to be a record is
+/// passed over: what is returned of it is not one. `None` where a line has not ended.
+fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
+    let mut length = 0;
+    loop {
+        let portion = lines.fill_buf()?;
+        if portion.is_empty() {
+            return Ok(None);
+        }
+        let end = memchr::memchr(b'\n', portion);
+        let part = &portion[..end.unwrap_or(portion.len())];
+        if line.len() <= MAX_LINE {
+            line.extend_from_slice(part);
+        }
+        let used = part.len() + usize::from(end.is_some());
+        length += used as u64;
+        lines.consume(used);
+        if end.is_some() {
+            if line.len() > MAX_LINE {
+                line.truncate(1);
+            }
+            return Ok(Some(length));
+        }
+    }
+}
+
 /// Longest last record that [`has_ended`] looks at, in bytes.
 const MAX_LAST_RECORD: u64 = 64 * 1024;
 
@@ -137,6 +179,22 @@ pub fn has_ended(path: &Path) -> bool {
     let tail = tail().unwrap_or_default();
     let last = tail.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
     last.and_then(parse).is_some_and(|record| matches!(record.event, Event::RunFinished { .. }))
+}
+
+/// Returns all records of a journal.
+///
+/// # Errors
+/// Those of [`JournalReader::poll`].
+pub fn read(path: &Path) -> Result<Vec<Record>, StoreError> {
+    let mut reader = JournalReader::new(path);
+    let mut all = Vec::new();
+    loop {
+        let mut records = reader.poll()?;
+        if records.is_empty() {
+            return Ok(all);
+        }
+        all.append(&mut records);
+    }
 }
 
 fn parse(line: &[u8]) -> Option<Record> {
@@ -159,8 +217,9 @@ impl JournalReader {
         Self { path: path.into(), file: None, offset: 0, skipped: 0 }
     }
 
-    /// The records since the last call. A last line without its end is not there yet; a line that is no record (damage,
-    /// or a later version's) is skipped and counted.
+    /// Returns the next records: those since the last call, or some of them if there are many. None means that there are no
+    /// more now. A last line without its end is not there yet; a line that is not a record (damage, or a later version's)
+    /// is skipped and counted.
     ///
     /// # Errors
     /// The file exists and cannot be read, or is of a newer version.
@@ -174,19 +233,20 @@ impl JournalReader {
                 Err(error) => return Err(unreadable()(error)),
             },
         };
-        let mut text = Vec::new();
-        let read = file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_to_end(&mut text));
-        read.map_err(unreadable())?;
-        let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
-        let mut records = Vec::new();
-        for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match parse(line) {
+        file.seek(SeekFrom::Start(self.offset)).map_err(unreadable())?;
+        let mut lines = BufReader::with_capacity(PORTION, &*file);
+        let (mut records, mut line, mut taken) = (Vec::new(), Vec::new(), 0);
+        while taken < BATCH || records.is_empty() {
+            line.clear();
+            let Some(length) = read_line(&mut lines, &mut line).map_err(unreadable())? else { break };
+            match parse(&line) {
                 Some(record) => records.push(record),
-                None if Header::read(line, &self.path)?.is_some() => {}
+                None if line.is_empty() || Header::read(&line, &self.path)?.is_some() => {}
                 None => self.skipped += 1,
             }
+            self.offset += length;
+            taken += length;
         }
-        self.offset += whole as u64;
         Ok(records)
     }
 
@@ -271,6 +331,48 @@ mod tests {
         std::fs::write(&path, format!("{record}\n")).expect("written");
         assert_eq!(JournalReader::new(&path).poll().expect("read").len(), 1);
         assert_eq!(JournalWriter::open(&path).expect("opened").seq, 1);
+    }
+
+    #[test]
+    fn a_huge_journal_comes_in_portions_and_no_record_is_lost() {
+        let (_folder, path) = written(0);
+        let mut writer = JournalWriter::open(&path).expect("made");
+        let name = "x".repeat(64 * 1024);
+        for attempt in 1..=200 {
+            writer.append(Timestamp(1), Event::RunStarted { attempt, name: name.clone() }).expect("written");
+        }
+        let mut reader = JournalReader::new(&path);
+        let first = reader.poll().expect("read").len();
+        assert!((1..100).contains(&first), "{first}");
+        let mut count = first;
+        while let more @ 1.. = reader.poll().expect("read").len() {
+            count += more;
+        }
+        assert_eq!((count, read(&path).expect("read").len(), reader.skipped()), (200, 200, 0));
+        assert_eq!(JournalWriter::open(&path).expect("opened").seq, 200);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over() {
+        let mut lines = io::Cursor::new([vec![b'x'; MAX_LINE + 10], b"\nnext\nopen".to_vec()].concat());
+        let mut line = Vec::new();
+        assert_eq!(read_line(&mut lines, &mut line).expect("read"), Some(MAX_LINE as u64 + 11));
+        assert!(parse(&line).is_none());
+        line.clear();
+        assert_eq!(read_line(&mut lines, &mut line).expect("read"), Some(5));
+        assert_eq!(line, b"next");
+        assert_eq!(read_line(&mut lines, &mut line).expect("read"), None);
+    }
+
+    #[test]
+    fn after_the_last_sequence_number_nothing_is_written() {
+        let (_folder, path) = written(1);
+        let text =
+            std::fs::read_to_string(&path).expect("text").replace("\"seq\":1,", &format!("\"seq\":{},", u64::MAX));
+        std::fs::write(&path, text).expect("written");
+        let mut writer = JournalWriter::open(&path).expect("opened");
+        let error = writer.append(Timestamp(2), event(2)).expect_err("no number").to_string();
+        assert!(error.contains("no sequence number comes after 18446744073709551615"), "{error}");
     }
 
     #[test]

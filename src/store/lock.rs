@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,8 +25,12 @@ const BETWEEN: Duration = Duration::from_micros(200);
 /// # Errors
 /// The file cannot be made or locked.
 pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
-    let file =
-        OpenOptions::new().create(true).append(true).open(path).map_err(StoreError::io("open the lock", path))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(StoreError::io("open the lock", path))?;
     for tries_left in (0..TRIES).rev() {
         match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Some(file)),
@@ -42,8 +47,12 @@ pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
 /// # Errors
 /// The file cannot be made or locked.
 pub fn wait(path: &Path) -> Result<File, StoreError> {
-    let file =
-        OpenOptions::new().create(true).append(true).open(path).map_err(StoreError::io("open the lock", path))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(StoreError::io("open the lock", path))?;
     flock(file.as_fd(), FlockOperation::LockExclusive)
         .map_err(|error| StoreError::io("take the lock", path)(io::Error::from(error)))?;
     Ok(file)

@@ -93,6 +93,7 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             " (the disk is full: `cuelight clean` removes old runs)"
         }
+        io::ErrorKind::FileTooLarge => " (`ulimit -f` limits the size of files)",
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             " (set CUELIGHT_STATE_DIR to a folder that can be written)"
         }

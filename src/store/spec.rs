@@ -95,6 +95,9 @@ pub struct WorkflowSpec {
     pub actions: IndexMap<String, String>,
     /// Whether steps in containers are started by a supervisor inside.
     pub supervisor: bool,
+    /// Whether containers get Docker's socket and the tool cache of this machine.
+    #[serde(default)]
+    pub docker_socket: bool,
     /// Maximum number of failed jobs whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
     /// Whether only cached actions may be used.

@@ -41,6 +41,11 @@ pub fn begin(path: &Path, done: usize) -> io::Result<()> {
 /// The file cannot be written.
 pub fn append(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
     let line = line(checkpoint);
+    if line.len() as u64 > MOST {
+        let reason = format!("what its steps left is larger than {} MiB", MOST >> 20);
+        let small = Checkpoint { done: checkpoint.done, not_resumable: Some(reason), ..Checkpoint::default() };
+        return replace(path, &[small]);
+    }
     if fs::metadata(path).is_ok_and(|file| file.len() + line.len() as u64 > MOST) {
         return replace(path, std::slice::from_ref(checkpoint));
     }
@@ -98,7 +103,20 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_line_is_skipped() {
+    fn what_is_too_large_is_not_kept_and_the_reason_is() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("a.jsonl");
+        append(&path, &after(1, "x")).expect("written");
+        append(&path, &after(2, &"x".repeat(MOST as usize))).expect("written");
+        assert!(fs::metadata(&path).expect("there").len() < 1000);
+        let kept = read(&path).pop().expect("one");
+        assert_eq!((kept.done, kept.not_resumable.as_deref()), (2, Some("what its steps left is larger than 16 MiB")));
+        append(&path, &after(3, "x")).expect("written");
+        assert_eq!(done(&path), [2, 3]);
+    }
+
+    #[test]
+    fn a_torn_line_costs_itself_alone() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("a.jsonl");
         append(&path, &after(1, "日本")).expect("written");

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -57,8 +58,10 @@ pub fn spawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>
     let mut pipe = worker.stdin.take().expect("standard input was asked for");
     let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
     let written = pipe.write_all(&secrets).map_err(failed);
-    // Wakes readers that watch the state folder. Failure is harmless: lists are correct whenever they are read.
-    let _ = std::fs::write(folder.runs().launched(), folder.id().as_str());
+    // Wakes readers that watch the state folder. Nothing depends on it: a list is right whenever it is read.
+    let launched =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(folder.runs().launched());
+    let _ = launched.and_then(|mut file| file.write_all(folder.id().as_str().as_bytes()));
     drop(pipe);
     // Reaps the worker, which would otherwise stay a zombie until this process ends.
     std::thread::spawn(move || worker.wait());
@@ -67,7 +70,7 @@ pub fn spawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>
 
 fn worker_log(folder: &RunFolder) -> Result<File, StoreError> {
     let path = folder.worker_log();
-    OpenOptions::new().create(true).append(true).open(&path).map_err(StoreError::io("open", path))
+    OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(StoreError::io("open", path))
 }
 
 impl Mode {

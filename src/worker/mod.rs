@@ -80,9 +80,11 @@ async fn host(folder: &RunFolder, mode: Mode, work: &dyn Work) -> Result<Conclus
     let mut server = tokio::spawn(control::serve(listener, asked, growing));
     let mut mode = Some(mode);
     let mut conclusion = Conclusion::Success;
+    // What became secret in one attempt is secret in the next.
+    let mut masker = Masker::default();
     while let Some(now) = mode.take() {
         let attempt = HostedRun { folder, work, grown: &grown };
-        (conclusion, mode) = attempt.attempt(now, &mut commands, &mut server).await?;
+        (conclusion, mode) = attempt.attempt(now, &mut masker, &mut commands, &mut server).await?;
     }
     drop(commands);
     if !server.is_finished() {
@@ -104,6 +106,7 @@ impl HostedRun<'_> {
     async fn attempt(
         &self,
         mode: Mode,
+        masker: &mut Masker,
         commands: &mut mpsc::Receiver<PendingCommand>,
         server: &mut JoinHandle<()>,
     ) -> Result<(Conclusion, Option<Mode>), StoreError> {
@@ -114,10 +117,11 @@ impl HostedRun<'_> {
         let attempt = self.work.attempt(&mode, &before);
         let own = attempt.iter().flat_map(|attempt| attempt.secrets());
         let secrets: Vec<String> = self.work.secrets().into_iter().chain(own).collect();
-        let masker = Masker::new(secrets.iter().map(String::as_str));
+        masker.add_all(secrets.iter().map(String::as_str));
         let (cancel, cancelled) = watch::channel(Cancellation::None);
         history::begin(self.folder)?;
-        let outlet = RunOutlet::open(self.folder, info, number, store, masker, self.grown.clone(), cancel.clone())?;
+        let outlet =
+            RunOutlet::open(self.folder, info, number, store, masker.clone(), self.grown.clone(), cancel.clone())?;
         let attempt = match attempt {
             Ok(attempt) => attempt,
             Err(Rejected(reason)) => {
@@ -142,6 +146,7 @@ impl HostedRun<'_> {
         let (Ended { conclusion, reason }, next) =
             Desk { outlet: &outlet, cancel: &cancel, displace: &displace }.answer(running, commands, server).await;
         outlet.close();
+        *masker = outlet.masker();
         outlet.record(Event::RunFinished { conclusion, reason });
         self.finish(&outlet.run());
         Ok((conclusion, next))
@@ -149,6 +154,10 @@ impl HostedRun<'_> {
 
     /// Records the end of an attempt in the history, and removes files that are no longer needed.
     fn finish(&self, run: &Run) {
+        if !run.phase.is_done() {
+            // Its end could not be written: the next command finds a run without a worker.
+            return;
+        }
         if let Err(error) = history::finish(self.folder, run) {
             tracing::warn!(%error, "cannot record the end of the run in the history");
         }

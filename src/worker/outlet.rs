@@ -1,5 +1,6 @@
 //! Outlet of a run: masks, orders and writes the engine's records and logs.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -28,8 +29,8 @@ use super::checkpoints;
 /// and time, not by lines.
 const TELL_EVERY: Duration = Duration::from_millis(50);
 
-/// Size in bytes of the space reserved for the last records of a run whose disk is full.
-const BALLAST: u64 = 64 * 1024;
+/// Size in bytes of a file that is removed for the last records of a run whose disk is full.
+const BALLAST: u64 = 256 * 1024;
 
 /// Maximum length in bytes of annotation messages. GitHub truncates longer ones.
 const LONGEST_MESSAGE: usize = 4096;
@@ -61,6 +62,8 @@ struct Written {
     store: RunStore,
     ballast: Option<PathBuf>,
     failure: Option<String>,
+    /// What could not be written to the journal yet, in order. The end of the run is in here if its disk is full.
+    unwritten: VecDeque<(Timestamp, Event)>,
 }
 
 impl RunOutlet {
@@ -80,7 +83,7 @@ impl RunOutlet {
         let journal = JournalWriter::open(folder.journal())?;
         let mut store = store;
         store.open(header);
-        let written = Written { journal, store, ballast: ballast(folder), failure: None };
+        let written = Written { journal, store, ballast: ballast(folder), failure: None, unwritten: VecDeque::new() };
         Ok(Arc::new(Self {
             folder: folder.clone(),
             attempt,
@@ -97,6 +100,12 @@ impl RunOutlet {
     #[must_use]
     pub fn run(&self) -> Run {
         self.written().store.run(self.folder.id()).expect("opened with the outlet").clone()
+    }
+
+    /// Returns what knows all secrets so far.
+    #[must_use]
+    pub fn masker(&self) -> Masker {
+        self.masker.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Links the logs of a job's finished steps into this attempt.
@@ -125,16 +134,22 @@ impl RunOutlet {
         for job in self.run().jobs.keys() {
             let path = self.folder.checkpoint(job);
             let scrubbed = checkpoints::scrub(&path, &|text| self.holds_secret(text));
-            self.wrote(scrubbed.map_err(StoreError::io("write", &path)));
+            if let Err(error) = scrubbed {
+                // What has become secret does not stay, even if no job can go on from there.
+                let _ = fs::remove_file(&path);
+                self.fail(&mut self.written(), &StoreError::io("write", &path)(error));
+            }
         }
     }
 
     /// Removes files that are only needed while the run is in progress.
     pub fn close(&self) {
         self.scrub();
-        if let Some(path) = self.written().ballast.take() {
+        let mut written = self.written();
+        if let Some(path) = written.ballast.take() {
             let _ = fs::remove_file(path);
         }
+        self.write_down(&mut written);
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
@@ -149,21 +164,23 @@ impl RunOutlet {
 
     fn append(&self, event: Event) {
         let mut written = self.written();
-        let id = self.folder.id().clone();
-        let record = match written.journal.append(now(), event.clone()) {
-            Ok(record) => Ok(record),
-            Err(error) => {
-                // The reserved space makes room for the end of the run.
-                if let Some(path) = written.ballast.take() {
-                    let _ = fs::remove_file(path);
+        written.unwritten.push_back((now(), event));
+        self.write_down(&mut written);
+    }
+
+    /// Writes what is not in the journal yet. What cannot be written waits for the next call.
+    fn write_down(&self, written: &mut Written) {
+        while let Some((at, event)) = written.unwritten.pop_front() {
+            match written.journal.append(at, event.clone()) {
+                Ok(record) => {
+                    written.store.apply(self.folder.id(), &record);
+                    self.grown.send_replace(record.seq);
                 }
-                self.fail(&mut written, &error);
-                written.journal.append(now(), event)
+                Err(error) => {
+                    written.unwritten.push_front((at, event));
+                    return self.fail(written, &error);
+                }
             }
-        };
-        if let Ok(record) = record {
-            written.store.apply(&id, &record);
-            self.grown.send_replace(record.seq);
         }
     }
 
@@ -175,8 +192,13 @@ impl RunOutlet {
         }
     }
 
-    fn wrote<T>(&self, result: Result<T, StoreError>) -> Option<T> {
-        result.map_err(|error| self.fail(&mut self.written(), &error)).ok()
+    /// Writes a file of the run, unless an earlier one could not be written: what is left of a full disk is for the end of
+    /// the run.
+    fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Option<T> {
+        if self.written().failure.is_some() {
+            return None;
+        }
+        write().map_err(|error| self.fail(&mut self.written(), &error)).ok()
     }
 }
 
@@ -185,7 +207,11 @@ fn ballast(folder: &RunFolder) -> Option<PathBuf> {
     let path = folder.ballast();
     let file = File::create(&path).ok()?;
     let reserved = rustix::fs::fallocate(file.as_fd(), rustix::fs::FallocateFlags::empty(), 0, BALLAST);
-    reserved.is_ok().then_some(path)
+    if reserved.is_err() {
+        let _ = fs::remove_file(&path);
+        return None;
+    }
+    Some(path)
 }
 
 fn cut(mut event: Event) -> Event {
@@ -228,13 +254,13 @@ impl Outlet for RunOutlet {
             fs::create_dir_all(&folder)?;
             OpenOptions::new().create(true).append(true).open(&path)?.write_all(text.as_bytes())
         };
-        self.wrote(append().map_err(StoreError::io("write", &path)));
+        self.write(|| append().map_err(StoreError::io("write", &path)));
     }
 
     fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint) {
         let path = self.folder.checkpoint(job);
         let held = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wrote(checkpoints::append(&path, checkpoint).map_err(StoreError::io("write", &path)));
+        self.write(|| checkpoints::append(&path, checkpoint).map_err(StoreError::io("write", &path)));
         drop(held);
         // Runs afterwards, because text sealed earlier may have become secret meanwhile.
         self.scrub();
@@ -271,11 +297,13 @@ impl RunLog {
         if self.masked.is_empty() {
             return;
         }
-        let range = self.outlet.wrote(self.writer.append(&self.masked, now()));
+        let (writer, masked) = (&mut self.writer, &self.masked);
+        let first = writer.lines();
+        self.outlet.write(|| writer.append(masked, now()));
+        // Also where not all of it could be written.
+        let count = writer.lines() - first;
         self.masked.clear();
-        if let Some(range) = range {
-            self.add(range);
-        }
+        self.add(LineRange { first, count });
     }
 
     fn add(&mut self, range: LineRange) {

@@ -7,8 +7,9 @@ use indexmap::IndexMap;
 use crate::engine::concurrency::{GroupError, GroupRequest};
 use crate::engine::context::RunFacts;
 use crate::engine::reusable;
-use crate::model::{RunInfo, Timestamp};
+use crate::model::RunInfo;
 use crate::store::digest::hexadecimal;
+use crate::store::folder;
 use crate::store::spec::WorkflowSpec;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
@@ -106,7 +107,7 @@ pub fn plan(
     let inputs = reusable::dispatch(&workflow, &info.event, &spec.inputs).map_err(Refusal::Request)?;
     let name = workflow.name.as_ref().map_or_else(|| info.workflow.clone(), |name| name.value.clone());
     let facts = RunFacts {
-        run_id: run_id(info.created),
+        run_id: run_id(info),
         run_number: spec.run_number,
         attempt,
         repository: info.repository.clone(),
@@ -162,9 +163,10 @@ fn object(texts: &IndexMap<String, String>) -> Object {
     texts.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect()
 }
 
-/// Returns the run id: a decimal number like GitHub's, the same for every attempt.
-fn run_id(created: Timestamp) -> String {
-    created.0.to_string()
+/// Returns a decimal number, as GitHub's run ids are: the same for every attempt, and no other run's. The folder of a copy
+/// may have any name; its run has the time instead.
+fn run_id(info: &RunInfo) -> String {
+    folder::id_number(&info.id).unwrap_or(info.created.0).to_string()
 }
 
 /// Returns a stand-in for `github.token`: actions refuse an empty one, and no server accepts this one.

@@ -23,7 +23,7 @@ use crate::engine::{Options, Resumed, RunContext};
 use crate::model::{Conclusion, EndReason, Event, JobId, Run, RunInfo};
 use crate::store::StoreError;
 use crate::store::concurrency::Ticket;
-use crate::store::folder::RunFolder;
+use crate::store::folder::{RunFolder, make_private};
 use crate::store::spec::WorkflowSpec;
 
 use super::concurrency::ConcurrencyQueue;
@@ -53,8 +53,18 @@ impl WorkflowRun {
         secrets: IndexMap<String, String>,
         environment: Vec<(OsString, OsString)>,
     ) -> Self {
+        let environment = environment.into_iter().filter(|variable| !is_secret(variable, &secrets)).collect();
         Self(Arc::new(Request { folder, info, spec, secrets, environment }))
     }
+}
+
+/// Length in bytes from which a variable's value that is a secret's is no coincidence.
+const MIN_SECRET: usize = 8;
+
+/// Whether a variable of this process is one of the secrets: steps get those that the workflow gives them, and only those.
+fn is_secret((name, value): &(OsString, OsString), secrets: &IndexMap<String, String>) -> bool {
+    let is_value = |secret: &String| secret.len() >= MIN_SECRET && value == secret.as_str();
+    name.to_str().is_some_and(|name| secrets.contains_key(name)) || secrets.values().any(is_value)
 }
 
 impl Work for WorkflowRun {
@@ -106,6 +116,7 @@ impl Request {
                 any_runner: spec.any_runner,
                 runs_on: spec.runs_on.clone(),
                 supervisor: spec.supervisor,
+                docker_socket: spec.docker_socket,
                 keep_failed: spec.keep_failed,
                 sandbox: spec.sandbox.clone(),
                 image: spec.image.clone(),
@@ -118,8 +129,11 @@ impl Request {
 
 /// Returns a cache folder shared by all runs. It may be removed at any time.
 fn cache(name: &str, folder: &RunFolder) -> PathBuf {
-    let cache = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.cache_dir().join(name));
-    cache.unwrap_or_else(|| folder.path().join(name))
+    let home = directories::ProjectDirs::from("", "", "cuelight");
+    let cache = home.as_ref().map_or_else(|| folder.path(), |home| home.cache_dir());
+    // If it cannot be made, what is to be put there reports it.
+    let _ = make_private(cache);
+    cache.join(name)
 }
 
 /// Waits for the concurrency group of the run as a whole, if it requests one.

@@ -14,6 +14,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use crate::repo::git::{GitError, git};
+use crate::store::folder::make_private;
 
 /// Maximum number of paths in one call of git.
 const MAX_ARGUMENTS: usize = 1000;
@@ -51,7 +52,7 @@ impl StateFolderWatch {
                 notifier.notify_one();
             }
         };
-        fs::create_dir_all(state.join("runs"))?;
+        make_private(&state.join("runs"))?;
         let mut watcher = notify::recommended_watcher(on_event)?;
         watcher.watch(&state.join("runs"), RecursiveMode::NonRecursive)?;
         watcher.watch(state, RecursiveMode::NonRecursive)?;

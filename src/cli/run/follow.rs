@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::backend::local::follow::Follower;
@@ -18,12 +18,13 @@ use crate::cli::{Exit, Failure, Outcome};
 
 /// Follows a run for people, from this attempt on; inside GitHub Actions in GitHub's form.
 pub(in crate::cli) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
+    follow(run, attempt, &mut *lines())
+}
+
+/// Returns the printer for people; inside GitHub Actions the one of GitHub's form.
+pub(super) fn lines() -> Box<dyn Printer> {
     let style = Style::of_output();
-    if inside_actions() {
-        follow(run, attempt, &mut GitHub::new(style))
-    } else {
-        follow(run, attempt, &mut Lines::new(style))
-    }
+    if inside_actions() { Box::new(GitHub::new(style)) } else { Box::new(Lines::new(style)) }
 }
 
 /// How long a run that was cancelled by force is followed on.
@@ -32,43 +33,61 @@ const FORCED_END_TIMEOUT: Duration = Duration::from_secs(5);
 /// Follows a run until it has ended. The first Ctrl-C cancels it. The second one cancels it by force, and leaves it if its
 /// end takes long. The third one leaves it at once.
 pub(in crate::cli) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
+    start_and_follow(|| Ok(run.clone()), attempt, printer)
+}
+
+/// Starts a run and follows it like [`follow`]. An interrupt between the two is kept.
+pub(super) fn start_and_follow(
+    start: impl FnOnce() -> Result<RunFolder, Failure>,
+    attempt: u32,
+    printer: &mut dyn Printer,
+) -> Outcome {
+    crate::cli::block_on(async {
+        // One stream for all, so that no interrupt is lost while records are printed.
+        let interrupted = signal(SignalKind::interrupt())?;
+        let run = start()?;
+        follow_until_end(&run, attempt, printer, interrupted).await
+    })?
+}
+
+async fn follow_until_end(
+    run: &RunFolder,
+    attempt: u32,
+    printer: &mut dyn Printer,
+    mut interrupted: Signal,
+) -> Outcome {
     let header = history::info(run)?;
     let mut printing = Printing::new(run, header, attempt, printer);
-    crate::cli::block_on(async {
-        let mut follower = Follower::new(run.clone());
-        let left = || {
-            let message = format!("left the run in progress: cuelight attach {}", run.id());
-            Failure::new(Exit::Cancelled, message)
-        };
-        // One stream for all, so that no interrupt is lost while records are printed.
-        let mut interrupted = signal(SignalKind::interrupt())?;
-        let mut interrupts = 0;
-        let mut orders = FuturesUnordered::new();
-        let leave = tokio::time::sleep(Duration::MAX);
-        tokio::pin!(leave);
-        loop {
-            tokio::select! {
-                records = follower.next() => match records? {
-                    Some(records) => printing.records(&records)?,
-                    None => break,
-                },
-                _ = interrupted.recv() => {
-                    interrupts += 1;
-                    if interrupts > 2 {
-                        return Err(left());
-                    }
-                    if interrupts == 2 {
-                        leave.as_mut().reset(Instant::now() + FORCED_END_TIMEOUT);
-                    }
-                    orders.push(commands::cancel(run, interrupts == 2));
+    let mut follower = Follower::new(run.clone());
+    let left = || {
+        let message = format!("left the run in progress: cuelight attach {}", run.id());
+        Failure::new(Exit::Cancelled, message)
+    };
+    let mut interrupts = 0;
+    let mut orders = FuturesUnordered::new();
+    let leave = tokio::time::sleep(Duration::MAX);
+    tokio::pin!(leave);
+    loop {
+        tokio::select! {
+            records = follower.next() => match records? {
+                Some(records) => printing.records(&records)?,
+                None => break,
+            },
+            _ = interrupted.recv() => {
+                interrupts += 1;
+                if interrupts > 2 {
+                    return Err(left());
                 }
-                // If the run cannot be cancelled it is ending, and the records of its end come next.
-                Some(_) = orders.next() => {}
-                () = &mut leave => return Err(left()),
+                if interrupts == 2 {
+                    leave.as_mut().reset(Instant::now() + FORCED_END_TIMEOUT);
+                }
+                orders.push(commands::cancel(run, interrupts == 2));
             }
+            // If the run cannot be cancelled it is ending, and the records of its end come next.
+            Some(_) = orders.next() => {}
+            () = &mut leave => return Err(left()),
         }
-        Ok::<_, Failure>(())
-    })??;
+    }
     match printing.end()? {
         Some(conclusion) => Ok(Exit::of(conclusion)),
         None => Err(Failure::new(

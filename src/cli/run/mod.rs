@@ -7,16 +7,17 @@ use indexmap::IndexMap;
 use crate::config;
 use crate::launch;
 use crate::launch::event::Assignment;
-use crate::launch::{LaunchRequest, Payload, SecretSource, triggers};
+use crate::launch::{LaunchRequest, Payload, Planned, SecretSource, triggers};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
 
-use super::printer::{Json, Protocol};
+use super::printer::{Json, Printer, Protocol};
 use super::{Exit, Failure, Outcome, style, trust};
 
 mod follow;
 
 pub(super) use follow::{follow, follow_as_lines};
+use follow::{lines, start_and_follow};
 
 /// Runs a workflow of this repository on this machine.
 #[derive(clap::Args)]
@@ -165,25 +166,32 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 fn run_one(runs: &RunsDir, args: &Args, request: &LaunchRequest) -> Outcome {
-    let run = start(runs, request)?;
     if args.detach {
-        style::line(run.id().as_str())?;
+        style::line(start(runs, request)?.id().as_str())?;
         return Ok(Exit::Success);
     }
-    match args.format.as_deref() {
-        Some("json") => follow(&run, 1, &mut Protocol),
-        Some(other) => Err(Failure::new(Exit::Usage, format!("unknown format `{other}`: write --format json"))),
-        None if args.json => follow(&run, 1, &mut Json),
-        None => follow_as_lines(&run, 1),
-    }
+    let mut printer: Box<dyn Printer> = match args.format.as_deref() {
+        Some("json") => Box::new(Protocol),
+        Some(other) => {
+            return Err(Failure::new(Exit::Usage, format!("unknown format `{other}`: write --format json")));
+        }
+        None if args.json => Box::new(Json),
+        None => lines(),
+    };
+    let planned = plan(runs, request)?;
+    start_and_follow(|| Ok(launch::start(runs, planned)?.folder), 1, &mut *printer)
 }
 
 /// Starts a run. A person at a terminal is asked whether the repository is trusted, if it is not.
 pub(super) fn start(runs: &RunsDir, request: &LaunchRequest) -> Result<RunFolder, Failure> {
+    Ok(launch::start(runs, plan(runs, request)?)?.folder)
+}
+
+fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, Failure> {
     let mut planned = launch::plan(runs, request)?;
     trust::ask(runs, &mut planned)?;
     if let Some(unknown) = planned.unknown() {
         style::notice(&text!("note: {}", unknown));
     }
-    Ok(launch::start(runs, planned)?.folder)
+    Ok(planned)
 }

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
 use super::reference::Remote;
+use crate::repo::address::without_credentials;
 use crate::repo::git;
 use crate::repo::git::Access;
 use crate::store::atomic;
@@ -122,7 +123,9 @@ impl Store {
 
     /// Resolves a version and fetches its files.
     async fn fetch(&self, server: &str, action: &Remote) -> Result<Fetched, String> {
-        let host = server.split_once("://").map_or(server, |(_, rest)| rest).replace('/', "_");
+        let shown = without_credentials(&format!("{server}/{}", action.repository));
+        let host = without_credentials(server);
+        let host = host.split_once("://").map_or(host.as_str(), |(_, rest)| rest).replace('/', "_");
         let home = self.cache.join(host).join(&action.repository);
         let noted = home.join("refs").join(action.version.replace('/', "%2F"));
         let address = format!("{server}/{}", action.repository);
@@ -136,17 +139,15 @@ impl Store {
             (false, false) => match resolve(&self.cache, &address, &action.version).await {
                 Ok(commit) => (commit, None),
                 Err(Unresolved::Nothing) => {
-                    return Err(format!("`{action}`: {address} has no tag, branch or commit `{}`", action.version));
+                    return Err(format!("`{action}`: {shown} has no tag, branch or commit `{}`", action.version));
                 }
-                Err(Unresolved::Unreachable(reason)) => match remembered {
-                    Some(commit) => {
-                        let remark = format!("{address} does not answer ({reason}): using the last known commit");
+                Err(Unresolved::Unreachable(reason)) => match (remembered, reason.replace(&address, &shown)) {
+                    (Some(commit), reason) => {
+                        let remark = format!("{shown} does not answer ({reason}): the commit it was last time is used");
                         (commit, Some(remark))
                     }
-                    None => {
-                        return Err(format!(
-                            "`{action}` is not in the cache, and {address} cannot be reached: {reason}"
-                        ));
+                    (None, reason) => {
+                        return Err(format!("`{action}` is not kept here, and {shown} cannot be reached: {reason}"));
                     }
                 },
             },
@@ -158,7 +159,8 @@ impl Store {
                 return Err(format!("`{action}` ({commit}) is not in the cache, and --offline is set"));
             }
             let fetched = download(&address, &commit, &folder, &mark).await;
-            fetched.map_err(|reason| format!("cannot fetch `{action}` from {address}: {reason}"))?;
+            let reason = |reason: String| reason.replace(&address, &shown);
+            fetched.map_err(reason).map_err(|reason| format!("`{action}` cannot be fetched from {shown}: {reason}"))?;
         }
         let note = || -> io::Result<()> {
             fs::create_dir_all(noted.parent().unwrap_or(&home))?;

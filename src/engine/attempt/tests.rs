@@ -342,7 +342,7 @@ async fn a_panic_in_a_step_ends_its_job_and_leaves_nothing_behind() {
     assert_eq!(reason, "internal error: the job's task panicked: the sandbox broke");
     assert_eq!(run.end_of("b").0, Conclusion::Skipped);
     assert!(!run.home.path().join("work/a/_temp").exists(), "folders that may hold secrets are removed");
-    assert_eq!(run.sandbox.reaped(), ["cuelight/20261126-120000-0001/a/"]);
+    assert_eq!(run.sandbox.reaped(), ["cuelight/20261126-120000-0001@/a/"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,12 +90,9 @@ impl JobEnvironment {
         github.insert("job".to_owned(), job.unwrap_or_else(|| Value::string("")));
         github.insert("workspace".to_owned(), text(&self.workspace));
         github.insert("event_path".to_owned(), text(&folders.event()));
-        let runner = context::runner(
-            &inside(&self.temp),
-            &inside(&self.shared.tool_cache),
-            &inside(&folders.parent),
-            self.shared.options.debug,
-        );
+        let tools = if self.is_container() { folders.tools(&self.shared) } else { self.shared.tool_cache.clone() };
+        let runner =
+            context::runner(&inside(&self.temp), &inside(&tools), &inside(&folders.parent), self.shared.options.debug);
         self.contexts.set("github", Value::object(github.clone()));
         self.contexts.set("runner", Value::object(runner.clone()));
         (self.github, self.runner) = (github, runner);
@@ -226,7 +223,8 @@ impl JobEnvironment {
     /// error, if any.
     pub(in crate::engine) async fn leave_nothing(&self) -> Option<String> {
         self.shared.host.reap(&self.tracking_id).await;
-        for folder in [self.temp.clone(), self.temp.with_file_name("_control")] {
+        let beside = |name| self.temp.with_file_name(name);
+        for folder in [self.temp.clone(), beside("_control"), beside("_tools")] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Some(format!("cannot empty {}: {error}", folder.display()));

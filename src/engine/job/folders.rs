@@ -70,6 +70,7 @@ impl Folders {
             Folder::open(&self.root)?.make_folders(below)?;
         }
         // Containers mount it, even while it is empty. If it cannot be made, they report it.
+        let _ = fs::create_dir_all(self.tools(run));
         let _ = fs::create_dir_all(&run.tool_cache);
         fs::write(self.event(), serde_json::to_vec(&run.facts.event)?)
     }
@@ -89,6 +90,12 @@ impl Folders {
         self.temp.join(command_files::FOLDER)
     }
 
+    /// Returns the tool cache of containers: that of this machine, whose programs other runs start, only where containers
+    /// may do anything. Otherwise the job has its own.
+    pub(super) fn tools(&self, run: &RunContext) -> PathBuf {
+        if run.options.docker_socket { run.tool_cache.clone() } else { self.root.join("_tools") }
+    }
+
     /// Returns the folder that is the home in containers.
     pub(super) fn home(&self) -> PathBuf {
         self.temp.join("_github_home")
@@ -102,7 +109,7 @@ impl Folders {
     pub(super) fn shared(&self, run: &RunContext, actions: &Actions) -> Vec<SharedFolder> {
         let mut shared = vec![
             SharedFolder::writable(&self.root, "/__w"),
-            SharedFolder::writable(&run.tool_cache, "/__t"),
+            SharedFolder::writable(self.tools(run), "/__t"),
             SharedFolder::writable(self.home(), "/github/home"),
             SharedFolder::writable(self.workflow(), "/github/workflow"),
         ];

@@ -105,6 +105,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
         control: folders.control(),
         workspace: folders.workspace,
         supervised: run.options.supervisor,
+        socket: run.options.docker_socket,
         return_files: rustix::process::getuid().as_raw() != 0 && !run.options.in_place,
         max_snapshots: run.options.keep_failed,
         outlet: std::sync::Arc::clone(&run.outlet),

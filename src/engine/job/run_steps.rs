@@ -22,6 +22,9 @@ use super::steps::Steps;
 use super::steps::scope::{StepRef, StepScope};
 use super::task::{JobTask, WorkEnd};
 
+/// Maximum size of the outputs of a job in bytes, as on GitHub.
+const MAX_OUTPUTS: usize = 1024 * 1024;
+
 impl JobTask {
     /// Runs all steps of the job.
     pub(super) async fn run_steps(
@@ -140,6 +143,11 @@ impl JobTask {
                 Err(error) => wrong = Some(format!("output `{}`: {error}", name.value)),
             }
         }
+        let size: usize = end.outputs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if size > MAX_OUTPUTS {
+            end.outputs.clear();
+            wrong = Some(format!("the outputs have {size} bytes, the limit is {MAX_OUTPUTS}"));
+        }
         let url = body.environment.as_ref().and_then(|environment| environment.entry("url"));
         match url.map(|url| url.evaluate(&evaluated)).transpose() {
             Ok(url) => end.environment_url = url.map(|url| url.to_text()).filter(|url| !url.is_empty()),
@@ -162,6 +170,10 @@ impl JobTask {
 
     /// Stores a checkpoint after `done` steps, so that the job can resume if the worker is lost.
     fn checkpoint(&self, done: usize, environment: &JobEnvironment, scope: &StepScope, steps: &Steps<'_>) {
+        let lost = [
+            (environment.has_containers(), "its containers and services are gone"),
+            (steps.masked, "a value was masked while the job ran, and only its steps know it"),
+        ];
         let now = Checkpoint {
             done,
             status: scope.status,
@@ -170,7 +182,7 @@ impl JobTask {
             steps: scope.steps.clone(),
             states: steps.states.clone(),
             failed: steps.failed.clone(),
-            not_resumable: environment.has_containers().then(|| "its containers and services are gone".to_owned()),
+            not_resumable: lost.into_iter().find(|(lost, _)| *lost).map(|(_, reason)| reason.to_owned()),
         };
         let outlet = &self.run.outlet;
         outlet.checkpoint(&self.job.id, &now.sealed(&self.run.facts.secrets, &|text| outlet.holds_secret(text)));

@@ -253,8 +253,8 @@ impl Provider for HostProvider {
 
     fn abandon<'a>(&'a self, run: &'a RunFolder, groups: &'a [i32]) -> BoxFuture<'a, Result<(), ProviderError>> {
         async move {
-            reap(&run_tracking_id(run.id().as_str())).await;
-            // Without `/proc`, processes cannot be found by their variable, so only the recorded groups are killed.
+            reap(&run_tracking_id(run)).await;
+            // Without `/proc`, processes cannot be found by their variable: the recorded groups are all that is known.
             if !cfg!(target_os = "linux") {
                 for group in groups {
                     signal_group(*group, Interrupt::Kill);

@@ -16,6 +16,7 @@ use tokio::io::AsyncRead;
 
 use crate::files;
 use crate::files::FileError;
+use crate::store::folder::RunFolder;
 
 pub mod container;
 pub mod docker;
@@ -30,8 +31,8 @@ pub(crate) mod testing;
 /// Returns the common prefix of `RUNNER_TRACKING_ID` for all jobs of a run. It ends in a slash, so that it is not a
 /// prefix of another run's.
 #[must_use]
-pub fn run_tracking_id(run: &str) -> String {
-    format!("cuelight/{run}/")
+pub fn run_tracking_id(run: &RunFolder) -> String {
+    format!("cuelight/{}@{}/", run.id(), run.identity())
 }
 
 /// Where the processes of a job run.

@@ -280,6 +280,8 @@ pub struct MachineSpec {
     pub control: PathBuf,
     /// Whether a supervisor in the container may start the steps.
     pub supervised: bool,
+    /// Whether containers get the socket of the provider's engine, and with it everything that the engine can do.
+    pub socket: bool,
     /// Whether files written by a container are given to the user of this process when the machine stops.
     pub return_files: bool,
     /// Maximum number of snapshots of failed jobs; 0 disables snapshots.

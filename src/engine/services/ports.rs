@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::store::folder::make_private;
 use crate::store::{StoreError, lock};
 
 /// Time between two checks of a port that is in use.
@@ -66,7 +67,7 @@ pub(in crate::engine) async fn claim(
     if ports.is_empty() {
         return Ok(Claimed::default());
     }
-    fs::create_dir_all(folder).map_err(|source| ClaimError::Folder { folder: folder.to_owned(), source })?;
+    make_private(folder).map_err(|source| ClaimError::Folder { folder: folder.to_owned(), source })?;
     let mut claimed = Vec::new();
     let mut reported = None;
     for port in ports {

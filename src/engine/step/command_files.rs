@@ -21,6 +21,8 @@ pub(in crate::engine) struct Left {
     /// In the order in which they were added.
     pub(in crate::engine) path: Vec<String>,
     pub(in crate::engine) summary: String,
+    /// Whether it made a value secret that was not.
+    pub(in crate::engine) masked: bool,
     /// What was refused without failing the step.
     pub(in crate::engine) refused: Vec<String>,
     /// Why the step failed although its process may not have.

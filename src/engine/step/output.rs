@@ -184,7 +184,10 @@ impl<'a> Output<'a> {
             WorkflowCommand::AddMask(secret) if secret.trim().is_empty() => {
                 self.warn("`add-mask` without a value");
             }
-            WorkflowCommand::AddMask(secret) => self.context.outlet.add_mask(&secret),
+            WorkflowCommand::AddMask(secret) => {
+                self.left.masked |= !self.context.outlet.holds_secret(&secret);
+                self.context.outlet.add_mask(&secret);
+            }
             WorkflowCommand::AddMatcher(file) => self.add_matcher(&file),
             WorkflowCommand::RemoveMatcherOwner(owner) => self.matchers.remove(&owner),
             WorkflowCommand::RemoveMatcherFile(file) => self.remove_matchers(&file),

@@ -107,7 +107,7 @@ pub(crate) async fn run(
         () = cancel.forced() => Ok(()),
     };
     if let Err(error) = fetched {
-        left.error.get_or_insert(format!("cannot fetch what the step left: {error}"));
+        left.error.get_or_insert(format!("cannot fetch the step's command files: {error}"));
     }
     let (mut left, wrong) = collect(command_files, left).await;
     if let Some(reason) = wrong {

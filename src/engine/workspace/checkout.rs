@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use crate::repo::address::without_credentials;
 use crate::repo::git;
 use crate::repo::git::{Access, GitError, git, git_with};
 
@@ -187,7 +188,11 @@ fn configuration(kept: &str, repository: &Path) -> String {
         };
         // A relative URL is relative to the repository.
         let near = key == "url" && (value.starts_with("./") || value.starts_with("../"));
-        let value = if near { repository.join(value).to_string_lossy().into_owned() } else { value.to_owned() };
+        let value = match key {
+            _ if near => repository.join(value).to_string_lossy().into_owned(),
+            "url" => without_credentials(value),
+            _ => value.to_owned(),
+        };
         let value = value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
         config.push_str(&format!("[{section}]\n\t{key} = \"{value}\"\n"));
     }

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use super::address::without_credentials;
+
 mod runner;
 
 pub use runner::{Access, POINTERS, command, git, git_with};
@@ -128,7 +130,7 @@ impl Repository {
             let entries = config.split('\0').filter_map(|entry| entry.split_once('\n'));
             entries.rev().find(|(name, _)| *name == key).map(|(_, value)| value).unwrap_or_default()
         };
-        let origin = value("remote.origin.url").trim().to_owned();
+        let origin = without_credentials(value("remote.origin.url").trim());
         let slug = slug(&origin).unwrap_or_else(|| {
             let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
             format!("local/{}", name.unwrap_or_else(|| "repository".to_owned()))

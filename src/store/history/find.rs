@@ -3,6 +3,7 @@
 use crate::model::RunId;
 use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir, is_id_prefix, is_run_id};
+use crate::store::spec::RunSpec;
 
 use super::index::Index;
 
@@ -45,11 +46,17 @@ impl RunsDir {
         }
     }
 
+    /// Finds the newest run. Folders that are damaged, or are being made or removed, are passed over.
     fn newest(&self) -> Result<Option<RunFolder>, StoreError> {
         let mut newest = None;
         self.visit(None, |id| {
-            newest = Some(self.folder(id.clone()));
-            false
+            let folder = self.folder(id.clone());
+            let is_run = matches!(
+                RunSpec::read(&folder),
+                Ok(_) | Err(StoreError::Newer { .. } | StoreError::UnknownKind { .. })
+            );
+            newest = is_run.then_some(folder);
+            !is_run
         })?;
         Ok(newest)
     }

@@ -17,11 +17,11 @@ use std::io;
 
 use crate::model::{Conclusion, EndReason, Phase, Run, RunId, RunInfo, Summary, Timestamp};
 
-use super::StoreError;
 use super::folder::{RunFolder, RunsDir, id_time, id_timestamp, is_run_id, new_id, private};
 use super::journal::JournalReader;
 use super::runs::RunStore;
 use super::spec::RunSpec;
+use super::{StoreError, atomic, lock};
 
 pub use filter::{Filter, StatusFilter};
 
@@ -50,10 +50,16 @@ pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
 pub fn replay(folder: &RunFolder, info: RunInfo) -> Result<RunStore, StoreError> {
     let mut store = RunStore::default();
     store.open(info);
-    for record in JournalReader::new(folder.journal()).poll()? {
-        store.apply(folder.id(), &record);
+    let mut journal = JournalReader::new(folder.journal());
+    loop {
+        let records = journal.poll()?;
+        if records.is_empty() {
+            return Ok(store);
+        }
+        for record in &records {
+            store.apply(folder.id(), record);
+        }
     }
-    Ok(store)
 }
 
 /// Some runs, newest first.
@@ -147,11 +153,12 @@ impl Pager<'_> {
     }
 }
 
-/// The summary of a run that a newer version wrote, or whose files are damaged. A folder without `run.json` holds no run:
-/// it is being made or removed.
+/// The summary of a run that a newer version wrote, or whose files are damaged. A folder with neither `run.json` nor a
+/// journal holds no run: it is being made or removed.
 fn unreadable(folder: &RunFolder, error: &StoreError) -> Option<Summary> {
     let is_run =
-        matches!(error, StoreError::Newer { .. } | StoreError::UnknownKind { .. } | StoreError::Damaged { .. });
+        matches!(error, StoreError::Newer { .. } | StoreError::UnknownKind { .. } | StoreError::Damaged { .. })
+            || folder.journal().exists();
     is_run.then(|| Summary {
         info: RunInfo { id: folder.id().clone(), created: id_timestamp(folder.id()), ..RunInfo::default() },
         name: "unreadable".to_owned(),
@@ -250,6 +257,7 @@ pub fn remove(folder: &RunFolder) -> Result<(), StoreError> {
     // First of all: what is left of an interrupted removal is no longer a run.
     let spec = fs::remove_file(folder.spec_path());
     spec.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }).map_err(failed())?;
+    let _ = fs::remove_file(folder.journal());
     // This may take a while, and the index is not locked during it.
     for entry in fs::read_dir(folder.path()).map_err(failed())?.flatten() {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -284,13 +292,22 @@ impl RunsDir {
     /// # Errors
     /// The state folder cannot be written.
     pub fn create(&self, now: Timestamp) -> Result<RunFolder, StoreError> {
-        let make = || {
+        let state = self.state();
+        private().recursive(true).create(state).map_err(StoreError::io("make the folder", state))?;
+        let _one_at_a_time = lock::wait(&self.ids_lock())?;
+        let mut last = self.last_given_id()?;
+        let mut make = || {
             let runs = self.runs();
             private().recursive(true).create(&runs).map_err(StoreError::io("make the folder", &runs))?;
             loop {
-                let folder = self.folder(new_id(now));
+                let folder = self.folder(new_id(now, last.as_ref()));
+                last = Some(folder.id().clone());
                 match private().create(folder.path()) {
-                    Ok(()) => return Ok(folder),
+                    Ok(()) => {
+                        // Without the file, the folders have the newest id.
+                        let _ = atomic::write_unsynced(&self.last_id(), folder.id().as_str().as_bytes());
+                        return Ok(folder);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                     Err(error) => return Err(StoreError::io("make the run's folder", folder.path())(error)),
                 }
@@ -301,6 +318,16 @@ impl RunsDir {
             index::mark_active(self, folder.id())?;
             writer.add(&[Line { id: folder.id().clone(), cached: None }])
         })
+    }
+
+    /// Returns the newest id that was ever given, also to a run that was removed. If it is not known, the newest of the runs
+    /// that are there.
+    fn last_given_id(&self) -> Result<Option<RunId>, StoreError> {
+        let noted = fs::read_to_string(self.last_id()).ok().filter(|id| is_run_id(id)).map(RunId::new);
+        match noted {
+            Some(noted) => Ok(Some(noted)),
+            None => Ok(self.list()?.into_iter().next()),
+        }
     }
 }
 

@@ -223,10 +223,10 @@ fn the_index_of_an_earlier_version_is_taken_over() {
 }
 
 #[test]
-fn a_run_of_a_clock_that_went_back_is_in_its_place() {
+fn a_run_of_a_clock_that_went_back_is_the_newest_all_the_same() {
     let home = Home::new();
     let ids: Vec<_> = [5, 3, 7, 1].map(|minute| home.run(minute).id().clone()).into();
-    assert_eq!(home.ids(), [&ids[2], &ids[0], &ids[1], &ids[3]].map(RunId::clone));
+    assert_eq!(home.ids(), [&ids[3], &ids[2], &ids[1], &ids[0]].map(RunId::clone));
     assert!(home.is_complete());
 }
 

@@ -84,6 +84,12 @@ impl LogWriter {
         Ok(LineRange { first, count: self.lines - first })
     }
 
+    /// Returns the number of lines that are written and ended.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// Ends the log: a last line without its newline counts as a line.
     #[must_use]
     pub fn finish(&mut self) -> LineRange {

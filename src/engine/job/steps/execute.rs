@@ -106,6 +106,7 @@ impl Steps<'_> {
     }
 
     fn take_in(&mut self, number: StepNumber, left: &mut Left) {
+        self.masked |= left.masked;
         self.env.extend(std::mem::take(&mut left.env));
         for folder in std::mem::take(&mut left.path) {
             self.path.retain(|known| *known != folder);

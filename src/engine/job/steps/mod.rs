@@ -38,6 +38,8 @@ pub(super) struct Steps<'j> {
     pub(super) states: IndexMap<String, IndexMap<String, String>>,
     /// Keys of the steps whose posts are registered.
     registered: HashSet<String>,
+    /// Whether a step made a value secret that was not. No other attempt knows it.
+    pub(super) masked: bool,
     /// The last step that failed after its process had started.
     pub(super) failed: Option<FailedStep>,
 }
@@ -53,6 +55,7 @@ impl<'j> Steps<'j> {
             matchers: Matchers::default(),
             states: start.states.clone(),
             registered: HashSet::new(),
+            masked: false,
             failed: None,
         }
     }

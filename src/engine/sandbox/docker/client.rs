@@ -292,14 +292,8 @@ impl DockerClient {
     ///
     /// # Errors
     /// Docker refuses.
-    pub async fn commit(&self, id: &str, repository: &str, tag: &str, without: &[String]) -> Result<(), DockerError> {
-        let emptied = without.iter().fold(String::new(), |text, name| format!("{text}ENV {name}=\n"));
-        let mut options = CommitContainerOptionsBuilder::default().container(id).repo(repository).tag(tag);
-        // Docker refuses an empty list of changes.
-        if !emptied.is_empty() {
-            options = options.changes(&emptied);
-        }
-        let options = options.build();
+    pub async fn commit(&self, id: &str, repository: &str, tag: &str) -> Result<(), DockerError> {
+        let options = CommitContainerOptionsBuilder::default().container(id).repo(repository).tag(tag).build();
         let kept = self.api.commit_container(options, bollard::models::ContainerConfig::default()).await;
         kept.map(drop)
             .map_err(|error| DockerError::of(format!("cannot make a snapshot of the container {}", short(id)), error))

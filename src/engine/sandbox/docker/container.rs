@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use indexmap::IndexMap;
 use tokio::io::AsyncReadExt;
 
 use super::archive;
@@ -60,8 +61,6 @@ pub struct JobContainer {
     id: String,
     image: String,
     environment: Vec<(OsString, OsString)>,
-    /// Names of the variables set by the workflow.
-    given: Vec<String>,
     shared: Vec<SharedFolder>,
     control: Control,
     supervisor: Option<Supervisor>,
@@ -96,9 +95,8 @@ impl JobContainer {
         if let Some(network) = setup.network {
             join(&mut body, network, &container.name);
         }
-        let given =
-            body.env.iter().flatten().filter_map(|entry| entry.split_once('=')).map(|(name, _)| name.to_owned());
-        let given = given.collect();
+        // Given to each process instead: what a container is made with stays in the images that are made of it.
+        let given = body.env.take().unwrap_or_default();
         let id = client.start(&setup.labels.name(), body).await?;
         let control = Control { inside: inside(&setup.control), outside: setup.control };
         let supervised = local && setup.supervised;
@@ -107,7 +105,6 @@ impl JobContainer {
             id,
             image: container.image.clone(),
             environment: Vec::new(),
-            given,
             shared: setup.shared,
             control,
             supervisor: None,
@@ -115,12 +112,12 @@ impl JobContainer {
             shells: setup.shells,
             found: Mutex::default(),
         };
-        started.set_up(local, supervised).await?;
+        started.set_up(local, supervised, &given).await?;
         Ok(started)
     }
 
-    /// Reads the environment of the container, copies files to a remote engine, and starts the supervisor.
-    async fn set_up(&mut self, local: bool, supervised: bool) -> Result<(), ProviderError> {
+    /// Reads the environment of the image, to which the workflow adds `given`, copies files to an engine elsewhere, and starts the supervisor.
+    async fn set_up(&mut self, local: bool, supervised: bool, given: &[String]) -> Result<(), ProviderError> {
         let found = self.client.inspect(&self.id).await?;
         if found.state.as_ref().and_then(|state| state.running) != Some(true) {
             let lines = self.client.last_lines(&self.id, 5).await.unwrap_or_default().join("\n");
@@ -128,9 +125,11 @@ impl JobContainer {
             return Err(ProviderError::Failed(text));
         }
         let env = found.config.and_then(|config| config.env).unwrap_or_default();
-        let pairs = env.iter().filter_map(|entry| entry.split_once('='));
-        self.environment = pairs.map(|(name, value)| (name.into(), value.into())).collect();
-        // Home folder in containers of GitHub's runner. Its files exist as long as the job.
+        let pairs = env.iter().chain(given).filter_map(|entry| entry.split_once('='));
+        let environment: IndexMap<OsString, OsString> =
+            pairs.map(|(name, value)| (name.into(), value.into())).collect();
+        self.environment = environment.into_iter().collect();
+        // The home folder of GitHub's runner in a container. Its files live as long as the job.
         self.environment.retain(|(name, _)| name != "HOME");
         self.environment.push(("HOME".into(), "/github/home".into()));
         if !local {
@@ -188,12 +187,6 @@ impl JobContainer {
         if let Err(error) = self.client.run_quietly(&self.id, &command).await {
             tracing::warn!(%error, "cannot change the owner of files written by the container");
         }
-    }
-
-    /// Returns the names of the variables set by the workflow.
-    #[must_use]
-    pub fn given(&self) -> &[String] {
-        &self.given
     }
 
     /// Describes how steps are started.

@@ -90,6 +90,9 @@ impl DockerMachine {
         self.services = services;
         if let Some(container) = container? {
             say(&container.way_in());
+            if self.spec.socket && client.socket().is_some() {
+                say("Docker's socket is mounted: a step can do everything on this machine (`docker.socket`).");
+            }
             self.container = Some(Arc::new(container));
         }
         if let Some(error) = failure {
@@ -112,7 +115,8 @@ impl DockerMachine {
 
     fn setup<'s>(&self, client: &DockerClient, container: &'s ContainerSpec, network: &'s str) -> Setup<'s> {
         let mut shared = self.spec.shared.clone();
-        shared.extend(client.socket().map(|socket| SharedFolder::writable(socket, SOCKET)));
+        let socket = client.socket().filter(|_| self.spec.socket);
+        shared.extend(socket.map(|socket| SharedFolder::writable(socket, SOCKET)));
         Setup {
             container,
             labels: self.labels.of("job"),
@@ -140,7 +144,9 @@ impl DockerMachine {
                 client.address()
             )));
         };
-        shared.push(SharedFolder::writable(socket, SOCKET));
+        if self.spec.socket {
+            shared.push(SharedFolder::writable(socket, SOCKET));
+        }
         let found = client.ensure_image(image, None, &|_| ()).await?;
         Ok(OneShot::new(client, &found, image, self.labels.of("action"), self.network.clone(), shared))
     }
@@ -152,7 +158,7 @@ impl DockerMachine {
             return Ok(());
         }
         let tag = snapshots::tag(self.spec.run.id().as_str(), self.spec.job.as_str());
-        client.commit(container.id(), snapshots::REPOSITORY, &tag, container.given()).await?;
+        client.commit(container.id(), snapshots::REPOSITORY, &tag).await?;
         Ok(client.prune_snapshots(self.spec.run.state(), keep).await?)
     }
 

@@ -1,0 +1,130 @@
+//! Disks that fill up: the run ends with the reason, what was logged stays, and nothing of it is left running.
+
+use std::process::{Command, Output};
+
+use crate::docker::skip;
+use crate::project::Project;
+use crate::survival::pids;
+
+/// Calls the program with a limit on the size of files, which fails writes as a full disk does.
+fn limited(project: &Project, kilobytes: u32, args: &str) -> Output {
+    let script = format!("ulimit -f {kilobytes}; exec {} {args}", env!("CARGO_BIN_EXE_cuelight"));
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]).current_dir(project.root());
+    let same = project.command(&[]);
+    command.envs(same.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.output().expect("starts")
+}
+
+fn text(said: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
+}
+
+/// Nothing of the run is left: no process of its state folder, no ballast, no temporary files.
+#[track_caller]
+fn nothing_left(project: &Project) {
+    let state = project.state().to_string_lossy().into_owned();
+    assert_eq!(pids(|command| command.contains(&state)), Vec::<i32>::new());
+    let folder = project.run_folder();
+    assert!(!folder.join("ballast").exists() && !folder.join("control.sock").exists());
+    assert!(!folder.join("work/a/_temp").exists());
+}
+
+#[test]
+fn a_log_at_its_limit_ends_the_run_and_what_was_logged_stays() {
+    for (step, words) in [
+        ("for n in 1 2 3; do echo kept $n; done; yes", "kept 3"),
+        ("echo kept; yes | head -c 90000000; sleep 1000", "kept"),
+        ("trap '' INT TERM; echo kept; yes & yes & wait", "kept"),
+    ] {
+        let project =
+            Project::of_jobs(&format!("\n  a:\n    runs-on: ubuntu-latest\n    steps: [{{run: \"{step}\"}}]"));
+        let said = limited(&project, 1024, "run --trust");
+        let text = text(&said);
+        assert_eq!(said.status.code(), Some(1), "{text}");
+        assert!(text.contains("cannot write") && text.contains("ulimit -f"), "{text}");
+        let run = project.show();
+        assert_eq!(run["status"], "failure", "{run}");
+        assert!(run["reason"].as_str().is_some_and(|reason| reason.contains("cannot write")), "{run}");
+        project.call(&["logs"]).expect(0, &[words]);
+        nothing_left(&project);
+    }
+}
+
+#[test]
+fn a_worker_whose_own_log_cannot_be_written_goes_on() {
+    // Everything that the worker logs is over the limit, as its log is there already.
+    let project = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}");
+    let script = format!("exec env CUELIGHT_LOG=trace {} run --trust 2>&1", env!("CARGO_BIN_EXE_cuelight"));
+    let state = project.state();
+    std::fs::create_dir_all(&state).expect("made");
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("ulimit -f 64; {script}")]).current_dir(project.root());
+    let same = project.command(&[]);
+    command.envs(same.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let said = command.output().expect("starts");
+    assert_eq!(said.status.code(), Some(0), "{}", text(&said));
+    nothing_left(&project);
+}
+
+/// Runs a script in a mount namespace in which `$DISK` is a small disk; `None` where that is not allowed.
+fn on_small_disk(project: &Project, megabytes: u32, script: &str) -> Option<String> {
+    let disk = project.root().parent().expect("a parent").join("disk");
+    std::fs::create_dir_all(&disk).expect("made");
+    let (disk, program) = (disk.display(), env!("CARGO_BIN_EXE_cuelight"));
+    let whole = format!(
+        "mount -t tmpfs -o size={megabytes}m tmpfs {disk} || exit 99
+         export DISK={disk} CUELIGHT_STATE_DIR={disk}/state PATH=\"$(dirname {program}):$PATH\"
+         {script}"
+    );
+    let same = project.command(&[]);
+    let ran = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(arguments).args(["bash", "-c", &whole]).current_dir(project.root());
+        command.envs(same.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let done = command.env("CUELIGHT_STATE_DIR", "").output().ok()?;
+        (done.status.success()).then(|| text(&done))
+    };
+    let found = ran(&["--mount"]).or_else(|| ran(&["--mount", "--user", "--map-root-user"]));
+    if found.is_none() {
+        skip("no mount namespace for a small disk is allowed here");
+    }
+    found
+}
+
+#[test]
+fn a_full_disk_is_the_reason_of_the_end() {
+    for (name, step) in [
+        ("a log", "echo kept; yes"),
+        ("a log, and processes that do not want to end", "trap '' INT TERM; echo kept; (trap '' INT TERM; yes) & yes"),
+        (
+            "the workspace",
+            "echo kept; cat /dev/zero > big || true; for n in 1 2 3 4 5; do echo more; sleep 0.1; done; yes",
+        ),
+        (
+            "the workspace, again and again",
+            "echo kept; while :; do cat /dev/zero >> big; done 2>/dev/null & sleep 0.3; yes",
+        ),
+        ("many files", "echo kept; n=0; while mkdir d$n 2>/dev/null; do n=$((n+1)); done; yes"),
+    ] {
+        let project =
+            Project::of_jobs(&format!("\n  a:\n    runs-on: ubuntu-latest\n    steps: [{{run: \"{step}\"}}]"));
+        let script = "cuelight run --trust > /dev/null 2>&1; echo code $?
+            cuelight show --json; cuelight logs | head -n 3; cuelight runs
+            echo left $(ls $DISK/state/runs/*/ballast $DISK/state/runs/*/work/a/_temp 2>/dev/null)
+            echo processes $(pgrep -f \"worker $DISK\")";
+        let Some(said) = on_small_disk(&project, 3, script) else { return };
+        for word in ["code 1\n", "\"status\": \"failure\"", "the disk is full", "kept", "left\n", "processes\n"] {
+            assert!(said.contains(word), "{name}: `{word}` is not in:\n{said}");
+        }
+        assert!(!said.contains("worker lost"), "{name}:\n{said}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_beginning_is_refused_in_words() {
+    let project = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}");
+    let script = "mkdir -p $DISK/state; cat /dev/zero > $DISK/big 2>/dev/null; cuelight run --trust; echo code $?; rm $DISK/big; cuelight run --trust; echo code $?";
+    let Some(said) = on_small_disk(&project, 2, script) else { return };
+    assert!(said.contains("No space left") && said.contains("code 5\n") && said.contains("code 0\n"), "{said}");
+}

@@ -1,0 +1,203 @@
+//! Steps that put something else where the program expects a file: nothing waits for it, fills up, or reaches another
+//! file through it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use super::bounded;
+use crate::docker::{has, nothing_left};
+use crate::project::{Project, until};
+use crate::survival::pids;
+
+#[test]
+fn command_files_that_are_no_files_fail_their_step_and_not_the_run() {
+    for (name, reason) in [
+        ("GITHUB_OUTPUT", "GITHUB_OUTPUT: cannot be read: "),
+        ("GITHUB_ENV", "GITHUB_ENV: cannot be read: "),
+        ("GITHUB_PATH", "GITHUB_PATH: cannot be read: "),
+        ("GITHUB_STATE", "GITHUB_STATE: cannot be read: "),
+    ] {
+        let project = Project::of_jobs(&format!(
+            r#"
+  a:
+    runs-on: ubuntu-latest
+    timeout-minutes: 1
+    steps:
+      - {{run: 'rm "${name}"; mkfifo "${name}"', continue-on-error: true}}
+      - {{run: 'ln -sf /dev/zero "${name}"', continue-on-error: true}}
+      - {{run: 'truncate -s 300G "${name}"', continue-on-error: true}}
+      - {{run: 'rm "${name}"; ln -s /etc/passwd "${name}"', continue-on-error: true}}
+      - {{run: 'rm "${name}"; ln -s "${name}" "${name}"', continue-on-error: true}}
+      - run: echo after"#
+        ));
+        let said = bounded(&project, &["run", "--trust"]);
+        said.expect(0, &["a FIFO, not a regular file", "larger than the limit", "leads out of its folder", "after"]);
+        assert!(said.text().matches(reason).count() >= 5, "{}", said.text());
+    }
+}
+
+#[test]
+fn a_summary_that_is_no_file_is_dropped() {
+    let project = Project::of_jobs(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: rm "$GITHUB_STEP_SUMMARY"; mkfifo "$GITHUB_STEP_SUMMARY"
+      - run: ln -sf /etc/passwd "$GITHUB_STEP_SUMMARY""#,
+    );
+    let said = bounded(&project, &["run", "--trust"]);
+    said.expect(0, &["summary is dropped: a FIFO", "summary is dropped: the path leads out"]);
+    assert!(!String::from_utf8_lossy(&project.everything_written()).contains("root:x:0"));
+}
+
+#[test]
+fn matchers_local_actions_and_hashed_files_that_are_no_files_are_refused() {
+    let project = Project::of_jobs(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {run: 'mkfifo m.json; echo "::add-matcher::m.json"', continue-on-error: true}
+      - {run: 'echo "::add-matcher::/dev/zero"', continue-on-error: true}
+      - {run: 'echo "::remove-matcher::x"; truncate -s 300G big.json; echo "::add-matcher::big.json"', continue-on-error: true}
+      - run: mkdir -p one two three; mkfifo one/action.yml; ln -s /dev/zero two/action.yml; ln -s /etc/passwd three/action.yml
+      - {uses: ./one, continue-on-error: true}
+      - {uses: ./two, continue-on-error: true}
+      - {uses: ./three, continue-on-error: true}
+      - {run: 'echo ${{ hashFiles(''m.json'') }}', continue-on-error: true}
+      - {run: 'echo ${{ hashFiles(''two/action.yml'') }}', continue-on-error: true}
+      - run: echo after"#,
+    );
+    let said = bounded(&project, &["run", "--trust"]);
+    said.expect(
+        0,
+        &[
+            "cannot read m.json: a FIFO",
+            "cannot read /dev/zero: a device",
+            "cannot read big.json: larger than the limit",
+            "one/action.yml cannot be read: a FIFO",
+            "two/action.yml cannot be read: the path leads out",
+            "three/action.yml cannot be read: the path leads out",
+            "m.json: a FIFO",
+            "after",
+        ],
+    );
+}
+
+#[test]
+fn scripts_are_not_written_through_a_link() {
+    let project = Project::of_jobs(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo precious > "$HOME_FILE"; for n in 1 2 3 4 5; do ln -s "$HOME_FILE" "$RUNNER_TEMP/$n-x.sh"; done
+      - {id: x, run: echo overwritten}"#,
+    );
+    let file = project.state().join("precious");
+    fs::create_dir_all(project.state()).expect("made");
+    let mut command = project.command(&["run", "--trust"]);
+    command.env("HOME_FILE", &file);
+    let done = command.output().expect("starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    assert_eq!(fs::read_to_string(file).expect("there"), "precious\n");
+}
+
+/// A job that hashes more than can be hashed.
+const ENDLESS: &str = r"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: truncate -s 900G endless
+      - run: echo ${{ hashFiles('endless') }}";
+
+#[test]
+fn a_forced_cancel_ends_a_run_that_hashes_without_end() {
+    let project = Project::of_jobs(ENDLESS);
+    project.run(&["--detach"]).expect(0, &[]);
+    until("the first step has ended", || (project.show()["jobs"][0]["steps"][1]["status"] == "success").then_some(()));
+    bounded(&project, &["cancel", "--force"]).expect(0, &[]);
+    until("the run has ended", || (project.show()["status"] == "cancelled").then_some(()));
+}
+
+#[test]
+fn interrupts_leave_a_run_whose_worker_does_not_answer() {
+    let project = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{run: 'echo on; sleep 1000'}]}");
+    let mut printer =
+        project.command(&["run", "--trust"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    let runs = project.state().join("runs");
+    let folder = until("the run has started", || fs::read_dir(&runs).ok()?.flatten().next().map(|entry| entry.path()));
+    let sleeps = || (project.call(&["logs"]).out().contains("on")).then_some(());
+    until("the step runs", sleeps);
+    let worker = pids(|command| command.contains(" worker ") && command.contains(&*folder.to_string_lossy()))[0];
+    let signal = |name: &str, pid: u32| {
+        let done = std::process::Command::new("kill").args([name, &pid.to_string()]).status().expect("kill starts");
+        assert!(done.success());
+    };
+    signal("-STOP", worker as u32);
+    signal("-INT", printer.id());
+    // Signals of one kind are merged while they are pending.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    signal("-INT", printer.id());
+    let ended = until("the printer leaves", || printer.try_wait().expect("a child"));
+    signal("-CONT", worker as u32);
+    assert!(!ended.success());
+    bounded(&project, &["cancel", "--force"]);
+    until("the run has ended", || (project.show()["status"] == "cancelled").then_some(()));
+}
+
+#[test]
+fn a_container_reaches_no_file_of_this_machine_through_links() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let outer = tempfile::tempdir().expect("a folder");
+    fs::create_dir(outer.path().join("folder")).expect("made");
+    fs::set_permissions(outer.path().join("folder"), fs::Permissions::from_mode(0o700)).expect("set");
+    fs::write(outer.path().join("secret"), "STOLEN=1\n").expect("written");
+    let at = outer.path().display();
+    let project = Project::of_jobs(&format!(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    container: 'ci-base:local'
+    steps:
+      - {{id: one, run: 'ln -sf {at}/secret "$GITHUB_OUTPUT"', continue-on-error: true}}
+      - run: test -z '${{{{ steps.one.outputs.STOLEN }}}}'
+      - run: |
+          for path in /__w/_temp /__w/_temp/_runner_file_commands /__w/_control /__w/repository /__w/repository/repository; do
+            if mv "$path" "$path.moved" 2>/dev/null; then ln -s {at}/folder "$path"; echo "replaced $path"; fi
+            if rmdir "$path" 2>/dev/null; then echo "removed $path"; fi
+          done
+          exit 0
+      - {{run: 'ln -s {at}/secret m.json; echo "::add-matcher::m.json"', continue-on-error: true}}
+      - {{run: 'echo "::add-matcher::/etc/hostname"', continue-on-error: true}}
+      - {{run: 'ln -s {at}/secret hashed; true'}}
+      - {{run: 'echo ${{{{ hashFiles(''hashed'') }}}}', continue-on-error: true}}
+      - {{run: 'mkdir -p act; ln -s {at}/secret act/action.yml'}}
+      - {{uses: ./act, continue-on-error: true}}
+      - {{uses: 'docker://ci-base:local', with: {{entrypoint: /bin/ls, args: /github/workspace}}}}
+      - run: echo after"#
+    ));
+    let said = bounded(&project, &["run", "--trust"]);
+    said.expect(
+        0,
+        &[
+            "cannot read m.json: the path leads out",
+            "cannot read /etc/hostname: the path leads out",
+            "hashed: the path leads out",
+            "act/action.yml cannot be read: the path leads out",
+            "after",
+        ],
+    );
+    for word in ["replaced ", "removed ", "STOLEN"] {
+        assert!(!said.out().lines().any(|line| line.trim_start().starts_with(word)), "{word}: {}", said.text());
+    }
+    let folder = outer.path().join("folder");
+    assert_eq!(fs::metadata(&folder).expect("there").permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::read_dir(&folder).expect("there").count(), 0);
+    assert_eq!(fs::read_to_string(outer.path().join("secret")).expect("there"), "STOLEN=1\n");
+    nothing_left(&project.run_id());
+}
