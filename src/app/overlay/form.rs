@@ -9,14 +9,15 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::panes::{Cx, motion};
 use crate::app::text_input::{MODIFIERS, TextInput};
+use crate::config::SANDBOXES;
 use crate::model::feed::{InputKind, Request, StartableWorkflow};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::Outcome;
 
-/// Where jobs without a container can run. The first leaves it to the configuration.
-const SANDBOXES: [&str; 3] = ["as configured", "host", "docker"];
+/// Choice of the sandbox that leaves it to the settings.
+const AS_CONFIGURED: &str = "as configured";
 
 /// Columns that the names of fields take at most.
 const NAMES: usize = 24;
@@ -90,12 +91,14 @@ impl Form {
                 value: TextInput::from(if input.default.is_empty() { first } else { input.default.clone() }),
             }
         });
+        let sandboxes = SANDBOXES.iter().map(|(name, _)| *name);
+        let sandboxes = [AS_CONFIGURED].into_iter().chain(sandboxes).map(str::to_owned).collect();
         let sandbox = Field {
             name: "sandbox".to_owned(),
             about: "where jobs without a container run".to_owned(),
             required: false,
-            kind: InputKind::Choice(SANDBOXES.map(str::to_owned).to_vec()),
-            value: TextInput::from(SANDBOXES[0].to_owned()),
+            kind: InputKind::Choice(sandboxes),
+            value: TextInput::from(AS_CONFIGURED.to_owned()),
         };
         Self {
             workflow: workflow.workflow.clone(),
@@ -160,7 +163,7 @@ impl Form {
             event: self.event.clone(),
             inputs: inputs.iter().map(|field| (field.name.clone(), field.value.text().to_owned())).collect(),
             secrets: self.secrets.iter().filter(|(_, set)| *set).map(|(name, _)| name.clone()).collect(),
-            sandbox: Some(sandbox.value.text().to_owned()).filter(|sandbox| sandbox != SANDBOXES[0]),
+            sandbox: Some(sandbox.value.text().to_owned()).filter(|sandbox| sandbox != AS_CONFIGURED),
         }))
     }
 
