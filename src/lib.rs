@@ -19,7 +19,7 @@
 //! - [`engine`]: carries out a plan; floors `attempt`, `job`, `step`, `sandbox`
 //! - [`app`]: the screen as a value: messages in, effects out, a frame drawn
 //! - [`worker`]: the process around the engine: outlet, journal, control socket, recovery
-//! - [`launch`]: from a request to a started run, trust, secrets, triggers, commands
+//! - [`launch`]: from a request to a started run, trust, secrets, triggers, commands, shells, cleaning, diagnosis
 //! - [`backend`]: where the screen's runs come from: this machine, or a replay
 //! - [`tui`]: the terminal: event loop, canvas, effects
 //! - [`cli`]: arguments, printers, exit codes
@@ -36,7 +36,7 @@
 //! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine` and `Sandbox`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name in `config/mod.rs` |
 //! | a deploy engine | `worker/work.rs`: a room `rollout/` beside `engine/`, hosted as `Work`; a kind of [`store::spec::WorkSpec`] and a line in `worker/mod.rs`; its plan and its commands in `launch/` |
 //! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
-//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `engine/attempt/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; the fold in `store/runs`; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
+//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; the fold in `store/runs`; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
 //!
 //! # Imports
 //!

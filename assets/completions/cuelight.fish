@@ -24,7 +24,7 @@ function __fish_cuelight_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c cuelight -n "__fish_cuelight_needs_command" -l read-only -d 'The screen gives no orders'
+complete -c cuelight -n "__fish_cuelight_needs_command" -l read-only -d 'Open the screen without commands: nothing can be started or changed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_needs_command" -s V -l version -d 'Print version'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "run" -d 'Run a workflow of this repository'
@@ -33,16 +33,16 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "attach" -d 'Follow a
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "runs" -d 'List runs, newest first'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "show" -d 'Show a run: its jobs and steps and how they ended'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the logs of a run'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Tell why the conditions of a run\'s jobs and steps held or not'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Ask a run to end; asked again with --force it ends at once'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run a run again: all of it, what failed, or one job and what needs it'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Go on with a run whose worker was lost, from the first step that had not completed'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions of a run\'s jobs and steps were true or false'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Cancel a run; with --force it ends at once'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run again: all of a run, what failed, or one job and the jobs that need it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Continue a run whose worker was lost, from the first step that had not completed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell where a job runs, or failed, with its step\'s environment'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'See a past run again on the screen, forward and back, at any speed'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "lint" -d 'Check workflow files and action manifests'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "plan" -d 'Show what a workflow would run'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "eval" -d 'Evaluate expressions: a JSON request a line in, an answer a line out'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "eval" -d 'Evaluate expressions: one JSON request per line in, one answer per line out'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "trust" -d 'Let this repository\'s workflows run on this machine'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "doctor" -d 'Check what runs need: git, shells, folders, leftovers'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "clean" -d 'Remove old runs'
@@ -51,32 +51,32 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "config" -d 'Print th
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "completions" -d 'Print a completion script for a shell'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "forward" -d 'Make `localhost` lead to services (started in a job\'s helper container)'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "worker" -d 'Carry out a run (started by `run` and `rerun`)'
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts it [default: push, or the likeliest event of a workflow without it]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts the workflow [default: push, or the likeliest event of a workflow without it]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job and what it needs (may be given more than once)' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s i -l input -d 'An input of the workflow' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d 'A secret; without a value it is taken from the environment' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with a secret a line, NAME=VALUE' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with one secret per line, NAME=VALUE' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l var -d 'A configuration variable' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l max-parallel -d 'How many jobs may run at once [default: the number of processors]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l max-parallel -d 'Maximum number of jobs at once [default: the number of processors]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l sandbox -d 'Where jobs without a `container:` run: host, docker, or docker:IMAGE' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`json`: log lines and the result as JSON lines' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job here and in place, whatever its runs-on says' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job on this machine and in place, for any `runs-on`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l in-place -d 'Run in the repository\'s own folder instead of a private copy per job'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l offline -d 'Take actions of other repositories only from the cache'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l debug -d 'Keep debug lines and set `RUNNER_DEBUG`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l trust -d 'Trust this repository for this run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s d -l detach -d 'Print the run\'s id and leave it running'
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l json -d 'Print the records, a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l json -d 'Print the records, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l project -d 'Which project' -r -f -a "tally\t'In plain shell: its pipeline needs git and a POSIX shell, and shows a service where an engine answers'
-aura\t'A Python service: needs Docker, python 3.11, node, and its actions from github.com'"
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l project -d 'Which project' -r -f -a "tally\t'In plain shell: its pipeline needs git and a POSIX shell, and shows a service if Docker answers'
+aura\t'A Python service: needs Docker, Python 3.11, Node.js, and actions from github.com'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpack into this folder [default: `demo` or `aura` beside the runs]' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d 'Print lines instead of opening the screen'
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'Maximum number of runs to show' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s w -l workflow -d 'Only runs of this workflow: its path, or the name of its file with or without extension' -r
@@ -86,7 +86,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s s -l status -
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l since -d 'Only runs created since then: a date, or an age such as `12h` or `7d`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l before -d 'Only runs older than this one: its id, or the beginning or end of its id' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s h -l help -d 'Print help'
@@ -96,7 +96,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'On
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, as it stands between `${{` and `}}`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'The contexts that it sees: a file with a JSON object of them, or `-`' -r -F
-complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l json -d 'Print a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'End it at once: no further step starts, not even with `always()`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
@@ -105,23 +105,23 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the jobs that did not succeed, and those that need them'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
-complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Print the run\'s id and leave it running'
-complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Print the records of the new attempt, a JSON object a line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Print the records of the new attempt, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l at -d 'So many seconds after its start [default: its end]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l at -d 'Seconds after the start of the run [default: its end]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l size -d 'Columns and rows' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l format -d 'What is written' -r -f -a "text\t'Letters only'
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l format -d 'Output format' -r -f -a "text\t'Letters only'
 ansi\t'Letters with colours for a terminal'
 svg\t'A picture'"
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l keys -d 'Keys that are pressed before: characters, and others by name in angle brackets' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l colours -d 'The colours it is drawn with' -r -f -a "terminal\t'The terminal\'s sixteen'
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l keys -d 'Keys to press before: characters, and other keys by name in angle brackets' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l colours -d 'Colours of the picture' -r -f -a "terminal\t'The terminal\'s sixteen'
 colour-blind\t'Blue and orange in place of green and red'
 none\t'None'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l ascii -d 'Draw with the characters of ASCII only'
@@ -136,10 +136,10 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Call
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r -f -a "LimitedRead\t''
 Write\t''"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event [default: push, or the likeliest event of a workflow without it]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event that starts the workflow [default: push, or the likeliest event of a workflow without it]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'How to print it' -r -f -a "text\t'The graph, and a line per job'
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'Output format' -r -f -a "text\t'The graph, and a line per job'
 svg\t'The graph as a picture'
 json\t'The jobs after matrix expansion'
 template\t'The workflow as the parser converts it'

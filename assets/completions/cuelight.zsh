@@ -15,7 +15,7 @@ _cuelight() {
 
     local context curcontext="$curcontext" state line
     _arguments "${_arguments_options[@]}" : \
-'--read-only[The screen gives no orders]' \
+'--read-only[Open the screen without commands\: nothing can be started or changed]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
@@ -32,8 +32,8 @@ _cuelight() {
         case $line[2] in
             (run)
 _arguments "${_arguments_options[@]}" : \
-'-e+[The event that starts it \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
-'--event=[The event that starts it \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
+'-e+[The event that starts the workflow \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
+'--event=[The event that starts the workflow \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
 '*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
 '*-j+[Only this job and what it needs (may be given more than once)]:JOB:_default' \
@@ -42,12 +42,12 @@ _arguments "${_arguments_options[@]}" : \
 '*--input=[An input of the workflow]:NAME=VALUE:_default' \
 '*-s+[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
-'--secret-file=[A file with a secret a line, NAME=VALUE]:FILE:_files' \
+'--secret-file=[A file with one secret per line, NAME=VALUE]:FILE:_files' \
 '*--var=[A configuration variable]:NAME=VALUE:_default' \
-'--max-parallel=[How many jobs may run at once \[default\: the number of processors\]]:N:_default' \
+'--max-parallel=[Maximum number of jobs at once \[default\: the number of processors\]]:N:_default' \
 '--sandbox=[Where jobs without a \`container\:\` run\: host, docker, or docker\:IMAGE]:PLACE:_default' \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
-'--runner=[\`host\`\: every job here and in place, whatever its runs-on says]:RUNNER:_default' \
+'--runner=[\`host\`\: every job on this machine and in place, for any \`runs-on\`]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
 '--in-place[Run in the repository'\''s own folder instead of a private copy per job]' \
 '--offline[Take actions of other repositories only from the cache]' \
@@ -55,7 +55,7 @@ _arguments "${_arguments_options[@]}" : \
 '--trust[Trust this repository for this run]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
-'(-d --detach)--json[Print the records, a JSON object a line]' \
+'(-d --detach)--json[Print the records, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::workflow -- A workflow file, or the name of one in .github/workflows \[default\: those that the event runs\]:_default' \
@@ -63,8 +63,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (demo)
 _arguments "${_arguments_options[@]}" : \
-'--project=[Which project]:PROJECT:((tally\:"In plain shell\: its pipeline needs git and a POSIX shell, and shows a service where an engine answers"
-aura\:"A Python service\: needs Docker, python 3.11, node, and its actions from github.com"))' \
+'--project=[Which project]:PROJECT:((tally\:"In plain shell\: its pipeline needs git and a POSIX shell, and shows a service if Docker answers"
+aura\:"A Python service\: needs Docker, Python 3.11, Node.js, and actions from github.com"))' \
 '--into=[Unpack into this folder \[default\: \`demo\` or \`aura\` beside the runs\]]:DIR:_files' \
 '--headless[Print lines instead of opening the screen]' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -73,7 +73,7 @@ aura\:"A Python service\: needs Docker, python 3.11, node, and its actions from 
 ;;
 (attach)
 _arguments "${_arguments_options[@]}" : \
-'--json[Print the records, a JSON object a line]' \
+'--json[Print the records, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
@@ -95,7 +95,7 @@ _arguments "${_arguments_options[@]}" : \
 '-R+[Only runs of this repository]:OWNER/NAME:_default' \
 '--repository=[Only runs of this repository]:OWNER/NAME:_default' \
 '--before=[Only runs older than this one\: its id, or the beginning or end of its id]:RUN:_default' \
-'--json[Print a JSON object a line]' \
+'--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -124,7 +124,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '()--expr=[Explain this expression instead, as it stands between \`\${{\` and \`}}\`]:EXPR:_default' \
 '--contexts=[The contexts that it sees\: a file with a JSON object of them, or \`-\`]:FILE:_files' \
-'--json[Print a JSON object a line]' \
+'--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
@@ -149,7 +149,7 @@ _arguments "${_arguments_options[@]}" : \
 '--failed[Only the jobs that did not succeed, and those that need them]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
-'(-d --detach)--json[Print the records of the new attempt, a JSON object a line]' \
+'(-d --detach)--json[Print the records of the new attempt, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
@@ -161,7 +161,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
-'(-d --detach)--json[Print the records of the new attempt, a JSON object a line]' \
+'(-d --detach)--json[Print the records of the new attempt, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
@@ -187,13 +187,13 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (screenshot)
 _arguments "${_arguments_options[@]}" : \
-'--at=[So many seconds after its start \[default\: its end\]]:SECONDS:_default' \
+'--at=[Seconds after the start of the run \[default\: its end\]]:SECONDS:_default' \
 '--size=[Columns and rows]:SIZE:_default' \
-'--format=[What is written]:FORMAT:((text\:"Letters only"
+'--format=[Output format]:FORMAT:((text\:"Letters only"
 ansi\:"Letters with colours for a terminal"
 svg\:"A picture"))' \
-'--keys=[Keys that are pressed before\: characters, and others by name in angle brackets]:KEYS:_default' \
-'--colours=[The colours it is drawn with]:COLOURS:((terminal\:"The terminal'\''s sixteen"
+'--keys=[Keys to press before\: characters, and other keys by name in angle brackets]:KEYS:_default' \
+'--colours=[Colours of the picture]:COLOURS:((terminal\:"The terminal'\''s sixteen"
 colour-blind\:"Blue and orange in place of green and red"
 none\:"None"))' \
 '--ascii[Draw with the characters of ASCII only]' \
@@ -219,11 +219,11 @@ sarif\:"One SARIF 2.1.0 log, for code scanning"))' \
 ;;
 (plan)
 _arguments "${_arguments_options[@]}" : \
-'-e+[The event \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
-'--event=[The event \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
+'-e+[The event that starts the workflow \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
+'--event=[The event that starts the workflow \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
 '*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
-'--format=[How to print it]:FORMAT:((text\:"The graph, and a line per job"
+'--format=[Output format]:FORMAT:((text\:"The graph, and a line per job"
 svg\:"The graph as a picture"
 json\:"The jobs after matrix expansion"
 template\:"The workflow as the parser converts it"
@@ -318,16 +318,16 @@ _cuelight_commands() {
 'runs:List runs, newest first' \
 'show:Show a run\: its jobs and steps and how they ended' \
 'logs:Print the logs of a run' \
-'explain:Tell why the conditions of a run'\''s jobs and steps held or not' \
-'cancel:Ask a run to end; asked again with --force it ends at once' \
-'rerun:Run a run again\: all of it, what failed, or one job and what needs it' \
-'resume:Go on with a run whose worker was lost, from the first step that had not completed' \
+'explain:Explain why conditions of a run'\''s jobs and steps were true or false' \
+'cancel:Cancel a run; with --force it ends at once' \
+'rerun:Run again\: all of a run, what failed, or one job and the jobs that need it' \
+'resume:Continue a run whose worker was lost, from the first step that had not completed' \
 'shell:Open a shell where a job runs, or failed, with its step'\''s environment' \
-'replay:See a past run again on the screen, forward and back, at any speed' \
+'replay:Play a past run again on the screen, forward and back, at any speed' \
 'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
 'lint:Check workflow files and action manifests' \
 'plan:Show what a workflow would run' \
-'eval:Evaluate expressions\: a JSON request a line in, an answer a line out' \
+'eval:Evaluate expressions\: one JSON request per line in, one answer per line out' \
 'trust:Let this repository'\''s workflows run on this machine' \
 'doctor:Check what runs need\: git, shells, folders, leftovers' \
 'clean:Remove old runs' \

@@ -44,7 +44,7 @@ pub mod local;
 pub mod registry;
 pub mod replay;
 
-/// Reports and requests that may wait in a channel. A screen takes them many times a second.
+/// Maximum number of reports or requests in a channel. A screen takes them many times a second.
 const CHANNEL_SIZE: usize = 64;
 
 /// A source of runs that carries out requests.
@@ -74,7 +74,7 @@ pub struct Connected {
     pub served: JoinHandle<()>,
 }
 
-/// Lets a backend serve in a task of its own.
+/// Lets a backend serve in its own task.
 ///
 /// # Panics
 /// Outside a tokio runtime.

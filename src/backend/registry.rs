@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::store::StoreError;
-use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::folder::{RunFolder, RunsDir, locate};
 
 use super::Backend;
 use super::local::Local;
@@ -16,6 +16,17 @@ pub enum Source {
     Local(RunsDir, PathBuf),
     /// A past run.
     Replay(RunFolder),
+}
+
+impl Source {
+    /// Returns the runs of this user, and the workflows of the repository around `folder`. Runs that lost their worker are
+    /// closed while the screen is shown, so that its first frame does not wait for a provider.
+    ///
+    /// # Errors
+    /// There is no home folder.
+    pub fn of_user(folder: PathBuf) -> Result<Self, StoreError> {
+        Ok(Self::Local(locate()?, folder))
+    }
 }
 
 /// Opens the backend of a source.

@@ -8,23 +8,21 @@ use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::printer::Json;
-use super::{Exit, Failure, Outcome, block_on, run, runs, runs_dir, style};
+use super::{Exit, Failure, Outcome, RunArg, block_on, run, runs, style};
 
 #[derive(clap::Args)]
 pub(super) struct AttachArgs {
-    /// The run's id, its beginning or end, or `latest`
-    #[arg(default_value = "latest")]
-    run: String,
-    /// Print the records, a JSON object a line
+    #[command(flatten)]
+    run: RunArg,
+    /// Print the records, one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
 #[derive(clap::Args)]
 pub(super) struct CancelArgs {
-    /// The run's id, its beginning or end, or `latest`
-    #[arg(default_value = "latest")]
-    run: String,
+    #[command(flatten)]
+    run: RunArg,
     /// End it at once: no further step starts, not even with `always()`
     #[arg(long)]
     force: bool,
@@ -32,9 +30,8 @@ pub(super) struct CancelArgs {
 
 #[derive(clap::Args)]
 pub(super) struct RerunArgs {
-    /// The run's id, its beginning or end, or `latest`
-    #[arg(default_value = "latest")]
-    run: String,
+    #[command(flatten)]
+    run: RunArg,
     /// Only the jobs that did not succeed, and those that need them
     #[arg(long)]
     failed: bool,
@@ -50,9 +47,8 @@ pub(super) struct RerunArgs {
 
 #[derive(clap::Args)]
 pub(super) struct ResumeArgs {
-    /// The run's id, its beginning or end, or `latest`
-    #[arg(default_value = "latest")]
-    run: String,
+    #[command(flatten)]
+    run: RunArg,
     #[command(flatten)]
     attempt: AttemptArgs,
 }
@@ -65,13 +61,13 @@ struct AttemptArgs {
     /// Print the run's id and leave it running
     #[arg(long, short)]
     detach: bool,
-    /// Print the records of the new attempt, a JSON object a line
+    /// Print the records of the new attempt, one JSON object per line
     #[arg(long, conflicts_with = "detach")]
     json: bool,
 }
 
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
-    let folder = runs_dir()?.find(&args.run)?;
+    let folder = args.run.find()?;
     if args.json {
         return run::follow(&folder, 1, &mut Json);
     }
@@ -80,14 +76,14 @@ pub(super) fn attach(args: &AttachArgs) -> Outcome {
 }
 
 pub(super) fn cancel(args: &CancelArgs) -> Outcome {
-    let folder = runs_dir()?.find(&args.run)?;
+    let folder = args.run.find()?;
     block_on(commands::cancel(&folder, args.force))??;
     style::line(&format!("{} is being cancelled.", folder.id()))?;
     Ok(Exit::Success)
 }
 
 pub(super) fn rerun(args: &RerunArgs) -> Outcome {
-    let folder = runs_dir()?.find(&args.run)?;
+    let folder = args.run.find()?;
     let scope = match (&args.job, &args.from_step, args.failed) {
         (Some(job), Some(step), _) => from_step(&folder, job, step)?,
         (Some(job), None, _) => RerunScope::Job(known_job(&folder, job)?),
@@ -99,7 +95,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {
-    let folder = runs_dir()?.find(&args.run)?;
+    let folder = args.run.find()?;
     let attempt = block_on(commands::resume(&folder, &args.attempt.secrets()))??;
     follow(&folder, attempt, &args.attempt)
 }

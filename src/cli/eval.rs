@@ -12,10 +12,9 @@ use serde_json::json;
 
 use super::style::document;
 use super::{Exit, Outcome};
-use crate::engine::workspace::hash_files::WorkspaceFiles;
-use crate::workflow::expr::{
-    Contexts, Expr, Function, Host, NoFiles, ParseErrorKind, Scope, Status, Value, Vocabulary,
-};
+use crate::launch::expression;
+use crate::launch::expression::ExpressionError;
+use crate::workflow::expr::{Contexts, ParseErrorKind, Value};
 
 #[derive(Deserialize)]
 struct Request {
@@ -25,12 +24,6 @@ struct Request {
     #[serde(default)]
     contexts: serde_json::Map<String, serde_json::Value>,
     workspace: Option<PathBuf>,
-}
-
-/// What went wrong, under the name of the part that found it.
-struct Fault {
-    kind: &'static str,
-    message: String,
 }
 
 /// Answers every line of the standard input. Fails if a line was refused or an expression has no value.
@@ -60,29 +53,21 @@ fn answer(line: &str) -> serde_json::Value {
         Ok(request) => request,
         Err(error) => return json!({"id": null, "error": {"kind": "request", "message": error.to_string()}}),
     };
-    let id = request.id.clone();
-    match evaluate(request) {
+    let contexts: Contexts = request.contexts.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+    let id = request.id;
+    match expression::evaluate(&request.expr, &contexts, request.workspace.as_deref()) {
         Ok(value) => json!({"id": id, "kind": value.kind(), "value": plain(&value)}),
-        Err(Fault { kind, message }) => json!({"id": id, "error": {"kind": kind, "message": message}}),
+        Err(error) => json!({"id": id, "error": {"kind": kind(&error), "message": error.to_string()}}),
     }
 }
 
-fn evaluate(request: Request) -> Result<Value, Fault> {
-    let contexts: Contexts = request.contexts.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
-    let names: Vec<&str> = contexts.iter().map(|(name, _)| name).collect();
-    let files = request.workspace.map(|folder| WorkspaceFiles::at(&folder));
-    let vocabulary = Vocabulary {
-        contexts: Some(&names),
-        functions: if files.is_some() { &[Function::HashFiles] } else { &[] },
-        jobs_named: false,
-    };
-    let expr = Expr::parse(&request.expr, &vocabulary).map_err(|error| Fault {
-        kind: if error.kind == ParseErrorKind::InvalidSymbol { "lexing" } else { "parsing" },
-        message: error.to_string(),
-    })?;
-    let host = files.as_ref().map_or(&NoFiles as &dyn Host, |files| files);
-    expr.evaluate(&Scope { contexts: &contexts, status: Status::default(), host })
-        .map_err(|error| Fault { kind: "evaluation", message: error.to_string() })
+/// Name of the part that found an error.
+fn kind(error: &ExpressionError) -> &'static str {
+    match error {
+        ExpressionError::Parse(error) if error.kind == ParseErrorKind::InvalidSymbol => "lexing",
+        ExpressionError::Parse(_) => "parsing",
+        ExpressionError::Evaluate(_) => "evaluation",
+    }
 }
 
 /// A value as JSON, with texts for the numbers that JSON cannot write.

@@ -5,20 +5,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use crate::engine::workspace::hash_files::WorkspaceFiles;
+use crate::launch::expression;
 use crate::model::{Conclusion, Explanation, Job, Phase, Step};
 use crate::repo::workflows;
 use crate::store::history;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::theme::Hue;
-use crate::workflow::expr::{Contexts, Expr, Function, Scope, Status, Value, Vocabulary};
-use crate::workflow::schema::availability::CONTEXTS;
+use crate::workflow::expr::{Contexts, Value};
 
 use super::printer::first_line;
 use super::style;
 use super::style::Style;
-use super::{Exit, Failure, Outcome, runs, runs_dir};
+use super::{Exit, Failure, Outcome, RunArg, runs};
 
 /// Explains why jobs and steps ran or were skipped.
 #[derive(clap::Args)]
@@ -27,9 +26,8 @@ use super::{Exit, Failure, Outcome, runs, runs_dir};
   cuelight explain latest deploy        those of one job and its steps
   cuelight explain --expr \"github.ref == 'refs/heads/main' && inputs.force\" --contexts contexts.json")]
 pub(super) struct Args {
-    /// The run's id, its beginning or end, or `latest`
-    #[arg(default_value = "latest")]
-    run: String,
+    #[command(flatten)]
+    run: RunArg,
     /// Only this job
     job: Option<String>,
     /// Only the step with this number or name
@@ -40,7 +38,7 @@ pub(super) struct Args {
     /// The contexts that it sees: a file with a JSON object of them, or `-`
     #[arg(long, value_name = "FILE", requires = "expr")]
     contexts: Option<PathBuf>,
-    /// Print a JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -52,7 +50,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
 }
 
-/// A job or a step and what its condition came to.
+/// A job or a step, and the result of its condition.
 pub(super) struct Decided<'r> {
     job: &'r Job,
     step: Option<&'r Step>,
@@ -102,16 +100,14 @@ impl<'r> Decided<'r> {
 
 /// Prints the conditions of a run.
 fn conditions(args: &Args) -> Outcome {
-    let run = history::read(&runs_dir()?.find(&args.run)?)?;
+    let run = history::read(&args.run.find()?)?;
     let jobs = match &args.job {
         Some(wanted) => runs::jobs(&run, wanted)?,
         None => run.jobs.values().collect(),
     };
     let mut decided = decided(jobs, args.step.as_deref());
     if let (Some(wanted), true) = (&args.step, decided.is_empty()) {
-        let message =
-            format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.info.id, run.info.id);
-        return Err(Failure::new(Exit::NotFound, message));
+        return Err(runs::no_step(&run, wanted));
     }
     decided.retain(Decided::has_explanation);
     if args.json {
@@ -157,14 +153,8 @@ fn expression(args: &Args, text: &str) -> Outcome {
         Some(path) => contexts(path)?,
         None => Contexts::new(),
     };
-    let inside = text.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(text).trim();
-    let names: Vec<_> = CONTEXTS.iter().copied().chain(contexts.iter().map(|(name, _)| name)).collect();
-    let vocabulary = Vocabulary { contexts: Some(&names), functions: Function::EXTRA, jobs_named: true };
-    let expr = Expr::parse(inside, &vocabulary).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let files = WorkspaceFiles::at(&std::env::current_dir()?);
-    let (value, mut explanation) =
-        expr.explain(&Scope { contexts: &contexts, status: Status::default(), host: &files });
-    explanation.shorten();
+    let (value, explanation) = expression::explain(text, &contexts, &std::env::current_dir()?)
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     if args.json {
         style::json(&json!({ "value": value.as_ref().ok().map(Value::to_json), "explanation": explanation }))?;
     } else {

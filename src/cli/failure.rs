@@ -6,13 +6,11 @@ use crate::config::ConfigError;
 use crate::launch::commands::CommandError;
 use crate::launch::triggers::TriggerError;
 use crate::launch::trust::Untrusted;
-use crate::launch::{LaunchError, PayloadError, SecretError};
+use crate::launch::{LaunchError, PayloadError, Refusal, SecretError, SpawnError};
 use crate::repo::git::GitError;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::StoreError;
 use crate::ui::terminal_text::TerminalText;
-use crate::worker::launch::SpawnError;
-use crate::worker::prepare::Refusal;
 
 use super::{Exit, style};
 
@@ -54,7 +52,7 @@ impl From<StoreError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // The reader of the output has seen enough: that is a success, and there is no one to report it to.
+            // The reader of the output has closed it: a success, without anyone to report it to.
             io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
             _ => Self::new(Exit::Unavailable, error.to_string()),
         }

@@ -106,10 +106,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn explain(name: &str) -> Outcome {
     let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
         let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
-        return Err(Failure::new(
-            Exit::NotFound,
-            format!("there is no rule `{name}`; the rules are {}", names.join(", ")),
-        ));
+        return Err(Failure::new(Exit::NotFound, format!("unknown rule `{name}`; the rules are {}", names.join(", "))));
     };
     style::print(&TerminalText::lines(&format!("{}\n\n{}\n\n{}\n", rule.name, rule.summary, rule.help)))?;
     Ok(Exit::Success)
@@ -140,15 +137,15 @@ impl lint::Files for Below {
     }
 }
 
-/// What is said about a file.
+/// The report about a file.
 #[derive(Default)]
-struct Told {
+struct Report {
     text: TerminalText,
     results: Vec<serde_json::Value>,
     errors: usize,
 }
 
-/// How files are checked and told.
+/// How files are checked and reported.
 struct Linter<'l> {
     format: Format,
     colour: bool,
@@ -156,8 +153,8 @@ struct Linter<'l> {
 }
 
 impl Linter<'_> {
-    /// Checks the files on all processors, and tells of them in their order.
-    fn all(&self, files: &[PathBuf]) -> Vec<Result<Told, Failure>> {
+    /// Checks the files on all processors, and returns the reports in the order of the files.
+    fn all(&self, files: &[PathBuf]) -> Vec<Result<Report, Failure>> {
         let threads =
             thread::available_parallelism().map_or(1, usize::from).min(files.len().div_ceil(FILES_PER_THREAD));
         let next = AtomicUsize::new(0);
@@ -181,7 +178,7 @@ impl Linter<'_> {
         told.into_iter().map(|(_, told)| told).collect()
     }
 
-    fn one(&self, file: &Path) -> Result<Told, Failure> {
+    fn one(&self, file: &Path) -> Result<Report, Failure> {
         let bytes = std::fs::read(file)
             .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display())))?;
         let text = decode(&bytes);
@@ -194,7 +191,7 @@ impl Linter<'_> {
                 Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false }
             }
         };
-        let mut told = Told::default();
+        let mut told = Report::default();
         for found in found {
             told.errors += usize::from(found.severity == Severity::Error);
             match self.format {

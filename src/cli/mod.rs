@@ -39,7 +39,7 @@ use failure::Failure;
 use crate::launch;
 use crate::model::nearest;
 use crate::store::StoreError;
-use crate::store::folder::RunsDir;
+use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
 
 /// Runs GitHub Actions workflows on this machine, and watches and controls them from the terminal.
@@ -50,7 +50,7 @@ struct Cli {
     command: Option<Command>,
     /// Open the screen on this run: its id, its beginning or end, or `latest`
     run: Option<String>,
-    /// The screen gives no orders
+    /// Open the screen without commands: nothing can be started or changed
     #[arg(long)]
     read_only: bool,
 }
@@ -69,25 +69,25 @@ enum Command {
     Show(runs::ShowArgs),
     /// Print the logs of a run
     Logs(runs::LogsArgs),
-    /// Tell why the conditions of a run's jobs and steps held or not
+    /// Explain why conditions of a run's jobs and steps were true or false
     Explain(explain::Args),
-    /// Ask a run to end; asked again with --force it ends at once
+    /// Cancel a run; with --force it ends at once
     Cancel(commands::CancelArgs),
-    /// Run a run again: all of it, what failed, or one job and what needs it
+    /// Run again: all of a run, what failed, or one job and the jobs that need it
     Rerun(commands::RerunArgs),
-    /// Go on with a run whose worker was lost, from the first step that had not completed
+    /// Continue a run whose worker was lost, from the first step that had not completed
     Resume(commands::ResumeArgs),
     /// Open a shell where a job runs, or failed, with its step's environment
     Shell(shell::Args),
-    /// See a past run again on the screen, forward and back, at any speed
-    Replay(ReplayArgs),
+    /// Play a past run again on the screen, forward and back, at any speed
+    Replay(RunArg),
     /// Draw the screen at a moment of a run, as text or as a picture
     Screenshot(screenshot::Args),
     /// Check workflow files and action manifests
     Lint(lint::Args),
     /// Show what a workflow would run
     Plan(plan::Args),
-    /// Evaluate expressions: a JSON request a line in, an answer a line out
+    /// Evaluate expressions: one JSON request per line in, one answer per line out
     Eval,
     /// Let this repository's workflows run on this machine
     Trust(trust::Args),
@@ -109,18 +109,24 @@ enum Command {
     Worker(worker::Args),
 }
 
+/// The run that a command is about.
 #[derive(clap::Args)]
-struct ReplayArgs {
+struct RunArg {
     /// The run's id, its beginning or end, or `latest`
     #[arg(default_value = "latest")]
     run: String,
 }
 
+impl RunArg {
+    /// Finds the run's folder.
+    fn find(&self) -> Result<RunFolder, Failure> {
+        Ok(runs_dir()?.find(&self.run)?)
+    }
+}
+
 /// The state folder, once every run that lost its worker is closed. Every command that looks at runs starts here.
 fn runs_dir() -> Result<RunsDir, Failure> {
-    let runs = RunsDir::locate()?;
-    block_on(launch::close_lost(&runs))??;
-    Ok(runs)
+    Ok(block_on(launch::open())??)
 }
 
 /// Waits for a future on this thread.
@@ -138,8 +144,8 @@ fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
 }
 
 /// A past run on the screen.
-fn replay(args: &ReplayArgs) -> Outcome {
-    let folder = runs_dir()?.find(&args.run)?;
+fn replay(run: &RunArg) -> Outcome {
+    let folder = run.find()?;
     if screen::is_possible() {
         return screen::replay(folder);
     }
@@ -204,7 +210,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Rerun(args)) => commands::rerun(args),
         Some(Command::Resume(args)) => commands::resume(args),
         Some(Command::Shell(args)) => shell::run(args),
-        Some(Command::Replay(args)) => replay(args),
+        Some(Command::Replay(run)) => replay(run),
         Some(Command::Screenshot(args)) => screenshot::run(args),
         Some(Command::Lint(args)) => lint::run(args),
         Some(Command::Plan(args)) => plan::run(args),

@@ -5,10 +5,10 @@ use std::io;
 use serde_json::json;
 
 use crate::model::{Conclusion, EndReason, Gate, Job, JobId, LineRange, Phase, Run, Step, Summary, Timestamp};
+use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::store::history::{Filter, StatusFilter};
-use crate::worker::outlet::now;
 
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
@@ -18,7 +18,7 @@ use crate::ui::theme::Hue;
 use super::printer::{Logs, first_line, table};
 use super::style;
 use super::style::{Out, Style};
-use super::{Exit, Failure, Outcome, runs_dir};
+use super::{Exit, Failure, Outcome, RunArg, runs_dir};
 
 /// How many runs are listed unless `--limit` is given.
 const LIMIT: usize = 20;
@@ -49,7 +49,7 @@ pub(super) struct ListArgs {
     /// Only runs older than this one: its id, or the beginning or end of its id
     #[arg(long, value_name = "RUN")]
     before: Option<String>,
-    /// Print a JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -72,9 +72,8 @@ impl Default for ListArgs {
 
 #[derive(clap::Args)]
 pub(super) struct ShowArgs {
-    /// The run's id, its beginning or end, or `latest`
-    #[arg(default_value = "latest")]
-    run: String,
+    #[command(flatten)]
+    run: RunArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -82,9 +81,8 @@ pub(super) struct ShowArgs {
 
 #[derive(clap::Args)]
 pub(super) struct LogsArgs {
-    /// The run's id, its beginning or end, or `latest`
-    #[arg(default_value = "latest")]
-    run: String,
+    #[command(flatten)]
+    run: RunArg,
     /// Only this job
     #[arg(long, short)]
     job: Option<String>,
@@ -186,7 +184,7 @@ fn row(summary: &Summary, style: Style, now: Timestamp) -> TerminalText {
 }
 
 pub(super) fn show(args: &ShowArgs) -> Outcome {
-    let folder = runs_dir()?.find(&args.run)?;
+    let folder = args.run.find()?;
     let run = history::read(&folder)?;
     if args.json {
         let jobs: Vec<_> = run.jobs.values().map(as_json).collect();
@@ -276,7 +274,7 @@ pub(super) fn job<'r>(run: &'r Run, wanted: &str) -> Result<&'r Job, Failure> {
 }
 
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
-    let folder = runs_dir()?.find(&args.run)?;
+    let folder = args.run.find()?;
     let run = history::read(&folder)?;
     let jobs = match &args.job {
         Some(wanted) => jobs(&run, wanted)?,

@@ -11,7 +11,6 @@ use crate::app::keymap::{Keymap, UnknownKey};
 use crate::app::msg::{Effect, Msg, RenderedPage};
 use crate::model::Timestamp;
 use crate::model::feed::Feed;
-use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::store::journal;
 use crate::store::logs::LogFiles;
@@ -19,32 +18,31 @@ use crate::store::logs::query::{LogSearchResult, Logs, RunSearchResult};
 use crate::ui::export::Picture;
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
-use super::{Exit, Failure, Outcome, style};
+use super::{Exit, Failure, Outcome, RunArg, style};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cuelight screenshot latest --format svg > screen.svg
   cuelight screenshot --at 3 --size 80x24 --keys 'e/warning<enter>'")]
 pub(super) struct Args {
-    /// The run's id, its beginning or end, or `latest`
-    #[arg(default_value = "latest")]
-    run: String,
-    /// So many seconds after its start [default: its end]
+    #[command(flatten)]
+    run: RunArg,
+    /// Seconds after the start of the run [default: its end]
     #[arg(long, value_name = "SECONDS")]
     at: Option<f64>,
     /// Columns and rows
     #[arg(long, default_value = "120x40", value_parser = size)]
     size: (u16, u16),
-    /// What is written
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Keys that are pressed before: characters, and others by name in angle brackets
+    /// Keys to press before: characters, and other keys by name in angle brackets
     #[arg(long, default_value = "", value_parser = keys)]
     keys: Keys,
     /// Draw with the characters of ASCII only
     #[arg(long)]
     ascii: bool,
-    /// The colours it is drawn with
+    /// Colours of the picture
     #[arg(long, value_enum, default_value_t)]
     colours: Palette,
 }
@@ -98,9 +96,7 @@ fn keys(text: &str) -> Result<Keys, UnknownKey> {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    // A picture changes nothing, so runs that lost their worker are not closed here.
-    let runs = RunsDir::locate()?;
-    let folder = runs.find(&args.run)?;
+    let folder = args.run.find()?;
     let mut records = journal::read(&folder.journal())?;
     let header = history::info(&folder)?;
     let start = records.first().map_or(header.created, |record| record.at);
@@ -110,7 +106,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 
     let glyphs = if args.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
     let theme = Theme { glyphs, colours: args.colours.into(), motion: false };
-    let mut screen = Screen { app: App::new(theme, Keymap::default()), logs: LogFiles::new(runs) };
+    let mut screen = Screen { app: App::new(theme, Keymap::default()), logs: LogFiles::new(folder.runs()) };
     screen.send(Msg::Tick(now));
     screen.send(Msg::Resize(args.size.0, args.size.1));
     let id = header.id.clone();
@@ -129,7 +125,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The screen without a terminal: what it asks of logs is answered at once, and nothing else is done.
+/// The screen without a terminal: its requests for logs are answered at once, and other effects are ignored.
 struct Screen {
     app: App,
     logs: LogFiles,

@@ -6,15 +6,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::engine::checkpoint::FailedStep;
-use crate::engine::sandbox::provider::ProviderError;
-use crate::engine::sandbox::providers::Providers;
-use crate::engine::sandbox::terminal::{Input, ShellRequest, Terminal};
-use crate::launch::secrets;
-use crate::model::Job;
-use crate::store::folder::RunFolder;
+use crate::launch::ProviderError;
+use crate::launch::shell;
+use crate::launch::shell::{Input, ShellError, Terminal};
 use crate::store::history;
-use crate::worker::checkpoints;
 
 use super::{Exit, Failure, Outcome, runs, runs_dir, style};
 
@@ -41,51 +36,31 @@ pub(super) fn run(args: &Args) -> Outcome {
     let folder = runs_dir()?.find(&args.run)?;
     let run = history::read(&folder)?;
     let job = runs::job(&run, &args.job)?;
-    if !job.phase.is_active() && !job.phase.is_done() {
-        return Err(Failure::new(Exit::Rejected, format!("{} has not started", job.name)));
-    }
-    let providers = Providers::of_this_process();
-    // Runs of earlier versions do not say where their jobs ran.
-    let machine = job.sandbox.as_deref().unwrap_or("host");
-    let Some(provider) = providers.of_machine(machine) else {
-        return Err(Failure::new(Exit::Rejected, format!("{} ran on an unknown kind of machine: {machine}", job.name)));
-    };
-    let service = args.service.as_deref();
-    let is_running = job.steps.iter().any(|step| step.phase.is_active());
-    let failed = if is_running || service.is_some() { None } else { failed_step(&folder, job, &args.secrets)? };
-    let request = ShellRequest { run: &folder, job, service, failed };
+    let secrets: Vec<_> = args.secrets.iter().map(|text| text.as_str().into()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let done = runtime.block_on(async {
-        let shell = provider.shell(&request).await?;
+        let shell = shell::open(&folder, job, args.service.as_deref(), &secrets).await?;
         style::notice(&format!("A shell in {}; leave it with exit.", shell.place()));
-        shell.run(&mut Console::default()).await
+        Ok::<_, ShellError>(shell.run(&mut Console::default()).await?)
     });
     // The thread that reads standard input waits for a key that may never come.
     runtime.shutdown_background();
     // Scripts look at the exit code, though a failed command in the shell is no error of cuelight.
-    let code = done.map_err(failure)?;
-    Ok(if code == 0 { Exit::Success } else { Exit::Failed })
+    Ok(if done? == 0 { Exit::Success } else { Exit::Failed })
 }
 
-/// Returns environment and folder of the last step that failed, with the secrets that it needs.
-fn failed_step(folder: &RunFolder, job: &Job, given: &[String]) -> Result<Option<FailedStep>, Failure> {
-    let last = checkpoints::read(&folder.checkpoint(&job.id)).pop();
-    let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };
-    if !step.needs_secrets() {
-        return Ok(Some(step));
+impl From<ShellError> for Failure {
+    fn from(error: ShellError) -> Self {
+        let exit = match error {
+            ShellError::Secret(error) => return error.into(),
+            ShellError::NotStarted { .. }
+            | ShellError::UnknownMachine { .. }
+            | ShellError::Provider(ProviderError::Refused(_)) => Exit::Rejected,
+            ShellError::Provider(ProviderError::NotFound(_)) => Exit::NotFound,
+            ShellError::Provider(ProviderError::Unavailable(_) | ProviderError::Failed(_)) => Exit::Unavailable,
+        };
+        Self::new(exit, error.to_string())
     }
-    let given: Vec<_> = given.iter().map(|text| text.as_str().into()).collect();
-    let secrets = secrets::of_run(folder, &given)?;
-    Ok(Some(step.opened(&secrets)))
-}
-
-fn failure(error: ProviderError) -> Failure {
-    let exit = match error {
-        ProviderError::NotFound(_) => Exit::NotFound,
-        ProviderError::Refused(_) => Exit::Rejected,
-        ProviderError::Unavailable(_) | ProviderError::Failed(_) => Exit::Unavailable,
-    };
-    Failure::new(exit, error.to_string())
 }
 
 /// Standard input and output of this process.

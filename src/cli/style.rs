@@ -115,7 +115,7 @@ impl<'w> Out<'w> {
         Self { stream, in_actions: inside_actions() }
     }
 
-    /// A stream that GitHub's runner reads, or not, whatever the environment says.
+    /// A stream that GitHub's runner reads, or not, independent of the environment.
     #[cfg(test)]
     pub(super) fn read_by_runner(stream: &'w mut dyn Write, in_actions: bool) -> Self {
         Self { stream, in_actions }

@@ -9,7 +9,7 @@ use crate::repo::git::Repository;
 use crate::store::folder::RunsDir;
 use crate::ui::terminal_text::{TerminalText, reveal};
 
-use super::{Exit, Failure, Outcome, style};
+use super::{Exit, Failure, Outcome, runs_dir, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -22,7 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let runs = RunsDir::locate()?;
+    let runs = runs_dir()?;
     if args.list {
         for trusted in trust::list(&runs)? {
             let origin = if trusted.origin.is_empty() { "no origin" } else { &trusted.origin };

@@ -10,6 +10,11 @@
 //! - [`trust`]: whether a repository may run on this machine, and what would run
 //! - [`secrets`]: where secrets come from, and which ones a workflow names
 //! - [`commands`]: everything that can be asked of a run: cancel, rerun, resume, delete
+//! - [`shell`]: a shell where a job runs, or failed
+//! - [`clean`]: removal of old runs and of what is left over
+//! - [`doctor`]: whether this machine has what runs need
+//! - [`expression`]: expressions evaluated outside of a run
+//! - [`demo`]: the projects that the program carries along
 
 use indexmap::IndexMap;
 
@@ -18,22 +23,29 @@ use crate::model::{Preview, RunInfo};
 use crate::repo::git::{GitError, Repository};
 use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
-use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::folder::{RunFolder, RunsDir, locate};
 use crate::store::spec::{RunSpec, WorkflowSpec};
 use crate::store::{StoreError, numbers};
-use crate::worker::launch::{SpawnError, spawn};
-use crate::worker::prepare::Refusal;
+use crate::worker::launch::spawn;
 use crate::worker::{Mode, prepare, recovery};
 use crate::workflow;
 use crate::workflow::plan::Plan;
 
+pub mod clean;
 pub mod commands;
+pub mod demo;
+pub mod doctor;
 pub mod event;
+pub mod expression;
 pub mod request;
 pub mod secrets;
+pub mod shell;
 pub mod triggers;
 pub mod trust;
 
+pub use crate::engine::sandbox::provider::ProviderError;
+pub use crate::worker::launch::SpawnError;
+pub use crate::worker::prepare::Refusal;
 pub use event::{Payload, PayloadError};
 pub use request::LaunchRequest;
 pub use secrets::{SecretError, SecretSource};
@@ -46,7 +58,7 @@ pub const PUSH: &str = "push";
 /// Why a run does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// There is no repository, or git cannot look at it.
+    /// The folder is not in a repository, or git cannot read it.
     #[error(transparent)]
     Repository(#[from] GitError),
     /// The settings have a fault.
@@ -184,7 +196,7 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     spec.called = called.texts();
     spec.secrets = secrets.keys().cloned().collect();
     spec.run_number = numbers::next(runs, &info.repository, &info.workflow)?;
-    let plan = prepare::plan(&info, &spec, workflow, secrets.clone(), 1)?.plan;
+    let plan = prepare::plan(&info, &spec, workflow, &|path| called.callee(path), secrets.clone(), 1)?.plan;
     let trust = if request.needs_trust() { trust::of(runs, &repository)? } else { Trust::Given };
     Ok(Planned { repository, info, spec, plan, secrets, trust, unknown })
 }
@@ -226,7 +238,18 @@ pub fn write(runs: &RunsDir, planned: Planned) -> Result<RunFolder, LaunchError>
     Ok(folder)
 }
 
-/// Closes every run whose worker died, and returns how many there were. Every face calls this before it looks at runs.
+/// Returns the state folder of the user, once every run that lost its worker is closed. Commands that look at runs have no
+/// other way to it.
+///
+/// # Errors
+/// There is no home folder, or the state folder cannot be read.
+pub async fn open() -> Result<RunsDir, StoreError> {
+    let runs = locate()?;
+    close_lost(&runs).await?;
+    Ok(runs)
+}
+
+/// Closes every run whose worker died, and returns how many there were.
 ///
 /// # Errors
 /// The state folder cannot be read. A run that cannot be closed is left for the next call.

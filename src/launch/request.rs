@@ -13,9 +13,9 @@ use super::secrets::SecretSource;
 use crate::config::Config;
 use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
+use crate::store::clock::now;
 use crate::store::spec::{WorkflowSpec, ref_name};
-use crate::worker::outlet::now;
-use crate::workflow;
+use crate::workflow::plan::Callee;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{JobBody, Workflow, local_path};
 
@@ -143,18 +143,23 @@ fn git_ref(payload: &Value, repository: &Repository) -> String {
     }
 }
 
-/// The workflows of the repository that another one calls, directly or not, by path. `None` for one with errors.
-pub(super) struct Called(IndexMap<String, (String, Option<Arc<Workflow>>)>);
+/// The workflows of the repository that another one calls, directly or not, by their paths from its root.
+pub(super) struct Called(IndexMap<String, Callee>);
 
 impl Called {
-    /// The workflow at a path from the root of the repository.
-    pub(super) fn get(&self, path: &str) -> Option<&Workflow> {
-        self.0.get(path)?.1.as_deref()
+    /// Returns the file at a path.
+    pub(super) fn callee(&self, path: &str) -> Option<Callee> {
+        self.0.get(path).cloned()
     }
 
-    /// The texts, by path.
-    pub(super) fn texts(self) -> IndexMap<String, String> {
-        self.0.into_iter().map(|(path, (text, _))| (path, text)).collect()
+    /// Returns the workflow at a path, unless it has errors.
+    pub(super) fn get(&self, path: &str) -> Option<&Workflow> {
+        self.0.get(path)?.workflow.as_deref()
+    }
+
+    /// Returns the texts, by path.
+    pub(super) fn texts(&self) -> IndexMap<String, String> {
+        self.0.iter().map(|(path, callee)| (path.clone(), callee.source.text.clone())).collect()
     }
 }
 
@@ -168,9 +173,9 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path) -> Called {
                 continue;
             }
             let Ok(text) = fs::read_to_string(root.join(path)) else { continue };
-            let workflow = workflow::parse(&Source::new(path, text.clone())).value.map(Arc::new);
-            todo.extend(workflow.clone());
-            found.insert(path.to_owned(), (text, workflow));
+            let callee = Callee::parse(Source::new(path, text));
+            todo.extend(callee.workflow.clone());
+            found.insert(path.to_owned(), callee);
         }
     }
     Called(found)

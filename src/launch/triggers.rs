@@ -41,7 +41,7 @@ pub enum TriggerError {
     #[error(transparent)]
     File(#[from] WorkflowFileError),
     /// The repository has no workflows.
-    #[error("there is no workflow in {}", .0.display())]
+    #[error("no workflow in {}", .0.display())]
     NoWorkflows(PathBuf),
     /// Every workflow is skipped.
     #[error("no workflow runs on this `{event}`:{}", reasons(skipped))]

@@ -81,13 +81,13 @@ pub enum Unavailable {
     #[error("this was already requested")]
     Requested,
     /// The run succeeded, so it has no failed jobs.
-    #[error("the run succeeded: it has no failed jobs")]
+    #[error("no job failed: rerun all of it instead")]
     NothingFailed,
     /// The run succeeded, so its workspaces were removed.
-    #[error("the run succeeded: the files of its jobs were removed")]
+    #[error("the run succeeded, so the files of its jobs were removed: rerun the job instead")]
     WorkspaceRemoved,
     /// The run ended for another reason than the loss of its worker.
-    #[error("the run did not lose its worker")]
+    #[error("the run did not lose its worker: rerun it instead")]
     WorkerNotLost,
     /// The job has not started.
     #[error("the job has not started")]

@@ -1,8 +1,8 @@
-//! Concurrency groups of this machine: one of a group has its turn, and the others stand in line behind it.
+//! Concurrency groups of this machine: one holder of a group at a time runs, and the others wait in line.
 //!
-//! Whoever wants a turn puts a ticket into one folder of the state folder: a file named by the group and a number, which
-//! says who it is. The kernel's lock on that file is held as long as its owner lives, so a ticket of a killed process is
-//! known for what it is, and the next one to look takes it away. The lowest number of a group has the turn.
+//! A run or job that needs a group puts a ticket into one folder of the state folder: a file named by the group and a
+//! number, whose content is the [`Holder`]. Its process holds the kernel's lock on that file as long as it lives, so the
+//! ticket of a killed process is recognised, and removed by the next one that looks. The lowest number of a group runs.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,17 +25,17 @@ pub struct ConcurrencyGroups {
     folder: PathBuf,
 }
 
-/// Who stands in line: a run, or a job of one.
+/// The owner of a ticket: a run, or a job of one.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Holder {
     /// The run.
     pub run: RunId,
-    /// The job; nothing for the run as a whole.
+    /// The job; `None` for the run as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
 }
 
-/// A place in a line, given up when it is dropped.
+/// A place in the line of a group. It is given up when this is dropped.
 #[derive(Debug)]
 pub struct Ticket {
     folder: PathBuf,
@@ -45,12 +45,12 @@ pub struct Ticket {
     _held: File,
 }
 
-/// Who stands before a ticket.
+/// The owners of the tickets before one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ahead {
-    /// The living, the one that has the turn first. When there are none, the turn is the ticket's.
+    /// Those that are alive, in order: the first one runs. If there are none, the ticket's owner runs.
     pub living: Vec<Holder>,
-    /// Those that died without leaving. Each is told once, to one of those behind it.
+    /// Those that died without leaving. Each is reported once, to one of those behind it.
     pub dead: Vec<Holder>,
 }
 
@@ -75,16 +75,16 @@ impl ConcurrencyGroups {
         let path = self.folder.join(file(&group, number));
         let text = serde_json::to_vec(who).expect("texts always serialise");
         fs::write(&path, text).map_err(StoreError::io("write", &path))?;
-        // Nobody looks at a ticket before it is locked: those behind get their numbers after this.
+        // No process looks at a ticket before it is locked: those behind get their numbers after this.
         match lock::take(&path)? {
             Some(held) => Ok(Ticket { folder: self.folder.clone(), group, number, _held: held }),
-            None => Err(StoreError::Damaged { path, reason: "somebody else locked it".to_owned() }),
+            None => Err(StoreError::Damaged { path, reason: "another process locked it".to_owned() }),
         }
     }
 }
 
 impl Ticket {
-    /// Who stands before this ticket now.
+    /// Returns the owners of the tickets before this one.
     ///
     /// # Errors
     /// The state folder cannot be read.
@@ -175,6 +175,6 @@ mod tests {
         let next = groups.enter("o/r", "g", &member("next")).expect("in line");
         assert_eq!(next.ahead().expect("readable"), Ahead { living: vec![], dead: vec![member("dead")] });
         assert_eq!(next.ahead().expect("readable"), Ahead::default());
-        assert!(next.number > 1, "numbers only grow while somebody is in line");
+        assert!(next.number > 1, "numbers only grow while a ticket exists");
     }
 }

@@ -1,8 +1,8 @@
-//! Digests as text: short names for what has long ones.
+//! Digests as text: short names for long texts.
 
 use sha2::{Digest, Sha256};
 
-/// Bytes in hexadecimal, two small digits each.
+/// Returns bytes in hexadecimal, two lower-case digits each.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_are_those_of_everybody() {
+    fn digests_are_those_of_the_standard() {
         // FIPS 180-2, appendix B.1.
         let whole = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!((sha256("abc", 32).as_str(), sha256("abc", 4).as_str()), (whole, &whole[..8]));

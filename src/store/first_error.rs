@@ -1,4 +1,4 @@
-//! The first line of a failed log that says what is wrong.
+//! The first line of a failed log that describes the error.
 //!
 //! The last `##[error]` of a step is mostly its exit code. What people look for is what a compiler or a test printed:
 //! such lines are ranked, the first of the best rank wins, and the exit code never does.
@@ -32,7 +32,7 @@ static QUERIES: LazyLock<Vec<LineMatcher>> = LazyLock::new(|| {
     RANKED.iter().map(query).collect()
 });
 
-/// So many lines that tell of errors are enough.
+/// Maximum number of lines that are ranked.
 const MOST: usize = 1000;
 
 /// A place in a file: at the start of a line of a compiler or a test, behind the arrow of rustc, in Python's words.
@@ -41,10 +41,10 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the pattern is written here")
 });
 
-/// A place is looked for so many lines after the error, as rustc and pytest print it there.
+/// Number of lines after the error in which its place is looked for, as rustc and pytest print it there.
 const PLACE_BEHIND: u64 = 4;
 
-/// No longer part of a line is looked at: what is wrong is said in the beginning.
+/// Maximum length of the part of a line that is examined, in bytes: a message begins early.
 const LONGEST: usize = 2000;
 
 /// Finds the line as the log is read: feed it every line in order.
@@ -52,7 +52,7 @@ const LONGEST: usize = 2000;
 pub struct FirstError {
     best: Option<Found>,
     last: Option<(u64, String)>,
-    /// Python tells the place before what is wrong.
+    /// The last place that was passed: Python prints it before the message.
     passed: Option<(u64, String)>,
 }
 
@@ -65,7 +65,7 @@ struct Found {
 }
 
 impl FirstError {
-    /// Looks at a line, and tells apart what is wrong from exit codes and groups. Control sequences are left out.
+    /// Examines the next line. Exit codes and groups do not count, and control sequences are ignored.
     pub fn look(&mut self, number: u64, line: &str) {
         let line = plain(cut(line));
         let line = line.trim_end();
@@ -98,7 +98,7 @@ impl FirstError {
         self.best.as_ref().map(|best| (best.number, best.line.clone()))
     }
 
-    /// The best line, else the last one that said anything.
+    /// The best line, else the last one with any text.
     #[must_use]
     pub fn found(&self) -> Option<(u64, String)> {
         self.best().or_else(|| self.last.clone())

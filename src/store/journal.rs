@@ -51,7 +51,7 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Opens the journal, makes it if there is none, and cuts off a last line that was never finished. The caller holds
+    /// Opens the journal, creates it if it is missing, and cuts off a last line that was never finished. The caller holds
     /// the run's lock: there is one writer at a time.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl JournalWriter {
         Ok(writer)
     }
 
-    /// Appends a fact and says where it stands.
+    /// Appends an event and returns its record.
     ///
     /// # Errors
     /// The file cannot be written, or has no further sequence number. What was written of the line is taken back, so the

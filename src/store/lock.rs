@@ -1,7 +1,7 @@
-//! The run's lock: held by its worker as long as the worker lives, and by nobody after that, however it died.
+//! The run's lock: held by its worker as long as the worker lives, and free after that, however it died.
 //!
 //! The lock is the kernel's (`flock`), so a killed worker cannot leave it behind and a process id that was given to
-//! somebody else cannot be taken for it. It belongs to an open file, which the launcher hands to the worker as its
+//! another process cannot be taken for it. It belongs to an open file, which the launcher hands to the worker as its
 //! standard output: there is no moment at which a run that is being started looks dead.
 
 use std::fs::{File, OpenOptions};
@@ -15,12 +15,14 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::StoreError;
 
-/// Whoever asks [`is_held`] holds the lock for some microseconds and must not be taken for a worker: this often, and with
-/// this pause, it is tried again.
+/// Number of attempts to take the lock. [`is_held`] holds it for some microseconds in another process, which must not be
+/// taken for a worker.
 const TRIES: u32 = 4;
+
+/// Pause between two attempts.
 const BETWEEN: Duration = Duration::from_micros(200);
 
-/// Takes the lock; `None` when a worker holds it.
+/// Takes the lock. `None` if a worker holds it.
 ///
 /// # Errors
 /// The file cannot be made or locked.
@@ -42,7 +44,7 @@ pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
     Ok(None)
 }
 
-/// Takes a lock that everybody holds only for a moment, and waits for it.
+/// Waits for a lock that is only ever held for a moment, and takes it.
 ///
 /// # Errors
 /// The file cannot be made or locked.

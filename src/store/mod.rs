@@ -1,9 +1,10 @@
-//! The run folder: what is written while a run goes on, and what readers make of it.
+//! The run folder: what is written during a run, and what readers make of it.
 //!
 //! A folder can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is the truth:
 //! [`runs::RunStore`] folds the records of any number of runs into what is true now, without a clock or a file.
 
 pub mod atomic;
+pub mod clock;
 pub mod concurrency;
 pub mod digest;
 pub mod first_error;
@@ -22,17 +23,17 @@ use std::path::PathBuf;
 /// Why something of the store cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system said no.
+    /// The file system returned an error.
     #[error("cannot {what} {}: {source}{}", path.display(), hint(source))]
     Io {
         /// Completes "cannot …".
         what: &'static str,
         /// Which file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The file holds something else than it should.
+    /// The content of the file is not valid.
     #[error("{} is damaged: {reason}", path.display())]
     Damaged {
         /// Which file.
@@ -58,36 +59,36 @@ pub enum StoreError {
         /// The kind.
         kind: String,
     },
-    /// No run has this id.
+    /// No run fits the name.
     #[error("there is no run `{wanted}`{}", nearest.as_ref().map(|id| format!("; did you mean `{id}`?")).unwrap_or_default())]
     NoSuchRun {
-        /// What was asked for.
+        /// The name as given.
         wanted: String,
         /// The id that looks most like it.
         nearest: Option<String>,
     },
-    /// Several runs begin with this.
+    /// Several runs fit the name.
     #[error("`{wanted}` could be any of {}", candidates.join(", "))]
     Ambiguous {
-        /// What was asked for.
+        /// The name as given.
         wanted: String,
         /// The runs it could be.
         candidates: Vec<String>,
     },
-    /// There is no folder to keep state in.
-    #[error("there is no home folder to keep runs in: set CUELIGHT_STATE_DIR to a folder of yours")]
+    /// The user has no home folder.
+    #[error("no home folder to keep runs in: set CUELIGHT_STATE_DIR to a folder of yours")]
     NoHome,
 }
 
 impl StoreError {
-    /// Says what could not be done, and where.
+    /// Returns a function that wraps an error of the file system. `what` completes "cannot …".
     pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { what, path, source }
     }
 }
 
-/// What a person can do about it.
+/// Advice for an error of the file system.
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -65,11 +65,12 @@ fn in_folders(runs: &RunsDir) -> Result<Numbers, StoreError> {
     Ok(numbers)
 }
 
-/// Not synced to disk: what a power failure can lose is the number of a run that it loses, too.
+/// Synced to disk before the number is used: a step may have published it (`github.run_number` in a tag or a version) when
+/// the power fails, and then it must not be given again.
 fn write(runs: &RunsDir, numbers: &Numbers) -> Result<(), StoreError> {
     let path = path(runs);
     let text = serde_json::to_vec_pretty(numbers).expect("texts and numbers always serialise");
-    atomic::write_unsynced(&path, &text).map_err(StoreError::io("write", path))
+    atomic::write(&path, &text).map_err(StoreError::io("write", path))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -18,6 +18,7 @@ use crate::engine::outlet::{Outlet, StepLog};
 use crate::model::RunInfo;
 use crate::model::{Event, Job, JobId, LineRange, Run, Step, StepNumber, Timestamp};
 use crate::store::StoreError;
+use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::journal::JournalWriter;
 use crate::store::logs::LogWriter;
@@ -34,13 +35,6 @@ const BALLAST: u64 = 256 * 1024;
 
 /// Maximum length in bytes of annotation messages. GitHub truncates longer ones.
 const LONGEST_MESSAGE: usize = 4096;
-
-/// Returns the time for a record.
-#[must_use]
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
 
 /// Writes one attempt of a run to its folder.
 pub struct RunOutlet {

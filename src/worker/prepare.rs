@@ -14,7 +14,7 @@ use crate::store::spec::WorkflowSpec;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
-use crate::workflow::plan::{Plan, PlanContexts};
+use crate::workflow::plan::{Callee, CalleeLookup, Plan, PlanContexts};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
 
@@ -67,7 +67,8 @@ pub fn prepare(
     secrets: IndexMap<String, String>,
     attempt: u32,
 ) -> Result<Prepared, Refusal> {
-    plan(info, spec, parse(&info.workflow, &spec.text)?, secrets, attempt)
+    let called = |path: &str| Some(Callee::parse(Source::new(path, spec.called.get(path)?.clone())));
+    plan(info, spec, parse(&info.workflow, &spec.text)?, &called, secrets, attempt)
 }
 
 /// Parses a workflow under its file name.
@@ -83,7 +84,7 @@ pub fn parse(name: &str, text: &str) -> Result<Arc<Workflow>, Refusal> {
     })
 }
 
-/// Plans a run with a parsed workflow.
+/// Plans a run whose workflow, and those that it calls, are parsed already.
 ///
 /// # Errors
 /// A called workflow or a matrix has errors, or the request does not fit the workflow.
@@ -91,6 +92,7 @@ pub fn plan(
     info: &RunInfo,
     spec: &WorkflowSpec,
     workflow: Arc<Workflow>,
+    called: &CalleeLookup<'_>,
     secrets: IndexMap<String, String>,
     attempt: u32,
 ) -> Result<Prepared, Refusal> {
@@ -130,8 +132,7 @@ pub fn plan(
         knows_every_file: true,
         ..PlanContexts::default()
     };
-    let called = |path: &str| spec.called.get(path).map(|text| Source::new(path, text.clone()));
-    let plan = Plan::new(workflow, &known, &called).map_err(Refusal::Faults)?;
+    let plan = Plan::new(workflow, &known, called).map_err(Refusal::Faults)?;
     let plan = plan
         .only(&spec.jobs)
         .map_err(|unknown| Refusal::Request(format!("{} has no job `{unknown}`", info.workflow)))?;

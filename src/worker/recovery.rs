@@ -2,11 +2,10 @@
 
 use crate::engine::sandbox::providers::Providers;
 use crate::model::{Conclusion, EndReason, Event};
+use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::journal::JournalWriter;
 use crate::store::{StoreError, history, lock};
-
-use super::outlet::now;
 
 /// Closes a run that has not ended and has no worker. Returns `false` if another process was first.
 ///

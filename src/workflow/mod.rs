@@ -6,10 +6,12 @@
 pub mod cron;
 pub mod diagnostic;
 pub mod display_names;
+pub mod document;
 pub mod expr;
 pub mod inputs;
 pub mod lint;
 pub mod matrix;
+pub mod outline;
 pub mod pattern;
 pub mod plan;
 pub mod schema;

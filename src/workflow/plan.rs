@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Severity};
 use super::expr::{Contexts, Object};
 use super::matrix::Leg;
+use super::parse::parse;
 use super::planner::{Called, Planner};
 use super::source::Source;
 use super::syntax::{JobDefinition, Workflow};
@@ -66,8 +67,29 @@ pub struct PlanContexts {
     pub knows_every_file: bool,
 }
 
-/// Looks up the text of a called workflow of this repository by its path.
-pub type SourceLookup<'c> = dyn Fn(&str) -> Option<Arc<Source>> + 'c;
+/// A file that other workflows may call, parsed once.
+#[derive(Clone, Debug)]
+pub struct Callee {
+    /// The file.
+    pub source: Arc<Source>,
+    /// The workflow; `None` if the file has errors.
+    pub workflow: Option<Arc<Workflow>>,
+    /// The errors of the file.
+    pub errors: Vec<Diagnostic>,
+}
+
+impl Callee {
+    /// Parses a file.
+    #[must_use]
+    pub fn parse(source: Arc<Source>) -> Self {
+        let parsed = parse(&source);
+        let errors = parsed.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
+        Self { errors: errors.collect(), workflow: parsed.value.map(Arc::new), source }
+    }
+}
+
+/// Looks up a called workflow of this repository by its path. A plan asks for each path at most once.
+pub type CalleeLookup<'c> = dyn Fn(&str) -> Option<Callee> + 'c;
 
 impl Plan {
     /// Plans a workflow.
@@ -77,7 +99,7 @@ impl Plan {
     pub fn new(
         workflow: Arc<Workflow>,
         known: &PlanContexts,
-        called: &SourceLookup<'_>,
+        called: &CalleeLookup<'_>,
     ) -> Result<Self, Vec<(Arc<Source>, Diagnostic)>> {
         let mut files = Called::default();
         let mut errors = files.read(&workflow, called, known.knows_every_file);
@@ -182,8 +204,9 @@ mod tests {
     fn planned(whole: &str, files: &[(&str, &str)], known: &PlanContexts) -> Result<Vec<String>, Vec<String>> {
         let parsed = parse(&Source::new("ci.yml", whole));
         let workflow = parsed.value.unwrap_or_else(|| panic!("{:#?}", parsed.diagnostics));
-        let file =
-            |path: &str| files.iter().find(|(name, _)| *name == path).map(|(name, text)| Source::new(*name, *text));
+        let file = |path: &str| {
+            files.iter().find(|(name, _)| *name == path).map(|(name, text)| Callee::parse(Source::new(*name, *text)))
+        };
         let shown = |job: &PlannedJob| format!("{} {}{}", job.id, job.name, if job.leg.is_none() { " ?" } else { "" });
         match Plan::new(Arc::new(workflow), known, &file) {
             Ok(plan) => Ok(plan.jobs().iter().map(shown).collect()),
@@ -267,7 +290,7 @@ mod tests {
         let called = "on: {workflow_call: {inputs: {list: {type: string}}}}\n\
                       jobs: {x: {strategy: {matrix: {v: '${{ fromJSON(inputs.list) }}'}}, runs-on: x}, y: {needs: x, runs-on: x}}\n";
         let workflow = parse(&Source::new("ci.yml", whole)).value.expect("a workflow");
-        let file = |path: &str| (path == "w.yml").then(|| Source::new(path, called));
+        let file = |path: &str| (path == "w.yml").then(|| Callee::parse(Source::new(path, called)));
         let mut plan = Plan::new(Arc::new(workflow), &known(), &file).expect("a plan");
         let placeholder = plan.jobs()[1].clone();
         assert!(placeholder.leg.is_none());

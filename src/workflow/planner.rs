@@ -6,14 +6,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::Diagnostic;
 use super::display_names;
 use super::expr::{Contexts, Expr, NoFiles, Object, PathKey, Scope, Status, Value};
 use super::inputs;
 use super::matrix;
 use super::matrix::{Leg, Legs};
-use super::parse::parse;
-use super::plan::{MAX_CALL_DEPTH, MAX_JOBS, PlanContexts, PlannedJob, SourceLookup, leg_id};
+use super::plan::{Callee, CalleeLookup, MAX_CALL_DEPTH, MAX_JOBS, PlanContexts, PlannedJob, leg_id};
 use super::source::{Source, Spanned};
 use super::syntax::{JobBody, JobDefinition, Workflow, local_path};
 use super::template::{Piece, Template, TemplateKind};
@@ -26,9 +25,9 @@ type Errors = Vec<(Arc<Source>, Diagnostic)>;
 pub(super) struct Called(HashMap<String, Arc<Workflow>>);
 
 impl Called {
-    /// Reads and parses everything that a workflow calls. Returns the errors of these files and, if `complete`, an error
+    /// Reads everything that a workflow calls. Returns the errors of these files and, if `complete`, an error
     /// for each missing one.
-    pub(super) fn read(&mut self, workflow: &Arc<Workflow>, files: &SourceLookup<'_>, complete: bool) -> Errors {
+    pub(super) fn read(&mut self, workflow: &Arc<Workflow>, files: &CalleeLookup<'_>, complete: bool) -> Errors {
         let mut errors = Errors::new();
         let mut seen: HashSet<String> = HashSet::new();
         let mut todo = vec![Arc::clone(workflow)];
@@ -37,19 +36,17 @@ impl Called {
                 let Some(path) = local_path(&uses.value).filter(|path| seen.insert((*path).to_owned())) else {
                     continue;
                 };
-                let Some(source) = files(path) else {
+                let Some(Callee { source, workflow, errors: found }) = files(path) else {
                     if complete {
                         errors.push((Arc::clone(&caller.source), missing(uses)));
                     }
                     continue;
                 };
-                let parsed = parse(&source);
-                if let Some(callee) = parsed.value.map(Arc::new) {
+                if let Some(callee) = workflow {
                     todo.push(Arc::clone(&callee));
                     self.0.insert(path.to_owned(), callee);
                 } else {
-                    let found = parsed.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
-                    errors.extend(found.map(|error| (Arc::clone(&source), error)));
+                    errors.extend(found.into_iter().map(|error| (Arc::clone(&source), error)));
                 }
             }
         }

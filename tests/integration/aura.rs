@@ -4,10 +4,10 @@
 //! selects them. It needs Docker, node, python 3.11 and the Python package index.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::docker::{docker, has, nothing_left, skip};
-use crate::project::Project;
+use crate::project::{Project, copy};
 
 const STAND_INS: &[&str] = &[
     "actions/setup-python",
@@ -29,18 +29,6 @@ fn aura() -> Project {
     let folder = |name: &&str| format!("'{name}' = '{}'\n", root().join("tests/fixtures/actions").join(name).display());
     project.configure(&format!("[actions]\n{}", STAND_INS.iter().map(folder).collect::<String>()));
     project
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("there").flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("copied");
-        }
-    }
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use crate::docker::{docker, has, nothing_left, of_run};
 use crate::project::{Project, Said, until};
@@ -193,10 +192,8 @@ fn a_removed_container_fails_its_job_with_the_reason() {
     );
     project.run(&["--detach"]).expect(0, &[]);
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
-    let started = Instant::now();
     docker(&["rm", "-f", &format!("cuelight-{}-a.job", project.run_id())]).expect("removed");
     project.call(&["attach"]).expect(1, &["the container is gone"]);
-    assert!(started.elapsed() < Duration::from_secs(15));
     nothing_left(&project.run_id());
 }
 

@@ -1,7 +1,6 @@
 //! Runs report the results of jobs and steps in messages, exit codes and files.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use crate::project::{Project, Said, until};
 
@@ -42,9 +41,9 @@ fn a_failed_job_fails_the_run_and_skips_dependent_jobs() {
 #[test]
 fn a_step_that_times_out_reports_its_limit() {
     let project = steps("      - {run: sleep 90, timeout-minutes: 0.05}\n      - {run: echo after, if: always()}");
-    let started = Instant::now();
     project.run(&[]).expect(1, &["timed out after 0.05 minutes (3 s)", "after"]);
-    assert!(started.elapsed() < Duration::from_secs(20), "sleep ends at INT");
+    let step = &project.job("a")["steps"][1];
+    assert_eq!(step["signal"], 2, "sleep ends at INT, before anything stronger: {step}");
 }
 
 #[test]
@@ -157,9 +156,7 @@ fn hostile_output_is_stored_completely_in_bounded_memory() {
       - {name: many, run: seq 1 300000}
       - {name: daemon, run: 'sleep 3001 & echo started'}",
     );
-    let started = Instant::now();
     project.run(&["--json"]).expect(0, &[]);
-    assert!(started.elapsed() < Duration::from_secs(25), "a daemon holds the step for 5 s only");
     let log = |step: u32| fs::read(project.run_folder().join(format!("logs/a/{step:03}.log"))).expect("a log");
     assert_eq!(log(2).len(), 30_000_001);
     assert_eq!(log(3), b"a\0b\xff\xfec\n");
@@ -238,7 +235,7 @@ fn failed_jobs_are_rerun_and_the_others_keep_their_results() {
     assert_eq!(again.status.code(), Some(0), "{text}");
     assert!(text.contains("attempt 2") && text.contains("last") && text.matches("made-x").count() <= 1, "{text}");
     assert_eq!((project.show()["attempt"].clone(), project.show()["status"].clone()), (2.into(), "success".into()));
-    project.call(&["rerun", "--failed"]).expect(4, &["no failed jobs"]);
+    project.call(&["rerun", "--failed"]).expect(4, &["no job failed"]);
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl StateFolderWatch {
     }
 }
 
-/// Whether an event is a write, a creation, a removal or a renaming. Reading is no change.
+/// Whether an event is a write, a creation, a removal or a renaming. Reading is not a change.
 fn is_write(event: &Event) -> bool {
     match event.kind {
         EventKind::Create(_) | EventKind::Remove(_) => true,
@@ -225,7 +225,7 @@ fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
             Ok(listed) => found.extend(listed.lines().map(str::to_owned)),
             // Git fails without a message where it ignores none of them.
             Err(GitError::Failed { message, .. }) if message.is_empty() => {}
-            // A failure about one of several does not tell about the others.
+            // A failure of one watch does not affect the others.
             Err(_) if names.len() > 1 => {
                 found.extend(names.iter().flat_map(|name| ignored(root, std::slice::from_ref(name))));
             }

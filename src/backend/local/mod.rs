@@ -23,12 +23,12 @@ use crate::launch;
 use crate::launch::{LaunchRequest, commands};
 use crate::model::feed::{Connection, Feed, Request};
 use crate::model::{Command, Reply, RunId, Summary, Timestamp};
+use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::store::history::{Filter, Page};
 use crate::store::logs::LogFiles;
 use crate::store::logs::query::Logs;
-use crate::worker::outlet::now;
 
 use super::Backend;
 use fs_watch::{StateFolderWatch, WatchError};
@@ -43,7 +43,7 @@ mod startable;
 mod tests;
 mod watch_mode;
 
-/// How many runs are listed at first: a few screens. The first frame waits for them.
+/// Number of runs that are listed at first: a few screens. The first frame waits for them.
 const FIRST_PAGE: usize = 200;
 
 /// Files appear in bursts: time from the first change of the state folder until runs are listed.

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::attempt::environment_name;
 use crate::launch::secrets;
 use crate::model::feed::{Input, InputKind, StartableWorkflow};
 use crate::repo::git::{GitError, Repository};
 use crate::repo::workflows;
 use crate::workflow;
+use crate::workflow::outline::environment_name;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
 use crate::workflow::template::Template;
 
-/// The event of a workflow that is called by another one and started by no event of its own.
+/// The event of a workflow that other workflows call. It is not started by a person or a change.
 const CALLED: &str = "workflow_call";
 
 /// The event whose inputs a person gives.

@@ -26,7 +26,7 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
 }
 
 /// The jobs of a run, how each ended, and how long it took.
-pub(in crate::cli) fn table(run: &Run, style: Style) -> TerminalText {
+pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
     let columns = run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0);
     let mut table = TerminalText::default();
     for job in run.jobs.values() {
@@ -147,6 +147,6 @@ pub(super) fn took(job: &Job) -> Option<String> {
 }
 
 /// The first line of a text that may have several.
-pub(in crate::cli) fn first_line(text: &str) -> &str {
+pub(crate) fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }

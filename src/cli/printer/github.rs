@@ -13,13 +13,13 @@ use crate::ui::terminal_text::text;
 use super::{Lines, Logs, Printer};
 
 /// Prints a group per step and annotations as commands.
-pub(in crate::cli) struct GitHub {
+pub(crate) struct GitHub {
     lines: Lines,
     style: Style,
 }
 
 impl GitHub {
-    pub(in crate::cli) fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style) -> Self {
         Self { lines: Lines::new(style), style }
     }
 
@@ -82,7 +82,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// An annotation as a workflow command.
-pub(in crate::cli) fn command(annotation: &Annotation) -> TerminalText {
+pub(crate) fn command(annotation: &Annotation) -> TerminalText {
     let number = |number: Option<u32>| number.map(|number| number.to_string());
     let properties = [
         ("file", annotation.file.clone()),

@@ -8,7 +8,7 @@ use crate::model::{Record, Run};
 use super::{Logs, Printer};
 
 /// Prints records.
-pub(in crate::cli) struct Json;
+pub(crate) struct Json;
 
 impl Printer for Json {
     fn record(&mut self, _: &Run, record: &Record, _: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {

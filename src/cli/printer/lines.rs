@@ -30,7 +30,7 @@ const MAX_FOLDED: usize = 32;
 const MAX_UNFOLDED: u64 = 60;
 
 /// Prints lines.
-pub(in crate::cli) struct Lines {
+pub(crate) struct Lines {
     style: Style,
     /// Steps that printed and have not ended.
     steps: HashMap<(JobId, StepNumber), Progress>,
@@ -50,7 +50,7 @@ struct Progress {
 }
 
 impl Lines {
-    pub(in crate::cli) fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style) -> Self {
         Self { style, steps: HashMap::new(), pulled: HashSet::new() }
     }
 

@@ -10,7 +10,7 @@ use crate::model::{Conclusion, Event, Phase, Record, Run};
 use super::{Logs, Printer};
 
 /// Prints `{"type":"log",…}` lines and, last, `{"type":"result",…}`.
-pub(in crate::cli) struct Protocol;
+pub(crate) struct Protocol;
 
 impl Printer for Protocol {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {

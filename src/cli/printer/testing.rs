@@ -15,7 +15,7 @@ use crate::store::runs::RunStore;
 use super::{Logs, Printer};
 
 /// The records of a run in order, a tenth of a second apart, and its logs.
-pub(in crate::cli) struct Story {
+pub(crate) struct Story {
     info: RunInfo,
     script: Script,
     logs: Memory,
@@ -40,7 +40,7 @@ impl Logs for Memory {
 }
 
 /// An error with a place.
-pub(in crate::cli) fn annotation(file: &str, line: u32, message: &str) -> Annotation {
+pub(crate) fn annotation(file: &str, line: u32, message: &str) -> Annotation {
     Annotation {
         level: Level::Error,
         message: message.to_owned(),
@@ -61,7 +61,7 @@ impl Story {
     }
 
     /// A run of jobs that need nothing.
-    pub(in crate::cli) fn new(jobs: &[&str]) -> Self {
+    pub(crate) fn new(jobs: &[&str]) -> Self {
         let mut story = Self::empty();
         story.script.start(jobs.iter().map(|job| outline(job, job, &[])).collect());
         for job in jobs {
@@ -76,7 +76,7 @@ impl Story {
     }
 
     /// A step that prints these lines, in two portions where it can, and exits with this code.
-    pub(in crate::cli) fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
+    pub(crate) fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main };
         self.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
@@ -92,21 +92,21 @@ impl Story {
         self.add(step_finished(job.as_str(), number, conclusion, exit_code, reason.as_deref()));
     }
 
-    pub(in crate::cli) fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {
+    pub(crate) fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {
         self.add(Event::Annotated { job: JobId::new(job), step: StepNumber(step), annotation });
     }
 
-    pub(in crate::cli) fn finish(&mut self, job: &str, conclusion: Conclusion) {
+    pub(crate) fn finish(&mut self, job: &str, conclusion: Conclusion) {
         let reason = (conclusion != Conclusion::Success).then_some("exit code 1");
         self.add(job_finished(job, conclusion, reason));
     }
 
-    pub(in crate::cli) fn end(&mut self, conclusion: Conclusion) {
+    pub(crate) fn end(&mut self, conclusion: Conclusion) {
         self.script.end(conclusion);
     }
 
     /// A run in which every text of every event is this one.
-    pub(in crate::cli) fn hostile(text: &str) -> Self {
+    pub(crate) fn hostile(text: &str) -> Self {
         let any = || text.to_owned();
         let mut story = Self::empty();
         let (id, number) = (JobId::new(text), StepNumber(2));
@@ -152,7 +152,7 @@ impl Story {
     }
 
     /// The run with every record folded in.
-    pub(in crate::cli) fn run(&self) -> Run {
+    pub(crate) fn run(&self) -> Run {
         let mut store = RunStore::default();
         store.open(self.info.clone());
         self.script.records.iter().for_each(|record| store.apply(&self.info.id, record));
@@ -160,12 +160,12 @@ impl Story {
     }
 
     /// What a printer writes.
-    pub(in crate::cli) fn print(&self, printer: &mut dyn Printer) -> String {
+    pub(crate) fn print(&self, printer: &mut dyn Printer) -> String {
         self.print_to(printer, false)
     }
 
     /// What a printer writes to GitHub's runner, or to a terminal.
-    pub(in crate::cli) fn print_to(&self, printer: &mut dyn Printer, in_actions: bool) -> String {
+    pub(crate) fn print_to(&self, printer: &mut dyn Printer, in_actions: bool) -> String {
         let mut store = RunStore::default();
         store.open(self.info.clone());
         let mut bytes = Vec::new();

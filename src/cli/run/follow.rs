@@ -17,7 +17,7 @@ use crate::cli::style::{Style, inside_actions};
 use crate::cli::{Exit, Failure, Outcome};
 
 /// Follows a run for people, from this attempt on; inside GitHub Actions in GitHub's form.
-pub(in crate::cli) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
+pub(crate) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
     follow(run, attempt, &mut *lines())
 }
 
@@ -32,7 +32,7 @@ const FORCED_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Follows a run until it has ended. The first Ctrl-C cancels it. The second one cancels it by force, and leaves it if its
 /// end takes long. The third one leaves it at once.
-pub(in crate::cli) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
+pub(crate) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
     start_and_follow(|| Ok(run.clone()), attempt, printer)
 }
 

@@ -19,6 +19,27 @@ mod follow;
 pub(super) use follow::{follow, follow_as_lines};
 use follow::{lines, start_and_follow};
 
+/// The event of a workflow.
+#[derive(clap::Args)]
+pub(super) struct EventArgs {
+    /// The event that starts the workflow [default: push, or the likeliest event of a workflow without it]
+    #[arg(id = "event", long = "event", short = 'e', value_name = "EVENT")]
+    pub(super) name: Option<String>,
+    /// A file with the event's payload, as JSON
+    #[arg(id = "event_path", long = "event-path", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// A value of the event's payload, such as `pull_request.number=12`
+    #[arg(id = "event_values", long = "event-set", value_name = "KEY=VALUE")]
+    values: Vec<Assignment>,
+}
+
+impl EventArgs {
+    /// Returns what was given of the payload.
+    pub(super) fn payload(&self) -> Payload {
+        Payload { file: self.file.clone(), values: self.values.clone(), ..Payload::default() }
+    }
+}
+
 /// Runs a workflow of this repository on this machine.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -28,15 +49,8 @@ use follow::{lines, start_and_follow};
 pub(super) struct Args {
     /// A workflow file, or the name of one in .github/workflows [default: those that the event runs]
     workflow: Option<String>,
-    /// The event that starts it [default: push, or the likeliest event of a workflow without it]
-    #[arg(long, short)]
-    event: Option<String>,
-    /// A file with the event's payload, as JSON
-    #[arg(long, value_name = "FILE")]
-    event_path: Option<PathBuf>,
-    /// A value of the event's payload, such as `pull_request.number=12`
-    #[arg(long = "event-set", value_name = "KEY=VALUE")]
-    event_values: Vec<Assignment>,
+    #[command(flatten)]
+    event: EventArgs,
     /// Only this job and what it needs (may be given more than once)
     #[arg(long = "job", short, value_name = "JOB")]
     jobs: Vec<String>,
@@ -46,13 +60,13 @@ pub(super) struct Args {
     /// A secret; without a value it is taken from the environment
     #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
     secrets: Vec<String>,
-    /// A file with a secret a line, NAME=VALUE
+    /// A file with one secret per line, NAME=VALUE
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// A configuration variable
     #[arg(long = "var", value_name = "NAME=VALUE")]
     vars: Vec<String>,
-    /// How many jobs may run at once [default: the number of processors]
+    /// Maximum number of jobs at once [default: the number of processors]
     #[arg(long, value_name = "N")]
     max_parallel: Option<usize>,
     /// Run in the repository's own folder instead of a private copy per job
@@ -73,13 +87,13 @@ pub(super) struct Args {
     /// Print the run's id and leave it running
     #[arg(long, short)]
     detach: bool,
-    /// Print the records, a JSON object a line
+    /// Print the records, one JSON object per line
     #[arg(long, conflicts_with = "detach")]
     json: bool,
     /// `json`: log lines and the result as JSON lines
     #[arg(long, hide = true)]
     format: Option<String>,
-    /// `host`: every job here and in place, whatever its runs-on says
+    /// `host`: every job on this machine and in place, for any `runs-on`
     #[arg(long, hide = true)]
     runner: Option<String>,
     /// The repository's owner/name
@@ -98,8 +112,8 @@ impl Args {
         Ok(LaunchRequest {
             folder: std::env::current_dir()?,
             workflow: self.workflow.clone(),
-            event: self.event.clone().unwrap_or_else(|| launch::PUSH.to_owned()),
-            payload: Payload { file: self.event_path.clone(), values: self.event_values.clone(), ..Payload::default() },
+            event: self.event.name.clone().unwrap_or_else(|| launch::PUSH.to_owned()),
+            payload: self.event.payload(),
             inputs: pairs(&self.inputs, "--input")?,
             secrets: file.chain(self.secrets.iter().map(|text| text.as_str().into())).collect(),
             vars: pairs(&self.vars, "--var")?,
@@ -129,7 +143,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let runs = super::runs_dir()?;
     let request = args.request()?;
     if request.workflow.is_some() {
-        let event = if let Some(event) = &args.event {
+        let event = if let Some(event) = &args.event.name {
             event.clone()
         } else {
             let (event, name) = launch::likely_event(&request)?;

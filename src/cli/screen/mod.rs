@@ -12,7 +12,7 @@ use crate::config::{ColourChoice, Config, GlyphChoice};
 use crate::model::RunId;
 use crate::model::capabilities::Unavailable;
 use crate::repo::git::Repository;
-use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::folder::RunFolder;
 use crate::tui;
 use crate::tui::{Alerts, Options, TuiError};
 use crate::ui::theme::{Colours, Glyphs, Theme};
@@ -39,7 +39,7 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     if let Ok(repository) = Repository::discover(&folder) {
         app = app.at_home(repository.slug);
     }
-    show(app, options, Source::Local(RunsDir::locate()?, folder))
+    show(app, options, Source::of_user(folder)?)
 }
 
 /// Shows a past run from its beginning on, until the user leaves it.

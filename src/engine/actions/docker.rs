@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use crate::engine::blocking::in_place;
 use crate::engine::job::environment::JobEnvironment;
 use crate::engine::outlet::StepLog;
-use crate::engine::sandbox::provider::ImageBuild;
+use crate::engine::sandbox::provider::{ImageBuild, ProviderError};
 use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::step::invocation::Invocation;
 use crate::engine::step::shell;
@@ -13,9 +13,25 @@ use crate::files::{FileError, Folder, Links};
 use crate::store::digest;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::ActionRuns;
+use crate::workflow::template::TemplateError;
 
 use super::resolve::ResolvedAction;
 use super::{Phase, inputs};
+
+/// Why a Docker action does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DockerActionError {
+    #[error("`{0}` is not a Docker action")]
+    OtherKind(String),
+    #[error("`{dockerfile}` of {action} is not a file")]
+    NotAFile { dockerfile: String, action: String },
+    #[error("`{dockerfile}` of {action}: {source}")]
+    Dockerfile { dockerfile: String, action: String, source: FileError },
+    #[error("`{field}`: {source}")]
+    Manifest { field: &'static str, source: TemplateError },
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
 
 /// Inputs of an action.
 pub(crate) struct Inputs<'i> {
@@ -35,7 +51,7 @@ pub(crate) async fn image(
     job: &JobEnvironment,
     image: &str,
     given: &IndexMap<String, String>,
-) -> Result<Invocation, String> {
+) -> Result<Invocation, DockerActionError> {
     let args = given.get("args").map(|args| shell::cut(args)).unwrap_or_default();
     container(job, image, given.get("entrypoint").cloned(), args, inputs::variables(given)).await
 }
@@ -52,10 +68,10 @@ pub(crate) async fn invocation(
     inputs: &Inputs<'_>,
     scope: &Scope<'_>,
     log: &mut dyn StepLog,
-) -> Result<Invocation, String> {
+) -> Result<Invocation, DockerActionError> {
     let ActionRuns::Docker { image, entrypoint, pre_entrypoint, post_entrypoint, args, env, .. } = &action.action.runs
     else {
-        return Err(format!("`{}` is not a Docker action", action.reference));
+        return Err(DockerActionError::OtherKind(action.reference.clone()));
     };
     let image = match image.value.strip_prefix("docker://") {
         Some(image) => image.to_owned(),
@@ -65,7 +81,8 @@ pub(crate) async fn invocation(
     contexts.set("inputs", inputs::context(inputs.all));
     let scope = Scope { contexts: &contexts, ..*scope };
     let evaluated = args.iter().map(|arg| arg.evaluate(&scope).map(|value| value.to_text()));
-    let args: Vec<_> = evaluated.collect::<Result<_, _>>().map_err(|error| format!("`args`: {error}"))?;
+    let fault = |field| move |source| DockerActionError::Manifest { field, source };
+    let args: Vec<_> = evaluated.collect::<Result<_, _>>().map_err(fault("runs.args"))?;
     // `args` of the step applies only if the manifest has none.
     let args = match inputs.given.get("args") {
         Some(given) if args.is_empty() => shell::cut(given),
@@ -73,7 +90,7 @@ pub(crate) async fn invocation(
     };
     let mut variables = inputs::variables(inputs.all);
     if let Some(env) = env {
-        let env = env.texts(&scope).map_err(|error| format!("`env` of the action: {error}"))?;
+        let env = env.texts(&scope).map_err(fault("runs.env"))?;
         variables.extend(env.into_iter().filter(|(name, _)| !(inputs.is_set)(name)));
     }
     let entrypoint = match phase {
@@ -91,16 +108,21 @@ async fn build(
     action: &ResolvedAction,
     dockerfile: &str,
     log: &mut dyn StepLog,
-) -> Result<String, String> {
+) -> Result<String, DockerActionError> {
     let file = action.folder.join(dockerfile.trim_start_matches("./"));
     let inside = || {
         let below = file.strip_prefix(&action.root).map_err(|_| FileError::Outside)?;
         Folder::open(&action.root)?.file(below, Links::Within).map(drop)
     };
     // The whole folder of the Dockerfile goes to Docker.
-    in_place(inside).map_err(|error| format!("`{dockerfile}` of {}: {error}", action.reference))?;
+    in_place(inside).map_err(|source| DockerActionError::Dockerfile {
+        dockerfile: dockerfile.to_owned(),
+        action: action.reference.clone(),
+        source,
+    })?;
     let (Some(context), Some(name)) = (file.parent(), file.file_name()) else {
-        return Err(format!("`{dockerfile}` of {} is not a file", action.reference));
+        let (dockerfile, action) = (dockerfile.to_owned(), action.reference.clone());
+        return Err(DockerActionError::NotAFile { dockerfile, action });
     };
     let tag = format!("cuelight-action-{}:latest", digest::sha256(file.as_os_str().as_encoded_bytes(), 8));
     log.write(format!("##[group]Build {} for {} ({})\n", dockerfile, action.reference, action.origin).as_bytes());
@@ -113,7 +135,7 @@ async fn build(
     let build = ImageBuild { context, dockerfile: &name, tag: &tag };
     let built = job.machine().build_image(&build, &mut say).await;
     log.write(b"##[endgroup]\n");
-    built.map_err(|error| error.to_string())?;
+    built?;
     Ok(tag)
 }
 
@@ -124,7 +146,7 @@ async fn container(
     entrypoint: Option<String>,
     args: Vec<String>,
     variables: IndexMap<String, String>,
-) -> Result<Invocation, String> {
+) -> Result<Invocation, DockerActionError> {
     let temp = &job.temp;
     let shared = vec![
         SharedFolder::writable(&job.workspace, "/github/workspace"),
@@ -133,7 +155,7 @@ async fn container(
         SharedFolder::writable(temp.join("_github_workflow"), "/github/workflow"),
         SharedFolder::writable(temp.join("_runner_file_commands"), "/github/file_commands"),
     ];
-    let sandbox = job.machine().one_shot(image, shared).await.map_err(|error| error.to_string())?;
+    let sandbox = job.machine().one_shot(image, shared).await?;
     Ok(Invocation {
         program: entrypoint.filter(|entrypoint| !entrypoint.is_empty()).unwrap_or_default().into(),
         args: args.into_iter().map(Into::into).collect(),

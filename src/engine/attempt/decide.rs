@@ -9,9 +9,9 @@ use crate::workflow::display_names;
 use crate::workflow::expr::{Contexts, NoFiles, Scope, Status};
 use crate::workflow::matrix;
 use crate::workflow::matrix::Leg;
+use crate::workflow::outline::outline;
 use crate::workflow::source::Source;
 
-use super::outline::outline;
 use super::state::{Attempt, never_ran};
 
 /// Errors of planning, each with its source.

@@ -21,7 +21,6 @@ mod contexts;
 mod decide;
 mod driver;
 mod groups;
-mod outline;
 mod start;
 mod state;
 #[cfg(test)]
@@ -29,7 +28,6 @@ mod tests;
 mod verdict;
 
 pub use driver::run;
-pub use outline::{environment_name, outline};
 
 /// Input of an attempt.
 #[derive(Debug)]

@@ -16,10 +16,10 @@ use crate::engine::scheduler::{Decision, Ending, Limits, NodeId, Scheduler};
 use crate::model::{Conclusion, Event, JobId};
 use crate::workflow::expr::{Object, Value};
 use crate::workflow::matrix::Leg;
+use crate::workflow::outline::outline;
 use crate::workflow::plan::{Plan, PlannedJob};
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
 
-use super::outline::outline;
 use super::verdict::Verdict;
 use super::{AttemptStart, CarriedJob, RunEnd};
 

@@ -14,19 +14,48 @@ use crate::files::{FileError, Folder, Links};
 
 /// What a step leaves for the steps after it.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Left {
-    pub(in crate::engine) outputs: IndexMap<String, String>,
-    pub(in crate::engine) state: IndexMap<String, String>,
-    pub(in crate::engine) env: IndexMap<String, String>,
+pub(crate) struct Left {
+    pub(crate) outputs: IndexMap<String, String>,
+    pub(crate) state: IndexMap<String, String>,
+    pub(crate) env: IndexMap<String, String>,
     /// In the order in which they were added.
-    pub(in crate::engine) path: Vec<String>,
-    pub(in crate::engine) summary: String,
+    pub(crate) path: Vec<String>,
+    pub(crate) summary: String,
     /// Whether it made a value secret that was not.
-    pub(in crate::engine) masked: bool,
+    pub(crate) masked: bool,
     /// What was refused without failing the step.
-    pub(in crate::engine) refused: Vec<String>,
+    pub(crate) refused: Vec<String>,
     /// Why the step failed although its process may not have.
-    pub(in crate::engine) error: Option<String>,
+    pub(crate) error: Option<String>,
+}
+
+/// Why a file of a step cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {fault}")]
+pub(crate) struct CommandFileError {
+    /// Name of the variable that names the file.
+    name: &'static str,
+    fault: CommandFileFault,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CommandFileFault {
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] FileError),
+    #[error("line {line}: {fault}")]
+    Line { line: usize, fault: LineFault },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+enum LineFault {
+    #[error("no name before `=`")]
+    NoName,
+    #[error("expected name=value or name<<MARK, found `{0}`")]
+    NotAPair(String),
+    #[error("`<<` needs a name before it and a mark after it")]
+    NoMark,
+    #[error("the value of `{name}` has no end: no line is `{mark}`")]
+    NoEnd { name: String, mark: String },
 }
 
 /// Maximum size of a summary in bytes. GitHub drops a larger one, and fails nothing else for it.
@@ -36,14 +65,14 @@ const MAX_SUMMARY: u64 = 1024 * 1024;
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// Name of their folder, below that of the job's temporary files.
-pub(in crate::engine) const FOLDER: &str = "_runner_file_commands";
+pub(crate) const FOLDER: &str = "_runner_file_commands";
 
 /// Names of the variables, each also the name of its file.
 const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
 
 /// The files of one step. The step may put anything in their place, so they are reached from the folder above that of the
 /// temporary files, without following a link.
-pub(in crate::engine) struct CommandFiles {
+pub(crate) struct CommandFiles {
     /// The folder above that of the temporary files.
     root: Folder,
     /// The folder of the files, below `root`.
@@ -58,7 +87,7 @@ impl CommandFiles {
     ///
     /// # Errors
     /// The folder of temporary files cannot be written, or is a link; the machine has no random numbers.
-    pub(in crate::engine) fn create(temp: &Path, any_user: bool) -> io::Result<Self> {
+    pub(crate) fn create(temp: &Path, any_user: bool) -> io::Result<Self> {
         let (root, name) = Folder::above(temp)?;
         let below = name.join(FOLDER);
         let folder = root.make_folders(&below)?;
@@ -77,12 +106,12 @@ impl CommandFiles {
     }
 
     /// Returns the folder that they are in.
-    pub(in crate::engine) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Returns the variables that name them.
-    pub(in crate::engine) fn variables(&self) -> impl Iterator<Item = (String, String)> {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (String, String)> {
         let path = |name: &str| self.folder.join(self.name(name)).to_string_lossy().into_owned();
         FILES.iter().map(move |name| ((*name).to_owned(), path(name)))
     }
@@ -90,23 +119,19 @@ impl CommandFiles {
     /// Reads what the step left and removes the files. This may take as long as a file system takes to answer.
     ///
     /// # Errors
-    /// A file that breaks the grammar or cannot be read, in words with its line; what the others say is taken in all the
-    /// same.
-    pub(in crate::engine) fn collect(self, left: &mut Left) -> Result<(), String> {
+    /// The first file that breaks the grammar or cannot be read. The content of the others is taken all the same.
+    pub(crate) fn collect(self, left: &mut Left) -> Result<(), CommandFileError> {
         let mut first_error = None;
-        let mut fail = |error: String| {
-            first_error.get_or_insert(error);
-        };
         match self.read("GITHUB_PATH", MAX_FILE) {
             Ok(text) => left.path.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned)),
-            Err(error) => fail(format!("GITHUB_PATH: cannot be read: {error}")),
+            Err(error) => first_error = Some(CommandFileError { name: "GITHUB_PATH", fault: error.into() }),
         }
         for (name, into) in
             [("GITHUB_ENV", &mut left.env), ("GITHUB_STATE", &mut left.state), ("GITHUB_OUTPUT", &mut left.outputs)]
         {
-            let text = self.read(name, MAX_FILE).map_err(|error| format!("cannot be read: {error}"));
-            if let Err(error) = text.and_then(|text| pairs(&text, into)) {
-                fail(format!("{name}: {error}"));
+            let text = self.read(name, MAX_FILE).map_err(CommandFileFault::from);
+            if let Err(fault) = text.and_then(|text| pairs(&text, into)) {
+                first_error.get_or_insert(CommandFileError { name, fault });
             }
         }
         let known = left.env.len();
@@ -142,9 +167,8 @@ impl CommandFiles {
 /// Reads `name=value` lines and `name<<MARK … MARK` blocks. Whichever of `=` and `<<` comes first decides.
 ///
 /// # Errors
-/// The first line that is neither, or a block without its end, in words with the line's number. What stands before it
-/// is taken in.
-fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), String> {
+/// The first line that is neither, or a block without its end. The pairs before it are in `into`.
+fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), CommandFileFault> {
     let mut rest = text;
     let mut number = 0;
     while !rest.is_empty() {
@@ -154,20 +178,21 @@ fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), String> 
         if line.is_empty() {
             continue;
         }
+        let fault = |fault| CommandFileFault::Line { line: number, fault };
         let (name, mark) = match (line.find('='), line.find("<<")) {
-            (Some(0), _) => return Err(format!("line {number}: no name before `=`")),
+            (Some(0), _) => return Err(fault(LineFault::NoName)),
             (Some(equals), heredoc) if heredoc.is_none_or(|heredoc| equals < heredoc) => {
                 into.insert(line[..equals].to_owned(), line[equals + 1..].to_owned());
                 continue;
             }
             (_, Some(heredoc)) => (&line[..heredoc], &line[heredoc + 2..]),
-            _ => return Err(format!("line {number}: expected name=value or name<<MARK, found `{line}`")),
+            _ => return Err(fault(LineFault::NotAPair(line.to_owned()))),
         };
         if name.is_empty() || mark.is_empty() {
-            return Err(format!("line {number}: `<<` needs a name before it and a mark after it"));
+            return Err(fault(LineFault::NoMark));
         }
-        let (value, after) = block(rest, mark)
-            .ok_or_else(|| format!("line {number}: the value of `{name}` has no end: no line is `{mark}`"))?;
+        let no_end = || fault(LineFault::NoEnd { name: name.to_owned(), mark: mark.to_owned() });
+        let (value, after) = block(rest, mark).ok_or_else(no_end)?;
         number += rest[..rest.len() - after.len()].lines().count();
         into.insert(name.to_owned(), value.to_owned());
         rest = after;
@@ -204,7 +229,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<(String, String)>, String> {
         let mut found = IndexMap::new();
-        pairs(text, &mut found).map(|()| found.into_iter().collect())
+        pairs(text, &mut found).map(|()| found.into_iter().collect()).map_err(|fault| fault.to_string())
     }
 
     #[test]

@@ -17,16 +17,50 @@ const BACKTRACK_LIMIT: usize = 100_000;
 /// A matcher with this many strikes is removed.
 const STRIKES: u32 = 3;
 
+/// A fault in the text of a matcher file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MatcherError {
+    #[error("not a problem matcher: {0}")]
+    Form(#[from] serde_json::Error),
+    #[error("a problem matcher has no owner")]
+    NoOwner,
+    #[error("the owner `{0}` has two problem matchers")]
+    SameOwner(String),
+    #[error("problem matcher `{owner}`: {fault}")]
+    Matcher { owner: String, fault: MatcherFault },
+}
+
+/// A fault in one matcher: a rule of GitHub's runner that it breaks.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MatcherFault {
+    #[error("unknown severity `{0}`: expected error, warning or notice")]
+    Severity(String),
+    #[error("`{regexp}`: {source}")]
+    Regexp { regexp: String, source: Box<fancy_regex::Error> },
+    #[error("it has no pattern")]
+    NoPattern,
+    #[error("only the last of several patterns may have `loop`")]
+    Loop,
+    #[error("the pattern with `loop` needs a group for `message`")]
+    LoopWithoutMessage,
+    #[error("`{name}` is group {group}, which `{regexp}` does not have")]
+    NoGroup { name: &'static str, group: usize, regexp: String },
+    #[error("`{0}` has a group twice")]
+    Twice(&'static str),
+    #[error("no pattern has a group for `message`")]
+    NoMessage,
+}
+
 /// The registered matchers of a job, newest first.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Matchers(Vec<Matcher>);
+pub(crate) struct Matchers(Vec<Matcher>);
 
 #[derive(Debug)]
 struct Matcher {
     owner: String,
     severity: Level,
     patterns: Vec<Pattern>,
-    /// For each pattern but the last: what the patterns up to it have told, while the line before matched it.
+    /// For each pattern but the last: what the patterns up to it have found, while the line before matched it.
     begun: Vec<Option<Found>>,
     strikes: u32,
 }
@@ -85,32 +119,32 @@ struct PatternDefinition {
     groups: Groups,
 }
 
-/// The owners that a matcher file defines.
+/// Returns the owners that the text of a matcher file defines.
 ///
 /// # Errors
-/// It is no matcher file, in words.
-pub(in crate::engine) fn owners(text: &str) -> Result<Vec<String>, String> {
+/// It is not a matcher file.
+pub(super) fn owners(text: &str) -> Result<Vec<String>, MatcherError> {
     Ok(read(text)?.problem_matcher.into_iter().map(|definition| definition.owner).collect())
 }
 
-fn read(text: &str) -> Result<Document, String> {
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| format!("not a problem matcher: {error}"))
+fn read(text: &str) -> Result<Document, MatcherError> {
+    Ok(serde_json::from_str(text.trim_start_matches('\u{feff}'))?)
 }
 
 impl Matchers {
-    pub(in crate::engine) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Registers what a matcher file defines; a known owner is replaced.
+    /// Registers what the text of a matcher file defines; a known owner is replaced.
     ///
     /// # Errors
-    /// It is no matcher file, or one of its matchers breaks a rule, in words. Then none of them is registered.
-    pub(in crate::engine) fn add(&mut self, text: &str) -> Result<(), String> {
+    /// It is not a matcher file, or one of its matchers breaks a rule. Then none of them is registered.
+    pub(super) fn add(&mut self, text: &str) -> Result<(), MatcherError> {
         let new = read(text)?.problem_matcher.into_iter().map(Matcher::new).collect::<Result<Vec<_>, _>>()?;
         let mut owners = HashSet::new();
         if let Some(twice) = new.iter().find(|matcher| !owners.insert(matcher.owner.to_ascii_lowercase())) {
-            return Err(format!("the owner `{}` has two problem matchers", twice.owner));
+            return Err(MatcherError::SameOwner(twice.owner.clone()));
         }
         for matcher in new {
             self.remove(&matcher.owner);
@@ -120,20 +154,20 @@ impl Matchers {
     }
 
     /// Forgets the beginnings of sequences: none goes on in another step.
-    pub(in crate::engine) fn start_over(&mut self) {
+    pub(crate) fn start_over(&mut self) {
         self.0.iter_mut().for_each(|matcher| matcher.begun.fill(None));
     }
 
     /// Forgets an owner's matcher.
-    pub(in crate::engine) fn remove(&mut self, owner: &str) {
+    pub(crate) fn remove(&mut self, owner: &str) {
         self.0.retain(|known| !known.owner.eq_ignore_ascii_case(owner));
     }
 
     /// Reads a line; `exists` says whether a file is one of the workspace. The first matcher that completes wins, and
     /// the others start over.
-    pub(in crate::engine) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
+    pub(crate) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let line = plain(line);
-        let mut told = None;
+        let mut annotation = None;
         for place in 0..self.0.len() {
             let Some(found) = self.0[place].scan(&line) else { continue };
             for (other, matcher) in self.0.iter_mut().enumerate() {
@@ -141,28 +175,26 @@ impl Matchers {
                     matcher.begun.fill(None);
                 }
             }
-            told = found.annotation(self.0[place].severity, exists);
-            if told.is_some() {
+            annotation = found.annotation(self.0[place].severity, exists);
+            if annotation.is_some() {
                 break;
             }
         }
         self.0.retain(|matcher| matcher.strikes < STRIKES);
-        told
+        annotation
     }
 }
 
 impl Matcher {
-    fn new(definition: Definition) -> Result<Self, String> {
+    fn new(definition: Definition) -> Result<Self, MatcherError> {
         let owner = definition.owner;
         if owner.is_empty() {
-            return Err("a problem matcher has no owner".to_owned());
+            return Err(MatcherError::NoOwner);
         }
-        let of = |error: String| format!("problem matcher `{owner}`: {error}");
+        let of = |fault: MatcherFault| MatcherError::Matcher { owner: owner.clone(), fault };
         let severity = match definition.severity.as_str() {
             "" => Level::Error,
-            word => {
-                level(word).ok_or_else(|| of(format!("the severity `{word}` is none of error, warning, notice")))?
-            }
+            word => level(word).ok_or_else(|| of(MatcherFault::Severity(word.to_owned())))?,
         };
         let patterns = definition.pattern.into_iter().map(Pattern::new).collect::<Result<Vec<_>, _>>().map_err(of)?;
         check(&patterns).map_err(of)?;
@@ -170,7 +202,7 @@ impl Matcher {
         Ok(Self { owner, severity, patterns, begun, strikes: 0 })
     }
 
-    /// The message that the line completes. Later patterns are tried first, so that a line moves a sequence on by one.
+    /// Returns the message that the line completes. Later patterns are tried first, so that a line moves a sequence on by one.
     fn scan(&mut self, line: &str) -> Option<Found> {
         let last = self.patterns.len() - 1;
         for at in (0..=last).rev() {
@@ -207,9 +239,10 @@ impl Matcher {
 }
 
 impl Pattern {
-    fn new(definition: PatternDefinition) -> Result<Self, String> {
-        let regex = RegexBuilder::new(&definition.regexp).backtrack_limit(BACKTRACK_LIMIT).build();
-        let regex = regex.map_err(|error| format!("`{}`: {error}", definition.regexp))?;
+    fn new(definition: PatternDefinition) -> Result<Self, MatcherFault> {
+        let regexp = definition.regexp;
+        let regex = RegexBuilder::new(&regexp).backtrack_limit(BACKTRACK_LIMIT).build();
+        let regex = regex.map_err(|error| MatcherFault::Regexp { regexp, source: Box::new(error) })?;
         Ok(Self { regex, groups: definition.groups, repeats: definition.repeats })
     }
 }
@@ -229,31 +262,31 @@ impl Groups {
 }
 
 /// The rules that GitHub's runner holds the patterns of a matcher to.
-fn check(patterns: &[Pattern]) -> Result<(), String> {
-    let Some(last) = patterns.len().checked_sub(1) else { return Err("it has no pattern".to_owned()) };
-    let mut told = HashSet::new();
+fn check(patterns: &[Pattern]) -> Result<(), MatcherFault> {
+    let last = patterns.len().checked_sub(1).ok_or(MatcherFault::NoPattern)?;
+    let mut found = HashSet::new();
     for (at, pattern) in patterns.iter().enumerate() {
         if pattern.repeats && (at == 0 || at < last) {
-            return Err("only the last of several patterns may have `loop`".to_owned());
+            return Err(MatcherFault::Loop);
         }
         if pattern.repeats && pattern.groups.message.is_none() {
-            return Err("the pattern with `loop` must tell the `message`".to_owned());
+            return Err(MatcherFault::LoopWithoutMessage);
         }
         for (name, group) in pattern.groups.named() {
             let Some(group) = group else { continue };
             if group >= pattern.regex.captures_len() {
-                return Err(format!("`{name}` is group {group}, which `{}` does not have", pattern.regex.as_str()));
+                return Err(MatcherFault::NoGroup { name, group, regexp: pattern.regex.as_str().to_owned() });
             }
-            if !told.insert(name) {
-                return Err(format!("`{name}` is told twice"));
+            if !found.insert(name) {
+                return Err(MatcherFault::Twice(name));
             }
         }
     }
-    if told.contains("message") { Ok(()) } else { Err("no pattern tells the `message`".to_owned()) }
+    if found.contains("message") { Ok(()) } else { Err(MatcherFault::NoMessage) }
 }
 
 impl Found {
-    /// What this and another pattern tell. No two patterns of a matcher tell the same.
+    /// Adds what another pattern captured. No two patterns of a matcher capture the same field.
     fn and(mut self, groups: &Groups, captures: &Captures<'_>) -> Self {
         let text =
             |group: Option<usize>| Some(captures.get(group?)?.as_str().to_owned()).filter(|text| !text.is_empty());
@@ -282,7 +315,7 @@ impl Found {
             _ => file,
         });
         let file = file.filter(|file| exists(file));
-        // A place in a file that is not shown says nothing.
+        // A line number has no meaning without its file.
         let line = number(self.line).filter(|_| file.is_some());
         Some(Annotation {
             level,
@@ -463,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_matcher_says_so_and_nothing_of_it_is_registered() {
+    fn a_file_with_a_fault_is_refused_and_nothing_of_it_is_registered() {
         let one = |body: &str| format!(r#"{{"problemMatcher":[{{"owner":"x",{body}}}]}}"#);
         let ok = r#""pattern":[{"regexp":"(.)","message":1}]"#;
         for (text, said) in [
@@ -482,7 +515,7 @@ mod tests {
             (format!(r#"{{"problemMatcher":[{{"owner":"y",{ok}}},{{"owner":"x","pattern":[]}}]}}"#), "no pattern"),
         ] {
             let mut matchers = Matchers::default();
-            let error = matchers.add(&text).expect_err(&text);
+            let error = matchers.add(&text).expect_err(&text).to_string();
             assert!(error.contains(said), "{text}: {error}");
             assert!(matchers.is_empty(), "{text}");
         }

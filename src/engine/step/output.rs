@@ -149,9 +149,9 @@ impl<'a> Output<'a> {
         if may_hold_command(bytes) {
             match workflow_command::parse(line) {
                 Some(Ok(command)) => return self.obey(command, bytes),
-                Some(Err(reason)) => {
+                Some(Err(error)) => {
                     self.log.write(bytes);
-                    return self.fail(&reason);
+                    return self.fail(&error.to_string());
                 }
                 None => {}
             }

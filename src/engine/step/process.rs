@@ -125,7 +125,7 @@ pub(crate) async fn run(
 /// it.
 async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) {
     let reading = spawn_blocking(move || {
-        let wrong = files.collect(&mut left).err();
+        let wrong = files.collect(&mut left).err().map(|error| error.to_string());
         (left, wrong)
     });
     let reason = match timeout(COLLECT_TIMEOUT, reading).await {

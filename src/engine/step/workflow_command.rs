@@ -7,7 +7,7 @@ use crate::model::{Annotation, Level};
 
 /// What a line asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::engine) enum WorkflowCommand {
+pub(super) enum WorkflowCommand {
     /// `set-env`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
     SetEnv { name: String, value: String },
     /// `add-path`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
@@ -38,6 +38,19 @@ pub(in crate::engine) enum WorkflowCommand {
     Stop(String),
 }
 
+/// Why a registered command cannot be carried out as written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum WorkflowCommandError {
+    #[error("the command `{command}` needs {what}")]
+    Missing { command: String, what: &'static str },
+    #[error("the command `remove-matcher` takes either `owner` or a file")]
+    MatcherOfTwo,
+    #[error("the command `echo` takes `on` or `off`, not `{0}`")]
+    Echo(String),
+    #[error("`{0}` cannot be the token of `stop-commands`: it is the name of a command")]
+    Token(String),
+}
+
 /// Names of the commands, in lower case.
 const NAMES: &[&str] = &[
     "set-env",
@@ -57,9 +70,9 @@ const NAMES: &[&str] = &[
     "stop-commands",
 ];
 
-/// Whether bytes may hold a command at all: floods of plain lines are let through without being looked at one by one.
+/// Whether bytes may contain a command at all. Portions without one are not searched line by line.
 #[must_use]
-pub(in crate::engine) fn may_hold_command(bytes: &[u8]) -> bool {
+pub(super) fn may_hold_command(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, b"::").is_some() || memchr::memmem::find(bytes, b"##[").is_some()
 }
 
@@ -77,18 +90,21 @@ impl Parts {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    fn required(&self, name: &str) -> Result<String, String> {
-        let missing = || format!("the command `{}` needs `{name}`", self.name);
-        self.property(name).map(str::to_owned).ok_or_else(missing)
+    fn name(&self) -> Result<String, WorkflowCommandError> {
+        self.property("name").map(str::to_owned).ok_or_else(|| self.missing("`name`"))
+    }
+
+    fn missing(&self, what: &'static str) -> WorkflowCommandError {
+        WorkflowCommandError::Missing { command: self.name.clone(), what }
     }
 }
 
-/// Reads a line: `None` when it is plain text.
+/// Reads a line: `None` if it is plain text.
 ///
 /// # Errors
-/// A registered command that cannot be carried out as written, in words. The step fails.
+/// A registered command cannot be carried out as written. The step fails.
 #[must_use]
-pub(in crate::engine) fn parse(line: &str) -> Option<Result<WorkflowCommand, String>> {
+pub(super) fn parse(line: &str) -> Option<Result<WorkflowCommand, WorkflowCommandError>> {
     let parts = modern(line).or_else(|| legacy(line))?;
     Some(command(&parts))
 }
@@ -96,7 +112,7 @@ pub(in crate::engine) fn parse(line: &str) -> Option<Result<WorkflowCommand, Str
 /// Whether the line ends what `stop-commands` began with this token. Both forms do, as the token stands in for the name
 /// of a command.
 #[must_use]
-pub(in crate::engine) fn resumes(line: &str, token: &str) -> bool {
+pub(super) fn resumes(line: &str, token: &str) -> bool {
     let names = |cut: Option<Cut<'_>>| cut.is_some_and(|cut| cut.name.eq_ignore_ascii_case(token));
     names(cut_modern(line)) || names(cut_legacy(line))
 }
@@ -166,21 +182,21 @@ fn unescape(text: &str, escapes: &[(&str, &str)]) -> String {
     decoded.replace("%25", "%")
 }
 
-fn command(parts: &Parts) -> Result<WorkflowCommand, String> {
+fn command(parts: &Parts) -> Result<WorkflowCommand, WorkflowCommandError> {
     let data = parts.data.clone();
     Ok(match parts.name.as_str() {
-        "set-env" => WorkflowCommand::SetEnv { name: parts.required("name")?, value: data },
-        "add-path" if data.trim().is_empty() => return Err("the command `add-path` needs a path".to_owned()),
+        "set-env" => WorkflowCommand::SetEnv { name: parts.name()?, value: data },
+        "add-path" if data.trim().is_empty() => return Err(parts.missing("a path")),
         "add-path" => WorkflowCommand::AddPath(data),
-        "set-output" => WorkflowCommand::SetOutput { name: parts.required("name")?, value: data },
-        "save-state" => WorkflowCommand::SaveState { name: parts.required("name")?, value: data },
+        "set-output" => WorkflowCommand::SetOutput { name: parts.name()?, value: data },
+        "save-state" => WorkflowCommand::SaveState { name: parts.name()?, value: data },
         "add-mask" => WorkflowCommand::AddMask(data),
-        "add-matcher" if data.trim().is_empty() => return Err("the command `add-matcher` needs a file".to_owned()),
+        "add-matcher" if data.trim().is_empty() => return Err(parts.missing("a file")),
         "add-matcher" => WorkflowCommand::AddMatcher(data),
         "remove-matcher" => match (parts.property("owner"), data.trim()) {
             (Some(owner), "") => WorkflowCommand::RemoveMatcherOwner(owner.to_owned()),
             (None, file) if !file.is_empty() => WorkflowCommand::RemoveMatcherFile(file.to_owned()),
-            _ => return Err("the command `remove-matcher` takes either `owner` or a file".to_owned()),
+            _ => return Err(WorkflowCommandError::MatcherOfTwo),
         },
         "debug" => WorkflowCommand::Debug(data),
         "notice" => WorkflowCommand::Annotate(annotation(Level::Notice, parts)),
@@ -191,12 +207,12 @@ fn command(parts: &Parts) -> Result<WorkflowCommand, String> {
         "echo" => match data.trim().to_ascii_lowercase().as_str() {
             "on" => WorkflowCommand::Echo(true),
             "off" => WorkflowCommand::Echo(false),
-            other => return Err(format!("the command `echo` takes `on` or `off`, not `{other}`")),
+            other => return Err(WorkflowCommandError::Echo(other.to_owned())),
         },
         _ => match data.trim() {
-            "" => return Err("the command `stop-commands` needs a token".to_owned()),
+            "" => return Err(parts.missing("a token")),
             token if registered(token).is_some() || token.eq_ignore_ascii_case("pause-logging") => {
-                return Err(format!("`{token}` cannot be the token of `stop-commands`: it is the name of a command"));
+                return Err(WorkflowCommandError::Token(token.to_owned()));
             }
             token => WorkflowCommand::Stop(token.to_owned()),
         },

@@ -25,7 +25,7 @@ use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
 use crate::workflow;
 use crate::workflow::expr::{Contexts, Object, Status};
-use crate::workflow::plan::{Plan, PlanContexts};
+use crate::workflow::plan::{Callee, Plan, PlanContexts};
 use crate::workflow::source::Source;
 
 pub(crate) mod sandbox;
@@ -251,7 +251,10 @@ pub(crate) fn plan(jobs: &str, called: &'static [(&str, &str)]) -> Plan {
     let parsed = workflow::parse(&Source::new("ci.yml", text));
     let workflow = parsed.value.unwrap_or_else(|| panic!("{:?}", parsed.diagnostics));
     let known = PlanContexts { github: facts().github(), ..PlanContexts::default() };
-    let called = |path: &str| called.iter().find(|(name, _)| *name == path).map(|(_, text)| Source::new(path, *text));
+    let called = |path: &str| {
+        let (_, text) = called.iter().find(|(name, _)| *name == path)?;
+        Some(Callee::parse(Source::new(path, *text)))
+    };
     Plan::new(Arc::new(workflow), &known, &called).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 

@@ -109,7 +109,7 @@ struct Fingerprint {
     version: u32,
     /// Time of the last change of the folder of all runs, in seconds and nanoseconds.
     changed: (i64, i64),
-    /// Number of its links: where the file system counts its entries there, it tells two changes at one time apart.
+    /// Number of its links: where the file system counts entries there, two changes at one time differ in it.
     links: u64,
     /// Bytes of all segments.
     bytes: u64,
@@ -435,7 +435,7 @@ impl<'r> Writer<'r> {
 
     /// Puts these lines in the place of all that there are. `before` is the fingerprint of the folder they were made from.
     fn replace_all(&self, lines: &Segment, before: Fingerprint) -> io::Result<()> {
-        // Incomplete from now on, whatever happens.
+        // Incomplete from now on, even if the next step fails.
         let _ = fs::remove_file(self.runs.index_state());
         for name in segment_names(self.runs)? {
             fs::remove_file(self.runs.index().join(name))?;

@@ -11,7 +11,7 @@ use super::index::{Index, SPACING};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 
-/// What a reader gets of one line at the most, in bytes. The rest of a longer line stays in the file: no screen shows it,
+/// Maximum number of bytes that are read of one line. The rest of a longer line stays in the file: no screen shows it,
 /// and a line may have 100 MB.
 pub const LONGEST_SHOWN: usize = 64 * 1024;
 
@@ -37,15 +37,15 @@ pub struct Page {
 
 /// Reads one step's log, also while it grows.
 ///
-/// What is asked of a reader is answered from the log as it was when [`refresh`](Self::refresh) was called last, or one of
-/// the calls that do so first.
+/// All answers are about the log as it was when [`refresh`](Self::refresh) was called last, or one of the calls that do so
+/// first.
 #[derive(Debug)]
 pub struct LogReader {
     path: PathBuf,
     file: File,
     index_file: Option<File>,
     index: Index,
-    /// How much of the log is known.
+    /// Number of bytes of the log that are known.
     bytes: u64,
     newlines: u64,
     /// Whether it ends in a line without a newline.
@@ -53,7 +53,7 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Opens a log; `None` when the step has written nothing.
+    /// Opens a log. `None` if the step has written nothing.
     ///
     /// # Errors
     /// It exists and cannot be read.
@@ -69,15 +69,15 @@ impl LogReader {
         Self { path, file, index_file: None, index: Index::new(), bytes: 0, newlines: 0, ends_open: false }
     }
 
-    /// Takes in what the log has gained, and says whether it has. The cost is that of what is new: entries of the index, and
-    /// a scan of what lies behind the last one.
+    /// Reads what was appended, and returns whether anything was. The cost is that of the new part: entries of the index,
+    /// and a scan behind the last one.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
         let len = self.file.metadata().map_err(StoreError::io("read", &self.path))?.len();
         if len < self.bytes {
-            // Somebody cut it: nothing that was known holds.
+            // It was truncated: what was known does not hold any more.
             let file = self.file.try_clone().map_err(StoreError::io("read", &self.path))?;
             *self = Self::of(std::mem::take(&mut self.path), file);
             return self.refresh().map(|_| true);
@@ -147,7 +147,7 @@ impl LogReader {
         self.index.time_of(line)
     }
 
-    /// Hands over the lines from `first` on, one after the other and keeping none, until told to stop.
+    /// Hands over the lines from `first` on, one after the other without keeping any, until `f` breaks.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -196,7 +196,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// Where a line begins; `None` when there is no such line.
+    /// Returns the offset of a line. `None` if it does not exist.
     pub(super) fn seek(&self, line: u64) -> Result<Option<u64>, StoreError> {
         if line >= self.known_lines() {
             return Ok(None);
@@ -246,7 +246,7 @@ impl LogReader {
     }
 }
 
-/// Opens a file; `None` when there is none.
+/// Opens a file. `None` if it does not exist.
 fn open(path: &std::path::Path) -> Result<Option<File>, StoreError> {
     match File::open(path) {
         Ok(file) => Ok(Some(file)),

@@ -1,7 +1,7 @@
 //! Searching a log.
 //!
-//! The log is read in blocks of 1 MiB and searched as it is in the file, colour sequences included. What is found are
-//! lines; which part of a line matched is for whoever shows it to ask ([`LineMatcher::ranges`]).
+//! The log is read in blocks of 1 MiB and searched as it is in the file, colour sequences included. The result
+//! are lines; [`LineMatcher::ranges`] has the parts of a line that matched.
 
 use std::ops::{ControlFlow, Range};
 
@@ -11,11 +11,11 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::reader::LogReader;
 use crate::store::StoreError;
 
-/// How much is read at once. A match must lie within this many bytes of its line.
+/// Number of bytes that are read at a time. A match must lie within this many bytes of its line.
 const BLOCK: usize = 1024 * 1024;
 
-/// In a line longer than a block, how much of one block is searched again with the next, so that a regular expression
-/// meets what lies across the border.
+/// Number of bytes of a block that are searched again with the next one, in a line longer than a block, so that a regular
+/// expression finds a match across the border.
 const OVERLAP: usize = 4 * 1024;
 
 /// What to look for.
@@ -119,8 +119,8 @@ impl LineMatcher {
 }
 
 impl LogReader {
-    /// Tells the numbers of the lines that match, in order, each once, among `lines`. It ends early when `found` says so,
-    /// or when `stop`, which is asked before every block, answers yes.
+    /// Passes the numbers of the matching lines among `lines` to `found`, in order and each once. Ends early if `found`
+    /// breaks, or if `stop`, which is called before every block, returns true.
     ///
     /// # Errors
     /// The log cannot be read.

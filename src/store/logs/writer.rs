@@ -55,7 +55,7 @@ impl LogWriter {
         }
     }
 
-    /// Appends bytes and says which lines are new; a line begun and not ended is none yet. `now` is when they were printed.
+    /// Appends bytes and returns the new lines. A line without its end does not count yet. `now` is when they were printed.
     ///
     /// # Errors
     /// Not all of it could be written. What was stays.
@@ -122,7 +122,7 @@ impl LogWriter {
         self.open_line = reader.ends_open();
         self.last = reader.index().last();
         self.pending = reader.index().to_bytes();
-        // The file may have been torn, missing or behind: it is written anew. A reader that has it open scans from here.
+        // The file may have been torn, missing or behind, so it is rewritten. A reader that has it open scans from here.
         let _ = fs::remove_file(index::path_of(&self.path));
         self.write_index();
     }

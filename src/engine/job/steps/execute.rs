@@ -7,6 +7,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::engine::checkpoint::FailedStep;
+use crate::engine::job::folders;
 use crate::engine::outlet::StepLog;
 use crate::engine::sandbox::{Launch, Sandbox};
 use crate::engine::step::command_files::{CommandFiles, Left};
@@ -100,9 +101,7 @@ impl Steps<'_> {
     /// Returns the search path for the programs of a step.
     pub(super) fn search_path(&self, overlay: &IndexMap<String, String>) -> OsString {
         let own = overlay.get("PATH").or_else(|| self.env.get("PATH")).map(OsStr::new);
-        let sandbox = self.job.sandbox.environment();
-        let sandbox = sandbox.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-        env::search_path(own.or(sandbox), &self.path)
+        env::search_path(Some(own.unwrap_or_else(|| folders::search_path(&*self.job.sandbox))), &self.path)
     }
 
     fn take_in(&mut self, number: StepNumber, left: &mut Left) {

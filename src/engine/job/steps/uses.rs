@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::engine::actions::docker::DockerActionError;
 use crate::engine::actions::reference::Reference;
 use crate::engine::actions::resolve::ResolvedAction;
 use crate::engine::actions::{Phase, checkout, docker, inputs, javascript, resolve};
@@ -168,10 +169,10 @@ impl Steps<'_> {
 async fn unless_ended<T>(
     cancel: &mut CancelWatch,
     limits: Limits,
-    work: impl Future<Output = Result<T, String>>,
+    work: impl Future<Output = Result<T, DockerActionError>>,
 ) -> Result<T, StepEnd> {
     tokio::select! {
-        done = work => done.map_err(StepEnd::failed),
+        done = work => done.map_err(|error| StepEnd::failed(error.to_string())),
         why = cancel.must_end(limits.survives_cancel, limits.deadline) => Err(match why {
             KillReason::TimedOut => StepEnd::failed("timed out before its container started"),
             KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),

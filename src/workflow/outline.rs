@@ -1,9 +1,10 @@
 //! Jobs as they are announced, before their expressions are evaluated.
 
 use crate::model::JobOutline;
-use crate::workflow::plan::PlannedJob;
-use crate::workflow::syntax::JobBody;
-use crate::workflow::template::Template;
+
+use super::plan::PlannedJob;
+use super::syntax::JobBody;
+use super::template::Template;
 
 /// Returns the part of a job that readers see before it runs.
 #[must_use]

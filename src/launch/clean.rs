@@ -1,0 +1,203 @@
+//! Removal of old runs, and of what is left over at the providers of their machines.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::engine::sandbox::provider::{Holding, ProviderError};
+use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::{StoreError, lock};
+
+/// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand.
+const BATCH: usize = 100;
+
+/// What is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// Number of the newest runs. A run in progress is always kept.
+    pub runs: usize,
+    /// Number of failed jobs whose snapshots are kept for `cuelight shell`.
+    pub snapshots: usize,
+    /// Whether images that serve later runs are kept.
+    pub shared_images: bool,
+}
+
+/// What was removed, or would be.
+#[derive(Debug, Default)]
+pub struct Cleaned {
+    /// Number of runs.
+    pub runs: usize,
+    /// Size of their folders.
+    pub bytes: u64,
+    /// Containers, networks, volumes and images.
+    pub holdings: Vec<Holding>,
+    /// What could not be removed. Everything else was.
+    pub errors: Vec<CleanError>,
+}
+
+/// Why something is not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanError {
+    /// The state folder cannot be read, or a run's folder cannot be removed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A provider answered with an error.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+/// Removes runs that are not in progress, with everything that providers hold for them, and what is left over of others.
+///
+/// # Errors
+/// The state folder cannot be read, or a provider does not list what it holds. A single run that cannot be removed is in
+/// [`Cleaned::errors`].
+pub async fn clean(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
+    let providers = Providers::of_this_process();
+    let mut cleaned = Cleaned::default();
+    for batch in old_runs(runs, keep)?.chunks(BATCH) {
+        remove(&providers, batch, &mut cleaned).await?;
+    }
+    let holdings = providers.holdings(runs.state()).await?;
+    let left = unused(&holdings, runs, keep);
+    providers.remove(&left).await?;
+    providers.prune_snapshots(runs.state(), keep.snapshots).await?;
+    cleaned.holdings.extend(left);
+    Ok(cleaned)
+}
+
+/// Returns what [`clean`] would remove.
+///
+/// # Errors
+/// As for [`clean`].
+pub async fn preview(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
+    let mut old = old_runs(runs, keep)?;
+    old.retain(|folder| !lock::is_held(&folder.lock()));
+    let found = Providers::of_this_process().holdings(runs.state()).await?;
+    let mut holdings = of_runs(&found, &old);
+    for one in unused(&found, runs, keep) {
+        if !holdings.contains(&one) {
+            holdings.push(one);
+        }
+    }
+    let bytes = old.iter().map(|folder| size(folder.path())).sum();
+    Ok(Cleaned { runs: old.len(), bytes, holdings, errors: Vec::new() })
+}
+
+fn old_runs(runs: &RunsDir, keep: Keep) -> Result<Vec<RunFolder>, StoreError> {
+    Ok(runs.list()?.into_iter().skip(keep.runs).map(|id| runs.folder(id)).collect())
+}
+
+/// Removes those of a batch of runs that are not in progress.
+async fn remove(providers: &Providers, batch: &[RunFolder], cleaned: &mut Cleaned) -> Result<(), StoreError> {
+    // The locks are held until the folders are gone, so that no worker starts in one of them meanwhile.
+    let mut locks = Vec::new();
+    let mut folders = Vec::new();
+    for folder in batch {
+        // Another process may have removed it meanwhile.
+        if folder.path().exists()
+            && let Some(held) = lock::take(&folder.lock())?
+        {
+            locks.push(held);
+            folders.push(folder.clone());
+        }
+    }
+    match providers.forget(&folders).await {
+        Ok(holdings) => cleaned.holdings.extend(holdings),
+        // What stays is left over, and the next cleaning removes it.
+        Err(ProviderError::Unavailable(_)) => {}
+        Err(error) => cleaned.errors.push(error.into()),
+    }
+    for folder in &folders {
+        let bytes = size(folder.path());
+        match remove_folder(folder.path()) {
+            Ok(()) => {
+                cleaned.runs += 1;
+                cleaned.bytes += bytes;
+            }
+            Err(error) => cleaned.errors.push(StoreError::io("remove", folder.path())(error).into()),
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with everything in it. Another process may remove it too, and make its lock again meanwhile.
+fn remove_folder(path: &Path) -> io::Result<()> {
+    const ATTEMPTS: usize = 20;
+    let mut removed = Ok(());
+    for _ in 0..ATTEMPTS {
+        removed = match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Err(error),
+            removed => return removed,
+        };
+    }
+    removed
+}
+
+/// Selects what is left over of runs without a worker, and images that serve later runs if those are not kept.
+fn unused(holdings: &[Holding], runs: &RunsDir, keep: Keep) -> Vec<Holding> {
+    let mut unused = left_over(holdings.to_vec(), runs);
+    let shared = holdings.iter().filter(|one| !keep.shared_images && one.run.is_empty());
+    let more: Vec<_> = shared.filter(|one| !unused.contains(one)).cloned().collect();
+    unused.extend(more);
+    unused
+}
+
+/// Returns the number of bytes below a folder. Links are not followed.
+fn size(folder: &Path) -> u64 {
+    let entries = walkdir::WalkDir::new(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|data| data.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::sandbox::docker::DockerProvider;
+    use crate::engine::sandbox::provider::HoldingKind;
+    use crate::model::Timestamp;
+
+    fn state() -> (tempfile::TempDir, RunsDir) {
+        let home = tempfile::tempdir().expect("a folder");
+        let runs = RunsDir::at(home.path());
+        for second in 0..3 {
+            let folder = runs.create(Timestamp(1_700_000_000_000 + second * 1000)).expect("made");
+            fs::write(folder.journal(), "0123456789").expect("written");
+        }
+        (home, runs)
+    }
+
+    const KEEP_ONE: Keep = Keep { runs: 1, snapshots: 0, shared_images: true };
+
+    #[tokio::test]
+    async fn old_runs_are_removed_but_not_those_in_progress() {
+        let (_home, runs) = state();
+        let ids = runs.list().expect("three");
+        let _worker = lock::take(&runs.folder(ids[2].clone()).lock()).expect("made").expect("free");
+        let old: Vec<_> = old_runs(&runs, KEEP_ONE).expect("listed").iter().map(|run| run.id().clone()).collect();
+        assert_eq!(old, ids[1..]);
+        let mut cleaned = Cleaned::default();
+        let none = Providers::of(Vec::new(), Arc::new(DockerProvider::default()));
+        remove(&none, &old_runs(&runs, KEEP_ONE).expect("listed"), &mut cleaned).await.expect("removed");
+        assert_eq!((cleaned.runs, cleaned.bytes, cleaned.errors.len()), (1, 10, 0));
+        assert_eq!(runs.list().expect("two"), [ids[0].clone(), ids[2].clone()]);
+    }
+
+    #[test]
+    fn images_for_later_runs_are_removed_on_request_only() {
+        let (_home, runs) = state();
+        let holding = |run: &str| Holding {
+            provider: "docker",
+            kind: HoldingKind::Image,
+            id: String::new(),
+            name: "base".to_owned(),
+            run: run.to_owned(),
+        };
+        let holdings = [holding(""), holding("removed")];
+        assert_eq!(unused(&holdings, &runs, KEEP_ONE), [holding("removed")]);
+        let all = Keep { shared_images: false, ..KEEP_ONE };
+        assert_eq!(unused(&holdings, &runs, all), [holding("removed"), holding("")]);
+    }
+}

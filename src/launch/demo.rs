@@ -1,0 +1,213 @@
+//! The demo: a small project, unpacked from the program, whose pipeline runs for real.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::time::timeout;
+
+use crate::engine::sandbox::provider::{Provider, ProviderError};
+use crate::engine::sandbox::providers::Providers;
+use crate::repo::git;
+use crate::repo::git::GitError;
+
+use super::LaunchRequest;
+
+/// A file of a project: its path, its text, and whether it can be executed.
+type File = (&'static str, &'static str, bool);
+
+/// A small project in plain shell: its pipeline needs nothing else.
+const TALLY: &[File] = &[
+    (".github/workflows/pipeline.yml", include_str!("../../assets/demo/.github/workflows/pipeline.yml"), false),
+    (".github/actions/measure/action.yml", include_str!("../../assets/demo/.github/actions/measure/action.yml"), false),
+    ("README.md", include_str!("../../assets/demo/README.md"), false),
+    ("bin/tally", include_str!("../../assets/demo/bin/tally"), true),
+    ("tests/run", include_str!("../../assets/demo/tests/run"), true),
+    ("tests/fixtures/sonnet.txt", include_str!("../../assets/demo/tests/fixtures/sonnet.txt"), false),
+    ("tests/fixtures/empty.txt", "", false),
+    ("tests/fixtures/numbers.txt", include_str!("../../assets/demo/tests/fixtures/numbers.txt"), false),
+];
+
+/// A Python service whose pipeline has services, builds an image and uses actions of other repositories.
+const AURA: &[File] = &[
+    (".dockerignore", include_str!("../../assets/aura/.dockerignore"), false),
+    (".github/workflows/ci.yml", include_str!("../../assets/aura/.github/workflows/ci.yml"), false),
+    (".gitignore", include_str!("../../assets/aura/.gitignore"), false),
+    ("Dockerfile", include_str!("../../assets/aura/Dockerfile"), false),
+    ("README.md", include_str!("../../assets/aura/README.md"), false),
+    ("config/aura.toml", include_str!("../../assets/aura/config/aura.toml"), false),
+    ("docker-compose.yml", include_str!("../../assets/aura/docker-compose.yml"), false),
+    ("pyproject.toml", include_str!("../../assets/aura/pyproject.toml"), false),
+    ("requirements.txt", include_str!("../../assets/aura/requirements.txt"), false),
+    ("src/__init__.py", "", false),
+    ("src/config.py", include_str!("../../assets/aura/src/config.py"), false),
+    ("src/main.py", include_str!("../../assets/aura/src/main.py"), false),
+    ("src/queue.py", include_str!("../../assets/aura/src/queue.py"), false),
+    ("src/server.py", include_str!("../../assets/aura/src/server.py"), false),
+    ("src/store.py", include_str!("../../assets/aura/src/store.py"), false),
+    ("src/worker.py", include_str!("../../assets/aura/src/worker.py"), false),
+    ("tests/__init__.py", "", false),
+    ("tests/conftest.py", include_str!("../../assets/aura/tests/conftest.py"), false),
+    ("tests/test_config.py", include_str!("../../assets/aura/tests/test_config.py"), false),
+    ("tests/test_server.py", include_str!("../../assets/aura/tests/test_server.py"), false),
+    ("tests/test_services.py", include_str!("../../assets/aura/tests/test_services.py"), false),
+    ("tests/test_worker.py", include_str!("../../assets/aura/tests/test_worker.py"), false),
+];
+
+/// Image of the service in the plain project.
+pub const SERVICE_IMAGE: &str = "redis:7-alpine";
+
+/// Maximum time to fetch [`SERVICE_IMAGE`].
+const FETCH_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The projects that can be unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Project {
+    /// In plain shell: needs git and a POSIX shell, and shows a service if Docker answers.
+    Tally,
+    /// A Python service: needs Docker, Python 3.11, Node.js, and actions from github.com.
+    Aura,
+}
+
+/// Why the demo cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The folder is in use for something else.
+    #[error("{} holds something else: choose another folder with --into, or remove it", .0.display())]
+    Occupied(PathBuf),
+    /// A file cannot be written.
+    #[error("cannot unpack the demo into {}: {source}", folder.display())]
+    Write {
+        /// The project's folder.
+        folder: PathBuf,
+        /// The error of the file system.
+        source: io::Error,
+    },
+    /// Git cannot make the repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// Why the plain project runs without its service.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The image cannot be fetched.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The image is not here in time.
+    #[error("{SERVICE_IMAGE} could not be fetched within {} s", FETCH_TIMEOUT.as_secs())]
+    Timeout,
+}
+
+impl Project {
+    /// Name of its folder beside the runs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tally => "demo",
+            Self::Aura => "aura",
+        }
+    }
+
+    fn files(self) -> &'static [File] {
+        match self {
+            Self::Tally => TALLY,
+            Self::Aura => AURA,
+        }
+    }
+
+    /// Writes the project into a folder and makes it a repository with one commit. One that is there already is kept.
+    ///
+    /// # Errors
+    /// The folder holds something else or cannot be written, or git is missing.
+    pub fn unpack(self, folder: &Path) -> Result<(), DemoError> {
+        let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
+        let is_ours = |(name, text, _): &File| fs::read_to_string(folder.join(name)).is_ok_and(|found| found == *text);
+        if self.files().iter().all(is_ours) && folder.join(".git").exists() {
+            return Ok(());
+        }
+        if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(DemoError::Occupied(folder.to_owned()));
+        }
+        for (name, text, is_program) in self.files() {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
+            fs::write(&path, text).map_err(failed)?;
+            if *is_program {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+            }
+        }
+        git::git(folder, ["init", "--quiet", "--initial-branch", "main"])?;
+        git::git(folder, ["add", "--all"])?;
+        let author = ["-c", "user.name=cuelight", "-c", "user.email=demo@cuelight.invalid"];
+        let commit = ["commit", "--quiet", "--no-gpg-sign", "--message", "Begin"];
+        git::git(folder, author.into_iter().chain(commit))?;
+        Ok(())
+    }
+
+    /// Returns the request for a run of the unpacked project. It is part of this program, so it needs no trust.
+    /// `has_service` is whether [`fetch_service`] succeeded.
+    #[must_use]
+    pub fn request(self, folder: &Path, has_service: bool) -> LaunchRequest {
+        let workflow = match self {
+            Self::Tally => "pipeline",
+            Self::Aura => "ci",
+        };
+        let service = has_service.then(|| ("SERVICE_IMAGE".to_owned(), SERVICE_IMAGE.to_owned()));
+        let vars: IndexMap<_, _> = service.into_iter().collect();
+        LaunchRequest { vars, trust: true, ..LaunchRequest::new(folder, workflow, "push") }
+    }
+}
+
+/// Fetches the image of the plain project's service unless it exists. Returns whether a provider of containers answers at
+/// all. `on_download` is called at most once, when a download begins.
+///
+/// # Errors
+/// The provider answers, and the image cannot be fetched in time.
+pub async fn fetch_service(on_download: &(dyn Fn() + Sync)) -> Result<bool, ServiceError> {
+    let providers = Providers::of_this_process();
+    fetch(providers.containers(), on_download).await
+}
+
+async fn fetch(containers: &dyn Provider, on_download: &(dyn Fn() + Sync)) -> Result<bool, ServiceError> {
+    if containers.check().await.is_err() {
+        return Ok(false);
+    }
+    let once = Once::new();
+    let progress = |_| once.call_once(on_download);
+    timeout(FETCH_TIMEOUT, containers.fetch_image(SERVICE_IMAGE, &progress))
+        .await
+        .map_err(|_| ServiceError::Timeout)??;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_unpacked_once_and_never_over_something_else() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("demo");
+        Project::Tally.unpack(&folder).expect("unpacked");
+        let mode = fs::metadata(folder.join("bin/tally")).expect("there").permissions().mode();
+        assert_eq!(mode & 0o111, 0o111);
+        let log = || git::git(&folder, ["log", "--format=%an %s"]).expect("a commit");
+        assert_eq!(log().trim(), "cuelight Begin");
+        Project::Tally.unpack(&folder).expect("kept");
+        assert_eq!(log().trim(), "cuelight Begin");
+        assert!(matches!(Project::Aura.unpack(&folder), Err(DemoError::Occupied(_))));
+    }
+
+    #[test]
+    fn the_service_is_asked_for_by_a_variable() {
+        let folder = Path::new("/demo");
+        assert_eq!(Project::Tally.request(folder, true).vars["SERVICE_IMAGE"], SERVICE_IMAGE);
+        let plain = Project::Aura.request(folder, false);
+        assert_eq!((plain.vars.len(), plain.workflow.as_deref(), plain.trust), (0, Some("ci"), true));
+    }
+}

@@ -1,0 +1,92 @@
+//! Expressions evaluated outside of a run, over contexts that the caller gives.
+
+use std::path::Path;
+
+use crate::engine::workspace::hash_files::WorkspaceFiles;
+use crate::model::Explanation;
+use crate::workflow::expr::{
+    Contexts, EvalError, Expr, Function, Host, NoFiles, ParseError, Scope, Status, Value, Vocabulary,
+};
+use crate::workflow::schema::availability::CONTEXTS;
+
+/// Why an expression has no value.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpressionError {
+    /// It is not an expression.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// Its evaluation failed.
+    #[error(transparent)]
+    Evaluate(#[from] EvalError),
+}
+
+/// Evaluates an expression as it stands between `${{` and `}}`. Only the given contexts are known, and `hashFiles` only
+/// with a workspace.
+///
+/// # Errors
+/// The expression has a fault, or no value.
+pub fn evaluate(text: &str, contexts: &Contexts, workspace: Option<&Path>) -> Result<Value, ExpressionError> {
+    let names: Vec<_> = contexts.iter().map(|(name, _)| name).collect();
+    let files = workspace.map(WorkspaceFiles::at);
+    let vocabulary = Vocabulary {
+        contexts: Some(&names),
+        functions: if files.is_some() { &[Function::HashFiles] } else { &[] },
+        jobs_named: false,
+    };
+    let host = files.as_ref().map_or(&NoFiles as &dyn Host, |files| files);
+    let expr = Expr::parse(text, &vocabulary)?;
+    Ok(expr.evaluate(&Scope { contexts, status: Status::default(), host })?)
+}
+
+/// Evaluates an expression, with or without `${{` and `}}` around it, and records the value of each operand. All contexts
+/// and functions of a step's `if` are known; `workspace` is the folder of `hashFiles`.
+///
+/// # Errors
+/// The expression has a fault.
+pub fn explain(
+    text: &str,
+    contexts: &Contexts,
+    workspace: &Path,
+) -> Result<(Result<Value, EvalError>, Explanation), ParseError> {
+    let inside = text.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(text).trim();
+    let names: Vec<_> = CONTEXTS.iter().copied().chain(contexts.iter().map(|(name, _)| name)).collect();
+    let vocabulary = Vocabulary { contexts: Some(&names), functions: Function::EXTRA, jobs_named: true };
+    let files = WorkspaceFiles::at(workspace);
+    let scope = Scope { contexts, status: Status::default(), host: &files };
+    let (value, mut explanation) = Expr::parse(inside, &vocabulary)?.explain(&scope);
+    explanation.shorten();
+    Ok((value, explanation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contexts() -> Contexts {
+        let mut contexts = Contexts::new();
+        contexts.set("github", Value::from(serde_json::json!({"ref": "refs/heads/main"})));
+        contexts
+    }
+
+    #[test]
+    fn only_given_contexts_are_known_and_files_only_with_a_workspace() {
+        let home = tempfile::tempdir().expect("a folder");
+        let value = |text, workspace| evaluate(text, &contexts(), workspace).map(|value| value.to_text());
+        assert_eq!(value("github.ref", None).expect("a value"), "refs/heads/main");
+        assert!(matches!(value("inputs.x", None), Err(ExpressionError::Parse(_))));
+        assert!(matches!(value("hashFiles('**')", None), Err(ExpressionError::Parse(_))));
+        assert_eq!(value("hashFiles('**')", Some(home.path())).expect("a value"), "");
+        assert!(matches!(value("fromJSON('{')", None), Err(ExpressionError::Evaluate(_))));
+    }
+
+    #[test]
+    fn an_explanation_knows_every_context_and_the_marks_around_an_expression_do_not_matter() {
+        let folder = Path::new("/nowhere");
+        for text in ["github.ref == 'x' || inputs.x", " ${{ github.ref == 'x' || inputs.x }}"] {
+            let (value, explanation) = explain(text, &contexts(), folder).expect("no fault");
+            assert_eq!(value.expect("a value").to_text(), "");
+            assert!(explanation.lines().iter().any(|line| line.contains("refs/heads/main")), "{explanation:?}");
+        }
+        assert!(explain("github.", &contexts(), folder).is_err());
+    }
+}

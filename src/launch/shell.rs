@@ -1,0 +1,107 @@
+//! A shell where a job runs, or ran until it failed, with the environment of its step.
+
+use crate::engine::checkpoint::FailedStep;
+use crate::engine::sandbox::provider::ProviderError;
+use crate::engine::sandbox::providers::Providers;
+use crate::model::Job;
+use crate::store::folder::RunFolder;
+use crate::worker::checkpoints;
+
+use super::secrets;
+use super::secrets::{SecretError, SecretSource};
+
+pub use crate::engine::sandbox::terminal::{Input, Shell, ShellRequest, Terminal};
+
+/// Why no shell opens.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// The job waits for something else.
+    #[error("{job} has not started")]
+    NotStarted {
+        /// Name of the job.
+        job: String,
+    },
+    /// No provider of this program has such machines.
+    #[error("{job} ran on an unknown kind of machine: {machine}")]
+    UnknownMachine {
+        /// Name of the job.
+        job: String,
+        /// Description of the machine in the journal.
+        machine: String,
+    },
+    /// A secret of the failed step has no value.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The provider refuses, or does not answer.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+/// Finds where a shell for a job is opened: in the running job, in a container of its services, or in what its failed step
+/// left. `sources` are where secrets of the failed step come from.
+///
+/// # Errors
+/// The job has not started, nothing of it is left, or a secret of its failed step is missing.
+pub async fn open(
+    run: &RunFolder,
+    job: &Job,
+    service: Option<&str>,
+    sources: &[SecretSource],
+) -> Result<Box<dyn Shell>, ShellError> {
+    if !job.phase.is_active() && !job.phase.is_done() {
+        return Err(ShellError::NotStarted { job: job.name.clone() });
+    }
+    let providers = Providers::of_this_process();
+    // Journals of earlier versions do not record where a job ran.
+    let machine = job.sandbox.as_deref().unwrap_or("host");
+    let provider = providers
+        .of_machine(machine)
+        .ok_or_else(|| ShellError::UnknownMachine { job: job.name.clone(), machine: machine.to_owned() })?;
+    let is_running = job.steps.iter().any(|step| step.phase.is_active());
+    let failed = if is_running || service.is_some() { None } else { failed_step(run, job, sources)? };
+    Ok(provider.shell(&ShellRequest { run, job, service, failed }).await?)
+}
+
+/// Returns environment and folder of the last step that failed, with the secrets that it needs.
+fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
+    let last = checkpoints::read(&run.checkpoint(&job.id)).pop();
+    let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };
+    if !step.needs_secrets() {
+        return Ok(Some(step));
+    }
+    Ok(Some(step.opened(&secrets::of_run(run, sources)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Event, JobId, Record, RunInfo, Timestamp, testing};
+    use crate::store::runs::RunStore;
+
+    /// A job that has started on a machine, or waits.
+    fn job(machine: Option<&str>) -> Job {
+        let mut store = RunStore::default();
+        let info = RunInfo::default();
+        let run = info.id.clone();
+        store.open(info);
+        let id = JobId::new("a");
+        let planned = Event::JobsPlanned { jobs: vec![testing::outline("a", "Test", &[])], replaces: None };
+        let mut events = vec![testing::run_started(1), planned];
+        if let Some(machine) = machine {
+            events.push(Event::JobStarted { job: id.clone(), name: "Test".to_owned(), sandbox: machine.to_owned() });
+        }
+        for (seq, event) in (1..).zip(events) {
+            store.apply(&run, &Record { seq, at: Timestamp(seq), event });
+        }
+        store.run(&run).expect("open").jobs[&id].clone()
+    }
+
+    #[tokio::test]
+    async fn a_job_without_a_machine_has_no_shell() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::at(home.path());
+        let refusal = async |job: &Job| open(&folder, job, None, &[]).await.err().expect("no shell").to_string();
+        assert_eq!(refusal(&job(None)).await, "Test has not started");
+        assert_eq!(refusal(&job(Some("moon 1"))).await, "Test ran on an unknown kind of machine: moon 1");
+    }
+}

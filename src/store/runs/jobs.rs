@@ -1,0 +1,72 @@
+//! The jobs of a run: planned, planned again in a later attempt, and replaced by the legs of their matrix.
+
+use indexmap::IndexMap;
+
+use crate::model::{Gate, Job, JobId, JobOutline, Phase, Run};
+
+/// Adds jobs, or starts them over in a new attempt. With `replaces`, they are the legs of that job and take its place.
+pub(super) fn plan(run: &mut Run, outlines: &[JobOutline], replaces: Option<&JobId>) {
+    let entry = replaces.and_then(|id| run.jobs.get_full(id));
+    // The first leg may have its entry's id. Then the entry stays: as that leg, or as its result of an earlier attempt.
+    let stays =
+        entry.is_some_and(|(_, id, job)| job.attempt < run.attempt || outlines.iter().any(|outline| outline.id == *id));
+    let place = entry.map(|(place, ..)| place);
+    if let (Some(place), false) = (place, stays) {
+        run.jobs.shift_remove_index(place);
+    }
+    // Where the next leg goes.
+    let mut next = place.map(|place| place + usize::from(stays));
+    for outline in outlines {
+        let job = queued(outline, run.attempt);
+        if let Some((known_at, _, known)) = run.jobs.get_full_mut(&outline.id) {
+            next = next.map(|next| next.max(known_at + 1));
+            if known.attempt < run.attempt {
+                *known = job;
+            } else if !known.phase.is_active() && !known.phase.is_done() {
+                *known = Job { phase: known.phase.clone(), steps: std::mem::take(&mut known.steps), ..job };
+            }
+        } else if let Some(place) = next {
+            run.jobs.shift_insert(place, outline.id.clone(), job);
+            next = Some(place + 1);
+        } else {
+            run.jobs.insert(outline.id.clone(), job);
+        }
+    }
+    if let Some(replaced) = replaces {
+        // Jobs that needed the entry need what took its place.
+        for job in run.jobs.values_mut() {
+            if let Some(at) = job.needs.iter().position(|need| need == replaced) {
+                job.needs.remove(at);
+                let leg = Some(replaced).filter(|_| stays);
+                let mut legs: Vec<_> = leg.into_iter().chain(outlines.iter().map(|outline| &outline.id)).collect();
+                legs.dedup();
+                legs.retain(|leg| !job.needs.contains(leg));
+                let legs: Vec<_> = legs.into_iter().cloned().collect();
+                job.needs.splice(at..at, legs);
+            }
+        }
+    }
+}
+
+fn queued(outline: &JobOutline, attempt: u32) -> Job {
+    Job {
+        id: outline.id.clone(),
+        key: outline.key.clone(),
+        name: outline.name.clone(),
+        needs: outline.needs.clone(),
+        environment: outline.environment.clone(),
+        environment_url: None,
+        caller: outline.caller.clone(),
+        sandbox: None,
+        attempt,
+        phase: if outline.needs.is_empty() { Phase::Queued } else { Phase::Waiting(Gate::Needs) },
+        allowed_failure: false,
+        reason: None,
+        explanation: None,
+        started: None,
+        finished: None,
+        outputs: IndexMap::new(),
+        services: IndexMap::new(),
+        steps: Vec::new(),
+    }
+}

@@ -1,0 +1,145 @@
+//! What happens to a job and its steps.
+
+use crate::model::{Conclusion, Event, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp};
+
+/// Describes what a job waits for while its image is pulled. Sizes are in bytes.
+pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    match total {
+        0 => format!("the image {image}"),
+        _ => format!("the image {image}: {:.0} of {:.0} MB", megabytes(done), megabytes(total)),
+    }
+}
+
+/// Folds an event of a job in.
+pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
+    if job.phase.is_done() {
+        return;
+    }
+    match event {
+        Event::JobWaiting { gate, .. } if !job.phase.is_active() => job.phase = Phase::Waiting(gate.clone()),
+        Event::Decided { step: None, explanation, .. } => job.explanation = Some(explanation.clone()),
+        Event::Decided { step: Some(number), explanation, .. } => {
+            step(job, *number).explanation = Some(explanation.clone());
+        }
+        Event::JobStarted { name, sandbox, .. } => {
+            job.phase = Phase::Running;
+            job.name.clone_from(name);
+            job.sandbox = Some(sandbox.clone());
+            job.started.get_or_insert(at);
+        }
+        Event::JobFinished { conclusion, allowed_failure, reason, outputs, environment_url, .. } => {
+            job.allowed_failure = *allowed_failure;
+            job.reason.clone_from(reason);
+            job.outputs.clone_from(outputs);
+            job.environment_url.clone_from(environment_url);
+            close_job(job, *conclusion, at);
+        }
+        Event::StepsPlanned { steps, .. } => {
+            for outline in steps {
+                step(job, outline.number).plan(outline);
+            }
+        }
+        Event::ServiceChanged { service, .. } => drop(job.services.insert(service.name.clone(), service.clone())),
+        Event::StepStarted { step: number, name, .. } => {
+            let step = step(job, *number);
+            if !step.phase.is_done() {
+                step.phase = Phase::Running;
+                step.name.clone_from(name);
+                step.started.get_or_insert(at);
+            }
+        }
+        Event::ProcessStarted { step: number, pgid, .. } => {
+            let step = step(job, *number);
+            if !step.phase.is_done() && !step.process_groups.contains(pgid) {
+                step.process_groups.push(*pgid);
+            }
+        }
+        Event::Output { step: number, output, .. } => {
+            let step = step(job, *number);
+            step.lines = step.lines.max(output.first.saturating_add(output.count));
+        }
+        Event::Annotated { step: number, annotation, .. } => step(job, *number).annotations.push(annotation.clone()),
+        Event::StepFinished { step: number, outcome, conclusion, exit_code, signal, reason, .. } => {
+            let step = step(job, *number);
+            if !step.phase.is_done() {
+                step.outcome = Some(*outcome);
+                step.exit_code = *exit_code;
+                step.signal = *signal;
+                step.reason.clone_from(reason);
+                step.close(*conclusion, at);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Ends a job, with those of its steps whose end was not recorded.
+pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
+    if job.phase.is_done() {
+        return;
+    }
+    let began = job.phase.is_active();
+    for step in &mut job.steps {
+        let end = match conclusion {
+            _ if !step.phase.is_active() => Conclusion::Skipped,
+            // No record says that it succeeded.
+            Conclusion::Success | Conclusion::Skipped => Conclusion::Failure,
+            other => other,
+        };
+        if !step.phase.is_done() {
+            step.close(end, at);
+        }
+    }
+    if began {
+        job.finished = Some(at);
+    }
+    job.phase = Phase::Done(conclusion);
+}
+
+/// Returns the step with this number. It is added if it was not planned.
+fn step(job: &mut Job, number: StepNumber) -> &mut Step {
+    let place = match job.steps.binary_search_by_key(&number, |step| step.number) {
+        Ok(place) => place,
+        Err(place) => {
+            job.steps.insert(
+                place,
+                Step {
+                    number,
+                    name: format!("Step {number}"),
+                    kind: StepKind::Main,
+                    phase: Phase::Queued,
+                    outcome: None,
+                    exit_code: None,
+                    signal: None,
+                    reason: None,
+                    explanation: None,
+                    started: None,
+                    finished: None,
+                    lines: 0,
+                    annotations: Vec::new(),
+                    process_groups: Vec::new(),
+                },
+            );
+            place
+        }
+    };
+    &mut job.steps[place]
+}
+
+impl Step {
+    fn plan(&mut self, outline: &StepOutline) {
+        self.kind = outline.kind;
+        if self.phase == Phase::Queued {
+            self.name.clone_from(&outline.name);
+        }
+    }
+
+    fn close(&mut self, conclusion: Conclusion, at: Timestamp) {
+        if self.phase.is_active() {
+            self.finished = Some(at);
+        }
+        self.phase = Phase::Done(conclusion);
+        self.process_groups.clear();
+    }
+}

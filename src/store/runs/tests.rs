@@ -1,0 +1,243 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::testing;
+use crate::model::{EndReason, JobId, JobOutline, LineRange, Step, StepKind, StepNumber, StepOutline};
+
+fn info() -> RunInfo {
+    testing::info(RunId::new("r"), Timestamp(1))
+}
+
+fn outline(id: &str, needs: &[&str]) -> JobOutline {
+    testing::outline(id, id, needs)
+}
+
+fn finished(job: &str, conclusion: Conclusion) -> Event {
+    testing::job_finished(job, conclusion, None)
+}
+
+fn folded(events: &[Event]) -> Run {
+    let mut store = RunStore::default();
+    store.open(info());
+    for (index, event) in events.iter().enumerate() {
+        let seq = index as u64 + 1;
+        store.apply(&RunId::new("r"), &Record { seq, at: Timestamp(seq * 10), event: event.clone() });
+    }
+    store.run(&RunId::new("r")).expect("open").clone()
+}
+
+fn started(attempt: u32) -> Event {
+    testing::run_started(attempt)
+}
+
+fn planned(jobs: Vec<JobOutline>) -> Event {
+    Event::JobsPlanned { jobs, replaces: None }
+}
+
+#[test]
+fn what_a_dead_worker_left_open_is_closed_with_its_run() {
+    let job = JobId::new("a");
+    let run = folded(&[
+        started(1),
+        planned(vec![outline("a", &[]), outline("b", &["a"])]),
+        Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned() },
+        Event::StepStarted { job: job.clone(), step: StepNumber(2), name: "x".to_owned() },
+        Event::ProcessStarted { job: job.clone(), step: StepNumber(2), pgid: 7 },
+        Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::WorkerLost) },
+        finished("a", Conclusion::Success),
+    ]);
+    assert_eq!(run.phase, Phase::Done(Conclusion::Failure));
+    assert_eq!(run.jobs[&job].phase, Phase::Done(Conclusion::Failure));
+    assert_eq!(run.jobs[&job].steps[0].phase, Phase::Done(Conclusion::Failure));
+    assert!(run.jobs[&job].steps[0].process_groups.is_empty());
+    assert_eq!(run.jobs[&JobId::new("b")].phase, Phase::Done(Conclusion::Cancelled));
+}
+
+#[test]
+fn a_new_attempt_starts_only_its_own_jobs_over() {
+    let run = folded(&[
+        started(1),
+        planned(vec![outline("a", &[]), outline("b", &["a"])]),
+        finished("a", Conclusion::Success),
+        finished("b", Conclusion::Failure),
+        Event::RunFinished { conclusion: Conclusion::Failure, reason: None },
+        started(2),
+        planned(vec![outline("b", &["a"])]),
+    ]);
+    assert_eq!((run.attempt, &run.phase, run.finished), (2, &Phase::Running, None));
+    assert_eq!(run.jobs[&JobId::new("a")].phase, Phase::Done(Conclusion::Success));
+    assert_eq!(
+        (&run.jobs[&JobId::new("b")].phase, run.jobs[&JobId::new("b")].attempt),
+        (&Phase::Waiting(Gate::Needs), 2)
+    );
+}
+
+#[test]
+fn legs_take_the_place_of_their_entry_and_are_needed_in_its_stead() {
+    let run = folded(&[
+        started(1),
+        planned(vec![outline("a", &[]), outline("m", &["a"]), outline("z", &["m"])]),
+        Event::JobsPlanned {
+            jobs: vec![outline("m-1", &["a"]), outline("m-2", &["a"])],
+            replaces: Some(JobId::new("m")),
+        },
+    ]);
+    assert_eq!(run.jobs.keys().map(JobId::as_str).collect::<Vec<_>>(), ["a", "m-1", "m-2", "z"]);
+    assert_eq!(run.jobs[&JobId::new("z")].needs, [JobId::new("m-1"), JobId::new("m-2")]);
+}
+
+#[test]
+fn a_first_leg_with_its_entrys_id_takes_the_entrys_name_and_place() {
+    let matrix = |legs: Vec<JobOutline>| Event::JobsPlanned { jobs: legs, replaces: Some(JobId::new("m")) };
+    let leg = |id: &str, name: &str| JobOutline { name: name.to_owned(), ..outline(id, &["a"]) };
+    let first = [
+        started(1),
+        planned(vec![outline("a", &[]), outline("m", &["a"]), outline("z", &["m"])]),
+        matrix(vec![leg("m", "m (1)"), leg("m-2", "m (2)")]),
+    ];
+    let run = folded(&first);
+    let names: Vec<_> = run.jobs.values().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["a", "m (1)", "m (2)", "z"]);
+    assert_eq!(run.jobs[&JobId::new("z")].needs, [JobId::new("m"), JobId::new("m-2")]);
+
+    // Only the second leg runs again: the result of the first stands.
+    let again = [
+        finished("a", Conclusion::Success),
+        finished("m", Conclusion::Success),
+        finished("m-2", Conclusion::Failure),
+        Event::RunFinished { conclusion: Conclusion::Failure, reason: None },
+        started(2),
+        planned(vec![outline("z", &["m"])]),
+        matrix(vec![leg("m-2", "m (2)")]),
+    ];
+    let run = folded(&[&first[..], &again[..]].concat());
+    let phases: Vec<_> = run.jobs.values().map(|job| (job.id.as_str(), job.attempt, job.phase.word())).collect();
+    assert_eq!(phases, [("a", 1, "success"), ("m", 1, "success"), ("m-2", 2, "waiting"), ("z", 2, "waiting")]);
+    assert_eq!(run.jobs[&JobId::new("z")].needs, [JobId::new("m"), JobId::new("m-2")]);
+}
+
+#[test]
+fn a_step_without_a_recorded_end_did_not_succeed() {
+    let job = JobId::new("a");
+    let begun = [
+        started(1),
+        planned(vec![outline("a", &[])]),
+        Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned() },
+        Event::StepStarted { job: job.clone(), step: StepNumber(1), name: "x".to_owned() },
+    ];
+    for (end, word) in [(Conclusion::Success, "failure"), (Conclusion::Cancelled, "cancelled")] {
+        let run = folded(&[&begun[..], &[finished("a", end)]].concat());
+        assert_eq!(run.jobs[&job].steps[0].phase.word(), word);
+    }
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let id = || prop::sample::select(vec!["a", "b", "b-2", "ghost"]);
+    let job = || id().prop_map(JobId::new);
+    let step = || (1_u32..4).prop_map(StepNumber);
+    let conclusion = || {
+        prop::sample::select(vec![Conclusion::Success, Conclusion::Failure, Conclusion::Cancelled, Conclusion::Skipped])
+    };
+    prop_oneof![
+        (1_u32..4).prop_map(started),
+        (1_u32..4).prop_map(|attempt| Event::RunWaiting { gate: Gate::Capacity, attempt, name: "n".to_owned() }),
+        (prop::collection::vec((id(), id()), 0..4), prop::option::of(job())).prop_map(|(jobs, replaces)| {
+            Event::JobsPlanned { jobs: jobs.iter().map(|(id, need)| outline(id, &[need])).collect(), replaces }
+        }),
+        job().prop_map(|job| Event::JobWaiting { job, gate: Gate::Capacity }),
+        job().prop_map(|job| Event::JobStarted { job, name: "n".to_owned(), sandbox: "host".to_owned() }),
+        (job(), prop::collection::vec(step(), 0..4)).prop_map(|(job, steps)| Event::StepsPlanned {
+            job,
+            steps: steps
+                .into_iter()
+                .map(|number| StepOutline { number, name: "s".to_owned(), kind: StepKind::Post })
+                .collect(),
+        }),
+        (job(), step()).prop_map(|(job, step)| Event::StepStarted { job, step, name: "s".to_owned() }),
+        (job(), step(), 1..4_i32).prop_map(|(job, step, pgid)| Event::ProcessStarted { job, step, pgid }),
+        (job(), step(), any::<u64>(), any::<u64>()).prop_map(|(job, step, first, count)| Event::Output {
+            job,
+            step,
+            output: LineRange { first, count }
+        }),
+        (job(), step(), conclusion()).prop_map(|(job, step, conclusion)| Event::StepFinished {
+            job,
+            step,
+            outcome: conclusion,
+            conclusion,
+            exit_code: None,
+            signal: None,
+            reason: None,
+        }),
+        (id(), conclusion()).prop_map(|(job, conclusion)| finished(job, conclusion)),
+        Just(Event::Ordered { command: Command::Cancel, reply: Reply::Accepted }),
+        conclusion().prop_map(|conclusion| Event::RunFinished { conclusion, reason: None }),
+        Just(Event::Unknown),
+    ]
+}
+
+fn moves_forward(before: &Phase, after: &Phase) -> bool {
+    let rank = |phase: &Phase| match phase {
+        Phase::Queued => 0,
+        Phase::Waiting(_) => 1,
+        Phase::Running => 2,
+        Phase::Stopping => 3,
+        Phase::Done(_) => 4,
+    };
+    rank(before) <= rank(after) && (!before.is_done() || before == after)
+}
+
+/// Within an attempt, every job and step that is still known is at least as far as it was.
+fn only_forward(before: &Run, after: &Run) -> bool {
+    let jobs = before.jobs.values().all(|job| {
+        let Some(now) = after.jobs.get(&job.id).filter(|now| now.attempt == job.attempt) else { return true };
+        let same = |step: &Step| now.steps.iter().find(|other| other.number == step.number);
+        moves_forward(&job.phase, &now.phase)
+            && job.steps.iter().all(|step| same(step).is_some_and(|now| moves_forward(&step.phase, &now.phase)))
+    });
+    jobs && (before.attempt < after.attempt || moves_forward(&before.phase, &after.phase))
+}
+
+proptest! {
+    #[test]
+    fn folding_twice_is_folding_once(events in prop::collection::vec(any_event(), 0..40), cut in 0_usize..40) {
+        let records: Vec<_> = events.into_iter().enumerate()
+            .map(|(index, event)| Record { seq: index as u64 + 1, at: Timestamp(index as u64), event }).collect();
+        let id = RunId::new("r");
+        let mut once = RunStore::default();
+        once.open(info());
+        for record in &records {
+            once.apply(&id, record);
+        }
+        let mut twice = RunStore::default();
+        twice.open(info());
+        for record in records.iter().take(cut).chain(&records).chain(&records) {
+            twice.apply(&id, record);
+        }
+        prop_assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn any_order_and_any_loss_is_survived_and_nothing_goes_back(
+        events in prop::collection::vec((any_event(), 1_u64..100), 0..60),
+        in_order in any::<bool>(),
+    ) {
+        let id = RunId::new("r");
+        let mut store = RunStore::default();
+        store.open(info());
+        for (number, (event, seq)) in (1..).zip(events) {
+            let before = store.run(&id).expect("open").clone();
+            let seq = if in_order { number } else { seq };
+            let record = Record { seq, at: Timestamp(seq), event };
+            store.apply(&id, &record);
+            let run = store.run(&id).expect("open");
+            prop_assert!(only_forward(&before, run), "{before:#?}\n{record:?}\n{run:#?}");
+            prop_assert!(run.jobs.iter().all(|(id, job)| *id == job.id));
+            prop_assert!(run.jobs.values().all(|job| job.steps.is_sorted_by_key(|step| step.number)));
+            let all_ended = run.jobs.values().all(|job| {
+                job.phase.is_done() && job.steps.iter().all(|step| step.phase.is_done())
+            });
+            prop_assert!(!run.phase.is_done() || all_ended, "{run:#?}");
+        }
+    }
+}
