@@ -94,12 +94,15 @@ async fn remove(providers: &Providers, batch: &[RunFolder], cleaned: &mut Cleane
     let mut locks = Vec::new();
     let mut folders = Vec::new();
     for folder in batch {
-        // Another process may have removed it meanwhile.
-        if folder.path().exists()
-            && let Some(held) = lock::take(&folder.lock())?
-        {
-            locks.push(held);
-            folders.push(folder.clone());
+        match lock::take(&folder.lock()) {
+            Ok(Some(held)) => {
+                locks.push(held);
+                folders.push(folder.clone());
+            }
+            Ok(None) => {}
+            // Another process has removed it meanwhile.
+            Err(_) if !folder.path().exists() => {}
+            Err(error) => return Err(error),
         }
     }
     match providers.forget(&folders).await {

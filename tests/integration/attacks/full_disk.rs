@@ -105,7 +105,7 @@ fn a_full_disk_is_the_reason_of_the_end() {
             "the workspace, again and again",
             "echo kept; while :; do cat /dev/zero >> big; done 2>/dev/null & sleep 0.3; yes",
         ),
-        ("many files", "echo kept; n=0; while mkdir d$n 2>/dev/null; do n=$((n+1)); done; yes"),
+        ("many files", "echo kept; n=0; while echo x > f$n 2>/dev/null; do n=$((n+1)); done; yes"),
     ] {
         let project =
             Project::of_jobs(&format!("\n  a:\n    runs-on: ubuntu-latest\n    steps: [{{run: \"{step}\"}}]"));
