@@ -1,4 +1,4 @@
-//! Everything that a key can do: one table of names, help lines, keys and contexts.
+//! The actions that keys are bound to: one table of names, help lines, keys and contexts.
 //!
 //! The keymap, the help, the hints in the footer, the configuration's `[keys]` and the table of keys in the documentation all
 //! come from [`ACTIONS`].
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use crate::ui::layout::{PANELS, Panel};
 
-/// What a key does.
+/// An action of the user.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     /// Move one row down.
@@ -31,9 +31,9 @@ pub enum Action {
     Left,
     /// Move to the first child, or sideways.
     Right,
-    /// Open what is selected.
+    /// Open the selected row.
     Open,
-    /// Close what is open.
+    /// Close the opened item.
     Back,
     /// Focus a panel.
     Go(Panel),
@@ -41,13 +41,13 @@ pub enum Action {
     NextPanel,
     /// Focus the previous panel.
     PreviousPanel,
-    /// Give the focused panel the whole screen, or take it back.
+    /// Give the focused panel the whole screen, or restore its size.
     Zoom,
-    /// Give the focused panel more of the screen.
+    /// Enlarge the focused panel.
     Larger,
-    /// Give the focused panel less of the screen.
+    /// Shrink the focused panel.
     Smaller,
-    /// Follow what runs and the end of its log.
+    /// Follow the running step and the end of its log.
     Follow,
     /// Wrap long lines.
     Wrap,
@@ -81,9 +81,9 @@ pub enum Action {
     Edit,
     /// Show groups of the graph as one node each, or every job of them.
     Unfold,
-    /// Show only failed nodes of the graph, with all that leads to them and all that they block.
+    /// Show only failed nodes of the graph, with the nodes that lead to them or that they block.
     FailedOnly,
-    /// Light the critical path.
+    /// Highlight the critical path.
     CriticalPath,
     /// Go to the next failure.
     NextError,
@@ -131,18 +131,18 @@ pub enum Action {
     Diagnostics,
     /// Show the keys.
     Help,
-    /// Leave.
+    /// Quit.
     Quit,
 }
 
-/// Where a key has a meaning.
+/// Where a key is active.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Context {
     /// In every panel.
     Everywhere,
     /// In one panel, besides the keys of every panel.
     Panel(Panel),
-    /// In an overlay. Keys of panels have no meaning there.
+    /// In an overlay. Keys of panels are not active there.
     Overlay,
 }
 
@@ -153,13 +153,13 @@ pub struct Entry {
     pub action: Action,
     /// Its name in the configuration.
     pub name: &'static str,
-    /// What it does, for the help.
+    /// Description for the help.
     pub doc: &'static str,
     /// One or two words for the footer; empty for an action that needs no hint.
     pub hint: &'static str,
     /// Its default keys.
     pub keys: &'static [&'static str],
-    /// Where its keys have a meaning.
+    /// Contexts in which the keys are active.
     pub contexts: &'static [Context],
 }
 
@@ -180,7 +180,7 @@ const fn entry(
     Entry { action, name, doc, hint, keys, contexts }
 }
 
-/// Every action; those that go to panels come from [`PANELS`]. Hints are drawn in this order.
+/// All actions; those that go to panels come from [`PANELS`]. Hints are drawn in this order.
 pub static ACTIONS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     let panels = PANELS.iter().map(|info| {
         let (action, name) = (Action::Go(info.panel), info.action);
@@ -306,7 +306,7 @@ const TABLE: &[Entry] = &[
 pub struct Prefix {
     /// The key.
     pub key: &'static str,
-    /// What the sequences have in common, for the hint box and the footer.
+    /// Common name of the sequences, for the hint box and the footer.
     pub name: &'static str,
 }
 
@@ -314,13 +314,13 @@ pub struct Prefix {
 pub static PREFIXES: &[Prefix] = &[Prefix { key: "g", name: "go to" }];
 
 impl Action {
-    /// Whether it has a meaning in a replay only.
+    /// Whether the action is available in a replay only.
     #[must_use]
     pub fn is_of_replay(self) -> bool {
         matches!(self, Self::Play | Self::StepBack | Self::StepForward | Self::Slower | Self::Faster)
     }
 
-    /// Its row of the table.
+    /// Returns the action's row of the table.
     #[must_use]
     pub fn entry(self) -> &'static Entry {
         ACTIONS.iter().find(|entry| entry.action == self).expect("a test looks up every action in the table")
@@ -328,7 +328,7 @@ impl Action {
 }
 
 impl Context {
-    /// Its name in headings.
+    /// Returns the name for headings.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -339,7 +339,7 @@ impl Context {
     }
 }
 
-/// The table of keys in Markdown, for the documentation.
+/// Returns the table of keys in Markdown, for the documentation.
 #[must_use]
 pub fn key_table() -> String {
     let mut table = "| Key | Action | What it does |\n|---|---|---|\n".to_owned();

@@ -91,13 +91,13 @@ impl App {
         Vec::new()
     }
 
-    /// Hands an action to a pane.
+    /// Passes an action to a pane.
     fn act_in_pane(&mut self, panel: Panel, action: Action) {
         let cx = cx(&self.state, self.theme, self.view, self.screen().as_ref(), panel);
         self.panes.get_mut(panel).act(action, &cx, &mut self.selection);
     }
 
-    /// Opens what is selected in the focused pane.
+    /// Opens the selected row of the focused pane.
     fn open(&mut self) {
         let panel = self.view.focus;
         let cx = cx(&self.state, self.theme, self.view, self.screen().as_ref(), panel);
@@ -106,8 +106,7 @@ impl App {
         }
     }
 
-    /// Goes one step back: from a zoomed panel to all, from a filtered list to all rows, out of what the pane has open, and
-    /// then to the pane's parent.
+    /// Goes one step back: unzooms, clears the filter, closes what is open in the pane, then goes to the parent pane.
     fn back(&mut self) {
         if self.view.zoom != Zoom::Normal {
             self.view.zoom = Zoom::Normal;
@@ -151,14 +150,14 @@ impl App {
         self.focus(Panel::Log);
     }
 
-    /// Goes to the next or previous group of the log, or to the next or previous step if there is none.
+    /// Goes to the next or previous group of the log, or to the next or previous step if the log has no further group.
     fn go_to_group(&mut self, forward: bool) {
         if !self.panes.log.go_to_group(forward) {
             self.panes.jobs.select_neighbour(forward, &self.state, &mut self.selection);
         }
     }
 
-    /// The panel `steps` after the focused one.
+    /// Returns the panel `steps` after the focused one.
     fn neighbour(&self, steps: usize) -> Panel {
         let at = PANELS.iter().position(|info| info.panel == self.view.focus).unwrap_or_default();
         PANELS[(at + steps) % PANELS.len()].panel

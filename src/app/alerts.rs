@@ -1,4 +1,4 @@
-//! Alerts for a user who looks elsewhere: when a run fails or starts to wait, and counts in the window's title.
+//! Alerts while the user looks at something else: when a run fails or starts to wait, and counts in the window's title.
 
 use crate::model::feed::Feed;
 use crate::model::{Event, Gate, JobId, Phase, Record, RunId, Summary, Timestamp};
@@ -8,10 +8,10 @@ use super::App;
 use super::msg::{AlertReason, Effect};
 use super::state::has_failed;
 
-/// The job that waits; `None` if the run itself waits.
+/// The waiting job; `None` if the run itself waits.
 type Waiter = Option<JobId>;
 
-/// What was true of a run before a report about it.
+/// State of a run before a report about it.
 pub(super) struct Before {
     run: RunId,
     failed: bool,
@@ -21,7 +21,7 @@ pub(super) struct Before {
 }
 
 impl App {
-    /// Notes what is true of the run that a report is about; `None` if the report has no records.
+    /// Returns the state of the run before a report; `None` if the report has no records.
     pub(super) fn watch_for_alerts(&self, feed: &Feed) -> Option<Before> {
         let Feed::Records { run, records } = feed else { return None };
         Some(Before {
@@ -32,7 +32,7 @@ impl App {
         })
     }
 
-    /// The alert for what is true now and was not before.
+    /// Returns the alert for a state that is new since `before`.
     pub(super) fn alert(&self, before: Option<Before>) -> Option<Effect> {
         let before = before?;
         let is_new = |waiter: &Waiter| before.reported.contains(waiter) && !before.waiting.contains(waiter);
@@ -53,7 +53,8 @@ impl App {
         self.state.summary(run).is_some_and(|run| self.failed_here(run))
     }
 
-    /// The jobs of a run that wait for a review or in a concurrency group, or the run itself, each with the reason.
+    /// Returns the jobs of a run that wait for a review or in a concurrency group, or the run itself, each with the
+    /// reason.
     fn waits(&self, run: &RunId) -> Vec<(Waiter, String)> {
         let gate = |phase: &Phase| match phase {
             Phase::Waiting(gate @ (Gate::Review(_) | Gate::Concurrency { .. })) => Some(gate.reason()),
@@ -70,7 +71,8 @@ impl App {
         has_failed(&run.phase) && run.finished.is_some_and(|end| end >= self.state.opened)
     }
 
-    /// The effect that sets the window's title, if it changes. A replay never changes it: its events are not of now.
+    /// Returns the effect that sets the window's title, if it changes. A replay never changes it, since it shows the
+    /// past.
     pub(super) fn retitle(&mut self) -> Option<Effect> {
         if self.replay.is_some() {
             return None;
@@ -87,7 +89,7 @@ impl App {
     }
 }
 
-/// The waits that these records start, not counting those before `since`.
+/// Returns the waits that these records start, not counting those before `since`.
 fn reported_waits(records: &[Record], since: Timestamp) -> Vec<Waiter> {
     let waits = records.iter().filter(|record| record.at >= since).filter_map(|record| match &record.event {
         Event::JobWaiting { job, .. } => Some(Some(job.clone())),

@@ -1,4 +1,4 @@
-//! Which actions can be carried out now, and why the others cannot: asked by keys, key hints, the palette and the help.
+//! Availability of actions, with the reason if an action is unavailable: for keys, key hints, the palette and the help.
 
 use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
 use crate::model::{Command, Phase, Summary};
@@ -6,7 +6,7 @@ use crate::model::{Command, Phase, Summary};
 use super::action::Action;
 use super::state::AppState;
 
-/// Returns why an action cannot be carried out now. `summary` is the selected run.
+/// Returns why an action is unavailable. `summary` is the selected run.
 pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Summary>) -> Option<Unavailable> {
     let capabilities = capabilities(state, summary);
     let operation = match action {
@@ -24,7 +24,7 @@ pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Sum
     capabilities.check(operation).err()
 }
 
-/// What the screen knows about the operations on a run and on the repository.
+/// Returns the capabilities of a run and of the repository.
 pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>) -> Capabilities<'s> {
     let is_pushed = state.startable.iter().any(|workflow| workflow.events.iter().any(|event| event == "push"));
     let run = summary.map(|summary| {
@@ -39,7 +39,7 @@ pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>
     }
 }
 
-/// A run that is being cancelled can only be ended at once.
+/// A run that is being cancelled can only be force-cancelled.
 fn stop(run: Option<RunState<'_>>) -> Operation {
     match run {
         Some(run) if run.force_requested || *run.phase == Phase::Stopping => Operation::ForceCancel,

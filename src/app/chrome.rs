@@ -54,8 +54,8 @@ pub(super) fn header(
     text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
 }
 
-/// The parts of the header's right side: replay, read-only, connection and watch mode, pending commands, the state of the run, and the
-/// number of errors.
+/// Returns the parts of the header's right side: replay, read-only, connection and watch mode, pending commands, the
+/// state of the run, and the number of errors.
 fn status(state: &AppState, theme: Theme, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, Style)> {
     let mut parts: Vec<(String, Style)> = Vec::new();
     if let Some(replay) = &state.replay {
@@ -82,7 +82,7 @@ fn status(state: &AppState, theme: Theme, summary: Option<&Summary>, run: Option
     parts
 }
 
-/// The state of the connection while reports are missing. A replay shows its own state.
+/// Returns the state of the connection while it is not live. A replay shows its own state.
 fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     match connection {
         Connection::Live | Connection::Replay => None,
@@ -91,7 +91,7 @@ fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     }
 }
 
-/// The workflow that is watched, or the changed files and what their run waits for.
+/// Returns the watched workflow, or the changed files and what their run waits for.
 fn watch_status(watching: &Watching) -> String {
     let Some((first, count)) = &watching.changed else {
         return format!("watch {}", watching.workflow.as_deref().unwrap_or("all"));
@@ -104,15 +104,15 @@ fn watch_status(watching: &Watching) -> String {
     format!("{}{more} changed, {waits}", file_name(first))
 }
 
-/// Rows that a notice may take. They cover what is above its own row.
+/// Maximum number of rows of a notice. They cover the rows above its own.
 const MAX_TOAST_ROWS: u16 = 5;
 
-/// Columns for the text of a notice, without its glyph.
+/// Number of columns for the text of a notice, without its glyph.
 fn toast_columns(area: Rect) -> usize {
     usize::from(area.width.saturating_sub(4).max(1))
 }
 
-/// The text of a notice, in several lines if it is too long for one.
+/// Returns the text of a notice, in several lines if it is too long for one.
 fn toast_lines(notice: &Notice, area: Rect) -> Vec<String> {
     if text::width(&notice.text) <= toast_columns(area) {
         return vec![notice.text.clone()];
@@ -120,7 +120,7 @@ fn toast_lines(notice: &Notice, area: Rect) -> Vec<String> {
     text::wrap(&notice.text, toast_columns(area))
 }
 
-/// The rows of a notice: upwards from its own row, as many as its text takes.
+/// Returns the rows of a notice: upwards from its own row, as many as its text needs.
 pub(super) fn toast_rows(notice: &Notice, area: Rect) -> Rect {
     let height = u16::try_from(toast_lines(notice, area).len())
         .unwrap_or(MAX_TOAST_ROWS)
@@ -143,7 +143,7 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
     }
 }
 
-/// Draws as many hints of available actions as there is room for.
+/// Draws as many hints of available actions as fit.
 pub(super) fn footer(
     state: &AppState,
     theme: Theme,

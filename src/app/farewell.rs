@@ -1,4 +1,4 @@
-//! What stays on the normal screen when the user leaves.
+//! Summary that is printed on the normal screen after the user quits.
 
 use crate::model::{Conclusion, Job};
 use crate::ui::text;
@@ -7,12 +7,12 @@ use super::App;
 use super::selection::relevant_step;
 use super::state::has_failed;
 
-/// How many failed jobs are listed.
+/// Maximum number of failed jobs in the summary.
 const MAX_FAILED: usize = 3;
 
 impl App {
-    /// The selected run in a few lines: its state, its first failed jobs, and the command that shows it again. Empty for a
-    /// replay, where the moment that is shown is not the state of the run.
+    /// Returns a summary of the selected run in a few lines: its state, its first failed jobs, and the command that
+    /// shows it again. Empty for a replay, where the displayed moment is not the state of the run.
     #[must_use]
     pub fn farewell(&self) -> Vec<String> {
         let Some(summary) = self.summary().filter(|_| self.replay.is_none()) else { return Vec::new() };

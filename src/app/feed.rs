@@ -1,4 +1,4 @@
-//! What the screen makes of the reports of a backend.
+//! Handles the reports of a backend.
 
 use crate::model::Reply;
 use crate::model::feed::{Connection, Feed, Notice};
@@ -11,7 +11,7 @@ use super::overlay::trust::TrustQuestion;
 use super::state::refused;
 
 impl App {
-    /// Takes in a report. Alerts the user if a run fails by it, or if a run or one of its jobs starts to wait.
+    /// Handles a report. Alerts the user if a run fails, or if a run or one of its jobs starts to wait.
     pub(super) fn take_feed(&mut self, feed: Feed) -> Vec<Effect> {
         let watch = self.watch_for_alerts(&feed);
         self.apply_feed(feed);
@@ -22,13 +22,13 @@ impl App {
         match feed {
             Feed::Listed { runs, more } => self.state.list(runs, more),
             Feed::Updated(runs) => self.state.update(runs),
-            // An open overlay keeps the keyboard and what is behind it.
+            // An open overlay keeps the keyboard and the selection behind it.
             Feed::Started(_) if self.overlay.is_some() => {}
             Feed::Started(run) => {
                 self.selection.select_run(Some(run));
                 self.focus(Panel::Jobs);
             }
-            // A reader stays where they are; the run is in the list.
+            // The selection stays, as the user may be reading; the run is added to the list.
             Feed::Triggered(run) => {
                 if self.overlay.is_none() && self.panes.log.follows() {
                     self.selection.select_run(Some(run));
@@ -66,7 +66,7 @@ impl App {
         }
     }
 
-    /// Shows why reports are missing, or that they are not missing any more.
+    /// Shows why reports are missing, or that the connection is live again.
     fn connected(&mut self, connection: Connection) {
         let before = self.state.connection.reason();
         let notice = match connection.reason() {

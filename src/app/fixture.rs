@@ -24,22 +24,22 @@ use super::msg::{Effect, Msg, RenderedPage};
 /// Time at which the run of the fixture was created, in milliseconds.
 pub(crate) const START: u64 = 1_795_487_000_000;
 
-/// The run of the fixture.
+/// Returns the id of the fixture's run.
 pub(crate) fn run() -> RunId {
     RunId::new("20261124-021530-4f3a")
 }
 
-/// The fixed part of a run, created when the fixture's was.
+/// Returns the fixed part of a run, created at the same time as the fixture's.
 pub(crate) fn header(id: RunId) -> RunInfo {
     testing::info(id, Timestamp(START))
 }
 
-/// A script that starts when the fixture does.
+/// Returns a script that starts at the same time as the fixture.
 pub(crate) fn script() -> Script {
     Script::new(Timestamp(START))
 }
 
-/// A service of a job; only `postgres` publishes a port.
+/// Returns a service of a job; only `postgres` publishes a port.
 fn service(job: &str, name: &str, state: ServiceState) -> Event {
     let ports = [("5432/tcp".to_owned(), "54321".to_owned())].into_iter().filter(|_| name == "postgres");
     let service = Service {
@@ -55,7 +55,7 @@ fn service(job: &str, name: &str, state: ServiceState) -> Event {
 
 const STEPS: [&str; 4] = ["Set up job", "Checkout", "Install dependencies", "Run tests"];
 
-/// The records of the fixture: after three minutes the security job still runs.
+/// Returns the records of the fixture: after three minutes the security job still runs.
 pub(crate) fn records() -> Vec<Record> {
     use Conclusion::{Failure, Success};
     let outlines = [
@@ -109,7 +109,7 @@ pub(crate) fn records() -> Vec<Record> {
     script.records
 }
 
-/// The rest of the fixture: security succeeds, build is skipped, the run fails.
+/// Returns the remaining records: security succeeds, build is skipped, the run fails.
 pub(crate) fn rest() -> Vec<Record> {
     let mut script = script();
     script.records = records();
@@ -119,7 +119,7 @@ pub(crate) fn rest() -> Vec<Record> {
     script.records.split_off(first)
 }
 
-/// A completed run.
+/// Returns a completed run.
 pub(crate) fn past(id: &str, name: &str, conclusion: Conclusion, created: u64) -> Summary {
     Summary {
         info: RunInfo {
@@ -145,7 +145,7 @@ pub(crate) fn past(id: &str, name: &str, conclusion: Conclusion, created: u64) -
 /// The screen with a keyboard, and with logs in memory.
 pub(crate) struct Driver {
     pub(crate) app: App,
-    /// The effects that the driver does not carry out.
+    /// Effects that the driver does not carry out.
     pub(crate) effects: Vec<Effect>,
     /// Alerts and window titles.
     pub(crate) alerts: Vec<Effect>,
@@ -294,7 +294,7 @@ impl Driver {
         self
     }
 
-    /// What was asked for since the last time.
+    /// Returns the effects since the last call.
     pub(crate) fn asked(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
@@ -310,7 +310,7 @@ impl Driver {
         buffer
     }
 
-    /// The screen as text, one line a row.
+    /// Returns the screen as text, one line per row.
     pub(crate) fn screen(&self) -> String {
         let buffer = self.buffer();
         let mut text = String::new();

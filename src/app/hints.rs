@@ -1,4 +1,4 @@
-//! The box that shows how a sequence of keys can continue.
+//! A box with the possible continuations of a key sequence.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,10 +15,10 @@ use super::availability::unavailable;
 use super::keymap::{Continuation, Key};
 use super::state::AppState;
 
-/// Columns that the box takes at most.
+/// Maximum width of the box in columns.
 const MAX_COLUMNS: u16 = 64;
 
-/// Name of a prefix, if it has one.
+/// Returns the name of a prefix, if it has one.
 pub(super) fn name(prefix: &str) -> Option<&'static str> {
     PREFIXES.iter().find(|known| known.key == prefix).map(|known| known.name)
 }

@@ -41,12 +41,12 @@ impl App {
         }
     }
 
-    /// Where keys have their meaning now.
+    /// Returns the context of keys.
     pub(super) fn context(&self) -> Context {
         if self.overlay.is_some() { Context::Overlay } else { Context::Panel(self.view.focus) }
     }
 
-    /// Ends a sequence that has no meaning. The keys that go back or quit do so without a notice.
+    /// Cancels a sequence that is not bound. The keys that go back or quit do so without a notice.
     fn cancel_sequence(&mut self, pressed: &[Key]) {
         let last = pressed.last().and_then(|key| self.keymap.action(Context::Panel(self.view.focus), *key));
         if !matches!(last, Some(Action::Back | Action::Quit)) {
@@ -55,7 +55,8 @@ impl App {
         }
     }
 
-    /// Hands a key to the open overlay. `None` if there is no overlay, or if the key has no meaning to it by itself.
+    /// Passes a key to the open overlay. `None` if there is no overlay, or if the overlay does not handle the key by
+    /// itself.
     fn overlay_key(&mut self, event: KeyEvent) -> Option<Vec<Effect>> {
         let overlay = self.overlay.as_mut()?;
         if let Overlay::Prompt(prompt) = overlay
@@ -85,7 +86,7 @@ impl App {
         Vec::new()
     }
 
-    /// Closes the overlay on the key that quits. In the question whether to leave, the key leaves.
+    /// Closes the overlay on the key that quits. In the dialog about quitting, the key quits.
     fn quit_overlay(&mut self) -> Vec<Effect> {
         let effects = match &self.overlay {
             Some(Overlay::Prompt(_)) => {
@@ -113,7 +114,7 @@ impl App {
         }
     }
 
-    /// Inserts pasted text where text is typed.
+    /// Inserts pasted text into the active text input.
     pub(super) fn paste(&mut self, text: &str) {
         if let Some(overlay) = &mut self.overlay {
             overlay.paste(text);
@@ -137,7 +138,7 @@ impl App {
                 self.pressed.clear();
                 self.focus(panel);
             }
-            // The wheel moves the pane below it, without moving the focus there.
+            // The wheel scrolls the pane under the pointer, without focusing it.
             MouseEventKind::ScrollDown => pane.wheel(true, &cx, &mut self.selection),
             MouseEventKind::ScrollUp => pane.wheel(false, &cx, &mut self.selection),
             _ => {}

@@ -1,8 +1,8 @@
-//! The screen as a value: messages in, effects out, and a picture of the state.
+//! The screen as a value: messages in, effects out, and a function that draws the state.
 //!
-//! [`App::update`] is the only function that changes it. It touches no file, clock or terminal; what is to be done outside is
-//! returned as [`Effect`]s. [`App::draw`] changes nothing. So every behaviour of the screen is tested without a terminal, and
-//! the same messages always give the same picture.
+//! [`App::update`] is the only function that changes it. It has no access to files, clock or terminal; everything to be
+//! done outside is returned as [`Effect`]s. [`App::draw`] changes nothing. So every behaviour of the screen is tested
+//! without a terminal, and the same messages always give the same picture.
 
 pub mod action;
 mod actions;
@@ -54,7 +54,7 @@ use state::{AppState, EventEntry};
 /// How long a notice must have been on the screen before the next key dismisses it.
 const NOTICE_READ: Duration = Duration::from_millis(700);
 
-/// Everything that the screen knows and shows.
+/// State of the screen.
 #[derive(Clone, Debug)]
 pub struct App {
     state: AppState,
@@ -65,14 +65,14 @@ pub struct App {
     selection: Selection,
     panes: Panes,
     overlay: Option<Overlay>,
-    /// Keys of a sequence that is not complete.
+    /// Keys of an incomplete sequence.
     pressed: Vec<Key>,
     toast: Option<Notice>,
-    /// Time at which the toast appeared.
+    /// Time at which the notice appeared.
     toast_at: Timestamp,
-    /// Time of the latest tick, in a replay too.
+    /// Time of the last tick, also in a replay.
     clock: Timestamp,
-    /// The run that was last asked to be followed.
+    /// The run for which records were last requested.
     watched: Option<RunId>,
     /// Text of the last search in the logs of a run.
     last_run_search: String,
@@ -87,7 +87,7 @@ pub struct App {
 }
 
 impl App {
-    /// A screen without any run.
+    /// Returns a screen without any run.
     #[must_use]
     pub fn new(theme: Theme, keymap: Keymap) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl App {
         }
     }
 
-    /// Refuses every operation, for this reason.
+    /// Refuses every operation, with this reason.
     #[must_use]
     pub fn refusing(mut self, reason: Unavailable) -> Self {
         self.state.refusal = Some(reason);
@@ -155,25 +155,25 @@ impl App {
         self.state.summary(self.selection.run_id()?)
     }
 
-    /// The selected run with its jobs, once its records are here.
+    /// Returns the selected run with its jobs, once its records have arrived.
     #[must_use]
     pub fn run(&self) -> Option<&Run> {
         self.selection.run(&self.state)
     }
 
-    /// Glyphs and colours.
+    /// Returns the glyphs and colours.
     #[must_use]
     pub fn theme(&self) -> Theme {
         self.theme
     }
 
-    /// Address of the link that a cell's colour stands for.
+    /// Returns the address of the link marked by a cell's colour.
     #[must_use]
     pub fn address(&self, mark: Color) -> Option<&str> {
         self.panes.log.address(mark)
     }
 
-    /// Takes in a message and returns what is to be done outside.
+    /// Handles a message and returns the effects to carry out.
     pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
         let toast = self.toast.clone();
         let mut effects = match msg {
@@ -186,7 +186,7 @@ impl App {
                 Vec::new()
             }
             Msg::Key(key) if key.kind != KeyEventKind::Release => {
-                // A notice that was read makes room; the Events pane keeps it.
+                // A notice that was read is removed; the Events pane keeps it.
                 if self.clock.since(self.toast_at) >= NOTICE_READ {
                     self.toast = None;
                 }
@@ -250,7 +250,7 @@ impl App {
         self.toast = Some(notice);
     }
 
-    /// Brings selection and panes in line with the state, and returns the effects that fetch what is missing.
+    /// Updates selection and panes after a change of the state, and returns the effects that fetch missing data.
     fn sync(&mut self) -> Vec<Effect> {
         let screen = self.screen();
         let cx = |panel| cx(&self.state, self.theme, self.view, screen.as_ref(), panel);
@@ -278,7 +278,7 @@ impl App {
     }
 }
 
-/// What a pane may look at.
+/// Returns the context that a pane may read.
 fn cx<'a>(state: &'a AppState, theme: Theme, view: View, screen: Option<&Screen>, panel: Panel) -> Cx<'a> {
     Cx { state, theme, focused: panel == view.focus, size: panes::size(screen, panel) }
 }

@@ -1,4 +1,4 @@
-//! Messages to the screen and effects of it: its only connection to the world outside.
+//! Messages to the screen and its effects: the only connection to the outside.
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
@@ -13,7 +13,7 @@ use crate::ui::theme::Theme;
 /// A message to the screen.
 #[derive(Clone, Debug)]
 pub enum Msg {
-    /// The time is now this.
+    /// The current time.
     Tick(Timestamp),
     /// A key was pressed.
     Key(KeyEvent),
@@ -21,7 +21,7 @@ pub enum Msg {
     Paste(String),
     /// The mouse was used.
     Mouse(MouseEvent),
-    /// The terminal has this many columns and rows now.
+    /// New size of the terminal in columns and rows.
     Resize(u16, u16),
     /// A backend reported something.
     Feed(Feed),
@@ -49,20 +49,20 @@ pub enum Effect {
     /// Search the logs of a run, after cancelling the previous search in [`SearchSlot::Run`]; answered by any number of
     /// [`Msg::RunSearched`].
     SearchRun(RunSearch),
-    /// Copy a text to the clipboard.
+    /// Copy text to the clipboard.
     Copy(String),
     /// Read lines of a log for the clipboard; answered by [`Msg::Copied`].
     CopyLines(PageRequest),
-    /// Open a file of the run's repository in an editor, which gets the terminal.
+    /// Open a file of the run's repository in an editor, which takes over the terminal.
     Edit {
         /// The run.
         run: RunId,
-        /// The file, relative to the repository or to the job's copy of it.
+        /// The file, relative to the repository or to the job's workspace.
         file: String,
         /// Number of a line, from 1.
         line: Option<u32>,
     },
-    /// Open a shell where a job runs or failed, or in one of its services. The shell gets the terminal.
+    /// Open a shell in the environment of a job, or in one of its services. The shell takes over the terminal.
     Shell {
         /// The run.
         run: RunId,
@@ -75,9 +75,9 @@ pub enum Effect {
     Alert {
         /// The run.
         run: RunId,
-        /// Why.
+        /// The reason.
         why: AlertReason,
-        /// What happened, in one line.
+        /// Message in one line.
         text: String,
     },
     /// Set the title of the terminal's window.
@@ -88,7 +88,7 @@ pub enum Effect {
     Redraw,
     /// Suspend the program until the shell continues it.
     Suspend,
-    /// Leave the screen.
+    /// Quit.
     Quit,
 }
 
@@ -106,7 +106,7 @@ pub enum AlertReason {
 pub struct RenderedPage {
     /// The request that the page answers.
     pub request: PageRequest,
-    /// The lines in order, or why there are none.
+    /// The lines in order, or why they cannot be shown.
     pub lines: Result<Vec<RenderedLine>, LogError>,
 }
 
@@ -117,7 +117,7 @@ pub struct RenderedLine {
     pub number: u64,
     /// Its text and styles.
     pub line: Line,
-    /// Time at which it was written, if the log has it.
+    /// Time at which it was written, if known.
     pub time: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! The palette: every action, job, run and workflow, found by a few of its letters.
+//! The palette: a fuzzy search over actions, jobs, runs and workflows.
 
 use crate::model::feed::{Notice, Request};
 use crate::store::logs::query::SearchSlot;
@@ -14,11 +14,12 @@ use super::overlay::run_search::RunSearchBox;
 use super::selection::JobSelection;
 
 impl App {
-    /// The actions of the focused panel, the jobs of the run, the workflows that can be started, and the listed runs.
+    /// Returns the palette with the actions of the focused panel, the jobs of the run, the startable workflows, and the
+    /// listed runs.
     pub(super) fn palette(&self) -> Overlay {
         let here = Context::Panel(self.view.focus);
         let means = |context: &Context| *context == here || *context == Context::Everywhere;
-        // Motions are left out: a selection is not moved by name.
+        // Motions are left out: they are useless in a palette.
         let actions = ACTIONS.iter().filter(|entry| {
             entry.action != Action::Palette
                 && (!entry.action.is_of_replay() || self.state.replay.is_some())
@@ -39,7 +40,7 @@ impl App {
         Overlay::Picker(Picker::new("Do or go to", rows).with_commands())
     }
 
-    /// A row for every workflow that can be started and every event that it reacts to.
+    /// Returns a row for every startable workflow and every event that it reacts to.
     pub(super) fn starts<'a>(&'a self, verb: &'a str) -> impl Iterator<Item = (String, Pick)> {
         self.state.startable.iter().flat_map(move |workflow| {
             workflow.events.iter().map(move |event| {
@@ -59,7 +60,7 @@ impl App {
         }
     }
 
-    /// Starts the search for the text that is typed, and cancels the running one once it is not needed.
+    /// Starts the search for the typed text, and cancels the running search once it is not needed.
     pub(super) fn sync_run_search(&mut self) -> Option<Effect> {
         let was_active = self.run_search_active;
         let Some(Overlay::RunSearch(search)) = &mut self.overlay else {
@@ -73,7 +74,7 @@ impl App {
         request.or_else(|| is_cleared.then_some(Effect::CancelSearch(SearchSlot::Run)))
     }
 
-    /// Carries out what picking a row does.
+    /// Carries out the picked row.
     pub(super) fn pick(&mut self, pick: Pick) -> Vec<Effect> {
         match pick {
             Pick::Fill(form) => self.overlay = Some(Overlay::Form(form)),

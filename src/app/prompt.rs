@@ -1,4 +1,4 @@
-//! The line of text at the foot of the screen: what to search for, which lines to keep, how to filter a list.
+//! The text prompt at the bottom of the screen: searches the log, keeps matching lines, or filters a list.
 //!
 //! The text takes effect with every key. Enter keeps it, Esc undoes it.
 
@@ -11,7 +11,7 @@ use super::overlay::prompt::{Kind, Prompt};
 use super::{App, cx};
 
 impl App {
-    /// Opens the prompt that the focused panel is searched or filtered with.
+    /// Opens the prompt that searches or filters the focused panel.
     pub(super) fn find(&mut self) {
         let kind = match self.view.focus {
             Panel::Log => Kind::Search,
@@ -49,7 +49,7 @@ impl App {
         }
     }
 
-    /// Keeps the text of the prompt, and shows what is wrong with its expression.
+    /// Keeps the text of the prompt, and shows the error in its expression, if any.
     pub(super) fn confirm_prompt(&mut self) {
         let Some(Overlay::Prompt(prompt)) = self.overlay.take() else { return };
         let pattern = match prompt.kind {
@@ -64,7 +64,7 @@ impl App {
         self.toast = wrong.map(Notice::bad).or(self.toast.take());
     }
 
-    /// Closes the prompt and undoes what its text did.
+    /// Closes the prompt and undoes the effect of its text.
     pub(super) fn undo_prompt(&mut self) {
         let Some(Overlay::Prompt(prompt)) = &mut self.overlay else { return };
         prompt.text.clear();

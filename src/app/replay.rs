@@ -1,4 +1,4 @@
-//! Replay of a past run: its records are folded up to a moment that moves forward and back at any speed.
+//! Replay of a past run: its records are folded up to a moment that moves forward or back at any speed.
 
 use crate::model::RunInfo;
 use crate::model::{Event, Record, Timestamp};
@@ -14,21 +14,21 @@ const SPEEDS: [u64; 9] = [250, 500, 1000, 2000, 4000, 8000, 16_000, 64_000, 256_
 /// Index of real time in [`SPEEDS`].
 const NORMAL_SPEED: usize = 2;
 
-/// A run that is replayed.
+/// A replayed run.
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
     info: RunInfo,
     records: Vec<Record>,
-    /// The moment that is on the screen.
+    /// The displayed moment.
     at: Timestamp,
     speed: usize,
     playing: bool,
-    /// Time of the latest tick.
+    /// Time of the last tick.
     ticked: Timestamp,
 }
 
 impl Replay {
-    /// A run before its first record.
+    /// Returns a replay before its first record.
     fn new(info: RunInfo) -> Self {
         let at = info.created;
         Self { info, records: Vec::new(), at, speed: NORMAL_SPEED, playing: true, ticked: Timestamp(0) }
@@ -42,12 +42,12 @@ impl Replay {
         self.records.last().map_or(self.start(), |record| record.at)
     }
 
-    /// Whether the moment moves with time.
+    /// Whether the replay is playing.
     pub(super) fn is_playing(&self) -> bool {
         self.playing && !self.records.is_empty()
     }
 
-    /// The moment of the next or previous record that changes more than a log.
+    /// Returns the moment of the next or previous record that changes more than a log.
     fn step(&self, forward: bool) -> Timestamp {
         let is_event = |record: &&Record| !matches!(record.event, Event::Output { .. } | Event::ProcessStarted { .. });
         let mut moments = self.records.iter().filter(is_event).map(|record| record.at);
@@ -55,7 +55,7 @@ impl Replay {
         next.unwrap_or(if forward { self.end() } else { self.start() })
     }
 
-    /// State of the replay for the header.
+    /// Returns the state of the replay for the header.
     fn status(&self) -> String {
         let speed = SPEEDS[self.speed] as f64 / 1000.0;
         let (at, all) = (text::duration(self.at.since(self.start())), text::duration(self.end().since(self.start())));
@@ -65,7 +65,7 @@ impl Replay {
 }
 
 impl App {
-    /// Starts the replay of a run. Its records come next.
+    /// Starts the replay of a run. Its records follow.
     pub(super) fn start_replay(&mut self, info: RunInfo) {
         self.selection.select_run(Some(info.id.clone()));
         self.replay = Some(Replay::new(info));
@@ -73,7 +73,7 @@ impl App {
         self.toast = Some(Notice::news("space: pause  [ ]: one event back or on  < >: slower or faster"));
     }
 
-    /// Adds records of the run that is replayed.
+    /// Adds records of the replayed run.
     pub(super) fn extend_replay(&mut self, records: Vec<Record>) {
         let Some(replay) = &mut self.replay else { return };
         if let (true, Some(first)) = (replay.records.is_empty(), records.first()) {
@@ -84,7 +84,7 @@ impl App {
         self.fold_replay();
     }
 
-    /// Moves the moment by the time that has passed, at the speed of the replay.
+    /// Moves the moment by the elapsed time, at the speed of the replay.
     pub(super) fn tick_replay(&mut self, now: Timestamp) {
         let Some(replay) = &mut self.replay else { return };
         let passed = now.since(if replay.ticked.0 == 0 { now } else { replay.ticked }).as_millis() as u64;
@@ -96,7 +96,7 @@ impl App {
         }
     }
 
-    /// Carries out an action that has a meaning in a replay only.
+    /// Carries out an action that is available in a replay only.
     pub(super) fn act_in_replay(&mut self, action: Action) {
         let Some(replay) = &mut self.replay else { return };
         match action {

@@ -1,4 +1,4 @@
-//! What the user looks at: one run, and a job or a step of it. Every pane shows the same selection.
+//! The selection: one run, and a job or a step of it. Every pane shows the same selection.
 
 use crate::model::{Conclusion, Job, JobId, Run, RunId, Step, StepNumber};
 
@@ -21,7 +21,7 @@ pub(super) struct JobSelection {
 }
 
 impl JobSelection {
-    /// A job as a whole.
+    /// Selects a job as a whole.
     pub(super) fn whole(job: JobId) -> Self {
         Self { job, step: None }
     }
@@ -39,7 +39,7 @@ impl Selection {
         self.run.as_ref()
     }
 
-    /// The selected run, once its records are here.
+    /// Returns the selected run, once its records have arrived.
     pub(super) fn run<'s>(&self, state: &'s AppState) -> Option<&'s Run> {
         state.run(self.run.as_ref()?)
     }
@@ -59,7 +59,8 @@ impl Selection {
         self.run(state)?.jobs.get(self.job_id()?)
     }
 
-    /// The step whose log is shown, with its job: the selected step, else the step of the selected job that matters most.
+    /// Returns the step whose log is shown, with its job: the selected step, else the most relevant step of the
+    /// selected job.
     pub(super) fn step<'s>(&self, state: &'s AppState) -> Option<(&'s Job, &'s Step)> {
         let job = self.job(state)?;
         let step = match self.job.as_ref()?.step {
@@ -69,12 +70,12 @@ impl Selection {
         Some((job, step?))
     }
 
-    /// Whether the selection moves to the job and step that run now. Selecting another one ends that.
+    /// Whether the selection follows the running job and step. Selecting another one ends that.
     pub(super) fn follows(&self) -> bool {
         self.follows
     }
 
-    /// Selects a run. In another run than before no job is selected, and what runs is followed.
+    /// Selects a run. In a different run, no job is selected and the running step is followed.
     pub(super) fn select_run(&mut self, run: Option<RunId>) {
         if run != self.run {
             *self = Self { run, ..Self::default() };
@@ -87,18 +88,18 @@ impl Selection {
         self.follows = false;
     }
 
-    /// Follows what runs from now on.
+    /// Follows the running step from now on.
     pub(super) fn follow(&mut self) {
         self.follows = true;
     }
 
-    /// Moves to a job or step without a change of what is followed.
+    /// Moves to a job or step without changing whether the running step is followed.
     pub(super) fn move_to(&mut self, job: Option<JobSelection>) {
         self.job = job;
     }
 }
 
-/// The step of a job that matters most: the running one, else the one that failed, else the last one with output.
+/// Returns the most relevant step of a job: the running one, else the one that failed, else the last one with output.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     steps

@@ -1,4 +1,4 @@
-//! What the screen knows: the fold of all records that arrived, and the commands that no record has confirmed yet.
+//! State of the screen: all records that arrived, folded, and the commands that no record has confirmed yet.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use crate::model::{
 use crate::store::runs::RunStore;
 use crate::ui::text;
 
-/// How many older runs are requested at a time.
+/// Number of older runs that are requested at a time.
 const PAGE: usize = 200;
 
-/// How many past events are kept.
+/// Maximum number of past events that are kept.
 const MAX_EVENTS: usize = 500;
 
 /// State that the panes read and never change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AppState {
-    /// The runs that are followed, with their jobs.
+    /// The followed runs, with their jobs.
     store: RunStore,
     /// All listed runs. Ids sort by age.
     summaries: BTreeMap<RunId, Summary>,
-    /// Commands sent and not confirmed by a record.
+    /// Commands sent but not yet confirmed by a record.
     pending: Vec<(RunId, Command)>,
     /// Whether the first page of runs has arrived. Before that, an empty list does not mean that there are no runs.
     pub(super) is_listed: bool,
@@ -38,15 +38,15 @@ pub(super) struct AppState {
     pub(super) watching: Option<Watching>,
     /// State of the replay, for the header; `None` on a live screen.
     pub(super) replay: Option<String>,
-    /// Why no operation is carried out at all.
+    /// Why all operations are refused.
     pub(super) refusal: Option<Unavailable>,
-    /// Time of the latest tick; in a replay, the moment that is shown.
+    /// Time of the last tick; in a replay, the displayed moment.
     pub(super) now: Timestamp,
     /// Time at which the screen was opened. Earlier events raise no notice.
     pub(super) opened: Timestamp,
 }
 
-/// The part of the list of runs that has arrived: all runs down to one of them.
+/// The loaded part of the list of runs: all runs down to one of them.
 #[derive(Clone, Debug, Default)]
 struct Listed {
     oldest: Option<RunId>,
@@ -59,7 +59,8 @@ struct Listed {
 impl Listed {
     fn take(&mut self, page: &[Summary], more: bool) {
         let last = page.last().map(|run| &run.info.id).or(self.oldest.as_ref());
-        // A page that ends above the oldest run, such as a newer state of the first one, does not show what is below.
+        // A page that ends above the oldest run, such as a newer state of the first one, does not show whether older
+        // ones exist.
         if last <= self.oldest.as_ref() || self.oldest.is_none() {
             self.oldest = last.cloned();
             self.more = more;
@@ -79,12 +80,12 @@ pub(super) struct EventEntry {
 }
 
 impl AppState {
-    /// A run that is followed.
+    /// Returns a followed run.
     pub(super) fn run(&self, id: &RunId) -> Option<&Run> {
         self.store.run(id)
     }
 
-    /// All listed runs, newest first.
+    /// Returns all listed runs, newest first.
     pub(super) fn summaries(&self) -> impl DoubleEndedIterator<Item = &Summary> {
         self.summaries.values().rev()
     }
@@ -101,12 +102,12 @@ impl AppState {
         self.summaries.get(id)
     }
 
-    /// The commands sent to a run and not confirmed by a record.
+    /// Returns the commands that were sent to a run and not yet confirmed by a record.
     pub(super) fn pending<'s>(&'s self, id: &'s RunId) -> impl Iterator<Item = &'s Command> {
         self.pending.iter().filter(move |(run, _)| run == id).map(|(_, command)| command)
     }
 
-    /// The listed runs that have not completed.
+    /// Returns the listed runs that have not completed.
     pub(super) fn active(&self) -> impl Iterator<Item = &Summary> {
         self.summaries().filter(|run| !run.phase.is_done())
     }
@@ -116,7 +117,8 @@ impl AppState {
         self.listed.more
     }
 
-    /// The request for the next page of older runs. `None` if there are none, or if that page was requested already.
+    /// Returns the request for the next page of older runs. `None` if there is no such page, or if it was requested
+    /// already.
     pub(super) fn request_older(&mut self) -> Option<Request> {
         let oldest = self.listed.oldest.as_ref().filter(|_| self.listed.more)?;
         if self.listed.requested.as_ref() == Some(oldest) {
@@ -126,15 +128,15 @@ impl AppState {
         Some(Request::ListMore { before: oldest.clone(), limit: PAGE })
     }
 
-    /// Adds a page of runs to the list. The summary of a run whose records are here stays. `more`: whether there are
-    /// runs older than the last of the page.
+    /// Adds a page of runs to the list. Summaries of followed runs are not replaced. `more`: whether there are runs
+    /// older than the last of the page.
     pub(super) fn list(&mut self, page: Vec<Summary>, more: bool) {
         self.is_listed = true;
         self.listed.take(&page, more);
         self.update(page);
     }
 
-    /// Takes in a newer state of runs. The summary of a run whose records are here stays.
+    /// Updates the summaries of runs. Summaries of followed runs are not replaced.
     pub(super) fn update(&mut self, runs: Vec<Summary>) {
         for summary in runs {
             if self.store.run(&summary.info.id).is_none_or(|run| run.seq == 0) {
@@ -143,7 +145,7 @@ impl AppState {
         }
     }
 
-    /// Makes room for the records of a run.
+    /// Adds a run without records.
     pub(super) fn open(&mut self, info: RunInfo) {
         let id = info.id.clone();
         self.store.open(info);
@@ -152,7 +154,7 @@ impl AppState {
         }
     }
 
-    /// Removes all that is known of a run.
+    /// Removes a run.
     pub(super) fn remove(&mut self, id: &RunId) {
         self.store.close(id);
         self.summaries.remove(id);
@@ -160,12 +162,12 @@ impl AppState {
         self.events.retain(|entry| entry.run.as_ref() != Some(id));
     }
 
-    /// Why no operation is carried out at all: a replay, or a screen that was opened to look only.
+    /// Returns why all operations are refused: in a replay, or on a read-only screen.
     pub(super) fn refusal(&self) -> Option<Unavailable> {
         self.replay.is_some().then_some(Unavailable::Replay).or(self.refusal)
     }
 
-    /// Folds records into the run, and returns the latest notice that they raise.
+    /// Applies records to the run, and returns the last notice that they raise.
     pub(super) fn apply(&mut self, id: &RunId, records: &[Record]) -> Option<Notice> {
         let mut latest = None;
         for record in records {
@@ -180,7 +182,8 @@ impl AppState {
                 }
             }
             match record.event {
-                // A command that starts an attempt is confirmed by its start, every other command ends with the attempt.
+                // A command that starts an attempt is confirmed by its start; every other command ends with the
+                // attempt.
                 Event::RunStarted { .. } => self.pending.retain(|(run, sent)| run != id || !starts_attempt(sent)),
                 Event::RunFinished { .. } => self.pending.retain(|(run, sent)| run != id || starts_attempt(sent)),
                 _ => {}
@@ -228,7 +231,7 @@ fn starts_attempt(command: &Command) -> bool {
     matches!(command, Command::Rerun { .. } | Command::Resume)
 }
 
-/// Name of a command, for messages.
+/// Returns the name of a command, for messages.
 pub(super) fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Cancel => "cancel",
@@ -243,12 +246,12 @@ pub(super) fn command_name(command: &Command) -> &'static str {
     }
 }
 
-/// The notice of a command that was refused.
+/// Returns the notice of a refused command.
 pub(super) fn refused(command: &Command, reason: &str) -> Notice {
     Notice::bad(format!("{} was refused: {reason}", command_name(command)))
 }
 
-/// The notice of a record and the state it shows; `None` for records that are not worth a line.
+/// Returns the notice of a record and the state it shows; `None` for records without a notice.
 fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
     let name = |job| run.jobs.get(job).map_or_else(|| format!("{job}"), |job| job.name.clone());
     let (phase, notice) = match &record.event {
@@ -278,7 +281,7 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
     Some((phase, notice))
 }
 
-/// The end of a run or a job in words.
+/// Describes the end of a run or a job.
 fn ended(name: &str, conclusion: Conclusion, took: Option<std::time::Duration>, reason: Option<&str>) -> String {
     let verb = match conclusion {
         Conclusion::Success => "succeeded",

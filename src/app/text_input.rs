@@ -1,4 +1,4 @@
-//! A line of text that is edited: what is typed into prompts, pickers, forms and searches.
+//! A single-line text input, as in prompts, pickers, forms and searches.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
@@ -11,10 +11,10 @@ use crate::ui::terminal_text;
 use crate::ui::text;
 use crate::ui::theme::Theme;
 
-/// How many characters a text can have.
+/// Maximum number of characters of a text.
 const MAX_TEXT: usize = 1000;
 
-/// Modifiers that make a key more than the character it shows.
+/// Modifiers with which a key is not typed text.
 pub(super) const MODIFIERS: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
 
 /// A text with a cursor.
@@ -22,14 +22,14 @@ pub(super) const MODIFIERS: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifi
 pub(super) struct TextInput(Input);
 
 impl From<String> for TextInput {
-    /// The text with the cursor at its end.
+    /// Returns the text with the cursor at its end.
     fn from(text: String) -> Self {
         Self(Input::new(text))
     }
 }
 
 impl TextInput {
-    /// The text.
+    /// Returns the text.
     pub(super) fn text(&self) -> &str {
         self.0.value()
     }
@@ -39,7 +39,7 @@ impl TextInput {
         self.0.reset();
     }
 
-    /// Inserts text at the cursor, without control characters and as far as there is room.
+    /// Inserts text at the cursor, without control characters and up to the maximum length.
     pub(super) fn insert(&mut self, text: &str) {
         let room = MAX_TEXT.saturating_sub(self.text().chars().count());
         for c in text.chars().filter(|c| !c.is_control()).take(room) {
@@ -47,7 +47,8 @@ impl TextInput {
         }
     }
 
-    /// Handles a key that edits: a character, or a key that moves the cursor or deletes. Returns `false` for any other key.
+    /// Handles an editing key: a character, or a key that moves the cursor or deletes. Returns `false` for any other
+    /// key.
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
@@ -79,8 +80,8 @@ impl TextInput {
         true
     }
 
-    /// Draws as much of the text around the cursor as fits into a row, with the cursor if `focused`. Returns the column after
-    /// it.
+    /// Draws as much of the text around the cursor as fits into a row, with the cursor if `focused`. Returns the column
+    /// after the text.
     pub(super) fn draw(&self, focused: bool, theme: Theme, row: Rect, buffer: &mut Buffer) -> u16 {
         let text = self.text();
         let cursor = text.char_indices().nth(self.0.cursor()).map_or(text.len(), |(at, _)| at);
@@ -98,7 +99,7 @@ impl TextInput {
     }
 }
 
-/// Columns that a text takes on the screen.
+/// Returns the width of a text in columns.
 fn columns(text: &str) -> usize {
     text::width(&terminal_text::clean(text))
 }

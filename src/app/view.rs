@@ -67,14 +67,14 @@ impl App {
         }
     }
 
-    /// Area for the log of the program itself, while the user looks at it.
+    /// Returns the area for the log of the program itself while it is shown.
     #[must_use]
     pub fn diagnostics(&self) -> Option<Rect> {
         let overlay = self.overlay.as_ref().filter(|overlay| matches!(overlay, Overlay::Diagnostics))?;
         Some(frame::inside(overlay.area(self.area)))
     }
 
-    /// Rows of the screen that show the log and scroll together; empty while something covers them.
+    /// Returns the rows of the screen that show the log and scroll together; empty while they are covered.
     #[must_use]
     pub fn moving_rows(&self) -> Range<u16> {
         let screen = self.screen().filter(|_| self.overlay.is_none() && self.pressed.is_empty());

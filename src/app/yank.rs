@@ -1,4 +1,4 @@
-//! What leaves the screen: texts for the clipboard, files for an editor, a shell.
+//! Output to other programs: text for the clipboard, files for an editor, a shell.
 
 use crate::model::{Annotation, Level};
 use crate::store::first_error::place_in;
@@ -14,14 +14,14 @@ use super::overlay::question::{Choice, Question};
 use crate::model::feed::Notice;
 use crate::store::logs::query::LogPage;
 
-/// How many lines on each side of an error line are copied with it.
+/// Number of lines copied on each side of an error line.
 const AROUND: u64 = 5;
 
-/// How many lines below the reader's are searched for a file name: compilers print it below the message.
+/// Number of lines below the cursor that are searched for a file name: compilers print it below the message.
 const LINES_BELOW: usize = 4;
 
 impl App {
-    /// The question what to copy.
+    /// Returns the menu of texts to copy.
     pub(super) fn yank_menu(&self) -> Option<Overlay> {
         let run = self.selection.run_id()?;
         let mut choices = Vec::new();
@@ -74,7 +74,7 @@ impl App {
         }
     }
 
-    /// Shows what was copied.
+    /// Shows a notice about the copied text.
     pub(super) fn show_copied(&mut self, copied: &str) {
         let text = match copied.lines().count() {
             0 | 1 => format!("copied: {copied}"),
@@ -83,7 +83,7 @@ impl App {
         self.toast = Some(Notice::news(text));
     }
 
-    /// Opens the file that the reader's line names, else the one of an annotation of the step or job.
+    /// Opens the file named in the line at the cursor, else the one of an annotation of the step or job.
     pub(super) fn edit(&mut self) -> Vec<Effect> {
         let (Some(run), Some((file, line))) = (self.selection.run_id().cloned(), self.named_place()) else {
             self.toast = Some(Notice::bad("edit: no line or annotation here names a file"));
@@ -92,7 +92,7 @@ impl App {
         vec![Effect::Edit { run, file, line }]
     }
 
-    /// Opens a shell where the selected job runs or failed, or in the selected service while its job runs.
+    /// Opens a shell in the environment of the selected job, or in the selected service while its job runs.
     pub(super) fn shell(&mut self) -> Vec<Effect> {
         let service = self.panes.services.selected.clone().filter(|_| self.view.focus == Panel::Services);
         let (job, service) = match service {
@@ -109,7 +109,7 @@ impl App {
         run.zip(job).map(|(run, job)| Effect::Shell { run, job, service }).into_iter().collect()
     }
 
-    /// The file and line that are named nearest to the reader.
+    /// Returns the file and line named nearest to the cursor.
     fn named_place(&self) -> Option<(String, Option<u32>)> {
         if self.view.focus == Panel::Log && !self.panes.log.follows() {
             let named = self.panes.log.texts().take(LINES_BELOW + 1).find_map(|line| place_in(&line));

@@ -1,9 +1,9 @@
-//! Backends: where runs come from and who carries out what is asked of them.
+//! Backends: sources of runs, which also carry out requests for them.
 //!
-//! A [`Backend`] serves one screen: it reports by [`Feed`] and takes [`Request`]s, over two channels. Everything about
-//! runs passes through them: the list of runs and its older pages, the records of followed runs, the workflows that can
-//! be started, watch mode, commands and their answers, the state of the connection. Log lines do not: the screen reads
-//! them through [`Backend::logs`], when and as far as it shows them.
+//! A [`Backend`] serves one screen: it sends [`Feed`] reports and receives [`Request`]s, over two channels. Everything
+//! about runs passes through them: the list of runs and its older pages, the records of followed runs, the workflows
+//! that can be started, watch mode, commands and their replies, the state of the connection. Log lines do not: the
+//! screen reads the visible ones through [`Backend::logs`].
 //!
 //! - [`local`]: the runs of this machine
 //! - [`replay`]: a past run, which refuses every change
@@ -18,17 +18,17 @@
 //! on it unchanged, and the backend itself only adds what a folder does not have: how workflows are started, how fresh
 //! the mirror is ([`Feed::Connection`]), and which operations the server has.
 //!
-//! Three rules of a mirror differ from those of a local run, and each has its one place. The lock of a mirror is free
-//! while nothing polls, which does not mean that a worker was lost: `worker::recovery` decides by the kind of the run
-//! ([`WorkSpec`](crate::store::spec::WorkSpec)). Another attempt starts on the server: `launch::commands` hands it to the
-//! backend instead of a new worker. What the server lacks, or the token may not do, is a reason of
+//! A mirror differs from a local run in three ways, each handled in one place. The lock of a mirror is free while
+//! nothing polls, which does not mean that a worker was lost: `worker::recovery` decides by the kind of the run
+//! ([`WorkSpec`](crate::store::spec::WorkSpec)). Another attempt starts on the server: `launch::commands` passes it to
+//! the backend instead of a new worker. Operations that the server or the token does not allow get a reason in
 //! [`Unavailable`].
 //!
 //! # Adding a backend
 //!
-//! Make a folder here and implement [`Backend`] in it. Outside of it, this file declares the module and [`registry`] gets
-//! a variant and a line; `cli/screen/mod.rs` decides when it is opened. A backend with mirrors also adds a kind of
-//! [`WorkSpec`](crate::store::spec::WorkSpec), which holds the server's address of the run.
+//! Make a folder here and implement [`Backend`] in it. Outside of it, this file declares the module and [`registry`]
+//! gets a variant and a line; `cli/screen/mod.rs` decides when it is opened. A backend with mirrors also adds a kind of
+//! [`WorkSpec`](crate::store::spec::WorkSpec) with the server's address of the run.
 
 use std::sync::Arc;
 
@@ -49,28 +49,28 @@ const CHANNEL_SIZE: usize = 64;
 
 /// A source of runs that carries out requests.
 pub trait Backend: Send {
-    /// Why it carries out no operation at all; `None` if the state of a run decides (see
+    /// Why the backend refuses all operations; `None` if the state of a run decides (see
     /// [`Capabilities`](crate::model::capabilities::Capabilities)).
     fn refusal(&self) -> Option<Unavailable> {
         None
     }
 
-    /// Access to the logs of its runs.
+    /// Returns access to the logs of the backend's runs.
     fn logs(&self) -> Arc<dyn Logs>;
 
-    /// Reports and carries out requests until the sender of `requests` is dropped. Reports fail once the receiver of
-    /// `feed` is dropped, which is no reason to end: requests that were sent before are still carried out.
+    /// Reports and carries out requests until the sender of `requests` is dropped. After the receiver of `feed` is
+    /// dropped, reports fail, but requests that were sent before are still carried out.
     fn serve(self: Box<Self>, requests: mpsc::Receiver<Request>, feed: mpsc::Sender<Feed>) -> BoxFuture<'static, ()>;
 }
 
-/// The screen's ends of the channels of a backend that serves.
+/// The screen's ends of a backend's channels.
 #[derive(Debug)]
 pub struct Connected {
-    /// Reports. It ends if the backend does.
+    /// Reports. The channel closes when the backend ends.
     pub feed: mpsc::Receiver<Feed>,
     /// Requests. The backend ends once this is dropped.
     pub requests: mpsc::Sender<Request>,
-    /// The end of the backend.
+    /// Task of the backend.
     pub served: JoinHandle<()>,
 }
 

@@ -9,7 +9,7 @@ use super::Backend;
 use super::local::Local;
 use super::replay::Replay;
 
-/// A source of runs that a screen can be opened on.
+/// A source of runs for a screen.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// The runs of a state folder, and the workflows of the repository around a folder.

@@ -1,6 +1,6 @@
-//! A past run: its records are reported at once, and every request for a change is refused.
+//! A past run: its records are reported at once, and all changes are refused.
 //!
-//! The screen moves through the records itself, forward and back.
+//! Moving back and forth through the records is part of the screen.
 
 use std::sync::Arc;
 

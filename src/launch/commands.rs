@@ -1,7 +1,7 @@
-//! Everything that can be asked of a run, with one set of rules for every face.
+//! Commands for a run, with the same rules for every front end.
 //!
-//! A run in progress is asked through its worker's socket. A run that has ended gets a new worker. In both cases a run
-//! whose worker died is closed first.
+//! Commands for a run in progress go through its worker's socket. A run that has ended gets a new worker. In both cases
+//! a run whose worker died is closed first.
 
 use std::io;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::worker::{Mode, control, recovery, rerun as attempts};
 use super::secrets;
 use super::secrets::{SecretError, SecretSource};
 
-/// Why a run does not do what it was asked for.
+/// Why a command for a run fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The worker refused.
@@ -42,7 +42,7 @@ pub enum CommandError {
         /// How it ended.
         conclusion: Conclusion,
     },
-    /// The worker had died, which was found just now.
+    /// The worker had died, and the run was closed just now.
     #[error("its worker is gone; the run is closed now")]
     WorkerLost,
     /// The worker does not answer.
@@ -76,7 +76,7 @@ pub enum NewAttempt {
     Queued,
 }
 
-/// Carries out a command of a person, with the run's secrets from the environment.
+/// Sends a person's command, with the run's secrets from the environment.
 ///
 /// # Errors
 /// See the function of each command.
@@ -109,7 +109,7 @@ pub async fn rerun(
     if lock::is_held(&folder.lock()) {
         match ask(folder, &Command::Rerun { what: scope.clone() }).await {
             Ok(()) => return Ok(NewAttempt::Queued),
-            // It ended between the two looks.
+            // The run ended between the two checks.
             Err(CommandError::Ended { .. } | CommandError::WorkerLost) => {}
             Err(error) => return Err(error),
         }
@@ -165,7 +165,7 @@ fn start(
         Capabilities::of_run(run).check(operation).map_err(unavailable)?;
     }
     let secrets = secrets::of_run(folder, sources)?;
-    // The worker checks this too, but its answer is seen by no caller.
+    // The worker checks this too, but no caller sees its answer.
     attempts::resumed(&mode, folder, run, &secrets)?;
     spawn(folder, &mode, &secrets)?;
     Ok(NewAttempt::Started(run.attempt + 1))

@@ -1,8 +1,8 @@
-//! From a request to a started run, for every face of the program: no command line and no terminal is needed here.
+//! From a request to a started run, for every front end: no command line and no terminal is needed here.
 //!
-//! A [`LaunchRequest`] names the run that is wanted. [`plan`] reads the repository, the workflow, the settings and the secrets once
-//! and returns a [`Planned`] run; nothing is written yet. Its [`Planned::preview`] is what a trust question shows, and
-//! [`start`] runs exactly that: it writes the run's folder and starts the worker, which gives a [`Started`] run.
+//! A [`LaunchRequest`] describes a run. [`plan`] reads the repository, the workflow, the settings and the secrets once
+//! and returns a [`Planned`] run; nothing is written yet. Its [`Planned::preview`] is shown with the trust question,
+//! and [`start`] runs exactly that: it writes the run's folder, starts the worker, and returns a [`Started`] run.
 //!
 //! - [`request`]: the request, and the document of the run (`run.json`)
 //! - [`event`]: the payload of the event
@@ -61,7 +61,7 @@ pub enum LaunchError {
     /// The folder is not in a repository, or git cannot read it.
     #[error(transparent)]
     Repository(#[from] GitError),
-    /// The settings have a fault.
+    /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The workflow file is missing.
@@ -87,7 +87,7 @@ pub enum LaunchError {
     Worker(#[from] SpawnError),
 }
 
-/// A run that can start: everything it needs was read, and nothing is written yet.
+/// A run that can start: its inputs were read, and nothing is written yet.
 pub struct Planned {
     repository: Repository,
     info: RunInfo,
@@ -98,7 +98,7 @@ pub struct Planned {
     unknown: Vec<String>,
 }
 
-/// A run that has a folder and a worker.
+/// A run with a folder and a worker.
 #[derive(Debug)]
 pub struct Started {
     /// The run's folder.
@@ -106,32 +106,32 @@ pub struct Started {
 }
 
 impl Planned {
-    /// The repository that the run is of.
+    /// Returns the repository of the run.
     #[must_use]
     pub fn repository(&self) -> &Repository {
         &self.repository
     }
 
-    /// What the run is a run of. It gets its id when it starts.
+    /// Returns the description of the run. It gets its id when it starts.
     #[must_use]
     pub fn info(&self) -> &RunInfo {
         &self.info
     }
 
-    /// What the workflow runs with. The run gets its number when it starts.
+    /// Returns the spec of the run. It gets its number when it starts.
     #[must_use]
     pub fn spec(&self) -> &WorkflowSpec {
         &self.spec
     }
 
-    /// The jobs that would run.
+    /// Returns the jobs that would run.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Names what the workflow reads of its event and this machine cannot know, for the start of the run. `None` if there
-    /// is nothing of the kind.
+    /// Returns a note about the paths of its event that the workflow reads and this machine cannot know, for the start
+    /// of the run. `None` if all of them are known.
     #[must_use]
     pub fn unknown(&self) -> Option<String> {
         let paths: Vec<_> = self.unknown.iter().map(|path| format!("github.event.{path}")).collect();
@@ -142,19 +142,19 @@ impl Planned {
         ))
     }
 
-    /// Whether the run may start.
+    /// Returns whether the repository is trusted.
     #[must_use]
     pub fn trust(&self) -> &Trust {
         &self.trust
     }
 
-    /// Returns what would run, for the person who is asked for trust.
+    /// Returns a preview of the run, for the trust question.
     #[must_use]
     pub fn preview(&self) -> Preview {
         trust::preview(&self.info.workflow, &self.repository.root, &self.plan)
     }
 
-    /// Whether the run may start, as a result.
+    /// Checks that the repository is trusted.
     ///
     /// # Errors
     /// The repository is not trusted.
@@ -176,7 +176,7 @@ impl Planned {
     }
 }
 
-/// Plans a run: reads everything that it needs and checks that it can start. Nothing is written.
+/// Plans a run: reads its inputs and checks that it can start. Nothing is written.
 ///
 /// # Errors
 /// See [`LaunchError`]. A repository that is not trusted is not an error here: [`start`] refuses it.

@@ -1,4 +1,4 @@
-//! The request for a run, and the document that it becomes.
+//! The request for a run, and the run document that is made from it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use crate::workflow::plan::Callee;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{JobBody, Workflow, local_path};
 
-/// What a person or a program wants to run.
+/// Request of a person or a program for a run.
 #[derive(Clone, Debug, Default)]
 pub struct LaunchRequest {
-    /// The folder that relative paths start from; its repository is the one that runs.
+    /// The folder that relative paths start from; the run uses its repository.
     pub folder: PathBuf,
     /// A workflow as [`crate::repo::workflows::find`] takes it.
     pub workflow: Option<String>,
@@ -38,11 +38,11 @@ pub struct LaunchRequest {
     pub vars: IndexMap<String, String>,
     /// Only these jobs and what they need; all jobs if empty.
     pub jobs: Vec<String>,
-    /// How many jobs may run at once; `None` for the setting.
+    /// Maximum number of jobs at once; `None` for the setting.
     pub max_parallel: Option<usize>,
-    /// Where jobs without a `container:` run: `host`, `docker` or `docker:IMAGE`.
+    /// Sandbox of jobs without a `container:`: `host`, `docker` or `docker:IMAGE`.
     pub sandbox: Option<String>,
-    /// Run in the repository's own folder instead of a private copy per job.
+    /// Run in the repository's folder itself instead of a private copy per job.
     pub in_place: bool,
     /// Take actions of other repositories only from the cache.
     pub offline: bool,
@@ -57,7 +57,7 @@ pub struct LaunchRequest {
 }
 
 impl LaunchRequest {
-    /// A request for a workflow of the repository around `folder`; everything else is left to the settings.
+    /// Returns a request for a workflow of the repository around `folder`; all other fields have their defaults.
     pub fn new(folder: impl Into<PathBuf>, workflow: impl Into<String>, event: impl Into<String>) -> Self {
         Self { folder: folder.into(), workflow: Some(workflow.into()), event: event.into(), ..Self::default() }
     }
@@ -65,7 +65,7 @@ impl LaunchRequest {
     /// Returns the repository around the request's folder.
     ///
     /// # Errors
-    /// There is none, or git cannot look at it.
+    /// The folder is not in a repository, or git cannot read it.
     pub fn repository(&self) -> Result<Repository, GitError> {
         Repository::discover(&self.folder).or_else(|error| match &self.slug {
             // A request that names the runner and the repository needs no git.
@@ -74,12 +74,12 @@ impl LaunchRequest {
         })
     }
 
-    /// Whether the repository must be trusted. A request that names the runner has decided where the jobs run.
+    /// Whether the repository must be trusted. A request with `any_runner` has already decided where the jobs run.
     pub(super) fn needs_trust(&self) -> bool {
         !self.trust && !self.any_runner
     }
 
-    /// What the run is a run of, and its spec, without its number, its secrets and the workflows that it calls.
+    /// Returns the description of the run and its spec, without its number, its secrets and the called workflows.
     pub(super) fn spec(
         &self,
         repository: &Repository,
@@ -127,7 +127,7 @@ impl LaunchRequest {
     }
 }
 
-/// Inputs in a payload, as a dispatched event has them.
+/// Returns the inputs in a payload, as a dispatched event has them.
 fn inputs(payload: &Map<String, Value>) -> Vec<(String, String)> {
     let inputs = payload.get("inputs").and_then(Value::as_object).into_iter().flatten();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -181,7 +181,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path) -> Called {
     Called(found)
 }
 
-/// The path of the workflow of this repository that a job calls.
+/// Returns the path of the workflow of this repository that a job calls.
 pub(super) fn local_call(body: &JobBody) -> Option<&str> {
     match body {
         JobBody::Call { uses, .. } => local_path(&uses.value),

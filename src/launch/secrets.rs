@@ -1,4 +1,4 @@
-//! Secrets of a run: where their values come from, and which ones a workflow names. Values are kept in memory only.
+//! Secrets of a run: the sources of their values, and the names that a workflow uses. Values are kept in memory only.
 
 use std::env;
 use std::fmt;
@@ -16,24 +16,24 @@ use crate::workflow::expr::{Expr, PathKey};
 use crate::workflow::lint;
 use crate::workflow::syntax::{CallSecrets, JobBody, Workflow};
 
-/// The secret that every run has without being given one.
+/// Name of the secret that every run has.
 const TOKEN: &str = "GITHUB_TOKEN";
 
-/// Where a secret comes from.
+/// Source of a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// This value.
+    /// A value.
     Value {
         /// The secret's name.
         name: String,
         /// Its value.
         value: String,
     },
-    /// The variable of the environment with the secret's name.
+    /// The environment variable with the secret's name.
     Environment(String),
     /// A file with a secret a line, `NAME=VALUE`. Empty lines and lines that start with `#` are skipped.
     File(PathBuf),
-    /// The variables of the environment for all secrets that the workflow names. A variable that is not set is skipped.
+    /// The environment variables of all secrets that the workflow names. A variable that is not set is skipped.
     Named,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Debug for SecretSource {
     }
 }
 
-/// Reads `NAME=VALUE`, or `NAME` for a variable of the environment.
+/// Parses `NAME=VALUE`, or `NAME` for an environment variable.
 impl From<&str> for SecretSource {
     fn from(text: &str) -> Self {
         match text.split_once('=') {
@@ -62,7 +62,7 @@ impl From<&str> for SecretSource {
 /// Why a secret has no value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The environment has no such variable.
+    /// The environment variable is not set.
     #[error("the secret {0} has no value, and the environment has no variable {0}")]
     NotInEnvironment(String),
     /// The run had this secret, and another attempt needs it again.
@@ -135,13 +135,13 @@ fn in_file(path: &Path) -> Result<Vec<(String, String)>, SecretError> {
     pairs.collect()
 }
 
-/// The value of a variable that is set and not empty.
+/// Returns the value of a variable that is set and not empty.
 fn in_environment(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Returns the secrets of another attempt of a run: those that the run had, from these sources or else from the
-/// environment, and those that are given besides.
+/// environment, and any others in the sources.
 ///
 /// # Errors
 /// A secret of the run has no value, a file cannot be read, or the run's folder cannot be read.
@@ -166,8 +166,8 @@ pub fn needed_by(workflow: &Arc<Workflow>, root: &Path) -> Vec<(String, bool)> {
     names.into_iter().map(|name| (in_environment(&name).is_some(), name)).map(|(set, name)| (name, set)).collect()
 }
 
-/// The names of the secrets that the expressions of a workflow read, once in any case, in the order of the file. A called
-/// workflow counts as far as its caller hands its own secrets on by `secrets: inherit`.
+/// Returns the names of the secrets that the expressions of a workflow read, once in any case, in the order of the
+/// file. A called workflow counts if its caller passes secrets on with `secrets: inherit`.
 fn named_by(workflow: &Workflow, called: &Called) -> Vec<String> {
     let mut names = Names::default();
     names.add_workflow(workflow, called, &mut Vec::new());
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::worker::prepare;
 
-    /// The secrets that a workflow needs, in a repository with these other files.
+    /// Returns the secrets that a workflow needs, in a repository with these other files.
     fn needed(text: &str, files: &[(&str, &str)]) -> Vec<String> {
         let root = tempfile::tempdir().expect("a folder");
         for (name, text) in files {

@@ -54,7 +54,7 @@ impl Place {
         write(&self.runs, self.plan(&LaunchRequest { trust: true, ..self.request() })).expect("written")
     }
 
-    /// The folder of a run that ended so.
+    /// The folder of a run with this conclusion.
     fn ended(&self, conclusion: Conclusion, reason: Option<EndReason>) -> RunFolder {
         let folder = self.run();
         let mut journal = JournalWriter::open(folder.journal()).expect("made");

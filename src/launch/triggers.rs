@@ -28,7 +28,7 @@ pub struct TriggerDecision {
 pub enum TriggerOutcome {
     /// It runs, for this reason.
     Runs(String),
-    /// It does not, for this reason.
+    /// It is skipped, for this reason.
     Skipped(String),
     /// The file has this many errors. GitHub fails such a run at once.
     Broken(usize),
@@ -58,19 +58,19 @@ fn reasons(skipped: &[TriggerDecision]) -> String {
 }
 
 impl TriggerDecision {
-    /// Whether the event runs it.
+    /// Whether the event runs the workflow.
     #[must_use]
     pub fn runs(&self) -> bool {
         matches!(self.outcome, TriggerOutcome::Runs(_))
     }
 
-    /// Whether its file has errors.
+    /// Whether the file has errors.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         matches!(self.outcome, TriggerOutcome::Broken(_))
     }
 
-    /// The decision in one word.
+    /// Returns the decision in one word.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self.outcome {
@@ -80,7 +80,7 @@ impl TriggerDecision {
         }
     }
 
-    /// The reason in one line.
+    /// Returns the reason in one line.
     #[must_use]
     pub fn reason(&self) -> String {
         match &self.outcome {
@@ -105,7 +105,7 @@ pub fn all(
 }
 
 /// Decides about one workflow, or about every one, when a push changes exactly these files. Branch filters do not apply
-/// to a workflow that is named: the person who named it works on it.
+/// to a workflow that is named explicitly.
 ///
 /// # Errors
 /// A workflow file cannot be read.

@@ -1,7 +1,7 @@
-//! Trust: a workflow is a program, and on the host it can do everything that its user can.
+//! Trust: a workflow is a program, and on the host it can do everything that the user can.
 //!
-//! The answer to the trust question is bound to the repository: the path of its git folder, that folder's identity on
-//! the disk (another clone at the same path is another repository), and the address of its origin.
+//! Trust belongs to a repository: the path of its git folder, that folder's identity on the disk (another clone at the
+//! same path is another repository), and the address of its origin.
 
 use std::collections::HashSet;
 use std::fs;
@@ -24,7 +24,7 @@ use crate::workflow::template::{Piece, Template, TemplateKind};
 /// A trusted repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
-    /// The folder of its objects and refs.
+    /// The folder of objects and refs.
     pub git_folder: PathBuf,
     device: u64,
     inode: u64,
@@ -35,9 +35,9 @@ pub struct Trusted {
 /// Whether a repository may run on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It may.
+    /// Trusted.
     Given,
-    /// It may not.
+    /// Not trusted.
     Missing(Distrust),
 }
 
@@ -55,13 +55,13 @@ pub enum Distrust {
     OtherRepository,
 }
 
-/// A repository may not run, and why.
+/// The repository is not trusted.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}: look at its workflows, then run `cuelight trust` there, or give --trust for this run", root.display())]
 pub struct Untrusted {
     /// The root of the repository.
     pub root: PathBuf,
-    /// Why.
+    /// The reason.
     pub reason: Distrust,
 }
 
@@ -89,7 +89,7 @@ pub fn of(runs: &RunsDir, repository: &Repository) -> Result<Trust, StoreError> 
     })
 }
 
-/// Returns how much of what a repository names git may use. A repository whose trust cannot be read is not trusted.
+/// Returns git's access for a repository. A repository whose trust cannot be read is not trusted.
 #[must_use]
 pub fn access(runs: &RunsDir, repository: &Repository) -> Access {
     if matches!(of(runs, repository), Ok(Trust::Given)) { Access::Trusted } else { Access::Guarded }
@@ -142,7 +142,7 @@ fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), StoreError> {
     atomic::write(&path, &text).map_err(StoreError::io("write", path))
 }
 
-/// Returns what a plan would run.
+/// Returns a preview of a plan.
 pub(super) fn preview(workflow: &str, root: &Path, plan: &Plan) -> Preview {
     let mut seen = HashSet::new();
     let mut jobs = Vec::new();
@@ -194,7 +194,7 @@ fn add_steps(steps: &[StepDefinition], found: &mut Vec<StepPreview>) {
     }
 }
 
-/// A script as the file has it, with its expressions.
+/// Returns a script as written in the file, with its expressions.
 fn written(script: &Template) -> String {
     let expression = |expression: &Expr| format!("${{{{ {} }}}}", expression.text().trim());
     match &script.kind {

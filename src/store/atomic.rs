@@ -10,8 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Writes a file so that it survives a power failure as well: for decisions of a person and for counters, which nothing
-/// can reconstruct. Costs one `fsync`, which may take milliseconds.
+/// Writes a file so that it also survives a power failure: for a person's decisions and for counters, which cannot be
+/// reconstructed. Costs one `fsync`, which may take milliseconds.
 ///
 /// # Errors
 /// The folder does not exist or cannot be written.
@@ -19,8 +19,8 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(path, content, File::sync_all)
 }
 
-/// Writes a file without waiting for the disk: for caches, and for files whose loss in a power failure costs no more
-/// than the run that wrote them.
+/// Writes a file without waiting for the disk: for caches, and for files that a power failure may lose together with
+/// the run that wrote them.
 ///
 /// # Errors
 /// The folder does not exist or cannot be written.

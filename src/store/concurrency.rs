@@ -16,10 +16,10 @@ use super::digest;
 use super::folder::{RunsDir, private};
 use super::{StoreError, lock};
 
-/// Tickets are numbered under this lock.
+/// Name of the lock file under which tickets are numbered.
 const NUMBERING: &str = "lock";
 
-/// The groups in one state folder.
+/// Concurrency groups of one state folder.
 #[derive(Clone, Debug)]
 pub struct ConcurrencyGroups {
     folder: PathBuf,
@@ -41,7 +41,7 @@ pub struct Ticket {
     folder: PathBuf,
     group: String,
     number: u64,
-    /// Locked as long as the place is taken.
+    /// Lock on the ticket's file, held as long as the ticket exists.
     _held: File,
 }
 
@@ -55,13 +55,13 @@ pub struct Ahead {
 }
 
 impl ConcurrencyGroups {
-    /// The groups in a state folder.
+    /// Returns the groups in a state folder.
     #[must_use]
     pub fn at(runs: &RunsDir) -> Self {
         Self { folder: runs.concurrency() }
     }
 
-    /// Gets in line for a group of a repository. Names mean the same in any case, as on GitHub.
+    /// Joins the queue of a group of a repository. Names are compared without case, as on GitHub.
     ///
     /// # Errors
     /// The state folder cannot be written.
@@ -93,7 +93,7 @@ impl Ticket {
         for number in tickets(&self.folder, &self.group)?.into_iter().filter(|number| *number < self.number) {
             let path = self.folder.join(file(&self.group, number));
             let alive = lock::is_held(&path);
-            // One that leaves takes its ticket along.
+            // A ticket that was given up meanwhile has no file.
             let Some(member) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) else {
                 continue;
             };
@@ -109,12 +109,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // If it cannot be removed it is a dead one's from now on, which is as good.
+        // A ticket that cannot be removed counts as a dead process's once its lock is gone, which has the same effect.
         let _ = fs::remove_file(self.folder.join(file(&self.group, self.number)));
     }
 }
 
-/// A group as the beginning of file names.
+/// Returns the prefix of a group's file names.
 fn name(repository: &str, group: &str) -> String {
     let whole = format!("{}\n{}", repository.to_lowercase(), group.to_lowercase());
     digest::sha256(whole, 12)
@@ -124,7 +124,7 @@ fn file(group: &str, number: u64) -> String {
     format!("{group}-{number}")
 }
 
-/// The numbers in a group's line, in order.
+/// Returns the ticket numbers of a group, in order.
 fn tickets(folder: &Path, group: &str) -> Result<Vec<u64>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -10,7 +10,7 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// The SHA-256 of a text in hexadecimal: its first `bytes`, of 32.
+/// Returns the first `bytes` (of 32) of the SHA-256 of a text, in hexadecimal.
 #[must_use]
 pub fn sha256(text: impl AsRef<[u8]>, bytes: usize) -> String {
     let digest = Sha256::digest(text);

@@ -1,7 +1,7 @@
 //! The first line of a failed log that describes the error.
 //!
-//! The last `##[error]` of a step is mostly its exit code. What people look for is what a compiler or a test printed:
-//! such lines are ranked, the first of the best rank wins, and the exit code never does.
+//! The last `##[error]` of a step is mostly its exit code. The useful line is what a compiler or a test printed: such
+//! lines are ranked, the first line of the best rank wins, and an exit code never does.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
@@ -11,21 +11,21 @@ use regex::{Regex, RegexSet};
 use super::StoreError;
 use super::logs::{LineMatcher, LogReader};
 
-/// Patterns by rank, best first. Each is what well-known tools print.
+/// Patterns by rank, best first. Each matches what well-known tools print.
 const RANKED: &[&str] = &[
-    // Compilers and linters with a place: rustc, gcc, clang, go, tsc, ruff, mypy, eslint.
+    // Compilers and linters with a source location: rustc, gcc, clang, go, tsc, ruff, mypy, eslint.
     r"^error(\[\w+\])?: |^\S+:\d+(:\d+)?:? (fatal )?error\b|^\S+\(\d+,\d+\): error\b|^\S+\.\w+:\d+:\d+: \w",
     // Assertions and failed tests: pytest, cargo, go, jest, TAP, junit.
     r"^E   +\S|^AssertionError|^assertion .* failed|panicked at|^--- FAIL|^FAILED\b|^FAIL\b|^not ok\b|✕ |✗ ",
-    // What was marked as an error on purpose, tools that say error plainly, and the exceptions of Python, Java and JavaScript.
+    // Lines marked as errors by the step, tools that print `error`, and the exceptions of Python, Java and JavaScript.
     r"(?i)^##\[error\]|^npm ERR!|^fatal: |^error: |^ERROR\b|Error: |^[\w.]+Exception\b|command not found|No such file or directory|^make: \*\*\*",
-    // What only announces an error.
+    // Lines that only announce an error.
     r"^Traceback",
 ];
 
 static PATTERNS: LazyLock<RegexSet> = LazyLock::new(|| RegexSet::new(RANKED).expect("the patterns are written here"));
 
-/// The patterns for whole logs as they are in the file: colours may come before what a line begins with.
+/// [`RANKED`] for searching raw log files, where colour sequences may come before the text of a line.
 static QUERIES: LazyLock<Vec<LineMatcher>> = LazyLock::new(|| {
     let coloured = |pattern: &&str| pattern.replace('^', r"^(?:\x1b\[[\d;]*m)*");
     let query = |pattern| LineMatcher::regex(&coloured(pattern), true).expect("the patterns are written here");
@@ -35,7 +35,7 @@ static QUERIES: LazyLock<Vec<LineMatcher>> = LazyLock::new(|| {
 /// Maximum number of lines that are ranked.
 const MOST: usize = 1000;
 
-/// A place in a file: at the start of a line of a compiler or a test, behind the arrow of rustc, in Python's words.
+/// A source location: at the start of a line, after the arrow of rustc, or as Python and Rust's panics print it.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r#"^\s*(?:-->\s*)?([\w./\\@+-]*\.\w+):(\d+)(?::(\d+))?\b|^\s*File "([^"]+)", line (\d+)|panicked at ([\w./\\-]+):(\d+)(?::(\d+))?"#;
     Regex::new(pattern).expect("the pattern is written here")
@@ -47,7 +47,7 @@ const PLACE_BEHIND: u64 = 4;
 /// Maximum length of the part of a line that is examined, in bytes: a message begins early.
 const LONGEST: usize = 2000;
 
-/// Finds the line as the log is read: feed it every line in order.
+/// Finds the line while the log is read: call [`look`](Self::look) with every line in order.
 #[derive(Debug, Default)]
 pub struct FirstError {
     best: Option<Found>,
@@ -92,7 +92,7 @@ impl FirstError {
         }
     }
 
-    /// The best line that looks like an error, and its number.
+    /// Returns the best line that looks like an error, and its number.
     #[must_use]
     pub fn best(&self) -> Option<(u64, String)> {
         self.best.as_ref().map(|best| (best.number, best.line.clone()))
@@ -104,15 +104,15 @@ impl FirstError {
         self.best().or_else(|| self.last.clone())
     }
 
-    /// The file, line and column that the best line or those next to it name.
+    /// Returns the file, line and column that the best line or its neighbours contain.
     #[must_use]
     pub fn place(&self) -> Option<String> {
         self.best.as_ref()?.place.clone()
     }
 }
 
-/// The lines of a log that say best what went wrong, in order: those of the best rank there is. Of lines one below the
-/// other the first counts. `stop` is asked now and then.
+/// Returns the lines of a log that best describe the failure, in order: the lines of the best rank that occurs. Of
+/// adjacent lines only the first counts. `stop` is polled between blocks.
 ///
 /// # Errors
 /// The log cannot be read.
@@ -144,7 +144,7 @@ pub fn lines(log: &LogReader, lines: Range<u64>, stop: &dyn Fn() -> bool) -> Res
     Ok(Vec::new())
 }
 
-/// The file, line and column that a line names.
+/// Returns the file, line and column that a line contains.
 #[must_use]
 pub fn place_in(line: &str) -> Option<(String, Option<u32>)> {
     let found = PLACE.captures(line)?;
@@ -152,7 +152,7 @@ pub fn place_in(line: &str) -> Option<(String, Option<u32>)> {
     Some((parts.next()?.to_owned(), parts.next().and_then(|line| line.parse().ok())))
 }
 
-/// Whether a line is more than an exit code or the edge of a group.
+/// Whether a line is more than an exit code or a group marker.
 fn says_something(line: &str) -> bool {
     let text = line.trim_start_matches("##[error]");
     !text.trim().is_empty()
@@ -171,12 +171,12 @@ fn place(text: &str) -> Option<String> {
     Some(parts.collect::<Vec<_>>().join(":"))
 }
 
-/// The beginning of a line.
+/// Returns the first [`LONGEST`] bytes of a line at most.
 fn cut(line: &str) -> &str {
     &line[..line.floor_char_boundary(LONGEST)]
 }
 
-/// The line without control sequences.
+/// Returns the line without control sequences.
 fn plain(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
     let mut rest = line;

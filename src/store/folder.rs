@@ -1,4 +1,4 @@
-//! Paths of the state folder and of the run folders in it. No other file knows where something is kept.
+//! Paths of the state folder and of the run folders in it. All paths are defined here and nowhere else.
 //!
 //! ```text
 //! state/
@@ -65,19 +65,19 @@ impl RunsDir {
         Self { state: state.into() }
     }
 
-    /// The state folder itself.
+    /// Returns the path of the state folder.
     #[must_use]
     pub fn state(&self) -> &Path {
         &self.state
     }
 
-    /// `runs`: the folder with a folder per run.
+    /// `runs`: a folder per run.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
         self.state.join("runs")
     }
 
-    /// The folder of a run, whether it exists or not.
+    /// Returns the folder of a run, whether it exists or not.
     #[must_use]
     pub fn folder(&self, id: RunId) -> RunFolder {
         let path = self.runs().join(id.as_str());
@@ -90,7 +90,7 @@ impl RunsDir {
         self.state.join("trust.json")
     }
 
-    /// `launched`: rewritten whenever a worker starts, which wakes those who watch the state folder.
+    /// `launched`: rewritten whenever a worker starts, which notifies the processes that watch the state folder.
     #[must_use]
     pub fn launched(&self) -> PathBuf {
         self.state.join("launched")
@@ -133,7 +133,7 @@ impl RunsDir {
         self.state.join("index")
     }
 
-    /// `index.json`: what the runs and the segments looked like when the index was complete.
+    /// `index.json`: fingerprint of the runs and segments at the time the index was complete.
     pub(super) fn index_state(&self) -> PathBuf {
         self.state.join("index.json")
     }
@@ -162,17 +162,18 @@ impl RunsDir {
     }
 }
 
-/// A folder that only its owner may enter: logs may contain more than their author expects.
+/// Returns a builder for folders that only their owner may enter: logs may contain more than their author expects.
 pub(super) fn private() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
     builder
 }
 
-/// Makes a folder that only its owner may enter, with those above it. One that others may enter is closed to them.
+/// Creates a folder that only its owner may enter, with its parents. Removes the access of other users to an existing
+/// folder.
 ///
 /// # Errors
-/// It cannot be made, or belongs to another user.
+/// The folder cannot be created, or belongs to another user.
 pub fn make_private(path: &Path) -> io::Result<()> {
     private().recursive(true).create(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
@@ -182,12 +183,12 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Form of a run's id: `YYYYMMDD-HHMMSS-xxxx` in UTC. Ids of one state folder only ever grow, so that sorting ids sorts
-/// runs by the order in which they were made.
+/// Form of a run's id: `YYYYMMDD-HHMMSS-xxxx` in UTC. Ids of one state folder only grow, so that sorting ids sorts runs
+/// by the order in which they were created.
 const ID_FORM: &[u8] = b"00000000-000000-xxxx";
 
-/// Returns an id that is greater than `last`. In a second that is not later than that of `last`, because runs follow each
-/// other or the clock was set back, its last part is the next one.
+/// Returns an id that is greater than `last`. If the current second is not later than that of `last` (several runs in a
+/// second, or a clock that was set back), it is the time of `last` with the next last part.
 pub(super) fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
     // In the lower half of the range, so that there is room for the runs of the same second.
     let random = getrandom::u32().unwrap_or(std::process::id()) & 0x7fff;
@@ -203,21 +204,21 @@ pub(super) fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
     }
 }
 
-/// Returns a run's id as a decimal number that no other id of the state folder has, and that grows with the ids:
-/// `github.run_id`. Returns `None` for a folder of any other name.
+/// Returns a run's id as a number that is unique in the state folder and grows with the ids: `github.run_id`. `None` if
+/// the name of the folder is not a run's id.
 #[must_use]
 pub fn id_number(id: &RunId) -> Option<u64> {
     let part = is_run_id(id.as_str()).then(|| u64::from_str_radix(&id.as_str()[16..], 16).ok())??;
     Some((id_timestamp(id).0 / 1000) << 16 | part)
 }
 
-/// Returns the part of an id that is its run's time, `YYYYMMDD-HHMMSS`: ids of earlier runs sort before it.
+/// Returns the time part of an id, `YYYYMMDD-HHMMSS`: ids of earlier runs sort before it.
 pub(super) fn id_time(at: Timestamp) -> String {
     let time = jiff::Timestamp::from_millisecond(i64::try_from(at.0).unwrap_or_default()).unwrap_or_default();
     time.strftime("%Y%m%d-%H%M%S").to_string()
 }
 
-/// Returns the time in an id; 1970 if it has none.
+/// Returns the time in an id; 1970 if the id has no time.
 pub(super) fn id_timestamp(id: &RunId) -> Timestamp {
     let text = id.as_str().get(..15).unwrap_or_default();
     let time =
@@ -231,7 +232,7 @@ pub(super) fn is_run_id(name: &str) -> bool {
     name.len() == ID_FORM.len() && fits(name, ID_FORM)
 }
 
-/// Whether a text is the beginning of an id and cannot be the end of one.
+/// Whether a text can be the beginning of an id and cannot be the end of one.
 pub(super) fn is_id_prefix(text: &str) -> bool {
     (5..=ID_FORM.len()).contains(&text.len()) && fits(text, ID_FORM)
 }
@@ -245,7 +246,7 @@ fn fits(text: &str, form: &[u8]) -> bool {
 }
 
 impl RunFolder {
-    /// Returns the folder of a run at any path: a copy in a bug report is read like one in the state folder.
+    /// Returns the folder of a run at any path, such as an unpacked bug report.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
@@ -253,32 +254,32 @@ impl RunFolder {
         Self { id, path }
     }
 
-    /// Id of the run: the name of the folder.
+    /// Returns the id of the run: the name of the folder.
     #[must_use]
     pub fn id(&self) -> &RunId {
         &self.id
     }
 
-    /// Names the folder itself, not its path: unlike a copy, a folder that was moved has the same. A folder that does not
-    /// exist has none.
+    /// Returns the identity of the folder on the disk: a moved folder keeps it, a copy has another one. Empty if the
+    /// folder does not exist.
     #[must_use]
     pub fn identity(&self) -> String {
         fs::metadata(&self.path).map(|folder| format!("{:x}-{:x}", folder.dev(), folder.ino())).unwrap_or_default()
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The state folder: two folders up. A copy near the root of the file system is its own state folder.
+    /// Returns the state folder: two folders up. A copy near the root of the file system is its own state folder.
     #[must_use]
     pub fn state(&self) -> &Path {
         self.path.parent().and_then(Path::parent).unwrap_or(&self.path)
     }
 
-    /// The runs among which this one is kept.
+    /// Returns the folder of all runs that contains this one.
     #[must_use]
     pub fn runs(&self) -> RunsDir {
         RunsDir::at(self.state())
@@ -338,13 +339,13 @@ impl RunFolder {
         self.path.join("logs")
     }
 
-    /// Log of a step. Later attempts have separate folders, so nothing is ever overwritten.
+    /// Returns the path of a step's log. Later attempts have separate folders, so no log is ever overwritten.
     #[must_use]
     pub fn log(&self, job: &JobId, attempt: u32, step: StepNumber) -> PathBuf {
         self.logs().join(of_attempt(job, attempt)).join(format!("{:03}.log", step.0))
     }
 
-    /// Summary that a step wrote, in Markdown.
+    /// Returns the path of the summary that a step wrote, in Markdown.
     #[must_use]
     pub fn summary(&self, job: &JobId, attempt: u32, step: StepNumber) -> PathBuf {
         self.path.join("summary").join(of_attempt(job, attempt)).join(format!("{:03}.md", step.0))
@@ -356,7 +357,7 @@ impl RunFolder {
         self.path.join("state")
     }
 
-    /// Checkpoints of a job, a line for each of its finished steps.
+    /// Returns the path of a job's checkpoints, one line for each finished step.
     #[must_use]
     pub fn checkpoint(&self, job: &JobId) -> PathBuf {
         self.checkpoints().join(format!("{}.jsonl", file_name(job)))

@@ -1,7 +1,7 @@
-//! The journal of a run: one fact a line, appended and never changed.
+//! The journal of a run: one record per line, appended and never changed.
 //!
-//! The first line names the version. Every later line is a [`Record`]. A line is written with one call; what a crash
-//! leaves behind is at worst a last line without its end, which readers wait for and the next writer cuts off.
+//! The first line contains the version. Every later line is a [`Record`]. A line is written with one system call; a
+//! crash leaves at worst a last line without its newline, which readers wait for and the next writer cuts off.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -14,10 +14,10 @@ use crate::model::{Event, Record, Timestamp};
 use super::StoreError;
 
 /// Version of the journal that this program writes. Readers skip single records that they do not know, so the version
-/// changes only when a program that skips them would be wrong about the run.
+/// changes only when skipping them would give a wrong view of the run.
 const VERSION: u32 = 1;
 
-/// First line of a journal. One without it is of version 1.
+/// First line of a journal. A journal without a header has version 1.
 #[derive(Serialize, Deserialize)]
 struct Header {
     #[serde(rename = "cuelight_journal")]
@@ -25,10 +25,10 @@ struct Header {
 }
 
 impl Header {
-    /// Returns the header in a line, if it is one.
+    /// Parses a header; `None` if the line is a record.
     ///
     /// # Errors
-    /// The journal is of a newer version.
+    /// The journal has a newer version.
     fn read(line: &[u8], path: &Path) -> Result<Option<Self>, StoreError> {
         match serde_json::from_slice::<Self>(line) {
             Ok(Self { version }) if version > VERSION => {
@@ -45,7 +45,7 @@ pub struct JournalWriter {
     path: PathBuf,
     file: File,
     length: u64,
-    /// Whether there may be a part of a line behind `length` that could not be taken back yet.
+    /// Whether the file may end in a partial line after `length` that could not be removed yet.
     torn: bool,
     seq: u64,
 }
@@ -85,8 +85,8 @@ impl JournalWriter {
     /// Appends an event and returns its record.
     ///
     /// # Errors
-    /// The file cannot be written, or has no further sequence number. What was written of the line is taken back, so the
-    /// journal stays whole.
+    /// The file cannot be written, or the sequence numbers are used up. A partial line is removed again, so the journal
+    /// stays valid.
     pub fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, StoreError> {
         let last = || StoreError::Damaged {
             path: self.path.clone(),
@@ -109,7 +109,8 @@ impl JournalWriter {
             }
             Err(error) => {
                 self.torn = true;
-                // Should this fail too, it is tried before the next line, and readers wait for the end of this one.
+                // If this fails too, it is repeated before the next line, and readers wait for the end of the partial
+                // one.
                 let _ = self.take_back();
                 Err(StoreError::io("write", &self.path)(error))
             }
@@ -128,15 +129,15 @@ impl JournalWriter {
 /// Number of bytes that are read from the file at a time.
 const PORTION: usize = 64 * 1024;
 
-/// Number of bytes after which [`JournalReader::poll`] returns what it has, so that a huge journal needs no more memory
-/// than a small one.
+/// Number of bytes after which [`JournalReader::poll`] returns the records so far, so that the memory does not depend on
+/// the size of the journal.
 const BATCH: u64 = 4 * 1024 * 1024;
 
-/// Length in bytes past which a line is not a record.
+/// Maximum length of a record in bytes.
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
-/// Reads a line without its newline, and returns how many bytes it has in the file. One that is too long to be a record is
-/// passed over: what is returned of it is not one. `None` where a line has not ended.
+/// Reads a line without its newline, and returns its length in the file in bytes. A line that is too long for a record
+/// is cut, so that it cannot be parsed. `None` if the line has not ended.
 fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
     let mut length = 0;
     loop {
@@ -161,11 +162,11 @@ fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<
     }
 }
 
-/// Longest last record that [`has_ended`] looks at, in bytes.
+/// Maximum length of a last record that [`has_ended`] reads, in bytes.
 const MAX_LAST_RECORD: u64 = 64 * 1024;
 
-/// Whether the last record of a journal is the end of an attempt. Reads only the end of the file, so that `false` may be
-/// wrong: for a journal with a damaged or an unusually long last record.
+/// Whether the last record of a journal is the end of an attempt. Reads only the end of the file: may return `false`
+/// wrongly for a journal with a damaged or an unusually long last record.
 #[must_use]
 pub fn has_ended(path: &Path) -> bool {
     let tail = || -> io::Result<Vec<u8>> {
@@ -201,7 +202,7 @@ fn parse(line: &[u8]) -> Option<Record> {
     serde_json::from_slice(line).ok()
 }
 
-/// Reads records as they come.
+/// Reads records as they are appended.
 #[derive(Debug)]
 pub struct JournalReader {
     path: PathBuf,
@@ -211,15 +212,15 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
-    /// A reader at the beginning. The journal need not exist yet.
+    /// Returns a reader at the beginning. The journal need not exist yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), file: None, offset: 0, skipped: 0 }
     }
 
-    /// Returns the next records: those since the last call, or some of them if there are many. None means that there are no
-    /// more now. A last line without its end is not there yet; a line that is not a record (damage, or a later version's)
-    /// is skipped and counted.
+    /// Returns the next records: those since the last call, or some of them if there are many. An empty list means that
+    /// there are no further records now. A last line without a newline is left for a later call; a line that cannot be
+    /// parsed (damaged, or from a later version) is skipped and counted.
     ///
     /// # Errors
     /// The file exists and cannot be read, or is of a newer version.
@@ -250,7 +251,7 @@ impl JournalReader {
         Ok(records)
     }
 
-    /// How many lines were no records.
+    /// Returns the number of skipped lines.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped
@@ -383,7 +384,7 @@ mod tests {
         let error = writer.append(Timestamp(3), event(3)).expect_err("it cannot be written to");
         assert!(error.to_string().starts_with("cannot write "), "{error}");
         writer.file = good;
-        // What a full disk does: a part of the line arrives, and could not be taken back.
+        // A full disk: a part of the line was written, and could not be removed.
         writer.file.write_all(b"{\"seq\":3,\"at\":3,\"ev").expect("written");
         let mut reader = JournalReader::new(&path);
         assert_eq!(reader.poll().expect("read").len(), 2);

@@ -25,7 +25,7 @@ const BETWEEN: Duration = Duration::from_micros(200);
 /// Takes the lock. `None` if a worker holds it.
 ///
 /// # Errors
-/// The file cannot be made or locked.
+/// The file cannot be created or locked.
 pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
     let file = OpenOptions::new()
         .create(true)
@@ -47,7 +47,7 @@ pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
 /// Waits for a lock that is only ever held for a moment, and takes it.
 ///
 /// # Errors
-/// The file cannot be made or locked.
+/// The file cannot be created or locked.
 pub fn wait(path: &Path) -> Result<File, StoreError> {
     let file = OpenOptions::new()
         .create(true)
@@ -60,7 +60,7 @@ pub fn wait(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// Takes a lock together with other readers, and waits until no [`wait`] holds it.
+/// Takes a lock shared with other readers. Waits while [`wait`] holds it.
 ///
 /// # Errors
 /// The file does not exist or cannot be locked.
@@ -71,11 +71,11 @@ pub fn shared(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// Whether a worker holds the lock. A folder without one has no worker.
+/// Whether a worker holds the lock. A folder without a lock file has no worker.
 #[must_use]
 pub fn is_held(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
-    // A shared lock is enough to ask, and two who ask at once do not see each other as a worker.
+    // A shared lock is enough for the check, and two simultaneous checks do not mistake each other for a worker.
     matches!(flock(file.as_fd(), FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
 }
 

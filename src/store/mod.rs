@@ -1,7 +1,8 @@
 //! The run folder: what is written during a run, and what readers make of it.
 //!
-//! A folder can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is the truth:
-//! [`runs::RunStore`] folds the records of any number of runs into what is true now, without a clock or a file.
+//! A folder can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is authoritative:
+//! [`runs::RunStore`] folds the records of any number of runs into their current state, without access to clock or
+//! files.
 
 pub mod atomic;
 pub mod clock;
@@ -20,15 +21,15 @@ pub mod spec;
 use std::io;
 use std::path::PathBuf;
 
-/// Why something of the store cannot be read or written.
+/// Why data of the store cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system returned an error.
     #[error("cannot {what} {}: {source}{}", path.display(), hint(source))]
     Io {
-        /// Completes "cannot …".
+        /// The failed operation: completes "cannot …".
         what: &'static str,
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// The error of the system.
         source: io::Error,
@@ -36,7 +37,7 @@ pub enum StoreError {
     /// The content of the file is not valid.
     #[error("{} is damaged: {reason}", path.display())]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -44,14 +45,14 @@ pub enum StoreError {
     /// The file was written by a newer program.
     #[error("{} is of version {version}, and this cuelight reads up to version {supported}: update cuelight", path.display())]
     Newer {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Version of the file.
         version: u32,
         /// Newest version that can be read.
         supported: u32,
     },
-    /// The file describes a run of a kind that only a newer program knows.
+    /// The file describes a run of a kind that this version does not know.
     #[error("{} is a run of the unknown kind `{kind}`: update cuelight", path.display())]
     UnknownKind {
         /// The file.
@@ -64,7 +65,7 @@ pub enum StoreError {
     NoSuchRun {
         /// The name as given.
         wanted: String,
-        /// The id that looks most like it.
+        /// The most similar id.
         nearest: Option<String>,
     },
     /// Several runs fit the name.
@@ -72,7 +73,7 @@ pub enum StoreError {
     Ambiguous {
         /// The name as given.
         wanted: String,
-        /// The runs it could be.
+        /// Ids of these runs, or of the first of them.
         candidates: Vec<String>,
     },
     /// The user has no home folder.

@@ -1,4 +1,4 @@
-//! Numbers of runs (`github.run_number`): from 1 for each workflow of a repository, and never given twice.
+//! Run numbers (`github.run_number`): from 1 for each workflow of a repository, and never reused.
 //!
 //! The last number of every workflow is in `numbers.json` of the state folder, so removing runs frees no number. The file
 //! is written under a lock, so runs that start at once get different numbers. If it is missing or damaged, the highest
@@ -12,7 +12,7 @@ use super::folder::{RunsDir, private};
 use super::spec::RunSpec;
 use super::{StoreError, atomic, lock};
 
-/// The last number of every workflow, by [`key`].
+/// Last number of every workflow, by [`key`].
 type Numbers = BTreeMap<String, u64>;
 
 /// Takes the next number of a workflow. `repository` is `owner/name`, `workflow` the path of the file in it.
@@ -39,7 +39,7 @@ pub fn next(runs: &RunsDir, repository: &str, workflow: &str) -> Result<u64, Sto
     Ok(read(runs)?.get(&key(repository, workflow)).copied().unwrap_or_default() + 1)
 }
 
-/// Names of repositories mean the same in any case, as on GitHub; paths do not.
+/// Returns the key of a workflow. Names of repositories are compared without case, as on GitHub; paths are not.
 fn key(repository: &str, workflow: &str) -> String {
     format!("{}: {workflow}", repository.to_lowercase())
 }
@@ -53,7 +53,7 @@ fn read(runs: &RunsDir) -> Result<Numbers, StoreError> {
     known.map_or_else(|| in_folders(runs), Ok)
 }
 
-/// The highest number of every workflow in the run folders. A folder without a readable `run.json` has no number.
+/// Returns the highest number of every workflow in the run folders. A folder without a readable `run.json` is ignored.
 fn in_folders(runs: &RunsDir) -> Result<Numbers, StoreError> {
     let mut numbers = Numbers::new();
     for id in runs.list()? {

@@ -1,7 +1,7 @@
-//! `run.json`: everything that a run was asked for, so that it can be planned again from its folder alone.
+//! `run.json`: the complete request of a run, so that it can be planned again from its folder alone.
 //!
-//! It has names of secrets, never their values. Version 2 names the kind of work; version 1, which earlier programs wrote,
-//! is always a run of a workflow.
+//! It contains names of secrets, never their values. Version 2 names the kind of work; version 1, which earlier
+//! programs wrote, is always a run of a workflow.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,15 +17,15 @@ use super::{StoreError, atomic};
 /// Version of `run.json` that this program writes.
 const VERSION: u32 = 2;
 
-/// What a run was asked for.
+/// The request of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSpec {
-    /// Version of this document.
+    /// Version of the format.
     version: u32,
-    /// Version of the program that made the run.
+    /// Version of the program that created the run.
     #[serde(default)]
     pub engine: String,
-    /// What the run is a run of.
+    /// Identity of the run.
     #[serde(rename = "run")]
     pub info: RunInfo,
     /// The work to carry out.
@@ -53,7 +53,7 @@ impl WorkSpec {
     }
 }
 
-/// What is needed to plan and run a workflow, besides the [`RunInfo`].
+/// Input for planning and running a workflow, besides the [`RunInfo`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkflowSpec {
@@ -106,7 +106,7 @@ pub struct WorkflowSpec {
     pub debug: bool,
 }
 
-/// The parts of version 1 that are in [`RunInfo`] now. The others are those of [`WorkflowSpec`].
+/// The fields of version 1 that are in [`RunInfo`] now. The others are those of [`WorkflowSpec`].
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Version1 {
@@ -142,17 +142,17 @@ pub fn ref_name(full: &str) -> &str {
 }
 
 impl RunSpec {
-    /// Returns the document of a workflow's run. The folder that it is written to gives the run its id.
+    /// Returns the document of a workflow run. The run's id is the name of the folder that it is written to.
     #[must_use]
     pub fn of_workflow(info: RunInfo, workflow: WorkflowSpec) -> Self {
         let engine = env!("CARGO_PKG_VERSION").to_owned();
         Self { version: VERSION, engine, info, work: WorkSpec::WorkflowRun(Box::new(workflow)) }
     }
 
-    /// Reads the document of a run. The run has the id of its folder, which may be a renamed copy.
+    /// Reads the document of a run. The run's id is the name of its folder, which may be a renamed copy.
     ///
     /// # Errors
-    /// It is missing, damaged, or of a newer version or an unknown kind.
+    /// The file is missing, damaged, or has a newer version or an unknown kind.
     pub fn read(folder: &RunFolder) -> Result<Self, StoreError> {
         #[derive(Deserialize)]
         struct Versioned {

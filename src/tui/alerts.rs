@@ -1,9 +1,9 @@
-//! Alerts to a user who looks at something else, and the hours without them.
+//! Alerts while the user looks at something else, and quiet hours.
 
 use crate::app::msg::AlertReason;
 use crate::config::{QuietHours, ScreenConfig};
 
-/// What an alert does.
+/// Settings of alerts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Alerts {
     bell: bool,
@@ -13,7 +13,7 @@ pub struct Alerts {
 }
 
 impl Alerts {
-    /// Takes the settings.
+    /// Returns alerts with these settings.
     #[must_use]
     pub fn new(settings: &ScreenConfig) -> Self {
         Self {
@@ -24,14 +24,14 @@ impl Alerts {
         }
     }
 
-    /// The control sequences of an alert: the bell, and the two notifications of the desktop that terminals support.
-    /// `None` without an alert.
+    /// Returns the control sequences of an alert: the bell, and the two desktop notifications that terminals support.
+    /// `None` if alerts are off.
     pub(super) fn bytes(&self, text: &str) -> Option<String> {
         let bytes = || format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07");
         (self.bell && !self.is_quiet()).then(bytes)
     }
 
-    /// The shell command of an alert. `None` without an alert.
+    /// Returns the shell command of an alert. `None` if no command is set or alerts are off.
     pub(super) fn command(&self, why: AlertReason) -> Option<&str> {
         let command = match why {
             AlertReason::Failed => &self.on_failure,

@@ -19,7 +19,7 @@ use crate::ui::{link, sgr, text};
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
 
-/// How many more rows must move than stay for a scroll to cost less than drawing them.
+/// Minimum difference between moved and unmoved rows for a scroll to cost less than drawing.
 const MIN_MOVED_ROWS: usize = 3;
 
 /// Maximum number of unchanged cells that are written again instead of moving the cursor over them.
@@ -42,7 +42,7 @@ pub struct Canvas<W> {
 }
 
 impl<W: Write> Canvas<W> {
-    /// A canvas of this size for a terminal with unknown content.
+    /// Returns a canvas of this size for a terminal with unknown content.
     pub fn new(terminal: W, width: u16, height: u16, scrolls: bool) -> Self {
         let area = Rect::new(0, 0, width, height);
         let (shown, next) = (Buffer::empty(area), Buffer::empty(area));
@@ -141,7 +141,7 @@ impl<W: Write> Canvas<W> {
     }
 }
 
-/// The cells of a row.
+/// Returns the cells of a row.
 fn row(buffer: &Buffer, y: u16) -> &[Cell] {
     let width = usize::from(buffer.area.width);
     &buffer.content[usize::from(y) * width..][..width]
@@ -241,8 +241,8 @@ impl Pen {
     }
 }
 
-/// Whether every terminal gives a text one column: a character of ASCII, of the scripts next to it, or a line, arrow or
-/// sign. Terminals disagree about the width of other characters.
+/// Whether a text has one column on every terminal: a character of ASCII, of the scripts next to it, or a line, arrow
+/// or sign. Terminals disagree about the width of other characters.
 fn is_one_column(symbol: &str) -> bool {
     let mut characters = symbol.chars();
     let plain = matches!(

@@ -1,4 +1,4 @@
-//! Reads and searches logs for the screen, on threads of the blocking pool, so that the screen never waits for a disk.
+//! Reads and searches logs on threads of the blocking pool, so that the screen never waits for a disk.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use crate::store::logs::query::{
 /// Time between two parts of a search's result, so that the first matches in a large log are shown at once.
 const RESULT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Number of matches between two looks at the clock: in a large log most lines may match.
+/// Number of matches between two readings of the clock: in a large log most lines may match.
 const MATCHES_PER_CLOCK: usize = 64;
 
 /// Reads lines and sends them as a message.

@@ -1,4 +1,4 @@
-//! Programs that get the terminal for a while, and commands that run in the background.
+//! Programs that take over the terminal for a while, and commands that run in the background.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,22 +11,22 @@ use tokio::signal::unix::Signal;
 
 use crate::model::{JobId, RunId};
 
-/// A program that gets the terminal.
+/// A program that takes over the terminal.
 #[derive(Debug)]
 pub(super) struct Child {
     command: Command,
-    /// Whether it prints why it failed. The screen does not report the failure then, and waits for a key before it covers
-    /// the message.
+    /// Whether the program prints its own errors. The screen then does not report them, and waits for a key before it
+    /// covers them.
     prints_errors: bool,
 }
 
-/// Why a program did not run to a good end.
+/// Why a foreground program failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ForegroundError {
     /// The program could not be started.
     #[error("cannot start {program}: {error}")]
     Start { program: String, error: io::Error },
-    /// The system did not report the program's end.
+    /// Waiting for the program failed.
     #[error("cannot wait for {program}: {error}")]
     Wait { program: String, error: io::Error },
     /// The program failed.
@@ -34,10 +34,10 @@ pub(super) enum ForegroundError {
     Failed { program: String, status: ExitStatus },
 }
 
-/// A program that fails within this time has just printed why, and the user has not read it yet.
+/// A program that fails within this time has just printed an error that the user has not read yet.
 const EARLY_FAILURE: Duration = Duration::from_secs(2);
 
-/// A shell where a job runs or failed, opened by this program's own `shell` command.
+/// Returns a shell in a job's environment, opened by this program's `shell` command.
 pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["shell", run.as_str(), job.as_str()]);
@@ -45,7 +45,7 @@ pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Resu
     Ok(Child { command, prints_errors: true })
 }
 
-/// The user's editor, showing a line of a file.
+/// Returns the user's editor, opening a file at a line.
 pub(super) fn editor(path: &Path, line: Option<u32>) -> Child {
     let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".to_owned());
@@ -63,7 +63,7 @@ pub(super) fn start_command(command: &str, run: &RunId, text: &str) -> io::Resul
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
 }
 
-/// The arguments that open a file in an editor, at a line if there is one.
+/// Returns the arguments that open a file in an editor, at a line if given.
 fn file_arguments(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
     let Some(line) = line else { return vec![path.to_owned()] };
     match program.rsplit('/').next().unwrap_or(program) {

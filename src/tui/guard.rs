@@ -1,4 +1,4 @@
-//! The terminal's mode: raw and on its other screen exactly as long as a [`Guard`] lives.
+//! The terminal's mode: raw and on the alternate screen exactly as long as a [`Guard`] lives.
 //!
 //! However the program ends, the terminal is restored, also by a panic. The panic hook restores it before the message is
 //! printed, so that the message stays readable.
@@ -13,8 +13,8 @@ use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// Reports clicks and the wheel (mode 1000) with decimal positions (mode 1006). Moves are not reported: they would wake the
-/// program, and cost bytes on a slow line.
+/// Reports clicks and the wheel (mode 1000) with decimal positions (mode 1006). Movement is not reported: it would wake
+/// the program, and cost bytes on a slow line.
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
@@ -27,7 +27,7 @@ const RESTORE_TITLE: &[u8] = b"\x1b[23;2t";
 pub struct Guard {
     active: Arc<AtomicBool>,
     mouse: bool,
-    /// The terminal's mode before it was taken.
+    /// The terminal's mode before.
     before: Termios,
 }
 
@@ -80,7 +80,7 @@ impl Guard {
         }
     }
 
-    /// Whether the terminal is still held. A panic of any thread restores it.
+    /// Whether the terminal is still taken. A panic of any thread restores it.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.active.load(Ordering::SeqCst)
@@ -99,8 +99,8 @@ impl Drop for Guard {
     }
 }
 
-/// Undoes everything that [`Guard::enter`] and drawing do, in one write. Errors are ignored: nothing is left to report them
-/// with.
+/// Undoes everything that [`Guard::enter`] and drawing do, in one write. Errors are ignored: there is no way left to
+/// report them.
 fn restore() {
     // An unfinished frame, a scroll region and a style may be left over.
     let mut bytes = b"\x1b[?2026l\x1b[r\x1b[m".to_vec();

@@ -1,8 +1,8 @@
 //! The terminal: the loop that turns keys and records into messages, carries out effects, and draws.
 //!
-//! [`run()`] owns the terminal until it returns. It waits for the next signal, key, page of a log or report of the backend,
-//! hands all that has arrived to [`App::update`](crate::app::App::update), and draws at most once per frame. While no run is
-//! active there is no timer. Each frame is one write.
+//! [`run()`] owns the terminal until it returns. It waits for the next signal, key, page of a log or report of the
+//! backend, passes all that has arrived to [`App::update`](crate::app::App::update), and draws at most once per frame.
+//! There is no timer while no run is active. Each frame is one write.
 
 mod alerts;
 mod canvas;

@@ -41,7 +41,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Options for this terminal: 30 frames per second, or 10 over SSH.
+    /// Returns options for this terminal: 30 frames per second, or 10 over SSH.
     #[must_use]
     pub fn detect() -> Self {
         let is_remote = std::env::var_os("SSH_CONNECTION").is_some_and(|value| !value.is_empty());
@@ -49,10 +49,11 @@ impl Options {
     }
 }
 
-/// How the screen ended.
+/// Result of a closed screen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ending {
-    /// Whether the user left. Otherwise the terminal was closed or a signal ended the program. Runs go on in either case.
+    /// Whether the user quit. Otherwise the terminal was closed or a signal ended the program. Runs continue in either
+    /// case.
     pub left: bool,
     /// A summary of the selected run in a few lines, for the normal screen.
     pub farewell: Vec<String>,
@@ -61,10 +62,10 @@ pub struct Ending {
 /// Why the screen cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum TuiError {
-    /// The terminal cannot show it.
+    /// The terminal does not support the screen.
     #[error("this terminal cannot show the screen ({reason}); `--headless` prints lines instead")]
     Unsupported {
-        /// What is missing.
+        /// The missing feature.
         reason: String,
     },
     /// The terminal failed.
@@ -72,19 +73,19 @@ pub enum TuiError {
     Terminal(#[from] io::Error),
 }
 
-/// A layer of a `tracing` subscriber that collects the program's own log for the screen.
+/// Returns a layer of a `tracing` subscriber that collects the program's log for the screen.
 #[must_use]
 pub fn diagnostics<S>() -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
 {
-    // The crate's own initialisation would start a thread that wakes a hundred times a second. Here events are moved when
-    // they are drawn.
+    // `tui_logger`'s initialisation would start a thread that wakes a hundred times a second. Here events are moved
+    // when they are drawn.
     tui_logger::set_default_level(tui_logger::LevelFilter::Debug);
     tui_logger::TuiTracingSubscriberLayer
 }
 
-/// Shows the screen until the user leaves or the terminal goes away.
+/// Shows the screen until the user quits or the terminal is closed.
 ///
 /// If the backend ends, the screen stays with what was reported. After the screen is closed, the backend has
 /// [`LAST_REQUESTS_TIMEOUT`] for the last requests.
@@ -145,15 +146,15 @@ struct Loop {
     frame: Duration,
     next_frame: Instant,
     dirty: bool,
-    /// How many of the next answers are drawn without waiting for the next frame, as the user may wait for them.
+    /// Number of following answers that are drawn at once, as the user may wait for them.
     awaited: u8,
     /// Whether the program is to be suspended.
     suspended: bool,
-    /// A program that gets the terminal next.
+    /// The next program that takes over the terminal.
     child: Option<Child>,
     searches: Searches,
     alerts: Alerts,
-    /// Whether the user left; `None` while the loop runs.
+    /// Whether the user quit; `None` while the loop runs.
     ending: Option<bool>,
 }
 
@@ -180,13 +181,13 @@ impl Signals {
     }
 }
 
-/// How many answers (lines, matches) are drawn without delay after an input of the user.
+/// Number of answers (lines, matches) that are drawn without delay after an input of the user.
 const AWAITED: u8 = 4;
 
 /// Maximum time for the last requests after the screen is closed.
 const LAST_REQUESTS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Maximum number of reports that are taken in before a frame is drawn.
+/// Maximum number of reports that are handled before a frame is drawn.
 const MAX_REPORTS: usize = 64;
 
 impl Loop {
@@ -278,7 +279,7 @@ impl Loop {
         }
     }
 
-    /// Hands a message to the screen and carries out the effects.
+    /// Passes a message to the app and carries out the effects.
     fn update(&mut self, msg: Msg) {
         self.dirty |= !matches!(msg, Msg::Tick(_));
         for effect in self.app.update(msg) {

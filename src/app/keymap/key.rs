@@ -1,10 +1,10 @@
-//! Keys, and sequences of keys, as terminals report them and as texts name them.
+//! Keys and key sequences, as terminals report them and as they are written in texts.
 
 use std::fmt;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// A key with its modifiers, in the one form that events and texts are brought to.
+/// A key with its modifiers, in the normal form of events and texts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Key {
     code: KeyCode,
@@ -16,12 +16,12 @@ pub struct Key {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sequence(Vec<Key>);
 
-/// A text that should name a key and does not.
+/// A text that is not the name of a key.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("unknown key `{0}`; write `x`, `<enter>`, `<ctrl-d>`")]
 pub struct UnknownKey(String);
 
-/// Names of the keys that are not a character.
+/// Names of the keys that are not characters.
 const NAMES: &[(&str, KeyCode)] = &[
     ("enter", KeyCode::Enter),
     ("esc", KeyCode::Esc),
@@ -42,7 +42,7 @@ const NAMES: &[(&str, KeyCode)] = &[
 ];
 
 impl Key {
-    /// Parses `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`. `None` if the text names no key.
+    /// Parses `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`. `None` if the text is not a key.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mut rest, mut control, mut alt) = (text, false, false);
@@ -66,24 +66,24 @@ impl Key {
 }
 
 impl Sequence {
-    /// Parses keys with a space between them: `g g`, `ctrl-w v`. `None` if one of the words names no key.
+    /// Parses keys with a space between them: `g g`, `ctrl-w v`. `None` if one of the words is not a key.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let keys: Vec<Key> = text.split_whitespace().map(Key::parse).collect::<Option<_>>()?;
         (!keys.is_empty()).then_some(Self(keys))
     }
 
-    /// The keys in their order.
+    /// Returns the keys in order.
     #[must_use]
     pub fn keys(&self) -> &[Key] {
         &self.0
     }
 }
 
-/// Parses keys that are typed: characters as they are, other keys by name in angle brackets (`j<enter><ctrl-d>`).
+/// Parses typed keys: characters as they are, other keys by name in angle brackets (`j<enter><ctrl-d>`).
 ///
 /// # Errors
-/// The text in the brackets names no key.
+/// The text in the brackets is not a key.
 pub fn typed(text: &str) -> Result<Vec<KeyEvent>, UnknownKey> {
     let mut events = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The meaning of keys and key sequences in each context: the defaults of the table, changed by the configuration.
+//! Key bindings in each context: the defaults of the table, changed by the configuration.
 
 mod key;
 
@@ -21,7 +21,7 @@ pub enum KeymapError {
         /// The action with the most similar name.
         nearest: Option<&'static str>,
     },
-    /// A text names no key.
+    /// A text is not a key.
     #[error(
         "`keys.{name}`: unknown key `{key}`; write `x`, `X`, `ctrl-x`, `alt-x`, `enter`, `f5`, or a sequence: `g x`"
     )]
@@ -31,7 +31,7 @@ pub enum KeymapError {
         /// Text in the configuration.
         key: String,
     },
-    /// A key would have two meanings in one context.
+    /// A key would be bound to two actions in one context.
     #[error("`{key}` means both `{first}` and `{second}` ({place}): give one of them another key under `[keys]`")]
     Conflict {
         /// The key or sequence.
@@ -43,7 +43,7 @@ pub enum KeymapError {
         /// Name of the context.
         place: &'static str,
     },
-    /// A key would have a meaning and also start a longer sequence in one context.
+    /// A key would be bound to an action and also start a longer sequence in one context.
     #[error(
         "`{key}` means `{first}` and also starts `{sequence}` (`{second}`, {place}): give one of them another key under `[keys]`"
     )]
@@ -59,7 +59,7 @@ pub enum KeymapError {
         /// Name of the context.
         place: &'static str,
     },
-    /// An action that must have a key would have none.
+    /// An action that must have a key would have no key.
     #[error("`keys.{name}` is empty: this action must keep a key")]
     Unreachable {
         /// Name of the action.
@@ -75,14 +75,14 @@ struct Binding {
     action: Action,
 }
 
-/// What keys mean so far.
+/// Result of looking up the keys pressed so far.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Lookup {
-    /// They are the keys of an action.
+    /// The keys of an action.
     Action(Action),
-    /// They start longer sequences, with these continuations.
+    /// The start of longer sequences, with these continuations.
     Prefix(Vec<Continuation>),
-    /// They have no meaning.
+    /// Not bound.
     Unbound,
 }
 
@@ -95,10 +95,10 @@ pub struct Continuation {
     pub action: Action,
 }
 
-/// The meaning of every key.
+/// The key bindings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Keymap {
-    /// In the order of the table of actions.
+    /// Bindings in the order of the table of actions.
     bindings: Vec<Binding>,
     /// Keys of each action, in the same order.
     keys: Vec<Vec<Sequence>>,
@@ -114,11 +114,11 @@ impl Default for Keymap {
 const ESSENTIAL: [Action; 3] = [Action::Quit, Action::Open, Action::Back];
 
 impl Keymap {
-    /// The defaults, except that each action named in `changes` has these keys instead.
+    /// Returns the default bindings, except that each action named in `changes` has these keys instead.
     ///
     /// # Errors
-    /// A name is not an action's, a text names no key, a key would have two meanings or be a prefix of another sequence in
-    /// one context, or an action that must keep a key would have none.
+    /// A name is not an action, a text is not a key, a key would be bound twice or be a prefix of another sequence in
+    /// one context, or an action that must have a key would have no key.
     pub fn new<'c>(changes: impl IntoIterator<Item = (&'c str, Vec<String>)>) -> Result<Self, KeymapError> {
         let mut keys: Vec<Vec<Sequence>> = Vec::with_capacity(ACTIONS.len());
         for entry in ACTIONS.iter() {
@@ -153,7 +153,7 @@ impl Keymap {
         Ok(Self { bindings, keys })
     }
 
-    /// What keys, pressed one after the other, mean in a context.
+    /// Looks up keys, pressed one after the other, in a context.
     #[must_use]
     pub fn lookup(&self, context: Context, pressed: &[Key]) -> Lookup {
         let here = || {
@@ -174,7 +174,7 @@ impl Keymap {
         if rest.is_empty() { Lookup::Unbound } else { Lookup::Prefix(rest) }
     }
 
-    /// The action of a single key in a context.
+    /// Returns the action of a single key in a context.
     #[must_use]
     pub fn action(&self, context: Context, key: Key) -> Option<Action> {
         match self.lookup(context, &[key]) {
@@ -189,7 +189,7 @@ impl Keymap {
         self.action(Context::Everywhere, Key::from(event)) == Some(Action::Quit)
     }
 
-    /// The keys and sequences of an action.
+    /// Returns the keys and sequences of an action.
     #[must_use]
     pub fn keys(&self, action: Action) -> &[Sequence] {
         let at = ACTIONS.iter().position(|entry| entry.action == action);
@@ -197,12 +197,12 @@ impl Keymap {
     }
 }
 
-/// Whether a binding of one context has its meaning in another: a panel has the keys of every panel, too.
+/// Whether a binding of one context is active in another: in a panel, the keys of all panels are active, too.
 fn is_heard(binding: Context, context: Context) -> bool {
     binding == context || (binding == Context::Everywhere && matches!(context, Context::Panel(_)))
 }
 
-/// Why two bindings cannot both exist.
+/// Returns why two bindings cannot both exist.
 fn conflict(one: &Binding, other: &Binding) -> Option<KeymapError> {
     if one.action == other.action && one.keys == other.keys {
         return None;

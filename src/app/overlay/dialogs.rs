@@ -1,4 +1,4 @@
-//! The questions and pickers that come before something is done.
+//! Dialogs and pickers that precede an action.
 
 use crate::app::App;
 use crate::app::availability::capabilities;
@@ -21,7 +21,7 @@ impl App {
         Overlay::Picker(Picker::new("Start a workflow", self.starts("").collect()))
     }
 
-    /// Picks the workflow that watch mode runs, or all.
+    /// Returns a picker of the workflow that watch mode runs, or all.
     pub(in crate::app) fn watch_picker(&self) -> Overlay {
         let on_push = |workflow: &&StartableWorkflow| workflow.events.iter().any(|event| event == "push");
         let one = |workflow: &StartableWorkflow| {
@@ -82,7 +82,7 @@ impl App {
         Some(Overlay::Question(Question::new("Re-run", Vec::new(), choices)))
     }
 
-    /// Leaves, or asks what to do with the runs that still run.
+    /// Quits, or asks what to do with the active runs.
     pub(in crate::app) fn quit(&mut self) -> Vec<Effect> {
         if self.state.refusal().is_some() {
             return vec![Effect::Quit];

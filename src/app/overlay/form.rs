@@ -1,4 +1,4 @@
-//! A form: what a workflow is started with.
+//! A form with the inputs of a workflow that is started.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
@@ -19,10 +19,10 @@ use super::Outcome;
 /// Choice of the sandbox that leaves it to the settings.
 const AS_CONFIGURED: &str = "as configured";
 
-/// Columns that the names of fields take at most.
+/// Maximum width of field names in columns.
 const NAMES: usize = 24;
 
-/// What a workflow is started with.
+/// A form with the inputs of a workflow.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Form {
     workflow: String,
@@ -31,7 +31,7 @@ pub(in crate::app) struct Form {
     fields: Vec<Field>,
     /// Secrets that the workflow reads, each with whether it is set.
     secrets: Vec<(String, bool)>,
-    /// Index of the field that is filled in.
+    /// Index of the focused field.
     selected: usize,
     /// Whether the user tried to start with a required field empty.
     tried: bool,
@@ -60,7 +60,7 @@ impl Field {
         }
     }
 
-    /// Changes to the next value of those that can be chosen.
+    /// Changes to the next choice.
     fn cycle(&mut self) {
         let next = match &self.kind {
             InputKind::Text | InputKind::Number => return,
@@ -75,7 +75,7 @@ impl Field {
 }
 
 impl Form {
-    /// A form with the default values.
+    /// Returns a form with the default values.
     pub(in crate::app) fn new(workflow: &StartableWorkflow, event: &str) -> Self {
         let inputs = workflow.inputs.iter().filter(|_| event == "workflow_dispatch").map(|input| {
             let first = match &input.kind {
@@ -114,12 +114,12 @@ impl Form {
         format!("Start {} on {}", self.workflow.rsplit('/').next().unwrap_or_default(), self.event)
     }
 
-    /// Number of rows, those below the fields included.
+    /// Returns the number of rows, including those below the fields.
     pub(super) fn rows(&self) -> usize {
         self.fields.len() + usize::from(!self.secrets.is_empty()) + 3
     }
 
-    /// Edits a text, or changes a value on space.
+    /// Edits a text, or changes a choice on space.
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let Some(field) = self.fields.get_mut(self.selected) else { return false };
         match key.code {
@@ -150,7 +150,7 @@ impl Form {
         Outcome::Stays
     }
 
-    /// The request to start, or `None` while a required field is empty: that field is selected then.
+    /// Returns the request to start, or selects the first required field that is empty and returns `None`.
     fn confirm(&mut self) -> Option<Effect> {
         self.tried = true;
         if let Some(missing) = self.fields.iter().position(|field| field.required && field.value.text().is_empty()) {

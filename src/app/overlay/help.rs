@@ -1,4 +1,4 @@
-//! The keys of a panel and those of every panel, to be searched.
+//! Searchable help: the keys of a panel and those of every panel.
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
@@ -18,7 +18,7 @@ use crate::ui::theme::Hue;
 
 use super::input_row;
 
-/// Columns for the keys of an action.
+/// Width of the keys in columns.
 const KEYS: u16 = 17;
 
 /// The help for a panel.
@@ -34,7 +34,7 @@ pub(in crate::app) struct Help {
 struct Row {
     keys: String,
     doc: &'static str,
-    /// Why the action is not available now.
+    /// Why the action is unavailable.
     reason: Option<Unavailable>,
 }
 
@@ -89,7 +89,7 @@ impl Help {
         }
     }
 
-    /// The actions of the panel, then those of every panel, that match the filter by key, name or help line.
+    /// Returns the actions of the panel, then those of every panel, that match the filter by key, name or description.
     fn rows(&self, state: &AppState, keymap: &Keymap, summary: Option<&Summary>) -> Vec<Row> {
         let own = ACTIONS.iter().filter(|entry| entry.contexts.contains(&self.context));
         let everywhere = ACTIONS.iter().filter(|entry| entry.contexts.contains(&Context::Everywhere));

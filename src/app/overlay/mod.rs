@@ -1,6 +1,7 @@
-//! What is on top of the panes: the help, a question, a list to pick from, a form, a prompt, a search.
+//! Overlays on top of the panes: help, questions, pickers, forms, prompts, searches.
 //!
-//! While an overlay is open, keys go to it alone. Where text is typed, only keys that do not edit text keep their meaning.
+//! While an overlay is open, only the overlay receives keys. In a text input, only keys that do not edit text keep
+//! their bindings.
 
 pub(super) mod dialogs;
 pub(super) mod form;
@@ -36,45 +37,45 @@ use question::Question;
 use run_search::RunSearchBox;
 use trust::TrustQuestion;
 
-/// What is on top of the panes.
+/// An overlay on top of the panes.
 #[derive(Clone, Debug)]
 pub(super) enum Overlay {
     /// The keys of a panel.
     Help(Help),
-    /// Something to be decided.
+    /// A question.
     Question(Question),
-    /// Whether the repository may run on this machine.
+    /// The trust question about the repository.
     Trust(TrustQuestion),
     /// A list to pick from.
     Picker(Picker),
-    /// What a workflow is started with.
+    /// The inputs of a workflow.
     Form(Form),
-    /// A line of text at the foot of the screen.
+    /// A text prompt at the bottom of the screen.
     Prompt(Prompt),
     /// A search in all logs of the run.
     RunSearch(RunSearchBox),
-    /// The log of the program itself, which the terminal's side draws.
+    /// The log of the program itself, which `tui` draws.
     Diagnostics,
 }
 
-/// What happens to an overlay after a key.
+/// Result of a key for an overlay.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// It stays open.
+    /// The overlay stays open.
     Stays,
-    /// It closes, with these effects.
+    /// The overlay closes, with these effects.
     Closes(Vec<Effect>),
-    /// It closes, and a row was picked.
+    /// The overlay closes, and a row was picked.
     Picked(Pick),
 }
 
 impl Overlay {
-    /// The help for a panel.
+    /// Returns the help for a panel.
     pub(super) fn help(context: Context) -> Self {
         Self::Help(Help::new(context))
     }
 
-    /// Handles a key that the overlay has a meaning for by itself: one that edits its text, or answers its question. `None` for
+    /// Handles a key that is not bound to an action but edits the overlay's text or answers its question. `None` for
     /// any other key.
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
         let edits = match self {
@@ -90,7 +91,7 @@ impl Overlay {
         edits.then_some(Outcome::Stays)
     }
 
-    /// Inserts pasted text where text is typed.
+    /// Inserts pasted text into the overlay's text input.
     pub(super) fn paste(&mut self, text: &str) {
         match self {
             Self::Help(help) => help.paste(text),
@@ -119,7 +120,7 @@ impl Overlay {
         Outcome::Stays
     }
 
-    /// Its area on a screen.
+    /// Returns the overlay's area on a screen.
     pub(super) fn area(&self, screen: Rect) -> Rect {
         match self {
             Self::Help(_) => middle(screen, 112, screen.height.saturating_sub(2)),
@@ -141,7 +142,7 @@ impl Overlay {
         }
     }
 
-    /// Title and suffix of its border.
+    /// Returns title and suffix of the border.
     fn titles(&self, area: Rect) -> (String, String) {
         match self {
             Self::Help(help) => (help.title(), String::new()),
@@ -176,7 +177,7 @@ impl Overlay {
     }
 }
 
-/// Draws a text that is edited in the first row of a box, and returns the rows below it.
+/// Draws a text input in the first row of a box, and returns the rows below it.
 fn input_row(input: &TextInput, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Rect {
     let x = text::put(buffer, area.x + 1, area.y, area.width, "> ", cx.theme.style(Hue::Accent));
     let row = Rect { x, width: area.right().saturating_sub(x + 1), height: 1.min(area.height), ..area };

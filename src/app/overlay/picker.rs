@@ -1,4 +1,4 @@
-//! A list to pick from by typing a few letters of a row.
+//! A list with a fuzzy search.
 
 use std::borrow::Cow;
 
@@ -23,15 +23,15 @@ use super::{Outcome, input_row, mark_selected};
 pub(in crate::app) struct Picker {
     pub(super) title: String,
     filter: TextInput,
-    /// Whether `grep TEXT` can be typed, too.
+    /// Whether `grep TEXT` is accepted, too.
     commands: bool,
-    /// The label of each row, and what picking it does.
+    /// Label of each row, and its effect.
     rows: Vec<(String, Pick)>,
     /// The selected row among those that match.
     selected: usize,
 }
 
-/// What picking a row does.
+/// Effect of a picked row.
 #[derive(Clone, Debug)]
 pub(in crate::app) enum Pick {
     /// Carries out the action.
@@ -61,12 +61,12 @@ impl Picker {
         Self { title: title.to_owned(), filter: TextInput::default(), commands: false, rows, selected: 0 }
     }
 
-    /// Also takes commands that are typed whole.
+    /// Accepts typed commands, too.
     pub(in crate::app) fn with_commands(self) -> Self {
         Self { commands: true, ..self }
     }
 
-    /// Number of rows, those that do not match included.
+    /// Returns the number of rows, including those that do not match.
     pub(super) fn rows(&self) -> usize {
         self.rows.len()
     }
@@ -90,13 +90,13 @@ impl Picker {
             let picked = matching.get(self.selected).map(|row| row.1.clone());
             return picked.map_or(Outcome::Stays, Outcome::Picked);
         }
-        // One row is for the text.
+        // One row is for the text input.
         let rows = height.saturating_sub(1);
         self.selected = motion(action, self.selected, matching.len(), rows).unwrap_or(self.selected);
         Outcome::Stays
     }
 
-    /// The rows that have the letters of the filter in their order, the best fit first.
+    /// Returns the rows that contain the letters of the filter in order, the best match first.
     fn matching(&self) -> Vec<Cow<'_, (String, Pick)>> {
         if let Some(command) = command(self.filter.text()).filter(|_| self.commands) {
             return vec![Cow::Owned(command)];
@@ -122,14 +122,14 @@ impl Picker {
     }
 }
 
-/// The row of a command that is typed whole: `grep TEXT`.
+/// Returns the row of a typed command: `grep TEXT`.
 fn command(typed: &str) -> Option<(String, Pick)> {
     let text = typed.strip_prefix("grep ").map(str::trim_start).filter(|text| !text.is_empty())?;
     Some((format!("find {text} in the logs of all steps"), Pick::SearchRun(text.to_owned())))
 }
 
-/// How well a text fits what was typed, higher is better. `None` if the text does not have the letters in their order.
-/// A text that has them in one piece scores best, above all at the start of a word.
+/// Scores how well a text matches the typed letters, higher is better. `None` if the text does not contain the letters
+/// in order. Contiguous letters score best, above all at the start of a word.
 fn score(typed: &str, text: &str) -> Option<i32> {
     let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<char>>();
     let (typed, text) = (lower(typed), lower(text));

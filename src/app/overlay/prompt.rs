@@ -1,4 +1,4 @@
-//! A line of text at the foot of the screen.
+//! A text prompt at the bottom of the screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +11,7 @@ use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-/// A text that is being typed.
+/// A prompt and its text.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Prompt {
     pub(in crate::app) kind: Kind,
@@ -22,14 +22,14 @@ pub(in crate::app) struct Prompt {
     pub(in crate::app) selection: Selection,
 }
 
-/// What the text of a prompt is for.
+/// Purpose of a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::app) enum Kind {
-    /// To go to lines of the log that match.
+    /// Goes to matching lines of the log.
     Search,
-    /// To show only lines of the log that match.
+    /// Shows only matching lines of the log.
     Keep,
-    /// To show only rows of a list that have its words.
+    /// Shows only rows of a list that contain the words.
     Filter(Panel),
 }
 

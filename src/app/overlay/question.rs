@@ -14,7 +14,7 @@ use crate::ui::theme::Hue;
 
 use super::{Outcome, mark_selected};
 
-/// Something to be decided.
+/// A question.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Question {
     pub(in crate::app) title: String,
@@ -29,7 +29,7 @@ pub(in crate::app) struct Question {
 pub(in crate::app) struct Choice {
     key: char,
     label: String,
-    /// What follows from the answer; empty for "no".
+    /// Effects of the answer; empty for "no".
     effects: Vec<Effect>,
 }
 
@@ -40,12 +40,12 @@ impl Choice {
 }
 
 impl Question {
-    /// A question with its first answer selected.
+    /// Returns a question with its first answer selected.
     pub(in crate::app) fn new(title: &str, text: Vec<String>, choices: Vec<Choice>) -> Self {
         Self { title: title.to_owned(), text, choices, selected: 0 }
     }
 
-    /// Columns of the widest line, and the number of rows.
+    /// Returns the width of the widest line in columns, and the number of rows.
     pub(super) fn size(&self) -> (u16, u16) {
         let lines = self.text.iter().map(String::as_str).chain(self.choices.iter().map(|choice| choice.label.as_str()));
         let columns = lines.chain([self.title.as_str()]).map(text::width).max().unwrap_or_default();
@@ -67,7 +67,7 @@ impl Question {
         Outcome::Stays
     }
 
-    /// The effects of the answer that leaves the screen and does nothing else, if there is one.
+    /// Returns the effects of the answer that only quits, if there is one.
     pub(in crate::app) fn quits(&self) -> Option<Vec<Effect>> {
         let quits = self.choices.iter().find(|choice| choice.effects == [Effect::Quit]);
         quits.map(|choice| choice.effects.clone())

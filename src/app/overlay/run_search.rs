@@ -18,10 +18,10 @@ use crate::ui::theme::{Hue, Theme};
 use super::picker::Pick;
 use super::{Outcome, input_row};
 
-/// Columns of the names of job and step.
+/// Width of the names of job and step in columns.
 const NAMES: u16 = 30;
 
-/// How many matches of a line are highlighted.
+/// Maximum number of highlighted matches of a line.
 const MAX_HIGHLIGHTS: usize = 8;
 
 /// The search and its result.
@@ -40,7 +40,7 @@ pub(in crate::app) struct RunSearchBox {
     error: Option<String>,
 }
 
-/// A line that matches.
+/// A matching line.
 #[derive(Clone, Debug)]
 struct Hit {
     /// Index of its log.
@@ -50,7 +50,7 @@ struct Hit {
 }
 
 impl RunSearchBox {
-    /// A search in the output of a run's steps up to now.
+    /// Returns a search in the output of a run's steps up to now.
     pub(in crate::app) fn new(run: &Run, text: String, theme: Theme) -> Self {
         let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
         let with_output = steps.filter(|(_, step)| step.lines > 0);
@@ -70,7 +70,7 @@ impl RunSearchBox {
         }
     }
 
-    /// The text to search for.
+    /// Returns the text to search for.
     pub(in crate::app) fn text(&self) -> &str {
         self.input.text()
     }
@@ -92,8 +92,8 @@ impl RunSearchBox {
         self.input.insert(text);
     }
 
-    /// The search to start, if the text has changed. An empty text starts none. Increments `last_id` for each search, so that
-    /// answers to earlier ones are dropped.
+    /// Returns the search to start, if the text has changed. An empty text starts no search. Increments `last_id` for
+    /// each search, so that answers to earlier ones are dropped.
     pub(in crate::app) fn request(&mut self, last_id: &mut u64) -> Option<RunSearch> {
         let pattern = Pattern::parse(self.text(), false);
         if pattern.as_ref() == self.search.as_ref().map(|(_, pattern)| pattern) {
@@ -115,7 +115,7 @@ impl RunSearchBox {
         !self.done
     }
 
-    /// Takes in a part of a result, unless it answers another search.
+    /// Adds a part of a result, unless it answers another search.
     pub(in crate::app) fn take(&mut self, result: RunSearchResult, theme: Theme) {
         if self.search.as_ref().is_none_or(|(id, _)| *id != result.id) {
             return;
@@ -135,20 +135,20 @@ impl RunSearchBox {
         if action == Action::Open {
             return self.picked().map_or(Outcome::Stays, Outcome::Picked);
         }
-        // One row is for the text.
+        // One row is for the text input.
         let rows = height.saturating_sub(1);
         self.selected = motion(action, self.selected, self.hits.len(), rows).unwrap_or(self.selected);
         Outcome::Stays
     }
 
-    /// The selected line.
+    /// Returns the selected line.
     fn picked(&self) -> Option<Pick> {
         let hit = self.hits.get(self.selected)?;
         let (log, pattern) = (self.logs.get(hit.log)?.0.clone(), self.search.as_ref()?.1.clone());
         Some(Pick::Line { log, line: hit.number, pattern })
     }
 
-    /// How many lines were found in how many logs, for the border.
+    /// Returns the number of lines found and of their logs, for the border.
     pub(super) fn status(&self) -> String {
         if self.search.is_none() {
             return text::counted(self.logs.len() as u64, "log");

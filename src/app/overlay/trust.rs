@@ -1,4 +1,4 @@
-//! The question whether a repository may run on this machine, with everything that would run.
+//! The trust question: whether a repository may run on this machine, with everything that would run.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
@@ -17,21 +17,21 @@ use crate::ui::theme::Hue;
 
 use super::Outcome;
 
-/// The key that trusts the repository. Enter does not: it is pressed too easily.
+/// Key that trusts the repository. Enter does not: it is pressed too easily.
 const YES: char = 'y';
 
-/// The key that starts nothing.
+/// Key that refuses.
 const NO: char = 'n';
 
-/// Rows of the answers, and the empty row above them.
+/// Number of rows of the answers, with the empty row above them.
 const ANSWER_ROWS: u16 = 3;
 
-/// The question and the part of the preview that is shown.
+/// The question and the visible part of the preview.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct TrustQuestion {
     question: u64,
     lines: Vec<String>,
-    /// The first line that is shown.
+    /// Index of the first visible line.
     offset: usize,
 }
 
@@ -60,7 +60,7 @@ impl TrustQuestion {
         self.offset = motion(action, self.offset, last + 1, shown).unwrap_or(self.offset);
     }
 
-    /// Columns and rows that the question takes, without the frame.
+    /// Returns the size of the question in columns and rows, without the border.
     pub(super) fn size(&self) -> (u16, u16) {
         let widest = self.lines.iter().map(|line| text::width(line)).max().unwrap_or_default();
         (
@@ -69,7 +69,7 @@ impl TrustQuestion {
         )
     }
 
-    /// How much is below the part that is shown, for the frame.
+    /// Returns the number of lines below the visible part, for the border.
     pub(super) fn status(&self, height: usize) -> String {
         let shown = height.saturating_sub(usize::from(ANSWER_ROWS));
         match self.lines.len().saturating_sub(self.offset + shown) {

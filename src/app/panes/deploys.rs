@@ -1,7 +1,7 @@
-//! 6 Deploys: the environments that jobs name, and the latest deployment to each in the listed runs.
+//! 6 Deploys: the environments of jobs, and the latest deployment to each in the listed runs.
 //!
-//! The list of runs comes in pages. While the pane has the focus it needs further ones, up to [`MAX_RUNS`]; as long as there
-//! are older runs, its border names how many were looked through.
+//! The list of runs comes in pages. While the pane has the focus it requests further ones, up to [`MAX_RUNS`]; while
+//! there are older runs, its border shows the number of runs searched.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ use crate::ui::theme::Hue;
 use super::list::{ListRow, filter_chip};
 use super::{Cx, Pane, empty, keep_visible, motion};
 
-/// How many runs the pane looks through for deployments. Older ones are left out, as each page of runs takes memory.
+/// Maximum number of runs that are searched for deployments. Older ones are left out, as each page of runs takes
+/// memory.
 const MAX_RUNS: usize = 2_000;
 
 /// The list of environments.
@@ -32,7 +33,7 @@ pub(in crate::app) struct Deploys {
     offset: usize,
 }
 
-/// The deployments to one environment that are shown.
+/// The deployments to one environment.
 struct Environment<'s> {
     name: &'s str,
     /// The latest deployment, whatever its state.
@@ -120,7 +121,7 @@ impl Pane for Deploys {
 }
 
 impl Deploys {
-    /// The environments that match the filter, by name.
+    /// Returns the environments that match the filter, by name.
     fn listed<'s>(&self, state: &'s AppState) -> Vec<Environment<'s>> {
         let mut rows = environments(state);
         rows.retain(|Environment { name, latest: (run, deployment), .. }| {
@@ -129,20 +130,20 @@ impl Deploys {
         rows
     }
 
-    /// Row of the selected environment in the list.
+    /// Returns the row of the selected environment in the list.
     fn at(&self, rows: &[Environment]) -> usize {
         rows.iter().position(|row| self.selected.as_deref() == Some(row.name)).unwrap_or_default()
     }
 }
 
-/// The version that a run deploys: its commit, and its branch or tag.
+/// Returns the version that a run deploys: its commit, and its branch or tag.
 fn version(run: &Summary) -> String {
     let sha = run.info.sha.get(..7).unwrap_or(&run.info.sha);
     [sha, run.info.ref_name.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// All environments by name. The latest deployment is the running one, else the one that waits in a running run, else the
-/// one that ended last. A deployment that never started counts only if no other did.
+/// Returns all environments by name. The latest deployment is the running one, else the one that waits in a running
+/// run, else the one that ended last. A deployment that never started counts only if no deployment did.
 fn environments(state: &AppState) -> Vec<Environment<'_>> {
     let mut rows: BTreeMap<&str, Environment> = BTreeMap::new();
     let rank = |(run, deployment): (&Summary, &Deployment)| match &deployment.phase {

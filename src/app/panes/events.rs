@@ -1,4 +1,4 @@
-//! 7 Events: what happened in the selected run and outside of any run, newest first.
+//! 7 Events: events of the selected run and those outside of any run, newest first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -64,7 +64,7 @@ impl Pane for Events {
 }
 
 impl Events {
-    /// The events of the selected run and those outside of any run that match the filter, newest first.
+    /// Returns the events of the selected run and those outside of any run that match the filter, newest first.
     fn listed<'s>(&'s self, state: &'s AppState, selection: &'s Selection) -> impl Iterator<Item = &'s EventEntry> {
         let run = selection.run_id();
         let matches = move |entry: &&EventEntry| {

@@ -88,7 +88,7 @@ impl Pane for Jobs {
         Some(&mut self.filter)
     }
 
-    /// How many jobs are in which state.
+    /// Returns the number of jobs in each state.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
         let count = |wanted: fn(&Phase) -> bool| run.jobs.values().filter(|job| wanted(&job.phase)).count();
@@ -152,7 +152,7 @@ impl Jobs {
         }
     }
 
-    /// The jobs that match the filter, with the steps of the selected one below it.
+    /// Returns the jobs that match the filter, with the steps of the selected one below it.
     fn rows<'r>(&self, run: &'r Run, selection: &Selection) -> Vec<Row<'r>> {
         let mut rows = Vec::new();
         let matches = |job: &&Job| {
@@ -217,7 +217,7 @@ fn draw_step(step: &Step, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buff
     row.draw(cx, area, buffer);
 }
 
-/// Time from start to end, or to now while there is no end.
+/// Returns the time from start to end, or to now before the end.
 fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppState) -> String {
     match (started, finished) {
         (Some(started), finished) => text::duration(finished.unwrap_or(state.now).since(started)),
@@ -225,7 +225,7 @@ fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppStat
     }
 }
 
-/// The remark of a job's row: what it waits for, which step runs, or why it ended.
+/// Returns the remark of a job's row: why it waits, which step runs, or why it ended.
 fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     let dim = cx.theme.style(Hue::Dim);
     let name = |id: &JobId| run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
@@ -258,7 +258,7 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     }
 }
 
-/// The job and step that matter most now: what runs, else what failed, else what ended last.
+/// Returns the most relevant job and step: a running one, else a failed one, else the one that ended last.
 fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
     let previous = previous.and_then(|job| run.jobs.get(job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
@@ -281,7 +281,7 @@ pub(in crate::app) fn any_failed(run: &Run) -> bool {
     run.jobs.values().any(|job| has_failed(&job.phase) || job.steps.iter().any(|step| has_failed(&step.phase)))
 }
 
-/// The failed step after or before the selection, or the job that failed without one. Wraps around.
+/// Returns the failed step after or before the selection, or the job that failed without one. Wraps around.
 pub(in crate::app) fn next_failed(run: &Run, from: Option<&JobSelection>, forward: bool) -> Option<JobSelection> {
     let mut failed = Vec::new();
     let mut before = 0;

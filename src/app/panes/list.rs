@@ -1,4 +1,4 @@
-//! What lists share: motions, scrolling, rows, and the text of an empty list.
+//! Functions shared by all lists: motions, scrolling, rows, and the text of an empty list.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,8 +10,8 @@ use crate::ui::theme::Hue;
 
 use super::Cx;
 
-/// The row that a motion leads to, in a list of `len` rows of which `height` are on the screen. `None` if the action is
-/// not a motion.
+/// Returns the target row of a motion, in a list of `len` rows of which `height` are on the screen. `None` if the
+/// action is not a motion.
 pub(in crate::app) fn motion(action: Action, at: usize, len: usize, height: usize) -> Option<usize> {
     let page = height.max(2) - 1;
     let to = match action {
@@ -28,12 +28,12 @@ pub(in crate::app) fn motion(action: Action, at: usize, len: usize, height: usiz
     Some(to.min(len.saturating_sub(1)))
 }
 
-/// The filter's words, for the border; `None` for a list that is not filtered.
+/// Returns the filter's words, for the border; `None` for a list that is not filtered.
 pub(super) fn filter_chip(filter: &str) -> Option<String> {
     (!filter.is_empty()).then(|| format!("/{filter}"))
 }
 
-/// The first row to draw so that row `at` is visible, moving as little as possible.
+/// Returns the first row to draw so that row `at` is visible, moving as little as possible.
 pub(in crate::app) fn keep_visible(offset: usize, at: usize, len: usize, height: usize) -> usize {
     let highest = len.saturating_sub(height);
     offset.clamp((at + 1).saturating_sub(height), at.max((at + 1).saturating_sub(height))).min(highest)
@@ -86,7 +86,7 @@ impl ListRow<'_> {
     }
 }
 
-/// Draws why a pane is empty: in its middle, in as many rows as the text takes.
+/// Draws the text of an empty pane: in its middle, in as many rows as needed.
 pub(in crate::app) fn empty(text: &str, cx: &Cx, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;

@@ -1,7 +1,7 @@
-//! The panes, and the one place where each thing that the screen asks of a pane is dispatched.
+//! The panes, and the dispatch of everything that the screen asks of a pane.
 //!
-//! A pane holds scroll positions, its filter, and selections that no other pane shows. What all panes show is the
-//! [`Selection`]. After every message [`Panes::sync`] brings them in line with the state, so that drawing changes nothing.
+//! A pane has scroll positions, its filter, and selections that no other pane shows. The [`Selection`] is shared by all
+//! panes. After every message [`Panes::sync`] updates them to the state, so that drawing changes nothing.
 //!
 //! # Adding a pane
 //!
@@ -47,14 +47,14 @@ pub(super) use jobs::{any_failed, next_failed};
 pub(super) use list::{empty, keep_visible, motion};
 pub(super) use runs::{file_name, project};
 
-/// What a pane may look at besides its own state.
+/// Data that a pane may read besides its own state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cx<'a> {
     pub(super) state: &'a AppState,
     pub(super) theme: Theme,
     /// Whether keys go to this pane.
     pub(super) focused: bool,
-    /// Columns and rows inside the pane's borders; no column and one row where the pane is not on the screen.
+    /// Columns and rows inside the pane's borders; no column and one row if the pane is not on the screen.
     pub(super) size: (u16, u16),
 }
 
@@ -67,12 +67,12 @@ impl Cx<'_> {
 
 /// A part of the screen with a border.
 pub(super) trait Pane {
-    /// Brings the pane in line with the state after a message, and returns the effects that fetch what is missing.
+    /// Updates the pane after a message, and returns the effects that fetch missing data.
     fn sync(&mut self, _: &Cx, _: &mut Selection) -> Vec<Effect> {
         Vec::new()
     }
 
-    /// Carries out an action that concerns this pane alone: a motion, or a switch of how it is drawn.
+    /// Carries out an action that concerns this pane alone: a motion, or a display option.
     fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection);
 
     /// Handles a click on a column and row inside the borders.
@@ -83,12 +83,12 @@ pub(super) trait Pane {
         self.act(if down { Action::Down } else { Action::Up }, cx, selection);
     }
 
-    /// Opens what is selected, and returns the panel that shows it.
+    /// Opens the selected row, and returns the panel that shows it.
     fn open(&mut self, _: &Cx, _: &mut Selection) -> Option<Panel> {
         Some(Panel::Log)
     }
 
-    /// Closes what was opened inside the pane. Returns `false` if there is nothing to close.
+    /// Closes the opened part of the pane. Returns `false` if there is nothing to close.
     fn close(&mut self) -> bool {
         false
     }
@@ -98,12 +98,12 @@ pub(super) trait Pane {
         false
     }
 
-    /// The panel that `back` leads to from here.
+    /// Returns the panel that `back` leads to.
     fn parent(&self) -> Option<Panel> {
         Some(Panel::Runs)
     }
 
-    /// The words that a row must have to be listed, if the pane has a filter.
+    /// Returns the words that listed rows must contain, if the pane has a filter.
     fn filter(&mut self) -> Option<&mut String> {
         None
     }
@@ -111,12 +111,12 @@ pub(super) trait Pane {
     /// Handles a change of the filter's words while they are typed.
     fn filtered(&mut self, _: &Cx, _: &mut Selection) {}
 
-    /// Title in the border; `None` for the name of the panel.
+    /// Returns the title in the border; `None` for the name of the panel.
     fn title(&self, _: &Cx, _: &Selection) -> Option<String> {
         None
     }
 
-    /// Text at the right end of the upper border; empty for none.
+    /// Returns the text at the right end of the upper border; may be empty.
     fn title_suffix(&self, _: &Cx, _: &Selection) -> String {
         String::new()
     }
@@ -138,7 +138,7 @@ pub(super) struct Panes {
 }
 
 impl Panes {
-    /// The pane of a panel.
+    /// Returns the pane of a panel.
     pub(super) fn get(&self, panel: Panel) -> &dyn Pane {
         match panel {
             Panel::Runs => &self.runs,
@@ -151,7 +151,7 @@ impl Panes {
         }
     }
 
-    /// The pane of a panel, to be changed.
+    /// Returns the pane of a panel, mutably.
     pub(super) fn get_mut(&mut self, panel: Panel) -> &mut dyn Pane {
         match panel {
             Panel::Runs => &mut self.runs,
@@ -169,7 +169,7 @@ impl Panes {
         PANELS.iter().any(|info| self.get(info.panel).needs_older_runs(&cx(info.panel)))
     }
 
-    /// Brings every pane in line with the state. Runs and Jobs come first: they move the selection that the others show.
+    /// Updates every pane after a change. Runs and Jobs come first: they move the selection that the others show.
     pub(super) fn sync<'a>(&mut self, cx: impl Fn(Panel) -> Cx<'a>, selection: &mut Selection) -> Vec<Effect> {
         const FIRST: [Panel; 2] = [Panel::Runs, Panel::Jobs];
         let others = PANELS.iter().map(|info| info.panel).filter(|panel| !FIRST.contains(panel));
@@ -177,7 +177,7 @@ impl Panes {
     }
 }
 
-/// Columns and rows inside the borders of a panel.
+/// Returns the columns and rows inside the borders of a panel.
 pub(super) fn size(screen: Option<&Screen>, panel: Panel) -> (u16, u16) {
     let area = screen.and_then(|screen| screen.panel(panel)).map(frame::inside).unwrap_or_default();
     (area.width, area.height.max(1))

@@ -52,7 +52,7 @@ impl Pane for Runs {
         Some(Panel::Jobs)
     }
 
-    /// Less than a screen of rows is left below those that are shown.
+    /// Less than a screenful is left below the visible rows.
     fn needs_older_runs(&self, cx: &Cx) -> bool {
         self.listed(cx.state).nth(self.offset + 2 * cx.rows()).is_none()
     }
@@ -65,8 +65,8 @@ impl Pane for Runs {
         Some(&mut self.filter)
     }
 
-    /// Selects the first run of the list when the filter excludes the selected one. A run that leaves the list later, or
-    /// is selected elsewhere, stays selected.
+    /// Selects the first run of the list if the filter hides the selected one. A run that leaves the list later, or is
+    /// selected elsewhere, stays selected.
     fn filtered(&mut self, cx: &Cx, selection: &mut Selection) {
         if !self.listed(cx.state).any(|run| selection.run_id() == Some(&run.info.id)) {
             let first = self.listed(cx.state).next().map(|run| run.info.id.clone());
@@ -74,7 +74,7 @@ impl Pane for Runs {
         }
     }
 
-    /// How many runs are running, and how many are listed while there are older ones.
+    /// Returns the number of active runs, and the number of listed ones while there are older ones.
     fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
         let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
         let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.summaries().count() as u64)));
@@ -120,22 +120,22 @@ impl Pane for Runs {
 }
 
 impl Runs {
-    /// The run to select while none is, or after the selected one was removed.
+    /// Returns the run to select while no run is selected, or after the selected one was removed.
     fn replacement(&self, state: &AppState, removed: Option<&RunId>) -> Option<RunId> {
-        // The run that took the row of the removed one, or the last.
+        // The run that moved into the row of the removed one, or the last.
         let listed: Vec<&Summary> = self.listed(state).collect();
         let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.info.id.clone());
         let at_home = |run: &&Summary| self.home.as_ref().is_none_or(|home| run.info.repository == *home);
         let newest = || state.summaries().find(at_home).or(state.summaries().next()).map(|run| run.info.id.clone());
         match (removed, self.filter.is_empty()) {
             (None, true) => newest(),
-            // A run that is asked for by its id may be listed later.
+            // A run that was requested by its id may be listed later.
             (Some(removed), true) => next.or_else(newest).or_else(|| Some(removed.clone())),
             (_, false) => next,
         }
     }
 
-    /// The runs that match the filter.
+    /// Returns the runs that match the filter.
     fn listed<'s>(&'s self, state: &'s AppState) -> impl Iterator<Item = &'s Summary> {
         let matches = |run: &&Summary| {
             let texts = [
@@ -153,7 +153,7 @@ impl Runs {
         state.summaries().filter(matches)
     }
 
-    /// Row of the selected run in the list.
+    /// Returns the row of the selected run in the list.
     fn at(&self, state: &AppState, selection: &Selection) -> usize {
         self.listed(state).position(|run| selection.run_id() == Some(&run.info.id)).unwrap_or_default()
     }
@@ -165,7 +165,7 @@ impl Runs {
     }
 }
 
-/// Why there is no run, and what to do about it.
+/// Returns the text of an empty list: the reason, and what to do about it.
 pub(super) fn no_runs(state: &AppState) -> &'static str {
     match (state.is_listed, state.startable.is_empty()) {
         (false, _) => "looking for runs",
@@ -176,17 +176,17 @@ pub(super) fn no_runs(state: &AppState) -> &'static str {
     }
 }
 
-/// Name of the run, or of its workflow's file if it has none.
+/// Returns the name of the run, or of its workflow's file if it has no name.
 fn title(run: &Summary) -> &str {
     if run.name.is_empty() { file_name(&run.info.workflow) } else { &run.name }
 }
 
-/// Name of a repository without its owner.
+/// Returns the name of a repository without its owner.
 pub(in crate::app) fn project(repository: &str) -> &str {
     repository.rsplit('/').next().unwrap_or(repository)
 }
 
-/// Name of a workflow's file without its folder.
+/// Returns the name of a workflow's file without its folder.
 pub(in crate::app) fn file_name(workflow: &str) -> &str {
     workflow.rsplit('/').next().unwrap_or(workflow)
 }

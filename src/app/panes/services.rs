@@ -58,7 +58,7 @@ impl Pane for Services {
         Some(&mut self.filter)
     }
 
-    /// How many services there are, and how many are down.
+    /// Returns the number of services, and the number of those that are down.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
         let bad = all(run).filter(|(_, service)| service.state.is_bad()).count();
@@ -87,7 +87,7 @@ impl Pane for Services {
             parts.extend((service.restarts > 0).then(|| format!("restarts {}", service.restarts)));
             let tab = (widest as u16 + 5).min(area.width / 2);
             let mut remark = parts.join(" ");
-            // The job is named where there is room for it.
+            // The name of the job is shown if it fits.
             if several
                 && text::width(&remark) + text::width(&job.name) + 5 + usize::from(tab) <= usize::from(area.width)
             {
@@ -114,7 +114,7 @@ impl Services {
         self.selected.as_ref().is_some_and(|(of, name)| *of == job.id && *name == service.name)
     }
 
-    /// Row of the selected service in the list.
+    /// Returns the row of the selected service in the list.
     fn at(&self, run: &Run) -> usize {
         self.listed(run).position(|(job, service)| self.is_selected(job, service)).unwrap_or_default()
     }
@@ -124,7 +124,7 @@ impl Services {
         self.selected = selected.or(self.selected.take());
     }
 
-    /// The services that match the filter.
+    /// Returns the services that match the filter.
     fn listed<'r>(&'r self, run: &'r Run) -> impl Iterator<Item = (&'r Job, &'r Service)> {
         all(run).filter(|(job, service)| {
             text::holds(&self.filter, &[&service.name, &service.image, service.state.word(), &job.name])
@@ -132,12 +132,12 @@ impl Services {
     }
 }
 
-/// All services with their jobs, in the order of the workflow.
+/// Returns all services with their jobs, in the order of the workflow.
 fn all(run: &Run) -> impl Iterator<Item = (&Job, &Service)> {
     run.jobs.values().flat_map(|job| job.services.values().map(move |service| (job, service)))
 }
 
-/// A port in the container and on this machine: `5432→54321`, or `6379` if they are the same.
+/// Formats a port in the container and on this machine: `5432→54321`, or `6379` if they are the same.
 fn port(inside: &str, outside: &str, theme: Theme) -> String {
     let inside = inside.strip_suffix("/tcp").unwrap_or(inside);
     if inside == outside { inside.to_owned() } else { format!("{inside}{}{outside}", theme.pick("→", ">")) }

@@ -1,10 +1,10 @@
-//! What the graph shows, and what of it.
+//! The graph: layout and filters.
 
 use super::*;
 use crate::app::fixture::script;
 use crate::model::testing::{Script, outline};
 
-/// Jobs side by side, two of which failed, behind one that all need.
+/// Parallel jobs, two of which failed, after one that all of them need.
 fn wide(jobs: usize) -> Script {
     let names: Vec<String> = (0..jobs).map(|job| format!("part-{job:03}")).collect();
     let parts = names.iter().map(|name| outline(name, name, &["first"]));

@@ -31,7 +31,7 @@ fn a_hostile_log_stays_in_its_pane() {
     lines.push("\x1b[?1049l\x1bc\x1b[6n\r\rshort".to_owned());
     lines.push("\u{0}\u{7}\u{8}\u{9b}31m".to_owned());
     driver.log("security", 2, lines);
-    // Another step and back, so that the log is loaded again.
+    // To another step and back, so that the log is loaded again.
     driver.press("kj");
     let after = driver.screen();
     let outside = |screen: &str| {
@@ -142,7 +142,7 @@ fn all_logs_are_searched_while_typing_and_enter_opens_a_line() {
     driver.press("<down><enter>");
     assert!(driver.shows("4 Log · Security Scan › 2 Scan") && driver.shows("line 1,204"), "{}", driver.screen());
     assert!(driver.shows("/module 12.4|FAILED/ 1/1"), "it is looked for there: {}", driver.screen());
-    // What was looked for is there again, also by its command in the palette.
+    // The previous search is available again, also through its command in the palette.
     driver.press("F");
     assert!(driver.shows("2 in 2 of 13 logs"));
     driver.press("<esc>:grep scanning<enter>");

@@ -1,4 +1,4 @@
-//! Whole screens, keys and what they bring about.
+//! Whole screens, keys and their effects.
 
 use proptest::prelude::*;
 use ratatui::style::Modifier;
@@ -268,7 +268,7 @@ fn older_runs_are_requested_once_the_list_is_shown_to_its_end() {
     assert_eq!(requested(&mut driver), [older(300)]);
     driver.feed(page(250..300, false)).press("ggG");
     assert_eq!(requested(&mut driver), [], "there are no older runs");
-    // A filter that leaves few rows needs all runs.
+    // A filter that matches few rows needs all runs.
     let mut driver = Driver::new(80, 24, Theme::default());
     driver.feed(page(500..700, true)).press("1/nothing");
     assert_eq!(requested(&mut driver), [older(500)]);
@@ -420,7 +420,7 @@ fn anything() -> impl Strategy<Value = Msg> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever happens in whatever order on whatever size, there is a picture.
+    /// Drawing never panics, whatever the messages, their order and the size.
     #[test]
     fn there_is_always_a_picture(messages in prop::collection::vec(anything(), 1..60), ascii in any::<bool>()) {
         let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };

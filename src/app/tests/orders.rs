@@ -1,4 +1,4 @@
-//! Orders to runs: what is asked before them, and what is shown until a record confirms them.
+//! Commands for runs: the dialogs before them, and the pending state until a record confirms them.
 
 use super::*;
 
@@ -199,7 +199,7 @@ fn several_repositories_are_named_and_the_home_one_comes_first() {
     driver.feed(Feed::Listed { runs: vec![other("20261125-101010-cccc")], more: false });
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     assert!(driver.shows("app · Release") && driver.shows("other  main"), "{}", driver.screen());
-    // What takes the place of a removed run is its neighbour in the list, and nothing that the filter hides.
+    // The selection moves to the neighbour of the removed run in the list, never to a run that the filter hides.
     driver.press("1/other<enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261125-101010-cccc")));
     driver.feed(Feed::Removed(RunId::new("20261125-101010-cccc")));
@@ -229,7 +229,7 @@ fn an_untrusted_repository_is_shown_before_anything_starts() {
     assert!(!driver.shows("Not trusted"));
     driver.feed(untrusted(8)).press("y");
     assert_eq!(driver.asked(), [Effect::Request(Request::Trust { question: 8 })]);
-    // A person in the middle of something else is not interrupted.
+    // An open overlay is not interrupted.
     driver.press(":");
     driver.feed(untrusted(9));
     assert!(driver.shows("Do or go to") && driver.shows("not started:"), "{}", driver.screen());

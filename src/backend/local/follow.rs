@@ -1,6 +1,6 @@
-//! Follows a run: its records as they come, until it has ended, however it ends.
+//! Follows a run: its records as they are written, until it has ended.
 //!
-//! Everything is read from the run's folder, so a run that a poller mirrors is followed like one of this machine.
+//! Everything is read from the run's folder, so a run that a poller mirrors is followed like a local one.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::store::{StoreError, history, lock};
 use crate::worker::control::Watch;
 use crate::worker::recovery;
 
-/// Time between two looks at a worker that holds the lock and does not listen yet.
+/// Time between two attempts to connect to a worker that holds the lock and does not listen yet.
 const RETRY: Duration = Duration::from_millis(2);
 
 /// Reads the records of one run while its worker writes them.
@@ -25,7 +25,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A follower before the first record of a run.
+    /// Returns a follower before the first record of a run.
     #[must_use]
     pub fn new(folder: RunFolder) -> Self {
         let journal = JournalReader::new(folder.journal());
@@ -60,7 +60,7 @@ impl Follower {
                     Ok(watch) => self.watch = Some(watch),
                     Err(_) if lock::is_held(&self.folder.lock()) => tokio::time::sleep(RETRY).await,
                     Err(_) => {
-                        // The worker may have written its last records since the last look.
+                        // The worker may have written its last records since the last poll.
                         let mut records = self.journal.poll()?;
                         if records.is_empty() && recovery::close(&self.folder).await? {
                             records = self.journal.poll()?;
@@ -73,7 +73,7 @@ impl Follower {
     }
 }
 
-/// Reports a run and all its records, and new ones until it has ended or the receiver of `feed` is gone.
+/// Reports a run and its records, until the run has ended or the receiver of `feed` is dropped.
 pub(super) async fn report(folder: RunFolder, feed: mpsc::Sender<Feed>) {
     if let Err(error) = report_all(folder, &feed).await {
         let _ = feed.send(Feed::Notice(Notice::bad(error.to_string()))).await;

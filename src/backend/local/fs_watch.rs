@@ -25,10 +25,10 @@ pub(super) enum WatchError {
     /// Git cannot list the files of the repository.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The state folder cannot be made.
+    /// The state folder cannot be created.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The system has no watch, or too many folders are watched.
+    /// The system does not support watching, or too many folders are watched.
     #[error(transparent)]
     System(#[from] notify::Error),
 }
@@ -40,10 +40,10 @@ pub(super) struct StateFolderWatch {
 }
 
 impl StateFolderWatch {
-    /// Watches for runs that appear, start an attempt, or end. `state` is made if it is missing.
+    /// Watches for runs that appear, start an attempt, or end. `state` is created if it is missing.
     ///
     /// # Errors
-    /// The folder cannot be made, or the system cannot watch it.
+    /// The folder cannot be created, or the system cannot watch it.
     pub(super) fn watch(state: &Path) -> Result<Self, WatchError> {
         let changed = Arc::new(Notify::new());
         let notifier = Arc::clone(&changed);
@@ -75,8 +75,8 @@ fn is_write(event: &Event) -> bool {
     }
 }
 
-/// A watch on the files of a repository. Folders that git ignores are not watched: they may be large and are written all
-/// the time.
+/// A watch on the files of a repository. Folders that git ignores are not watched: they may be large and change all the
+/// time.
 pub(super) struct RepositoryWatch {
     root: PathBuf,
     watcher: RecommendedWatcher,
@@ -99,7 +99,7 @@ struct Changes {
 
 impl Seen {
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        // A panic of another thread leaves a set that is whole.
+        // After a panic of another thread the set is still complete.
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,7 +127,7 @@ impl RepositoryWatch {
         Ok(files)
     }
 
-    /// Every file that git does not ignore.
+    /// Returns every file that git does not ignore.
     fn list(&self) -> Result<Vec<String>, GitError> {
         let listed = git(&self.root, ["ls-files", "--cached", "--others", "--exclude-standard", "-z"])?;
         Ok(listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
@@ -142,7 +142,7 @@ impl RepositoryWatch {
 
     fn add(&mut self, folder: &Path) -> notify::Result<()> {
         match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-            // It was removed meanwhile.
+            // The folder was removed meanwhile.
             Err(_) if !folder.is_dir() => Ok(()),
             watched => watched,
         }
@@ -173,7 +173,7 @@ impl RepositoryWatch {
     fn enter(&mut self, folders: Vec<PathBuf>) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut todo = folders;
-        // Level by level, with one call of git for each.
+        // Level by level, with one git call for each.
         while !todo.is_empty() {
             let inside = |path: &PathBuf| path.strip_prefix(&self.root).ok()?.to_str().map(str::to_owned);
             let names: Vec<String> = todo.iter().filter_map(inside).filter(|name| !is_git(name)).collect();
@@ -192,7 +192,8 @@ impl RepositoryWatch {
         found
     }
 
-    /// The path of a file from the root; `None` for a folder, for git's own files and for temporary files of editors.
+    /// Returns the path of a file from the root; `None` for a folder, for git's files and for temporary files of
+    /// editors.
     fn name(&self, path: &Path) -> Option<String> {
         let name = path.strip_prefix(&self.root).ok()?.to_str()?;
         let last = name.rsplit('/').next().unwrap_or(name);
@@ -205,7 +206,7 @@ fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.is_dir())
 }
 
-/// Whether an editor gives this name to a temporary file: vim, emacs, and many others.
+/// Whether a name is that of an editor's temporary file: vim, emacs, and many others.
 fn is_temporary(name: &str) -> bool {
     let endings = ["~", ".swp", ".swx", ".tmp"];
     let emacs = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));

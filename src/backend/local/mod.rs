@@ -3,8 +3,8 @@
 //! Runs that other programs start, and runs that end, are noticed by a watch on the state folder, so nothing is polled.
 //!
 //! - [`follow`]: the records of a run as its worker writes them
-//! - `start`: starting runs, and the question about trust before
-//! - `watch_mode`: which runs a change of files starts
+//! - `start`: starting runs, after the trust question
+//! - `watch_mode`: the runs that a change of files starts
 //! - `startable`: the workflows of the repository
 //! - `fs_watch`: watches on folders
 
@@ -57,7 +57,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// The runs of a state folder. `folder` is a folder in the repository whose workflows can be started.
+    /// Returns the runs of a state folder. The workflows to start are those of the repository around `folder`.
     #[must_use]
     pub fn new(runs: RunsDir, folder: PathBuf) -> Self {
         Self { runs, folder }
@@ -74,32 +74,32 @@ impl Backend for Local {
     }
 }
 
-/// The backend while it serves.
+/// State of the backend while it serves.
 struct Serving {
     runs: RunsDir,
     folder: PathBuf,
     feed: mpsc::Sender<Feed>,
     /// The task that closes runs whose worker died. No list of runs waits for it: a container engine may be slow.
     closing: Option<JoinHandle<bool>>,
-    /// Why changes of the state folder are not noticed.
+    /// Why the state folder is not watched.
     unwatched: Option<WatchError>,
-    /// The connection that was reported last.
+    /// Connection state that was reported last.
     connection: Connection,
-    /// When the runs were listed last.
+    /// When the runs were last listed.
     listed_at: Option<Timestamp>,
-    /// The runs that were listed and not removed since.
+    /// Listed runs that were not removed since.
     listed: BTreeSet<RunId>,
     followed: HashSet<RunId>,
     follows: JoinSet<RunId>,
-    /// The run that the user looks at, and the latest attempt of it that was followed.
+    /// The selected run, and the latest attempt of it that was followed.
     selected: Option<(RunId, u32)>,
-    /// Number of the next question about trust.
+    /// Number of the next trust question.
     questions: u64,
-    /// What the unanswered question about trust is for.
+    /// What the open trust question is for.
     waiting: Option<(u64, Waiting)>,
     /// Watch mode, while it is on.
     watch_mode: Option<WatchMode>,
-    /// When to try again to start the runs of watch mode.
+    /// Time of the next attempt to start the runs of watch mode.
     retry_at: Option<Instant>,
 }
 
@@ -124,7 +124,7 @@ impl Serving {
         }
     }
 
-    /// Carries out requests until the screen is gone.
+    /// Carries out requests until the screen is closed.
     async fn serve(mut self, mut requests: mpsc::Receiver<Request>) {
         let watch = StateFolderWatch::watch(self.runs.state()).map_err(|error| self.unwatched = Some(error)).ok();
         self.list().await;
@@ -168,7 +168,7 @@ impl Serving {
         }
     }
 
-    /// Sends a report. It fails when the screen is gone, which then needs none.
+    /// Sends a report. Sending fails once the screen is closed, and then the report is not needed.
     async fn report(&self, report: Feed) {
         let _ = self.feed.send(report).await;
     }
@@ -216,7 +216,7 @@ impl Serving {
         }
     }
 
-    /// Reports a run and its records, unless that is done already.
+    /// Starts following a run, unless it is followed already.
     fn follow(&mut self, run: RunId) {
         if self.followed.insert(run.clone()) {
             let report = follow::report(self.runs.folder(run.clone()), self.feed.clone());
@@ -224,7 +224,7 @@ impl Serving {
         }
     }
 
-    /// Lists the newest runs, as many as were listed before, and reports what is gone.
+    /// Lists the newest runs, as many as were listed before, and reports removed ones.
     async fn list(&mut self) {
         let limit = self.listed.len().max(FIRST_PAGE);
         let Page { runs, more } = match history::page(&self.runs, &Filter::default(), None, limit) {
@@ -270,8 +270,8 @@ impl Serving {
         }
     }
 
-    /// The state of runs that may have changed and are on no page: those that have not ended, as an old run may have been
-    /// started again, and the selected one.
+    /// Returns the state of runs that may have changed and are on no page: those that have not ended, as an old run may
+    /// have been started again, and the selected one.
     fn outside(&self, listed: &BTreeSet<RunId>) -> Vec<Summary> {
         let unfinished = history::unfinished(&self.runs).unwrap_or_default();
         let selected = self.selected.iter().map(|(run, _)| run.clone());
@@ -300,7 +300,7 @@ impl Serving {
         }
     }
 
-    /// The selected run, if it has a newer attempt than the one that was followed: another program may have started it.
+    /// Returns the selected run if it has a newer attempt than the followed one: another program may have started it.
     fn new_attempt<'r>(&self, mut runs: impl Iterator<Item = &'r Summary>) -> Option<(RunId, u32)> {
         let (selected, followed) = self.selected.as_ref()?;
         let run = runs.find(|run| run.info.id == *selected)?;
@@ -316,7 +316,7 @@ async fn close_lost(runs: RunsDir) -> bool {
     }) > 0
 }
 
-/// Waits for a moment; forever for `None`.
+/// Waits until a point in time; forever for `None`.
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
@@ -342,7 +342,7 @@ async fn changed(watch: Option<&StateFolderWatch>) {
     }
 }
 
-/// Waits until something happens to the files of watch mode; forever while it is off.
+/// Waits for a change of the files in watch mode; forever while it is off.
 async fn watch_event(watch: &mut Option<WatchMode>) -> WatchEvent {
     match watch {
         Some(watch) => watch.event().await,

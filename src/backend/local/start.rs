@@ -1,7 +1,7 @@
-//! Starts runs: those that a person requests, those of watch mode, and those that waited for an answer about trust.
+//! Starts runs: requested ones, those of watch mode, and those that waited for the trust question.
 //!
-//! A run is planned once. The plan that a person is shown before the repository is trusted is kept and started after the
-//! answer, so nothing runs that was not shown.
+//! A run is planned once. The plan that is shown with the trust question is kept and started after the answer, so
+//! nothing runs that was not shown.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use super::watch_mode::{StartedRun, WatchMode};
 /// Time between two attempts to cancel a run that does not accept it.
 const CANCEL_RETRY: Duration = Duration::from_secs(1);
 
-/// The event that watch mode stands for.
+/// The event that watch mode simulates.
 const PUSH: &str = "push";
 
-/// Something that starts once the repository is trusted.
+/// What starts once the repository is trusted.
 pub(super) enum Waiting {
     /// A run.
     Run(Box<Planned>),
@@ -70,7 +70,7 @@ impl Serving {
         }
     }
 
-    /// Asks a person for trust. An unanswered question before this one is dropped.
+    /// Asks the user for trust. A previous open question is dropped.
     async fn ask_for_trust(&mut self, preview: crate::model::Preview, waiting: Waiting) {
         let question = self.questions;
         self.questions += 1;
@@ -78,7 +78,7 @@ impl Serving {
         self.report(Feed::Untrusted { question, preview }).await;
     }
 
-    /// Trusts the repository and starts what waits for the answer to a question.
+    /// Trusts the repository and starts what the question was for.
     pub(super) async fn trust(&mut self, question: u64) {
         match self.waiting.take_if(|(waiting, _)| *waiting == question) {
             Some((_, Waiting::Run(mut planned))) => match planned.grant_trust(&self.runs) {
@@ -93,7 +93,7 @@ impl Serving {
         }
     }
 
-    /// Starts a run that the screen shows at once.
+    /// Starts a run and selects it on the screen.
     async fn start_shown(&mut self, planned: Planned) {
         let unknown = planned.unknown();
         match self.start(planned).await {
@@ -123,7 +123,7 @@ impl Serving {
         self.report(Feed::Watching(self.watch_mode.as_ref().map(WatchMode::state))).await;
     }
 
-    /// Decides what the changed files run, and starts it.
+    /// Decides which workflows the changed files run, and starts them.
     pub(super) async fn decide(&mut self) {
         let Some(watch) = &mut self.watch_mode else { return };
         match watch.decide() {
@@ -194,7 +194,7 @@ impl Serving {
         }
     }
 
-    /// Reports the first paragraph of an error, in one line: the others quote files.
+    /// Reports the first paragraph of an error, in one line: later paragraphs quote files.
     pub(super) async fn complain(&self, error: &impl fmt::Display) {
         let text = error.to_string();
         let lines: Vec<&str> = text.split("\n\n").next().unwrap_or_default().lines().map(str::trim).collect();

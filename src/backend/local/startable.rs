@@ -17,13 +17,13 @@ use crate::workflow::template::Template;
 /// The event of a workflow that other workflows call. It is not started by a person or a change.
 const CALLED: &str = "workflow_call";
 
-/// The event whose inputs a person gives.
+/// The event whose inputs a person fills in.
 const BY_HAND: &str = "workflow_dispatch";
 
-/// Returns the workflows of the repository around a folder; none outside a repository. Files with errors are left out.
+/// Returns the workflows of the repository around a folder; empty outside a repository. Files with errors are left out.
 ///
 /// # Errors
-/// Git cannot look at the repository.
+/// Git cannot read the repository.
 pub(super) fn list(folder: &Path) -> Result<Vec<StartableWorkflow>, GitError> {
     let repository = match Repository::discover(folder) {
         Ok(repository) => repository,
@@ -37,7 +37,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<StartableWorkflow>, GitError> {
     });
     let parsed: Vec<_> = parsed.collect();
     let jobs = parsed.iter().flat_map(|(_, workflow)| &workflow.jobs);
-    // If any name is an expression, the list would be incomplete: the input is then asked for as text.
+    // If any name is an expression, the list would be incomplete: then the input is a text field.
     let environments: Option<BTreeSet<String>> =
         jobs.filter_map(|job| environment(&job.body)).map(environment_name).collect();
     let environments = environments.unwrap_or_default();
@@ -59,7 +59,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<StartableWorkflow>, GitError> {
     Ok(startable.filter(|workflow| !workflow.events.is_empty()).collect())
 }
 
-/// The environment of a job.
+/// Returns the environment of a job.
 fn environment(body: &JobBody) -> Option<&Template> {
     match body {
         JobBody::Steps(steps) => steps.environment.as_ref(),
@@ -67,7 +67,7 @@ fn environment(body: &JobBody) -> Option<&Template> {
     }
 }
 
-/// An input as a person is asked for it. The choices for an environment are those that the repository's workflows name,
+/// Returns the form field of an input. The choices for an environment are those that the repository's workflows name,
 /// with the default first.
 fn input(definition: &InputDefinition, environments: &BTreeSet<String>) -> Input {
     let default = definition.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned();

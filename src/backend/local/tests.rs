@@ -43,7 +43,7 @@ impl Scripted {
         self.home.path().join("repository")
     }
 
-    /// Makes the repository one with a workflow.
+    /// Adds a workflow to the repository.
     fn with_workflow(self) -> Self {
         let root = self.repository();
         let text = "on: push\njobs: {a: {runs-on: x, steps: [{run: echo shown}]}}\n";
@@ -61,7 +61,7 @@ impl Scripted {
         folder
     }
 
-    /// Starts to serve, and returns the reports of the start.
+    /// Starts to serve, and returns the first reports.
     async fn serve(&mut self) -> Vec<Feed> {
         let local = Local::new(self.runs.clone(), self.repository());
         self.connected = Some(backend::connect(Box::new(local)));
@@ -77,7 +77,7 @@ impl Scripted {
         tokio::time::timeout(PATIENCE, feed.recv()).await.expect("in time").expect("a report")
     }
 
-    /// The reports up to the first one that is awaited.
+    /// Returns the reports up to the first one for which `is_last` holds.
     async fn until(&mut self, is_last: impl Fn(&Feed) -> bool) -> Vec<Feed> {
         let mut reports = Vec::new();
         loop {
@@ -173,7 +173,7 @@ async fn a_run_is_followed_and_so_is_a_new_attempt_of_another_program() {
     let reports = scripted.until(has_end).await;
     let opened = reports.iter().position(|report| matches!(report, Feed::Opened(info) if info.id == *folder.id()));
     assert!(opened.is_some(), "{reports:?}");
-    // The attempt is of another process: only its records and the state folder tell.
+    // Another process runs the attempt: only its records and the state folder show it.
     append(&folder, [started(2), ended(Conclusion::Failure)]);
     fs::write(scripted.runs.state().join("launched"), folder.id().as_str()).expect("written");
     let is_second = |report: &Feed| match report {

@@ -1,7 +1,7 @@
-//! Watch mode: the workflows that a push of the changed files would run are run again.
+//! Watch mode: reruns the workflows that a push of the changed files would run.
 //!
-//! [`WatchMode`] collects changes until the files are quiet, decides what they run, and remembers the runs that it
-//! started, since a newer run of the same workflow replaces them. It starts nothing itself.
+//! [`WatchMode`] collects changes until the files are quiet, decides which workflows run, and keeps the runs that it
+//! started, since a newer run of the same workflow replaces them. It starts no run itself.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use crate::repo::workflows::WorkflowFileError;
 use super::fs_watch::{RepositoryWatch, WatchError, belonging};
 use super::until;
 
-/// Changes belong together if the time between them is shorter than this.
+/// Changes within this time of each other are decided together.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Why watch mode cannot start, or cannot decide about a change.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WatchModeError {
-    /// Git cannot look at the repository.
+    /// Git cannot read the repository.
     #[error(transparent)]
     Git(#[from] GitError),
     /// The files cannot be watched.
@@ -45,9 +45,9 @@ pub(super) struct WatchMode {
     files: RepositoryWatch,
     /// Files that were written since the last decision.
     changed: BTreeSet<String>,
-    /// Files that a workflow with errors could not be asked about. They count again with the next change.
+    /// Files for which a workflow with errors could not be decided. They count again with the next change.
     undecided: Vec<String>,
-    /// When the files have been quiet for long enough.
+    /// Time at which the files have been quiet for long enough.
     quiet_at: Option<Instant>,
     /// The change whose runs start once the runs that they replace have ended.
     pub(super) pending: Option<Change>,
@@ -64,16 +64,16 @@ pub(super) struct StartedRun {
     pub(super) is_cancelled: bool,
 }
 
-/// Files that were written, and what a push of them would run.
+/// Written files, and the decisions about a push of them.
 pub(super) struct Change {
     /// Paths from the root of the repository; at least one.
     files: Vec<String>,
-    /// The decision about every workflow that is looked at.
+    /// The decision about every workflow.
     decisions: Vec<TriggerDecision>,
 }
 
 impl Change {
-    /// The files in a few words.
+    /// Returns a short description of the files.
     pub(super) fn summary(&self) -> String {
         match self.files.as_slice() {
             [only] => only.clone(),
@@ -82,19 +82,19 @@ impl Change {
         }
     }
 
-    /// The workflows that it runs.
+    /// Returns the workflows that run.
     pub(super) fn running(&self) -> impl Iterator<Item = &TriggerDecision> {
         self.decisions.iter().filter(|one| one.runs())
     }
 
-    /// The errors in workflow files, in one line; `None` without errors.
+    /// Returns the errors in workflow files, in one line; `None` without errors.
     pub(super) fn errors(&self) -> Option<String> {
         let broken = self.decisions.iter().filter(|one| one.is_broken());
         let errors: Vec<String> = broken.map(|one| format!("{}: {}", one.name, one.reason())).collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }
 
-    /// Why it runs nothing, in one line. The errors of a workflow come first, as they may be the reason.
+    /// Returns why no workflow runs, in one line. The errors of a workflow come first, as they may be the reason.
     pub(super) fn why_nothing(&self) -> String {
         let broken = self.decisions.iter().find(|one| one.is_broken());
         let why = match (broken, self.decisions.as_slice()) {
@@ -105,7 +105,7 @@ impl Change {
     }
 }
 
-/// Something that happened to the files.
+/// A change of the files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WatchEvent {
     /// Files were written, and more may be.
@@ -115,7 +115,7 @@ pub(super) enum WatchEvent {
 }
 
 impl WatchMode {
-    /// Starts to watch the repository around `folder`.
+    /// Starts watching the repository around `folder`.
     pub(super) fn start(folder: &Path, workflow: Option<String>) -> Result<Self, WatchModeError> {
         let repository = Repository::discover(folder)?;
         let files = RepositoryWatch::watch(&repository.root)?;
@@ -131,18 +131,18 @@ impl WatchMode {
         })
     }
 
-    /// The repository that is watched.
+    /// Returns the watched repository.
     pub(super) fn repository(&self) -> &Repository {
         &self.repository
     }
 
-    /// The workflow to show to a person who is asked for trust: the answer is for the whole repository.
+    /// Returns a workflow for the trust question: the answer is for the whole repository.
     pub(super) fn example(&self) -> Option<String> {
         let first = || workflows::list(&self.repository.root).first().map(|path| path.to_string_lossy().into_owned());
         self.workflow.clone().or_else(first)
     }
 
-    /// Waits until something happens to the files.
+    /// Waits for a change of the files.
     pub(super) async fn event(&mut self) -> WatchEvent {
         tokio::select! {
             written = self.files.written() => {
@@ -157,7 +157,8 @@ impl WatchMode {
         }
     }
 
-    /// Decides what the changed files run, together with those of a pending change; `None` if git ignores all of them.
+    /// Decides which workflows the changed files run, together with those of a pending change; `None` if git ignores
+    /// all of them.
     pub(super) fn decide(&mut self) -> Result<Option<Change>, WatchModeError> {
         let changed: Vec<String> = std::mem::take(&mut self.changed).into_iter().collect();
         let mut files = belonging(&self.repository.root, &changed)?;
@@ -179,13 +180,13 @@ impl WatchMode {
         Ok(Some(Change { files, decisions }))
     }
 
-    /// The runs that the pending change replaces: those of the workflows that it runs.
+    /// Returns the runs that the pending change replaces: those of its running workflows.
     pub(super) fn replaced(&self) -> Vec<&StartedRun> {
         let running: Vec<&PathBuf> = self.pending.iter().flat_map(Change::running).map(|one| &one.path).collect();
         self.started.iter().filter(|started| running.contains(&&started.workflow)).collect()
     }
 
-    /// The state for the screen.
+    /// Returns the state for the screen.
     pub(super) fn state(&self) -> Watching {
         let workflow = self.workflow.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
         let pending = self.pending.iter().flat_map(|pending| &pending.files);
@@ -215,7 +216,7 @@ mod tests {
             write(&root, &workflow(name), &text(if name == "code" { "src" } else { "docs" }));
         }
         write(&root, ".gitignore", "*.log\n");
-        // Git lists no empty folders, so they are not watched.
+        // Git does not list empty folders, so they are not watched.
         for name in ["src/first", "docs/first"] {
             write(&root, name, "x");
         }
@@ -235,7 +236,7 @@ mod tests {
         std::fs::write(root.join(name), text).expect("written");
     }
 
-    /// The next event; none within this time is a failure.
+    /// Returns the next event; fails after a timeout.
     async fn event(watch: &mut WatchMode) -> WatchEvent {
         tokio::time::timeout(Duration::from_secs(20), watch.event()).await.expect("an event")
     }

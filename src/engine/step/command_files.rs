@@ -1,7 +1,8 @@
-//! The five files through which a step talks to the runner: `GITHUB_ENV`, `_OUTPUT`, `_STATE`, `_PATH` and
-//! `_STEP_SUMMARY`. They are fresh for every step, read whatever its exit code was, and removed.
+//! The five files through which a step passes values to the runner: `GITHUB_ENV`, `_OUTPUT`, `_STATE`, `_PATH` and
+//! `_STEP_SUMMARY`. They are new for every step, read whatever its exit code was, and removed.
 //!
-//! Their names differ from step to step, so that a process which outlives its step cannot speak for a later one.
+//! Their names differ from step to step, so that a process that outlives its step cannot write into the files of a
+//! later one.
 
 use std::fs::Permissions;
 use std::io;
@@ -12,7 +13,7 @@ use indexmap::IndexMap;
 
 use crate::files::{FileError, Folder, Links};
 
-/// What a step leaves for the steps after it.
+/// Values that a step sets for later steps.
 #[derive(Debug, Default)]
 pub(crate) struct Left {
     pub(crate) outputs: IndexMap<String, String>,
@@ -58,7 +59,7 @@ enum LineFault {
     NoEnd { name: String, mark: String },
 }
 
-/// Maximum size of a summary in bytes. GitHub drops a larger one, and fails nothing else for it.
+/// Maximum size of a summary in bytes. GitHub drops a larger one without failing the step.
 const MAX_SUMMARY: u64 = 1024 * 1024;
 
 /// Maximum size of each other file in bytes. GitHub limits all outputs of a job to 1 MiB.
@@ -75,15 +76,15 @@ const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB
 pub(crate) struct CommandFiles {
     /// The folder above that of the temporary files.
     root: Folder,
-    /// The folder of the files, below `root`.
+    /// Path of the files' folder, below `root`.
     below: PathBuf,
     folder: PathBuf,
-    /// What no other step's files end in.
+    /// Suffix of the files' names, different for every step.
     suffix: String,
 }
 
 impl CommandFiles {
-    /// Makes them, empty. With `any_user`, every user of a container may write them.
+    /// Creates the files, empty. With `any_user`, every user of a container may write them.
     ///
     /// # Errors
     /// The folder of temporary files cannot be written, or is a link; the machine has no random numbers.
@@ -116,7 +117,7 @@ impl CommandFiles {
         FILES.iter().map(move |name| ((*name).to_owned(), path(name)))
     }
 
-    /// Reads what the step left and removes the files. This may take as long as a file system takes to answer.
+    /// Reads what the step wrote and removes the files. May block on the file system.
     ///
     /// # Errors
     /// The first file that breaks the grammar or cannot be read. The content of the others is taken all the same.
@@ -144,7 +145,7 @@ impl CommandFiles {
             Err(error) => left.refused.push(format!("the step's summary is dropped: {error}")),
         }
         for name in FILES {
-            // The step may have removed it; what cannot be removed goes with the job's temp folder.
+            // The step may have removed it; a file that cannot be removed goes with the job's temp folder.
             let _ = self.root.remove(&self.below.join(self.name(name)));
         }
         first_error.map_or(Ok(()), Err)
@@ -154,7 +155,7 @@ impl CommandFiles {
         format!("{name}_{}", self.suffix)
     }
 
-    /// Returns the text of a file. One that the step removed is empty.
+    /// Returns the text of a file; empty if the step removed it.
     fn read(&self, name: &str, limit: u64) -> Result<String, FileError> {
         match self.root.read(&self.below.join(self.name(name)), Links::Refuse, limit) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').to_owned()),
@@ -200,7 +201,7 @@ fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), CommandF
     Ok(())
 }
 
-/// What stands before the first line that is the mark, without its last newline, and what comes after that line.
+/// Splits a text at the first line that is the mark. The first part has no last newline.
 fn block<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
     let mut rest = text;
     while !rest.is_empty() {
@@ -357,11 +358,11 @@ mod tests {
                 let mut left = Left::default();
                 let collected = files.collect(&mut left);
                 assert!(left.env.is_empty() && left.outputs.is_empty() && left.summary.is_empty(), "{name}");
-                let told = format!("{collected:?} {:?}", left.refused);
+                let found = format!("{collected:?} {:?}", left.refused);
                 let reason =
                     reason.replace("16777216", if name == "GITHUB_STEP_SUMMARY" { "1048576" } else { "16777216" });
-                assert!(told.contains(&reason), "{name}: {told}");
-                assert_eq!(collected.is_ok(), name == "GITHUB_STEP_SUMMARY", "{name}: {told}");
+                assert!(found.contains(&reason), "{name}: {found}");
+                assert_eq!(collected.is_ok(), name == "GITHUB_STEP_SUMMARY", "{name}: {found}");
             }
         }
     }

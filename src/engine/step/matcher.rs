@@ -1,7 +1,7 @@
 //! Problem matchers: patterns that turn lines of output into annotations.
 //!
-//! A matcher is one pattern, or a sequence of patterns for the lines of one message. Several beginnings of a sequence
-//! may be under way at once, as a line can both go on with one and begin another.
+//! A matcher is one pattern, or a sequence of patterns for the lines of one message. Several sequences may be in
+//! progress at once, as a line can both continue one and start another.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,10 +11,11 @@ use serde::Deserialize;
 
 use crate::model::{Annotation, Level};
 
-/// A pattern that runs into this many steps of backtracking counts as a strike; the runner gives a pattern one second.
+/// Backtracking limit of a pattern. A pattern that reaches it gets a strike; GitHub's runner limits a pattern to one
+/// second.
 const BACKTRACK_LIMIT: usize = 100_000;
 
-/// A matcher with this many strikes is removed.
+/// Number of strikes after which a matcher is removed.
 const STRIKES: u32 = 3;
 
 /// A fault in the text of a matcher file.
@@ -83,7 +84,7 @@ struct Found {
     message: Option<String>,
 }
 
-/// Which group of a pattern holds what.
+/// Numbers of the capture groups of a pattern, by property.
 #[derive(Debug, Deserialize, Default, Clone)]
 #[serde(rename_all = "camelCase", default)]
 struct Groups {
@@ -163,7 +164,7 @@ impl Matchers {
         self.0.retain(|known| !known.owner.eq_ignore_ascii_case(owner));
     }
 
-    /// Reads a line; `exists` says whether a file is one of the workspace. The first matcher that completes wins, and
+    /// Matches a line; `exists` returns whether a file is in the workspace. The first matcher that completes wins, and
     /// the others start over.
     pub(crate) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let line = plain(line);
@@ -304,7 +305,7 @@ impl Found {
         self
     }
 
-    /// `None` when there is no message, or its severity is an unknown word: the line is then plain output.
+    /// `None` if there is no message, or its severity is unknown: the line is then plain output.
     fn annotation(self, severity: Level, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let level = self.severity.as_deref().map_or(Some(severity), level)?;
         let message = self.message.filter(|message| !message.trim().is_empty())?;
@@ -335,7 +336,7 @@ fn level(word: &str) -> Option<Level> {
     known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, level)| level)
 }
 
-/// The line without colours.
+/// Returns the line without colours.
 fn plain(line: &str) -> Cow<'_, str> {
     const BEGIN: &str = "\u{1b}[";
     if !line.contains(BEGIN) {
@@ -430,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_told_beside_another() {
+    fn a_file_relative_to_another() {
         let mut matchers = with(
             r#"{"problemMatcher":[{"owner":"x","pattern":[
             {"regexp":"^(\\S+):(\\S+) (.+)$","file":1,"fromPath":2,"message":3}]}]}"#,
@@ -454,7 +455,7 @@ mod tests {
         }
     }
 
-    /// Patterns as published setup actions carry them: escapes that JavaScript allows must be understood.
+    /// Patterns from published setup actions: escapes that JavaScript allows must be accepted.
     #[test]
     fn patterns_in_the_wild_are_understood() {
         for (pattern, line) in [

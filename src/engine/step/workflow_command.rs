@@ -1,11 +1,11 @@
-//! Workflow commands: lines of a step's output that ask the runner for something.
+//! Workflow commands: lines of a step's output that instruct the runner.
 //!
 //! Two forms, as GitHub's runner reads them: `::name key=value,key=value::data` after leading blanks, and the older
 //! `##[name key=value;key=value]data` anywhere in a line. A name that is not registered makes the line plain text.
 
 use crate::model::{Annotation, Level};
 
-/// What a line asks for.
+/// A parsed command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum WorkflowCommand {
     /// `set-env`: refused unless `ACTIONS_ALLOW_UNSECURE_COMMANDS` is true.
@@ -76,7 +76,7 @@ pub(super) fn may_hold_command(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, b"::").is_some() || memchr::memmem::find(bytes, b"##[").is_some()
 }
 
-/// A line cut into name, properties and data.
+/// Name, properties and data of a line.
 struct Parts {
     name: String,
     properties: Vec<(String, String)>,
@@ -85,7 +85,7 @@ struct Parts {
 
 impl Parts {
     fn property(&self, name: &str) -> Option<&str> {
-        // The last one counts.
+        // The last of several properties with the same name counts.
         let found = self.properties.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
@@ -109,15 +109,15 @@ pub(super) fn parse(line: &str) -> Option<Result<WorkflowCommand, WorkflowComman
     Some(command(&parts))
 }
 
-/// Whether the line ends what `stop-commands` began with this token. Both forms do, as the token stands in for the name
-/// of a command.
+/// Whether the line ends the range that `stop-commands` began with this token. Both forms do; the token stands in place
+/// of the name.
 #[must_use]
 pub(super) fn resumes(line: &str, token: &str) -> bool {
     let names = |cut: Option<Cut<'_>>| cut.is_some_and(|cut| cut.name.eq_ignore_ascii_case(token));
     names(cut_modern(line)) || names(cut_legacy(line))
 }
 
-/// A line cut where the form has its marks, nothing decoded.
+/// A line split at the markers of its form, not decoded.
 struct Cut<'l> {
     name: &'l str,
     properties: &'l str,
@@ -173,7 +173,7 @@ fn pairs(text: &str, between: char, decode: impl Fn(&str) -> String) -> Vec<(Str
     pairs.map(|(key, value)| (key.trim().to_owned(), decode(value))).collect()
 }
 
-/// Decodes, `%25` last so that an escaped escape stays text.
+/// Decodes `escapes`, `%25` last so that an escaped escape stays text.
 fn unescape(text: &str, escapes: &[(&str, &str)]) -> String {
     if !text.contains('%') {
         return text.to_owned();
@@ -219,8 +219,8 @@ fn command(parts: &Parts) -> Result<WorkflowCommand, WorkflowCommandError> {
     })
 }
 
-/// An annotation with its place, as far as it makes sense: an end without a beginning is the beginning, a column needs
-/// a line, columns stay within one line, and what ends before it begins is left out.
+/// Returns an annotation with its source location, as far as that is valid: an end without a start is the start, a
+/// column needs a line, columns stay within one line, and an end before the start is left out.
 fn annotation(level: Level, parts: &Parts) -> Annotation {
     let number = |name: &str| parts.property(name).and_then(|text| text.trim().parse::<u32>().ok());
     let (end_line, end_column) = (number("endLine"), number("endColumn"));

@@ -1,7 +1,7 @@
-//! What git knows of an event's payload, under the names of GitHub's webhooks.
+//! The parts of an event's payload that git knows, under the names of GitHub's webhooks.
 //!
 //! Source of the fields: "Webhook events and payloads" of GitHub's documentation; a commit of a `push` has no lists of
-//! files, as GitHub leaves them out of the payload that workflows see. A field that cannot be known here is left out, so
+//! files, as GitHub leaves them out of the payload that workflows see. A field that is not known here is left out, so
 //! that [`super::unknown`] finds it.
 
 use indexmap::IndexMap;
@@ -22,13 +22,14 @@ const API: &str = "https://api.github.com";
 /// Maximum number of commits in the payload of a push; the limit of GitHub's webhooks.
 const MAX_COMMITS: usize = 2048;
 
-/// The id of no commit: what a branch had before it existed.
+/// The null id: the id of a branch before it existed.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
-/// Number of a pull request that does not exist yet. GitHub's numbers begin at 1, so it cannot be taken for another one.
+/// Number of a pull request that does not exist yet. GitHub's numbers begin at 1, so it never equals the number of
+/// another one.
 const NO_NUMBER: u64 = 0;
 
-/// What a payload is derived from.
+/// The data that a payload is derived from.
 pub(in crate::launch) struct Facts<'f> {
     pub(in crate::launch) repository: &'f Repository,
     /// `owner/name`.
@@ -38,7 +39,7 @@ pub(in crate::launch) struct Facts<'f> {
     pub(in crate::launch) workflow: &'f Workflow,
     /// Inputs as given, by name.
     pub(in crate::launch) inputs: &'f IndexMap<String, String>,
-    /// The part of the payload that is given.
+    /// The part of the payload given by the user.
     pub(in crate::launch) given: &'f Map<String, Value>,
 }
 
@@ -84,7 +85,7 @@ impl Facts<'_> {
         Value::Object(payload)
     }
 
-    /// The full ref: the given one, else the one that is checked out.
+    /// Returns the full ref: the given one, else the one that is checked out.
     fn git_ref(&self) -> &str {
         self.given.get("ref").and_then(Value::as_str).unwrap_or(&self.repository.git_ref)
     }
@@ -101,7 +102,7 @@ impl Facts<'_> {
         self.slug.split_once('/').unwrap_or(("local", self.slug))
     }
 
-    /// The commit, unless the repository has none.
+    /// Returns the commit, unless the repository has none.
     fn sha(&self) -> Option<&str> {
         Some(self.repository.sha.as_str()).filter(|sha| sha.bytes().any(|digit| digit != b'0'))
     }
@@ -134,7 +135,7 @@ impl Facts<'_> {
         let is_tag = self.tag().is_some();
         let before = match text("before") {
             Some(before) => Some(before.to_owned()).filter(|before| before != NO_COMMIT),
-            // A tag is new: it had nothing before.
+            // A tag is new: there was no commit before.
             None if is_tag => None,
             None => history::before(root, after),
         };
@@ -145,7 +146,7 @@ impl Facts<'_> {
                 commits = history::commits(root, before.as_deref(), after, MAX_COMMITS).unwrap_or_default();
             }
             let newest = commits.last().cloned().or_else(|| history::commits(root, None, after, 1).ok()?.pop());
-            // A commit that is not here has an id and nothing else.
+            // A commit that is missing in this repository has an id and nothing else.
             head = newest.map_or_else(|| json!({"id": after}), |commit| self.commit(&commit));
         }
         let page = format!("{SERVER}/{}/compare", self.slug);
@@ -168,7 +169,7 @@ impl Facts<'_> {
         })
     }
 
-    /// A commit as an element of `commits`.
+    /// Returns a commit as an element of `commits`.
     fn commit(&self, commit: &Commit) -> Value {
         let person = |person: &history::Person| json!({"name": person.name, "email": person.email});
         json!({
@@ -246,7 +247,7 @@ impl Facts<'_> {
         })
     }
 
-    /// The release of the tag that is checked out, or that is given as `ref`.
+    /// Returns the release of the tag that is checked out, or that is given as `ref`.
     fn release(&self) -> Value {
         let Some(tag) = self.tag() else { return json!({}) };
         json!({
@@ -262,12 +263,13 @@ impl Facts<'_> {
         })
     }
 
-    /// The first time table of the workflow; a real event has the one that was due.
+    /// Returns the first schedule of the workflow; a real event has the one that was due.
     fn cron(&self) -> Option<&str> {
         self.trigger()?.schedules.first().map(|(cron, _)| cron.value.as_str())
     }
 
-    /// The activity of the event: the given one, else the first one that the workflow names, else the usual one.
+    /// Returns the activity type of the event: the given one, else the first one that the workflow names, else the
+    /// usual one.
     fn activity(&self) -> Option<&str> {
         let usual = match self.event {
             "pull_request" | "pull_request_target" | "issues" => "opened",
@@ -292,7 +294,7 @@ impl Facts<'_> {
         self.given.get("action").and_then(Value::as_str).or(first).or(Some(usual))
     }
 
-    /// Every input of the workflow as text, as GitHub sends them: what was given, else the default.
+    /// Returns every input of the workflow as text, as GitHub sends them: the given value, else the default.
     fn dispatch_inputs(&self) -> Value {
         let declared = self.trigger().map(|trigger| trigger.inputs.as_slice()).unwrap_or_default();
         let value = |input: &InputDefinition| {
@@ -306,7 +308,7 @@ impl Facts<'_> {
     }
 }
 
-/// The text of an input without a default that was not given.
+/// Returns the text of an input without a default that was not given.
 fn default_text(kind: &InputKind) -> String {
     match kind {
         InputKind::Boolean => "false".to_owned(),
@@ -315,12 +317,12 @@ fn default_text(kind: &InputKind) -> String {
     }
 }
 
-/// The short name of a ref.
+/// Returns the short name of a ref.
 fn short(full: &str) -> &str {
     crate::store::spec::ref_name(full)
 }
 
-/// The start of a commit's id, as long as in the addresses of GitHub's comparisons.
+/// Returns the start of a commit's id, as long as in the addresses of GitHub's comparisons.
 fn start(sha: &str) -> &str {
     sha.get(..12).unwrap_or(sha)
 }

@@ -1,7 +1,7 @@
 //! The payload of an event: `github.event`, and the file at `GITHUB_EVENT_PATH`.
 //!
-//! [`derived`] fills in what git knows, as GitHub fills it in. A file and single values ([`Payload`]) override it.
-//! [`unknown`] finds what a workflow reads and this machine cannot know.
+//! [`derived`] fills in the parts that git knows, as GitHub does. A file and single values ([`Payload`]) override them.
+//! [`unknown`] finds the paths that a workflow reads and this machine cannot know.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 pub(super) mod derived;
 pub(super) mod unknown;
 
-/// The parts of a payload that are given, each over the ones before it.
+/// The given parts of a payload, each overriding the ones before it.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
     /// A file with a JSON object.
@@ -24,9 +24,10 @@ pub struct Payload {
     pub values: Vec<Assignment>,
 }
 
-/// A value of a payload and its place: `pull_request.number=12`.
+/// A value and its path in a payload: `pull_request.number=12`.
 ///
-/// A value that is JSON is taken as such, so that numbers, booleans, lists and objects can be set; any other is text.
+/// A value that is valid JSON is parsed, so that numbers, booleans, lists and objects can be set; any other value is
+/// text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     /// Keys from the outermost object on.
@@ -54,7 +55,7 @@ pub enum PayloadError {
         /// The error of the parser.
         source: serde_json::Error,
     },
-    /// The file holds another JSON value than an object.
+    /// The file contains a JSON value that is not an object.
     #[error("{}: the event's payload is not a JSON object", .0.display())]
     NotObject(PathBuf),
 }
@@ -62,7 +63,7 @@ pub enum PayloadError {
 /// Why a text is not an [`Assignment`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AssignmentError {
-    /// There is no `=`.
+    /// The text has no `=`.
     #[error("write KEY=VALUE, such as pull_request.number=12")]
     NoValue,
     /// A key is empty.
@@ -75,7 +76,7 @@ impl FromStr for Assignment {
 
     fn from_str(text: &str) -> Result<Self, AssignmentError> {
         let (path, value) = text.split_once('=').ok_or(AssignmentError::NoValue)?;
-        // Expressions name it `github.event.…`, and a person copies that.
+        // Expressions have the path with `github.event.`, and users copy it from there.
         let path = path.trim().strip_prefix("github.event.").unwrap_or(path.trim());
         let path: Vec<_> = path.split('.').map(str::to_owned).collect();
         if path.iter().any(String::is_empty) {
@@ -102,7 +103,7 @@ impl Payload {
 }
 
 impl Assignment {
-    /// The object with this value alone.
+    /// Returns an object with this value alone.
     fn object(&self) -> Map<String, Value> {
         let (first, rest) = self.path.split_first().expect("a path has a key");
         let nest = |value, key: &String| Value::Object(Map::from_iter([(key.clone(), value)]));
@@ -119,7 +120,7 @@ fn read_file(path: &PathBuf) -> Result<Map<String, Value>, PayloadError> {
     }
 }
 
-/// Puts `over` into an object: objects are merged key by key, anything else is replaced.
+/// Merges `over` into an object: objects are merged key by key, any other value is replaced.
 pub(super) fn merge(object: &mut Map<String, Value>, over: Map<String, Value>) {
     for (key, over) in over {
         match (object.get_mut(&key), over) {

@@ -1,4 +1,4 @@
-//! What a workflow reads of its event and this machine cannot know.
+//! The paths of its event that a workflow reads and this machine cannot know.
 
 use serde_json::Value;
 
@@ -29,10 +29,10 @@ const KEYS: &[(&str, &[&str])] = &[
     ("workflow_run", &["workflow", "workflow_run"]),
 ];
 
-/// Returns the paths below `github.event` that the expressions of a workflow read, GitHub fills in for this event, and the
-/// payload does not have; each once, in the order of the file.
+/// Returns the paths below `github.event` that the expressions of a workflow read, that GitHub fills in for this event,
+/// and that are missing in the payload; each once, in the order of the file.
 ///
-/// A path that GitHub leaves empty for this event as well (`pull_request` of a push) is not among them.
+/// Paths that GitHub leaves empty for this event as well (`pull_request` of a push) are not included.
 pub(in crate::launch) fn paths(workflow: &Workflow, event: &str, payload: &Value) -> Vec<String> {
     let of_jobs = workflow.jobs.iter().flat_map(|job| lint::expressions(job));
     let mut unknown: Vec<String> = Vec::new();
@@ -45,7 +45,7 @@ pub(in crate::launch) fn paths(workflow: &Workflow, event: &str, payload: &Value
     unknown
 }
 
-/// The paths below `github.event` that an expression reads, each up to its first computed index.
+/// Returns the paths below `github.event` that an expression reads, each up to its first computed index.
 fn paths_of(expression: &Expr) -> Vec<Vec<&str>> {
     let mut paths = Vec::new();
     for reference in expression.roots() {

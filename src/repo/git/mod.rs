@@ -1,4 +1,4 @@
-//! Facts about a repository, from the `git` program: it brings the user's configuration, and a call costs 2 ms.
+//! Information about a repository, from the `git` program: it applies the user's configuration, and a call costs 2 ms.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,59 +13,59 @@ mod runner;
 pub use runner::{Access, POINTERS, command, git, git_with};
 use runner::{failed, run};
 
-/// Why git could not tell.
+/// Why git cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// There is no program.
+    /// Git is not installed or cannot be started.
     #[error("git cannot be started ({0}): install it, cuelight needs it to find the repository")]
     Missing(std::io::Error),
-    /// The folder is in no repository, or in one without files.
+    /// The folder is not in a repository with files.
     #[error("{} is not in a git repository with files: run `git init` there, or go to one", .0.display())]
     NoRepository(PathBuf),
-    /// A folder on the way to the root is a git folder itself. Git would obey its configuration.
+    /// A folder on the way to the root is a git folder itself. Git would apply its configuration.
     #[error("{} is the folder of a git repository without files: go to one with files", .0.display())]
     Bare(PathBuf),
-    /// The configuration of the repository says that its files are elsewhere.
+    /// The configuration of the repository places its files elsewhere.
     #[error("the configuration of {} puts its files into {}, which has no `.git`: remove `core.worktree`", git_folder.display(), root.display())]
     Misplaced {
-        /// The folder of the repository's git.
+        /// The repository's git folder.
         git_folder: PathBuf,
-        /// The folder that its configuration names.
+        /// The folder named in its configuration.
         root: PathBuf,
     },
     /// A call failed.
     #[error("`git {what}` failed in {}: {message}", folder.display())]
     Failed {
-        /// The call.
+        /// The command.
         what: String,
-        /// Where.
+        /// The folder in which it ran.
         folder: PathBuf,
-        /// What git said.
+        /// Git's error output.
         message: String,
     },
 }
 
-/// What is known about a repository.
+/// State of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// The top of its files.
+    /// Root of the working tree.
     pub root: PathBuf,
-    /// The folder of its objects and refs, shared by its worktrees.
+    /// Folder of objects and refs, shared by worktrees.
     pub common: PathBuf,
-    /// The commit; empty before the first.
+    /// Id of the commit; empty before the first one.
     pub sha: String,
-    /// The full ref: the branch that is checked out, or a tag on a detached commit, or the commit itself.
+    /// Full ref: the branch that is checked out, or a tag on a detached commit, or the commit itself.
     pub git_ref: String,
     /// `owner/name`, from the address of `origin`, else from the folder's name.
     pub slug: String,
     /// The address of `origin`; empty without one.
     pub origin: String,
-    /// The user's name for `github.actor`.
+    /// Name of the user, for `github.actor`.
     pub actor: String,
 }
 
 impl Repository {
-    /// A folder that stands for a repository without being one.
+    /// Returns a folder without git in place of a repository.
     #[must_use]
     pub fn unversioned(folder: &Path, slug: &str) -> Self {
         Self {
@@ -79,17 +79,17 @@ impl Repository {
         }
     }
 
-    /// Looks at the repository that a folder is in.
+    /// Reads the repository that contains a folder.
     ///
     /// # Errors
-    /// There is no git, the folder is in no repository or in one without files, or git refuses to look at it.
+    /// Git is missing, the folder is not in a repository with files, or git refuses to read it.
     pub fn discover(folder: &Path) -> Result<Self, GitError> {
         if let Some(bare) =
             folder.ancestors().take_while(|folder| !is_root(folder)).find(|folder| is_git_folder(folder))
         {
             return Err(GitError::Bare(bare.to_owned()));
         }
-        // The two calls take as long as one.
+        // In parallel, the two calls take as long as one.
         let (facts, config) = thread::scope(|scope| {
             let config =
                 scope.spawn(|| git(folder, ["config", "-z", "--get-regexp", r"^(remote\.origin\.url|user\.name)$"]));
@@ -97,7 +97,7 @@ impl Repository {
             (facts, config.join().expect("reading a configuration does not panic").unwrap_or_default())
         });
         let facts = facts?;
-        // Before the first commit there is no HEAD: git fails after it has printed the folders.
+        // Before the first commit, HEAD does not exist: git fails after it has printed the folders.
         let printed = String::from_utf8_lossy(&facts.stdout).into_owned();
         let lines: Vec<&str> = printed.lines().collect();
         let &[root, common, git_folder, ref head @ ..] = lines.as_slice() else {
@@ -126,7 +126,7 @@ impl Repository {
             full
         };
         let value = |key: &str| {
-            // The last one counts: the repository's own configuration comes after the user's.
+            // The last entry counts: the repository's configuration comes after the user's.
             let entries = config.split('\0').filter_map(|entry| entry.split_once('\n'));
             entries.rev().find(|(name, _)| *name == key).map(|(_, value)| value).unwrap_or_default()
         };
@@ -141,7 +141,7 @@ impl Repository {
     }
 }
 
-/// Prints the folders, then commit and ref.
+/// Arguments that print the folders, then commit and ref.
 const FACTS: [&str; 8] = [
     "rev-parse",
     "--path-format=absolute",
@@ -153,21 +153,21 @@ const FACTS: [&str; 8] = [
     "HEAD",
 ];
 
-/// Most bytes of a `.git` file: a path and a word.
+/// Maximum size of a `.git` file in bytes: a path and a word.
 const MAX_LINK_BYTES: u64 = 16 * 1024;
 
-/// Whether git takes a folder for the folder of a repository's git, whatever its name.
+/// Whether git accepts a folder as a git folder, whatever its name.
 fn is_git_folder(folder: &Path) -> bool {
     folder.join("HEAD").symlink_metadata().is_ok() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
 
-/// Whether git takes a folder for the root of a repository's files.
+/// Whether git accepts a folder as the root of a working tree.
 fn is_root(folder: &Path) -> bool {
     let link = folder.join(".git");
     link.is_file() || is_git_folder(&link)
 }
 
-/// The git folder that `.git` in a root is, or leads to.
+/// Returns the git folder that the `.git` of a root is, or points to.
 fn linked_git_folder(root: &Path) -> Option<PathBuf> {
     let link = root.join(".git");
     let data = fs::metadata(&link).ok()?;
@@ -179,7 +179,7 @@ fn linked_git_folder(root: &Path) -> Option<PathBuf> {
     root.join(text.strip_prefix("gitdir:")?.trim()).canonicalize().ok()
 }
 
-/// `owner/name` of an address such as `git@host:owner/name.git`.
+/// Returns the `owner/name` of an address such as `git@host:owner/name.git`.
 fn slug(url: &str) -> Option<String> {
     let path = url.trim().trim_end_matches('/').trim_end_matches(".git");
     let mut parts = path.rsplit(['/', ':']);
@@ -188,7 +188,7 @@ fn slug(url: &str) -> Option<String> {
     (fine(name) && fine(owner) && url.contains(':')).then(|| format!("{owner}/{name}"))
 }
 
-/// The files that a checkout of the working tree would have: tracked ones and new ones that are not ignored.
+/// Returns the files that a checkout of the working tree would have: tracked ones and new ones that are not ignored.
 ///
 /// # Errors
 /// The call failed.

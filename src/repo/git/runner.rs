@@ -1,8 +1,9 @@
-//! The only place that starts git.
+//! Starts git. No other module does.
 //!
-//! The configuration of a repository can name programs: a file system monitor, hooks, filters of files, the server side of
-//! a fetch. A clone does not bring its configuration along, but an archive does, and so does a bare repository below the
-//! files of a clone, which git enters where it finds one. A call therefore overrides whatever could start a program.
+//! The configuration of a repository can name programs: a file system monitor, hooks, filters of files, the server side
+//! of a fetch. A clone does not include its configuration, but an archive does, and so does a bare repository among the
+//! files of a clone, which git enters where it finds one. Therefore each call overrides every setting that could start
+//! a program.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -11,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::GitError;
 
-/// How much of what a repository names git may use.
+/// Access that git has to programs and servers named by a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// Git starts no program that the repository names, and fetches nothing.
@@ -21,7 +22,8 @@ pub enum Access {
     Trusted,
 }
 
-/// Settings of every call. Git before 2.38 does not know the first one: [`super::Repository::discover`] looks, too.
+/// Settings of every call. Git before 2.38 ignores the first one, so [`super::Repository::discover`] checks for it,
+/// too.
 const ALWAYS: [&str; 5] = [
     "safe.bareRepository=explicit",
     "core.fsmonitor=false",
@@ -30,8 +32,8 @@ const ALWAYS: [&str; 5] = [
     "diff.orderFile=/dev/null",
 ];
 
-/// Settings of guarded calls. No protocol is allowed, so nothing is fetched and no program of a transport starts; the
-/// programs are named in case a protocol gets past that.
+/// Settings of guarded calls. No protocol is allowed, so nothing is fetched and no transport program starts; the
+/// programs are overridden in case a protocol is allowed nevertheless.
 const GUARDED: [&str; 10] = [
     "protocol.allow=never",
     "core.sshCommand=false",
@@ -45,8 +47,8 @@ const GUARDED: [&str; 10] = [
     "maintenance.auto=false",
 ];
 
-/// Variables of guarded calls. Git before 2.44 does not know the first one; the second one ends its fetch before a program
-/// starts.
+/// Variables of guarded calls. Git before 2.44 ignores the first one; the second one makes its fetch fail before a
+/// program starts.
 const GUARDED_VARIABLES: [(&str, &str); 4] = [
     ("GIT_NO_LAZY_FETCH", "1"),
     ("GIT_ALLOW_PROTOCOL", "none"),
@@ -67,11 +69,11 @@ const WITHOUT_FILTERS: [&str; 9] = [
     "rev-parse",
 ];
 
-/// Name of the variable, always empty, that the settings of filters are taken from. `-c` would split a name at its `=`.
+/// Name of an always empty variable for the settings of filters. `-c` would split a name at its `=`.
 const EMPTY: &str = "CUELIGHT_EMPTY";
 
-/// Variables with which git, for instance when it runs a hook, points its children at a repository. Calls about another
-/// repository must not have them.
+/// Variables that point git at a repository, as git sets them for its hooks. They are removed from calls about another
+/// repository.
 pub const POINTERS: [&str; 12] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -87,7 +89,7 @@ pub const POINTERS: [&str; 12] = [
     "GIT_QUARANTINE_PATH",
 ];
 
-/// A call of git in a folder, without its command. It asks no questions, reads nothing and starts no pager.
+/// Returns a git call in a folder, without its command. It never prompts, has no input and starts no pager.
 #[must_use]
 pub fn command(folder: &Path, access: Access) -> Command {
     let mut command = Command::new("git");
@@ -109,7 +111,7 @@ pub fn command(folder: &Path, access: Access) -> Command {
 /// Runs git in a folder, guarded, and returns its output.
 ///
 /// # Errors
-/// It cannot be started, or it failed.
+/// Git cannot be started, or the command failed.
 pub fn git<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
     git_with(folder, Access::Guarded, args)
 }
@@ -117,7 +119,7 @@ pub fn git<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) ->
 /// Runs git in a folder and returns its output.
 ///
 /// # Errors
-/// It cannot be started, or it failed.
+/// Git cannot be started, or the command failed.
 pub fn git_with<A: AsRef<OsStr>>(
     folder: &Path,
     access: Access,
@@ -148,7 +150,8 @@ pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Ou
     command.args(args).output().map_err(GitError::Missing)
 }
 
-/// Names of the settings of all filters. An empty command filters nothing, and an empty `required` is false.
+/// Returns the names of the settings of all filters. An empty command filters nothing, and an empty `required` is
+/// false.
 fn filters(folder: &Path) -> Result<Vec<OsString>, GitError> {
     let names = ["config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(clean|smudge|process|required)$"];
     let listed = command(folder, Access::Guarded).args(names).output().map_err(GitError::Missing)?;

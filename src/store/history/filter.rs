@@ -1,8 +1,8 @@
-//! Which runs a list shows.
+//! Filters for lists of runs.
 
 use crate::model::{Conclusion, Gate, Phase, Summary, Timestamp};
 
-/// Conditions that a run must meet; an empty filter lets every run through.
+/// Conditions that a run must meet; an empty filter matches every run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Repository, `owner/name` in any case.
@@ -22,22 +22,22 @@ pub struct Filter {
 /// A state or conclusion, in GitHub's words for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
-    /// Not started, and nothing but its turn holds it back.
+    /// Not started, and waiting for nothing but a free slot.
     Queued,
-    /// Held back.
+    /// Waiting.
     Waiting,
-    /// Held back by a concurrency group.
+    /// Waiting for a concurrency group.
     Pending,
     /// Started and not ended.
     InProgress,
-    /// Ended, however it did.
+    /// Ended, with any conclusion.
     Completed,
-    /// Ended like this.
+    /// Ended with this conclusion.
     Concluded(Conclusion),
 }
 
 impl StatusFilter {
-    /// Every word that [`StatusFilter::parse`] knows.
+    /// Returns every word that [`StatusFilter::parse`] knows.
     pub fn words() -> impl Iterator<Item = &'static str> {
         STATES.iter().map(|(word, _)| *word).chain(Conclusion::ALL.iter().map(|conclusion| conclusion.word()))
     }
@@ -84,8 +84,8 @@ impl Filter {
             && since.is_none_or(|since| run.info.created >= since)
     }
 
-    /// Returns texts that the JSON of every run that matches contains, to leave out others without parsing theirs. All of
-    /// them are of parts of a run that never change.
+    /// Returns texts that the JSON of every matching run contains, so that other runs are skipped without parsing. All
+    /// of them come from parts of a run that never change.
     pub(super) fn needles(&self) -> Vec<String> {
         let escaped = |text: &String| {
             let json = serde_json::to_string(text).expect("text always serialises");

@@ -1,4 +1,4 @@
-//! Finds a run by what a person writes for it.
+//! Finding a run by a full or partial id.
 
 use crate::model::RunId;
 use crate::store::StoreError;
@@ -7,18 +7,18 @@ use crate::store::spec::RunSpec;
 
 use super::index::Index;
 
-/// How many candidates an error names.
+/// Maximum number of candidates that an error names.
 const CANDIDATES: usize = 5;
 
-/// How much of an id a mistyped one must share to be suggested, in characters.
+/// Minimum number of characters that an id must share with a mistyped one to be suggested.
 const MIN_SHARED: usize = 4;
 
 impl RunsDir {
-    /// Finds a run by its id, the beginning or the end of its id, or `latest`. Takes as long for a hundred thousand runs as
-    /// for one, but for the end of an id, which is searched for in all of them.
+    /// Finds a run by its id, the beginning or the end of its id, or `latest`. The time does not depend on the number
+    /// of runs, but for the end of an id, which is searched for in all of them.
     ///
     /// # Errors
-    /// There is none, or more than one.
+    /// No run matches, or more than one.
     pub fn find(&self, wanted: &str) -> Result<RunFolder, StoreError> {
         let none = |nearest: Option<&RunId>| StoreError::NoSuchRun {
             wanted: wanted.to_owned(),
@@ -61,10 +61,10 @@ impl RunsDir {
         Ok(newest)
     }
 
-    /// The newest runs whose ids begin so.
+    /// Returns the newest runs whose ids begin with this text.
     fn with_prefix(&self, prefix: &str) -> Result<Vec<RunId>, StoreError> {
         let mut found = Vec::new();
-        // Every character of an id sorts before this one.
+        // `~` sorts after every character of an id.
         self.visit(Some(&format!("{prefix}~")), |id| {
             let fits = id.as_str().starts_with(prefix);
             found.extend(fits.then(|| id.clone()));
@@ -73,7 +73,7 @@ impl RunsDir {
         Ok(found)
     }
 
-    /// The runs whose ids end so, or begin so: what is this short may be either.
+    /// Returns the runs whose ids end or begin with this text: a short text may be either.
     fn with_end(&self, wanted: &str) -> Result<Vec<RunId>, StoreError> {
         let mut ids = if wanted.is_empty() { Vec::new() } else { self.list()? };
         ids.retain(|id| id.as_str().ends_with(wanted) || id.as_str().starts_with(wanted));
@@ -81,7 +81,7 @@ impl RunsDir {
     }
 
     fn visit(&self, before: Option<&str>, mut visit: impl FnMut(&RunId) -> bool) -> Result<(), StoreError> {
-        // In a separate statement, so that the index is closed before it is made again.
+        // In a separate statement, so that the index is closed before it is rebuilt.
         let visited = Index::open(self)?.visit(before, |id, _| visit(id));
         match visited {
             Err(StoreError::Damaged { .. }) => Index::remake(self, true)?.visit(before, |id, _| visit(id)),

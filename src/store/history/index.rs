@@ -1,13 +1,13 @@
-//! The index over all runs: their ids in order, and for each finished one a line with its summary.
+//! The index over all runs: their ids in order, and a line with the summary of each finished run.
 //!
-//! The index is a cache and never the truth. It is split into segments of some hundred runs. A segment is a file named by
-//! the first id in it and holds every line about the runs from there up to the next segment, so that the newest page of
-//! a hundred thousand runs reads one file, and so does any other page.
+//! The index is only a cache. It is split into segments of some hundred runs. A segment is a file named by its first
+//! id; it contains every line about the runs from there up to the next segment. So any page of a hundred thousand runs
+//! is read from one file.
 //!
-//! `index.json` keeps the fingerprint of a complete index: when the folder of all runs was changed last, how many entries
-//! it has, and how many bytes the segments have. Whatever happens to the folder or the segments without a word to the
-//! index (a run copied or removed by hand, a torn file, a crash between two writes, an older version of the program) makes
-//! the fingerprint wrong, and the next reader makes the index again from the folder. Writers hold a lock, readers share it.
+//! `index.json` contains the fingerprint of a complete index: modification time and number of entries of the folder of
+//! all runs, and the size of the segments in bytes. Any change that bypasses the index (a run copied or removed by
+//! hand, a torn file, a crash between two writes, an older version of the program) invalidates the fingerprint, and the
+//! next reader rebuilds the index from the folder. Writers hold an exclusive lock, readers a shared one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -21,10 +21,10 @@ use crate::model::{RunId, Summary};
 use crate::store::folder::{RunFolder, RunsDir, is_run_id, private};
 use crate::store::{StoreError, atomic, journal, lock};
 
-/// Version of the index's format. An index of any other version is made again.
+/// Version of the index's format. An index with any other version is rebuilt.
 const VERSION: u32 = 1;
 
-/// A new segment begins after this many runs, or this many bytes.
+/// Maximum number of runs in a segment before a new one begins; [`SEGMENT_BYTES`] is the limit in bytes.
 const SEGMENT_RUNS: usize = 512;
 const SEGMENT_BYTES: usize = 256 * 1024;
 
@@ -48,10 +48,10 @@ pub(super) struct Line {
     pub(super) cached: Option<Cached>,
 }
 
-/// What the index knows of a finished run.
+/// Summary of a finished run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cached {
-    /// Length of the journal in bytes. The summary counts only as long as the journal has this length: a later attempt
+    /// Length of the journal in bytes. The summary is valid only while the journal has this length: a later attempt
     /// makes it longer.
     pub(super) journal: u64,
     /// The summary as JSON.
@@ -89,7 +89,7 @@ impl Line {
 /// The lines of one segment, the last one of each run.
 pub(super) type Segment = BTreeMap<RunId, Option<Cached>>;
 
-/// Reads a segment. `None` if a line is damaged, or text is missing: what a power failure leaves is cut off or zero.
+/// Parses a segment. `None` if a line is damaged or missing: a power failure leaves truncated or zeroed text.
 fn parse(text: &str) -> Option<Segment> {
     let mut segment = Segment::new();
     if !text.ends_with('\n') || text.contains('\0') {
@@ -103,15 +103,15 @@ fn parse(text: &str) -> Option<Segment> {
     Some(segment)
 }
 
-/// What a complete index was made from.
+/// State of the files that a complete index was built from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Fingerprint {
     version: u32,
-    /// Time of the last change of the folder of all runs, in seconds and nanoseconds.
+    /// Modification time of the folder of all runs, in seconds and nanoseconds.
     changed: (i64, i64),
     /// Number of its links: where the file system counts entries there, two changes at one time differ in it.
     links: u64,
-    /// Bytes of all segments.
+    /// Size of all segments in bytes.
     bytes: u64,
 }
 
@@ -121,7 +121,7 @@ impl Fingerprint {
         (recorded.version == VERSION).then_some(recorded)
     }
 
-    /// Returns the fingerprint of the folder of all runs with segments of this many bytes.
+    /// Returns the fingerprint of the folder of all runs with segments of this size in bytes.
     fn of(runs: &RunsDir, bytes: u64) -> io::Result<Self> {
         let folder = fs::metadata(runs.runs())?;
         Ok(Self { version: VERSION, changed: (folder.mtime(), folder.mtime_nsec()), links: folder.nlink(), bytes })
@@ -143,12 +143,12 @@ pub(super) struct Index {
 enum Segments {
     /// Names of the segments' files, in order.
     Files(Vec<String>),
-    /// An index that was made just now, which may not be on disk.
+    /// A rebuilt index, which may not be on disk.
     Made(Segment),
 }
 
 impl Index {
-    /// Opens the index; makes it again from the folder of all runs if it is not complete.
+    /// Opens the index; rebuilds it from the folder of all runs if it is not complete.
     ///
     /// # Errors
     /// The folder of all runs cannot be read.
@@ -159,18 +159,18 @@ impl Index {
         Self::remake(runs, false)
     }
 
-    /// The index as it is on disk, if it is complete.
+    /// Opens the index on disk if it is complete.
     fn complete(runs: &RunsDir) -> Option<Self> {
         let lock = lock::shared(&lock_path(runs)).ok()?;
         let segments = Segments::Files(complete_segments(runs)?);
         Some(Self { runs: runs.clone(), segments, _lock: Some(lock) })
     }
 
-    /// Makes the index from the folder of all runs. Lines that are there already are kept. `force` does so even if the
-    /// index seems to be complete.
+    /// Rebuilds the index from the folder of all runs. Existing lines are kept. `force` rebuilds it even if it seems to
+    /// be complete.
     ///
     /// # Errors
-    /// The folder of all runs cannot be read. An index that cannot be written is made for this reader alone.
+    /// The folder of all runs cannot be read. If the index cannot be written, it is used by this reader alone.
     pub(super) fn remake(runs: &RunsDir, force: bool) -> Result<Self, StoreError> {
         if !runs.runs().exists() {
             return Ok(Self { runs: runs.clone(), segments: Segments::Made(Segment::new()), _lock: None });
@@ -180,10 +180,10 @@ impl Index {
             && writer.is_some()
             && let Some(index) = writer.as_ref().and_then(Writer::complete)
         {
-            // Another process was first.
+            // Another process rebuilt it meanwhile.
             return Ok(index);
         }
-        // Taken before the folder is read: what comes after it makes the fingerprint wrong.
+        // Taken before the folder is read: any later change invalidates the fingerprint.
         let before = Fingerprint::of(runs, 0).map_err(StoreError::io("read", runs.runs()))?;
         let ids = runs.list()?;
         let mut known = known(runs);
@@ -193,7 +193,7 @@ impl Index {
             let folder = runs.folder(id.clone());
             let is_up_to_date = cached.as_ref().is_some_and(|cached| cached.journal == journal_length(&folder));
             if !is_up_to_date && !journal::has_ended(&folder.journal()) {
-                // A list is right without the mark. It only makes a lost worker visible to the next command.
+                // Lists do not need the mark. It only makes a lost worker visible to the next command.
                 let _ = mark_active(runs, &id);
             }
             made.insert(id, cached);
@@ -206,7 +206,7 @@ impl Index {
         Ok(Self { runs: runs.clone(), segments: Segments::Made(made), _lock: None })
     }
 
-    /// Visits runs from the newest to the oldest, with what the index knows of each, until `visit` returns `false`. Begins
+    /// Visits runs from the newest to the oldest, with the index entry of each, until `visit` returns `false`. Begins
     /// with the newest run that is older than `before`.
     ///
     /// # Errors
@@ -225,7 +225,7 @@ impl Index {
                 newest_first(all);
             }
             Segments::Files(names) => {
-                // The first segment may hold runs older than its name.
+                // The first segment may contain runs older than its name.
                 for (_, name) in names.iter().enumerate().rev().filter(|(at, name)| *at == 0 || is_older(name)) {
                     let text = fs::read_to_string(self.runs.index().join(name)).ok();
                     let segment = text.as_deref().and_then(parse).ok_or_else(|| StoreError::Damaged {
@@ -242,7 +242,7 @@ impl Index {
     }
 }
 
-/// Returns all that is known of runs from the segments there are, whole or not, and from the index of earlier versions.
+/// Returns the entries of all segments, complete or not, and of the index of earlier versions.
 fn known(runs: &RunsDir) -> Segment {
     let mut known = Segment::new();
     let old = fs::read(runs.old_index()).unwrap_or_default();
@@ -293,12 +293,12 @@ fn complete_segments(runs: &RunsDir) -> Option<Vec<String>> {
     (recorded == Fingerprint::of(runs, bytes).ok()?).then_some(names)
 }
 
-/// Returns a number of bytes as a change of a size.
+/// Converts a size to a signed difference.
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// Marks a run as one that has not ended.
+/// Marks a run as not ended.
 pub(super) fn mark_active(runs: &RunsDir, id: &RunId) -> io::Result<()> {
     private().recursive(true).create(runs.active())?;
     File::create(runs.active_mark(id)).map(drop)
@@ -325,11 +325,11 @@ impl<'r> Writer<'r> {
         Some(Index { runs: self.runs.clone(), segments, _lock: None })
     }
 
-    /// Makes a change of the folder of all runs and notes it: `change` adds or removes folders there, `note` writes the
+    /// Changes the folder of all runs and updates the index: `change` adds or removes folders there, `note` writes the
     /// lines about it. The index stays complete if it was, and incomplete otherwise.
     ///
     /// # Errors
-    /// Those of `change`. An index that cannot be written is merely incomplete.
+    /// Those of `change`. An index that cannot be written is left incomplete.
     pub(super) fn change<T, E>(
         &self,
         change: impl FnOnce() -> Result<T, E>,
@@ -338,7 +338,7 @@ impl<'r> Writer<'r> {
         let recorded = Fingerprint::recorded(self.runs);
         let complete = match (recorded, Fingerprint::of(self.runs, 0)) {
             (Some(recorded), Ok(now)) => (Fingerprint { bytes: 0, ..recorded } == now).then_some(recorded.bytes),
-            // The first run of all.
+            // The first run ever.
             (None, Err(_)) => Some(0),
             _ => None,
         };
@@ -385,7 +385,7 @@ impl<'r> Writer<'r> {
         Ok(grown)
     }
 
-    /// Whether no further run is to begin in a segment.
+    /// Whether a segment takes no further runs.
     fn is_full(&self, name: &str) -> io::Result<bool> {
         let text = fs::read(self.runs.index().join(name))?;
         Ok(text.len() >= SEGMENT_BYTES || memchr::memchr_iter(b'\n', &text).count() >= 2 * SEGMENT_RUNS)
@@ -413,7 +413,7 @@ impl<'r> Writer<'r> {
         Ok(signed(written) - signed(text.len() as u64))
     }
 
-    /// Writes lines into new segments. Returns their names, and their bytes together.
+    /// Writes lines into new segments. Returns the names of the segments and their size in bytes.
     fn write_segments(&self, lines: &Segment) -> io::Result<(Vec<RunId>, u64)> {
         let (mut names, mut written) = (Vec::new(), 0);
         let mut lines = lines.iter().peekable();
@@ -433,7 +433,7 @@ impl<'r> Writer<'r> {
         Ok((names, written))
     }
 
-    /// Puts these lines in the place of all that there are. `before` is the fingerprint of the folder they were made from.
+    /// Replaces all lines. `before` is the fingerprint of the folder that they were read from.
     fn replace_all(&self, lines: &Segment, before: Fingerprint) -> io::Result<()> {
         // Incomplete from now on, even if the next step fails.
         let _ = fs::remove_file(self.runs.index_state());

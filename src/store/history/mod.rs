@@ -1,11 +1,11 @@
-//! Past and present runs: one of them, and pages of them from the newest to the oldest.
+//! Past and present runs: single runs, and pages of runs from the newest to the oldest.
 //!
-//! A page costs the same however many runs there are: ids sort by age, and an [index] has the summaries of finished runs.
-//! The index is a cache: a summary counts only while the run's journal is as long as it was when the summary was made, and
-//! any other run is read from its journal. So a page is right whatever happened to the index.
+//! The cost of a page does not depend on the number of runs: ids sort by age, and an [index] has the summaries of
+//! finished runs. The index is a cache: a summary is valid only while the run's journal has the length that it had when
+//! the summary was made; any other run is read from its journal. So a page is correct whatever happened to the index.
 //!
-//! Runs that have not ended have a mark in a folder of their state, so that those whose worker was lost are found without
-//! looking at the others.
+//! Each run that has not ended has a marker file in the state folder, so that runs with a lost worker are found without
+//! reading all runs.
 
 mod filter;
 mod find;
@@ -27,7 +27,7 @@ pub use filter::{Filter, StatusFilter};
 
 use index::{Cached, Index, Line, Writer, journal_length};
 
-/// Returns what is known of a run before its first record.
+/// Returns the state of a run before its first record.
 ///
 /// # Errors
 /// Its `run.json` cannot be read.
@@ -43,7 +43,7 @@ pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
     Ok(replay(folder, info(folder)?)?.run(folder.id()).expect("it was replayed").clone())
 }
 
-/// Returns a store with one run, as its journal describes it now, to continue from.
+/// Returns a store with one run in its current state, to continue from.
 ///
 /// # Errors
 /// Its folder cannot be read.
@@ -62,17 +62,17 @@ pub fn replay(folder: &RunFolder, info: RunInfo) -> Result<RunStore, StoreError>
     }
 }
 
-/// Some runs, newest first.
+/// A page of runs, newest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The runs.
     pub runs: Vec<Summary>,
-    /// Whether there are older ones that the filter lets through.
+    /// Whether there are older runs that match the filter.
     pub more: bool,
 }
 
-/// Returns the newest runs that a filter lets through, at most `limit`; with `before`, those older than that run. Folders
-/// that hold no run are ignored.
+/// Returns the newest runs that match a filter, at most `limit`; with `before`, those older than that run. Folders
+/// without a run are ignored.
 ///
 /// # Errors
 /// The state folder cannot be read.
@@ -84,7 +84,7 @@ pub fn page(runs: &RunsDir, filter: &Filter, before: Option<&RunId>, limit: usiz
     }
 }
 
-/// What a page is asked for.
+/// Parameters of a page.
 struct Pager<'p> {
     runs: &'p RunsDir,
     filter: &'p Filter,
@@ -92,7 +92,7 @@ struct Pager<'p> {
     limit: usize,
 }
 
-/// What a page learned that the index did not know.
+/// Summaries that the page read from journals, for the index.
 #[derive(Default)]
 struct Learned {
     ended: Vec<Line>,
@@ -108,7 +108,7 @@ impl Pager<'_> {
             if oldest.as_ref().is_some_and(|oldest| id.as_str() < oldest.as_str()) {
                 return false;
             }
-            // What a run is a run of never changes, so that the line need not be up to date.
+            // The filtered fields of a run never change, so an outdated line is good enough here.
             if cached.is_some_and(|cached| !needles.iter().all(|needle| cached.summary.contains(needle))) {
                 return true;
             }
@@ -121,16 +121,16 @@ impl Pager<'_> {
             }
             !page.more
         })?;
-        // A writer waits for those who read.
+        // Writers wait for readers.
         drop(index);
         learned.remember(self.runs);
         Ok(page)
     }
 
-    /// A run's summary: from the index where that is up to date, else from the journal.
+    /// Returns a run's summary: from the index if that is up to date, else from the journal.
     fn summary(&self, id: &RunId, cached: Option<&Cached>, learned: &mut Learned) -> Option<Summary> {
         let folder = self.runs.folder(id.clone());
-        // Before the journal is read: if it grows meanwhile, the line is out of date at once.
+        // Before the journal is read: if it grows meanwhile, the line is outdated at once.
         let journal = journal_length(&folder);
         if let Some(cached) = cached.filter(|cached| cached.journal == journal)
             && let Ok(run) = serde_json::from_str(&cached.summary)
@@ -141,7 +141,7 @@ impl Pager<'_> {
             Ok(run) => Summary::from(&run),
             Err(error) => return unreadable(&folder, &error),
         };
-        // One that is marked is noted by the process that takes the mark away.
+        // A marked run is added to the index by the process that removes the mark.
         if !is_marked(&folder) {
             if run.phase.is_done() {
                 learned.ended.push(Line { id: id.clone(), cached: Some(Cached::new(journal, &run)) });
@@ -153,8 +153,8 @@ impl Pager<'_> {
     }
 }
 
-/// The summary of a run that a newer version wrote, or whose files are damaged. A folder with neither `run.json` nor a
-/// journal holds no run: it is being made or removed.
+/// Returns a summary of a run that a newer version wrote, or whose files are damaged. A folder with neither `run.json`
+/// nor a journal contains no run: it is being created or removed.
 fn unreadable(folder: &RunFolder, error: &StoreError) -> Option<Summary> {
     let is_run =
         matches!(error, StoreError::Newer { .. } | StoreError::UnknownKind { .. } | StoreError::Damaged { .. })
@@ -172,7 +172,7 @@ fn unreadable(folder: &RunFolder, error: &StoreError) -> Option<Summary> {
 }
 
 impl Learned {
-    /// Writes it down for the next page, which would be right without it.
+    /// Writes the summaries to the index, so that the next page need not read the journals.
     fn remember(&self, runs: &RunsDir) {
         for id in &self.active {
             let _ = index::mark_active(runs, id);
@@ -194,7 +194,7 @@ fn note(runs: &RunsDir, lines: &[Line]) -> Result<(), StoreError> {
 /// # Errors
 /// The state folder cannot be read.
 pub fn unfinished(runs: &RunsDir) -> Result<Vec<RunId>, StoreError> {
-    // An index that is incomplete is made again, which marks what it finds.
+    // An incomplete index is rebuilt, which marks unfinished runs.
     drop(Index::open(runs)?);
     let entries = match fs::read_dir(runs.active()) {
         Ok(entries) => entries,
@@ -203,7 +203,7 @@ pub fn unfinished(runs: &RunsDir) -> Result<Vec<RunId>, StoreError> {
     };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut ids: Vec<_> = names.filter(|name| is_run_id(name)).map(RunId::new).collect();
-    // A mark is made after its folder: one without a folder was left behind.
+    // A mark is made after its folder: a mark without a folder is stale.
     ids.retain(|id| {
         let exists = runs.folder(id.clone()).path().exists();
         if !exists {
@@ -230,7 +230,7 @@ pub fn is_marked(folder: &RunFolder) -> bool {
     folder.runs().active_mark(folder.id()).exists()
 }
 
-/// Notes in the index that an attempt has ended, after its last record. The caller holds the run's lock.
+/// Adds an ended attempt to the index, after its last record. The caller holds the run's lock.
 ///
 /// # Errors
 /// The state folder cannot be written.
@@ -242,7 +242,7 @@ pub fn finish(folder: &RunFolder, run: &Run) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes a run's mark. One that stays costs the next command a look at the run.
+/// Removes a run's mark. If that fails, the next command reads the run once more.
 fn unmark(runs: &RunsDir, id: &RunId) {
     let _ = fs::remove_file(runs.active_mark(id));
 }
@@ -250,11 +250,11 @@ fn unmark(runs: &RunsDir, id: &RunId) {
 /// Removes a run's folder. The caller holds the run's lock, so that no worker starts in it meanwhile.
 ///
 /// # Errors
-/// The folder cannot be removed, wholly or in part.
+/// The folder cannot be removed completely.
 pub fn remove(folder: &RunFolder) -> Result<(), StoreError> {
     let failed = || StoreError::io("remove", folder.path());
     let runs = folder.runs();
-    // First of all: what is left of an interrupted removal is no longer a run.
+    // Removed first: the rest of an interrupted removal then no longer counts as a run.
     let spec = fs::remove_file(folder.spec_path());
     spec.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }).map_err(failed())?;
     let _ = fs::remove_file(folder.journal());
@@ -273,7 +273,7 @@ pub fn remove(folder: &RunFolder) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the index again from the folder of all runs, whatever its state. Returns the number of folders there.
+/// Rebuilds the index from the folder of all runs, whatever its state. Returns the number of folders there.
 ///
 /// # Errors
 /// The state folder cannot be read.
@@ -287,7 +287,7 @@ pub fn rebuild(runs: &RunsDir) -> Result<usize, StoreError> {
 }
 
 impl RunsDir {
-    /// Makes the folder of a new run and adds the run to the index.
+    /// Creates the folder of a new run and adds the run to the index.
     ///
     /// # Errors
     /// The state folder cannot be written.

@@ -64,7 +64,7 @@ impl Home {
         self.segments().iter().map(|path| fs::read_to_string(path).expect("text")).collect()
     }
 
-    /// Takes the marks and the index away.
+    /// Removes the marks and the index.
     fn lose_everything(&self) {
         fs::remove_dir_all(self.runs.index()).expect("there was one");
         fs::remove_dir_all(self.runs.active()).expect("there was one");
@@ -237,7 +237,7 @@ fn pages_of_many_segments_are_read_from_the_newest_to_the_oldest() {
     for minute in 0..total {
         home.runs.create(Timestamp(START + minute * 60_000)).expect("made");
     }
-    // Folders alone hold no run.
+    // Folders without `run.json` are no runs.
     assert_eq!(home.all(), []);
     for (number, id) in home.runs.list().expect("listed").into_iter().enumerate() {
         let folder = home.runs.folder(id);
@@ -287,7 +287,9 @@ fn runs_are_found_by_both_ends_of_their_ids() {
     }
     assert!(matches!(home.runs.find("2023"), Err(StoreError::Ambiguous { .. })));
     assert!(matches!(home.runs.find("20231"), Err(StoreError::Ambiguous { .. })));
-    let Err(StoreError::NoSuchRun { nearest, .. }) = home.runs.find("20231114-xxx") else { panic!("there is none") };
+    let Err(StoreError::NoSuchRun { nearest, .. }) = home.runs.find("20231114-xxx") else {
+        panic!("no run should match")
+    };
     assert!(nearest.is_some());
     assert!(matches!(home.runs.find(""), Err(StoreError::NoSuchRun { nearest: None, .. })));
 }
@@ -325,7 +327,7 @@ fn a_segment_that_grows_is_rewritten_without_earlier_attempts() {
     assert_eq!(home.ids().len(), 3);
 }
 
-/// Something that happens to the history.
+/// A change of the history.
 #[derive(Clone, Debug)]
 enum Step {
     Create(u64),

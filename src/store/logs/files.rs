@@ -15,16 +15,16 @@ use super::{LineMatcher, LogReader};
 /// Maximum number of bytes of a line that a search in several logs returns.
 const MAX_HIT_BYTES: usize = 1024;
 
-/// Bytes before the match in a line that is longer than [`MAX_HIT_BYTES`].
+/// Number of bytes shown before the match in a line that is longer than [`MAX_HIT_BYTES`].
 const BYTES_BEFORE_MATCH: usize = 100;
 
 /// The logs of all runs in a state folder.
 #[derive(Debug)]
 pub struct LogFiles {
     runs: RunsDir,
-    /// The reader that returned the last page: most requests are for the same log.
+    /// Reader that returned the last page: most requests are for the same log.
     page: CachedReader,
-    /// The reader of the last search. Searches and pages do not wait for each other.
+    /// Reader of the last search. Searches and pages do not wait for each other.
     search: CachedReader,
 }
 
@@ -32,15 +32,15 @@ pub struct LogFiles {
 type CachedReader = Mutex<Option<(LogKey, LogReader)>>;
 
 impl LogFiles {
-    /// The logs of these runs.
+    /// Returns the logs of these runs.
     #[must_use]
     pub fn new(runs: RunsDir) -> Self {
         Self { runs, page: Mutex::new(None), search: Mutex::new(None) }
     }
 
-    /// Takes the cached reader of a log, or opens one; `None` when the step wrote nothing.
+    /// Takes the cached reader of a log, or opens one; `None` if the step wrote nothing.
     fn reader(&self, cached: &CachedReader, key: &LogKey) -> Result<Option<LogReader>, LogError> {
-        // A reader that was lost to a panic of another thread is opened again.
+        // After a panic of another thread the reader is opened again.
         let last = cached.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((_, reader)) = last.filter(|(of, _)| of == key) {
             return Ok(Some(reader));
@@ -58,7 +58,7 @@ fn keep(cached: &CachedReader, key: &LogKey, reader: LogReader) {
     *cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((key.clone(), reader));
 }
 
-/// The part of a long line that has the match.
+/// Returns the part of a long line that contains the match.
 fn excerpt(line: &[u8], query: &LineMatcher) -> Vec<u8> {
     let first = query.ranges(line).first().map_or(0, |range| range.start);
     let start = if first + BYTES_BEFORE_MATCH < MAX_HIT_BYTES { 0 } else { first - BYTES_BEFORE_MATCH };
@@ -122,7 +122,7 @@ impl Logs for LogFiles {
             if cancelled() || left == 0 {
                 break;
             }
-            // The cached readers belong to the log on the screen.
+            // Not cached: the cached readers belong to the log on the screen.
             let open = || self.open(key);
             let (reader, mut pages) = match open().and_then(|reader| Ok((reader, open()?))) {
                 Ok((Some(reader), Some(pages))) => (reader, pages),
@@ -149,7 +149,7 @@ impl Logs for LogFiles {
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf> {
         let spec = RunSpec::read(&self.runs.folder(run.clone())).ok()?;
         let workflow = spec.work.workflow()?;
-        // A job names files of its own copy of the repository, whose leading folders mean nothing here.
+        // Paths in a log refer to the job's workspace, whose leading folders do not exist here.
         let mut parts = Path::new(name).components();
         while parts.clone().next().is_some() {
             let inside = parts.clone().all(|part| matches!(part, Component::Normal(_)));

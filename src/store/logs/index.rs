@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 
 use crate::model::Timestamp;
 
-/// At most this many bytes of a log lie between two entries. A scan from an entry to the line that is asked for then
-/// costs a few microseconds.
+/// Maximum distance between two entries, in bytes of the log. A scan from an entry to a line then costs a few
+/// microseconds.
 pub(super) const SPACING: u64 = 64 * 1024;
 
-/// At most this long is written to a log without an entry, in milliseconds, so that the time of a line is known to a
+/// Maximum time between two entries while the log grows, in milliseconds, so that the time of a line is known to a
 /// second also in slow logs.
 pub(super) const RESOLUTION: u64 = 1000;
 
-/// A known place in a log.
+/// A known position in a log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
-    /// How many newlines come before `offset`, which is the number of the line that `offset` is in.
+    /// Number of newlines before `offset`: the number of the line that contains `offset`.
     pub(super) line: u64,
-    /// A byte of the log; not always the first of a line.
+    /// Offset of a byte in the log; not always the first of a line.
     pub(super) offset: u64,
-    /// When that byte was written; `None` for entries found by scanning.
+    /// Time at which that byte was written; `None` for entries found by scanning.
     pub(super) time: Option<Timestamp>,
 }
 
@@ -48,16 +48,16 @@ impl Entry {
     }
 }
 
-/// Where the index of a log is.
+/// Returns the path of a log's index.
 pub(super) fn path_of(log: &Path) -> PathBuf {
     log.with_extension("idx")
 }
 
-/// The index of a log as far as it was read, and what was found by scanning where there was no entry.
+/// The entries read from the index of a log, and those found by scanning where there was no entry.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: Vec<Entry>,
-    /// How much of the index file has been read; `None` once it turned out not to be an index of this log.
+    /// Number of bytes read from the index file; `None` once it turned out not to be an index of this log.
     read: Option<u64>,
 }
 
@@ -66,8 +66,8 @@ impl Index {
         Self { entries: Vec::new(), read: Some(0) }
     }
 
-    /// Takes in entries that were added to the file, as long as they fit a log of `len` bytes. An entry that cannot be
-    /// true ends the use of the file, since nothing behind it can be trusted.
+    /// Reads entries that were added to the file, as long as they fit a log of `len` bytes. After an impossible entry
+    /// the file is not used any more, since later entries cannot be trusted.
     pub(super) fn read(&mut self, file: &File, len: u64) -> io::Result<()> {
         const BATCH: usize = 512;
         let mut buffer = [0; BATCH * Entry::SIZE];
@@ -82,7 +82,7 @@ impl Index {
             let batch = buffer[..filled].chunks_exact(Entry::SIZE).map(Entry::from_bytes);
             for (place, entry) in batch.enumerate() {
                 if entry.offset > len {
-                    // The log is behind: it was measured before the index was read.
+                    // The log is behind: its length was taken before the index was read.
                     self.read = Some(offset + (place * Entry::SIZE) as u64);
                     return Ok(());
                 }
@@ -99,7 +99,7 @@ impl Index {
         Ok(())
     }
 
-    /// Puts an entry of the file among what is known; `false` when both cannot be true.
+    /// Inserts an entry of the file; `false` if it contradicts the known ones.
     fn insert(&mut self, entry: Entry) -> bool {
         match self.entries.binary_search_by_key(&entry.offset, |known| known.offset) {
             Ok(place) if self.entries[place].line == entry.line => self.entries[place] = entry,
@@ -116,19 +116,19 @@ impl Index {
         true
     }
 
-    /// Adds a place found by scanning, when the last entry is far enough away.
+    /// Adds a position found by scanning, if the last entry is far enough away.
     pub(super) fn found(&mut self, line: u64, offset: u64) {
         if self.entries.last().is_none_or(|last| offset >= last.offset + SPACING) {
             self.entries.push(Entry { line, offset, time: None });
         }
     }
 
-    /// The last known place.
+    /// Returns the last entry.
     pub(super) fn last(&self) -> Option<Entry> {
         self.entries.last().copied()
     }
 
-    /// The nearest known place from which a scan forward meets the first byte of a line.
+    /// Returns the nearest entry from which a scan forward reaches the start of a line.
     pub(super) fn before(&self, line: u64) -> Entry {
         let place = self.entries.partition_point(|entry| entry.line < line);
         match place.checked_sub(1) {
@@ -137,25 +137,25 @@ impl Index {
         }
     }
 
-    /// The last known place that is in a line, when there is one.
+    /// Returns the last entry that is within a line, if any.
     pub(super) fn last_within(&self, line: u64) -> Option<Entry> {
         let place = self.entries.partition_point(|entry| entry.line <= line);
         self.entries[..place].last().filter(|entry| entry.line == line).copied()
     }
 
-    /// When a line was written, to about a second; `None` where the index had to be made up.
+    /// Returns when a line was written, to about a second; `None` where the entries were found by scanning.
     pub(super) fn time_of(&self, line: u64) -> Option<Timestamp> {
         let place = self.entries.partition_point(|entry| entry.line <= line);
         self.entries[..place].iter().rev().find_map(|entry| entry.time)
     }
 
-    /// The bytes to write to the file so that it holds what is known.
+    /// Returns the content of an index file with all entries.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         self.entries.iter().flat_map(|entry| entry.to_bytes()).collect()
     }
 }
 
-/// Whether one entry can follow another: there are no more newlines than bytes between them.
+/// Whether one entry can follow another: the number of newlines between them is at most the number of bytes.
 fn fits(last: &Entry, next: &Entry) -> bool {
     next.line >= last.line && next.line - last.line <= next.offset - last.offset
 }

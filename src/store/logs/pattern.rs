@@ -1,20 +1,20 @@
-//! What is looked for in a log, as it was typed.
+//! The search pattern of a log, as it was typed.
 
 use super::{LineMatcher, LineMatcherError};
 
-/// What is looked for.
+/// A search pattern.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
-    /// The text, or the regular expression.
+    /// The text or regular expression.
     pub text: String,
     /// Whether it is a regular expression.
     pub is_regex: bool,
-    /// Whether lines without it are meant.
+    /// Whether the pattern matches the lines that do not contain it.
     pub inverted: bool,
 }
 
 impl Pattern {
-    /// Reads `text`, and `/expression/`. Where `invertible`, a `!` before it means the lines without it.
+    /// Parses `text` or `/expression/`. If `invertible`, a leading `!` inverts the pattern.
     #[must_use]
     pub fn parse(typed: &str, invertible: bool) -> Option<Self> {
         let inverted = invertible && typed.starts_with('!');
@@ -24,7 +24,8 @@ impl Pattern {
         (!text.is_empty()).then_some(Self { text, is_regex, inverted })
     }
 
-    /// The query; of a wrong expression its text as it is, and what is wrong. A capital letter makes the case matter.
+    /// Returns the matcher. An invalid expression is searched for as text and its error is returned beside. The search
+    /// is case-sensitive if the pattern has a capital letter.
     ///
     /// # Errors
     /// The text is empty.
@@ -38,7 +39,7 @@ impl Pattern {
         Ok((LineMatcher::literal(&self.text, case)?, wrong))
     }
 
-    /// As it was typed.
+    /// Returns the pattern as it was typed.
     #[must_use]
     pub fn typed(&self) -> String {
         let not = if self.inverted { "!" } else { "" };

@@ -1,4 +1,4 @@
-//! What a screen asks of logs: pages of lines, searches in one log, searches in all logs of a run.
+//! Requests of a screen: pages of lines, searches in one log, searches in all logs of a run.
 
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ pub struct RawLine {
 pub struct LogSearch {
     /// Unique number: a search may be repeated.
     pub id: u64,
-    /// The slot that it runs in.
+    /// Slot that the search runs in.
     pub slot: SearchSlot,
     /// The log.
     pub key: LogKey,
@@ -78,7 +78,7 @@ pub enum Query {
     Errors,
 }
 
-/// What a search is for. One search runs in each slot at a time.
+/// Purpose of a search. One search runs in each slot at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SearchSlot {
     /// Lines to go to.
@@ -91,7 +91,7 @@ pub enum SearchSlot {
     GroupEnds,
     /// Lines that describe the failure.
     Errors,
-    /// Lines of all logs of the run, to list them.
+    /// Lines of all logs of the run, for a list.
     Run,
 }
 

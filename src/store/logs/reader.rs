@@ -20,16 +20,16 @@ pub const LONGEST_SHOWN: usize = 64 * 1024;
 pub struct Line<'a> {
     /// Its number, from 0.
     pub number: u64,
-    /// Its bytes without the newline, cut at [`LONGEST_SHOWN`]. They are what was printed, control sequences included.
+    /// Its bytes without the newline, cut at [`LONGEST_SHOWN`], with control sequences as they were printed.
     pub bytes: &'a [u8],
-    /// How many bytes it has in the file.
+    /// Its length in the file, in bytes.
     pub length: u64,
 }
 
-/// Some lines of a log.
+/// A window of lines of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The number of the first line.
+    /// Number of the first line.
     pub first: u64,
     /// The lines, without their newlines, each cut at [`LONGEST_SHOWN`].
     pub lines: Vec<Vec<u8>>,
@@ -48,7 +48,7 @@ pub struct LogReader {
     /// Number of bytes of the log that are known.
     bytes: u64,
     newlines: u64,
-    /// Whether it ends in a line without a newline.
+    /// Whether the log ends in a line without a newline.
     ends_open: bool,
 }
 
@@ -56,7 +56,7 @@ impl LogReader {
     /// Opens a log. `None` if the step has written nothing.
     ///
     /// # Errors
-    /// It exists and cannot be read.
+    /// The log exists and cannot be read.
     pub fn open(path: impl Into<PathBuf>) -> Result<Option<Self>, StoreError> {
         let path = path.into();
         let Some(file) = open(&path)? else { return Ok(None) };
@@ -115,7 +115,7 @@ impl LogReader {
         Ok(true)
     }
 
-    /// How many lines the log has now; a last line without its newline counts.
+    /// Returns the number of lines that the log has now; a last line without its newline counts.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -124,7 +124,7 @@ impl LogReader {
         Ok(self.known_lines())
     }
 
-    /// `count` lines from `first` on, or as many as there are now.
+    /// Returns `count` lines from `first` on, or fewer at the end of the log.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -140,8 +140,8 @@ impl LogReader {
         Ok(page)
     }
 
-    /// When a line was written, to about a second; `None` where no writer noted it, as in a log of less than 64 KiB that was
-    /// written within a second.
+    /// Returns when a line was written, to about a second; `None` where the index has no time, as in a log of less than
+    /// 64 KiB that was written within a second.
     #[must_use]
     pub fn time(&self, line: u64) -> Option<Timestamp> {
         self.index.time_of(line)
@@ -155,7 +155,7 @@ impl LogReader {
         let Some(mut start) = self.seek(first)? else { return Ok(()) };
         let mut number = first;
         let mut offset = start;
-        // The beginning of a line that is longer than what was read at once.
+        // The beginning of a line that is longer than one read.
         let mut begun: Vec<u8> = Vec::new();
         let mut buffer = vec![0; SPACING as usize];
         while offset < self.bytes {
@@ -240,7 +240,7 @@ impl LogReader {
         self.ends_open
     }
 
-    /// Reads some of the log, from a byte on.
+    /// Reads bytes of the log from an offset on.
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StoreError> {
         read_at(&self.file, buffer, offset).map_err(StoreError::io("read", &self.path))
     }
@@ -255,12 +255,12 @@ fn open(path: &std::path::Path) -> Result<Option<File>, StoreError> {
     }
 }
 
-/// Adds to the beginning of a line as long as it is not over the limit.
+/// Appends to the beginning of a line, up to the limit.
 fn keep(begun: &mut Vec<u8>, more: &[u8]) {
     begun.extend_from_slice(&more[..more.len().min(LONGEST_SHOWN - begun.len())]);
 }
 
-/// Reads at a place; a read that was interrupted by a signal is repeated.
+/// Reads at an offset; repeats reads that a signal interrupted.
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
         match file.read_at(buffer, offset) {

@@ -18,7 +18,7 @@ const BLOCK: usize = 1024 * 1024;
 /// expression finds a match across the border.
 const OVERLAP: usize = 4 * 1024;
 
-/// What to look for.
+/// A compiled search pattern.
 #[derive(Clone, Debug)]
 pub struct LineMatcher(Matcher);
 
@@ -28,19 +28,19 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// Why there is nothing to look for.
+/// Why a pattern cannot be searched for.
 #[derive(Debug, thiserror::Error)]
 pub enum LineMatcherError {
-    /// The empty text is in every line.
+    /// The text is empty, which every line contains.
     #[error("nothing to search for")]
     Empty,
-    /// The regular expression is wrong.
+    /// The regular expression is invalid.
     #[error("{0}")]
     Regex(#[from] regex::Error),
 }
 
 impl LineMatcherError {
-    /// What is wrong, in one line.
+    /// Returns the message in one line.
     #[must_use]
     pub fn told(&self) -> String {
         let text = self.to_string();
@@ -50,7 +50,7 @@ impl LineMatcherError {
 }
 
 impl LineMatcher {
-    /// Looks for text as it is.
+    /// Returns a matcher for literal text.
     ///
     /// # Errors
     /// The text is empty.
@@ -62,10 +62,10 @@ impl LineMatcher {
         }
     }
 
-    /// Looks for a regular expression within each line; `^` and `$` are the ends of the line.
+    /// Returns a matcher for a regular expression within each line; `^` and `$` are the ends of the line.
     ///
     /// # Errors
-    /// The expression is empty or wrong.
+    /// The expression is empty or invalid.
     pub fn regex(pattern: &str, case_sensitive: bool) -> Result<Self, LineMatcherError> {
         if pattern.is_empty() {
             return Err(LineMatcherError::Empty);
@@ -74,7 +74,7 @@ impl LineMatcher {
         Ok(Self(Matcher::Regex(regex)))
     }
 
-    /// What matches in a line, from left to right. Empty matches are left out.
+    /// Returns the matches in a line, from left to right. Empty matches are left out.
     #[must_use]
     pub fn ranges(&self, line: &[u8]) -> Vec<Range<usize>> {
         match &self.0 {
@@ -98,7 +98,7 @@ impl LineMatcher {
         }
     }
 
-    /// As [`LineMatcher::find`] from the start of a line, without ever looking behind the end of one.
+    /// Like [`LineMatcher::find`] from the start of a line, but never matches across the end of a line.
     fn find_by_line(&self, text: &[u8], mut at: usize) -> Option<Range<usize>> {
         while at < text.len() {
             let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline);
@@ -133,7 +133,7 @@ impl LogReader {
     ) -> Result<(), StoreError> {
         let Some(start) = self.seek(lines.start)? else { return Ok(()) };
         let mut buffer = vec![0; BLOCK];
-        // What `buffer` begins with: a byte of the log, and the number of the line that byte is in.
+        // Position of the start of `buffer`: its offset in the log, and the number of the line that contains it.
         let (mut offset, mut number) = (start, lines.start);
         let mut kept = 0;
         let mut reported = None;
@@ -146,7 +146,7 @@ impl LogReader {
             let complete = memchr::memrchr(b'\n', &buffer[..filled]).map(|newline| newline + 1);
             let text = match complete {
                 Some(end) if !is_last => &buffer[..end],
-                // The end of the log, or of as much of a long line as can be searched at once.
+                // The end of the log, or as much of a long line as can be searched at once.
                 _ => &buffer[..filled],
             };
             let in_long_line = complete.is_none() && !is_last;
@@ -164,7 +164,7 @@ impl LogReader {
                 counted = range.start;
                 let end = memchr::memchr(b'\n', &text[range.start..]).map_or(text.len(), |n| range.start + n);
                 let begin = memchr::memrchr(b'\n', &text[..range.start]).map_or(0, |n| n + 1);
-                // A regular expression may have matched across the end of the line; within it, it may not match.
+                // The expression may have matched across the end of the line, and may not match within it.
                 by_line |= range.end > end;
                 let is_match = range.end <= end || query.find(&text[begin..end], 0).is_some();
                 if number >= lines.end {

@@ -9,7 +9,7 @@ use super::index::{Entry, SPACING, path_of};
 use super::*;
 use crate::model::{LineRange, Timestamp};
 
-/// A log in memory, the plain way.
+/// Simplest model of a log, in memory.
 #[derive(Default)]
 struct Model {
     text: Vec<u8>,

@@ -10,37 +10,37 @@ use super::reader::LogReader;
 use crate::model::{LineRange, Timestamp};
 use crate::store::StoreError;
 
-/// Appends to one step's log. There must be one writer at a time. The file is made, or opened and continued, when the
-/// first byte comes.
+/// Appends to one step's log. There must be one writer at a time. The file is created, or opened and continued, with
+/// the first byte.
 #[derive(Debug)]
 pub struct LogWriter {
     path: PathBuf,
     file: Option<File>,
     bytes: u64,
-    /// Newlines written.
+    /// Number of newlines written.
     lines: u64,
     /// Whether the last byte was not a newline.
     open_line: bool,
-    /// The latest entry.
+    /// Last entry.
     last: Option<Entry>,
     index: IndexFile,
-    /// Entries not written yet.
+    /// Entries that are not written yet.
     pending: Vec<u8>,
 }
 
-/// Whether the index has a file.
+/// State of the index file.
 #[derive(Debug)]
 enum IndexFile {
-    /// Not yet: the first entry is held back until there is a second, as most logs never need one.
+    /// Not created yet: the first entry is held back until there is a second, as most logs never need one.
     Unneeded,
-    /// It has.
+    /// Created.
     Open(File),
-    /// It could not be written. Readers scan instead.
+    /// Could not be written. Readers scan instead.
     GivenUp,
 }
 
 impl LogWriter {
-    /// A writer of the log at this path.
+    /// Returns a writer of the log at this path.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl LogWriter {
     /// Appends bytes and returns the new lines. A line without its end does not count yet. `now` is when they were printed.
     ///
     /// # Errors
-    /// Not all of it could be written. What was stays.
+    /// Some bytes could not be written. Those before them stay.
     pub fn append(&mut self, bytes: &[u8], now: Timestamp) -> Result<LineRange, StoreError> {
         if bytes.is_empty() {
             return Ok(LineRange { first: self.lines, count: 0 });
@@ -103,7 +103,7 @@ impl LogWriter {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let append = || OpenOptions::new().create(true).append(true).open(&self.path);
         let file = append().or_else(|error| match error.kind() {
-            // The first log of its job. Asking only now saves a call for all the others.
+            // The first log of its job. Creating the folder only now saves a system call for all the others.
             io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| append()),
             _ => Err(error),
         });
@@ -127,7 +127,7 @@ impl LogWriter {
         self.write_index();
     }
 
-    /// Counts what was written, and notes known places in it.
+    /// Updates the counters, and adds entries for the written text.
     fn account(&mut self, text: &[u8], now: Timestamp) {
         for part in text.chunks(SPACING as usize) {
             let is_due = self.last.is_none_or(|last| {
@@ -148,8 +148,7 @@ impl LogWriter {
         self.write_index();
     }
 
-    /// Writes what is pending. Failure costs readers a scan, and no more: an index that cannot be written is removed, and
-    /// the log goes on without one.
+    /// Writes pending entries. If that fails, the index is removed and readers scan the log instead.
     fn write_index(&mut self) {
         if self.pending.is_empty() {
             return;

@@ -2,20 +2,20 @@
 
 use crate::workflow::expr::Function;
 
-/// The names that expressions of a place may use besides the functions that are known everywhere.
+/// Names that expressions under a key may use besides the functions that are available everywhere.
 #[derive(Debug)]
 pub struct Availability {
     /// Contexts.
     pub contexts: &'static [&'static str],
-    /// Functions that only some places know.
+    /// Functions that are available only under some keys.
     pub functions: &'static [Function],
 }
 
-/// Every context that GitHub has somewhere.
+/// Every context that is available somewhere.
 pub const CONTEXTS: &[&str] =
     &["github", "env", "vars", "job", "jobs", "steps", "runner", "secrets", "strategy", "matrix", "needs", "inputs"];
 
-/// The functions that ask for the status of what ran before.
+/// The status check functions.
 pub const STATUS: &[Function] = &[Function::Success, Function::Failure, Function::Cancelled, Function::Always];
 
 const fn contexts(contexts: &'static [&'static str]) -> Availability {
@@ -94,5 +94,5 @@ pub static COMPOSITE: Availability = Availability {
 /// `if` of a step of a composite action.
 pub static COMPOSITE_IF: Availability = Availability { contexts: COMPOSITE.contexts, functions: STEP_IF.functions };
 
-/// A place where no expression may stand.
+/// A key without expressions.
 pub static NONE: Availability = contexts(&[]);

@@ -55,11 +55,11 @@ impl Graph {
         }
     }
 
-    /// The lit nodes and edges: the critical path, or all that leads to the selected node and all that it leads to. `None` if
-    /// nothing is lit, so that nothing is dim.
+    /// Returns the highlighted nodes and edges: the critical path, or everything connected to the selected node. `None`
+    /// if nothing is highlighted, so that nothing is dimmed.
     fn lit(&self, run: &Run, at: Option<usize>, now: Timestamp) -> Option<Lit> {
         if self.critical {
-            // The path goes through groups that are left out of the picture, too.
+            // The path also goes through groups that are not shown.
             let shown = |node: usize| {
                 let job = self.all[node].jobs.first()?;
                 self.groups.iter().position(|group| group.jobs.contains(job))
@@ -73,7 +73,7 @@ impl Graph {
         let ((x, y), node, group) = (self.layout.places[index], &self.nodes[index], &self.groups[index]);
         let phase = group.phase(run);
         let fade = if lit { Style::new() } else { cx.theme.style(Hue::Dim) };
-        // The state keeps its colour in a dim node.
+        // The state keeps its colour in a dimmed node.
         pen.put((x, y), 1, cx.theme.lamp(&phase, cx.state.now.0), cx.theme.phase(&phase));
         if self.detail == Detail::Glyph {
             if selected {
@@ -148,7 +148,7 @@ impl Graph {
     }
 }
 
-/// A picture of a run's whole graph in at most this many columns.
+/// Returns a picture of a run's whole graph, at most this many columns wide.
 #[must_use]
 pub fn picture(run: &Run, theme: Theme, columns: u16) -> Buffer {
     let mut graph = Graph { failed_only: Some(false), ..Graph::default() };
@@ -165,7 +165,7 @@ pub fn picture(run: &Run, theme: Theme, columns: u16) -> Buffer {
     buffer
 }
 
-/// Draws in the coordinates of the whole picture, of which a part is on the screen.
+/// Draws in the coordinates of the whole picture and clips to its visible part.
 struct Pen<'a> {
     /// Area of the screen that shows a part of the picture.
     picture: Rect,
@@ -175,7 +175,7 @@ struct Pen<'a> {
 }
 
 impl Pen<'_> {
-    /// Writes at a column and row of the picture, as far as these are on the screen.
+    /// Writes at a column and row of the picture, clipped to the area.
     fn put(&mut self, (x, y): (u16, u16), columns: u16, what: &str, style: Style) {
         let (picture, offset) = (self.picture, self.offset);
         let Some(row) = y.checked_sub(offset.1).filter(|row| *row < picture.height) else { return };
@@ -204,7 +204,7 @@ impl Pen<'_> {
     }
 }
 
-/// The text behind a group's glyph.
+/// Returns the text after a group's glyph.
 fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
     let members = group.members(run);
     let times = if cx.theme.glyphs == Glyphs::Ascii { "x" } else { "×" };

@@ -7,22 +7,22 @@ use crate::ui::text;
 
 use crate::app::state::has_failed;
 
-/// How many failed members are listed below their group.
+/// Maximum number of failed members that are listed below their group.
 const MAX_LISTED: usize = 3;
 
-/// Jobs that are one node of the graph.
+/// Jobs shown as one node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) name: String,
-    /// Its jobs in the order of the file. The caller of a called workflow comes first.
+    /// Jobs in the order of the file. The caller of a called workflow comes first.
     pub(super) jobs: Vec<JobId>,
-    /// Indices of the groups that it needs.
+    /// Indices of the needed groups.
     pub(super) needs: Vec<usize>,
-    /// Whether it holds more than one job.
+    /// Whether the group has more than one job.
     pub(super) folded: bool,
 }
 
-/// The groups of a run, in the order of the file. Unfolded, every job but the callers is a group by itself.
+/// Returns the groups of a run, in the order of the file. Unfolded, every job but the callers is a separate group.
 pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut of_job: HashMap<&JobId, usize> = HashMap::new();
@@ -72,7 +72,7 @@ struct Needed<'r> {
 }
 
 impl Needed<'_> {
-    /// The groups that a job needs. Jobs of a called workflow without needs have those of their caller.
+    /// Returns the groups that a job needs. Jobs of a called workflow without needs have those of their caller.
     fn by(&self, job: &Job) -> Vec<usize> {
         let mut needs: Vec<usize> = job.needs.iter().flat_map(|need| self.groups_of(need)).collect();
         let caller = job.caller.as_ref().filter(|_| !self.folded && needs.is_empty());
@@ -82,7 +82,7 @@ impl Needed<'_> {
         needs
     }
 
-    /// The group of a job, or the groups of all jobs that it calls.
+    /// Returns the group of a job, or the groups of all jobs that it calls.
     fn groups_of(&self, id: &JobId) -> Vec<usize> {
         if let Some(own) = self.of_job.get(id) {
             return vec![*own];
@@ -92,10 +92,11 @@ impl Needed<'_> {
     }
 }
 
-/// From how many jobs on siblings can be joined into one node.
+/// Minimum number of siblings that are joined into one node.
 const MIN_SIBLINGS: usize = 4;
 
-/// The groups with siblings joined: those with the same needs and the same dependants. `None` if there are no siblings.
+/// Returns the groups with siblings joined: those with the same needs and the same dependants. `None` if there are no
+/// siblings.
 pub(super) fn with_siblings(groups: &[Group]) -> Option<Vec<Group>> {
     let mut dependants = vec![Vec::new(); groups.len()];
     for (index, group) in groups.iter().enumerate() {
@@ -135,13 +136,13 @@ pub(super) fn with_siblings(groups: &[Group]) -> Option<Vec<Group>> {
     Some(folded)
 }
 
-/// Name of a matrix leg without its values.
+/// Returns the name of a matrix leg without its values.
 fn plain(name: &str) -> &str {
     name.rfind(" (").filter(|_| name.ends_with(')')).map_or(name, |at| &name[..at])
 }
 
 impl Group {
-    /// Its jobs, without the caller if the caller called any.
+    /// Returns the jobs of the group, without the caller if it has called jobs.
     pub(super) fn members<'r>(&self, run: &'r Run) -> Vec<&'r Job> {
         let jobs: Vec<&Job> = self.jobs.iter().filter_map(|job| run.jobs.get(job)).collect();
         let is_caller = |job: &&Job| jobs.iter().any(|other| other.caller.as_ref() == Some(&job.id));
@@ -149,7 +150,7 @@ impl Group {
         if called.is_empty() { jobs } else { called }
     }
 
-    /// State of the group: the worst of its jobs, else what runs or waits in it.
+    /// Returns the state of the group: the worst of its jobs, else a running or waiting one.
     pub(super) fn phase(&self, run: &Run) -> Phase {
         let members = self.members(run);
         let all = |wanted: &dyn Fn(&Phase) -> bool| members.iter().all(|job| wanted(&job.phase));
@@ -161,7 +162,7 @@ impl Group {
             return phase.clone();
         }
         if let Some(phase) = any(&Phase::is_active).or_else(|| any(&|phase| !phase.is_done())) {
-            // A group of which a part has completed is running.
+            // A group that has completed in part is running.
             let begun = any(&Phase::is_done).is_some();
             return if begun && !phase.is_active() { Phase::Running } else { phase.clone() };
         }
@@ -174,23 +175,24 @@ impl Group {
         }
     }
 
-    /// Whether it has failed. A cancelled group has not.
+    /// Whether the group has failed. A cancelled group has not.
     pub(super) fn has_failed(&self, run: &Run) -> bool {
         has_failed(&self.phase(run))
     }
 
-    /// Whether the group or one of its jobs has all of these words.
+    /// Whether the group or one of its jobs contains all of these words.
     pub(super) fn holds(&self, words: &str, run: &Run) -> bool {
         let of = |job: &Job| text::holds(words, &[&self.name, &job.name, job.key.as_str(), job.phase.word()]);
         self.members(run).into_iter().any(of)
     }
 
-    /// Whether one of its members ran in this attempt instead of being kept from an earlier one.
+    /// Whether a member ran in this attempt instead of being kept from an earlier one.
     pub(super) fn is_of(&self, attempt: u32, run: &Run) -> bool {
         self.members(run).iter().any(|job| job.attempt == attempt)
     }
 
-    /// Start of the first member, and end of the last once all have ended. `None` before a member has started.
+    /// Returns the start of the first member, and the end of the last once all have ended. `None` before a member has
+    /// started.
     pub(super) fn times(&self, run: &Run) -> Option<(Timestamp, Option<Timestamp>)> {
         // Members kept from an earlier attempt took no time in this one.
         let mut members = self.members(run);
@@ -201,7 +203,7 @@ impl Group {
         Some((started, members.iter().filter_map(|job| job.finished).max().filter(|_| done)))
     }
 
-    /// Failed members to be listed below the group, and how many more there are.
+    /// Returns the failed members to list below the group, and the number of further ones.
     pub(super) fn wrong<'r>(&self, run: &'r Run) -> (Vec<&'r Job>, usize) {
         if !self.folded {
             return (Vec::new(), 0);

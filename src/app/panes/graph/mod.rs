@@ -1,7 +1,7 @@
 //! 2 Graph: the jobs of the selected run as a graph of their needs.
 //!
-//! The layout depends on structure alone and is kept until that changes; states only change colours. The job that is
-//! selected in the Jobs pane is selected here: all that it needs and all that needs it is lit, and the rest is dim.
+//! The layout depends on structure alone and is cached until that changes; states only change colours. The node of the
+//! job selected in the Jobs pane is selected: everything connected to it is highlighted, and the rest is dimmed.
 
 mod draw;
 mod groups;
@@ -23,23 +23,23 @@ use super::{Cx, Pane, keep_visible, motion};
 pub use draw::picture;
 use groups::{Group, groups, with_siblings};
 
-/// In fewer columns than these the jobs are a list, indented by what they need. In a screen of 100 columns the pane has
-/// more.
+/// Minimum width of the graph in columns. In a narrower pane the jobs are an indented list. On a screen of 100 columns
+/// the pane is wider than this.
 const GRAPH_FROM: u16 = 56;
 
 /// Columns left free on both sides.
 const MARGIN: u16 = 1;
 
-/// Columns that a time takes behind a name.
+/// Width of a time after a name, in columns.
 const TIME: u16 = 6;
 
-/// Columns that names are shortened to, one after the other, until the graph fits.
+/// Maximum widths of names in columns, tried one after the other until the graph fits.
 const SHORTER: [u16; 7] = [60, 36, 26, 19, 14, 10, 6];
 
-/// A graph of more nodes than these shows only failed ones, once there are any.
+/// Maximum number of nodes of a graph that is shown in full although jobs have failed.
 const MANY: usize = 100;
 
-/// How much of a node is written.
+/// Detail of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Detail {
     /// Glyph, name, counts and time.
@@ -51,7 +51,7 @@ enum Detail {
     Glyph,
 }
 
-/// The input of a layout: all nodes in full detail, the same with siblings joined, and the columns and rows there are.
+/// Input of a layout: all nodes in full detail, the same with siblings joined, and the available columns and rows.
 type Shape = (Vec<Node>, Option<Vec<Node>>, (u16, u16));
 
 /// The view of the graph.
@@ -60,16 +60,16 @@ pub(in crate::app) struct Graph {
     filter: String,
     offset: (u16, u16),
     unfolded: bool,
-    /// Whether only failed nodes are shown, as the user wants it. Until then it depends on the number of nodes.
+    /// The user's choice to show only failed nodes. Until then it depends on the number of nodes.
     failed_only: Option<bool>,
-    /// Whether the critical path is lit instead of what is connected to the selected job.
+    /// Whether the critical path is highlighted instead of the nodes connected to the selected job.
     critical: bool,
-    /// All groups, those left out of the picture included.
+    /// All groups, including those that are not shown.
     all: Vec<Group>,
-    /// Whether one of them has failed.
+    /// Whether any group has failed.
     failed: bool,
     groups: Vec<Group>,
-    /// What the layout was made from.
+    /// Input of the current layout.
     shape: Shape,
     /// Whether siblings are joined into one node.
     siblings: bool,
@@ -109,10 +109,10 @@ impl Pane for Graph {
         Some(&mut self.filter)
     }
 
-    /// What is left out, and how long the critical path took.
+    /// Returns what is left out, and the duration of the critical path.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
-        // Where only glyphs fit, the border names the selected job.
+        // If only glyphs fit, the border shows the name of the selected job.
         let named = self.index_of(selection.job_id()).filter(|_| self.detail == Detail::Glyph && !self.is_list());
         let failed_only = match (self.is_list(), self.wants_failed_only(), self.failed) {
             (false, true, true) => Some("failed only"),
@@ -135,7 +135,7 @@ impl Pane for Graph {
 }
 
 impl Graph {
-    /// The job that a motion leads to.
+    /// Returns the target of a motion.
     fn motion(&self, action: Action, run: &Run, selected: Option<&JobId>, rows: usize) -> Option<JobId> {
         if self.is_list() {
             let jobs = tree::jobs(run, &self.filter);
@@ -155,7 +155,7 @@ impl Graph {
         self.groups.iter().position(|group| selected.is_some_and(|job| group.jobs.contains(job)))
     }
 
-    /// The node in a direction: left and right along the edges, up and down within the layer.
+    /// Returns the node in a direction: left and right along the edges, up and down within the layer.
     fn neighbour(&self, action: Action, at: usize) -> Option<usize> {
         let places = &self.layout.places;
         let (x, y) = *places.get(at)?;
@@ -184,7 +184,7 @@ impl Graph {
         Some(found.unwrap_or(at))
     }
 
-    /// The job at a column and row of the pane.
+    /// Returns the job at a column and row of the pane.
     fn job_at(&self, column: usize, row: usize, run: &Run) -> Option<JobId> {
         if self.is_list() {
             return tree::jobs(run, &self.filter).get(usize::from(self.offset.1) + row).cloned();
@@ -198,7 +198,7 @@ impl Graph {
         self.groups[hit].jobs.first().cloned()
     }
 
-    /// Brings the picture in line with the run. `size` is the columns and rows there are.
+    /// Updates the picture after a change of the run. `size` is the available columns and rows.
     fn show(&mut self, run: Option<&Run>, selected: Option<&JobId>, size: (u16, u16)) {
         let size = (size.0.saturating_sub(2 * MARGIN), size.1);
         self.area = size;
@@ -229,8 +229,8 @@ impl Graph {
         self.scroll(selected, size);
     }
 
-    /// Makes the layout again if the nodes have changed, in the most detail that fits. Siblings are joined into one node if the
-    /// picture would be higher than the pane otherwise.
+    /// Updates the layout if the nodes have changed, in the most detail that fits. Siblings are joined into one node if
+    /// the picture would be higher than the pane otherwise.
     fn lay_out(&mut self, run: &Run) {
         let folded = if self.unfolded { None } else { with_siblings(&self.groups) };
         let whole = |groups: &[Group]| groups.iter().map(|group| node(group, run, Detail::Full)).collect::<Vec<_>>();
@@ -248,7 +248,7 @@ impl Graph {
         }
     }
 
-    /// Makes the layout in the most detail that fits.
+    /// Computes the layout in the most detail that fits.
     fn draw_nodes(&mut self, run: &Run) {
         let short = SHORTER.iter().map(|columns| Detail::Short(*columns));
         for detail in std::iter::once(Detail::Full).chain(short).chain([Detail::Glyph]) {
@@ -261,14 +261,14 @@ impl Graph {
         }
     }
 
-    /// Address and length of the layout, to test that it is made again only if the nodes change.
+    /// Returns address and length of the layout, to test that it is reused while the nodes stay the same.
     #[cfg(test)]
     pub(in crate::app) fn layouts(&self) -> (*const (u16, u16), usize) {
         (self.layout.places.as_ptr(), self.layout.places.len())
     }
 
-    /// Whether only failed nodes are shown, with all that leads to them and all that they block: as the user wants it, and by
-    /// default in a large graph with failures.
+    /// Whether only failed nodes are shown, with the nodes that lead to them or that they block: the user's choice, or
+    /// by default a large graph with failures.
     fn wants_failed_only(&self) -> bool {
         self.failed_only.unwrap_or(self.all.len() > MANY && self.failed)
     }
@@ -291,15 +291,15 @@ impl Graph {
         );
     }
 
-    /// Rows for the picture. If the picture is larger than the pane, the last row is for the map.
+    /// Returns the number of rows for the picture. If the picture is larger than the pane, the last row is for the map.
     fn picture_height(&self, size: (u16, u16)) -> u16 {
         let larger = self.layout.width > size.0 || self.layout.height > size.1;
         if larger { size.1.saturating_sub(1).max(1) } else { size.1 }
     }
 }
 
-/// Size of a group's node. It depends on names and numbers of jobs and not on their states, except that failed members are
-/// listed.
+/// Returns the node of a group. Its size depends on names and numbers of jobs and not on their states, except that
+/// failed members are listed.
 fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     let needs = group.needs.clone();
     let name = text::width(&group.name) as u16;
@@ -317,12 +317,12 @@ fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     }
 }
 
-/// Columns for ` ×12 11✓1✗`: the number of members, and how many of them are in which state.
+/// Returns the width of ` ×12 11✓1✗` in columns: the number of members, and how many of them are in each state.
 fn counted(members: usize) -> u16 {
     times(members) + 1 + 2 * (members.to_string().len() as u16 + 1)
 }
 
-/// Columns for ` ×12`.
+/// Returns the width of ` ×12` in columns.
 fn times(members: usize) -> u16 {
     2 + members.to_string().len() as u16
 }

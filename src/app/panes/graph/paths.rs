@@ -1,4 +1,4 @@
-//! Paths through the graph: all that leads to a node and all that it leads to, and the critical path.
+//! Paths through the graph: the nodes connected to a node, and the critical path.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -8,7 +8,7 @@ use crate::model::{Run, Timestamp};
 
 use super::groups::Group;
 
-/// Nodes and edges that are lit.
+/// Highlighted nodes and edges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lit {
     pub(super) nodes: HashSet<usize>,
@@ -16,7 +16,7 @@ pub(super) struct Lit {
     pub(super) needs: Vec<(usize, usize)>,
 }
 
-/// The chain of nodes that the end of the run waited for.
+/// The chain of nodes that determined the end of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Critical {
     /// From the first node to the last.
@@ -26,7 +26,7 @@ pub(super) struct Critical {
 }
 
 impl Critical {
-    /// The nodes that are in the picture, as `shown` maps them, and the edges between them.
+    /// Returns the visible nodes, as `shown` maps them, and the edges between them.
     pub(super) fn lit(&self, shown: impl Fn(usize) -> Option<usize>) -> Lit {
         let nodes: Vec<usize> = self.nodes.iter().filter_map(|node| shown(*node)).collect();
         let needs = nodes.windows(2).map(|pair| (pair[0], pair[1])).collect();
@@ -34,8 +34,8 @@ impl Critical {
     }
 }
 
-/// The critical path by measured time: from the node that ended last (a running one ends now) back to that of its needs which
-/// ended last, and so on. `None` before a node has started.
+/// Returns the critical path by measured time: from the node that ended last (a running one ends now) back to its need
+/// that ended last, and so on. `None` before a node has started.
 pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Critical> {
     // Nodes kept from an earlier attempt took no time in this one.
     let times: Vec<_> = groups.iter().map(|group| group.times(run).filter(|_| group.is_of(run.attempt, run))).collect();
@@ -68,7 +68,7 @@ pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Cr
     Some(Critical { nodes, took })
 }
 
-/// All nodes that lead to this one, and all that it leads to.
+/// Returns all nodes that lead to this one, and all that depend on it.
 pub(super) fn through(at: usize, needs: &[Vec<usize>]) -> Lit {
     let (before, after) = reach(at, needs);
     let within = |set: &HashSet<usize>, node: usize| node == at || set.contains(&node);
@@ -79,7 +79,7 @@ pub(super) fn through(at: usize, needs: &[Vec<usize>]) -> Lit {
     Lit { needs: needs.collect(), nodes: before.into_iter().chain(after).chain([at]).collect() }
 }
 
-/// Keeps the wanted groups, all that lead to them, and all that they lead to.
+/// Returns the wanted groups, all that lead to them, and all that depend on them.
 pub(super) fn around(groups: Vec<Group>, wanted: impl Fn(&Group) -> bool) -> Vec<Group> {
     let needs: Vec<_> = groups.iter().map(|group| group.needs.clone()).collect();
     let mut kept = HashSet::new();
@@ -97,7 +97,7 @@ pub(super) fn around(groups: Vec<Group>, wanted: impl Fn(&Group) -> bool) -> Vec
         .collect()
 }
 
-/// The nodes that lead to this one, and the nodes that it leads to.
+/// Returns the nodes that lead to this one, and the nodes that depend on it.
 fn reach(at: usize, needs: &[Vec<usize>]) -> (HashSet<usize>, HashSet<usize>) {
     let follow = |next: &dyn Fn(usize) -> Vec<usize>| {
         let mut found = HashSet::new();

@@ -10,7 +10,7 @@ use crate::ui::theme::Hue;
 use crate::app::panes::Cx;
 use crate::app::panes::list::ListRow;
 
-/// A job of the tree, and the jobs that it needs besides the one it is below.
+/// A job of the tree, and the jobs that it needs besides its parent.
 struct Row<'r> {
     job: &'r Job,
     depth: u16,
@@ -44,12 +44,12 @@ pub(super) fn draw(
     }
 }
 
-/// The jobs in the order of the rows.
+/// Returns the jobs in the order of the rows.
 pub(super) fn jobs(run: &Run, filter: &str) -> Vec<JobId> {
     rows(run, filter).iter().map(|row| row.job.id.clone()).collect()
 }
 
-/// The jobs that match the filter, each below the first job that it needs.
+/// Returns the jobs that match the filter, each below the first job that it needs.
 fn rows<'r>(run: &'r Run, filter: &str) -> Vec<Row<'r>> {
     let mut rows = Vec::with_capacity(run.jobs.len());
     let parent = |job: &Job| job.needs.iter().find(|need| run.jobs.contains_key(*need) && **need != job.id).cloned();

@@ -1,19 +1,19 @@
-//! Lines to be copied.
+//! Lines to copy.
 
 use crate::store::logs::query::PageRequest;
 
 use super::Log;
 
-/// How many lines can be copied at once: terminals accept a clipboard of about 100 KB.
+/// Maximum number of lines that are copied at once: terminals accept a clipboard of about 100 KB.
 pub(super) const MAX_COPIED: u64 = 2000;
 
 impl Log {
-    /// The texts of the reader's line and of the loaded lines after it.
+    /// Returns the texts of the line at the cursor and of the loaded lines after it.
     pub(in crate::app) fn texts(&self) -> impl Iterator<Item = String> {
         self.loaded().filter(|line| line.number >= self.cursor).map(|line| line.line.text())
     }
 
-    /// A request for the selected lines, and how many of them exceed [`MAX_COPIED`] and are left out.
+    /// Returns a request for the selected lines, and the number of lines that exceed [`MAX_COPIED`] and are left out.
     pub(in crate::app) fn selection(&self) -> Option<(PageRequest, u64)> {
         let rows = self.rows();
         let (one, other) = (rows.row(self.anchor?), rows.row(self.cursor));
@@ -22,8 +22,8 @@ impl Log {
         Some((PageRequest { key: self.key.clone()?, lines }, (end - first).saturating_sub(MAX_COPIED)))
     }
 
-    /// A request for the error line at or after the cursor, else the last one, with `around` lines on each side. `None` while
-    /// no error line is known.
+    /// Returns a request for the error line at or after the cursor, else the last one, with `around` lines on each
+    /// side. `None` while no error line is known.
     pub(in crate::app) fn excerpt(&self, around: u64) -> Option<PageRequest> {
         let errors = &self.errors.as_ref()?.found;
         let line = errors.get(errors.partition_point(|line| *line < self.cursor)).or(errors.last())?;

@@ -15,10 +15,10 @@ use crate::ui::theme::Hue;
 
 use super::Log;
 
-/// How many matches of a line are highlighted: a very long line may hold any number of them.
+/// Maximum number of highlighted matches of a line: a very long line may have any number of them.
 const MAX_HIGHLIGHTS: usize = 500;
 
-/// Columns of a line's time.
+/// Width of a line's time in columns.
 const TIME: u16 = 8;
 
 impl Log {
@@ -33,7 +33,7 @@ impl Log {
             }
         };
         let rows = self.rows();
-        // The file may hold more lines than the records that arrived so far announce.
+        // The file may have more lines than the records have announced so far.
         let has_row =
             |line: &&RenderedLine| line.number < self.lines && rows.line(rows.row(line.number)) == line.number;
         let lines: Vec<&RenderedLine> = loaded.iter().filter(has_row).collect();
@@ -80,7 +80,7 @@ impl Log {
         true
     }
 
-    /// Draws how many lines are folded below a line, and which error line it is.
+    /// Draws the number of lines folded below a line, and the number of an error line.
     fn annotate(&self, shown: &RenderedLine, cx: &Cx, row: Rect, buffer: &mut Buffer) {
         if let Some(below) = self.groups.hidden_below(shown.number).filter(|_| self.keep.is_none() && self.left == 0) {
             let (glyph, hidden) = match below {
@@ -100,7 +100,7 @@ impl Log {
         }
     }
 
-    /// Marks the reader's line and the selected lines.
+    /// Marks the line at the cursor and the selected lines.
     fn draw_cursor(&self, number: u64, cx: &Cx, row: Rect, gutter: u16, buffer: &mut Buffer) {
         let selected =
             self.anchor.is_some_and(|anchor| (anchor.min(self.cursor)..=anchor.max(self.cursor)).contains(&number));
@@ -115,7 +115,7 @@ impl Log {
         text::put(buffer, row.x, row.y, 1, cx.theme.bar(), Style::new());
     }
 
-    /// The line with the matches of the search highlighted.
+    /// Returns the line with the matches of the search highlighted.
     fn highlighted<'l>(&self, line: &'l Line) -> Cow<'l, Line> {
         let kept = self.keep.as_ref().filter(|keep| !keep.pattern.inverted);
         let Some(search) = self.search.as_ref().or(kept) else { return Cow::Borrowed(line) };
@@ -127,7 +127,8 @@ impl Log {
         Cow::Owned(line.marked(&ranges, Style::new().add_modifier(Modifier::REVERSED)))
     }
 
-    /// Index of the first loaded line to draw: the top line, or the first of those that end at the last row.
+    /// Returns the index of the first loaded line to draw: the top line, or the first of those that end at the last
+    /// row.
     fn first_drawn(&self, lines: &[&RenderedLine], area: Rect) -> usize {
         let height = usize::from(area.height);
         let fitting = |lines: &[&RenderedLine]| {
@@ -147,7 +148,7 @@ impl Log {
         }
         let top = lines.partition_point(|line| line.number < self.top).min(last);
         let cursor = lines.partition_point(|line| line.number <= self.cursor);
-        // Wrapped lines before the reader's line may take all rows.
+        // Wrapped lines before the cursor may take all rows.
         top.max(cursor.saturating_sub(fitting(&lines[..cursor])))
     }
 }

@@ -1,4 +1,4 @@
-//! Jumps to error lines, matches and groups, and the pattern that lines are kept by.
+//! Jumps to error lines, matches and groups, and the pattern that selects the visible lines.
 
 use super::Log;
 use super::matches::Matches;
@@ -34,7 +34,7 @@ impl Search {
 }
 
 impl Log {
-    /// Goes to a line, with some of the lines before it on the screen. All lines are shown again if the line was left out.
+    /// Goes to a line, with some of the lines before it on the screen. Shows all lines again if the line was hidden.
     pub(super) fn go(&mut self, line: u64) {
         self.unfollow();
         if self.is_left_out(line) {
@@ -46,7 +46,7 @@ impl Log {
         self.top = rows.line(rows.row(line).saturating_sub(self.height / 3));
     }
 
-    /// Goes to a line if there is one. Returns whether there is.
+    /// Goes to a line, if given. Returns whether it was.
     pub(super) fn go_if(&mut self, line: Option<u64>) -> bool {
         if let Some(line) = line {
             self.go(line);
@@ -54,7 +54,7 @@ impl Log {
         line.is_some()
     }
 
-    /// Whether the pattern that lines are kept by leaves this line out.
+    /// Whether the pattern for visible lines hides this line.
     fn is_left_out(&self, line: u64) -> bool {
         self.keep.as_ref().is_some_and(|keep| keep.matches.number(line).is_none())
     }
@@ -87,7 +87,7 @@ impl Log {
         }
     }
 
-    /// Goes to the next or previous error line. Returns `false` if there is none.
+    /// Goes to the next or previous error line. Returns `false` if there is no such line.
     pub(in crate::app) fn go_to_error(&mut self, forward: bool) -> bool {
         let known = self.errors.as_ref().filter(|errors| errors.is_done(self.lines));
         let Some(errors) = known else {
@@ -104,7 +104,7 @@ impl Log {
         self.go_if(next.copied())
     }
 
-    /// Goes to the first error line of the log that is shown next, or to the last.
+    /// Goes to the first or last error line of the log that is shown next.
     pub(in crate::app) fn jump_to_error(&mut self, forward: bool) {
         self.jump = Some(Jump::Error { last: !forward });
     }
@@ -129,13 +129,13 @@ impl Log {
         self.keep = pattern.and_then(|pattern| Search::new(SearchSlot::Keep, pattern));
     }
 
-    /// Goes to the next or previous group. Returns `false` if there is none.
+    /// Goes to the next or previous group. Returns `false` if there is no such group.
     pub(in crate::app) fn go_to_group(&mut self, forward: bool) -> bool {
         let next = self.groups.neighbour(self.cursor, forward);
         self.go_if(next)
     }
 
-    /// Goes to the next or previous match among the lines that are shown. Returns `false` if there is none.
+    /// Goes to the next or previous match among the visible lines. Returns `false` if there is no such match.
     pub(in crate::app) fn go_to_match(&mut self, forward: bool) -> bool {
         let Some(search) = &self.search else { return false };
         let matches = std::iter::successors(Some(self.cursor), |line| search.matches.neighbour(*line, forward));
@@ -143,7 +143,7 @@ impl Log {
         self.go_if(next)
     }
 
-    /// Position of a line among the error lines, from 1, and the number of error lines.
+    /// Returns the position of a line among the error lines, from 1, and the number of error lines.
     pub(super) fn error_at(&self, line: u64) -> Option<(usize, usize)> {
         let errors = self.errors.as_ref()?;
         Some((errors.number(line)?, errors.found.len()))

@@ -1,10 +1,10 @@
-//! Numbers of the lines that match a query. They arrive in portions from another thread, and more as the log grows.
+//! Numbers of the lines that match a query. They arrive in parts from another thread, and more as the log grows.
 
 use crate::app::msg::Effect;
 use crate::store::logs::query::{LogKey, LogSearch, LogSearchResult, Query, SearchSlot};
 use crate::ui::text;
 
-/// How many matches are kept. The count of a log with more gets a `+`.
+/// Maximum number of matches that are kept. The count of a log with more gets a `+`.
 const MAX_MATCHES: usize = 500_000;
 
 /// A query and the lines that match it, as far as the log was searched.
@@ -26,8 +26,8 @@ impl Matches {
         Self { slot, query, found: Vec::new(), next: 0, running: None, error: None }
     }
 
-    /// A search of the lines that were not searched yet, unless one is running. Increments `last_id` for each search, so that
-    /// answers to earlier ones are dropped.
+    /// Returns a search of the lines that were not searched yet, unless one is running. Increments `last_id` for each
+    /// search, so that answers to earlier ones are dropped.
     pub(super) fn request(&mut self, last_id: &mut u64, key: &LogKey, lines: u64) -> Option<LogSearch> {
         if self.running.is_some() || self.next >= lines || self.error.is_some() || self.is_full() {
             return None;
@@ -41,7 +41,7 @@ impl Matches {
         Some(search)
     }
 
-    /// Takes in results, unless they answer another search than the running one.
+    /// Adds results, unless they answer another search than the running one.
     pub(super) fn take(&mut self, result: &LogSearchResult) {
         if self.running.as_ref() != Some(&result.search) {
             return;
@@ -59,7 +59,7 @@ impl Matches {
         }
     }
 
-    /// The effect that cancels the running search, if there is one.
+    /// Returns the effect that cancels the running search, if there is one.
     pub(super) fn cancellation(&self) -> Option<Effect> {
         self.running.as_ref().map(|_| Effect::CancelSearch(self.slot))
     }
@@ -73,18 +73,18 @@ impl Matches {
         self.found.len() >= MAX_MATCHES
     }
 
-    /// The number of matches, with a `+` while there may be more.
+    /// Returns the number of matches, with a `+` while there may be more.
     pub(super) fn total(&self, lines: u64) -> String {
         let more = if self.is_done(lines) && !self.is_full() { "" } else { "+" };
         format!("{}{more}", text::count(self.found.len() as u64))
     }
 
-    /// Position of a line among the matches, from 1.
+    /// Returns the position of a line among the matches, from 1.
     pub(super) fn number(&self, line: u64) -> Option<usize> {
         self.found.binary_search(&line).ok().map(|at| at + 1)
     }
 
-    /// The match after or before a line. Wraps around.
+    /// Returns the match after or before a line. Wraps around.
     pub(super) fn neighbour(&self, line: u64, forward: bool) -> Option<u64> {
         let at = if forward {
             self.found.partition_point(|found| *found <= line)

@@ -1,6 +1,6 @@
 //! 4 Log: the output of a step. The pane holds one window of lines, however long the log is.
 //!
-//! The reading position never moves by itself: the end of the log is followed until the reader moves up, and from then on
+//! The reading position never moves by itself: the end of the log is followed until the user moves up, and from then on
 //! the border counts the new lines. While a window is loading the previous one stays on the screen. Searches (text,
 //! groups, errors) run on other threads; only line numbers come back.
 
@@ -35,10 +35,10 @@ use matches::Matches;
 use rows::{Groups, Rows};
 use window::Window;
 
-/// Columns that one press of a key moves sideways.
+/// Columns per keypress when scrolling sideways.
 const SIDEWAYS: usize = 16;
 
-/// Rows that one notch of the mouse wheel moves.
+/// Rows per notch of the mouse wheel.
 const WHEEL: i64 = 3;
 
 /// The lines that start and end a group.
@@ -52,15 +52,15 @@ pub(in crate::app) struct Log {
     /// Length of the log in lines.
     lines: u64,
     window: Option<Window>,
-    /// The request that is not answered yet, and the length of the log at that time.
+    /// The open request, and the length of the log at that time.
     requested: Option<(PageRequest, u64)>,
     /// First line on the screen, unless the end is followed.
     top: u64,
-    /// Line that the reader is at.
+    /// Line at the cursor.
     cursor: u64,
     /// Whether the end of the log stays on the screen.
     follows: bool,
-    /// Length of the log when the reader moved away from its end.
+    /// Length of the log when the user moved away from its end.
     seen: u64,
     /// First column on the screen.
     left: usize,
@@ -72,10 +72,10 @@ pub(in crate::app) struct Log {
     group_ends: Matches,
     groups: Groups,
     search: Option<Search>,
-    /// Only lines that match are shown.
+    /// Pattern of the visible lines; `None` if all lines are visible.
     keep: Option<Search>,
     errors: Option<Matches>,
-    /// Where to go once it is found.
+    /// Pending jump.
     jump: Option<Jump>,
     marks: BTreeSet<u64>,
     /// The other end of the selected lines.
@@ -161,7 +161,7 @@ impl Pane for Log {
         None
     }
 
-    /// Drops the selected lines, else the pattern that lines are kept by, else the search.
+    /// Clears the selection of lines, else the pattern of visible lines, else the search.
     fn close(&mut self) -> bool {
         if self.anchor.take().is_some() {
             return true;
@@ -181,7 +181,7 @@ impl Pane for Log {
 
     fn title(&self, cx: &Cx, selection: &Selection) -> Option<String> {
         let (job, step) = selection.step(cx.state)?;
-        // A long job name is cut so that the step's is visible, too.
+        // A long job name is cut so that the step's name is visible, too.
         let job = text::clip_middle(&job.name, usize::from(cx.size.0 / 3), cx.theme.ellipsis());
         Some(format!("Log{}{job}{}{} {}", cx.theme.dot(), cx.theme.arrow(), step.number, step.name))
     }
@@ -209,12 +209,12 @@ impl Log {
         (self.follows, self.anchor) = (true, None);
     }
 
-    /// Names the log on the screen.
+    /// Returns the key of the log on the screen.
     pub(in crate::app) fn key(&self) -> Option<&LogKey> {
         self.key.as_ref()
     }
 
-    /// Moves, wraps, folds, marks, selects.
+    /// Carries out motions and switches.
     fn handle(&mut self, action: Action) {
         match action {
             Action::Left => self.left = self.left.saturating_sub(SIDEWAYS),
@@ -246,14 +246,14 @@ impl Log {
                 if (to as u64) < at {
                     self.unfollow();
                 } else if to as u64 + 1 == count && self.anchor.is_none() {
-                    // A reader who moves down to the end wants to stay there.
+                    // A user who moves down to the end wants to stay there.
                     self.follows = true;
                 }
             }
         }
     }
 
-    /// Folds or unfolds the group of the reader's line.
+    /// Folds or unfolds the group of the line at the cursor.
     fn toggle_group(&mut self) {
         if let Some(first) = self.groups.toggle(self.cursor) {
             self.unfollow();
@@ -261,7 +261,7 @@ impl Log {
         }
     }
 
-    /// Scrolls by rows. The reader's line moves only as far as it must to stay on the screen.
+    /// Scrolls by rows. The cursor moves only as far as it must to stay on the screen.
     fn scroll_by(&mut self, by: i64) {
         let rows = self.rows();
         let last = rows.count().saturating_sub(self.height);
@@ -290,7 +290,7 @@ impl Log {
         }
     }
 
-    /// Shows a log of this length in a pane of this height, and returns the effects that fetch what is missing.
+    /// Shows a log of this length in a pane of this height, and returns the effects that fetch missing lines.
     fn show(&mut self, key: Option<LogKey>, lines: u64, height: u16) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.cancellations);
         // A replay that steps back makes a log shorter.
@@ -328,7 +328,7 @@ impl Log {
         effects
     }
 
-    /// Keeps the reader's line on the screen, and returns a request for the lines that are missing.
+    /// Keeps the cursor on the screen, and returns a request for missing lines.
     fn scroll(&mut self) -> Option<PageRequest> {
         let rows = self.rows();
         let (count, height) = (rows.count(), self.height);
@@ -342,7 +342,7 @@ impl Log {
         };
         let wanted = rows.lines(top..top + height);
         let around = rows.lines(top.saturating_sub(height)..top + 2 * height);
-        // As long as a pattern has no match the reading position is kept.
+        // The reading position is kept while a pattern has no match.
         if count > 0 {
             (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
         }
@@ -355,13 +355,13 @@ impl Log {
         Some(request)
     }
 
-    /// Takes in a page of lines, unless it answers another request than the latest.
+    /// Shows a page of lines, unless it answers another request than the last one.
     pub(in crate::app) fn take_page(&mut self, page: RenderedPage) {
         let Some((_, of)) = self.requested.take_if(|(requested, _)| *requested == page.request) else { return };
         self.window = Some(Window { request: page.request, of, lines: page.lines });
     }
 
-    /// Takes in results of a search, unless they answer another one than the latest of its slot.
+    /// Adds results of a search, unless they answer another one than the last of its slot.
     pub(in crate::app) fn take_matches(&mut self, result: &LogSearchResult) {
         let slot = result.search.slot;
         let matches = match slot {
@@ -380,7 +380,7 @@ impl Log {
         }
     }
 
-    /// The reading position.
+    /// Returns the reading position.
     pub(in crate::app) fn position(&self) -> Position {
         Position { top: self.top, cursor: self.cursor, follows: self.follows }
     }
@@ -390,7 +390,7 @@ impl Log {
         Position { top: self.top, cursor: self.cursor, follows: self.follows } = position;
     }
 
-    /// Address of the link that a cell's colour stands for, if it is on the screen.
+    /// Returns the address of the link marked by a cell's colour, if the link is on the screen.
     pub(in crate::app) fn address(&self, mark: Color) -> Option<&str> {
         let links = self.loaded().flat_map(|line| &line.line.links);
         links.into_iter().find(|link| link.mark == mark).map(|link| &*link.address)

@@ -1,4 +1,4 @@
-//! What is shown in place of a log that has no lines: why, and how a condition was evaluated.
+//! Text in place of a log without lines: the reason, and how a condition was evaluated.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +11,7 @@ use crate::model::{Explanation, Gate, Phase};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-/// Why there are no lines, then the evaluation of the condition that decided it, if there is one.
+/// Returns why there are no lines, then the evaluation of the condition that decided it, if any.
 pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
     let (why, explanation) = match (selection.step(state), selection.job(state)) {
         (Some((_, step)), _) if step.lines > 0 => ("loading".to_owned(), None),

@@ -1,12 +1,12 @@
-//! The lines of a log that have a row: all but those of folded groups, or those that match a pattern.
+//! The visible lines of a log: all but those of folded groups, or those that match a pattern.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Lines that have a row, in order.
+/// Visible lines, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rows<'l> {
-    /// All but those of folded groups.
+    /// All lines but those of folded groups.
     Folded {
         /// Length of the log in lines.
         lines: u64,
@@ -17,7 +17,7 @@ pub(super) enum Rows<'l> {
     Kept(&'l [u64]),
 }
 
-/// A range of lines without a row.
+/// A range of hidden lines.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Hidden {
     lines: Range<u64>,
@@ -32,7 +32,7 @@ impl Hidden {
 }
 
 impl Rows<'_> {
-    /// Number of rows.
+    /// Returns the number of rows.
     pub(super) fn count(&self) -> u64 {
         match self {
             Self::Folded { lines, hidden } => {
@@ -42,7 +42,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Number of the line in a row; of the last line if there are fewer rows.
+    /// Returns the number of the line in a row; of the last line if there are fewer rows.
     pub(super) fn line(&self, row: u64) -> u64 {
         let row = row.min(self.count().saturating_sub(1));
         match self {
@@ -54,7 +54,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Row of a line; for a line without a row, that of the nearest line before it with one.
+    /// Returns the row of a line; for a hidden line, that of the nearest visible line before it.
     pub(super) fn row(&self, line: u64) -> u64 {
         match self {
             Self::Folded { hidden, .. } => {
@@ -70,7 +70,7 @@ impl Rows<'_> {
         }
     }
 
-    /// The lines in a range of rows.
+    /// Returns the lines in a range of rows.
     pub(super) fn lines(&self, rows: Range<u64>) -> Vec<Range<u64>> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for line in (rows.start..rows.end.min(self.count())).map(|row| self.line(row)) {
@@ -86,9 +86,9 @@ impl Rows<'_> {
 /// The groups of a log, folded or not.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Groups {
-    /// Lines of each group that has ended, the line that starts it included.
+    /// Lines of each closed group, including the line that starts it.
     known: Vec<Range<u64>>,
-    /// Whether groups are folded unless they are toggled.
+    /// Whether groups are folded by default.
     pub(super) folded: bool,
     /// First lines of the groups that differ from `folded`.
     toggled: BTreeSet<u64>,
@@ -96,12 +96,12 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// No groups yet, to be folded or not.
+    /// Returns an empty set of groups, folded or not by default.
     pub(super) fn new(folded: bool) -> Self {
         Self { folded, ..Self::default() }
     }
 
-    /// Lines of folded groups.
+    /// Returns the lines of folded groups.
     pub(super) fn hidden(&self) -> &[Hidden] {
         &self.hidden
     }
@@ -140,20 +140,21 @@ impl Groups {
         Some(first)
     }
 
-    /// Unfolds the group of a line if the line is hidden.
+    /// Unfolds the group of a hidden line.
     pub(super) fn reveal(&mut self, line: u64) {
         if self.hidden.iter().any(|hidden| hidden.lines.contains(&line)) {
             self.toggle(line);
         }
     }
 
-    /// Number of lines hidden below the first line of a group; 0 if it is unfolded, `None` for any other line.
+    /// Returns the number of lines hidden below the first line of a group; 0 if it is unfolded, `None` for any other
+    /// line.
     pub(super) fn hidden_below(&self, line: u64) -> Option<u64> {
         let group = self.of(line).filter(|group| group.start == line)?;
         Some(if self.is_folded(line) { group.end - group.start - 1 } else { 0 })
     }
 
-    /// First line of the next or previous group.
+    /// Returns the first line of the next or previous group.
     pub(super) fn neighbour(&self, line: u64, forward: bool) -> Option<u64> {
         let mut starts = self.known.iter().map(|group| group.start);
         if forward { starts.find(|start| *start > line) } else { starts.rev().find(|start| *start < line) }

@@ -1,4 +1,4 @@
-//! The text in the border of the log: what is selected, found and filtered, and where the reader is.
+//! The text in the border of the log: selection, search, filter, and reading position.
 
 use crate::ui::text;
 use crate::ui::theme::Theme;
@@ -6,7 +6,7 @@ use crate::ui::theme::Theme;
 use super::Log;
 
 impl Log {
-    /// The parts of the status that apply. `active`: whether the step still runs.
+    /// Returns the parts of the status that apply. `active`: whether the step still runs.
     pub(super) fn status(&self, active: bool, theme: Theme) -> String {
         let mut parts = Vec::new();
         if let Some(anchor) = self.anchor {

@@ -122,7 +122,7 @@ fn folded_groups_are_one_row_and_what_is_sought_opens_them() {
     assert_eq!(shown(&log), (0..10).collect::<Vec<_>>());
     assert!(log.go_to_group(true) && log.cursor == 10);
     log.search_for(Pattern::parse("x", false));
-    // The search is asked for first, and then its matches are gone to.
+    // First the search is requested, then the jump to its matches is carried out.
     settle(&mut log, 1, 30);
     settle(&mut log, 1, 30);
     assert_eq!(log.cursor, 14);

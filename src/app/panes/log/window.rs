@@ -1,4 +1,4 @@
-//! The lines that are loaded: those on the screen, and a screen before and after them.
+//! The loaded lines: those on the screen, and a screenful before and after them.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ impl Window {
         lines.binary_search_by_key(&number, |line| line.number).ok().map(|at| &lines[at])
     }
 
-    /// Whether these lines are loaded, or were requested when the log was as long as now.
+    /// Whether these lines are loaded, or were requested when the log had its current length.
     pub(super) fn covers(&self, wanted: &[Range<u64>], lines: u64) -> bool {
         let requested = |number: u64| self.request.lines.iter().any(|range| range.contains(&number));
         let known = |number: u64| self.line(number).is_some() || (self.of == lines && requested(number));
@@ -31,12 +31,12 @@ impl Window {
 }
 
 impl Log {
-    /// The loaded lines, in order.
+    /// Returns the loaded lines, in order.
     pub(super) fn loaded(&self) -> impl Iterator<Item = &RenderedLine> {
         self.window.as_ref().and_then(|window| window.lines.as_ref().ok()).into_iter().flatten()
     }
 
-    /// Last column of the widest loaded line. Unlimited while a page is loading.
+    /// Returns the last column of the widest loaded line. Unlimited while a page is loading.
     pub(super) fn widest(&self) -> usize {
         if self.requested.is_some() {
             return usize::MAX;

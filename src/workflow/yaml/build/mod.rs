@@ -27,7 +27,7 @@ pub struct Document<'s> {
 /// Reads one document.
 ///
 /// # Errors
-/// The first problem; what follows it is not read.
+/// The first problem; the text after it is not read.
 pub fn read(text: &str) -> Result<Document<'_>, Problem> {
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes; the limit is {MAX_BYTES}", text.len());
