@@ -24,9 +24,9 @@ pub(crate) struct Left {
     pub(crate) summary: String,
     /// Whether it made a value secret that was not.
     pub(crate) masked: bool,
-    /// What was refused without failing the step.
+    /// Values that were rejected without failing the step: messages.
     pub(crate) refused: Vec<String>,
-    /// Why the step failed although its process may not have.
+    /// Why the step fails although its process may have succeeded.
     pub(crate) error: Option<String>,
 }
 
@@ -65,16 +65,16 @@ const MAX_SUMMARY: u64 = 1024 * 1024;
 /// Maximum size of each other file in bytes. GitHub limits all outputs of a job to 1 MiB.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// Name of their folder, below that of the job's temporary files.
+/// Name of the folder of the files, below that of the job's temporary files.
 pub(crate) const FOLDER: &str = "_runner_file_commands";
 
 /// Names of the variables, each also the name of its file.
 const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
 
-/// The files of one step. The step may put anything in their place, so they are reached from the folder above that of the
-/// temporary files, without following a link.
+/// The files of one step. The step may replace them with anything, so they are opened relative to the folder above that
+/// of the temporary files, without following links.
 pub(crate) struct CommandFiles {
-    /// The folder above that of the temporary files.
+    /// Folder above that of the temporary files.
     root: Folder,
     /// Path of the files' folder, below `root`.
     below: PathBuf,
@@ -87,7 +87,7 @@ impl CommandFiles {
     /// Creates the files, empty. With `any_user`, every user of a container may write them.
     ///
     /// # Errors
-    /// The folder of temporary files cannot be written, or is a link; the machine has no random numbers.
+    /// The folder of temporary files cannot be written or is a link, or no random numbers are available.
     pub(crate) fn create(temp: &Path, any_user: bool) -> io::Result<Self> {
         let (root, name) = Folder::above(temp)?;
         let below = name.join(FOLDER);
@@ -106,12 +106,12 @@ impl CommandFiles {
         Ok(files)
     }
 
-    /// Returns the folder that they are in.
+    /// Returns the folder of the files.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Returns the variables that name them.
+    /// Returns the environment variables with the paths of the files.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (String, String)> {
         let path = |name: &str| self.folder.join(self.name(name)).to_string_lossy().into_owned();
         FILES.iter().map(move |name| ((*name).to_owned(), path(name)))

@@ -154,12 +154,12 @@ impl Matchers {
         Ok(())
     }
 
-    /// Forgets the beginnings of sequences: none goes on in another step.
+    /// Drops the sequences in progress: they do not continue in another step.
     pub(crate) fn start_over(&mut self) {
         self.0.iter_mut().for_each(|matcher| matcher.begun.fill(None));
     }
 
-    /// Forgets an owner's matcher.
+    /// Removes an owner's matcher.
     pub(crate) fn remove(&mut self, owner: &str) {
         self.0.retain(|known| !known.owner.eq_ignore_ascii_case(owner));
     }
@@ -262,7 +262,7 @@ impl Groups {
     }
 }
 
-/// The rules that GitHub's runner holds the patterns of a matcher to.
+/// Checks the rules of GitHub's runner for the patterns of a matcher.
 fn check(patterns: &[Pattern]) -> Result<(), MatcherFault> {
     let last = patterns.len().checked_sub(1).ok_or(MatcherFault::NoPattern)?;
     let mut found = HashSet::new();

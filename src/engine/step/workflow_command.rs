@@ -47,7 +47,7 @@ pub(super) enum WorkflowCommandError {
     MatcherOfTwo,
     #[error("the command `echo` takes `on` or `off`, not `{0}`")]
     Echo(String),
-    #[error("`{0}` cannot be the token of `stop-commands`: it is the name of a command")]
+    #[error("`{0}` is the name of a command and cannot be the token of `stop-commands`")]
     Token(String),
 }
 
