@@ -1,4 +1,4 @@
-//! `clean`: removes old runs, and what is left over of runs at the providers of their machines.
+//! `clean`: removes old runs, and resources that runs have left at providers.
 
 use crate::launch::clean;
 use crate::launch::clean::{CleanError, Keep};
@@ -13,7 +13,7 @@ pub(super) struct Args {
     /// Remove all runs that are not in progress
     #[arg(long, conflicts_with = "keep")]
     all: bool,
-    /// Only show what would be removed
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -1,4 +1,4 @@
-//! Commands to a run: follow, cancel, rerun, resume.
+//! Commands for a run: attach, cancel, rerun, resume.
 
 use crate::launch::SecretSource;
 use crate::launch::commands;
@@ -23,7 +23,7 @@ pub(super) struct AttachArgs {
 pub(super) struct CancelArgs {
     #[command(flatten)]
     run: RunArg,
-    /// End it at once: no further step starts, not even with `always()`
+    /// Cancel at once: no further step starts, not even with `always()`
     #[arg(long)]
     force: bool,
 }
@@ -32,13 +32,13 @@ pub(super) struct CancelArgs {
 pub(super) struct RerunArgs {
     #[command(flatten)]
     run: RunArg,
-    /// Only the jobs that did not succeed, and those that need them
+    /// Only the failed jobs, and the jobs that need them
     #[arg(long)]
     failed: bool,
-    /// Only this job, and those that need it
+    /// Only this job, and the jobs that need it
     #[arg(long, conflicts_with = "failed")]
     job: Option<String>,
-    /// That job from this step on (its number or name), in the files that its last attempt left
+    /// Rerun the job from this step (number or name) on, with the files that its last attempt left
     #[arg(long, requires = "job", value_name = "STEP")]
     from_step: Option<String>,
     #[command(flatten)]
@@ -106,14 +106,14 @@ fn known_job(folder: &RunFolder, wanted: &str) -> Result<JobId, Failure> {
     Ok(JobId::new(if job.id.as_str() == wanted { wanted } else { &job.key }))
 }
 
-/// The scope of one job from a step on, by the names that a person gives them.
+/// Returns the scope of a rerun of one job from a step on.
 fn from_step(folder: &RunFolder, job: &str, step: &str) -> Result<RerunScope, Failure> {
     let run = history::read(folder)?;
     let job = match runs::jobs(&run, job)?.as_slice() {
         [only] => *only,
         several => {
             let ids: Vec<_> = several.iter().map(|job| job.id.as_str()).collect();
-            let message = format!("`{job}` is several jobs: name one of {}", ids.join(", "));
+            let message = format!("`{job}` matches several jobs: name one of {}", ids.join(", "));
             return Err(Failure::new(Exit::Usage, message));
         }
     };
@@ -124,7 +124,9 @@ fn from_step(folder: &RunFolder, job: &str, step: &str) -> Result<RerunScope, Fa
 
 fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcome {
     match attempt {
-        NewAttempt::Queued => style::line(&format!("{} runs again once its attempt has ended.", folder.id()))?,
+        NewAttempt::Queued => {
+            style::line(&format!("{} will run again when the current attempt has ended.", folder.id()))?
+        }
         NewAttempt::Started(_) if args.detach => style::line(folder.id().as_str())?,
         NewAttempt::Started(attempt) if args.json => return run::follow(folder, attempt, &mut Json),
         NewAttempt::Started(attempt) => return run::follow_as_lines(folder, attempt),

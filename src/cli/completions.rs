@@ -1,4 +1,4 @@
-//! `completions`: scripts for shells, from the same table as the command line itself.
+//! `completions`: completion scripts for shells, generated from the command line definition.
 
 use clap::Command;
 use clap_complete::Shell;

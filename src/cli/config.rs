@@ -1,4 +1,4 @@
-//! `config`: the settings in force, or all there are.
+//! `config`: the current settings, or all settings with explanations.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::{Exit, Failure, Outcome, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Print all settings that there are, explained, ready for a file
+    /// Print all settings with explanations, as a configuration file
     #[arg(long)]
     example: bool,
 }
@@ -28,18 +28,18 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The root of the repository around the current folder, if there is one.
+/// Returns the root of the repository around the current folder, if any.
 pub(super) fn repository() -> Option<PathBuf> {
     let folder = std::env::current_dir().ok()?;
     Repository::discover(&folder).ok().map(|repository| repository.root)
 }
 
-/// The settings in force.
+/// Loads the current settings.
 pub(super) fn load(repository: Option<&std::path::Path>) -> Result<Config, Failure> {
     Ok(Config::load(repository)?)
 }
 
-/// The screen's keys.
+/// Returns the key bindings of the screen.
 pub(super) fn keymap(config: &Config) -> Result<Keymap, Failure> {
     let changes = config.keys.iter().map(|(action, keys)| (action.as_str(), keys.clone()));
     Keymap::new(changes).map_err(|error| {

@@ -1,4 +1,4 @@
-//! `demo`: a small project, unpacked from the program, whose pipeline runs for real.
+//! `demo`: unpacks a small project and runs its pipeline.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::launch::demo::{DemoError, Project, SERVICE_IMAGE};
 
 use super::{Exit, Failure, Outcome, block_on, run, runs_dir, screen, style};
 
-/// The projects that can be unpacked.
+/// The demo projects.
 #[derive(clap::ValueEnum, Clone, Copy, Default)]
 enum Choice {
     /// In plain shell: its pipeline needs git and a POSIX shell, and shows a service if Docker answers
@@ -19,7 +19,7 @@ enum Choice {
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Which project
+    /// The project to unpack
     #[arg(long, value_enum, default_value_t)]
     project: Choice,
     /// Print lines instead of opening the screen
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Choice::Tally => Project::Tally,
         Choice::Aura => Project::Aura,
     };
-    // The project stays: its run can be run again, and a run that outlives the screen still needs it.
+    // The project is kept: its run can be rerun, and a run that outlives the screen still needs it.
     let folder = args.into.clone().unwrap_or_else(|| runs.state().join(project.name()));
     project.unpack(&folder)?;
     std::env::set_current_dir(&folder)?;

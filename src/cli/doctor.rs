@@ -34,7 +34,7 @@ fn settings() -> Finding {
     let loaded = config::load(config::repository().as_deref());
     match loaded.and_then(|settings| config::keymap(&settings).map(|_| settings)) {
         Ok(settings) => {
-            let jobs = format!("at most {} jobs at once; `cuelight config` has all", settings.max_parallel);
+            let jobs = format!("at most {} jobs at once; `cuelight config` prints all settings", settings.max_parallel);
             if settings.docker_socket {
                 Finding::Warning(format!("{jobs}; containers get Docker's socket, and with it this machine"))
             } else {
@@ -55,7 +55,7 @@ fn terminal() -> Finding {
         if style.glyphs() == Glyphs::Ascii { "ASCII symbols, as the locale has no UTF-8" } else { "Unicode symbols" };
     match crossterm::terminal::size() {
         Ok((width, height)) if screen::is_possible() => Finding::Good(format!("{width}x{height}, {colour}, {signs}")),
-        Ok(_) => Finding::Warning("TERM names one that can only print: runs are printed as lines".to_owned()),
+        Ok(_) => Finding::Warning("TERM is not set or `dumb`: runs are printed as lines".to_owned()),
         Err(error) => Finding::Warning(format!("its size is unknown: {error}")),
     }
 }

@@ -1,8 +1,8 @@
-//! `cuelight eval`: expressions as JSON lines in, values as JSON lines out.
+//! `cuelight eval`: reads expressions and writes values, as JSON lines.
 //!
-//! A request is `{"id", "expr", "contexts", "workspace"}`; the contexts' names are the known ones, and with a workspace
-//! `hashFiles` is known too. The answer is `{"id", "kind", "value"}` or `{"id", "error": {"kind", "message"}}`. Numbers
-//! that JSON cannot write are the texts `NaN`, `Infinity` and `-Infinity`.
+//! A request is `{"id", "expr", "contexts", "workspace"}`; only the given contexts are defined, and `hashFiles` is
+//! available if a workspace is given. The answer is `{"id", "kind", "value"}` or `{"id", "error": {"kind",
+//! "message"}}`. Numbers that JSON cannot represent are the strings `NaN`, `Infinity` and `-Infinity`.
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
@@ -26,13 +26,13 @@ struct Request {
     workspace: Option<PathBuf>,
 }
 
-/// Answers every line of the standard input. Fails if a line was refused or an expression has no value.
+/// Answers every line of standard input. Fails if a request was invalid or an expression could not be evaluated.
 pub(super) fn run() -> Outcome {
     let all = answer_all(io::stdin().lock(), io::stdout().lock())?;
     Ok(if all { Exit::Success } else { Exit::Failed })
 }
 
-/// Whether every request has a value.
+/// Answers all requests. Returns whether every request has a value.
 fn answer_all(requests: impl BufRead, mut answers: impl Write) -> io::Result<bool> {
     let mut all = true;
     for line in requests.lines() {
@@ -70,7 +70,7 @@ fn kind(error: &ExpressionError) -> &'static str {
     }
 }
 
-/// A value as JSON, with texts for the numbers that JSON cannot write.
+/// Converts a value to JSON, with strings for the numbers that JSON cannot represent.
 fn plain(value: &Value) -> serde_json::Value {
     match value {
         Value::Number(number) if !number.is_finite() => value.to_text().into(),

@@ -1,23 +1,23 @@
-//! Exit codes, declared once: `cuelight --help` prints this enum, and a test compares the README with it.
+//! Exit codes: `cuelight --help` prints this enum, and a test compares the README with it.
 
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
-/// How the program ends.
+/// Exit code of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// The command was carried out; the run succeeded; the files have no errors.
+    /// The command succeeded; the run succeeded; the files have no errors.
     Success,
     /// The run failed or could not do all of its work, or a file has errors.
     Failed,
-    /// The command line or a configuration file cannot be understood.
+    /// The command line or a configuration file is invalid.
     Usage,
     /// A run, job, workflow or file does not exist.
     NotFound,
     /// Refused: the repository is not trusted, or the worker rejected the command.
     Rejected,
-    /// Something outside cannot be reached or written: the state folder, a worker's socket.
+    /// The state folder or a worker's socket is not accessible.
     Unavailable,
     /// A bug in cuelight.
     Internal,
@@ -26,7 +26,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Every code, for the documentation.
+    /// All codes, for the documentation.
     pub const ALL: [Self; 8] = [
         Self::Success,
         Self::Failed,
@@ -38,7 +38,7 @@ impl Exit {
         Self::Cancelled,
     ];
 
-    /// The number that the shell gets. 130 is what shells use for an interrupted command.
+    /// Returns the number for the shell. Shells use 130 for an interrupted command.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -53,7 +53,7 @@ impl Exit {
         }
     }
 
-    /// Meaning of the code, for the documentation.
+    /// Returns the meaning of the code, for the documentation.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Exit {
     }
 }
 
-/// The codes as `--help` lists them.
+/// List of the codes for `--help`.
 pub(super) static HELP: LazyLock<String> = LazyLock::new(|| {
     Exit::ALL.iter().fold("Exit codes:".to_owned(), |mut text, exit| {
         // Writing to a string cannot fail.
@@ -85,7 +85,7 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// The exit code of a command that followed a run with this conclusion.
+    /// Returns the exit code of a command that followed a run with this conclusion.
     #[must_use]
     pub fn of(conclusion: crate::model::Conclusion) -> Self {
         use crate::model::Conclusion as C;

@@ -1,4 +1,4 @@
-//! `explain`: why the condition of a job or step was true or false, and the values of an expression's operands.
+//! `explain`: how the conditions of jobs and steps were evaluated, and the values of an expression's operands.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,10 +32,10 @@ pub(super) struct Args {
     job: Option<String>,
     /// Only the step with this number or name
     step: Option<String>,
-    /// Explain this expression instead, as it stands between `${{` and `}}`
+    /// Explain this expression instead, with or without `${{ }}`
     #[arg(long, conflicts_with_all = ["run", "job", "step"])]
     expr: Option<String>,
-    /// The contexts that it sees: a file with a JSON object of them, or `-`
+    /// Contexts of the expression: a file with a JSON object, or `-` for standard input
     #[arg(long, value_name = "FILE", requires = "expr")]
     contexts: Option<PathBuf>,
     /// Print one JSON object per line
@@ -69,7 +69,7 @@ impl<'r> Decided<'r> {
         self.step.map_or(&self.job.explanation, |step| &step.explanation).as_ref()
     }
 
-    /// Whether its condition was evaluated, or it was skipped without one.
+    /// Whether the condition was evaluated, or the job or step was skipped without a condition.
     fn has_explanation(&self) -> bool {
         let skipped = self.phase().conclusion() == Some(Conclusion::Skipped);
         self.explanation().is_some() || (skipped && self.reason().is_some())
@@ -125,7 +125,7 @@ fn conditions(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The decisions about these jobs and their steps, or about the step with this number or name.
+/// Returns the decisions about these jobs and their steps, or about the step with this number or name.
 pub(super) fn decided<'r>(jobs: impl IntoIterator<Item = &'r Job>, step: Option<&str>) -> Vec<Decided<'r>> {
     let of_job = |job: &'r Job| {
         let is_it = move |found: &&Step| step.is_none_or(|step| found.number.to_string() == step || found.name == step);
@@ -135,7 +135,7 @@ pub(super) fn decided<'r>(jobs: impl IntoIterator<Item = &'r Job>, step: Option<
     jobs.into_iter().flat_map(of_job).collect()
 }
 
-/// Decisions as people read them.
+/// Formats decisions for people.
 pub(super) fn page(decided: &[Decided], style: Style) -> TerminalText {
     let mut page = TerminalText::default();
     for (at, one) in decided.iter().enumerate() {
@@ -147,7 +147,7 @@ pub(super) fn page(decided: &[Decided], style: Style) -> TerminalText {
     page
 }
 
-/// An expression over contexts from a file.
+/// Explains an expression with contexts from a file.
 fn expression(args: &Args, text: &str) -> Outcome {
     let contexts = match &args.contexts {
         Some(path) => contexts(path)?,
@@ -167,7 +167,7 @@ fn expression(args: &Args, text: &str) -> Outcome {
 fn contexts(path: &Path) -> Result<Contexts, Failure> {
     let text = if path.as_os_str() == "-" { io::read_to_string(io::stdin())? } else { workflows::read(path)? };
     let read: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|error| {
-        Failure::new(Exit::Usage, format!("{}: a JSON object of contexts is expected: {error}", path.display()))
+        Failure::new(Exit::Usage, format!("{}: expected a JSON object of contexts: {error}", path.display()))
     })?;
     Ok(read.into_iter().map(|(name, value)| (name, Value::from(value))).collect())
 }

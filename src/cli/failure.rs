@@ -1,4 +1,4 @@
-//! Why a command failed: the message for people and the exit code for scripts.
+//! Failures of commands: the message for people and the exit code for scripts.
 
 use std::io;
 
@@ -14,12 +14,12 @@ use crate::ui::terminal_text::TerminalText;
 
 use super::{Exit, style};
 
-/// A command that failed. Nothing is printed for an empty message.
+/// A failed command. An empty message is not printed.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
     pub(super) message: String,
-    /// Whether the message is a rendered diagnostic, which has colours of ours.
+    /// Whether the message is a rendered diagnostic, which has our own colours.
     is_rendered: bool,
 }
 
@@ -28,7 +28,7 @@ impl Failure {
         Self { exit, message: message.into(), is_rendered: false }
     }
 
-    /// The message as a terminal may show it.
+    /// Returns the message, safe for a terminal.
     pub(super) fn text(&self) -> TerminalText {
         if self.is_rendered { TerminalText::coloured(&self.message) } else { TerminalText::lines(&self.message) }
     }

@@ -1,4 +1,5 @@
-//! `forward`: makes `localhost` of a container lead to services. People do not call it; a job's helper container does.
+//! `forward`: forwards ports of `localhost` in a container to services. A job's helper container calls it; users do
+//! not.
 
 use crate::engine::services::forward::{Route, serve};
 
@@ -6,7 +7,7 @@ use super::{Exit, Failure, Outcome, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Such as `6379=redis:6379`
+    /// Route, such as `6379=redis:6379`
     #[arg(value_name = "PORT=HOST:PORT", value_parser = Route::parse)]
     routes: Vec<Route>,
 }

@@ -1,4 +1,4 @@
-//! Hostile names, reasons and logs: none of them reaches a terminal, a graph format or GitHub's runner as anything but text.
+//! Hostile names, reasons and logs: they reach a terminal, a graph format or GitHub's runner only as plain text.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::printer::{GitHub, Json, Lines, Printer, Protocol};
 use super::style::Style;
 use super::{explain, plan, runs, style};
 
-/// Text as an attacker would write it.
+/// Returns text that an attacker could write.
 fn any_text() -> impl Strategy<Value = String> {
     let pieces = [
         "\u{1b}[31m",
@@ -65,7 +65,7 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
 }
 
-/// Everything that reaches a terminal is text, a line end, a tab or a colour of ours.
+/// Checks that the output contains only text, line ends, tabs and our own colours.
 fn check(printed: &str) -> Result<(), TestCaseError> {
     let sequence = regex::Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
     let rest = sequence.replace_all(printed, "");
@@ -74,7 +74,7 @@ fn check(printed: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The commands that GitHub's runner would take from these lines.
+/// Returns the commands that GitHub's runner would find in these lines.
 fn commands(printed: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut stopped: Option<String> = None;

@@ -1,4 +1,4 @@
-//! `keys`: the keys of the screen, with the user's own in their place.
+//! `keys`: the keys of the screen, including the user's bindings.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The panel in which alone an action has its keys; `None` for one that has them everywhere.
+/// Returns the only panel in which an action has keys; `None` if it has keys in every panel.
 fn panel(entry: &Entry) -> Option<Context> {
     entry.contexts.iter().copied().find(|context| matches!(context, Context::Panel(_)))
 }
@@ -42,7 +42,7 @@ fn keys(keymap: &Keymap, entry: &Entry) -> Vec<String> {
     keymap.keys(entry.action).iter().map(ToString::to_string).collect()
 }
 
-/// Actions under the place where their keys work.
+/// Lists the actions by context.
 fn table(keymap: &Keymap, style: Style) -> TerminalText {
     let rows = || ACTIONS.iter().map(|entry| (panel(entry), keys(keymap, entry).join(", "), entry));
     let columns = rows().map(|(_, keys, _)| width(&keys)).max().unwrap_or_default();

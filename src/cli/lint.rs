@@ -1,4 +1,4 @@
-//! `lint`: what is wrong with workflow files and action manifests.
+//! `lint`: checks workflow files and action manifests.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,31 +25,31 @@ use super::printer::command;
 use super::style::{Out, Style};
 use super::{Exit, Failure, Outcome, style};
 
-/// A thread costs as long to start as this many files of the usual size take to be checked.
+/// Minimum number of files per thread: starting a thread takes as long as checking this many files of the usual size.
 const FILES_PER_THREAD: usize = 8;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Files to check [default: the workflows of this repository]
     files: Vec<PathBuf>,
-    /// How to print what was found
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Print what a rule is about, why it matters and what to write instead
+    /// Explain a rule: what it reports, why it matters and what to write instead
     #[arg(long, value_name = "RULE", conflicts_with = "files")]
     explain: Option<String>,
     /// Look up local actions and workflows below this folder
     #[arg(long, hide = true)]
     root: Option<PathBuf>,
-    /// Called workflows of other repositories, as DIR/owner/repo/path@ref
+    /// Folder of called workflows of other repositories, as DIR/owner/repo/path@ref
     #[arg(long, hide = true)]
     refs: Option<PathBuf>,
-    /// The permissions that a caller may give
+    /// Default permissions of the token
     #[arg(long, hide = true)]
     permissions_policy: Option<Granted>,
 }
 
-/// GitHub's names for what a repository's settings give the token.
+/// GitHub's names for the default permissions of a repository's token.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Granted {
     #[value(name = "LimitedRead")]
@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
 }
 
-/// The page of a rule.
+/// Prints the page of a rule.
 fn explain(name: &str) -> Outcome {
     let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
         let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
@@ -112,7 +112,7 @@ fn explain(name: &str) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// What is around the files: the repository, and called workflows of others.
+/// The environment of the files: the repository, and called workflows of other repositories.
 struct Below {
     root: Option<PathBuf>,
     refs: Option<PathBuf>,
@@ -205,20 +205,18 @@ impl Linter<'_> {
             }
         }
         if self.format == Format::Text && !is_complete {
-            told.text.push_line(&text!(
-                "{}: only the syntax was checked: there may be more once it is right\n",
-                source.name
-            ));
+            told.text
+                .push_line(&text!("{}: only the syntax was checked; fix it to see the other errors\n", source.name));
         }
         Ok(told)
     }
 }
 
-/// What was found in a file.
+/// Diagnostics of a file.
 struct Checked {
-    /// In the order of the file.
+    /// Diagnostics in the order of the file.
     found: Vec<Diagnostic>,
-    /// Whether all rules were applied: errors of the syntax stop them.
+    /// Whether all rules were applied: syntax errors prevent that.
     is_complete: bool,
 }
 
@@ -235,7 +233,7 @@ fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> 
     Checked { found, is_complete }
 }
 
-/// The root of the repository in which all files are workflows.
+/// Returns the root of the repository in which all files are workflows.
 fn around(files: &[PathBuf]) -> Option<PathBuf> {
     let root = |file: &PathBuf| {
         let file = std::path::absolute(file).ok()?;
@@ -253,7 +251,7 @@ fn is_manifest(file: &Path) -> bool {
     named && !file.parent().is_some_and(|folder| folder.ends_with(workflows::FOLDER))
 }
 
-/// A diagnostic as a line of JSON.
+/// Returns a diagnostic as a JSON object.
 fn line(found: &Diagnostic, source: &Source) -> serde_json::Value {
     json!({
         "file": source.name, "line": found.span.line, "col": found.span.column,
@@ -261,7 +259,7 @@ fn line(found: &Diagnostic, source: &Source) -> serde_json::Value {
     })
 }
 
-/// A diagnostic as an annotation of its file on GitHub.
+/// Returns a diagnostic as an annotation of its file on GitHub.
 fn annotation(found: &Diagnostic, source: &Source) -> Annotation {
     Annotation {
         level: match found.severity {
@@ -279,7 +277,7 @@ fn annotation(found: &Diagnostic, source: &Source) -> Annotation {
     }
 }
 
-/// A log of one run after the SARIF 2.1.0 standard of OASIS, with the pages of all rules.
+/// Returns a log of one run as defined by the SARIF 2.1.0 standard of OASIS, with the pages of all rules.
 fn sarif(results: Vec<serde_json::Value>) -> serde_json::Value {
     let rules = RULES.iter().map(
         |rule| json!({ "id": rule.name, "shortDescription": { "text": rule.summary }, "help": { "text": rule.help } }),
@@ -294,7 +292,7 @@ fn sarif(results: Vec<serde_json::Value>) -> serde_json::Value {
     })
 }
 
-/// A diagnostic as a SARIF result.
+/// Returns a diagnostic as a SARIF result.
 fn result(found: &Diagnostic, source: &Source) -> serde_json::Value {
     let level = if found.severity == Severity::Info { "note" } else { found.severity.word() };
     let hint = found.hint.as_ref().map(|hint| format!("\n{hint}")).unwrap_or_default();
@@ -306,11 +304,11 @@ fn result(found: &Diagnostic, source: &Source) -> serde_json::Value {
     })
 }
 
-/// The workflows of the repository that we are in.
+/// Returns the workflows of the repository around the current folder.
 fn own_workflows() -> Result<Vec<PathBuf>, Failure> {
     let folder = std::env::current_dir()?.join(".github/workflows");
     let entries = std::fs::read_dir(&folder).map_err(|error| {
-        Failure::new(Exit::NotFound, format!("say which files to check: {}: {error}", folder.display()))
+        Failure::new(Exit::NotFound, format!("cannot read {}: {error}; name the files to check", folder.display()))
     })?;
     let is_yaml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_yaml).collect();

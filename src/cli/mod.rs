@@ -59,13 +59,13 @@ struct Cli {
 enum Command {
     /// Run a workflow of this repository
     Run(run::Args),
-    /// Unpack a small project and run its pipeline for real: needs git and a POSIX shell, nothing else
+    /// Unpack a small project and run its pipeline: needs only git and a POSIX shell
     Demo(demo::Args),
     /// Follow a run until it ends
     Attach(commands::AttachArgs),
     /// List runs, newest first
     Runs(runs::ListArgs),
-    /// Show a run: its jobs and steps and how they ended
+    /// Show a run: its jobs and steps and their results
     Show(runs::ShowArgs),
     /// Print the logs of a run
     Logs(runs::LogsArgs),
@@ -77,7 +77,7 @@ enum Command {
     Rerun(commands::RerunArgs),
     /// Continue a run whose worker was lost, from the first step that had not completed
     Resume(commands::ResumeArgs),
-    /// Open a shell where a job runs, or failed, with its step's environment
+    /// Open a shell in the environment of a running or failed job
     Shell(shell::Args),
     /// Play a past run again on the screen, forward and back, at any speed
     Replay(RunArg),
@@ -89,7 +89,7 @@ enum Command {
     Plan(plan::Args),
     /// Evaluate expressions: one JSON request per line in, one answer per line out
     Eval,
-    /// Let this repository's workflows run on this machine
+    /// Trust this repository: allow its workflows to run on this machine
     Trust(trust::Args),
     /// Check what runs need: git, shells, folders, leftovers
     Doctor,
@@ -101,7 +101,7 @@ enum Command {
     Config(config::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
-    /// Make `localhost` lead to services (started in a job's helper container)
+    /// Forward ports of `localhost` to services (started in a job's helper container)
     #[command(hide = true)]
     Forward(forward::Args),
     /// Carry out a run (started by `run` and `rerun`)
@@ -124,7 +124,7 @@ impl RunArg {
     }
 }
 
-/// The state folder, once every run that lost its worker is closed. Every command that looks at runs starts here.
+/// Returns the state folder after closing every run that lost its worker. Every command that reads runs starts here.
 fn runs_dir() -> Result<RunsDir, Failure> {
     Ok(block_on(launch::open())??)
 }
@@ -143,7 +143,7 @@ fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
     if screen::is_possible() { screen::open(showing, read_only) } else { runs::list(&runs::ListArgs::default()) }
 }
 
-/// A past run on the screen.
+/// Replays a past run on the screen.
 fn replay(run: &RunArg) -> Outcome {
     let folder = run.find()?;
     if screen::is_possible() {
@@ -153,12 +153,12 @@ fn replay(run: &RunArg) -> Outcome {
     Err(Failure::new(Exit::Usage, message))
 }
 
-/// The remark about a workflow for which no event was chosen and that does not run on a push.
+/// Returns the note about a workflow that does not run on a push, if no event was given.
 fn other_event(workflow: &str, event: &str) -> String {
-    format!("{workflow} does not run on `push`: taking its event `{event}`; --event chooses another")
+    format!("{workflow} does not run on `push`: using its event `{event}`; --event chooses another")
 }
 
-/// A name that fits no run may be a misspelt command.
+/// Returns the error for an unknown run, which may be a misspelt command.
 fn no_run(wanted: &str, error: StoreError) -> Failure {
     let mut failure = Failure::from(error);
     let command = Cli::command();
@@ -174,7 +174,7 @@ fn no_run(wanted: &str, error: StoreError) -> Failure {
 
 type Outcome = Result<Exit, Failure>;
 
-/// Parses the command line, carries it out, and turns what came of it into an exit code.
+/// Parses the command line, runs the command, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
@@ -192,7 +192,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs a command and turns a panic, which is a bug, into its exit code. The panic hook has printed it by then.
+/// Runs a command and turns a panic, which is a bug, into its exit code. The panic hook has printed it already.
 fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
     panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or(Ok(Exit::Internal))
 }

@@ -1,4 +1,4 @@
-//! `plan`: what a workflow would run.
+//! `plan`: shows what a workflow would run.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -39,14 +39,14 @@ use super::{Exit, Failure, Outcome, runs_dir};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// A workflow file, or the name of one in .github/workflows [default: which of them the event runs, and why]
+    /// A workflow file, or the name of one in .github/workflows [default: list which workflows the event runs, and why]
     workflow: Option<String>,
     #[command(flatten)]
     event: EventArgs,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Called workflows of other repositories, as DIR/owner/repo/path@ref
+    /// Folder of called workflows of other repositories, as DIR/owner/repo/path@ref
     #[arg(long, hide = true)]
     refs: Option<PathBuf>,
 }
@@ -55,7 +55,7 @@ pub(super) struct Args {
 enum Format {
     /// The graph, and a line per job
     Text,
-    /// The graph as a picture
+    /// The graph as an SVG picture
     Svg,
     /// The jobs after matrix expansion
     Json,
@@ -131,7 +131,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The workflows that the event runs and those that it skips, and why.
+/// Prints the workflows that the event runs or skips, and why.
 fn overview(args: &Args, repository: &Repository) -> Outcome {
     let payload = args.event.payload().read()?;
     let access = runs_dir().map_or(Access::Guarded, |runs| trust::access(&runs, repository));
@@ -154,7 +154,7 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The `github` context as far as it is known without a run.
+/// Returns the `github` context as far as it is known without a run.
 fn github(event: &str, repository: Option<&Repository>) -> Object {
     let mut github = Object::default();
     github.insert("event_name", Value::string(event));
@@ -168,7 +168,7 @@ fn github(event: &str, repository: Option<&Repository>) -> Object {
     github
 }
 
-/// The `inputs` context made of defaults, and the names of the inputs without one.
+/// Returns the `inputs` context with defaults, and the names of the inputs without a default.
 fn inputs(workflow: &Workflow, event: &str) -> (Object, Vec<String>) {
     let (mut known, mut unknown) = (Object::default(), Vec::new());
     let trigger = workflow.triggers.iter().find(|trigger| trigger.event.value == event);
@@ -186,7 +186,7 @@ fn inputs(workflow: &Workflow, event: &str) -> (Object, Vec<String>) {
 /// Width of the graph in columns if the output is not a terminal.
 const COLUMNS: u16 = 500;
 
-/// The graph as the screen draws it before anything has begun.
+/// Returns the graph as the screen draws it before the run starts.
 pub(super) fn graph(plan: &Plan) -> Picture {
     let id = RunId::new("plan");
     let mut store = RunStore::default();
@@ -208,7 +208,7 @@ pub(super) fn graph(plan: &Plan) -> Picture {
     store.run(&id).map(|run| picture_of(run, theme, columns).into()).unwrap_or_default()
 }
 
-/// The graph, and a line per job.
+/// Returns the graph, and a line per job.
 pub(super) fn lines(plan: &Plan) -> TerminalText {
     let mut lines = TerminalText::default();
     if plan.jobs().len() > 1 {
@@ -231,7 +231,7 @@ pub(super) fn lines(plan: &Plan) -> TerminalText {
 pub(super) fn mermaid(plan: &Plan) -> TerminalText {
     let mut graph = text!("graph LR");
     let id = |id: &JobId| id.as_str().replace(['.', '-'], "_");
-    // A label may hold HTML, and `#` starts an entity.
+    // A label may contain HTML, and `#` starts an entity.
     let label = |name: &str| {
         let entities = [('#', "#35;"), ('"', "#quot;"), ('<', "#lt;"), ('>', "#gt;")];
         entities.into_iter().fold(name.to_owned(), |name, (sign, entity)| name.replace(sign, entity))

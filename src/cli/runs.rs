@@ -1,4 +1,4 @@
-//! Past and present runs: the list, one run, its logs.
+//! `runs`, `show` and `logs`: the list of runs, one run, its logs.
 
 use std::io;
 
@@ -20,7 +20,7 @@ use super::style;
 use super::style::{Out, Style};
 use super::{Exit, Failure, Outcome, RunArg, runs_dir};
 
-/// How many runs are listed unless `--limit` is given.
+/// Default for `--limit`.
 const LIMIT: usize = 20;
 
 #[derive(clap::Args)]
@@ -94,13 +94,13 @@ pub(super) struct LogsArgs {
     failed: bool,
 }
 
-/// Reads a status or conclusion.
+/// Parses a status or conclusion.
 fn status(word: &str) -> Result<StatusFilter, String> {
     let words = || StatusFilter::words().collect::<Vec<_>>().join(", ");
     StatusFilter::parse(word).ok_or_else(|| format!("expected one of {}", words()))
 }
 
-/// Reads a date, a time, or an age.
+/// Parses a date, a time, or an age.
 fn since(text: &str) -> Result<Timestamp, String> {
     let now = jiff::Zoned::now();
     let at_home = |time: jiff::civil::DateTime| time.to_zoned(now.time_zone().clone());
@@ -143,7 +143,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Runs, a line each, and how to see older ones if there are more.
+/// Lists runs, one per line, and how to see older ones if there are more.
 pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp) -> TerminalText {
     let mut list = TerminalText::default();
     for summary in runs {
@@ -155,7 +155,7 @@ pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp)
     list
 }
 
-/// Why something ended so, or what holds it back.
+/// Returns why a job or step ended with this result, or why it waits.
 fn reason(phase: &Phase, reason: Option<&str>) -> Option<String> {
     match phase {
         Phase::Waiting(gate @ Gate::Concurrency { .. }) => Some(gate.reason()),
@@ -203,7 +203,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// A run, its jobs and their steps.
+/// Shows a run, its jobs and their steps.
 pub(super) fn shown(run: &Run, style: Style) -> TerminalText {
     let info = &run.info;
     let mut page = text!("{} {}  {}  {}\n", style.glyph(&run.phase), run.name, info.id, style.word(&run.phase));
@@ -310,8 +310,9 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The error about a step that does not exist.
+/// Returns the error about an unknown step.
 pub(super) fn no_step(run: &Run, wanted: &str) -> Failure {
-    let message = format!("{} has no step `{wanted}` there; `cuelight show {}` lists them", run.info.id, run.info.id);
+    let message =
+        format!("{} has no step `{wanted}` here; `cuelight show {}` lists the steps", run.info.id, run.info.id);
     Failure::new(Exit::NotFound, message)
 }

@@ -1,7 +1,7 @@
 //! `screenshot`: a picture of the screen at any moment of a run, at any size.
 //!
-//! The screen that is drawn is the one that people see: records are folded up to the moment, keys are pressed, and the
-//! result is written instead of shown. So the pictures of the README are what the program draws.
+//! The picture is drawn by the code of the real screen: records are folded up to the moment, keys are pressed, and the
+//! result is written to a file. So the pictures in the README show the program as it is.
 
 use std::ops::ControlFlow;
 
@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// Seconds after the start of the run [default: its end]
     #[arg(long, value_name = "SECONDS")]
     at: Option<f64>,
-    /// Columns and rows
+    /// Size in columns and rows
     #[arg(long, default_value = "120x40", value_parser = size)]
     size: (u16, u16),
     /// Output format
@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// Keys to press before: characters, and other keys by name in angle brackets
     #[arg(long, default_value = "", value_parser = keys)]
     keys: Keys,
-    /// Draw with the characters of ASCII only
+    /// Draw with ASCII characters only
     #[arg(long)]
     ascii: bool,
     /// Colours of the picture
@@ -47,19 +47,19 @@ pub(super) struct Args {
     colours: Palette,
 }
 
-/// Keys that are pressed.
+/// Keys to press.
 #[derive(Clone)]
 struct Keys(Vec<crossterm::event::KeyEvent>);
 
 /// The colours of a picture.
 #[derive(clap::ValueEnum, Clone, Copy, Default)]
 enum Palette {
-    /// The terminal's sixteen
+    /// The 16 colours of the terminal
     #[default]
     Terminal,
     /// Blue and orange in place of green and red
     ColourBlind,
-    /// None
+    /// No colours
     None,
 }
 
@@ -75,20 +75,20 @@ impl From<Palette> for Colours {
 
 #[derive(clap::ValueEnum, Clone, Copy, Default)]
 enum Format {
-    /// Letters only
+    /// Plain text
     #[default]
     Text,
-    /// Letters with colours for a terminal
+    /// Text with ANSI colours
     Ansi,
-    /// A picture
+    /// An SVG picture
     Svg,
 }
 
-/// Reads `120x40`.
+/// Parses `120x40`.
 fn size(text: &str) -> Result<(u16, u16), String> {
     let size = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
     size.filter(|(width, height)| (1..=500).contains(width) && (1..=500).contains(height))
-        .ok_or_else(|| "write columns and rows, each up to 500: 120x40".to_owned())
+        .ok_or_else(|| "expected columns and rows, each up to 500, such as 120x40".to_owned())
 }
 
 fn keys(text: &str) -> Result<Keys, UnknownKey> {

@@ -1,4 +1,4 @@
-//! `shell`: a shell where a job runs, or ran until it failed, with the environment of its step.
+//! `shell`: a shell in the environment of a running or failed job, with the variables of its step.
 
 use std::io::{self, IsTerminal, Read, Write};
 
@@ -13,7 +13,7 @@ use crate::store::history;
 
 use super::{Exit, Failure, Outcome, runs, runs_dir, style};
 
-/// Maximum number of inputs that wait to be passed on.
+/// Maximum number of pending inputs.
 const MAX_PENDING_INPUTS: usize = 64;
 
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     });
     // The thread that reads standard input waits for a key that may never come.
     runtime.shutdown_background();
-    // Scripts look at the exit code, though a failed command in the shell is no error of cuelight.
+    // Scripts use the exit code, though a failed command in the shell is not an error of cuelight.
     Ok(if done? == 0 { Exit::Success } else { Exit::Failed })
 }
 
@@ -100,7 +100,7 @@ impl Drop for Console {
     }
 }
 
-/// While it lives, the terminal passes every key on unchanged.
+/// Raw mode of the terminal, in which every key is passed on unchanged. Dropping it restores the mode.
 struct RawMode;
 
 impl RawMode {

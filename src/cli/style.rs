@@ -1,4 +1,4 @@
-//! How text looks on standard output, and the one place where it leaves the program.
+//! Styles of text on standard output, and the only functions that print.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -10,15 +10,15 @@ use crate::ui::terminal_text::text;
 use crate::ui::terminal_text::{TerminalText, ToTerminal};
 use crate::ui::theme::{Colours, Glyphs, Hue, Theme};
 
-/// How text to a stream is styled: with the signs and colours of the screen's theme, or with signs alone.
+/// Style of text on a stream: with the glyphs and colours of the screen's theme, or with glyphs alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     theme: Theme,
 }
 
 impl Style {
-    /// Style for standard output: colour only on a terminal and never against `NO_COLOR`; signs beyond ASCII only where the
-    /// locale has them.
+    /// Returns the style for standard output: colours only on a terminal and without `NO_COLOR`; glyphs beyond ASCII
+    /// only if the locale has UTF-8.
     pub(super) fn of_output() -> Self {
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let locale =
@@ -31,38 +31,38 @@ impl Style {
         Self::new(glyphs, io::stdout().is_terminal() && wants_colour() && !dumb)
     }
 
-    /// Style with these signs, with or without colours.
+    /// Returns a style with these glyphs, with or without colours.
     pub(super) fn new(glyphs: Glyphs, colour: bool) -> Self {
         let colours = if colour { Colours::Terminal } else { Colours::None };
         Self { theme: Theme { glyphs, colours, motion: false } }
     }
 
-    /// Colours in use.
+    /// Returns the colours in use.
     pub(super) fn colours(self) -> Colours {
         self.theme.colours
     }
 
-    /// Signs in use.
+    /// Returns the glyphs in use.
     pub(super) fn glyphs(self) -> Glyphs {
         self.theme.glyphs
     }
 
-    /// A text in a hue.
+    /// Paints a text in a hue.
     pub(super) fn paint(self, hue: Hue, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.style(hue)))
     }
 
-    /// A heading.
+    /// Formats a heading.
     pub(super) fn bold(self, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.heading()))
     }
 
-    /// A text in the colour of the job at this place of its run.
+    /// Paints a text in the colour of the job with this index in its run.
     pub(super) fn of_job(self, place: usize, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.nth(place)))
     }
 
-    /// A text in the style of an annotation.
+    /// Paints a text in the style of an annotation.
     pub(super) fn level(self, level: Level, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.level(level)))
     }
@@ -72,23 +72,23 @@ impl Style {
         if self.theme.colours == Colours::None { text } else { dress(text) }
     }
 
-    /// The sign of a status, in its colour.
+    /// Returns the glyph of a status, in its colour.
     pub(super) fn glyph(self, phase: &Phase) -> TerminalText {
         let look = self.theme.look(phase);
         self.paint(look.hue, look.glyph)
     }
 
-    /// The word of a status.
+    /// Returns the word of a status.
     pub(super) fn word(self, phase: &Phase) -> &'static str {
         self.theme.look(phase).word
     }
 
-    /// The word of a service's state.
+    /// Returns the word of a service's state.
     pub(super) fn service(self, state: ServiceState) -> &'static str {
         self.theme.service(state).word
     }
 
-    /// The text with the signs that the terminal has.
+    /// Replaces characters that the terminal does not have.
     pub(super) fn spelled(self, text: TerminalText) -> TerminalText {
         if self.theme.glyphs == Glyphs::Ascii { text.map(|c| self.theme.spelled(c)) } else { text }
     }
@@ -98,13 +98,13 @@ fn wants_colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Whether GitHub's runner reads what is printed here.
+/// Whether GitHub's runner reads the output.
 pub(super) fn inside_actions() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok_and(|inside| inside == "true")
 }
 
-/// A stream that text leaves by. It takes [`TerminalText`] alone. Where GitHub's runner reads it, no line of it is a
-/// command but those of [`Out::command`].
+/// A stream for output. It accepts only [`TerminalText`]. If GitHub's runner reads the stream, only lines written by
+/// [`Out::command`] can be commands.
 pub(super) struct Out<'w> {
     stream: &'w mut dyn Write,
     in_actions: bool,
@@ -135,13 +135,13 @@ impl<'w> Out<'w> {
         text.as_str().split_inclusive('\n').try_for_each(|line| self.stream.write_all(inert(line).as_bytes()))
     }
 
-    /// Writes a line that may be a command to GitHub's runner.
+    /// Writes a line that may be a command for GitHub's runner.
     pub(super) fn command(&mut self, text: &TerminalText) -> io::Result<()> {
         self.commands(text)?;
         self.stream.write_all(b"\n")
     }
 
-    /// Writes lines that may be commands to GitHub's runner.
+    /// Writes lines that may be commands for GitHub's runner.
     pub(super) fn commands(&mut self, lines: &TerminalText) -> io::Result<()> {
         self.stream.write_all(lines.as_str().as_bytes())
     }
@@ -151,7 +151,8 @@ impl<'w> Out<'w> {
     }
 }
 
-/// A line that GitHub's runner does not take for a command: it reads `::` after leading blanks, and `##[` anywhere.
+/// Escapes a line that GitHub's runner would take for a command: it reads `::` after leading blanks, and `##[`
+/// anywhere.
 fn inert(line: &str) -> Cow<'_, str> {
     let line = if line.contains("##[") { Cow::Owned(line.replace("##[", "## [")) } else { Cow::Borrowed(line) };
     let blanks = line.len() - line.trim_start().len();
@@ -180,7 +181,7 @@ pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
     line(&document(value)?)
 }
 
-/// A JSON document in one line.
+/// Returns a JSON document in one line.
 pub(super) fn document(value: &impl Serialize) -> io::Result<TerminalText> {
     Ok(TerminalText::json(&serde_json::to_string(value)?))
 }
@@ -189,7 +190,7 @@ pub(super) fn document(value: &impl Serialize) -> io::Result<TerminalText> {
 pub(super) fn complain(message: &(impl ToTerminal + ?Sized)) {
     let style = Style::new(Glyphs::Unicode, colour_of_errors());
     let message = message.to_terminal();
-    // A rendered diagnostic brings its own heading.
+    // A rendered diagnostic has a heading already.
     let has_heading = message.plain().starts_with("error:");
     let heading = if has_heading { TerminalText::default() } else { text!("{}: ", style.paint(Hue::Bad, "error")) };
     notice(&text!("{}{}", heading, message));
@@ -200,9 +201,9 @@ pub(super) fn colour_of_errors() -> bool {
     io::stderr().is_terminal() && wants_colour()
 }
 
-/// Prints something beside the result, to standard error.
+/// Prints a note to standard error.
 pub(super) fn notice(text: &(impl ToTerminal + ?Sized)) {
     let mut stderr = io::stderr().lock();
-    // A closed standard error is no reason to stop.
+    // A closed standard error is ignored.
     let _ = Out::new(&mut stderr).line(text.to_terminal());
 }

@@ -1,4 +1,4 @@
-//! `trust`, and the question that the first run of a repository asks.
+//! `trust`, and the trust question before the first run of a repository.
 
 use std::io::IsTerminal;
 
@@ -13,7 +13,7 @@ use super::{Exit, Failure, Outcome, runs_dir, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Take the trust back
+    /// Revoke the trust
     #[arg(long)]
     revoke: bool,
     /// List the trusted repositories
@@ -34,15 +34,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     let root = repository.root.display();
     if args.revoke {
         trust::revoke(&runs, &repository)?;
-        style::line(&format!("{root} is no longer trusted: its next run asks again."))?;
+        style::line(&format!("{root} is no longer trusted: the next run will ask."))?;
     } else {
         trust::grant(&runs, &repository)?;
-        style::line(&format!("{root} is trusted: its workflows run on this machine without asking."))?;
+        style::line(&format!("{root} is trusted: its workflows can run on this machine."))?;
     }
     Ok(Exit::Success)
 }
 
-/// Shows a person at a terminal what would run in a repository that is not trusted, and records the answer if it is yes.
+/// Shows a preview of the run at a terminal and asks for trust in the repository. Records the answer if it is yes.
 pub(super) fn ask(runs: &RunsDir, planned: &mut Planned) -> Result<(), Failure> {
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if *planned.trust() == Trust::Given || !is_terminal {
@@ -60,7 +60,7 @@ pub(super) fn ask(runs: &RunsDir, planned: &mut Planned) -> Result<(), Failure> 
 /// The question below the preview.
 const QUESTION: &str = "\nTrust this repository? [y/N] ";
 
-/// The preview as text. No control sequence of a file reaches the terminal: it could hide the rest.
+/// Formats the preview. Control sequences of a file are removed: they could hide the rest.
 fn text(preview: &Preview) -> String {
     preview
         .lines()

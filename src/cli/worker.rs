@@ -1,4 +1,4 @@
-//! `worker`: the process that carries out one run. People do not call it; `run`, `rerun` and `resume` do.
+//! `worker`: the process that carries out one run. `run`, `rerun` and `resume` start it; users do not.
 
 use std::io::{Read, Write};
 use std::panic;
@@ -33,7 +33,8 @@ pub(super) struct Args {
     from_step: Option<u32>,
 }
 
-/// Keeps the memory of this process, which holds secrets, from core dumps and from other processes of the user.
+/// Excludes the memory of this process, which contains secrets, from core dumps, and protects it from other processes
+/// of the user.
 fn keep_memory() {
     let limit = getrlimit(Resource::Core);
     // Steps that want core dumps can raise the limit again.
@@ -43,15 +44,16 @@ fn keep_memory() {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    // Away from the terminal: closing it must not reach us. It fails only where we lead a session already.
+    // Detaches from the terminal, so that closing it does not end the worker. Fails only if the process already leads a
+    // session.
     let _ = setsid();
     keep_memory();
     let mut filter = EnvFilter::try_from_env("CUELIGHT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    // They log what they send: the environments of containers, with secrets.
+    // These crates log their requests, which contain the environments of containers, with secrets.
     for talkative in ["bollard=warn", "hyper=warn", "hyper_util=warn", "h2=warn"] {
         filter = filter.add_directive(talkative.parse().expect("a directive"));
     }
-    // The worker's log may be on a full disk: what cannot be written there is lost, and nothing else.
+    // The worker's log may be on a full disk: log lines are then lost, but nothing else fails.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     log.log_internal_errors(false).init();
     panic::set_hook(Box::new(|panic| drop(writeln!(std::io::stderr(), "{panic}"))));
@@ -68,15 +70,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut secrets = String::new();
     std::io::stdin().read_to_string(&mut secrets)?;
     let secrets: IndexMap<String, String> = serde_json::from_str(&secrets)
-        .map_err(|error| Failure::new(Exit::Usage, format!("secrets are expected on standard input: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Usage, format!("expected secrets on standard input: {error}")))?;
     let folder = RunFolder::at(&args.folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let conclusion = runtime.block_on(async {
-        // A file that reaches the limit on file sizes is then an error, and no longer the end of the process.
+        // With a handler, exceeding the limit on file sizes is an error of the write and does not end the process.
         let _errors = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         Ok::<_, Failure>(worker::carry_out(&folder, mode, secrets, std::env::vars_os().collect()).await?)
     })?;
-    // What a step left running on a thread of ours must not hold the process back.
+    // A blocked thread of a step must not delay the exit.
     runtime.shutdown_background();
     Ok(Exit::of(conclusion))
 }

@@ -171,10 +171,10 @@ fn start(
     Ok(NewAttempt::Started(run.attempt + 1))
 }
 
-/// How long a worker that holds the run's lock may take to listen. It has to start, and to read the run.
+/// Maximum time until a worker that holds the run's lock listens: it has to start and to read the run.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time between two looks at a worker that does not listen yet.
+/// Time between two attempts to connect to a worker that does not listen yet.
 const RETRY: Duration = Duration::from_millis(5);
 
 /// Sends a command to the socket of a run. Waits for a worker that has been started and does not listen yet.

@@ -30,7 +30,7 @@ pub fn write_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
 
 fn replace(path: &Path, content: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let temporary = temporary(path);
-    // For its owner alone, whatever the umask.
+    // Only the owner may read it, whatever the umask.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
     let written = made.and_then(|mut file| {
         file.write_all(content)?;

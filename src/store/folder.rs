@@ -108,12 +108,12 @@ impl RunsDir {
         self.state.join("ports")
     }
 
-    /// `last_id`: the newest id that was given to a run.
+    /// `last_id`: the newest id that was assigned to a run.
     pub(super) fn last_id(&self) -> PathBuf {
         self.state.join("last_id")
     }
 
-    /// `ids.lock`: locked while an id is given.
+    /// `ids.lock`: locked while an id is assigned.
     pub(super) fn ids_lock(&self) -> PathBuf {
         self.state.join("ids.lock")
     }

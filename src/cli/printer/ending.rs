@@ -1,4 +1,4 @@
-//! What is printed after a run's last record: the table of jobs, the first error of each that failed, the annotations of
+//! The summary after a run's last record: the table of jobs, the first error of each failed job, the annotations of
 //! files, and what to do next.
 
 use std::io;
@@ -13,19 +13,20 @@ use crate::ui::theme::{Colours, Hue};
 
 use super::Logs;
 
-/// Lines before a failed step's end in which its first error is searched: more than anyone reads, and quickly read.
+/// Number of lines before a failed step's end in which its first error is searched: more than anyone reads, and read
+/// quickly.
 const LOOK_BACK: u64 = 100_000;
 
-/// Maximum number of annotations that are listed; the rest is counted.
+/// Maximum number of annotations that are listed; the others are counted.
 const MAX_ANNOTATIONS: usize = 10;
 
-/// Everything that is printed at the end of a run.
+/// Returns the summary at the end of a run.
 pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
     let failures = failures(run, style, logs)?;
     Ok(style.spelled(text!("\n{}{}{}{}", table(run, style), failures, annotations(run, style), closing(run, style))))
 }
 
-/// The jobs of a run, how each ended, and how long it took.
+/// Returns a table of the jobs of a run, with their results and durations.
 pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
     let columns = run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0);
     let mut table = TerminalText::default();
@@ -42,7 +43,7 @@ pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
     table
 }
 
-/// For each job that failed, the first line that shows what is wrong, and its place.
+/// Returns, for each failed job, the line that best describes the failure, and its location.
 fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
     let mut failures = TerminalText::default();
     let bad = |conclusion| matches!(conclusion, Some(Conclusion::Failure | Conclusion::TimedOut));
@@ -60,8 +61,8 @@ fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText
     Ok(failures)
 }
 
-/// What is wrong with a failed step, and its place: an error with a place, a line that looks like an error, a warning with a
-/// place, the last lines.
+/// Returns the error of a failed step, and its location: an annotation with a location, a line that looks like an
+/// error, a warning with a location, or the last lines.
 fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<(String, String)> {
     let placed = |level: Level| {
         let found = step.annotations.iter().find(|found| found.level == level && found.file.is_some())?;
@@ -85,7 +86,7 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result
     Ok(found.unwrap_or_else(|| ("it printed nothing".to_owned(), String::new())))
 }
 
-/// The annotations of files, the worst first.
+/// Returns the annotations of files, the worst first.
 fn annotations(run: &Run, style: Style) -> TerminalText {
     let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
     let all = steps.flat_map(|(job, step)| step.annotations.iter().map(move |found| (found, job, step)));
@@ -109,14 +110,14 @@ fn annotations(run: &Run, style: Style) -> TerminalText {
     annotations
 }
 
-/// `file:line:column`, as far as it is known.
+/// Returns `file:line:column`, as far as known.
 fn place(found: &Annotation) -> String {
     let number = |number: Option<u32>| number.map(|number| format!(":{number}")).unwrap_or_default();
     let column = number(found.column.filter(|_| found.line.is_some()));
     format!("{}{}{column}", found.file.as_deref().unwrap_or_default(), number(found.line))
 }
 
-/// How the run ended, and what to do next.
+/// Returns the result of the run, and what to do next.
 fn closing(run: &Run, style: Style) -> TerminalText {
     let id = &run.info.id;
     let time = match (run.started, run.finished) {
@@ -141,12 +142,12 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     closing
 }
 
-/// How long a job took, once it has ended.
+/// Returns the duration of a job, once it has ended.
 pub(super) fn took(job: &Job) -> Option<String> {
     Some(duration(job.finished?.since(job.started?)))
 }
 
-/// The first line of a text that may have several.
+/// Returns the first line of a text that may have several.
 pub(crate) fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }

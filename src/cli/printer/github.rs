@@ -1,7 +1,7 @@
-//! Inside GitHub Actions: annotations and groups in GitHub's own form, so that a run inside a run is read by the page.
+//! Output inside GitHub Actions: annotations and groups as workflow commands, so that GitHub's page shows them.
 //!
-//! Groups cannot nest there and jobs print at the same time, so a step is printed whole once it has ended: in a group
-//! when it succeeded, open when it did not. What it printed is kept from being taken for commands.
+//! Groups cannot nest there and jobs print at the same time, so a step is printed as a whole once it has ended: in a
+//! group if it succeeded, ungrouped if it did not. Commands in the step's output are not executed again.
 
 use std::io;
 
@@ -43,7 +43,7 @@ impl GitHub {
         } else {
             out.line(title)?;
         }
-        // The step that printed these lines did not know the token that lets commands count again.
+        // The step that printed these lines could not know the token that enables commands again.
         let token = format!("{:016x}", getrandom::u64().map_err(io::Error::other)?);
         out.command(&text!("::stop-commands::{}", token))?;
         logs.lines(run, job, number, LineRange { first: 0, count: step.lines }, &mut |line| {
@@ -81,7 +81,7 @@ fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// An annotation as a workflow command.
+/// Returns an annotation as a workflow command.
 pub(crate) fn command(annotation: &Annotation) -> TerminalText {
     let number = |number: Option<u32>| number.map(|number| number.to_string());
     let properties = [

@@ -1,4 +1,4 @@
-//! The records as they are, a JSON object a line.
+//! The records of a run, one JSON object per line.
 
 use std::io;
 

@@ -1,6 +1,6 @@
-//! A run as lines for people: what each job prints behind its name, groups folded, and how the run ended.
+//! A run as lines for people: the output of each job after its name, groups folded, and the result of the run.
 //!
-//! A group is one line however much it holds. When its step fails, the groups that hold an error are shown in full.
+//! A folded group is one line. When its step fails, the groups that contain an error are shown in full.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -20,10 +20,10 @@ use crate::ui::theme::{Colours, Hue};
 use super::ending::{ending, first_line, took};
 use super::{Logs, Printer};
 
-/// Maximum columns of a job's name before its lines.
+/// Maximum width of a job's name before its lines, in columns.
 const MAX_PREFIX: usize = 24;
 
-/// Number of folded groups of a step that are remembered, the latest ones, in case it fails.
+/// Maximum number of folded groups of a step that are remembered, the latest ones, in case the step fails.
 const MAX_FOLDED: usize = 32;
 
 /// Maximum number of lines of a group that are shown when it is unfolded: those around its error.
@@ -32,20 +32,20 @@ const MAX_UNFOLDED: u64 = 60;
 /// Prints lines.
 pub(crate) struct Lines {
     style: Style,
-    /// Steps that printed and have not ended.
+    /// Steps that have printed and not ended.
     steps: HashMap<(JobId, StepNumber), Progress>,
     /// Images whose pull was printed: one line per job and image is enough.
     pulled: HashSet<(JobId, String)>,
 }
 
-/// How far a step's output was printed.
+/// Printed part of a step's output.
 #[derive(Default)]
 struct Progress {
     /// Title and first line of the open group.
     open: Option<(TerminalText, u64)>,
-    /// Groups that were folded.
+    /// Folded groups.
     folded: VecDeque<(TerminalText, LineRange)>,
-    /// Lines seen.
+    /// Number of lines seen.
     lines: u64,
 }
 
@@ -61,7 +61,7 @@ impl Lines {
         self.style.spelled(self.style.of_job(place, text!("{:<columns$} │ ", clip(name, columns, "…"))))
     }
 
-    /// A line of a log with its tag as a word, in the tag's hue.
+    /// Returns a line of a log with its tag as a word, in the tag's hue.
     fn shown(&self, line: &[u8]) -> TerminalText {
         match tag(line) {
             Some(tag) => {
@@ -117,7 +117,7 @@ impl Lines {
         printed
     }
 
-    /// Shows what a failed step's groups hide: the group that it ended in, and those with an error in them.
+    /// Prints the hidden lines of a failed step's groups: of the group that it ended in, and of those with an error.
     fn unfold(
         &self,
         run: &Run,
@@ -199,7 +199,7 @@ impl Printer for Lines {
                     self.unfold(run, (job, *number), progress, logs, out)?;
                 }
                 let Some(step) = step(run, job, *number) else { return Ok(()) };
-                // The runner's own two steps are printed only when something is wrong with them.
+                // The runner's own two steps are printed only if they fail.
                 if step.kind == StepKind::Job && step.phase.conclusion() == Some(Conclusion::Success) {
                     return Ok(());
                 }
@@ -227,7 +227,7 @@ impl Printer for Lines {
     }
 }
 
-/// A service and its state, with its ports once it is up and its problem once it has one.
+/// Returns a service and its state, with its ports while it is up and its problem, if any.
 fn state_of(service: &Service, style: Style) -> TerminalText {
     let up = matches!(service.state, ServiceState::Running | ServiceState::Healthy);
     let reached = service.ports.iter().filter(|_| up).map(|(inside, outside)| {
@@ -240,17 +240,17 @@ fn state_of(service: &Service, style: Style) -> TerminalText {
     std::iter::once(text!("service {} {}", service.name, style.service(service.state))).chain(parts).collect()
 }
 
-/// A command in words.
+/// Describes a command.
 fn order(command: &Command) -> TerminalText {
     match command {
         Command::Cancel => text!("cancel"),
-        Command::ForceCancel => text!("cancel at once"),
+        Command::ForceCancel => text!("force-cancel"),
         Command::Rerun { what: RerunScope::All } => text!("run again"),
-        Command::Rerun { what: RerunScope::Failed } => text!("run again what failed"),
+        Command::Rerun { what: RerunScope::Failed } => text!("run the failed jobs again"),
         Command::Rerun { what: RerunScope::Job(job) } => text!("run {} again", job),
         Command::Rerun { what: RerunScope::Step { job, step } } => text!("run {} again from step {}", job, step),
         Command::Resume => text!("resume"),
-        Command::Yield { group, to, .. } => text!("give the concurrency group {} up for {}", group, to),
+        Command::Yield { group, to, .. } => text!("release the concurrency group {} for {}", group, to),
         Command::Watch => text!("watch"),
     }
 }
@@ -266,7 +266,7 @@ fn step<'r>(run: &'r Run, job: &JobId, number: StepNumber) -> Option<&'r Step> {
     run.jobs.get(job)?.steps.iter().find(|step| step.number == number)
 }
 
-/// What follows a finished step's name: its time, and why it did not succeed.
+/// Returns the text after a finished step's name: its time, and why it did not succeed.
 fn ending_of(step: &Step) -> TerminalText {
     let mut ending = TerminalText::default();
     if let (Some(started), Some(finished)) = (step.started, step.finished) {

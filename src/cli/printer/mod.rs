@@ -1,7 +1,7 @@
-//! What a headless run prints: the same records that the screen shows, as lines, as JSON, or as GitHub's commands.
+//! Headless output of a run: the records that the screen shows, as lines, as JSON, or as GitHub's commands.
 //!
-//! A printer folds records and log lines into text. It opens no file, no process and no terminal, so tests give it records
-//! and compare what it writes.
+//! A printer turns records and log lines into text. It has no access to files, processes or terminals, so tests give it
+//! records and compare its output.
 
 mod ending;
 mod github;
@@ -26,21 +26,21 @@ pub(super) use json::Json;
 pub(super) use lines::Lines;
 pub(super) use protocol::Protocol;
 
-/// Lines read at a time for printing.
+/// Number of lines that are read at a time.
 const PORTION: usize = 10_000;
 
-/// Prints one run as its records come.
+/// Prints one run while its records arrive.
 pub(super) trait Printer {
-    /// Prints what a record adds. `run` is the run with the record folded in.
+    /// Prints a record. `run` is the run after the record.
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 
-    /// Prints what comes after the last record.
+    /// Prints the summary after the last record.
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 }
 
 /// The logs of one run.
 pub(super) trait Logs {
-    /// Calls `act` with each line of a range of a step's log. Lines that are missing are left out.
+    /// Calls `act` with each line of a range of a step's log. Missing lines are left out.
     fn lines(
         &self,
         run: &Run,
@@ -82,17 +82,17 @@ fn io_error(error: StoreError) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-/// A run that is printed as its records come.
+/// A run that is printed while its records arrive.
 pub(super) struct Printing<'p> {
     store: RunStore,
     folder: RunFolder,
-    /// Earlier attempts are folded in and not printed.
+    /// First attempt to print. Earlier ones are folded only.
     attempt: u32,
     printer: &'p mut dyn Printer,
 }
 
 impl<'p> Printing<'p> {
-    /// Prints a run from this attempt on.
+    /// Returns a printing of a run from this attempt on.
     pub(super) fn new(folder: &RunFolder, header: RunInfo, attempt: u32, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(header);
@@ -112,7 +112,7 @@ impl<'p> Printing<'p> {
         out.flush()
     }
 
-    /// Prints the end and returns how the run ended; `None` when its journal has no end.
+    /// Prints the summary and returns the conclusion; `None` if the journal has no end.
     pub(super) fn end(self) -> io::Result<Option<Conclusion>> {
         let run = self.store.run(self.folder.id()).expect("opened above");
         let mut stdout = io::BufWriter::new(io::stdout().lock());

@@ -9,7 +9,7 @@ use crate::model::{Conclusion, Event, Phase, Record, Run};
 
 use super::{Logs, Printer};
 
-/// Prints `{"type":"log",…}` lines and, last, `{"type":"result",…}`.
+/// Prints `{"type":"log",…}` lines and, at the end, `{"type":"result",…}`.
 pub(crate) struct Protocol;
 
 impl Printer for Protocol {

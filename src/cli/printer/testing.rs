@@ -1,4 +1,4 @@
-//! A run made up for tests: its records, and the lines its steps printed.
+//! A scripted run for tests: its records, and the output of its steps.
 
 use std::collections::HashMap;
 use std::io;
@@ -39,7 +39,7 @@ impl Logs for Memory {
     }
 }
 
-/// An error with a place.
+/// Returns an error with a location.
 pub(crate) fn annotation(file: &str, line: u32, message: &str) -> Annotation {
     Annotation {
         level: Level::Error,
@@ -60,7 +60,7 @@ impl Story {
         Self { info, script: Script::new(Timestamp(0)).paced(100), logs: Memory::default() }
     }
 
-    /// A run of jobs that need nothing.
+    /// Returns a run of independent jobs.
     pub(crate) fn new(jobs: &[&str]) -> Self {
         let mut story = Self::empty();
         story.script.start(jobs.iter().map(|job| outline(job, job, &[])).collect());
@@ -75,7 +75,7 @@ impl Story {
         self.script.event(event);
     }
 
-    /// A step that prints these lines, in two portions where it can, and exits with this code.
+    /// Adds a step that prints these lines, if possible in two portions, and exits with this code.
     pub(crate) fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main };
@@ -105,7 +105,7 @@ impl Story {
         self.script.end(conclusion);
     }
 
-    /// A run in which every text of every event is this one.
+    /// Returns a run in which every text of every event is `text`.
     pub(crate) fn hostile(text: &str) -> Self {
         let any = || text.to_owned();
         let mut story = Self::empty();
@@ -151,7 +151,7 @@ impl Story {
         story
     }
 
-    /// The run with every record folded in.
+    /// Returns the run with every record folded.
     pub(crate) fn run(&self) -> Run {
         let mut store = RunStore::default();
         store.open(self.info.clone());
@@ -159,12 +159,12 @@ impl Story {
         store.run(&self.info.id).expect("opened above").clone()
     }
 
-    /// What a printer writes.
+    /// Returns the output of a printer.
     pub(crate) fn print(&self, printer: &mut dyn Printer) -> String {
         self.print_to(printer, false)
     }
 
-    /// What a printer writes to GitHub's runner, or to a terminal.
+    /// Returns the output of a printer for GitHub's runner, or for a terminal.
     pub(crate) fn print_to(&self, printer: &mut dyn Printer, in_actions: bool) -> String {
         let mut store = RunStore::default();
         store.open(self.info.clone());

@@ -16,34 +16,34 @@ use crate::cli::printer::{GitHub, Lines, Printer, Printing};
 use crate::cli::style::{Style, inside_actions};
 use crate::cli::{Exit, Failure, Outcome};
 
-/// Follows a run for people, from this attempt on; inside GitHub Actions in GitHub's form.
+/// Follows a run for people, from this attempt on; inside GitHub Actions with workflow commands.
 pub(crate) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
     follow(run, attempt, &mut *lines())
 }
 
-/// Returns the printer for people; inside GitHub Actions the one of GitHub's form.
+/// Returns the printer for people; inside GitHub Actions, the printer of workflow commands.
 pub(super) fn lines() -> Box<dyn Printer> {
     let style = Style::of_output();
     if inside_actions() { Box::new(GitHub::new(style)) } else { Box::new(Lines::new(style)) }
 }
 
-/// How long a run that was cancelled by force is followed on.
+/// How long a force-cancelled run is followed.
 const FORCED_END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Follows a run until it has ended. The first Ctrl-C cancels it. The second one cancels it by force, and leaves it if its
-/// end takes long. The third one leaves it at once.
+/// Follows a run until it has ended. The first Ctrl-C cancels it. The second one force-cancels it, and stops following
+/// if the end takes long. The third one stops following at once.
 pub(crate) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
     start_and_follow(|| Ok(run.clone()), attempt, printer)
 }
 
-/// Starts a run and follows it like [`follow`]. An interrupt between the two is kept.
+/// Starts a run and follows it like [`follow`]. An interrupt in between is not lost.
 pub(super) fn start_and_follow(
     start: impl FnOnce() -> Result<RunFolder, Failure>,
     attempt: u32,
     printer: &mut dyn Printer,
 ) -> Outcome {
     crate::cli::block_on(async {
-        // One stream for all, so that no interrupt is lost while records are printed.
+        // One stream for the whole time, so that no interrupt is lost while records are printed.
         let interrupted = signal(SignalKind::interrupt())?;
         let run = start()?;
         follow_until_end(&run, attempt, printer, interrupted).await
@@ -101,7 +101,7 @@ async fn follow_until_end(
     }
 }
 
-/// The last line of the worker's own log.
+/// Returns the last line of the worker's log.
 fn last_words(run: &RunFolder) -> String {
     let log = std::fs::read_to_string(run.worker_log()).unwrap_or_default();
     log.lines().last().unwrap_or("nothing").to_owned()

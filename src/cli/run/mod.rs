@@ -1,4 +1,4 @@
-//! `run`: from the command line to a request, and lines that follow the run.
+//! `run`: turns the command line into a request, starts the run and follows it.
 
 use std::path::PathBuf;
 
@@ -51,7 +51,7 @@ pub(super) struct Args {
     workflow: Option<String>,
     #[command(flatten)]
     event: EventArgs,
-    /// Only this job and what it needs (may be given more than once)
+    /// Only this job and the jobs that it needs (may be given more than once)
     #[arg(long = "job", short, value_name = "JOB")]
     jobs: Vec<String>,
     /// An input of the workflow
@@ -69,13 +69,13 @@ pub(super) struct Args {
     /// Maximum number of jobs at once [default: the number of processors]
     #[arg(long, value_name = "N")]
     max_parallel: Option<usize>,
-    /// Run in the repository's own folder instead of a private copy per job
+    /// Run in the repository's folder itself instead of a private copy per job
     #[arg(long)]
     in_place: bool,
     /// Where jobs without a `container:` run: host, docker, or docker:IMAGE
     #[arg(long, value_name = "PLACE", value_parser = sandbox)]
     sandbox: Option<String>,
-    /// Take actions of other repositories only from the cache
+    /// Use actions of other repositories only from the cache
     #[arg(long)]
     offline: bool,
     /// Keep debug lines and set `RUNNER_DEBUG`
@@ -168,7 +168,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             Ok(Exit::Success) => {}
             Ok(Exit::Cancelled) => return Ok(Exit::Cancelled),
             Ok(other) => exit = other,
-            // An error in one workflow does not keep the others from running.
+            // An error in one workflow does not stop the others.
             Err(failure) if several => {
                 style::complain(&failure.text());
                 exit = failure.exit;
@@ -196,7 +196,7 @@ fn run_one(runs: &RunsDir, args: &Args, request: &LaunchRequest) -> Outcome {
     start_and_follow(|| Ok(launch::start(runs, planned)?.folder), 1, &mut *printer)
 }
 
-/// Starts a run. A person at a terminal is asked whether the repository is trusted, if it is not.
+/// Starts a run. If the repository is not trusted, a person at a terminal is asked.
 pub(super) fn start(runs: &RunsDir, request: &LaunchRequest) -> Result<RunFolder, Failure> {
     Ok(launch::start(runs, plan(runs, request)?)?.folder)
 }

@@ -1,4 +1,4 @@
-//! The screen: its theme and settings, and the backend that it shows.
+//! The screen: its theme and settings, and its backend.
 
 use std::io::IsTerminal;
 
@@ -19,14 +19,14 @@ use crate::ui::theme::{Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, config, style};
 
-/// Whether there is a terminal to show a screen on.
+/// Whether there is a terminal that can show the screen.
 pub(super) fn is_possible() -> bool {
     std::io::stdout().is_terminal()
         && std::io::stdin().is_terminal()
         && std::env::var("TERM").is_ok_and(|term| term != "dumb")
 }
 
-/// Shows the screen until the user leaves it. Runs go on.
+/// Shows the screen until the user quits. Runs continue.
 pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     let (mut app, options) = app()?;
     let folder = std::env::current_dir()?;
@@ -42,7 +42,7 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     show(app, options, Source::of_user(folder)?)
 }
 
-/// Shows a past run from its beginning on, until the user leaves it.
+/// Shows a past run from its beginning on, until the user quits.
 pub(super) fn replay(run: RunFolder) -> Outcome {
     let (app, options) = app()?;
     show(app, options, Source::Replay(run))

@@ -46,7 +46,7 @@ impl RunsDir {
         }
     }
 
-    /// Finds the newest run. Folders that are damaged, or are being made or removed, are passed over.
+    /// Finds the newest run. Skips folders that are damaged, or are being created or removed.
     fn newest(&self) -> Result<Option<RunFolder>, StoreError> {
         let mut newest = None;
         self.visit(None, |id| {

@@ -304,7 +304,7 @@ impl RunsDir {
                 last = Some(folder.id().clone());
                 match private().create(folder.path()) {
                     Ok(()) => {
-                        // Without the file, the folders have the newest id.
+                        // Without the file, the newest id is that of the newest folder.
                         let _ = atomic::write_unsynced(&self.last_id(), folder.id().as_str().as_bytes());
                         return Ok(folder);
                     }
@@ -320,8 +320,8 @@ impl RunsDir {
         })
     }
 
-    /// Returns the newest id that was ever given, also to a run that was removed. If it is not known, the newest of the runs
-    /// that are there.
+    /// Returns the newest id that was ever assigned, even to a removed run; if unknown, the newest id of the existing
+    /// runs.
     fn last_given_id(&self) -> Result<Option<RunId>, StoreError> {
         let noted = fs::read_to_string(self.last_id()).ok().filter(|id| is_run_id(id)).map(RunId::new);
         match noted {

@@ -84,7 +84,7 @@ impl LogWriter {
         Ok(LineRange { first, count: self.lines - first })
     }
 
-    /// Returns the number of lines that are written and ended.
+    /// Returns the number of complete lines.
     #[must_use]
     pub fn lines(&self) -> u64 {
         self.lines
