@@ -1,4 +1,4 @@
-//! Removal of old runs, and of what is left over at the providers of their machines.
+//! Removal of old runs, and of resources without a run at the providers.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use crate::store::{StoreError, lock};
 /// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand.
 const BATCH: usize = 100;
 
-/// What is kept.
+/// Limits of what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {
     /// Number of the newest runs. A run in progress is always kept.
@@ -23,7 +23,7 @@ pub struct Keep {
     pub shared_images: bool,
 }
 
-/// What was removed, or would be.
+/// Result of [`clean`] or [`preview`].
 #[derive(Debug, Default)]
 pub struct Cleaned {
     /// Number of runs.
@@ -32,7 +32,7 @@ pub struct Cleaned {
     pub bytes: u64,
     /// Containers, networks, volumes and images.
     pub holdings: Vec<Holding>,
-    /// What could not be removed. Everything else was.
+    /// Errors of single removals. Everything else was removed.
     pub errors: Vec<CleanError>,
 }
 
@@ -47,7 +47,7 @@ pub enum CleanError {
     Provider(#[from] ProviderError),
 }
 
-/// Removes runs that are not in progress, with everything that providers hold for them, and what is left over of others.
+/// Removes runs that are not in progress, with their resources at providers, and the leftovers of other runs.
 ///
 /// # Errors
 /// The state folder cannot be read, or a provider does not list what it holds. A single run that cannot be removed is in
@@ -107,7 +107,7 @@ async fn remove(providers: &Providers, batch: &[RunFolder], cleaned: &mut Cleane
     }
     match providers.forget(&folders).await {
         Ok(holdings) => cleaned.holdings.extend(holdings),
-        // What stays is left over, and the next cleaning removes it.
+        // The rest is removed by the next cleaning.
         Err(ProviderError::Unavailable(_)) => {}
         Err(error) => cleaned.errors.push(error.into()),
     }
@@ -124,7 +124,8 @@ async fn remove(providers: &Providers, batch: &[RunFolder], cleaned: &mut Cleane
     Ok(())
 }
 
-/// Removes a folder with everything in it. Another process may remove it too, and make its lock again meanwhile.
+/// Removes a folder with its content. Retries, as another process may remove it too, and create its lock again
+/// meanwhile.
 fn remove_folder(path: &Path) -> io::Result<()> {
     const ATTEMPTS: usize = 20;
     let mut removed = Ok(());
@@ -138,7 +139,7 @@ fn remove_folder(path: &Path) -> io::Result<()> {
     removed
 }
 
-/// Selects what is left over of runs without a worker, and images that serve later runs if those are not kept.
+/// Selects the leftovers of runs without a worker, and images that serve later runs if those are not kept.
 fn unused(holdings: &[Holding], runs: &RunsDir, keep: Keep) -> Vec<Holding> {
     let mut unused = left_over(holdings.to_vec(), runs);
     let shared = holdings.iter().filter(|one| !keep.shared_images && one.run.is_empty());

@@ -1,4 +1,4 @@
-//! The demo: a small project, unpacked from the program, whose pipeline runs for real.
+//! The demo: unpacks a small project, whose pipeline is then run.
 
 use std::fs;
 use std::io;
@@ -64,7 +64,7 @@ pub const SERVICE_IMAGE: &str = "redis:7-alpine";
 /// Maximum time to fetch [`SERVICE_IMAGE`].
 const FETCH_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The projects that can be unpacked.
+/// The demo projects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Project {
     /// In plain shell: needs git and a POSIX shell, and shows a service if Docker answers.
@@ -76,8 +76,8 @@ pub enum Project {
 /// Why the demo cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The folder is in use for something else.
-    #[error("{} holds something else: choose another folder with --into, or remove it", .0.display())]
+    /// The folder exists and is not the demo.
+    #[error("{} exists and is not the demo: remove it, or choose another folder with --into", .0.display())]
     Occupied(PathBuf),
     /// A file cannot be written.
     #[error("cannot unpack the demo into {}: {source}", folder.display())]
@@ -104,7 +104,7 @@ pub enum ServiceError {
 }
 
 impl Project {
-    /// Name of its folder beside the runs.
+    /// Returns the name of the project's folder beside the runs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -120,10 +120,10 @@ impl Project {
         }
     }
 
-    /// Writes the project into a folder and makes it a repository with one commit. One that is there already is kept.
+    /// Writes the project into a folder and makes it a repository with one commit. An existing copy is kept.
     ///
     /// # Errors
-    /// The folder holds something else or cannot be written, or git is missing.
+    /// The folder has other content or cannot be written, or git is missing.
     pub fn unpack(self, folder: &Path) -> Result<(), DemoError> {
         let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
         let is_ours = |(name, text, _): &File| fs::read_to_string(folder.join(name)).is_ok_and(|found| found == *text);
@@ -149,7 +149,8 @@ impl Project {
         Ok(())
     }
 
-    /// Returns the request for a run of the unpacked project. It is part of this program, so it needs no trust.
+    /// Returns the request for a run of the unpacked project. The project is part of this program, so it needs no
+    /// trust.
     /// `has_service` is whether [`fetch_service`] succeeded.
     #[must_use]
     pub fn request(self, folder: &Path, has_service: bool) -> LaunchRequest {

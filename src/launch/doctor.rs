@@ -1,4 +1,4 @@
-//! Diagnosis of this machine: whether it has what runs need, and what is left over of old runs.
+//! Diagnosis of this machine: the requirements of runs, and the leftovers of old runs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,13 +10,13 @@ use crate::repo::git;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, folder, history};
 
-/// Maximum number of left-over things that are named.
+/// Maximum number of leftovers that are listed by name.
 const MAX_NAMES: usize = 3;
 
 /// A check and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was checked, in a word.
+    /// Name of the check.
     pub subject: &'static str,
     /// The result.
     pub finding: Finding,
@@ -74,7 +74,7 @@ fn version_of_git() -> Finding {
     }
 }
 
-/// Looks for a program. `without` is the result if it is missing, with what does not work then.
+/// Looks for a program. `without` is the finding if it is missing, and describes what does not work then.
 fn program(name: &str, path: &OsStr, without: Finding) -> Finding {
     let missing = |text: String| format!("{name} is not on PATH: {text}");
     match (find_program(name, path), without) {
@@ -85,7 +85,7 @@ fn program(name: &str, path: &OsStr, without: Finding) -> Finding {
     }
 }
 
-/// Reports a provider that answered, and what is left over there.
+/// Reports an available provider and the leftovers there.
 async fn left_at(provider: &dyn Provider, answer: String, runs: Option<&RunsDir>) -> Finding {
     let Some(runs) = runs else { return Finding::Good(answer) };
     match provider.holdings(runs.state()).await {
@@ -115,7 +115,7 @@ fn state(runs: &RunsDir) -> Finding {
     }
 }
 
-/// Counts the runs. `closed` is how many had lost their worker.
+/// Counts the runs. `closed` is the number of runs that had lost their worker.
 fn kept(runs: &RunsDir, closed: Result<usize, StoreError>) -> Finding {
     let counted = closed.and_then(|closed| Ok((closed, history::rebuild(runs)?, history::unfinished(runs)?.len())));
     match counted {

@@ -1,4 +1,4 @@
-//! Expressions evaluated outside of a run, over contexts that the caller gives.
+//! Evaluation of expressions outside of a run, with contexts from the caller.
 
 use std::path::Path;
 
@@ -9,22 +9,22 @@ use crate::workflow::expr::{
 };
 use crate::workflow::schema::availability::CONTEXTS;
 
-/// Why an expression has no value.
+/// Why an expression cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpressionError {
-    /// It is not an expression.
+    /// The text is not an expression.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// Its evaluation failed.
+    /// The evaluation failed.
     #[error(transparent)]
     Evaluate(#[from] EvalError),
 }
 
-/// Evaluates an expression as it stands between `${{` and `}}`. Only the given contexts are known, and `hashFiles` only
-/// with a workspace.
+/// Evaluates an expression without `${{ }}` around it. Only the given contexts are defined, and `hashFiles` only with a
+/// workspace.
 ///
 /// # Errors
-/// The expression has a fault, or no value.
+/// The expression is invalid, or its evaluation fails.
 pub fn evaluate(text: &str, contexts: &Contexts, workspace: Option<&Path>) -> Result<Value, ExpressionError> {
     let names: Vec<_> = contexts.iter().map(|(name, _)| name).collect();
     let files = workspace.map(WorkspaceFiles::at);
@@ -38,11 +38,11 @@ pub fn evaluate(text: &str, contexts: &Contexts, workspace: Option<&Path>) -> Re
     Ok(expr.evaluate(&Scope { contexts, status: Status::default(), host })?)
 }
 
-/// Evaluates an expression, with or without `${{` and `}}` around it, and records the value of each operand. All contexts
-/// and functions of a step's `if` are known; `workspace` is the folder of `hashFiles`.
+/// Evaluates an expression, with or without `${{ }}` around it, and records the value of each operand. All contexts and
+/// functions of a step's `if` are available; `workspace` is the folder of `hashFiles`.
 ///
 /// # Errors
-/// The expression has a fault.
+/// The expression is invalid.
 pub fn explain(
     text: &str,
     contexts: &Contexts,

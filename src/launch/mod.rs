@@ -9,12 +9,12 @@
 //! - [`triggers`]: the workflows that an event runs, and why
 //! - [`trust`]: whether a repository may run on this machine, and what would run
 //! - [`secrets`]: where secrets come from, and which ones a workflow names
-//! - [`commands`]: everything that can be asked of a run: cancel, rerun, resume, delete
-//! - [`shell`]: a shell where a job runs, or failed
-//! - [`clean`]: removal of old runs and of what is left over
-//! - [`doctor`]: whether this machine has what runs need
+//! - [`commands`]: commands for a run: cancel, rerun, resume, delete
+//! - [`shell`]: a shell in the environment of a running or failed job
+//! - [`clean`]: removal of old runs and leftovers
+//! - [`doctor`]: checks of the requirements of runs
 //! - [`expression`]: expressions evaluated outside of a run
-//! - [`demo`]: the projects that the program carries along
+//! - [`demo`]: projects that are part of the program
 
 use indexmap::IndexMap;
 
@@ -52,7 +52,7 @@ pub use secrets::{SecretError, SecretSource};
 
 use trust::{Trust, Untrusted};
 
-/// The event of a run for which none is chosen.
+/// The event of a run without a given event.
 pub const PUSH: &str = "push";
 
 /// Why a run does not start.
@@ -201,10 +201,10 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     Ok(Planned { repository, info, spec, plan, secrets, trust, unknown })
 }
 
-/// The event that a workflow most likely runs on, and the path of its file in the repository.
+/// Returns the event that a workflow most likely runs on, and the path of its file in the repository.
 ///
 /// # Errors
-/// There is no repository or no such file, or the file has errors.
+/// The folder is not in a repository, the file does not exist, or it has errors.
 pub fn likely_event(request: &LaunchRequest) -> Result<(String, String), LaunchError> {
     let repository = request.repository()?;
     let path = workflows::find(request.workflow.as_deref(), &request.folder, &repository.root)?;
@@ -238,8 +238,8 @@ pub fn write(runs: &RunsDir, planned: Planned) -> Result<RunFolder, LaunchError>
     Ok(folder)
 }
 
-/// Returns the state folder of the user, once every run that lost its worker is closed. Commands that look at runs have no
-/// other way to it.
+/// Returns the state folder of the user after closing every run that lost its worker. Commands that read runs get it
+/// only here.
 ///
 /// # Errors
 /// There is no home folder, or the state folder cannot be read.
@@ -249,7 +249,7 @@ pub async fn open() -> Result<RunsDir, StoreError> {
     Ok(runs)
 }
 
-/// Closes every run whose worker died, and returns how many there were.
+/// Closes every run whose worker died, and returns their number.
 ///
 /// # Errors
 /// The state folder cannot be read. A run that cannot be closed is left for the next call.

@@ -1,4 +1,4 @@
-//! A shell where a job runs, or ran until it failed, with the environment of its step.
+//! A shell in the environment of a running or failed job, with the variables of its step.
 
 use crate::engine::checkpoint::FailedStep;
 use crate::engine::sandbox::provider::ProviderError;
@@ -12,16 +12,16 @@ use super::secrets::{SecretError, SecretSource};
 
 pub use crate::engine::sandbox::terminal::{Input, Shell, ShellRequest, Terminal};
 
-/// Why no shell opens.
+/// Why a shell cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    /// The job waits for something else.
+    /// The job has not started.
     #[error("{job} has not started")]
     NotStarted {
         /// Name of the job.
         job: String,
     },
-    /// No provider of this program has such machines.
+    /// No provider of this program has this kind of machine.
     #[error("{job} ran on an unknown kind of machine: {machine}")]
     UnknownMachine {
         /// Name of the job.
@@ -32,13 +32,13 @@ pub enum ShellError {
     /// A secret of the failed step has no value.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The provider refuses, or does not answer.
+    /// The provider refuses or fails.
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }
 
-/// Finds where a shell for a job is opened: in the running job, in a container of its services, or in what its failed step
-/// left. `sources` are where secrets of the failed step come from.
+/// Finds the place of a shell for a job: in the running job, in a container of its services, or in what its failed step
+/// left. `sources` are the sources of secrets of the failed step.
 ///
 /// # Errors
 /// The job has not started, nothing of it is left, or a secret of its failed step is missing.
@@ -62,7 +62,7 @@ pub async fn open(
     Ok(provider.shell(&ShellRequest { run, job, service, failed }).await?)
 }
 
-/// Returns environment and folder of the last step that failed, with the secrets that it needs.
+/// Returns environment and folder of the last failed step, with the secrets that it needs.
 fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
     let last = checkpoints::read(&run.checkpoint(&job.id)).pop();
     let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Concurrency groups of this machine: one holder of a group at a time runs, and the others wait in line.
+//! Concurrency groups of this machine: one holder of a group runs, and the others queue behind it.
 //!
 //! A run or job that needs a group puts a ticket into one folder of the state folder: a file named by the group and a
 //! number, whose content is the [`Holder`]. Its process holds the kernel's lock on that file as long as it lives, so the
@@ -35,7 +35,7 @@ pub struct Holder {
     pub job: Option<JobId>,
 }
 
-/// A place in the line of a group. It is given up when this is dropped.
+/// Position in the queue of a group, given up when it is dropped.
 #[derive(Debug)]
 pub struct Ticket {
     folder: PathBuf,
@@ -45,12 +45,12 @@ pub struct Ticket {
     _held: File,
 }
 
-/// The owners of the tickets before one.
+/// Owners of the tickets in front of a ticket.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ahead {
-    /// Those that are alive, in order: the first one runs. If there are none, the ticket's owner runs.
+    /// Owners that are alive, in order: the first one runs. If empty, the ticket's owner runs.
     pub living: Vec<Holder>,
-    /// Those that died without leaving. Each is reported once, to one of those behind it.
+    /// Owners that died without leaving the queue. Each is reported once, to one of the tickets behind it.
     pub dead: Vec<Holder>,
 }
 
@@ -75,7 +75,7 @@ impl ConcurrencyGroups {
         let path = self.folder.join(file(&group, number));
         let text = serde_json::to_vec(who).expect("texts always serialise");
         fs::write(&path, text).map_err(StoreError::io("write", &path))?;
-        // No process looks at a ticket before it is locked: those behind get their numbers after this.
+        // A ticket is not read before it is locked: the tickets behind it get their numbers after this.
         match lock::take(&path)? {
             Some(held) => Ok(Ticket { folder: self.folder.clone(), group, number, _held: held }),
             None => Err(StoreError::Damaged { path, reason: "another process locked it".to_owned() }),

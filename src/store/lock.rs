@@ -1,8 +1,8 @@
-//! The run's lock: held by its worker as long as the worker lives, and free after that, however it died.
+//! The run's lock, held by its worker until the worker exits, however it dies.
 //!
-//! The lock is the kernel's (`flock`), so a killed worker cannot leave it behind and a process id that was given to
-//! another process cannot be taken for it. It belongs to an open file, which the launcher hands to the worker as its
-//! standard output: there is no moment at which a run that is being started looks dead.
+//! The lock is the kernel's (`flock`), so it disappears with a killed worker, and a reused process id is not mistaken
+//! for the worker. It belongs to an open file that the launcher passes to the worker as standard output, so a run that
+//! is being started never appears dead.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -37,8 +37,7 @@ pub struct Page {
 
 /// Reads one step's log, also while it grows.
 ///
-/// All answers are about the log as it was when [`refresh`](Self::refresh) was called last, or one of the calls that do so
-/// first.
+/// All answers describe the log as of the last [`refresh`](Self::refresh), or the last call that refreshes first.
 #[derive(Debug)]
 pub struct LogReader {
     path: PathBuf,
@@ -77,7 +76,7 @@ impl LogReader {
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
         let len = self.file.metadata().map_err(StoreError::io("read", &self.path))?.len();
         if len < self.bytes {
-            // It was truncated: what was known does not hold any more.
+            // The log was truncated: all known positions are invalid.
             let file = self.file.try_clone().map_err(StoreError::io("read", &self.path))?;
             *self = Self::of(std::mem::take(&mut self.path), file);
             return self.refresh().map(|_| true);

@@ -14,7 +14,7 @@ pub(super) fn plan(run: &mut Run, outlines: &[JobOutline], replaces: Option<&Job
     if let (Some(place), false) = (place, stays) {
         run.jobs.shift_remove_index(place);
     }
-    // Where the next leg goes.
+    // Position of the next leg.
     let mut next = place.map(|place| place + usize::from(stays));
     for outline in outlines {
         let job = queued(outline, run.attempt);
@@ -33,7 +33,7 @@ pub(super) fn plan(run: &mut Run, outlines: &[JobOutline], replaces: Option<&Job
         }
     }
     if let Some(replaced) = replaces {
-        // Jobs that needed the entry need what took its place.
+        // Jobs that needed the entry now need its legs.
         for job in run.jobs.values_mut() {
             if let Some(at) = job.needs.iter().position(|need| need == replaced) {
                 job.needs.remove(at);

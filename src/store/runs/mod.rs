@@ -4,8 +4,8 @@
 //! In whatever order a crash leaves the records, no phase moves backwards within an attempt: what has ended stays ended.
 
 //!
-//! - `jobs`: which jobs a run has
-//! - `steps`: what happens to a job and its steps
+//! - `jobs`: the jobs of a run
+//! - `steps`: the state of a job and its steps
 
 use indexmap::IndexMap;
 
@@ -103,7 +103,8 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.phase = Phase::Done(*conclusion);
                 run.reason.clone_from(reason);
                 run.finished = Some(at);
-                // The end of what was in progress is unknown; what never began did not fail.
+                // How active jobs ended is unknown: they count as failed or cancelled. Jobs that never started did not
+                // fail.
                 let cancelled = *conclusion == Conclusion::Cancelled;
                 let lost = if cancelled { Conclusion::Cancelled } else { Conclusion::Failure };
                 for job in run.jobs.values_mut() {

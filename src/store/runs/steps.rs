@@ -1,8 +1,8 @@
-//! What happens to a job and its steps.
+//! Applies records to a job and its steps.
 
 use crate::model::{Conclusion, Event, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp};
 
-/// Describes what a job waits for while its image is pulled. Sizes are in bytes.
+/// Describes the download of a job's image. Sizes are in bytes.
 pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     match total {
@@ -11,7 +11,7 @@ pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
     }
 }
 
-/// Folds an event of a job in.
+/// Applies an event of a job.
 pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
     if job.phase.is_done() {
         return;
@@ -83,7 +83,7 @@ pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
     for step in &mut job.steps {
         let end = match conclusion {
             _ if !step.phase.is_active() => Conclusion::Skipped,
-            // No record says that it succeeded.
+            // Success was never recorded for it.
             Conclusion::Success | Conclusion::Skipped => Conclusion::Failure,
             other => other,
         };

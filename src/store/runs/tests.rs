@@ -100,7 +100,7 @@ fn a_first_leg_with_its_entrys_id_takes_the_entrys_name_and_place() {
     assert_eq!(names, ["a", "m (1)", "m (2)", "z"]);
     assert_eq!(run.jobs[&JobId::new("z")].needs, [JobId::new("m"), JobId::new("m-2")]);
 
-    // Only the second leg runs again: the result of the first stands.
+    // Only the second leg runs again: the result of the first is kept.
     let again = [
         finished("a", Conclusion::Success),
         finished("m", Conclusion::Success),
@@ -187,7 +187,7 @@ fn moves_forward(before: &Phase, after: &Phase) -> bool {
     rank(before) <= rank(after) && (!before.is_done() || before == after)
 }
 
-/// Within an attempt, every job and step that is still known is at least as far as it was.
+/// Whether no phase of the same attempt moved backwards.
 fn only_forward(before: &Run, after: &Run) -> bool {
     let jobs = before.jobs.values().all(|job| {
         let Some(now) = after.jobs.get(&job.id).filter(|now| now.attempt == job.attempt) else { return true };
