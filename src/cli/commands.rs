@@ -124,9 +124,7 @@ fn from_step(folder: &RunFolder, job: &str, step: &str) -> Result<RerunScope, Fa
 
 fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcome {
     match attempt {
-        NewAttempt::Queued => {
-            style::line(&format!("{} will run again when the current attempt has ended.", folder.id()))?
-        }
+        NewAttempt::Queued => style::line(&format!("{} will run again after the current attempt.", folder.id()))?,
         NewAttempt::Started(_) if args.detach => style::line(folder.id().as_str())?,
         NewAttempt::Started(attempt) if args.json => return run::follow(folder, attempt, &mut Json),
         NewAttempt::Started(attempt) => return run::follow_as_lines(folder, attempt),
