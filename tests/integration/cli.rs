@@ -193,6 +193,23 @@ fn doctor_lists_the_installed_tools() {
 }
 
 #[test]
+fn every_command_that_looks_at_runs_closes_those_that_lost_their_worker() {
+    let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
+    project.run(&[]).expect(0, &[]);
+    let journal = project.run_folder().join("events.jsonl");
+    let whole = fs::read_to_string(&journal).expect("a journal");
+    let (without_end, _) = whole.trim_end().rsplit_once('\n').expect("records");
+    let mark = project.state().join("active").join(project.run_id());
+    for args in [&["runs"][..], &["show"], &["logs"], &["screenshot"], &["doctor"], &["trust", "--list"], &["keys"]] {
+        fs::write(&journal, format!("{without_end}\n")).expect("written");
+        fs::write(&mark, "").expect("written");
+        project.call(args).expect(0, &[]);
+        let has_ended = fs::read_to_string(&journal).expect("a journal").contains("worker_lost");
+        assert_eq!(has_ended, args != ["keys"], "{args:?}");
+    }
+}
+
+#[test]
 fn every_shell_has_completions() {
     let project = Project::new(MIXED);
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

@@ -358,7 +358,8 @@ mod tests {
                 let mut left = Left::default();
                 let collected = files.collect(&mut left);
                 assert!(left.env.is_empty() && left.outputs.is_empty() && left.summary.is_empty(), "{name}");
-                let found = format!("{collected:?} {:?}", left.refused);
+                let error = collected.as_ref().err().map(ToString::to_string);
+                let found = format!("{error:?} {:?}", left.refused);
                 let reason =
                     reason.replace("16777216", if name == "GITHUB_STEP_SUMMARY" { "1048576" } else { "16777216" });
                 assert!(found.contains(&reason), "{name}: {found}");
