@@ -283,17 +283,7 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
 
 /// Describes the end of a run or a job.
 fn ended(name: &str, conclusion: Conclusion, took: Option<std::time::Duration>, reason: Option<&str>) -> String {
-    let verb = match conclusion {
-        Conclusion::Success => "succeeded",
-        Conclusion::Failure => "failed",
-        Conclusion::Cancelled => "was cancelled",
-        Conclusion::Skipped => "was skipped",
-        Conclusion::TimedOut => "timed out",
-        Conclusion::ActionRequired => "needs action",
-        Conclusion::Neutral => "ended",
-        Conclusion::Stale => "is stale",
-        Conclusion::StartupFailure => "could not start",
-    };
+    let verb = conclusion.verb();
     let took = took.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{name} {verb}{took}{reason}")

@@ -146,6 +146,22 @@ impl Conclusion {
         }
     }
 
+    /// Returns the end of a run, job or step as a verb, for a sentence: "Deploy timed out".
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Success => "succeeded",
+            Self::Failure => "failed",
+            Self::Cancelled => "was cancelled",
+            Self::Skipped => "was skipped",
+            Self::TimedOut => "timed out",
+            Self::ActionRequired => "needs action",
+            Self::Neutral => "ended",
+            Self::Stale => "is stale",
+            Self::StartupFailure => "could not start",
+        }
+    }
+
     /// Whether it keeps a run from succeeding.
     #[must_use]
     pub fn is_bad(self) -> bool {

@@ -30,8 +30,8 @@ pub fn typed(kind: &InputKind, value: Value) -> Result<Value, WrongInput> {
         InputKind::Number => match &value {
             Value::Number(_) => Ok(value),
             Value::String(text) => match text.trim().parse::<f64>() {
-                Ok(number) => Ok(Value::Number(number)),
-                Err(_) => wrong("a number", &value),
+                Ok(number) if number.is_finite() => Ok(Value::Number(number)),
+                _ => wrong("a number", &value),
             },
             _ => wrong("a number", &value),
         },

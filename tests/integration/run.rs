@@ -26,7 +26,7 @@ fn a_failed_job_fails_the_run_and_skips_dependent_jobs() {
   f: {runs-on: ubuntu-latest, needs: d, steps: [{run: echo never}]}",
     ));
     let said = project.run(&[]);
-    said.expect(1, &["exit code 7", "cleanup", "alarm", "needs `a`, which ended failure"]);
+    said.expect(1, &["exit code 7", "cleanup", "alarm", "needs `a`, which failed"]);
     assert!(!said.out().contains("never\n"), "{}", said.out());
     let run = project.show();
     assert_eq!(run["status"], "failure");

@@ -33,7 +33,7 @@ pub(in crate::app) struct Form {
     secrets: Vec<(String, bool)>,
     /// Index of the focused field.
     selected: usize,
-    /// Whether the user tried to start with a required field empty.
+    /// Whether the user tried to start while a field could not be sent.
     tried: bool,
 }
 
@@ -47,6 +47,16 @@ struct Field {
 }
 
 impl Field {
+    /// Why the value cannot be sent.
+    fn fault(&self) -> Option<&'static str> {
+        let value = self.value.text();
+        match self.kind {
+            _ if value.is_empty() => self.required.then_some("required"),
+            InputKind::Number if !value.parse().is_ok_and(f64::is_finite) => Some("not a number"),
+            _ => None,
+        }
+    }
+
     fn is_text(&self) -> bool {
         matches!(self.kind, InputKind::Text | InputKind::Number)
     }
@@ -150,11 +160,11 @@ impl Form {
         Outcome::Stays
     }
 
-    /// Returns the request to start, or selects the first required field that is empty and returns `None`.
+    /// Returns the request to start, or selects the first field that cannot be sent and returns `None`.
     fn confirm(&mut self) -> Option<Effect> {
         self.tried = true;
-        if let Some(missing) = self.fields.iter().position(|field| field.required && field.value.text().is_empty()) {
-            self.selected = missing;
+        if let Some(at) = self.fields.iter().position(|field| field.fault().is_some()) {
+            self.selected = at;
             return None;
         }
         let (sandbox, inputs) = self.fields.split_last()?;
@@ -212,9 +222,9 @@ impl Form {
         } else {
             text::put(buffer, x, row.y, room, &text::clip(&value, usize::from(room), ellipsis), Style::new())
         };
-        if self.tried && field.required && field.value.text().is_empty() {
+        if let Some(fault) = field.fault().filter(|_| self.tried) {
             let room = row.right().saturating_sub(end + 2);
-            text::put(buffer, end + 2, row.y, room, "required", cx.theme.style(Hue::Bad));
+            text::put(buffer, end + 2, row.y, room, fault, cx.theme.style(Hue::Bad));
         }
     }
 }

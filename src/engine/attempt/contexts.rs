@@ -88,8 +88,7 @@ impl Attempt {
             let nodes = &self.scopes[node.scope].nodes;
             let culprit = node.definition.needs.iter().find_map(|need| {
                 let result = self.scheduler.result(*nodes.get(&need.value)?)?;
-                (result != Conclusion::Success)
-                    .then(|| format!("needs `{}`, which ended {}", need.value, result.word()))
+                (result != Conclusion::Success).then(|| format!("needs `{}`, which {}", need.value, result.verb()))
             });
             if let Some(culprit) = culprit {
                 return culprit;

@@ -150,7 +150,7 @@ fn a_failed_job_skips_dependent_jobs() {
     let mut machine = Machine::new(PAIR);
     machine.update(Input::Begin);
     let seen = machine.ended("a", JobEnd::failed("no"));
-    assert_eq!(seen, [finished("b", Conclusion::Skipped, "needs `a`, which ended failure")]);
+    assert_eq!(seen, [finished("b", Conclusion::Skipped, "needs `a`, which failed")]);
     assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
 }
 
@@ -198,7 +198,7 @@ async fn a_panic_of_a_job_is_its_failure() {
         machine.update(Input::JobPanicked(JobId::new("a"), panic)),
         [
             finished("a", Conclusion::Failure, "internal error: the job's task panicked: index out of bounds"),
-            finished("b", Conclusion::Skipped, "needs `a`, which ended failure"),
+            finished("b", Conclusion::Skipped, "needs `a`, which failed"),
         ]
     );
     assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
