@@ -125,7 +125,7 @@ fn a_job_runs_in_docker_by_label_or_by_flag() {
     project.run(&[]).expect(0, &["in-docker", "on-host"]);
     let said = project.run(&["--sandbox", "docker:busybox:local", "--job", "b"]);
     assert!(!said.out().contains("on-host\n"), "{}", said.text());
-    project.run(&["--sandbox", "moon"]).expect(2, &["write host, docker or docker:IMAGE"]);
+    project.run(&["--sandbox", "moon"]).expect(2, &["write `host`, `docker` or `docker:IMAGE`"]);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_removed_container_fails_its_job_with_the_reason() {
     project.run(&["--detach"]).expect(0, &[]);
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
     docker(&["rm", "-f", &format!("cuelight-{}-a.job", project.run_id())]).expect("removed");
-    project.call(&["attach"]).expect(1, &["the container is gone"]);
+    project.call(&["attach"]).expect(1, &["the container was stopped or removed"]);
     nothing_left(&project.run_id());
 }
 
