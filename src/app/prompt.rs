@@ -57,7 +57,7 @@ impl App {
             Kind::Filter(_) => None,
         };
         let wrong = match pattern.map(|pattern| pattern.query()) {
-            Some(Ok((_, wrong))) => wrong.map(|wrong| wrong.told()),
+            Some(Ok((_, wrong))) => wrong.map(|wrong| wrong.one_line()),
             Some(Err(error)) => Some(error.to_string()),
             None => None,
         };

@@ -86,11 +86,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut out = Out::new(&mut stdout);
     let mut errors = 0;
     let mut results = Vec::new();
-    for told in linter.all(&files) {
-        let told = told?;
-        errors += told.errors;
-        results.extend(told.results);
-        if args.format == Format::Github { out.commands(&told.text) } else { out.print(&told.text) }?;
+    for report in linter.all(&files) {
+        let report = report?;
+        errors += report.errors;
+        results.extend(report.results);
+        if args.format == Format::Github { out.commands(&report.text) } else { out.print(&report.text) }?;
     }
     if args.format == Format::Text && errors == 0 {
         out.line(text!("{} checked, no errors", counted(files.len() as u64, "file")))?;
@@ -163,19 +163,19 @@ impl Linter<'_> {
             let mine = places.map_while(|place| Some((place, self.one(files.get(place)?))));
             mine.collect::<Vec<_>>()
         };
-        let mut told = thread::scope(|scope| {
+        let mut reports = thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut told = work();
+            let mut reports = work();
             for other in others {
                 match other.join() {
-                    Ok(theirs) => told.extend(theirs),
+                    Ok(theirs) => reports.extend(theirs),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            told
+            reports
         });
-        told.sort_unstable_by_key(|(place, _)| *place);
-        told.into_iter().map(|(_, told)| told).collect()
+        reports.sort_unstable_by_key(|(place, _)| *place);
+        reports.into_iter().map(|(_, report)| report).collect()
     }
 
     fn one(&self, file: &Path) -> Result<Report, Failure> {
@@ -191,24 +191,25 @@ impl Linter<'_> {
                 Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false }
             }
         };
-        let mut told = Report::default();
+        let mut report = Report::default();
         for found in found {
-            told.errors += usize::from(found.severity == Severity::Error);
+            report.errors += usize::from(found.severity == Severity::Error);
             match self.format {
                 Format::Text => {
                     let rendered = TerminalText::coloured(&found.render(&source, self.colour));
-                    told.text.push_line(&text!("{}\n", rendered));
+                    report.text.push_line(&text!("{}\n", rendered));
                 }
-                Format::Json => told.text.push_line(&TerminalText::json(&line(&found, &source).to_string())),
-                Format::Github => told.text.push_line(&command(&annotation(&found, &source))),
-                Format::Sarif => told.results.push(result(&found, &source)),
+                Format::Json => report.text.push_line(&TerminalText::json(&line(&found, &source).to_string())),
+                Format::Github => report.text.push_line(&command(&annotation(&found, &source))),
+                Format::Sarif => report.results.push(result(&found, &source)),
             }
         }
         if self.format == Format::Text && !is_complete {
-            told.text
+            report
+                .text
                 .push_line(&text!("{}: only the syntax was checked; fix it to see the other errors\n", source.name));
         }
-        Ok(told)
+        Ok(report)
     }
 }
 

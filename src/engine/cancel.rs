@@ -86,7 +86,7 @@ impl CancelWatch {
         Self { asked, ignores_cancel, deadline, cancelled_at: None, timed_out: false }
     }
 
-    /// Returns a view of what is asked of the job.
+    /// Returns the cancellation that was requested for the job, and its changes.
     pub(crate) fn asked(&self) -> watch::Receiver<Cancellation> {
         self.asked.clone()
     }

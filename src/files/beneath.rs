@@ -33,7 +33,7 @@ pub(super) fn open(
         for _ in 0..ATTEMPTS {
             match openat2(folder, path, flags, mode, resolve) {
                 Err(Errno::AGAIN) => {}
-                // Kernels before 5.6 do not have the call; sandboxes of their own forbid what they do not know.
+                // Kernels before 5.6 do not have the call; a filter of system calls may forbid it.
                 Err(Errno::NOSYS | Errno::PERM) => break,
                 Err(Errno::LOOP) if links == Links::Refuse => return Err(Errno::XDEV.into()),
                 opened => return Ok(opened?),

@@ -61,7 +61,7 @@ fn exists(root: &Path, commit: &str) -> bool {
 
 fn compare(root: &Path, access: Access, since: &str, after: Option<&str>) -> Result<Changed, GitError> {
     let after = after.filter(|after| exists(root, after));
-    // What is not committed in a submodule is no part of a push, and looking for it would start git there.
+    // A push has no uncommitted changes of submodules, and looking for them would start git there.
     let diff = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"];
     let mut names = git_with(root, access, diff.into_iter().chain(["-z", since]).chain(after).chain(["--"]))?;
     if after.is_none() {

@@ -89,16 +89,16 @@ impl ConcurrencyQueue {
     /// Waits for the group, and records which run or job is ahead.
     pub(super) async fn wait(&self, place: Waiter) -> Result<Ticket, AcquireError> {
         let Waiter { me, group, ticket, mut ahead, mut requests } = place;
-        let mut told = None;
+        let mut reported = None;
         loop {
             for dead in &ahead.dead {
                 // Processes that it left running must not interfere with those that start now.
                 let _ = recovery::close(&RunsDir::at(&self.state).folder(dead.run.clone())).await;
             }
             let Some(holder) = ahead.living.first() else { return Ok(ticket) };
-            if told.as_ref() != Some(holder) {
+            if reported.as_ref() != Some(holder) {
                 self.tell(&me, &group, holder);
-                told = Some(holder.clone());
+                reported = Some(holder.clone());
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}

@@ -28,7 +28,7 @@ use super::checkpoints;
 
 /// Minimum time between two notifications about a step's output. Memory and journal are bounded by the number of steps
 /// and time, not by lines.
-const TELL_EVERY: Duration = Duration::from_millis(50);
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Size in bytes of a file that is removed for the last records of a run whose disk is full.
 const BALLAST: u64 = 256 * 1024;
@@ -232,7 +232,7 @@ impl Outlet for RunOutlet {
             writer: LogWriter::new(path),
             stream: MaskStream::default(),
             untold: None,
-            told: None,
+            reported: None,
             masked: Vec::new(),
             job: job.clone(),
             step,
@@ -283,7 +283,7 @@ struct RunLog {
     stream: MaskStream,
     masked: Vec<u8>,
     untold: Option<LineRange>,
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl RunLog {
@@ -309,7 +309,7 @@ impl RunLog {
 
     fn tell(&mut self) {
         if let Some(output) = self.untold.take() {
-            self.told = Some(Instant::now());
+            self.reported = Some(Instant::now());
             self.outlet.append(Event::Output { job: self.job.clone(), step: self.step, output });
         }
     }
@@ -322,7 +322,7 @@ impl StepLog for RunLog {
             self.stream.push(&masker, bytes, &mut self.masked);
         }
         self.append();
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+        if self.reported.is_none_or(|reported| reported.elapsed() >= REPORT_INTERVAL) {
             self.tell();
         }
     }

@@ -58,7 +58,7 @@ impl WorkflowRun {
     }
 }
 
-/// Length in bytes from which a variable's value that is a secret's is no coincidence.
+/// Minimum length in bytes of a secret that is looked for in other variables: shorter values are equal by chance.
 const MIN_SECRET: usize = 8;
 
 /// Whether a variable of this process is one of the secrets: steps get those that the workflow gives them, and only those.

@@ -153,7 +153,7 @@ fn check_container(container: &Template, may_be_empty: bool, found: &mut Vec<Dia
     }
 }
 
-/// Checks that a queue that keeps everything is not told to cancel.
+/// Checks that `queue: max`, which keeps every run, is not combined with `cancel-in-progress`.
 fn check_concurrency(owner: &Template, found: &mut Vec<Diagnostic>) {
     let Some(concurrency) = get(owner, "concurrency") else { return };
     let is = |key: &str, value: &str| get(concurrency, key).and_then(Template::literal) == Some(value);

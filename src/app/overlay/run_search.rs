@@ -163,7 +163,7 @@ impl RunSearchBox {
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
         let list = input_row(&self.input, cx, area, buffer);
         let (matcher, wrong) = match self.search.as_ref().map(|(_, pattern)| pattern.query()) {
-            Some(Ok((matcher, wrong))) => (Some(matcher), wrong.map(|wrong| wrong.told())),
+            Some(Ok((matcher, wrong))) => (Some(matcher), wrong.map(|wrong| wrong.one_line())),
             _ => (None, None),
         };
         let nothing = || match (&self.search, self.done) {

@@ -113,8 +113,8 @@ impl Folders {
             SharedFolder::writable(self.home(), "/github/home"),
             SharedFolder::writable(self.workflow(), "/github/workflow"),
         ];
-        // What is a mount of its own cannot be replaced by a link inside the container, which would lead this machine, and
-        // the containers of actions, to wherever it points.
+        // A step cannot replace a mount point by a link, which would lead this machine, and the containers of actions, to
+        // wherever it points.
         let mut pinned = vec![self.temp.clone(), self.commands(), self.control()];
         if !run.options.in_place {
             pinned.extend([self.parent.clone(), self.workspace.clone()]);

@@ -130,7 +130,7 @@ impl ScriptedSandbox {
         let started = Instant::now();
         let (reader, mut writer) = tokio::io::duplex(1024 * 1024);
         let (signal, mut received) = mpsc::unbounded_channel();
-        let (tell, told) = oneshot::channel();
+        let (tell, ended) = oneshot::channel();
         tokio::spawn(async move {
             let _ = writer.write_all(&script.output).await;
             let own = async {
@@ -159,7 +159,7 @@ impl ScriptedSandbox {
                 sleep(script.holds_output).await;
             }
         });
-        let exit = async move { told.await.map_err(io::Error::other) };
+        let exit = async move { ended.await.map_err(io::Error::other) };
         Ok(Child {
             group: None,
             output: Box::new(reader),

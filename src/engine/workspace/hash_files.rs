@@ -587,7 +587,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told() {
+    fn faults_are_reported() {
         let folder = workspace(&[]);
         for (arguments, fault) in [
             (&["--all", "*"][..], "Invalid glob option --all"),

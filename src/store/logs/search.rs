@@ -42,10 +42,10 @@ pub enum LineMatcherError {
 impl LineMatcherError {
     /// Returns the message in one line.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn one_line(&self) -> String {
         let text = self.to_string();
         let reason = text.lines().last().unwrap_or_default();
-        format!("no regular expression, so it is taken as text: {}", reason.trim_start_matches("error: "))
+        format!("searched as plain text, as it is not a regular expression: {}", reason.trim_start_matches("error: "))
     }
 }
 

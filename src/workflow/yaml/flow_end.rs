@@ -20,8 +20,8 @@ pub(super) struct Shifted {
     pub(super) spaces: Vec<usize>,
 }
 
-/// Moves every closing bracket of an outermost flow collection that is in the column of its key or dash. `None` if there
-/// is none.
+/// Moves every closing bracket of an outermost flow collection that is in the column of its key or dash. `None` if the
+/// text has no such bracket.
 pub(super) fn shift(body: &str, mut options: Options) -> Option<Shifted> {
     options.strict_indentation = false;
     let brackets = find(body, options);

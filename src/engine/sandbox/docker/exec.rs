@@ -48,7 +48,7 @@ impl DockerClient {
         };
         let (id, output) = self.attached(container, options).await.map_err(io::Error::other)?;
         let (reader, writer) = tokio::io::simplex(BUFFER);
-        let (tell, told) = oneshot::channel();
+        let (tell, ended) = oneshot::channel();
         let engine = self.clone();
         tokio::spawn(async move { copy(&engine, &id, output, writer, tell).await });
         let (engine, container) = (self.clone(), container.to_owned());
@@ -61,7 +61,7 @@ impl DockerClient {
             });
         };
         let exit =
-            async move { told.await.unwrap_or_else(|_| Err(io::Error::other("the process is no longer followed"))) };
+            async move { ended.await.unwrap_or_else(|_| Err(io::Error::other("the process is no longer followed"))) };
         Ok(Child { group: None, output: Box::new(reader), exit: exit.boxed(), signal: Box::new(signal) })
     }
 
