@@ -60,7 +60,7 @@ fn a_log_is_searched_as_it_is_typed() {
     driver.press("//module 1.4 /<enter>");
     assert!(driver.shows("/module 1.4 / 1/10"), "{}", driver.screen());
     driver.press("//a(/<enter>");
-    assert!(driver.shows("no regular expression, so it is taken as text: unclosed group"), "{}", driver.screen());
+    assert!(driver.shows("not a regular expression: unclosed group"), "{}", driver.screen());
     driver.press("<esc>n");
     assert!(driver.shows("no match"));
 }
