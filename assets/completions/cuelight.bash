@@ -399,7 +399,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__rerun)
-            opts="-s -d -h --failed --job --from-step --secret --detach --json --help"
+            opts="-s -d -h --failed --job --from-step --trust --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -429,7 +429,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__resume)
-            opts="-s -d -h --secret --detach --json --help"
+            opts="-s -d -h --trust --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -677,7 +677,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__trust)
-            opts="-h --revoke --list --help"
+            opts="-h --ask --revoke --list --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -58,7 +58,7 @@ impl App {
             }
             Feed::Untrusted { question, preview } => {
                 self.pressed.clear();
-                self.overlay = Some(Overlay::Trust(TrustQuestion::new(question, &preview)));
+                self.overlay = Some(Overlay::Trust(TrustQuestion::new(question, preview)));
             }
             Feed::Watching(watching) => self.state.watching = watching,
             Feed::Connection(connection) => self.connected(connection),

@@ -2,13 +2,13 @@
 
 use crate::launch::SecretSource;
 use crate::launch::commands;
-use crate::launch::commands::NewAttempt;
+use crate::launch::commands::{NewAttempt, TrustedBy};
 use crate::model::{JobId, RerunScope, Step};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::printer::Json;
-use super::{Exit, Failure, Outcome, RunArg, block_on, run, runs, style};
+use super::{Exit, Failure, Outcome, RunArg, block_on, run, runs, style, trust};
 
 #[derive(clap::Args)]
 pub(super) struct AttachArgs {
@@ -55,6 +55,9 @@ pub(super) struct ResumeArgs {
 
 #[derive(clap::Args)]
 struct AttemptArgs {
+    /// Trust the run's repository for this attempt
+    #[arg(long)]
+    trust: bool,
     /// A secret that the run had; without a value it is taken from the environment
     #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
     secrets: Vec<String>,
@@ -90,13 +93,13 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
         (None, _, true) => RerunScope::Failed,
         (None, _, false) => RerunScope::All,
     };
-    let attempt = block_on(commands::rerun(&folder, scope, &args.attempt.secrets()))??;
+    let attempt = block_on(commands::rerun(&folder, scope, &args.attempt.secrets(), args.attempt.trusted(&folder)?))??;
     follow(&folder, attempt, &args.attempt)
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {
     let folder = args.run.find()?;
-    let attempt = block_on(commands::resume(&folder, &args.attempt.secrets()))??;
+    let attempt = block_on(commands::resume(&folder, &args.attempt.secrets(), args.attempt.trusted(&folder)?))??;
     follow(&folder, attempt, &args.attempt)
 }
 
@@ -133,6 +136,15 @@ fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcom
 }
 
 impl AttemptArgs {
+    /// Whose word counts. A person at a terminal is asked if there is no answer on record.
+    fn trusted(&self, folder: &RunFolder) -> Result<TrustedBy, Failure> {
+        if self.trust {
+            return Ok(TrustedBy::Person);
+        }
+        trust::ask_again(folder)?;
+        Ok(TrustedBy::Record)
+    }
+
     fn secrets(&self) -> Vec<SecretSource> {
         self.secrets.iter().map(|text| text.as_str().into()).collect()
     }

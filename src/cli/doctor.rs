@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use crate::launch::doctor;
 use crate::launch::doctor::{Check, Finding};
-use crate::ui::terminal_text::text;
+use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::{Colours, Glyphs, Hue};
 
 use super::style;
@@ -17,17 +17,28 @@ pub(super) fn run() -> Outcome {
     let style = Style::of_output();
     let mut exit = Exit::Success;
     for Check { subject, finding } in block_on(doctor::check())?.into_iter().chain(own) {
-        let (mark, hue, finding) = match finding {
-            Finding::Good(text) => ("ok", Hue::Good, text),
-            Finding::Warning(text) => ("--", Hue::Busy, text),
-            Finding::Bad(text) => {
-                exit = Exit::Failed;
-                ("!!", Hue::Bad, text)
-            }
-        };
-        style::line(&text!("{} {:<8} {}", style.paint(hue, mark), subject, finding))?;
+        if matches!(finding, Finding::Bad(_)) {
+            exit = Exit::Failed;
+        }
+        style::line(&row(subject, &finding, style))?;
     }
     Ok(exit)
+}
+
+/// A finding in one line.
+fn row(subject: &str, finding: &Finding, style: Style) -> TerminalText {
+    let (mark, hue, finding) = match finding {
+        Finding::Good(text) => ("ok", Hue::Good, text),
+        Finding::Warning(text) => ("--", Hue::Busy, text),
+        Finding::Bad(text) => ("!!", Hue::Bad, text),
+    };
+    text!("{} {:<8} {}", style.paint(hue, mark), subject, finding)
+}
+
+/// The line about settings with this fault.
+#[cfg(test)]
+pub(super) fn printed(fault: &str, style: Style) -> TerminalText {
+    row("settings", &Finding::Bad(fault.to_owned()), style)
 }
 
 fn settings() -> Finding {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
+use crate::files;
 use crate::launch::expression;
 use crate::model::{Conclusion, Explanation, Job, Phase, Step};
-use crate::repo::workflows;
 use crate::store::history;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
@@ -165,9 +165,14 @@ fn expression(args: &Args, text: &str) -> Outcome {
 }
 
 fn contexts(path: &Path) -> Result<Contexts, Failure> {
-    let text = if path.as_os_str() == "-" { io::read_to_string(io::stdin())? } else { workflows::read(path)? };
-    let read: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|error| {
-        Failure::new(Exit::Usage, format!("{}: expected a JSON object of contexts: {error}", path.display()))
+    let text = if path.as_os_str() == "-" {
+        io::read_to_string(io::stdin())?.into_bytes()
+    } else {
+        let failed = |error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", path.display()));
+        files::read_named(path).map_err(failed)?
+    };
+    let read: serde_json::Map<String, Json> = serde_json::from_slice(&text).map_err(|error| {
+        Failure::new(Exit::Usage, format!("{}: a JSON object of contexts is expected: {error}", path.display()))
     })?;
     Ok(read.into_iter().map(|(name, value)| (name, Value::from(value))).collect())
 }

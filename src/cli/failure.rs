@@ -19,18 +19,37 @@ use super::{Exit, style};
 pub(super) struct Failure {
     pub(super) exit: Exit,
     pub(super) message: String,
-    /// Whether the message is a rendered diagnostic, which has our own colours.
-    is_rendered: bool,
+    form: Form,
+}
+
+/// What a message is made of.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// Words of ours, with names and messages of others among them.
+    Message,
+    /// Rendered diagnostics.
+    Plain,
+    /// Rendered diagnostics with colours of ours.
+    Coloured,
 }
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), is_rendered: false }
+        Self { exit, message: message.into(), form: Form::Message }
+    }
+
+    /// A failure whose message is rendered diagnostics, with or without colours of ours.
+    pub(super) fn rendered(exit: Exit, message: String, colour: bool) -> Self {
+        Self { exit, message, form: if colour { Form::Coloured } else { Form::Plain } }
     }
 
     /// Returns the message, safe for a terminal.
     pub(super) fn text(&self) -> TerminalText {
-        if self.is_rendered { TerminalText::coloured(&self.message) } else { TerminalText::lines(&self.message) }
+        match self.form {
+            Form::Message => TerminalText::paragraph(&self.message),
+            Form::Plain => TerminalText::lines(&self.message),
+            Form::Coloured => TerminalText::coloured(&self.message),
+        }
     }
 }
 
@@ -109,7 +128,11 @@ impl From<Refusal> for Failure {
             Refusal::Faults(_) => Exit::Failed,
             Refusal::Request(_) => Exit::Usage,
         };
-        Self { exit, message: refusal.render(style::colour_of_errors()), is_rendered: true }
+        let colour = style::colour_of_errors();
+        match refusal {
+            Refusal::Faults(_) => Self::rendered(exit, refusal.render(colour), colour),
+            Refusal::Request(reason) => Self::new(exit, reason),
+        }
     }
 }
 
@@ -149,6 +172,8 @@ impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Secret(error) => error.into(),
+            CommandError::Untrusted(error) => error.into(),
+            CommandError::Launch(error) => (*error).into(),
             CommandError::Store(error) => error.into(),
             CommandError::Worker(error) => error.into(),
             CommandError::NoAnswer { .. } => Self::new(Exit::Unavailable, error.to_string()),

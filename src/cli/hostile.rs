@@ -1,12 +1,23 @@
 //! Hostile names, reasons and logs: they reach a terminal, a graph format or GitHub's runner only as plain text.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use proptest::prelude::*;
 
-use crate::model::{Summary, Timestamp};
-use crate::ui::terminal_text::is_unsafe;
+use crate::config::{Config, ConfigError};
+use crate::launch::SecretError;
+use crate::launch::triggers::{TriggerDecision, TriggerError, TriggerOutcome};
+use crate::launch::trust::{Distrust, Untrusted};
+use crate::model::{Preview, PreviewLine, Shown, Summary, Timestamp};
+use crate::repo::git::GitError;
+use crate::repo::workflows::WorkflowFileError;
+use crate::store::StoreError;
+use crate::ui::terminal_text::{TerminalText, is_unsafe};
+use crate::ui::text::width;
 use crate::ui::theme::Glyphs;
+use crate::worker::prepare::Refusal;
 use crate::workflow;
 use crate::workflow::plan::{Plan, PlanContexts};
 use crate::workflow::source::Source;
@@ -14,7 +25,7 @@ use crate::workflow::source::Source;
 use super::printer::testing::Story;
 use super::printer::{GitHub, Json, Lines, Printer, Protocol};
 use super::style::Style;
-use super::{explain, plan, runs, style};
+use super::{Exit, Failure, doctor, explain, lint, plan, runs, style, trust};
 
 /// Returns text that an attacker could write.
 fn any_text() -> impl Strategy<Value = String> {
@@ -160,5 +171,83 @@ proptest! {
         let dot = plan::dot(&plan);
         check(dot.as_str())?;
         prop_assert_eq!(dot.as_str().lines().count(), 6, "a header, two nodes, an edge, an end");
+    }
+    #[test]
+    fn no_error_passes_on_what_a_terminal_or_a_runner_would_obey(text in any_text()) {
+        let (any, path) = (|| text.clone(), || PathBuf::from(&text));
+        let skipped = TriggerDecision { path: path(), name: any(), outcome: TriggerOutcome::Skipped(any()) };
+        let failures: [Failure; 10] = [
+            GitError::Failed { what: any(), folder: path(), message: any() }.into(),
+            GitError::Misplaced { git_folder: path(), root: path() }.into(),
+            ConfigError::Invalid { origin: any(), reason: any() }.into(),
+            WorkflowFileError::Unknown { wanted: any(), known: vec![any()], nearest: Some(any()) }.into(),
+            TriggerError::NoWorkflows(path()).into(),
+            TriggerError::AllSkipped { event: any(), skipped: vec![skipped] }.into(),
+            Untrusted { root: path(), reason: Distrust::Unknown }.into(),
+            StoreError::Damaged { path: path(), reason: any() }.into(),
+            Refusal::Request(any()).into(),
+            SecretError::NotInEnvironment(any()).into(),
+        ];
+        let mut bytes = Vec::new();
+        let mut out = style::Out::read_by_runner(&mut bytes, true);
+        for failure in &failures {
+            let printed = failure.text();
+            check(printed.as_str())?;
+            let is_ours = |line: &str| !line.is_empty() && !line.starts_with("  ");
+            prop_assert!(!printed.as_str().lines().skip(1).any(is_ours), "a name forges no line: {:?}", printed);
+            out.line(printed).expect("memory");
+        }
+        for style in [Style::new(Glyphs::Unicode, true), Style::new(Glyphs::Ascii, false)] {
+            let finding = doctor::printed(&text, style);
+            check(finding.as_str())?;
+            prop_assert_eq!(finding.as_str().lines().count(), 1);
+            out.line(finding).expect("memory");
+            for job in Story::hostile(&text).run().jobs.values() {
+                for step in &job.steps {
+                    let heading = runs::heading(job, step, style);
+                    check(heading.as_str())?;
+                    prop_assert_eq!(heading.as_str().lines().count(), 1);
+                    out.line(heading).expect("memory");
+                }
+            }
+        }
+        let named = IndexMap::from([(any(), any())]);
+        let mut config = Config::default();
+        (config.image, config.runs_on, config.actions) = (any(), named.clone(), named);
+        let described = TerminalText::lines(&config.describe());
+        check(described.as_str())?;
+        out.print(&described).expect("memory");
+        prop_assert_eq!(commands(&String::from_utf8(bytes).expect("text")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_diagnostic_passes_on_what_a_terminal_or_a_runner_would_obey(name in any_text(), text in any_text()) {
+        let source = Source::new(name, format!("on: push\njobs: {{a: {{runs-on: x, oops: 1}}}}\nname: {text}\n"));
+        for found in workflow::parse(&source).diagnostics {
+            for colour in [true, false] {
+                check(Failure::rendered(Exit::Failed, found.render(&source, colour), colour).text().as_str())?;
+            }
+        }
+        let [annotations, others @ ..] = lint::printed(&source);
+        let found = commands(annotations.as_str());
+        let ours = ["notice", "warning", "error"];
+        prop_assert!(found.iter().all(|name| ours.contains(&name.as_str())), "{:?}", found);
+        prop_assert_eq!(found.len(), annotations.as_str().lines().count());
+        for printed in others.iter().chain([&annotations]) {
+            check(printed.as_str())?;
+        }
+    }
+
+    #[test]
+    fn no_preview_passes_on_what_a_terminal_would_obey(text in any_text(), depth in 0_usize..4) {
+        let mut preview = Preview::default();
+        for is_dangerous in [true, false] {
+            preview.push(PreviewLine { text: text.clone(), depth, is_dangerous, shown: Shown::Always });
+        }
+        let printed = trust::text(&preview, true);
+        check(&printed)?;
+        let expected = preview.lines(true).len();
+        prop_assert_eq!(printed.lines().count(), expected, "a text forges no line");
+        prop_assert!(printed.lines().all(|line| width(line) <= Preview::COLUMNS));
     }
 }

@@ -9,6 +9,7 @@ use std::thread;
 use clap::ValueEnum;
 use serde_json::json;
 
+use crate::files;
 use crate::model::{Annotation, Level};
 use crate::repo::workflows;
 use crate::ui::terminal_text::TerminalText;
@@ -121,7 +122,7 @@ struct Below {
 
 impl lint::Files for Below {
     fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.root.as_ref()?.join(path)).ok()
+        files::read_text(&self.root.as_ref()?.join(path)).ok()
     }
 
     fn is_complete(&self) -> bool {
@@ -129,7 +130,7 @@ impl lint::Files for Below {
     }
 
     fn called(&self, uses: &str) -> Option<String> {
-        std::fs::read_to_string(self.refs.as_ref()?.join(uses)).ok()
+        files::read_text(&self.refs.as_ref()?.join(uses)).ok()
     }
 
     fn policy(&self) -> Option<lint::Policy> {
@@ -179,11 +180,10 @@ impl Linter<'_> {
     }
 
     fn one(&self, file: &Path) -> Result<Report, Failure> {
-        let bytes = std::fs::read(file)
-            .map_err(|error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display())))?;
-        let text = decode(&bytes);
+        let failed = |error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display()));
+        let bytes = files::read_repository(file).map_err(failed)?;
         let source = Source::new(file.to_string_lossy(), String::from_utf8_lossy(&bytes));
-        let Checked { found, is_complete } = match text {
+        let checked = match decode(&bytes) {
             Ok(_) => check(file, &source, self.below.map(|below| below as &dyn lint::Files)),
             Err(wrong) => {
                 let message = format!("the byte 0x{:02X} is not UTF-8", wrong.byte);
@@ -191,17 +191,23 @@ impl Linter<'_> {
                 Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false }
             }
         };
+        Ok(self.report(&source, checked))
+    }
+
+    fn report(&self, source: &Arc<Source>, Checked { found, is_complete }: Checked) -> Report {
         let mut report = Report::default();
         for found in found {
             report.errors += usize::from(found.severity == Severity::Error);
             match self.format {
                 Format::Text => {
-                    let rendered = TerminalText::coloured(&found.render(&source, self.colour));
+                    let rendered = found.render(source, self.colour);
+                    let rendered =
+                        if self.colour { TerminalText::coloured(&rendered) } else { TerminalText::lines(&rendered) };
                     report.text.push_line(&text!("{}\n", rendered));
                 }
-                Format::Json => report.text.push_line(&TerminalText::json(&line(&found, &source).to_string())),
-                Format::Github => report.text.push_line(&command(&annotation(&found, &source))),
-                Format::Sarif => report.results.push(result(&found, &source)),
+                Format::Json => report.text.push_line(&TerminalText::json(&line(&found, source).to_string())),
+                Format::Github => report.text.push_line(&command(&annotation(&found, source))),
+                Format::Sarif => report.results.push(result(&found, source)),
             }
         }
         if self.format == Format::Text && !is_complete {
@@ -209,11 +215,22 @@ impl Linter<'_> {
                 .text
                 .push_line(&text!("{}: only the syntax was checked; fix it to see the other errors\n", source.name));
         }
-        Ok(report)
+        report
     }
 }
 
-/// Diagnostics of a file.
+/// What every format prints about a file, the one that GitHub's runner reads first.
+#[cfg(test)]
+pub(super) fn printed(source: &Arc<Source>) -> [TerminalText; 5] {
+    let with = |format, colour| {
+        Linter { format, colour, below: None }.report(source, check(Path::new("ci.yml"), source, None))
+    };
+    let log = TerminalText::json(&format!("{:#}", sarif(with(Format::Sarif, false).results)));
+    let text = |format, colour| with(format, colour).text;
+    [text(Format::Github, false), text(Format::Text, false), text(Format::Text, true), text(Format::Json, false), log]
+}
+
+/// What was found in a file.
 struct Checked {
     /// Diagnostics in the order of the file.
     found: Vec<Diagnostic>,

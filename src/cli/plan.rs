@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::app::panes::graph::picture as picture_of;
+use crate::files;
 use crate::launch::{PUSH, triggers, trust};
 use crate::model::RunInfo;
 use crate::model::{Event, JobId, Record, RunId, Timestamp};
@@ -90,7 +91,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.format == Format::Template {
         let called = |name: &str| {
             let path = args.refs.as_ref()?.join(name);
-            Some(Source::new(path.to_string_lossy(), std::fs::read_to_string(&path).ok()?))
+            Some(Source::new(path.to_string_lossy(), files::read_text(&path).ok()?))
         };
         let jobs = document::jobs(&workflow, &called)?;
         style::json(&json!({"jobs": jobs}))?;
@@ -109,10 +110,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         vars: Object::default(),
         knows_every_file: path.starts_with(root.join(workflows::FOLDER)),
     };
-    let called = |name: &str| Some(Callee::parse(Source::new(name, std::fs::read_to_string(root.join(name)).ok()?)));
+    let called = |name: &str| Some(Callee::parse(Source::new(name, files::read_text(&root.join(name)).ok()?)));
     let plan = Plan::new(workflow, &known, &called).map_err(|faults| {
         let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
-        Failure::new(Exit::Failed, rendered.join("\n\n"))
+        Failure::rendered(Exit::Failed, rendered.join("\n\n"), false)
     })?;
     if !runs && args.format != Format::Json {
         let events: Vec<_> = plan.workflow().triggers.iter().map(|trigger| trigger.event.value.clone()).collect();
@@ -262,7 +263,7 @@ pub(super) fn dot(plan: &Plan) -> TerminalText {
 fn refused(diagnostics: &[Diagnostic], source: &Source) -> Failure {
     let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
     let rendered: Vec<_> = errors.map(|found| found.render(source, false)).collect();
-    Failure::new(Exit::Failed, rendered.join("\n\n"))
+    Failure::rendered(Exit::Failed, rendered.join("\n\n"), false)
 }
 
 impl From<DocumentError> for Failure {

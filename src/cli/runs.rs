@@ -211,7 +211,7 @@ pub(super) fn shown(run: &Run, style: Style) -> TerminalText {
     let origin = text!("{} on {} · {}@{} · attempt {}", info.workflow, info.event, info.ref_name, commit, run.attempt);
     page.push_line(&style.paint(Hue::Dim, origin));
     if let Some(reason) = reason(&run.phase, run.reason.as_ref().map(EndReason::text).as_deref()) {
-        page.push_line(&TerminalText::lines(&reason));
+        page.push_line(&TerminalText::paragraph(&reason));
     }
     page.push(&text!("\n{}", table(run, style)));
     for job in run.jobs.values().filter(|job| !job.steps.is_empty()) {
@@ -295,7 +295,7 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
             found = true;
             // One step alone is printed without a heading, so that it can be piped.
             if args.step.is_none() && step.lines > 0 {
-                out.line(style.bold(text!("{} / {} {}", job.name, step.number, step.name)))?;
+                out.line(heading(job, step, style))?;
             }
             let all = LineRange { first: 0, count: u64::MAX };
             folder.lines(&run, &job.id, step.number, all, &mut |line| {
@@ -310,7 +310,12 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Returns the error about an unknown step.
+/// The line above the log of a step.
+pub(super) fn heading(job: &Job, step: &Step, style: Style) -> TerminalText {
+    style.bold(text!("{} / {} {}", job.name, step.number, step.name))
+}
+
+/// The error about a step that does not exist.
 pub(super) fn no_step(run: &Run, wanted: &str) -> Failure {
     let message =
         format!("{} has no step `{wanted}` here; `cuelight show {}` lists the steps", run.info.id, run.info.id);

@@ -1,19 +1,25 @@
 //! `trust`, and the trust question before the first run of a repository.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::process::{Command, Stdio};
 
-use crate::launch::trust::Trust;
-use crate::launch::{Planned, trust};
+use crate::config::Config;
+use crate::launch;
+use crate::launch::trust;
+use crate::launch::trust::{Consent, Trust};
 use crate::model::Preview;
 use crate::repo::git::Repository;
-use crate::store::folder::RunsDir;
+use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::{TerminalText, reveal};
 
 use super::{Exit, Failure, Outcome, runs_dir, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Revoke the trust
+    /// Show what would run and ask, instead of trusting at once
+    #[arg(long, conflicts_with_all = ["revoke", "list"])]
+    ask: bool,
+    /// Take the trust back
     #[arg(long)]
     revoke: bool,
     /// List the trusted repositories
@@ -26,65 +32,119 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.list {
         for trusted in trust::list(&runs)? {
             let origin = if trusted.origin.is_empty() { "no origin" } else { &trusted.origin };
-            style::line(&format!("{}  {}", trusted.git_folder.display(), reveal(origin)))?;
+            style::line(&format!("{}  {}", reveal(&trusted.root.path.display().to_string()), reveal(origin)))?;
         }
         return Ok(Exit::Success);
     }
-    let repository = Repository::discover(&std::env::current_dir()?)?;
-    let root = repository.root.display();
+    let folder = std::env::current_dir()?;
+    if args.ask {
+        let mut consent = launch::consent(&runs, &folder)?;
+        if !is_terminal() {
+            style::print(&TerminalText::lines(&text(&consent.preview(), true)))?;
+            return Err(Failure::new(Exit::Rejected, "not a terminal: `cuelight trust` trusts without a question"));
+        }
+        ask(&runs, &mut consent)?;
+        consent.require()?;
+        return trusted(&consent.repository().root);
+    }
+    let repository = Repository::discover(&folder)?;
     if args.revoke {
         trust::revoke(&runs, &repository)?;
-        style::line(&format!("{root} is no longer trusted: the next run will ask."))?;
-    } else {
-        trust::grant(&runs, &repository)?;
-        style::line(&format!("{root} is trusted: its workflows can run on this machine."))?;
+        style::line(&format!("{} is no longer trusted: its next run asks again.", repository.root.display()))?;
+        return Ok(Exit::Success);
     }
+    let config = Config::load(Some(&repository.root))?;
+    trust::grant(&runs, &repository, config.named_by_repository())?;
+    trusted(&repository.root)
+}
+
+fn trusted(root: &std::path::Path) -> Outcome {
+    style::line(&format!("{} is trusted: its workflows run on this machine without asking.", root.display()))?;
     Ok(Exit::Success)
 }
 
-/// Shows a preview of the run at a terminal and asks for trust in the repository. Records the answer if it is yes.
-pub(super) fn ask(runs: &RunsDir, planned: &mut Planned) -> Result<(), Failure> {
-    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    if *planned.trust() == Trust::Given || !is_terminal {
+fn is_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Shows a person at a terminal what would run in a repository that is not trusted, and records the answer if it is yes.
+pub(super) fn ask(runs: &RunsDir, consent: &mut Consent) -> Result<(), Failure> {
+    if *consent.trust() == Trust::Given || !is_terminal() {
         return Ok(());
     }
-    style::print(&TerminalText::lines(&(text(&planned.preview()) + QUESTION)))?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        planned.grant_trust(runs)?;
+    let preview = consent.preview();
+    style::print(&TerminalText::lines(&text(&preview, false)))?;
+    loop {
+        style::print(&TerminalText::lines(question(&preview)))?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        match answer.trim().to_ascii_lowercase().as_str() {
+            "v" => show(&TerminalText::lines(&text(&preview, true)))?,
+            "y" | "yes" => return Ok(consent.grant(runs)?),
+            _ => return Ok(()),
+        }
     }
-    Ok(())
+}
+
+/// Asks the same before another attempt of a run.
+pub(super) fn ask_again(folder: &RunFolder) -> Result<(), Failure> {
+    if !is_terminal() {
+        return Ok(());
+    }
+    ask(&folder.runs(), &mut launch::consent_of_attempt(folder)?)
 }
 
 /// The question below the preview.
-const QUESTION: &str = "\nTrust this repository? [y/N] ";
+fn question(preview: &Preview) -> &'static str {
+    if preview.is_cut() {
+        "\nTrust this repository? [y/N, v shows everything] "
+    } else {
+        "\nTrust this repository? [y/N] "
+    }
+}
 
-/// Formats the preview. Control sequences of a file are removed: they could hide the rest.
-fn text(preview: &Preview) -> String {
-    preview
-        .lines()
-        .iter()
-        .map(|line| {
-            reveal(line)
-                + "
-"
-        })
-        .collect()
+/// The preview as text. No control sequence of a file reaches the terminal: it could hide the rest.
+pub(super) fn text(preview: &Preview, whole: bool) -> String {
+    preview.lines(whole).iter().map(|line| reveal(line) + "\n").collect()
+}
+
+/// Shows a text in the user's pager, or prints it if there is none.
+fn show(text: &TerminalText) -> Result<(), Failure> {
+    let pager = std::env::var("PAGER").ok().filter(|pager| !pager.trim().is_empty());
+    let pager = pager.unwrap_or_else(|| "less".to_owned());
+    let mut words = pager.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or("less"));
+    command.args(words).env("LESSSECURE", "1").stdin(Stdio::piped());
+    let Ok(mut running) = command.spawn() else { return Ok(style::print(text)?) };
+    if let Some(mut stdin) = running.stdin.take() {
+        // The reader may leave before the end.
+        let _ = stdin.write_all(text.as_str().as_bytes());
+    }
+    running.wait()?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{JobPreview, StepPreview};
+    use crate::model::{PreviewLine, Shown};
 
     use super::*;
 
     #[test]
     fn what_would_run_is_shown_and_nothing_hides_it() {
-        let script = "echo ${{ github.ref }}\n\ncurl evil \u{202e}\nthree\nfour\nfive\n";
-        let steps = vec![StepPreview::Action("actions/checkout@v4".to_owned()), StepPreview::Script(script.to_owned())];
-        let jobs = vec![JobPreview { name: "a\u{1b}[2J (1)".to_owned(), legs: 3, steps }];
-        let preview = Preview { workflow: "ci.yml".to_owned(), root: "/p".into(), jobs };
-        insta::assert_snapshot!("summary", text(&preview) + QUESTION);
+        let mut preview = Preview::default();
+        let lines = [
+            ("/p\nq", 0, false, Shown::Always),
+            ("a\u{1b}[2J (1)", 1, false, Shown::Always),
+            ("$ echo ${{ github.ref }}", 2, false, Shown::Always),
+            ("  curl evil \u{202e}", 2, true, Shown::InWhole),
+            ("  five", 2, false, Shown::InWhole),
+            ("and 1 more line", 2, false, Shown::InSummary),
+        ];
+        for (text, depth, is_dangerous, shown) in lines {
+            preview.push(PreviewLine { text: text.to_owned(), depth, is_dangerous, shown });
+        }
+        insta::assert_snapshot!("summary", text(&preview, false) + question(&preview));
+        assert!(text(&preview, true).contains("five"));
     }
 }

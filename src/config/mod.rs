@@ -1,7 +1,8 @@
 //! Configuration in layers: defaults, the user's file, the repository's file, environment variables. A later layer
 //! overrides an earlier one, and command-line flags, which `cli` handles, override all of them.
 //!
-//! Every setting is declared once, in [`SETTINGS`]: name, description, last layer, parser and printer. Files, variables,
+//! Every setting is declared once, in [`SETTINGS`]: name, description, what a repository may do with it, parser and
+//! printer. Files, variables,
 //! `config.example.toml` and `cuelight config` all use this table; a test compares the example with it.
 
 mod file;
@@ -10,13 +11,15 @@ mod settings;
 
 use std::env;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
+use crate::files;
+use crate::files::FileError;
+
 pub use screen::{ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
-pub use settings::{Layer, SETTINGS, Setting, SettingValue};
+pub use settings::{InRepository, Layer, SETTINGS, Setting, SettingValue};
 
 /// The configuration in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub struct Config {
     pub keys: IndexMap<String, Vec<String>>,
     /// Origins of all settings that are not defaults, by full name.
     origins: IndexMap<String, String>,
+    /// What the repository names, as lines of TOML, each with its full name.
+    named_by_repository: Vec<String>,
+    /// Settings of the repository that have no effect, each with its origin and the reason.
+    ignored: Vec<String>,
 }
 
 /// Default image of jobs in Docker: an official image with git, node, python and a compiler, as on GitHub's runners.
@@ -87,6 +94,8 @@ impl Default for Config {
             screen: ScreenConfig::default(),
             keys: IndexMap::new(),
             origins: IndexMap::new(),
+            named_by_repository: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 }
@@ -100,7 +109,7 @@ pub enum ConfigError {
         /// Path of the file.
         path: PathBuf,
         /// The cause.
-        source: io::Error,
+        source: FileError,
     },
     /// A file or an environment variable has an unknown setting or an invalid value.
     #[error("{origin}: {reason}")]
@@ -123,9 +132,13 @@ impl Config {
         let mut config = Self::default();
         for (path, layer) in [(user, Layer::User), (own, Layer::Repository)] {
             let Some(path) = path else { continue };
-            match fs::read_to_string(&path) {
+            let text = match layer {
+                Layer::User => fs::read_to_string(&path).map_err(FileError::from),
+                Layer::Repository => files::read_text(&path),
+            };
+            match text {
                 Ok(text) => config.read(&path.display().to_string(), &text, layer)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.is_missing() => {}
                 Err(source) => return Err(ConfigError::Unreadable { path, source }),
             }
         }
@@ -138,11 +151,34 @@ impl Config {
         for entry in file::entries(name, text)? {
             let wrong = |reason| ConfigError::Invalid { origin: entry.origin.clone(), reason };
             let (key, label) = settings::find(&entry.name).map_err(wrong)?;
-            if layer == Layer::Repository && key.layer == Layer::User {
-                let reason = format!("`{}` cannot be set in a repository, only in the user's config.toml", entry.name);
-                return Err(wrong(reason));
+            let invalid = |reason| wrong(format!("`{}` {reason}", entry.name));
+            let before = (layer == Layer::Repository).then(|| self.clone());
+            let is_free = match key.repository {
+                InRepository::Refused if before.is_some() => {
+                    return Err(invalid("cannot be set in a repository, only in the user's config.toml".to_owned()));
+                }
+                InRepository::Names(check) if before.is_some() => check(self, label, &entry.value).map_err(invalid)?,
+                _ => true,
+            };
+            (key.set)(self, label, &entry.value).map_err(invalid)?;
+            if let Some(before) = before {
+                let reason = match key.repository {
+                    InRepository::Tightens(is_tighter) if !is_tighter(&before, self) => {
+                        Some("a repository can only make it stricter")
+                    }
+                    InRepository::Names(_) if !is_free => Some("the user's own settings come first"),
+                    _ => None,
+                };
+                if let Some(reason) = reason {
+                    *self = before;
+                    self.ignored.push(format!("{}: `{}` has no effect: {reason}", entry.origin, entry.name));
+                    continue;
+                }
+                if matches!(key.repository, InRepository::Names(_)) {
+                    let value = settings::quoted(entry.value.text());
+                    self.named_by_repository.push(format!("{} = {value}", entry.name));
+                }
             }
-            (key.set)(self, label, &entry.value).map_err(|reason| wrong(format!("`{}` {reason}", entry.name)))?;
             self.origins.insert(entry.name, entry.origin);
         }
         Ok(())
@@ -166,6 +202,12 @@ impl Config {
         self.origins.get(name).map(String::as_str)
     }
 
+    /// What the repository names and the user does not: images, sandboxes and sources of actions, as lines of TOML.
+    #[must_use]
+    pub fn named_by_repository(&self) -> &[String] {
+        &self.named_by_repository
+    }
+
     /// The configuration in effect as TOML, with the origin of each setting in a comment.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -185,6 +227,12 @@ impl Config {
                 text.push_str(&format!("{name} = {value}  # {}\n", self.origin(&full).unwrap_or("default")));
             }
         }
+        if !self.ignored.is_empty() {
+            text.push('\n');
+        }
+        for ignored in &self.ignored {
+            text.push_str(&format!("# {ignored}\n"));
+        }
         text
     }
 }
@@ -202,16 +250,21 @@ pub fn example() -> String {
         for line in key.doc.lines() {
             text.push_str(&format!("# {line}\n"));
         }
-        match (key.layer, key.variable()) {
-            (Layer::User, Some(variable)) => {
+        match (key.repository, key.variable()) {
+            (InRepository::Refused, Some(variable)) => {
                 text.push_str(&format!("# Only in config.toml, or as the environment variable {variable}.\n"));
             }
-            (Layer::User, None) => text.push_str("# Only in config.toml.\n"),
-            (Layer::Repository, Some(variable)) => {
+            (InRepository::Refused, None) => text.push_str("# Only in config.toml.\n"),
+            (_, Some(variable)) => {
                 text.push_str(&format!("# The environment variable {variable} takes precedence.\n"));
             }
-            (Layer::Repository, None) => {}
+            (_, None) => {}
         }
+        text.push_str(match key.repository {
+            InRepository::Refused => "",
+            InRepository::Tightens(_) => "# A repository can only make it stricter.\n",
+            InRepository::Names(_) => "# A repository can set what the user does not, as part of what is trusted.\n",
+        });
         if let Some((of, _)) = key.name.split_once('.')
             && of != table
         {
@@ -258,12 +311,12 @@ mod tests {
     #[test]
     fn later_layers_override_earlier_ones() {
         let mut config = given(&[
-            ("max_parallel = 3\nkeep_runs = 7\n", Layer::User),
-            ("max_parallel = 5\n[runs-on]\nGPU = 'host'\n", Layer::Repository),
+            ("max_parallel = 7\nkeep_runs = 7\n", Layer::User),
+            ("max_parallel = 5\n[runs-on]\nGPU = 'docker'\n", Layer::Repository),
         ])
         .expect("settings");
         assert_eq!((config.max_parallel, config.keep_runs), (5, 7));
-        assert_eq!(config.runs_on.get("gpu").map(String::as_str), Some("host"));
+        assert_eq!(config.runs_on.get("gpu").map(String::as_str), Some("docker"));
         assert_eq!(config.origin("max_parallel"), Some("c:1:1"));
         let variables = |name: &str| match name {
             "CUELIGHT_MAX_PARALLEL" => Some("9".to_owned()),
@@ -317,5 +370,37 @@ mod tests {
     fn a_repository_cannot_set_user_settings() {
         let error = given(&[("[keys]\nquit = 'x'", Layer::Repository)]).expect_err("a user setting").to_string();
         assert_eq!(error, "c:2:1: `keys.quit` cannot be set in a repository, only in the user's config.toml");
+    }
+    #[test]
+    fn a_repository_only_tightens_what_the_user_set() {
+        let user = "max_parallel = 2\noffline = true\n[runs-on]\nGPU = 'docker'\n[docker]\nimage = 'mine'\n[actions]\n\
+                    'a/b' = 'here'\n";
+        let repository = "max_parallel = 8\noffline = false\n[runs-on]\ngpu = 'docker:evil'\nmoon = 'docker:sun'\n[docker]\n\
+                          image = 'evil'\n[actions]\n'A/B/c@v1' = 'evil'\n'a/other' = 'theirs'\n";
+        let config = given(&[(user, Layer::User), (repository, Layer::Repository)]).expect("settings");
+        assert_eq!((config.max_parallel, config.offline, config.image.as_str()), (2, true, "mine"));
+        assert_eq!((config.runs_on["gpu"].as_str(), config.actions.get("A/B/c@v1")), ("docker", None));
+        let named = ["runs-on.moon = \"docker:sun\"", "actions.a/other = \"theirs\""];
+        assert_eq!(config.named_by_repository(), named);
+        let described = config.describe();
+        for ignored in [
+            "# c:1:1: `max_parallel` has no effect: a repository can only make it stricter\n",
+            "# c:2:1: `offline` has no effect: a repository can only make it stricter\n",
+            "# c:4:1: `runs-on.gpu` has no effect: the user's own settings come first\n",
+            "`docker.image` has no effect",
+            "`actions.A/B/c@v1` has no effect",
+        ] {
+            assert!(described.contains(ignored), "{ignored} is not in {described}");
+        }
+        let tighter = given(&[("max_parallel = 1\noffline = true\n[docker]\nimage = 'x'\n", Layer::Repository)]);
+        let tighter = tighter.expect("settings");
+        assert_eq!((tighter.max_parallel, tighter.offline, tighter.image.as_str()), (1, true, "x"));
+        assert_eq!(tighter.named_by_repository(), ["docker.image = \"x\""]);
+        for label in ["moon", "ubuntu-latest"] {
+            let text = format!("[runs-on]\n{label} = 'host'\n");
+            let error = given(&[(&text, Layer::Repository)]).expect_err("looser").to_string();
+            let reason = "cannot be `host` in a repository, only in the user's config.toml";
+            assert_eq!(error, format!("c:2:1: `runs-on.{label}` {reason}"));
+        }
     }
 }

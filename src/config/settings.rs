@@ -10,8 +10,8 @@ pub struct Setting {
     pub doc: &'static str,
     /// Line of a file that sets the setting, below the heading of its table.
     pub example: &'static str,
-    /// The last layer that may set it.
-    pub layer: Layer,
+    /// What the file of a repository may do with it.
+    pub repository: InRepository,
     /// Sets the value, for the name in place of `<…>`. The error is the rest of a message that starts with the name.
     pub(super) set: fn(&mut Config, &str, &SettingValue) -> Result<(), String>,
     /// Current values as TOML, each with the name in place of `<…>`.
@@ -25,6 +25,18 @@ pub enum Layer {
     User,
     /// The repository's `.cuelight.toml`.
     Repository,
+}
+
+/// What the file of a repository, which a stranger may have written, may do with a setting.
+#[derive(Clone, Copy)]
+pub enum InRepository {
+    /// Nothing.
+    Refused,
+    /// Make it stricter: the value counts if the function says so of the configuration before and after.
+    Tightens(fn(&Config, &Config) -> bool),
+    /// Name something where the user's own settings do not. What it names is part of what a person trusts. The function
+    /// checks the value and returns whether the user's settings leave it free.
+    Names(fn(&Config, &str, &SettingValue) -> Result<bool, String>),
 }
 
 /// A value from a file or an environment variable.
@@ -49,7 +61,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Maximum number of jobs that run at the same time on this machine. Default: the number of processors, at\n\
               least 2. The flag --max-parallel takes precedence.",
         example: "max_parallel = 4",
-        layer: Layer::Repository,
+        repository: InRepository::Tightens(|before, after| after.max_parallel < before.max_parallel),
         set: |config, _, value| value.number(1).map(|number| config.max_parallel = number),
         show: |config| one(config.max_parallel.to_string()),
     },
@@ -57,7 +69,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "keep_runs",
         doc: "Number of runs that `cuelight clean` keeps. Default: 50.",
         example: "keep_runs = 50",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.number(0).map(|number| config.keep_runs = number),
         show: |config| one(config.keep_runs.to_string()),
     },
@@ -66,7 +78,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Use actions of other repositories only from the local cache, without network access. Default: false.\n\
               Same as the flag --offline.",
         example: "offline = true",
-        layer: Layer::Repository,
+        repository: InRepository::Tightens(|before, after| after.offline && !before.offline),
         set: |config, _, value| value.boolean().map(|yes| config.offline = yes),
         show: |config| one(config.offline.to_string()),
     },
@@ -76,7 +88,7 @@ pub const SETTINGS: &[Setting] = &[
               labels (`ubuntu-…`), `self-hosted`, and the names of this operating system and processor run on the\n\
               host; jobs with any other label are skipped until it is mapped here. The flag --sandbox takes precedence.",
         example: "my-label = \"docker:python:3.12\"",
-        layer: Layer::Repository,
+        repository: InRepository::Names(free_label),
         set: |config, label, value| match value {
             SettingValue::Text(sandbox) if super::is_sandbox(sandbox) => {
                 config.runs_on.insert(label.to_ascii_lowercase(), sandbox.clone());
@@ -91,7 +103,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Image of jobs that run in Docker (`--sandbox docker`, or a label mapped to \"docker\") and name no image.\n\
               Default: \"node:20-bookworm\", which has git, node and python.",
         example: "image = \"ubuntu:24.04\"",
-        layer: Layer::Repository,
+        repository: InRepository::Names(|config, _, _| Ok(config.origin("docker.image").is_none())),
         set: |config, _, value| match value {
             SettingValue::Text(image) if !image.is_empty() => {
                 config.image.clone_from(image);
@@ -106,7 +118,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Start the steps of a container with a shell that keeps running in it. This takes about 1 ms a step, while\n\
               `docker exec`, which is used if the shell cannot run, takes about 60 ms. Default: true.",
         example: "supervisor = false",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.boolean().map(|yes| config.supervisor = yes),
         show: |config| one(config.supervisor.to_string()),
     },
@@ -115,7 +127,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Give Docker's socket and the tool cache of this machine to the containers of jobs and actions. Steps can then\n\
               use Docker, and with it everything on this machine. Default: false.",
         example: "socket = true",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.boolean().map(|yes| config.docker_socket = yes),
         show: |config| one(config.docker_socket.to_string()),
     },
@@ -124,7 +136,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Number of failed jobs in Docker whose containers are kept for `cuelight shell`, as images, for a day. The\n\
               newest are kept. Default: 5.",
         example: "keep_failed = 2",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.number(0).map(|number| config.keep_failed = number),
         show: |config| one(config.keep_failed.to_string()),
     },
@@ -133,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Source of an action instead of its repository on github.com: a folder (relative to the root of the\n\
               repository) or the URL of another server. The name is `owner/name`, optionally with `/path` and `@ref`.",
         example: "\"actions/setup-python\" = \"../my-actions/setup-python\"",
-        layer: Layer::Repository,
+        repository: InRepository::Names(|config, name, _| Ok(is_free_action(config, name))),
         set: |config, name, value| match value {
             SettingValue::Text(source) if !source.is_empty() => {
                 config.actions.insert(name.to_owned(), source.clone());
@@ -148,7 +160,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Glyphs of the screen: \"unicode\", \"ascii\", or \"auto\" for Unicode if the locale supports it.\n\
               Default: \"auto\".",
         example: "glyphs = \"ascii\"",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.word(GlyphChoice::WORDS).map(|glyphs| config.screen.glyphs = glyphs),
         show: |config| one(word(GlyphChoice::WORDS, config.screen.glyphs)),
     },
@@ -158,7 +170,7 @@ pub const SETTINGS: &[Setting] = &[
               instead of green and red, \"none\", or \"auto\" for \"terminal\", and \"none\" if NO_COLOR is set.\n\
               Default: \"auto\".",
         example: "colours = \"colour-blind\"",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.word(ColourChoice::WORDS).map(|colours| config.screen.colours = colours),
         show: |config| one(word(ColourChoice::WORDS, config.screen.colours)),
     },
@@ -167,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Ring the terminal's bell and send a terminal notification (OSC 9 and 777) when a run fails or starts to\n\
               wait. Default: true.",
         example: "bell = false",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.boolean().map(|yes| config.screen.bell = yes),
         show: |config| one(config.screen.bell.to_string()),
     },
@@ -176,7 +188,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Shell command when a run fails while the screen is open. The environment has the run id in CUELIGHT_RUN and\n\
               a message in CUELIGHT_MESSAGE. Default: none.",
         example: "on_failure = \"notify-send \\\"$CUELIGHT_MESSAGE\\\"\"",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.command().map(|command| config.screen.on_failure = command),
         show: |config| one(quoted(config.screen.on_failure.as_deref().unwrap_or_default())),
     },
@@ -185,7 +197,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Shell command when a run or job starts to wait, for an approval or for a concurrency group, while the\n\
               screen is open. The environment is that of screen.on_failure. Default: none.",
         example: "on_wait = \"notify-send \\\"$CUELIGHT_MESSAGE\\\"\"",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.command().map(|command| config.screen.on_wait = command),
         show: |config| one(quoted(config.screen.on_wait.as_deref().unwrap_or_default())),
     },
@@ -194,7 +206,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Hours of the day, in local time, without bell, terminal notifications and commands. The screen and the\n\
               window title still show alerts. Default: none.",
         example: "quiet = \"22:00-07:00\"",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| match value {
             SettingValue::Text(text) if text.is_empty() => {
                 config.screen.quiet = None;
@@ -213,7 +225,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Scroll a followed log with the terminal's scroll region, which needs a tenth of the bytes of a redraw. Set\n\
               it to false if the terminal garbles followed logs. Default: true.",
         example: "scroll_region = false",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.boolean().map(|yes| config.screen.scroll_region = yes),
         show: |config| one(config.screen.scroll_region.to_string()),
     },
@@ -221,7 +233,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "screen.motion",
         doc: "Animate the icons of running jobs. Default: true.",
         example: "motion = false",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, _, value| value.boolean().map(|yes| config.screen.motion = yes),
         show: |config| one(config.screen.motion.to_string()),
     },
@@ -231,7 +243,7 @@ pub const SETTINGS: &[Setting] = &[
               Keys with spaces between them are a sequence: `g x`. `cuelight keys` lists the actions.\n\
               An empty list removes all keys of an action.",
         example: "half-down = [\"ctrl-d\", \"J\"]",
-        layer: Layer::User,
+        repository: InRepository::Refused,
         set: |config, action, value| {
             let keys = match value {
                 SettingValue::Text(key) => vec![key.clone()],
@@ -292,6 +304,11 @@ impl SettingValue {
         }
     }
 
+    /// The text of a value that is one; empty for other kinds.
+    pub(super) fn text(&self) -> &str {
+        if let Self::Text(text) = self { text } else { "" }
+    }
+
     fn number(&self, least: usize) -> Result<usize, String> {
         let number = if let Self::Number(number) = self { usize::try_from(*number).ok() } else { None };
         let wrong = || format!("must be a number of at least {least}, not `{}`", self.written());
@@ -327,6 +344,23 @@ impl SettingValue {
             Self::List(items) => items.join(", "),
         }
     }
+}
+
+/// Whether the user does not map this label. A repository cannot place jobs on the host: it could only loosen.
+fn free_label(config: &Config, label: &str, value: &SettingValue) -> Result<bool, String> {
+    if matches!(value, SettingValue::Text(sandbox) if sandbox == "host") {
+        return Err("cannot be `host` in a repository, only in the user's config.toml".to_owned());
+    }
+    Ok(!config.runs_on.contains_key(&label.to_ascii_lowercase()))
+}
+
+/// Whether the user maps no action of the same repository. A mapping of one version or folder would win over that of all.
+fn is_free_action(config: &Config, name: &str) -> bool {
+    let repository = |name: &str| {
+        let whole = name.split('@').next().unwrap_or_default();
+        whole.splitn(3, '/').take(2).collect::<Vec<_>>().join("/").to_ascii_lowercase()
+    };
+    !config.actions.keys().any(|known| repository(known) == repository(name))
 }
 
 /// The word for a value, as TOML.

@@ -7,9 +7,11 @@
 mod beneath;
 mod folder;
 mod regular;
+mod repository;
 
 pub use folder::{Folder, Links};
 pub use regular::{open, read};
+pub use repository::{MAX_BYTES, read_named, read_repository, read_text};
 
 use std::io;
 

@@ -57,12 +57,14 @@ pub(super) fn readable(found: OwnedFd) -> Result<File, FileError> {
 
 /// Reads a file of at most `limit` bytes.
 pub(super) fn contents(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
+    if file.metadata()?.len() > limit { Err(FileError::TooLarge { limit }) } else { bounded(file, limit) }
+}
+
+/// Reads at most `limit` bytes, whatever size a file is said to have: that is only what it had a moment ago.
+pub(super) fn bounded(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    // A size is only what a file had a moment ago.
-    if file.metadata()?.len() > limit || file.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
-        return Err(FileError::TooLarge { limit });
-    }
-    Ok(bytes)
+    let read = file.take(limit + 1).read_to_end(&mut bytes)?;
+    if read as u64 > limit { Err(FileError::TooLarge { limit }) } else { Ok(bytes) }
 }
 
 #[cfg(test)]

@@ -12,13 +12,17 @@ use crate::engine::sandbox::providers::Providers;
 use crate::model::capabilities::{Capabilities, Operation, Unavailable};
 use crate::model::{Command, Conclusion, Reply, RerunScope, Run, RunId};
 use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::spec::{RunSpec, WorkSpec};
 use crate::store::{StoreError, history, lock};
 use crate::worker::launch::{SpawnError, spawn};
 use crate::worker::rerun::StepRerunError;
 use crate::worker::{Mode, control, recovery, rerun as attempts};
 
+use super::LaunchError;
 use super::secrets;
 use super::secrets::{SecretError, SecretSource};
+use super::trust;
+use super::trust::{Trust, Untrusted};
 
 /// Why a command for a run fails.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +63,27 @@ pub enum CommandError {
     /// A secret of the run has no value.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The repository of the run is not trusted, or the folder of the run comes from elsewhere.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// Whether the run is trusted cannot be found out.
+    #[error(transparent)]
+    Launch(Box<LaunchError>),
     /// The run's folder cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The worker cannot be started.
     #[error(transparent)]
     Worker(#[from] SpawnError),
+}
+
+/// Whose word counts when another attempt of a run starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TrustedBy {
+    /// The answer on record.
+    Record,
+    /// A person who gives it for this attempt alone.
+    Person,
 }
 
 /// When a new attempt starts.
@@ -82,8 +101,8 @@ pub enum NewAttempt {
 /// See the function of each command.
 pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
     match command {
-        Command::Rerun { what } => rerun(folder, what.clone(), &[]).await.map(drop),
-        Command::Resume => resume(folder, &[]).await.map(drop),
+        Command::Rerun { what } => rerun(folder, what.clone(), &[], TrustedBy::Record).await.map(drop),
+        Command::Resume => resume(folder, &[], TrustedBy::Record).await.map(drop),
         Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,
     }
 }
@@ -99,13 +118,15 @@ pub async fn cancel(folder: &RunFolder, force: bool) -> Result<(), CommandError>
 /// Starts another attempt of a run, at once or when the current one has ended.
 ///
 /// # Errors
-/// There is nothing to run again, a job cannot run again from the step, a secret is missing, or the worker refuses or
-/// cannot be started.
+/// The run is not trusted, there is nothing to run again, a job cannot run again from the step, a secret is missing, or
+/// the worker refuses or cannot be started.
 pub async fn rerun(
     folder: &RunFolder,
     scope: RerunScope,
     secrets: &[SecretSource],
+    trusted: TrustedBy,
 ) -> Result<NewAttempt, CommandError> {
+    require_trust(folder, trusted)?;
     if lock::is_held(&folder.lock()) {
         match ask(folder, &Command::Rerun { what: scope.clone() }).await {
             Ok(()) => return Ok(NewAttempt::Queued),
@@ -121,8 +142,13 @@ pub async fn rerun(
 /// Starts another attempt of a run whose worker was lost, from the first step that had not completed.
 ///
 /// # Errors
-/// The run did not lose its worker, a secret is missing, or the worker cannot be started.
-pub async fn resume(folder: &RunFolder, secrets: &[SecretSource]) -> Result<NewAttempt, CommandError> {
+/// The run is not trusted, it did not lose its worker, a secret is missing, or the worker cannot be started.
+pub async fn resume(
+    folder: &RunFolder,
+    secrets: &[SecretSource],
+    trusted: TrustedBy,
+) -> Result<NewAttempt, CommandError> {
+    require_trust(folder, trusted)?;
     let run = ended(folder).await?;
     start(folder, &run, Command::Resume, Mode::Resume, secrets)
 }
@@ -142,6 +168,20 @@ pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
         tracing::warn!(%run, %error, "not everything of a deleted run is removed");
     }
     Ok(history::remove(&folder)?)
+}
+
+/// Checks that the repository of a run is trusted, and that its folder was made here.
+fn require_trust(folder: &RunFolder, trusted: TrustedBy) -> Result<(), CommandError> {
+    if trusted == TrustedBy::Person {
+        return Ok(());
+    }
+    let spec = RunSpec::read(folder)?;
+    let WorkSpec::WorkflowRun(workflow) = spec.work;
+    let found = trust::of_run(folder, &spec.info, &workflow).map_err(|error| CommandError::Launch(Box::new(error)))?;
+    match found.trust {
+        Trust::Given => Ok(()),
+        Trust::Missing(reason) => Err(Untrusted { root: found.repository.root, reason }.into()),
+    }
 }
 
 /// Returns the state of a run. A run that lost its worker is closed first.

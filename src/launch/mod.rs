@@ -16,20 +16,23 @@
 //! - [`expression`]: expressions evaluated outside of a run
 //! - [`demo`]: projects that are part of the program
 
+use std::path::Path;
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
 use crate::config::{Config, ConfigError};
-use crate::model::{Preview, RunInfo};
+use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
 use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::folder::{RunFolder, RunsDir, locate};
-use crate::store::spec::{RunSpec, WorkflowSpec};
+use crate::store::spec::{RunSpec, WorkSpec, WorkflowSpec};
 use crate::store::{StoreError, numbers};
 use crate::worker::launch::spawn;
 use crate::worker::{Mode, prepare, recovery};
 use crate::workflow;
-use crate::workflow::plan::Plan;
+use crate::workflow::plan::{Plan, PlanContexts};
 
 pub mod clean;
 pub mod commands;
@@ -50,7 +53,7 @@ pub use event::{Payload, PayloadError};
 pub use request::LaunchRequest;
 pub use secrets::{SecretError, SecretSource};
 
-use trust::{Trust, Untrusted};
+use trust::{Consent, Subject, Trust, Untrusted};
 
 /// The event of a run without a given event.
 pub const PUSH: &str = "push";
@@ -89,12 +92,11 @@ pub enum LaunchError {
 
 /// A run that can start: its inputs were read, and nothing is written yet.
 pub struct Planned {
-    repository: Repository,
     info: RunInfo,
     spec: WorkflowSpec,
-    plan: Plan,
+    plan: Arc<Plan>,
     secrets: IndexMap<String, String>,
-    trust: Trust,
+    consent: Consent,
     unknown: Vec<String>,
 }
 
@@ -106,13 +108,7 @@ pub struct Started {
 }
 
 impl Planned {
-    /// Returns the repository of the run.
-    #[must_use]
-    pub fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    /// Returns the description of the run. It gets its id when it starts.
+    /// What the run is a run of. It gets its id when it starts.
     #[must_use]
     pub fn info(&self) -> &RunInfo {
         &self.info
@@ -144,35 +140,13 @@ impl Planned {
 
     /// Returns whether the repository is trusted.
     #[must_use]
-    pub fn trust(&self) -> &Trust {
-        &self.trust
+    pub fn consent(&self) -> &Consent {
+        &self.consent
     }
 
-    /// Returns a preview of the run, for the trust question.
-    #[must_use]
-    pub fn preview(&self) -> Preview {
-        trust::preview(&self.info.workflow, &self.repository.root, &self.plan)
-    }
-
-    /// Checks that the repository is trusted.
-    ///
-    /// # Errors
-    /// The repository is not trusted.
-    pub fn require_trust(&self) -> Result<(), Untrusted> {
-        match self.trust {
-            Trust::Given => Ok(()),
-            Trust::Missing(reason) => Err(Untrusted { root: self.repository.root.clone(), reason }),
-        }
-    }
-
-    /// Records that the repository is trusted from now on.
-    ///
-    /// # Errors
-    /// The state folder cannot be written.
-    pub fn grant_trust(&mut self, runs: &RunsDir) -> Result<(), StoreError> {
-        trust::grant(runs, &self.repository)?;
-        self.trust = Trust::Given;
-        Ok(())
+    /// The same, to answer it.
+    pub fn consent_mut(&mut self) -> &mut Consent {
+        &mut self.consent
     }
 }
 
@@ -190,15 +164,55 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let given = secrets::given(&request.secrets)?;
     let workflow = prepare::parse(&name, &text)?;
     let called = request::called(&workflow, &repository.root);
+    let settings = config.named_by_repository().to_vec();
     let (info, mut spec) = request.spec(&repository, config, &workflow, &payload);
     let unknown = event::unknown::paths(&workflow, &info.event, &spec.payload);
     let secrets = secrets::with_named(given, &request.secrets, &workflow, &called);
     spec.called = called.texts();
     spec.secrets = secrets.keys().cloned().collect();
     spec.run_number = numbers::next(runs, &info.repository, &info.workflow)?;
-    let plan = prepare::plan(&info, &spec, workflow, &|path| called.callee(path), secrets.clone(), 1)?.plan;
-    let trust = if request.needs_trust() { trust::of(runs, &repository)? } else { Trust::Given };
-    Ok(Planned { repository, info, spec, plan, secrets, trust, unknown })
+    let plan = Arc::new(prepare::plan(&info, &spec, workflow, &|path| called.callee(path), secrets.clone(), 1)?.plan);
+    let trust = if request.needs_trust() { trust::of(runs, &repository, &settings)? } else { Trust::Given };
+    let subject = Subject { name: info.workflow.clone(), plan: Ok(Arc::clone(&plan)), sandbox: spec.sandbox.clone() };
+    let consent = Consent::new(repository, settings, trust, vec![subject]);
+    Ok(Planned { info, spec, plan, secrets, consent, unknown })
+}
+
+/// Returns the question about a repository and all its workflows, as a push would run them.
+///
+/// # Errors
+/// There is no repository, its settings have a fault, or the state folder cannot be read.
+pub fn consent(runs: &RunsDir, folder: &Path) -> Result<Consent, LaunchError> {
+    let repository = Repository::discover(folder)?;
+    let settings = Config::load(Some(&repository.root))?.named_by_repository().to_vec();
+    let trust = trust::of(runs, &repository, &settings)?;
+    let subjects = workflows::list(&repository.root).into_iter().map(|path| {
+        let name = workflows::relative(&path, &repository.root);
+        let plan = workflows::read(&path).map_err(LaunchError::from).and_then(|text| {
+            let workflow = prepare::parse(&name, &text)?;
+            let called = request::called(&workflow, &repository.root);
+            let known = PlanContexts { knows_every_file: true, ..PlanContexts::default() };
+            Ok(Plan::new(workflow, &known, &|path| called.callee(path)).map_err(Refusal::Faults)?)
+        });
+        Subject { name, plan: plan.map(Arc::new).map_err(|error| error.to_string()), sandbox: None }
+    });
+    let subjects = subjects.collect();
+    Ok(Consent::new(repository, settings, trust, subjects))
+}
+
+/// Returns the question about another attempt of a run.
+///
+/// # Errors
+/// The run or its repository cannot be read, or its workflow has errors.
+pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
+    let spec = RunSpec::read(folder)?;
+    let WorkSpec::WorkflowRun(workflow) = spec.work;
+    let trust::AttemptTrust { repository, settings, trust } = trust::of_run(folder, &spec.info, &workflow)?;
+    let plan = prepare::prepare(&spec.info, &workflow, IndexMap::new(), 1)?.plan;
+    let subject =
+        Subject { name: spec.info.workflow.clone(), plan: Ok(Arc::new(plan)), sandbox: workflow.sandbox.clone() };
+    let consent = Consent::new(repository, settings, trust, vec![subject]);
+    Ok(consent.of_attempt(folder.clone(), spec.info, *workflow))
 }
 
 /// Returns the event that a workflow most likely runs on, and the path of its file in the repository.
@@ -230,7 +244,7 @@ pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
 /// # Errors
 /// The repository is not trusted, or the state folder cannot be written.
 pub fn write(runs: &RunsDir, planned: Planned) -> Result<RunFolder, LaunchError> {
-    planned.require_trust()?;
+    planned.consent.require()?;
     let Planned { info, mut spec, .. } = planned;
     spec.run_number = numbers::take(runs, &info.repository, &info.workflow)?;
     let folder = runs.create(info.created)?;

@@ -1,6 +1,5 @@
 //! The request for a run, and the run document that is made from it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use super::event::Payload;
 use super::event::derived::Facts;
 use super::secrets::SecretSource;
 use crate::config::Config;
+use crate::files;
 use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
 use crate::store::clock::now;
@@ -172,7 +172,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path) -> Called {
             if found.contains_key(path) {
                 continue;
             }
-            let Ok(text) = fs::read_to_string(root.join(path)) else { continue };
+            let Ok(text) = files::read_text(&root.join(path)) else { continue };
             let callee = Callee::parse(Source::new(path, text));
             todo.extend(callee.workflow.clone());
             found.insert(path.to_owned(), callee);

@@ -2,13 +2,14 @@
 
 use std::env;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::request::{Called, called, local_call};
+use crate::files;
+use crate::files::FileError;
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
@@ -73,8 +74,8 @@ pub enum SecretError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The error of the file system.
-        source: io::Error,
+        /// The cause.
+        source: FileError,
     },
     /// A line of a file has no `=`.
     #[error("{}:{line}:1: expected NAME=VALUE", path.display())]
@@ -124,7 +125,7 @@ pub(super) fn with_named(
 }
 
 fn in_file(path: &Path) -> Result<Vec<(String, String)>, SecretError> {
-    let bytes = std::fs::read(path).map_err(|source| SecretError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = files::read_named(path).map_err(|source| SecretError::Unreadable { path: path.to_owned(), source })?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let pairs = lines.map(|(number, line)| {

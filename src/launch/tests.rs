@@ -4,11 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::launch::commands::CommandError;
+use crate::launch::commands::{CommandError, TrustedBy};
 use crate::launch::trust::Distrust;
 use crate::model::capabilities::Unavailable;
 use crate::model::{Conclusion, EndReason, Event, RerunScope, Timestamp};
-use crate::model::{JobPreview, StepPreview};
 use crate::repo::git::{Access, git};
 use crate::store::journal::JournalWriter;
 use crate::store::{history, lock};
@@ -93,10 +92,16 @@ fn a_preview_shows_the_jobs_of_calls_whose_legs_are_not_known() {
          strategy: {matrix: {v: '${{ fromJSON(needs.first.outputs.list) }}'}}\n    uses: ./.github/workflows/called.yml\n",
     );
     place.write("called.yml", "on: workflow_call\njobs: {inner: {runs-on: ubuntu-latest, steps: [{run: two}]}}\n");
-    let jobs = place.plan(&place.request()).preview().jobs;
-    let names: Vec<_> = jobs.iter().map(|job| job.name.as_str()).collect();
-    assert_eq!(names, ["first", "call", "call / inner"]);
-    assert_eq!(jobs[2].steps, [StepPreview::Script("two".to_owned())]);
+    let preview = place.plan(&place.request()).consent().preview().lines(false);
+    let expected = [
+        "    first",
+        "      $ one",
+        "    call",
+        "      calls ./.github/workflows/called.yml:",
+        "        inner",
+        "          $ two",
+    ];
+    assert_eq!(preview[preview.len() - expected.len()..], expected);
 }
 
 #[test]
@@ -112,24 +117,29 @@ fn the_likely_event_of_a_workflow_is_that_of_its_file() {
 fn an_untrusted_repository_is_planned_and_shown_and_does_not_start() {
     let place = Place::new(CI);
     let planned = place.plan(&place.request());
-    assert_eq!(planned.trust(), &Trust::Missing(Distrust::Unknown));
-    let steps = vec![
-        StepPreview::Action("actions/checkout@v4".to_owned()),
-        StepPreview::Script("echo ${{ github.ref }}".to_owned()),
+    assert_eq!(planned.consent().trust(), &Trust::Missing(Distrust::Unknown));
+    let preview = planned.consent().preview().lines(false);
+    let expected = [
+        "  it is not trusted to run on this machine",
+        "",
+        "  .github/workflows/ci.yml runs on this machine, as you:",
+        "    a",
+        "      uses actions/checkout@v4",
+        "      $ echo ${{ github.ref }}",
     ];
-    assert_eq!(planned.preview().jobs, [JobPreview { name: "a".to_owned(), legs: 1, steps }]);
+    assert_eq!(preview[preview.len() - expected.len()..], expected);
     let error = write(&place.runs, planned).expect_err("not trusted");
     assert!(matches!(error, LaunchError::Untrusted(_)), "{error}");
     assert!(!place.runs.runs().exists(), "no run was made");
 
     let mut planned = place.plan(&place.request());
-    planned.grant_trust(&place.runs).expect("written");
+    planned.consent_mut().grant(&place.runs).expect("written");
     write(&place.runs, planned).expect("trusted");
-    assert_eq!(place.plan(&place.request()).trust(), &Trust::Given, "the answer is kept");
+    assert_eq!(place.plan(&place.request()).consent().trust(), &Trust::Given, "the answer is kept");
     git(&place.root(), ["remote", "add", "origin", "https://elsewhere.example/x"]).expect("git remote");
-    assert_eq!(place.plan(&place.request()).trust(), &Trust::Missing(Distrust::OtherOrigin));
-    trust::revoke(&place.runs, place.plan(&place.request()).repository()).expect("written");
-    assert_eq!(place.plan(&place.request()).trust(), &Trust::Missing(Distrust::Unknown));
+    assert_eq!(place.plan(&place.request()).consent().trust(), &Trust::Missing(Distrust::OtherOrigin));
+    trust::revoke(&place.runs, place.plan(&place.request()).consent().repository()).expect("written");
+    assert_eq!(place.plan(&place.request()).consent().trust(), &Trust::Missing(Distrust::Unknown));
 }
 
 #[test]
@@ -206,7 +216,7 @@ fn a_request_that_names_the_runner_needs_no_repository_and_no_trust() {
     let slug = Some("o/r".to_owned());
     let request = LaunchRequest { any_runner: true, slug, ..LaunchRequest::new(&folder, "ci", "push") };
     let planned = place.plan(&request);
-    assert_eq!((planned.trust(), planned.info().repository.as_str()), (&Trust::Given, "o/r"));
+    assert_eq!((planned.consent().trust(), planned.info().repository.as_str()), (&Trust::Given, "o/r"));
     assert!(planned.spec().in_place && planned.spec().repository == folder);
 }
 
@@ -245,9 +255,9 @@ async fn a_run_that_has_ended_takes_only_commands_for_another_attempt() {
     let good = place.ended(Conclusion::Success, None);
     let error = commands::cancel(&good, false).await.expect_err("ended").to_string();
     assert_eq!(error, format!("{} has ended: success", good.id()));
-    let error = commands::rerun(&good, RerunScope::Failed, &[]).await.expect_err("nothing failed");
+    let error = commands::rerun(&good, RerunScope::Failed, &[], TrustedBy::Person).await.expect_err("nothing failed");
     assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::NothingFailed, .. }), "{error}");
-    let error = commands::resume(&good, &[]).await.expect_err("not lost");
+    let error = commands::resume(&good, &[], TrustedBy::Person).await.expect_err("not lost");
     assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::WorkerNotLost, .. }), "{error}");
 }
 
@@ -258,7 +268,8 @@ async fn a_new_attempt_needs_the_secrets_of_the_run() {
     let planned = place.plan(&LaunchRequest { trust: true, secrets, ..place.request() });
     let folder = write(&place.runs, planned).expect("written");
     // Without a worker the run is lost, and closed by the command.
-    let error = commands::rerun(&folder, RerunScope::All, &[]).await.expect_err("no secret").to_string();
+    let error =
+        commands::rerun(&folder, RerunScope::All, &[], TrustedBy::Person).await.expect_err("no secret").to_string();
     assert!(error.starts_with("the run needs the secret CUELIGHT_NO_SUCH_VARIABLE"), "{error}");
     assert_eq!(history::read(&folder).expect("readable").phase.conclusion(), Some(Conclusion::Failure));
 }
@@ -270,7 +281,7 @@ async fn a_run_in_progress_is_neither_deleted_nor_resumed() {
     let held = lock::take(&folder.lock()).expect("made").expect("free");
     for error in [
         commands::delete(&place.runs, folder.id()).await.expect_err("in progress"),
-        commands::resume(&folder, &[]).await.expect_err("in progress"),
+        commands::resume(&folder, &[], TrustedBy::Person).await.expect_err("in progress"),
     ] {
         assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::NotEnded, .. }), "{error}");
     }

@@ -24,7 +24,7 @@ pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal,
 pub use explanation::{Explanation, Outcome};
 pub use id::{JobId, RunId, StepNumber};
 pub use nearest::nearest;
-pub use preview::{JobPreview, Preview, StepPreview};
+pub use preview::{Preview, PreviewLine, Shown};
 pub use reason::EndReason;
 pub use run::{Job, Run, RunInfo, Step};
 pub use service::{Service, ServiceState};

@@ -1,102 +1,154 @@
-//! Preview of a workflow, shown before the user trusts a repository.
+//! What would run, for a person who is asked whether it may.
 
-/// Maximum number of lines of a script in a preview.
-const MAX_SCRIPT_LINES: usize = 3;
+/// Blanks in a row, after the first character of a line, that are replaced by their number: more than indentation and
+/// columns need.
+const MAX_BLANKS: usize = 8;
 
-/// Maximum number of characters of a script line in a preview.
-const MAX_LINE_CHARS: usize = 100;
-
-/// Preview of a workflow. Texts are unmodified: each interface must sanitize them for its terminal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What would run. All texts are as its files have them: a face must make them safe for its terminal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
-    /// Path of the workflow, relative to the repository.
-    pub workflow: String,
-    /// Path of the repository.
-    pub root: String,
-    /// Jobs in the order of the file. Legs of a matrix are one entry.
-    pub jobs: Vec<JobPreview>,
+    lines: Vec<PreviewLine>,
 }
 
-/// A job that would run.
+/// A line of a preview.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobPreview {
-    /// Name of the first leg.
-    pub name: String,
-    /// Number of legs, at least 1.
-    pub legs: usize,
-    /// Steps; empty for a job that calls a workflow, whose jobs follow.
-    pub steps: Vec<StepPreview>,
+pub struct PreviewLine {
+    /// The text, which stands below what it belongs to.
+    pub text: String,
+    /// Levels of indentation.
+    pub depth: usize,
+    /// Whether a person should look at it before anything else.
+    pub is_dangerous: bool,
+    /// Where it is shown.
+    pub shown: Shown,
 }
 
-/// A step that would run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StepPreview {
-    /// Reference of an action.
-    Action(String),
-    /// Text of a script, with its expressions.
-    Script(String),
+/// Where a line of a preview is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// In the summary and in the whole.
+    Always,
+    /// In the summary, which leaves something out here.
+    InSummary,
+    /// In the whole. A dangerous line is shown in the summary, too.
+    InWhole,
 }
 
 impl Preview {
-    /// Returns the preview as lines, with the first lines of each script and the number of the others.
+    /// Columns of a line: longer ones are continued on the next, so that no terminal cuts them off.
+    pub const COLUMNS: usize = 72;
+
+    /// Adds a line.
+    pub fn push(&mut self, line: PreviewLine) {
+        self.lines.push(line);
+    }
+
+    /// Returns the lines in columns: the summary, or the whole. Dangerous lines start with `!`. What a line hides behind
+    /// blanks or beyond the edge of a terminal is visible.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![
-            format!("{} runs for the first time in", self.workflow),
-            format!("  {}", self.root),
-            "Its steps run on this machine, as you:".to_owned(),
-            String::new(),
-        ];
-        for job in &self.jobs {
-            let legs = if job.legs > 1 { format!(" and {} more like it", job.legs - 1) } else { String::new() };
-            lines.push(format!("  {}{legs}", job.name));
-            for step in &job.steps {
-                match step {
-                    StepPreview::Action(reference) => lines.push(format!("    uses {reference}")),
-                    StepPreview::Script(script) => excerpt(script, &mut lines),
-                }
+    pub fn lines(&self, whole: bool) -> Vec<String> {
+        let is_shown = |line: &&PreviewLine| match line.shown {
+            Shown::Always => true,
+            Shown::InSummary => !whole,
+            Shown::InWhole => whole || line.is_dangerous,
+        };
+        let mut lines = Vec::new();
+        for line in self.lines.iter().filter(is_shown) {
+            let mark = if line.is_dangerous { '!' } else { ' ' };
+            let indentation = "  ".repeat(line.depth);
+            for (number, row) in
+                rows(&without_blanks(&line.text), Self::COLUMNS - indentation.len() - 4).iter().enumerate()
+            {
+                let continued = if number == 0 { "" } else { "| " };
+                lines.push(format!("{mark} {indentation}{continued}{row}").trim_end().to_owned());
             }
         }
         lines
     }
+
+    /// Whether the whole has more than the summary.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.lines.iter().any(|line| line.shown != Shown::Always)
+    }
 }
 
-/// Adds the first lines of a script, and the number of the others.
-fn excerpt(script: &str, lines: &mut Vec<String>) {
-    let written: Vec<&str> = script.lines().filter(|line| !line.trim().is_empty()).collect();
-    for (number, line) in written.iter().take(MAX_SCRIPT_LINES).enumerate() {
-        let prompt = if number == 0 { '$' } else { ' ' };
-        let line: String = line.chars().take(MAX_LINE_CHARS).collect();
-        lines.push(format!("    {prompt} {}", line.trim_end()));
+/// The text with the number of blanks in place of long rows of them.
+fn without_blanks(text: &str) -> String {
+    // The Braille pattern without dots looks like a blank, but Unicode does not count it as one.
+    let is_blank = |c: char| c.is_whitespace() || c == '\u{2800}';
+    let mut shown = String::new();
+    let mut blanks = String::new();
+    for c in text.trim_end_matches(is_blank).chars() {
+        if is_blank(c) {
+            blanks.push(c);
+            continue;
+        }
+        let count = blanks.chars().count();
+        if count > MAX_BLANKS {
+            shown.push_str(&format!(" <{count} blanks> "));
+            blanks.clear();
+        }
+        shown.push_str(&std::mem::take(&mut blanks));
+        shown.push(c);
     }
-    if written.len() > MAX_SCRIPT_LINES {
-        lines.push(format!("      and {} more lines", written.len() - MAX_SCRIPT_LINES));
+    shown
+}
+
+/// Splits text into rows of `columns`. A character beyond ASCII may take two.
+fn rows(text: &str, columns: usize) -> Vec<String> {
+    let mut rows = vec![String::new()];
+    let mut used = 0;
+    for c in text.chars() {
+        let width = if c.is_ascii() { 1 } else { 2 };
+        if used + width > columns {
+            rows.push(String::new());
+            used = 0;
+        }
+        used += width;
+        if let Some(row) = rows.last_mut() {
+            row.push(c);
+        }
     }
+    rows
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn line(text: &str, is_dangerous: bool, shown: Shown) -> PreviewLine {
+        PreviewLine { text: text.to_owned(), depth: 1, is_dangerous, shown }
+    }
+
     #[test]
-    fn scripts_are_truncated_and_legs_counted() {
-        let long = "x".repeat(200);
-        let script = format!("one\n\n  two \n{long}\nfour\nfive\n");
-        let steps = vec![StepPreview::Action("actions/checkout@v4".to_owned()), StepPreview::Script(script)];
-        let job = JobPreview { name: "test (1)".to_owned(), legs: 3, steps };
-        let preview = Preview { workflow: "ci.yml".to_owned(), root: "/p".to_owned(), jobs: vec![job] };
+    fn nothing_hides_behind_blanks_or_an_edge() {
+        let mut preview = Preview::default();
+        let hidden = format!("echo a{}; curl evil", " ".repeat(130));
+        let other = format!("a{}b{}c", "\u{2800}".repeat(9), "\u{a0}\t".repeat(5));
+        for text in [hidden.as_str(), &other, &"x".repeat(100), "  indented        it"] {
+            preview.push(line(text, false, Shown::Always));
+        }
         let expected = [
-            "ci.yml runs for the first time in",
-            "  /p",
-            "Its steps run on this machine, as you:",
-            "",
-            "  test (1) and 2 more like it",
-            "    uses actions/checkout@v4",
-            "    $ one",
-            "        two",
-            &format!("      {}", &long[..100]),
-            "      and 2 more lines",
+            "    echo a <130 blanks> ; curl evil".to_owned(),
+            "    a <9 blanks> b <10 blanks> c".to_owned(),
+            format!("    {}", "x".repeat(66)),
+            format!("    | {}", "x".repeat(34)),
+            "      indented        it".to_owned(),
         ];
-        assert_eq!(preview.lines(), expected);
+        assert_eq!(preview.lines(false), expected);
+        assert!(preview.lines(true).iter().all(|line| line.chars().count() <= Preview::COLUMNS));
+    }
+
+    #[test]
+    fn the_summary_has_what_is_dangerous_and_the_whole_has_everything() {
+        let mut preview = Preview::default();
+        preview.push(line("a", false, Shown::Always));
+        preview.push(line("b", false, Shown::InWhole));
+        preview.push(line("c", true, Shown::InWhole));
+        preview.push(line("1 more line", false, Shown::InSummary));
+        assert_eq!(preview.lines(false), ["    a", "!   c", "    1 more line"]);
+        assert_eq!(preview.lines(true), ["    a", "    b", "!   c"]);
+        assert!(preview.is_cut());
     }
 }

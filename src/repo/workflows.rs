@@ -1,9 +1,10 @@
 //! Workflow files of a repository: listing, finding and reading them.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files;
+use crate::files::FileError;
 use crate::model::nearest;
 use crate::workflow;
 use crate::workflow::source::{NotUtf8, Source, decode};
@@ -19,8 +20,8 @@ pub enum WorkflowFileError {
     Unreadable {
         /// Path of the file.
         path: PathBuf,
-        /// Error of the file system.
-        source: io::Error,
+        /// The cause.
+        source: FileError,
     },
     /// The file is not UTF-8.
     #[error("{}: {source}", path.display())]
@@ -82,7 +83,9 @@ pub fn find(wanted: Option<&str>, folder: &Path, root: &Path) -> Result<PathBuf,
             _ => Err(WorkflowFileError::Unnamed { known: known() }),
         };
     };
-    if let Some(path) = [folder, root].map(|folder| folder.join(wanted)).into_iter().find(|path| path.is_file()) {
+    if let Some(path) =
+        [folder, root].map(|folder| folder.join(wanted)).into_iter().find(|path| path.exists() && !path.is_dir())
+    {
         return Ok(path);
     }
     let is_wanted = |part: Option<String>| part.as_deref() == Some(wanted);
@@ -107,7 +110,8 @@ fn name(path: &Path) -> Option<String> {
 /// # Errors
 /// The file cannot be read, or is not UTF-8.
 pub fn read(path: &Path) -> Result<String, WorkflowFileError> {
-    let bytes = fs::read(path).map_err(|source| WorkflowFileError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = files::read_repository(path)
+        .map_err(|source| WorkflowFileError::Unreadable { path: path.to_owned(), source })?;
     let text = decode(&bytes).map_err(|source| WorkflowFileError::NotUtf8 { path: path.to_owned(), source })?;
     Ok(text.to_owned())
 }

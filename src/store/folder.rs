@@ -7,6 +7,7 @@
 //!   active/<run id>     empty file for each run that has not ended
 //!   concurrency/        tickets of concurrency groups
 //!   ports/              locks on ports of this machine
+//!   key                 secret that seals the documents of runs
 //!   trust.json          repositories that may run workflows here
 //!   launched            id of the run whose worker was started last
 //!   last_id, ids.lock   the newest id that was given to a run
@@ -37,7 +38,7 @@ pub struct RunsDir {
 /// summary/<job>/...   job summaries in Markdown
 /// state/<job>.jsonl   checkpoints of jobs
 /// work/<job>/         workspace, temporary files and control folder of a job
-/// lock, control.sock, worker.log, ballast, engine
+/// lock, control.sock, worker.log, ballast, engine, seal
 /// ```
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -90,7 +91,12 @@ impl RunsDir {
         self.state.join("trust.json")
     }
 
-    /// `launched`: rewritten whenever a worker starts, which notifies the processes that watch the state folder.
+    /// `key`: the secret that seals the documents of runs, see [`super::seal`].
+    pub(super) fn key(&self) -> PathBuf {
+        self.state.join("key")
+    }
+
+    /// `launched`: rewritten whenever a worker starts, which wakes those who watch the state folder.
     #[must_use]
     pub fn launched(&self) -> PathBuf {
         self.state.join("launched")
@@ -289,6 +295,11 @@ impl RunFolder {
     #[must_use]
     pub fn spec_path(&self) -> PathBuf {
         self.path.join("run.json")
+    }
+
+    /// `seal`: proof that `run.json` was written on this machine, see [`super::seal`].
+    pub(super) fn seal(&self) -> PathBuf {
+        self.path.join("seal")
     }
 
     /// `events.jsonl`: the journal.

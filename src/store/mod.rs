@@ -16,6 +16,7 @@ pub mod lock;
 pub mod logs;
 pub mod numbers;
 pub mod runs;
+pub mod seal;
 pub mod spec;
 
 use std::io;

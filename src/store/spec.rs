@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{RunInfo, Timestamp};
 
 use super::folder::RunFolder;
-use super::{StoreError, atomic};
+use super::{StoreError, atomic, seal};
 
 /// Version of `run.json` that this program writes.
 const VERSION: u32 = 2;
@@ -189,7 +189,7 @@ impl RunSpec {
         Ok(spec)
     }
 
-    /// Writes the document of a run.
+    /// Writes the document of a run, and its seal.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -198,7 +198,8 @@ impl RunSpec {
         let info = RunInfo { id: folder.id().clone(), ..self.info.clone() };
         let document = Self { version: VERSION, info, ..self.clone() };
         let text = serde_json::to_vec_pretty(&document).expect("strings and numbers always serialise");
-        atomic::write_unsynced(&path, &text).map_err(StoreError::io("write", path))
+        atomic::write_unsynced(&path, &text).map_err(StoreError::io("write", path))?;
+        seal::write(folder, &text)
     }
 }
 
@@ -210,8 +211,8 @@ mod tests {
 
     fn written(text: &str) -> (tempfile::TempDir, RunFolder) {
         let home = tempfile::tempdir().expect("a folder");
-        let folder = RunFolder::at(home.path().join("20231114-221320-0000"));
-        fs::create_dir(folder.path()).expect("made");
+        let folder = RunFolder::at(home.path().join("runs/20231114-221320-0000"));
+        fs::create_dir_all(folder.path()).expect("made");
         fs::write(folder.spec_path(), text).expect("written");
         (home, folder)
     }

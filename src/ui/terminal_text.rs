@@ -68,6 +68,17 @@ impl TerminalText {
         Self(text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_unsafe(*c)).collect())
     }
 
+    /// A message of others in which lines after the first are indented: none of them looks like a line of ours.
+    #[must_use]
+    pub fn paragraph(text: &str) -> Self {
+        let indented = text.lines().enumerate().map(|(number, line)| match number {
+            0 => line.to_owned(),
+            _ if line.starts_with("  ") || line.is_empty() => format!("\n{line}"),
+            _ => format!("\n  {line}"),
+        });
+        Self::lines(&indented.collect::<String>())
+    }
+
     /// Cleans text of several lines with our own colours, such as a rendered diagnostic. Newlines, tabs and colours
     /// stay.
     #[must_use]
@@ -380,6 +391,9 @@ mod tests {
             let argument = text!("{}", text);
             prop_assert!(safe(argument.as_str(), &[]));
             prop_assert!(safe(TerminalText::lines(&text).as_str(), &['\n', '\t']));
+            let paragraph = TerminalText::paragraph(&text);
+            prop_assert!(safe(paragraph.as_str(), &['\n', '\t']));
+            prop_assert!(paragraph.as_str().lines().skip(1).all(|line| line.is_empty() || line.starts_with("  ")));
             prop_assert!(safe(TerminalText::log_line(text.as_bytes(), Colours::None).as_str(), &['\t']));
             let coloured = TerminalText::coloured(&text);
             prop_assert!(safe(&coloured.plain(), &['\n', '\t']));

@@ -73,7 +73,9 @@ impl Diagnostic {
         let line_end = source.text[start..].find('\n').map_or(length, |at| start + at);
         let end = (self.span.end as usize).clamp(start, line_end.max(start));
         let mark = AnnotationKind::Primary.span(start..end);
-        let snippet = Snippet::source(&source.text).path(&source.name).annotation(mark);
+        // The renderer replaces controls in every text but the path.
+        let path = source.name.replace(char::is_control, "\u{fffd}");
+        let snippet = Snippet::source(&source.text).path(path).annotation(mark);
         let title = format!("{} [{}]", self.message, self.rule);
         let mut group = level.primary_title(title).element(snippet);
         if let Some(hint) = &self.hint {

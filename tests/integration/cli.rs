@@ -132,7 +132,8 @@ fn trust_is_bound_to_the_repository_and_its_origin() {
     let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
     project.call(&["trust"]).expect(0, &["is trusted"]);
     let git = project.root().join(".git").canonicalize().expect("a folder");
-    project.call(&["trust", "--list"]).expect(0, &[&git.display().to_string(), "no origin"]);
+    let root = project.root().canonicalize().expect("a folder");
+    project.call(&["trust", "--list"]).expect(0, &[&root.display().to_string(), "no origin"]);
     let config = fs::read_to_string(git.join("config")).expect("readable");
     fs::write(git.join("config"), format!("{config}[remote \"origin\"]\n\turl = https://elsewhere.example/x\n"))
         .expect("written");

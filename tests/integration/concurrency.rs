@@ -135,7 +135,7 @@ fn waiting_runs_can_be_cancelled_and_reruns_wait_too() {
     door.until(&second, "cancelled");
     // Its worker may still be ending.
     until("it can run again", || {
-        let said = door.command(&["rerun", &second, "--detach"]).output().expect("starts");
+        let said = door.command(&["rerun", "--trust", &second, "--detach"]).output().expect("starts");
         said.status.success().then_some(())
     });
     let again = door.until(&second, "pending");

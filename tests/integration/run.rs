@@ -230,12 +230,12 @@ fn failed_jobs_are_rerun_and_the_others_keep_their_results() {
     let run = project.command(&["run", "--trust"]).env("MARK", &mark).output().expect("starts");
     assert_eq!(run.status.code(), Some(1));
     fs::write(&mark, "").expect("written");
-    let again = project.command(&["rerun", "--failed"]).env("MARK", &mark).output().expect("starts");
+    let again = project.command(&["rerun", "--trust", "--failed"]).env("MARK", &mark).output().expect("starts");
     let text = String::from_utf8_lossy(&again.stdout).into_owned();
     assert_eq!(again.status.code(), Some(0), "{text}");
     assert!(text.contains("attempt 2") && text.contains("last") && text.matches("made-x").count() <= 1, "{text}");
     assert_eq!((project.show()["attempt"].clone(), project.show()["status"].clone()), (2.into(), "success".into()));
-    project.call(&["rerun", "--failed"]).expect(4, &["no job failed"]);
+    project.call(&["rerun", "--trust", "--failed"]).expect(4, &["no job failed"]);
 }
 
 #[test]
@@ -253,9 +253,9 @@ fn a_job_is_rerun_from_a_step_with_its_files() {
     let mark = project.state().join("mark");
     assert_eq!(project.command(&["run", "--trust"]).env("MARK", &mark).status().expect("starts").code(), Some(1));
     fs::write(&mark, "").expect("written");
-    project.call(&["rerun", "--job", "a", "--from-step", "9"]).expect(3, &["no step `9`"]);
-    project.call(&["rerun", "--job", "a", "--from-step", "1"]).expect(4, &["not in the workflow file"]);
-    let again = ["rerun", "--job", "a", "--from-step", "Gate"];
+    project.call(&["rerun", "--trust", "--job", "a", "--from-step", "9"]).expect(3, &["no step `9`"]);
+    project.call(&["rerun", "--trust", "--job", "a", "--from-step", "1"]).expect(4, &["not in the workflow file"]);
+    let again = ["rerun", "--trust", "--job", "a", "--from-step", "Gate"];
     let said = project.command(&again).env("MARK", &mark).output().expect("starts");
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert_eq!(said.status.code(), Some(0), "{text}");

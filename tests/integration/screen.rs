@@ -521,7 +521,7 @@ fn changes_by_other_processes_are_shown() {
     project.run(&[]).expect(0, &["it ran"]);
     let mut screen = Terminal::start(project.in_terminal(&[]), 30, 120);
     screen.wait_for("✓ success");
-    project.call(&["rerun"]).expect(0, &["it ran"]);
+    project.call(&["rerun", "--trust"]).expect(0, &["it ran"]);
     screen.wait_for("attempt 2");
     screen.wait_for("✓ success");
     std::fs::remove_dir_all(project.run_folder()).expect("removed");

@@ -103,14 +103,14 @@ fn a_run_with_a_killed_worker_is_closed_and_resumed() {
     waiting.project.call(&["logs", "--job", "a"]).expect(0, &["first"]);
 
     waiting.open();
-    let said = waiting.command(&["resume"]).output().expect("starts");
+    let said = waiting.command(&["resume", "--trust"]).output().expect("starts");
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert_eq!(said.status.code(), Some(0), "{text}");
     assert!(text.contains("second yes here 1") && text.contains("third") && text.contains("b got 1"), "{text}");
     let job = waiting.project.job("a");
     assert_eq!(job["steps"][1]["reason"], "done before the worker was lost");
     waiting.project.call(&["logs", "--job", "a"]).expect(0, &["first"]);
-    waiting.project.call(&["resume"]).expect(4, &["did not lose its worker"]);
+    waiting.project.call(&["resume", "--trust"]).expect(4, &["did not lose its worker"]);
 }
 
 #[test]

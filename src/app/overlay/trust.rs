@@ -23,32 +23,44 @@ const YES: char = 'y';
 /// Key that refuses.
 const NO: char = 'n';
 
-/// Number of rows of the answers, with the empty row above them.
-const ANSWER_ROWS: u16 = 3;
+/// The key that shows everything, or only the summary again.
+const WHOLE: char = 'v';
+
+/// Rows of the answers, and the empty row above them.
+const ANSWER_ROWS: u16 = 4;
 
 /// The question and the visible part of the preview.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct TrustQuestion {
     question: u64,
+    preview: Preview,
+    /// Whether everything is shown, and not only the summary.
+    whole: bool,
     lines: Vec<String>,
     /// Index of the first visible line.
     offset: usize,
 }
 
 impl TrustQuestion {
-    pub(in crate::app) fn new(question: u64, preview: &Preview) -> Self {
-        let lines = preview.lines().iter().map(|line| terminal_text::reveal(line)).collect();
-        Self { question, lines, offset: 0 }
+    pub(in crate::app) fn new(question: u64, preview: Preview) -> Self {
+        let lines = revealed(&preview, false);
+        Self { question, preview, whole: false, lines, offset: 0 }
     }
 
-    /// Closes the question if the key is an answer. `None` for any other key.
-    pub(super) fn key(&self, key: KeyEvent) -> Option<Outcome> {
+    /// Closes the question if the key is an answer, or changes how much is shown. `None` for any other key.
+    pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
         match key.code {
             _ if key.modifiers.intersects(MODIFIERS) => None,
             KeyCode::Char(YES) => {
                 Some(Outcome::Closes(vec![Effect::Request(Request::Trust { question: self.question })]))
             }
             KeyCode::Char(NO) => Some(Outcome::Closes(Vec::new())),
+            KeyCode::Char(WHOLE) => {
+                self.whole = !self.whole;
+                self.lines = revealed(&self.preview, self.whole);
+                self.offset = 0;
+                Some(Outcome::Stays)
+            }
             _ => None,
         }
     }
@@ -85,10 +97,16 @@ impl TrustQuestion {
             let shown = text::clip(line, usize::from(room), cx.theme.ellipsis());
             text::put(buffer, area.x + 1, y, room, &shown, Style::new());
         }
-        let answers = [(YES, "trust this repository, and start"), (NO, "not now: nothing is started")];
+        let other = if self.whole { "show only a summary" } else { "show everything" };
+        let answers = [(YES, "trust this repository, and start"), (NO, "not now: nothing is started"), (WHOLE, other)];
         for ((key, label), y) in answers.into_iter().zip(bottom + 1..area.bottom()) {
             let x = text::put(buffer, area.x + 2, y, 1, &key.to_string(), cx.theme.style(Hue::Accent));
             text::put(buffer, x + 2, y, area.width.saturating_sub(5), label, Style::new());
         }
     }
+}
+
+/// The lines of a preview in which nothing hides.
+fn revealed(preview: &Preview, whole: bool) -> Vec<String> {
+    preview.lines(whole).iter().map(|line| terminal_text::reveal(line)).collect()
 }

@@ -81,7 +81,7 @@ fn sequences_of_the_configuration_are_carried_out() {
 #[test]
 fn an_overlay_that_opens_by_itself_ends_a_sequence() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
-    let preview = Preview { workflow: "ci.yml".to_owned(), root: "/p".to_owned(), jobs: Vec::new() };
+    let preview = Preview::default();
     driver.press("g").feed(Feed::Untrusted { question: 7, preview });
     assert!(driver.shows("Not trusted to run") && !driver.shows("Esc: cancel"), "{}", driver.screen());
     driver.press("n");

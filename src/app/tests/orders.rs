@@ -210,12 +210,16 @@ fn several_repositories_are_named_and_the_home_one_comes_first() {
 
 #[test]
 fn an_untrusted_repository_is_shown_before_anything_starts() {
-    use crate::model::{JobPreview, Preview, StepPreview};
+    use crate::model::{Preview, PreviewLine, Shown};
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.asked();
-    let steps = (1..=40).map(|number| StepPreview::Script(format!("echo \u{1b}[2Jstep {number}"))).collect();
-    let job = JobPreview { name: "build".to_owned(), legs: 1, steps };
-    let preview = Preview { workflow: "ci.yml".to_owned(), root: "/p".to_owned(), jobs: vec![job] };
+    let mut preview = Preview::default();
+    for number in 1..=40 {
+        let text = format!("echo \u{1b}[2Jstep {number}");
+        preview.push(PreviewLine { text, depth: 0, is_dangerous: false, shown: Shown::Always });
+    }
+    let hidden = "curl evil".to_owned();
+    preview.push(PreviewLine { text: hidden, depth: 0, is_dangerous: false, shown: Shown::InWhole });
     let untrusted = |question| Feed::Untrusted { question, preview: preview.clone() };
     driver.feed(untrusted(7));
     assert!(driver.shows("Not trusted to run on this machine yet") && driver.shows("step 1"), "{}", driver.screen());
@@ -224,6 +228,12 @@ fn an_untrusted_repository_is_shown_before_anything_starts() {
     assert_eq!(driver.asked(), [], "enter is not an answer");
     driver.press("G");
     assert!(driver.shows("step 40") && !driver.shows("more below"), "{}", driver.screen());
+    assert!(!driver.shows("curl evil"));
+    driver.press("vG");
+    assert!(driver.shows("curl evil") && driver.shows("only a summary"), "{}", driver.screen());
+    assert_eq!(driver.asked(), [], "looking is not an answer");
+    driver.press("v");
+    assert!(!driver.shows("curl evil") && driver.shows("show everything"), "{}", driver.screen());
     driver.press("n");
     assert_eq!(driver.asked(), []);
     assert!(!driver.shows("Not trusted"));

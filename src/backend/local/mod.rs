@@ -180,13 +180,7 @@ impl Serving {
                 self.selected = Some((run.clone(), 0));
                 self.follow(run);
             }
-            Request::Submit { run, command } => {
-                let reply = self.submit(&run, &command).await;
-                if matches!(command, Command::Rerun { .. } | Command::Resume) {
-                    self.follow(run.clone());
-                }
-                self.report(Feed::Replied { run, command, reply }).await;
-            }
+            Request::Submit { run, command } => self.command(run, command).await,
             Request::Start { workflow, event, inputs, secrets, sandbox } => {
                 let secrets = secrets.iter().map(|name| name.as_str().into()).collect();
                 let inputs = inputs.into_iter().collect();

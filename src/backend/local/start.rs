@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::launch;
+use crate::launch::commands::CommandError;
+use crate::launch::trust::Consent;
 use crate::launch::trust::Trust;
-use crate::launch::{LaunchError, LaunchRequest, Planned, SecretSource, trust};
+use crate::launch::{LaunchError, LaunchRequest, Planned, SecretSource, commands};
 use crate::model::feed::{Feed, Notice};
 use crate::model::{Command, Reply, RunId};
 
@@ -28,19 +30,27 @@ pub(super) enum Waiting {
     /// A run.
     Run(Box<Planned>),
     /// Watch mode.
-    Watch(Box<WatchMode>),
+    Watch(Box<WatchMode>, Box<Consent>),
+    /// A command that starts another attempt of a run.
+    Attempt(RunId, Command, Box<Consent>),
+}
+
+impl Waiting {
+    fn consent(&mut self) -> &mut Consent {
+        match self {
+            Self::Run(planned) => planned.consent_mut(),
+            Self::Watch(_, consent) | Self::Attempt(_, _, consent) => consent,
+        }
+    }
 }
 
 impl Serving {
     /// Plans and starts a run, or asks for trust first.
     pub(super) async fn start_requested(&mut self, request: LaunchRequest) {
         match launch::plan(&self.runs, &LaunchRequest { folder: self.folder.clone(), ..request }) {
-            Ok(planned) => match planned.trust() {
+            Ok(planned) => match planned.consent().trust() {
                 Trust::Given => self.start_shown(planned).await,
-                Trust::Missing(_) => {
-                    let preview = planned.preview();
-                    self.ask_for_trust(preview, Waiting::Run(Box::new(planned))).await;
-                }
+                Trust::Missing(_) => self.ask_for_trust(Waiting::Run(Box::new(planned))).await,
             },
             Err(error) => self.complain(&error).await,
         }
@@ -52,26 +62,44 @@ impl Serving {
             Ok(watch) => watch,
             Err(error) => return self.complain(&error).await,
         };
-        match trust::of(&self.runs, watch.repository()) {
-            Ok(Trust::Given) => self.watch(watch).await,
-            Ok(Trust::Missing(_)) => {
-                let request = LaunchRequest {
-                    folder: self.folder.clone(),
-                    workflow: watch.example(),
-                    event: PUSH.to_owned(),
-                    ..LaunchRequest::default()
-                };
-                match launch::plan(&self.runs, &request) {
-                    Ok(planned) => self.ask_for_trust(planned.preview(), Waiting::Watch(Box::new(watch))).await,
-                    Err(error) => self.complain(&error).await,
+        match launch::consent(&self.runs, &watch.repository().root) {
+            Ok(consent) => match consent.trust() {
+                Trust::Given => self.watch(watch).await,
+                Trust::Missing(_) => {
+                    self.ask_for_trust(Waiting::Watch(Box::new(watch), Box::new(consent))).await;
                 }
-            }
+            },
             Err(error) => self.complain(&error).await,
         }
     }
 
-    /// Asks the user for trust. A previous open question is dropped.
-    async fn ask_for_trust(&mut self, preview: crate::model::Preview, waiting: Waiting) {
+    /// Carries out a command. One that starts another attempt asks for trust first.
+    pub(super) async fn command(&mut self, run: RunId, command: Command) {
+        let reply = match commands::submit(&self.runs.folder(run.clone()), &command).await {
+            Ok(()) => Reply::Accepted,
+            Err(error) => {
+                let reason = error.to_string();
+                if matches!(error, CommandError::Untrusted(_)) {
+                    match launch::consent_of_attempt(&self.runs.folder(run.clone())) {
+                        Ok(consent) => {
+                            let waiting = Waiting::Attempt(run.clone(), command.clone(), Box::new(consent));
+                            self.ask_for_trust(waiting).await;
+                        }
+                        Err(error) => self.complain(&error).await,
+                    }
+                }
+                Reply::Rejected { reason }
+            }
+        };
+        if matches!(command, Command::Rerun { .. } | Command::Resume) {
+            self.follow(run.clone());
+        }
+        self.report(Feed::Replied { run, command, reply }).await;
+    }
+
+    /// Asks a person for trust. An unanswered question before this one is dropped.
+    async fn ask_for_trust(&mut self, mut waiting: Waiting) {
+        let preview = waiting.consent().preview();
         let question = self.questions;
         self.questions += 1;
         self.waiting = Some((question, waiting));
@@ -80,16 +108,17 @@ impl Serving {
 
     /// Trusts the repository and starts what the question was for.
     pub(super) async fn trust(&mut self, question: u64) {
-        match self.waiting.take_if(|(waiting, _)| *waiting == question) {
-            Some((_, Waiting::Run(mut planned))) => match planned.grant_trust(&self.runs) {
-                Ok(()) => self.start_shown(*planned).await,
-                Err(error) => self.complain(&error).await,
-            },
-            Some((_, Waiting::Watch(watch))) => match trust::grant(&self.runs, watch.repository()) {
-                Ok(()) => self.watch(*watch).await,
-                Err(error) => self.complain(&error).await,
-            },
-            None => self.report(Feed::Notice(Notice::bad("another start was requested meanwhile: try again"))).await,
+        let Some((_, mut waiting)) = self.waiting.take_if(|(waiting, _)| *waiting == question) else {
+            let notice = Notice::bad("another start was requested meanwhile: try again");
+            return self.report(Feed::Notice(notice)).await;
+        };
+        if let Err(error) = waiting.consent().grant(&self.runs) {
+            return self.complain(&error).await;
+        }
+        match waiting {
+            Waiting::Run(planned) => self.start_shown(*planned).await,
+            Waiting::Watch(watch, _) => self.watch(*watch).await,
+            Waiting::Attempt(run, command, _) => self.command(run, command).await,
         }
     }
 

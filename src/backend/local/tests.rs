@@ -244,7 +244,7 @@ async fn nothing_starts_in_a_repository_that_is_not_trusted() {
         scripted.send(request).await;
         let reports = scripted.until(|report| matches!(report, Feed::Untrusted { .. })).await;
         let Some(Feed::Untrusted { question, preview }) = reports.into_iter().next_back() else { panic!("a question") };
-        assert!(preview.lines().iter().any(|line| line.contains("echo shown")), "{preview:?}");
+        assert!(preview.lines(false).iter().any(|line| line.contains("echo shown")), "{preview:?}");
         questions.push(question);
     }
     scripted.send(Request::Trust { question: questions[0] }).await;
@@ -279,7 +279,7 @@ async fn errors_of_a_workflow_are_reported_in_one_line() {
 async fn a_run_of_watch_mode_is_cancelled_once_for_a_newer_one() {
     let scripted = Scripted::new().with_workflow();
     let root = scripted.repository().canonicalize().expect("there");
-    trust::grant(&scripted.runs, &Repository::discover(&root).expect("a repository")).expect("trusted");
+    trust::grant(&scripted.runs, &Repository::discover(&root).expect("a repository"), &[]).expect("trusted");
     let alive = scripted.run(1000, [started(1)]);
     let (_lock, mut ordered, _server) = worker(&alive);
     let (feed, mut reports) = mpsc::channel(64);

@@ -14,7 +14,6 @@ use crate::launch::triggers::TriggerDecision;
 use crate::model::RunId;
 use crate::model::feed::{Waits, Watching};
 use crate::repo::git::{GitError, Repository};
-use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
 
 use super::fs_watch::{RepositoryWatch, WatchError, belonging};
@@ -136,13 +135,7 @@ impl WatchMode {
         &self.repository
     }
 
-    /// Returns a workflow for the trust question: the answer is for the whole repository.
-    pub(super) fn example(&self) -> Option<String> {
-        let first = || workflows::list(&self.repository.root).first().map(|path| path.to_string_lossy().into_owned());
-        self.workflow.clone().or_else(first)
-    }
-
-    /// Waits for a change of the files.
+    /// Waits until something happens to the files.
     pub(super) async fn event(&mut self) -> WatchEvent {
         tokio::select! {
             written = self.files.written() => {
@@ -204,6 +197,7 @@ impl WatchMode {
 mod tests {
     use super::*;
     use crate::repo::git::git;
+    use crate::repo::workflows;
 
     /// A repository with two workflows: `code.yml` for `src`, `docs.yml` for `docs`.
     fn repository() -> (tempfile::TempDir, PathBuf) {

@@ -125,7 +125,7 @@ fn closing(run: &Run, style: Style) -> TerminalText {
         _ => TerminalText::default(),
     };
     let reason =
-        run.reason.as_ref().map(|reason| text!(": {}", TerminalText::lines(&reason.text()))).unwrap_or_default();
+        run.reason.as_ref().map(|reason| text!(": {}", TerminalText::paragraph(&reason.text()))).unwrap_or_default();
     let word = style.bold(text!("{}{}", style.word(&run.phase), time));
     let mut closing = text!("\n{} {}{}\n", style.glyph(&run.phase), word, reason);
     if run.phase.conclusion().is_some_and(Conclusion::is_bad) {

@@ -203,7 +203,7 @@ pub(super) fn start(runs: &RunsDir, request: &LaunchRequest) -> Result<RunFolder
 
 fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, Failure> {
     let mut planned = launch::plan(runs, request)?;
-    trust::ask(runs, &mut planned)?;
+    trust::ask(runs, planned.consent_mut())?;
     if let Some(unknown) = planned.unknown() {
         style::notice(&text!("note: {}", unknown));
     }

@@ -3,12 +3,13 @@
 //! [`derived`] fills in the parts that git knows, as GitHub does. A file and single values ([`Payload`]) override them.
 //! [`unknown`] finds the paths that a workflow reads and this machine cannot know.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
+
+use crate::files;
+use crate::files::FileError;
 
 pub(super) mod derived;
 pub(super) mod unknown;
@@ -44,8 +45,8 @@ pub enum PayloadError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The error of the file system.
-        source: io::Error,
+        /// The cause.
+        source: FileError,
     },
     /// The file is not JSON.
     #[error("{}:{}:{}: the event's payload is not JSON: {source}", path.display(), source.line(), source.column())]
@@ -93,7 +94,7 @@ impl Payload {
     /// # Errors
     /// The file cannot be read, or is not a JSON object.
     pub fn read(&self) -> Result<Map<String, Value>, PayloadError> {
-        let mut payload = self.file.as_ref().map(read_file).transpose()?.unwrap_or_default();
+        let mut payload = self.file.as_ref().map(|path| read_file(path)).transpose()?.unwrap_or_default();
         merge(&mut payload, self.given.clone());
         for assignment in &self.values {
             merge(&mut payload, assignment.object());
@@ -111,12 +112,12 @@ impl Assignment {
     }
 }
 
-fn read_file(path: &PathBuf) -> Result<Map<String, Value>, PayloadError> {
-    let text = fs::read(path).map_err(|source| PayloadError::Unreadable { path: path.clone(), source })?;
+fn read_file(path: &Path) -> Result<Map<String, Value>, PayloadError> {
+    let text = files::read_named(path).map_err(|source| PayloadError::Unreadable { path: path.to_owned(), source })?;
     match serde_json::from_slice(&text) {
         Ok(Value::Object(payload)) => Ok(payload),
-        Ok(_) => Err(PayloadError::NotObject(path.clone())),
-        Err(source) => Err(PayloadError::NotJson { path: path.clone(), source }),
+        Ok(_) => Err(PayloadError::NotObject(path.to_owned())),
+        Err(source) => Err(PayloadError::NotJson { path: path.to_owned(), source }),
     }
 }
 
@@ -133,6 +134,8 @@ pub(super) fn merge(object: &mut Map<String, Value>, over: Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use std::fs;
 
     use super::*;
 

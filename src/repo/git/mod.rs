@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::address::without_credentials;
+use crate::files;
 
 mod runner;
 
@@ -52,7 +53,10 @@ pub struct Repository {
     pub root: PathBuf,
     /// Folder of objects and refs, shared by worktrees.
     pub common: PathBuf,
-    /// Id of the commit; empty before the first one.
+    /// Whether the shared folder names the root as one of its worktrees. That `.git` in the root names the folder is not
+    /// enough: anyone can write that.
+    pub is_known_worktree: bool,
+    /// The commit; empty before the first.
     pub sha: String,
     /// Full ref: the branch that is checked out, or a tag on a detached commit, or the commit itself.
     pub git_ref: String,
@@ -71,6 +75,7 @@ impl Repository {
         Self {
             root: folder.to_owned(),
             common: folder.to_owned(),
+            is_known_worktree: false,
             sha: "0".repeat(40),
             git_ref: "refs/heads/main".to_owned(),
             slug: slug.to_owned(),
@@ -137,7 +142,8 @@ impl Repository {
         });
         let actor = value("user.name").to_owned();
         let actor = if actor.is_empty() { "local".to_owned() } else { actor };
-        Ok(Self { root, common, sha, git_ref, slug, origin, actor })
+        let is_known_worktree = is_known_worktree(&root, &git_folder, &common);
+        Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor })
     }
 }
 
@@ -153,10 +159,7 @@ const FACTS: [&str; 8] = [
     "HEAD",
 ];
 
-/// Maximum size of a `.git` file in bytes: a path and a word.
-const MAX_LINK_BYTES: u64 = 16 * 1024;
-
-/// Whether git accepts a folder as a git folder, whatever its name.
+/// Whether git takes a folder for the folder of a repository's git, whatever its name.
 fn is_git_folder(folder: &Path) -> bool {
     folder.join("HEAD").symlink_metadata().is_ok() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
@@ -174,12 +177,25 @@ fn linked_git_folder(root: &Path) -> Option<PathBuf> {
     if data.is_dir() {
         return link.canonicalize().ok();
     }
-    let text =
-        if data.is_file() && data.len() <= MAX_LINK_BYTES { fs::read_to_string(link).ok()? } else { return None };
+    let text = files::read_text(&link).ok()?;
     root.join(text.strip_prefix("gitdir:")?.trim()).canonicalize().ok()
 }
 
-/// Returns the `owner/name` of an address such as `git@host:owner/name.git`.
+/// Whether the folder of a worktree's git, which is in the shared folder, names the root of the worktree.
+fn is_known_worktree(root: &Path, git_folder: &Path, common: &Path) -> bool {
+    if !git_folder.starts_with(common.join("worktrees")) {
+        return false;
+    }
+    let Ok(text) = files::read_text(&git_folder.join("gitdir")) else { return false };
+    let named = git_folder.join(text.trim());
+    // The last part is not resolved: a link elsewhere to the `.git` of the worktree is not the worktree.
+    let is_link = root.join(".git").is_symlink();
+    !is_link
+        && named.ends_with(".git")
+        && named.parent().and_then(|folder| folder.canonicalize().ok()).as_deref() == Some(root)
+}
+
+/// `owner/name` of an address such as `git@host:owner/name.git`.
 fn slug(url: &str) -> Option<String> {
     let path = url.trim().trim_end_matches('/').trim_end_matches(".git");
     let mut parts = path.rsplit(['/', ':']);

@@ -22,19 +22,19 @@ pub enum Access {
     Trusted,
 }
 
-/// Settings of every call. Git before 2.38 ignores the first one, so [`super::Repository::discover`] checks for it,
-/// too.
-const ALWAYS: [&str; 5] = [
+/// Settings of every call. Git before 2.38 does not know the first one: [`super::Repository::discover`] looks, too.
+const ALWAYS: [&str; 6] = [
     "safe.bareRepository=explicit",
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "submodule.recurse=false",
     "diff.orderFile=/dev/null",
+    "log.showSignature=false",
 ];
 
-/// Settings of guarded calls. No protocol is allowed, so nothing is fetched and no transport program starts; the
-/// programs are overridden in case a protocol is allowed nevertheless.
-const GUARDED: [&str; 10] = [
+/// Settings of guarded calls. No protocol is allowed, so nothing is fetched and no program of a transport starts; the
+/// programs are named in case a protocol gets past that.
+const GUARDED: [&str; 12] = [
     "protocol.allow=never",
     "core.sshCommand=false",
     "core.gitProxy=false",
@@ -43,6 +43,8 @@ const GUARDED: [&str; 10] = [
     "core.alternateRefsCommand=false",
     "credential.helper=",
     "gpg.program=false",
+    "gpg.ssh.program=false",
+    "gpg.x509.program=false",
     "gc.auto=0",
     "maintenance.auto=false",
 ];
@@ -57,13 +59,14 @@ const GUARDED_VARIABLES: [(&str, &str); 4] = [
 ];
 
 /// Commands that do not read files of the working tree, at least not through filters.
-const WITHOUT_FILTERS: [&str; 9] = [
+const WITHOUT_FILTERS: [&str; 10] = [
     "--version",
     "check-ignore",
     "config",
     "describe",
     "for-each-ref",
     "hash-object",
+    "log",
     "ls-files",
     "merge-base",
     "rev-parse",

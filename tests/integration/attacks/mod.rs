@@ -1,12 +1,16 @@
 //! Attacks: what a repository, a step or a broken machine may try. A file for each kind.
 
+mod files;
 mod full_disk;
 mod git;
 mod identity;
 mod isolation;
 mod limits;
+mod question;
 mod secrets;
+mod settings;
 mod step_files;
+mod trust;
 
 use std::io::Read;
 use std::process::Stdio;

@@ -73,16 +73,16 @@ fn what_was_masked_at_run_time_is_in_no_checkpoint_and_no_later_attempt_prints_i
     fs::write(door.path().join("fail"), "").expect("written");
     fs::write(door.path().join("source"), "found-out-1\n").expect("written");
     all.push(call(&["run", "--trust"]));
-    all.push(call(&["rerun", "--failed"]));
-    all.push(call(&["rerun", "--job", "a", "--from-step", "3"]));
+    all.push(call(&["rerun", "--trust", "--failed"]));
+    all.push(call(&["rerun", "--trust", "--job", "a", "--from-step", "3"]));
     fs::write(door.path().join("wait"), "").expect("written");
-    let _ = call(&["rerun", "--detach"]);
+    let _ = call(&["rerun", "--trust", "--detach"]);
     let folder = project.run_folder();
     crate::project::until("the step waits", || door.path().join("waiting").exists().then_some(()));
     let worker = pids(|command| command.contains(" worker ") && command.contains(&*folder.to_string_lossy()))[0];
     kill(worker);
     fs::remove_file(door.path().join("wait")).expect("removed");
-    all.push(call(&["resume"]));
+    all.push(call(&["resume", "--trust"]));
     all.push(call(&["show"]));
     let written = String::from_utf8_lossy(&project.everything_written()).into_owned();
     for text in all.iter().chain([&written]) {

@@ -1,0 +1,107 @@
+//! The question whether a repository may run here: what would run, and the record of the answer.
+
+use std::sync::Arc;
+
+use crate::model::{Preview, RunInfo};
+use crate::repo::git::Repository;
+use crate::store::StoreError;
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::spec::{RunSpec, WorkflowSpec};
+use crate::workflow::plan::Plan;
+
+use super::{Distrust, Trust, Untrusted, preview};
+
+/// The question about a repository, which every way to start something asks: `run`, another attempt, watch mode and
+/// `trust --ask`.
+#[derive(Clone, Debug)]
+pub struct Consent {
+    pub(super) repository: Repository,
+    /// What the repository's settings name, as lines of TOML.
+    pub(super) settings: Vec<String>,
+    pub(super) trust: Trust,
+    /// What would run.
+    pub(super) subjects: Vec<Subject>,
+    /// The folder of the run that gets another attempt, and its document.
+    pub(super) attempt: Option<Box<(RunFolder, RunInfo, WorkflowSpec)>>,
+}
+
+/// A workflow that would run.
+#[derive(Clone, Debug)]
+pub(in crate::launch) struct Subject {
+    /// Path of its file, from the root of the repository.
+    pub(in crate::launch) name: String,
+    /// Its jobs; the reason if it cannot be planned.
+    pub(in crate::launch) plan: Result<Arc<Plan>, String>,
+    /// Where jobs without a container run, if not on this machine.
+    pub(in crate::launch) sandbox: Option<String>,
+}
+
+impl Consent {
+    /// The question about a repository.
+    pub(in crate::launch) fn new(
+        repository: Repository,
+        settings: Vec<String>,
+        trust: Trust,
+        subjects: Vec<Subject>,
+    ) -> Self {
+        Self { repository, settings, trust, subjects, attempt: None }
+    }
+
+    /// The question about another attempt of a run. An answer also accepts the folder of the run.
+    pub(in crate::launch) fn of_attempt(self, folder: RunFolder, info: RunInfo, spec: WorkflowSpec) -> Self {
+        Self { attempt: Some(Box::new((folder, info, spec))), ..self }
+    }
+
+    /// The repository.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// Whether it may run.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Whether it may run, as a result.
+    ///
+    /// # Errors
+    /// It is not trusted.
+    pub fn require(&self) -> Result<(), Untrusted> {
+        match self.trust {
+            Trust::Given => Ok(()),
+            Trust::Missing(reason) => Err(Untrusted { root: self.repository.root.clone(), reason }),
+        }
+    }
+
+    /// Returns what would run, for the person who is asked.
+    #[must_use]
+    pub fn preview(&self) -> Preview {
+        preview::of(self)
+    }
+
+    /// Records that the repository is trusted from now on.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn grant(&mut self, runs: &RunsDir) -> Result<(), StoreError> {
+        if let Some((folder, info, spec)) = self.attempt.as_deref() {
+            // What was shown is what is accepted, whatever the folder has now.
+            RunSpec::of_workflow(info.clone(), spec.clone()).write(folder)?;
+        }
+        if !self.attempt.as_deref().is_some_and(|(_, _, spec)| spec.any_runner) {
+            super::grant(runs, &self.repository, &self.settings)?;
+        }
+        self.trust = Trust::Given;
+        Ok(())
+    }
+
+    /// Why it may not run; `None` if it may.
+    pub(super) fn reason(&self) -> Option<Distrust> {
+        match self.trust {
+            Trust::Given => None,
+            Trust::Missing(reason) => Some(reason),
+        }
+    }
+}

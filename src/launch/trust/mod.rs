@@ -1,0 +1,240 @@
+//! Trust: a workflow is a program, and on the host it can do everything that its user can.
+//!
+//! The answer to the trust question is bound to what it was given for: the root of the repository and its git folder,
+//! with the identity of both on the disk (another clone at the same path is another repository), the address of its origin,
+//! and what its own settings name. A worktree shares the trust of its repository if the repository knows it: that the
+//! worktree names the repository is not enough. [`Consent`] is the question.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::model::RunInfo;
+use crate::repo::git::{Access, Repository};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::spec::WorkflowSpec;
+use crate::store::{StoreError, atomic, seal};
+
+use super::LaunchError;
+
+mod consent;
+mod preview;
+
+pub use consent::Consent;
+pub(super) use consent::Subject;
+
+/// A trusted repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trusted {
+    /// The root of its files. An earlier version did not record it: such an entry trusts nothing.
+    #[serde(default)]
+    pub root: Identity,
+    /// The folder of its objects and refs.
+    #[serde(default)]
+    pub git: Identity,
+    /// The address of its origin; empty without one.
+    pub origin: String,
+    /// What its settings name, as lines of TOML.
+    #[serde(default)]
+    pub settings: Vec<String>,
+}
+
+/// A folder and its identity on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Path of the folder.
+    pub path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.canonicalize().map_err(StoreError::io("look at", folder))?;
+        let data = fs::metadata(&path).map_err(StoreError::io("look at", &path))?;
+        Ok(Self { path, device: data.dev(), inode: data.ino() })
+    }
+}
+
+/// Whether a repository may run on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It may.
+    Given,
+    /// It may not.
+    Missing(Distrust),
+}
+
+/// Why a repository may not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Distrust {
+    /// It was never trusted.
+    #[error("it is not trusted to run on this machine")]
+    Unknown,
+    /// Its origin has changed since it was trusted.
+    #[error("its origin has changed since it was trusted")]
+    OtherOrigin,
+    /// Another repository was trusted at its path.
+    #[error("it is not the repository that was trusted at this path")]
+    OtherRepository,
+    /// Its git folder is that of a trusted repository with other files.
+    #[error("its `.git` leads to the git folder of another folder, which is trusted")]
+    OtherRoot,
+    /// Its `.cuelight.toml` names something else than when it was trusted.
+    #[error("what its .cuelight.toml names has changed since it was trusted")]
+    OtherSettings,
+    /// The folder of the run was not made here.
+    #[error("the folder of this run was not made on this machine")]
+    ForeignRun,
+}
+
+impl Distrust {
+    /// What a person can do about it.
+    fn hint(self) -> &'static str {
+        match self {
+            Self::ForeignRun => "look at its run.json, then give --trust for this attempt",
+            _ => "look at its workflows, then run `cuelight trust` there, or give --trust for this run",
+        }
+    }
+}
+
+/// A repository may not run, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}: {}", root.display(), reason.hint())]
+pub struct Untrusted {
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// Why.
+    pub reason: Distrust,
+}
+
+impl Trusted {
+    fn new(repository: &Repository, settings: &[String]) -> Result<Self, StoreError> {
+        Ok(Self {
+            root: Identity::of(&repository.root)?,
+            git: Identity::of(&repository.common)?,
+            origin: repository.origin.clone(),
+            settings: settings.to_vec(),
+        })
+    }
+}
+
+/// Returns whether a repository may run. `settings` are what its own settings name.
+///
+/// # Errors
+/// The list of trusted repositories or the repository cannot be read.
+pub fn of(runs: &RunsDir, repository: &Repository, settings: &[String]) -> Result<Trust, StoreError> {
+    let own = Trusted::new(repository, settings)?;
+    let all = list(runs)?;
+    let of_root = all.iter().find(|trusted| trusted.root.path == own.root.path);
+    let of_git = || all.iter().find(|trusted| trusted.git.path == own.git.path);
+    let Some(known) = of_root.or_else(of_git) else { return Ok(Trust::Missing(Distrust::Unknown)) };
+    // A git folder in its own root belongs to it, and a known worktree to the repository that knows it.
+    let is_inside = own.git.path == own.root.path.join(".git");
+    let shares = repository.is_known_worktree || is_inside || known.root.path == own.root.path;
+    let reason = if known.git != own.git || (known.root.path == own.root.path && known.root != own.root) {
+        Distrust::OtherRepository
+    } else if !shares {
+        Distrust::OtherRoot
+    } else if known.origin != own.origin {
+        Distrust::OtherOrigin
+    } else if known.settings != own.settings {
+        Distrust::OtherSettings
+    } else {
+        return Ok(Trust::Given);
+    };
+    Ok(Trust::Missing(reason))
+}
+
+/// Returns whether a repository may run with the settings that it has now.
+///
+/// # Errors
+/// Its settings have a fault, or it or the list of trusted repositories cannot be read.
+pub fn current(runs: &RunsDir, repository: &Repository) -> Result<Trust, LaunchError> {
+    let config = Config::load(Some(&repository.root))?;
+    Ok(of(runs, repository, config.named_by_repository())?)
+}
+
+/// What another attempt of a run depends on.
+pub(super) struct AttemptTrust {
+    pub(super) repository: Repository,
+    pub(super) settings: Vec<String>,
+    pub(super) trust: Trust,
+}
+
+/// Returns whether another attempt of a run may start. The folder of a run may come from elsewhere and name a
+/// repository that is trusted.
+///
+/// # Errors
+/// The repository is gone, its settings have a fault, or the state folder cannot be read.
+pub(super) fn of_run(folder: &RunFolder, info: &RunInfo, spec: &WorkflowSpec) -> Result<AttemptTrust, LaunchError> {
+    let is_own = seal::is_valid(folder)?;
+    if spec.any_runner {
+        let repository = Repository::unversioned(&spec.repository, &info.repository);
+        let trust = if is_own { Trust::Given } else { Trust::Missing(Distrust::ForeignRun) };
+        return Ok(AttemptTrust { repository, settings: Vec::new(), trust });
+    }
+    let repository = Repository::discover(&spec.repository)?;
+    let settings = Config::load(Some(&repository.root))?.named_by_repository().to_vec();
+    let trust = if is_own { of(&folder.runs(), &repository, &settings)? } else { Trust::Missing(Distrust::ForeignRun) };
+    Ok(AttemptTrust { repository, settings, trust })
+}
+
+/// Returns how much of what a repository names git may use. A repository whose trust cannot be read is not trusted.
+#[must_use]
+pub fn access(runs: &RunsDir, repository: &Repository) -> Access {
+    if matches!(current(runs, repository), Ok(Trust::Given)) { Access::Trusted } else { Access::Guarded }
+}
+
+/// Records that a repository is trusted from now on, with what its settings name.
+///
+/// # Errors
+/// The state folder cannot be read or written.
+pub fn grant(runs: &RunsDir, repository: &Repository, settings: &[String]) -> Result<(), StoreError> {
+    let own = Trusted::new(repository, settings)?;
+    let mut all = list(runs)?;
+    // Entries of an earlier version have no root.
+    all.retain(|trusted| !trusted.root.path.as_os_str().is_empty() && trusted.root.path != own.root.path);
+    all.push(own);
+    write(runs, &all)
+}
+
+/// Records that a repository is no longer trusted, with all its worktrees.
+///
+/// # Errors
+/// The state folder cannot be read or written.
+pub fn revoke(runs: &RunsDir, repository: &Repository) -> Result<(), StoreError> {
+    let own = Trusted::new(repository, &[])?;
+    let mut all = list(runs)?;
+    all.retain(|trusted| trusted.root.path != own.root.path && trusted.git.path != own.git.path);
+    write(runs, &all)
+}
+
+/// Returns the trusted repositories.
+///
+/// # Errors
+/// The list cannot be read.
+pub fn list(runs: &RunsDir) -> Result<Vec<Trusted>, StoreError> {
+    let path = path(runs);
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map_err(|error| StoreError::Damaged { path, reason: format!("{error}; remove it to be asked again") }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(StoreError::io("read", path)(error)),
+    }
+}
+
+fn path(runs: &RunsDir) -> PathBuf {
+    runs.trust()
+}
+
+fn write(runs: &RunsDir, all: &[Trusted]) -> Result<(), StoreError> {
+    let path = path(runs);
+    fs::create_dir_all(runs.state()).map_err(StoreError::io("make the folder", runs.state()))?;
+    let text = serde_json::to_vec_pretty(all).expect("paths and numbers serialise");
+    atomic::write(&path, &text).map_err(StoreError::io("write", path))
+}

@@ -1,0 +1,120 @@
+//! Seals: whether the document of a run was written on this machine.
+//!
+//! A run can be started again from its document alone, and a folder of runs takes any folder: that of a bug report, or of
+//! an archive of a stranger, which may name a repository that is trusted here. The seal is a digest of the document under
+//! a key that does not leave the state folder.
+
+use std::fs;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use sha2::{Digest, Sha256};
+
+use super::digest::hexadecimal;
+use super::folder::{RunFolder, RunsDir};
+use super::{StoreError, atomic};
+
+/// Bytes of the key, and of a block of the digest that it is mixed with.
+const KEY_BYTES: usize = 32;
+const BLOCK_BYTES: usize = 64;
+
+/// Seals the document of a run.
+///
+/// # Errors
+/// The state folder cannot be read or written.
+pub(super) fn write(folder: &RunFolder, document: &[u8]) -> Result<(), StoreError> {
+    let seal = hexadecimal(&digest(&key(&folder.runs())?, document));
+    let path = folder.seal();
+    atomic::write_unsynced(&path, seal.as_bytes()).map_err(StoreError::io("write", path))
+}
+
+/// Whether the document of a run was written on this machine.
+///
+/// # Errors
+/// The document or the key cannot be read. Without a seal it was not.
+pub fn is_valid(folder: &RunFolder) -> Result<bool, StoreError> {
+    let path = folder.spec_path();
+    let document = fs::read(&path).map_err(StoreError::io("read", &path))?;
+    let seal = hexadecimal(&digest(&key(&folder.runs())?, &document));
+    Ok(fs::read(folder.seal()).is_ok_and(|written| written == seal.as_bytes()))
+}
+
+/// HMAC with SHA-256, as RFC 2104 defines it.
+fn digest(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mixed = |with: u8| {
+        let mut block = [with; BLOCK_BYTES];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        block
+    };
+    let inner = Sha256::new().chain_update(mixed(0x36)).chain_update(text).finalize();
+    Sha256::new().chain_update(mixed(0x5c)).chain_update(inner).finalize().to_vec()
+}
+
+/// The key of the state folder. It is made when it is first needed; of several processes, the first one makes it.
+fn key(runs: &RunsDir) -> Result<Vec<u8>, StoreError> {
+    let path = runs.key();
+    let known = || fs::read(&path).ok().filter(|key| key.len() == KEY_BYTES);
+    if let Some(key) = known() {
+        return Ok(key);
+    }
+    let made = || -> io::Result<()> {
+        let mut key = [0; KEY_BYTES];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        let temporary = path.with_extension(std::process::id().to_string());
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?.write_all(&key)?;
+        let linked = fs::hard_link(&temporary, &path);
+        fs::remove_file(&temporary)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    };
+    fs::create_dir_all(runs.state()).and_then(|()| made()).map_err(StoreError::io("write", &path))?;
+    let damaged = "it does not have 32 bytes; remove it to make another one".to_owned();
+    known().ok_or(StoreError::Damaged { path, reason: damaged })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RunInfo;
+    use crate::store::spec::{RunSpec, WorkflowSpec};
+
+    #[test]
+    fn digests_are_those_of_the_standard() {
+        // RFC 4231, test case 2.
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(hexadecimal(&digest(b"Jefe", b"what do ya want for nothing?")), expected);
+    }
+
+    #[test]
+    fn a_document_of_elsewhere_or_that_was_changed_has_no_valid_seal() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (here, there) = (RunsDir::at(home.path().join("here")), RunsDir::at(home.path().join("there")));
+        let made = |runs: &RunsDir| {
+            let folder = runs.create(crate::model::Timestamp(0)).expect("made");
+            RunSpec::of_workflow(RunInfo::default(), WorkflowSpec::default()).write(&folder).expect("written");
+            folder
+        };
+        let (own, foreign) = (made(&here), made(&there));
+        assert!(is_valid(&own).expect("readable"));
+        let copy = here.folder(crate::model::RunId::new("20260101-000000-abcd"));
+        fs::create_dir_all(copy.path()).expect("made");
+        for (from, to) in [(foreign.spec_path(), copy.spec_path()), (foreign.seal(), copy.seal())] {
+            fs::copy(from, to).expect("copied");
+        }
+        assert!(!is_valid(&copy).expect("readable"), "its key is elsewhere");
+        fs::remove_file(copy.seal()).expect("removed");
+        assert!(!is_valid(&copy).expect("readable"), "without a seal");
+        fs::write(
+            own.spec_path(),
+            fs::read_to_string(own.spec_path()).expect("text").replace("\"text\": \"\"", "\"text\": \"x\""),
+        )
+        .expect("written");
+        assert!(!is_valid(&own).expect("readable"), "the document was changed");
+        fs::write(here.key(), "short").expect("written");
+        assert!(matches!(is_valid(&own), Err(StoreError::Damaged { .. } | StoreError::Io { .. })));
+    }
+}

@@ -1,0 +1,111 @@
+//! Trust that was given for something else: another folder, another time, another machine.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use crate::project::{Project, Said};
+
+const HARMLESS: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo harmless}]}}\n";
+
+/// A project that is trusted.
+fn trusted() -> Project {
+    let project = Project::new(HARMLESS);
+    project.call(&["trust"]).expect(0, &["is trusted"]);
+    project
+}
+
+/// What `run` prints in a folder, with the state of the project.
+fn run_in(project: &Project, folder: &Path) -> Said {
+    Said(project.command(&["run", "ci"]).current_dir(folder).output().expect("the program starts"))
+}
+
+/// A folder with a workflow and no `.git`.
+fn stranger(project: &Project) -> std::path::PathBuf {
+    let folder = project.home().join("stranger");
+    fs::create_dir_all(folder.join(".github/workflows")).expect("made");
+    fs::write(folder.join(".github/workflows/ci.yml"), HARMLESS.replace("harmless", "evil")).expect("written");
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").args([from, to]).status().expect("cp starts");
+    assert!(done.success());
+}
+
+#[test]
+fn a_folder_whose_git_folder_is_a_trusted_one_is_not_trusted() {
+    let project = trusted();
+    let (folder, git) = (stranger(&project), project.root().join(".git"));
+    fs::write(folder.join(".git"), format!("gitdir: {}\n", git.display())).expect("written");
+    run_in(&project, &folder).expect(4, &["its `.git` leads to the git folder of another folder"]);
+    fs::remove_file(folder.join(".git")).expect("removed");
+    symlink(&git, folder.join(".git")).expect("linked");
+    run_in(&project, &folder).expect(4, &["the git folder of another folder, which is trusted"]);
+    fs::remove_file(folder.join(".git")).expect("removed");
+    // The git folder of a worktree names that worktree, and neither a file nor a link makes another folder of it.
+    project.git(&["worktree", "add", "--quiet", "-b", "side", "../side"]);
+    run_in(&project, &project.home().join("side")).expect(0, &["harmless"]);
+    fs::write(folder.join(".git"), format!("gitdir: {}\n", git.join("worktrees/side").display())).expect("written");
+    run_in(&project, &folder).expect(4, &["the git folder of another folder, which is trusted"]);
+    fs::remove_file(folder.join(".git")).expect("removed");
+    symlink(project.home().join("side/.git"), folder.join(".git")).expect("linked");
+    run_in(&project, &folder).expect(4, &["the git folder of another folder, which is trusted"]);
+}
+
+#[test]
+fn a_folder_that_was_moved_or_copied_asks_again() {
+    let project = trusted();
+    let home = project.home();
+    project.git(&["worktree", "add", "--quiet", "-b", "side", "../side"]);
+    copy(&home.join("side"), &home.join("side-copy"));
+    run_in(&project, &home.join("side-copy")).expect(4, &["the git folder of another folder, which is trusted"]);
+    fs::rename(home.join("side"), home.join("side-moved")).expect("moved");
+    run_in(&project, &home.join("side-moved")).expect(4, &["the git folder of another folder, which is trusted"]);
+    copy(&project.root(), &home.join("copy"));
+    run_in(&project, &home.join("copy")).expect(4, &["it is not trusted"]);
+    fs::rename(project.root(), home.join("moved")).expect("moved");
+    run_in(&project, &home.join("moved")).expect(4, &["it is not trusted"]);
+    fs::rename(home.join("copy"), project.root()).expect("moved");
+    run_in(&project, &project.root()).expect(4, &["not the repository that was trusted at this path"]);
+}
+
+#[test]
+fn another_attempt_asks_like_the_first_one() {
+    let project = Project::new(HARMLESS);
+    project.run(&["ci"]).expect(0, &["harmless"]);
+    project.call(&["rerun"]).expect(4, &["it is not trusted to run on this machine"]);
+    project.call(&["rerun", "--trust"]).expect(0, &["harmless"]);
+    project.call(&["trust"]).expect(0, &[]);
+    project.call(&["rerun"]).expect(0, &["harmless"]);
+    project.call(&["trust", "--revoke"]).expect(0, &["is no longer trusted"]);
+    project.call(&["rerun", "--failed"]).expect(4, &["it is not trusted"]);
+    project.call(&["resume"]).expect(4, &["it is not trusted"]);
+}
+
+#[test]
+fn a_run_folder_from_elsewhere_asks_although_its_repository_is_trusted() {
+    let (victim, attacker) = (trusted(), Project::new(HARMLESS));
+    attacker.run(&["ci"]).expect(0, &["harmless"]);
+    let root = attacker.root().canonicalize().expect("there");
+    let document = fs::read_to_string(attacker.run_folder().join("run.json")).expect("text");
+    let target = victim.root().canonicalize().expect("there");
+    let evil = document
+        .replace("echo harmless", "echo evil")
+        .replace(root.to_str().expect("text"), target.to_str().expect("text"));
+    assert_ne!(evil, document);
+    let copied = victim.state().join("runs").join(attacker.run_id());
+    fs::create_dir_all(copied.parent().expect("a parent")).expect("made");
+    copy(&attacker.run_folder(), &copied);
+    for text in [evil.clone(), evil.replace("\"any_runner\": false", "\"any_runner\": true"), document] {
+        fs::write(copied.join("run.json"), text).expect("written");
+        for args in [&["rerun"][..], &["rerun", "--failed"], &["rerun", "--job", "a"], &["resume"]] {
+            let said = victim.call(args);
+            said.expect(4, &["the folder of this run was not made on this machine"]);
+            assert!(!said.text().contains("evil"), "{}", said.text());
+        }
+    }
+    victim.call(&["rerun", "--trust"]).expect(0, &["harmless"]);
+    victim.call(&["show"]).expect(0, &["success"]);
+}
