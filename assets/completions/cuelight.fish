@@ -28,33 +28,33 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -l read-only -d 'Open th
 complete -c cuelight -n "__fish_cuelight_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_needs_command" -s V -l version -d 'Print version'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "run" -d 'Run a workflow of this repository'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "demo" -d 'Unpack a small project and run its pipeline for real: needs git and a POSIX shell, nothing else'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "demo" -d 'Unpack a small project and run its pipeline: needs only git and a POSIX shell'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "attach" -d 'Follow a run until it ends'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "runs" -d 'List runs, newest first'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "show" -d 'Show a run: its jobs and steps and how they ended'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "show" -d 'Show a run: its jobs and steps and their results'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the logs of a run'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions of a run\'s jobs and steps were true or false'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Cancel a run; with --force it ends at once'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run again: all of a run, what failed, or one job and the jobs that need it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Continue a run whose worker was lost, from the first step that had not completed'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell where a job runs, or failed, with its step\'s environment'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "lint" -d 'Check workflow files and action manifests'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "plan" -d 'Show what a workflow would run'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "eval" -d 'Evaluate expressions: one JSON request per line in, one answer per line out'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "trust" -d 'Let this repository\'s workflows run on this machine'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "trust" -d 'Trust this repository: allow its workflows to run on this machine'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "doctor" -d 'Check what runs need: git, shells, folders, leftovers'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "clean" -d 'Remove old runs'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "keys" -d 'List the keys of the screen'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "config" -d 'Print the settings in force and where each comes from'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "completions" -d 'Print a completion script for a shell'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "forward" -d 'Make `localhost` lead to services (started in a job\'s helper container)'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "forward" -d 'Forward ports of `localhost` to services (started in a job\'s helper container)'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "worker" -d 'Carry out a run (started by `run` and `rerun`)'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts the workflow [default: push, or the likeliest event of a workflow without it]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job and what it needs (may be given more than once)' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job and the jobs that it needs (may be given more than once)' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s i -l input -d 'An input of the workflow' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d 'A secret; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with one secret per line, NAME=VALUE' -r -F
@@ -64,14 +64,14 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l sandbox -d 'Wh
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`json`: log lines and the result as JSON lines' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job on this machine and in place, for any `runs-on`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l in-place -d 'Run in the repository\'s own folder instead of a private copy per job'
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l offline -d 'Take actions of other repositories only from the cache'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l in-place -d 'Run in the repository\'s folder itself instead of a private copy per job'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l offline -d 'Use actions of other repositories only from the cache'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l debug -d 'Keep debug lines and set `RUNNER_DEBUG`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l trust -d 'Trust this repository for this run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l json -d 'Print the records, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l project -d 'Which project' -r -f -a "tally\t'In plain shell: its pipeline needs git and a POSIX shell, and shows a service if Docker answers'
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l project -d 'The project to unpack' -r -f -a "tally\t'In plain shell: its pipeline needs git and a POSIX shell, and shows a service if Docker answers'
 aura\t'A Python service: needs Docker, Python 3.11, Node.js, and actions from github.com'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpack into this folder [default: `demo` or `aura` beside the runs]' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d 'Print lines instead of opening the screen'
@@ -94,16 +94,16 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s j -l job -d '
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s s -l step -d 'Only the step with this number or name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only steps that failed'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, as it stands between `${{` and `}}`' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'The contexts that it sees: a file with a JSON object of them, or `-`' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, with or without `${{ }}`' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'Contexts of the expression: a file with a JSON object, or `-` for standard input' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'End it at once: no further step starts, not even with `always()`'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'Cancel at once: no further step starts, not even with `always()`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and those that need it' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d 'That job from this step on (its number or name), in the files that its last attempt left' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and the jobs that need it' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d 'Rerun the job from this step (number or name) on, with the files that its last attempt left' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the jobs that did not succeed, and those that need them'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the failed jobs, and the jobs that need them'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l trust -d 'Trust the run\'s repository for this attempt'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, one JSON object per line'
@@ -118,36 +118,36 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret 
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l at -d 'Seconds after the start of the run [default: its end]' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l size -d 'Columns and rows' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l format -d 'Output format' -r -f -a "text\t'Letters only'
-ansi\t'Letters with colours for a terminal'
-svg\t'A picture'"
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l size -d 'Size in columns and rows' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l format -d 'Output format' -r -f -a "text\t'Plain text'
+ansi\t'Text with ANSI colours'
+svg\t'An SVG picture'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l keys -d 'Keys to press before: characters, and other keys by name in angle brackets' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l colours -d 'Colours of the picture' -r -f -a "terminal\t'The terminal\'s sixteen'
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l colours -d 'Colours of the picture' -r -f -a "terminal\t'The 16 colours of the terminal'
 colour-blind\t'Blue and orange in place of green and red'
-none\t'None'"
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l ascii -d 'Draw with the characters of ASCII only'
+none\t'No colours'"
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l ascii -d 'Draw with ASCII characters only'
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'How to print what was found' -r -f -a "text\t''
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'Output format' -r -f -a "text\t''
 json\t''
 github\t''
 sarif\t'One SARIF 2.1.0 log, for code scanning'"
-complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l explain -d 'Print what a rule is about, why it matters and what to write instead' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l explain -d 'Explain a rule: what it reports, why it matters and what to write instead' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l root -d 'Look up local actions and workflows below this folder' -r -F
-complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
-complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'The permissions that a caller may give' -r -f -a "LimitedRead\t''
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l refs -d 'Folder of called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l permissions-policy -d 'Default permissions of the token' -r -f -a "LimitedRead\t''
 Write\t''"
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s e -l event -d 'The event that starts the workflow [default: push, or the likeliest event of a workflow without it]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l format -d 'Output format' -r -f -a "text\t'The graph, and a line per job'
-svg\t'The graph as a picture'
+svg\t'The graph as an SVG picture'
 json\t'The jobs after matrix expansion'
 template\t'The workflow as the parser converts it'
 mermaid\t'A Mermaid graph'
 dot\t'A Graphviz graph'"
-complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l refs -d 'Called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l refs -d 'Folder of called workflows of other repositories, as DIR/owner/repo/path@ref' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand eval" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l ask -d 'Show what would run and ask, instead of trusting at once'
@@ -157,11 +157,11 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -s h -l help -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l keep -d 'Keep this many of the newest runs [default: `keep_runs` of the configuration, 50]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l all -d 'Remove all runs that are not in progress'
-complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l dry-run -d 'Only show what would be removed'
+complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l dry-run -d 'Show what would be removed, and remove nothing'
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand keys" -l json -d 'Print one JSON object per action'
 complete -c cuelight -n "__fish_cuelight_using_subcommand keys" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand config" -l example -d 'Print all settings that there are, explained, ready for a file'
+complete -c cuelight -n "__fish_cuelight_using_subcommand config" -l example -d 'Print all settings with explanations, as a configuration file'
 complete -c cuelight -n "__fish_cuelight_using_subcommand config" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand forward" -s h -l help -d 'Print help'

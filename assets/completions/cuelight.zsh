@@ -36,8 +36,8 @@ _arguments "${_arguments_options[@]}" : \
 '--event=[The event that starts the workflow \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
 '*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
-'*-j+[Only this job and what it needs (may be given more than once)]:JOB:_default' \
-'*--job=[Only this job and what it needs (may be given more than once)]:JOB:_default' \
+'*-j+[Only this job and the jobs that it needs (may be given more than once)]:JOB:_default' \
+'*--job=[Only this job and the jobs that it needs (may be given more than once)]:JOB:_default' \
 '*-i+[An input of the workflow]:NAME=VALUE:_default' \
 '*--input=[An input of the workflow]:NAME=VALUE:_default' \
 '*-s+[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
@@ -49,8 +49,8 @@ _arguments "${_arguments_options[@]}" : \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
 '--runner=[\`host\`\: every job on this machine and in place, for any \`runs-on\`]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
-'--in-place[Run in the repository'\''s own folder instead of a private copy per job]' \
-'--offline[Take actions of other repositories only from the cache]' \
+'--in-place[Run in the repository'\''s folder itself instead of a private copy per job]' \
+'--offline[Use actions of other repositories only from the cache]' \
 '--debug[Keep debug lines and set \`RUNNER_DEBUG\`]' \
 '--trust[Trust this repository for this run]' \
 '-d[Print the run'\''s id and leave it running]' \
@@ -63,7 +63,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (demo)
 _arguments "${_arguments_options[@]}" : \
-'--project=[Which project]:PROJECT:((tally\:"In plain shell\: its pipeline needs git and a POSIX shell, and shows a service if Docker answers"
+'--project=[The project to unpack]:PROJECT:((tally\:"In plain shell\: its pipeline needs git and a POSIX shell, and shows a service if Docker answers"
 aura\:"A Python service\: needs Docker, Python 3.11, Node.js, and actions from github.com"))' \
 '--into=[Unpack into this folder \[default\: \`demo\` or \`aura\` beside the runs\]]:DIR:_files' \
 '--headless[Print lines instead of opening the screen]' \
@@ -122,8 +122,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (explain)
 _arguments "${_arguments_options[@]}" : \
-'()--expr=[Explain this expression instead, as it stands between \`\${{\` and \`}}\`]:EXPR:_default' \
-'--contexts=[The contexts that it sees\: a file with a JSON object of them, or \`-\`]:FILE:_files' \
+'()--expr=[Explain this expression instead, with or without \`\${{ }}\`]:EXPR:_default' \
+'--contexts=[Contexts of the expression\: a file with a JSON object, or \`-\` for standard input]:FILE:_files' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -134,7 +134,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (cancel)
 _arguments "${_arguments_options[@]}" : \
-'--force[End it at once\: no further step starts, not even with \`always()\`]' \
+'--force[Cancel at once\: no further step starts, not even with \`always()\`]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
@@ -142,11 +142,11 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (rerun)
 _arguments "${_arguments_options[@]}" : \
-'(--failed)--job=[Only this job, and those that need it]:JOB:_default' \
-'--from-step=[That job from this step on (its number or name), in the files that its last attempt left]:STEP:_default' \
+'(--failed)--job=[Only this job, and the jobs that need it]:JOB:_default' \
+'--from-step=[Rerun the job from this step (number or name) on, with the files that its last attempt left]:STEP:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
-'--failed[Only the jobs that did not succeed, and those that need them]' \
+'--failed[Only the failed jobs, and the jobs that need them]' \
 '--trust[Trust the run'\''s repository for this attempt]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
@@ -190,15 +190,15 @@ _arguments "${_arguments_options[@]}" : \
 (screenshot)
 _arguments "${_arguments_options[@]}" : \
 '--at=[Seconds after the start of the run \[default\: its end\]]:SECONDS:_default' \
-'--size=[Columns and rows]:SIZE:_default' \
-'--format=[Output format]:FORMAT:((text\:"Letters only"
-ansi\:"Letters with colours for a terminal"
-svg\:"A picture"))' \
+'--size=[Size in columns and rows]:SIZE:_default' \
+'--format=[Output format]:FORMAT:((text\:"Plain text"
+ansi\:"Text with ANSI colours"
+svg\:"An SVG picture"))' \
 '--keys=[Keys to press before\: characters, and other keys by name in angle brackets]:KEYS:_default' \
-'--colours=[Colours of the picture]:COLOURS:((terminal\:"The terminal'\''s sixteen"
+'--colours=[Colours of the picture]:COLOURS:((terminal\:"The 16 colours of the terminal"
 colour-blind\:"Blue and orange in place of green and red"
-none\:"None"))' \
-'--ascii[Draw with the characters of ASCII only]' \
+none\:"No colours"))' \
+'--ascii[Draw with ASCII characters only]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
@@ -206,14 +206,14 @@ none\:"None"))' \
 ;;
 (lint)
 _arguments "${_arguments_options[@]}" : \
-'--format=[How to print what was found]:FORMAT:((text\:""
+'--format=[Output format]:FORMAT:((text\:""
 json\:""
 github\:""
 sarif\:"One SARIF 2.1.0 log, for code scanning"))' \
-'()--explain=[Print what a rule is about, why it matters and what to write instead]:RULE:_default' \
+'()--explain=[Explain a rule\: what it reports, why it matters and what to write instead]:RULE:_default' \
 '--root=[Look up local actions and workflows below this folder]:ROOT:_files' \
-'--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
-'--permissions-policy=[The permissions that a caller may give]:PERMISSIONS_POLICY:(LimitedRead Write)' \
+'--refs=[Folder of called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
+'--permissions-policy=[Default permissions of the token]:PERMISSIONS_POLICY:(LimitedRead Write)' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '*::files -- Files to check \[default\: the workflows of this repository\]:_files' \
@@ -226,15 +226,15 @@ _arguments "${_arguments_options[@]}" : \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
 '*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
 '--format=[Output format]:FORMAT:((text\:"The graph, and a line per job"
-svg\:"The graph as a picture"
+svg\:"The graph as an SVG picture"
 json\:"The jobs after matrix expansion"
 template\:"The workflow as the parser converts it"
 mermaid\:"A Mermaid graph"
 dot\:"A Graphviz graph"))' \
-'--refs=[Called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
+'--refs=[Folder of called workflows of other repositories, as DIR/owner/repo/path@ref]:REFS:_files' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
-'::workflow -- A workflow file, or the name of one in .github/workflows \[default\: which of them the event runs, and why\]:_default' \
+'::workflow -- A workflow file, or the name of one in .github/workflows \[default\: list which workflows the event runs, and why\]:_default' \
 && ret=0
 ;;
 (eval)
@@ -262,7 +262,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--keep=[Keep this many of the newest runs \[default\: \`keep_runs\` of the configuration, 50\]]:KEEP:_default' \
 '(--keep)--all[Remove all runs that are not in progress]' \
-'--dry-run[Only show what would be removed]' \
+'--dry-run[Show what would be removed, and remove nothing]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -276,7 +276,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (config)
 _arguments "${_arguments_options[@]}" : \
-'--example[Print all settings that there are, explained, ready for a file]' \
+'--example[Print all settings with explanations, as a configuration file]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
@@ -292,7 +292,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
 '--help[Print help]' \
-'*::routes -- Such as `6379=redis\:6379`:_default' \
+'*::routes -- Route, such as `6379=redis\:6379`:_default' \
 && ret=0
 ;;
 (worker)
@@ -316,28 +316,28 @@ esac
 _cuelight_commands() {
     local commands; commands=(
 'run:Run a workflow of this repository' \
-'demo:Unpack a small project and run its pipeline for real\: needs git and a POSIX shell, nothing else' \
+'demo:Unpack a small project and run its pipeline\: needs only git and a POSIX shell' \
 'attach:Follow a run until it ends' \
 'runs:List runs, newest first' \
-'show:Show a run\: its jobs and steps and how they ended' \
+'show:Show a run\: its jobs and steps and their results' \
 'logs:Print the logs of a run' \
 'explain:Explain why conditions of a run'\''s jobs and steps were true or false' \
 'cancel:Cancel a run; with --force it ends at once' \
 'rerun:Run again\: all of a run, what failed, or one job and the jobs that need it' \
 'resume:Continue a run whose worker was lost, from the first step that had not completed' \
-'shell:Open a shell where a job runs, or failed, with its step'\''s environment' \
+'shell:Open a shell in the environment of a running or failed job' \
 'replay:Play a past run again on the screen, forward and back, at any speed' \
 'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
 'lint:Check workflow files and action manifests' \
 'plan:Show what a workflow would run' \
 'eval:Evaluate expressions\: one JSON request per line in, one answer per line out' \
-'trust:Let this repository'\''s workflows run on this machine' \
+'trust:Trust this repository\: allow its workflows to run on this machine' \
 'doctor:Check what runs need\: git, shells, folders, leftovers' \
 'clean:Remove old runs' \
 'keys:List the keys of the screen' \
 'config:Print the settings in force and where each comes from' \
 'completions:Print a completion script for a shell' \
-'forward:Make \`localhost\` lead to services (started in a job'\''s helper container)' \
+'forward:Forward ports of \`localhost\` to services (started in a job'\''s helper container)' \
 'worker:Carry out a run (started by \`run\` and \`rerun\`)' \
     )
     _describe -t commands 'cuelight commands' commands "$@"
