@@ -108,9 +108,35 @@ pub struct StepResult {
     pub conclusion: Conclusion,
 }
 
-/// Surrounds the name of a secret in a sealed value. Environment values do not normally contain this control character;
-/// text between two marks that is not the name of a secret is left as it is.
+/// Surrounds the name of a secret in a sealed value. A value that holds it already is not kept: a step could write the name
+/// of a secret that it was not given.
 const MARK: char = '\u{1}';
+
+/// Replaces the secrets in a text by their names. A text for which that is not possible is cleared.
+///
+/// # Errors
+/// The reason why it is not possible, which completes "… holds".
+fn seal(
+    text: &mut String,
+    secrets: &IndexMap<String, String>,
+    holds_secret: &dyn Fn(&str) -> bool,
+) -> Result<(), &'static str> {
+    let fault = if text.contains(MARK) {
+        "the control character U+0001"
+    } else if holds_secret(text) {
+        for (name, secret) in secrets.iter().filter(|(_, secret)| !secret.trim().is_empty()) {
+            *text = text.replace(secret.as_str(), &format!("{MARK}{name}{MARK}"));
+        }
+        if !holds_secret(text) {
+            return Ok(());
+        }
+        "a value that was masked while the job ran"
+    } else {
+        return Ok(());
+    };
+    text.clear();
+    Err(fault)
+}
 
 impl Checkpoint {
     /// Returns a copy that is safe to write: named secrets are sealed. `holds_secret` reports whether the masker still
@@ -120,28 +146,14 @@ impl Checkpoint {
         let mut copy = self.clone();
         let mut unsealable = copy.drop_names(holds_secret).then(|| "a name holds a secret".to_owned());
         copy.for_each_text(&mut |place, text| {
-            if !holds_secret(text) {
-                return;
-            }
-            for (name, secret) in secrets.iter().filter(|(_, secret)| !secret.trim().is_empty()) {
-                *text = text.replace(secret.as_str(), &format!("{MARK}{name}{MARK}"));
-            }
-            if holds_secret(text) {
-                text.clear();
-                unsealable = Some(format!("{place} holds a value that was masked while the job ran"));
+            if let Err(fault) = seal(text, secrets, holds_secret) {
+                unsealable = Some(format!("{place} holds {fault}"));
             }
         });
         copy.not_resumable = copy.not_resumable.or(unsealable);
         // Used by `cuelight shell` only, so a value that cannot be sealed is just left out.
         for text in copy.failed.iter_mut().flat_map(FailedStep::texts) {
-            if holds_secret(text) {
-                for (name, secret) in secrets.iter().filter(|(_, secret)| !secret.trim().is_empty()) {
-                    *text = text.replace(secret.as_str(), &format!("{MARK}{name}{MARK}"));
-                }
-                if holds_secret(text) {
-                    text.clear();
-                }
-            }
+            let _ = seal(text, secrets, holds_secret);
         }
         copy
     }
@@ -212,6 +224,15 @@ mod tests {
 
     fn checkpoint(value: &str) -> Checkpoint {
         Checkpoint { env: [("TOKEN".to_owned(), value.to_owned())].into(), ..Checkpoint::default() }
+    }
+
+    #[test]
+    fn a_name_that_a_step_wrote_into_a_value_is_not_opened() {
+        let secrets: IndexMap<String, String> = [("KEY".to_owned(), "hunter2".to_owned())].into();
+        let forged = checkpoint("\u{1}KEY\u{1}").sealed(&secrets, &|text| text.contains("hunter2"));
+        assert_eq!(forged.env["TOKEN"], "");
+        let error = forged.opened(&secrets).expect_err("the job does not continue in the middle");
+        assert_eq!(error, "environment variable TOKEN holds the control character U+0001");
     }
 
     #[test]

@@ -258,10 +258,16 @@ impl Visible {
             return None;
         }
         let mut visible = Self { text: Vec::with_capacity(whole.len()), places: Vec::with_capacity(whole.len()) };
-        let mut at = 0;
+        let (mut at, mut line_end) = (0, 0);
         while at < whole.len() {
             match whole[at] {
-                0x1b => at += sequence(&whole[at..]),
+                0x1b => {
+                    // Looked for once per line: a line may hold very many sequences.
+                    if line_end <= at {
+                        line_end = memchr::memchr(b'\n', &whole[at..]).map_or(whole.len(), |newline| at + newline);
+                    }
+                    at += sequence(&whole[at..line_end]);
+                }
                 byte if is_control(byte) => at += 1,
                 byte => {
                     visible.text.push(byte);
@@ -284,11 +290,11 @@ fn is_control(byte: u8) -> bool {
     byte < 0x20 && byte != b'\n' && byte != b'\t' || byte == 0x7f
 }
 
-/// Returns the length of the control sequence that a text begins with: of colours and the like (`ESC [ … letter`), of links
-/// and titles (`ESC ] … BEL`, or `ESC \\`), or of two characters. One that has not ended goes up to the end of the line.
+/// Returns the length of the control sequence that the rest of a line begins with: of colours and the like (`ESC [ …
+/// letter`), of links and titles (`ESC ] … BEL`, or `ESC \\`), or of two characters. One that has not ended goes up to the
+/// end of the line.
 fn sequence(text: &[u8]) -> usize {
-    let line = memchr::memchr(b'\n', text).unwrap_or(text.len());
-    let text = &text[..line];
+    let line = text.len();
     match text.get(1) {
         Some(b'[') => text.iter().skip(2).position(|byte| (0x40..=0x7e).contains(byte)).map_or(line, |end| end + 3),
         Some(b']' | b'P' | b'^' | b'_' | b'X') => {
@@ -367,7 +373,7 @@ fn certain(masker: &Masker, text: &[u8]) -> usize {
     let longest = masker.longest().saturating_sub(1);
     // A newline may be far back where control sequences fill the line; all that is before it is certain.
     let line = if longest == 0 { text.len() } else { memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1) };
-    let visible = Visible::of(&text[line..]).filter(|_| text.len() - line <= MAX_HELD);
+    let visible = (text.len() - line <= MAX_HELD).then(|| Visible::of(&text[line..])).flatten();
     let may_begin = match visible {
         // Control sequences inside a secret make it longer than any form.
         Some(visible) => {
@@ -499,6 +505,18 @@ mod tests {
 
     use super::*;
     use crate::model::{Conclusion, JobId};
+
+    #[test]
+    fn a_line_of_very_many_sequences_is_masked() {
+        let masker = Masker::new(["hunter2-secret"]);
+        let line = format!("{}hunter2\u{1b}[0m-secret{}\n", "\u{1b}[1mx".repeat(100_000), "\u{1b}[1mx".repeat(100_000));
+        let masked = masker.mask_text(&line);
+        assert!(masked.contains("x***\u{1b}[1mx") && masked.len() > 800_000, "{}", masked.len());
+        let (mut stream, mut out) = (MaskStream::default(), Vec::new());
+        line.as_bytes().chunks(65_536).for_each(|portion| stream.push(&masker, portion, &mut out));
+        stream.finish(&masker, &mut out);
+        assert!(out == masked.as_bytes());
+    }
 
     #[test]
     fn every_encoding_of_the_runner_is_masked() {
