@@ -60,9 +60,9 @@ fn key(runs: &RunsDir) -> Result<Vec<u8>, StoreError> {
         return Ok(key);
     }
     let made = || -> io::Result<()> {
-        let mut key = [0; KEY_BYTES];
-        getrandom::fill(&mut key).map_err(io::Error::other)?;
-        let temporary = path.with_extension(std::process::id().to_string());
+        let (mut key, mut name) = ([0; KEY_BYTES], [0; 8]);
+        getrandom::fill(&mut key).and_then(|()| getrandom::fill(&mut name)).map_err(io::Error::other)?;
+        let temporary = path.with_extension(hexadecimal(&name));
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?.write_all(&key)?;
         let linked = fs::hard_link(&temporary, &path);
         fs::remove_file(&temporary)?;
