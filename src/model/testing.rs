@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 
 use super::{
-    Conclusion, Event, JobId, JobOutline, LineRange, Record, RunId, RunInfo, StepKind, StepNumber, StepOutline,
-    Timestamp,
+    Annotation, Command, Conclusion, EndReason, Event, Explanation, Gate, JobId, JobOutline, Level, LineRange, Outcome,
+    Record, Reply, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber, StepOutline, Timestamp,
 };
 
 /// Name of the step that belongs to the job itself, as the runner calls it.
@@ -68,6 +68,84 @@ pub fn job_finished(job: &str, conclusion: Conclusion, reason: Option<&str>) -> 
         outputs: IndexMap::new(),
         environment_url: None,
     }
+}
+
+/// An error with a location.
+#[must_use]
+pub fn annotation(file: &str, line: u32, message: &str) -> Annotation {
+    Annotation {
+        level: Level::Error,
+        message: message.to_owned(),
+        title: None,
+        file: Some(file.to_owned()),
+        line: Some(line),
+        end_line: None,
+        column: None,
+        end_column: None,
+    }
+}
+
+/// A run in which every text of every event is `text`, for tests of what an attacker could write. Its step prints five
+/// lines.
+#[must_use]
+pub fn hostile(text: &str) -> (RunInfo, Script) {
+    let any = || text.to_owned();
+    let mut script = Script::new(Timestamp(0)).paced(100);
+    let (job, step) = (JobId::new(text), StepNumber(2));
+    let gate = Gate::Concurrency { group: any(), holder: any() };
+    let outline = JobOutline { environment: Some(any()), ..outline(text, text, &[text]) };
+    script
+        .event(Event::RunWaiting { gate: gate.clone(), attempt: 1, name: any() })
+        .event(Event::RunStarted { attempt: 2, name: any() })
+        .event(Event::JobsPlanned { jobs: vec![outline], replaces: None });
+    for gate in [gate, Gate::Resource(any()), Gate::Review(any())] {
+        script.event(Event::JobWaiting { job: job.clone(), gate });
+    }
+    script.event(Event::JobStarted { name: any(), job: job.clone(), sandbox: any() }).event(Event::ImagePulled {
+        job: job.clone(),
+        image: any(),
+        done: 1,
+        total: 2,
+    });
+    for state in [ServiceState::Healthy, ServiceState::Exited] {
+        let ports = [(any(), any()), ("1".to_owned(), any())].into_iter().collect();
+        let service = Service { name: any(), image: any(), state, ports, detail: Some(any()), restarts: 0 };
+        script.event(Event::ServiceChanged { job: job.clone(), service });
+    }
+    let planned = StepOutline { number: step, name: any(), kind: StepKind::Main };
+    script
+        .event(Event::StepsPlanned { job: job.clone(), steps: vec![planned] })
+        .step(text, step.0, text, 5)
+        .event(step_finished(text, step.0, Conclusion::Failure, 1, Some("exit code 1")));
+    let operand = Explanation { text: any(), outcome: Outcome::Failed(any()), operands: Vec::new() };
+    let explanation = Explanation { text: any(), outcome: Outcome::Value(any()), operands: vec![operand] };
+    script.event(Event::Decided { job: job.clone(), step: Some(step), explanation });
+    for level in [Level::Notice, Level::Error] {
+        let annotation = Annotation { level, title: Some(any()), ..annotation(text, 3, text) };
+        script.event(Event::Annotated { job: job.clone(), step, annotation });
+    }
+    let command = Command::Yield { group: any(), job: None, to: any() };
+    script
+        .event(Event::Ordered { command, reply: Reply::Rejected { reason: any() } })
+        .event(Event::JobFinished {
+            job,
+            conclusion: Conclusion::Failure,
+            allowed_failure: true,
+            reason: Some(any()),
+            outputs: IndexMap::from([(any(), any())]),
+            environment_url: Some(any()),
+        })
+        .event(Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::Message(any())) });
+    let info = RunInfo {
+        id: RunId::new("20261124-000000-0001"),
+        repository: any(),
+        workflow: any(),
+        event: any(),
+        ref_name: any(),
+        sha: any(),
+        created: Timestamp(0),
+    };
+    (info, script)
 }
 
 /// The records of a run, written in their order.

@@ -7,6 +7,8 @@ pub mod box_drawing;
 pub mod export;
 pub mod frame;
 pub mod graph;
+#[cfg(test)]
+pub(crate) mod hostile;
 pub mod layout;
 pub mod link;
 pub mod log;

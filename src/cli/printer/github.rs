@@ -104,7 +104,8 @@ pub(crate) fn command(annotation: &Annotation) -> TerminalText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::printer::testing::{Story, annotation};
+    use crate::cli::printer::testing::Story;
+    use crate::model::testing::annotation;
     use crate::ui::theme::Glyphs;
 
     #[test]

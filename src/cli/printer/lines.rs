@@ -285,7 +285,8 @@ fn ending_of(step: &Step) -> TerminalText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::printer::testing::{Story, annotation};
+    use crate::cli::printer::testing::Story;
+    use crate::model::testing::annotation;
     use crate::ui::theme::Glyphs;
 
     fn printed(story: &Story, glyphs: Glyphs, colour: bool) -> String {

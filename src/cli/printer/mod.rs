@@ -15,7 +15,6 @@ use std::io;
 
 use crate::cli::style::Out;
 use crate::model::{Conclusion, JobId, LineRange, Record, Run, RunInfo, StepNumber};
-use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
 use crate::store::runs::RunStore;
@@ -25,9 +24,6 @@ pub(super) use github::{GitHub, command};
 pub(super) use json::Json;
 pub(super) use lines::Lines;
 pub(super) use protocol::Protocol;
-
-/// Number of lines that are read at a time.
-const PORTION: usize = 10_000;
 
 /// Prints one run while its records arrive.
 pub(super) trait Printer {
@@ -61,25 +57,11 @@ impl Logs for RunFolder {
         act: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let attempt = run.jobs.get(job).map_or(run.attempt, |job| job.attempt);
-        let Some(mut reader) = LogReader::open(self.log(job, attempt, step)).map_err(io_error)? else {
+        let Some(mut reader) = LogReader::open(self.log(job, attempt, step)).map_err(io::Error::other)? else {
             return Ok(());
         };
-        let (mut first, end) = (range.first, range.first.saturating_add(range.count));
-        while first < end {
-            let count = PORTION.min(usize::try_from(end - first).unwrap_or(PORTION));
-            let page = reader.page(first, count).map_err(io_error)?;
-            if page.lines.is_empty() {
-                break;
-            }
-            first += page.lines.len() as u64;
-            page.lines.iter().try_for_each(|line| act(line))?;
-        }
-        Ok(())
+        reader.for_each_line(range, act)
     }
-}
-
-fn io_error(error: StoreError) -> io::Error {
-    io::Error::other(error.to_string())
 }
 
 /// A run that is printed while its records arrive.

@@ -7,8 +7,7 @@ use crate::cli::style::Out;
 use crate::model::testing;
 use crate::model::testing::{Script, job_finished, outline, step_finished};
 use crate::model::{
-    Annotation, Command, Conclusion, EndReason, Event, Explanation, Gate, JobId, JobOutline, Level, LineRange, Outcome,
-    Reply, Run, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber, StepOutline, Timestamp,
+    Annotation, Conclusion, Event, JobId, LineRange, Run, RunId, RunInfo, StepKind, StepNumber, StepOutline, Timestamp,
 };
 use crate::store::runs::RunStore;
 
@@ -39,30 +38,12 @@ impl Logs for Memory {
     }
 }
 
-/// Returns an error with a location.
-pub(crate) fn annotation(file: &str, line: u32, message: &str) -> Annotation {
-    Annotation {
-        level: Level::Error,
-        message: message.to_owned(),
-        title: None,
-        file: Some(file.to_owned()),
-        line: Some(line),
-        end_line: None,
-        column: None,
-        end_column: None,
-    }
-}
-
 impl Story {
-    fn empty() -> Self {
-        let info =
-            RunInfo { sha: "0000000".to_owned(), ..testing::info(RunId::new("20261124-000000-0001"), Timestamp(0)) };
-        Self { info, script: Script::new(Timestamp(0)).paced(100), logs: Memory::default() }
-    }
-
     /// Returns a run of independent jobs.
     pub(crate) fn new(jobs: &[&str]) -> Self {
-        let mut story = Self::empty();
+        let info =
+            RunInfo { sha: "0000000".to_owned(), ..testing::info(RunId::new("20261124-000000-0001"), Timestamp(0)) };
+        let mut story = Self { info, script: Script::new(Timestamp(0)).paced(100), logs: Memory::default() };
         story.script.start(jobs.iter().map(|job| outline(job, job, &[])).collect());
         for job in jobs {
             let job = JobId::new(job);
@@ -107,47 +88,10 @@ impl Story {
 
     /// Returns a run in which every text of every event is `text`.
     pub(crate) fn hostile(text: &str) -> Self {
-        let any = || text.to_owned();
-        let mut story = Self::empty();
-        let (id, number) = (JobId::new(text), StepNumber(2));
-        let gate = Gate::Concurrency { group: any(), holder: any() };
-        story.add(Event::RunWaiting { gate: gate.clone(), attempt: 1, name: any() });
-        story.add(Event::RunStarted { attempt: 2, name: any() });
-        let job = JobOutline { environment: Some(any()), ..outline(text, text, &[text]) };
-        story.add(Event::JobsPlanned { jobs: vec![job], replaces: None });
-        for gate in [gate, Gate::Resource(any()), Gate::Review(any())] {
-            story.add(Event::JobWaiting { job: id.clone(), gate });
-        }
-        story.add(Event::JobStarted { name: any(), job: id.clone(), sandbox: any() });
-        story.add(Event::ImagePulled { job: id.clone(), image: any(), done: 1, total: 2 });
-        for state in [ServiceState::Healthy, ServiceState::Exited] {
-            let ports = [(any(), any()), ("1".to_owned(), any())].into_iter().collect();
-            let service = Service { name: any(), image: any(), state, ports, detail: Some(any()), restarts: 0 };
-            story.add(Event::ServiceChanged { job: id.clone(), service });
-        }
-        story.step(text, number.0, text, &["##[group]", text, "##[endgroup]", text, &format!("##[error]{text}")], 1);
-        let operand = Explanation { text: any(), outcome: Outcome::Failed(any()), operands: Vec::new() };
-        let explanation = Explanation { text: any(), outcome: Outcome::Value(any()), operands: vec![operand] };
-        story.add(Event::Decided { job: id.clone(), step: Some(number), explanation });
-        for level in [Level::Notice, Level::Error] {
-            let title = Some(any());
-            story.annotate(text, number.0, Annotation { level, title, ..annotation(text, 3, text) });
-        }
-        let command = Command::Yield { group: any(), job: None, to: any() };
-        story.add(Event::Ordered { command, reply: Reply::Rejected { reason: any() } });
-        story.add(Event::JobFinished {
-            job: id,
-            conclusion: Conclusion::Failure,
-            allowed_failure: true,
-            reason: Some(any()),
-            outputs: indexmap::IndexMap::from([(any(), any())]),
-            environment_url: Some(any()),
-        });
-        story.add(Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::Message(any())) });
-        for info in [&mut story.info.repository, &mut story.info.workflow, &mut story.info.event] {
-            text.clone_into(info);
-        }
-        (story.info.ref_name, story.info.sha) = (any(), any());
+        let (info, script) = testing::hostile(text);
+        let mut story = Self { info, script, logs: Memory::default() };
+        let lines = ["##[group]", text, "##[endgroup]", text, &format!("##[error]{text}")].map(str::to_owned);
+        story.logs.0.insert((JobId::new(text), StepNumber(2)), lines.to_vec());
         story
     }
 

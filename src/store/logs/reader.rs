@@ -8,8 +8,11 @@ use std::path::PathBuf;
 
 use super::index;
 use super::index::{Index, SPACING};
-use crate::model::Timestamp;
+use crate::model::{LineRange, Timestamp};
 use crate::store::StoreError;
+
+/// Number of lines that [`LogReader::for_each_line`] holds in memory at once.
+const PORTION: usize = 10_000;
 
 /// Maximum number of bytes that are read of one line. The rest of a longer line stays in the file: no screen shows it,
 /// and a line may have 100 MB.
@@ -121,6 +124,24 @@ impl LogReader {
     pub fn lines(&mut self) -> Result<u64, StoreError> {
         self.refresh()?;
         Ok(self.known_lines())
+    }
+
+    /// Calls `act` with each line of a range. Lines past the end of the log are left out.
+    ///
+    /// # Errors
+    /// The log cannot be read, or `act` fails.
+    pub fn for_each_line(&mut self, range: LineRange, act: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let (mut first, end) = (range.first, range.first.saturating_add(range.count));
+        while first < end {
+            let count = PORTION.min(usize::try_from(end - first).unwrap_or(PORTION));
+            let page = self.page(first, count).map_err(io::Error::other)?;
+            if page.lines.is_empty() {
+                break;
+            }
+            first += page.lines.len() as u64;
+            page.lines.iter().try_for_each(|line| act(line))?;
+        }
+        Ok(())
     }
 
     /// Returns `count` lines from `first` on, or fewer at the end of the log.
