@@ -1,7 +1,7 @@
 //! From a request to a started run, for every front end: no command line and no terminal is needed here.
 //!
 //! A [`LaunchRequest`] describes a run. [`plan`] reads the repository, the workflow, the settings and the secrets once
-//! and returns a [`Planned`] run; nothing is written yet. Its [`Planned::preview`] is shown with the trust question,
+//! and returns a [`Planned`] run; nothing is written yet. Its [`Consent`] is the trust question,
 //! and [`start`] runs exactly that: it writes the run's folder, starts the worker, and returns a [`Started`] run.
 //!
 //! - [`request`]: the request, and the document of the run (`run.json`)

@@ -13,7 +13,7 @@
 //! 3. This file: the module, a field of [`Panes`], and a line in [`Panes::get`] and [`Panes::get_mut`].
 //!
 //! Keys, mouse, filter prompt, borders, help and the table of keys follow from these (`cuelight keys` prints
-//! `assets/keys.md`). What the pane shows comes from [`AppState`](super::state::AppState).
+//! `assets/keys.md`). What the pane shows comes from [`AppState`].
 
 mod deploys;
 mod events;
