@@ -40,7 +40,6 @@ fn main() {
     one_more_step();
     intake();
     both_cores();
-    history();
 }
 
 fn one_step() {
@@ -144,32 +143,4 @@ fn cpu() -> f64 {
         stat.lines().next().unwrap_or_default().split_whitespace().skip(1).flat_map(str::parse).collect();
     // The first three fields are user, nice and system; idle and waiting times follow.
     fields.iter().take(3).sum::<f64>() / 100.0
-}
-
-fn history() {
-    const RUNS: u64 = 2000;
-    let place = Place::new(&steps(1));
-    run(&place);
-    let runs = place.state().join("runs");
-    let first = fs::read_dir(&runs).expect("runs").flatten().next().expect("a run").path();
-    let name = first.file_name().expect("a name").to_string_lossy().into_owned();
-    let index = place.state().join("index.jsonl");
-    let line = fs::read_to_string(&index).expect("an index");
-    let mut lines = line.clone();
-    for number in 0..RUNS {
-        let copy = format!("20200101-{number:06}-{number:04x}");
-        fs::create_dir(runs.join(&copy)).expect("made");
-        for file in ["run.json", "events.jsonl", "lock"] {
-            fs::copy(first.join(file), runs.join(&copy).join(file)).expect("copied");
-        }
-        lines.push_str(&line.replace(&name, &copy));
-    }
-    fs::write(&index, lines).expect("written");
-    let time = times(9, || timed(place.cuelight(&["runs"])));
-    row(&format!("`cuelight runs` over {RUNS} past runs"), &format!("{:.1} ms", ms(time)), "50 ms");
-    let again = times(3, || {
-        fs::remove_file(&index).unwrap_or_default();
-        timed(place.cuelight(&["runs"]))
-    });
-    row("same, with the index removed", &format!("{:.1} ms", ms(again)), "");
 }
