@@ -165,7 +165,8 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let workflow = prepare::parse(&name, &text)?;
     let called = request::called(&workflow, &repository.root);
     let settings = config.named_by_repository().to_vec();
-    let (info, mut spec) = request.spec(&repository, config, &workflow, &payload);
+    let event = request.event.as_deref().or_else(|| workflow::triggers::likely_event(&workflow)).unwrap_or(PUSH);
+    let (info, mut spec) = request.spec(&repository, config, &workflow, event, &payload);
     let unknown = event::unknown::paths(&workflow, &info.event, &spec.payload);
     let secrets = secrets::with_named(given, &request.secrets, &workflow, &called);
     spec.called = called.texts();
@@ -213,19 +214,6 @@ pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
         Subject { name: spec.info.workflow.clone(), plan: Ok(Arc::new(plan)), sandbox: workflow.sandbox.clone() };
     let consent = Consent::new(repository, settings, trust, vec![subject]);
     Ok(consent.of_attempt(folder.clone(), spec.info, *workflow))
-}
-
-/// Returns the event that a workflow most likely runs on, and the path of its file in the repository.
-///
-/// # Errors
-/// The folder is not in a repository, the file does not exist, or it has errors.
-pub fn likely_event(request: &LaunchRequest) -> Result<(String, String), LaunchError> {
-    let repository = request.repository()?;
-    let path = workflows::find(request.workflow.as_deref(), &request.folder, &repository.root)?;
-    let (name, text) = (workflows::relative(&path, &repository.root), workflows::read(&path)?);
-    let workflow = prepare::parse(&name, &text)?;
-    let event = workflow::triggers::likely_event(&workflow).unwrap_or(PUSH).to_owned();
-    Ok((event, name))
 }
 
 /// Starts a planned run: writes its folder and starts its worker.

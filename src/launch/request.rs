@@ -26,8 +26,8 @@ pub struct LaunchRequest {
     pub folder: PathBuf,
     /// A workflow as [`crate::repo::workflows::find`] takes it.
     pub workflow: Option<String>,
-    /// The event.
-    pub event: String,
+    /// The event; `None` for the one that the workflow most likely runs on.
+    pub event: Option<String>,
     /// The event's payload.
     pub payload: Payload,
     /// Inputs of the workflow.
@@ -59,7 +59,7 @@ pub struct LaunchRequest {
 impl LaunchRequest {
     /// Returns a request for a workflow of the repository around `folder`; all other fields have their defaults.
     pub fn new(folder: impl Into<PathBuf>, workflow: impl Into<String>, event: impl Into<String>) -> Self {
-        Self { folder: folder.into(), workflow: Some(workflow.into()), event: event.into(), ..Self::default() }
+        Self { folder: folder.into(), workflow: Some(workflow.into()), event: Some(event.into()), ..Self::default() }
     }
 
     /// Returns the repository around the request's folder.
@@ -85,16 +85,17 @@ impl LaunchRequest {
         repository: &Repository,
         config: Config,
         workflow: &Workflow,
+        event: &str,
         given: &Map<String, Value>,
     ) -> (RunInfo, WorkflowSpec) {
         let slug = self.slug.clone().unwrap_or_else(|| repository.slug.clone());
         let inputs: IndexMap<_, _> = self.inputs.clone().into_iter().chain(inputs(given)).collect();
-        let payload = Facts { repository, slug: &slug, event: &self.event, workflow, inputs: &inputs, given }.payload();
+        let payload = Facts { repository, slug: &slug, event, workflow, inputs: &inputs, given }.payload();
         let git_ref = git_ref(&payload, repository);
         let info = RunInfo {
             repository: slug,
             workflow: workflow.source.name.clone(),
-            event: self.event.clone(),
+            event: event.to_owned(),
             ref_name: ref_name(&git_ref).to_owned(),
             sha: repository.sha.clone(),
             created: now(),

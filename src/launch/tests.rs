@@ -107,10 +107,11 @@ fn a_preview_shows_the_jobs_of_calls_whose_legs_are_not_known() {
 #[test]
 fn the_likely_event_of_a_workflow_is_that_of_its_file() {
     let place = Place::new(CI);
-    assert_eq!(likely_event(&place.request()).expect("a workflow").0, "push");
+    let request = LaunchRequest { event: None, ..place.request() };
+    assert_eq!(place.plan(&request).info().event, "push");
     place.write("ci.yml", "on: [issues, pull_request]\njobs: {a: {runs-on: ubuntu-latest}}\n");
-    let found = likely_event(&place.request()).expect("a workflow");
-    assert_eq!(found, ("pull_request".to_owned(), ".github/workflows/ci.yml".to_owned()));
+    let found = place.plan(&request).info().clone();
+    assert_eq!((found.event.as_str(), found.workflow.as_str()), ("pull_request", ".github/workflows/ci.yml"));
 }
 
 #[test]
@@ -174,7 +175,7 @@ fn the_payload_comes_from_a_file_or_a_value_over_known_facts() {
     let text = CI.replace("[push, workflow_dispatch]", "{workflow_dispatch: {inputs: {n: {type: number}}}}");
     place.write("ci.yml", &text);
     let payload = Payload { given, ..Payload::default() };
-    let request = LaunchRequest { payload, event: "workflow_dispatch".to_owned(), ..place.request() };
+    let request = LaunchRequest { payload, event: Some("workflow_dispatch".to_owned()), ..place.request() };
     assert_eq!(place.plan(&request).spec().inputs["n"], "3");
 }
 
@@ -186,7 +187,7 @@ fn what_cannot_start_says_why() {
         change(&mut request);
         place.refusal(&request)
     };
-    assert!(with(&|request| request.event = "schedule".to_owned()).contains("does not run on `schedule`"));
+    assert!(with(&|request| request.event = Some("schedule".to_owned())).contains("does not run on `schedule`"));
     assert!(with(&|request| request.jobs = vec!["zz".to_owned()]).contains("has no job `zz`"));
     assert!(with(&|request| request.workflow = Some("cii".to_owned())).contains("did you mean `ci`?"));
     assert!(with(&|request| drop(request.inputs.insert("x".to_owned(), String::new()))).contains("no input `x`"));
@@ -345,7 +346,7 @@ impl Events {
         self.place.write("ci.yml", &CI.replace("[push, workflow_dispatch]", on));
         let values = values.iter().map(|text| text.parse().expect("an assignment")).collect();
         let payload = Payload { values, ..Payload::default() };
-        self.place.plan(&LaunchRequest { payload, event: event.to_owned(), ..self.place.request() })
+        self.place.plan(&LaunchRequest { payload, event: Some(event.to_owned()), ..self.place.request() })
     }
 }
 
@@ -415,7 +416,7 @@ fn a_pull_request_has_its_two_sides_and_a_number_where_one_is_known() {
         let read = CI.replace("github.ref", "github.event.pull_request.title");
         events.place.write("ci.yml", &read.replace("[push, workflow_dispatch]", "pull_request"));
         let request = LaunchRequest { payload: Payload { values, ..Payload::default() }, ..events.place.request() };
-        events.place.plan(&LaunchRequest { event: "pull_request".to_owned(), ..request }).unknown()
+        events.place.plan(&LaunchRequest { event: Some("pull_request".to_owned()), ..request }).unknown()
     };
     let note = title(Vec::new()).expect("the title is not known");
     assert!(note.starts_with("github.event.pull_request.title is empty") && note.contains("title=VALUE"), "{note}");

@@ -112,7 +112,7 @@ impl Args {
         Ok(LaunchRequest {
             folder: std::env::current_dir()?,
             workflow: self.workflow.clone(),
-            event: self.event.name.clone().unwrap_or_else(|| launch::PUSH.to_owned()),
+            event: self.event.name.clone(),
             payload: self.event.payload(),
             inputs: pairs(&self.inputs, "--input")?,
             secrets: file.chain(self.secrets.iter().map(|text| text.as_str().into())).collect(),
@@ -143,20 +143,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     let runs = super::runs_dir()?;
     let request = args.request()?;
     if request.workflow.is_some() {
-        let event = if let Some(event) = &args.event.name {
-            event.clone()
-        } else {
-            let (event, name) = launch::likely_event(&request)?;
-            if event != launch::PUSH {
-                style::notice(&super::other_event(&name, &event));
-            }
-            event
-        };
-        return run_one(&runs, args, &LaunchRequest { event, ..request });
+        return run_one(&runs, args, &request);
     }
+    let event = request.event.clone().unwrap_or_else(|| launch::PUSH.to_owned());
     let repository = request.repository()?;
     let access = launch::trust::access(&runs, &repository);
-    let decisions = triggers::running(&repository, access, &request.event, &request.payload.read()?)?;
+    let decisions = triggers::running(&repository, access, &event, &request.payload.read()?)?;
     let several = decisions.len() > 1;
     let mut exit = Exit::Success;
     for decision in decisions {
@@ -164,7 +156,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             style::notice(&format!("{}: {}", decision.name, decision.reason()));
         }
         let workflow = Some(decision.path.to_string_lossy().into_owned());
-        match run_one(&runs, args, &LaunchRequest { workflow, ..request.clone() }) {
+        match run_one(&runs, args, &LaunchRequest { workflow, event: Some(event.clone()), ..request.clone() }) {
             Ok(Exit::Success) => {}
             Ok(Exit::Cancelled) => return Ok(Exit::Cancelled),
             Ok(other) => exit = other,
@@ -203,6 +195,10 @@ pub(super) fn start(runs: &RunsDir, request: &LaunchRequest) -> Result<RunFolder
 
 fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, Failure> {
     let mut planned = launch::plan(runs, request)?;
+    let info = planned.info();
+    if request.event.is_none() && info.event != launch::PUSH {
+        style::notice(&super::other_event(&info.workflow, &info.event));
+    }
     trust::ask(runs, planned.consent_mut())?;
     if let Some(unknown) = planned.unknown() {
         style::notice(&text!("note: {}", unknown));
