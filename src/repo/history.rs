@@ -13,6 +13,8 @@ pub struct Commit {
     pub tree: String,
     /// Time of the commit, in ISO 8601 with the committer's time zone.
     pub time: String,
+    /// Ids of its parents: none for the first commit, several for a merge.
+    pub parents: Vec<String>,
     /// Who wrote the change.
     pub author: Person,
     /// Who made the commit.
@@ -31,7 +33,7 @@ pub struct Person {
 }
 
 /// Fields of [`Commit`], one per line; the message, which may have several lines, is the last one.
-const FORMAT: &str = "--format=%H%n%T%n%cI%n%an%n%ae%n%cn%n%ce%n%B";
+const FORMAT: &str = "--format=%H%n%T%n%cI%n%P%n%an%n%ae%n%cn%n%ce%n%B";
 
 /// Returns the commits that `until` has and `since` has not, oldest first: the newest `limit` of them. Without `since`, all
 /// that `until` has.
@@ -47,25 +49,34 @@ pub fn commits(root: &Path, since: Option<&str>, until: &str, limit: usize) -> R
 }
 
 fn commit(record: &str) -> Option<Commit> {
-    let mut fields = record.splitn(8, '\n').map(str::to_owned);
+    let mut fields = record.splitn(9, '\n').map(str::to_owned);
     let mut next = || fields.next();
     let (id, tree, time) = (next()?, next()?, next()?);
+    let parents = next()?.split_whitespace().map(str::to_owned).collect();
     let author = Person { name: next()?, email: next()? };
     let committer = Person { name: next()?, email: next()? };
     let message = next()?.trim_end_matches('\n').to_owned();
-    Some(Commit { id, tree, time, author, committer, message })
+    Some(Commit { id, tree, time, parents, author, committer, message })
 }
 
-/// Returns what the branch had before the commits that are new in it: the commit of its upstream, or the first parent of
-/// the newest commit where everything is pushed or nothing is known of a remote. `None` if the newest commit is the first.
+/// Returns a commit by its name. `None` if it is missing in this repository.
 #[must_use]
-pub fn before(root: &Path, head: &str) -> Option<String> {
-    let commit = |name: &str| {
-        let name = format!("{name}^{{commit}}");
-        let found = git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).ok()?;
-        Some(found.trim().to_owned())
-    };
-    commit("@{upstream}").filter(|upstream| upstream != head).or_else(|| commit("HEAD^"))
+pub fn newest(root: &Path, name: &str) -> Option<Commit> {
+    commits(root, None, name, 1).ok()?.pop()
+}
+
+/// Returns the commit that the upstream of the branch had when it was fetched or pushed last.
+#[must_use]
+pub fn upstream(root: &Path) -> Option<String> {
+    let found = git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", "@{upstream}^{commit}"]).ok()?;
+    Some(found.trim().to_owned())
+}
+
+/// Returns what a branch had before the commits that are new in it: its upstream, or the first parent of the newest
+/// commit where everything is pushed or nothing is known of a remote. `None` if the newest commit is the first.
+#[must_use]
+pub fn before(upstream: Option<String>, newest: &Commit) -> Option<String> {
+    upstream.filter(|upstream| *upstream != newest.id).or_else(|| newest.parents.first().cloned())
 }
 
 /// Whether `old` is an ancestor of `new`, so that moving a branch from one to the other loses nothing.
@@ -99,12 +110,6 @@ pub fn pull_request(root: &Path, branch: &str) -> Option<u64> {
     merge.trim().strip_prefix("refs/pull/")?.strip_suffix("/head")?.parse().ok()
 }
 
-/// Returns the user's mail address; empty if git has none.
-#[must_use]
-pub fn user_email(root: &Path) -> String {
-    git(root, ["config", "--get", "user.email"]).map(|email| email.trim().to_owned()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +141,7 @@ mod tests {
         assert_eq!(newest.message, "two\n\nbody: a\n\nlast line");
         assert_eq!(newest.author, Person { name: "Ada L".to_owned(), email: "ada@example.org".to_owned() });
         assert_eq!((&newest.committer, newest.tree.len(), newest.time.len()), (&newest.author, 40, 25));
+        assert_eq!((&all[0].parents, &newest.parents), (&vec![], &vec![first.clone()]));
         let since = commits(folder.path(), Some(&first), &second, 10).expect("listed");
         assert_eq!(since, all[1..]);
         assert_eq!(commits(folder.path(), None, &second, 1).expect("listed"), all[1..], "the newest ones");
@@ -145,16 +151,17 @@ mod tests {
     #[test]
     fn a_branch_had_before_what_its_upstream_has_or_else_the_parent() {
         let (folder, call) = repository();
+        let before = |head: &str| before(upstream(folder.path()), &newest(folder.path(), head).expect("a commit"));
         let first = commit(&call, "one");
-        assert_eq!(before(folder.path(), &first), None);
+        assert_eq!(before(&first), None);
         let second = commit(&call, "two");
         let third = commit(&call, "three");
-        assert_eq!(before(folder.path(), &third).as_ref(), Some(&second));
+        assert_eq!(before(&third).as_ref(), Some(&second));
         call(&["branch", "up", &first]);
         call(&["branch", "-q", "--set-upstream-to=up"]);
-        assert_eq!(before(folder.path(), &third).as_ref(), Some(&first));
+        assert_eq!(before(&third).as_ref(), Some(&first));
         call(&["branch", "-qf", "up", &third]);
-        assert_eq!(before(folder.path(), &third).as_ref(), Some(&second), "everything is pushed");
+        assert_eq!(before(&third).as_ref(), Some(&second), "everything is pushed");
         assert!(is_ancestor(folder.path(), &first, &third) && !is_ancestor(folder.path(), &third, &first));
     }
 

@@ -4,6 +4,8 @@
 //! files, as GitHub leaves them out of the payload that workflows see. A field that is not known here is left out, so
 //! that [`super::unknown`] finds it.
 
+use std::thread;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
@@ -46,15 +48,21 @@ pub(in crate::launch) struct Facts<'f> {
 impl Facts<'_> {
     /// Returns the payload, its given part included.
     pub(in crate::launch) fn payload(&self) -> Value {
-        let default_branch =
-            history::default_branch(&self.repository.root).or_else(|| self.branch().map(str::to_owned));
+        let root = &self.repository.root;
+        // Each call of git takes some milliseconds, and a start waits for them.
+        let (default_branch, push) = thread::scope(|scope| {
+            let default_branch = scope.spawn(|| history::default_branch(root));
+            let push = (self.event == "push").then(|| self.push());
+            (default_branch.join().expect("reading refs does not panic"), push)
+        });
+        let default_branch = default_branch.or_else(|| self.branch().map(str::to_owned));
         let common = json!({
             "repository": self.repository_object(default_branch.as_deref()),
             "sender": {"login": self.repository.actor, "type": "User"},
             "action": self.activity(),
         });
         let own = match self.event {
-            "push" => self.push(default_branch.as_deref()),
+            "push" => json!({"base_ref": self.base_ref(default_branch.as_deref())}),
             "pull_request" | "pull_request_target" => self.pull_request(default_branch.as_deref()),
             "merge_group" => self.merge_group(default_branch.as_deref()),
             "workflow_dispatch" => json!({
@@ -74,7 +82,7 @@ impl Facts<'_> {
             _ => json!({}),
         };
         let mut payload = Map::new();
-        for part in [common, own, Value::Object(self.given.clone())] {
+        for part in [common, own, push.unwrap_or_default(), Value::Object(self.given.clone())] {
             if let Value::Object(part) = part {
                 super::merge(&mut payload, part);
             }
@@ -128,27 +136,42 @@ impl Facts<'_> {
         })
     }
 
-    fn push(&self, default_branch: Option<&str>) -> Value {
+    /// The branch of a tag that is pushed.
+    fn base_ref(&self, default_branch: Option<&str>) -> Option<String> {
+        self.tag()?;
+        self.branch().or(default_branch).map(|name| format!("refs/heads/{name}"))
+    }
+
+    fn push(&self) -> Value {
         let root = &self.repository.root;
         let text = |key: &str| self.given.get(key).and_then(Value::as_str);
         let after = text("after").or(self.sha()).unwrap_or(NO_COMMIT);
         let is_tag = self.tag().is_some();
-        let before = match text("before") {
-            Some(before) => Some(before.to_owned()).filter(|before| before != NO_COMMIT),
+        let (upstream, newest) = thread::scope(|scope| {
             // A tag is new: there was no commit before.
-            None if is_tag => None,
-            None => history::before(root, after),
+            let needs_upstream = !is_tag && text("before").is_none() && after != NO_COMMIT;
+            let upstream = needs_upstream.then(|| scope.spawn(|| history::upstream(root)));
+            let newest = Some(after).filter(|after| *after != NO_COMMIT).and_then(|after| history::newest(root, after));
+            (upstream.and_then(|upstream| upstream.join().expect("reading a ref does not panic")), newest)
+        });
+        let before = match (text("before"), &newest) {
+            (Some(before), _) => Some(before.to_owned()).filter(|before| before != NO_COMMIT),
+            (None, Some(newest)) if !is_tag => history::before(upstream, newest),
+            (None, _) => None,
         };
-        let forced = before.as_ref().is_some_and(|before| !history::is_ancestor(root, before, after));
-        let (mut commits, mut head) = (Vec::new(), Value::Null);
-        if after != NO_COMMIT {
-            if !is_tag {
-                commits = history::commits(root, before.as_deref(), after, MAX_COMMITS).unwrap_or_default();
-            }
-            let newest = commits.last().cloned().or_else(|| history::commits(root, None, after, 1).ok()?.pop());
+        let only = newest.as_ref().filter(|newest| before.as_slice() == newest.parents);
+        let forced = only.is_none() && before.as_ref().is_some_and(|before| !history::is_ancestor(root, before, after));
+        let commits = match only {
+            _ if is_tag || after == NO_COMMIT => Vec::new(),
+            Some(only) => vec![only.clone()],
+            None => history::commits(root, before.as_deref(), after, MAX_COMMITS).unwrap_or_default(),
+        };
+        let head = match (commits.last().or(newest.as_ref()), after) {
+            (Some(newest), _) => self.commit(newest),
+            (None, NO_COMMIT) => Value::Null,
             // A commit that is missing in this repository has an id and nothing else.
-            head = newest.map_or_else(|| json!({"id": after}), |commit| self.commit(&commit));
-        }
+            (None, after) => json!({"id": after}),
+        };
         let page = format!("{SERVER}/{}/compare", self.slug);
         let compare = match &before {
             Some(before) => format!("{page}/{}...{}", start(before), start(after)),
@@ -156,7 +179,6 @@ impl Facts<'_> {
         };
         json!({
             "ref": self.git_ref(),
-            "base_ref": if is_tag { self.branch().or(default_branch).map(|name| format!("refs/heads/{name}")) } else { None },
             "before": before.as_deref().unwrap_or(NO_COMMIT),
             "after": after,
             "created": before.is_none(),
@@ -165,7 +187,7 @@ impl Facts<'_> {
             "compare": compare,
             "commits": commits.iter().map(|commit| self.commit(commit)).collect::<Vec<_>>(),
             "head_commit": head,
-            "pusher": {"name": self.repository.actor, "email": history::user_email(root)},
+            "pusher": {"name": self.repository.actor, "email": self.repository.email},
         })
     }
 
@@ -193,9 +215,8 @@ impl Facts<'_> {
         let number = number.or_else(|| history::pull_request(root, self.branch()?)).unwrap_or(NO_NUMBER);
         let head = text("head").or(self.branch());
         let base = text("base").or(default_branch).unwrap_or_default();
-        let commit = |name: &str| history::commits(root, None, name, 1).ok()?.pop();
-        let base_sha =
-            [format!("origin/{base}"), base.to_owned()].iter().find_map(|name| commit(name)).map(|one| one.id);
+        let base_sha = [format!("origin/{base}"), base.to_owned()];
+        let base_sha = base_sha.iter().find_map(|name| history::newest(root, name)).map(|one| one.id);
         let (owner, _) = self.owner();
         let side = |name: Option<&str>, sha: Option<&str>| {
             json!({
@@ -235,12 +256,12 @@ impl Facts<'_> {
 
     fn merge_group(&self, default_branch: Option<&str>) -> Value {
         let root = &self.repository.root;
-        let head = self.sha().and_then(|sha| history::commits(root, None, sha, 1).ok()?.pop());
+        let head = self.sha().and_then(|sha| history::newest(root, sha));
         json!({
             "merge_group": {
                 "head_sha": self.sha(),
                 "head_ref": self.git_ref(),
-                "base_sha": self.sha().and_then(|sha| history::before(root, sha)),
+                "base_sha": head.as_ref().and_then(|head| history::before(history::upstream(root), head)),
                 "base_ref": default_branch.map(|name| format!("refs/heads/{name}")),
                 "head_commit": head.map(|commit| self.commit(&commit)),
             },

@@ -66,6 +66,8 @@ pub struct Repository {
     pub origin: String,
     /// Name of the user, for `github.actor`.
     pub actor: String,
+    /// Mail address of the user; empty if git has none.
+    pub email: String,
 }
 
 impl Repository {
@@ -81,6 +83,7 @@ impl Repository {
             slug: slug.to_owned(),
             origin: String::new(),
             actor: "local".to_owned(),
+            email: String::new(),
         }
     }
 
@@ -96,8 +99,8 @@ impl Repository {
         }
         // In parallel, the two calls take as long as one.
         let (facts, config) = thread::scope(|scope| {
-            let config =
-                scope.spawn(|| git(folder, ["config", "-z", "--get-regexp", r"^(remote\.origin\.url|user\.name)$"]));
+            let config = scope
+                .spawn(|| git(folder, ["config", "-z", "--get-regexp", r"^(remote\.origin\.url|user\.(name|email))$"]));
             let facts = run(folder, Access::Guarded, &FACTS.map(OsString::from));
             (facts, config.join().expect("reading a configuration does not panic").unwrap_or_default())
         });
@@ -142,8 +145,9 @@ impl Repository {
         });
         let actor = value("user.name").to_owned();
         let actor = if actor.is_empty() { "local".to_owned() } else { actor };
+        let email = value("user.email").trim().to_owned();
         let is_known_worktree = is_known_worktree(&root, &git_folder, &common);
-        Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor })
+        Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor, email })
     }
 }
 
