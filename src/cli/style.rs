@@ -68,7 +68,7 @@ impl Style {
     }
 
     fn dress(self, text: impl ToTerminal, dress: impl FnOnce(TerminalText) -> TerminalText) -> TerminalText {
-        let text = text.to_terminal();
+        let text = text.to_terminal().into_owned();
         if self.theme.colours == Colours::None { text } else { dress(text) }
     }
 
@@ -123,7 +123,7 @@ impl<'w> Out<'w> {
 
     /// Writes a line.
     pub(super) fn line(&mut self, text: impl ToTerminal) -> io::Result<()> {
-        self.print(&text!("{}", text))?;
+        self.print(&text.to_terminal())?;
         self.stream.write_all(b"\n")
     }
 
@@ -173,7 +173,7 @@ pub(super) fn print(text: &TerminalText) -> io::Result<()> {
 
 /// Prints a line to standard output.
 pub(super) fn line(text: &(impl ToTerminal + ?Sized)) -> io::Result<()> {
-    print(&text!("{}\n", text.to_terminal()))
+    print(&text!("{}\n", *text.to_terminal()))
 }
 
 /// Prints a JSON document in one line to standard output.
@@ -193,7 +193,7 @@ pub(super) fn complain(message: &(impl ToTerminal + ?Sized)) {
     // A rendered diagnostic has a heading already.
     let has_heading = message.plain().starts_with("error:");
     let heading = if has_heading { TerminalText::default() } else { text!("{}: ", style.paint(Hue::Bad, "error")) };
-    notice(&text!("{}{}", heading, message));
+    notice(&text!("{}{}", heading, *message));
 }
 
 /// Whether errors are printed in colour.
@@ -205,5 +205,5 @@ pub(super) fn colour_of_errors() -> bool {
 pub(super) fn notice(text: &(impl ToTerminal + ?Sized)) {
     let mut stderr = io::stderr().lock();
     // A closed standard error is ignored.
-    let _ = Out::new(&mut stderr).line(text.to_terminal());
+    let _ = Out::new(&mut stderr).line(&*text.to_terminal());
 }

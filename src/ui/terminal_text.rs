@@ -192,24 +192,24 @@ impl FromIterator<TerminalText> for TerminalText {
 /// Types that can be arguments of [`text!`]: everything with a `Display`, cleaned to one line, and [`TerminalText`].
 pub trait ToTerminal {
     /// Returns the text to print.
-    fn to_terminal(&self) -> TerminalText;
+    fn to_terminal(&self) -> Cow<'_, TerminalText>;
 }
 
 impl<T: fmt::Display + ?Sized> ToTerminal for T {
-    fn to_terminal(&self) -> TerminalText {
-        TerminalText(clean(&self.to_string()).into_owned())
+    fn to_terminal(&self) -> Cow<'_, TerminalText> {
+        Cow::Owned(TerminalText(clean(&self.to_string()).into_owned()))
     }
 }
 
 impl ToTerminal for TerminalText {
-    fn to_terminal(&self) -> TerminalText {
-        self.clone()
+    fn to_terminal(&self) -> Cow<'_, TerminalText> {
+        Cow::Borrowed(self)
     }
 }
 
 impl ToTerminal for &TerminalText {
-    fn to_terminal(&self) -> TerminalText {
-        (*self).clone()
+    fn to_terminal(&self) -> Cow<'_, TerminalText> {
+        Cow::Borrowed(*self)
     }
 }
 
@@ -220,7 +220,9 @@ pub struct Argument<'a, T: ?Sized>(pub &'a T);
 impl<T: ToTerminal + ?Sized> fmt::Display for Argument<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_terminal();
-        let missing = f.width().unwrap_or_default().saturating_sub(text.width());
+        // Counting columns takes several times as long as printing, and most arguments have no width.
+        let Some(columns) = f.width() else { return f.write_str(&text.0) };
+        let missing = columns.saturating_sub(text.width());
         let before = match f.align() {
             Some(Alignment::Right) => missing,
             Some(Alignment::Center) => missing / 2,
