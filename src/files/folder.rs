@@ -93,13 +93,16 @@ impl Folder {
     /// # Errors
     /// It cannot be made; a link in the path above it.
     pub fn create(&self, path: &Path) -> io::Result<File> {
-        match self.remove(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let made = beneath::open(self.as_fd(), path, flags, Mode::from_raw_mode(0o644), Links::Refuse)?;
-        Ok(File::from(made))
+        let make = || beneath::open(self.as_fd(), path, flags, Mode::from_raw_mode(0o644), Links::Refuse);
+        let made = match make() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.remove(path)?;
+                make()
+            }
+            made => made,
+        };
+        Ok(File::from(made?))
     }
 
     /// Makes a FIFO that every user may read and write.
@@ -144,7 +147,7 @@ impl Folder {
     /// It does not exist, is a folder, or cannot be removed.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         let (above, name) = self.parent(path)?;
-        Ok(unlinkat(&above, name, AtFlags::empty())?)
+        Ok(unlinkat(above.as_ref().unwrap_or(self), name, AtFlags::empty())?)
     }
 
     /// Removes a folder with everything in it. Links are removed, not followed.
@@ -153,7 +156,7 @@ impl Folder {
     /// It does not exist, or something in it cannot be removed.
     pub fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let (above, name) = self.parent(path)?;
-        std::fs::remove_dir_all(above.path().join(name))
+        std::fs::remove_dir_all(above.as_ref().unwrap_or(self).path().join(name))
     }
 
     /// Sets the permissions of a regular file.
@@ -177,10 +180,11 @@ impl Folder {
         Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string())
     }
 
-    fn parent<'p>(&self, path: &'p Path) -> io::Result<(Self, &'p Path)> {
+    /// Returns the folder above a path, unless it is this one, and the name in it.
+    fn parent<'p>(&self, path: &'p Path) -> io::Result<(Option<Self>, &'p Path)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok((self.folder(above)?, Path::new(name)))
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        Ok((above.map(|above| self.folder(above)).transpose()?, Path::new(name)))
     }
 }
 

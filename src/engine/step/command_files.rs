@@ -122,15 +122,19 @@ impl CommandFiles {
     /// # Errors
     /// The first file that breaks the grammar or cannot be read. The content of the others is taken all the same.
     pub(crate) fn collect(self, left: &mut Left) -> Result<(), CommandFileError> {
+        let opened = self.root.folder(&self.below).ok();
+        // A folder that is gone or was replaced is the error of each of its files.
+        let (folder, below) = opened.as_ref().map_or((&self.root, &*self.below), |folder| (folder, Path::new("")));
+        let read = |name: &str, limit| read(folder, &below.join(self.name(name)), limit);
         let mut first_error = None;
-        match self.read("GITHUB_PATH", MAX_FILE) {
+        match read("GITHUB_PATH", MAX_FILE) {
             Ok(text) => left.path.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned)),
             Err(error) => first_error = Some(CommandFileError { name: "GITHUB_PATH", fault: error.into() }),
         }
         for (name, into) in
             [("GITHUB_ENV", &mut left.env), ("GITHUB_STATE", &mut left.state), ("GITHUB_OUTPUT", &mut left.outputs)]
         {
-            let text = self.read(name, MAX_FILE).map_err(CommandFileFault::from);
+            let text = read(name, MAX_FILE).map_err(CommandFileFault::from);
             if let Err(fault) = text.and_then(|text| pairs(&text, into)) {
                 first_error.get_or_insert(CommandFileError { name, fault });
             }
@@ -140,13 +144,13 @@ impl CommandFiles {
         if left.env.len() < known {
             left.refused.push("GITHUB_ENV: NODE_OPTIONS may not be set for later steps".to_owned());
         }
-        match self.read("GITHUB_STEP_SUMMARY", MAX_SUMMARY) {
+        match read("GITHUB_STEP_SUMMARY", MAX_SUMMARY) {
             Ok(text) => left.summary = text,
             Err(error) => left.refused.push(format!("the step's summary is dropped: {error}")),
         }
         for name in FILES {
             // The step may have removed it; a file that cannot be removed goes with the job's temp folder.
-            let _ = self.root.remove(&self.below.join(self.name(name)));
+            let _ = folder.remove(&below.join(self.name(name)));
         }
         first_error.map_or(Ok(()), Err)
     }
@@ -154,14 +158,14 @@ impl CommandFiles {
     fn name(&self, name: &str) -> String {
         format!("{name}_{}", self.suffix)
     }
+}
 
-    /// Returns the text of a file; empty if the step removed it.
-    fn read(&self, name: &str, limit: u64) -> Result<String, FileError> {
-        match self.root.read(&self.below.join(self.name(name)), Links::Refuse, limit) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').to_owned()),
-            Err(error) if error.is_missing() => Ok(String::new()),
-            Err(error) => Err(error),
-        }
+/// Returns the text of a file; empty if the step removed it.
+fn read(folder: &Folder, path: &Path, limit: u64) -> Result<String, FileError> {
+    match folder.read(path, Links::Refuse, limit) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').to_owned()),
+        Err(error) if error.is_missing() => Ok(String::new()),
+        Err(error) => Err(error),
     }
 }
 
