@@ -68,7 +68,7 @@ fn status(state: &AppState, theme: Theme, summary: Option<&Summary>, run: Option
     let Some(summary) = summary else { return parts };
     let look = theme.look(&summary.phase);
     let lamp = theme.lamp(&summary.phase, state.now.0);
-    let time = summary.started.map(|start| text::duration(summary.finished.unwrap_or(state.now).since(start)));
+    let time = summary.started.map(|started| text::spent(started, summary.finished, state.now));
     for command in state.pending(&summary.info.id) {
         parts.push((format!("{} asked", command_name(command)), theme.style(Hue::Review)));
     }

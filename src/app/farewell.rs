@@ -17,8 +17,8 @@ impl App {
     pub fn farewell(&self) -> Vec<String> {
         let Some(summary) = self.summary().filter(|_| self.replay.is_none()) else { return Vec::new() };
         let look = self.theme.look(&summary.phase);
-        let end = summary.finished.unwrap_or(self.state.now);
-        let time = summary.started.map(|start| format!(" {}", text::duration(end.since(start)))).unwrap_or_default();
+        let spent = |started| format!(" {}", text::spent(started, summary.finished, self.state.now));
+        let time = summary.started.map(spent).unwrap_or_default();
         let dot = self.theme.dot();
         let info = &summary.info;
         let branch = if info.ref_name.is_empty() { String::new() } else { format!(" {}", info.ref_name) };

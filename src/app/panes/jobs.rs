@@ -219,10 +219,7 @@ fn draw_step(step: &Step, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buff
 
 /// Returns the time from start to end, or to now before the end.
 fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppState) -> String {
-    match (started, finished) {
-        (Some(started), finished) => text::duration(finished.unwrap_or(state.now).since(started)),
-        (None, _) => String::new(),
-    }
+    started.map(|started| text::spent(started, finished, state.now)).unwrap_or_default()
 }
 
 /// Returns the remark of a job's row: why it waits, which step runs, or why it ended.

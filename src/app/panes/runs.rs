@@ -90,11 +90,7 @@ impl Pane for Runs {
         }
         let names = rows.iter().map(|run| text::width(title(run))).max().unwrap_or_default().min(24) as u16;
         for (y, run) in (area.y..).zip(rows) {
-            let time = match (run.started, run.finished) {
-                (Some(started), Some(finished)) => text::duration(finished.since(started)),
-                (Some(started), None) => text::duration(cx.state.now.since(started)),
-                (None, _) => String::new(),
-            };
+            let time = run.started.map(|started| text::spent(started, run.finished, cx.state.now)).unwrap_or_default();
             let repository = if cx.state.has_several_repositories() { project(&run.info.repository) } else { "" };
             let ago = text::ago(cx.state.now.since(run.info.created));
             let parts = [repository, run.info.ref_name.as_str(), run.info.event.as_str(), &ago];

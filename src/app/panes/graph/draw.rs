@@ -225,9 +225,8 @@ fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
         }
     }
     match group.times(run) {
-        Some((started, Some(ended))) => format!("{label} {}", text::duration(ended.since(started))),
-        Some((started, None)) if members.iter().any(|job| job.phase.is_active()) => {
-            format!("{label} {}", text::duration(cx.state.now.since(started)))
+        Some((started, ended)) if ended.is_some() || members.iter().any(|job| job.phase.is_active()) => {
+            format!("{label} {}", text::spent(started, ended, cx.state.now))
         }
         _ => label,
     }
