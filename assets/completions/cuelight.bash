@@ -109,7 +109,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__attach)
-            opts="-h --json --help"
+            opts="-h --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -123,7 +123,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__cancel)
-            opts="-h --force --help"
+            opts="-h --all --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -233,7 +233,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__explain)
-            opts="-h --expr --contexts --json --help"
+            opts="-h --all --expr --contexts --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -317,7 +317,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__logs)
-            opts="-j -s -h --job --step --failed --help"
+            opts="-j -s -h --all --job --step --failed --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -385,7 +385,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__replay)
-            opts="-h --help"
+            opts="-h --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -399,7 +399,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__rerun)
-            opts="-s -d -h --failed --job --from-step --trust --secret --detach --json --help"
+            opts="-s -d -h --all --failed --job --from-step --trust --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -429,7 +429,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__resume)
-            opts="-s -d -h --trust --secret --detach --json --help"
+            opts="-s -d -h --all --trust --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -533,7 +533,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__runs)
-            opts="-n -w -b -e -s -R -h --limit --workflow --branch --event --status --since --repository --before --json --help"
+            opts="-n -w -b -e -s -R -h --limit --workflow --branch --event --status --since --repository --all --before --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -603,7 +603,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__screenshot)
-            opts="-h --at --size --format --keys --ascii --colours --help"
+            opts="-h --all --at --size --format --keys --ascii --colours --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -637,7 +637,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__shell)
-            opts="-s -h --service --secret --help"
+            opts="-s -h --all --service --secret --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -663,7 +663,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__show)
-            opts="-h --json --help"
+            opts="-h --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

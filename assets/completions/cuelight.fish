@@ -76,46 +76,56 @@ aura\t'A Python service: needs Docker, Python 3.11, Node.js, and actions from gi
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpack into this folder [default: `demo` or `aura` beside the runs]' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d 'Print lines instead of opening the screen'
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'Maximum number of runs to show' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'Maximum number of runs to show [default: 20]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s w -l workflow -d 'Only runs of this workflow: its path, or the name of its file with or without extension' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s b -l branch -d 'Only runs on this branch or tag' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s e -l event -d 'Only runs of this event' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s s -l status -d 'Only runs with this status or conclusion' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l since -d 'Only runs created since then: a date, or an age such as `12h` or `7d`' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository [default: that of the current folder]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l before -d 'Only runs older than this one: its id, or the beginning or end of its id' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l all -d 'Runs of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s j -l job -d 'Only this job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s s -l step -d 'Only the step with this number or name' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only steps that failed'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, with or without `${{ }}`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'Contexts of the expression: a file with a JSON object, or `-` for standard input' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'Cancel at once: no further step starts, not even with `always()`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and the jobs that need it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d 'Rerun the job from this step (number or name) on, with the files that its last attempt left' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the failed jobs, and the jobs that need them'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l trust -d 'Trust the run\'s repository for this attempt'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l trust -d 'Trust the run\'s repository for this attempt'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Print the records of the new attempt, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l at -d 'Seconds after the start of the run [default: its end]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l size -d 'Size in columns and rows' -r
@@ -126,6 +136,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l keys -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l colours -d 'Colours of the picture' -r -f -a "terminal\t'The 16 colours of the terminal'
 colour-blind\t'Blue and orange in place of green and red'
 none\t'No colours'"
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l ascii -d 'Draw with ASCII characters only'
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand lint" -l format -d 'Output format' -r -f -a "text\t''

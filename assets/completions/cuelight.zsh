@@ -20,7 +20,7 @@ _cuelight() {
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
 '--version[Print version]' \
-'::run -- Open the screen on this run\: its id, its beginning or end, or `latest`:_default' \
+'::run -- Open the screen on this run\: its id, its beginning or end, or `latest` of this repository:_default' \
 ":: :_cuelight_commands" \
 "*::: :->cuelight" \
 && ret=0
@@ -73,16 +73,17 @@ aura\:"A Python service\: needs Docker, Python 3.11, Node.js, and actions from g
 ;;
 (attach)
 _arguments "${_arguments_options[@]}" : \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '--json[Print the records, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
 (runs)
 _arguments "${_arguments_options[@]}" : \
-'-n+[Maximum number of runs to show]:LIMIT:_default' \
-'--limit=[Maximum number of runs to show]:LIMIT:_default' \
+'-n+[Maximum number of runs to show \[default\: 20\]]:LIMIT:_default' \
+'--limit=[Maximum number of runs to show \[default\: 20\]]:LIMIT:_default' \
 '-w+[Only runs of this workflow\: its path, or the name of its file with or without extension]:WORKFLOW:_default' \
 '--workflow=[Only runs of this workflow\: its path, or the name of its file with or without extension]:WORKFLOW:_default' \
 '-b+[Only runs on this branch or tag]:BRANCH:_default' \
@@ -92,9 +93,10 @@ _arguments "${_arguments_options[@]}" : \
 '-s+[Only runs with this status or conclusion]:STATUS:_default' \
 '--status=[Only runs with this status or conclusion]:STATUS:_default' \
 '--since=[Only runs created since then\: a date, or an age such as \`12h\` or \`7d\`]:SINCE:_default' \
-'-R+[Only runs of this repository]:OWNER/NAME:_default' \
-'--repository=[Only runs of this repository]:OWNER/NAME:_default' \
+'-R+[Only runs of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
+'--repository=[Only runs of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
 '--before=[Only runs older than this one\: its id, or the beginning or end of its id]:RUN:_default' \
+'(-R --repository)--all[Runs of all repositories]' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -102,10 +104,11 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (show)
 _arguments "${_arguments_options[@]}" : \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '--json[Print JSON]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
 (logs)
@@ -114,30 +117,33 @@ _arguments "${_arguments_options[@]}" : \
 '--job=[Only this job]:JOB:_default' \
 '-s+[Only the step with this number or name]:STEP:_default' \
 '--step=[Only the step with this number or name]:STEP:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '--failed[Only steps that failed]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
 (explain)
 _arguments "${_arguments_options[@]}" : \
 '()--expr=[Explain this expression instead, with or without \`\${{ }}\`]:EXPR:_default' \
 '--contexts=[Contexts of the expression\: a file with a JSON object, or \`-\` for standard input]:FILE:_files' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 '::job -- Only this job:_default' \
 '::step -- Only the step with this number or name:_default' \
 && ret=0
 ;;
 (cancel)
 _arguments "${_arguments_options[@]}" : \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '--force[Cancel at once\: no further step starts, not even with \`always()\`]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
 (rerun)
@@ -146,6 +152,7 @@ _arguments "${_arguments_options[@]}" : \
 '--from-step=[Rerun the job from this step (number or name) on, with the files that its last attempt left]:STEP:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '--failed[Only the failed jobs, and the jobs that need them]' \
 '--trust[Trust the run'\''s repository for this attempt]' \
 '-d[Print the run'\''s id and leave it running]' \
@@ -153,20 +160,21 @@ _arguments "${_arguments_options[@]}" : \
 '(-d --detach)--json[Print the records of the new attempt, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '--trust[Trust the run'\''s repository for this attempt]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
 '(-d --detach)--json[Print the records of the new attempt, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
 (shell)
@@ -174,17 +182,19 @@ _arguments "${_arguments_options[@]}" : \
 '--service=[Open the shell in the container of this service of a running job]:NAME:_default' \
 '*-s+[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':run -- The run'\''s id, its beginning or end, or `latest`:_default' \
-':job -- The job\: its id, key or name:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::job -- The job\: its id, key or name \[default\: the one that runs or failed\]:_default' \
 && ret=0
 ;;
 (replay)
 _arguments "${_arguments_options[@]}" : \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
 (screenshot)
@@ -198,10 +208,11 @@ svg\:"An SVG picture"))' \
 '--colours=[Colours of the picture]:COLOURS:((terminal\:"The 16 colours of the terminal"
 colour-blind\:"Blue and orange in place of green and red"
 none\:"No colours"))' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
 '--ascii[Draw with ASCII characters only]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`:_default' \
+'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
 (lint)

@@ -3,12 +3,12 @@
 use crate::launch::SecretSource;
 use crate::launch::commands;
 use crate::launch::commands::{NewAttempt, TrustedBy};
-use crate::model::{JobId, RerunScope, Step};
+use crate::model::RerunScope;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::printer::Json;
-use super::{Exit, Failure, Outcome, RunArg, block_on, run, runs, style, trust};
+use super::{Exit, Failure, Outcome, RunArg, block_on, run, style, trust};
 
 #[derive(clap::Args)]
 pub(super) struct AttachArgs {
@@ -72,26 +72,25 @@ struct AttemptArgs {
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
     let folder = args.run.find()?;
     if args.json {
-        return run::follow(&folder, 1, &mut Json);
+        return run::watch(&folder, 1, &mut Json);
     }
     let attempt = history::read(&folder)?.attempt;
-    run::follow_as_lines(&folder, attempt)
+    run::watch(&folder, attempt, &mut *run::lines())
 }
 
 pub(super) fn cancel(args: &CancelArgs) -> Outcome {
     let folder = args.run.find()?;
     block_on(commands::cancel(&folder, args.force))??;
-    style::line(&format!("{} is being cancelled.", folder.id()))?;
+    style::line(&format!("{} is being cancelled: {}", folder.id(), history::info(&folder)?.origin()))?;
     Ok(Exit::Success)
 }
 
 pub(super) fn rerun(args: &RerunArgs) -> Outcome {
     let folder = args.run.find()?;
-    let scope = match (&args.job, &args.from_step, args.failed) {
-        (Some(job), Some(step), _) => from_step(&folder, job, step)?,
-        (Some(job), None, _) => RerunScope::Job(known_job(&folder, job)?),
-        (None, _, true) => RerunScope::Failed,
-        (None, _, false) => RerunScope::All,
+    let scope = match (&args.job, args.failed) {
+        (Some(job), _) => history::read(&folder)?.rerun_of(job, args.from_step.as_deref())?,
+        (None, true) => RerunScope::Failed,
+        (None, false) => RerunScope::All,
     };
     let attempt = block_on(commands::rerun(&folder, scope, &args.attempt.secrets(), args.attempt.trusted(&folder)?))??;
     follow(&folder, attempt, &args.attempt)
@@ -103,36 +102,19 @@ pub(super) fn resume(args: &ResumeArgs) -> Outcome {
     follow(&folder, attempt, &args.attempt)
 }
 
-fn known_job(folder: &RunFolder, wanted: &str) -> Result<JobId, Failure> {
-    let run = history::read(folder)?;
-    let job = runs::job(&run, wanted)?;
-    Ok(JobId::new(if job.id.as_str() == wanted { wanted } else { &job.key }))
-}
-
-/// Returns the scope of a rerun of one job from a step on.
-fn from_step(folder: &RunFolder, job: &str, step: &str) -> Result<RerunScope, Failure> {
-    let run = history::read(folder)?;
-    let job = match runs::jobs(&run, job)?.as_slice() {
-        [only] => *only,
-        several => {
-            let ids: Vec<_> = several.iter().map(|job| job.id.as_str()).collect();
-            let message = format!("`{job}` matches several jobs: name one of {}", ids.join(", "));
-            return Err(Failure::new(Exit::Usage, message));
-        }
-    };
-    let is_it = |one: &&Step| one.number.to_string() == step || one.name == step;
-    let step = job.steps.iter().find(is_it).ok_or_else(|| runs::no_step(&run, step))?.number;
-    Ok(RerunScope::Step { job: job.id.clone(), step })
-}
-
 fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcome {
-    match attempt {
-        NewAttempt::Queued => style::line(&format!("{} will run again after the current attempt.", folder.id()))?,
-        NewAttempt::Started(_) if args.detach => style::line(folder.id().as_str())?,
-        NewAttempt::Started(attempt) if args.json => return run::follow(folder, attempt, &mut Json),
-        NewAttempt::Started(attempt) => return run::follow_as_lines(folder, attempt),
+    let (id, origin) = (folder.id(), history::info(folder)?.origin());
+    let NewAttempt::Started(attempt) = attempt else {
+        style::line(&format!("{id} will run again after the current attempt: {origin}"))?;
+        return Ok(Exit::Success);
+    };
+    style::notice(&format!("{id} runs again, attempt {attempt}: {origin}"));
+    if args.detach {
+        style::line(id.as_str())?;
+        return Ok(Exit::Success);
     }
-    Ok(Exit::Success)
+    let mut printer = if args.json { Box::new(Json) } else { run::lines() };
+    run::follow(folder, attempt, &mut *printer)
 }
 
 impl AttemptArgs {

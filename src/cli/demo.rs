@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let has_service = project == Project::Tally && fetch_service()?;
     let run = run::start(&runs, &project.request(&folder, has_service))?;
     if args.headless || !screen::is_possible() {
-        return run::follow_as_lines(&run, 1);
+        return run::follow(&run, 1, &mut *run::lines());
     }
     screen::open(Some(run.id().clone()), false)
 }

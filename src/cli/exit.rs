@@ -21,7 +21,7 @@ pub enum Exit {
     Unavailable,
     /// A bug in cuelight.
     Internal,
-    /// The run was cancelled.
+    /// The run was cancelled, or Ctrl-C left it in progress.
     Cancelled,
 }
 
@@ -64,7 +64,7 @@ impl Exit {
             Self::Rejected => "refused: the repository is not trusted, or the worker rejected the command",
             Self::Unavailable => "the state folder or a worker cannot be reached or written",
             Self::Internal => "a bug in cuelight",
-            Self::Cancelled => "the run was cancelled",
+            Self::Cancelled => "the run was cancelled, or is no longer followed",
         }
     }
 }

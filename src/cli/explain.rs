@@ -17,7 +17,7 @@ use crate::workflow::expr::{Contexts, Value};
 use super::printer::first_line;
 use super::style;
 use super::style::Style;
-use super::{Exit, Failure, Outcome, RunArg, runs};
+use super::{Exit, Failure, Outcome, RunArg};
 
 /// Explains why jobs and steps ran or were skipped.
 #[derive(clap::Args)]
@@ -102,12 +102,12 @@ impl<'r> Decided<'r> {
 fn conditions(args: &Args) -> Outcome {
     let run = history::read(&args.run.find()?)?;
     let jobs = match &args.job {
-        Some(wanted) => runs::jobs(&run, wanted)?,
+        Some(wanted) => run.jobs_named(wanted)?,
         None => run.jobs.values().collect(),
     };
     let mut decided = decided(jobs, args.step.as_deref());
     if let (Some(wanted), true) = (&args.step, decided.is_empty()) {
-        return Err(runs::no_step(&run, wanted));
+        return Err(run.no_step(wanted).into());
     }
     decided.retain(Decided::has_explanation);
     if args.json {
@@ -128,7 +128,7 @@ fn conditions(args: &Args) -> Outcome {
 /// Returns the decisions about these jobs and their steps, or about the step with this number or name.
 pub(super) fn decided<'r>(jobs: impl IntoIterator<Item = &'r Job>, step: Option<&str>) -> Vec<Decided<'r>> {
     let of_job = |job: &'r Job| {
-        let is_it = move |found: &&Step| step.is_none_or(|step| found.number.to_string() == step || found.name == step);
+        let is_it = move |found: &&Step| step.is_none_or(|step| found.is_named(step));
         let steps = job.steps.iter().filter(is_it).map(move |step| Decided { job, step: Some(step) });
         step.is_none().then_some(Decided { job, step: None }).into_iter().chain(steps)
     };

@@ -7,6 +7,7 @@ use crate::launch::commands::CommandError;
 use crate::launch::triggers::TriggerError;
 use crate::launch::trust::Untrusted;
 use crate::launch::{LaunchError, PayloadError, Refusal, SecretError, SpawnError};
+use crate::model::LookupError;
 use crate::repo::git::GitError;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::StoreError;
@@ -27,6 +28,8 @@ pub(super) struct Failure {
 enum Form {
     /// Words of ours, with names and messages of others among them.
     Message,
+    /// The same, about what is not an error.
+    Note,
     /// Rendered diagnostics.
     Plain,
     /// Rendered diagnostics with colours of ours.
@@ -43,10 +46,20 @@ impl Failure {
         Self { exit, message, form: if colour { Form::Coloured } else { Form::Plain } }
     }
 
+    /// An end of the command that is not an error: its message has no heading.
+    pub(super) fn note(exit: Exit, message: String) -> Self {
+        Self { exit, message, form: Form::Note }
+    }
+
+    /// Whether the message is about an error.
+    pub(super) fn is_error(&self) -> bool {
+        !matches!(self.form, Form::Note)
+    }
+
     /// Returns the message, safe for a terminal.
     pub(super) fn text(&self) -> TerminalText {
         match self.form {
-            Form::Message => TerminalText::paragraph(&self.message),
+            Form::Message | Form::Note => TerminalText::paragraph(&self.message),
             Form::Plain => TerminalText::lines(&self.message),
             Form::Coloured => TerminalText::coloured(&self.message),
         }
@@ -56,7 +69,7 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match error {
-            StoreError::NoSuchRun { .. } => Exit::NotFound,
+            StoreError::NoSuchRun { .. } | StoreError::NoRunOf { .. } => Exit::NotFound,
             StoreError::Ambiguous { .. } => Exit::Usage,
             StoreError::Io { .. }
             | StoreError::Damaged { .. }
@@ -64,6 +77,13 @@ impl From<StoreError> for Failure {
             | StoreError::UnknownKind { .. }
             | StoreError::NoHome => Exit::Unavailable,
         };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<LookupError> for Failure {
+    fn from(error: LookupError) -> Self {
+        let exit = if matches!(error, LookupError::Several { .. }) { Exit::Usage } else { Exit::NotFound };
         Self::new(exit, error.to_string())
     }
 }

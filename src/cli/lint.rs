@@ -9,18 +9,19 @@ use std::thread;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::files;
 use crate::model::{Annotation, Level};
+use crate::repo::lint;
+#[cfg(test)]
+use crate::repo::lint::check;
+use crate::repo::lint::{Below, Checked};
 use crate::repo::workflows;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::counted;
 use crate::ui::theme::Colours;
-use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
-use crate::workflow::lint;
-use crate::workflow::lint::RULES;
-use crate::workflow::source::{Source, decode};
+use crate::workflow::lint::{Policy, RULES};
+use crate::workflow::source::Source;
 
 use super::printer::command;
 use super::style::{Out, Style};
@@ -72,13 +73,21 @@ pub(super) fn run(args: &Args) -> Outcome {
     if let Some(name) = &args.explain {
         return explain(name);
     }
-    let files = if args.files.is_empty() { own_workflows()? } else { args.files.clone() };
+    let files = if args.files.is_empty() {
+        let folder = std::env::current_dir()?.join(workflows::FOLDER);
+        workflows::files_in(&folder).map_err(|error| {
+            let message = format!("cannot read {}: {error}; name the files to check", folder.display());
+            Failure::new(Exit::NotFound, message)
+        })?
+    } else {
+        args.files.clone()
+    };
     let colour = Style::of_output().colours() == Colours::Terminal;
     // The workflows of a repository are checked with what they use; any other file is looked at alone.
-    let root = args.root.clone().or_else(|| around(&files)).or(args.files.is_empty().then(PathBuf::new));
+    let root = args.root.clone().or_else(|| lint::repository_of(&files)).or(args.files.is_empty().then(PathBuf::new));
     let policy = args.permissions_policy.map(|granted| match granted {
-        Granted::LimitedRead => lint::Policy::LimitedRead,
-        Granted::Write => lint::Policy::Write,
+        Granted::LimitedRead => Policy::LimitedRead,
+        Granted::Write => Policy::Write,
     });
     let looked_up = root.is_some() || args.refs.is_some();
     let below = looked_up.then(|| Below { root, refs: args.refs.clone(), policy });
@@ -111,31 +120,6 @@ fn explain(name: &str) -> Outcome {
     };
     style::print(&TerminalText::lines(&format!("{}\n\n{}\n\n{}\n", rule.name, rule.summary, rule.help)))?;
     Ok(Exit::Success)
-}
-
-/// The environment of the files: the repository, and called workflows of other repositories.
-struct Below {
-    root: Option<PathBuf>,
-    refs: Option<PathBuf>,
-    policy: Option<lint::Policy>,
-}
-
-impl lint::Files for Below {
-    fn read(&self, path: &str) -> Option<String> {
-        files::read_text(&self.root.as_ref()?.join(path)).ok()
-    }
-
-    fn is_complete(&self) -> bool {
-        self.root.is_some()
-    }
-
-    fn called(&self, uses: &str) -> Option<String> {
-        files::read_text(&self.refs.as_ref()?.join(uses)).ok()
-    }
-
-    fn policy(&self) -> Option<lint::Policy> {
-        self.policy
-    }
 }
 
 /// The report about a file.
@@ -181,16 +165,7 @@ impl Linter<'_> {
 
     fn one(&self, file: &Path) -> Result<Report, Failure> {
         let failed = |error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display()));
-        let bytes = files::read_repository(file).map_err(failed)?;
-        let source = Source::new(file.to_string_lossy(), String::from_utf8_lossy(&bytes));
-        let checked = match decode(&bytes) {
-            Ok(_) => check(file, &source, self.below.map(|below| below as &dyn lint::Files)),
-            Err(wrong) => {
-                let message = format!("the byte 0x{:02X} is not UTF-8", wrong.byte);
-                let error = Diagnostic::error("syntax-check", source.span(wrong.at, 0), message);
-                Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false }
-            }
-        };
+        let (source, checked) = lint::file(file, self.below).map_err(failed)?;
         Ok(self.report(&source, checked))
     }
 
@@ -228,45 +203,6 @@ pub(super) fn printed(source: &Arc<Source>) -> [TerminalText; 5] {
     let log = TerminalText::json(&format!("{:#}", sarif(with(Format::Sarif, false).results)));
     let text = |format, colour| with(format, colour).text;
     [text(Format::Github, false), text(Format::Text, false), text(Format::Text, true), text(Format::Json, false), log]
-}
-
-/// What was found in a file.
-struct Checked {
-    /// Diagnostics in the order of the file.
-    found: Vec<Diagnostic>,
-    /// Whether all rules were applied: syntax errors prevent that.
-    is_complete: bool,
-}
-
-fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> Checked {
-    let (mut found, advice) = if is_manifest(file) {
-        (workflow::parse_action(source).diagnostics, Some(lint::check_action(source)))
-    } else {
-        let parsed = workflow::parse(source);
-        (parsed.diagnostics, parsed.value.as_ref().map(|workflow| lint::check(workflow, files)))
-    };
-    let is_complete = advice.is_some();
-    found.extend(advice.into_iter().flatten());
-    found.sort_by_key(|found| (found.span.line, found.span.column));
-    Checked { found, is_complete }
-}
-
-/// Returns the root of the repository in which all files are workflows.
-fn around(files: &[PathBuf]) -> Option<PathBuf> {
-    let root = |file: &PathBuf| {
-        let file = std::path::absolute(file).ok()?;
-        let folder = file.parent().filter(|folder| folder.ends_with(workflows::FOLDER))?;
-        folder.ancestors().nth(2).map(Path::to_owned)
-    };
-    let first = root(files.first()?)?;
-    (first.join(".git").exists() && files.iter().all(|file| root(file).as_ref() == Some(&first))).then_some(first)
-}
-
-/// Whether a file is an action manifest. In the folder of workflows, every file is a workflow.
-fn is_manifest(file: &Path) -> bool {
-    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let named = file.file_name().is_some_and(|name| name == "action.yml" || name == "action.yaml");
-    named && !file.parent().is_some_and(|folder| folder.ends_with(workflows::FOLDER))
 }
 
 /// Returns a diagnostic as a JSON object.
@@ -320,18 +256,6 @@ fn result(found: &Diagnostic, source: &Source) -> serde_json::Value {
         "ruleId": found.rule, "level": level, "message": { "text": format!("{}{hint}", found.message) },
         "locations": [{ "physicalLocation": place }],
     })
-}
-
-/// Returns the workflows of the repository around the current folder.
-fn own_workflows() -> Result<Vec<PathBuf>, Failure> {
-    let folder = std::env::current_dir()?.join(".github/workflows");
-    let entries = std::fs::read_dir(&folder).map_err(|error| {
-        Failure::new(Exit::NotFound, format!("cannot read {}: {error}; name the files to check", folder.display()))
-    })?;
-    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
-    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_yaml).collect();
-    files.sort();
-    Ok(files)
 }
 
 #[cfg(test)]

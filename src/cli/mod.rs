@@ -48,7 +48,7 @@ use crate::ui::terminal_text::text;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Open the screen on this run: its id, its beginning or end, or `latest`
+    /// Open the screen on this run: its id, its beginning or end, or `latest` of this repository
     run: Option<String>,
     /// Open the screen without commands: nothing can be started or changed
     #[arg(long)]
@@ -112,15 +112,19 @@ enum Command {
 /// The run that a command is about.
 #[derive(clap::Args)]
 struct RunArg {
-    /// The run's id, its beginning or end, or `latest`
+    /// The run's id, its beginning or end, or `latest`: the newest run of this repository
     #[arg(default_value = "latest")]
     run: String,
+    /// Let `latest` be the newest run of all repositories
+    #[arg(long)]
+    all: bool,
 }
 
 impl RunArg {
     /// Finds the run's folder.
     fn find(&self) -> Result<RunFolder, Failure> {
-        Ok(runs_dir()?.find(&self.run)?)
+        let here = std::env::current_dir().ok().filter(|_| !self.all);
+        Ok(launch::find(&runs_dir()?, &self.run, here.as_deref())?)
     }
 }
 
@@ -137,7 +141,10 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
 /// Opens the screen, or lists the runs if there is no terminal.
 fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
     let showing = match run {
-        Some(wanted) => Some(runs_dir()?.find(wanted).map_err(|error| no_run(wanted, error))?.id().clone()),
+        Some(wanted) => {
+            let folder = launch::find(&runs_dir()?, wanted, std::env::current_dir().ok().as_deref());
+            Some(folder.map_err(|error| no_run(wanted, error))?.id().clone())
+        }
         None => None,
     };
     if screen::is_possible() { screen::open(showing, read_only) } else { runs::list(&runs::ListArgs::default()) }
@@ -184,7 +191,9 @@ pub fn main() -> ExitCode {
     match guarded(|| dispatch(&cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            if !failure.message.is_empty() {
+            if !failure.is_error() {
+                style::notice(&failure.text());
+            } else if !failure.message.is_empty() {
                 style::complain(&failure.text());
             }
             failure.exit.into()

@@ -4,7 +4,8 @@ use std::io;
 
 use serde_json::json;
 
-use crate::model::{Conclusion, EndReason, Gate, Job, JobId, LineRange, Phase, Run, Step, Summary, Timestamp};
+use crate::launch;
+use crate::model::{Conclusion, EndReason, Gate, Job, LineRange, Phase, Run, Step, Summary, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -18,16 +19,16 @@ use crate::ui::theme::Hue;
 use super::printer::{Logs, first_line, table};
 use super::style;
 use super::style::{Out, Style};
-use super::{Exit, Failure, Outcome, RunArg, runs_dir};
+use super::{Exit, Outcome, RunArg, runs_dir};
 
 /// Default for `--limit`.
 const LIMIT: usize = 20;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(super) struct ListArgs {
-    /// Maximum number of runs to show
-    #[arg(long, short = 'n', default_value_t = LIMIT)]
-    limit: usize,
+    /// Maximum number of runs to show [default: 20]
+    #[arg(long, short = 'n')]
+    limit: Option<usize>,
     /// Only runs of this workflow: its path, or the name of its file with or without extension
     #[arg(long, short)]
     workflow: Option<String>,
@@ -43,31 +44,18 @@ pub(super) struct ListArgs {
     /// Only runs created since then: a date, or an age such as `12h` or `7d`
     #[arg(long, value_parser = since)]
     since: Option<Timestamp>,
-    /// Only runs of this repository
+    /// Only runs of this repository [default: that of the current folder]
     #[arg(long, short = 'R', value_name = "OWNER/NAME")]
     repository: Option<String>,
+    /// Runs of all repositories
+    #[arg(long, conflicts_with = "repository")]
+    all: bool,
     /// Only runs older than this one: its id, or the beginning or end of its id
     #[arg(long, value_name = "RUN")]
     before: Option<String>,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
-}
-
-impl Default for ListArgs {
-    fn default() -> Self {
-        Self {
-            limit: LIMIT,
-            workflow: None,
-            branch: None,
-            event: None,
-            status: None,
-            since: None,
-            repository: None,
-            before: None,
-            json: false,
-        }
-    }
 }
 
 #[derive(clap::Args)]
@@ -117,8 +105,9 @@ fn since(text: &str) -> Result<Timestamp, String> {
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
+    let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
     let filter = Filter {
-        repository: args.repository.clone(),
+        repository: args.repository.clone().or_else(|| home.clone()),
         workflow: args.workflow.clone(),
         branch: args.branch.clone(),
         event: args.event.clone(),
@@ -126,16 +115,20 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         since: args.since,
     };
     let before = args.before.as_ref().map(|wanted| runs.find(wanted)).transpose()?;
-    let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), args.limit)?;
+    let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), args.limit.unwrap_or(LIMIT))?;
     if args.json {
         page.runs.iter().try_for_each(style::json)?;
         return Ok(Exit::Success);
     }
-    if page.runs.is_empty() {
-        style::line(if filter == Filter::default() && before.is_none() {
-            "There are no runs yet. `cuelight run` starts one, `cuelight demo` shows one."
-        } else {
-            "No run matches."
+    if page.runs.is_empty() && !page.more {
+        let every = Filter { repository: home.clone().filter(|_| args.repository.is_none()), ..Filter::default() };
+        style::line(&match home {
+            _ if filter != every || before.is_some() => "No run matches.".to_owned(),
+            Some(home) => format!(
+                "There are no runs of {home} yet. `cuelight run` starts one, `cuelight runs --all` lists those of other \
+                 repositories."
+            ),
+            None => "There are no runs yet. `cuelight run` starts one, `cuelight demo` shows one.".to_owned(),
         })?;
         return Ok(Exit::Success);
     }
@@ -146,8 +139,10 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
 /// Lists runs, one per line, and how to see older ones if there are more.
 pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp) -> TerminalText {
     let mut list = TerminalText::default();
+    let first = runs.first().map(|run| &run.info.repository);
+    let several = runs.iter().any(|run| Some(&run.info.repository) != first);
     for summary in runs {
-        list.push_line(&row(summary, style, now));
+        list.push_line(&row(summary, several, style, now));
     }
     if let (true, Some(last)) = (more, runs.last()) {
         list.push_line(&style.paint(Hue::Dim, text!("older runs: --before {}", last.info.id)));
@@ -163,15 +158,18 @@ fn reason(phase: &Phase, reason: Option<&str>) -> Option<String> {
     }
 }
 
-fn row(summary: &Summary, style: Style, now: Timestamp) -> TerminalText {
+/// Returns the line of a run, with its repository if there are runs of several.
+fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> TerminalText {
     let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
     let reason = reason(&summary.phase, summary.reason.as_ref().map(EndReason::text).as_deref()).unwrap_or_default();
     let attempt = if summary.attempt > 1 { text!(" attempt {}", summary.attempt) } else { text!("") };
     let info = &summary.info;
+    let repository = if several { text!("{:<20} ", info.repository) } else { text!("") };
     let row = text!(
-        "{} {}  {:<20} {:<16} {:<12} {:>8}  {}{}  {}",
+        "{} {}  {}{:<20} {:<16} {:<12} {:>8}  {}{}  {}",
         style.glyph(&summary.phase),
         info.id,
+        repository,
         summary.name,
         info.ref_name,
         info.event,
@@ -256,35 +254,18 @@ fn as_json(job: &Job) -> serde_json::Value {
     })
 }
 
-/// Returns the jobs of a run with this id, key in the workflow, or name.
-pub(super) fn jobs<'r>(run: &'r Run, wanted: &str) -> Result<Vec<&'r Job>, Failure> {
-    let is_it = |job: &&Job| [job.id.as_str(), &job.key, &job.name].contains(&wanted);
-    let jobs: Vec<_> = run.jobs.values().filter(is_it).collect();
-    if jobs.is_empty() {
-        let names: Vec<_> = run.jobs.keys().map(JobId::as_str).collect();
-        let message = format!("{} has no job `{wanted}`; it has {}", run.info.id, names.join(", "));
-        return Err(Failure::new(Exit::NotFound, message));
-    }
-    Ok(jobs)
-}
-
-/// Returns the first job with this id, key or name.
-pub(super) fn job<'r>(run: &'r Run, wanted: &str) -> Result<&'r Job, Failure> {
-    jobs(run, wanted).map(|jobs| jobs[0])
-}
-
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
     let jobs = match &args.job {
-        Some(wanted) => jobs(&run, wanted)?,
+        Some(wanted) => run.jobs_named(wanted)?,
         None => run.jobs.values().collect(),
     };
     let style = Style::of_output();
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);
     let wanted_step = |step: &&Step| {
-        args.step.as_ref().is_none_or(|wanted| step.number.to_string() == *wanted || step.name == *wanted)
+        args.step.as_ref().is_none_or(|wanted| step.is_named(wanted))
             && (!args.failed
                 || step.outcome == Some(Conclusion::Failure)
                 || step.phase == Phase::Done(Conclusion::Failure))
@@ -305,7 +286,7 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     }
     out.flush()?;
     if let (Some(wanted), false) = (&args.step, found) {
-        return Err(no_step(&run, wanted));
+        return Err(run.no_step(wanted).into());
     }
     Ok(Exit::Success)
 }
@@ -313,11 +294,4 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
 /// The line above the log of a step.
 pub(super) fn heading(job: &Job, step: &Step, style: Style) -> TerminalText {
     style.bold(text!("{} / {} {}", job.name, step.number, step.name))
-}
-
-/// The error about a step that does not exist.
-pub(super) fn no_step(run: &Run, wanted: &str) -> Failure {
-    let message =
-        format!("{} has no step `{wanted}` here; `cuelight show {}` lists the steps", run.info.id, run.info.id);
-    Failure::new(Exit::NotFound, message)
 }

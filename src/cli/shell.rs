@@ -11,7 +11,7 @@ use crate::launch::shell;
 use crate::launch::shell::{Input, ShellError, Terminal};
 use crate::store::history;
 
-use super::{Exit, Failure, Outcome, runs, runs_dir, style};
+use super::{Exit, Failure, Outcome, RunArg, style};
 
 /// Maximum number of pending inputs.
 const MAX_PENDING_INPUTS: usize = 64;
@@ -20,10 +20,10 @@ const MAX_PENDING_INPUTS: usize = 64;
 #[command(after_help = "The files of a failed job in a container are kept for a day; `docker.keep_failed` in the \
 configuration sets for how many jobs. Its services are not kept. Input from a pipe is run as a script.")]
 pub(super) struct Args {
-    /// The run's id, its beginning or end, or `latest`
-    run: String,
-    /// The job: its id, key or name
-    job: String,
+    #[command(flatten)]
+    run: RunArg,
+    /// The job: its id, key or name [default: the one that runs or failed]
+    job: Option<String>,
     /// Open the shell in the container of this service of a running job
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
@@ -33,14 +33,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let folder = runs_dir()?.find(&args.run)?;
+    let folder = args.run.find()?;
     let run = history::read(&folder)?;
-    let job = runs::job(&run, &args.job)?;
+    let job = shell::job(&run, args.job.as_deref())?;
+    let origin = run.info.origin();
     let secrets: Vec<_> = args.secrets.iter().map(|text| text.as_str().into()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let done = runtime.block_on(async {
         let shell = shell::open(&folder, job, args.service.as_deref(), &secrets).await?;
-        style::notice(&format!("A shell in {}; leave it with exit.", shell.place()));
+        style::notice(&format!("A shell for {} ({origin}) in {}; leave it with exit.", job.name, shell.place()));
         Ok::<_, ShellError>(shell.run(&mut Console::default()).await?)
     });
     // The thread that reads standard input waits for a key that may never come.
@@ -53,7 +54,9 @@ impl From<ShellError> for Failure {
     fn from(error: ShellError) -> Self {
         let exit = match error {
             ShellError::Secret(error) => return error.into(),
+            ShellError::Lookup(error) => return error.into(),
             ShellError::NotStarted { .. }
+            | ShellError::NoJob { .. }
             | ShellError::UnknownMachine { .. }
             | ShellError::Provider(ProviderError::Refused(_)) => Exit::Rejected,
             ShellError::Provider(ProviderError::NotFound(_)) => Exit::NotFound,

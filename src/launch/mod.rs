@@ -58,6 +58,9 @@ use trust::{Consent, Subject, Trust, Untrusted};
 /// The event of a run without a given event.
 pub const PUSH: &str = "push";
 
+/// The word for the newest run.
+const LATEST: &str = "latest";
+
 /// Why a run does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -238,6 +241,24 @@ pub fn write(runs: &RunsDir, planned: Planned) -> Result<RunFolder, LaunchError>
     let folder = runs.create(info.created)?;
     RunSpec::of_workflow(info, spec).write(&folder)?;
     Ok(folder)
+}
+
+/// Finds a run by its id, the beginning or the end of its id, or `latest`: the newest run of the repository around
+/// `folder`, or of the whole machine without a folder and outside of repositories.
+///
+/// # Errors
+/// No run matches, or more than one.
+pub fn find(runs: &RunsDir, wanted: &str, folder: Option<&Path>) -> Result<RunFolder, StoreError> {
+    match folder.filter(|_| wanted == LATEST).and_then(home) {
+        Some(repository) => runs.newest_of(&repository),
+        None => runs.find(wanted),
+    }
+}
+
+/// Returns the repository around a folder as `owner/name`; `None` outside of repositories.
+#[must_use]
+pub fn home(folder: &Path) -> Option<String> {
+    Repository::discover(folder).ok().map(|repository| repository.slug)
 }
 
 /// Returns the state folder of the user after closing every run that lost its worker. Commands that read runs get it

@@ -3,7 +3,7 @@
 use crate::engine::checkpoint::FailedStep;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::providers::Providers;
-use crate::model::Job;
+use crate::model::{Conclusion, Job, LookupError, Run, RunId};
 use crate::store::folder::RunFolder;
 use crate::worker::checkpoints;
 
@@ -15,6 +15,17 @@ pub use crate::engine::sandbox::terminal::{Input, Shell, ShellRequest, Terminal}
 /// Why a shell cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
+    /// A job is named that is missing or not unique.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// No job is named, and there is none to choose.
+    #[error("no job of {run} runs or has failed: name one of {}", jobs.join(", "))]
+    NoJob {
+        /// The run.
+        run: RunId,
+        /// Ids of its jobs.
+        jobs: Vec<String>,
+    },
     /// The job has not started.
     #[error("{job} has not started")]
     NotStarted {
@@ -35,6 +46,22 @@ pub enum ShellError {
     /// The provider refuses or fails.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+}
+
+/// Returns the job with this id, key or name; without a name, the first one that runs, or else the first that failed.
+///
+/// # Errors
+/// No job has the name or several have, or none runs or failed.
+pub fn job<'r>(run: &'r Run, wanted: Option<&str>) -> Result<&'r Job, ShellError> {
+    if let Some(wanted) = wanted {
+        return Ok(run.job_named(wanted)?);
+    }
+    let has_failed = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad) && job.started.is_some();
+    let jobs = || run.jobs.values();
+    jobs().find(|job| job.phase.is_active()).or_else(|| jobs().find(has_failed)).ok_or_else(|| ShellError::NoJob {
+        run: run.info.id.clone(),
+        jobs: run.jobs.keys().map(ToString::to_string).collect(),
+    })
 }
 
 /// Finds the place of a shell for a job: in the running job, in a container of its services, or in what its failed step

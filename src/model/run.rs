@@ -28,6 +28,17 @@ pub struct RunInfo {
     pub created: Timestamp,
 }
 
+impl RunInfo {
+    /// Returns what ran: the workflow and its repository.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match self.repository.as_str() {
+            "" => self.workflow.clone(),
+            repository => format!("{} of {repository}", self.workflow),
+        }
+    }
+}
+
 /// State of a run, according to its records.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Run {

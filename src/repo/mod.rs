@@ -4,4 +4,5 @@ pub mod address;
 pub mod changed;
 pub mod git;
 pub mod history;
+pub mod lint;
 pub mod workflows;

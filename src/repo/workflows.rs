@@ -1,6 +1,7 @@
 //! Workflow files of a repository: listing, finding and reading them.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files;
@@ -59,13 +60,18 @@ fn listed(known: &[String]) -> String {
 /// Returns the workflow files of the repository at `root`, sorted by name.
 #[must_use]
 pub fn list(root: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(root.join(FOLDER)).into_iter().flatten().flatten();
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml"))
-        .collect();
+    files_in(&root.join(FOLDER)).unwrap_or_default()
+}
+
+/// Returns the YAML files of a folder, sorted.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
+    let mut files: Vec<_> = fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(is_yaml).collect();
     files.sort();
-    files
+    Ok(files)
 }
 
 /// Finds a workflow by path relative to `folder` or `root`, by name of a file in [`FOLDER`] with or without extension,

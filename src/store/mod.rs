@@ -69,6 +69,12 @@ pub enum StoreError {
         /// The most similar id.
         nearest: Option<String>,
     },
+    /// The repository has no run.
+    #[error("there is no run of {repository} yet; --all takes the newest run of all repositories")]
+    NoRunOf {
+        /// The repository, `owner/name`.
+        repository: String,
+    },
     /// Several runs fit the name.
     #[error("`{wanted}` could be any of {}", candidates.join(", "))]
     Ambiguous {

@@ -62,7 +62,7 @@ fn inside_github_actions_the_output_uses_its_commands() {
 #[test]
 fn runs_are_listed_shown_and_read() {
     let project = Project::new(MIXED);
-    project.call(&["runs"]).expect(0, &["There are no runs yet"]);
+    project.call(&["runs"]).expect(0, &["There are no runs of local/repository yet"]);
     project.call(&["show"]).expect(3, &["there is no run"]);
     project.run(&[]).expect(1, &[]);
     let id = project.show()["id"].as_str().expect("an id").to_owned();

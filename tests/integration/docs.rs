@@ -80,14 +80,14 @@ fn the_pictures_match_the_program() {
         ("palette", "--size 80x24 --at 4.2 --keys :st --format svg"),
     ] {
         let mut draw = Command::new(env!("CARGO_BIN_EXE_cuelight"));
-        draw.args(["screenshot", "latest"]).args(args.split(' ')).env("CUELIGHT_STATE_DIR", state.path());
+        draw.args(["screenshot", "latest", "--all"]).args(args.split(' ')).env("CUELIGHT_STATE_DIR", state.path());
         let drawn = draw.output().expect("the program starts");
         assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
         let file = format!("assets/screenshots/{name}.svg");
         let same = read(&file) == String::from_utf8_lossy(&drawn.stdout);
         assert!(
             same,
-            "draw {file} again: CUELIGHT_STATE_DIR=<copy of tests/fixtures/screens> cuelight screenshot {args} > {file}"
+            "draw {file} again: CUELIGHT_STATE_DIR=<copy of tests/fixtures/screens> cuelight screenshot --all {args} > {file}"
         );
     }
 }

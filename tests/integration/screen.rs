@@ -503,7 +503,7 @@ fn an_untrusted_repository_must_be_confirmed_before_anything_starts() {
     screen.press("\r");
     screen.wait_for("Not trusted to run on this machine yet");
     screen.wait_for("$ echo it ran");
-    project.call(&["runs"]).expect(0, &["There are no runs yet"]);
+    project.call(&["runs"]).expect(0, &["There are no runs of local/repository yet"]);
     // The workflow runs as shown, even if the file has changed since.
     let workflow = project.root().join(".github/workflows/ci.yml");
     let text = std::fs::read_to_string(&workflow).expect("readable");

@@ -1,7 +1,9 @@
 //! Runs survive the end of their viewers, and runs whose worker died are closed and resumed.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use crate::project::{Project, until};
 
@@ -22,6 +24,9 @@ jobs:
       - run: echo third
   b: {runs-on: ubuntu-latest, needs: a, steps: [{run: 'echo b got ${{ needs.a.outputs.x }}'}]}
 "#;
+
+/// A run that ends at once.
+const SHORT: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n";
 
 struct Waiting {
     project: Project,
@@ -76,6 +81,12 @@ pub(crate) fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
 
 pub(crate) fn kill(pid: i32) {
     let done = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts");
+    assert!(done.success());
+}
+
+/// Sends a signal to a process.
+fn signal(name: &str, pid: u32) {
+    let done = std::process::Command::new("kill").args([name, &pid.to_string()]).status().expect("kill starts");
     assert!(done.success());
 }
 
@@ -139,4 +150,66 @@ fn a_full_disk_ends_the_run_with_the_reason_and_keeps_its_logs() {
     assert_eq!(said.status.code(), Some(1), "{text}");
     assert!(text.contains("cannot write") && !text.contains("never\n"), "{text}");
     project.call(&["logs", "--step", "2"]).expect(0, &["kept"]);
+}
+
+#[test]
+fn an_interrupt_of_attach_leaves_the_run_in_progress_and_one_of_run_cancels_it() {
+    let waiting = Waiting::new();
+    let mut owner = waiting.command(&["run", "--trust"]);
+    let owner = owner.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    waiting.wait_for_step();
+    let id = waiting.project.run_id();
+    let mut watcher = waiting.command(&["attach"]);
+    let mut watcher = watcher.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut lines = BufReader::new(watcher.stdout.take().expect("piped")).lines();
+    assert!(lines.next().expect("a line").expect("read").contains(&id), "it follows the run");
+    signal("-INT", watcher.id());
+    let said = watcher.wait_with_output().expect("ends");
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert_eq!((said.status.code(), text), (Some(130), format!("still running: cuelight attach {id}\n")));
+    assert_eq!(waiting.project.show()["status"], "in_progress");
+
+    signal("-INT", owner.id());
+    let said = owner.wait_with_output().expect("ends");
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(text.contains("cancelling") && text.contains(r"Ctrl-\, or `run --detach`"), "{text}");
+    assert_eq!((said.status.code(), waiting.project.show()["status"].clone()), (Some(130), "cancelled".into()));
+}
+
+#[test]
+fn a_quit_signal_leaves_the_run_of_its_own_command_in_progress() {
+    let waiting = Waiting::new();
+    let owner = waiting.command(&["run", "--trust"]).stderr(Stdio::piped()).spawn().expect("starts");
+    waiting.wait_for_step();
+    signal("-QUIT", owner.id());
+    let said = owner.wait_with_output().expect("ends");
+    assert!(String::from_utf8_lossy(&said.stderr).contains("still running: cuelight attach "));
+    assert_eq!(waiting.project.show()["status"], "in_progress");
+    waiting.open();
+    waiting.project.call(&["attach"]).expect(0, &["b got 1"]);
+}
+
+#[test]
+fn the_newest_run_is_that_of_the_repository_unless_all_are_meant() {
+    let (one, other) = (Project::new(SHORT), Project::new(SHORT));
+    let other_root = one.home().join("other");
+    std::fs::rename(other.root(), &other_root).expect("moved");
+    let here = |args: &[&str]| {
+        let mut command = one.command(args);
+        crate::project::Said(command.current_dir(&other_root).output().expect("starts"))
+    };
+    here(&["show"]).expect(3, &["there is no run of local/other yet; --all"]);
+    one.run(&[]).expect(0, &[]);
+    let first = one.run_id();
+    for command in ["show", "logs", "cancel", "rerun", "shell", "attach", "explain"] {
+        here(&[command]).expect(3, &["there is no run of local/other yet; --all"]);
+    }
+    here(&["show", "--all"]).expect(0, &[&first]);
+    here(&["show", &first]).expect(0, &[&first]);
+    here(&["run", "--trust"]).expect(0, &[]);
+    one.call(&["show"]).expect(0, &[&first]);
+    assert!(!one.call(&["show", "--all"]).out().contains(&first), "the newest of the machine");
+    assert_eq!(one.call(&["runs"]).out().lines().count(), 1);
+    one.call(&["runs", "--all"]).expect(0, &["local/other", "local/repository"]);
+    one.call(&["rerun", "--trust"]).expect(0, &["runs again, attempt 2: .github/workflows/ci.yml of local/repository"]);
 }

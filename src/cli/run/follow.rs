@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::backend::local::follow::Follower;
@@ -13,27 +13,42 @@ use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use crate::cli::printer::{GitHub, Lines, Printer, Printing};
+use crate::cli::style;
 use crate::cli::style::{Style, inside_actions};
 use crate::cli::{Exit, Failure, Outcome};
 
-/// Follows a run for people, from this attempt on; inside GitHub Actions with workflow commands.
-pub(crate) fn follow_as_lines(run: &RunFolder, attempt: u32) -> Outcome {
-    follow(run, attempt, &mut *lines())
-}
-
 /// Returns the printer for people; inside GitHub Actions, the printer of workflow commands.
-pub(super) fn lines() -> Box<dyn Printer> {
+pub(crate) fn lines() -> Box<dyn Printer> {
     let style = Style::of_output();
     if inside_actions() { Box::new(GitHub::new(style)) } else { Box::new(Lines::new(style)) }
 }
 
+/// Note after the first interrupt.
+const CANCELLING: &str =
+    "cancelling; Ctrl-C again ends it at once (to leave a run in progress: Ctrl-\\, or `run --detach`)";
+
 /// How long a force-cancelled run is followed.
 const FORCED_END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Follows a run until it has ended. The first Ctrl-C cancels it. The second one force-cancels it, and stops following
-/// if the end takes long. The third one stops following at once.
+/// What an interrupt means for a followed run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Interrupt {
+    /// The first Ctrl-C cancels the run. The second one force-cancels it, and stops following if the end takes long. The
+    /// third one stops following at once.
+    Cancels,
+    /// Ctrl-C stops following, and the run continues.
+    Detaches,
+}
+
+/// Follows a run that this command started until it has ended. Ctrl-C cancels it, and Ctrl-\ leaves it in progress.
 pub(crate) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
     start_and_follow(|| Ok(run.clone()), attempt, printer)
+}
+
+/// Watches a run that was started elsewhere until it has ended. Ctrl-C leaves it in progress.
+pub(crate) fn watch(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
+    let run = || Ok(run.clone());
+    crate::cli::block_on(async { until_end(run, attempt, printer, Interrupt::Detaches).await })?
 }
 
 /// Starts a run and follows it like [`follow`]. An interrupt in between is not lost.
@@ -42,27 +57,22 @@ pub(super) fn start_and_follow(
     attempt: u32,
     printer: &mut dyn Printer,
 ) -> Outcome {
-    crate::cli::block_on(async {
-        // One stream for the whole time, so that no interrupt is lost while records are printed.
-        let interrupted = signal(SignalKind::interrupt())?;
-        let run = start()?;
-        follow_until_end(&run, attempt, printer, interrupted).await
-    })?
+    crate::cli::block_on(async { until_end(start, attempt, printer, Interrupt::Cancels).await })?
 }
 
-async fn follow_until_end(
-    run: &RunFolder,
+async fn until_end(
+    start: impl FnOnce() -> Result<RunFolder, Failure>,
     attempt: u32,
     printer: &mut dyn Printer,
-    mut interrupted: Signal,
+    interrupt: Interrupt,
 ) -> Outcome {
+    // One stream of each signal for the whole time, so that no interrupt is lost while records are printed.
+    let (mut interrupted, mut quit) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
+    let run = &start()?;
     let header = history::info(run)?;
     let mut printing = Printing::new(run, header, attempt, printer);
     let mut follower = Follower::new(run.clone());
-    let left = || {
-        let message = format!("left the run in progress: cuelight attach {}", run.id());
-        Failure::new(Exit::Cancelled, message)
-    };
+    let left = || Failure::note(Exit::Cancelled, format!("still running: cuelight attach {}", run.id()));
     let mut interrupts = 0;
     let mut orders = FuturesUnordered::new();
     let leave = tokio::time::sleep(Duration::MAX);
@@ -73,12 +83,15 @@ async fn follow_until_end(
                 Some(records) => printing.records(&records)?,
                 None => break,
             },
+            _ = quit.recv() => return Err(left()),
             _ = interrupted.recv() => {
                 interrupts += 1;
-                if interrupts > 2 {
+                if interrupts > 2 || interrupt == Interrupt::Detaches {
                     return Err(left());
                 }
-                if interrupts == 2 {
+                if interrupts == 1 {
+                    style::notice(CANCELLING);
+                } else {
                     leave.as_mut().reset(Instant::now() + FORCED_END_TIMEOUT);
                 }
                 orders.push(commands::cancel(run, interrupts == 2));

@@ -16,8 +16,8 @@ use super::{Exit, Failure, Outcome, style, trust};
 
 mod follow;
 
-pub(super) use follow::{follow, follow_as_lines};
-use follow::{lines, start_and_follow};
+use follow::start_and_follow;
+pub(super) use follow::{follow, lines, watch};
 
 /// The event of a workflow.
 #[derive(clap::Args)]
@@ -45,7 +45,10 @@ impl EventArgs {
 #[command(after_help = "Examples:
   cuelight run                          the workflows that a push of this branch runs, one after another
   cuelight run ci --event pull_request
-  cuelight run deploy.yml --event workflow_dispatch --input target=dev --secret TOKEN")]
+  cuelight run deploy.yml --event workflow_dispatch --input target=dev --secret TOKEN
+
+Ctrl-C cancels the run, a second one ends it at once. Ctrl-\\ leaves it in progress, as --detach does from the start;
+`cuelight attach` follows it again, and there Ctrl-C only stops following.")]
 pub(super) struct Args {
     /// A workflow file, or the name of one in .github/workflows [default: those that the event runs]
     workflow: Option<String>,

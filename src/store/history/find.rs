@@ -6,6 +6,7 @@ use crate::store::folder::{RunFolder, RunsDir, is_id_prefix, is_run_id};
 use crate::store::spec::RunSpec;
 
 use super::index::Index;
+use super::{Filter, page};
 
 /// Maximum number of candidates that an error names.
 const CANDIDATES: usize = 5;
@@ -44,6 +45,17 @@ impl RunsDir {
                 candidates: several.iter().take(CANDIDATES).map(ToString::to_string).collect(),
             }),
         }
+    }
+
+    /// Finds the newest run of a repository, `owner/name`.
+    ///
+    /// # Errors
+    /// The repository has no run, or the state folder cannot be read.
+    pub fn newest_of(&self, repository: &str) -> Result<RunFolder, StoreError> {
+        let filter = Filter { repository: Some(repository.to_owned()), ..Filter::default() };
+        let newest = page(self, &filter, None, 1)?.runs.pop();
+        let none = || StoreError::NoRunOf { repository: repository.to_owned() };
+        Ok(self.folder(newest.ok_or_else(none)?.info.id))
     }
 
     /// Finds the newest run. Skips folders that are damaged, or are being created or removed.

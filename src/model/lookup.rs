@@ -1,0 +1,101 @@
+//! Jobs and steps of a run by the names that people give them: a job by its id, its key or its name, a step by its
+//! number or its name.
+
+use super::{Job, JobId, RerunScope, Run, RunId, Step};
+
+/// Why a name of a job or step cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// No job has the name.
+    #[error("{run} has no job `{wanted}`; it has {}", known.join(", "))]
+    NoJob {
+        /// The run.
+        run: RunId,
+        /// The name as given.
+        wanted: String,
+        /// The ids of all jobs.
+        known: Vec<String>,
+    },
+    /// No step has the name.
+    #[error("{run} has no step `{wanted}` here; `cuelight show {run}` lists the steps")]
+    NoStep {
+        /// The run.
+        run: RunId,
+        /// The name as given.
+        wanted: String,
+    },
+    /// Several jobs have the name, and one is needed.
+    #[error("`{wanted}` matches several jobs: name one of {}", ids.join(", "))]
+    Several {
+        /// The name as given.
+        wanted: String,
+        /// The ids of the jobs that have it.
+        ids: Vec<String>,
+    },
+}
+
+impl Run {
+    /// Returns the jobs with this id, key or name.
+    ///
+    /// # Errors
+    /// No job has it.
+    pub fn jobs_named(&self, wanted: &str) -> Result<Vec<&Job>, LookupError> {
+        let jobs: Vec<_> = self.jobs.values().filter(|job| job.is_named(wanted)).collect();
+        if jobs.is_empty() {
+            let known = self.jobs.keys().map(ToString::to_string).collect();
+            return Err(LookupError::NoJob { run: self.info.id.clone(), wanted: wanted.to_owned(), known });
+        }
+        Ok(jobs)
+    }
+
+    /// Returns the only job with this id, key or name.
+    ///
+    /// # Errors
+    /// No job has it, or several have.
+    pub fn job_named(&self, wanted: &str) -> Result<&Job, LookupError> {
+        let jobs = self.jobs_named(wanted)?;
+        match jobs.as_slice() {
+            [only] => Ok(only),
+            several => {
+                let ids = several.iter().map(|job| job.id.to_string()).collect();
+                Err(LookupError::Several { wanted: wanted.to_owned(), ids })
+            }
+        }
+    }
+
+    /// Returns the scope of a rerun of a job, or of all legs of it, and with `step` of one job from that step on.
+    ///
+    /// # Errors
+    /// The job or the step is missing, or several jobs have the name and a step is given.
+    pub fn rerun_of(&self, job: &str, step: Option<&str>) -> Result<RerunScope, LookupError> {
+        let Some(step) = step else {
+            let found = self.jobs_named(job)?[0];
+            return Ok(RerunScope::Job(JobId::new(if found.id.as_str() == job { job } else { &found.key })));
+        };
+        let job = self.job_named(job)?;
+        let found = job.steps.iter().find(|one| one.is_named(step)).ok_or_else(|| self.no_step(step))?;
+        Ok(RerunScope::Step { job: job.id.clone(), step: found.number })
+    }
+
+    /// Returns the error about a step that does not exist.
+    #[must_use]
+    pub fn no_step(&self, wanted: &str) -> LookupError {
+        LookupError::NoStep { run: self.info.id.clone(), wanted: wanted.to_owned() }
+    }
+}
+
+impl Job {
+    /// Whether this is the job's id, key or name.
+    #[must_use]
+    pub fn is_named(&self, wanted: &str) -> bool {
+        [self.id.as_str(), &self.key, &self.name].contains(&wanted)
+    }
+}
+
+impl Step {
+    /// Whether this is the step's number or name.
+    #[must_use]
+    pub fn is_named(&self, wanted: &str) -> bool {
+        self.number.to_string() == wanted || self.name == wanted
+    }
+}

@@ -1,0 +1,103 @@
+//! Checks of files: workflows with what they use of their repository, and action manifests.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::files;
+use crate::files::FileError;
+use crate::workflow;
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::lint;
+use crate::workflow::source::{Source, decode};
+
+use super::workflows;
+
+/// The environment of the files: the repository, and called workflows of other repositories.
+#[derive(Debug, Default)]
+pub struct Below {
+    /// Root of the repository: local actions and workflows are looked up below it.
+    pub root: Option<PathBuf>,
+    /// Folder of called workflows of other repositories, as `owner/repo/path@ref` below it.
+    pub refs: Option<PathBuf>,
+    /// Default permissions of the token.
+    pub policy: Option<lint::Policy>,
+}
+
+impl lint::Files for Below {
+    fn read(&self, path: &str) -> Option<String> {
+        files::read_text(&self.root.as_ref()?.join(path)).ok()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.root.is_some()
+    }
+
+    fn called(&self, uses: &str) -> Option<String> {
+        files::read_text(&self.refs.as_ref()?.join(uses)).ok()
+    }
+
+    fn policy(&self) -> Option<lint::Policy> {
+        self.policy
+    }
+}
+
+/// Reads a file and checks it. A file that is not UTF-8 has one error.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn file(file: &Path, below: Option<&Below>) -> Result<(Arc<Source>, Checked), FileError> {
+    let bytes = files::read_repository(file)?;
+    let source = Source::new(file.to_string_lossy(), String::from_utf8_lossy(&bytes));
+    let checked = match decode(&bytes) {
+        Ok(_) => check(file, &source, below.map(|below| below as &dyn lint::Files)),
+        Err(wrong) => {
+            let message = format!("the byte 0x{:02X} is not UTF-8", wrong.byte);
+            let error = Diagnostic::error("syntax-check", source.span(wrong.at, 0), message);
+            Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false }
+        }
+    };
+    Ok((source, checked))
+}
+
+/// What was found in a file.
+#[derive(Debug)]
+pub struct Checked {
+    /// Diagnostics in the order of the file.
+    pub found: Vec<Diagnostic>,
+    /// Whether all rules were applied: syntax errors prevent that.
+    pub is_complete: bool,
+}
+
+/// Checks the text of a workflow or, by the name of its file, of an action manifest.
+#[must_use]
+pub fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> Checked {
+    let (mut found, advice) = if is_manifest(file) {
+        (workflow::parse_action(source).diagnostics, Some(lint::check_action(source)))
+    } else {
+        let parsed = workflow::parse(source);
+        (parsed.diagnostics, parsed.value.as_ref().map(|workflow| lint::check(workflow, files)))
+    };
+    let is_complete = advice.is_some();
+    found.extend(advice.into_iter().flatten());
+    found.sort_by_key(|found| (found.span.line, found.span.column));
+    Checked { found, is_complete }
+}
+
+/// Returns the root of the repository in which all files are workflows.
+#[must_use]
+pub fn repository_of(files: &[PathBuf]) -> Option<PathBuf> {
+    let root = |file: &PathBuf| {
+        let file = std::path::absolute(file).ok()?;
+        let folder = file.parent().filter(|folder| folder.ends_with(workflows::FOLDER))?;
+        folder.ancestors().nth(2).map(Path::to_owned)
+    };
+    let first = root(files.first()?)?;
+    (first.join(".git").exists() && files.iter().all(|file| root(file).as_ref() == Some(&first))).then_some(first)
+}
+
+/// Whether a file is an action manifest. In the folder of workflows, every file is a workflow.
+fn is_manifest(file: &Path) -> bool {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let named = file.file_name().is_some_and(|name| name == "action.yml" || name == "action.yaml");
+    named && !file.parent().is_some_and(|folder| folder.ends_with(workflows::FOLDER))
+}
