@@ -14,7 +14,7 @@ use crate::model::{Command, Conclusion, Reply, RerunScope, Run, RunId};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::{RunSpec, WorkSpec};
 use crate::store::{StoreError, history, lock};
-use crate::worker::launch::{SpawnError, spawn};
+use crate::worker::launch::{SpawnError, respawn};
 use crate::worker::rerun::StepRerunError;
 use crate::worker::{Mode, control, recovery, rerun as attempts};
 
@@ -207,7 +207,7 @@ fn start(
     let secrets = secrets::of_run(folder, sources)?;
     // The worker checks this too, but no caller sees its answer.
     attempts::resumed(&mode, folder, run, &secrets)?;
-    spawn(folder, &mode, &secrets)?;
+    respawn(folder, &mode, &secrets)?;
     Ok(NewAttempt::Started(run.attempt + 1))
 }
 

@@ -16,6 +16,7 @@
 //! - [`expression`]: expressions evaluated outside of a run
 //! - [`demo`]: projects that are part of the program
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -225,22 +226,22 @@ pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
 /// The repository is not trusted, the state folder cannot be written, or no worker can be started.
 pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
     let secrets = planned.secrets.clone();
-    let folder = write(runs, planned)?;
-    spawn(&folder, &Mode::Start, &secrets)?;
+    let (folder, held) = write(runs, planned)?;
+    spawn(&folder, held, &Mode::Start, &secrets)?;
     Ok(Started { folder })
 }
 
-/// Writes the folder of a planned run, which gives the run its number. No worker is started.
+/// Writes the folder of a planned run, which gives the run its number. Returns it with its lock, for a worker.
 ///
 /// # Errors
 /// The repository is not trusted, or the state folder cannot be written.
-pub fn write(runs: &RunsDir, planned: Planned) -> Result<RunFolder, LaunchError> {
+fn write(runs: &RunsDir, planned: Planned) -> Result<(RunFolder, File), LaunchError> {
     planned.consent.require()?;
     let Planned { info, mut spec, .. } = planned;
     spec.run_number = numbers::take(runs, &info.repository, &info.workflow)?;
-    let folder = runs.create(info.created)?;
+    let (folder, held) = runs.create_locked(info.created)?;
     RunSpec::of_workflow(info, spec).write(&folder)?;
-    Ok(folder)
+    Ok((folder, held))
 }
 
 /// Finds a run by its id, the beginning or the end of its id, or `latest`: the newest run of the repository around

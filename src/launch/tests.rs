@@ -50,7 +50,7 @@ impl Place {
 
     /// The folder of a run that was never started.
     fn run(&self) -> RunFolder {
-        write(&self.runs, self.plan(&LaunchRequest { trust: true, ..self.request() })).expect("written")
+        write(&self.runs, self.plan(&LaunchRequest { trust: true, ..self.request() })).expect("written").0
     }
 
     /// The folder of a run with this conclusion.
@@ -77,7 +77,7 @@ fn a_plan_writes_nothing_and_what_was_planned_is_what_runs() {
     assert_eq!((planned.info().workflow.as_str(), planned.plan().jobs().len()), (".github/workflows/ci.yml", 1));
     // The file changes between the question and the start.
     place.write("ci.yml", "on: push\njobs: {evil: {runs-on: ubuntu-latest, steps: [{run: evil}]}}\n");
-    let folder = write(&place.runs, planned).expect("written");
+    let (folder, _) = write(&place.runs, planned).expect("written");
     let document = RunSpec::read(&folder).expect("readable");
     let spec = document.work.workflow().expect("a workflow");
     assert_eq!((spec.text.as_str(), spec.secrets.as_slice()), (CI, &["KEY".to_owned()][..]));
@@ -267,7 +267,7 @@ async fn a_new_attempt_needs_the_secrets_of_the_run() {
     let place = Place::new(CI);
     let secrets = vec!["CUELIGHT_NO_SUCH_VARIABLE=1".into()];
     let planned = place.plan(&LaunchRequest { trust: true, secrets, ..place.request() });
-    let folder = write(&place.runs, planned).expect("written");
+    let (folder, _) = write(&place.runs, planned).expect("written");
     // Without a worker the run is lost, and closed by the command.
     let error =
         commands::rerun(&folder, RerunScope::All, &[], TrustedBy::Person).await.expect_err("no secret").to_string();
@@ -305,6 +305,17 @@ async fn runs_without_a_worker_are_closed_once() {
     assert_eq!(close_lost(&place.runs).await.expect("readable"), 0);
     let phase = |folder: &RunFolder| history::read(folder).expect("readable").phase.conclusion();
     assert_eq!((phase(&lost), phase(&live)), (Some(Conclusion::Failure), None));
+}
+
+#[tokio::test]
+async fn a_run_that_is_being_started_is_not_closed_as_lost() {
+    let place = Place::new(CI);
+    let planned = place.plan(&LaunchRequest { trust: true, ..place.request() });
+    let (folder, held) = write(&place.runs, planned).expect("written");
+    assert_eq!(close_lost(&place.runs).await.expect("readable"), 0);
+    assert!(!history::read(&folder).expect("readable").phase.is_done());
+    drop(held);
+    assert_eq!(close_lost(&place.runs).await.expect("readable"), 1);
 }
 
 #[test]

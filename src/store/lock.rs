@@ -9,15 +9,15 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::StoreError;
 
-/// Number of attempts to take the lock. [`is_held`] holds it for some microseconds in another process, which must not be
-/// taken for a worker.
-const TRIES: u32 = 4;
+/// How long [`take`] waits for processes that only check the lock: each holds it for some microseconds, or as long as the
+/// machine gives its time to others.
+const CHECKS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Pause between two attempts.
 const BETWEEN: Duration = Duration::from_micros(200);
@@ -33,15 +33,22 @@ pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(StoreError::io("open the lock", path))?;
-    for tries_left in (0..TRIES).rev() {
-        match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) if tries_left > 0 => std::thread::sleep(BETWEEN),
-            Err(rustix::io::Errno::WOULDBLOCK) => break,
-            Err(error) => return Err(StoreError::io("take the lock", path)(io::Error::from(error))),
+    let try_lock = |how| match flock(file.as_fd(), how) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(StoreError::io("take the lock", path)(io::Error::from(error))),
+    };
+    let started = Instant::now();
+    while !try_lock(FlockOperation::NonBlockingLockExclusive)? {
+        // A worker excludes shared locks; a check does not, and must not be taken for a worker.
+        if !try_lock(FlockOperation::NonBlockingLockShared)? || started.elapsed() > CHECKS_TIMEOUT {
+            return Ok(None);
         }
+        flock(file.as_fd(), FlockOperation::Unlock)
+            .map_err(|error| StoreError::io("take the lock", path)(io::Error::from(error)))?;
+        std::thread::sleep(BETWEEN);
     }
-    Ok(None)
+    Ok(Some(file))
 }
 
 /// Waits for a lock that is only ever held for a moment, and takes it.
@@ -92,5 +99,25 @@ mod tests {
         assert!(is_held(&path) && take(&path).expect("there").is_none());
         drop(held);
         assert!(!is_held(&path) && take(&path).expect("there").is_some());
+    }
+
+    #[test]
+    fn a_check_that_takes_long_is_not_a_holder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lock");
+        drop(take(&path).expect("made").expect("free"));
+        let check = shared(&path).expect("there");
+        let (started, start) = std::sync::mpsc::channel();
+        let taken = std::thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                started.send(()).expect("the test waits");
+                take(&path).expect("there")
+            });
+            start.recv().expect("starts");
+            std::thread::sleep(20 * BETWEEN);
+            drop(check);
+            taker.join().expect("ends")
+        });
+        assert!(taken.is_some() && is_held(&path));
     }
 }

@@ -33,15 +33,27 @@ pub enum SpawnError {
     },
 }
 
-/// Starts a worker for a run folder.
-///
-/// Secrets are passed through a pipe: they are neither in the folder nor in the process list. The run's lock is taken
-/// here and handed over as the worker's standard output, so that a starting run is always locked.
+/// Starts a worker for another attempt of a run, as [`spawn`] does.
 ///
 /// # Errors
 /// The run already has a worker, or the worker cannot be started.
-pub fn spawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>) -> Result<(), SpawnError> {
-    let held = lock::take(&folder.lock())?.ok_or(SpawnError::Busy)?;
+pub fn respawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, String>) -> Result<(), SpawnError> {
+    spawn(folder, lock::take(&folder.lock())?.ok_or(SpawnError::Busy)?, mode, secrets)
+}
+
+/// Starts a worker for a run folder whose lock is `held`.
+///
+/// Secrets are passed through a pipe: they are neither in the folder nor in the process list. The run's lock is handed
+/// over as the worker's standard output, so that a starting run is always locked.
+///
+/// # Errors
+/// The worker cannot be started.
+pub fn spawn(
+    folder: &RunFolder,
+    held: File,
+    mode: &Mode,
+    secrets: &IndexMap<String, String>,
+) -> Result<(), SpawnError> {
     let program =
         std::env::current_exe().map_err(|source| SpawnError::Process { program: "cuelight".into(), source })?;
     let failed = |source| SpawnError::Process { program: program.clone(), source };

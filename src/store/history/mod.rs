@@ -12,7 +12,7 @@ mod find;
 mod index;
 
 use std::convert::Infallible;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 
 use crate::model::{Conclusion, EndReason, Phase, Run, RunId, RunInfo, Summary, Timestamp};
@@ -287,11 +287,20 @@ pub fn rebuild(runs: &RunsDir) -> Result<usize, StoreError> {
 }
 
 impl RunsDir {
-    /// Creates the folder of a new run and adds the run to the index.
+    /// Creates the folder of a new run and adds the run to the index. The run has no worker.
     ///
     /// # Errors
     /// The state folder cannot be written.
     pub fn create(&self, now: Timestamp) -> Result<RunFolder, StoreError> {
+        Ok(self.create_locked(now)?.0)
+    }
+
+    /// Creates the folder of a new run and takes its lock, for its worker: before others see a run that has not ended, so
+    /// that none of them closes it as a run whose worker died.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn create_locked(&self, now: Timestamp) -> Result<(RunFolder, File), StoreError> {
         let state = self.state();
         private().recursive(true).create(state).map_err(StoreError::io("make the folder", state))?;
         let _one_at_a_time = lock::wait(&self.ids_lock())?;
@@ -313,8 +322,15 @@ impl RunsDir {
                 }
             }
         };
+        let mut make = || {
+            let folder = make()?;
+            let path = folder.lock();
+            let held = lock::take(&path)?
+                .ok_or_else(|| StoreError::Damaged { path, reason: "another process locked it".to_owned() })?;
+            Ok((folder, held))
+        };
         let Ok(writer) = Writer::lock(self) else { return make() };
-        writer.change(make, |writer, folder| {
+        writer.change(make, |writer, (folder, _)| {
             index::mark_active(self, folder.id())?;
             writer.add(&[Line { id: folder.id().clone(), cached: None }])
         })
