@@ -24,6 +24,8 @@ use crate::workflow::syntax::{JobBody, Workflow, local_path};
 pub struct LaunchRequest {
     /// The folder that relative paths start from; the run uses its repository.
     pub folder: PathBuf,
+    /// That repository, if it was just read; `None` to read it.
+    pub known: Option<Repository>,
     /// A workflow as [`crate::repo::workflows::find`] takes it.
     pub workflow: Option<String>,
     /// The event; `None` for the one that the workflow most likely runs on.
@@ -67,7 +69,7 @@ impl LaunchRequest {
     /// # Errors
     /// The folder is not in a repository, or git cannot read it.
     pub fn repository(&self) -> Result<Repository, GitError> {
-        Repository::discover(&self.folder).or_else(|error| match &self.slug {
+        self.known.clone().map_or_else(|| Repository::discover(&self.folder), Ok).or_else(|error| match &self.slug {
             // A request that names the runner and the repository needs no git.
             Some(slug) if self.any_runner => Ok(Repository::unversioned(&self.folder, slug)),
             _ => Err(error),

@@ -1,16 +1,18 @@
 //! The workflows of a repository that an event runs, and why.
 
+use std::cell::LazyCell;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use crate::repo::git::{Access, Repository};
+use crate::repo::changed::{self, Changed};
+use crate::repo::git::{Access, GitError, Repository};
+use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
-use crate::repo::{changed, workflows};
 use crate::workflow;
 use crate::workflow::diagnostic::Severity;
 use crate::workflow::source::Source;
-use crate::workflow::triggers::{ChangedFiles, Decision, TriggerEvent, decide};
+use crate::workflow::triggers::{ChangedFiles, Comparison, Decision, TriggerEvent, decide};
 
 /// A workflow file and whether the event runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +121,7 @@ pub fn by_change(
         activity: None,
         git_ref: workflow.is_none().then(|| repository.git_ref.clone()),
         workflow: None,
-        changes: ChangedFiles::Since("a moment ago".to_owned(), files.to_vec()),
+        changes: LazyCell::new(Box::new(|| ChangedFiles::Since("a moment ago".to_owned(), files.to_vec()))),
     };
     decisions(repository, workflow, &event)
 }
@@ -147,7 +149,7 @@ pub fn running(
 fn decisions(
     repository: &Repository,
     only: Option<&str>,
-    event: &TriggerEvent,
+    event: &TriggerEvent<'_>,
 ) -> Result<Vec<TriggerDecision>, WorkflowFileError> {
     let paths = workflows::list(&repository.root).into_iter();
     let wanted = paths.filter(|path| only.is_none_or(|only| *path == repository.root.join(only)));
@@ -173,36 +175,49 @@ fn decisions(
     decided.collect()
 }
 
-fn trigger_event(repository: &Repository, access: Access, event: &str, payload: &Map<String, Value>) -> TriggerEvent {
+fn trigger_event<'a>(
+    repository: &'a Repository,
+    access: Access,
+    event: &str,
+    payload: &'a Map<String, Value>,
+) -> TriggerEvent<'a> {
     let text = |path: &[&str]| {
         let (first, rest) = path.split_first()?;
         let value = rest.iter().try_fold(payload.get(*first)?, |value, key| value.get(key))?;
         value.as_str().map(str::to_owned)
     };
     let root = repository.root.as_path();
+    let of_push = |before: Option<String>, after: Option<String>| -> Comparison<'a> {
+        Box::new(move || changed_files(changed::of_push(root, access, before.as_deref(), after.as_deref())))
+    };
     let (git_ref, changes) = match event {
         "push" => {
             let git_ref = text(&["ref"]).unwrap_or_else(|| repository.git_ref.clone());
-            let changes = changed::of_push(root, access, text(&["before"]).as_deref(), text(&["after"]).as_deref());
-            (Some(git_ref), changes)
+            (Some(git_ref), of_push(text(&["before"]), text(&["after"])))
         }
         "pull_request" | "pull_request_target" => {
+            // Without a base in the payload, the base is the one that the files are compared with.
             let base = text(&["pull_request", "base", "ref"]);
             let changes = changed::of_pull_request(root, access, base.as_deref());
             let since = changes.as_ref().ok().map(|changed| changed.since.trim_start_matches("origin/").to_owned());
+            let changes: Comparison<'a> = Box::new(move || changed_files(changes));
             (base.or(since.filter(|name| name != "HEAD")), changes)
         }
-        "workflow_run" => (text(&["workflow_run", "head_branch"]), changed::of_push(root, access, None, None)),
-        _ => (None, changed::of_push(root, access, None, None)),
+        "workflow_run" => (text(&["workflow_run", "head_branch"]), of_push(None, None)),
+        _ => (None, of_push(None, None)),
     };
     TriggerEvent {
         name: event.to_owned(),
         activity: text(&["action"]),
         git_ref,
         workflow: text(&["workflow_run", "name"]),
-        changes: match changes {
-            Ok(changed) => ChangedFiles::Since(changed.since, changed.files),
-            Err(error) => ChangedFiles::Unknown(error.to_string()),
-        },
+        changes: LazyCell::new(changes),
+    }
+}
+
+fn changed_files(changed: Result<Changed, GitError>) -> ChangedFiles {
+    match changed {
+        Ok(changed) => ChangedFiles::Since(changed.since, changed.files),
+        Err(error) => ChangedFiles::Unknown(error.to_string()),
     }
 }

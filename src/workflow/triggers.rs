@@ -1,13 +1,14 @@
 //! Decides whether an event triggers a workflow, with the reason. The rules are those of GitHub's pages on workflow
 //! syntax (`on`) and on events that trigger workflows.
 
+use std::cell::LazyCell;
+
 use super::pattern::deciding_pattern;
 use super::source::Spanned;
 use super::syntax::{Trigger, Workflow};
 
 /// An event, as far as filters use it.
-#[derive(Debug, Clone)]
-pub struct TriggerEvent {
+pub struct TriggerEvent<'a> {
     /// Name of the event.
     pub name: String,
     /// Activity type (`action` of the payload), if known.
@@ -17,9 +18,13 @@ pub struct TriggerEvent {
     pub git_ref: Option<String>,
     /// Name of the workflow of a `workflow_run`.
     pub workflow: Option<String>,
-    /// Files for path filters.
-    pub changes: ChangedFiles,
+    /// Files for path filters. They are compared when the first path filter asks for them: that starts git several
+    /// times, and most workflows have no such filter.
+    pub changes: LazyCell<ChangedFiles, Comparison<'a>>,
 }
+
+/// Finds the files that changed.
+pub type Comparison<'a> = Box<dyn FnOnce() -> ChangedFiles + 'a>;
 
 /// The files that changed.
 #[derive(Debug, Clone)]
@@ -47,7 +52,7 @@ const COMMON: [(&str, [&str; 3]); 2] = [
 
 /// Decides whether an event triggers a workflow.
 #[must_use]
-pub fn decide(workflow: &Workflow, event: &TriggerEvent) -> Decision {
+pub fn decide(workflow: &Workflow, event: &TriggerEvent<'_>) -> Decision {
     let name = event.name.as_str();
     let Some(trigger) = workflow.triggers.iter().find(|trigger| trigger.event.value == name) else {
         let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
@@ -80,7 +85,7 @@ pub fn likely_event(workflow: &Workflow) -> Option<&str> {
 /// Result of one filter: the reason why the event passes, if worth mentioning, or the reason why it does not.
 type Passed = Result<Option<String>, String>;
 
-fn activity(trigger: &Trigger, event: &TriggerEvent) -> Passed {
+fn activity(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
     let common = COMMON.iter().find(|(name, _)| *name == event.name).map(|(_, types)| types);
     let wanted: Vec<&str> = if trigger.types.is_empty() {
         common.map(|types| types.to_vec()).unwrap_or_default()
@@ -101,7 +106,7 @@ fn activity(trigger: &Trigger, event: &TriggerEvent) -> Passed {
     }
 }
 
-fn workflow_names(trigger: &Trigger, event: &TriggerEvent) -> Passed {
+fn workflow_names(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
     let Some(name) = event.workflow.as_deref().filter(|_| !trigger.workflows.is_empty()) else { return Ok(None) };
     match deciding_pattern(texts(&trigger.workflows), name) {
         Some((_, true)) => Ok(Some(format!("runs after `{name}`"))),
@@ -110,7 +115,7 @@ fn workflow_names(trigger: &Trigger, event: &TriggerEvent) -> Passed {
 }
 
 /// Branch and tag filters. A workflow with filters for only one of the two does not run for the other.
-fn git_ref(trigger: &Trigger, event: &TriggerEvent) -> Passed {
+fn git_ref(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
     let Some(full) = event.git_ref.as_deref() else { return Ok(None) };
     let (kind, name, other) = match (full.strip_prefix("refs/tags/"), full.strip_prefix("refs/heads/")) {
         (Some(tag), _) => ("tags", tag, "branches"),
@@ -140,7 +145,7 @@ fn git_ref(trigger: &Trigger, event: &TriggerEvent) -> Passed {
 }
 
 /// Path filters. They do not apply to a push of a tag.
-fn paths(trigger: &Trigger, event: &TriggerEvent) -> Passed {
+fn paths(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
     if event.git_ref.as_deref().is_some_and(|full| full.starts_with("refs/tags/")) {
         return Ok(None);
     }
@@ -149,7 +154,7 @@ fn paths(trigger: &Trigger, event: &TriggerEvent) -> Passed {
         (None, Some(patterns)) => (patterns, true),
         (None, None) => return Ok(None),
     };
-    let (base, files) = match &event.changes {
+    let (base, files) = match &*event.changes {
         ChangedFiles::Since(base, files) => (base, files),
         ChangedFiles::Unknown(reason) => return Ok(Some(format!("paths not compared: {reason}"))),
     };
@@ -188,19 +193,37 @@ mod tests {
     use crate::workflow::parse;
     use crate::workflow::source::Source;
 
-    fn decided(on: &str, event: &TriggerEvent) -> Decision {
+    fn decided(on: &str, event: &TriggerEvent<'_>) -> Decision {
         let text = format!("on: {on}\njobs: {{a: {{runs-on: x, steps: [{{run: x}}]}}}}\n");
         let parsed = parse(&Source::new("a.yml", text));
         decide(&parsed.value.unwrap_or_else(|| panic!("{on}: {:?}", parsed.diagnostics)), event)
     }
 
-    fn push(git_ref: &str, files: &[&str]) -> TriggerEvent {
+    fn push(git_ref: &str, files: &[&str]) -> TriggerEvent<'static> {
         TriggerEvent {
             name: "push".to_owned(),
             activity: None,
             git_ref: Some(git_ref.to_owned()),
             workflow: None,
-            changes: ChangedFiles::Since("abc".to_owned(), files.iter().map(ToString::to_string).collect()),
+            changes: changes(ChangedFiles::Since("abc".to_owned(), files.iter().map(ToString::to_string).collect())),
+        }
+    }
+
+    fn changes(files: ChangedFiles) -> LazyCell<ChangedFiles, Comparison<'static>> {
+        LazyCell::new(Box::new(|| files))
+    }
+
+    #[test]
+    fn files_are_compared_only_for_path_filters() {
+        let main =
+            || TriggerEvent { changes: LazyCell::new(Box::new(|| panic!("compared"))), ..push("refs/heads/main", &[]) };
+        for on in [
+            "push",
+            "{push: {branches: [main]}}",
+            "{push: {branches: [dev], paths: [x]}}",
+            "{pull_request: {paths: [x]}}",
+        ] {
+            decided(on, &main());
         }
     }
 
@@ -284,8 +307,10 @@ mod tests {
             TriggerEvent { name: "workflow_run".to_owned(), workflow: Some("CI".to_owned()), ..push("main", &[]) };
         assert_eq!(decided("{workflow_run: {workflows: [CI]}}", &after), Decision::Runs("runs after `CI`".to_owned()));
         assert!(matches!(decided("{workflow_run: {workflows: [Other]}}", &after), Decision::Skipped(_)));
-        let unknown =
-            TriggerEvent { changes: ChangedFiles::Unknown("no git".to_owned()), ..push("refs/heads/main", &[]) };
+        let unknown = TriggerEvent {
+            changes: changes(ChangedFiles::Unknown("no git".to_owned())),
+            ..push("refs/heads/main", &[])
+        };
         let expected = Decision::Runs("paths not compared: no git".to_owned());
         assert_eq!(decided("{push: {paths: [x]}}", &unknown), expected);
     }

@@ -6,6 +6,7 @@
 
 mod drive;
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use cuelight::workflow::diagnostic::Diagnostic;
@@ -43,7 +44,9 @@ fn workflows() {
                 activity: activity.map(str::to_owned),
                 git_ref: Some("refs/heads/releases/10".to_owned()),
                 workflow: None,
-                changes: ChangedFiles::Since("x".to_owned(), vec!["src/a.js".to_owned(), "docs/b.md".to_owned()]),
+                changes: LazyCell::new(Box::new(|| {
+                    ChangedFiles::Since("x".to_owned(), vec!["src/a.js".to_owned(), "docs/b.md".to_owned()])
+                })),
             };
             let _ = decide(&workflow, &event);
         }

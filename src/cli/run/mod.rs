@@ -114,6 +114,7 @@ impl Args {
         let file = self.secret_file.iter().cloned().map(SecretSource::File);
         Ok(LaunchRequest {
             folder: std::env::current_dir()?,
+            known: None,
             workflow: self.workflow.clone(),
             event: self.event.name.clone(),
             payload: self.event.payload(),
@@ -159,7 +160,9 @@ pub(super) fn run(args: &Args) -> Outcome {
             style::notice(&format!("{}: {}", decision.name, decision.reason()));
         }
         let workflow = Some(decision.path.to_string_lossy().into_owned());
-        match run_one(&runs, args, &LaunchRequest { workflow, event: Some(event.clone()), ..request.clone() }) {
+        // Of several runs, a later one begins when an earlier one has ended; the repository may have changed by then.
+        let known = Some(repository.clone()).filter(|_| !several);
+        match run_one(&runs, args, &LaunchRequest { workflow, known, event: Some(event.clone()), ..request.clone() }) {
             Ok(Exit::Success) => {}
             Ok(Exit::Cancelled) => return Ok(Exit::Cancelled),
             Ok(other) => exit = other,
