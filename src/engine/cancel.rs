@@ -45,6 +45,8 @@ pub struct Grace {
     pub after_int: Duration,
     /// Between TERM and KILL.
     pub after_term: Duration,
+    /// Between TERM and KILL of a background step that a `cancel` step ends.
+    pub after_cancel: Duration,
     /// How long output may stay open after the process has exited: a daemon that it started may hold the pipe.
     pub after_exit: Duration,
 }
@@ -54,6 +56,7 @@ impl Default for Grace {
         Self {
             after_int: Duration::from_millis(7500),
             after_term: Duration::from_millis(2500),
+            after_cancel: Duration::from_millis(7500),
             after_exit: Duration::from_secs(5),
         }
     }
@@ -66,6 +69,8 @@ pub(crate) enum KillReason {
     TimedOut,
     /// The job was cancelled, or its time limit passed.
     Cancelled,
+    /// A `cancel` step ended this background step.
+    StepCancelled,
     /// The job must end at once.
     Forced,
 }
@@ -74,6 +79,8 @@ pub(crate) enum KillReason {
 #[derive(Debug)]
 pub(crate) struct CancelWatch {
     asked: watch::Receiver<Cancellation>,
+    /// For a background step: whether a `cancel` step ends it.
+    of_step: Option<watch::Receiver<bool>>,
     ignores_cancel: bool,
     deadline: Instant,
     cancelled_at: Option<Instant>,
@@ -83,7 +90,17 @@ pub(crate) struct CancelWatch {
 impl CancelWatch {
     /// Returns a watch over a job with the time limit `deadline`.
     pub(crate) fn new(asked: watch::Receiver<Cancellation>, ignores_cancel: bool, deadline: Instant) -> Self {
-        Self { asked, ignores_cancel, deadline, cancelled_at: None, timed_out: false }
+        Self { asked, of_step: None, ignores_cancel, deadline, cancelled_at: None, timed_out: false }
+    }
+
+    /// Returns a watch for a background step of the job, which also ends when `of_step` becomes true.
+    pub(crate) fn for_step(&self, of_step: watch::Receiver<bool>) -> Self {
+        Self { asked: self.asked.clone(), of_step: Some(of_step), ..*self }
+    }
+
+    /// Whether a `cancel` step ends this background step.
+    pub(crate) fn is_step_cancelled(&self) -> bool {
+        self.of_step.as_ref().is_some_and(|asked| *asked.borrow())
     }
 
     /// Returns the cancellation that was requested for the job, and its changes.
@@ -91,11 +108,12 @@ impl CancelWatch {
         self.asked.clone()
     }
 
-    /// Whether the job was cancelled or its time limit passed. Never goes back to `false`.
+    /// Whether the job or this background step was cancelled, or the job's time limit passed. Never goes back to
+    /// `false`.
     pub(crate) fn is_cancelled(&mut self) -> bool {
         let now = Instant::now();
         if self.cancelled_at.is_none() {
-            if self.asked.borrow().ends(self.ignores_cancel) {
+            if self.asked.borrow().ends(self.ignores_cancel) || self.is_step_cancelled() {
                 self.cancelled_at = Some(now);
             } else if now >= self.deadline {
                 self.timed_out = true;
@@ -116,12 +134,15 @@ impl CancelWatch {
         self.timed_out
     }
 
-    /// Waits until the running step must be ended. A step that `survives_cancel` continues in a cancelled job.
-    /// `deadline` is the time limit of the step.
+    /// Waits until the running step must be ended. A step that `survives_cancel` continues in a cancelled job, but not
+    /// after a `cancel` step. `deadline` is the time limit of the step.
     pub(crate) async fn must_end(&mut self, survives_cancel: bool, deadline: Option<Instant>) -> KillReason {
         loop {
             if *self.asked.borrow() == Cancellation::Force {
                 return KillReason::Forced;
+            }
+            if self.is_step_cancelled() {
+                return KillReason::StepCancelled;
             }
             let cancelled = self.is_cancelled();
             if cancelled && (!survives_cancel || self.is_over()) {
@@ -132,8 +153,15 @@ impl CancelWatch {
             }
             let limit = self.cancelled_at.map_or(self.deadline, |at| at + CANCEL_TIMEOUT);
             let next = deadline.map_or(limit, |deadline| deadline.min(limit));
+            let of_step = async {
+                match &mut self.of_step {
+                    Some(asked) => changed(asked).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 () = changed(&mut self.asked) => {}
+                () = of_step => {}
                 () = sleep_until(next) => {}
             }
         }
@@ -155,7 +183,7 @@ pub(crate) async fn cancelled(mut asked: watch::Receiver<Cancellation>, ignores_
 }
 
 /// Waits for a change. Never returns once the sender is dropped.
-async fn changed(asked: &mut watch::Receiver<Cancellation>) {
+async fn changed<T>(asked: &mut watch::Receiver<T>) {
     if asked.changed().await.is_err() {
         pending::<()>().await;
     }
@@ -201,6 +229,21 @@ mod tests {
         };
         let (why, ()) = tokio::join!(job.must_end(true, None), asks);
         assert_eq!(why, KillReason::Forced);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancel_step_ends_one_background_step_even_if_it_survives_a_cancelled_job() {
+        let (_ask, mut job) = watch_of(false);
+        let (cancel, asked) = watch::channel(false);
+        let (mut step, mut other) = (job.for_step(asked), job.for_step(watch::channel(false).1));
+        let asks = async {
+            tokio::time::sleep(MINUTE).await;
+            cancel.send_replace(true);
+        };
+        let (why, ()) = tokio::join!(step.must_end(true, None), asks);
+        assert_eq!((why, step.is_cancelled(), step.timed_out()), (KillReason::StepCancelled, true, false));
+        assert!(!job.is_cancelled() && !other.is_cancelled());
+        assert_eq!(other.must_end(false, None).await, KillReason::Cancelled, "the job's time limit is for all steps");
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,6 +51,7 @@ async fn step(sandbox: &JobContainer) -> Duration {
         args: ["-e", "-c", "true"].map(OsString::from).into(),
         cwd: "/__w".into(),
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        background: false,
     };
     let started = Instant::now();
     let mut child = sandbox.start(&launch).await.expect("starts");

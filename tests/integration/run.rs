@@ -356,18 +356,6 @@ fn composite_actions_and_called_workflows_of_the_repository_run() {
 }
 
 #[test]
-fn background_steps_are_not_ignored() {
-    for body in [
-        "steps: [{id: s, run: sleep 9, background: true}, {run: echo}]",
-        "steps: [{parallel: [{run: echo a}, {run: echo b}]}]",
-    ] {
-        let project = Project::new(&workflow(&format!("  a:\n    runs-on: ubuntu-latest\n    {body}\n")));
-        project.run(&[]).expect(1, &["not runnable here (`", "is not supported in this version"]);
-        assert_eq!(project.job("a")["status"], "skipped");
-    }
-}
-
-#[test]
 fn a_job_with_a_snapshot_runs_and_makes_no_image() {
     let project = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, snapshot: image, steps: [{run: echo ran}]}");
     project.run(&[]).expect(0, &["ran", "no image is made of the runner here"]);

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use crate::files::{Folder, Links};
 use crate::workflow;
 use crate::workflow::source::Source;
-use crate::workflow::syntax::{Action, ActionRuns, LockedAction, NamedValues, StepAction, StepDefinition};
+use crate::workflow::syntax::{Action, ActionRuns, LockedAction, NamedValues, Steering, StepAction, StepDefinition};
 
 use super::reference::{Reference, Remote};
 use super::store::Fetched;
@@ -211,7 +211,14 @@ fn look<'a>(
 ) -> BoxFuture<'a, ()> {
     async move {
         for step in steps {
-            let StepAction::Uses { reference, with } = &step.action else { continue };
+            let (reference, with) = match &step.action {
+                StepAction::Uses { reference, with } => (reference, with),
+                StepAction::Steer(Steering::Parallel(group)) => {
+                    look(group, within, shared, depth, needs).await;
+                    continue;
+                }
+                StepAction::Run { .. } | StepAction::Steer(_) => continue,
+            };
             match Reference::parse(&reference.value) {
                 Err(reason) => needs.lacks(reason),
                 Ok(Reference::Image(image)) => {

@@ -7,7 +7,7 @@ use crate::engine::scheduler::NodeId;
 use crate::model::{Conclusion, JobId};
 use crate::workflow::display_names;
 use crate::workflow::expr::{NoFiles, Scope};
-use crate::workflow::syntax::{JobBody, StepAction};
+use crate::workflow::syntax::JobBody;
 
 use super::state::{Attempt, Effect};
 
@@ -31,10 +31,6 @@ impl Attempt {
         if let JobBody::Call { .. } = &entry.definition.body {
             return self.start_call(node, &id, name, &contexts);
         }
-        if let Some(what) = unsupported(&entry.definition.body) {
-            self.verdict.not_runnable(id.as_str(), &what);
-            return self.refuse(&id, Conclusion::Skipped, &format!("not runnable here ({what})"));
-        }
         let spec = JobSpec {
             id: id.clone(),
             name,
@@ -48,14 +44,4 @@ impl Attempt {
         self.running.insert(id);
         self.want(Effect::StartJob(Box::new(spec)));
     }
-}
-
-/// Returns the feature of a job that cuelight does not support, if any.
-fn unsupported(body: &JobBody) -> Option<String> {
-    let JobBody::Steps(body) = body else { return None };
-    let what = body.steps.iter().find_map(|step| match &step.action {
-        StepAction::Steer(steering) => Some(steering.key()),
-        _ => step.background.then_some("background"),
-    })?;
-    Some(format!("`{what}` is not supported in this version"))
 }

@@ -283,17 +283,7 @@ fn a_called_workflow_gets_inputs_and_returns_outputs() {
 }
 
 #[test]
-fn an_unsupported_job_is_skipped_and_the_run_does_not_succeed() {
-    for (steps, what) in [
-        ("[{id: a, run: '1', background: true}, {wait: a}]", "background"),
-        ("[{run: '1'}, {parallel: [{run: '1'}]}]", "parallel"),
-        ("[{wait-all: }]", "wait-all"),
-    ] {
-        let mut machine = Machine::new(&format!("  a:\n    runs-on: x\n    steps: {steps}\n"));
-        let reason = format!("not runnable here (`{what}` is not supported in this version)");
-        assert_eq!(machine.update(Input::Begin), [finished("a", Conclusion::Skipped, &reason)]);
-        assert_eq!(machine.conclusion(), Some(Conclusion::Failure));
-    }
+fn a_job_with_a_snapshot_starts() {
     let mut machine = Machine::new("  a:\n    runs-on: x\n    snapshot: image\n    steps: [run: '1']\n");
     assert_eq!(machine.update(Input::Begin), [started("a")], "a snapshot is GitHub's alone");
 }

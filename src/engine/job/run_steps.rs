@@ -1,5 +1,5 @@
 //! Runs all steps of a job in order: `pre` phases of actions, the steps of the file, `post` phases; then evaluates the
-//! job's outputs.
+//! job's outputs. Background steps have ended before the first `post`.
 
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::{Conclusion, StepKind};
 use crate::workflow::display_names;
 use crate::workflow::expr::Scope;
-use crate::workflow::syntax::StepsJob;
+use crate::workflow::syntax::{StepAction, StepsJob};
 
 use super::end::JobEnd;
 use super::environment::JobEnvironment;
 use super::runner_steps::StepSequence;
 use super::steps::Steps;
+use super::steps::background::{Background, FINAL_WAIT, needs_final_wait};
 use super::steps::scope::{StepRef, StepScope};
 use super::task::{JobTask, WorkEnd};
 
@@ -55,15 +56,37 @@ impl JobTask {
                 reason = end.reason;
             }
         };
+        let mut background = Background::default();
         for (index, step) in all.iter().enumerate() {
-            let number = sequence.add(&display_names::step_name(step, &evaluated), StepKind::Main);
+            let name = display_names::step_name(step, &evaluated);
+            let number = sequence.add(&name, StepKind::Main);
             if index < start.done {
                 steps.register_post_again(&mut scope, step);
-                continue;
+            } else if step.is_background() {
+                background.start(&steps, &mut scope, step, number, name);
+            } else {
+                let end = match &step.action {
+                    StepAction::Steer(steering) => {
+                        background.control(&mut steps, &mut scope, step, steering, number).await
+                    }
+                    _ => background.beside(steps.top_level(&mut scope, step, number)).await,
+                };
+                keep_first(end);
+                // A job cannot resume between the start of a background step and its wait.
+                if background.is_joined() {
+                    self.checkpoint(index + 1, environment, &scope, &steps);
+                }
             }
-            keep_first(steps.top_level(&mut scope, step, number).await);
-            self.checkpoint(index + 1, environment, &scope, &steps);
         }
+        let last = needs_final_wait(&all).then(|| {
+            let number = sequence.add(FINAL_WAIT, StepKind::Job);
+            self.start(number, FINAL_WAIT)
+        });
+        let end = background.finish(&mut steps, &mut scope).await;
+        if let Some(step) = last {
+            step.close(&end);
+        }
+        keep_first(end);
         for post in std::mem::take(&mut scope.posts).into_iter().rev() {
             let mut step = self.start_next(sequence, &format!("Post {}", post.name), StepKind::Post);
             if steps.cancel.is_cancelled() {

@@ -24,6 +24,8 @@ use super::preflight;
 use super::preflight::Ready;
 use super::runner_steps::{RunnerStep, RunnerStepError, StepSequence};
 use super::spec::JobSpec;
+use super::steps::background;
+use super::steps::scope::StepRef;
 
 /// Time limit of a job without `timeout-minutes`. GitHub's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
@@ -79,7 +81,7 @@ impl JobTask {
         let set_up = sequence.add("Set up job", StepKind::Job);
         let containers = ready.has_containers;
         let initialize = containers.then(|| sequence.add("Initialize containers", StepKind::Job));
-        self.announce(self.outline(body, &ready.actions, sequence.clone()));
+        self.announce(self.outline(&ready.actions, sequence.clone()));
 
         let folders = Folders::of(&self.run, &self.job.id);
         let made = folders.make(&self.run, self.job.resumed.is_some()).map_err(|error| {
@@ -205,13 +207,17 @@ impl JobTask {
     }
 
     /// Returns the steps that are known before the first one starts. `post` steps are added once they are registered.
-    fn outline(&self, body: &StepsJob, actions: &Actions, mut sequence: StepSequence) -> Vec<StepOutline> {
+    fn outline(&self, actions: &Actions, mut sequence: StepSequence) -> Vec<StepOutline> {
         let scope = self.job.scope();
-        for step in body.steps.iter().filter(|step| resolve::with_pre(actions, step, None).is_some()) {
+        let all = StepRef::of_job(&self.job.definition);
+        for step in all.iter().filter(|step| resolve::with_pre(actions, step, None).is_some()) {
             sequence.add(&format!("Pre {}", display_names::step_name(step, &scope)), StepKind::Pre);
         }
-        for step in &body.steps {
+        for step in &all {
             sequence.add(&display_names::step_name(step, &scope), StepKind::Main);
+        }
+        if background::needs_final_wait(&all) {
+            sequence.add(background::FINAL_WAIT, StepKind::Job);
         }
         sequence.all()
     }

@@ -408,6 +408,7 @@ mod tests {
             args: ["--noprofile", "--norc", "-c", script].map(OsString::from).into(),
             cwd: std::env::temp_dir(),
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
+            background: false,
         };
         spawn(&launch).expect("bash starts")
     }
@@ -548,8 +549,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_start_reports_the_reason() {
-        let launch =
-            |program: &str, cwd: &str| Launch { program: program.into(), args: vec![], cwd: cwd.into(), env: vec![] };
+        let launch = |program: &str, cwd: &str| Launch {
+            program: program.into(),
+            args: vec![],
+            cwd: cwd.into(),
+            env: vec![],
+            background: false,
+        };
         for (program, cwd) in [("/no/such/program", "/"), ("/bin/sh", "/no/such/folder"), ("/", "/")] {
             assert!(spawn(&launch(program, cwd)).is_err(), "{program} in {cwd}");
         }
@@ -562,6 +568,7 @@ mod tests {
             args: vec!["-0".into()],
             cwd: "/".into(),
             env: vec![("INPUT_FETCH-DEPTH".into(), "1\n2".into())],
+            background: false,
         };
         let mut child = spawn(&launch).expect("env starts");
         let mut output = Vec::new();

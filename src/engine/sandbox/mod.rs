@@ -111,6 +111,8 @@ pub struct Launch {
     pub cwd: PathBuf,
     /// Complete environment.
     pub env: Vec<(OsString, OsString)>,
+    /// Whether it is a background step: other steps start while it runs.
+    pub background: bool,
 }
 
 /// A started process. The parts are separate so that one task can wait for all of them at once.

@@ -33,6 +33,11 @@ impl StepEnd {
         Self { reason: Some("cancelled".to_owned()), ..Self::of(Conclusion::Cancelled) }
     }
 
+    /// Creates the end of a background step that a `cancel` step ended.
+    pub(in crate::engine) fn cancelled_by_step() -> Self {
+        Self { reason: Some("cancelled by a later step".to_owned()), ..Self::of(Conclusion::Cancelled) }
+    }
+
     /// Returns the event that records the end.
     pub(in crate::engine) fn event(&self, job: &JobId, step: StepNumber) -> Event {
         Event::StepFinished {

@@ -54,9 +54,13 @@ pub(crate) enum MatcherFault {
 
 /// The registered matchers of a job, newest first.
 #[derive(Debug, Default)]
-pub(crate) struct Matchers(Vec<Matcher>);
+pub(crate) struct Matchers {
+    known: Vec<Matcher>,
+    /// Owners whose matchers were registered or removed.
+    changed: Vec<String>,
+}
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Matcher {
     owner: String,
     severity: Level,
@@ -66,7 +70,7 @@ struct Matcher {
     strikes: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pattern {
     regex: Regex,
     groups: Groups,
@@ -134,7 +138,21 @@ fn read(text: &str) -> Result<Document, MatcherError> {
 
 impl Matchers {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.known.is_empty()
+    }
+
+    /// Returns a copy for a step that runs beside others.
+    pub(crate) fn branch(&self) -> Self {
+        Self { known: self.known.clone(), changed: Vec::new() }
+    }
+
+    /// Registers and removes what was registered and removed in a copy.
+    pub(crate) fn join(&mut self, branch: Self) {
+        for owner in &branch.changed {
+            self.remove(owner);
+        }
+        let is_new = |matcher: &Matcher| branch.changed.contains(&matcher.owner.to_ascii_lowercase());
+        self.known.splice(0..0, branch.known.into_iter().filter(is_new));
     }
 
     /// Registers what the text of a matcher file defines; a known owner is replaced.
@@ -149,19 +167,20 @@ impl Matchers {
         }
         for matcher in new {
             self.remove(&matcher.owner);
-            self.0.insert(0, matcher);
+            self.known.insert(0, matcher);
         }
         Ok(())
     }
 
     /// Drops the sequences in progress: they do not continue in another step.
     pub(crate) fn start_over(&mut self) {
-        self.0.iter_mut().for_each(|matcher| matcher.begun.fill(None));
+        self.known.iter_mut().for_each(|matcher| matcher.begun.fill(None));
     }
 
     /// Removes an owner's matcher.
     pub(crate) fn remove(&mut self, owner: &str) {
-        self.0.retain(|known| !known.owner.eq_ignore_ascii_case(owner));
+        self.known.retain(|known| !known.owner.eq_ignore_ascii_case(owner));
+        self.changed.push(owner.to_ascii_lowercase());
     }
 
     /// Matches a line; `exists` returns whether a file is in the workspace. The first matcher that completes wins, and
@@ -169,19 +188,19 @@ impl Matchers {
     pub(crate) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let line = plain(line);
         let mut annotation = None;
-        for place in 0..self.0.len() {
-            let Some(found) = self.0[place].scan(&line) else { continue };
-            for (other, matcher) in self.0.iter_mut().enumerate() {
+        for place in 0..self.known.len() {
+            let Some(found) = self.known[place].scan(&line) else { continue };
+            for (other, matcher) in self.known.iter_mut().enumerate() {
                 if other != place {
                     matcher.begun.fill(None);
                 }
             }
-            annotation = found.annotation(self.0[place].severity, exists);
+            annotation = found.annotation(self.known[place].severity, exists);
             if annotation.is_some() {
                 break;
             }
         }
-        self.0.retain(|matcher| matcher.strikes < STRIKES);
+        self.known.retain(|matcher| matcher.strikes < STRIKES);
         annotation
     }
 }
@@ -479,7 +498,7 @@ mod tests {
     fn an_owner_is_replaced_and_removed() {
         let mut matchers = with(GCC);
         matchers.add(GCC).expect("again");
-        assert_eq!(matchers.0.len(), 1);
+        assert_eq!(matchers.known.len(), 1);
         matchers.remove("GCC");
         assert!(matchers.is_empty());
     }

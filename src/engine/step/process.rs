@@ -175,7 +175,11 @@ async fn observe(
             biased;
             why = must_end(cancel, limits, killed), if exited.is_none() && killed != Some(KillReason::Forced) => {
                 killed = Some(why);
-                let first = if why == KillReason::Forced { Interrupt::Kill } else { Interrupt::Int };
+                let first = match why {
+                    KillReason::Forced => Interrupt::Kill,
+                    KillReason::StepCancelled => Interrupt::Term,
+                    KillReason::TimedOut | KillReason::Cancelled => Interrupt::Int,
+                };
                 next_signal = Some((first, Instant::now()));
             }
             () = sleep_until(signal_at), if next_signal.is_some() && exited.is_none() => {
@@ -183,6 +187,9 @@ async fn observe(
                 signal(interrupt);
                 next_signal = match interrupt {
                     Interrupt::Int => Some((Interrupt::Term, at + grace.after_int)),
+                    Interrupt::Term if killed == Some(KillReason::StepCancelled) => {
+                        Some((Interrupt::Kill, at + grace.after_cancel))
+                    }
                     Interrupt::Term => Some((Interrupt::Kill, at + grace.after_term)),
                     Interrupt::Kill => {
                         lost_at = at + KILL_TIMEOUT;
@@ -244,6 +251,7 @@ impl Observed {
                 },
             )),
             (Some(KillReason::Cancelled | KillReason::Forced), ..) => StepEnd::cancelled(),
+            (Some(KillReason::StepCancelled), ..) => StepEnd::cancelled_by_step(),
             (None, Err(error), _) => StepEnd::failed(format!("cannot wait for the process: {error}")),
             (None, Ok(Exit::Signal(number)), _) => StepEnd::failed(format!("killed by {}", Signal(number).name())),
             (None, Ok(Exit::OutOfMemory), _) => StepEnd::failed("killed: the container ran out of memory"),
@@ -338,7 +346,7 @@ mod tests {
             };
             let command_files = CommandFiles::create(&home.path().join("_temp"), false).expect("made");
             let env = command_files.variables().map(|(name, path)| (name.into(), path.into())).collect();
-            let launch = Launch { program: "/bin/x".into(), args: Vec::new(), cwd: "/".into(), env };
+            let launch = Launch { program: "/bin/x".into(), args: Vec::new(), cwd: "/".into(), env, background: false };
             let process =
                 StepProcess { launch: &launch, sandbox: &self.sandbox, command_files, files: &[], limits: self.limits };
             let mut log = Lines::default();

@@ -54,6 +54,12 @@ impl ProcessScript {
         Self { exit: None, ends_on: None, ..Self::exits(0) }
     }
 
+    /// Exits later, unless a signal ends it before.
+    pub(crate) fn after(mut self, time: Duration) -> Self {
+        self.exit = self.exit.map(|(_, exit)| (time, exit));
+        self
+    }
+
     pub(crate) fn writing(mut self, output: &str) -> Self {
         self.output = output.as_bytes().to_vec();
         self

@@ -20,8 +20,8 @@ use crate::files::Folder;
 use crate::model::{Conclusion, StepNumber};
 use crate::workflow::expr::Value;
 
-use super::Steps;
 use super::scope::{Completed, RunningStep, StepScope};
+use super::{Steps, Written};
 
 impl Steps<'_> {
     /// Runs a process as a step, and applies the outputs and variables that it set.
@@ -43,7 +43,7 @@ impl Steps<'_> {
         let sandbox: &dyn Sandbox = own_sandbox.as_deref().unwrap_or(&*self.job.sandbox);
         let env = self.environment(scope, step, &invocation, own_sandbox.as_deref(), &command_files);
         let Invocation { program, args, cwd, files, .. } = invocation;
-        let launch = Launch { program, args, cwd, env };
+        let launch = Launch { program, args, cwd, env, background: self.written.is_some() };
         let process = StepProcess { launch: &launch, sandbox, command_files, files: &files, limits: step.limits() };
         let ran = process::run(&self.context(step.number), process, &mut self.cancel, &mut self.matchers, log).await;
         for file in &files {
@@ -106,11 +106,7 @@ impl Steps<'_> {
 
     fn take_in(&mut self, number: StepNumber, left: &mut Left) {
         self.masked |= left.masked;
-        self.env.extend(std::mem::take(&mut left.env));
-        for folder in std::mem::take(&mut left.path) {
-            self.path.retain(|known| *known != folder);
-            self.path.insert(0, folder);
-        }
+        self.write(Written { env: std::mem::take(&mut left.env), path: std::mem::take(&mut left.path) });
         if !left.summary.is_empty() {
             self.job.shared.outlet.summary(&self.job.id, number, &left.summary);
         }

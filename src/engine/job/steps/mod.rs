@@ -1,5 +1,7 @@
 //! Runs the steps of a job in order, with GitHub's rules.
 //!
+//! Background steps run beside the others, each on a [`branch`](Steps::branch) of the state.
+//!
 //! [`run`] has the rules for every step: environment, condition, timeout, `continue-on-error`. A step that uses an
 //! action goes through [`uses`]; a [`composite`] action runs steps inside a step, and [`posts`] run before the first
 //! step and after the last one, so these modules call each other. [`execute`] runs the process of a step.
@@ -15,8 +17,10 @@ use crate::engine::step::matcher::Matchers;
 use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::StepNumber;
 
+use self::scope::StepRef;
 use super::environment::JobEnvironment;
 
+pub(super) mod background;
 mod composite;
 mod execute;
 pub(super) mod posts;
@@ -42,6 +46,15 @@ pub(super) struct Steps<'j> {
     pub(super) masked: bool,
     /// The last step that failed after its process had started.
     pub(super) failed: Option<FailedStep>,
+    /// In the branch of a background step: the variables and folders that it wrote, for the steps after its wait.
+    written: Option<Written>,
+}
+
+/// Variables and folders that a step wrote to `GITHUB_ENV` and `GITHUB_PATH`, in order.
+#[derive(Default)]
+struct Written {
+    env: IndexMap<String, String>,
+    path: Vec<String>,
 }
 
 impl<'j> Steps<'j> {
@@ -57,6 +70,47 @@ impl<'j> Steps<'j> {
             registered: HashSet::new(),
             masked: false,
             failed: None,
+            written: None,
+        }
+    }
+
+    /// Returns a copy of the state for a background step. Its changes take effect when it is [joined](Self::join).
+    fn branch(&self, step: &StepRef, cancel: CancelWatch) -> Self {
+        let states = self.states.iter().filter(|(key, _)| step.covers(key));
+        Self {
+            job: self.job,
+            cancel,
+            env: self.env.clone(),
+            path: self.path.clone(),
+            matchers: self.matchers.branch(),
+            states: states.map(|(key, state)| (key.clone(), state.clone())).collect(),
+            registered: self.registered.clone(),
+            masked: false,
+            failed: None,
+            written: Some(Written::default()),
+        }
+    }
+
+    /// Applies the changes of a background step's branch.
+    fn join(&mut self, branch: Self) {
+        self.matchers.join(branch.matchers);
+        self.states.extend(branch.states);
+        self.registered.extend(branch.registered);
+        self.masked |= branch.masked;
+        self.failed = branch.failed.or(self.failed.take());
+        self.write(branch.written.unwrap_or_default());
+    }
+
+    /// Sets variables and adds folders for the steps after this one.
+    fn write(&mut self, written: Written) {
+        if let Some(kept) = &mut self.written {
+            kept.env.extend(written.env.clone());
+            kept.path.extend(written.path.iter().cloned());
+        }
+        self.env.extend(written.env);
+        for folder in written.path {
+            self.path.retain(|known| *known != folder);
+            self.path.insert(0, folder);
         }
     }
 

@@ -45,20 +45,30 @@ impl Steps<'_> {
         if self.cancel.is_cancelled() {
             scope.status = Status::Cancelled;
         }
-        let Completed { mut end, outputs, post, .. } =
-            match self.prepare(scope, step, Condition::Written(&step.condition), Some(number)) {
-                Err(end) => Completed::of(end),
-                Ok(prepared) => {
-                    if scope.action.is_none() {
-                        let (job, name) = (self.job.id.clone(), prepared.name.clone());
-                        self.job.shared.outlet.record(Event::StepStarted { job, step: number, name });
-                    }
-                    let own = prepared.timeout.map(|timeout| Instant::now() + timeout);
-                    let deadline = [own, scope.deadline].into_iter().flatten().min();
-                    let step = RunningStep { step, prepared: &prepared, number, deadline };
-                    Box::pin(self.carry_out(scope, &step, log)).await
+        let done = match self.prepare(scope, step, Condition::Written(&step.condition), Some(number)) {
+            Err(end) => Completed::of(end),
+            Ok(prepared) => {
+                if scope.action.is_none() {
+                    self.record_start(number, &prepared);
                 }
-            };
+                let own = prepared.timeout.map(|timeout| Instant::now() + timeout);
+                let deadline = [own, scope.deadline].into_iter().flatten().min();
+                let step = RunningStep { step, prepared: &prepared, number, deadline };
+                Box::pin(self.carry_out(scope, &step, log)).await
+            }
+        };
+        self.complete(scope, step, done)
+    }
+
+    /// Records that a step of the job has started.
+    pub(super) fn record_start(&self, number: StepNumber, prepared: &PreparedStep) {
+        let (job, name) = (self.job.id.clone(), prepared.name.clone());
+        self.job.shared.outlet.record(Event::StepStarted { job, step: number, name });
+    }
+
+    /// Applies the results of a step to its scope. Returns the end of the step, after `continue-on-error`.
+    pub(super) fn complete(&mut self, scope: &mut StepScope, step: &StepRef, done: Completed) -> StepEnd {
+        let Completed { mut end, outputs, post, .. } = done;
         if let Some(post) = post {
             post.register(&mut scope.posts);
         }
@@ -193,7 +203,7 @@ impl Steps<'_> {
             }
             StepAction::Uses { .. } => self.uses(scope, step, log).await,
             StepAction::Steer(steering) => {
-                Completed::failed(format!("`{}` is not supported in this version", steering.key()))
+                Completed::failed(format!("`{}` is only possible in the steps of a job", steering.key()))
             }
         }
     }

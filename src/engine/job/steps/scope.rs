@@ -15,13 +15,15 @@ use crate::engine::step::process::Limits;
 use crate::model::{Conclusion, StepNumber};
 use crate::workflow::expr::{Contexts, Object, Status as StatusFunctions, Value};
 use crate::workflow::syntax;
-use crate::workflow::syntax::{ActionRuns, JobBody, JobDefinition, StepDefinition};
+use crate::workflow::syntax::{ActionRuns, JobBody, JobDefinition, Steering, StepAction, StepDefinition};
 
 /// A step of a job or of a composite action. It is kept after the step has ended, for the action's `post`.
 #[derive(Clone)]
 pub(crate) struct StepRef {
     home: Home,
     index: usize,
+    /// Position in the `parallel` group at `index`.
+    in_group: Option<usize>,
     key: String,
 }
 
@@ -32,14 +34,32 @@ enum Home {
 }
 
 impl StepRef {
-    /// Returns the steps of a job.
+    /// Returns the steps of a job. A `parallel` step follows the steps of its group, for which it waits.
     pub(crate) fn of_job(job: &Arc<JobDefinition>) -> Vec<Self> {
-        let count = match &job.body {
-            JobBody::Steps(body) => body.steps.len(),
-            JobBody::Call { .. } => 0,
+        let steps: &[StepDefinition] = match &job.body {
+            JobBody::Steps(body) => &body.steps,
+            JobBody::Call { .. } => &[],
         };
-        let step = |index: usize| Self { home: Home::Job(Arc::clone(job)), index, key: index.to_string() };
-        (0..count).map(step).collect()
+        let step = |index: usize, in_group: Option<usize>| {
+            let key = in_group.map_or_else(|| index.to_string(), |inner| format!("{index}/{inner}"));
+            Self { home: Home::Job(Arc::clone(job)), index, in_group, key }
+        };
+        let group = |index: usize| match &steps[index].action {
+            StepAction::Steer(Steering::Parallel(inner)) => inner.len(),
+            _ => 0,
+        };
+        let with_group = |index| (0..group(index)).map(Some).chain([None]).map(move |inner| step(index, inner));
+        (0..steps.len()).flat_map(with_group).collect()
+    }
+
+    /// Whether later steps of the job do not wait for this one.
+    pub(crate) fn is_background(&self) -> bool {
+        self.in_group.is_some() || self.background
+    }
+
+    /// Whether the step belongs to the group of the `parallel` step `group`.
+    pub(crate) fn is_in_group(&self, group: &Self) -> bool {
+        self.in_group.is_some() && self.index == group.index
     }
 
     /// Returns the steps of a composite action that a step uses.
@@ -49,7 +69,8 @@ impl StepRef {
             _ => 0,
         };
         let key = |index: usize| format!("{}/{index}", user.key);
-        let step = |index: usize| Self { home: Home::Action(Arc::clone(action)), index, key: key(index) };
+        let home = || Home::Action(Arc::clone(action));
+        let step = |index: usize| Self { home: home(), index, in_group: None, key: key(index) };
         (0..count).map(step).collect()
     }
 
@@ -71,6 +92,11 @@ impl StepRef {
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
+
+    /// Whether a key is that of this step, or of a step of the composite action that it uses.
+    pub(crate) fn covers(&self, key: &str) -> bool {
+        key.strip_prefix(&self.key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 impl Deref for StepRef {
@@ -87,7 +113,10 @@ impl Deref for StepRef {
                 _ => panic!("only a composite action has steps"),
             },
         };
-        &steps[self.index]
+        match (&steps[self.index].action, self.in_group) {
+            (StepAction::Steer(Steering::Parallel(group)), Some(inner)) => &group[inner],
+            _ => &steps[self.index],
+        }
     }
 }
 

@@ -176,6 +176,7 @@ async fn unless_ended<T>(
         why = cancel.must_end(limits.survives_cancel, limits.deadline) => Err(match why {
             KillReason::TimedOut => StepEnd::failed("timed out before its container started"),
             KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
+            KillReason::StepCancelled => StepEnd::cancelled_by_step(),
         }),
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! The container has the folder of the job, the tool cache and the actions at the paths of GitHub's runner: as mounts
 //! if the Docker engine is on this machine, else copied as archives. Steps are started by a
-//! [`supervisor`](super::supervisor) in the container, or one by one through Docker's API.
+//! [`supervisor`](super::supervisor) in the container, or one by one through Docker's API: without a supervisor, and
+//! those that run beside others.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::future::BoxFuture;
@@ -64,6 +66,8 @@ pub struct JobContainer {
     shared: Vec<SharedFolder>,
     control: Control,
     supervisor: Option<Supervisor>,
+    /// Number of processes that Docker started.
+    execs: AtomicU64,
     /// Why there is no supervisor, for messages.
     unsupervised: String,
     shells: &'static [&'static str],
@@ -108,6 +112,7 @@ impl JobContainer {
             shared: setup.shared,
             control,
             supervisor: None,
+            execs: AtomicU64::new(0),
             unsupervised: "`docker.supervisor` is off".to_owned(),
             shells: setup.shells,
             found: Mutex::default(),
@@ -215,6 +220,7 @@ impl JobContainer {
             args: ["-c".into(), FIND_PROGRAM.into(), "sh".into(), program.into()].into(),
             cwd: "/".into(),
             env: vec![("PATH".into(), path.to_owned())],
+            background: false,
         };
         let mut text = String::new();
         let mut child = self.start(&launch).await.ok()?;
@@ -287,10 +293,13 @@ impl Sandbox for JobContainer {
 
     fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
         async move {
-            match &self.supervisor {
-                Some(supervisor) => supervisor.start(launch).await,
-                None => self.client.exec(&self.id, launch, Path::new("/tmp/.cuelight-group")).await,
+            // The supervisor is for the steps that others wait for: a background step may run as long as the job.
+            let idle = |supervisor: &&Supervisor| !launch.background && supervisor.is_idle();
+            if let Some(supervisor) = self.supervisor.as_ref().filter(idle) {
+                return supervisor.start(launch).await;
             }
+            let mark = format!("/tmp/.cuelight-group-{}", self.execs.fetch_add(1, Ordering::Relaxed));
+            self.client.exec(&self.id, launch, Path::new(&mark)).await
         }
         .boxed()
     }

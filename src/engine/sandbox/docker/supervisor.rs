@@ -166,7 +166,12 @@ impl Supervisor {
         })
     }
 
-    /// Starts a process. The previous one must have ended: the steps of a job run one after the other.
+    /// Whether no process runs. A supervisor runs one at a time.
+    pub(super) fn is_idle(&self) -> bool {
+        self.states.try_lock().is_ok()
+    }
+
+    /// Starts a process, after the end of the previous one.
     pub(super) async fn start(&self, launch: &Launch) -> io::Result<Child> {
         let mut states = Arc::clone(&self.states).lock_owned().await;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -357,6 +362,7 @@ mod tests {
             args: ["-c", script].map(Into::into).into(),
             cwd: std::env::temp_dir(),
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
+            background: false,
         }
     }
 

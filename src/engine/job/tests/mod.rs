@@ -5,6 +5,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use tokio::sync::watch;
 
+mod background;
+
 use super::end::JobEnd;
 use super::spec::JobSpec;
 use super::task::JobTask;

@@ -1,0 +1,292 @@
+//! Background steps of a job, and the steps that control them: `wait`, `wait-all`, `cancel`, `parallel`.
+//!
+//! A background step runs on a branch of the job's state. The control step that waits for it *joins* the branch:
+//! outputs, variables, `PATH`, matchers and posts of the step exist for the job only from then on. Secrets are masked
+//! at once.
+//!
+//! All steps run in the task of the job: [`Background::beside`] polls the background steps while another step runs. A
+//! job without background steps pays nothing for them.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::watch;
+
+use crate::engine::checkpoint::Status;
+use crate::engine::outlet::StepLog;
+use crate::engine::step::end::StepEnd;
+use crate::model::{Conclusion, StepNumber};
+use crate::workflow::syntax::{Steering, StepAction};
+
+use super::Steps;
+use super::scope::{Completed, Condition, StepRef, StepScope};
+
+/// Maximum number of background steps of a job that run at once, as on GitHub. Further ones wait for their turn.
+const MAX_RUNNING: usize = 10;
+
+/// Name of the step that waits for the background steps for which no step of the file waits.
+pub(in crate::engine::job) const FINAL_WAIT: &str = "Wait for all background steps";
+
+/// Whether a background step is named by no control step after it, so that the job waits for it at its end.
+pub(in crate::engine::job) fn needs_final_wait(all: &[StepRef]) -> bool {
+    let mut open: Vec<&StepRef> = Vec::new();
+    for step in all {
+        match &step.action {
+            _ if step.is_background() => open.push(step),
+            StepAction::Steer(steering) => open.retain(|one| !names(step, steering, one)),
+            _ => {}
+        }
+    }
+    !open.is_empty()
+}
+
+/// Whether a control step names a background step.
+fn names(control: &StepRef, steering: &Steering, step: &StepRef) -> bool {
+    match steering {
+        Steering::WaitAll => true,
+        Steering::Wait(ids) => ids.iter().any(|id| id.value.eq_ignore_ascii_case(&step.id)),
+        Steering::Cancel(id) => id.value.eq_ignore_ascii_case(&step.id),
+        Steering::Parallel(_) => step.is_in_group(control),
+    }
+}
+
+/// The background steps of a job.
+#[derive(Default)]
+pub(in crate::engine::job) struct Background<'j> {
+    /// All that were started, in the order of the file.
+    steps: Vec<BackgroundStep<'j>>,
+    running: FuturesUnordered<Branch<'j>>,
+    /// Those that wait until fewer are running, with their position in `steps`.
+    queued: VecDeque<(usize, Branch<'j>)>,
+}
+
+/// A running background step; returns its position and its results.
+type Branch<'j> = BoxFuture<'j, (usize, Ended<'j>)>;
+
+/// A background step.
+struct BackgroundStep<'j> {
+    step: StepRef,
+    name: String,
+    /// Becomes true once a `cancel` step names it.
+    cancel: watch::Sender<bool>,
+    /// Number of posts that were registered before it started.
+    posts_before: usize,
+    progress: Progress<'j>,
+    /// Whether its failure has counted for the job, or was forgiven by the step that waited for it.
+    counted: bool,
+}
+
+enum Progress<'j> {
+    Running,
+    Ended(Box<Ended<'j>>),
+    Joined(StepEnd),
+}
+
+/// A background step that has ended and is not joined yet.
+struct Ended<'j> {
+    end: StepEnd,
+    steps: Steps<'j>,
+    scope: StepScope,
+}
+
+impl<'j> Background<'j> {
+    /// Starts a background step, or lets it wait until fewer are running. It first runs when the job waits for something.
+    pub(in crate::engine::job) fn start(
+        &mut self,
+        steps: &Steps<'j>,
+        scope: &mut StepScope,
+        step: &StepRef,
+        number: StepNumber,
+        name: String,
+    ) {
+        let (cancel, asked) = watch::channel(false);
+        let mut branch = steps.branch(step, steps.cancel.for_step(asked));
+        // The post of an action with a `pre` phase is registered already.
+        let posts_before = scope.posts.iter().position(|post| post.step.key() == step.key());
+        let mut inside = StepScope {
+            steps: scope.steps.clone(),
+            status: scope.status,
+            posts: posts_before.map(|at| scope.posts.remove(at)).into_iter().collect(),
+            ..StepScope::default()
+        };
+        let at = self.steps.len();
+        let own = step.clone();
+        let run = async move {
+            let end = if branch.cancel.is_step_cancelled() {
+                let end = branch.complete(&mut inside, &own, Completed::of(StepEnd::cancelled_by_step()));
+                branch.job.shared.outlet.record(end.event(&branch.job.id, number));
+                end
+            } else {
+                branch.top_level(&mut inside, &own, number).await
+            };
+            (at, Ended { end, steps: branch, scope: inside })
+        };
+        self.queued.push_back((at, run.boxed()));
+        let posts_before = posts_before.unwrap_or(scope.posts.len());
+        let (step, progress) = (step.clone(), Progress::Running);
+        self.steps.push(BackgroundStep { step, name, cancel, posts_before, progress, counted: false });
+        self.start_queued();
+    }
+
+    fn start_queued(&mut self) {
+        while self.running.len() < MAX_RUNNING
+            && let Some((_, branch)) = self.queued.pop_front()
+        {
+            self.running.push(branch);
+        }
+    }
+
+    /// Does other work of the job while background steps run.
+    pub(in crate::engine::job) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        if self.running.is_empty() {
+            return work.await;
+        }
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.one_ended(), if !self.running.is_empty() => {}
+                done = &mut work => return done,
+            }
+        }
+    }
+
+    /// Waits until one of the running steps has ended, and starts one that waited for that.
+    async fn one_ended(&mut self) {
+        let Some((at, ended)) = self.running.next().await else { return };
+        self.steps[at].progress = Progress::Ended(Box::new(ended));
+        self.start_queued();
+    }
+
+    /// Whether every background step has been joined.
+    pub(in crate::engine::job) fn is_joined(&self) -> bool {
+        self.steps.iter().all(|step| matches!(step.progress, Progress::Joined(_)))
+    }
+
+    /// Runs a control step of the job, with its own record and log.
+    pub(in crate::engine::job) async fn control(
+        &mut self,
+        steps: &mut Steps<'j>,
+        scope: &mut StepScope,
+        step: &StepRef,
+        steering: &Steering,
+        number: StepNumber,
+    ) -> StepEnd {
+        let outlet = &steps.job.shared.outlet;
+        let mut log = Arc::clone(outlet).log(&steps.job.id, number);
+        let end = match steps.prepare(scope, step, Condition::Always, Some(number)) {
+            Err(end) => end,
+            Ok(prepared) => {
+                steps.record_start(number, &prepared);
+                self.carry_out(steps, scope, step, steering, &mut *log).await
+            }
+        };
+        let end = steps.complete(scope, step, Completed::of(end));
+        log.finish();
+        outlet.record(end.event(&steps.job.id, number));
+        end
+    }
+
+    async fn carry_out(
+        &mut self,
+        steps: &mut Steps<'j>,
+        scope: &mut StepScope,
+        step: &StepRef,
+        steering: &Steering,
+        log: &mut dyn StepLog,
+    ) -> StepEnd {
+        let named = self.select(|one| match steering {
+            Steering::WaitAll => !matches!(one.progress, Progress::Joined(_)),
+            _ => names(step, steering, &one.step),
+        });
+        if let Steering::Cancel(_) = steering {
+            self.cancel(&named);
+        }
+        let ended = self.wait(steps, scope, &named).await;
+        for (name, end) in &ended {
+            let reason = end.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            log.write(format!("{name}: {}{reason}\n", end.conclusion.word()).as_bytes());
+        }
+        if let Steering::Cancel(_) = steering {
+            return StepEnd::of(Conclusion::Success);
+        }
+        for at in named {
+            self.steps[at].counted = true;
+        }
+        together(&ended)
+    }
+
+    /// Waits for all background steps before the first `post` of the job. Returns the result of those whose failure has
+    /// not counted yet.
+    pub(in crate::engine::job) async fn finish(&mut self, steps: &mut Steps<'j>, scope: &mut StepScope) -> StepEnd {
+        let open = self.select(|step| !step.counted);
+        let end = together(&self.wait(steps, scope, &open).await);
+        if steps.cancel.is_cancelled() {
+            scope.status = Status::Cancelled;
+        }
+        scope.status.merge(end.conclusion);
+        end
+    }
+
+    fn select(&self, wanted: impl Fn(&BackgroundStep<'j>) -> bool) -> Vec<usize> {
+        (0..self.steps.len()).filter(|at| wanted(&self.steps[*at])).collect()
+    }
+
+    /// Cancels steps that have not ended. One that waits for its turn gets it, to end at once.
+    fn cancel(&mut self, named: &[usize]) {
+        for at in named {
+            self.steps[*at].cancel.send_replace(true);
+        }
+        let (cancelled, queued) = self.queued.drain(..).partition(|(at, _)| named.contains(at));
+        self.queued = queued;
+        let cancelled: VecDeque<_> = cancelled;
+        self.running.extend(cancelled.into_iter().map(|(_, branch)| branch));
+    }
+
+    /// Waits until steps have ended, and joins them. Returns their names and ends.
+    async fn wait(&mut self, steps: &mut Steps<'j>, scope: &mut StepScope, named: &[usize]) -> Vec<(String, StepEnd)> {
+        while named.iter().any(|at| matches!(self.steps[*at].progress, Progress::Running)) {
+            self.one_ended().await;
+        }
+        named.iter().map(|at| (self.steps[*at].name.clone(), self.steps[*at].join(steps, scope))).collect()
+    }
+}
+
+impl<'j> BackgroundStep<'j> {
+    /// Applies the changes of the step to the job, once. Returns the end of the step.
+    fn join(&mut self, steps: &mut Steps<'j>, scope: &mut StepScope) -> StepEnd {
+        let end = match &self.progress {
+            Progress::Running => StepEnd::cancelled(),
+            Progress::Ended(ended) => ended.end.clone(),
+            Progress::Joined(end) => return end.clone(),
+        };
+        if let Progress::Ended(ended) = std::mem::replace(&mut self.progress, Progress::Joined(end.clone())) {
+            let Ended { steps: branch, scope: mut inside, .. } = *ended;
+            steps.join(branch);
+            if let Some(result) = inside.steps.shift_remove(&self.step.id) {
+                scope.steps.insert(self.step.id.clone(), result);
+            }
+            // Posts run in the reverse order of the starts.
+            let at = self.posts_before.min(scope.posts.len());
+            scope.posts.splice(at..at, inside.posts);
+        }
+        end
+    }
+}
+
+/// Returns the result of waiting for steps: a failure if one failed, else cancelled if one was.
+fn together(ended: &[(String, StepEnd)]) -> StepEnd {
+    for conclusion in [Conclusion::Failure, Conclusion::Cancelled] {
+        let such = ended.iter().filter(|(_, end)| end.conclusion == conclusion);
+        let reasons = such.map(|(name, end)| format!("{name}: {}", end.reason.as_deref().unwrap_or(conclusion.word())));
+        let reasons: Vec<_> = reasons.collect();
+        if !reasons.is_empty() {
+            return StepEnd { reason: Some(reasons.join("; ")), ..StepEnd::of(conclusion) };
+        }
+    }
+    StepEnd::of(Conclusion::Success)
+}

@@ -1,0 +1,83 @@
+//! Jobs with background steps: several processes of a job at once, on this machine and in containers.
+
+use crate::docker::{has, nothing_left};
+use crate::project::Project;
+
+/// Steps that end only if they run at once, and a server that ends by a `cancel`.
+const STEPS: &str = r#"
+    outputs: {o: '${{ steps.left.outputs.o }}${{ steps.right.outputs.o }}'}
+    steps:
+      - parallel:
+          - name: left
+            id: left
+            run: touch l; until [ -e r ]; do sleep 0.02; done; echo "met right"; echo o=L >> "$GITHUB_OUTPUT"
+          - name: right
+            id: right
+            run: touch r; until [ -e l ]; do sleep 0.02; done; echo "met left"; echo o=R >> "$GITHUB_OUTPUT"
+      - name: server
+        id: server
+        background: true
+        run: |
+          trap 'echo "bye ${{ steps.left.outputs.o }}"; exit 0' TERM
+          echo SERVED=yes >> "$GITHUB_ENV"
+          touch up; while :; do sleep 0.02; done
+      - {name: client, run: 'until [ -e up ]; do sleep 0.02; done; test -z "$SERVED"'}
+      - {name: stop, cancel: server}
+      - {name: after, run: 'test "$SERVED" = yes && test ${{ steps.server.outcome }} = cancelled'}
+"#;
+
+fn check(project: &Project, args: &[&str]) {
+    let said = project.run(args);
+    said.expect(0, &["met right", "met left", "server: cancelled (cancelled by a later step)"]);
+    let job = project.job("a");
+    let steps = job["steps"].as_array().expect("steps").iter().map(|step| {
+        format!("{} {}", step["name"].as_str().expect("a name"), step["status"].as_str().expect("a status"))
+    });
+    let steps: Vec<_> = steps.filter(|step| !step.contains("containers") && !step.contains("job")).collect();
+    let expected = [
+        "left success",
+        "right success",
+        "Parallel group success",
+        "server cancelled",
+        "client success",
+        "stop success",
+        "after success",
+    ];
+    assert_eq!(steps, expected);
+    assert_eq!(job["outputs"]["o"], "LR");
+    let log = project.call(&["logs", "--step", "server"]);
+    log.expect(0, &["bye L"]);
+    assert!(!log.out().contains("met"), "{}", log.out());
+}
+
+#[test]
+fn steps_run_at_once_on_this_machine() {
+    let project = Project::of_jobs(&format!("  a:\n    runs-on: ubuntu-latest{STEPS}"));
+    check(&project, &[]);
+}
+
+#[test]
+fn steps_run_at_once_in_a_container() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project = Project::of_jobs(&format!("  a:\n    runs-on: ubuntu-latest\n    container: ci-base:local{STEPS}"));
+    check(&project, &[]);
+    nothing_left(&project.run_id());
+    project.configure("[docker]\nsupervisor = false\n");
+    project.call(&["run", "--trust"]).expect(0, &["Steps are started by Docker", "met right", "met left"]);
+}
+
+#[test]
+fn a_failed_background_step_fails_the_job_at_its_end_and_is_shown() {
+    let project = Project::of_jobs(
+        "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {name: bad, run: 'echo broken; exit 3', background: true}
+      - {name: good, run: 'echo fine'}
+      - {name: tidy, run: 'echo ${{ job.status }}', if: always()}
+",
+    );
+    project.run(&[]).expect(1, &["success", "bad: exit code 3", "a › bad", "broken"]);
+}
