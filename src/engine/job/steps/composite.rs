@@ -11,6 +11,7 @@ use crate::engine::checkpoint::Status;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::model::Conclusion;
+use crate::workflow::display_names;
 use crate::workflow::expr::{Object, Scope, Value};
 
 use super::Steps;
@@ -26,7 +27,13 @@ impl Steps<'_> {
         inputs: &IndexMap<String, String>,
     ) -> Option<StepScope> {
         let depth = outer.action.as_ref().map_or(0, |outer| outer.depth) + 1;
-        let used = CompositeUse { inputs: inputs::context(inputs), github: self.composite_github(action), depth };
+        let used = CompositeUse {
+            inputs: inputs::context(inputs),
+            github: self.composite_github(action),
+            depth,
+            job: outer.job_status(),
+            survives_cancel: step.prepared.survives_cancel,
+        };
         // `env` of the using step applies inside the action only; variables that its steps write to `GITHUB_ENV` apply
         // to the whole job.
         let overlay = step.prepared.overlay.clone();
@@ -54,7 +61,7 @@ impl Steps<'_> {
         for inner in StepRef::of_action(action, step.step) {
             let end = self.step(&mut scope, &inner, log, step.number).await;
             if reason.is_none() && end.conclusion != Conclusion::Success {
-                reason = end.reason.map(|reason| format!("{}: {reason}", inner.id));
+                reason = end.reason.map(|reason| format!("{}: {reason}", self.name_of(&scope, &inner)));
             }
         }
         let (outputs, failed) = self.composite_outputs(&scope, action);
@@ -65,6 +72,16 @@ impl Steps<'_> {
             (Status::Cancelled, _) => StepEnd { reason, ..StepEnd::of(Conclusion::Cancelled) },
         };
         Completed { outputs, post: Some(composite_post(step, action, scope)), ..Completed::of(end) }
+    }
+
+    /// Returns what messages call a step of a composite action: its name, or the id that its author gave it.
+    fn name_of(&self, scope: &StepScope, step: &StepRef) -> String {
+        if step.name.is_none() && !step.has_generated_id() {
+            return step.id.clone();
+        }
+        let contexts = self.contexts(scope);
+        let host = self.files();
+        display_names::step_name(step, &Scope { contexts: &contexts, status: scope.functions(), host: &host })
     }
 
     /// Evaluates the outputs of a composite action. The second value is the error of an output, if any.

@@ -53,7 +53,7 @@ impl Steps<'_> {
             if let Some(post) = done.post {
                 post.register(&mut scope.posts);
             }
-            scope.status.merge(done.end.conclusion);
+            scope.merge(done.end.conclusion);
             done.end
         }
         .boxed()
@@ -71,16 +71,15 @@ impl Steps<'_> {
             let Post { step, action, scope: inside, inner, .. } = post;
             let Some(mut inside) = inside else {
                 let end = self.around(scope, &step, &action, Phase::Post, log, number).await.end;
-                scope.status.merge(end.conclusion);
+                scope.merge(end.conclusion);
                 return end;
             };
-            // In posts, the status functions return the status of the job.
-            inside.status = scope.status;
+            inside.follow_job(scope.job_status());
             let mut worst = StepEnd::of(Conclusion::Success);
             for post in inner.into_iter().rev() {
                 keep_first_failure(&mut worst, self.post(&mut inside, post, number, log).await);
             }
-            scope.status.merge(worst.conclusion);
+            scope.merge(worst.conclusion);
             worst
         }
         .boxed()
@@ -124,7 +123,7 @@ impl Steps<'_> {
         let Some(mut inside) = self.composite_scope(scope, &running, action, &inputs) else {
             return Completed::failed("composite actions are nested too deeply");
         };
-        inside.status = scope.status;
+        inside.follow_job(scope.job_status());
         let mut worst = StepEnd::of(Conclusion::Success);
         for inner in StepRef::of_action(action, step) {
             keep_first_failure(&mut worst, self.pre(&mut inside, &inner, number, log).await);

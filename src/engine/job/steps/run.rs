@@ -43,7 +43,7 @@ impl Steps<'_> {
         number: StepNumber,
     ) -> StepEnd {
         if self.cancel.is_cancelled() {
-            scope.status = Status::Cancelled;
+            scope.job_cancelled();
         }
         let done = match self.prepare(scope, step, Condition::Written(&step.condition), Some(number)) {
             Err(end) => Completed::of(end),
@@ -80,9 +80,9 @@ impl Steps<'_> {
             scope.steps.insert(step.id.clone(), result);
         }
         if self.cancel.is_cancelled() {
-            scope.status = Status::Cancelled;
+            scope.job_cancelled();
         }
-        scope.status.merge(end.conclusion);
+        scope.merge(end.conclusion);
         end
     }
 
@@ -93,7 +93,7 @@ impl Steps<'_> {
         env.extend(scope.overlay.clone());
         contexts.set("env", context::env(&env));
         contexts.set("steps", context::steps(&scope.steps));
-        contexts.set("job", context::job(scope.status, &self.job.job_facts()));
+        contexts.set("job", context::job(scope.job_status(), &self.job.job_facts()));
         if let Some(action) = &scope.action {
             contexts.set("inputs", action.inputs.clone());
             let mut github = action.github.clone();
@@ -147,6 +147,8 @@ impl Steps<'_> {
         let in_cancelled_job = StatusFunctions { success: false, failure: false, cancelled: true };
         let survives_cancel = match condition {
             Condition::Always => true,
+            // Its condition holds in a cancelled job already.
+            Condition::Written(_) if scope.job_status() == Status::Cancelled => true,
             Condition::Written(condition) => {
                 condition.expr.evaluate(&under(in_cancelled_job)).is_ok_and(|value| value.is_truthy())
             }

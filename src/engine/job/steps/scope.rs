@@ -125,7 +125,7 @@ impl Deref for StepRef {
 pub(crate) struct StepScope {
     /// The `steps` context.
     pub(crate) steps: IndexMap<String, StepResult>,
-    /// `job.status`, or the status of the composite action.
+    /// `job.status`; inside a composite action `github.action_status`, and `job.status` in the phases around it.
     pub(crate) status: Status,
     /// `env` of the step that uses the composite action. It overrides the job's.
     pub(crate) overlay: IndexMap<String, String>,
@@ -138,13 +138,45 @@ pub(crate) struct StepScope {
 }
 
 impl StepScope {
-    /// Returns the results of the status functions.
+    /// Returns the results of the status functions. As on GitHub, `success()` and `failure()` look at the composite action
+    /// around the steps, and `cancelled()` at the job.
     pub(crate) fn functions(&self) -> StatusFunctions {
         StatusFunctions {
             success: self.status == Status::Success,
             failure: self.status == Status::Failure,
-            cancelled: self.status == Status::Cancelled,
+            cancelled: self.job_status() == Status::Cancelled,
         }
+    }
+
+    /// Returns the `job.status` that the steps see.
+    pub(crate) fn job_status(&self) -> Status {
+        self.action.as_ref().map_or(self.status, |action| action.job)
+    }
+
+    /// Sets the status of the job, which is also that of its phases before the first step and after the last one.
+    pub(crate) fn follow_job(&mut self, status: Status) {
+        self.status = status;
+        if let Some(action) = &mut self.action {
+            action.job = status;
+        }
+    }
+
+    /// Takes notice of the cancellation of the job. A composite action whose step continues in a cancelled job keeps its
+    /// status, so that its steps continue too.
+    pub(crate) fn job_cancelled(&mut self) {
+        match &mut self.action {
+            Some(action) if action.survives_cancel => action.job = Status::Cancelled,
+            _ => self.follow_job(Status::Cancelled),
+        }
+    }
+
+    /// Merges the end of a step. A cancelled step of a composite action cancels the action; the status of a job follows its
+    /// cancellation alone.
+    pub(crate) fn merge(&mut self, step: Conclusion) {
+        if self.action.is_some() && step == Conclusion::Cancelled && self.status == Status::Success {
+            self.status = Status::Cancelled;
+        }
+        self.status.merge(step);
     }
 }
 
@@ -157,6 +189,10 @@ pub(crate) struct CompositeUse {
     pub(crate) github: Object,
     /// Nesting depth of its steps: the number of composite actions around them, including this one.
     pub(crate) depth: usize,
+    /// Status of the job, which does not change through the steps of the action.
+    pub(crate) job: Status,
+    /// Whether the step that uses the action continues in a cancelled job.
+    pub(crate) survives_cancel: bool,
 }
 
 /// A `post` phase to run after the last step.
