@@ -57,7 +57,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-set -d '
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job and the jobs that it needs (may be given more than once)' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s i -l input -d 'An input of the workflow' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d 'A secret; without a value it is taken from the environment' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with one secret per line, NAME=VALUE' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with secrets in the form of `.env`' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l var -d 'A configuration variable' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l max-parallel -d 'Maximum number of jobs at once [default: the number of processors]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l sandbox -d 'Where jobs without a `container:` run: host, docker, or docker:IMAGE' -r

@@ -42,7 +42,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--input=[An input of the workflow]:NAME=VALUE:_default' \
 '*-s+[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
-'--secret-file=[A file with one secret per line, NAME=VALUE]:FILE:_files' \
+'--secret-file=[A file with secrets in the form of \`.env\`]:FILE:_files' \
 '*--var=[A configuration variable]:NAME=VALUE:_default' \
 '--max-parallel=[Maximum number of jobs at once \[default\: the number of processors\]]:N:_default' \
 '--sandbox=[Where jobs without a \`container\:\` run\: host, docker, or docker\:IMAGE]:PLACE:_default' \

@@ -135,7 +135,7 @@ impl From<SecretError> for Failure {
         match error {
             SecretError::Store(error) => error.into(),
             SecretError::Unreadable { .. } => Self::new(Exit::NotFound, error.to_string()),
-            SecretError::NotInEnvironment(_) | SecretError::NotGivenAgain(_) | SecretError::NotAPair { .. } => {
+            SecretError::NotInEnvironment(_) | SecretError::NotGivenAgain(_) | SecretError::Malformed { .. } => {
                 Self::new(Exit::Usage, error.to_string())
             }
         }

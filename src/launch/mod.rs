@@ -39,6 +39,7 @@ pub mod clean;
 pub mod commands;
 pub mod demo;
 pub mod doctor;
+pub mod env_file;
 pub mod event;
 pub mod expression;
 pub mod request;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::env_file;
+use super::env_file::EnvFileError;
 use super::request::{Called, called, local_call};
 use crate::files;
 use crate::files::FileError;
@@ -32,7 +34,7 @@ pub enum SecretSource {
     },
     /// The environment variable with the secret's name.
     Environment(String),
-    /// A file with a secret a line, `NAME=VALUE`. Empty lines and lines that start with `#` are skipped.
+    /// A file in the form of `.env`.
     File(PathBuf),
     /// The environment variables of all secrets that the workflow names. A variable that is not set is skipped.
     Named,
@@ -77,13 +79,13 @@ pub enum SecretError {
         /// The cause.
         source: FileError,
     },
-    /// A line of a file has no `=`.
-    #[error("{}:{line}:1: expected NAME=VALUE", path.display())]
-    NotAPair {
+    /// A line of a file is not in the form of `.env`.
+    #[error("{}:{source}", path.display())]
+    Malformed {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
-        line: usize,
+        /// The line and the cause.
+        source: EnvFileError,
     },
     /// The run's folder cannot be read.
     #[error(transparent)]
@@ -124,16 +126,9 @@ pub(super) fn with_named(
     given
 }
 
-fn in_file(path: &Path) -> Result<Vec<(String, String)>, SecretError> {
+fn in_file(path: &Path) -> Result<IndexMap<String, String>, SecretError> {
     let bytes = files::read_named(path).map_err(|source| SecretError::Unreadable { path: path.to_owned(), source })?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let pairs = lines.map(|(number, line)| {
-        let pair = line.split_once('=').map(|(name, value)| (name.trim(), value.trim().trim_matches('"')));
-        let (name, value) = pair.ok_or_else(|| SecretError::NotAPair { path: path.to_owned(), line: number + 1 })?;
-        Ok((name.to_owned(), value.to_owned()))
-    });
-    pairs.collect()
+    env_file::read(&bytes).map_err(|source| SecretError::Malformed { path: path.to_owned(), source })
 }
 
 /// Returns the value of a variable that is set and not empty.
@@ -281,7 +276,7 @@ mod tests {
     fn later_sources_override_earlier_ones() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("secrets");
-        fs::write(&path, "# a comment\n\nA = \"from file\"\nB=x=y\n").expect("written");
+        fs::write(&path, "# a comment\n\nexport A = \"from file\" # tail\nB=x=y\n").expect("written");
         let secrets = given(&[SecretSource::File(path.clone()), "A=given".into()]).expect("read");
         assert_eq!((secrets["A"].as_str(), secrets["B"].as_str()), ("given", "x=y"));
         fs::write(&path, "A=1\nno pair\n").expect("written");

@@ -63,7 +63,7 @@ pub(super) struct Args {
     /// A secret; without a value it is taken from the environment
     #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
     secrets: Vec<String>,
-    /// A file with one secret per line, NAME=VALUE
+    /// A file with secrets in the form of `.env`
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// A configuration variable
