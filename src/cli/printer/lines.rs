@@ -97,8 +97,7 @@ impl Lines {
             if let Some(found) = found.filter(|tag| matches!(tag.mark, Mark::Group | Mark::EndGroup)) {
                 if let Some((title, first)) = progress.open.take() {
                     let range = LineRange { first, count: at - first };
-                    let folded = style.spelled(text!("  ▸ {} ({})", title, counted(range.count, "line")));
-                    out.line(text!("{}{}", prefix, style.paint(Hue::Dim, folded)))?;
+                    out.line(text!("{}{}", prefix, folded(style, &title, range)))?;
                     progress.folded.push_back((title, range));
                     if progress.folded.len() > MAX_FOLDED {
                         progress.folded.pop_front();
@@ -194,9 +193,16 @@ impl Printer for Lines {
             }
             Event::Output { job, step, output } => self.output(run, (job, *step), *output, logs, out),
             Event::StepFinished { job, step: number, outcome, .. } => {
-                let progress = self.steps.remove(&(job.clone(), *number));
-                if let (Some(progress), true) = (progress, *outcome == Conclusion::Failure) {
-                    self.unfold(run, (job, *number), progress, logs, out)?;
+                match self.steps.remove(&(job.clone(), *number)) {
+                    Some(progress) if *outcome == Conclusion::Failure => {
+                        self.unfold(run, (job, *number), progress, logs, out)?;
+                    }
+                    // A group that is still open ends with its step.
+                    Some(Progress { open: Some((title, first)), lines, .. }) => {
+                        let range = LineRange { first, count: lines - first };
+                        out.line(text!("{}{}", self.prefix(run, job), folded(style, &title, range)))?;
+                    }
+                    _ => {}
                 }
                 let Some(step) = step(run, job, *number) else { return Ok(()) };
                 // The runner's own two steps are printed only if they fail.
@@ -225,6 +231,12 @@ impl Printer for Lines {
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         out.print(&ending(run, self.style, logs)?)
     }
+}
+
+/// Returns the line of a folded group.
+fn folded(style: Style, title: &TerminalText, range: LineRange) -> TerminalText {
+    let line = style.spelled(text!("  ▸ {} ({})", title, counted(range.count, "line")));
+    style.paint(Hue::Dim, line)
 }
 
 /// Returns a service and its state, with its ports while it is up and its problem, if any.
@@ -339,6 +351,20 @@ mod tests {
         let text = plain(&story);
         assert!(text.contains("▾ Long\n") && text.contains("⋮ 140 lines\n"), "{text}");
         assert!(text.contains("    line 200\n") && !text.contains("    line 140\n"), "{text}");
+    }
+
+    #[test]
+    fn a_group_that_is_open_at_the_end_of_its_step_is_folded_whatever_the_end() {
+        let mut story = Story::new(&["a"]);
+        story.step("a", 2, "Green", &["##[group]One", "in one", "##[group]Two", "in two", "last"], 0);
+        story.step("a", 3, "Empty", &["before", "##[group]Three"], 0);
+        story.step("a", 4, "Next", &["outside"], 0);
+        story.finish("a", Conclusion::Success);
+        story.end(Conclusion::Success);
+        let text = plain(&story);
+        assert!(text.contains("▸ One (1 line)\n") && text.contains("▸ Two (2 lines)\n"), "{text}");
+        assert!(text.contains("▸ Three (0 lines)\n") && text.contains("  outside\n"), "{text}");
+        assert!(!text.contains("in two"), "{text}");
     }
 
     #[test]

@@ -163,10 +163,26 @@ impl CommandFiles {
 /// Returns the text of a file; empty if the step removed it.
 fn read(folder: &Folder, path: &Path, limit: u64) -> Result<String, FileError> {
     match folder.read(path, Links::Refuse, limit) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').to_owned()),
+        Ok(bytes) => Ok(decoded(&bytes)),
         Err(error) if error.is_missing() => Ok(String::new()),
         Err(error) => Err(error),
     }
+}
+
+/// Decodes a file as GitHub's runner does: as UTF-8, or as UTF-16 if it starts with a byte order mark of UTF-16, as Windows
+/// PowerShell writes it. Invalid bytes become U+FFFD.
+fn decoded(bytes: &[u8]) -> String {
+    match bytes {
+        [0xff, 0xfe, text @ ..] => utf16(text, u16::from_le_bytes),
+        [0xfe, 0xff, text @ ..] => utf16(text, u16::from_be_bytes),
+        text => String::from_utf8_lossy(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)).into_owned(),
+    }
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    let units: Vec<u16> = pairs.iter().copied().map(unit).chain((!odd.is_empty()).then_some(0xfffd)).collect();
+    String::from_utf16_lossy(&units)
 }
 
 /// Reads `name=value` lines and `name<<MARK … MARK` blocks. Whichever of `=` and `<<` comes first decides.
@@ -310,6 +326,32 @@ mod tests {
         assert_eq!((left.outputs["O"].as_str(), left.summary.as_str()), ("1", "# Hi"));
         assert_eq!(left.path, ["/one", "/two"]);
         assert!(paths.values().all(|path| !Path::new(path).exists()));
+    }
+
+    #[test]
+    fn a_byte_order_mark_decides_the_encoding() {
+        let wide = |unit: fn(u16) -> [u8; 2], text: &str| -> Vec<u8> {
+            format!("\u{feff}{text}").encode_utf16().flat_map(unit).collect()
+        };
+        for bytes in [
+            wide(u16::to_le_bytes, "k=v\u{e9}\u{1f600}\nm<<E\n1\n2\nE\n"),
+            wide(u16::to_be_bytes, "k=v\u{e9}\u{1f600}\nm<<E\n1\n2\nE\n"),
+            "\u{feff}k=v\u{e9}\u{1f600}\nm<<E\n1\n2\nE\n".into(),
+        ] {
+            let temp = tempfile::tempdir().expect("a folder");
+            let (files, paths) = files_of(temp.path());
+            for name in ["GITHUB_OUTPUT", "GITHUB_ENV"] {
+                fs::write(&paths[name], &bytes).expect("written");
+            }
+            fs::write(&paths["GITHUB_PATH"], wide(u16::to_le_bytes, "/a\r\n/b")).expect("written");
+            let mut left = Left::default();
+            files.collect(&mut left).expect("read");
+            for found in [&left.outputs, &left.env] {
+                assert_eq!((found["k"].as_str(), found["m"].as_str()), ("v\u{e9}\u{1f600}", "1\n2"));
+            }
+            assert_eq!(left.path, ["/a", "/b"]);
+        }
+        assert_eq!(decoded(b"\xff\xfea\0b"), "a\u{fffd}", "half a unit");
     }
 
     #[test]
