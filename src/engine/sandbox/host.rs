@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ use crate::store::folder::RunFolder;
 /// Size in bytes of the pipe between a step and its reader. 1 MiB is the default limit of Linux
 /// (`/proc/sys/fs/pipe-max-size`); with a large pipe, heavy output is read in large portions.
 pub(super) const PIPE_SIZE: usize = 1024 * 1024;
+
+/// Maximum length in bytes of the first line of a script that is read.
+const MAX_INTERPRETER: u64 = 256;
 
 /// Variables of the user's shell that a runner does not have: they grant access that the workflow was not given.
 const TOKENS: &[&str] = &["GH_TOKEN", "GH_ENTERPRISE_TOKEN"];
@@ -80,7 +84,7 @@ impl Sandbox for Host {
     }
 
     fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
-        ready(spawn(launch)).boxed()
+        ready(spawn(launch).map_err(|error| explained(launch, error))).boxed()
     }
 
     fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize> {
@@ -124,6 +128,37 @@ pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
         _ if name.is_empty() || name.contains('/') => None,
         _ => folders.map(|folder| folder.join(name)).find(executable),
     }
+}
+
+/// Adds to the error of a start what is missing. The system reports the same error for the program, the interpreter of a
+/// script and the working directory.
+fn explained(launch: &Launch, error: io::Error) -> io::Error {
+    let (cwd, program) = (launch.cwd.display(), launch.program.display());
+    let text = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if launch.cwd.exists() && !launch.cwd.is_dir() => {
+            format!("the working directory {cwd} is not a folder but a file")
+        }
+        io::ErrorKind::NotFound if !launch.cwd.exists() => format!("the working directory {cwd} does not exist"),
+        io::ErrorKind::NotFound if !launch.program.exists() => format!("{program} does not exist"),
+        io::ErrorKind::NotFound => match interpreter(&launch.program) {
+            Some(interpreter) => format!("its interpreter {interpreter} does not exist"),
+            None => format!("a part of {program} does not exist: {error}"),
+        },
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+            format!("{program} is neither a program for this machine nor a script that starts with `#!`")
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// Returns the interpreter that the first line of a script names.
+fn interpreter(script: &Path) -> Option<String> {
+    let mut start = Vec::new();
+    std::fs::File::open(script).ok()?.take(MAX_INTERPRETER).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    // A script with line ends of Windows names an interpreter that ends in `\r`.
+    Some(String::from_utf8_lossy(line).trim_matches([' ', '\t']).split([' ', '\t']).next()?.replace('\r', "\\r"))
 }
 
 fn exit(status: std::process::ExitStatus) -> Exit {
@@ -433,6 +468,39 @@ mod tests {
             line.push(byte);
         }
         String::from_utf8(line).expect("text").trim().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_names_what_is_missing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        for (name, text) in [
+            ("fine", "#!/bin/sh\n"),
+            ("dos", "#!/bin/sh\r\n"),
+            ("lost", "#! /no/such/tool -x\n"),
+            ("none", "\0not a program"),
+        ] {
+            std::fs::write(path(name), text).expect("written");
+            std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        let root = folder.path().to_owned();
+        let shown = |name: &str| path(name).display().to_string();
+        for (program, cwd, expected) in [
+            ("lost", root.clone(), "its interpreter /no/such/tool does not exist".to_owned()),
+            ("dos", root.clone(), "its interpreter /bin/sh\\r does not exist".to_owned()),
+            ("gone", root.clone(), format!("{} does not exist", shown("gone"))),
+            ("fine", path("gone"), format!("the working directory {} does not exist", shown("gone"))),
+            ("fine", path("none"), format!("the working directory {} is not a folder but a file", shown("none"))),
+            (
+                "none",
+                root,
+                format!("{} is neither a program for this machine nor a script that starts with `#!`", shown("none")),
+            ),
+        ] {
+            let launch = Launch { program: path(program), args: Vec::new(), cwd, env: Vec::new() };
+            let Err(error) = Host::new([]).start(&launch).await else { panic!("{program} started") };
+            assert_eq!(error.to_string(), expected, "{program}");
+        }
     }
 
     /// Waits until a process is gone or a zombie.

@@ -43,6 +43,11 @@ pub trait Sandbox: Send + Sync {
     /// Whether processes run in a container: files written on this machine are sent to it, and its programs are its own.
     fn is_container(&self) -> bool;
 
+    /// Returns the image whose programs the processes see, if they run in a container.
+    fn image(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns the environment that every process starts from.
     fn environment(&self) -> &[(OsString, OsString)];
 

@@ -1,7 +1,7 @@
 //! The process of a step from start to end: its output, the signals that end it, and its results.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -68,10 +68,22 @@ pub(crate) struct Ended {
 
 /// The process could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start {}: {source}", program.display())]
+#[error("{}: {source}", what(program, image.as_deref()))]
 pub(crate) struct StartError {
+    /// Program; empty for that of an image.
     program: PathBuf,
+    /// Image of the container, if it was to run in one.
+    image: Option<String>,
     source: io::Error,
+}
+
+fn what(program: &Path, image: Option<&str>) -> String {
+    let program = program.display().to_string();
+    match image {
+        Some(image) if program.is_empty() => format!("cannot start the program of the image {image}"),
+        Some(image) => format!("cannot start {program} in the image {image}"),
+        None => format!("cannot start {program}"),
+    }
 }
 
 /// Runs a step's process to its end.
@@ -92,7 +104,10 @@ pub(crate) async fn run(
         }
         sandbox.start(launch).await
     };
-    let child = started.await.map_err(|source| StartError { program: launch.program.clone(), source })?;
+    let child = started.await.map_err(|source| {
+        let image = sandbox.image().map(str::to_owned);
+        StartError { program: launch.program.clone(), image, source }
+    })?;
     if let Some(pgid) = child.group {
         context.outlet.record(Event::ProcessStarted { job: context.job.clone(), step: context.number, pgid });
     }

@@ -47,6 +47,9 @@ pub(crate) enum ScriptError {
     /// The working directory does not exist.
     #[error("the working directory {} does not exist", .0.display())]
     NoFolder(PathBuf),
+    /// A file has the path of the working directory.
+    #[error("the working directory {} is not a folder but a file", .0.display())]
+    FileInPlace(PathBuf),
 }
 
 impl Script<'_> {
@@ -78,7 +81,7 @@ impl Script<'_> {
         // A folder that exists only inside the container cannot be checked here.
         let outside = sandbox.outside(&cwd);
         if (!context.in_container || outside.starts_with(context.workspace)) && !outside.is_dir() {
-            return Err(ScriptError::NoFolder(cwd));
+            return Err(if outside.exists() { ScriptError::FileInPlace(cwd) } else { ScriptError::NoFolder(cwd) });
         }
         let script = context.temp.join(format!("{}-{}{}", context.number, self.id, shell.extension()));
         let (above, temp) = Folder::above(context.temp)?;

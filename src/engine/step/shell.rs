@@ -30,19 +30,31 @@ pub(crate) struct Shell {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ShellError {
     /// The step names no shell, and no default shell exists.
-    #[error("no shell is on PATH: looked for {}", .0.join(" and "))]
-    NoDefault(&'static [&'static str]),
+    #[error("no shell is on PATH{}: looked for {}", of(image.as_deref()), names.join(" and "))]
+    NoDefault {
+        /// The shells that were looked for.
+        names: &'static [&'static str],
+        /// Image whose programs the step sees, if any.
+        image: Option<String>,
+    },
     /// The step's shell is neither built in nor a command line.
     #[error("unknown shell `{0}`: use one of {known}, or a command line with `{{0}}` for the script", known = names())]
     Unknown(String),
     /// The step's shell does not exist.
-    #[error("the shell `{name}` is not on PATH: {advice}")]
+    #[error("the shell `{name}` is not on PATH{}: {advice}", of(image.as_deref()))]
     Missing {
         /// Name of the shell.
         name: String,
+        /// Image whose programs the step sees, if any.
+        image: Option<String>,
         /// Advice on how to fix it.
         advice: String,
     },
+}
+
+/// Returns the part of a message that names the image.
+fn of(image: Option<&str>) -> String {
+    image.map(|image| format!(" of the image {image}")).unwrap_or_default()
 }
 
 fn names() -> String {
@@ -63,7 +75,8 @@ impl Shell {
                     return Ok(Self { program, name: (*name).to_owned(), arguments: "-e {0}".to_owned() });
                 }
             }
-            return Err(ShellError::NoDefault(sandbox.shells()));
+            let image = sandbox.image().map(str::to_owned);
+            return Err(ShellError::NoDefault { names: sandbox.shells(), image });
         };
         let (name, arguments) = asked.split_once(' ').unwrap_or((asked, ""));
         let arguments = match (built_in(name), arguments) {
@@ -74,7 +87,8 @@ impl Shell {
         let Some(program) = sandbox.find(name, path).await else {
             let instead = if name == "python" { "python3" } else { "pwsh" };
             let exists = sandbox.find(instead, path).await.is_some();
-            return Err(ShellError::Missing { name: name.to_owned(), advice: advice(name, exists) });
+            let image = sandbox.image().map(str::to_owned);
+            return Err(ShellError::Missing { name: name.to_owned(), image, advice: advice(name, exists) });
         };
         Ok(Self { program, name: name.to_owned(), arguments })
     }

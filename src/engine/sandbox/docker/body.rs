@@ -1,12 +1,28 @@
 //! Translates the description of a container to Docker's API.
 
+use std::ffi::OsString;
+
 use bollard::models::{ContainerCreateBody, EndpointSettings, Mount, MountType, NetworkingConfig};
+use indexmap::IndexMap;
 
 use super::labels::Labels;
 use super::options;
 use crate::engine::sandbox::container::ContainerSpec;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::shared::SharedFolder;
+
+/// Search path of a process whose image has none, as the engine sets it.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Returns the environment of processes from `NAME=VALUE` entries, of which a later one counts. `HOME` is the home folder of
+/// GitHub's runner in a container, whose files live as long as the job.
+pub(super) fn environment<'e>(entries: impl IntoIterator<Item = &'e String>) -> Vec<(OsString, OsString)> {
+    let pairs = entries.into_iter().filter_map(|entry| entry.split_once('='));
+    let mut environment: IndexMap<&str, &str> = pairs.collect();
+    environment.entry("PATH").or_insert(DEFAULT_PATH);
+    environment.insert("HOME", "/github/home");
+    environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
 
 /// Returns the API's description of a container: image, options, environment, volumes.
 ///
@@ -96,5 +112,19 @@ mod tests {
             container.volumes = vec![wrong.to_owned()];
             assert!(super::body(&container, &labels).expect_err(wrong).to_string().contains("write an absolute path"));
         }
+    }
+
+    #[test]
+    fn an_image_without_a_path_has_that_of_the_engine() {
+        let environment = |entries: &[&str]| {
+            let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+            let pairs = environment(&entries).into_iter();
+            pairs.map(|(name, value)| format!("{}={}", name.display(), value.display())).collect::<Vec<_>>()
+        };
+        let (default, home) = (format!("PATH={DEFAULT_PATH}"), "HOME=/github/home");
+        assert_eq!(environment(&[]), [&default, home]);
+        assert_eq!(environment(&["HOME=/root", "A=1=2", "A=3"]), [home, "A=3", &default]);
+        assert_eq!(environment(&["PATH=/usr/bin", "PATH=/own"]), ["PATH=/own", home]);
+        assert_eq!(environment(&["PATH="]), ["PATH=", home], "an empty one is what the image says");
     }
 }

@@ -218,10 +218,11 @@ impl DockerClient {
     /// # Errors
     /// Docker refuses; the container does not exist then.
     pub async fn start(&self, name: &str, body: ContainerCreateBody) -> Result<String, DockerError> {
+        let image = body.image.clone().unwrap_or_default();
         let id = self.create(name, body).await?;
         if let Err(error) = self.api.start_container(&id, None).await {
             self.remove(&id).await.ok();
-            return Err(DockerError::of(format!("cannot start the container {name}"), error));
+            return Err(DockerError::of(format!("cannot start the container {name} of {image}"), error));
         }
         Ok(id)
     }

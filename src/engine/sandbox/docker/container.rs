@@ -15,11 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use indexmap::IndexMap;
 use tokio::io::AsyncReadExt;
 
 use super::archive;
-use super::body::{body, join, mount};
+use super::body::{body, environment, join, mount};
 use super::client::DockerClient;
 use super::labels::{Labels, SHARED};
 use super::supervisor::{Control, Supervisor};
@@ -130,13 +129,7 @@ impl JobContainer {
             return Err(ProviderError::Failed(text));
         }
         let env = found.config.and_then(|config| config.env).unwrap_or_default();
-        let pairs = env.iter().chain(given).filter_map(|entry| entry.split_once('='));
-        let environment: IndexMap<OsString, OsString> =
-            pairs.map(|(name, value)| (name.into(), value.into())).collect();
-        self.environment = environment.into_iter().collect();
-        // The home folder of GitHub's runner in a container. Its files live as long as the job.
-        self.environment.retain(|(name, _)| name != "HOME");
-        self.environment.push(("HOME".into(), "/github/home".into()));
+        self.environment = environment(env.iter().chain(given));
         if !local {
             let folders: Vec<_> = self.shared.iter().map(|shared| shared.inside.to_string_lossy()).collect();
             let made: Vec<&str> = ["mkdir", "-p"].into_iter().chain(folders.iter().map(AsRef::as_ref)).collect();
@@ -265,6 +258,10 @@ impl Sandbox for JobContainer {
 
     fn is_container(&self) -> bool {
         true
+    }
+
+    fn image(&self) -> Option<&str> {
+        Some(&self.image)
     }
 
     fn environment(&self) -> &[(OsString, OsString)] {

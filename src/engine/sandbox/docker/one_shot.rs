@@ -13,7 +13,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
-use super::body::mount;
+use super::body::{environment, mount};
 use super::client::{DockerClient, DockerError};
 use super::labels::Labels;
 use crate::engine::sandbox::shared::{self, SharedFolder};
@@ -45,10 +45,7 @@ impl OneShot {
         shared: Vec<SharedFolder>,
     ) -> Self {
         let env = found.config.as_ref().and_then(|config| config.env.clone()).unwrap_or_default();
-        let pairs = env.iter().filter_map(|entry| entry.split_once('='));
-        let mut environment: Vec<(OsString, OsString)> =
-            pairs.map(|(name, value)| (name.into(), value.into())).collect();
-        environment.push(("HOME".into(), "/github/home".into()));
+        let environment = environment(&env);
         Self { client: client.clone(), image: image.to_owned(), environment, labels, network, shared }
     }
 
@@ -72,7 +69,7 @@ impl OneShot {
         };
         let name = format!("{}-{:08x}", self.labels.name(), getrandom::u32().unwrap_or_default());
         let id = self.client.create(&name, body).await?;
-        let failed = |error| DockerError::of(format!("cannot start the container {name}"), error);
+        let failed = |error| DockerError::of(format!("cannot start the container {name} of {}", self.image), error);
         let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
         let attached = self.client.api.attach_container(&id, Some(options)).await.map_err(failed);
         // Attaches before the start, so that no output is missed.
@@ -142,6 +139,10 @@ impl Sandbox for OneShot {
 
     fn is_container(&self) -> bool {
         true
+    }
+
+    fn image(&self) -> Option<&str> {
+        Some(&self.image)
     }
 
     fn environment(&self) -> &[(OsString, OsString)] {

@@ -295,9 +295,22 @@ fn script(launch: &Launch, number: u64) -> Vec<u8> {
             None => odd.push(quoted(&[name, b"=", value].concat())),
         }
     }
-    text.extend_from_slice(b"cd ");
-    text.extend_from_slice(&quoted(launch.cwd.as_os_str().as_bytes()));
-    text.extend_from_slice(format!(" || exit 1\n{PROGRAM}exec ").as_bytes());
+    let cwd = launch.cwd.as_os_str().as_bytes();
+    let fault = |text: &str| quoted(&[b"##[error]the working directory ", cwd, text.as_bytes()].concat());
+    let cwd = quoted(cwd);
+    for part in [
+        b"cd ".as_slice(),
+        &cwd,
+        b" 2>/dev/null || { if [ -e ",
+        &cwd,
+        b" ]; then echo ",
+        &fault(" cannot be entered: it is a file, or its permissions forbid it"),
+        b"; else echo ",
+        &fault(" does not exist"),
+        format!("; fi; exit 1; }}\n{PROGRAM}exec ").as_bytes(),
+    ] {
+        text.extend_from_slice(part);
+    }
     if !odd.is_empty() {
         text.extend_from_slice(b"env ");
         text.extend_from_slice(&odd.join(&b' '));
