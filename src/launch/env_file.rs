@@ -133,29 +133,25 @@ impl<'t> Reader<'t> {
     fn value(&mut self) -> Result<String, EnvFileError> {
         self.blanks();
         let start = self.offset();
-        match self.rest.next_if(|(_, c)| matches!(c, '"' | '\'' | '`')) {
-            Some((_, quote)) => {
-                let value = self.quoted(quote)?.ok_or_else(|| at(self.text, start, EnvFileFault::Open))?;
-                self.blanks();
-                let end = self.offset();
-                let after = self.line();
-                if after.is_empty() || after.starts_with('#') {
-                    Ok(value)
-                } else {
-                    Err(at(self.text, end, EnvFileFault::AfterQuote))
-                }
-            }
-            None => {
-                let blank_before = start > 0 && self.text[..start].ends_with([' ', '\t']);
-                let line = self.line();
-                let is_comment = |at: &usize| match at {
-                    0 => blank_before,
-                    at => line[..*at].ends_with([' ', '\t']),
-                };
-                let end = line.match_indices('#').map(|(at, _)| at).find(is_comment).unwrap_or(line.len());
-                Ok(self.resolved(line[..end].trim_end()))
-            }
-        }
+        let Some((_, quote)) = self.rest.next_if(|(_, c)| matches!(c, '"' | '\'' | '`')) else {
+            return Ok(self.unquoted());
+        };
+        let value = self.quoted(quote)?.ok_or_else(|| at(self.text, start, EnvFileFault::Open))?;
+        self.blanks();
+        let end = self.offset();
+        let after = self.line();
+        let is_end = after.is_empty() || after.starts_with('#');
+        if is_end { Ok(value) } else { Err(at(self.text, end, EnvFileFault::AfterQuote)) }
+    }
+
+    /// Reads up to the end of the line, or to a comment.
+    fn unquoted(&mut self) -> String {
+        let start = self.offset();
+        let line = self.line();
+        // Text up to the `#` of a comment ends with a blank.
+        let is_comment = |at: &usize| self.text[..start + at].ends_with([' ', '\t']);
+        let end = line.match_indices('#').map(|(at, _)| at).find(is_comment).unwrap_or(line.len());
+        self.resolved(line[..end].trim_end())
     }
 
     /// Reads up to the closing quote. Returns `None` if the file ends before.
@@ -198,15 +194,12 @@ impl<'t> Reader<'t> {
                     after.split_at(after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len()))
                 }
             };
-            match self.known.get(name) {
-                Some(value) => {
-                    resolved.push_str(value);
-                    rest = end;
-                }
-                None => {
-                    resolved.push('$');
-                    rest = after;
-                }
+            if let Some(value) = self.known.get(name) {
+                resolved.push_str(value);
+                rest = end;
+            } else {
+                resolved.push('$');
+                rest = after;
             }
         }
         resolved + rest
