@@ -497,7 +497,7 @@ mod tests {
                 format!("{} is neither a program for this machine nor a script that starts with `#!`", shown("none")),
             ),
         ] {
-            let launch = Launch { program: path(program), args: Vec::new(), cwd, env: Vec::new() };
+            let launch = Launch { program: path(program), args: Vec::new(), cwd, env: Vec::new(), background: false };
             let Err(error) = Host::new([]).start(&launch).await else { panic!("{program} started") };
             assert_eq!(error.to_string(), expected, "{program}");
         }
