@@ -10,6 +10,7 @@
 //! # Rooms
 //!
 //! - [`files`]: regular files alone, without waiting and up to a size: for files whose maker is not trusted
+//! - [`visible`]: what a reader sees of a text: the characters that reach no terminal, and what is left without them
 //! - [`model`]: ids, events, records, commands, the state of runs, and the port between a backend and the screen
 //! - [`workflow`]: text to workflow to plan, without side effects; expressions and lint
 //! - [`store`]: the run folder: journal, logs, history index, concurrency groups
@@ -40,7 +41,7 @@
 //!
 //! # Imports
 //!
-//! `files`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
+//! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
 //! <- `cli`. `repo` may also name `workflow`. `app` names only `model`, `store`, `ui` and `config`; `backend` never names
 //! `app`. `tests/integration/imports.rs` holds this, the crates of each room, and that no more than five files import each
 //! other in a circle.
@@ -57,5 +58,6 @@ pub mod repo;
 pub mod store;
 pub mod tui;
 pub mod ui;
+pub mod visible;
 pub mod worker;
 pub mod workflow;

@@ -19,6 +19,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::Value;
 
 use crate::model::{Command, Event, Gate, Reply};
+use crate::visible::{Visible, has_unsafe, is_unsafe};
 
 /// Replacement for a secret.
 const MASK: &[u8] = b"***";
@@ -213,14 +214,15 @@ impl Masker {
             return false;
         }
         let is_in = |text: &[u8]| self.layers.iter().any(|layer| layer.automaton.is_match(text));
-        is_in(text) || Visible::of(text).is_some_and(|visible| is_in(&visible.text))
+        is_in(text) || readings(text).any(|(_, reading)| is_in(reading.text()))
     }
 
     /// Returns the ranges to mask, in order. Ranges that overlap or touch are merged.
     fn ranges(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = self.matches(text);
-        if let Some(visible) = Visible::of(text) {
-            found.extend(self.matches(&visible.text).into_iter().map(|range| visible.range(range)));
+        for (line, reading) in readings(text) {
+            let of_line = self.matches(reading.text()).into_iter().map(|range| reading.range(range));
+            found.extend(of_line.map(|range| line + range.start..line + range.end));
         }
         found.sort_unstable_by_key(|range| range.start);
         let mut merged: Vec<Range<usize>> = Vec::new();
@@ -241,71 +243,6 @@ impl Masker {
     /// Length in bytes of the longest form of a secret.
     fn longest(&self) -> usize {
         self.layers.iter().map(|layer| layer.automaton.max_pattern_len()).max().unwrap_or_default()
-    }
-}
-
-/// What a reader sees of a text with control sequences: a secret in which a colour begins is one all the same.
-struct Visible {
-    text: Vec<u8>,
-    /// Where each byte of `text` stands in the whole.
-    places: Vec<usize>,
-}
-
-impl Visible {
-    /// Leaves control sequences and control characters out. `None` for a text without any.
-    fn of(whole: &[u8]) -> Option<Self> {
-        if !whole.iter().any(|byte| is_control(*byte)) {
-            return None;
-        }
-        let mut visible = Self { text: Vec::with_capacity(whole.len()), places: Vec::with_capacity(whole.len()) };
-        let (mut at, mut line_end) = (0, 0);
-        while at < whole.len() {
-            match whole[at] {
-                0x1b => {
-                    // Looked for once per line: a line may hold very many sequences.
-                    if line_end <= at {
-                        line_end = memchr::memchr(b'\n', &whole[at..]).map_or(whole.len(), |newline| at + newline);
-                    }
-                    at += sequence(&whole[at..line_end]);
-                }
-                byte if is_control(byte) => at += 1,
-                byte => {
-                    visible.text.push(byte);
-                    visible.places.push(at);
-                    at += 1;
-                }
-            }
-        }
-        Some(visible)
-    }
-
-    /// Returns the range of the whole text that a range of the visible text comes from.
-    fn range(&self, range: Range<usize>) -> Range<usize> {
-        self.places[range.start]..self.places[range.end - 1] + 1
-    }
-}
-
-/// Whether a byte is a control character that is not shown. Newlines end lines, and tabs are blanks.
-fn is_control(byte: u8) -> bool {
-    byte < 0x20 && byte != b'\n' && byte != b'\t' || byte == 0x7f
-}
-
-/// Returns the length of the control sequence that the rest of a line begins with: of colours and the like (`ESC [ …
-/// letter`), of links and titles (`ESC ] … BEL`, or `ESC \\`), or of two characters. One that has not ended goes up to the
-/// end of the line.
-fn sequence(text: &[u8]) -> usize {
-    let line = text.len();
-    match text.get(1) {
-        Some(b'[') => text.iter().skip(2).position(|byte| (0x40..=0x7e).contains(byte)).map_or(line, |end| end + 3),
-        Some(b']' | b'P' | b'^' | b'_' | b'X') => {
-            let bell = memchr::memchr(0x07, text).map(|end| end + 1);
-            let terminator = memchr::memmem::find(&text[2..], b"\x1b\\").map(|end| end + 4);
-            bell.into_iter().chain(terminator).min().unwrap_or(line)
-        }
-        Some(0x20..=0x2f) => {
-            text.iter().skip(1).position(|byte| !(0x20..=0x2f).contains(byte)).map_or(line, |end| end + 2)
-        }
-        _ => line.min(2),
     }
 }
 
@@ -371,19 +308,42 @@ impl MaskStream {
 /// the text.
 fn certain(masker: &Masker, text: &[u8]) -> usize {
     let longest = masker.longest().saturating_sub(1);
+    if longest == 0 {
+        return text.len();
+    }
+    let whole = complete(text);
     // A newline may be far back where control sequences fill the line; all that is before it is certain.
-    let line = if longest == 0 { text.len() } else { memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1) };
-    let visible = (text.len() - line <= MAX_HELD).then(|| Visible::of(&text[line..])).flatten();
-    let may_begin = match visible {
-        // Control sequences inside a secret make it longer than any form.
-        Some(visible) => {
-            let first = visible.text.len().saturating_sub(longest);
-            line + visible.places.get(first).copied().unwrap_or(0)
-        }
-        None => text.len() - longest.min(text.len()),
-    };
+    let line = memchr::memrchr(b'\n', whole).map_or(0, |newline| newline + 1);
+    let last = &whole[line..];
+    let readings = if last.len() <= MAX_HELD { Visible::readings(last) } else { Vec::new() };
+    // What is dropped inside a secret makes it longer than any form.
+    let in_readings = readings.iter().map(|reading| line + reading.last(longest));
+    let may_begin = in_readings.fold(whole.len().saturating_sub(longest), usize::min);
+    // Nor is the rest cut off inside a control sequence: it would be read as text.
+    let may_begin =
+        readings.iter().fold(may_begin, |index, reading| line + reading.at_or_before(index.saturating_sub(line)));
     // No form of a secret holds a newline.
     memchr::memrchr(b'\n', &text[may_begin..]).map_or(may_begin, |newline| may_begin + newline + 1)
+}
+
+/// Returns a text without an incomplete character at its end, which may turn out to be one that is dropped.
+fn complete(text: &[u8]) -> &[u8] {
+    let begun = text.iter().rev().take(3).position(|byte| *byte >= 0xc0);
+    match begun.map(|before_end| text.split_at(text.len() - before_end - 1)) {
+        Some((before, last)) if std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none()) => before,
+        _ => text,
+    }
+}
+
+/// Returns the readings of each line that differ from it, with the index at which the line begins.
+fn readings(text: &[u8]) -> impl Iterator<Item = (usize, Visible)> {
+    let lines = has_unsafe(text).then(|| text.split_inclusive(|byte| *byte == b'\n')).into_iter().flatten();
+    let with_start = lines.scan(0, |next, line| {
+        let start = *next;
+        *next += line.len();
+        Some((start, line.strip_suffix(b"\n").unwrap_or(line)))
+    });
+    with_start.flat_map(|(start, line)| Visible::readings(line).into_iter().map(move |reading| (start, reading)))
 }
 
 /// Returns every form in which a value may appear.
@@ -412,6 +372,8 @@ fn forms(value: &str) -> Vec<String> {
         forms.push(escaped);
     }
     powershell_forms(value, &mut forms);
+    // Shown alike, without the characters that a terminal does not get.
+    forms.extend(Some(value.replace(is_unsafe, "")).filter(|shown| shown != value && shown.len() >= SHORTEST_PIECE));
     forms
 }
 
@@ -664,7 +626,30 @@ mod tests {
 
     fn any_text() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop::sample::select(vec![
-            "a", "b", "ab", "aab", "abab", "\n", "\r\n", " ", "secret", "sec", "ret", "\u{fc}", "c2VjcmV0", "%2F",
+            "a",
+            "b",
+            "ab",
+            "aab",
+            "abab",
+            "\n",
+            "\r\n",
+            " ",
+            "secret",
+            "sec",
+            "ret",
+            "\u{fc}",
+            "c2VjcmV0",
+            "%2F",
+            "\u{1b}[1m",
+            "\u{1b}",
+            "[",
+            "\u{200b}",
+            "\u{e0041}",
+            "\u{8}",
+            "\u{18}",
+            "\u{1b}]0;",
+            "\u{7}",
+            "m",
         ]);
         prop_oneof![
             prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes()),
@@ -690,9 +675,7 @@ mod tests {
             let whole = masker.mask(&text).unwrap_or_else(|| text.clone());
             let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
             prop_assert_eq!(lines(&whole), lines(&text));
-            for piece in whole.split(|byte| *byte == b'*') {
-                prop_assert!(!masker.is_in(piece), "a secret is left");
-            }
+            prop_assert!(!masker.is_in(&whole), "a secret is left");
 
             let mut cuts: Vec<_> = cuts.iter().map(|cut| (cut * text.len() as f64) as usize).collect();
             cuts.extend([0, text.len()]);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::terminal_text::is_unsafe;
+use crate::visible::is_unsafe;
 
 /// Returns text that an attacker could write.
 pub(crate) fn any_text() -> impl Strategy<Value = String> {

@@ -13,9 +13,9 @@ use vte::{Params, Parser, Perform};
 
 use super::link::Link;
 use super::sgr;
-use super::terminal_text::is_unsafe;
 use super::text::{put, width};
 use super::theme::{Colours, Hue, Theme};
+use crate::visible::is_unsafe;
 
 /// Columns between tab stops.
 const TAB: usize = 8;

@@ -1,4 +1,4 @@
-//! Text for a terminal: the only place that decides which characters are allowed.
+//! Text for a terminal: the only way of text to it. Which characters are allowed is in [`crate::visible`].
 //!
 //! Names, reasons, messages and log lines of a repository, a run or a server are untrusted: they may contain control
 //! sequences that move the cursor, write to the clipboard or hide earlier text, newlines that forge lines of our
@@ -16,23 +16,7 @@ use vte::{Params, Parser, Perform};
 use super::sgr;
 use super::text::width;
 use super::theme::Colours;
-
-/// Whether a character could affect more than its own cell, or change how the text around it is read: control
-/// characters, line and paragraph separators, bidirectional marks, all invisible characters
-/// (`Default_Ignorable_Code_Point`, including tag characters and fillers), and emoji modifiers, whose width differs
-/// between terminals.
-#[must_use]
-pub fn is_unsafe(c: char) -> bool {
-    if matches!(c, ' '..='~') {
-        return false;
-    }
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}')
-        || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}')
-        || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}')
-        || matches!(c, '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
-}
+use crate::visible::is_unsafe;
 
 /// Returns the text as one line without unsafe characters: newlines and tabs become blanks, others are removed.
 #[must_use]
@@ -332,6 +316,8 @@ impl Perform for Cleaner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::hostile;
+    use crate::visible::Visible;
     use proptest::prelude::*;
     use ratatui::style::Color;
 
@@ -386,6 +372,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_shown_is_what_secrets_are_looked_for_in(text in hostile::any_text()) {
+            for line in text.split(['\n', '\r']) {
+                // A tab may be shown as a blank.
+                let line = &line.replace('\t', " ");
+                let shown = [clean(line).into_owned(), TerminalText::log_line(line.as_bytes(), Colours::None).0];
+                let readings = Visible::readings(line.as_bytes());
+                for shown in &shown {
+                    let is_reading = |reading: &Visible| reading.text() == shown.as_bytes();
+                    prop_assert!(shown == line || readings.iter().any(is_reading), "{shown:?} of {line:?}");
+                }
+            }
+        }
+
         #[test]
         fn nothing_unsafe_passes(text in any::<String>()) {
             let safe = |text: &str, also: &[char]| text.chars().all(|c| also.contains(&c) || !is_unsafe(c));

@@ -9,13 +9,14 @@ use crate::source::Source;
 /// place is decided here in advance.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("files", &[]),
+    ("visible", &[]),
     ("model", &[]),
     ("workflow", &["model"]),
     ("store", &["files", "model"]),
-    ("ui", &["model"]),
+    ("ui", &["visible", "model"]),
     ("config", &["files", "model"]),
     ("repo", &["files", "model", "workflow"]),
-    ("engine", &["files", "model", "workflow", "store", "config", "repo"]),
+    ("engine", &["files", "visible", "model", "workflow", "store", "config", "repo"]),
     ("rollout", &["files", "model", "workflow", "store", "config", "repo"]),
     ("app", &["model", "store", "ui", "config"]),
     ("worker", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout"]),
@@ -40,7 +41,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("octocrab", &["backend/github"]),
     ("clap", &["cli"]),
     ("notify", &["backend"]),
-    ("vte", &["ui"]),
+    ("vte", &["visible", "ui"]),
     ("ratatui", &["ui", "app", "tui"]),
     ("crossterm", &["app", "tui", "cli"]),
     ("tokio", &["engine", "rollout", "worker", "launch", "backend", "tui", "cli"]),
@@ -50,7 +51,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 
 /// Paths that these rooms must not use: their results depend on arguments only.
 const PURE: (&[&str], &[&str]) = (
-    &["model", "workflow", "app", "ui"],
+    &["visible", "model", "workflow", "app", "ui"],
     &[
         "std::fs",
         "std::env",
