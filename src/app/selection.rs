@@ -99,12 +99,14 @@ impl Selection {
     }
 }
 
-/// Returns the most relevant step of a job: the running one, else the one that failed, else the last one with output.
+/// Returns the most relevant step of a job: the running one, else the one that failed, else the last one with output. Of
+/// several running steps, the last one with output: background steps come before those that run beside them.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
-    steps
-        .iter()
-        .find(|step| step.phase.is_active())
+    let running = || steps.iter().filter(|step| step.phase.is_active());
+    running()
+        .rfind(|step| step.lines > 0)
+        .or_else(|| running().next())
         .or_else(|| steps.iter().find(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad)))
         .or_else(|| steps.iter().rev().find(|step| step.lines > 0))
 }

@@ -237,7 +237,7 @@ fn as_json(job: &Job) -> serde_json::Value {
         .iter()
         .map(|step| {
             json!({
-                "number": step.number, "name": step.name, "status": step.phase.word(),
+                "number": step.number, "name": step.name, "background": step.background, "status": step.phase.word(),
                 "outcome": step.outcome, "exit_code": step.exit_code, "signal": step.signal, "reason": step.reason,
                 "explanation": step.explanation,
                 "lines": step.lines, "started": step.started, "finished": step.finished,

@@ -234,6 +234,9 @@ pub struct StepOutline {
     pub name: String,
     /// Origin of the step.
     pub kind: StepKind,
+    /// Whether the steps after it do not wait for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
 }
 
 /// Origin of a step.

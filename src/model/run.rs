@@ -112,6 +112,8 @@ pub struct Step {
     pub name: String,
     /// Origin of the step.
     pub kind: StepKind,
+    /// Whether the steps after it do not wait for it.
+    pub background: bool,
     /// Progress of the step; `Done` holds the conclusion after `continue-on-error`.
     pub phase: Phase,
     /// Result before `continue-on-error`, once the step has ended.

@@ -112,7 +112,7 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
         let service = Service { name: any(), image: any(), state, ports, detail: Some(any()), restarts: 0 };
         script.event(Event::ServiceChanged { job: job.clone(), service });
     }
-    let planned = StepOutline { number: step, name: any(), kind: StepKind::Main };
+    let planned = StepOutline { number: step, name: any(), kind: StepKind::Main, background: true };
     script
         .event(Event::StepsPlanned { job: job.clone(), steps: vec![planned] })
         .step(text, step.0, text, 5)
@@ -198,6 +198,7 @@ impl Script {
             number: StepNumber(number),
             name: (*name).to_owned(),
             kind: if *name == SET_UP { StepKind::Job } else { StepKind::Main },
+            background: false,
         });
         let steps = steps.collect();
         self.event(Event::JobStarted { job: job.clone(), name: name.to_owned(), sandbox: "host".to_owned() });

@@ -50,6 +50,19 @@ pub enum StepRerunError {
         /// Reason for which it was not kept.
         reason: String,
     },
+    /// A background step was open before the step.
+    #[error(
+        "{job} cannot continue from step {step}: a background step before it had not been waited for; rerun it from \
+         step {earlier}"
+    )]
+    Background {
+        /// Name of the job.
+        job: String,
+        /// Number of the step.
+        step: StepNumber,
+        /// Last step before it from which the job can continue.
+        earlier: StepNumber,
+    },
     /// The state before the step needs a secret that was not given.
     #[error("{0}")]
     Sealed(String),
@@ -160,7 +173,14 @@ fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option
         return Err(StepRerunError::Gone(name()));
     }
     let written = checkpoints::read(&folder.checkpoint(&job.id));
+    let before = written.iter().map(|checkpoint| checkpoint.done).filter(|kept| *kept < done).max();
     let found = written.into_iter().find(|checkpoint| checkpoint.done == done);
+    let of_file: Vec<_> = job.steps.iter().filter(|step| step.kind == StepKind::Main).collect();
+    // None is kept between the start of a background step and its wait.
+    let skipped = &of_file[before.unwrap_or(0)..done];
+    if found.is_none() && skipped.iter().any(|step| step.background) {
+        return Err(StepRerunError::Background { job: name(), step, earlier: skipped[0].number });
+    }
     let checkpoint = found.ok_or_else(|| StepRerunError::Gone(name()))?;
     match checkpoint.not_resumable.clone() {
         Some(reason) => Err(StepRerunError::NotKept { job: name(), step, reason }),

@@ -81,3 +81,25 @@ fn a_failed_background_step_fails_the_job_at_its_end_and_is_shown() {
     );
     project.run(&[]).expect(1, &["success", "bad: exit code 3", "a › bad", "broken"]);
 }
+
+#[test]
+fn a_job_continues_from_steps_where_no_background_step_was_open() {
+    let project = Project::of_jobs(
+        "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {name: first, run: 'echo A=1 >> $GITHUB_ENV'}
+      - {name: server, id: server, run: 'while :; do sleep 0.02; done', background: true}
+      - {name: client, run: 'test $A = 1'}
+      - {name: stop, cancel: server}
+      - {name: last, run: 'test ${{ steps.server.conclusion }} = cancelled && test $A = 1 && exit 3'}
+",
+    );
+    // The files of a job that succeeded would be gone.
+    project.run(&[]).expect(1, &["exit code 3"]);
+    let from = |step: &str| project.call(&["rerun", "--trust", "--job", "a", "--from-step", step]);
+    let refusal = "a background step before it had not been waited for; rerun it from step 3";
+    from("client").expect(4, &["a cannot continue from step 4: ", refusal]);
+    from("last").expect(1, &["exit code 3"]);
+    from("server").expect(1, &["✓ client", "exit code 3"]);
+}

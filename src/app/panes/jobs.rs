@@ -222,7 +222,7 @@ fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppStat
     started.map(|started| text::spent(started, finished, state.now)).unwrap_or_default()
 }
 
-/// Returns the remark of a job's row: why it waits, which step runs, or why it ended.
+/// Returns the remark of a job's row: why it waits, which steps run, or why it ended.
 fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     let dim = cx.theme.style(Hue::Dim);
     let name = |id: &JobId| run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
@@ -238,8 +238,9 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
         Phase::Waiting(gate @ Gate::Review(_)) => (gate.reason(), cx.theme.style(Hue::Review)),
         Phase::Waiting(gate) => (gate.reason(), dim),
         Phase::Running | Phase::Stopping => {
-            let step = job.steps.iter().find(|step| step.phase.is_active());
-            (step.map(|step| format!("{} {}", step.number, step.name)).unwrap_or_default(), dim)
+            let steps = job.steps.iter().filter(|step| step.phase.is_active());
+            let steps: Vec<_> = steps.map(|step| format!("{} {}", step.number, step.name)).collect();
+            (steps.join(", "), dim)
         }
         Phase::Done(Conclusion::Success) | Phase::Queued => (String::new(), dim),
         Phase::Done(_) if job.allowed_failure => ("is allowed to fail".to_owned(), dim),

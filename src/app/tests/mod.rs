@@ -3,10 +3,11 @@
 use proptest::prelude::*;
 use ratatui::style::Modifier;
 
-use super::fixture::{Driver, START, header, past, records, rest, run};
+use super::fixture::{Driver, START, header, past, records, rest, run, script};
 use super::msg::{AlertReason, Effect, Msg};
 use super::*;
 use crate::model::feed::{Connection, Feed, Notice, Request};
+use crate::model::testing::outline;
 use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Record, Reply, RerunScope, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
@@ -25,6 +26,29 @@ fn golden_screens() {
             insta::assert_snapshot!(format!("{width}x{height}-{name}"), screen);
         }
     }
+}
+
+#[test]
+fn steps_that_run_at_once() {
+    let mut script = script();
+    script.start([outline("build", "Build", &[])].into());
+    script.at(1).job("build", "Build", &["Set up job", "Serve", "Lint", "Unit tests", "Wait for all", "Pack"]);
+    script.at(1).step("build", 1, "Set up job", 2).at(2).step_end("build", 1, Conclusion::Success);
+    script.at(2).step("build", 2, "Serve", 3).at(4).step("build", 3, "Lint", 5).at(9).step("build", 4, "Unit tests", 4);
+    script.at(9).step("build", 5, "Wait for all", 0);
+    let theme = Theme { glyphs: Glyphs::Unicode, motion: false, ..Theme::default() };
+    let mut driver = Driver::new(120, 30, theme);
+    for (step, name) in [(2, "serve"), (3, "lint"), (4, "test")] {
+        driver.log("build", step, (1..=5).map(|line| format!("{name} {line}")).collect());
+    }
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records.clone() });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 20_000)));
+    insta::assert_snapshot!(driver.screen());
+    let known = script.records.len();
+    script.at(21).step_end("build", 4, Conclusion::Success);
+    driver.feed(Feed::Records { run: run(), records: script.records.split_off(known) });
+    assert!(driver.shows("lint 5"), "{}", driver.screen());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::ui::theme::{Colours, Hue};
 use super::ending::{ending, first_line, took};
 use super::{Logs, Printer};
 
-/// Maximum width of a job's name before its lines, in columns.
+/// Maximum width of the name of a job or a step before its lines, in columns.
 const MAX_PREFIX: usize = 24;
 
 /// Maximum number of folded groups of a step that are remembered, the latest ones, in case the step fails.
@@ -61,6 +61,20 @@ impl Lines {
         self.style.spelled(self.style.of_job(place, text!("{:<columns$} │ ", clip(name, columns, "…"))))
     }
 
+    /// Returns the prefix of a step's lines: that of its job and, while other steps of the job run, the step's name.
+    fn step_prefix(&self, run: &Run, job: &JobId, number: StepNumber) -> TerminalText {
+        let prefix = self.prefix(run, job);
+        let steps = run.jobs.get(job).map_or(&[][..], |job| &job.steps);
+        let running = || steps.iter().filter(|step| step.number == number || step.phase.is_active());
+        if running().nth(1).is_none() {
+            return prefix;
+        }
+        let columns = running().map(|step| width(&step.name)).max().unwrap_or(0).min(MAX_PREFIX);
+        let name = running().find(|step| step.number == number).map_or("", |step| step.name.as_str());
+        let name = self.style.spelled(text!("{:<columns$} │ ", clip(name, columns, "…")));
+        text!("{}{}", prefix, self.style.paint(Hue::Dim, name))
+    }
+
     /// Returns a line of a log with its tag as a word, in the tag's hue.
     fn shown(&self, line: &[u8]) -> TerminalText {
         match tag(line) {
@@ -87,6 +101,7 @@ impl Lines {
             let heading = style.spelled(text!("▸ {}", name));
             out.line(text!("{}{}", prefix, style.bold(heading)))?;
         }
+        let prefix = self.step_prefix(run, job, number);
         let mut progress = self.steps.remove(&key).unwrap_or_default();
         progress.lines = range.first;
         let printed = logs.lines(run, job, number, range, &mut |line| {
@@ -125,7 +140,7 @@ impl Lines {
         logs: &dyn Logs,
         out: &mut Out<'_>,
     ) -> io::Result<()> {
-        let (style, prefix) = (self.style, self.prefix(run, job));
+        let (style, prefix) = (self.style, self.step_prefix(run, job, number));
         let last = progress.open.map(|(title, first)| (title, LineRange { first, count: progress.lines - first }));
         let ended_in = last.as_ref().map(|(_, range)| range.first);
         for (title, range) in progress.folded.into_iter().chain(last) {
@@ -365,6 +380,18 @@ mod tests {
         assert!(text.contains("▸ One (1 line)\n") && text.contains("▸ Two (2 lines)\n"), "{text}");
         assert!(text.contains("▸ Three (0 lines)\n") && text.contains("  outside\n"), "{text}");
         assert!(!text.contains("in two"), "{text}");
+    }
+
+    #[test]
+    fn lines_of_steps_that_run_at_once_are_marked_with_the_step() {
+        let mut story = Story::new(&["build"]);
+        story.step("build", 2, "Fetch", &["one", "two"], 0);
+        let (lint, test) = (["##[group]Rules", "a", "##[endgroup]", "fine"], ["ok 1", "ok 2", "ok 3"]);
+        story.steps_at_once("build", &[(3, "Lint", &lint), (4, "Unit tests", &test)]);
+        story.step("build", 5, "Pack", &["packed"], 0);
+        story.finish("build", Conclusion::Success);
+        story.end(Conclusion::Success);
+        insta::assert_snapshot!("at_once", plain(&story));
     }
 
     #[test]

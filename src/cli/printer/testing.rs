@@ -59,7 +59,7 @@ impl Story {
     /// Adds a step that prints these lines, if possible in two portions, and exits with this code.
     pub(crate) fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
         let (job, step) = (JobId::new(job), StepNumber(number));
-        let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main };
+        let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false };
         self.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
         self.add(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
         let half = lines.len() / 2;
@@ -71,6 +71,29 @@ impl Story {
         let conclusion = if exit_code == 0 { Conclusion::Success } else { Conclusion::Failure };
         let reason = (exit_code != 0).then(|| format!("exit code {exit_code}"));
         self.add(step_finished(job.as_str(), number, conclusion, exit_code, reason.as_deref()));
+    }
+
+    /// Adds steps that run at once and print a line in turn.
+    pub(crate) fn steps_at_once(&mut self, job: &str, steps: &[(u32, &str, &[&str])]) {
+        let id = JobId::new(job);
+        for (number, name, lines) in steps {
+            let step = StepNumber(*number);
+            let planned =
+                StepOutline { number: step, name: (*name).to_owned(), kind: StepKind::Main, background: true };
+            self.add(Event::StepsPlanned { job: id.clone(), steps: vec![planned] });
+            self.add(Event::StepStarted { job: id.clone(), step, name: (*name).to_owned() });
+            self.logs.0.insert((id.clone(), step), lines.iter().map(ToString::to_string).collect());
+        }
+        let longest = steps.iter().map(|(.., lines)| lines.len()).max().unwrap_or(0);
+        for first in 0..longest {
+            for (number, ..) in steps.iter().filter(|(.., lines)| lines.len() > first) {
+                let output = LineRange { first: first as u64, count: 1 };
+                self.add(Event::Output { job: id.clone(), step: StepNumber(*number), output });
+            }
+        }
+        for (number, ..) in steps {
+            self.add(step_finished(job, *number, Conclusion::Success, 0, None));
+        }
     }
 
     pub(crate) fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {

@@ -59,7 +59,7 @@ impl JobTask {
         let mut background = Background::default();
         for (index, step) in all.iter().enumerate() {
             let name = display_names::step_name(step, &evaluated);
-            let number = sequence.add(&name, StepKind::Main);
+            let number = sequence.add_of_file(&name, step.is_background());
             if index < start.done {
                 steps.register_post_again(&mut scope, step);
             } else if step.is_background() {

@@ -87,10 +87,19 @@ pub(super) struct StepSequence {
 }
 
 impl StepSequence {
-    /// Adds a step at the end.
+    /// Adds a step of the runner at the end.
     pub(super) fn add(&mut self, name: &str, kind: StepKind) -> StepNumber {
+        self.push(name, kind, false)
+    }
+
+    /// Adds a step of the file at the end.
+    pub(super) fn add_of_file(&mut self, name: &str, background: bool) -> StepNumber {
+        self.push(name, StepKind::Main, background)
+    }
+
+    fn push(&mut self, name: &str, kind: StepKind, background: bool) -> StepNumber {
         let number = StepNumber(self.steps.len() as u32 + 1);
-        self.steps.push(StepOutline { number, name: name.to_owned(), kind });
+        self.steps.push(StepOutline { number, name: name.to_owned(), kind, background });
         number
     }
 

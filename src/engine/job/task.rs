@@ -214,7 +214,7 @@ impl JobTask {
             sequence.add(&format!("Pre {}", display_names::step_name(step, &scope)), StepKind::Pre);
         }
         for step in &all {
-            sequence.add(&display_names::step_name(step, &scope), StepKind::Main);
+            sequence.add_of_file(&display_names::step_name(step, &scope), step.is_background());
         }
         if background::needs_final_wait(&all) {
             sequence.add(background::FINAL_WAIT, StepKind::Job);

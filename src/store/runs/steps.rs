@@ -108,6 +108,7 @@ fn step(job: &mut Job, number: StepNumber) -> &mut Step {
                     number,
                     name: format!("Step {number}"),
                     kind: StepKind::Main,
+                    background: false,
                     phase: Phase::Queued,
                     outcome: None,
                     exit_code: None,
@@ -130,6 +131,7 @@ fn step(job: &mut Job, number: StepNumber) -> &mut Step {
 impl Step {
     fn plan(&mut self, outline: &StepOutline) {
         self.kind = outline.kind;
+        self.background = outline.background;
         if self.phase == Phase::Queued {
             self.name.clone_from(&outline.name);
         }

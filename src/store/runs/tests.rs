@@ -150,7 +150,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             job,
             steps: steps
                 .into_iter()
-                .map(|number| StepOutline { number, name: "s".to_owned(), kind: StepKind::Post })
+                .map(|number| StepOutline { number, name: "s".to_owned(), kind: StepKind::Post, background: false })
                 .collect(),
         }),
         (job(), step()).prop_map(|(job, step)| Event::StepStarted { job, step, name: "s".to_owned() }),

@@ -1,6 +1,6 @@
 //! Names of shells and variables that GitHub accepts but a runner cannot use.
 
-use super::{jobs_with_steps, steps};
+use super::{add_steps, jobs_with_steps, steps};
 use crate::model::nearest;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::parse::{entries, get};
@@ -19,7 +19,9 @@ pub(super) fn shells(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for job in jobs_with_steps(workflow) {
         let system = system(job);
         shell_of(&job.defaults, system, found);
-        for step in &job.steps {
+        let mut steps = Vec::new();
+        add_steps(&job.steps, &mut steps);
+        for step in steps {
             if let StepAction::Run { shell: Some(shell), .. } = &step.action {
                 check_shell(shell, system, found);
             }

@@ -235,7 +235,7 @@ fn check_values(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str)
         step.env.iter().map(|env| ("env", env)).chain(with.map(|with| ("with", with)))
     });
     of_job.chain(of_steps).for_each(|(key, value)| must_be_mapping(key, value, context, found));
-    for step in &body.steps {
+    for step in steps {
         let StepAction::Run { script, .. } = &step.action else { continue };
         let mut expressions = Vec::new();
         collect(script, &mut expressions);
