@@ -317,7 +317,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__logs)
-            opts="-j -s -h --all --job --step --failed --help"
+            opts="-j -s -h --all --job --step --failed --all-lines --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -451,7 +451,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__run)
-            opts="-e -j -i -s -d -h --event --event-path --event-set --job --input --secret --secret-file --var --max-parallel --in-place --sandbox --offline --debug --trust --detach --json --format --runner --repository --help"
+            opts="-e -j -i -s -d -h --event --event-path --event-set --job --input --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --debug --trust --detach --json --format --runner --repository --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

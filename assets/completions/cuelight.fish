@@ -65,6 +65,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`js
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job on this machine and in place, for any `runs-on`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l in-place -d 'Run in the repository\'s folder itself instead of a private copy per job'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l skip-unrunnable -d 'Let the run succeed without the jobs whose `runs-on` needs another machine'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l offline -d 'Use actions of other repositories only from the cache'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l debug -d 'Keep debug lines and set `RUNNER_DEBUG`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l trust -d 'Trust this repository for this run'
@@ -96,7 +97,8 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s h -l help -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s j -l job -d 'Only this job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s s -l step -d 'Only the step with this number or name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all -d 'Let `latest` be the newest run of all repositories'
-complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only steps that failed'
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only what failed: the lines around the first error of each failed step, and why jobs did not start'
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all-lines -d 'With --failed, all lines of each failed step'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, with or without `${{ }}`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'Contexts of the expression: a file with a JSON object, or `-` for standard input' -r -F

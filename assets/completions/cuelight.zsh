@@ -50,6 +50,7 @@ _arguments "${_arguments_options[@]}" : \
 '--runner=[\`host\`\: every job on this machine and in place, for any \`runs-on\`]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
 '--in-place[Run in the repository'\''s folder itself instead of a private copy per job]' \
+'--skip-unrunnable[Let the run succeed without the jobs whose \`runs-on\` needs another machine]' \
 '--offline[Use actions of other repositories only from the cache]' \
 '--debug[Keep debug lines and set \`RUNNER_DEBUG\`]' \
 '--trust[Trust this repository for this run]' \
@@ -118,7 +119,8 @@ _arguments "${_arguments_options[@]}" : \
 '-s+[Only the step with this number or name]:STEP:_default' \
 '--step=[Only the step with this number or name]:STEP:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
-'--failed[Only steps that failed]' \
+'--failed[Only what failed\: the lines around the first error of each failed step, and why jobs did not start]' \
+'--all-lines[With --failed, all lines of each failed step]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \

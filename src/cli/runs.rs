@@ -2,21 +2,20 @@
 
 use std::io;
 
-use serde_json::json;
-
 use crate::launch;
-use crate::model::{Conclusion, EndReason, Gate, Job, LineRange, Phase, Run, Step, Summary, Timestamp};
+use crate::model::{Conclusion, Job, LineRange, Phase, Run, Step, Summary, Timestamp};
 use crate::store::clock::now;
+use crate::store::first_error;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::store::history::{Filter, StatusFilter};
 
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
-use crate::ui::text::{duration, spent};
+use crate::ui::text::{counted, duration, spent};
 use crate::ui::theme::Hue;
 
-use super::printer::{Logs, first_line, table};
+use super::printer::{Logs, first_line, search, table};
 use super::style;
 use super::style::{Out, Style};
 use super::{Exit, Outcome, RunArg, runs_dir};
@@ -77,9 +76,12 @@ pub(super) struct LogsArgs {
     /// Only the step with this number or name
     #[arg(long, short)]
     step: Option<String>,
-    /// Only steps that failed
+    /// Only what failed: the lines around the first error of each failed step, and why jobs did not start
     #[arg(long)]
     failed: bool,
+    /// With --failed, all lines of each failed step
+    #[arg(long, requires = "failed")]
+    all_lines: bool,
 }
 
 /// Parses a status or conclusion.
@@ -150,18 +152,10 @@ pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp)
     list
 }
 
-/// Returns why a job or step ended with this result, or why it waits.
-fn reason(phase: &Phase, reason: Option<&str>) -> Option<String> {
-    match phase {
-        Phase::Waiting(gate @ Gate::Concurrency { .. }) => Some(gate.reason()),
-        _ => reason.map(str::to_owned),
-    }
-}
-
 /// Returns the line of a run, with its repository if there are runs of several.
 fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> TerminalText {
     let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
-    let reason = reason(&summary.phase, summary.reason.as_ref().map(EndReason::text).as_deref()).unwrap_or_default();
+    let reason = summary.why().unwrap_or_default();
     let attempt = if summary.attempt > 1 { text!(" attempt {}", summary.attempt) } else { text!("") };
     let info = &summary.info;
     let repository = if several { text!("{:<20} ", info.repository) } else { text!("") };
@@ -185,13 +179,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
     if args.json {
-        let jobs: Vec<_> = run.jobs.values().map(as_json).collect();
-        let document = json!({
-            "id": run.info.id, "name": run.name, "workflow": run.info.workflow, "event": run.info.event, "ref": run.info.ref_name,
-            "sha": run.info.sha, "attempt": run.attempt, "status": run.phase.word(), "reason": reason(&run.phase, run.reason.as_ref().map(EndReason::text).as_deref()),
-            "created": run.info.created, "started": run.started, "finished": run.finished, "jobs": jobs,
-        });
-        let pretty = serde_json::to_string_pretty(&document).map_err(io::Error::other)?;
+        let pretty = serde_json::to_string_pretty(&run.document()).map_err(io::Error::other)?;
         style::line(&TerminalText::json(&pretty))?;
         return Ok(Exit::Success);
     }
@@ -208,7 +196,7 @@ pub(super) fn shown(run: &Run, style: Style) -> TerminalText {
     let commit: String = info.sha.chars().take(7).collect();
     let origin = text!("{} on {} · {}@{} · attempt {}", info.workflow, info.event, info.ref_name, commit, run.attempt);
     page.push_line(&style.paint(Hue::Dim, origin));
-    if let Some(reason) = reason(&run.phase, run.reason.as_ref().map(EndReason::text).as_deref()) {
+    if let Some(reason) = run.why() {
         page.push_line(&TerminalText::paragraph(&reason));
     }
     page.push(&text!("\n{}", table(run, style)));
@@ -231,29 +219,6 @@ fn step_row(step: &Step, style: Style) -> TerminalText {
     text!("  {} {:>2} {:<44} {:>8}  {}", glyph, step.number, step.name, time, reason).trim_end()
 }
 
-fn as_json(job: &Job) -> serde_json::Value {
-    let steps: Vec<_> = job
-        .steps
-        .iter()
-        .map(|step| {
-            json!({
-                "number": step.number, "name": step.name, "background": step.background, "status": step.phase.word(),
-                "outcome": step.outcome, "exit_code": step.exit_code, "signal": step.signal, "reason": step.reason,
-                "explanation": step.explanation,
-                "lines": step.lines, "started": step.started, "finished": step.finished,
-                "annotations": step.annotations,
-            })
-        })
-        .collect();
-    json!({
-        "id": job.id, "key": job.key, "name": job.name, "needs": job.needs, "status": job.phase.word(),
-        "allowed_failure": job.allowed_failure, "reason": reason(&job.phase, job.reason.as_deref()), "explanation": job.explanation, "started": job.started,
-        "finished": job.finished, "outputs": job.outputs, "environment": job.environment,
-        "environment_url": job.environment_url, "sandbox": job.sandbox,
-        "services": job.services.values().collect::<Vec<_>>(), "steps": steps,
-    })
-}
-
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
@@ -264,29 +229,72 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     let style = Style::of_output();
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);
+    let bad = |phase: &Phase| phase.conclusion().is_some_and(Conclusion::is_bad);
     let wanted_step = |step: &&Step| {
         args.step.as_ref().is_none_or(|wanted| step.is_named(wanted))
-            && (!args.failed
-                || step.outcome == Some(Conclusion::Failure)
-                || step.phase == Phase::Done(Conclusion::Failure))
+            && (!args.failed || step.outcome == Some(Conclusion::Failure) || bad(&step.phase))
     };
-    let mut found = false;
+    let (mut found, mut printed, mut cut) = (false, false, false);
     for job in jobs {
+        let mut has_lines = false;
         for step in job.steps.iter().filter(wanted_step) {
             found = true;
             // One step alone is printed without a heading, so that it can be piped.
             if args.step.is_none() && step.lines > 0 {
                 out.line(heading(job, step, style))?;
             }
-            let all = LineRange { first: 0, count: u64::MAX };
-            folder.lines(&run, &job.id, step.number, all, &mut |line| {
-                out.line(TerminalText::log_line(line, style.colours()))
-            })?;
+            let ranges = if args.failed && !args.all_lines {
+                first_error::excerpt(search(&run, job, step, &folder)?.best().map(|(at, _)| at), step.lines)
+            } else {
+                vec![LineRange { first: 0, count: u64::MAX }]
+            };
+            let mut next = 0;
+            for range in ranges {
+                if range.first > next {
+                    cut = true;
+                    let gap = style.spelled(text!("⋮ {}", counted(range.first - next, "line")));
+                    out.line(style.paint(Hue::Dim, gap))?;
+                }
+                next = range.first.saturating_add(range.count);
+                folder.lines(&run, &job.id, step.number, range, &mut |line| {
+                    has_lines = true;
+                    out.line(TerminalText::log_line(line, style.colours()))
+                })?;
+            }
         }
+        // The reason of a job without output: it may never have started.
+        let reason = job.why().filter(|_| args.step.is_none() && !has_lines && (!args.failed || bad(&job.phase)));
+        if let Some(reason) = reason {
+            out.line(style.bold(&job.name))?;
+            out.line(text!(
+                "{} {}: {}",
+                style.glyph(&job.phase),
+                style.word(&job.phase),
+                TerminalText::paragraph(&reason)
+            ))?;
+            has_lines = true;
+        }
+        printed |= has_lines;
+    }
+    if let (true, Some(reason)) =
+        (args.job.is_none() && args.step.is_none() && (!printed || bad(&run.phase)), run.why())
+    {
+        out.line(text!(
+            "{} {}: {}",
+            style.glyph(&run.phase),
+            style.word(&run.phase),
+            TerminalText::paragraph(&reason)
+        ))?;
+        printed = true;
     }
     out.flush()?;
     if let (Some(wanted), false) = (&args.step, found) {
         return Err(run.no_step(wanted).into());
+    }
+    if cut {
+        style::notice("--all-lines prints all lines of these steps");
+    } else if args.failed && !printed {
+        style::notice(&format!("nothing failed in {}", run.info.id));
     }
     Ok(Exit::Success)
 }

@@ -28,6 +28,8 @@ pub struct Config {
     pub max_parallel: usize,
     /// Number of runs that `clean` keeps.
     pub keep_runs: usize,
+    /// Whether a run can succeed without the jobs that need another machine.
+    pub skip_unrunnable: bool,
     /// Sandboxes by `runs-on` label in lower case: `host`, `docker` or `docker:IMAGE`.
     pub runs_on: IndexMap<String, String>,
     /// Default image of jobs that run in Docker.
@@ -84,6 +86,7 @@ impl Default for Config {
         Self {
             max_parallel: processors.max(2),
             keep_runs: 50,
+            skip_unrunnable: false,
             runs_on: IndexMap::new(),
             image: IMAGE.to_owned(),
             actions: IndexMap::new(),

@@ -74,6 +74,15 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| one(config.keep_runs.to_string()),
     },
     Setting {
+        name: "skip_unrunnable",
+        doc: "Let a run succeed without the jobs whose `runs-on` label needs another machine. The end of the run names them.\n\
+              Default: false, such a run fails. Same as the flag --skip-unrunnable.",
+        example: "skip_unrunnable = true",
+        repository: InRepository::Refused,
+        set: |config, _, value| value.boolean().map(|yes| config.skip_unrunnable = yes),
+        show: |config| one(config.skip_unrunnable.to_string()),
+    },
+    Setting {
         name: "offline",
         doc: "Use actions of other repositories only from the local cache, without network access. Default: false.\n\
               Same as the flag --offline.",

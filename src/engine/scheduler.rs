@@ -32,12 +32,13 @@ pub enum Decision {
     Decide(NodeId),
     /// Start the leg.
     Start(NodeId, JobId),
-    /// End the leg: another leg of its matrix failed and `fail-fast` is set.
-    Cancel(JobId),
+    /// End the first leg: the second one, of the same matrix, failed and `fail-fast` is set.
+    Cancel(JobId, JobId),
     /// Every node of the workflow that the leg called has ended: evaluate its outputs, then call `finished`.
     Complete(NodeId, JobId),
-    /// The leg has not started and never will.
-    Drop(JobId, Conclusion),
+    /// The leg has not started and never will: this other leg of its matrix failed and `fail-fast` is set, or the run or
+    /// the caller was cancelled.
+    Drop(JobId, Option<JobId>),
 }
 
 /// How a leg ended, as it counts for the graph.
@@ -193,11 +194,11 @@ impl Scheduler {
         if failed && node.limits.fail_fast {
             for leg in &mut node.legs {
                 match leg.state {
-                    LegState::Running => self.turns.push_back(Decision::Cancel(leg.id.clone())),
+                    LegState::Running => self.turns.push_back(Decision::Cancel(leg.id.clone(), id.clone())),
                     LegState::Queued | LegState::Held | LegState::Admitted => {
                         leg.state =
                             LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
-                        self.turns.push_back(Decision::Drop(leg.id.clone(), Conclusion::Cancelled));
+                        self.turns.push_back(Decision::Drop(leg.id.clone(), Some(id.clone())));
                     }
                     LegState::Done(_) => {}
                 }
@@ -222,7 +223,7 @@ impl Scheduler {
             let waits = |leg: &&mut Leg| !matches!(leg.state, LegState::Running | LegState::Done(_));
             for leg in node.legs.iter_mut().filter(waits) {
                 leg.state = LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
-                self.turns.push_back(Decision::Drop(leg.id.clone(), Conclusion::Cancelled));
+                self.turns.push_back(Decision::Drop(leg.id.clone(), None));
             }
         }
     }
@@ -438,7 +439,7 @@ mod tests {
         scheduler.hold(&id(1));
         assert_eq!(started(&turns(&mut scheduler, &[3], ALL)), ["n0-3"]);
         scheduler.finished(&id(3), ends(Failure));
-        assert_eq!(turns(&mut scheduler, &[3], ALL), [Decision::Drop(id(1), Cancelled)]);
+        assert_eq!(turns(&mut scheduler, &[3], ALL), [Decision::Drop(id(1), Some(id(3)))]);
         assert!(scheduler.is_done());
     }
 
@@ -457,10 +458,11 @@ mod tests {
         let mut scheduler = Scheduler::new(2);
         let node = scheduler.add(false, None);
         turns(&mut scheduler, &[3], ALL);
-        scheduler.finished(&JobId::new("n0-1"), ends(Failure));
+        let failed = JobId::new("n0-1");
+        scheduler.finished(&failed, ends(Failure));
         assert_eq!(
             turns(&mut scheduler, &[3], ALL),
-            [Decision::Cancel(JobId::new("n0-2")), Decision::Drop(JobId::new("n0-3"), Cancelled)]
+            [Decision::Cancel(JobId::new("n0-2"), failed.clone()), Decision::Drop(JobId::new("n0-3"), Some(failed))]
         );
         scheduler.finished(&JobId::new("n0-2"), ends(Cancelled));
         assert_eq!(scheduler.result(node), Some(Failure));
@@ -494,7 +496,7 @@ mod tests {
         let mut scheduler = chain(1);
         turns(&mut scheduler, &[1; 4], ALL);
         scheduler.cancel();
-        assert_eq!(turns(&mut scheduler, &[1; 4], ALL), [Decision::Drop(JobId::new("n3-1"), Cancelled)]);
+        assert_eq!(turns(&mut scheduler, &[1; 4], ALL), [Decision::Drop(JobId::new("n3-1"), None)]);
         scheduler.finished(&JobId::new("n0-1"), ends(Cancelled));
         assert!(matches!(scheduler.next_decision(), Some(Decision::Decide(_))), "an `always()` job may still run");
     }
@@ -547,7 +549,7 @@ mod tests {
                             scheduler.expand(node, ids(&format!("n{}", node.0), widths[node.0]), ALL);
                         }
                         Decision::Start(_, id) => running.push(id),
-                        Decision::Cancel(_) | Decision::Drop(..) => {}
+                        Decision::Cancel(..) | Decision::Drop(..) => {}
                         Decision::Complete(..) => panic!("nothing calls"),
                     }
                     assert!(running.len() <= slots);

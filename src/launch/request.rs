@@ -46,6 +46,8 @@ pub struct LaunchRequest {
     pub sandbox: Option<String>,
     /// Run in the repository's folder itself instead of a private copy per job.
     pub in_place: bool,
+    /// Let the run succeed without the jobs that need another machine.
+    pub skip_unrunnable: bool,
     /// Take actions of other repositories only from the cache.
     pub offline: bool,
     /// Keep debug lines and set `RUNNER_DEBUG`.
@@ -113,6 +115,7 @@ impl LaunchRequest {
             vars: self.vars.clone(),
             jobs: self.jobs.clone(),
             max_parallel: self.max_parallel.unwrap_or(config.max_parallel),
+            skip_unrunnable: self.skip_unrunnable || config.skip_unrunnable,
             runs_on: config.runs_on,
             sandbox: self.sandbox.clone(),
             image: config.image,

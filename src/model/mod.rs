@@ -5,10 +5,12 @@
 
 pub mod capabilities;
 mod command;
+mod document;
 mod event;
 mod explanation;
 pub mod feed;
 mod id;
+pub mod legs;
 mod lookup;
 mod nearest;
 mod preview;

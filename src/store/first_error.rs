@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
+use crate::model::LineRange;
+
 use super::StoreError;
 use super::logs::{LineMatcher, LogReader};
 
@@ -189,6 +191,32 @@ fn plain(line: &str) -> String {
     plain
 }
 
+/// Maximum number of lines of a log that is shown whole.
+const WHOLE: u64 = 60;
+
+/// Number of lines of an excerpt before the first error.
+const BEFORE: u64 = 10;
+
+/// Number of lines of an excerpt from the first error on.
+const FROM: u64 = 20;
+
+/// Number of lines of an excerpt at the end of the log.
+const LAST: u64 = 10;
+
+/// Returns the lines to show of a failed step whose log has `lines` lines: those around the first error, whose number is
+/// `error` if it is known, and the last ones. A short log is shown whole.
+#[must_use]
+pub fn excerpt(error: Option<u64>, lines: u64) -> Vec<LineRange> {
+    let range = |first: u64, end: u64| LineRange { first, count: end - first };
+    let last = lines.saturating_sub(if error.is_some() { LAST } else { BEFORE + FROM });
+    let (first, end) = error.map_or((last, last), |at| (at.saturating_sub(BEFORE), (at + FROM).min(lines)));
+    match () {
+        () if lines <= WHOLE => vec![range(0, lines)],
+        () if end >= last => vec![range(first.min(last), lines)],
+        () => vec![range(first, end), range(last, lines)],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,5 +283,19 @@ mod tests {
             log.lines().enumerate().for_each(|(number, line)| finder.look(number as u64, line));
             assert_eq!(finder.place().as_deref(), expected, "{log}");
         }
+    }
+
+    #[test]
+    fn an_excerpt_has_the_first_error_and_the_end() {
+        let shown = |error, lines| {
+            let ranges = excerpt(error, lines);
+            ranges.iter().map(|range| (range.first, range.first + range.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(Some(3), 60), [(0, 60)], "a short log is shown whole");
+        assert_eq!(shown(Some(100), 1000), [(90, 120), (990, 1000)]);
+        assert_eq!(shown(Some(3), 1000), [(0, 23), (990, 1000)]);
+        assert_eq!(shown(Some(980), 1000), [(970, 1000)]);
+        assert_eq!(shown(Some(999), 1000), [(989, 1000)]);
+        assert_eq!(shown(None, 1000), [(970, 1000)]);
     }
 }

@@ -85,6 +85,8 @@ pub struct WorkflowSpec {
     pub in_place: bool,
     /// Whether every job runs on this machine, whatever its `runs-on`.
     pub any_runner: bool,
+    /// Whether the run can succeed without the jobs that need another machine.
+    pub skip_unrunnable: bool,
     /// Sandboxes by label.
     pub runs_on: IndexMap<String, String>,
     /// Sandbox of jobs without a container: `host`, `docker`, `docker:image`.

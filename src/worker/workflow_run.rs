@@ -207,7 +207,13 @@ impl WorkflowAttempt {
             Err(end) => return end,
         };
         host.outlet.record(Event::RunStarted { attempt: host.attempt, name: prepared.name.clone() });
-        let start = AttemptStart { plan: prepared.plan, carried, resumed, slots: request.spec.max_parallel };
+        let start = AttemptStart {
+            plan: prepared.plan,
+            carried,
+            resumed,
+            slots: request.spec.max_parallel,
+            skips_unrunnable: request.spec.skip_unrunnable,
+        };
         let context = request.context(prepared.facts, host.outlet, queue);
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
         let end = attempt::run(Arc::new(context), start, orders).await;

@@ -17,3 +17,4 @@ mod screen;
 mod services;
 mod source;
 mod survival;
+mod user;

@@ -3,7 +3,10 @@
 
 use std::io;
 
+use indexmap::IndexMap;
+
 use crate::cli::style::Style;
+use crate::model::legs::matrix;
 use crate::model::{Annotation, Conclusion, Job, Level, LineRange, Run, Step, StepKind};
 use crate::store::first_error::FirstError;
 use crate::ui::terminal_text::TerminalText;
@@ -26,36 +29,65 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
     Ok(style.spelled(text!("\n{}{}{}{}", table(run, style), failures, annotations(run, style), closing(run, style))))
 }
 
-/// Returns a table of the jobs of a run, with their results and durations.
+/// Returns a table of the jobs of a run, with their results and durations. Legs of a matrix that did not succeed for the
+/// same reason share a row.
 pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
-    let columns = run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0);
-    let mut table = TerminalText::default();
+    let succeeded = |job: &Job| job.phase.conclusion() == Some(Conclusion::Success);
+    let mut rows: IndexMap<_, Vec<&Job>> = IndexMap::new();
     for job in run.jobs.values() {
+        let alone = if succeeded(job) || job.reason.is_none() { Some(&job.id) } else { None };
+        rows.entry((&job.key, alone, job.phase.conclusion(), &job.reason, job.allowed_failure)).or_default().push(job);
+    }
+    let titled = rows.into_values().map(|jobs| match names(&jobs) {
+        Some((title, values)) => (title, Some(values), jobs),
+        None => (jobs[0].name.clone(), None, jobs),
+    });
+    let titled: Vec<_> = titled.collect();
+    let columns = titled.iter().map(|(title, ..)| width(title)).max().unwrap_or(0);
+    let mut table = TerminalText::default();
+    for (title, values, jobs) in titled {
+        let job = jobs[0];
         let word = format!("{}{}", style.word(&job.phase), if job.allowed_failure { " (allowed)" } else { "" });
-        let time = took(job).unwrap_or_default();
-        let reason = job.reason.as_ref().filter(|_| job.phase.conclusion() != Some(Conclusion::Success));
+        let time = jobs.iter().filter_map(|job| Some(job.finished?.since(job.started?))).max();
+        let time = time.map(duration).unwrap_or_default();
+        let reason = job.reason.as_ref().filter(|_| !succeeded(job));
         let reason = reason.map(|reason| text!("  {}", first_line(reason))).unwrap_or_default();
         let url = job.environment_url.as_ref().map(|url| text!("  {}", url)).unwrap_or_default();
         let (glyph, reason) = (style.glyph(&job.phase), style.paint(Hue::Dim, reason));
-        let row = text!("{} {:<columns$}  {:<18}{:>8}{}{}", glyph, job.name, word, time, reason, url);
+        let row = text!("{} {:<columns$}  {:<18}{:>8}{}{}", glyph, title, word, time, reason, url);
         table.push_line(&row.trim_end());
+        if let Some(values) = values {
+            table.push_line(&style.paint(Hue::Dim, text!("    {}", values)));
+        }
     }
     table
 }
 
-/// Returns, for each failed job, the line that best describes the failure, and its location.
+/// Returns `test ×3` and the values of the legs; `None` for one job.
+fn names(jobs: &[&Job]) -> Option<(String, String)> {
+    let names: Vec<_> = jobs.iter().map(|job| job.name.as_str()).collect();
+    (jobs.len() > 1).then(|| matrix(&jobs[0].key, &names))
+}
+
+/// Returns, for each failed job, the line that best describes the failure, and its location. Legs of a matrix that failed
+/// in the same step with the same line are named together.
 fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
-    let mut failures = TerminalText::default();
     let bad = |conclusion| matches!(conclusion, Some(Conclusion::Failure | Conclusion::TimedOut));
+    let mut causes: IndexMap<_, Vec<&Job>> = IndexMap::new();
     for job in run.jobs.values().filter(|job| bad(job.phase.conclusion())) {
         let Some(step) = job.steps.iter().find(|step| bad(step.phase.conclusion())) else { continue };
-        let (line, place) = first_error(run, job, step, logs)?;
-        let heading = style.bold(text!("{} › {}", job.name, step.name));
-        let reason = step.reason.as_ref().map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
-        failures.push_line(&text!("\n{} {}{}", style.glyph(&job.phase), heading, reason));
+        let cause = (&job.key, &step.name, &step.reason, first_error(run, job, step, logs)?);
+        causes.entry(cause).or_default().push(job);
+    }
+    let mut failures = TerminalText::default();
+    for ((_, step, reason, (line, place)), jobs) in causes {
+        let (title, values) = names(&jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
+        let heading = style.bold(text!("{} › {}", title, step));
+        let reason = reason.as_ref().map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
+        failures.push_line(&text!("\n{} {}{}", style.glyph(&jobs[0].phase), heading, reason));
         failures.push_line(&text!("    {}", style.paint(Hue::Bad, first_line(&line))));
-        if !place.is_empty() {
-            failures.push_line(&text!("    {}", style.paint(Hue::Dim, place)));
+        for detail in [place, values].iter().filter(|detail| !detail.is_empty()) {
+            failures.push_line(&text!("    {}", style.paint(Hue::Dim, detail)));
         }
     }
     Ok(failures)
@@ -71,6 +103,17 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result
     if let Some(found) = placed(Level::Error) {
         return Ok(found);
     }
+    let finder = search(run, job, step, logs)?;
+    let in_log = |(number, line): (u64, String)| {
+        let place = finder.place().unwrap_or_else(|| format!("line {} of its log", number + 1));
+        (line, place)
+    };
+    let found = finder.best().map(in_log).or_else(|| placed(Level::Warning)).or_else(|| finder.found().map(in_log));
+    Ok(found.unwrap_or_else(|| ("it printed nothing".to_owned(), String::new())))
+}
+
+/// Searches the end of a step's log for its first error.
+pub(crate) fn search(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<FirstError> {
     let mut finder = FirstError::default();
     let mut number = step.lines.saturating_sub(LOOK_BACK);
     logs.lines(run, &job.id, step.number, LineRange { first: number, count: LOOK_BACK }, &mut |line| {
@@ -78,12 +121,7 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result
         number += 1;
         Ok(())
     })?;
-    let in_log = |(number, line): (u64, String)| {
-        let place = finder.place().unwrap_or_else(|| format!("line {} of its log", number + 1));
-        (line, place)
-    };
-    let found = finder.best().map(in_log).or_else(|| placed(Level::Warning)).or_else(|| finder.found().map(in_log));
-    Ok(found.unwrap_or_else(|| ("it printed nothing".to_owned(), String::new())))
+    Ok(finder)
 }
 
 /// Returns the annotations of files, the worst first.

@@ -19,7 +19,7 @@ use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
 use crate::store::runs::RunStore;
 
-pub(super) use ending::{first_line, table};
+pub(super) use ending::{first_line, search, table};
 pub(super) use github::{GitHub, command};
 pub(super) use json::Json;
 pub(super) use lines::Lines;

@@ -78,6 +78,9 @@ pub(super) struct Args {
     /// Where jobs without a `container:` run: host, docker, or docker:IMAGE
     #[arg(long, value_name = "PLACE", value_parser = sandbox)]
     sandbox: Option<String>,
+    /// Let the run succeed without the jobs whose `runs-on` needs another machine
+    #[arg(long)]
+    skip_unrunnable: bool,
     /// Use actions of other repositories only from the cache
     #[arg(long)]
     offline: bool,
@@ -125,6 +128,7 @@ impl Args {
             max_parallel: self.max_parallel,
             sandbox: self.sandbox.clone(),
             in_place: self.in_place,
+            skip_unrunnable: self.skip_unrunnable,
             offline: self.offline,
             debug: self.debug,
             trust: self.trust,

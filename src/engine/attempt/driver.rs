@@ -180,7 +180,6 @@ impl Driver {
                     self.cancellations.remove(&id);
                     self.run.host.reap(&self.run.tracking_id(&id)).await;
                     let end = JobEnd::given_up(FORCE_TIMEOUT);
-                    self.run.outlet.record(end.event(&id));
                     return Input::JobEnded(id, end);
                 }
             }

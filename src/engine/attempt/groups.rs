@@ -72,7 +72,7 @@ impl Attempt {
     /// Cancels a leg because another run or job takes a group that it holds or waits for.
     pub(super) fn displace(&mut self, id: &JobId, reason: String) {
         if self.scheduler.running().any(|(_, leg)| leg == id) {
-            self.cancel_leg(id, Cancellation::Cancel);
+            self.cancel_leg(id, Cancellation::Cancel, &reason);
         } else if self.waiting.contains(id) || self.holding.contains(id) {
             self.refuse(id, Conclusion::Cancelled, &reason);
         }

@@ -40,6 +40,8 @@ pub struct AttemptStart {
     pub resumed: HashMap<JobId, Resumed>,
     /// Maximum number of jobs that run at once on this machine.
     pub slots: usize,
+    /// Whether the run can succeed without the jobs that need another machine.
+    pub skips_unrunnable: bool,
 }
 
 /// A job whose result is carried over from an earlier attempt.

@@ -100,6 +100,8 @@ pub(super) struct Attempt {
     /// Jobs that hold their concurrency groups: they are about to start, run, or call a workflow that does.
     pub(super) holding: BTreeSet<JobId>,
     pub(super) verdict: Verdict,
+    /// Why running jobs were cancelled, where that is not the cancel of the run.
+    causes: HashMap<JobId, String>,
     /// Whether no further job may start.
     pub(super) ended: bool,
     failure: Option<String>,
@@ -109,7 +111,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Creates an attempt that has not begun.
     pub(super) fn new(start: AttemptStart, facts: &RunFacts, github: Object) -> Self {
-        let AttemptStart { plan, carried, resumed, slots } = start;
+        let AttemptStart { plan, carried, resumed, slots, skips_unrunnable } = start;
         let root = CallScope {
             caller: None,
             inputs: Value::object(facts.inputs.clone()),
@@ -129,7 +131,8 @@ impl Attempt {
             running: BTreeSet::new(),
             waiting: BTreeSet::new(),
             holding: BTreeSet::new(),
-            verdict: Verdict::default(),
+            verdict: Verdict::new(skips_unrunnable),
+            causes: HashMap::new(),
             ended: false,
             failure: None,
             effects: Vec::new(),
@@ -142,9 +145,7 @@ impl Attempt {
             Input::Begin => self.begin(),
             Input::JobEnded(id, end) => self.job_ended(&id, end),
             Input::JobPanicked(id, panic) => {
-                let end = JobEnd::panicked(&panic);
-                self.record(end.event(&id));
-                self.job_ended(&id, end);
+                self.job_ended(&id, JobEnd::panicked(&panic));
             }
             Input::GroupsAcquired(id, result) => self.groups_acquired(&id, result),
             Input::Displaced(id, reason) => self.displace(&id, reason),
@@ -220,24 +221,48 @@ impl Attempt {
         match decision {
             Decision::Decide(node) => self.decide(node),
             Decision::Start(node, id) => self.start(node, id),
-            Decision::Cancel(id) => self.cancel_leg(&id, Cancellation::Cancel),
+            Decision::Cancel(id, failed) => {
+                let cause = self.failed_fast(&failed);
+                self.cancel_leg(&id, Cancellation::Cancel, &cause);
+            }
             Decision::Complete(node, id) => self.complete_call(node, &id),
-            Decision::Drop(id, conclusion) => {
-                self.verdict.count(conclusion, false);
+            Decision::Drop(id, failed) => {
+                self.verdict.count(Conclusion::Cancelled, false);
                 self.release_groups(&id);
-                self.record(never_ran(&id, conclusion, "cancelled before it started"));
+                let cause = failed.map(|failed| format!(" ({})", self.failed_fast(&failed))).unwrap_or_default();
+                self.record(never_ran(&id, Conclusion::Cancelled, &format!("cancelled before it started{cause}")));
             }
         }
     }
 
-    fn job_ended(&mut self, id: &JobId, end: JobEnd) {
+    /// Returns why a leg is cancelled after another one of its matrix failed.
+    fn failed_fast(&self, failed: &JobId) -> String {
+        format!("fail-fast: {} failed", self.planned(failed).map_or(failed.as_str(), |job| &job.name))
+    }
+
+    /// Returns a job of the plan.
+    fn planned(&self, id: &JobId) -> Option<&PlannedJob> {
+        self.nodes.iter().flat_map(|node| &node.planned).find(|job| job.id == *id)
+    }
+
+    /// Records the end of a job, and takes it into account.
+    pub(super) fn job_ended(&mut self, id: &JobId, mut end: JobEnd) {
         self.running.remove(id);
+        if let (Conclusion::Cancelled, Some(cause)) = (end.conclusion, self.causes.remove(id)) {
+            end.reason = Some(match end.reason.take() {
+                Some(reason) => format!("{reason} ({cause})"),
+                None => cause,
+            });
+        }
+        self.record(end.event(id));
         if let Some(node) = self.nodes.iter_mut().find(|node| node.legs.contains_key(id)) {
             // Legs write the outputs of their node in the order in which they end; empty outputs never replace others.
             node.outputs.extend(end.outputs.into_iter().filter(|(_, value)| !value.is_empty()));
         }
-        if let Some(what) = &end.not_runnable {
-            self.verdict.not_runnable(id.as_str(), what);
+        if let Some(why) = end.not_runnable {
+            let name = self.planned(id).map(|job| (job.key.clone(), job.name.clone()));
+            let (key, name) = name.unwrap_or_else(|| (id.to_string(), id.to_string()));
+            self.verdict.not_runnable(&key, &name, why);
         }
         self.leg_ended(id, end.conclusion, end.allowed_failure);
     }
@@ -268,14 +293,15 @@ impl Attempt {
         }
     }
 
-    /// Cancels a leg and, if it calls a workflow, the jobs of that workflow.
-    pub(super) fn cancel_leg(&mut self, id: &JobId, asked: Cancellation) {
+    /// Cancels a leg and, if it calls a workflow, the jobs of that workflow. `cause` becomes the reason of their ends.
+    pub(super) fn cancel_leg(&mut self, id: &JobId, asked: Cancellation, cause: &str) {
         if self.running.contains(id) {
+            self.causes.entry(id.clone()).or_insert_with(|| cause.to_owned());
             self.want(Effect::CancelJob(id.clone(), asked));
         }
         self.scheduler.cancel_called(id);
         for called in self.called_by(id) {
-            self.cancel_leg(&called, asked);
+            self.cancel_leg(&called, asked, cause);
         }
     }
 }

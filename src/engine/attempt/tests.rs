@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::state::{Attempt, Effect, Input};
+use super::verdict::Verdict;
 use super::*;
 use crate::engine::concurrency::AcquireError;
-use crate::engine::job::end::JobEnd;
+use crate::engine::job::end::{JobEnd, NotRunnable};
 use crate::engine::job::spec::JobSpec;
 use crate::engine::panics::caught;
 use crate::engine::sandbox::Interrupt;
@@ -36,7 +37,13 @@ impl Machine {
     }
 
     fn with(jobs: &str, called: &'static [(&str, &str)], slots: usize) -> Self {
-        let start = AttemptStart { plan: plan(jobs, called), carried: IndexMap::new(), resumed: HashMap::new(), slots };
+        let start = AttemptStart {
+            plan: plan(jobs, called),
+            carried: IndexMap::new(),
+            resumed: HashMap::new(),
+            slots,
+            skips_unrunnable: false,
+        };
         Self { attempt: Attempt::new(start, &facts(), facts().github()), specs: HashMap::new() }
     }
 
@@ -63,8 +70,11 @@ impl Machine {
         seen
     }
 
+    /// Ends a job, and returns what follows its recorded end.
     fn ended(&mut self, job: &str, end: JobEnd) -> Vec<Seen> {
-        self.update(Input::JobEnded(JobId::new(job), end))
+        let mut seen = self.update(Input::JobEnded(JobId::new(job), end));
+        assert!(matches!(seen.remove(0), Seen::Finished(ended, ..) if ended == job));
+        seen
     }
 
     fn conclusion(&self) -> Option<Conclusion> {
@@ -252,6 +262,8 @@ fn a_displaced_job_that_runs_is_cancelled() {
     machine.update(Input::GroupsAcquired(JobId::new("a"), Ok(())));
     let seen = machine.update(Input::Displaced(JobId::new("a"), "why".to_owned()));
     assert_eq!(seen, [Seen::Cancel("a".to_owned(), Cancellation::Cancel)]);
+    let seen = machine.update(Input::JobEnded(JobId::new("a"), JobEnd::of(Conclusion::Cancelled)));
+    assert_eq!(seen, [finished("a", Conclusion::Cancelled, "why"), Seen::Release("a".to_owned())]);
 }
 
 #[test]
@@ -262,7 +274,13 @@ fn a_failed_leg_cancels_the_others() {
     let [Seen::Started(first), Seen::Started(second)] = &legs[..] else { panic!("two legs, not {legs:?}") };
     let seen = machine.ended(first, JobEnd::failed("no"));
     assert_eq!(seen[0], Seen::Cancel(second.clone(), Cancellation::Cancel));
-    assert!(matches!(&seen[1], Seen::Finished(_, Conclusion::Cancelled, _)) && seen.len() == 2, "{seen:?}");
+    let [_, dropped] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!(
+        *dropped,
+        finished("m.3", Conclusion::Cancelled, "cancelled before it started (fail-fast: m (1) failed)")
+    );
+    let seen = machine.update(Input::JobEnded(JobId::new(second), JobEnd::of(Conclusion::Cancelled)));
+    assert_eq!(seen, [finished(second, Conclusion::Cancelled, "fail-fast: m (1) failed")]);
 }
 
 #[test]
@@ -303,7 +321,13 @@ impl Driven {
     }
 
     async fn run(&self, jobs: &str) -> RunEnd {
-        let start = AttemptStart { plan: plan(jobs, &[]), carried: IndexMap::new(), resumed: HashMap::new(), slots: 2 };
+        let start = AttemptStart {
+            plan: plan(jobs, &[]),
+            carried: IndexMap::new(),
+            resumed: HashMap::new(),
+            slots: 2,
+            skips_unrunnable: false,
+        };
         let (_displace, displaced) = mpsc::channel(1);
         let context = scripted_run(self.home.path(), &self.outlet, &self.sandbox);
         run(Arc::new(context), start, Orders { stop: self.stop.subscribe(), displaced }).await
@@ -424,4 +448,28 @@ async fn an_outlet_that_fails_ends_the_run() {
     let end = run.run(ALWAYS).await;
     assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Failure, Some("no space left")));
     assert_eq!(run.end_of("b"), (Conclusion::Cancelled, "cancelled before it started".to_owned()));
+}
+
+#[test]
+fn jobs_that_need_another_machine_are_named_once_and_may_be_left_out() {
+    let jobs = "  m:\n    strategy: {matrix: {n: [1, 2]}}\n    runs-on: x\n    steps: [run: '1']\n  a: {runs-on: x, steps: [run: '1']}\n";
+    for (skips, why, conclusion, reason) in [
+        (false, NotRunnable::Elsewhere("moon".to_owned()), Conclusion::Failure, "not runnable here: m ×2 (1, 2): moon"),
+        (
+            true,
+            NotRunnable::Elsewhere("moon".to_owned()),
+            Conclusion::Success,
+            "left out, as they need another machine: m ×2 (1, 2): moon",
+        ),
+        (true, NotRunnable::Nowhere("odd".to_owned()), Conclusion::Failure, "not runnable here: m ×2 (1, 2): odd"),
+    ] {
+        let mut machine = Machine::new(jobs);
+        machine.attempt.verdict = Verdict::new(skips);
+        machine.update(Input::Begin);
+        machine.ended("m.1", why.clone().end());
+        machine.ended("m.2", why.end());
+        machine.ended("a", success());
+        let reason = Some(reason.to_owned());
+        assert_eq!(machine.attempt.end(), Some(RunEnd { conclusion, reason }));
+    }
 }

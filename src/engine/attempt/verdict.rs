@@ -1,6 +1,10 @@
 //! Conclusion of a run, from the ends of its jobs.
 
+use indexmap::IndexMap;
+
+use crate::engine::job::end::NotRunnable;
 use crate::model::Conclusion;
+use crate::model::legs::legs;
 
 use super::RunEnd;
 
@@ -10,10 +14,18 @@ pub(super) struct Verdict {
     failed: bool,
     cancelled: bool,
     succeeded: bool,
-    not_runnable: Vec<String>,
+    /// Keys and names of the jobs that did not run here, by the reason.
+    not_runnable: IndexMap<NotRunnable, Vec<(String, String)>>,
+    /// Whether jobs that need another machine let the run succeed.
+    skips_unrunnable: bool,
 }
 
 impl Verdict {
+    /// Returns a verdict without jobs. With `skips_unrunnable`, jobs that need another machine let the run succeed.
+    pub(super) fn new(skips_unrunnable: bool) -> Self {
+        Self { skips_unrunnable, ..Self::default() }
+    }
+
     /// Takes the end of a job into account.
     pub(super) fn count(&mut self, conclusion: Conclusion, allowed_failure: bool) {
         match conclusion {
@@ -32,24 +44,38 @@ impl Verdict {
         self.cancelled = true;
     }
 
-    /// Takes a job into account that cannot run on this machine, so that the run does not succeed.
-    pub(super) fn not_runnable(&mut self, job: &str, what: &str) {
-        self.not_runnable.push(format!("{job}: {what}"));
+    /// Takes a job into account that did not run here.
+    pub(super) fn not_runnable(&mut self, key: &str, name: &str, why: NotRunnable) {
+        self.not_runnable.entry(why).or_default().push((key.to_owned(), name.to_owned()));
     }
 
     /// Returns how the run ended.
     pub(super) fn conclude(&self) -> RunEnd {
+        let (skipped, missed): (Vec<_>, Vec<_>) = self
+            .not_runnable
+            .iter()
+            .partition(|(why, _)| self.skips_unrunnable && matches!(why, NotRunnable::Elsewhere(_)));
+        let named = |groups: &[(&NotRunnable, &Vec<(String, String)>)]| {
+            let named = groups.iter().map(|(why, jobs)| {
+                let jobs = jobs.iter().map(|(key, name)| (key.as_str(), name.as_str()));
+                format!("{}: {}", legs(jobs), why.text())
+            });
+            named.collect::<Vec<_>>().join("; ")
+        };
+        let mut reasons = Vec::new();
         // The failure of one job is not explained by another job that could not run, so both are named.
-        let too = if self.failed { "a job failed; " } else { "" };
-        let reason = (!self.not_runnable.is_empty())
-            .then(|| format!("{too}not runnable here: {}", self.not_runnable.join("; ")));
+        reasons.extend((self.failed && !missed.is_empty()).then(|| "a job failed".to_owned()));
+        reasons.extend((!missed.is_empty()).then(|| format!("not runnable here: {}", named(&missed))));
+        reasons.extend(
+            (!skipped.is_empty()).then(|| format!("left out, as they need another machine: {}", named(&skipped))),
+        );
         let conclusion = match () {
             () if self.failed => Conclusion::Failure,
             () if self.cancelled => Conclusion::Cancelled,
-            () if reason.is_some() => Conclusion::Failure,
+            () if !missed.is_empty() => Conclusion::Failure,
             () if self.succeeded => Conclusion::Success,
             () => Conclusion::Skipped,
         };
-        RunEnd { conclusion, reason }
+        RunEnd { conclusion, reason: (!reasons.is_empty()).then(|| reasons.join("; ")) }
     }
 }

@@ -20,8 +20,32 @@ pub(crate) struct JobEnd {
     pub(crate) outputs: IndexMap<String, String>,
     /// `environment.url`.
     pub(crate) environment_url: Option<String>,
-    /// Why the job cannot run on this machine, if it cannot. The run does not succeed then.
-    pub(crate) not_runnable: Option<String>,
+    /// Why the job did not run on this machine, if it could not. The run does not succeed then.
+    pub(crate) not_runnable: Option<NotRunnable>,
+}
+
+/// Why a job did not run on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum NotRunnable {
+    /// It needs another machine. Holds the reason.
+    Elsewhere(String),
+    /// It could not run on any machine, or not with this version. Holds the reason.
+    Nowhere(String),
+}
+
+impl NotRunnable {
+    /// Returns the reason.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Elsewhere(reason) | Self::Nowhere(reason) => reason,
+        }
+    }
+
+    /// Returns the end of the job.
+    pub(crate) fn end(self) -> JobEnd {
+        let reason = Some(format!("not runnable here ({})", self.text()));
+        JobEnd { reason, not_runnable: Some(self), ..JobEnd::of(Conclusion::Skipped) }
+    }
 }
 
 impl JobEnd {

@@ -16,7 +16,7 @@ use crate::workflow::lint;
 use crate::workflow::syntax::{NamedValues, StepsJob};
 
 use super::container;
-use super::end::JobEnd;
+use super::end::{JobEnd, NotRunnable};
 use super::folders::{Folders, search_path};
 use super::runs_on;
 use super::spec::JobSpec;
@@ -53,10 +53,9 @@ pub(in crate::engine) struct Ready {
 /// The end of a job that cannot start.
 pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &StepsJob) -> Result<Ready, JobEnd> {
     let failed = |reason: String| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
-    let placement = runs_on::place(body, &job.scope(), &run.options, &run.providers).map_err(|error| JobEnd {
-        reason: Some(format!("not runnable here ({error})")),
-        not_runnable: Some(error.to_string()),
-        ..JobEnd::of(Conclusion::Skipped)
+    let placement = runs_on::place(body, &job.scope(), &run.options, &run.providers).map_err(|error| {
+        let why = if error.is_elsewhere() { NotRunnable::Elsewhere } else { NotRunnable::Nowhere };
+        why(error.to_string()).end()
     })?;
     let folders = Folders::of(run, &job.id);
     let (placement, container, services) = containers(run, job, body, &folders, placement).map_err(failed)?;

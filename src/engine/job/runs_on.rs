@@ -17,7 +17,7 @@ const HOST: &str = "host";
 
 /// Why a job cannot run here. The message fits into "not runnable here (…)".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::engine) enum NotRunnable {
+pub(in crate::engine) enum PlaceError {
     /// The labels are unknown.
     #[error("its `runs-on` cannot be evaluated: {0}")]
     Evaluation(String),
@@ -35,6 +35,13 @@ pub(in crate::engine) enum NotRunnable {
     UnknownSandbox(String),
 }
 
+impl PlaceError {
+    /// Whether the job runs on another machine.
+    pub(in crate::engine) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::UnknownLabel(_))
+    }
+}
+
 /// Returns where a job without a `container` runs.
 ///
 /// # Errors
@@ -44,16 +51,16 @@ pub(in crate::engine) fn place(
     scope: &Scope<'_>,
     options: &Options,
     providers: &Providers,
-) -> Result<Placement, NotRunnable> {
+) -> Result<Placement, PlaceError> {
     let mut sandbox = HOST;
     if !options.any_runner {
-        let value = job.runs_on.evaluate(scope).map_err(|error| NotRunnable::Evaluation(error.to_string()))?;
+        let value = job.runs_on.evaluate(scope).map_err(|error| PlaceError::Evaluation(error.to_string()))?;
         let labels = labels(&value);
         if labels.is_empty() {
-            return Err(NotRunnable::NoLabel);
+            return Err(PlaceError::NoLabel);
         }
         for label in &labels {
-            let found = of_label(label, options).ok_or_else(|| NotRunnable::UnknownLabel(label.clone()))?;
+            let found = of_label(label, options).ok_or_else(|| PlaceError::UnknownLabel(label.clone()))?;
             if found != HOST {
                 sandbox = found;
             }
@@ -61,7 +68,7 @@ pub(in crate::engine) fn place(
     }
     let sandbox = options.sandbox.as_deref().unwrap_or(sandbox);
     let placement = providers.place(sandbox, &options.image);
-    placement.ok_or_else(|| NotRunnable::UnknownSandbox(sandbox.to_owned()))
+    placement.ok_or_else(|| PlaceError::UnknownSandbox(sandbox.to_owned()))
 }
 
 fn labels(value: &Value) -> Vec<String> {

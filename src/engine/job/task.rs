@@ -46,7 +46,7 @@ impl JobTask {
         Self { run, job, cancellation }
     }
 
-    /// Runs the job, and records its end.
+    /// Runs the job. The attempt records its end.
     pub(crate) async fn run(self) -> JobEnd {
         let definition = Arc::clone(&self.job.definition);
         let JobBody::Steps(body) = &definition.body else {
@@ -61,12 +61,10 @@ impl JobTask {
             }
             ready = preflight::ready(&self.run, &self.job, body) => ready,
         };
-        let end = match ready {
+        match ready {
             Err(end) => end,
             Ok(ready) => Box::pin(self.carry_out(body, ready)).await,
-        };
-        self.run.outlet.record(end.event(&self.job.id));
-        end
+        }
     }
 
     async fn cancelled(&self) {

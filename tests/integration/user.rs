@@ -1,0 +1,83 @@
+//! What a user reads: nothing that misleads, and nothing twice.
+
+use crate::project::Project;
+
+/// A matrix that fails for one reason, one that needs another machine, and jobs that do not start.
+const LEGS: &str = r"
+  test:
+    strategy: {fail-fast: false, matrix: {n: [1, 2, 3]}}
+    runs-on: ubuntu-latest
+    steps:
+      - name: Work
+        run: |
+          seq -f 'before %.0f' 100
+          echo 'error: cannot find module x'
+          seq -f 'after %.0f' 100
+          exit 1
+  moon: {strategy: {matrix: {n: [1, 2]}}, runs-on: moon, steps: [{run: echo never}]}
+  after: {needs: test, runs-on: ubuntu-latest, steps: [{run: echo never}]}
+";
+
+#[test]
+fn legs_with_one_reason_are_named_once() {
+    let project = Project::of_jobs(LEGS);
+    let said = project.run(&[]);
+    let reason = "not runnable here: moon ×2 (1, 2): no runner for `moon`; ";
+    said.expect(1, &["\n✗ test ×3  ", "exit code 1\n    1, 2, 3\n", "\n– moon ×2  ", "✗ test ×3 › Work", reason]);
+    let summary = said.out().split("\n\n").skip(1).collect::<Vec<_>>().join("\n\n");
+    assert_eq!(summary.matches("cannot find module x").count(), 1, "{summary}");
+    assert_eq!(summary.matches("no runner for").count(), 2, "in the table and in the last line: {summary}");
+}
+
+#[test]
+fn a_run_can_succeed_without_the_legs_that_need_another_machine() {
+    let jobs =
+        "  a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}\n  moon: {runs-on: moon, steps: [{run: echo}]}\n";
+    let project = Project::of_jobs(jobs);
+    project.run(&[]).expect(1, &["not runnable here: moon: no runner for `moon`"]);
+    let left_out = "left out, as they need another machine: moon: no runner for `moon`";
+    project.run(&["--skip-unrunnable"]).expect(0, &["✓ success in ", left_out]);
+    project.configure("skip_unrunnable = true\n");
+    project.run(&[]).expect(0, &[left_out]);
+    let project = Project::of_jobs("  a: {runs-on: '${{ vars.nothing }}', steps: [{run: echo hi}]}\n");
+    project.run(&["--skip-unrunnable"]).expect(1, &["names no label"]);
+}
+
+#[test]
+fn the_log_of_a_failure_is_an_excerpt_and_a_job_without_one_has_its_reason() {
+    let project = Project::of_jobs(LEGS);
+    project.run(&[]).expect(1, &[]);
+    let failed = project.call(&["logs", "--failed", "--job", "test.1"]);
+    failed.expect(0, &["⋮ 90 lines\nbefore 91\n", "error: cannot find module x\n", "\nafter 100\n", "--all-lines"]);
+    assert!(!failed.out().contains("before 90\n") && !failed.out().contains("after 50\n"), "{}", failed.out());
+    let whole = project.call(&["logs", "--failed", "--job", "test.1", "--all-lines"]);
+    whole.expect(0, &["before 1\n", "after 50\n"]);
+    project.call(&["logs", "--job", "after"]).expect(0, &["after\n– skipped: needs `test`, which failed\n"]);
+    project.call(&["logs", "--job", "moon.1"]).expect(0, &["moon (1)\n– skipped: not runnable here (no runner"]);
+    project.call(&["logs", "--failed"]).expect(0, &["✗ failure: a job failed; not runnable here: moon ×2"]);
+    project.write(
+        ".github/workflows/ci.yml",
+        "name: CI\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n",
+    );
+    project.run(&[]).expect(0, &[]);
+    project.call(&["logs", "--failed"]).expect(0, &["nothing failed in "]);
+}
+
+#[test]
+fn a_job_that_fails_before_its_first_step_has_its_reason_in_the_log() {
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{uses: nobody/nothing@v9}]}\n");
+    project.run(&["--offline"]).expect(1, &[]);
+    for args in [&["logs"][..], &["logs", "--failed"]] {
+        project.call(args).expect(0, &["a\n✗ failure: not started: `nobody/nothing@v9` is not in the cache"]);
+    }
+}
+
+#[test]
+fn the_leg_that_made_the_others_end_is_named() {
+    let project = Project::of_jobs(
+        "  a:\n    strategy: {max-parallel: 2, matrix: {n: [1, 2, 3]}}\n    runs-on: ubuntu-latest\n    steps: [{run: 'test ${{ matrix.n }} = 1 && exec sleep 1000; exit 1'}]\n",
+    );
+    project.run(&["--max-parallel", "2"]).expect(1, &["fail-fast: a (2) failed"]);
+    assert_eq!(project.job("a.1")["reason"], "fail-fast: a (2) failed");
+    assert_eq!(project.job("a.3")["reason"], "cancelled before it started (fail-fast: a (2) failed)");
+}
