@@ -663,7 +663,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__show)
-            opts="-h --all --json --help"
+            opts="-h --all --diff --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -92,6 +92,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l all -d 'Runs 
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l diff -d 'Print the uncommitted changes that the run used'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s j -l job -d 'Only this job' -r

@@ -106,6 +106,7 @@ _arguments "${_arguments_options[@]}" : \
 (show)
 _arguments "${_arguments_options[@]}" : \
 '--all[Let \`latest\` be the newest run of all repositories]' \
+'(--json)--diff[Print the uncommitted changes that the run used]' \
 '--json[Print JSON]' \
 '-h[Print help]' \
 '--help[Print help]' \

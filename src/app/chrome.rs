@@ -35,13 +35,7 @@ pub(super) fn header(
         text::put(buffer, area.x + 1, area.y, area.width - 1, "cuelight", theme.style(Hue::Accent));
         return;
     };
-    let sha = summary.info.sha.get(..7).unwrap_or(&summary.info.sha);
-    let version = match (summary.info.ref_name.as_str(), sha) {
-        ("", "") => String::new(),
-        ("", sha) => sha.to_owned(),
-        (name, "") => name.to_owned(),
-        (name, sha) => format!("{name}@{sha}"),
-    };
+    let version = summary.info.version();
     let attempt = if summary.attempt > 1 { format!("attempt {}", summary.attempt) } else { String::new() };
     let event = format!("{} {version}", summary.info.event);
     let short = summary.info.id.as_str().rsplit('-').next().unwrap_or_default();

@@ -21,7 +21,8 @@ impl App {
         let time = summary.started.map(spent).unwrap_or_default();
         let dot = self.theme.dot();
         let info = &summary.info;
-        let branch = if info.ref_name.is_empty() { String::new() } else { format!(" {}", info.ref_name) };
+        let version = info.version();
+        let branch = if version.is_empty() { version } else { format!(" {version}") };
         let mut lines =
             vec![format!("{} {}{dot}{}{branch}{dot}{}{time}", look.glyph, summary.name, info.event, look.word)];
         let failed = |job: &&Job| has_failed(&job.phase);

@@ -191,15 +191,7 @@ const COLUMNS: u16 = 500;
 pub(super) fn graph(plan: &Plan) -> Picture {
     let id = RunId::new("plan");
     let mut store = RunStore::default();
-    store.open(RunInfo {
-        id: id.clone(),
-        repository: String::new(),
-        workflow: String::new(),
-        event: String::new(),
-        ref_name: String::new(),
-        sha: String::new(),
-        created: Timestamp(0),
-    });
+    store.open(RunInfo { id: id.clone(), ..RunInfo::default() });
     let jobs = plan.jobs().iter().map(outline).collect();
     store.apply(&id, &Record { seq: 1, at: Timestamp(0), event: Event::JobsPlanned { jobs, replaces: None } });
     let style = style::Style::of_output();

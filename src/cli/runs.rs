@@ -20,6 +20,9 @@ use super::style;
 use super::style::{Out, Style};
 use super::{Exit, Outcome, RunArg, runs_dir};
 
+/// Maximum number of uncommitted files that are listed; the others are counted.
+const MAX_CHANGES: usize = 20;
+
 /// Default for `--limit`.
 const LIMIT: usize = 20;
 
@@ -61,6 +64,9 @@ pub(super) struct ListArgs {
 pub(super) struct ShowArgs {
     #[command(flatten)]
     run: RunArg,
+    /// Print the uncommitted changes that the run used
+    #[arg(long, conflicts_with = "json")]
+    diff: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -160,12 +166,12 @@ fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> Termin
     let info = &summary.info;
     let repository = if several { text!("{:<20} ", info.repository) } else { text!("") };
     let row = text!(
-        "{} {}  {}{:<20} {:<16} {:<12} {:>8}  {}{}  {}",
+        "{} {}  {}{:<20} {:<20} {:<12} {:>8}  {}{}  {}",
         style.glyph(&summary.phase),
         info.id,
         repository,
         summary.name,
-        info.ref_name,
+        info.version(),
         info.event,
         time,
         style.word(&summary.phase),
@@ -178,14 +184,23 @@ fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> Termin
 pub(super) fn show(args: &ShowArgs) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
+    if args.diff {
+        match history::diff(&folder)? {
+            Some(diff) => style::print(&TerminalText::lines(&diff))?,
+            None => style::notice(&format!("{} ran exactly what is in its commit", folder.id())),
+        }
+        return Ok(Exit::Success);
+    }
+    let dirty = history::dirty(&folder)?;
     if args.json {
-        let pretty = serde_json::to_string_pretty(&run.document()).map_err(io::Error::other)?;
+        let pretty = serde_json::to_string_pretty(&run.document(&dirty)).map_err(io::Error::other)?;
         style::line(&TerminalText::json(&pretty))?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
     let logs = text!("\nlogs: {}\n", folder.logs().display());
-    style::print(&text!("{}{}", style.spelled(shown(&run, style)), logs))?;
+    let changes = changes(&dirty, folder.id().as_str(), style);
+    style::print(&text!("{}{}{}", style.spelled(shown(&run, style)), changes, logs))?;
     Ok(Exit::Success)
 }
 
@@ -193,8 +208,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
 pub(super) fn shown(run: &Run, style: Style) -> TerminalText {
     let info = &run.info;
     let mut page = text!("{} {}  {}  {}\n", style.glyph(&run.phase), run.name, info.id, style.word(&run.phase));
-    let commit: String = info.sha.chars().take(7).collect();
-    let origin = text!("{} on {} · {}@{} · attempt {}", info.workflow, info.event, info.ref_name, commit, run.attempt);
+    let origin = text!("{} on {} · {} · attempt {}", info.origin(), info.event, info.version(), run.attempt);
     page.push_line(&style.paint(Hue::Dim, origin));
     if let Some(reason) = run.why() {
         page.push_line(&TerminalText::paragraph(&reason));
@@ -207,6 +221,21 @@ pub(super) fn shown(run: &Run, style: Style) -> TerminalText {
         }
     }
     page
+}
+
+/// Lists the uncommitted changes.
+fn changes(dirty: &[String], id: &str, style: Style) -> TerminalText {
+    let mut list = TerminalText::default();
+    if !dirty.is_empty() {
+        let of = counted(dirty.len() as u64, "file");
+        let heading = style.bold(text!("not committed: {} (cuelight show {} --diff)", of, id));
+        list.push_line(&text!("\n{}", heading));
+        dirty.iter().take(MAX_CHANGES).for_each(|file| list.push_line(&text!("  {}", file)));
+        if dirty.len() > MAX_CHANGES {
+            list.push_line(&text!("  and {} more", dirty.len() - MAX_CHANGES));
+        }
+    }
+    list
 }
 
 fn step_row(step: &Step, style: Style) -> TerminalText {

@@ -16,15 +16,20 @@
 //! - [`expression`]: expressions evaluated outside of a run
 //! - [`demo`]: projects that are part of the program
 
+use std::fs;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::thread::JoinHandle;
 
 use indexmap::IndexMap;
 
 use crate::config::{Config, ConfigError};
+use crate::engine::mask::Masker;
 use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
+use crate::repo::uncommitted::Uncommitted;
 use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::folder::{RunFolder, RunsDir, locate};
@@ -103,6 +108,8 @@ pub struct Planned {
     secrets: IndexMap<String, String>,
     consent: Consent,
     unknown: Vec<String>,
+    /// The uncommitted changes, which are read meanwhile.
+    uncommitted: JoinHandle<Uncommitted>,
 }
 
 /// A run with a folder and a worker.
@@ -161,6 +168,7 @@ impl Planned {
 /// See [`LaunchError`]. A repository that is not trusted is not an error here: [`start`] refuses it.
 pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchError> {
     let repository = request.repository()?;
+    let uncommitted = uncommitted(runs, &repository, &request.secrets);
     let config = Config::load(Some(&repository.root))?;
     let path = workflows::find(request.workflow.as_deref(), &request.folder, &repository.root)?;
     let (name, text) = (workflows::relative(&path, &repository.root), workflows::read(&path)?);
@@ -181,7 +189,20 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let trust = if request.needs_trust() { trust::of(runs, &repository, &settings)? } else { Trust::Given };
     let subject = Subject { name: info.workflow.clone(), plan: Ok(Arc::clone(&plan)), sandbox: spec.sandbox.clone() };
     let consent = Consent::new(repository, settings, trust, vec![subject]);
-    Ok(Planned { info, spec, plan, secrets, consent, unknown })
+    Ok(Planned { info, spec, plan, secrets, consent, unknown, uncommitted })
+}
+
+/// Starts to read the uncommitted changes of a repository: git needs as long for it as everything else that is planned.
+fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: &[SecretSource]) -> JoinHandle<Uncommitted> {
+    let secrets: Vec<_> =
+        secrets.iter().filter_map(SecretSource::file).filter_map(|path| path.canonicalize().ok()).collect();
+    let (access, root, sha) = (trust::access(runs, repository), repository.root.clone(), repository.sha.clone());
+    thread::spawn(move || {
+        Uncommitted::read(&root, access, &sha, &secrets).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the uncommitted changes are not recorded");
+            Uncommitted::default()
+        })
+    })
 }
 
 /// Returns the question about a repository and all its workflows, as a push would run them.
@@ -238,9 +259,17 @@ pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
 /// The repository is not trusted, or the state folder cannot be written.
 fn write(runs: &RunsDir, planned: Planned) -> Result<(RunFolder, File), LaunchError> {
     planned.consent.require()?;
-    let Planned { info, mut spec, .. } = planned;
+    let Planned { mut info, mut spec, secrets, uncommitted, .. } = planned;
+    let uncommitted = uncommitted.join().expect("reading changes does not panic");
+    let masker = Masker::new(secrets.values().map(String::as_str));
+    spec.dirty = uncommitted.files.iter().map(|file| masker.mask_text(file)).collect();
+    info.changed = spec.dirty.len();
     spec.run_number = numbers::take(runs, &info.repository, &info.workflow)?;
     let (folder, held) = runs.create_locked(info.created)?;
+    if !uncommitted.diff.is_empty() {
+        let (path, diff) = (folder.diff(), masker.mask_text(&uncommitted.diff));
+        fs::write(&path, diff).map_err(StoreError::io("write", &path))?;
+    }
     RunSpec::of_workflow(info, spec).write(&folder)?;
     Ok((folder, held))
 }

@@ -40,6 +40,16 @@ pub enum SecretSource {
     Named,
 }
 
+impl SecretSource {
+    /// Returns the file of secrets.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Value { .. } | Self::Environment(_) | Self::Named => None,
+        }
+    }
+}
+
 /// Values stay out of logs and panics.
 impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -62,13 +62,13 @@ impl Run {
         self.phase.why(text(self.reason.as_ref()))
     }
 
-    /// Returns the state of the run, its jobs and their steps.
+    /// Returns the state of the run, its jobs and their steps. `dirty` are the files that differed from the commit.
     #[must_use]
-    pub fn document(&self) -> Value {
+    pub fn document(&self, dirty: &[String]) -> Value {
         let info = &self.info;
         json!({
             "id": info.id, "name": self.name, "repository": info.repository, "workflow": info.workflow,
-            "event": info.event, "ref": info.ref_name, "sha": info.sha, "attempt": self.attempt,
+            "event": info.event, "ref": info.ref_name, "sha": info.sha, "dirty": dirty, "attempt": self.attempt,
             "status": self.phase.word(), "reason": self.why(), "created": info.created, "started": self.started,
             "finished": self.finished, "jobs": self.jobs.values().map(Job::document).collect::<Vec<_>>(),
         })

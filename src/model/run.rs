@@ -24,11 +24,46 @@ pub struct RunInfo {
     pub ref_name: String,
     /// Commit; empty in a repository without commits.
     pub sha: String,
+    /// Number of files that differed from the commit, or were new, when the run started.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub changed: usize,
     /// Time at which the run was created.
     pub created: Timestamp,
 }
 
+/// Length of a commit's id on the screen.
+const SHORT_SHA: usize = 7;
+
+// serde passes a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 impl RunInfo {
+    /// Returns the branch or tag; empty for a commit without either.
+    #[must_use]
+    pub fn branch(&self) -> &str {
+        if self.ref_name == self.sha { "" } else { &self.ref_name }
+    }
+
+    /// Returns the commit as it is shown, with the number of changed files: `b835125+3`.
+    #[must_use]
+    pub fn commit(&self) -> String {
+        let sha = self.sha.get(..SHORT_SHA).unwrap_or(&self.sha);
+        if self.changed == 0 { sha.to_owned() } else { format!("{sha}+{}", self.changed) }
+    }
+
+    /// Returns branch and commit as they are shown: `main@b835125+3`.
+    #[must_use]
+    pub fn version(&self) -> String {
+        match (self.branch(), self.commit()) {
+            (branch, commit) if commit.is_empty() => branch.to_owned(),
+            ("", commit) => commit,
+            (branch, commit) => format!("{branch}@{commit}"),
+        }
+    }
+
     /// Returns what ran: the workflow and its repository.
     #[must_use]
     pub fn origin(&self) -> String {
@@ -136,4 +171,24 @@ pub struct Step {
     pub annotations: Vec<Annotation>,
     /// Process groups of the step that are not known to have ended.
     pub process_groups: Vec<i32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_names_branch_commit_and_the_number_of_changes() {
+        for (branch, sha, changed, expected) in [
+            ("main", "b8351251ff", 0, "main@b835125"),
+            ("main", "b8351251ff", 3, "main@b835125+3"),
+            ("b8351251ff", "b8351251ff", 1, "b835125+1"),
+            ("main", "", 2, "main@+2"),
+            ("main", "", 0, "main"),
+            ("", "", 0, ""),
+        ] {
+            let info = RunInfo { ref_name: branch.to_owned(), sha: sha.to_owned(), changed, ..RunInfo::default() };
+            assert_eq!(info.version(), expected);
+        }
+    }
 }

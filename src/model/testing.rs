@@ -20,6 +20,7 @@ pub fn info(id: RunId, created: Timestamp) -> RunInfo {
         event: "push".to_owned(),
         ref_name: "main".to_owned(),
         sha: "3f2c1ab9d0".to_owned(),
+        changed: 0,
         created,
     }
 }
@@ -143,6 +144,7 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
         event: any(),
         ref_name: any(),
         sha: any(),
+        changed: 3,
         created: Timestamp(0),
     };
     (info, script)

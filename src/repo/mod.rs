@@ -5,4 +5,5 @@ pub mod changed;
 pub mod git;
 pub mod history;
 pub mod lint;
+pub mod uncommitted;
 pub mod workflows;

@@ -320,6 +320,12 @@ impl RunFolder {
         self.path.join("lock")
     }
 
+    /// Diff of the uncommitted changes that the run used, if there were any.
+    #[must_use]
+    pub fn diff(&self) -> PathBuf {
+        self.path.join("uncommitted.diff")
+    }
+
     /// `worker.log`: diagnostics of the worker.
     #[must_use]
     pub fn worker_log(&self) -> PathBuf {

@@ -71,6 +71,8 @@ pub struct WorkflowSpec {
     pub git_ref: String,
     /// Name of the user who started the run.
     pub actor: String,
+    /// Files that differed from the commit, or were new: paths relative to the repository.
+    pub dirty: Vec<String>,
     /// Inputs as given.
     pub inputs: IndexMap<String, String>,
     /// Configuration variables.
@@ -238,7 +240,9 @@ mod tests {
     fn a_folder_of_version_1_is_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens/runs/20261126-201820-55cb");
         let spec = RunSpec::read(&RunFolder::at(folder)).expect("read");
-        let RunInfo { id, repository, workflow, event, ref_name, sha, created } = &spec.info;
+        let RunInfo { id, repository, workflow, event, ref_name, sha, changed: 0, created } = &spec.info else {
+            panic!("no changes are recorded")
+        };
         assert_eq!(
             [id.as_str(), repository, workflow, event, ref_name, &sha[..7]],
             ["20261126-201820-55cb", "local/demo", ".github/workflows/pipeline.yml", "push", "main", "220e800"]

@@ -81,3 +81,36 @@ fn the_leg_that_made_the_others_end_is_named() {
     assert_eq!(project.job("a.1")["reason"], "fail-fast: a (2) failed");
     assert_eq!(project.job("a.3")["reason"], "cancelled before it started (fail-fast: a (2) failed)");
 }
+
+#[test]
+fn a_run_of_uncommitted_changes_says_so_and_keeps_them() {
+    let project = Project::of_jobs(
+        "  a: {runs-on: ubuntu-latest, steps: [{uses: actions/checkout@v4}, {run: cat new changed}]}\n",
+    );
+    project.write("changed", "one\n");
+    project.commit();
+    project.write("changed", "two\n");
+    project.write("new", "value of the day\n");
+    project.write("private", "TOKEN=hunter2hunter2\n");
+    let said = project.run(&["--secret", "OTHER=value of the day", "--secret-file", "private"]);
+    said.expect(0, &["two"]);
+    let run = project.show();
+    assert_eq!(run["dirty"], serde_json::json!(["changed", "new", "private"]));
+    let version = format!("main@{}+3", &run["sha"].as_str().expect("a commit")[..7]);
+    project.call(&["runs"]).expect(0, &[&version]);
+    project.call(&["runs", "--json"]).expect(0, &["\"changed\":3"]);
+    project.call(&["show"]).expect(0, &[&version, "not committed: 3 files", "\n  changed\n  new\n", "--diff"]);
+    project.call(&["screenshot"]).expect(0, &[&version]);
+    project.write("changed", "three\n");
+    let diff = project.call(&["show", "--diff"]);
+    diff.expect(0, &["-one\n+two\n", "+++ b/new\n@@ -0,0 +1,1 @@\n+***\n", "(left out: private holds secrets)"]);
+    assert!(!String::from_utf8_lossy(&project.everything_written()).contains("hunter2"));
+    project.commit();
+    project.run(&[]).expect(0, &[]);
+    project.call(&["show", "--diff"]).expect(0, &["ran exactly what is in its commit"]);
+    assert_eq!(project.show()["dirty"], serde_json::json!([]));
+    project.git(&["checkout", "--quiet", "--detach"]);
+    project.run(&[]).expect(0, &[]);
+    let sha = project.show()["sha"].as_str().expect("a commit")[..7].to_owned();
+    project.call(&["show"]).expect(0, &[&format!(" on push · {sha} · attempt 1")]);
+}

@@ -138,8 +138,8 @@ impl Deploys {
 
 /// Returns the version that a run deploys: its commit, and its branch or tag.
 fn version(run: &Summary) -> String {
-    let sha = run.info.sha.get(..7).unwrap_or(&run.info.sha);
-    [sha, run.info.ref_name.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let commit = run.info.commit();
+    [commit.as_str(), run.info.branch()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns all environments by name. The latest deployment is the running one, else the one that waits in a running

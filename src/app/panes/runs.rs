@@ -93,7 +93,8 @@ impl Pane for Runs {
             let time = run.started.map(|started| text::spent(started, run.finished, cx.state.now)).unwrap_or_default();
             let repository = if cx.state.has_several_repositories() { project(&run.info.repository) } else { "" };
             let ago = text::ago(cx.state.now.since(run.info.created));
-            let parts = [repository, run.info.ref_name.as_str(), run.info.event.as_str(), &ago];
+            let version = branch(run);
+            let parts = [repository, version.as_str(), run.info.event.as_str(), &ago];
             let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
             let remark = match &run.phase {
                 Phase::Waiting(gate) => gate.reason(),
@@ -175,6 +176,15 @@ pub(super) fn no_runs(state: &AppState) -> &'static str {
 /// Returns the name of the run, or of its workflow's file if it has no name.
 fn title(run: &Summary) -> &str {
     if run.name.is_empty() { file_name(&run.info.workflow) } else { &run.name }
+}
+
+/// Returns the branch of a run, or its commit without one, and the number of its uncommitted changes.
+fn branch(run: &Summary) -> String {
+    match (run.info.branch(), run.info.changed) {
+        ("", _) => run.info.commit(),
+        (branch, 0) => branch.to_owned(),
+        (branch, changed) => format!("{branch}+{changed}"),
+    }
 }
 
 /// Returns the name of a repository without its owner.

@@ -11,7 +11,7 @@ use crate::files;
 
 mod runner;
 
-pub use runner::{Access, POINTERS, command, git, git_with};
+pub use runner::{Access, POINTERS, command, git, git_capped, git_with};
 use runner::{failed, run};
 
 /// Why git cannot be used.

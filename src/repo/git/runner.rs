@@ -6,6 +6,7 @@
 //! a program.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -137,7 +138,35 @@ pub fn git_with<A: AsRef<OsStr>>(
     }
 }
 
+/// Runs git in a folder and returns the first `limit` bytes of its output, and at most one portion more. Git is ended when
+/// it prints more.
+///
+/// # Errors
+/// Git cannot be started, or its output cannot be read.
+pub fn git_capped<A: AsRef<OsStr>>(
+    folder: &Path,
+    access: Access,
+    args: impl IntoIterator<Item = A>,
+    limit: usize,
+) -> Result<Vec<u8>, GitError> {
+    let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    let mut command = prepared(folder, access, &args)?;
+    let mut running = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(GitError::Missing)?;
+    let mut printed = Vec::new();
+    let read = running.stdout.take().map(|out| out.take(limit as u64).read_to_end(&mut printed)).transpose();
+    // A closed pipe ends git, too.
+    let _ = running.kill();
+    let _ = running.wait();
+    read.map_err(GitError::Missing)?;
+    Ok(printed)
+}
+
 pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Output, GitError> {
+    prepared(folder, access, args)?.output().map_err(GitError::Missing)
+}
+
+/// Returns a call with its command. A guarded one filters no files.
+fn prepared(folder: &Path, access: Access, args: &[OsString]) -> Result<Command, GitError> {
     let mut command = command(folder, access);
     let has_filters = !args.first().is_some_and(|first| WITHOUT_FILTERS.iter().any(|known| first == known));
     if access == Access::Guarded && has_filters {
@@ -150,7 +179,8 @@ pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Ou
             command.arg(setting);
         }
     }
-    command.args(args).output().map_err(GitError::Missing)
+    command.args(args);
+    Ok(command)
 }
 
 /// Returns the names of the settings of all filters. An empty command filters nothing, and an empty `required` is

@@ -5,7 +5,7 @@ use crate::model::{Conclusion, Gate, Phase, Summary, Timestamp};
 /// Conditions that a run must meet; an empty filter matches every run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Repository, `owner/name` in any case.
+    /// Repository, `owner/name` in any case. A run whose repository is unknown, as it cannot be read, matches, too.
     pub repository: Option<String>,
     /// Workflow: its path, the name of its file, or that name without extension.
     pub workflow: Option<String>,
@@ -79,7 +79,9 @@ impl Filter {
         is(branch, &run.info.ref_name)
             && is(event, &run.info.event)
             && workflow.as_ref().is_none_or(|wanted| is_workflow(&run.info.workflow, wanted))
-            && repository.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(&run.info.repository))
+            && (repository.as_ref()).is_none_or(|wanted| {
+                run.info.repository.is_empty() || wanted.eq_ignore_ascii_case(&run.info.repository)
+            })
             && status.is_none_or(|status| status.matches(&run.phase))
             && since.is_none_or(|since| run.info.created >= since)
     }
@@ -113,8 +115,8 @@ mod tests {
             workflow: ".github/workflows/ci.yml".to_owned(),
             event: "push".to_owned(),
             ref_name: "feature/\"x\"".to_owned(),
-            sha: String::new(),
             created: Timestamp(1000),
+            ..RunInfo::default()
         };
         Summary {
             info,

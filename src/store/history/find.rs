@@ -5,8 +5,7 @@ use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir, is_id_prefix, is_run_id};
 use crate::store::spec::RunSpec;
 
-use super::index::Index;
-use super::{Filter, page};
+use super::index::{Cached, Index};
 
 /// Maximum number of candidates that an error names.
 const CANDIDATES: usize = 5;
@@ -52,16 +51,25 @@ impl RunsDir {
     /// # Errors
     /// The repository has no run, or the state folder cannot be read.
     pub fn newest_of(&self, repository: &str) -> Result<RunFolder, StoreError> {
-        let filter = Filter { repository: Some(repository.to_owned()), ..Filter::default() };
-        let newest = page(self, &filter, None, 1)?.runs.pop();
-        let none = || StoreError::NoRunOf { repository: repository.to_owned() };
-        Ok(self.folder(newest.ok_or_else(none)?.info.id))
+        let mut newest = None;
+        let lower = repository.to_ascii_lowercase();
+        self.visit(None, |id, cached| {
+            // The repository of a run never changes, so an outdated line is good enough to pass over a run of another one.
+            if cached.is_some_and(|cached| !cached.summary.to_ascii_lowercase().contains(&lower)) {
+                return true;
+            }
+            let folder = self.folder(id.clone());
+            let is_of = RunSpec::read(&folder).is_ok_and(|spec| spec.info.repository.eq_ignore_ascii_case(repository));
+            newest = is_of.then_some(folder);
+            !is_of
+        })?;
+        newest.ok_or_else(|| StoreError::NoRunOf { repository: repository.to_owned() })
     }
 
     /// Finds the newest run. Skips folders that are damaged, or are being created or removed.
     fn newest(&self) -> Result<Option<RunFolder>, StoreError> {
         let mut newest = None;
-        self.visit(None, |id| {
+        self.visit(None, |id, _| {
             let folder = self.folder(id.clone());
             let is_run = matches!(
                 RunSpec::read(&folder),
@@ -77,7 +85,7 @@ impl RunsDir {
     fn with_prefix(&self, prefix: &str) -> Result<Vec<RunId>, StoreError> {
         let mut found = Vec::new();
         // `~` sorts after every character of an id.
-        self.visit(Some(&format!("{prefix}~")), |id| {
+        self.visit(Some(&format!("{prefix}~")), |id, _| {
             let fits = id.as_str().starts_with(prefix);
             found.extend(fits.then(|| id.clone()));
             fits && found.len() < CANDIDATES
@@ -92,11 +100,15 @@ impl RunsDir {
         Ok(ids)
     }
 
-    fn visit(&self, before: Option<&str>, mut visit: impl FnMut(&RunId) -> bool) -> Result<(), StoreError> {
+    fn visit(
+        &self,
+        before: Option<&str>,
+        mut visit: impl FnMut(&RunId, Option<&Cached>) -> bool,
+    ) -> Result<(), StoreError> {
         // In a separate statement, so that the index is closed before it is rebuilt.
-        let visited = Index::open(self)?.visit(before, |id, _| visit(id));
+        let visited = Index::open(self)?.visit(before, &mut visit);
         match visited {
-            Err(StoreError::Damaged { .. }) => Index::remake(self, true)?.visit(before, |id, _| visit(id)),
+            Err(StoreError::Damaged { .. }) => Index::remake(self, true)?.visit(before, &mut visit),
             visited => visited,
         }
     }

@@ -62,6 +62,27 @@ pub fn replay(folder: &RunFolder, info: RunInfo) -> Result<RunStore, StoreError>
     }
 }
 
+/// Returns the files that differed from the commit of a run, or were new, when it started.
+///
+/// # Errors
+/// Its `run.json` cannot be read.
+pub fn dirty(folder: &RunFolder) -> Result<Vec<String>, StoreError> {
+    let spec = RunSpec::read(folder)?;
+    Ok(spec.work.workflow().map(|workflow| workflow.dirty.clone()).unwrap_or_default())
+}
+
+/// Returns the uncommitted changes that a run used, as a diff. `None` if it ran what is in its commit.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn diff(folder: &RunFolder) -> Result<Option<String>, StoreError> {
+    match fs::read(folder.diff()) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read", folder.diff())(error)),
+    }
+}
+
 /// A page of runs, newest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {

@@ -1,0 +1,134 @@
+//! Uncommitted changes of the working tree: what a run uses besides its commit.
+
+use std::path::{Path, PathBuf};
+
+use crate::files;
+
+use super::git::{Access, GitError, git_capped, git_with};
+
+/// Maximum length of a diff in bytes.
+const MAX_DIFF: usize = 1024 * 1024;
+
+/// The files that differ from the commit, or are new and not ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uncommitted {
+    /// Paths relative to the root, sorted.
+    pub files: Vec<String>,
+    /// Their changes as git shows them, with the content of new files; empty without changes. A longer one is cut.
+    pub diff: String,
+}
+
+impl Uncommitted {
+    /// Reads the changes of the working tree since the commit `sha`, which is empty before the first one. The
+    /// diff leaves out new files that are among `secrets`.
+    ///
+    /// # Errors
+    /// Git failed.
+    pub fn read(root: &Path, access: Access, sha: &str, secrets: &[PathBuf]) -> Result<Self, GitError> {
+        let status =
+            ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];
+        let status = git_with(root, access, status)?;
+        let mut changed: Vec<(bool, String)> = status
+            .split('\0')
+            .filter_map(|entry| Some((sha.is_empty() || entry.starts_with("??"), entry.get(3..)?.to_owned())))
+            .collect();
+        changed.sort_by(|(_, one), (_, other)| one.cmp(other));
+        let mut diff = String::new();
+        if changed.iter().any(|(is_new, _)| !is_new) {
+            let diff_of = [
+                "diff",
+                "--no-color",
+                "--no-renames",
+                "--no-ext-diff",
+                "--no-textconv",
+                "--ignore-submodules=dirty",
+                sha,
+                "--",
+            ];
+            diff = String::from_utf8_lossy(&git_capped(root, access, diff_of, MAX_DIFF)?).into_owned();
+        }
+        for (_, file) in changed.iter().filter(|(is_new, _)| *is_new) {
+            if diff.len() >= MAX_DIFF {
+                break;
+            }
+            let is_secret = root.join(file).canonicalize().is_ok_and(|path| secrets.contains(&path));
+            diff.push_str(&if is_secret { format!("(left out: {file} holds secrets)\n") } else { added(root, file) });
+        }
+        if diff.len() >= MAX_DIFF {
+            diff.truncate(diff.floor_char_boundary(MAX_DIFF));
+            diff.push_str("\n(the rest is left out)\n");
+        }
+        Ok(Self { files: changed.into_iter().map(|(_, file)| file).collect(), diff })
+    }
+}
+
+/// Returns a new file as a diff.
+fn added(root: &Path, file: &str) -> String {
+    let mut diff = format!("diff --git a/{file} b/{file}\nnew file\n--- /dev/null\n+++ b/{file}\n");
+    match files::read_text(&root.join(file)) {
+        Ok(text) => {
+            diff.push_str(&format!("@@ -0,0 +1,{} @@\n", text.lines().count()));
+            text.lines().for_each(|line| diff.extend(["+", line, "\n"]));
+        }
+        Err(_) => diff.push_str("(not a text file)\n"),
+    }
+    diff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::git::git;
+
+    fn repository() -> (tempfile::TempDir, impl Fn(&str, &str)) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().to_owned();
+        git(&root, ["init", "-q", "-b", "main"]).expect("git init");
+        (folder, move |name: &str, text: &str| std::fs::write(root.join(name), text).expect("written"))
+    }
+
+    fn commit(root: &Path) -> String {
+        git(root, ["add", "--all"]).expect("git add");
+        let user = ["-c", "user.name=A", "-c", "user.email=a@b"];
+        git(root, user.into_iter().chain(["commit", "-qm", "x"])).expect("git commit");
+        git(root, ["rev-parse", "HEAD"]).expect("a commit").trim().to_owned()
+    }
+
+    #[test]
+    fn changed_new_and_deleted_files_are_listed_and_shown() {
+        let (folder, write) = repository();
+        let read = |sha: &str| Uncommitted::read(folder.path(), Access::Guarded, sha, &[]).expect("read");
+        write("kept", "one\n");
+        write("gone", "two\n");
+        write("a b", "three\n");
+        let files = |sha: &str| read(sha).files.join(" ");
+        assert_eq!(files(""), "a b gone kept", "before the first commit");
+        assert!(read("").diff.contains("+++ b/kept\n@@ -0,0 +1,1 @@\n+one\n"));
+        let sha = commit(folder.path());
+        assert_eq!(read(&sha), Uncommitted::default());
+        write(".gitignore", "*.log\n");
+        write("x.log", "ignored\n");
+        write("kept", "changed\n");
+        write("image", "\0\u{1}");
+        std::fs::remove_file(folder.path().join("gone")).expect("removed");
+        assert_eq!(files(&sha), ".gitignore gone image kept");
+        let diff = read(&sha).diff;
+        for part in ["-one\n+changed\n", "-two\n", "+*.log\n"] {
+            assert!(diff.contains(part), "{part} is not in:\n{diff}");
+        }
+        git(folder.path(), ["add", "--all"]).expect("git add");
+        assert_eq!(files(&sha), ".gitignore gone image kept", "what is staged is not committed");
+    }
+
+    #[test]
+    fn a_long_diff_is_cut() {
+        let (folder, write) = repository();
+        write("large", "");
+        let sha = commit(folder.path());
+        write("large", &"line\n".repeat(500_000));
+        write("new", &"line\n".repeat(1000));
+        let read = Uncommitted::read(folder.path(), Access::Guarded, &sha, &[]).expect("read");
+        assert!(read.diff.len() < MAX_DIFF + 100 && read.diff.ends_with("(the rest is left out)\n"));
+        assert_eq!(read.files.len(), 2);
+    }
+}
