@@ -9,7 +9,39 @@ use crate::engine::RunContext;
 use crate::engine::outlet::StepLog;
 use crate::engine::panics::Panic;
 use crate::engine::workspace::checkout;
-use crate::engine::workspace::checkout::CheckoutError;
+use crate::engine::workspace::checkout::error::CheckoutError;
+use crate::engine::workspace::checkout::git_folder::{Depth, Objects};
+use crate::engine::workspace::checkout::sparse::Sparse;
+use crate::engine::workspace::checkout::{Request, Submodules};
+
+/// The inputs of actions/checkout.
+const INPUTS: &[&str] = &[
+    "repository",
+    "ref",
+    "token",
+    "ssh-key",
+    "ssh-known-hosts",
+    "ssh-strict",
+    "ssh-user",
+    "persist-credentials",
+    "path",
+    "clean",
+    "filter",
+    "sparse-checkout",
+    "sparse-checkout-cone-mode",
+    "fetch-depth",
+    "fetch-tags",
+    "show-progress",
+    "lfs",
+    "submodules",
+    "set-safe-directory",
+    "github-server-url",
+    "allow-unsafe-pr-checkout",
+];
+
+/// Inputs that decide which files and which history the step gets.
+const OF_FILES: &[&str] =
+    &["ref", "path", "clean", "sparse-checkout", "fetch-depth", "fetch-tags", "lfs", "submodules"];
 
 /// Why the checkout failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,32 +57,120 @@ pub(crate) enum CheckoutFailure {
     Panicked(Panic),
 }
 
-/// Copies the repository's files to the folder that the action would use. Returns that folder, or `None` if the job
-/// runs in the repository itself.
+/// Result of a checkout.
+pub(crate) struct Filled {
+    /// Folder that was filled.
+    pub(crate) folder: PathBuf,
+    /// Outputs of the action.
+    pub(crate) outputs: IndexMap<String, String>,
+}
+
+/// `with` of a checkout.
+struct Given<'g>(&'g IndexMap<String, String>);
+
+impl<'g> Given<'g> {
+    fn text(&self, name: &str) -> Option<&'g str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// As in the action, any text but `true` means false.
+    fn flag(&self, name: &str) -> Option<bool> {
+        self.text(name).map(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        let lines = self.text(name).into_iter().flat_map(str::lines).map(str::trim);
+        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Returns the depth of the history; `None` for all of it. What is not a number means all of it, as in the action.
+    fn depth(&self) -> Option<Depth> {
+        let commits = self.text("fetch-depth")?.parse::<f64>().ok().filter(|depth| *depth >= 1.0)? as usize;
+        Some(Depth { commits, tags: self.flag("fetch-tags") == Some(true) })
+    }
+
+    fn request(&self, objects: Objects) -> Request {
+        let patterns = self.lines("sparse-checkout");
+        let cone = self.flag("sparse-checkout-cone-mode") != Some(false);
+        Request {
+            wanted: self.text("ref").map(str::to_owned),
+            keep_files: self.flag("clean") == Some(false),
+            depth: self.depth(),
+            sparse: (!patterns.is_empty()).then_some(Sparse { patterns, cone }),
+            submodules: match self.text("submodules") {
+                Some(text) if text.eq_ignore_ascii_case("recursive") => Submodules::Recursive,
+                Some(text) if text.eq_ignore_ascii_case("true") => Submodules::Direct,
+                _ => Submodules::None,
+            },
+            lfs: self.flag("lfs") == Some(true),
+            objects,
+        }
+    }
+
+    /// Returns what the step asks for in vain.
+    fn warnings(&self, in_container: bool) -> Vec<String> {
+        let quoted = |names: &[&str]| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        let unknown: Vec<_> = self.0.keys().map(String::as_str).filter(|name| !INPUTS.contains(name)).collect();
+        let mut warnings = Vec::new();
+        if !unknown.is_empty() {
+            warnings.push(format!("Unexpected input(s) {}, valid inputs are [{}]", quoted(&unknown), quoted(INPUTS)));
+        }
+        if self.flag("persist-credentials") == Some(true) {
+            warnings.push(
+                "`persist-credentials: true` has no effect: the copy has no credentials, and git uses those of this machine".to_owned(),
+            );
+        }
+        if in_container && self.flag("set-safe-directory") == Some(false) {
+            warnings.push(
+                "`set-safe-directory: false` has no effect: every folder is safe in the job's container".to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+/// Copies the repository's files to the folder that the action would use. Returns `None` if the job runs in the
+/// repository itself.
 ///
 /// # Errors
 /// `path` leads out of the workspace, the ref is unknown, or a file could not be copied.
 pub(crate) async fn run(
     run: &RunContext,
     workspace: &Path,
+    in_container: bool,
     given: &IndexMap<String, String>,
     log: &mut dyn StepLog,
-) -> Result<Option<PathBuf>, CheckoutFailure> {
-    let input = |name: &str| given.get(name).map(String::as_str).filter(|value| !value.is_empty());
+) -> Result<Option<Filled>, CheckoutFailure> {
+    let given = Given(given);
+    let warn = |log: &mut dyn StepLog, text: &str| log.write(format!("##[warning]{text}\n").as_bytes());
+    for warning in given.warnings(in_container) {
+        warn(log, &warning);
+    }
     if run.options.in_place {
         log.write(b"The job runs in the repository's own folder: its files are used as they are.\n");
-        for ignored in ["ref", "path"].into_iter().filter(|name| input(name).is_some()) {
-            log.write(format!("##[warning]`{ignored}` has no effect in the repository's own folder\n").as_bytes());
+        for ignored in OF_FILES.iter().filter(|name| given.text(name).is_some()) {
+            warn(log, &format!("`{ignored}` has no effect in the repository's own folder"));
         }
         return Ok(None);
     }
-    let target = checkout::inside(workspace, input("path").unwrap_or(".")).ok_or(CheckoutFailure::Outside)?;
-    let (repository, wanted) = (run.repository.clone(), input("ref").map(str::to_owned));
-    let into = target.clone();
-    let filled = spawn_blocking(move || checkout::check_out(&repository, &into, wanted.as_deref())).await;
-    let filled = filled.map_err(|error| CheckoutFailure::Panicked(Panic::of(error)))??;
-    log.write(format!("{filled}\n").as_bytes());
-    Ok(Some(target))
+    let folder = checkout::inside(workspace, given.text("path").unwrap_or(".")).ok_or(CheckoutFailure::Outside)?;
+    let request = given.request(if in_container { Objects::Borrowed } else { Objects::Linked });
+    let (repository, into) = (run.repository.clone(), folder.clone());
+    let done = spawn_blocking(move || checkout::check_out(&repository, &into, &request)).await;
+    let done = done.map_err(|error| CheckoutFailure::Panicked(Panic::of(error)))??;
+    for line in &done.lines {
+        log.write(format!("{line}\n").as_bytes());
+    }
+    for warning in &done.warnings {
+        warn(log, warning);
+    }
+    let git_ref = match given.text("ref") {
+        // As in the action, a commit has no ref.
+        Some(wanted) if wanted == done.commit => String::new(),
+        wanted => wanted.unwrap_or(&run.facts.git_ref).to_owned(),
+    };
+    let outputs = [("ref".to_owned(), git_ref), ("commit".to_owned(), done.commit)];
+    Ok(Some(Filled { folder, outputs: outputs.into() }))
 }
 
 /// Returns variables that make the real `actions/checkout` fetch the run's repository from this machine instead of its
@@ -70,4 +190,56 @@ pub(super) fn fetch_locally(run: &RunContext) -> IndexMap<String, String> {
         variables.insert(format!("GIT_CONFIG_VALUE_{number}"), value);
     }
     variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn inputs_mean_what_they_mean_in_the_action() {
+        let request = |pairs: &[(&str, &str)]| Given(&given(pairs)).request(Objects::Linked);
+        let none =
+            request(&[("ref", " "), ("clean", "true"), ("sparse-checkout", "\n"), ("lfs", "yes"), ("fetch-depth", "")]);
+        assert_eq!((none.wanted, none.keep_files, none.sparse, none.lfs, none.depth), (None, false, None, false, None));
+        assert_eq!(none.submodules, Submodules::None);
+        let all = request(&[
+            ("ref", "v1"),
+            ("clean", "False"),
+            ("sparse-checkout", "a\n  b c \n\n"),
+            ("lfs", "TRUE"),
+            ("fetch-depth", "2"),
+            ("fetch-tags", "true"),
+            ("submodules", "Recursive"),
+        ]);
+        assert_eq!((all.wanted.as_deref(), all.keep_files, all.lfs), (Some("v1"), true, true));
+        assert_eq!(all.sparse, Some(Sparse { patterns: vec!["a".to_owned(), "b c".to_owned()], cone: true }));
+        assert_eq!((all.depth, all.submodules), (Some(Depth { commits: 2, tags: true }), Submodules::Recursive));
+        let flat =
+            request(&[("sparse-checkout", "*.c"), ("sparse-checkout-cone-mode", "false"), ("submodules", "true")]);
+        assert_eq!((flat.sparse.map(|sparse| sparse.cone), flat.submodules), (Some(false), Submodules::Direct));
+        for (text, commits) in [("1.9", Some(1)), ("0", None), ("-3", None), ("all", None)] {
+            assert_eq!(request(&[("fetch-depth", text)]).depth.map(|depth| depth.commits), commits, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_is_said() {
+        let warnings = |pairs: &[(&str, &str)], in_container| Given(&given(pairs)).warnings(in_container);
+        let fine = [("persist-credentials", "false"), ("token", "x"), ("set-safe-directory", "true"), ("path", "a")];
+        assert_eq!(warnings(&fine, true), Vec::<String>::new());
+        let unknown = warnings(&[("depth", "1"), ("submodule", "true"), ("ref", "x")], false);
+        assert!(
+            unknown[0].starts_with("Unexpected input(s) 'depth', 'submodule', valid inputs are ['repository', 'ref', ")
+        );
+        assert!(
+            warnings(&[("persist-credentials", "true")], false)[0].starts_with("`persist-credentials: true` has no")
+        );
+        let unsafe_folder = [("set-safe-directory", "false")];
+        assert_eq!((warnings(&unsafe_folder, false).len(), warnings(&unsafe_folder, true).len()), (0, 1));
+    }
 }

@@ -148,13 +148,15 @@ async fn container(
     variables: IndexMap<String, String>,
 ) -> Result<Invocation, DockerActionError> {
     let temp = &job.temp;
-    let shared = vec![
+    let mut shared = vec![
         SharedFolder::writable(&job.workspace, "/github/workspace"),
         SharedFolder::writable(temp, "/github/runner_temp"),
         SharedFolder::writable(temp.join("_github_home"), "/github/home"),
         SharedFolder::writable(temp.join("_github_workflow"), "/github/workflow"),
         SharedFolder::writable(temp.join("_runner_file_commands"), "/github/file_commands"),
     ];
+    shared.extend(job.borrowed_objects());
+    job.prepare_home()?;
     let sandbox = job.machine().one_shot(image, shared).await?;
     Ok(Invocation {
         program: entrypoint.filter(|entrypoint| !entrypoint.is_empty()).unwrap_or_default().into(),

@@ -2,26 +2,32 @@
 
 use std::fs;
 use std::io;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use crate::files::Folder;
 use crate::model::JobId;
 use crate::workflow::expr::{Contexts, Object, Value};
 use crate::workflow::syntax::RunDefaults;
 
-use super::folders::{Folders, NODE, search_path};
+use super::folders::{Folders, HOME, NODE, git_objects, search_path};
 use super::preflight::Ready;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::Actions;
+use crate::engine::blocking::in_place;
 use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::provider::{Machine, ProviderError, Say};
+use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::services::ports::Claimed;
+use crate::engine::step::artifacts::Artifacts;
 use crate::engine::{RunContext, context};
 
-/// Folders, contexts, actions and machine of one job. Steps do not modify it.
+/// Folders, contexts, actions and machine of one job. Steps change nothing of it but
+/// [`Self::artifacts`].
 pub(in crate::engine) struct JobEnvironment {
     /// State of the run.
     pub(in crate::engine) shared: Arc<RunContext>,
@@ -45,6 +51,8 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) sandbox: Arc<dyn Sandbox>,
     /// Actions of other repositories that the steps use.
     pub(in crate::engine) actions: Actions,
+    /// Artifacts that the steps have declared.
+    pub(in crate::engine) artifacts: Artifacts,
     machine: Box<dyn Machine>,
     node: OnceCell<(PathBuf, String)>,
     /// Ports of this machine, held until the job has ended.
@@ -73,6 +81,7 @@ impl JobEnvironment {
             tracking_id: shared.tracking_id(id),
             sandbox: ready.machine.sandbox().unwrap_or_else(|| Arc::clone(&shared.host)),
             actions: ready.actions,
+            artifacts: Artifacts::default(),
             machine: ready.machine,
             node: OnceCell::new(),
             _ports: ready.ports,
@@ -104,9 +113,7 @@ impl JobEnvironment {
     /// A container cannot start or a service is not healthy. Call [`JobEnvironment::stop`] in any
     /// case.
     pub(in crate::engine) async fn start(&mut self, folders: &Folders, say: &mut Say<'_>) -> Result<(), ProviderError> {
-        // Marks the workspace as a git `safe.directory`, whatever uid owns it.
-        let written = fs::write(folders.home().join(".gitconfig"), "[safe]\n\tdirectory = *\n");
-        written.map_err(|error| ProviderError::Failed(format!("cannot write the container's home: {error}")))?;
+        self.prepare_home()?;
         let started = self.machine.start(say).await;
         // The container may run even if a service failed.
         if let Some(sandbox) = self.machine.sandbox() {
@@ -114,6 +121,33 @@ impl JobEnvironment {
             self.name_paths(folders);
         }
         started
+    }
+
+    /// Prepares the home folder of containers: any user may write it, and git takes the workspace for a `safe.directory`,
+    /// whatever user owns it. A `.gitconfig` that is there stays.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or a step put a link in its place.
+    pub(in crate::engine) fn prepare_home(&self) -> Result<(), ProviderError> {
+        let prepared = (|| {
+            let (above, temp) = Folder::above(&self.temp)?;
+            let home = above.make_folders(&temp.join(HOME))?;
+            if self.temp.join(HOME).join(".gitconfig").symlink_metadata().is_err() {
+                // Some file systems have no permission bits.
+                let _ = home.set_own_mode(0o777);
+                let mut file = home.create(Path::new(".gitconfig"))?;
+                file.write_all(b"[safe]\n\tdirectory = *\n")?;
+                file.set_permissions(fs::Permissions::from_mode(0o666))?;
+            }
+            Ok::<_, io::Error>(())
+        })();
+        prepared.map_err(|error| ProviderError::Failed(format!("cannot write the home folder of containers: {error}")))
+    }
+
+    /// Returns the folders with the objects that the git folder of the workspace borrows, for the container of an action. On
+    /// this machine it borrows none.
+    pub(in crate::engine) fn borrowed_objects(&self) -> Vec<SharedFolder> {
+        if self.is_container() { in_place(|| git_objects(&self.shared.repository)) } else { Vec::new() }
     }
 
     /// Returns the machine, to run actions that are containers.

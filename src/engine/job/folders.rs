@@ -11,13 +11,18 @@ use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::host::find_program;
 use crate::engine::sandbox::shared;
 use crate::engine::sandbox::shared::SharedFolder;
+use crate::engine::step::artifacts::Artifacts;
 use crate::engine::step::command_files;
+use crate::engine::workspace::checkout::objects;
 use crate::files::Folder;
 use crate::model::JobId;
 use crate::repo::git::git;
 
 /// Path of this machine's node in containers, the same as in GitHub's runner.
 pub(super) const NODE: &str = "/__e/node/bin/node";
+
+/// Name of the folder that is the home in containers, below that of the job's temporary files.
+pub(super) const HOME: &str = "_github_home";
 
 /// The folders of a job, on this machine.
 pub(in crate::engine) struct Folders {
@@ -72,6 +77,7 @@ impl Folders {
         // Containers mount it, even while it is empty. If it cannot be made, they report it.
         let _ = fs::create_dir_all(self.tools(run));
         let _ = fs::create_dir_all(&run.tool_cache);
+        fs::write(self.commands().join(command_files::ARTIFACTS_LIST), Artifacts::default().list())?;
         fs::write(self.event(), serde_json::to_vec(&run.facts.event)?)
     }
 
@@ -98,7 +104,7 @@ impl Folders {
 
     /// Returns the folder that is the home in containers.
     pub(super) fn home(&self) -> PathBuf {
-        self.temp.join("_github_home")
+        self.temp.join(HOME)
     }
 
     fn workflow(&self) -> PathBuf {
@@ -135,9 +141,7 @@ impl Folders {
         shared.extend(
             roots.into_iter().map(|(root, name)| SharedFolder::readable(root, Path::new("/__w/_actions").join(name))),
         );
-        // The git folder of the workspace refers to the repository's objects by their path.
-        let objects = git_objects(&run.repository);
-        shared.extend(objects.map(|objects| SharedFolder::readable(&objects, &objects)));
+        shared.extend(git_objects(&run.repository));
         let node = find_program("node", search_path(&*run.host));
         let node = node.and_then(|node| node.canonicalize().ok()).filter(|_| !actions.is_empty());
         shared.extend(node.map(|node| SharedFolder::readable(node, NODE)));
@@ -151,8 +155,13 @@ pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
     path.map_or(OsStr::new(""), |(_, path)| path)
 }
 
-/// Returns the objects folder of a repository. A worktree shares it with its main repository.
-fn git_objects(repository: &Path) -> Option<PathBuf> {
-    let common = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).ok()?;
-    Some(PathBuf::from(common.trim()).join("objects")).filter(|folder| folder.is_dir())
+/// Returns the folders with the objects of a repository, to which the git folder of a workspace in a container refers by
+/// their path. A worktree shares them with its main repository.
+pub(super) fn git_objects(repository: &Path) -> Vec<SharedFolder> {
+    let Ok(common) = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]) else {
+        return Vec::new();
+    };
+    let own = Path::new(common.trim()).join("objects");
+    let folders = if own.is_dir() { objects::folders(&own) } else { Vec::new() };
+    folders.into_iter().map(|folder| SharedFolder::readable(&folder, &folder)).collect()
 }

@@ -1,11 +1,12 @@
-//! The five files through which a step passes values to the runner: `GITHUB_ENV`, `_OUTPUT`, `_STATE`, `_PATH` and
-//! `_STEP_SUMMARY`. They are new for every step, read whatever its exit code was, and removed.
+//! The files through which a step passes values to the runner: `GITHUB_ENV`, `_OUTPUT`, `_STATE`, `_PATH`,
+//! `_STEP_SUMMARY` and `_ARTIFACTS`. They are new for every step, read whatever its exit code was, and removed.
 //!
 //! Their names differ from step to step, so that a process that outlives its step cannot write into the files of a
 //! later one.
 
 use std::fs::Permissions;
 use std::io;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ pub(crate) struct Left {
     /// In the order in which they were added.
     pub(crate) path: Vec<String>,
     pub(crate) summary: String,
+    /// Lines that declare artifacts.
+    pub(crate) artifacts: String,
     /// Whether it made a value secret that was not.
     pub(crate) masked: bool,
     /// Values that were rejected without failing the step: messages.
@@ -61,6 +64,16 @@ enum LineFault {
 
 /// Maximum size of a summary in bytes. GitHub drops a larger one without failing the step.
 const MAX_SUMMARY: u64 = 1024 * 1024;
+
+/// Maximum size of the declaration of artifacts in bytes. GitHub fails the step for a larger one.
+const MAX_ARTIFACTS: u64 = 1024 * 1024;
+
+/// Name of the variable of the file in which a step may declare artifacts. Few steps do, so the file is not made: writing to
+/// it makes it.
+const ARTIFACTS: &str = "GITHUB_ARTIFACTS";
+
+/// Name of the variable, and of the file, with the artifacts that the earlier steps of the job have declared.
+pub(crate) const ARTIFACTS_LIST: &str = "GITHUB_ARTIFACTS_LIST";
 
 /// Maximum size of each other file in bytes. GitHub limits all outputs of a job to 1 MiB.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -114,7 +127,9 @@ impl CommandFiles {
     /// Returns the environment variables with the paths of the files.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (String, String)> {
         let path = |name: &str| self.folder.join(self.name(name)).to_string_lossy().into_owned();
-        FILES.iter().map(move |name| ((*name).to_owned(), path(name)))
+        let list = self.folder.join(ARTIFACTS_LIST).to_string_lossy().into_owned();
+        let files = FILES.iter().chain([&ARTIFACTS]).map(move |name| ((*name).to_owned(), path(name)));
+        files.chain([(ARTIFACTS_LIST.to_owned(), list)])
     }
 
     /// Reads what the step wrote and removes the files. May block on the file system.
@@ -148,11 +163,29 @@ impl CommandFiles {
             Ok(text) => left.summary = text,
             Err(error) => left.refused.push(format!("the step's summary is dropped: {error}")),
         }
+        match read(ARTIFACTS, MAX_ARTIFACTS) {
+            Ok(text) => {
+                if !text.is_empty() {
+                    let _ = folder.remove(&below.join(self.name(ARTIFACTS)));
+                }
+                left.artifacts = text;
+            }
+            Err(error) => drop(first_error.get_or_insert(CommandFileError { name: ARTIFACTS, fault: error.into() })),
+        }
         for name in FILES {
             // The step may have removed it; a file that cannot be removed goes with the job's temp folder.
             let _ = folder.remove(&below.join(self.name(name)));
         }
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// Replaces a file in the folder of the files that all steps of a job see.
+    ///
+    /// # Errors
+    /// It cannot be written, or a step put a link in the place of the folder.
+    pub(crate) fn replace(temp: &Path, name: &str, text: &str) -> io::Result<()> {
+        let (root, below) = Folder::above(temp)?;
+        root.create(&below.join(FOLDER).join(name))?.write_all(text.as_bytes())
     }
 
     fn name(&self, name: &str) -> String {
@@ -309,14 +342,15 @@ mod tests {
     fn a_step_leaves_what_it_wrote_and_no_file() {
         let temp = tempfile::tempdir().expect("a folder");
         let (files, paths) = files_of(temp.path());
-        for path in paths.values() {
-            assert_eq!(fs::read(path).expect("exists"), b"", "{path}");
+        for name in FILES {
+            assert_eq!(fs::read(&paths[name]).expect("exists"), b"", "{name}");
         }
         let write = |name: &str, bytes: &[u8]| fs::write(&paths[name], bytes).expect("written");
         write("GITHUB_ENV", b"\xef\xbb\xbfA=1\nnode_options=--inspect\nB=\xff\n");
         write("GITHUB_OUTPUT", b"O=1\n");
         write("GITHUB_PATH", b"/one\n\n/two\r\n");
         write("GITHUB_STEP_SUMMARY", b"# Hi");
+        write("GITHUB_ARTIFACTS", b"out/a\n");
         fs::remove_file(&paths["GITHUB_STATE"]).expect("removed");
         let mut left = Left::default();
         files.collect(&mut left).expect("nothing fails the step");
@@ -324,7 +358,7 @@ mod tests {
         assert_eq!(left.env.keys().collect::<Vec<_>>(), ["A", "B"]);
         assert_eq!((left.env["A"].as_str(), left.env["B"].as_str()), ("1", "\u{fffd}"));
         assert_eq!((left.outputs["O"].as_str(), left.summary.as_str()), ("1", "# Hi"));
-        assert_eq!(left.path, ["/one", "/two"]);
+        assert_eq!((left.path, left.artifacts.as_str()), (vec!["/one".to_owned(), "/two".to_owned()], "out/a\n"));
         assert!(paths.values().all(|path| !Path::new(path).exists()));
     }
 

@@ -7,6 +7,7 @@
 //!
 //! Modules here know nothing of the job's other steps: a step needs only [`StepContext`](context::StepContext).
 
+pub(super) mod artifacts;
 pub(super) mod command_files;
 pub(super) mod context;
 pub(super) mod end;

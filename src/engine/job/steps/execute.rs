@@ -6,11 +6,15 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
+use crate::engine::blocking::in_place;
 use crate::engine::checkpoint::FailedStep;
 use crate::engine::job::folders;
 use crate::engine::outlet::StepLog;
 use crate::engine::sandbox::{Launch, Sandbox};
+use crate::engine::step::artifacts::Place;
+use crate::engine::step::command_files;
 use crate::engine::step::command_files::{CommandFiles, Left};
+use crate::engine::step::end::StepEnd;
 use crate::engine::step::env;
 use crate::engine::step::env::Layers;
 use crate::engine::step::invocation::Invocation;
@@ -52,15 +56,52 @@ impl Steps<'_> {
                 tracing::warn!(file = %file.display(), %error, "cannot remove a step's file");
             }
         }
-        let Ended { end, mut left } = match ran {
+        let Ended { mut end, mut left } = match ran {
             Ok(ended) => ended,
             Err(error) => return Completed::failed(error.to_string()),
         };
+        if let Err(reason) = self.declare_artifacts(&left.artifacts, sandbox, log).await {
+            log.write(format!("##[error]{reason}\n").as_bytes());
+            if end.outcome == Conclusion::Success {
+                end = StepEnd {
+                    outcome: Conclusion::Failure,
+                    conclusion: Conclusion::Failure,
+                    reason: Some(reason),
+                    ..end
+                };
+            }
+        }
         if end.outcome == Conclusion::Failure && own_sandbox.is_none() {
             self.failed = Some(failed_step(&launch, sandbox.environment()));
         }
         self.take_in(step.number, &mut left);
         Completed { outputs: left.outputs, state: left.state, ..Completed::of(end) }
+    }
+
+    /// Adds the artifacts that a step declared to those of the job, for the steps after it.
+    ///
+    /// # Errors
+    /// A message about the wrong line, or the list cannot be written.
+    async fn declare_artifacts(
+        &self,
+        declared: &str,
+        sandbox: &dyn Sandbox,
+        log: &mut dyn StepLog,
+    ) -> Result<(), String> {
+        if declared.is_empty() {
+            return Ok(());
+        }
+        let job = self.job;
+        let place = Place { sandbox, workspace: &job.workspace, temp: &job.temp };
+        let (new, all) = in_place(|| job.artifacts.declare(declared, place)).map_err(|error| error.to_string())?;
+        let list = CommandFiles::replace(&job.temp, command_files::ARTIFACTS_LIST, &job.artifacts.list());
+        list.map_err(|error| format!("cannot write the list of artifacts: {error}"))?;
+        let sent = job.sandbox.send(&job.temp.join(command_files::FOLDER)).await;
+        sent.map_err(|error| format!("the list of artifacts cannot be brought to the container: {error}"))?;
+        if new > 0 {
+            log.write(format!("Captured {new} artifact subject(s) from this step (job total: {all}).\n").as_bytes());
+        }
+        Ok(())
     }
 
     /// Returns the complete environment of a step's process.

@@ -151,17 +151,16 @@ impl Steps<'_> {
 
     /// Runs `actions/checkout` for the repository of the run.
     async fn check_out(&self, given: &IndexMap<String, String>, log: &mut dyn StepLog) -> Completed {
-        let filled = match checkout::run(&self.job.shared, &self.job.workspace, given, log).await {
+        let job = self.job;
+        let filled = match checkout::run(&job.shared, &job.workspace, job.is_container(), given, log).await {
             Ok(filled) => filled,
             Err(error) => return Completed::failed(error.to_string()),
         };
-        let Some(folder) = filled else { return Completed::of(StepEnd::of(Conclusion::Success)) };
-        if let Err(error) = self.job.hand_over(&folder).await {
+        let Some(filled) = filled else { return Completed::of(StepEnd::of(Conclusion::Success)) };
+        if let Err(error) = job.hand_over(&filled.folder).await {
             return Completed::failed(format!("the files cannot be brought to the job's container: {error}"));
         }
-        let facts = &self.job.shared.facts;
-        let outputs = [("ref".to_owned(), facts.git_ref.clone()), ("commit".to_owned(), facts.sha.clone())];
-        Completed::with_outputs(outputs.into())
+        Completed::with_outputs(filled.outputs)
     }
 }
 

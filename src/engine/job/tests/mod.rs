@@ -430,3 +430,32 @@ async fn nothing_is_started_for_a_job_that_lacks_an_action() {
     assert!(reason.starts_with("not started: `other/action@v1`"), "{reason}");
     assert!(ran.steps().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn later_steps_see_the_artifacts_that_a_step_declares() {
+    let sandbox = ScriptedSandbox::new(|launch| {
+        let script = script_of(launch);
+        let file = |name: &str| {
+            let (_, path) = launch.env.iter().find(|(known, _)| known == name).expect(name);
+            std::path::PathBuf::from(path)
+        };
+        if script == "declare" {
+            std::fs::write(launch.cwd.join("made"), "hello").expect("written");
+            std::fs::write(file("GITHUB_ARTIFACTS"), "made\n").expect("written");
+        }
+        if script == "wrong" {
+            std::fs::write(file("GITHUB_ARTIFACTS"), "made\n\nnone\n").expect("written");
+        }
+        let list = std::fs::read_to_string(file("GITHUB_ARTIFACTS_LIST")).expect("always there");
+        Ok(ProcessScript::exits(0).writing(&format!("{list}\n")))
+    });
+    let ran = run("    steps: [{run: declare}, {run: wrong}, {run: read, if: always()}]\n", sandbox).await;
+    let none = r#"{"version":1,"subjects":[]}"#;
+    let one = r#"{"version":1,"subjects":[{"name":"made","digest":"sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","kind":"file"}]}"#;
+    assert_eq!(
+        ran.outlet.log("a", 2),
+        format!("{none}\nCaptured 1 artifact subject(s) from this step (job total: 1).\n")
+    );
+    assert!(ran.outlet.log("a", 3).starts_with(&format!("{one}\n##[error]GITHUB_ARTIFACTS: line 3: cannot read none")));
+    assert_eq!((ran.outlet.log("a", 4), ran.end.conclusion), (format!("{one}\n"), Conclusion::Failure));
+}

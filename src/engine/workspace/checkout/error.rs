@@ -1,0 +1,19 @@
+//! Why a workspace could not be filled.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::repo::git::GitError;
+
+/// Why a workspace could not be filled.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum CheckoutError {
+    #[error("{0}")]
+    Git(#[from] GitError),
+    #[error("`ref: {wanted}` names no commit that is in {}: fetch it first", repository.display())]
+    Unknown { wanted: String, repository: PathBuf },
+    #[error("cannot copy {}: {source}", path.display())]
+    Copy { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}

@@ -1,0 +1,252 @@
+//! The git folder of a copy, written directly: `git clone` would take longer than everything else together.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use super::error::CheckoutError;
+use super::files::copy_if_there;
+use super::objects;
+use crate::repo::address::without_credentials;
+use crate::repo::git::{GitError, git};
+
+/// Keys of the repository's git configuration that the copy takes over: how objects are stored, how files are compared,
+/// and where `origin` is.
+const KEPT: &str = r"^(core\.(autocrlf|eol|filemode|symlinks|ignorecase)|extensions\.(objectformat|partialclone)|remote\.origin\.(url|promisor|partialclonefilter))$";
+
+/// How the copy has the repository's objects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(in crate::engine) enum Objects {
+    /// In its git folder, as hard links.
+    #[default]
+    Linked,
+    /// In its git folder, as separate files.
+    Copied,
+    /// At their path in the repository.
+    Borrowed,
+}
+
+/// Part of the history that the copy has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::engine) struct Depth {
+    /// Number of commits on each path back from the one that is checked out, at least 1.
+    pub(in crate::engine) commits: usize,
+    /// Whether the copy has all tags.
+    pub(in crate::engine) tags: bool,
+}
+
+/// A commit to check out.
+pub(super) struct Wanted {
+    /// Its id.
+    pub(super) commit: String,
+    /// The name that the step gave.
+    pub(super) name: String,
+}
+
+/// Source of the copy's git folder.
+pub(super) struct Origin {
+    /// Objects folder of the repository.
+    objects: PathBuf,
+    index: PathBuf,
+    /// `shallow` file of a shallow repository: the commits whose parents are missing.
+    shallow: PathBuf,
+    /// Commit that is checked out, or `None` before the first one.
+    commit: Option<String>,
+    /// Full name of the branch that is checked out; empty for a detached commit.
+    branch: String,
+    /// The repository's branches and tags, a line each: id and full name.
+    refs: String,
+    /// Content of the `config` file.
+    config: String,
+}
+
+impl Origin {
+    pub(super) fn of(repository: &Path) -> Result<Self, GitError> {
+        thread::scope(|scope| {
+            let config = scope.spawn(|| git(repository, ["config", "-z", "--get-regexp", KEPT]).unwrap_or_default());
+            let refs = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags"];
+            let refs = scope.spawn(move || git(repository, refs));
+            let places = ["--git-common-dir", "--git-path", "index", "--git-path", "shallow"];
+            let places = git(repository, ["rev-parse", "--path-format=absolute"].iter().chain(&places))?;
+            let mut places = places.lines().map(PathBuf::from);
+            let mut place = || places.next().unwrap_or_default();
+            let (objects, index, shallow) = (place().join("objects"), place(), place());
+            // Fails for a detached HEAD.
+            let branch = git(repository, ["symbolic-ref", "--quiet", "HEAD"]).unwrap_or_default().trim().to_owned();
+            let detached = if branch.is_empty() { Some(git(repository, ["rev-parse", "HEAD"])?) } else { None };
+            let refs = refs.join().expect("listing does not panic")?;
+            let config = config.join().expect("reading a configuration does not panic");
+            let on_branch = refs.lines().filter_map(|line| line.split_once(' ')).find(|(_, name)| *name == branch);
+            let commit = detached.or_else(|| on_branch.map(|(id, _)| id.to_owned()));
+            Ok(Self {
+                objects,
+                index,
+                shallow,
+                commit: commit.map(|commit| commit.trim().to_owned()),
+                branch,
+                refs,
+                config: configuration(&config, repository),
+            })
+        })
+    }
+
+    /// Returns the commit that is checked out in the repository.
+    pub(super) fn commit(&self) -> Option<&str> {
+        self.commit.as_deref()
+    }
+
+    /// Whether the repository has a part of the history alone.
+    pub(super) fn is_shallow(&self) -> bool {
+        self.shallow.exists()
+    }
+
+    /// Writes the git folder, without an index.
+    pub(super) fn write(
+        &self,
+        repository: &Path,
+        target: &Path,
+        wanted: Option<&Wanted>,
+        depth: Option<Depth>,
+        objects: Objects,
+    ) -> Result<(), CheckoutError> {
+        let folder = target.join(".git");
+        let start = wanted.map(|wanted| wanted.commit.as_str()).or(self.commit());
+        let cut = match (depth, start) {
+            (Some(depth), Some(start)) => boundary(repository, start, depth.commits)?,
+            _ => Vec::new(),
+        };
+        let head = match (&self.commit, self.branch.as_str()) {
+            (Some(commit), "") => commit.clone(),
+            (_, branch) => format!("ref: {branch}"),
+        };
+        let written = (|| {
+            fs::create_dir_all(folder.join("objects/info"))?;
+            fs::create_dir_all(folder.join("refs"))?;
+            match objects {
+                Objects::Linked | Objects::Copied => {
+                    let link = objects == Objects::Linked;
+                    objects::bring(&objects::folders(&self.objects), &folder.join("objects"), link)?;
+                }
+                Objects::Borrowed => {
+                    let mut alternates = self.objects.clone().into_os_string().into_encoded_bytes();
+                    alternates.push(b'\n');
+                    fs::write(folder.join("objects/info/alternates"), alternates)?;
+                }
+            }
+            fs::write(folder.join("HEAD"), format!("{head}\n"))?;
+            fs::write(folder.join("config"), &self.config)?;
+            fs::write(folder.join("packed-refs"), self.packed_refs(wanted, depth))?;
+            copy_if_there(&self.shallow, &folder.join("shallow"))?;
+            if !cut.is_empty() {
+                let known = fs::read_to_string(folder.join("shallow")).unwrap_or_default();
+                fs::write(folder.join("shallow"), known + &cut.join("\n") + "\n")?;
+            }
+            Ok(())
+        })();
+        written.map_err(|source| CheckoutError::Write { path: folder, source })
+    }
+
+    /// Returns the refs as in a clone: branches become those of `origin`, except for the branch that is checked out. With a
+    /// depth, as after a fetch of one ref: that ref alone, and the tags if they are wanted.
+    fn packed_refs(&self, wanted: Option<&Wanted>, depth: Option<Depth>) -> String {
+        let fetched = |name: &str| match depth {
+            None => true,
+            Some(depth) if name.starts_with("refs/tags/") => depth.tags || wanted.is_some_and(|it| it.is_called(name)),
+            Some(_) => wanted.map_or(name == self.branch, |wanted| wanted.is_called(name)),
+        };
+        let mut packed = String::new();
+        for line in self.refs.lines() {
+            let Some((id, name)) = line.split_once(' ').filter(|(_, name)| fetched(name)) else { continue };
+            let theirs = name.strip_prefix("refs/heads/").map(|name| format!("refs/remotes/origin/{name}"));
+            let own = (name == self.branch || theirs.is_none()).then(|| name.to_owned());
+            for name in own.into_iter().chain(theirs) {
+                packed.push_str(&format!("{id} {name}\n"));
+            }
+        }
+        packed
+    }
+
+    /// Copies the index. It may be split over several files.
+    pub(super) fn copy_index(&self, target: &Path) -> Result<(), CheckoutError> {
+        let folder = target.join(".git");
+        let copied = (|| {
+            copy_if_there(&self.index, &folder.join("index"))?;
+            for entry in self.index.parent().map(fs::read_dir).transpose()?.into_iter().flatten() {
+                let name = entry?.file_name();
+                if name.to_string_lossy().starts_with("sharedindex.") {
+                    copy_if_there(&self.index.with_file_name(&name), &folder.join(&name))?;
+                }
+            }
+            Ok(())
+        })();
+        copied.map_err(|source| CheckoutError::Copy { path: self.index.clone(), source })
+    }
+}
+
+impl Wanted {
+    /// Whether this is the name of a ref, in full or without its folder.
+    fn is_called(&self, full: &str) -> bool {
+        let short = full.strip_prefix("refs/heads/").or_else(|| full.strip_prefix("refs/tags/"));
+        self.name == full || short == Some(self.name.as_str())
+    }
+}
+
+/// Returns the commits that are `depth` commits away from one, itself included: the last ones of a history of that depth.
+/// Empty if the whole history is shorter.
+fn boundary(repository: &Path, start: &str, depth: usize) -> Result<Vec<String>, GitError> {
+    let mut seen = HashSet::from([start.to_owned()]);
+    let mut level = vec![start.to_owned()];
+    for _ in 1..depth {
+        let parents = git(
+            repository,
+            ["log", "--no-walk=unsorted", "--format=%P"].iter().copied().chain(level.iter().map(String::as_str)),
+        )?;
+        level =
+            parents.split_whitespace().filter(|parent| seen.insert((*parent).to_owned())).map(str::to_owned).collect();
+        if level.is_empty() {
+            break;
+        }
+    }
+    Ok(level)
+}
+
+/// Converts the output of `git config` for the repository to the configuration of the copy.
+fn configuration(kept: &str, repository: &Path) -> String {
+    let entries: Vec<(&str, &str)> = kept.split('\0').filter_map(|entry| entry.split_once('\n')).collect();
+    let version = u8::from(entries.iter().any(|(name, _)| name.starts_with("extensions.")));
+    let mut config =
+        format!("[core]\n\trepositoryformatversion = {version}\n\tbare = false\n\tlogallrefupdates = true\n");
+    for (name, value) in entries {
+        let (section, key) = match name.strip_prefix("remote.origin.") {
+            Some(key) => (r#"remote "origin""#, key),
+            None => name.split_once('.').unwrap_or((name, "")),
+        };
+        // A relative URL is relative to the repository.
+        let near = key == "url" && (value.starts_with("./") || value.starts_with("../"));
+        let value = match key {
+            _ if near => repository.join(value).to_string_lossy().into_owned(),
+            "url" => without_credentials(value),
+            _ => value.to_owned(),
+        };
+        config.push_str(&format!("[{section}]\n\t{key} = {}\n", quoted(&value)));
+    }
+    if config.contains("[remote") {
+        config.push_str("[remote \"origin\"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n");
+    }
+    config
+}
+
+/// Adds a submodule that is filled to the configuration of a copy.
+pub(super) fn add_submodule(target: &Path, name: &str, url: &str) -> Result<(), CheckoutError> {
+    let path = target.join(".git/config");
+    let entry =
+        format!("[submodule {}]\n\tactive = true\n\turl = {}\n", quoted(name), quoted(&without_credentials(url)));
+    let known = fs::read_to_string(&path).unwrap_or_default();
+    fs::write(&path, known + &entry).map_err(|source| CheckoutError::Write { path, source })
+}
+
+/// Quotes a value of a git configuration.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n"))
+}

@@ -1,0 +1,52 @@
+//! `sparse-checkout`: a part of the files.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use super::error::CheckoutError;
+use crate::repo::git::{Access, git, git_with};
+
+/// Files that the copy has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::engine) struct Sparse {
+    /// Folders in cone mode, else patterns like those of `.gitignore`.
+    pub(in crate::engine) patterns: Vec<String>,
+    /// Whether the patterns are folders: then the copy also has the files beside and above them.
+    pub(in crate::engine) cone: bool,
+}
+
+impl Sparse {
+    /// Sets the patterns for a git folder. Of its index, entries that the patterns leave out are marked.
+    pub(super) fn set(&self, target: &Path) -> Result<(), CheckoutError> {
+        let mode = if self.cone { "--cone" } else { "--no-cone" };
+        let set = ["sparse-checkout", "set", mode, "--"].into_iter().chain(self.patterns.iter().map(String::as_str));
+        git_with(target, Access::Trusted, set)?;
+        Ok(())
+    }
+
+    /// Returns the files of a list that the copy has. Git decides on tracked files; new ones belong to it in cone mode by
+    /// their folder, and always without it.
+    pub(super) fn choose(&self, target: &Path, files: Vec<PathBuf>) -> Result<Vec<PathBuf>, CheckoutError> {
+        let (mut tracked, mut left_out) = (HashSet::new(), HashSet::new());
+        // Names that are no text are not left out.
+        for entry in git(target, ["ls-files", "-t", "-z"])?.split('\0') {
+            let Some((tag, name)) = entry.split_once(' ') else { continue };
+            let name = PathBuf::from(OsString::from_vec(name.as_bytes().to_vec()));
+            if tag == "S" {
+                left_out.insert(name.clone());
+            }
+            tracked.insert(name);
+        }
+        let is_new_in_cone = |file: &PathBuf| !tracked.contains(file) && (!self.cone || self.is_in_cone(file));
+        let has = |file: &PathBuf| (tracked.contains(file) && !left_out.contains(file)) || is_new_in_cone(file);
+        Ok(files.into_iter().filter(has).collect())
+    }
+
+    fn is_in_cone(&self, file: &Path) -> bool {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut folders = self.patterns.iter().map(|pattern| Path::new(pattern.trim_matches('/')));
+        folder.as_os_str().is_empty() || folders.any(|cone| folder.starts_with(cone) || cone.starts_with(folder))
+    }
+}
