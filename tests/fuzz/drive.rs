@@ -104,13 +104,16 @@ const WORDS: &[&str] = &[
 pub(crate) struct Target {
     name: &'static str,
     seeds: Vec<String>,
+    /// Makes a case without a seed.
+    generate: Option<fn(&mut Dice) -> String>,
 }
 
 /// A deterministic random number generator (xorshift64*).
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
+    /// Returns a number below another one; 0 for 0.
+    pub(crate) fn roll(&mut self, below: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -122,7 +125,12 @@ impl Dice {
 impl Target {
     pub(crate) fn new(name: &'static str, seeds: Vec<String>) -> Self {
         assert!(!seeds.is_empty(), "{name} has no seeds");
-        Self { name, seeds }
+        Self { name, seeds, generate: None }
+    }
+
+    /// Creates a target whose cases are generated.
+    pub(crate) fn generated(name: &'static str, generate: fn(&mut Dice) -> String) -> Self {
+        Self { name, seeds: Vec::new(), generate: Some(generate) }
     }
 
     /// Runs every seed, then mutations of them until the time is up.
@@ -137,9 +145,10 @@ impl Target {
         let started = Instant::now();
         let mut cases = 0_usize;
         while cases < self.seeds.len() || started.elapsed() < budget {
-            let text = match self.seeds.get(cases) {
-                Some(seed) => seed.clone(),
-                None => self.mutated(&mut dice),
+            let text = match (self.seeds.get(cases), self.generate) {
+                (Some(seed), _) => seed.clone(),
+                (None, Some(generate)) => generate(&mut dice),
+                (None, None) => self.mutated(&mut dice),
             };
             cases += 1;
             note(Some((Instant::now(), text.clone())));

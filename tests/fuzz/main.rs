@@ -1,10 +1,12 @@
-//! Fuzz tests: mutated files, expressions and patterns must cause neither a panic nor a hang.
+//! Fuzz tests: mutated files, expressions and patterns must cause neither a panic nor a hang, and generated workflows run by
+//! the rules.
 //!
 //! Seeds are in this folder and, if it is next to the repository, in the conformance corpus. Each target runs for
 //! `CUELIGHT_FUZZ_SECONDS` (default: 1). A failing case is written to the file in the message. `CUELIGHT_FUZZ_SEED`
 //! selects another sequence of cases.
 
 mod drive;
+mod run;
 
 use std::cell::LazyCell;
 use std::sync::Arc;
