@@ -75,7 +75,10 @@ fn a_minimal_image_with_another_user_works() {
       - {run: 'echo $0', shell: bash, continue-on-error: true}"#,
     );
     let said = project.run(&[]);
-    said.expect(0, &["name: CI", "sealed", "new", "the shell `bash` is not on PATH of the image busybox:local: install bash"]);
+    said.expect(
+        0,
+        &["name: CI", "sealed", "new", "the shell `bash` is not on PATH of the image busybox:local: install bash"],
+    );
 }
 
 #[test]
