@@ -1,7 +1,7 @@
 //! Carries out a plan: decides which jobs may start, runs their steps, and reports every fact to an [`outlet::Outlet`].
 //!
 //! [`attempt`] is the loop: it asks the pure [`scheduler`] for decisions, evaluates conditions and matrices, and spawns
-//! a task for each job. A job sets up its environment and runs its steps in order: scripts in a shell, or actions.
+//! a task for each job. A job sets up its environment and runs its steps in order, background steps beside the others.
 //! `step::process` runs the process of a step, and `step::output` handles what it writes.
 //!
 //! The engine reports only what it has observed: it never records the end of a process that it has not seen ending.

@@ -215,7 +215,8 @@ impl Printer for Lines {
                     // A group that is still open ends with its step.
                     Some(Progress { open: Some((title, first)), lines, .. }) => {
                         let range = LineRange { first, count: lines - first };
-                        out.line(text!("{}{}", self.prefix(run, job), folded(style, &title, range)))?;
+                        let prefix = self.step_prefix(run, job, *number);
+                        out.line(text!("{}{}", prefix, folded(style, &title, range)))?;
                     }
                     _ => {}
                 }

@@ -504,6 +504,25 @@ mod tests {
     }
 
     #[test]
+    fn changes_of_a_branch_are_joined_and_others_stay() {
+        let matcher = |owner: &str, regexp: &str| {
+            format!(r#"{{"problemMatcher":[{{"owner":"{owner}","pattern":[{{"regexp":"{regexp}","message":0}}]}}]}}"#)
+        };
+        let mut matchers = with(&matcher("kept", "^kept$"));
+        for owner in ["gone", "replaced"] {
+            matchers.add(&matcher(owner, "^old$")).expect("added");
+        }
+        let mut branch = matchers.branch();
+        branch.remove("gone");
+        branch.add(&matcher("Replaced", "^new$")).expect("added");
+        matchers.add(&matcher("later", "^later$")).expect("added");
+        matchers.join(branch);
+        let owners: Vec<_> = matchers.known.iter().map(|matcher| matcher.owner.as_str()).collect();
+        assert_eq!(owners, ["Replaced", "later", "kept"]);
+        assert!(matchers.scan("new", &|_| true).is_some() && matchers.scan("old", &|_| true).is_none());
+    }
+
+    #[test]
     fn a_pattern_that_explodes_is_removed_after_three_strikes() {
         let mut matchers = with(
             r#"{"problemMatcher":[{"owner":"x","pattern":[{"regexp":"^(?=(a+)+$)(?!b)(a|aa)+\\1c$","message":1}]}]}"#,

@@ -208,8 +208,7 @@ impl<'j> Background<'j> {
         }
         let ended = self.wait(steps, scope, &named).await;
         for (name, end) in &ended {
-            let reason = end.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            log.write(format!("{name}: {}{reason}\n", end.conclusion.word()).as_bytes());
+            log.write(format!("{name}: {}\n", described(end)).as_bytes());
         }
         if let Steering::Cancel(_) = steering {
             return StepEnd::of(Conclusion::Success);
@@ -276,6 +275,15 @@ impl<'j> BackgroundStep<'j> {
         }
         end
     }
+}
+
+/// Returns the result of a step in words, as in `failure (exit code 1), allowed`.
+fn described(end: &StepEnd) -> String {
+    let word = end.outcome.word();
+    let reason = end.reason.as_deref().filter(|reason| *reason != word);
+    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let allowed = if end.outcome == end.conclusion { "" } else { ", allowed" };
+    format!("{word}{reason}{allowed}")
 }
 
 /// Returns the result of waiting for steps: a failure if one failed, else cancelled if one was.

@@ -191,6 +191,19 @@ async fn a_failure_counts_at_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_describes_what_it_waited_for() {
+    let (ran, _) = timed(&[
+        "{id: a, name: a, run: fail 1, background: true, continue-on-error: true}",
+        "{id: b, name: b, run: sleep 0, background: true}",
+        "{id: c, name: c, run: fail 0, background: true}",
+        "{wait: [a, b, c], continue-on-error: true}",
+    ])
+    .await;
+    let log = "a: failure (exit code 1), allowed\nb: success\nc: failure (exit code 1)\n";
+    assert_eq!((ran.outlet.log("a", 5).as_str(), ran.end.conclusion), (log, Conclusion::Success));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_step_gets_term_and_later_kill() {
     for (script, signals, expected) in [
         ("serve", vec![Interrupt::Term, Interrupt::Kill], 2.0),
