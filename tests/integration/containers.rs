@@ -1,7 +1,7 @@
 //! Jobs in containers: what their steps see, how they end, and that no resource is left.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::docker::{docker, has, nothing_left, of_run};
 use crate::project::{Project, Said, until};
@@ -346,4 +346,74 @@ fn relay_to_docker() -> String {
         }
     });
     format!("tcp://{address}")
+}
+
+#[test]
+fn git_works_wherever_the_workspace_is_mounted() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let look = "git log --oneline | wc -l; git status --short; git fsck && echo whole";
+    let action =
+        format!("{{uses: 'docker://ci-base:local', with: {{entrypoint: /bin/sh, args: '-c \"{look}; touch ~/x\"'}}}}");
+    let jobs = r#"
+  here:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: echo new > new.txt
+      - ACTION
+      - run: docker run --rm -v "$PWD:/src" -w /src -e GIT_CONFIG_COUNT=1 -e GIT_CONFIG_KEY_0=safe.directory -e GIT_CONFIG_VALUE_0=/src ci-base:local sh -c 'LOOK'
+  inside:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps:
+      - uses: actions/checkout@v4
+      - run: echo new > new.txt && LOOK
+      - ACTION
+  other:
+    runs-on: ubuntu-latest
+    container: {image: 'ci-base:local', options: '--user 4321:4321'}
+    steps:
+      - uses: actions/checkout@v4
+      - run: echo new > new.txt && LOOK && touch ~/x"#;
+    let project = Project::of_jobs(&jobs.replace("ACTION", &action).replace("LOOK", look));
+    let said = project.run(&[]);
+    said.expect(0, &[]);
+    assert_eq!(said.out().matches("│   whole\n").count(), 5, "{}", said.out());
+    assert_eq!(said.out().matches("│   ?? new.txt\n").count(), 5, "{}", said.out());
+}
+
+#[test]
+fn an_image_without_a_path_has_that_of_the_engine_and_what_steps_add_comes_first() {
+    if !has(&["busybox:local"]) {
+        return;
+    }
+    // What is imported has no configuration.
+    let image = "cuelight-test-without-path:local";
+    let made = "id=$(docker create busybox:local true) && docker export $id | docker import - \"$0\"; docker rm $id";
+    assert!(Command::new("sh").args(["-c", made, image]).stdout(Stdio::null()).status().expect("starts").success());
+    let project = Project::of_jobs(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    container: cuelight-test-without-path:local
+    steps:
+      - run: id -u && echo "$PWD/bin" >> "$GITHUB_PATH"
+      - run: id -u && echo "PATH=$PATH"
+      - uses: docker://cuelight-test-without-path:local
+        with: {entrypoint: sh, args: '-c "id -u; echo inner=$PATH"'}
+      - {uses: 'docker://cuelight-test-without-path:local', with: {entrypoint: none}, continue-on-error: true}
+      - {run: x, shell: 'none {0}', continue-on-error: true}"#,
+    );
+    let said = project.run(&[]);
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let expected = [
+        format!("PATH=/__w/repository/repository/bin:{path}"),
+        format!("inner={path}"),
+        "cannot start none in the image cuelight-test-without-path:local".to_owned(),
+        "the shell `none` is not on PATH of the image cuelight-test-without-path:local".to_owned(),
+    ];
+    said.expect(0, &expected.each_ref().map(String::as_str));
+    docker(&["rmi", image]);
 }

@@ -101,7 +101,7 @@ impl Origin {
         self.shallow.exists()
     }
 
-    /// Writes the git folder, without an index.
+    /// Writes the git folder, without an index and without the objects.
     pub(super) fn write(
         &self,
         repository: &Path,
@@ -123,16 +123,10 @@ impl Origin {
         let written = (|| {
             fs::create_dir_all(folder.join("objects/info"))?;
             fs::create_dir_all(folder.join("refs"))?;
-            match objects {
-                Objects::Linked | Objects::Copied => {
-                    let link = objects == Objects::Linked;
-                    objects::bring(&objects::folders(&self.objects), &folder.join("objects"), link)?;
-                }
-                Objects::Borrowed => {
-                    let mut alternates = self.objects.clone().into_os_string().into_encoded_bytes();
-                    alternates.push(b'\n');
-                    fs::write(folder.join("objects/info/alternates"), alternates)?;
-                }
+            if objects == Objects::Borrowed {
+                let mut alternates = self.objects.clone().into_os_string().into_encoded_bytes();
+                alternates.push(b'\n');
+                fs::write(folder.join("objects/info/alternates"), alternates)?;
             }
             fs::write(folder.join("HEAD"), format!("{head}\n"))?;
             fs::write(folder.join("config"), &self.config)?;
@@ -145,6 +139,16 @@ impl Origin {
             Ok(())
         })();
         written.map_err(|source| CheckoutError::Write { path: folder, source })
+    }
+
+    /// Brings the objects into the git folder, unless it borrows them.
+    pub(super) fn bring_objects(&self, target: &Path, objects: Objects) -> Result<(), CheckoutError> {
+        if objects == Objects::Borrowed {
+            return Ok(());
+        }
+        let folder = target.join(".git/objects");
+        let brought = objects::bring(&objects::folders(&self.objects), &folder, objects == Objects::Linked);
+        brought.map_err(|source| CheckoutError::Write { path: folder, source })
     }
 
     /// Returns the refs as in a clone: branches become those of `origin`, except for the branch that is checked out. With a

@@ -98,11 +98,25 @@ pub(in crate::engine) fn check_out(
         ..CheckedOut::default()
     };
     if let Some(wanted) = &wanted {
+        origin.bring_objects(target, request.objects)?;
         put_commit(repository, target, wanted, request)?;
         done.lines.push(format!("Checked out {} ({}).", wanted.name, wanted.commit));
     } else {
         origin.copy_index(target)?;
-        let copied = copy_working_tree(repository, target, files, request)?;
+        let bring = || origin.bring_objects(target, request.objects);
+        let copied = if let Some(sparse) = &request.sparse {
+            // Git reads objects for it.
+            bring()?;
+            sparse.set(target)?;
+            copy_files(repository, target, &sparse.choose(target, files)?, request.keep_files)?
+        } else {
+            thread::scope(|scope| {
+                // Many objects take as long as many files.
+                let brought = scope.spawn(bring);
+                let copied = copy_files(repository, target, &files, request.keep_files);
+                brought.join().expect("linking does not panic").and(copied)
+            })?
+        };
         done.lines = described(repository, &copied, request);
     }
     if request.depth.is_none() && origin.is_shallow() {
@@ -151,19 +165,6 @@ fn named<'p>(paths: impl ExactSizeIterator<Item = &'p Path>) -> String {
         names.push(format!("and {more} more"));
     }
     names.join(", ")
-}
-
-fn copy_working_tree(
-    repository: &Path,
-    target: &Path,
-    mut files: Vec<PathBuf>,
-    request: &Request,
-) -> Result<Copied, CheckoutError> {
-    if let Some(sparse) = &request.sparse {
-        sparse.set(target)?;
-        files = sparse.choose(target, files)?;
-    }
-    copy_files(repository, target, &files, request.keep_files)
 }
 
 /// Returns the commit of a ref of the repository.
