@@ -14,12 +14,10 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::Log;
+use super::within::{Gutter, TIME};
 
 /// Maximum number of highlighted matches of a line: a very long line may have any number of them.
 const MAX_HIGHLIGHTS: usize = 500;
-
-/// Width of a line's time in columns.
-const TIME: u16 = 8;
 
 impl Log {
     /// Draws the lines, with times counted from `start`. Returns `false` if there is no line to draw.
@@ -45,10 +43,8 @@ impl Log {
             }
             return unmatched.is_some();
         }
-        let digits = self.lines.to_string().len().max(4) as u16;
-        let times = if self.times && area.width > 60 { TIME } else { 0 };
-        let gutter = if area.width > 30 { digits + 3 + times } else { 1 };
-        let text = Rect { x: area.x + gutter, width: area.width.saturating_sub(gutter + 1), ..area };
+        let Gutter { digits, times, width: gutter } = self.gutter(area.width);
+        let text = Rect { x: area.x + gutter, width: self.text_columns(area.width), ..area };
         let mut y = area.y;
         for shown in lines.iter().skip(self.first_drawn(&lines, text)) {
             if y >= area.bottom() {
@@ -67,9 +63,10 @@ impl Log {
                 }
             }
             let line = self.highlighted(&shown.line);
-            let count = if self.wrap { line.rows(text.width) } else { 1 };
+            let above = if shown.number == self.cursor { self.rows_above() } else { 0 };
+            let count = if self.wrap { line.rows(text.width).saturating_sub(above) } else { 1 };
             let height = u16::try_from(count).unwrap_or(u16::MAX).min(area.bottom() - y);
-            line.draw(Rect { y, height, ..text }, self.left, buffer);
+            line.draw(Rect { y, height, ..text }, self.left + above * usize::from(text.width), buffer);
             if !self.wrap && line.mark != Mark::EndGroup && line.width() > self.left + usize::from(text.width) {
                 text::put(buffer, text.right(), y, 1, cx.theme.ellipsis(), cx.theme.style(Hue::Dim));
             }

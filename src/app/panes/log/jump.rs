@@ -42,6 +42,7 @@ impl Log {
         }
         self.groups.reveal(line);
         self.cursor = line;
+        self.skipped = 0;
         let rows = self.rows();
         self.top = rows.line(rows.row(line).saturating_sub(self.height / 3));
     }
@@ -84,6 +85,7 @@ impl Log {
         self.jump = None;
         if let Some(line) = target {
             self.go(line);
+            self.reveal = true;
         }
     }
 
@@ -140,6 +142,7 @@ impl Log {
         let Some(search) = &self.search else { return false };
         let matches = std::iter::successors(Some(self.cursor), |line| search.matches.neighbour(*line, forward));
         let next = matches.skip(1).take(search.matches.found.len()).find(|line| !self.is_left_out(*line));
+        self.reveal = next.is_some();
         self.go_if(next)
     }
 

@@ -14,6 +14,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod window;
+mod within;
 
 use std::collections::BTreeSet;
 
@@ -68,6 +69,12 @@ pub(in crate::app) struct Log {
     times: bool,
     /// Rows of the pane.
     height: u64,
+    /// Columns of the pane.
+    columns: u16,
+    /// Rows of the line at the cursor that are above the pane, if it is wrapped and taller than the pane.
+    skipped: usize,
+    /// Whether a match in the line at the cursor is to be brought into view.
+    reveal: bool,
     group_starts: Matches,
     group_ends: Matches,
     groups: Groups,
@@ -113,6 +120,9 @@ impl Default for Log {
             wrap: false,
             times: false,
             height: 1,
+            columns: 0,
+            skipped: 0,
+            reveal: false,
             group_starts: matches(SearchSlot::Groups, GROUP_START),
             group_ends: matches(SearchSlot::GroupEnds, GROUP_END),
             groups: Groups::default(),
@@ -137,7 +147,7 @@ impl Pane for Log {
             }
             _ => (None, 0),
         };
-        self.show(key, lines, cx.size.1)
+        self.show(key, lines, cx.size)
     }
 
     fn act(&mut self, action: Action, _: &Cx, _: &mut Selection) {
@@ -221,7 +231,7 @@ impl Log {
             Action::Right if !self.wrap => self.left = self.left.saturating_add(SIDEWAYS).min(self.widest()),
             Action::Wrap => {
                 self.wrap = !self.wrap;
-                self.left = 0;
+                (self.left, self.skipped) = (0, 0);
             }
             Action::Times => self.times = !self.times,
             Action::Bottom if self.anchor.is_none() => self.follows = true,
@@ -238,11 +248,14 @@ impl Log {
                 self.unfollow();
                 self.anchor = self.anchor.xor(Some(self.cursor));
             }
+            _ if self.move_within(action) => {}
             _ => {
+                let from = self.cursor;
                 let rows = self.rows();
                 let (at, count) = (rows.row(self.cursor), rows.count());
                 let Some(to) = motion(action, at as usize, count as usize, self.height as usize) else { return };
                 self.cursor = rows.line(to as u64);
+                self.enter_line(from);
                 if (to as u64) < at {
                     self.unfollow();
                 } else if to as u64 + 1 == count && self.anchor.is_none() {
@@ -263,12 +276,18 @@ impl Log {
 
     /// Scrolls by rows. The cursor moves only as far as it must to stay on the screen.
     fn scroll_by(&mut self, by: i64) {
+        let step = if by < 0 { Action::Up } else { Action::Down };
+        if (0..by.unsigned_abs()).filter(|_| self.move_within(step)).count() > 0 {
+            return;
+        }
+        let from = self.cursor;
         let rows = self.rows();
         let last = rows.count().saturating_sub(self.height);
         let before = rows.row(self.top);
         let top = before.saturating_add_signed(by).min(last);
         let cursor = rows.row(self.cursor).clamp(top, top + self.height - 1);
         (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
+        self.enter_line(from);
         if top < before {
             self.unfollow();
         } else if top == last && by > 0 && self.anchor.is_none() {
@@ -291,7 +310,7 @@ impl Log {
     }
 
     /// Shows a log of this length in a pane of this height, and returns the effects that fetch missing lines.
-    fn show(&mut self, key: Option<LogKey>, lines: u64, height: u16) -> Vec<Effect> {
+    fn show(&mut self, key: Option<LogKey>, lines: u64, (columns, height): (u16, u16)) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.cancellations);
         // A replay that steps back makes a log shorter.
         if key != self.key || lines < self.lines {
@@ -311,7 +330,7 @@ impl Log {
             };
         }
         self.lines = lines;
-        self.height = u64::from(height.max(1));
+        (self.columns, self.height) = (columns, u64::from(height.max(1)));
         if matches!(self.jump, Some(Jump::Error { .. })) {
             self.errors.get_or_insert_with(|| Matches::new(SearchSlot::Errors, Query::Errors));
         }
@@ -325,6 +344,7 @@ impl Log {
             matches.into_iter().chain(searches).flatten().filter_map(|matches| matches.request(id, key, lines));
         effects.extend(requests.map(Effect::SearchLog));
         effects.extend(self.scroll().map(Effect::LoadPage));
+        self.reveal_match();
         effects
     }
 

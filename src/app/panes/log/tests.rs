@@ -11,7 +11,7 @@ fn key(step: u32) -> LogKey {
 /// Syncs the pane, answers its searches with these lines, and returns the lines that it requests.
 fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
     let mut wanted = None;
-    for effect in log.show(Some(key(step)), lines, 10) {
+    for effect in log.show(Some(key(step)), lines, (80, 10)) {
         match effect {
             Effect::LoadPage(request) => wanted = Some(request),
             Effect::SearchLog(scan) => answer_scan(log, scan, lines),
@@ -184,7 +184,7 @@ fn the_readers_place_outlives_a_pattern_that_finds_nothing_yet() {
     log.go(42);
     let before = log.position();
     log.keep_matching(Pattern::parse("x", true));
-    log.show(Some(key(1)), 100, 10);
+    log.show(Some(key(1)), 100, (80, 10));
     assert_eq!(log.position(), before);
     settle(&mut log, 1, 100);
     log.keep_matching(None);
@@ -213,7 +213,7 @@ fn answers_to_a_search_that_was_asked_for_again_are_not_mixed() {
     settle(&mut log, 1, 100);
     let asked = |log: &mut Log| {
         log.search_for(Pattern::parse("x", false));
-        let effects = log.show(Some(key(1)), 100, 10);
+        let effects = log.show(Some(key(1)), 100, (80, 10));
         let scan = effects.into_iter().find_map(|effect| match effect {
             Effect::SearchLog(scan) => Some(scan),
             _ => None,
@@ -240,4 +240,74 @@ fn a_selection_stays_what_it_is_at_the_end_of_the_log() {
     log.go(3000);
     settle(&mut log, 1, 5000);
     assert_eq!(log.selection().map(|(_, more)| more), Some(2906 - copy::MAX_COPIED));
+}
+
+/// Answers a request with lines of this text.
+fn answer_with(log: &mut Log, request: PageRequest, lines: &[&str]) {
+    let raw =
+        lines.iter().zip(0..).map(|(text, number)| RawLine { number, bytes: text.as_bytes().to_vec(), time: None });
+    log.take_page(RenderedPage::new(LogPage { request, lines: Ok(raw.collect()) }, Theme::default()));
+}
+
+fn log_of(texts: &[&str]) -> Log {
+    let mut log = Log::default();
+    let request = settle(&mut log, 1, texts.len() as u64).expect("lines are missing");
+    answer_with(&mut log, request, texts);
+    settle(&mut log, 1, texts.len() as u64);
+    log
+}
+
+#[test]
+fn a_wrapped_line_that_is_taller_than_the_pane_is_read_to_its_end() {
+    // The pane has 10 rows of 72 columns, so the line has 14 rows.
+    let long = "x".repeat(1000);
+    let mut log = log_of(&["first", &long, "last"]);
+    log.handle(Action::Wrap);
+    log.handle(Action::Top);
+    settle(&mut log, 1, 3);
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        log.handle(Action::Down);
+        settle(&mut log, 1, 3);
+        seen.push((log.cursor, log.rows_above()));
+    }
+    assert_eq!(seen, [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0)]);
+    log.handle(Action::Up);
+    assert_eq!((log.cursor, log.rows_above()), (1, 4), "from below, the end of the line is shown first");
+    log.handle(Action::PageUp);
+    assert_eq!((log.cursor, log.rows_above()), (1, 0));
+    log.scroll_by(3);
+    assert_eq!((log.cursor, log.rows_above()), (1, 3));
+    log.handle(Action::Up);
+    log.handle(Action::Bottom);
+    settle(&mut log, 1, 3);
+    assert_eq!((log.cursor, log.follows()), (2, true));
+
+    let mut log = log_of(&["first", &long]);
+    log.handle(Action::Wrap);
+    settle(&mut log, 1, 2);
+    assert_eq!((log.follows(), log.rows_above()), (true, 4), "the end that is followed is the end of the line");
+    log.handle(Action::Up);
+    assert_eq!((log.follows(), log.cursor, log.rows_above()), (false, 1, 3));
+}
+
+#[test]
+fn a_match_far_to_the_side_is_brought_into_view() {
+    let far = format!("{}日本 needle {}", "x".repeat(1000), "y".repeat(100));
+    let near = format!("needle {}", "x".repeat(500));
+    let texts = [far.as_str(), "none", "none", "none", "none", "none", "none", &near];
+    let mut log = log_of(&texts);
+    log.search_for(Pattern::parse("needle", false));
+    let mut find = |log: &mut Log| {
+        // Every seventh line matches.
+        settle(log, 1, 8);
+        settle(log, 1, 8);
+        (log.cursor, log.left, log.rows_above())
+    };
+    assert_eq!(find(&mut log), (0, 995, 0), "ten columns before the match");
+    log.go_to_match(true);
+    assert_eq!(find(&mut log), (7, 0, 0), "back to the start of the line");
+    log.handle(Action::Wrap);
+    log.go_to_match(true);
+    assert_eq!(find(&mut log), (0, 0, 6), "the match is in row 14 of 16");
 }
