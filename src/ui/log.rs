@@ -7,18 +7,14 @@ use std::ops::Range;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Style};
+use ratatui::style::Style;
 use unicode_segmentation::UnicodeSegmentation;
-use vte::{Params, Parser, Perform};
 
 use super::link::Link;
-use super::sgr;
+use super::log_reader::LogReader;
 use super::text::{put, width};
-use super::theme::{Colours, Hue, Theme};
-use crate::visible::is_unsafe;
-
-/// Columns between tab stops.
-const TAB: usize = 8;
+use super::theme::{Hue, Theme};
+use crate::visible::row::TAB;
 
 /// Meaning of a line's runner command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,23 +59,12 @@ impl Line {
     pub fn parse(bytes: &[u8], theme: Theme) -> Self {
         let Tag { label, mark, hue, rest } =
             tag(bytes).unwrap_or(Tag { label: "", mark: Mark::None, hue: Hue::Plain, rest: bytes });
-        let base = theme.style(hue);
-        let mut reader = Reader {
-            parts: Vec::new(),
-            links: Vec::new(),
-            style: base,
-            base,
-            link: None,
-            column: 0,
-            returned: false,
-            coloured: theme.colours,
-        };
-        let label = if mark == Mark::Group { theme.pick(label, "> ") } else { label };
-        for c in label.chars() {
-            reader.print(c);
-        }
-        Parser::new().advance(&mut reader, rest);
-        Self { parts: reader.parts, mark, links: reader.links }
+        let mut reader = LogReader::new(theme.style(hue), theme.colours);
+        reader.label(if mark == Mark::Group { theme.pick(label, "> ") } else { label });
+        reader.read(rest);
+        let (mut parts, links) = reader.finish();
+        expand_tabs(&mut parts);
+        Self { parts, mark, links }
     }
 
     /// Returns the text without styles.
@@ -213,71 +198,33 @@ fn command(line: &[u8]) -> Option<(&str, &[u8])> {
     Some((head.split(' ').next().unwrap_or_default(), &rest[at + end.len()..]))
 }
 
-/// Parses terminal output, keeping text and colours.
-struct Reader {
-    parts: Vec<(String, Style)>,
-    links: Vec<Link>,
-    style: Style,
-    base: Style,
-    /// Mark of the current link.
-    link: Option<Color>,
-    column: usize,
-    /// Whether a carriage return was read: the next character then replaces the line, as in a progress bar.
-    returned: bool,
-    coloured: Colours,
-}
-
-impl Perform for Reader {
-    fn print(&mut self, c: char) {
-        let is_plain = matches!(c, ' '..='~');
-        if !is_plain && is_unsafe(c) {
-            return;
-        }
-        if std::mem::take(&mut self.returned) {
-            self.parts.clear();
-            self.column = 0;
-        }
-        self.column += if is_plain { 1 } else { width(c.encode_utf8(&mut [0; 4])) };
-        let own = Style { underline_color: self.link, ..self.style };
-        match self.parts.last_mut() {
-            Some((text, style)) if *style == own => text.push(c),
-            _ => self.parts.push((c.to_string(), own)),
-        }
+/// Replaces tabs by blanks up to the next tab stop.
+fn expand_tabs(parts: &mut [(String, Style)]) {
+    if !parts.iter().any(|(text, _)| text.contains('\t')) {
+        return;
     }
-
-    fn execute(&mut self, byte: u8) {
-        match byte {
-            b'\t' => {
-                for _ in 0..TAB - self.column % TAB {
-                    self.print(' ');
-                }
+    let mut column = 0;
+    for (text, _) in parts {
+        let mut expanded = String::with_capacity(text.len() + TAB);
+        for (number, part) in text.split('\t').enumerate() {
+            if number > 0 {
+                let blanks = TAB - column % TAB;
+                expanded.extend(std::iter::repeat_n(' ', blanks));
+                column += blanks;
             }
-            b'\r' => self.returned = true,
-            _ => {}
+            expanded.push_str(part);
+            column += width(part);
         }
-    }
-
-    fn osc_dispatch(&mut self, params: &[&[u8]], _bell_terminated: bool) {
-        // `8 ; parameters ; address`; the address may contain semicolons. An empty address ends the link.
-        if let [b"8", _, address @ ..] = params {
-            let link = String::from_utf8(address.join(&b';')).ok().and_then(|address| Link::new(&address));
-            self.link = link.as_ref().map(|link| link.mark);
-            self.links.extend(link);
-        }
-    }
-
-    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
-        if action == 'm' && intermediates.is_empty() {
-            self.style = sgr::apply(params, self.style, self.base, self.coloured);
-        }
+        *text = expanded;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::theme::Colours;
     use proptest::prelude::*;
-    use ratatui::style::Modifier;
+    use ratatui::style::{Color, Modifier};
 
     fn parse(text: &str) -> Line {
         Line::parse(text.as_bytes(), Theme::default())
@@ -286,7 +233,7 @@ mod tests {
     #[test]
     fn colours_are_kept_and_other_sequences_dropped() {
         let line = parse("\x1b[1;31mred\x1b[0m plain\x1b]0;title\x07\x1b[2J\x1b[10;10H\x1b]52;c;aGk=\x07 end\x07\0");
-        assert_eq!(line.text(), "red plain end");
+        assert_eq!(line.text(), "red plain  end");
         assert_eq!(line.parts[0].1, Style::new().fg(Color::Indexed(1)).add_modifier(Modifier::BOLD));
         assert_eq!(line.parts[1].1, Style::new());
         let none = Theme { colours: Colours::None, ..Theme::default() };

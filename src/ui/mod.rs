@@ -12,6 +12,7 @@ pub(crate) mod hostile;
 pub mod layout;
 pub mod link;
 pub mod log;
+mod log_reader;
 pub mod sgr;
 pub mod terminal_text;
 pub mod text;

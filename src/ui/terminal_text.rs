@@ -13,6 +13,7 @@ use std::fmt::{Alignment, Write};
 use ratatui::style::Style;
 use vte::{Params, Parser, Perform};
 
+use super::log_reader::LogReader;
 use super::sgr;
 use super::text::width;
 use super::theme::Colours;
@@ -67,18 +68,31 @@ impl TerminalText {
     /// stay.
     #[must_use]
     pub fn coloured(text: &str) -> Self {
-        Self(Cleaner::read(text, true, true))
+        Self(Cleaner::read(text, true))
     }
 
     /// Returns a line of a log in the form that a terminal would show: colours stay unless disabled, other control
-    /// sequences are dropped, and text overwritten after a carriage return is removed.
+    /// sequences are dropped, and text that a cursor moved over shows what replaced it.
     #[must_use]
     pub fn log_line(line: &[u8], colours: Colours) -> Self {
         let text = String::from_utf8_lossy(line);
         if !text.contains(is_unsafe) {
             return Self(text.into_owned());
         }
-        Self(Cleaner::read(&text, colours != Colours::None, false))
+        let colours = if colours == Colours::None { Colours::None } else { Colours::Terminal };
+        let (mut shown, mut written) = (String::with_capacity(text.len()), Style::new());
+        for (part, style) in LogReader::spans(text.as_bytes(), colours) {
+            let style = if colours == Colours::None { Style::new() } else { Style { underline_color: None, ..style } };
+            if style != written {
+                shown.push_str(&sgr::sequence(style));
+                written = style;
+            }
+            shown.push_str(&part);
+        }
+        if written != Style::new() {
+            shown.push_str(sgr::RESET);
+        }
+        Self(shown)
     }
 
     /// Escapes unsafe characters of a JSON document, which only its strings can contain. `##[` is escaped as well, as
@@ -147,7 +161,7 @@ impl TerminalText {
     /// Returns the text without colours.
     #[must_use]
     pub fn plain(&self) -> Cow<'_, str> {
-        if self.0.contains('\u{1b}') { Cow::Owned(Cleaner::read(&self.0, false, true)) } else { Cow::Borrowed(&self.0) }
+        if self.0.contains('\u{1b}') { Cow::Owned(Cleaner::read(&self.0, false)) } else { Cow::Borrowed(&self.0) }
     }
 
     /// Returns the width in columns.
@@ -251,23 +265,20 @@ macro_rules! text {
 }
 pub(crate) use text;
 
-/// Parses terminal output, keeping text and optionally colours.
+/// Parses text with our own colours, keeping newlines, tabs and optionally the colours.
 struct Cleaner {
     text: String,
     colours: bool,
-    /// Whether newlines are kept and carriage returns before them dropped.
-    lines: bool,
     style: Style,
     /// Style at the end of the text so far.
     written: Style,
-    returned: bool,
 }
 
 impl Cleaner {
-    fn read(text: &str, colours: bool, lines: bool) -> String {
+    fn read(text: &str, colours: bool) -> String {
         let text_of = String::with_capacity(text.len());
         let (style, written) = (Style::new(), Style::new());
-        let mut cleaner = Self { text: text_of, colours, lines, style, written, returned: false };
+        let mut cleaner = Self { text: text_of, colours, style, written };
         Parser::new().advance(&mut cleaner, text.as_bytes());
         if cleaner.written != Style::new() {
             cleaner.text.push_str(sgr::RESET);
@@ -276,12 +287,6 @@ impl Cleaner {
     }
 
     fn push(&mut self, c: char) {
-        // Progress bars return to the start of the line and overwrite it, so only the last version counts. A carriage
-        // return directly before the newline belongs to the newline.
-        if std::mem::take(&mut self.returned) {
-            self.text.clear();
-            self.written = Style::new();
-        }
         if self.style != self.written {
             self.text.push_str(&sgr::sequence(self.style));
             self.written = self.style;
@@ -298,11 +303,8 @@ impl Perform for Cleaner {
     }
 
     fn execute(&mut self, byte: u8) {
-        match byte {
-            b'\t' => self.push('\t'),
-            b'\n' if self.lines => self.push('\n'),
-            b'\r' => self.returned = !self.lines,
-            _ => {}
+        if matches!(byte, b'\t' | b'\n') {
+            self.push(char::from(byte));
         }
     }
 
@@ -347,8 +349,9 @@ mod tests {
             ("\u{1b}[1;38;5;9mend", "end", "\u{1b}[0;1;91mend\u{1b}[0m"),
             ("10%\r50%\r100%", "100%", "100%"),
             ("\u{1b}[31m1%\r2%", "2%", "\u{1b}[0;31m2%\u{1b}[0m"),
+            ("\u{1b}[31mabcd\u{1b}[m\u{8}\u{8}\u{8}x", "axcd", "\u{1b}[0;31ma\u{1b}[0mx\u{1b}[0;31mcd\u{1b}[0m"),
             ("from windows\r", "from windows", "from windows"),
-            ("\u{1b}[2Jgone\u{1b}]0;title\u{7}\u{1b}[10;10Hhere", "gonehere", "gonehere"),
+            ("\u{1b}[2Jgone\u{1b}]0;title\u{7}\u{1b}[10;10Hhere", "gone here", "gone here"),
             ("bell\u{7}\u{8}\u{0}\u{202e}\u{200b}", "bell", "bell"),
             ("\u{1b}[8mhidden", "hidden", "hidden"),
         ] {

@@ -3,6 +3,8 @@
 //! There is one table for both sides. [`crate::ui::terminal_text`] drops these characters on the way to a terminal; the
 //! engine masks secrets in what is left, so that nothing dropped can split a secret.
 
+pub mod row;
+
 use std::ops::Range;
 
 use vte::{Parser, Perform};

@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("visible", &[]),
     ("model", &[]),
     ("workflow", &["model"]),
-    ("store", &["files", "model"]),
+    ("store", &["files", "visible", "model"]),
     ("ui", &["visible", "model"]),
     ("config", &["files", "model"]),
     ("repo", &["files", "model", "workflow"]),

@@ -1,7 +1,7 @@
 //! Searching a log.
 //!
-//! The log is read in blocks of 1 MiB and searched as it is in the file, colour sequences included. The result
-//! are lines; [`LineMatcher::ranges`] has the parts of a line that matched.
+//! The log is read in blocks of 1 MiB. Lines without control sequences are searched as they are in the file; each other
+//! line is searched as it is shown. The result are lines; [`LineMatcher::ranges`] has the parts of a line that matched.
 
 use std::ops::{ControlFlow, Range};
 
@@ -10,6 +10,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::reader::LogReader;
 use crate::store::StoreError;
+use crate::visible::row;
 
 /// Number of bytes that are read at a time. A match must lie within this many bytes of its line.
 const BLOCK: usize = 1024 * 1024;
@@ -110,6 +111,39 @@ impl LineMatcher {
         None
     }
 
+    /// Reports the matching lines of a text, whose first line has this number. Returns the number of the line after the
+    /// text, and whether `report` broke.
+    fn search_lines(
+        &self,
+        text: &[u8],
+        first: u64,
+        report: &mut impl FnMut(u64) -> ControlFlow<()>,
+    ) -> (u64, ControlFlow<()>) {
+        let mut number = first;
+        let (mut at, mut counted) = (0, 0);
+        // An expression that matches across lines would be followed to the end of the text from each of them.
+        let mut by_line = false;
+        while at < text.len()
+            && let Some(range) = if by_line { self.find_by_line(text, at) } else { self.find(text, at) }
+        {
+            if range.start == text.len() && text.ends_with(b"\n") {
+                break;
+            }
+            number += newlines(&text[counted..range.start]);
+            counted = range.start;
+            let end = memchr::memchr(b'\n', &text[range.start..]).map_or(text.len(), |n| range.start + n);
+            let begin = memchr::memrchr(b'\n', &text[..range.start]).map_or(0, |n| n + 1);
+            // The expression may have matched across the end of the line, and may not match within it.
+            by_line |= range.end > end;
+            let is_match = range.end <= end || self.find(&text[begin..end], 0).is_some();
+            if is_match && report(number).is_break() {
+                return (number, ControlFlow::Break(()));
+            }
+            at = end + 1;
+        }
+        (number + newlines(&text[counted..]), ControlFlow::Continue(()))
+    }
+
     fn overlap(&self) -> usize {
         match &self.0 {
             Matcher::Literal(finder) => (finder.needle().len() - 1).min(BLOCK / 2),
@@ -137,6 +171,12 @@ impl LogReader {
         let (mut offset, mut number) = (start, lines.start);
         let mut kept = 0;
         let mut reported = None;
+        let mut report = |line: u64| {
+            if line >= lines.end {
+                return ControlFlow::Break(());
+            }
+            if reported.replace(line) == Some(line) { ControlFlow::Continue(()) } else { found(line) }
+        };
         while number < lines.end && !stop() {
             let from = offset + kept as u64;
             let wanted = usize::try_from(self.bytes() - from).unwrap_or(usize::MAX).min(BLOCK - kept);
@@ -151,34 +191,20 @@ impl LogReader {
             };
             let in_long_line = complete.is_none() && !is_last;
 
-            let (mut at, mut counted) = (0, 0);
-            // An expression that matches across lines would be followed to the end of the block from each of them.
-            let mut by_line = false;
-            while at < text.len()
-                && let Some(range) = if by_line { query.find_by_line(text, at) } else { query.find(text, at) }
-            {
-                if range.start == text.len() && text.ends_with(b"\n") {
-                    break;
-                }
-                number += newlines(&text[counted..range.start]);
-                counted = range.start;
-                let end = memchr::memchr(b'\n', &text[range.start..]).map_or(text.len(), |n| range.start + n);
-                let begin = memchr::memrchr(b'\n', &text[..range.start]).map_or(0, |n| n + 1);
-                // The expression may have matched across the end of the line, and may not match within it.
-                by_line |= range.end > end;
-                let is_match = range.end <= end || query.find(&text[begin..end], 0).is_some();
-                if number >= lines.end {
+            for stretch in (Stretches { text, at: 0 }) {
+                let (after, flow) = match stretch {
+                    Stretch::Plain(lines) => query.search_lines(lines, number, &mut report),
+                    Stretch::Line(line) => {
+                        let is_match = query.find(&row::shown(line), 0).is_some();
+                        let flow = if is_match { report(number) } else { ControlFlow::Continue(()) };
+                        (number + newlines(line), flow)
+                    }
+                };
+                number = after;
+                if flow.is_break() {
                     return Ok(());
                 }
-                if is_match && reported != Some(number) {
-                    reported = Some(number);
-                    if found(number).is_break() {
-                        return Ok(());
-                    }
-                }
-                at = end + 1;
             }
-            number += newlines(&text[counted..]);
 
             if is_last {
                 return Ok(());
@@ -189,6 +215,40 @@ impl LogReader {
             kept = filled - used;
         }
         Ok(())
+    }
+}
+
+/// A part of a text: lines that are shown as they are, or one line that is not.
+enum Stretch<'t> {
+    Plain(&'t [u8]),
+    Line(&'t [u8]),
+}
+
+/// The parts of a text, in order.
+struct Stretches<'t> {
+    text: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Iterator for Stretches<'t> {
+    type Item = Stretch<'t>;
+
+    fn next(&mut self) -> Option<Stretch<'t>> {
+        let rest = Some(&self.text[self.at..]).filter(|rest| !rest.is_empty())?;
+        let control = row::first_control(rest);
+        let begin = control.map(|control| memchr::memrchr(b'\n', &rest[..control]).map_or(0, |newline| newline + 1));
+        let (stretch, length) = match (control, begin) {
+            (Some(control), Some(0)) => {
+                let end = memchr::memchr(b'\n', &rest[control..]).map_or(rest.len(), |newline| control + newline + 1);
+                (Stretch::Line(&rest[..end]), end)
+            }
+            (_, begin) => {
+                let end = begin.unwrap_or(rest.len());
+                (Stretch::Plain(&rest[..end]), end)
+            }
+        };
+        self.at += length;
+        Some(stretch)
     }
 }
 

@@ -345,7 +345,7 @@ proptest! {
             check(&mut reader, &model);
             let expected: Vec<u64> = (0..)
                 .zip(model.lines())
-                .filter(|(_, line)| line.windows(2).any(|w| w == b"ba"))
+                .filter(|(_, line)| crate::visible::row::shown(line).windows(2).any(|w| w == b"ba"))
                 .map(|(number, _)| number)
                 .collect();
             prop_assert_eq!(found(&reader, &LineMatcher::literal("ba", true).unwrap()), &expected[..]);
@@ -363,5 +363,24 @@ proptest! {
         fs::write(&path, &text).unwrap();
         fs::File::create(path_of(&path)).unwrap().write_all(&garbage).unwrap();
         check(&mut open(&path), &Model { text });
+    }
+}
+
+#[test]
+fn a_search_finds_what_is_shown() {
+    let (_folder, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "one\n\x1b[31mer\x1b[1mror\x1b[0m\n10%\rerror\rdone\nx error\r\nerrer\x08\x08or\nlast error")
+        .unwrap();
+    let reader = open(&path);
+    for (query, lines) in [
+        (LineMatcher::literal("error", true), vec![1, 3, 4, 5]),
+        (LineMatcher::literal("ERROR", false), vec![1, 3, 4, 5]),
+        (LineMatcher::regex("^error$", true), vec![1, 4]),
+        (LineMatcher::regex("31m|10%", true), vec![]),
+        (LineMatcher::regex("^done", true), vec![2]),
+        (LineMatcher::regex("", true).or(LineMatcher::regex("^", true)), vec![0, 1, 2, 3, 4, 5]),
+    ] {
+        assert_eq!(found(&reader, &query.expect("a pattern")), lines);
     }
 }

@@ -298,7 +298,7 @@ fn a_match_far_to_the_side_is_brought_into_view() {
     let texts = [far.as_str(), "none", "none", "none", "none", "none", "none", &near];
     let mut log = log_of(&texts);
     log.search_for(Pattern::parse("needle", false));
-    let mut find = |log: &mut Log| {
+    let find = |log: &mut Log| {
         // Every seventh line matches.
         settle(log, 1, 8);
         settle(log, 1, 8);

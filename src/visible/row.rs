@@ -1,0 +1,425 @@
+//! What a terminal shows of one line: text over which the cursor moves back, as progress bars do, replaces what was there.
+
+use unicode_width::UnicodeWidthChar;
+use vte::{Params, Parser, Perform};
+
+use super::is_unsafe;
+
+/// Columns between tab stops.
+pub const TAB: usize = 8;
+
+/// The column at which a cursor that moves to the right stops, as at the edge of a wide terminal. Programs that want the
+/// edge move by 999 or more.
+const EDGE: usize = 200;
+
+/// A row of a terminal whose characters have a style of type `S`.
+///
+/// A line of a log is one row. A cursor that moves to another row begins a new section of the line, so that no text of
+/// that other row is lost, and none is overwritten that a terminal would keep.
+#[derive(Debug)]
+pub struct Row<S> {
+    content: Content<S>,
+    /// Column of the cursor in its section.
+    column: usize,
+    /// Column of the row at which the section begins.
+    section: usize,
+    /// Column of the cursor when it was saved.
+    saved: usize,
+    /// Whether the cursor is elsewhere than behind the last character.
+    moved: bool,
+}
+
+#[derive(Debug)]
+enum Content<S> {
+    /// Nothing was overwritten so far: spans of text, tabs included.
+    Spans(Vec<(String, S)>),
+    Cells(Vec<Cell<S>>),
+}
+
+#[derive(Clone, Debug)]
+struct Cell<S> {
+    /// The character; `None` for the second column of a wide one.
+    shown: Option<char>,
+    /// Combining characters after it.
+    marks: String,
+    style: S,
+}
+
+impl<S: Clone + Default> Cell<S> {
+    fn new(shown: Option<char>, style: S) -> Self {
+        Self { shown, marks: String::new(), style }
+    }
+
+    fn blank() -> Self {
+        Self::new(Some(' '), S::default())
+    }
+}
+
+impl<S: Clone + Default + PartialEq> Default for Row<S> {
+    fn default() -> Self {
+        Self { content: Content::Spans(Vec::new()), column: 0, section: 0, saved: 0, moved: false }
+    }
+}
+
+impl<S: Clone + Default + PartialEq> Row<S> {
+    /// Begins a section: the columns are counted from here.
+    pub fn begin_section(&mut self) {
+        let cells = self.cells();
+        while cells.last().is_some_and(|cell| cell.shown == Some(' ') && cell.marks.is_empty()) {
+            cells.pop();
+        }
+        if !cells.is_empty() {
+            cells.push(Cell::blank());
+        }
+        self.section = cells.len();
+        (self.column, self.saved, self.moved) = (0, 0, false);
+    }
+
+    /// Takes what was printed so far as a label in front of the line.
+    pub fn end_label(&mut self) {
+        (self.section, self.column) = (self.column, 0);
+    }
+
+    /// Prints a character at the cursor. Unsafe characters are dropped.
+    pub fn print(&mut self, c: char, style: S) {
+        let columns = match c {
+            ' '..='~' => 1,
+            c if is_unsafe(c) => return,
+            c => c.width().unwrap_or(0),
+        };
+        if !self.moved
+            && let Content::Spans(spans) = &mut self.content
+        {
+            match spans.last_mut() {
+                Some((text, last)) if *last == style => text.push(c),
+                _ => spans.push((c.to_string(), style)),
+            }
+            self.column += columns;
+            return;
+        }
+        self.overwrite(c, columns, style);
+    }
+
+    fn overwrite(&mut self, c: char, columns: usize, style: S) {
+        let at = self.section + self.column;
+        let cells = self.cells();
+        if columns == 0 {
+            let end = at.min(cells.len());
+            let before = cells[..end].iter_mut().rev().find(|cell| cell.shown.is_some());
+            if let Some(cell) = before {
+                cell.marks.push(c);
+            }
+            return;
+        }
+        if cells.len() < at + columns {
+            cells.resize(at + columns, Cell::blank());
+        }
+        blank_halves(cells, at, at + columns);
+        for (cell, shown) in cells[at..at + columns].iter_mut().zip([Some(c), None]) {
+            *cell = Cell::new(shown, style.clone());
+        }
+        self.column += columns;
+        self.moved = self.section + self.column < self.cells().len();
+    }
+
+    /// Carries out a control character.
+    pub fn control(&mut self, byte: u8, style: S) {
+        match byte {
+            b'\t'
+                if !self.moved
+                    && let Content::Spans(spans) = &mut self.content =>
+            {
+                match spans.last_mut() {
+                    Some((text, last)) if *last == style => text.push('\t'),
+                    _ => spans.push(("\t".to_owned(), style)),
+                }
+                self.column = (self.column / TAB + 1) * TAB;
+            }
+            b'\t' => self.go((self.column / TAB + 1) * TAB),
+            b'\r' => self.go(0),
+            8 => self.go(self.column.saturating_sub(1)),
+            _ => {}
+        }
+    }
+
+    /// Carries out a control sequence without a private marker. Those that do not move the cursor within a row and do not
+    /// erase a part of it are ignored.
+    pub fn sequence(&mut self, params: &Params, action: char) {
+        let first = params.iter().next().and_then(|param| param.first()).copied().unwrap_or(0);
+        let count = usize::from(first.max(1));
+        match action {
+            'C' | 'a' => self.go((self.column + count).min(EDGE.max(self.column))),
+            'D' => self.go(self.column.saturating_sub(count)),
+            'G' | '`' => self.go((count - 1).min(EDGE.max(self.column))),
+            's' => self.saved = self.column,
+            'u' => self.go(self.saved),
+            'A' | 'B' | 'E' | 'F' | 'H' | 'd' | 'f' => self.begin_section(),
+            'K' => self.erase(first),
+            'X' => self.blank(self.column, self.column + count),
+            'P' => {
+                let (from, cells) = (self.section + self.column, self.cells());
+                let to = (from + count).min(cells.len());
+                if from < to {
+                    blank_halves(cells, from, to);
+                    cells.drain(from..to);
+                }
+            }
+            '@' => {
+                let (from, cells) = (self.section + self.column, self.cells());
+                if from < cells.len() {
+                    blank_halves(cells, from, from);
+                    cells.splice(from..from, std::iter::repeat_n(Cell::blank(), count.min(EDGE)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn go(&mut self, column: usize) {
+        self.moved |= column != self.column;
+        self.column = column;
+    }
+
+    /// Erases to the end of the row, to its start, or all of it.
+    fn erase(&mut self, what: u16) {
+        match what {
+            0 if !self.moved => {}
+            0 | 2 => {
+                let from = self.section + if what == 0 { self.column } else { 0 };
+                let cells = self.cells();
+                if from < cells.len() {
+                    blank_halves(cells, from, from);
+                    cells.truncate(from);
+                }
+                self.moved |= self.column > 0;
+            }
+            1 => self.blank(0, self.column + 1),
+            _ => {}
+        }
+    }
+
+    fn blank(&mut self, from: usize, to: usize) {
+        let (from, to, cells) = (self.section + from, self.section + to, self.cells());
+        let to = to.min(cells.len());
+        if from < to {
+            blank_halves(cells, from, to);
+            cells[from..to].fill(Cell::blank());
+        }
+    }
+
+    fn cells(&mut self) -> &mut Vec<Cell<S>> {
+        if let Content::Spans(spans) = &mut self.content {
+            let mut cells: Vec<Cell<S>> = Vec::new();
+            for (text, style) in std::mem::take(spans) {
+                for c in text.chars() {
+                    let columns = match c {
+                        '\t' => TAB - cells.len().saturating_sub(self.section) % TAB,
+                        c => c.width().unwrap_or(0),
+                    };
+                    match (c, columns) {
+                        ('\t', _) => cells.extend(std::iter::repeat_n(Cell::new(Some(' '), style.clone()), columns)),
+                        (_, 0) => {
+                            let before = cells.iter_mut().rev().find(|cell| cell.shown.is_some());
+                            if let Some(cell) = before {
+                                cell.marks.push(c);
+                            }
+                        }
+                        (_, columns) => {
+                            let wide = [Some(c), None].into_iter().take(columns);
+                            cells.extend(wide.map(|shown| Cell::new(shown, style.clone())));
+                        }
+                    }
+                }
+            }
+            self.content = Content::Cells(cells);
+        }
+        match &mut self.content {
+            Content::Cells(cells) => cells,
+            Content::Spans(_) => unreachable!("they were just made cells"),
+        }
+    }
+
+    /// Returns the text that stays visible, as spans of one style. A tab stays a tab if nothing was overwritten.
+    #[must_use]
+    pub fn into_spans(self) -> Vec<(String, S)> {
+        let mut cells = match self.content {
+            Content::Spans(spans) => return spans,
+            Content::Cells(cells) => cells,
+        };
+        // The blank in front of a section that stayed empty.
+        if self.section > 0 && cells.len() == self.section {
+            cells.pop();
+        }
+        let mut spans: Vec<(String, S)> = Vec::new();
+        for cell in cells {
+            let Some(c) = cell.shown else { continue };
+            match spans.last_mut() {
+                Some((text, style)) if *style == cell.style => text.push(c),
+                _ => spans.push((c.to_string(), cell.style)),
+            }
+            if let Some((text, _)) = spans.last_mut() {
+                text.push_str(&cell.marks);
+            }
+        }
+        spans
+    }
+}
+
+/// Makes a blank of each half of a wide character that is left when the cells in between are replaced.
+fn blank_halves<S: Clone + Default>(cells: &mut [Cell<S>], from: usize, to: usize) {
+    if from > 0 && cells.get(from).is_some_and(|cell| cell.shown.is_none()) {
+        cells[from - 1] = Cell::blank();
+        cells[from] = Cell::blank();
+    }
+    if to > from && cells.get(to).is_some_and(|cell| cell.shown.is_none()) {
+        cells[to] = Cell::blank();
+    }
+}
+
+/// Returns the index of the first character because of which a line may be shown otherwise than it is: an escape
+/// character, or one that moves the cursor back. A carriage return at the end of a line is none.
+#[must_use]
+pub fn first_control(lines: &[u8]) -> Option<usize> {
+    memchr::memchr3_iter(0x1b, b'\r', 8, lines).find(|at| {
+        let ends_line = matches!(lines.get(at + 1), None | Some(b'\n'));
+        lines[*at] != b'\r' || !ends_line
+    })
+}
+
+/// Returns a line as it is searched: as a terminal shows it.
+#[must_use]
+pub fn shown(line: &[u8]) -> Vec<u8> {
+    without_colours(line).unwrap_or_else(|| plain(line).into_bytes())
+}
+
+/// Returns a line without its colours; `None` if it has other controls. Most logs with control sequences have only
+/// colours, and to drop them takes a tenth of the time of reading them.
+fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if memchr::memchr2(b'\r', 8, line).is_some() {
+        return None;
+    }
+    let mut text = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = memchr::memchr(0x1b, rest) {
+        text.extend_from_slice(&rest[..at]);
+        let parameters = rest[at + 1..].strip_prefix(b"[")?;
+        let end = parameters.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;
+        if parameters[end] != b'm' {
+            return None;
+        }
+        rest = &parameters[end + 1..];
+    }
+    text.extend_from_slice(rest);
+    Some(text)
+}
+
+/// Returns the text that a terminal shows of a line, with tabs.
+#[must_use]
+pub fn plain(line: &[u8]) -> String {
+    struct Plain(Row<()>);
+    impl Perform for Plain {
+        fn print(&mut self, c: char) {
+            self.0.print(c, ());
+        }
+
+        fn execute(&mut self, byte: u8) {
+            self.0.control(byte, ());
+        }
+
+        fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
+            if intermediates.is_empty() {
+                self.0.sequence(params, action);
+            }
+        }
+    }
+    let mut plain = Plain(Row::default());
+    Parser::new().advance(&mut plain, line);
+    plain.0.into_spans().into_iter().map(|(text, ())| text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_is_what_a_terminal_shows_of_it() {
+        let far = format!("a{}z", " ".repeat(199));
+        for (line, shown) in [
+            ("plain\ttext", "plain\ttext"),
+            ("\u{1b}[2K\u{1b}[1Gyarn install v1", "yarn install v1"),
+            ("[1/4] Resolving\u{1b}[2K\u{1b}[1GDone in 0.36s.", "Done in 0.36s."),
+            ("\rdownload   0%\rdownload 100%", "download 100%"),
+            ("10%\r20%\rdone\r", "done"),
+            ("abc\rX", "Xbc"),
+            ("abc\rX\u{1b}[K", "X"),
+            ("abcdef\u{1b}[3Dxyz", "abcxyz"),
+            ("abc\u{8}\u{8}\u{8}xyz", "xyz"),
+            ("abc\u{8} \u{8}", "ab "),
+            ("long text here\r\u{1b}[Kshort", "short"),
+            ("abcdef\u{1b}[4G\u{1b}[1K", "    ef"),
+            ("abcdef\u{1b}[2G\u{1b}[2P", "adef"),
+            ("abcdef\u{1b}[2G\u{1b}[2@", "a  bcdef"),
+            ("abcdef\u{1b}[2G\u{1b}[2X", "a  def"),
+            ("ab\u{1b}[5Gx\u{1b}[3Cy", "ab  x   y"),
+            ("a\u{1b}[999Cz", far.as_str()),
+            ("a\u{1b}[s1\u{1b}[u2", "a2"),
+            ("a\tb\rx", "x       b"),
+            ("a\u{1b}[5D\tb\u{1b}[1Gx", "x       b"),
+            ("日本\rx", "x 本"),
+            ("日本\u{1b}[2Gx", " x本"),
+            ("日本\u{1b}[3Gxy", "日xy"),
+            ("ab\r日", "日"),
+            ("e\u{301}f\rx", "xf"),
+            ("line B\u{1b}[1A\r\u{1b}[2Kreplaced A", "line B replaced A"),
+            ("\u{1b}[1A\u{1b}[2Kreplaced\u{1b}[1B\r", "replaced"),
+            ("\u{1b}[2Jtext\u{1b}[10;10Hhere\rt", "text tere"),
+            ("bell\u{7} nul\u{0} del\u{7f} vt\u{b}x", "bell nul del vtx"),
+            ("\u{1b}[?25lhidden\u{1b}[?1049h", "hidden"),
+            ("csi cut \u{1b}[3", "csi cut "),
+        ] {
+            assert_eq!(plain(line.as_bytes()), shown, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_shown_otherwise_are_known() {
+        for (text, at) in
+            [("a\tb ✓", None), ("windows\r", None), ("windows\r\nx", None), ("1\r2", Some(1)), ("a\n\u{1b}[m", Some(2))]
+        {
+            assert_eq!(first_control(text.as_bytes()), at, "{text:?}");
+        }
+        for (line, text) in [
+            ("\u{1b}[1;31mred\u{1b}[m\r\n", "red"),
+            ("\u{1b}[38:5:9mred", "red"),
+            ("\u{1b}[2Kred", "red"),
+            ("a\rb", "b"),
+            ("cut \u{1b}[3", "cut "),
+        ] {
+            assert_eq!(shown(line.as_bytes()), text.as_bytes(), "{line:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_row_matches_a_terminal(parts in prop::collection::vec(prop::sample::select(vec![
+            "a", "bc", "x y", "\r", "\u{8}", "\u{1b}[K", "\u{1b}[1K", "\u{1b}[2K", "\u{1b}[3D", "\u{1b}[2C", "\u{1b}[4G",
+            "\u{1b}[P", "\u{1b}[2@", "\u{1b}[3X", "\u{1b}[31m",
+        ]), 0..24)) {
+            let line = parts.concat();
+            let size = |length| std::num::NonZero::new(length).expect("not zero");
+            let mut terminal = vt100::Parser::new(size(1), size(240), 0);
+            terminal.process(line.as_bytes());
+            let expected = terminal.screen().contents();
+            let shown = plain(line.as_bytes());
+            prop_assert_eq!(shown.trim_end(), expected.trim_end(), "{:?}", line);
+        }
+
+        #[test]
+        fn nothing_unsafe_is_left(line in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(plain(&line).chars().all(|c| c == '\t' || !is_unsafe(c)));
+        }
+    }
+}
