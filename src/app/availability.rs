@@ -34,7 +34,7 @@ pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>
     Capabilities {
         refusal: state.refusal(),
         run,
-        has_startable: !state.startable.is_empty(),
+        has_startable: !state.startable.is_empty() || !state.broken.is_empty(),
         has_watchable: is_pushed || state.watching.is_some(),
     }
 }

@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Waits, Watching};
-use crate::model::{Level, Run, Summary, Timestamp};
+use crate::model::{EndReason, Level, Run, Summary, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
@@ -59,7 +59,18 @@ fn status(state: &AppState, theme: Theme, summary: Option<&Summary>, run: Option
     }
     parts.extend(connection(&state.connection, state.now).map(|text| (text, theme.style(Hue::Bad))));
     parts.extend(state.watching.as_ref().map(|watching| (watch_status(watching), theme.style(Hue::Accent))));
+    match state.broken.as_slice() {
+        [] => {}
+        [one] => {
+            let errors = text::counted(one.errors as u64, "error");
+            parts.push((format!("{} {errors}", file_name(&one.workflow)), theme.style(Hue::Bad)));
+        }
+        several => parts.push((format!("{} workflows with errors", several.len()), theme.style(Hue::Bad))),
+    }
     let Some(summary) = summary else { return parts };
+    if summary.reason == Some(EndReason::WorkerLost) {
+        parts.push(("worker lost: u resumes".to_owned(), theme.style(Hue::Bad)));
+    }
     let look = theme.look(&summary.phase);
     let lamp = theme.lamp(&summary.phase, state.now.0);
     let time = summary.started.map(|started| text::spent(started, summary.finished, state.now));

@@ -30,7 +30,7 @@ impl App {
             }
             // The selection stays, as the user may be reading; the run is added to the list.
             Feed::Triggered(run) => {
-                if self.overlay.is_none() && self.panes.log.follows() {
+                if self.overlay.is_none() {
                     self.selection.select_run(Some(run));
                 }
             }
@@ -53,6 +53,12 @@ impl App {
                 }
             }
             Feed::Startable(workflows) => self.state.startable = workflows,
+            Feed::Broken(workflows) => {
+                if let Some(Overlay::Faults(faults)) = &mut self.overlay {
+                    faults.refresh(&workflows);
+                }
+                self.state.broken = workflows;
+            }
             Feed::Untrusted { .. } if self.overlay.is_some() => {
                 self.notify(Notice::bad("not started: the repository is not trusted; start it again to decide"));
             }

@@ -120,10 +120,10 @@ impl App {
         self
     }
 
-    /// Selects the newest run of this repository first, given as `owner/name`.
+    /// Selects the newest run of this repository first, given as `owner/name`, and shows only its deployments.
     #[must_use]
     pub fn at_home(mut self, repository: String) -> Self {
-        self.panes.runs.home = Some(repository);
+        self.state.home = Some(repository);
         self
     }
 

@@ -3,14 +3,17 @@
 use crate::model::feed::{Notice, Request};
 use crate::store::logs::query::SearchSlot;
 use crate::ui::layout::Panel;
+use crate::ui::text;
 
 use super::App;
 use super::action::{ACTIONS, Action, Context};
 use super::msg::Effect;
 use super::overlay::Overlay;
+use super::overlay::faults::Faults;
 use super::overlay::form::Form;
 use super::overlay::picker::{Pick, Picker};
 use super::overlay::run_search::RunSearchBox;
+use super::panes::file_name;
 use super::selection::JobSelection;
 
 impl App {
@@ -27,16 +30,16 @@ impl App {
                 && !entry.contexts.contains(&Context::Overlay)
         });
         let actions = actions.map(|entry| {
-            let key = self.keymap.keys(entry.action).first().map(|key| format!("  ({key})")).unwrap_or_default();
-            (format!("{}  {}{key}", entry.name, entry.doc), Pick::Act(entry.action))
+            let key = self.keymap.keys(entry.action).first().map(|key| format!(" ({key})")).unwrap_or_default();
+            (format!("{}{key}  {}", entry.name, entry.doc), Pick::Act(entry.action))
         });
         let jobs = self.run().into_iter().flat_map(|run| run.jobs.values());
         let jobs = jobs.map(|job| (format!("job {}", job.name), Pick::Job(job.id.clone())));
         let runs = self.state.summaries().map(|run| {
-            let label = format!("run {}  {} {}  {}", run.name, run.info.ref_name, run.info.event, run.info.id);
+            let label = format!("run {}  {} {}  {}", run.name, run.info.version(), run.info.event, run.info.id);
             (label, Pick::Run(run.info.id.clone()))
         });
-        let rows = actions.chain(jobs).chain(self.starts("start ")).chain(runs).collect();
+        let rows = actions.chain(jobs).chain(self.starts("start ")).chain(self.broken()).chain(runs).collect();
         Overlay::Picker(Picker::new("Do or go to", rows).with_commands())
     }
 
@@ -49,6 +52,14 @@ impl App {
                 let name = if is_named { format!("  ({})", workflow.name) } else { String::new() };
                 (format!("{verb}{file}  {event}{name}"), Pick::Fill(Form::new(workflow, event)))
             })
+        })
+    }
+
+    /// Returns a row for every workflow with errors.
+    pub(super) fn broken(&self) -> impl Iterator<Item = (String, Pick)> {
+        self.state.broken.iter().map(|workflow| {
+            let errors = text::counted(workflow.errors as u64, "error");
+            (format!("{}  {errors}", file_name(&workflow.workflow)), Pick::Faults(Faults::new(workflow)))
         })
     }
 
@@ -78,6 +89,7 @@ impl App {
     pub(super) fn pick(&mut self, pick: Pick) -> Vec<Effect> {
         match pick {
             Pick::Fill(form) => self.overlay = Some(Overlay::Form(form)),
+            Pick::Faults(faults) => self.overlay = Some(Overlay::Faults(faults)),
             Pick::Act(action) => return self.act(action),
             Pick::Run(run) => {
                 self.selection.select_run(Some(run));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::capabilities::Unavailable;
-use crate::model::feed::{Connection, Notice, Request, StartableWorkflow, Watching};
+use crate::model::feed::{BrokenWorkflow, Connection, Notice, Request, StartableWorkflow, Watching};
 use crate::model::{
     Command, Conclusion, EndReason, Event, Phase, Record, Reply, RerunScope, Run, RunId, RunInfo, Summary, Timestamp,
 };
@@ -30,6 +30,10 @@ pub(super) struct AppState {
     listed: Listed,
     /// Connection of the backend to the source of the runs.
     pub(super) connection: Connection,
+    /// Repository of the working directory, `owner/name`; `None` outside of repositories.
+    pub(super) home: Option<String>,
+    /// The workflows here that have errors.
+    pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.
     pub(super) startable: Vec<StartableWorkflow>,
     /// Past events, the latest last.
@@ -95,6 +99,11 @@ impl AppState {
         let mut names = self.summaries().map(|run| run.info.repository.as_str()).filter(|name| !name.is_empty());
         let first = names.next();
         names.any(|name| Some(name) != first)
+    }
+
+    /// Whether a run is of the repository of the working directory, or there is none.
+    pub(super) fn is_at_home(&self, run: &Summary) -> bool {
+        self.home.as_ref().is_none_or(|home| run.info.repository.eq_ignore_ascii_case(home))
     }
 
     /// A listed run.

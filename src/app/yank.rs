@@ -77,8 +77,8 @@ impl App {
     /// Shows a notice about the copied text.
     pub(super) fn show_copied(&mut self, copied: &str) {
         let text = match copied.lines().count() {
-            0 | 1 => format!("copied: {copied}"),
-            lines => format!("copied {}", text::counted(lines as u64, "line")),
+            0 | 1 => format!("sent to the terminal's clipboard: {copied}"),
+            lines => format!("sent to the terminal's clipboard: {}", text::counted(lines as u64, "line")),
         };
         self.toast = Some(Notice::news(text));
     }

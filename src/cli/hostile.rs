@@ -20,6 +20,7 @@ use crate::ui::text::width;
 use crate::ui::theme::Glyphs;
 use crate::worker::prepare::Refusal;
 use crate::workflow;
+use crate::workflow::diagram;
 use crate::workflow::plan::{Plan, PlanContexts};
 use crate::workflow::source::Source;
 
@@ -88,11 +89,11 @@ proptest! {
         let plan = planned(&name);
         check(plan::lines(&plan).as_str())?;
         check(plan::graph(&plan).svg().as_str())?;
-        let mermaid = plan::mermaid(&plan);
+        let mermaid = TerminalText::lines(&diagram::mermaid(&plan));
         check(mermaid.as_str())?;
         prop_assert_eq!(mermaid.as_str().lines().count(), 4, "a graph, two nodes, an edge");
         prop_assert!(mermaid.as_str().lines().all(|line| line.matches('"').count() % 2 == 0 && !line.contains('<')));
-        let dot = plan::dot(&plan);
+        let dot = TerminalText::lines(&diagram::dot(&plan));
         check(dot.as_str())?;
         prop_assert_eq!(dot.as_str().lines().count(), 6, "a header, two nodes, an edge, an end");
     }

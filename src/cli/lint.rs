@@ -165,7 +165,7 @@ impl Linter<'_> {
 
     fn one(&self, file: &Path) -> Result<Report, Failure> {
         let failed = |error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display()));
-        let (source, checked) = lint::file(file, self.below).map_err(failed)?;
+        let (source, checked) = lint::file(file, &file.to_string_lossy(), self.below).map_err(failed)?;
         Ok(self.report(&source, checked))
     }
 

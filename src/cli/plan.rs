@@ -9,13 +9,12 @@ use serde_json::json;
 
 use crate::app::panes::graph::picture as picture_of;
 use crate::files;
-use crate::launch::{PUSH, triggers, trust};
+use crate::launch::{PUSH, request, triggers, trust};
 use crate::model::RunInfo;
-use crate::model::{Event, JobId, Record, RunId, Timestamp};
+use crate::model::{Event, Record, RunId, Timestamp};
 use crate::repo::git::{Access, Repository};
 use crate::repo::workflows;
 use crate::store::runs::RunStore;
-use crate::store::spec::ref_name;
 use crate::ui::export::Picture;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
@@ -23,15 +22,12 @@ use crate::ui::text::width;
 use crate::ui::theme::{Colours, Theme};
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::diagram;
 use crate::workflow::document;
 use crate::workflow::document::DocumentError;
-use crate::workflow::expr::{Object, Value};
-use crate::workflow::inputs::typed;
 use crate::workflow::outline::outline;
-use crate::workflow::plan::{Callee, Plan, PlanContexts};
+use crate::workflow::plan::{Callee, Plan};
 use crate::workflow::source::Source;
-use crate::workflow::syntax::Workflow;
-use crate::workflow::template::Template;
 use crate::workflow::triggers::likely_event;
 
 use super::run::EventArgs;
@@ -102,14 +98,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         style::notice(&super::other_event(&workflows::relative(&path, &root), &event));
     }
     let runs = workflow.triggers.iter().any(|trigger| trigger.event.value == event);
-    let (inputs, unknown_inputs) = inputs(&workflow, &event);
-    let known = PlanContexts {
-        github: github(&event, facts.as_ref()),
-        inputs,
-        unknown_inputs,
-        vars: Object::default(),
-        knows_every_file: path.starts_with(root.join(workflows::FOLDER)),
-    };
+    let is_listed = path.starts_with(root.join(workflows::FOLDER));
+    let known = request::contexts(&workflow, &event, facts.as_ref(), is_listed);
     let called = |name: &str| Some(Callee::parse(Source::new(name, files::read_text(&root.join(name)).ok()?)));
     let plan = Plan::new(workflow, &known, &called).map_err(|faults| {
         let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
@@ -123,8 +113,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let text = match args.format {
         Format::Json if !runs => style::document(&json!({"jobs": []}))?,
         Format::Json => style::document(&document::expanded(&plan))?,
-        Format::Mermaid => mermaid(&plan),
-        Format::Dot => dot(&plan),
+        Format::Mermaid => TerminalText::lines(&diagram::mermaid(&plan)),
+        Format::Dot => TerminalText::lines(&diagram::dot(&plan)),
         Format::Svg => graph(&plan).svg(),
         Format::Text | Format::Template => lines(&plan),
     };
@@ -153,35 +143,6 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
         }
     }
     Ok(Exit::Success)
-}
-
-/// Returns the `github` context as far as it is known without a run.
-fn github(event: &str, repository: Option<&Repository>) -> Object {
-    let mut github = Object::default();
-    github.insert("event_name", Value::string(event));
-    if let Some(repository) = repository {
-        github.insert("ref", Value::string(repository.git_ref.clone()));
-        github.insert("ref_name", Value::string(ref_name(&repository.git_ref)));
-        github.insert("sha", Value::string(repository.sha.clone()));
-        github.insert("repository", Value::string(repository.slug.clone()));
-        github.insert("actor", Value::string(repository.actor.clone()));
-    }
-    github
-}
-
-/// Returns the `inputs` context with defaults, and the names of the inputs without a default.
-fn inputs(workflow: &Workflow, event: &str) -> (Object, Vec<String>) {
-    let (mut known, mut unknown) = (Object::default(), Vec::new());
-    let trigger = workflow.triggers.iter().find(|trigger| trigger.event.value == event);
-    for input in trigger.into_iter().flat_map(|trigger| &trigger.inputs) {
-        let name = &input.name.value;
-        let default = input.default.as_ref().and_then(Template::literal);
-        match default.and_then(|default| typed(&input.kind, Value::string(default)).ok()) {
-            Some(value) => known.insert(name.clone(), value),
-            None => unknown.push(name.clone()),
-        }
-    }
-    (known, unknown)
 }
 
 /// Width of the graph in columns if the output is not a terminal.
@@ -219,36 +180,6 @@ pub(super) fn lines(plan: &Plan) -> TerminalText {
         lines.push(&text!("{:<20} {}{}{}{}", job.id, job.name, needs, condition, unknown));
     }
     lines
-}
-
-pub(super) fn mermaid(plan: &Plan) -> TerminalText {
-    let mut graph = text!("graph LR");
-    let id = |id: &JobId| id.as_str().replace(['.', '-'], "_");
-    // A label may contain HTML, and `#` starts an entity.
-    let label = |name: &str| {
-        let entities = [('#', "#35;"), ('"', "#quot;"), ('<', "#lt;"), ('>', "#gt;")];
-        entities.into_iter().fold(name.to_owned(), |name, (sign, entity)| name.replace(sign, entity))
-    };
-    for job in plan.jobs() {
-        graph.push(&text!("\n  {}[\"{}\"]", id(&job.id), label(&job.name)));
-        for need in &job.needs {
-            graph.push(&text!("\n  {} --> {}", id(need), id(&job.id)));
-        }
-    }
-    graph
-}
-
-pub(super) fn dot(plan: &Plan) -> TerminalText {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-    let mut graph = text!("digraph plan {{\n  rankdir=LR;\n");
-    for job in plan.jobs() {
-        graph.push_line(&text!("  {} [label={}];", quoted(job.id.as_str()), quoted(&job.name)));
-        for need in &job.needs {
-            graph.push_line(&text!("  {} -> {};", quoted(need.as_str()), quoted(job.id.as_str())));
-        }
-    }
-    graph.push(&text!("}}"));
-    graph
 }
 
 /// The errors of a workflow file.

@@ -44,7 +44,7 @@ pub(super) struct ListArgs {
     #[arg(long, short, value_parser = status)]
     status: Option<StatusFilter>,
     /// Only runs created since then: a date, or an age such as `12h` or `7d`
-    #[arg(long, value_parser = since)]
+    #[arg(long, value_parser = history::parse_since)]
     since: Option<Timestamp>,
     /// Only runs of this repository [default: that of the current folder]
     #[arg(long, short = 'R', value_name = "OWNER/NAME")]
@@ -94,21 +94,6 @@ pub(super) struct LogsArgs {
 fn status(word: &str) -> Result<StatusFilter, String> {
     let words = || StatusFilter::words().collect::<Vec<_>>().join(", ");
     StatusFilter::parse(word).ok_or_else(|| format!("expected one of {}", words()))
-}
-
-/// Parses a date, a time, or an age.
-fn since(text: &str) -> Result<Timestamp, String> {
-    let now = jiff::Zoned::now();
-    let at_home = |time: jiff::civil::DateTime| time.to_zoned(now.time_zone().clone());
-    let time = if let Ok(age) = text.parse::<jiff::Span>() {
-        now.checked_sub(age.abs())
-    } else if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        Ok(time.to_zoned(now.time_zone().clone()))
-    } else {
-        text.parse::<jiff::civil::DateTime>().and_then(at_home)
-    };
-    let time = time.map_err(|_| "expected a date such as 2026-11-24, or an age such as 12h or 7d".to_owned())?;
-    Ok(Timestamp(u64::try_from(time.timestamp().as_millisecond()).unwrap_or_default()))
 }
 
 pub(super) fn list(args: &ListArgs) -> Outcome {

@@ -159,8 +159,11 @@ impl Masker {
                 }
             }
             Event::Decided { explanation, .. } => explanation.for_each_text(&mut |text| self.mask_in(text)),
-            Event::JobStarted { name, sandbox, .. } => {
+            Event::JobStarted { name, sandbox, environment, .. } => {
                 self.mask_in(name);
+                if let Some(environment) = environment {
+                    self.mask_in(environment);
+                }
                 self.mask_in(sandbox);
             }
             Event::StepsPlanned { steps, .. } => steps.iter_mut().for_each(|step| self.mask_in(&mut step.name)),

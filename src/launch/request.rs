@@ -15,9 +15,13 @@ use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
 use crate::store::clock::now;
 use crate::store::spec::{WorkflowSpec, ref_name};
-use crate::workflow::plan::Callee;
+use crate::workflow::expr;
+use crate::workflow::expr::Object;
+use crate::workflow::inputs::typed;
+use crate::workflow::plan::{Callee, PlanContexts};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{JobBody, Workflow, local_path};
+use crate::workflow::template::Template;
 
 /// Request of a person or a program for a run.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +135,36 @@ impl LaunchRequest {
         };
         (info, spec)
     }
+}
+
+/// Returns the contexts of a plan as far as they are known without a run. `is_listed` tells whether the workflow is in the
+/// folder of workflows.
+#[must_use]
+pub fn contexts(workflow: &Workflow, event: &str, repository: Option<&Repository>, is_listed: bool) -> PlanContexts {
+    let mut github = Object::default();
+    github.insert("event_name", expr::Value::string(event));
+    if let Some(repository) = repository {
+        for (key, value) in [
+            ("ref", repository.git_ref.as_str()),
+            ("ref_name", ref_name(&repository.git_ref)),
+            ("sha", &repository.sha),
+            ("repository", &repository.slug),
+            ("actor", &repository.actor),
+        ] {
+            github.insert(key, expr::Value::string(value));
+        }
+    }
+    let (mut inputs, mut unknown_inputs) = (Object::default(), Vec::new());
+    let trigger = workflow.triggers.iter().find(|trigger| trigger.event.value == event);
+    for input in trigger.into_iter().flat_map(|trigger| &trigger.inputs) {
+        let name = &input.name.value;
+        let default = input.default.as_ref().and_then(Template::literal);
+        match default.and_then(|default| typed(&input.kind, expr::Value::string(default)).ok()) {
+            Some(value) => inputs.insert(name.clone(), value),
+            None => unknown_inputs.push(name.clone()),
+        }
+    }
+    PlanContexts { github, inputs, unknown_inputs, vars: Object::default(), knows_every_file: is_listed }
 }
 
 /// Returns the inputs in a payload, as a dispatched event has them.

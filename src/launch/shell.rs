@@ -115,7 +115,12 @@ mod tests {
         let planned = Event::JobsPlanned { jobs: vec![testing::outline("a", "Test", &[])], replaces: None };
         let mut events = vec![testing::run_started(1), planned];
         if let Some(machine) = machine {
-            events.push(Event::JobStarted { job: id.clone(), name: "Test".to_owned(), sandbox: machine.to_owned() });
+            events.push(Event::JobStarted {
+                job: id.clone(),
+                name: "Test".to_owned(),
+                sandbox: machine.to_owned(),
+                environment: None,
+            });
         }
         for (seq, event) in (1..).zip(events) {
             store.apply(&run, &Record { seq, at: Timestamp(seq), event });

@@ -84,6 +84,9 @@ pub enum Event<O = LineRange> {
         name: String,
         /// Where the job runs: `host`, `docker ci-base:local`.
         sandbox: String,
+        /// Environment that the job deploys to, with all expressions evaluated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        environment: Option<String>,
     },
     /// Announces the steps of a job. Sent once before the first step, and again when steps are added; numbers of known
     /// steps do not change.

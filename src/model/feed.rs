@@ -46,8 +46,10 @@ pub enum Feed {
         /// The answer.
         reply: Reply,
     },
-    /// The workflows that can be started here.
+    /// The workflows that can be started here. Sent again when their files change.
     Startable(Vec<StartableWorkflow>),
+    /// The workflows here that have errors, and cannot be started. Sent again when their files change.
+    Broken(Vec<BrokenWorkflow>),
     /// Nothing was started: the repository is not trusted to run on this machine.
     Untrusted {
         /// Number of the question, used in [`Request::Trust`].
@@ -138,6 +140,17 @@ pub struct StartableWorkflow {
     pub inputs: Vec<Input>,
     /// Names of the secrets that it reads, and whether the environment has a value for each.
     pub secrets: Vec<(String, bool)>,
+}
+
+/// A workflow that has errors.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BrokenWorkflow {
+    /// Path of the file, relative to the repository.
+    pub workflow: String,
+    /// Number of errors.
+    pub errors: usize,
+    /// The errors as text, with the lines that they are about.
+    pub text: String,
 }
 
 /// An input of a workflow.

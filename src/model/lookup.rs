@@ -77,6 +77,21 @@ impl Run {
         Ok(RerunScope::Step { job: job.id.clone(), step: found.number })
     }
 
+    /// Returns the jobs that a rerun carries out: those of its scope, everything that needs them, their callers, and the
+    /// jobs that they call.
+    #[must_use]
+    pub fn jobs_of(&self, scope: &RerunScope) -> Vec<&JobId> {
+        let is_chosen = |job: &&Job| match scope {
+            RerunScope::All => true,
+            RerunScope::Failed => {
+                job.phase.conclusion().is_none_or(|conclusion| conclusion.is_bad() && !job.allowed_failure)
+            }
+            RerunScope::Job(wanted) => job.id == *wanted || job.key == wanted.as_str(),
+            RerunScope::Step { job: wanted, .. } => job.id == *wanted,
+        };
+        with_dependants(self, self.jobs.values().filter(is_chosen).map(|job| &job.id).collect())
+    }
+
     /// Returns the error about a step that does not exist.
     #[must_use]
     pub fn no_step(&self, wanted: &str) -> LookupError {
@@ -97,5 +112,28 @@ impl Step {
     #[must_use]
     pub fn is_named(&self, wanted: &str) -> bool {
         self.number.to_string() == wanted || self.name == wanted
+    }
+}
+
+/// Returns the given jobs, everything that needs them, their callers, and the jobs that they call.
+fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
+    let mut again = first;
+    loop {
+        let more: Vec<_> = run
+            .jobs
+            .values()
+            .filter(|job| !again.contains(&&job.id))
+            .filter(|job| {
+                let needs = job.needs.iter().any(|need| again.contains(&need));
+                let called = job.caller.as_ref().is_some_and(|caller| again.contains(&caller));
+                let calls = again.iter().any(|other| run.jobs[*other].caller.as_ref() == Some(&job.id));
+                needs || called || calls
+            })
+            .map(|job| &job.id)
+            .collect();
+        if more.is_empty() {
+            return again;
+        }
+        again.extend(more);
     }
 }

@@ -102,12 +102,9 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
     for gate in [gate, Gate::Resource(any()), Gate::Review(any())] {
         script.event(Event::JobWaiting { job: job.clone(), gate });
     }
-    script.event(Event::JobStarted { name: any(), job: job.clone(), sandbox: any() }).event(Event::ImagePulled {
-        job: job.clone(),
-        image: any(),
-        done: 1,
-        total: 2,
-    });
+    script
+        .event(Event::JobStarted { name: any(), job: job.clone(), sandbox: any(), environment: None })
+        .event(Event::ImagePulled { job: job.clone(), image: any(), done: 1, total: 2 });
     for state in [ServiceState::Healthy, ServiceState::Exited] {
         let ports = [(any(), any()), ("1".to_owned(), any())].into_iter().collect();
         let service = Service { name: any(), image: any(), state, ports, detail: Some(any()), restarts: 0 };
@@ -203,7 +200,12 @@ impl Script {
             background: false,
         });
         let steps = steps.collect();
-        self.event(Event::JobStarted { job: job.clone(), name: name.to_owned(), sandbox: "host".to_owned() });
+        self.event(Event::JobStarted {
+            job: job.clone(),
+            name: name.to_owned(),
+            sandbox: "host".to_owned(),
+            environment: None,
+        });
         self.event(Event::StepsPlanned { job, steps })
     }
 

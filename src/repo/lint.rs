@@ -41,13 +41,13 @@ impl lint::Files for Below {
     }
 }
 
-/// Reads a file and checks it. A file that is not UTF-8 has one error.
+/// Reads a file and checks it under a name for its diagnostics. A file that is not UTF-8 has one error.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn file(file: &Path, below: Option<&Below>) -> Result<(Arc<Source>, Checked), FileError> {
+pub fn file(file: &Path, name: &str, below: Option<&Below>) -> Result<(Arc<Source>, Checked), FileError> {
     let bytes = files::read_repository(file)?;
-    let source = Source::new(file.to_string_lossy(), String::from_utf8_lossy(&bytes));
+    let source = Source::new(name, String::from_utf8_lossy(&bytes));
     let checked = match decode(&bytes) {
         Ok(_) => check(file, &source, below.map(|below| below as &dyn lint::Files)),
         Err(wrong) => {

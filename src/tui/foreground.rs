@@ -6,9 +6,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal as Kind, kill_current_process_group};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::signal::unix::Signal;
 
+use crate::model::feed::Notice;
 use crate::model::{JobId, RunId};
 
 /// A program that takes over the terminal.
@@ -109,6 +111,28 @@ pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), Foreg
         .await;
     }
     Ok(())
+}
+
+/// Copies a text with tmux: to its newest buffer and, by its own setting, to the clipboard of the terminal. Returns what
+/// was done.
+pub(super) async fn copy_with_tmux(text: &str) -> Notice {
+    if load_into_tmux(&["-w", "-"], text).await.is_ok_and(|status| status.success()) {
+        Notice::news("copied to the buffer of tmux (paste: prefix ]) and to the clipboard of its terminal")
+    } else if load_into_tmux(&["-"], text).await.is_ok_and(|status| status.success()) {
+        Notice::news("copied to the buffer of tmux (paste: prefix ])")
+    } else {
+        Notice::bad("not copied: tmux does not take it")
+    }
+}
+
+async fn load_into_tmux(args: &[&str], text: &str) -> io::Result<ExitStatus> {
+    let mut command = Command::new("tmux");
+    command.arg("load-buffer").args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = command.spawn()?;
+    if let Some(mut stdin) = running.stdin.take() {
+        stdin.write_all(text.as_bytes()).await?;
+    }
+    running.wait().await
 }
 
 #[cfg(test)]

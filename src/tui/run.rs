@@ -314,6 +314,15 @@ impl Loop {
                 Some(path) => self.child = Some(foreground::editor(&path, line)),
                 None => self.notify(Notice::bad(format!("{file} is not in the repository of this run"))),
             },
+            // tmux drops what programs send to the clipboard unless it is set up for it, and has a buffer that works.
+            Effect::Copy(text) if std::env::var_os("TMUX").is_some() => {
+                let answers = self.answers.clone();
+                tokio::spawn(async move {
+                    let notice = foreground::copy_with_tmux(&text).await;
+                    // The screen may be closed meanwhile.
+                    let _ = answers.send(Msg::Feed(Feed::Notice(notice))).await;
+                });
+            }
             Effect::Copy(text) => {
                 let mut bytes = Vec::new();
                 queue!(bytes, CopyToClipboard::to_clipboard_from(text)).expect("writing to memory cannot fail");

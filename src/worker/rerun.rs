@@ -70,49 +70,18 @@ pub enum StepRerunError {
 
 /// Returns the jobs of an earlier attempt that keep their results.
 pub(super) fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, CarriedJob> {
-    let again: Vec<&JobId> = match mode {
-        Mode::Start | Mode::Rerun(RerunScope::All) => return IndexMap::new(),
-        Mode::Rerun(RerunScope::Failed) | Mode::Resume => {
-            let bad = before.jobs.values().filter(|job| {
-                job.phase.conclusion().is_none_or(|conclusion| conclusion.is_bad() && !job.allowed_failure)
-            });
-            bad.map(|job| &job.id).collect()
-        }
-        Mode::Rerun(RerunScope::Job(wanted)) => {
-            before.jobs.keys().filter(|id| *id == wanted || before.jobs[*id].key == wanted.as_str()).collect()
-        }
-        Mode::Rerun(RerunScope::Step { job, .. }) => before.jobs.keys().filter(|id| *id == job).collect(),
+    let scope = match mode {
+        Mode::Start => return IndexMap::new(),
+        Mode::Rerun(scope) => scope,
+        Mode::Resume => &RerunScope::Failed,
     };
-    let again = with_dependants(before, again);
+    let again = before.jobs_of(scope);
     let stand = before.jobs.values().filter(|job| !again.contains(&&job.id));
     let kept = stand.filter_map(|job| {
         let ending = Ending { conclusion: job.phase.conclusion()?, allowed_failure: job.allowed_failure };
         Some((job.id.clone(), CarriedJob { ending, outputs: job.outputs.clone() }))
     });
     kept.collect()
-}
-
-/// Returns the given jobs, everything that needs them, their callers, and the jobs that they call.
-fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
-    let mut again = first;
-    loop {
-        let more: Vec<_> = run
-            .jobs
-            .values()
-            .filter(|job| !again.contains(&&job.id))
-            .filter(|job| {
-                let needs = job.needs.iter().any(|need| again.contains(&need));
-                let called = job.caller.as_ref().is_some_and(|caller| again.contains(&caller));
-                let calls = again.iter().any(|other| run.jobs[*other].caller.as_ref() == Some(&job.id));
-                needs || called || calls
-            })
-            .map(|job| &job.id)
-            .collect();
-        if more.is_empty() {
-            return again;
-        }
-        again.extend(more);
-    }
 }
 
 /// Returns the jobs that resume in the middle: those left by a lost worker, or the one that is rerun from a step.

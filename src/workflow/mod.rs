@@ -5,6 +5,7 @@
 
 pub mod cron;
 pub mod diagnostic;
+pub mod diagram;
 pub mod display_names;
 pub mod document;
 pub mod expr;

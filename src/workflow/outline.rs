@@ -2,8 +2,9 @@
 
 use crate::model::JobOutline;
 
+use super::expr::{Scope, Value};
 use super::plan::PlannedJob;
-use super::syntax::JobBody;
+use super::syntax::{JobBody, StepsJob};
 use super::template::Template;
 
 /// Returns the part of a job that readers see before it runs.
@@ -23,6 +24,17 @@ pub fn outline(job: &PlannedJob) -> JobOutline {
         environment,
         caller: job.caller.clone(),
     }
+}
+
+/// Returns the environment that a job deploys to, with its expressions evaluated. `None` without one, or if an expression
+/// fails, which the job reports elsewhere.
+#[must_use]
+pub fn deployment(body: &StepsJob, scope: &Scope<'_>) -> Option<String> {
+    let environment = body.environment.as_ref()?;
+    let deploys = environment.entry("deployment").map(|deploys| deploys.evaluate(scope)).transpose().ok()?;
+    let name = environment.entry("name").unwrap_or(environment).evaluate(scope).ok()?.to_text();
+    let is_off = deploys.is_some_and(|deploys| deploys == Value::Bool(false) || deploys.to_text() == "false");
+    (!is_off && !name.is_empty()).then_some(name)
 }
 
 /// Returns the name of a job's environment, or `None` if it is an expression.

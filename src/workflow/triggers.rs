@@ -122,7 +122,11 @@ fn git_ref(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
         (None, Some(branch)) => ("branches", branch, "tags"),
         (None, None) => ("branches", full, "tags"),
     };
-    let what = if kind == "tags" { "tag" } else { "branch" };
+    let what = match kind {
+        "tags" => "tag",
+        _ if full.starts_with("refs/") => "branch",
+        _ => "detached commit",
+    };
     let ignored = format!("{kind}-ignore");
     if let Some(patterns) = filter(trigger, kind) {
         return match deciding_pattern(texts(patterns), name) {

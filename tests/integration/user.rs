@@ -114,3 +114,14 @@ fn a_run_of_uncommitted_changes_says_so_and_keeps_them() {
     let sha = project.show()["sha"].as_str().expect("a commit")[..7].to_owned();
     project.call(&["show"]).expect(0, &[&format!(" on push · {sha} · attempt 1")]);
 }
+
+#[test]
+fn an_environment_named_by_an_expression_is_recorded_with_its_value() {
+    let project = Project::new(
+        "on: {workflow_dispatch: {inputs: {target: {default: prod}}}}\njobs:\n  a:\n    environment: {name: '${{ inputs.target }}-eu'}\n    runs-on: ubuntu-latest\n    steps: [{run: echo hi}]\n  b: {environment: {name: dev, deployment: false}, runs-on: ubuntu-latest, steps: [{run: echo hi}]}\n",
+    );
+    project.run(&["--event", "workflow_dispatch"]).expect(0, &[]);
+    assert_eq!(project.job("a")["environment"], "prod-eu");
+    assert_eq!(project.job("b")["environment"], serde_json::Value::Null);
+    project.call(&["screenshot", "--keys", "6"]).expect(0, &["prod-eu"]);
+}

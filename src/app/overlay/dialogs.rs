@@ -5,7 +5,7 @@ use crate::app::availability::capabilities;
 use crate::app::msg::Effect;
 use crate::model::capabilities::Operation;
 use crate::model::feed::{Request, StartableWorkflow};
-use crate::model::{Command, Conclusion, Job, Phase, RerunScope, StepKind, Summary};
+use crate::model::{Command, Phase, RerunScope, StepKind, Summary};
 use crate::ui::text;
 
 use super::Overlay;
@@ -18,7 +18,7 @@ fn submit(run: &Summary, command: Command) -> Effect {
 
 impl App {
     pub(in crate::app) fn start_picker(&self) -> Overlay {
-        Overlay::Picker(Picker::new("Start a workflow", self.starts("").collect()))
+        Overlay::Picker(Picker::new("Start a workflow", self.starts("").chain(self.broken()).collect()))
     }
 
     /// Returns a picker of the workflow that watch mode runs, or all.
@@ -63,8 +63,7 @@ impl App {
         let mut offer = |key, label: String, what| {
             choices.push(Choice::new(key, label, vec![submit(summary, Command::Rerun { what })]));
         };
-        let bad = |job: &&Job| job.phase.conclusion() != Some(Conclusion::Success);
-        let failed = self.run().map_or(0, |run| run.jobs.values().filter(bad).count());
+        let failed = self.run().map_or(0, |run| run.jobs_of(&RerunScope::Failed).len());
         if failed > 0 && can(Operation::RerunFailed) {
             let label = format!("failed jobs, and the jobs that they blocked: {}", text::counted(failed as u64, "job"));
             offer('f', label, RerunScope::Failed);

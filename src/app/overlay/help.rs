@@ -101,7 +101,7 @@ impl Help {
             let has_key = |key: &String| {
                 key.strip_prefix(filter).is_some_and(|rest| matches!(rest.chars().next(), None | Some(' ')))
             };
-            if keys.iter().any(has_key) || format!("{} {}", entry.name, entry.doc).contains(filter) {
+            if keys.iter().any(has_key) || text::holds(filter, &[entry.name, entry.hint, entry.doc]) {
                 let keys = if keys.is_empty() { "(no key)".to_owned() } else { keys.join(", ") };
                 rows.push(Row { keys, doc: entry.doc, reason: unavailable(entry.action, state, summary) });
             }

@@ -4,6 +4,7 @@
 //! their bindings.
 
 pub(super) mod dialogs;
+pub(super) mod faults;
 pub(super) mod form;
 mod help;
 pub(super) mod picker;
@@ -29,6 +30,7 @@ use super::keymap::Keymap;
 use super::msg::Effect;
 use super::panes::Cx;
 use super::text_input::TextInput;
+use faults::Faults;
 use form::Form;
 use help::Help;
 use picker::{Pick, Picker};
@@ -50,6 +52,8 @@ pub(super) enum Overlay {
     Picker(Picker),
     /// The inputs of a workflow.
     Form(Form),
+    /// The errors of a workflow.
+    Faults(Faults),
     /// A text prompt at the bottom of the screen.
     Prompt(Prompt),
     /// A search in all logs of the run.
@@ -86,7 +90,7 @@ impl Overlay {
             Self::Form(form) => form.key(key),
             Self::Prompt(prompt) => prompt.text.key(key),
             Self::RunSearch(search) => search.key(key),
-            Self::Diagnostics => false,
+            Self::Faults(_) | Self::Diagnostics => false,
         };
         edits.then_some(Outcome::Stays)
     }
@@ -99,7 +103,7 @@ impl Overlay {
             Self::Form(form) => form.paste(text),
             Self::Prompt(prompt) => prompt.text.insert(text),
             Self::RunSearch(search) => search.paste(text),
-            Self::Question(_) | Self::Trust(_) | Self::Diagnostics => {}
+            Self::Question(_) | Self::Trust(_) | Self::Faults(_) | Self::Diagnostics => {}
         }
     }
 
@@ -112,6 +116,7 @@ impl Overlay {
             Self::Help(help) => help.act(action, height),
             Self::Question(question) => return question.act(action, height),
             Self::Trust(trust) => trust.act(action, height),
+            Self::Faults(faults) => faults.act(action, height),
             Self::Picker(picker) => return picker.act(action, height),
             Self::Form(form) => return form.act(action, height),
             Self::RunSearch(search) => return search.act(action, height),
@@ -132,7 +137,13 @@ impl Overlay {
                 let (columns, rows) = trust.size();
                 middle(screen, columns + 2, rows.saturating_add(2))
             }
-            Self::Picker(picker) => middle(screen, 76, (picker.rows() as u16 + 4).clamp(8, 20)),
+            Self::Faults(faults) => {
+                let (columns, rows) = faults.size();
+                middle(screen, columns + 2, rows.saturating_add(2))
+            }
+            Self::Picker(picker) => {
+                middle(screen, 112.min(screen.width.saturating_sub(2)), (picker.rows() as u16 + 4).clamp(8, 20))
+            }
             Self::Form(form) => middle(screen, 76, form.rows() as u16 + 2),
             Self::Prompt(_) => Rect { y: screen.bottom().saturating_sub(1), height: 1.min(screen.height), ..screen },
             Self::RunSearch(_) => {
@@ -153,6 +164,7 @@ impl Overlay {
             }
             Self::Picker(picker) => (picker.title.clone(), String::new()),
             Self::Form(form) => (form.title(), String::new()),
+            Self::Faults(faults) => (faults.title(), "Esc: close".to_owned()),
             Self::RunSearch(search) => ("Lines of all steps".to_owned(), search.status()),
             Self::Prompt(_) => (String::new(), String::new()),
             Self::Diagnostics => ("Diagnostics".to_owned(), String::new()),
@@ -171,6 +183,7 @@ impl Overlay {
             Self::Trust(trust) => trust.draw(cx, inside, buffer),
             Self::Picker(picker) => picker.draw(cx, inside, buffer),
             Self::Form(form) => form.draw(cx, inside, buffer),
+            Self::Faults(faults) => faults.draw(cx, inside, buffer),
             Self::RunSearch(search) => search.draw(cx, inside, buffer),
             Self::Prompt(_) | Self::Diagnostics => {}
         });

@@ -14,7 +14,9 @@ use crate::model::{JobId, RunId};
 use crate::store::logs::pattern::Pattern;
 use crate::store::logs::query::LogKey;
 use crate::ui::text;
+use crate::ui::theme::Hue;
 
+use super::faults::Faults;
 use super::form::Form;
 use super::{Outcome, input_row, mark_selected};
 
@@ -38,6 +40,8 @@ pub(in crate::app) enum Pick {
     Act(Action),
     /// Opens the form.
     Fill(Form),
+    /// Shows the errors of a workflow.
+    Faults(Faults),
     /// Selects the run.
     Run(RunId),
     /// Selects the job.
@@ -116,7 +120,8 @@ impl Picker {
         let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));
         for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
             let shown = text::clip(&row.0, usize::from(area.width.saturating_sub(4)), cx.theme.ellipsis());
-            text::put(buffer, area.x + 2, y, area.width.saturating_sub(3), &shown, Style::new());
+            let style = if matches!(row.1, Pick::Faults(_)) { cx.theme.style(Hue::Bad) } else { Style::new() };
+            text::put(buffer, area.x + 2, y, area.width.saturating_sub(3), &shown, style);
             mark_selected(at == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
         }
     }

@@ -1,4 +1,5 @@
-//! 6 Deploys: the environments of jobs, and the latest deployment to each in the listed runs.
+//! 6 Deploys: the environments of jobs, and the latest deployment to each in the listed runs. Inside a repository, only
+//! its runs count.
 //!
 //! The list of runs comes in pages. While the pane has the focus it requests further ones, up to [`MAX_RUNS`]; while
 //! there are older runs, its border shows the number of runs searched.
@@ -87,7 +88,7 @@ impl Pane for Deploys {
         let rows = self.listed(cx.state);
         if rows.is_empty() {
             let is_filtered = !self.filter.is_empty();
-            let why = if is_filtered { "no environment has all of these words" } else { "no job names an environment" };
+            let why = if is_filtered { "no environment has all of these words" } else { "no deployment in these runs" };
             empty(why, cx, area, buffer);
         }
         let at = self.at(&rows);
@@ -152,7 +153,8 @@ fn environments(state: &AppState) -> Vec<Environment<'_>> {
         _ if deployment.at.is_some() => (1, deployment.at),
         _ => (0, None),
     };
-    let deployments = state.summaries().flat_map(|run| run.deployments.iter().map(move |deployment| (run, deployment)));
+    let runs = state.summaries().filter(|run| state.is_at_home(run));
+    let deployments = runs.flat_map(|run| run.deployments.iter().map(move |deployment| (run, deployment)));
     for (run, deployment) in deployments {
         let name = deployment.environment.as_str();
         let latest = (run, deployment);

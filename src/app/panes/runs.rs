@@ -19,8 +19,6 @@ use super::{Cx, Pane, empty, keep_visible, motion};
 #[derive(Clone, Debug, Default)]
 pub(in crate::app) struct Runs {
     filter: String,
-    /// Repository of the working directory: its newest run is selected first.
-    pub(in crate::app) home: Option<String>,
     offset: usize,
     /// Row of the selected run, to select its neighbour when the run is removed.
     row: usize,
@@ -122,8 +120,13 @@ impl Runs {
         // The run that moved into the row of the removed one, or the last.
         let listed: Vec<&Summary> = self.listed(state).collect();
         let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.info.id.clone());
-        let at_home = |run: &&Summary| self.home.as_ref().is_none_or(|home| run.info.repository == *home);
-        let newest = || state.summaries().find(at_home).or(state.summaries().next()).map(|run| run.info.id.clone());
+        let newest = || {
+            state
+                .summaries()
+                .find(|run| state.is_at_home(run))
+                .or(state.summaries().next())
+                .map(|run| run.info.id.clone())
+        };
         match (removed, self.filter.is_empty()) {
             (None, true) => newest(),
             // A run that was requested by its id may be listed later.
@@ -166,6 +169,7 @@ impl Runs {
 pub(super) fn no_runs(state: &AppState) -> &'static str {
     match (state.is_listed, state.startable.is_empty()) {
         (false, _) => "looking for runs",
+        (true, true) if !state.broken.is_empty() => "no runs yet, and the workflows have errors: S shows them",
         (true, false) => "no runs yet: S starts a workflow",
         (true, true) => {
             "no runs yet, and no workflow here: open it in a repository with .github/workflows, or run `cuelight demo`"

@@ -99,11 +99,11 @@ fn lines_are_copied_and_places_opened() {
     driver.press("e").asked();
     driver.press("yl");
     assert_eq!(driver.asked(), [Effect::Copy("E   AssertionError: 401 != 200".to_owned())]);
-    assert!(driver.shows("copied: E   AssertionError"));
+    assert!(driver.shows("sent to the terminal's clipboard: E   AssertionError"));
     driver.press("kkvjjyv");
     let copied = "tests/test_api.py::test_login FAILED\n▸ Captured output\nE   AssertionError: 401 != 200";
     assert_eq!(driver.asked(), [Effect::Copy(copied.to_owned())]);
-    assert!(driver.shows("copied 3 lines"));
+    assert!(driver.shows("sent to the terminal's clipboard: 3 lines"));
     driver.press("yc");
     assert_eq!(driver.asked(), [Effect::Copy(format!("cuelight logs {} --job test-2 --step 4", run()))]);
     driver.press("<esc>o");

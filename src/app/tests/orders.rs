@@ -1,6 +1,7 @@
 //! Commands for runs: the dialogs before them, and the pending state until a record confirms them.
 
 use super::*;
+use crate::model::feed::BrokenWorkflow;
 
 fn submitted(command: Command) -> Effect {
     Effect::Request(Request::Submit { run: run(), command })
@@ -243,4 +244,23 @@ fn an_untrusted_repository_is_shown_before_anything_starts() {
     driver.press(":");
     driver.feed(untrusted(9));
     assert!(driver.shows("Do or go to") && driver.shows("not started:"), "{}", driver.screen());
+}
+
+#[test]
+fn a_workflow_with_errors_is_listed_and_its_errors_follow_the_file() {
+    let broken = |text: &str| {
+        let workflow = ".github/workflows/broken.yml".to_owned();
+        Feed::Broken(vec![BrokenWorkflow { workflow, errors: 2, text: text.to_owned() }])
+    };
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(broken("error: one is wrong"));
+    assert!(driver.shows("broken.yml 2 errors"), "{}", driver.screen());
+    driver.press("Sbroken");
+    assert!(driver.shows("broken.yml  2 errors"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert!(driver.shows("error: one is wrong"), "{}", driver.screen());
+    driver.feed(broken("error: another is wrong"));
+    assert!(driver.shows("error: another is wrong") && !driver.shows("one is wrong"), "{}", driver.screen());
+    driver.feed(Feed::Broken(Vec::new()));
+    assert!(driver.shows("no errors: the workflow can be started with S"), "{}", driver.screen());
 }

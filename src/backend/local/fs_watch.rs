@@ -14,6 +14,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use crate::repo::git::{GitError, git};
+use crate::repo::workflows::FOLDER;
 use crate::store::folder::make_private;
 
 /// Maximum number of paths in one call of git.
@@ -33,18 +34,33 @@ pub(super) enum WatchError {
     System(#[from] notify::Error),
 }
 
-/// A watch on the state folder, until it is dropped.
-pub(super) struct StateFolderWatch {
+/// A watch on a few folders, without those in them, until it is dropped.
+pub(super) struct FolderWatch {
     _watcher: RecommendedWatcher,
     changed: Arc<Notify>,
 }
 
-impl StateFolderWatch {
+impl FolderWatch {
     /// Watches for runs that appear, start an attempt, or end. `state` is created if it is missing.
     ///
     /// # Errors
     /// The folder cannot be created, or the system cannot watch it.
-    pub(super) fn watch(state: &Path) -> Result<Self, WatchError> {
+    pub(super) fn of_state(state: &Path) -> Result<Self, WatchError> {
+        make_private(&state.join("runs"))?;
+        Self::watch(&[&state.join("runs"), state])
+    }
+
+    /// Watches for workflow files that are written in the repository around `folder`.
+    ///
+    /// # Errors
+    /// There is no such folder, or the system cannot watch it.
+    pub(super) fn of_workflows(folder: &Path) -> Result<Self, WatchError> {
+        let folders = folder.ancestors().map(|folder| folder.join(FOLDER));
+        let found = folders.into_iter().find(|folder| folder.is_dir());
+        Self::watch(&[&found.ok_or(io::ErrorKind::NotFound).map_err(io::Error::from)?])
+    }
+
+    fn watch(folders: &[&Path]) -> Result<Self, WatchError> {
         let changed = Arc::new(Notify::new());
         let notifier = Arc::clone(&changed);
         let on_event = move |event: notify::Result<Event>| {
@@ -52,10 +68,8 @@ impl StateFolderWatch {
                 notifier.notify_one();
             }
         };
-        make_private(&state.join("runs"))?;
         let mut watcher = notify::recommended_watcher(on_event)?;
-        watcher.watch(&state.join("runs"), RecursiveMode::NonRecursive)?;
-        watcher.watch(state, RecursiveMode::NonRecursive)?;
+        folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
         Ok(Self { _watcher: watcher, changed })
     }
 
@@ -128,7 +142,7 @@ impl RepositoryWatch {
     }
 
     /// Returns every file that git does not ignore.
-    fn list(&self) -> Result<Vec<String>, GitError> {
+    pub(super) fn list(&self) -> Result<Vec<String>, GitError> {
         let listed = git(&self.root, ["ls-files", "--cached", "--others", "--exclude-standard", "-z"])?;
         Ok(listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
@@ -302,11 +316,11 @@ mod tests {
     async fn the_state_folder_is_made_and_runs_in_it_are_noticed() {
         let home = tempfile::tempdir().expect("a folder");
         let state = home.path().join("state");
-        let watch = StateFolderWatch::watch(&state).expect("watched");
+        let watch = FolderWatch::of_state(&state).expect("watched");
         fs::create_dir(state.join("runs/20260101-000000-abcd")).expect("made");
         watch.changed().await;
         let file = home.path().join("file");
         fs::write(&file, "").expect("written");
-        assert!(matches!(StateFolderWatch::watch(&file), Err(WatchError::Io(_))));
+        assert!(matches!(FolderWatch::of_state(&file), Err(WatchError::Io(_))));
     }
 }

@@ -31,8 +31,9 @@ use crate::store::logs::LogFiles;
 use crate::store::logs::query::Logs;
 
 use super::Backend;
-use fs_watch::{StateFolderWatch, WatchError};
+use fs_watch::{FolderWatch, WatchError};
 use start::Waiting;
+use startable::Listed;
 use watch_mode::{WatchEvent, WatchMode};
 
 pub mod follow;
@@ -126,13 +127,11 @@ impl Serving {
 
     /// Carries out requests until the screen is closed.
     async fn serve(mut self, mut requests: mpsc::Receiver<Request>) {
-        let watch = StateFolderWatch::watch(self.runs.state()).map_err(|error| self.unwatched = Some(error)).ok();
+        let watch = FolderWatch::of_state(self.runs.state()).map_err(|error| self.unwatched = Some(error)).ok();
         self.list().await;
-        match startable::list(&self.folder) {
-            Ok(workflows) => self.report(Feed::Startable(workflows)).await,
-            Err(error) => self.complain(&error).await,
-        }
-        let mut list_at = None;
+        let workflows = FolderWatch::of_workflows(&self.folder).ok();
+        self.list_workflows().await;
+        let (mut list_at, mut workflows_at) = (None, None);
         loop {
             tokio::select! {
                 request = requests.recv() => match request {
@@ -152,6 +151,13 @@ impl Serving {
                     }
                 }
                 () = changed(watch.as_ref()), if list_at.is_none() => list_at = Some(Instant::now() + LIST_DELAY),
+                () = changed(workflows.as_ref()), if workflows_at.is_none() => {
+                    workflows_at = Some(Instant::now() + LIST_DELAY);
+                }
+                () = until(workflows_at) => {
+                    workflows_at = None;
+                    self.list_workflows().await;
+                }
                 () = until(list_at) => {
                     list_at = None;
                     self.list().await;
@@ -165,6 +171,17 @@ impl Serving {
                     WatchEvent::Quiet => self.decide().await,
                 },
             }
+        }
+    }
+
+    /// Lists the workflows of the repository.
+    async fn list_workflows(&self) {
+        match startable::list(&self.folder) {
+            Ok(Listed { startable, broken }) => {
+                self.report(Feed::Startable(startable)).await;
+                self.report(Feed::Broken(broken)).await;
+            }
+            Err(error) => self.complain(&error).await,
         }
     }
 
@@ -328,8 +345,8 @@ async fn finished(task: &mut Option<JoinHandle<bool>>) -> bool {
     result
 }
 
-/// Waits until the state folder changes; forever without a watch.
-async fn changed(watch: Option<&StateFolderWatch>) {
+/// Waits until a watched folder changes; forever without a watch.
+async fn changed(watch: Option<&FolderWatch>) {
     match watch {
         Some(watch) => watch.changed().await,
         None => std::future::pending().await,

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::launch::secrets;
-use crate::model::feed::{Input, InputKind, StartableWorkflow};
+use crate::model::feed::{BrokenWorkflow, Input, InputKind, StartableWorkflow};
 use crate::repo::git::{GitError, Repository};
+use crate::repo::lint;
 use crate::repo::workflows;
 use crate::workflow;
+use crate::workflow::diagnostic::Severity;
 use crate::workflow::outline::environment_name;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
@@ -20,20 +22,28 @@ const CALLED: &str = "workflow_call";
 /// The event whose inputs a person fills in.
 const BY_HAND: &str = "workflow_dispatch";
 
-/// Returns the workflows of the repository around a folder; empty outside a repository. Files with errors are left out.
+/// The workflows of a repository: those that can be started, and those that have errors.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Listed {
+    pub(super) startable: Vec<StartableWorkflow>,
+    pub(super) broken: Vec<BrokenWorkflow>,
+}
+
+/// Returns the workflows of the repository around a folder; empty outside a repository.
 ///
 /// # Errors
 /// Git cannot read the repository.
-pub(super) fn list(folder: &Path) -> Result<Vec<StartableWorkflow>, GitError> {
+pub(super) fn list(folder: &Path) -> Result<Listed, GitError> {
     let repository = match Repository::discover(folder) {
         Ok(repository) => repository,
-        Err(GitError::NoRepository(_)) => return Ok(Vec::new()),
+        Err(GitError::NoRepository(_)) => return Ok(Listed::default()),
         Err(error) => return Err(error),
     };
-    let parsed = workflows::list(&repository.root).into_iter().filter_map(|path| {
-        let text = workflows::read(&path).ok()?;
+    let files = workflows::list(&repository.root);
+    let parsed = files.iter().filter_map(|path| {
+        let text = workflows::read(path).ok()?;
         let workflow = Arc::new(workflow::parse(&Source::new("", text)).value?);
-        Some((path, workflow))
+        Some((path.clone(), workflow))
     });
     let parsed: Vec<_> = parsed.collect();
     let jobs = parsed.iter().flat_map(|(_, workflow)| &workflow.jobs);
@@ -56,7 +66,21 @@ pub(super) fn list(folder: &Path) -> Result<Vec<StartableWorkflow>, GitError> {
             workflow: file,
         }
     });
-    Ok(startable.filter(|workflow| !workflow.events.is_empty()).collect())
+    let startable = startable.filter(|workflow| !workflow.events.is_empty()).collect();
+    Ok(Listed { startable, broken: files.iter().filter_map(|path| broken(path, &repository.root)).collect() })
+}
+
+/// Returns the errors of a workflow file; `None` if it has none.
+fn broken(path: &Path, root: &Path) -> Option<BrokenWorkflow> {
+    let workflow = workflows::relative(path, root);
+    let found = match lint::file(path, &workflow, None) {
+        Ok((source, checked)) => {
+            let errors = checked.found.iter().filter(|found| found.severity == Severity::Error);
+            errors.map(|error| error.render(&source, false)).collect()
+        }
+        Err(error) => vec![format!("error: cannot read {workflow}: {error}")],
+    };
+    (!found.is_empty()).then(|| BrokenWorkflow { workflow, errors: found.len(), text: found.join("\n\n") })
 }
 
 /// Returns the environment of a job.
@@ -124,7 +148,10 @@ jobs:
             ("called.yml", "on: workflow_call\njobs: {a: {runs-on: x, environment: prod, steps: [{run: x}]}}\n"),
             ("broken.yml", "jobs: ["),
         ]);
-        let listed = list(root.path()).expect("listed");
+        let Listed { startable: listed, broken } = list(root.path()).expect("listed");
+        let [broken] = broken.as_slice() else { panic!("{broken:?}") };
+        assert_eq!((broken.workflow.as_str(), broken.errors), (".github/workflows/broken.yml", 1));
+        assert!(broken.text.contains("--> .github/workflows/broken.yml:1:"), "{}", broken.text);
         let [deploy] = listed.as_slice() else { panic!("{listed:?}") };
         assert_eq!((deploy.name.as_str(), deploy.workflow.as_str()), ("Deploy", ".github/workflows/deploy.yml"));
         assert_eq!(deploy.events, ["push", "workflow_dispatch"]);
@@ -140,12 +167,12 @@ jobs:
         let other = "on: push\njobs: {a: {runs-on: x, environment: \"${{ github.ref_name }}\", steps: [{run: x}]}}\n";
         let root = repository(&[("deploy.yml", DEPLOY), ("other.yml", other)]);
         let listed = list(root.path()).expect("listed");
-        assert_eq!(listed[0].inputs[0].kind, InputKind::Text);
+        assert_eq!(listed.startable[0].inputs[0].kind, InputKind::Text);
     }
 
     #[test]
     fn outside_a_repository_nothing_can_be_started() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(list(folder.path()).expect("no error"), []);
+        assert_eq!(list(folder.path()).expect("no error"), Listed::default());
     }
 }

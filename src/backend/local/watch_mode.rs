@@ -3,7 +3,7 @@
 //! [`WatchMode`] collects changes until the files are quiet, decides which workflows run, and keeps the runs that it
 //! started, since a newer run of the same workflow replaces them. It starts no run itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(super) struct WatchMode {
     /// The only workflow to run; `None` for every workflow that a push of the change would run.
     workflow: Option<String>,
     files: RepositoryWatch,
+    /// The files of the repository that were seen, so that a removed one is known that git never had.
+    known: HashSet<String>,
     /// Files that were written since the last decision.
     changed: BTreeSet<String>,
     /// Files for which a workflow with errors could not be decided. They count again with the next change.
@@ -118,7 +120,9 @@ impl WatchMode {
     pub(super) fn start(folder: &Path, workflow: Option<String>) -> Result<Self, WatchModeError> {
         let repository = Repository::discover(folder)?;
         let files = RepositoryWatch::watch(&repository.root)?;
+        let known = files.list()?.into_iter().collect();
         Ok(Self {
+            known,
             repository,
             workflow,
             files,
@@ -155,6 +159,10 @@ impl WatchMode {
     pub(super) fn decide(&mut self) -> Result<Option<Change>, WatchModeError> {
         let changed: Vec<String> = std::mem::take(&mut self.changed).into_iter().collect();
         let mut files = belonging(&self.repository.root, &changed)?;
+        let is_gone = |name: &&String| self.repository.root.join(name.as_str()).symlink_metadata().is_err();
+        let removed: Vec<String> = changed.iter().filter(is_gone).filter_map(|name| self.known.take(name)).collect();
+        self.known.extend(files.iter().cloned());
+        files.extend(removed);
         if files.is_empty() {
             return Ok(None);
         }
@@ -263,6 +271,21 @@ mod tests {
         let none = change(&mut watch, &["README"]).await.expect("decided").expect("a change");
         assert_eq!((running(&none), none.why_nothing().as_str()), (vec![], "README changed: none of 2 workflows runs"));
         assert!(change(&mut watch, &["x.log"]).await.expect("decided").is_none(), "git ignores it");
+    }
+
+    #[tokio::test]
+    async fn the_removal_of_a_file_that_git_never_had_is_a_change() {
+        let (_home, root) = repository();
+        let mut watch = WatchMode::start(&root, None).expect("watches");
+        for name in ["src/first", "src/later"] {
+            if name == "src/later" {
+                change(&mut watch, &[name]).await.expect("decided").expect("a change");
+            }
+            std::fs::remove_file(root.join(name)).expect("removed");
+            while event(&mut watch).await != WatchEvent::Quiet {}
+            let removal = watch.decide().expect("decided").expect("a change");
+            assert_eq!((running(&removal), removal.summary().as_str()), (vec!["code.yml"], name));
+        }
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use crate::cli::style::Style;
 use crate::model::legs::matrix;
-use crate::model::{Annotation, Conclusion, Job, Level, LineRange, Run, Step, StepKind};
+use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Run, Step, StepKind};
 use crate::store::first_error::FirstError;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
@@ -166,7 +166,9 @@ fn closing(run: &Run, style: Style) -> TerminalText {
         run.reason.as_ref().map(|reason| text!(": {}", TerminalText::paragraph(&reason.text()))).unwrap_or_default();
     let word = style.bold(text!("{}{}", style.word(&run.phase), time));
     let mut closing = text!("\n{} {}{}\n", style.glyph(&run.phase), word, reason);
-    if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
+    if run.reason == Some(EndReason::WorkerLost) {
+        closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight resume {}", id))));
+    } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
         let mut next = text!("cuelight logs {} --failed · cuelight rerun {} --failed", id, id);
         let failed = |job: &&Job| {
             let of_the_file = |step: &Step| step.kind == StepKind::Main && step.outcome == Some(Conclusion::Failure);

@@ -47,7 +47,7 @@ impl Story {
         story.script.start(jobs.iter().map(|job| outline(job, job, &[])).collect());
         for job in jobs {
             let job = JobId::new(job);
-            story.add(Event::JobStarted { name: job.to_string(), job, sandbox: "host".to_owned() });
+            story.add(Event::JobStarted { name: job.to_string(), job, sandbox: "host".to_owned(), environment: None });
         }
         story
     }

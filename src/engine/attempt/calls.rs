@@ -40,7 +40,12 @@ impl Attempt {
         };
         match bound {
             Ok(Call { inputs, secrets }) => {
-                self.record(Event::JobStarted { job: id.clone(), name, sandbox: "called workflow".to_owned() });
+                self.record(Event::JobStarted {
+                    job: id.clone(),
+                    name,
+                    sandbox: "called workflow".to_owned(),
+                    environment: None,
+                });
                 self.scopes.push(CallScope { caller: Some(id.clone()), inputs, secrets, nodes: IndexMap::new() });
                 self.add_nodes(self.scopes.len() - 1, Some((node, id.clone())));
             }

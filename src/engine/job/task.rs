@@ -14,6 +14,7 @@ use crate::engine::step::end::StepEnd;
 use crate::model::{Conclusion, Event, LineRange, StepKind, StepNumber, StepOutline};
 use crate::workflow::display_names;
 use crate::workflow::expr::{Scope, Value};
+use crate::workflow::outline::deployment;
 use crate::workflow::syntax::{JobBody, RunDefaults, StepsJob};
 use crate::workflow::template::MinutesError;
 
@@ -74,7 +75,8 @@ impl JobTask {
     async fn carry_out(&self, body: &StepsJob, mut ready: Ready) -> JobEnd {
         let sandbox = ready.machine.describe();
         let (job, name) = (self.job.id.clone(), self.job.name.clone());
-        self.run.outlet.record(Event::JobStarted { job, name, sandbox });
+        let environment = deployment(body, &self.job.scope());
+        self.run.outlet.record(Event::JobStarted { job, name, sandbox, environment });
         let mut sequence = StepSequence::default();
         let set_up = sequence.add("Set up job", StepKind::Job);
         let containers = ready.has_containers;

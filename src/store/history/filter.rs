@@ -97,6 +97,29 @@ impl Filter {
     }
 }
 
+/// Why a text is not a point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a date such as 2026-11-24, or an age such as 12h or 7d")]
+pub struct NotATime;
+
+/// Parses a date, a time, or an age.
+///
+/// # Errors
+/// The text is none of them.
+pub fn parse_since(text: &str) -> Result<Timestamp, NotATime> {
+    let now = jiff::Zoned::now();
+    let local = |time: jiff::civil::DateTime| time.to_zoned(now.time_zone().clone());
+    let time = if let Ok(age) = text.parse::<jiff::Span>() {
+        now.checked_sub(age.abs())
+    } else if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        Ok(time.to_zoned(now.time_zone().clone()))
+    } else {
+        text.parse::<jiff::civil::DateTime>().and_then(local)
+    };
+    let time = time.map_err(|_| NotATime)?;
+    Ok(Timestamp(u64::try_from(time.timestamp().as_millisecond()).unwrap_or_default()))
+}
+
 fn is_workflow(path: &str, wanted: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);

@@ -23,7 +23,7 @@ use super::runs::RunStore;
 use super::spec::RunSpec;
 use super::{StoreError, atomic, lock};
 
-pub use filter::{Filter, StatusFilter};
+pub use filter::{Filter, StatusFilter, parse_since};
 
 use index::{Cached, Index, Line, Writer, journal_length};
 

@@ -22,7 +22,10 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
         Event::Decided { step: Some(number), explanation, .. } => {
             step(job, *number).explanation = Some(explanation.clone());
         }
-        Event::JobStarted { name, sandbox, .. } => {
+        Event::JobStarted { name, sandbox, environment, .. } => {
+            if environment.is_some() {
+                job.environment.clone_from(environment);
+            }
             job.phase = Phase::Running;
             job.name.clone_from(name);
             job.sandbox = Some(sandbox.clone());

@@ -40,7 +40,7 @@ fn what_a_dead_worker_left_open_is_closed_with_its_run() {
     let run = folded(&[
         started(1),
         planned(vec![outline("a", &[]), outline("b", &["a"])]),
-        Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned() },
+        Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned(), environment: None },
         Event::StepStarted { job: job.clone(), step: StepNumber(2), name: "x".to_owned() },
         Event::ProcessStarted { job: job.clone(), step: StepNumber(2), pgid: 7 },
         Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::WorkerLost) },
@@ -122,7 +122,7 @@ fn a_step_without_a_recorded_end_did_not_succeed() {
     let begun = [
         started(1),
         planned(vec![outline("a", &[])]),
-        Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned() },
+        Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned(), environment: None },
         Event::StepStarted { job: job.clone(), step: StepNumber(1), name: "x".to_owned() },
     ];
     for (end, word) in [(Conclusion::Success, "failure"), (Conclusion::Cancelled, "cancelled")] {
@@ -145,7 +145,12 @@ fn any_event() -> impl Strategy<Value = Event> {
             Event::JobsPlanned { jobs: jobs.iter().map(|(id, need)| outline(id, &[need])).collect(), replaces }
         }),
         job().prop_map(|job| Event::JobWaiting { job, gate: Gate::Capacity }),
-        job().prop_map(|job| Event::JobStarted { job, name: "n".to_owned(), sandbox: "host".to_owned() }),
+        job().prop_map(|job| Event::JobStarted {
+            job,
+            name: "n".to_owned(),
+            sandbox: "host".to_owned(),
+            environment: None
+        }),
         (job(), prop::collection::vec(step(), 0..4)).prop_map(|(job, steps)| Event::StepsPlanned {
             job,
             steps: steps
