@@ -1,11 +1,12 @@
 //! Reads a line of terminal output into spans of harmless text with a style. All printers of logs and the screen use it.
 
 use ratatui::style::{Color, Style};
-use vte::{Params, Parser, Perform};
+use vte::{Params, Perform};
 
 use super::link::Link;
 use super::sgr;
 use super::theme::Colours;
+use crate::visible::row;
 use crate::visible::row::Row;
 
 /// Parses terminal output, keeping text, colours and links.
@@ -40,7 +41,7 @@ impl LogReader {
 
     /// Reads a line.
     pub(super) fn read(&mut self, line: &[u8]) {
-        Parser::new().advance(self, line);
+        row::parse(line, self);
     }
 
     /// Returns the spans that were read, and the links in them.

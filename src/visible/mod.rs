@@ -55,7 +55,7 @@ impl Visible {
             return Vec::new();
         }
         let mut readings = vec![Self::without_characters(line)];
-        if line.contains(&0x1b) {
+        if line.contains(&0x1b) || row::first_c1(line).is_some() {
             readings.push(Self::without_sequences(line));
         }
         readings
@@ -88,7 +88,11 @@ impl Visible {
         let (mut visible, mut parser) = (Self::default(), Parser::new());
         each_character(line, |at, bytes, c| {
             let mut shown = IsShown(false);
-            parser.advance(&mut shown, c.encode_utf8(&mut [0; 4]).as_bytes());
+            match c {
+                // These stand for escape sequences, and are read as such.
+                '\u{80}'..='\u{9f}' => parser.advance(&mut shown, &[0x1b, c as u8 - 0x40]),
+                c => parser.advance(&mut shown, c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
             if !shown.0 {
                 return 0;
             }
@@ -174,6 +178,7 @@ mod tests {
             "hun\u{1b}(Bter2",
             "hun\u{1b}[\u{ff}0mter2",
             "hun\u{9b}ter2",
+            "hun\u{9b}31mter2",
             "h\u{0}u\u{8}n\u{7f}ter2",
             "hun\rter2",
         ] {

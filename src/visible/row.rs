@@ -276,6 +276,24 @@ fn blank_halves<S: Clone + Default>(cells: &mut [Cell<S>], from: usize, to: usiz
     }
 }
 
+/// Parses a line of terminal output. The control characters of one byte (U+0080 to U+009F) are read as the escape
+/// sequences that they stand for, as terminals do (ECMA-48, 5.3).
+pub fn parse(line: &[u8], performer: &mut impl Perform) {
+    let mut parser = Parser::new();
+    let mut rest = line;
+    while let Some(at) = first_c1(rest) {
+        parser.advance(performer, &rest[..at]);
+        parser.advance(performer, &[0x1b, rest[at + 1] - 0x40]);
+        rest = &rest[at + 2..];
+    }
+    parser.advance(performer, rest);
+}
+
+/// Returns the index of the first control character of U+0080 to U+009F.
+pub(super) fn first_c1(line: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(0xc2, line).find(|at| matches!(line.get(at + 1), Some(0x80..=0x9f)))
+}
+
 /// Returns the index of the first character because of which a line may be shown otherwise than it is: an escape
 /// character, or one that moves the cursor back. A carriage return at the end of a line is none.
 #[must_use]
@@ -335,7 +353,7 @@ pub fn plain(line: &[u8]) -> String {
         }
     }
     let mut plain = Plain(Row::default());
-    Parser::new().advance(&mut plain, line);
+    parse(line, &mut plain);
     plain.0.into_spans().into_iter().map(|(text, ())| text).collect()
 }
 
@@ -377,6 +395,7 @@ mod tests {
             ("\u{1b}[1A\u{1b}[2Kreplaced\u{1b}[1B\r", "replaced"),
             ("\u{1b}[2Jtext\u{1b}[10;10Hhere\rt", "text tere"),
             ("bell\u{7} nul\u{0} del\u{7f} vt\u{b}x", "bell nul del vtx"),
+            ("C1 \u{9b}31mred\u{9b}0m \u{9d}0;title\u{9c}end", "C1 red end"),
             ("\u{1b}[?25lhidden\u{1b}[?1049h", "hidden"),
             ("csi cut \u{1b}[3", "csi cut "),
         ] {
