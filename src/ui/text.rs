@@ -6,17 +6,10 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use unicode_segmentation::UnicodeSegmentation;
-use unicode_width::UnicodeWidthStr;
 
 use super::terminal_text::clean;
 use crate::model::Timestamp;
-
-/// Returns the width of a text in columns.
-#[must_use]
-pub fn width(text: &str) -> usize {
-    // Fast path: most texts are ASCII, and are measured several times per frame.
-    if text.is_ascii() { text.len() } else { text.width() }
-}
+pub use crate::visible::width;
 
 /// Clips a text to a number of columns. If anything was cut, the last column shows `ellipsis`.
 #[must_use]
@@ -182,6 +175,7 @@ mod tests {
         assert_eq!(wrap(" ", 4), Vec::<String>::new());
     }
     use proptest::prelude::*;
+    use ratatui::buffer::CellWidth;
     use ratatui::layout::Rect;
 
     #[test]
@@ -232,6 +226,14 @@ mod tests {
         #[test]
         fn a_cut_text_fits(text in ".{0,40}", columns in 0_usize..20) {
             prop_assert!(width(&clip(&text, columns, "…")) <= columns);
+        }
+
+        #[test]
+        fn widths_are_those_of_the_cells_that_are_written(text in "[\\PC\u{ff9e}\u{ff9f}ﾊ日]{0,12}") {
+            let text = clean(&text);
+            for grapheme in text.graphemes(true).filter(|grapheme| *grapheme != " ") {
+                prop_assert_eq!(width(grapheme), usize::from(grapheme.cell_width()), "{:?}", grapheme);
+            }
         }
 
         #[test]

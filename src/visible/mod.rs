@@ -7,6 +7,7 @@ pub mod row;
 
 use std::ops::Range;
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use vte::{Parser, Perform};
 
 /// Whether a character could affect more than its own cell, or change how the text around it is read: control
@@ -24,6 +25,25 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}')
         || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}')
         || matches!(c, '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Returns the columns of a character.
+#[must_use]
+pub fn char_width(c: char) -> usize {
+    if is_sound_mark(c) { 1 } else { c.width().unwrap_or(0) }
+}
+
+/// Returns the columns of a text, as counted by whoever writes cells to the terminal.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    // Fast path: most texts are ASCII, and are measured several times per frame.
+    if text.is_ascii() { text.len() } else { text.width() + text.chars().filter(|c| is_sound_mark(*c)).count() }
+}
+
+/// Whether a character is one of the half-width voiced sound marks of katakana. Unicode takes them for parts of the
+/// character before, and terminals give them a cell.
+fn is_sound_mark(c: char) -> bool {
+    matches!(c, '\u{ff9e}' | '\u{ff9f}')
 }
 
 /// Whether some readings of the text differ from the text itself. Newlines and tabs do not count.

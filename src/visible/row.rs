@@ -1,9 +1,8 @@
 //! What a terminal shows of one line: text over which the cursor moves back, as progress bars do, replaces what was there.
 
-use unicode_width::UnicodeWidthChar;
 use vte::{Params, Parser, Perform};
 
-use super::is_unsafe;
+use super::{char_width, is_unsafe};
 
 /// Columns between tab stops.
 pub const TAB: usize = 8;
@@ -85,7 +84,7 @@ impl<S: Clone + Default + PartialEq> Row<S> {
         let columns = match c {
             ' '..='~' => 1,
             c if is_unsafe(c) => return,
-            c => c.width().unwrap_or(0),
+            c => char_width(c),
         };
         if !self.moved
             && let Content::Spans(spans) = &mut self.content
@@ -214,7 +213,7 @@ impl<S: Clone + Default + PartialEq> Row<S> {
                 for c in text.chars() {
                     let columns = match c {
                         '\t' => TAB - cells.len().saturating_sub(self.section) % TAB,
-                        c => c.width().unwrap_or(0),
+                        c => char_width(c),
                     };
                     match (c, columns) {
                         ('\t', _) => cells.extend(std::iter::repeat_n(Cell::new(Some(' '), style.clone()), columns)),
@@ -391,6 +390,7 @@ mod tests {
             ("日本\u{1b}[3Gxy", "日xy"),
             ("ab\r日", "日"),
             ("e\u{301}f\rx", "xf"),
+            ("ﾊﾟb\rxy", "xyb"),
             ("line B\u{1b}[1A\r\u{1b}[2Kreplaced A", "line B replaced A"),
             ("\u{1b}[1A\u{1b}[2Kreplaced\u{1b}[1B\r", "replaced"),
             ("\u{1b}[2Jtext\u{1b}[10;10Hhere\rt", "text tere"),
