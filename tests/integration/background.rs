@@ -1,7 +1,10 @@
 //! Jobs with background steps: several processes of a job at once, on this machine and in containers.
 
+use std::fs;
+
 use crate::docker::{has, nothing_left};
-use crate::project::Project;
+use crate::project::{Project, Said, until};
+use crate::survival::{kill, pids};
 
 /// Steps that end only if they run at once, and a server that ends by a `cancel`.
 const STEPS: &str = r#"
@@ -102,4 +105,37 @@ fn a_job_continues_from_steps_where_no_background_step_was_open() {
     from("client").expect(4, &["a cannot continue from step 4: ", refusal]);
     from("last").expect(1, &["exit code 3"]);
     from("server").expect(1, &["✓ client", "exit code 3"]);
+}
+
+#[test]
+fn a_lost_worker_leaves_no_background_process_and_its_job_resumes_before_the_background_step() {
+    let project = Project::of_jobs(
+        r#"  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {name: first, run: 'echo first'}
+      - {name: server, id: server, run: 'echo $$ > "$DOOR/server"; while :; do sleep 0.02; done', background: true}
+      - {name: client, run: 'echo $$ > "$DOOR/client"; while [ ! -e "$DOOR/open" ]; do sleep 0.02; done'}
+      - {name: stop, cancel: server}
+"#,
+    );
+    let door = tempfile::tempdir().expect("a folder");
+    let command = |args: &[&str]| {
+        let mut command = project.command(args);
+        command.env("DOOR", door.path());
+        Said(command.output().expect("starts"))
+    };
+    command(&["run", "--trust", "--detach"]).expect(0, &[]);
+    for step in ["server", "client"] {
+        until("both steps run", || door.path().join(step).exists().then_some(()));
+    }
+    let folder = project.run_folder().to_string_lossy().into_owned();
+    pids(|command| command.contains("worker") && command.contains(&folder)).into_iter().for_each(kill);
+    until("the loss is noticed", || project.call(&["runs"]).text().contains("worker lost").then_some(()));
+    assert_eq!(pids(|command| command.contains(&folder)), Vec::<i32>::new(), "no process of it is left");
+    fs::write(door.path().join("open"), "").expect("written");
+    command(&["resume", "--trust"]).expect(0, &["✓ client", "server: cancelled"]);
+    let job = project.job("a");
+    let reasons: Vec<_> = job["steps"].as_array().expect("steps").iter().map(|step| step["reason"].as_str()).collect();
+    assert_eq!(reasons[1..3], [Some("done before the worker was lost"), Some("cancelled by a later step")]);
 }

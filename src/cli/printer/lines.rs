@@ -69,7 +69,8 @@ impl Lines {
         if running().nth(1).is_none() {
             return prefix;
         }
-        let columns = running().map(|step| width(&step.name)).max().unwrap_or(0).min(MAX_PREFIX);
+        let printing = running().filter(|step| step.lines > 0);
+        let columns = printing.map(|step| width(&step.name)).max().unwrap_or(0).min(MAX_PREFIX);
         let name = running().find(|step| step.number == number).map_or("", |step| step.name.as_str());
         let name = self.style.spelled(text!("{:<columns$} │ ", clip(name, columns, "…")));
         text!("{}{}", prefix, self.style.paint(Hue::Dim, name))
