@@ -31,6 +31,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 pub use exit::Exit;
 
@@ -188,6 +189,7 @@ pub fn main() -> ExitCode {
         style::complain(&text!("crash reports will be plain: {}", error));
     }
     let cli = Cli::parse();
+    survive_file_limit();
     match guarded(|| dispatch(&cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
@@ -199,6 +201,14 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Makes exceeding the limit on file sizes (`ulimit -f`) an error of the write, which is reported in words: without a
+/// handler, the signal ends the process. Programs that are started do not inherit the handler.
+fn survive_file_limit() {
+    let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // The handler stays when the runtime is gone.
+    let _ = block_on(async move { signal(limit).map(drop) });
 }
 
 /// Runs a command and turns a panic, which is a bug, into its exit code. The panic hook has printed it already.

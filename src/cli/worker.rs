@@ -8,7 +8,6 @@ use indexmap::IndexMap;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::model::{JobId, RerunScope, StepNumber};
@@ -74,8 +73,6 @@ pub(super) fn run(args: &Args) -> Outcome {
     let folder = RunFolder::at(&args.folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let conclusion = runtime.block_on(async {
-        // With a handler, exceeding the limit on file sizes is an error of the write and does not end the process.
-        let _errors = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         Ok::<_, Failure>(worker::carry_out(&folder, mode, secrets, std::env::vars_os().collect()).await?)
     })?;
     // A blocked thread of a step must not delay the exit.

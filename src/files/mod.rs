@@ -2,14 +2,17 @@
 //!
 //! What is at such a path may be a FIFO that never ends an `open`, a device, a file of 300 GB, or a link to a file of the
 //! user. Everything here opens regular files alone, without waiting, and reads at most a given number of bytes. A
-//! [`Folder`] also keeps every path below it: no link leads out of it.
+//! [`Folder`] also keeps every path below it: no link leads out of it. The files of the state folder count as well: a step
+//! on this machine can put anything in the place of one.
 
 mod beneath;
 mod folder;
+mod own;
 mod regular;
 mod repository;
 
 pub use folder::{Folder, Links};
+pub use own::{append_own, create_own, open_own, own_size, read_own, read_own_text};
 pub use regular::{open, read};
 pub use repository::{MAX_BYTES, read_named, read_repository, read_text};
 
@@ -33,6 +36,16 @@ pub enum FileError {
     /// Its path, or a link in it, leads out of the folder.
     #[error("the path leads out of its folder")]
     Outside,
+}
+
+/// For callers that report errors of the file system: what is refused is an error like any other.
+impl From<FileError> for io::Error {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Io(error) => error,
+            other => Self::new(io::ErrorKind::InvalidData, other),
+        }
+    }
 }
 
 impl FileError {

@@ -50,7 +50,14 @@ impl Place {
 
     /// The folder of a run that was never started.
     fn run(&self) -> RunFolder {
-        write(&self.runs, self.plan(&LaunchRequest { trust: true, ..self.request() })).expect("written").0
+        let planned = self.plan(&LaunchRequest { trust: true, ..self.request() });
+        let (folder, held) = write(&self.runs, planned).expect("written");
+        drop(held);
+        // A process that another test starts holds a copy of the lock until it has replaced itself.
+        while lock::is_held(&folder.lock()) {
+            std::thread::yield_now();
+        }
+        folder
     }
 
     /// The folder of a run with this conclusion.

@@ -5,11 +5,12 @@
 //! ticket of a killed process is recognised, and removed by the next one that looks. The lowest number of a group runs.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::model::{JobId, RunId};
 
 use super::digest;
@@ -17,6 +18,9 @@ use super::folder::{RunsDir, private};
 use super::{StoreError, lock};
 
 /// Name of the lock file under which tickets are numbered.
+/// Maximum size of a ticket in bytes.
+const MAX_TICKET: u64 = 64 * 1024;
+
 const NUMBERING: &str = "lock";
 
 /// Concurrency groups of one state folder.
@@ -74,7 +78,7 @@ impl ConcurrencyGroups {
         let number = last.map_or(1, |last| last + 1);
         let path = self.folder.join(file(&group, number));
         let text = serde_json::to_vec(who).expect("texts always serialise");
-        fs::write(&path, text).map_err(StoreError::io("write", &path))?;
+        files::create_own(&path).and_then(|mut file| file.write_all(&text)).map_err(StoreError::io("write", &path))?;
         // A ticket is not read before it is locked: the tickets behind it get their numbers after this.
         match lock::take(&path)? {
             Some(held) => Ok(Ticket { folder: self.folder.clone(), group, number, _held: held }),
@@ -94,7 +98,9 @@ impl Ticket {
             let path = self.folder.join(file(&self.group, number));
             let alive = lock::is_held(&path);
             // A ticket that was given up meanwhile has no file.
-            let Some(member) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) else {
+            let Some(member) =
+                files::read_own(&path, MAX_TICKET).ok().and_then(|text| serde_json::from_slice(&text).ok())
+            else {
                 continue;
             };
             if alive {

@@ -3,12 +3,13 @@
 //! The first line contains the version. Every later line is a [`Record`]. A line is written with one system call; a
 //! crash leaves at worst a last line without its newline, which readers wait for and the next writer cuts off.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::{self, FileError};
 use crate::model::{Event, Record, Timestamp};
 
 use super::StoreError;
@@ -58,12 +59,7 @@ impl JournalWriter {
     /// The file cannot be read or written, or is of a newer version.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(StoreError::io("open", &path))?;
+        let file = files::append_own(&path).map_err(StoreError::io("open", &path))?;
         let mut reader = JournalReader::new(&path);
         let mut seq = 0;
         while let Some(last) = reader.poll()?.iter().map(|record| record.seq).max() {
@@ -133,6 +129,9 @@ const PORTION: usize = 64 * 1024;
 /// the size of the journal.
 const BATCH: u64 = 4 * 1024 * 1024;
 
+/// Maximum size in bytes of a journal that is read.
+const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
 /// Maximum length of a record in bytes.
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
@@ -170,7 +169,7 @@ const MAX_LAST_RECORD: u64 = 64 * 1024;
 #[must_use]
 pub fn has_ended(path: &Path) -> bool {
     let tail = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
+        let mut file = files::open_own(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(MAX_LAST_RECORD)))?;
         let mut tail = Vec::new();
@@ -228,7 +227,10 @@ impl JournalReader {
         let unreadable = || StoreError::io("read", &self.path);
         let file = match &mut self.file {
             Some(file) => file,
-            None => match File::open(&self.path) {
+            None => match files::open_own(&self.path) {
+                Ok(file) if file.metadata().is_ok_and(|journal| journal.len() > MAX_BYTES) => {
+                    return Err(unreadable()(FileError::TooLarge { limit: MAX_BYTES }.into()));
+                }
                 Ok(file) => self.file.insert(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 Err(error) => return Err(unreadable()(error)),
@@ -260,6 +262,8 @@ impl JournalReader {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use super::*;
     use crate::model::Conclusion;
 

@@ -4,16 +4,16 @@
 //! for the worker. It belongs to an open file that the launcher passes to the worker as standard output, so a run that
 //! is being started never appears dead.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::StoreError;
+use crate::files;
 
 /// How long [`take`] waits for processes that only check the lock: each holds it for some microseconds, or as long as the
 /// machine gives its time to others.
@@ -27,12 +27,7 @@ const BETWEEN: Duration = Duration::from_micros(200);
 /// # Errors
 /// The file cannot be created or locked.
 pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(StoreError::io("open the lock", path))?;
+    let file = files::append_own(path).map_err(StoreError::io("open the lock", path))?;
     let try_lock = |how| match flock(file.as_fd(), how) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
@@ -56,12 +51,7 @@ pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
 /// # Errors
 /// The file cannot be created or locked.
 pub fn wait(path: &Path) -> Result<File, StoreError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(StoreError::io("open the lock", path))?;
+    let file = files::append_own(path).map_err(StoreError::io("open the lock", path))?;
     flock(file.as_fd(), FlockOperation::LockExclusive)
         .map_err(|error| StoreError::io("take the lock", path)(io::Error::from(error)))?;
     Ok(file)
@@ -72,7 +62,7 @@ pub fn wait(path: &Path) -> Result<File, StoreError> {
 /// # Errors
 /// The file does not exist or cannot be locked.
 pub fn shared(path: &Path) -> Result<File, StoreError> {
-    let file = File::open(path).map_err(StoreError::io("open the lock", path))?;
+    let file = files::open_own(path).map_err(StoreError::io("open the lock", path))?;
     flock(file.as_fd(), FlockOperation::LockShared)
         .map_err(|error| StoreError::io("take the lock", path)(io::Error::from(error)))?;
     Ok(file)
@@ -81,7 +71,7 @@ pub fn shared(path: &Path) -> Result<File, StoreError> {
 /// Whether a worker holds the lock. A folder without a lock file has no worker.
 #[must_use]
 pub fn is_held(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = files::open_own(path) else { return false };
     // A shared lock is enough for the check, and two simultaneous checks do not mistake each other for a worker.
     matches!(flock(file.as_fd(), FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
 }

@@ -5,12 +5,16 @@
 //! numbers in the run folders take its place; that reads every `run.json`, once.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
+
+use crate::files;
 
 use super::folder::{RunsDir, private};
 use super::spec::RunSpec;
 use super::{StoreError, atomic, lock};
+
+/// Maximum size of the file in bytes.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Last number of every workflow, by [`key`].
 type Numbers = BTreeMap<String, u64>;
@@ -49,7 +53,7 @@ fn path(runs: &RunsDir) -> PathBuf {
 }
 
 fn read(runs: &RunsDir) -> Result<Numbers, StoreError> {
-    let known = fs::read(path(runs)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let known = files::read_own(&path(runs), MAX_BYTES).ok().and_then(|text| serde_json::from_slice(&text).ok());
     known.map_or_else(|| in_folders(runs), Ok)
 }
 
@@ -76,6 +80,7 @@ fn write(runs: &RunsDir, numbers: &Numbers) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
     use std::thread;
 
     use super::*;

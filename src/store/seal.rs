@@ -12,9 +12,11 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use sha2::{Digest, Sha256};
 
+use crate::files;
+
 use super::digest::hexadecimal;
 use super::folder::{RunFolder, RunsDir};
-use super::{StoreError, atomic};
+use super::{StoreError, atomic, spec};
 
 /// Bytes of the key, and of a block of the digest that it is mixed with.
 const KEY_BYTES: usize = 32;
@@ -36,9 +38,9 @@ pub(super) fn write(folder: &RunFolder, document: &[u8]) -> Result<(), StoreErro
 /// The document or the key cannot be read. Without a seal it was not.
 pub fn is_valid(folder: &RunFolder) -> Result<bool, StoreError> {
     let path = folder.spec_path();
-    let document = fs::read(&path).map_err(StoreError::io("read", &path))?;
+    let document = files::read_own(&path, spec::MAX_BYTES).map_err(StoreError::io("read", &path))?;
     let seal = hexadecimal(&digest(&key(&folder.runs())?, &document));
-    Ok(fs::read(folder.seal()).is_ok_and(|written| written == seal.as_bytes()))
+    Ok(files::read_own(&folder.seal(), 1024).is_ok_and(|written| written == seal.as_bytes()))
 }
 
 /// HMAC with SHA-256, as RFC 2104 defines it.
@@ -55,7 +57,7 @@ fn digest(key: &[u8], text: &[u8]) -> Vec<u8> {
 /// The key of the state folder. It is made when it is first needed; of several processes, the first one makes it.
 fn key(runs: &RunsDir) -> Result<Vec<u8>, StoreError> {
     let path = runs.key();
-    let known = || fs::read(&path).ok().filter(|key| key.len() == KEY_BYTES);
+    let known = || files::read_own(&path, 1024).ok().filter(|key| key.len() == KEY_BYTES);
     if let Some(key) = known() {
         return Ok(key);
     }

@@ -3,16 +3,19 @@
 //! It contains names of secrets, never their values. Version 2 names the kind of work; version 1, which earlier
 //! programs wrote, is always a run of a workflow.
 
-use std::fs;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::model::{RunInfo, Timestamp};
 
 use super::folder::RunFolder;
 use super::{StoreError, atomic, seal};
+
+/// Maximum size of the document in bytes.
+pub(super) const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Version of `run.json` that this program writes.
 const VERSION: u32 = 2;
@@ -175,7 +178,7 @@ impl RunSpec {
         }
 
         let path = folder.spec_path();
-        let text = fs::read(&path).map_err(StoreError::io("read", &path))?;
+        let text = files::read_own(&path, MAX_BYTES).map_err(StoreError::io("read", &path))?;
         let damaged = |error: serde_json::Error| StoreError::Damaged { path: path.clone(), reason: error.to_string() };
         let Versioned { version } = serde_json::from_slice(&text).map_err(damaged)?;
         let mut spec: Self = match version {
@@ -209,6 +212,8 @@ impl RunSpec {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use std::path::Path;
 
     use super::*;

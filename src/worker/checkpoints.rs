@@ -1,13 +1,14 @@
 //! Checkpoints of a job on disk: a line of JSON for each step that has ended, so that the job can resume after any of
 //! them.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use indexmap::IndexMap;
 
 use crate::engine::checkpoint::Checkpoint;
+use crate::files;
 use crate::store::atomic;
 
 /// Maximum size in bytes of a checkpoint file. Beyond it, only the latest line is kept: each line repeats the outputs
@@ -17,7 +18,7 @@ const MOST: u64 = 16 * 1024 * 1024;
 /// Returns the checkpoints of a job, the latest last. Incomplete lines are skipped; an unreadable file counts as empty.
 #[must_use]
 pub fn read(path: &Path) -> Vec<Checkpoint> {
-    let bytes = fs::read(path).unwrap_or_default();
+    let bytes = files::read_own(path, 2 * MOST).unwrap_or_default();
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
@@ -46,11 +47,11 @@ pub fn append(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
         let small = Checkpoint { done: checkpoint.done, not_resumable: Some(reason), ..Checkpoint::default() };
         return replace(path, &[small]);
     }
-    if fs::metadata(path).is_ok_and(|file| file.len() + line.len() as u64 > MOST) {
+    if files::own_size(path).is_ok_and(|size| size + line.len() as u64 > MOST) {
         return replace(path, std::slice::from_ref(checkpoint));
     }
     fs::create_dir_all(path.parent().unwrap_or(path))?;
-    OpenOptions::new().create(true).append(true).open(path)?.write_all(&line)
+    files::append_own(path)?.write_all(&line)
 }
 
 /// Removes checkpoints that contain text that has become secret since; the job cannot resume from them.

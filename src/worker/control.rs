@@ -16,6 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -100,6 +101,9 @@ async fn client(
                     }
                 }
             }
+            // The client gave up while this process was stopped, and reported that the worker does not answer: the order
+            // must not be carried out later.
+            Ok(_) if has_left(lines.get_ref().get_ref().get_ref().as_ref()) => return Ok(()),
             Ok(command) => ask(command, &orders).await,
             Err(error) => Reply::Rejected { reason: format!("invalid command: {error}") },
         };
@@ -107,6 +111,13 @@ async fn client(
         line.push(b'\n');
         write.write_all(&line).await?;
     }
+}
+
+/// Whether a client has closed its end of a connection from which all that it sent was read.
+fn has_left(client: &UnixStream) -> bool {
+    // Asked of the system: what tokio knows of the socket may be older.
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    rustix::net::recv(client, &mut [0], flags).is_ok_and(|(read, _)| read == 0)
 }
 
 async fn ask(command: Command, orders: &mpsc::Sender<PendingCommand>) -> Reply {
@@ -229,6 +240,28 @@ mod tests {
         let _listener = bind(&path).expect("binds");
         let error = order(&path, &Command::Cancel).await.expect_err("no answer");
         assert_eq!(error.to_string(), "no answer within 10 s");
+    }
+
+    #[tokio::test]
+    async fn an_order_that_was_given_up_is_not_carried_out_later() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        // Stopped: what is sent waits in the socket.
+        let listener = bind(&path).expect("binds");
+        let mut gone = UnixStream::connect(&path).await.expect("connects");
+        let line = serde_json::to_string(&Command::ForceCancel).expect("JSON") + "\n";
+        gone.write_all(line.as_bytes()).await.expect("sends");
+        drop(gone);
+        let (orders, mut asked) = mpsc::channel::<PendingCommand>(1);
+        let (_grow, grown) = watch::channel(0);
+        let server = tokio::spawn(serve(listener, orders, grown));
+        let patient = tokio::spawn(async move { order(&path, &Command::Cancel).await });
+        let (command, answer) = asked.recv().await.expect("an order");
+        assert_eq!(command, Command::Cancel);
+        answer.send(Reply::Accepted).expect("the client waits");
+        assert_eq!(patient.await.expect("ends").expect("answered"), Reply::Accepted);
+        assert!(asked.try_recv().is_err());
+        server.abort();
     }
 
     #[tokio::test]

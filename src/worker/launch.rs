@@ -1,13 +1,13 @@
 //! Starts a worker: a process that outlives its parent.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use indexmap::IndexMap;
 
+use crate::files;
 use crate::model::RerunScope;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, lock};
@@ -71,8 +71,7 @@ pub fn spawn(
     let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
     let written = pipe.write_all(&secrets).map_err(failed);
     // Wakes readers that watch the state folder. Nothing depends on it: a list is right whenever it is read.
-    let launched =
-        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(folder.runs().launched());
+    let launched = files::create_own(&folder.runs().launched());
     let _ = launched.and_then(|mut file| file.write_all(folder.id().as_str().as_bytes()));
     drop(pipe);
     // Reaps the worker, which would otherwise stay a zombie until this process ends.
@@ -82,7 +81,7 @@ pub fn spawn(
 
 fn worker_log(folder: &RunFolder) -> Result<File, StoreError> {
     let path = folder.worker_log();
-    OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(StoreError::io("open", path))
+    files::append_own(&path).map_err(StoreError::io("open", path))
 }
 
 impl Mode {

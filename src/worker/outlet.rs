@@ -1,7 +1,7 @@
 //! Outlet of a run: masks, orders and writes the engine's records and logs.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use crate::engine::cancel::Cancellation;
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::mask::{MaskStream, Masker};
 use crate::engine::outlet::{Outlet, StepLog};
+use crate::files;
 use crate::model::RunInfo;
 use crate::model::{Event, Job, JobId, LineRange, Run, Step, StepNumber, Timestamp};
 use crate::store::StoreError;
@@ -246,7 +247,7 @@ impl Outlet for RunOutlet {
         let text = self.masker.read().unwrap_or_else(PoisonError::into_inner).mask_text(markdown);
         let append = || {
             fs::create_dir_all(&folder)?;
-            OpenOptions::new().create(true).append(true).open(&path)?.write_all(text.as_bytes())
+            files::append_own(&path)?.write_all(text.as_bytes())
         };
         self.write(|| append().map_err(StoreError::io("write", &path)));
     }

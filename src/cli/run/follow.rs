@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::backend::local::follow::Follower;
+use crate::files;
 use crate::launch::commands;
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -114,8 +115,11 @@ async fn until_end(
     }
 }
 
+/// Maximum size in bytes of the log of a worker of which the last line is shown.
+const MAX_WORKER_LOG: u64 = 16 * 1024 * 1024;
+
 /// Returns the last line of the worker's log.
 fn last_words(run: &RunFolder) -> String {
-    let log = std::fs::read_to_string(run.worker_log()).unwrap_or_default();
+    let log = files::read_own_text(&run.worker_log(), MAX_WORKER_LOG).unwrap_or_default();
     log.lines().last().unwrap_or("nothing").to_owned()
 }

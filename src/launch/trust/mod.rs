@@ -6,13 +6,13 @@
 //! worktree names the repository is not enough. [`Consent`] is the question.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::files;
 use crate::model::RunInfo;
 use crate::repo::git::{Access, Repository};
 use crate::store::folder::{RunFolder, RunsDir};
@@ -214,17 +214,20 @@ pub fn revoke(runs: &RunsDir, repository: &Repository) -> Result<(), StoreError>
     write(runs, &all)
 }
 
+/// Maximum size of the list in bytes.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Returns the trusted repositories.
 ///
 /// # Errors
 /// The list cannot be read.
 pub fn list(runs: &RunsDir) -> Result<Vec<Trusted>, StoreError> {
     let path = path(runs);
-    match fs::read(&path) {
+    match files::read(&path, MAX_BYTES) {
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|error| StoreError::Damaged { path, reason: format!("{error}; remove it to be asked again") }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(StoreError::io("read", path)(error)),
+        Err(error) if error.is_missing() => Ok(Vec::new()),
+        Err(error) => Err(StoreError::io("read", path)(error.into())),
     }
 }
 

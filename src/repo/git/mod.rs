@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use super::address::without_credentials;
-use crate::files;
+use crate::files::{self, FileError};
 
 mod runner;
 
@@ -33,6 +34,24 @@ pub enum GitError {
         git_folder: PathBuf,
         /// The folder named in its configuration.
         root: PathBuf,
+    },
+    /// A file of git's is not one that can be read to its end.
+    #[error("git cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is there instead.
+        source: FileError,
+    },
+    /// A call did not end.
+    #[error("`git {what}` in {} did not end within {} s: is a FIFO or a device among the files there?", folder.display(), limit.as_secs())]
+    TooSlow {
+        /// The command.
+        what: String,
+        /// The folder in which it ran.
+        folder: PathBuf,
+        /// How long it could take.
+        limit: Duration,
     },
     /// A call failed.
     #[error("`git {what}` failed in {}: {message}", folder.display())]
@@ -97,6 +116,7 @@ impl Repository {
         {
             return Err(GitError::Bare(bare.to_owned()));
         }
+        folder.ancestors().find(|folder| is_root(folder)).map_or(Ok(()), check_git_files)?;
         // In parallel, the two calls take as long as one.
         let (facts, config) = thread::scope(|scope| {
             let config = scope
@@ -172,6 +192,28 @@ fn is_git_folder(folder: &Path) -> bool {
 fn is_root(folder: &Path) -> bool {
     let link = folder.join(".git");
     link.is_file() || is_git_folder(&link)
+}
+
+/// Maximum size in bytes of a file that git reads in every call.
+const MAX_GIT_FILE: u64 = 1024 * 1024 * 1024;
+
+/// Checks the files that git reads in every call: it would wait for a FIFO, and read a device until the memory is full.
+fn check_git_files(root: &Path) -> Result<(), GitError> {
+    let Some(own) = linked_git_folder(root) else { return Ok(()) };
+    let common = files::read_text(&own.join("commondir")).ok().map(|common| own.join(common.trim()));
+    for folder in [own].into_iter().chain(common) {
+        for name in ["commondir", "config", "config.worktree", "HEAD", "index", "packed-refs", "shallow"] {
+            let path = folder.join(name);
+            let size = files::open(&path).and_then(|file| Ok(file.metadata()?.len()));
+            let source = match size {
+                Ok(size) if size > MAX_GIT_FILE => FileError::TooLarge { limit: MAX_GIT_FILE },
+                Err(error @ FileError::NotRegular(_)) => error,
+                _ => continue,
+            };
+            return Err(GitError::Unreadable { path, source });
+        }
+    }
+    Ok(())
 }
 
 /// Returns the git folder that the `.git` of a root is, or points to.

@@ -6,10 +6,15 @@
 //! a program.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::GitError;
 
@@ -162,7 +167,48 @@ pub fn git_capped<A: AsRef<OsStr>>(
 }
 
 pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Output, GitError> {
-    prepared(folder, access, args)?.output().map_err(GitError::Missing)
+    let limit = if access == Access::Guarded { GUARDED_LIMIT } else { TRUSTED_LIMIT };
+    let too_slow = || GitError::TooSlow { what: words(args), folder: folder.to_owned(), limit };
+    output(&mut prepared(folder, access, args)?, limit).map_err(GitError::Missing)?.ok_or_else(too_slow)
+}
+
+/// How long a guarded call may take: it reads files of this machine only.
+const GUARDED_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a call of a trusted repository may take: it may fetch.
+const TRUSTED_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Runs a command to its end. `None` if it was killed because it took longer than the limit.
+fn output(command: &mut Command, limit: Duration) -> io::Result<Option<Output>> {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let process = Pid::from_child(&child);
+    let (ended, end) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let killer = scope.spawn(move || {
+            let is_late = end.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout);
+            // The process is not reaped yet, so its id is its own.
+            is_late && kill_process(process, Signal::KILL).is_ok()
+        });
+        let mut child = child;
+        let mut pipes = (child.stdout.take(), child.stderr.take());
+        let errors = scope.spawn(move || read_all(&mut pipes.1));
+        let stdout = read_all(&mut pipes.0);
+        let stderr = errors.join().expect("reading does not panic");
+        drop(ended);
+        let was_killed = killer.join().expect("waiting does not panic");
+        let output = Output { status: child.wait()?, stdout, stderr };
+        Ok((!was_killed).then_some(output))
+    })
+}
+
+fn read_all(pipe: &mut Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = pipe.as_mut().map(|pipe| pipe.read_to_end(&mut bytes));
+    bytes
+}
+
+fn words(args: &[OsString]) -> String {
+    args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns a call with its command. A guarded one filters no files.
@@ -187,13 +233,27 @@ fn prepared(folder: &Path, access: Access, args: &[OsString]) -> Result<Command,
 /// false.
 fn filters(folder: &Path) -> Result<Vec<OsString>, GitError> {
     let names = ["config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(clean|smudge|process|required)$"];
-    let listed = command(folder, Access::Guarded).args(names).output().map_err(GitError::Missing)?;
+    let listed = run(folder, Access::Guarded, &names.map(OsString::from))?;
     let names = listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
 }
 
 pub(super) fn failed(folder: &Path, args: &[OsString], output: &Output) -> GitError {
-    let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    GitError::Failed { what: words.join(" "), folder: folder.to_owned(), message }
+    GitError::Failed { what: words(args), folder: folder.to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_does_not_end_is_killed() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out; exec sleep 1000"]);
+        assert!(output(&mut command, Duration::from_millis(100)).expect("starts").is_none());
+        let ended = output(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), GUARDED_LIMIT);
+        let ended = ended.expect("starts").expect("ends");
+        assert_eq!((ended.status.code(), &*ended.stdout, &*ended.stderr), (Some(3), &b"out\n"[..], &b"err\n"[..]));
+    }
 }

@@ -10,13 +10,14 @@
 //! next reader rebuilds the index from the folder. Writers hold an exclusive lock, readers a shared one.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::model::{RunId, Summary};
 use crate::store::folder::{RunFolder, RunsDir, is_run_id, private};
 use crate::store::{StoreError, atomic, journal, lock};
@@ -32,12 +33,15 @@ const SEGMENT_BYTES: usize = 256 * 1024;
 /// if it is still too large.
 const REWRITE_BYTES: u64 = 4 * SEGMENT_BYTES as u64;
 
+/// Maximum size in bytes of a file of the index that is read.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
 /// Length of an id at the start of a line.
 const ID: usize = 20;
 
 /// Returns the length of a run's journal in bytes; 0 without one.
 pub(super) fn journal_length(folder: &RunFolder) -> u64 {
-    fs::metadata(folder.journal()).map_or(0, |journal| journal.len())
+    files::own_size(&folder.journal()).unwrap_or(0)
 }
 
 /// A line of a segment: the run's id and, for a finished run, the length of the journal that the summary was made from
@@ -117,7 +121,7 @@ struct Fingerprint {
 
 impl Fingerprint {
     fn recorded(runs: &RunsDir) -> Option<Self> {
-        let recorded: Self = serde_json::from_slice(&fs::read(runs.index_state()).ok()?).ok()?;
+        let recorded: Self = serde_json::from_slice(&files::read_own(&runs.index_state(), MAX_BYTES).ok()?).ok()?;
         (recorded.version == VERSION).then_some(recorded)
     }
 
@@ -227,7 +231,7 @@ impl Index {
             Segments::Files(names) => {
                 // The first segment may contain runs older than its name.
                 for (_, name) in names.iter().enumerate().rev().filter(|(at, name)| *at == 0 || is_older(name)) {
-                    let text = fs::read_to_string(self.runs.index().join(name)).ok();
+                    let text = files::read_own_text(&self.runs.index().join(name), MAX_BYTES).ok();
                     let segment = text.as_deref().and_then(parse).ok_or_else(|| StoreError::Damaged {
                         path: self.runs.index().join(name),
                         reason: "a line cannot be read".to_owned(),
@@ -245,7 +249,7 @@ impl Index {
 /// Returns the entries of all segments, complete or not, and of the index of earlier versions.
 fn known(runs: &RunsDir) -> Segment {
     let mut known = Segment::new();
-    let old = fs::read(runs.old_index()).unwrap_or_default();
+    let old = files::read_own(&runs.old_index(), MAX_BYTES).unwrap_or_default();
     for line in old.split(|byte| *byte == b'\n') {
         #[derive(Deserialize)]
         struct Old {
@@ -258,7 +262,7 @@ fn known(runs: &RunsDir) -> Segment {
         }
     }
     for name in segment_names(runs).unwrap_or_default() {
-        let text = fs::read(runs.index().join(name)).unwrap_or_default();
+        let text = files::read_own(&runs.index().join(name), MAX_BYTES).unwrap_or_default();
         for line in String::from_utf8_lossy(&text).lines() {
             if let Some(Line { id, cached: Some(cached) }) = Line::parse(line) {
                 known.insert(id, Some(cached));
@@ -288,7 +292,7 @@ fn complete_segments(runs: &RunsDir) -> Option<Vec<String>> {
     let names = segment_names(runs).ok()?;
     let mut bytes = 0;
     for name in &names {
-        bytes += fs::metadata(runs.index().join(name)).ok()?.len();
+        bytes += files::own_size(&runs.index().join(name)).ok()?;
     }
     (recorded == Fingerprint::of(runs, bytes).ok()?).then_some(names)
 }
@@ -301,7 +305,7 @@ fn signed(bytes: u64) -> i64 {
 /// Marks a run as not ended.
 pub(super) fn mark_active(runs: &RunsDir, id: &RunId) -> io::Result<()> {
     private().recursive(true).create(runs.active())?;
-    File::create(runs.active_mark(id)).map(drop)
+    files::create_own(&runs.active_mark(id)).map(drop)
 }
 
 /// The index, locked for writing.
@@ -372,7 +376,7 @@ impl<'r> Writer<'r> {
                 }
             };
             let path = self.runs.index().join(&name);
-            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            let mut file = files::append_own(&path)?;
             let mut text = Vec::new();
             line.write(&mut text);
             file.write_all(&text)?;
@@ -387,7 +391,7 @@ impl<'r> Writer<'r> {
 
     /// Whether a segment takes no further runs.
     fn is_full(&self, name: &str) -> io::Result<bool> {
-        let text = fs::read(self.runs.index().join(name))?;
+        let text = files::read_own(&self.runs.index().join(name), MAX_BYTES)?;
         Ok(text.len() >= SEGMENT_BYTES || memchr::memchr_iter(b'\n', &text).count() >= 2 * SEGMENT_RUNS)
     }
 
@@ -403,7 +407,7 @@ impl<'r> Writer<'r> {
 
     fn rewrite(&self, name: &str, keep: impl Fn(&RunId) -> bool) -> io::Result<i64> {
         let path = self.runs.index().join(name);
-        let text = fs::read_to_string(&path)?;
+        let text = files::read_own_text(&path, MAX_BYTES)?;
         let mut segment = parse(&text).ok_or(io::ErrorKind::InvalidData)?;
         segment.retain(|id, _| keep(id));
         let (names, written) = self.write_segments(&segment)?;

@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io;
 
+use crate::files;
 use crate::model::{Conclusion, EndReason, Phase, Run, RunId, RunInfo, Summary, Timestamp};
 
 use super::folder::{RunFolder, RunsDir, id_time, id_timestamp, is_run_id, new_id, private};
@@ -360,7 +361,7 @@ impl RunsDir {
     /// Returns the newest id that was ever assigned, even to a removed run; if unknown, the newest id of the existing
     /// runs.
     fn last_given_id(&self) -> Result<Option<RunId>, StoreError> {
-        let noted = fs::read_to_string(self.last_id()).ok().filter(|id| is_run_id(id)).map(RunId::new);
+        let noted = files::read_own_text(&self.last_id(), 64).ok().filter(|id| is_run_id(id)).map(RunId::new);
         match noted {
             Some(noted) => Ok(Some(noted)),
             None => Ok(self.list()?.into_iter().next()),

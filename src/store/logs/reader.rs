@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::index;
 use super::index::{Index, SPACING};
+use crate::files::{self, FileError};
 use crate::model::{LineRange, Timestamp};
 use crate::store::StoreError;
 
@@ -266,9 +267,15 @@ impl LogReader {
     }
 }
 
+/// Maximum size in bytes of a log that is read.
+const MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
 /// Opens a file. `None` if it does not exist.
 fn open(path: &std::path::Path) -> Result<Option<File>, StoreError> {
-    match File::open(path) {
+    match files::open_own(path) {
+        Ok(file) if file.metadata().is_ok_and(|log| log.len() > MAX_BYTES) => {
+            Err(StoreError::io("read", path)(FileError::TooLarge { limit: MAX_BYTES }.into()))
+        }
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::io("read", path)(error)),

@@ -293,18 +293,13 @@ fn a_search_is_bounded_by_lines_stops_when_told_and_stays_within_lines() {
 }
 
 #[test]
-fn a_full_disk_is_a_clear_error_and_what_was_written_stays() {
-    let device = std::path::Path::new("/dev/full");
-    if !device.exists() {
-        println!("skipped: this system has no /dev/full");
-        return;
-    }
+fn a_log_that_is_not_a_file_is_a_clear_error() {
     let (_folder, path) = place();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::os::unix::fs::symlink(device, &path).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &path).unwrap();
     let mut writer = LogWriter::new(&path);
     let error = writer.append(b"text\n", Timestamp(1)).unwrap_err();
-    assert!(error.to_string().contains("the disk is full"), "{error}");
+    assert!(error.to_string().starts_with("cannot make"), "{error}");
     assert_eq!(writer.finish(), LineRange { first: 0, count: 0 });
 }
 

@@ -1,12 +1,13 @@
 //! Writing a log.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::index;
 use super::index::{Entry, RESOLUTION, SPACING};
 use super::reader::LogReader;
+use crate::files;
 use crate::model::{LineRange, Timestamp};
 use crate::store::StoreError;
 
@@ -101,7 +102,7 @@ impl LogWriter {
 
     fn open(&mut self) -> Result<File, StoreError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let append = || OpenOptions::new().create(true).append(true).open(&self.path);
+        let append = || files::append_own(&self.path);
         let file = append().or_else(|error| match error.kind() {
             // The first log of its job. Creating the folder only now saves a system call for all the others.
             io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| append()),
@@ -157,7 +158,7 @@ impl LogWriter {
         let written = match &mut self.index {
             IndexFile::GivenUp => return,
             IndexFile::Unneeded if self.pending.len() <= Entry::SIZE => return,
-            IndexFile::Unneeded => OpenOptions::new().append(true).create(true).open(&path).and_then(|mut file| {
+            IndexFile::Unneeded => files::append_own(&path).and_then(|mut file| {
                 file.write_all(&self.pending)?;
                 self.index = IndexFile::Open(file);
                 Ok(())

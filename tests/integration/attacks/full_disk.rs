@@ -67,6 +67,19 @@ fn a_worker_whose_own_log_cannot_be_written_goes_on() {
     nothing_left(&project);
 }
 
+#[test]
+fn a_command_at_the_limit_ends_in_words_and_not_by_a_signal() {
+    let project =
+        Project::of_jobs(&format!("\n  a: {{runs-on: ubuntu-latest, steps: [{{run: 'true {}'}}]}}", "x".repeat(3000)));
+    project.call(&["trust"]);
+    for args in ["run", "run --detach", "completions bash > out"] {
+        let said = limited(&project, 1, args);
+        let text = text(&said);
+        assert!(matches!(said.status.code(), Some(1..=9)), "{args}: {:?} {text}", said.status);
+        assert!(text.contains("cannot") || text.contains("File too large"), "{args}: {text}");
+    }
+}
+
 /// Runs a script in a mount namespace in which `$DISK` is a small disk; `None` where that is not allowed.
 fn on_small_disk(project: &Project, megabytes: u32, script: &str) -> Option<String> {
     let disk = project.root().parent().expect("a parent").join("disk");

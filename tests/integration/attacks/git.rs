@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::bounded;
 use crate::project::Project;
 
 const WORKFLOW: &str = "on: {push: {paths: ['**']}}\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n";
@@ -213,4 +214,28 @@ fn git_starts_in_one_place_of_the_source() {
     let found: Vec<_> =
         crate::source::texts().into_iter().filter(|(_, text)| starts(text)).map(|(file, _)| file).collect();
     assert_eq!(found, ["repo/git/runner.rs"]);
+}
+
+#[test]
+fn a_file_of_git_that_never_ends_is_refused_in_words() {
+    for name in ["config", "HEAD", "packed-refs", "index", "commondir"] {
+        for kind in ["fifo", "device", "sparse"] {
+            let project = Project::new(WORKFLOW);
+            let path = project.root().join(".git").join(name);
+            let _ = fs::remove_file(&path);
+            match kind {
+                "fifo" => assert!(Command::new("mkfifo").arg(&path).status().expect("starts").success()),
+                "device" => std::os::unix::fs::symlink("/dev/zero", &path).expect("linked"),
+                _ => fs::File::create(&path).and_then(|file| file.set_len(300 << 30)).expect("made"),
+            }
+            for args in [&["plan"][..], &["run", "--trust"], &["trust"]] {
+                let said = bounded(&project, args);
+                let text = said.text();
+                assert!(said.code() != 0 && text.contains("git cannot read"), "{args:?}, {name}, {kind}: {text}");
+            }
+            for args in [&["lint"][..], &["doctor"], &["config"], &["runs"]] {
+                bounded(&project, args);
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod limits;
 mod question;
 mod secrets;
 mod settings;
+mod state;
 mod step_files;
 mod trust;
 

@@ -1,0 +1,66 @@
+//! Files of the state folder that a step on this machine has replaced: no command waits for them or follows them.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::bounded;
+use crate::project::{Project, copy};
+
+/// What a step may put in the place of a file.
+const REPLACEMENTS: [&str; 5] = ["fifo", "zero", "link", "sparse", "folder"];
+
+fn replace(path: &Path, by: &str) {
+    let _ = fs::remove_file(path);
+    match by {
+        "fifo" => assert!(Command::new("mkfifo").arg(path).status().expect("starts").success()),
+        "zero" => symlink("/dev/zero", path).expect("linked"),
+        "link" => symlink(path.with_file_name("private"), path).expect("linked"),
+        "sparse" => fs::File::create(path).and_then(|file| file.set_len(300 << 30)).expect("made"),
+        _ => fs::create_dir(path).expect("made"),
+    }
+    fs::write(path.with_file_name("private"), "private-text\n").expect("written");
+}
+
+/// Returns the regular files below a folder, without workspaces.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("read").flatten() {
+        let kind = entry.file_type().expect("there");
+        if kind.is_dir() && entry.file_name() != "work" {
+            files(&entry.path(), found);
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+}
+
+#[test]
+fn no_command_waits_for_or_follows_what_stands_in_the_place_of_a_file() {
+    let project = Project::of_jobs(
+        "\n  a: {runs-on: ubuntu-latest, steps: [{run: 'echo hello; echo \"# hi\" >> $GITHUB_STEP_SUMMARY'}]}",
+    );
+    project.run(&[]).expect(0, &[]);
+    let (state, whole) = (project.state(), project.home().join("whole"));
+    copy(&state, &whole);
+    let mut all = Vec::new();
+    files(&state, &mut all);
+    assert!(all.len() >= 10, "{all:?}");
+    for (number, path) in all.iter().enumerate() {
+        // Each file by two of the five, and all of them for those that every command reads.
+        let often = ["run.json", "events.jsonl", "lock"].iter().any(|name| path.ends_with(name));
+        for by in REPLACEMENTS.iter().cycle().skip(number).take(if often { 5 } else { 2 }) {
+            replace(path, by);
+            for command in [&["runs"][..], &["show"], &["logs"], &["attach"], &["cancel", "latest"], &["rerun"]] {
+                let said = bounded(&project, command);
+                let shown = format!("{command:?} with a {by} for {}: {}", path.display(), said.text());
+                assert!(!said.text().contains("private-text") && !said.text().contains("panicked"), "{shown}");
+                assert!(said.0.status.code().is_some(), "{shown}");
+            }
+            fs::remove_dir_all(&state).expect("removed");
+            copy(&whole, &state);
+        }
+    }
+    replace(&project.run_folder().join("events.jsonl"), "fifo");
+    bounded(&project, &["clean", "--all"]);
+}
