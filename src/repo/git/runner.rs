@@ -173,10 +173,10 @@ pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Ou
 }
 
 /// How long a guarded call may take: it reads files of this machine only.
-const GUARDED_LIMIT: Duration = Duration::from_secs(60);
+const GUARDED_LIMIT: Duration = Duration::from_mins(1);
 
 /// How long a call of a trusted repository may take: it may fetch.
-const TRUSTED_LIMIT: Duration = Duration::from_secs(15 * 60);
+const TRUSTED_LIMIT: Duration = Duration::from_mins(15);
 
 /// Runs a command to its end. `None` if it was killed because it took longer than the limit.
 fn output(command: &mut Command, limit: Duration) -> io::Result<Option<Output>> {
