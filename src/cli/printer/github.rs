@@ -63,7 +63,8 @@ impl Printer for GitHub {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         match &record.event {
             Event::Annotated { annotation, .. } => out.command(&command(annotation)),
-            Event::Output { .. } => Ok(()),
+            // A step is printed once it has ended.
+            Event::StepStarted { .. } | Event::Output { .. } => Ok(()),
             Event::StepFinished { job, step, outcome, .. } => {
                 self.step(run, (job, *step), *outcome, logs, out)?;
                 self.lines.record(run, record, logs, out)

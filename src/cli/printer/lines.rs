@@ -32,7 +32,7 @@ const MAX_UNFOLDED: u64 = 60;
 /// Prints lines.
 pub(crate) struct Lines {
     style: Style,
-    /// Steps that have printed and not ended.
+    /// Steps whose heading is printed and that have not ended.
     steps: HashMap<(JobId, StepNumber), Progress>,
     /// Images whose pull was printed: one line per job and image is enough.
     pulled: HashSet<(JobId, String)>,
@@ -87,6 +87,19 @@ impl Lines {
         }
     }
 
+    /// Prints the name of a step, unless it is printed already.
+    fn heading(&mut self, run: &Run, (job, number): (&JobId, StepNumber), out: &mut Out<'_>) -> io::Result<()> {
+        let key = (job.clone(), number);
+        if self.steps.contains_key(&key) {
+            return Ok(());
+        }
+        let name = step(run, job, number).map(|step| step.name.as_str()).unwrap_or_default();
+        let heading = self.style.bold(self.style.spelled(text!("▸ {}", name)));
+        out.line(text!("{}{}", self.prefix(run, job), heading))?;
+        self.steps.insert(key, Progress::default());
+        Ok(())
+    }
+
     fn output(
         &mut self,
         run: &Run,
@@ -95,13 +108,9 @@ impl Lines {
         logs: &dyn Logs,
         out: &mut Out<'_>,
     ) -> io::Result<()> {
-        let (style, prefix) = (self.style, self.prefix(run, job));
+        self.heading(run, (job, number), out)?;
+        let style = self.style;
         let key = (job.clone(), number);
-        if !self.steps.contains_key(&key) {
-            let name = step(run, job, number).map(|step| step.name.as_str()).unwrap_or_default();
-            let heading = style.spelled(text!("▸ {}", name));
-            out.line(text!("{}{}", prefix, style.bold(heading)))?;
-        }
         let prefix = self.step_prefix(run, job, number);
         let mut progress = self.steps.remove(&key).unwrap_or_default();
         progress.lines = range.first;
@@ -206,6 +215,12 @@ impl Printer for Lines {
             Event::ServiceChanged { job, service } => {
                 let hue = if service.state.is_bad() { Hue::Bad } else { Hue::Dim };
                 out.line(text!("{}{}", self.prefix(run, job), style.paint(hue, state_of(service, style))))
+            }
+            // The runner's own two steps have a heading once they print.
+            Event::StepStarted { job, step: number, .. }
+                if step(run, job, *number).is_some_and(|step| step.kind != StepKind::Job) =>
+            {
+                self.heading(run, (job, *number), out)
             }
             Event::Output { job, step, output } => self.output(run, (job, *step), *output, logs, out),
             Event::StepFinished { job, step: number, outcome, .. } => {
