@@ -49,7 +49,10 @@ impl Replay {
 
     /// Returns the moment of the next or previous record that changes more than a log.
     fn step(&self, forward: bool) -> Timestamp {
-        let is_event = |record: &&Record| !matches!(record.event, Event::Output { .. } | Event::ProcessStarted { .. });
+        let of_logs = |event: &Event| {
+            matches!(event, Event::Output { .. } | Event::LineGrew { .. } | Event::ProcessStarted { .. })
+        };
+        let is_event = |record: &&Record| !of_logs(&record.event);
         let mut moments = self.records.iter().filter(is_event).map(|record| record.at);
         let next = if forward { moments.find(|at| *at > self.at) } else { moments.rev().find(|at| *at < self.at) };
         next.unwrap_or(if forward { self.end() } else { self.start() })

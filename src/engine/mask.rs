@@ -195,7 +195,7 @@ impl Masker {
                     self.mask_in(reason);
                 }
             }
-            Event::ProcessStarted { .. } | Event::Output { .. } | Event::Unknown => {}
+            Event::ProcessStarted { .. } | Event::Output { .. } | Event::LineGrew { .. } | Event::Unknown => {}
         }
     }
 

@@ -141,6 +141,17 @@ pub enum Event<O = LineRange> {
         /// The output.
         output: O,
     },
+    /// The last line of a step's log, which has no newline yet, has grown. Its end is an [`Event::Output`].
+    LineGrew {
+        /// Id of the job.
+        job: JobId,
+        /// Number of the step.
+        step: StepNumber,
+        /// Number of the line, from 0.
+        line: u64,
+        /// Its length so far, in bytes.
+        bytes: u64,
+    },
     /// A command or a problem matcher reported a notice, warning or error.
     Annotated {
         /// Id of the job.

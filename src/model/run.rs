@@ -165,8 +165,10 @@ pub struct Step {
     pub started: Option<Timestamp>,
     /// End of the step.
     pub finished: Option<Timestamp>,
-    /// Number of lines in the log.
+    /// Number of lines in the log. A last line without its newline counts.
     pub lines: u64,
+    /// Length in bytes of the last line so far while it has no newline; 0 when all lines have their end.
+    pub open: u64,
     /// Annotations, in order.
     pub annotations: Vec<Annotation>,
     /// Process groups of the step that are not known to have ended.

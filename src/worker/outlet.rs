@@ -233,6 +233,8 @@ impl Outlet for RunOutlet {
             writer: LogWriter::new(path),
             stream: MaskStream::default(),
             untold: None,
+            open: 0,
+            told_open: 0,
             reported: None,
             masked: Vec::new(),
             job: job.clone(),
@@ -284,6 +286,10 @@ struct RunLog {
     stream: MaskStream,
     masked: Vec<u8>,
     untold: Option<LineRange>,
+    /// Length in bytes of the last line while it has no newline.
+    open: u64,
+    /// Length of that line that readers know.
+    told_open: u64,
     reported: Option<Instant>,
 }
 
@@ -297,6 +303,8 @@ impl RunLog {
         self.outlet.write(|| writer.append(masked, now()));
         // Also where not all of it could be written.
         let count = writer.lines() - first;
+        let begun = memchr::memrchr(b'\n', masked).map(|newline| masked.len() - newline - 1);
+        self.open = begun.map_or(self.open + masked.len() as u64, |begun| begun as u64);
         self.masked.clear();
         self.add(LineRange { first, count });
     }
@@ -311,6 +319,7 @@ impl RunLog {
     fn tell(&mut self) {
         if let Some(output) = self.untold.take() {
             self.reported = Some(Instant::now());
+            self.told_open = 0;
             self.outlet.append(Event::Output { job: self.job.clone(), step: self.step, output });
         }
     }
@@ -330,6 +339,11 @@ impl StepLog for RunLog {
 
     fn flush(&mut self) {
         self.tell();
+        if self.open > 0 && self.open != self.told_open {
+            self.told_open = self.open;
+            let (job, line) = (self.job.clone(), self.writer.lines());
+            self.outlet.append(Event::LineGrew { job, step: self.step, line, bytes: self.open });
+        }
     }
 
     fn finish(&mut self) {

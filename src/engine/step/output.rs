@@ -36,6 +36,8 @@ pub(super) struct Output<'a> {
     log: &'a mut dyn StepLog,
     /// The start of a line whose end has not arrived.
     line: Vec<u8>,
+    /// Number of bytes of `line` that are in the log already.
+    shown: usize,
     /// Whether the current line exceeds [`MAX_LINE`], so that the rest of it is text.
     overlong: bool,
     /// Token of `stop-commands` that resumes commands, while they are stopped.
@@ -60,6 +62,7 @@ impl<'a> Output<'a> {
             matchers,
             log,
             line: Vec::new(),
+            shown: 0,
             overlong: false,
             stopped: None,
             unsecure,
@@ -92,13 +95,22 @@ impl<'a> Output<'a> {
         self.hold(rest);
     }
 
-    /// Notifies readers of the output written so far.
+    /// Writes the start of a line that is still open, if it cannot be a command, and notifies readers of the output
+    /// written so far.
     pub(super) fn flush(&mut self) {
+        let end = certain_text(&self.line);
+        if end > self.shown {
+            self.log.write(&self.line[self.shown..end]);
+            self.shown = end;
+        }
         self.log.flush();
     }
 
-    /// Writes a warning of the runner to the log.
+    /// Writes a warning of the runner to the log, on a line alone.
     pub(super) fn warn(&mut self, text: &str) {
+        if self.shown > 0 {
+            self.log.write(b"\n");
+        }
         self.log.write(format!("##[warning]{text}\n").as_bytes());
     }
 
@@ -119,7 +131,7 @@ impl<'a> Output<'a> {
         self.line.extend_from_slice(bytes);
         if self.line.len() > MAX_LINE {
             self.overlong = true;
-            self.log.write(&self.line);
+            self.log.write(&self.line[std::mem::take(&mut self.shown)..]);
             self.line = Vec::new();
         }
     }
@@ -128,13 +140,18 @@ impl<'a> Output<'a> {
     fn lines(&mut self, bytes: &[u8]) {
         if self.matchers.is_empty() && !may_hold_command(bytes) {
             if !bytes.is_empty() {
-                self.log.write(bytes);
+                self.write_rest(bytes);
             }
             return;
         }
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.one(line);
         }
+    }
+
+    /// Writes complete lines without the bytes that are in the log already.
+    fn write_rest(&mut self, bytes: &[u8]) {
+        self.log.write(&bytes[std::mem::take(&mut self.shown)..]);
     }
 
     fn one(&mut self, bytes: &[u8]) {
@@ -144,19 +161,19 @@ impl<'a> Output<'a> {
             if workflow_command::resumes(line, token) {
                 self.stopped = None;
             }
-            return self.log.write(bytes);
+            return self.write_rest(bytes);
         }
         if may_hold_command(bytes) {
             match workflow_command::parse(line) {
                 Some(Ok(command)) => return self.obey(command, bytes),
                 Some(Err(error)) => {
-                    self.log.write(bytes);
+                    self.write_rest(bytes);
                     return self.fail(&error.to_string());
                 }
                 None => {}
             }
         }
-        self.log.write(bytes);
+        self.write_rest(bytes);
         if !self.matchers.is_empty() {
             let context = self.context;
             let exists = |file: &str| {
@@ -170,6 +187,10 @@ impl<'a> Output<'a> {
     }
 
     fn obey(&mut self, command: WorkflowCommand, bytes: &[u8]) {
+        // The older form may come after text of its line that is in the log already.
+        if std::mem::take(&mut self.shown) > 0 {
+            self.log.write(b"\n");
+        }
         match command {
             WorkflowCommand::SetEnv { .. } | WorkflowCommand::AddPath(_) if !self.unsecure => self.fail(
                 "the commands `set-env` and `add-path` are disabled: write to $GITHUB_ENV or $GITHUB_PATH instead",
@@ -264,6 +285,16 @@ impl<'a> Output<'a> {
     }
 }
 
+/// Returns how much of the start of a line is text, whatever follows.
+fn certain_text(line: &[u8]) -> usize {
+    let start = line.utf8_chunks().next().map_or("", |chunk| chunk.valid().trim_start());
+    if start.is_empty() || start.starts_with(':') || memchr::memmem::find(line, b"##[").is_some() {
+        return 0;
+    }
+    // The end may be cut inside `##[`.
+    line.len() - line.iter().rev().take_while(|byte| **byte == b'#').count()
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -271,13 +302,34 @@ mod tests {
 
     use super::*;
     use crate::engine::cancel::Grace;
+    use crate::engine::testing::MemoryOutlet;
     use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox};
-    use crate::engine::testing::{Lines, MemoryOutlet};
     use crate::model::{JobId, StepNumber};
+
+    /// A log that remembers what was in it at the last pause.
+    #[derive(Default)]
+    struct Log {
+        text: Vec<u8>,
+        paused: usize,
+    }
+
+    impl StepLog for Log {
+        fn write(&mut self, bytes: &[u8]) {
+            self.text.extend_from_slice(bytes);
+        }
+
+        fn flush(&mut self) {
+            self.paused = self.text.len();
+        }
+
+        fn finish(&mut self) {}
+    }
 
     /// Results of some output.
     struct Seen {
         log: String,
+        /// The log at the last pause.
+        paused: String,
         left: Left,
         outlet: Arc<MemoryOutlet>,
     }
@@ -306,13 +358,18 @@ mod tests {
             debug,
             grace: Grace::default(),
         };
-        let (mut matchers, mut log) = (Matchers::default(), Lines::default());
+        let (mut matchers, mut log) = (Matchers::default(), Log::default());
         let mut output = Output::new(&context, &mut matchers, &mut log, unsecure);
         for portion in portions {
             output.push(portion);
+            // An empty portion stands for a pause.
+            if portion.is_empty() {
+                output.flush();
+            }
         }
         let left = output.finish();
-        Seen { log: log.text().to_owned(), left, outlet }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Seen { log: text(&log.text), paused: text(&log.text[..log.paused]), left, outlet }
     }
 
     fn read(text: &str) -> Seen {
@@ -419,6 +476,23 @@ mod tests {
     fn a_last_line_without_a_newline_is_a_line() {
         assert_eq!(read("text\n::set-output name=a::1").left.outputs["a"], "1");
         assert_eq!(read("text").log, "text");
+    }
+
+    #[test]
+    fn the_start_of_a_line_is_in_the_log_after_a_pause_unless_it_may_be_a_command() {
+        let log = |portions: &[&str]| {
+            let portions: Vec<_> = portions.iter().map(|portion| portion.as_bytes()).collect();
+            let seen = read_in(Path::new("/w"), &portions, (false, false));
+            (seen.paused, seen.log)
+        };
+        assert_eq!(log(&["a\n..", "", ".", ""]), ("a\n...".to_owned(), "a\n...".to_owned()));
+        assert_eq!(log(&["..", "", ".\nb\n"]), ("..".to_owned(), "...\nb\n".to_owned()));
+        assert_eq!(log(&["10 %\r", "", "20 %\r", "", "done\n"]).1, "10 %\r20 %\rdone\n");
+        for start in ["  ", " :", "::debug", "##", "##[debug]"] {
+            assert_eq!(log(&[start, ""]).0, "", "{start}");
+        }
+        assert_eq!(log(&["::de", "", "bug::text\n"]).1, "");
+        assert_eq!(log(&["at #", "", "#[group]G\n"]), ("at ".to_owned(), "at \n##[group]G\n".to_owned()));
     }
 
     proptest::proptest! {

@@ -128,6 +128,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
         | Event::StepStarted { job, .. }
         | Event::ProcessStarted { job, .. }
         | Event::Output { job, .. }
+        | Event::LineGrew { job, .. }
         | Event::Annotated { job, .. }
         | Event::StepFinished { job, .. } => {
             if let Some(job) = run.jobs.get_mut(job) {

@@ -61,6 +61,12 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
         Event::Output { step: number, output, .. } => {
             let step = step(job, *number);
             step.lines = step.lines.max(output.first.saturating_add(output.count));
+            step.open = 0;
+        }
+        Event::LineGrew { step: number, line, bytes, .. } => {
+            let step = step(job, *number);
+            step.lines = step.lines.max(line.saturating_add(1));
+            step.open = *bytes;
         }
         Event::Annotated { step: number, annotation, .. } => step(job, *number).annotations.push(annotation.clone()),
         Event::StepFinished { step: number, outcome, conclusion, exit_code, signal, reason, .. } => {
@@ -121,6 +127,7 @@ fn step(job: &mut Job, number: StepNumber) -> &mut Step {
                     started: None,
                     finished: None,
                     lines: 0,
+                    open: 0,
                     annotations: Vec::new(),
                     process_groups: Vec::new(),
                 },

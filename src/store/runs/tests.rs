@@ -165,6 +165,12 @@ fn any_event() -> impl Strategy<Value = Event> {
             step,
             output: LineRange { first, count }
         }),
+        (job(), step(), any::<u64>(), any::<u64>()).prop_map(|(job, step, line, bytes)| Event::LineGrew {
+            job,
+            step,
+            line,
+            bytes
+        }),
         (job(), step(), conclusion()).prop_map(|(job, step, conclusion)| Event::StepFinished {
             job,
             step,

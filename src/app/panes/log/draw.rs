@@ -36,7 +36,7 @@ impl Log {
             |line: &&RenderedLine| line.number < self.lines && rows.line(rows.row(line.number)) == line.number;
         let lines: Vec<&RenderedLine> = loaded.iter().filter(has_row).collect();
         if lines.is_empty() {
-            let unmatched = self.keep.as_ref().filter(|keep| keep.matches.is_done(self.lines));
+            let unmatched = self.keep.as_ref().filter(|keep| keep.matches.is_done(self.size().complete()));
             if let Some(keep) = unmatched {
                 let why = keep.matches.error.as_deref().unwrap_or("no line matches; Esc shows all");
                 empty(why, cx, area, buffer);

@@ -63,7 +63,7 @@ impl Log {
     /// Carries out the pending jump once its target is known.
     pub(super) fn jump_if_found(&mut self) {
         let target = match (self.jump, &self.errors, &self.search) {
-            (Some(Jump::Error { last }), Some(errors), _) if errors.is_done(self.lines) => {
+            (Some(Jump::Error { last }), Some(errors), _) if errors.is_done(self.size().complete()) => {
                 if last {
                     errors.found.last()
                 } else {
@@ -73,7 +73,7 @@ impl Log {
             (Some(Jump::Match { from }), _, Some(search)) => {
                 let at = search.matches.found.partition_point(|line| *line < from);
                 let after = search.matches.found.get(at);
-                if after.is_none() && !search.matches.is_done(self.lines) {
+                if after.is_none() && !search.matches.is_done(self.size().complete()) {
                     return;
                 }
                 after.or(search.matches.found.first())
@@ -91,7 +91,7 @@ impl Log {
 
     /// Goes to the next or previous error line. Returns `false` if there is no such line.
     pub(in crate::app) fn go_to_error(&mut self, forward: bool) -> bool {
-        let known = self.errors.as_ref().filter(|errors| errors.is_done(self.lines));
+        let known = self.errors.as_ref().filter(|errors| errors.is_done(self.size().complete()));
         let Some(errors) = known else {
             self.jump_to_error(forward);
             return true;

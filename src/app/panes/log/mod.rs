@@ -34,7 +34,7 @@ use super::{Cx, Pane, keep_visible, motion};
 use jump::{Jump, Search};
 use matches::Matches;
 use rows::{Groups, Rows};
-use window::Window;
+use window::{Size, Window};
 
 /// Columns per keypress when scrolling sideways.
 const SIDEWAYS: usize = 16;
@@ -52,9 +52,11 @@ pub(in crate::app) struct Log {
     key: Option<LogKey>,
     /// Length of the log in lines.
     lines: u64,
+    /// Length in bytes of the last line while it has no newline.
+    open: u64,
     window: Option<Window>,
-    /// The open request, and the length of the log at that time.
-    requested: Option<(PageRequest, u64)>,
+    /// The open request, and the size of the log at that time.
+    requested: Option<(PageRequest, Size)>,
     /// First line on the screen, unless the end is followed.
     top: u64,
     /// Line at the cursor.
@@ -110,6 +112,7 @@ impl Default for Log {
         Self {
             key: None,
             lines: 0,
+            open: 0,
             window: None,
             requested: None,
             top: 0,
@@ -140,14 +143,14 @@ impl Default for Log {
 
 impl Pane for Log {
     fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
-        let (key, lines) = match (selection.run_id(), selection.step(cx.state)) {
+        let (key, size) = match (selection.run_id(), selection.step(cx.state)) {
             (Some(run), Some((job, step))) => {
                 let key = LogKey { run: run.clone(), job: job.id.clone(), attempt: job.attempt, step: step.number };
-                (Some(key), step.lines)
+                (Some(key), Size { lines: step.lines, open: step.open })
             }
-            _ => (None, 0),
+            _ => (None, Size::default()),
         };
-        self.show(key, lines, cx.size)
+        self.show(key, size, cx.size)
     }
 
     fn act(&mut self, action: Action, _: &Cx, _: &mut Selection) {
@@ -302,6 +305,10 @@ impl Log {
         }
     }
 
+    fn size(&self) -> Size {
+        Size { lines: self.lines, open: self.open }
+    }
+
     fn rows(&self) -> Rows<'_> {
         match &self.keep {
             Some(keep) => Rows::Kept(&keep.matches.found),
@@ -309,11 +316,11 @@ impl Log {
         }
     }
 
-    /// Shows a log of this length in a pane of this height, and returns the effects that fetch missing lines.
-    fn show(&mut self, key: Option<LogKey>, lines: u64, (columns, height): (u16, u16)) -> Vec<Effect> {
+    /// Shows a log of this size in a pane of this height, and returns the effects that fetch missing lines.
+    fn show(&mut self, key: Option<LogKey>, size: Size, (columns, height): (u16, u16)) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.cancellations);
         // A replay that steps back makes a log shorter.
-        if key != self.key || lines < self.lines {
+        if key != self.key || size.lines < self.lines {
             let searches = [&self.search, &self.keep].into_iter().flatten().map(|search| &search.matches);
             let others = [Some(&self.group_starts), Some(&self.group_ends), self.errors.as_ref()];
             effects.extend(searches.chain(others.into_iter().flatten()).filter_map(Matches::cancellation));
@@ -329,7 +336,7 @@ impl Log {
                 ..Self::default()
             };
         }
-        self.lines = lines;
+        (self.lines, self.open) = (size.lines, size.open);
         (self.columns, self.height) = (columns, u64::from(height.max(1)));
         if matches!(self.jump, Some(Jump::Error { .. })) {
             self.errors.get_or_insert_with(|| Matches::new(SearchSlot::Errors, Query::Errors));
@@ -340,8 +347,11 @@ impl Log {
         let searches =
             [self.search.as_mut(), self.keep.as_mut()].map(|search| search.map(|search| &mut search.matches));
         let id = &mut self.last_search;
-        let requests =
-            matches.into_iter().chain(searches).flatten().filter_map(|matches| matches.request(id, key, lines));
+        let requests = matches
+            .into_iter()
+            .chain(searches)
+            .flatten()
+            .filter_map(|matches| matches.request(id, key, size.complete()));
         effects.extend(requests.map(Effect::SearchLog));
         effects.extend(self.scroll().map(Effect::LoadPage));
         self.reveal_match();
@@ -366,12 +376,12 @@ impl Log {
         if count > 0 {
             (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
         }
-        let covered = self.window.as_ref().is_some_and(|window| window.covers(&wanted, self.lines));
+        let covered = self.window.as_ref().is_some_and(|window| window.covers(&wanted, self.size()));
         if covered || wanted.is_empty() || self.requested.is_some() {
             return None;
         }
         let request = PageRequest { key: self.key.clone()?, lines: around };
-        self.requested = Some((request.clone(), self.lines));
+        self.requested = Some((request.clone(), self.size()));
         Some(request)
     }
 

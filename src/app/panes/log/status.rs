@@ -15,13 +15,13 @@ impl Log {
             parts.push(format!("{} selected", text::counted(selected, "line")));
         }
         if let Some(search) = &self.search {
-            let total = search.matches.total(self.lines);
+            let total = search.matches.total(self.size().complete());
             let at = search.matches.number(self.cursor).filter(|_| !self.follows).map(|at| format!("{at}/"));
             let slash = if search.pattern.is_regex { "" } else { "/" };
             parts.push(format!("{slash}{} {}{total}", search.pattern.typed(), at.unwrap_or_default()));
         }
         if let Some(keep) = &self.keep {
-            parts.push(format!("&{} {}", keep.pattern.typed(), keep.matches.total(self.lines)));
+            parts.push(format!("&{} {}", keep.pattern.typed(), keep.matches.total(self.size().complete())));
         }
         let searches = [&self.search, &self.keep].into_iter().flatten().map(|search| &search.matches);
         parts.extend(searches.chain(&self.errors).filter_map(|matches| matches.error.clone()));

@@ -11,7 +11,7 @@ fn key(step: u32) -> LogKey {
 /// Syncs the pane, answers its searches with these lines, and returns the lines that it requests.
 fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
     let mut wanted = None;
-    for effect in log.show(Some(key(step)), lines, (80, 10)) {
+    for effect in log.show(Some(key(step)), Size { lines, open: 0 }, (80, 10)) {
         match effect {
             Effect::LoadPage(request) => wanted = Some(request),
             Effect::SearchLog(scan) => answer_scan(log, scan, lines),
@@ -184,7 +184,7 @@ fn the_readers_place_outlives_a_pattern_that_finds_nothing_yet() {
     log.go(42);
     let before = log.position();
     log.keep_matching(Pattern::parse("x", true));
-    log.show(Some(key(1)), 100, (80, 10));
+    log.show(Some(key(1)), Size { lines: 100, open: 0 }, (80, 10));
     assert_eq!(log.position(), before);
     settle(&mut log, 1, 100);
     log.keep_matching(None);
@@ -213,7 +213,7 @@ fn answers_to_a_search_that_was_asked_for_again_are_not_mixed() {
     settle(&mut log, 1, 100);
     let asked = |log: &mut Log| {
         log.search_for(Pattern::parse("x", false));
-        let effects = log.show(Some(key(1)), 100, (80, 10));
+        let effects = log.show(Some(key(1)), Size { lines: 100, open: 0 }, (80, 10));
         let scan = effects.into_iter().find_map(|effect| match effect {
             Effect::SearchLog(scan) => Some(scan),
             _ => None,
@@ -310,4 +310,22 @@ fn a_match_far_to_the_side_is_brought_into_view() {
     log.handle(Action::Wrap);
     log.go_to_match(true);
     assert_eq!(find(&mut log), (0, 0, 6), "the match is in row 14 of 16");
+}
+
+#[test]
+fn a_line_without_its_newline_is_loaded_again_when_it_grows() {
+    let mut log = Log::default();
+    let mut loads = |open| {
+        let effects = log.show(Some(key(1)), Size { lines: 3, open }, (80, 10));
+        let loads = effects.into_iter().find_map(|effect| match effect {
+            Effect::LoadPage(request) => Some(request),
+            _ => None,
+        });
+        loads.map(|request| answer(&mut log, request, 3))
+    };
+    assert!(loads(1).is_some());
+    assert!(loads(1).is_none(), "it is loaded");
+    assert!(loads(2).is_some());
+    assert!(loads(0).is_some(), "its end may have come with more text");
+    assert!(loads(0).is_none());
 }

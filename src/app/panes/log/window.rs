@@ -7,12 +7,27 @@ use crate::store::logs::query::{LogError, PageRequest};
 
 use super::Log;
 
+/// Size of a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Size {
+    pub(super) lines: u64,
+    /// Length in bytes of the last line while it has no newline.
+    pub(super) open: u64,
+}
+
+impl Size {
+    /// Number of lines that do not change any more.
+    pub(super) fn complete(self) -> u64 {
+        self.lines - u64::from(self.open > 0 && self.lines > 0)
+    }
+}
+
 /// The answer to a page request.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     pub(super) request: PageRequest,
-    /// Length of the log when the lines were requested.
-    pub(super) of: u64,
+    /// Size of the log when the lines were requested.
+    pub(super) of: Size,
     pub(super) lines: Result<Vec<RenderedLine>, LogError>,
 }
 
@@ -22,10 +37,13 @@ impl Window {
         lines.binary_search_by_key(&number, |line| line.number).ok().map(|at| &lines[at])
     }
 
-    /// Whether these lines are loaded, or were requested when the log had its current length.
-    pub(super) fn covers(&self, wanted: &[Range<u64>], lines: u64) -> bool {
+    /// Whether these lines are loaded, or were requested when the log had its current size. A line that had no newline then
+    /// may have grown.
+    pub(super) fn covers(&self, wanted: &[Range<u64>], size: Size) -> bool {
         let requested = |number: u64| self.request.lines.iter().any(|range| range.contains(&number));
-        let known = |number: u64| self.line(number).is_some() || (self.of == lines && requested(number));
+        let known = |number: u64| {
+            (number < self.of.complete() && self.line(number).is_some()) || (self.of == size && requested(number))
+        };
         wanted.iter().cloned().flatten().all(known)
     }
 }
