@@ -17,6 +17,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     if run.phase.is_done() {
         if history::is_marked(folder) {
             // The worker died between its last record and the entry in the history.
+            let _ = std::fs::remove_file(folder.socket());
             let _ = history::finish(folder, &run);
         }
         return Ok(false);

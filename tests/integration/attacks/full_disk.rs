@@ -22,7 +22,7 @@ fn text(said: &Output) -> String {
 
 /// Nothing of the run is left: no process of its state folder, no ballast, no temporary files.
 #[track_caller]
-fn nothing_left(project: &Project) {
+pub(super) fn nothing_left(project: &Project) {
     let state = project.state().to_string_lossy().into_owned();
     assert_eq!(pids(|command| command.contains(&state)), Vec::<i32>::new());
     let folder = project.run_folder();

@@ -1,5 +1,6 @@
 //! Attacks: what a repository, a step or a broken machine may try. A file for each kind.
 
+mod campaign;
 mod files;
 mod full_disk;
 mod git;

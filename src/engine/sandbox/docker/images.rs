@@ -95,7 +95,8 @@ impl DockerClient {
     /// Builds an image from a folder with the classic builder. `say` gets each line of its output.
     ///
     /// # Errors
-    /// The folder cannot be read, or the build failed.
+    /// The folder cannot be read, has something that is neither a file nor a folder nor a link, is too large, or the
+    /// build failed.
     pub(super) async fn build(
         &self,
         context: &Path,
@@ -105,7 +106,7 @@ impl DockerClient {
         say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), DockerError> {
         let doing = || format!("cannot build {dockerfile} of {}", context.display());
-        let archive = super::archive::pack(context)
+        let archive = super::archive::pack_context(context)
             .await
             .map_err(|error| DockerError::Failed { doing: doing(), answer: error.to_string() })?;
         let options = BuildImageOptionsBuilder::default()

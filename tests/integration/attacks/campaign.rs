@@ -1,0 +1,196 @@
+//! Campaigns with seeded chances: workers killed at many moments, and run folders damaged in many ways. The number of a
+//! case is its seed, and its failure names it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::bounded;
+use super::full_disk::nothing_left;
+use crate::project::{Project, Said, copy, until};
+use crate::survival::{kill, pids};
+
+/// Number of killed workers.
+const KILLS: u64 = 30;
+
+/// Number of damaged run folders.
+const DAMAGES: u64 = 290;
+
+/// Number of threads that share the cases of a campaign.
+const THREADS: u64 = 2;
+
+/// A seeded sequence of numbers (`SplitMix64`).
+struct Chance(u64);
+
+impl Chance {
+    /// Returns a number below `limit`, which is not zero.
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).expect("below a usize")
+    }
+}
+
+/// Carries out the cases of a campaign on a few threads.
+fn campaign(cases: u64, case: impl Fn(u64) + Sync) {
+    std::thread::scope(|scope| {
+        for first in 0..THREADS {
+            let case = &case;
+            scope.spawn(move || (first..cases).step_by(THREADS as usize).for_each(case));
+        }
+    });
+}
+
+/// Four steps, the second of which leaves a process in another session.
+const JOB: &str = r#"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {id: one, run: 'echo first; echo x=1 >> $GITHUB_OUTPUT; echo here > file'}
+      - {run: '(setsid bash -c "exec -a $MARK/sleeper sleep 1234" > /dev/null 2>&1 &); echo second'}
+      - {run: 'echo third; sleep 0.05'}
+      - {run: 'test "$(cat file)${{ steps.one.outputs.x }}" = here1'}
+"#;
+
+/// Number of records of a run of [`JOB`], roughly: a worker is killed after one of them.
+const RECORDS: usize = 28;
+
+#[test]
+fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carried_on() {
+    let killed = AtomicU64::new(0);
+    campaign(KILLS, |case| {
+        let project = Project::of_jobs(JOB);
+        let mark = project.home().join("mark");
+        let call = |args: &[&str]| {
+            let said = project.command(args).env("MARK", &mark).output().expect("the program starts");
+            Said(said)
+        };
+        call(&["run", "--trust", "--detach"]).expect(0, &[]);
+        let folder = project.run_folder();
+        let worker = || {
+            let path = folder.display().to_string();
+            pids(|command| command.contains("worker") && command.contains(&path)).first().copied()
+        };
+        let records = 1 + Chance(case).below(RECORDS);
+        let ended = until("the moment comes or the run ends", || {
+            let written = fs::read(folder.join("events.jsonl")).unwrap_or_default();
+            let reached = memchr::memchr_iter(b'\n', &written).count() >= records;
+            if reached { Some(false) } else { worker().is_none().then_some(true) }
+        });
+        if !ended && let Some(worker) = worker() {
+            kill(worker);
+            killed.fetch_add(1, Ordering::Relaxed);
+        }
+        let listed = call(&["runs"]);
+        let shown = format!("case {case}, after {records} records: {}", listed.text());
+        assert!(listed.code() == 0 && !listed.text().contains("in progress"), "{shown}");
+        let gone = || {
+            nothing_left(&project);
+            let sleeper = mark.display().to_string();
+            assert_eq!(pids(|command| command.starts_with(&sleeper)), Vec::<i32>::new(), "{shown}");
+        };
+        let status = project.show()["status"].clone();
+        assert!(status == "failure" || status == "success", "{shown}: {status}");
+        if status == "success" {
+            // A worker that is killed after the end of its run leaves the socket that it no longer answers.
+            let _ = fs::remove_file(folder.join("control.sock"));
+        }
+        gone();
+        let resumed = call(&["resume", "--trust"]);
+        let again = if resumed.code() == 4 { call(&["rerun", "--trust"]) } else { resumed };
+        assert_eq!(again.code(), 0, "{shown}\n{}", again.text());
+        gone();
+        assert_eq!(project.show()["status"], "success", "{shown}");
+    });
+    let killed = killed.into_inner();
+    assert!(killed >= KILLS / 2, "only {killed} workers were killed in time");
+}
+
+/// Returns the regular files below a folder in a fixed order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder).expect("read").flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    entries.into_iter().flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Damages a file in one of six ways, which is returned.
+fn damage(path: &Path, chance: &mut Chance) -> &'static str {
+    let mut bytes = fs::read(path).expect("read");
+    let at = chance.below(bytes.len() + 1);
+    let lines: Vec<Vec<u8>> = bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let what = match chance.below(6) {
+        0 => {
+            bytes.truncate(at);
+            "truncated"
+        }
+        1 => {
+            for _ in 0..=chance.below(8) {
+                let (at, bit) = (chance.below(bytes.len().max(1)), chance.below(8));
+                bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << bit);
+            }
+            "with flipped bits"
+        }
+        2 => {
+            fs::remove_file(path).expect("removed");
+            return "removed";
+        }
+        3 => {
+            let repeat = lines.get(chance.below(lines.len().max(1))).cloned().unwrap_or_default();
+            bytes = lines.concat();
+            (0..=chance.below(40)).for_each(|_| bytes.extend(&repeat));
+            "with repeated lines"
+        }
+        4 => {
+            let mut lines = lines;
+            let (one, other) = (chance.below(lines.len().max(1)), chance.below(lines.len().max(1)));
+            if !lines.is_empty() {
+                lines.swap(one, other);
+            }
+            bytes = lines.concat();
+            "with swapped lines"
+        }
+        _ => {
+            // The number at or after the place becomes larger than any integer.
+            let digit = bytes[at..].iter().position(u8::is_ascii_digit).map_or(at, |found| at + found);
+            bytes.splice(digit..digit, b"99999999999999999999".iter().copied());
+            "with a huge number"
+        }
+    };
+    fs::write(path, bytes).expect("written");
+    what
+}
+
+#[test]
+fn a_damaged_run_folder_is_shown_or_refused_in_words() {
+    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens");
+    let id = fs::read_dir(whole.join("runs")).expect("runs").flatten().next().expect("a run").file_name();
+    let id = id.to_str().expect("text");
+    let all: Vec<PathBuf> =
+        files(&whole).iter().map(|path| path.strip_prefix(&whole).expect("below").to_owned()).collect();
+    let (logs, others): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        all.iter().partition(|path| path.extension().is_some_and(|extension| extension == "log"));
+    let commands = [&["runs", "--all"][..], &["show", id], &["logs", id], &["explain", id]];
+    let projects: Vec<Project> = (0..THREADS).map(|_| Project::of_jobs("\n  a: {runs-on: x, steps: []}")).collect();
+    copy(&whole, &projects[0].state());
+    for command in commands {
+        bounded(&projects[0], command).expect(0, &[]);
+    }
+    campaign(DAMAGES, |case| {
+        let project = &projects[(case % THREADS) as usize];
+        let _ = fs::remove_dir_all(project.state());
+        copy(&whole, &project.state());
+        let mut chance = Chance(case);
+        // The few files that every command reads are damaged as often as all the logs together.
+        let kind = if chance.below(2) == 0 { &logs } else { &others };
+        let file = kind[chance.below(kind.len())];
+        let what = damage(&project.state().join(file), &mut chance);
+        for command in commands {
+            let said = bounded(project, command);
+            let shown = format!("case {case}, {} {what}, {command:?}: {}", file.display(), said.text());
+            assert!(matches!(said.0.status.code(), Some(0..=9)) && !said.text().contains("panicked"), "{shown}");
+            // A damaged run is passed over in the list.
+            assert!(command[0] != "runs" || said.code() == 0, "{shown}");
+        }
+    });
+}
