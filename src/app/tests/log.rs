@@ -163,3 +163,16 @@ fn a_search_ends_with_its_box() {
     assert_eq!(press("<esc>"), [Effect::CancelSearch(crate::store::logs::query::SearchSlot::Run)]);
     assert_eq!(press("F<esc>").len(), 2, "it starts again, and ends");
 }
+
+#[test]
+fn a_quiet_step_has_the_time_since_its_start() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let job = JobId::new("security");
+    let started = |step| Event::StepStarted { job: job.clone(), step, name: "Wait".to_owned() };
+    let finished = crate::model::testing::step_finished("security", 2, Conclusion::Success, 0, None);
+    let seq = records().len() as u64 + 1;
+    let events = [finished, started(StepNumber(90))];
+    let records = (seq..).zip(events).map(|(seq, event)| Record { seq, at: Timestamp(START + 193_000), event });
+    driver.feed(Feed::Records { run: run(), records: records.collect() });
+    assert!(driver.shows("Wait has printed nothing yet, for "), "{}", driver.screen());
+}

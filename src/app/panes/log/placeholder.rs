@@ -15,7 +15,12 @@ use crate::ui::theme::Hue;
 pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
     let (why, explanation) = match (selection.step(state), selection.job(state)) {
         (Some((_, step)), _) if step.lines > 0 => ("loading".to_owned(), None),
-        (Some((_, step)), _) => (reason(&step.name, &step.phase, step.reason.as_deref()), step.explanation.as_ref()),
+        (Some((_, step)), _) => {
+            let why = reason(&step.name, &step.phase, step.reason.as_deref());
+            let quiet = step.started.filter(|_| step.phase.is_active());
+            let quiet = quiet.map(|started| format!(", for {}", text::spent(started, None, state.now)));
+            (why + &quiet.unwrap_or_default(), step.explanation.as_ref())
+        }
         (None, Some(job)) => (reason(&job.name, &job.phase, job.reason.as_deref()), job.explanation.as_ref()),
         (None, None) => match selection.run(state).map(|run| (&run.name, &run.phase)) {
             Some((name, phase @ Phase::Waiting(_))) => (reason(name, phase, None), None),
