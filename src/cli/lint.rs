@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_sarif_log_names_rules_that_it_has() {
-        let source = Source::new("a.yml", "on: push\njobs: {a: {runs-on: ubuntu-oldest}}\n");
+        let source = Source::new("a.yml", "on: push\njobs: {a: {runs-on: ubuntu-oldest, steps: [{run: x}]}}\n");
         let results: Vec<_> =
             check(Path::new("a.yml"), &source, None).found.iter().map(|found| result(found, &source)).collect();
         let log = sarif(results);

@@ -26,6 +26,17 @@ pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Reports jobs that have nothing to do. GitHub's schema allows them, and GitHub refuses to run the workflow.
+pub(super) fn without_steps(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
+    for job in &workflow.jobs {
+        if matches!(&job.body, JobBody::Steps(steps) if steps.steps.is_empty()) {
+            let message = format!("the job `{}` has no steps: GitHub refuses the workflow", job.id.value);
+            let hint = "add `steps`, or call a workflow with `uses`";
+            found.push(Diagnostic::warning("job-steps", job.id.span, message).hint(hint));
+        }
+    }
+}
+
 /// Reports third-party actions that are not pinned to a commit, and images with an empty tag.
 pub(super) fn pins(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for step in steps(workflow) {

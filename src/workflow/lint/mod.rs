@@ -196,6 +196,13 @@ pub static RULES: &[Rule] = &[
         look_up: Some(calls::outputs),
     },
     Rule {
+        name: "job-steps",
+        summary: "Job without steps.",
+        help: "A job has `steps`, or calls a workflow with `uses`. GitHub refuses a workflow whose job has neither.",
+        check: Some(jobs::without_steps),
+        look_up: None,
+    },
+    Rule {
         name: "matrix",
         summary: "Matrix with an `exclude` that has no effect, or with a duplicate value.",
         help: "An entry of `exclude` removes the combinations that have all of its values. With a key or value that no\n\
@@ -321,8 +328,12 @@ mod tests {
     use crate::workflow::parse;
     use crate::workflow::source::Source;
 
-    /// Rule and line of each diagnostic, sorted by line.
+    /// Rule and line of each diagnostic, sorted by line. Most jobs of the tests have no steps, which is not reported here.
     fn found(text: &str) -> Vec<(&'static str, u32)> {
+        all(text).into_iter().filter(|(rule, _)| *rule != "job-steps").collect()
+    }
+
+    fn all(text: &str) -> Vec<(&'static str, u32)> {
         let workflow = parse(&Source::new("a.yml", text)).value.expect(text);
         let mut found: Vec<_> = check(&workflow, None).iter().map(|found| (found.rule, found.span.line)).collect();
         found.sort_by_key(|(_, line)| *line);
@@ -361,6 +372,21 @@ mod tests {
             "{uses: actions/stale@v9, with: {message: '${{ github.event.issue.title }}'}}",
         ] {
             assert_eq!(step(good), [], "{good}");
+        }
+    }
+
+    #[test]
+    fn a_job_without_steps_is_reported() {
+        for (jobs, lines) in [
+            ("a:\n    runs-on: x\n", vec![3]),
+            ("a:\n    runs-on: x\n    steps: []\n", vec![3]),
+            ("a:\n    runs-on: x\n    steps: [{run: 'true'}]\n  b:\n    needs: a\n    runs-on: x\n", vec![6]),
+            ("a:\n    uses: o/r/.github/workflows/c.yml@v1\n", vec![]),
+        ] {
+            let reported = all(&format!("on: push\njobs:\n  {jobs}"));
+            let lines: Vec<_> = lines.into_iter().map(|line| ("job-steps", line)).collect();
+            let reported: Vec<_> = reported.into_iter().filter(|(rule, _)| *rule == "job-steps").collect();
+            assert_eq!(reported, lines, "{jobs}");
         }
     }
 
@@ -821,7 +847,7 @@ mod tests {
         assert_eq!(with("uses: $/w.yml, with: {n: 1}, secrets: inherit"), []);
         let reads = |output: &str| {
             looked_up(&format!(
-                "  a: {{uses: ./w.yml, with: {{n: 1}}, secrets: inherit}}\n  b: {{needs: a, runs-on: x, env: {{X: '${{{{ needs.a.outputs.{output} }}}}'}}}}"
+                "  a: {{uses: ./w.yml, with: {{n: 1}}, secrets: inherit}}\n  b: {{needs: a, runs-on: x, env: {{X: '${{{{ needs.a.outputs.{output} }}}}'}}, steps: [{{run: x}}]}}"
             ))
         };
         assert_eq!(reads("o"), []);
