@@ -21,6 +21,7 @@ use crate::ui::text::counted;
 use crate::ui::theme::Colours;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::lint::{Policy, RULES};
+use crate::workflow::sarif;
 use crate::workflow::source::Source;
 
 use super::printer::command;
@@ -106,7 +107,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         out.line(text!("{} checked, no errors", counted(files.len() as u64, "file")))?;
     }
     if args.format == Format::Sarif {
-        out.line(TerminalText::json(&format!("{:#}", sarif(results))))?;
+        out.line(TerminalText::json(&format!("{:#}", sarif::log(results))))?;
     }
     out.flush()?;
     Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
@@ -182,7 +183,7 @@ impl Linter<'_> {
                 }
                 Format::Json => report.text.push_line(&TerminalText::json(&line(&found, source).to_string())),
                 Format::Github => report.text.push_line(&command(&annotation(&found, source))),
-                Format::Sarif => report.results.push(result(&found, source)),
+                Format::Sarif => report.results.push(sarif::result(&found, source)),
             }
         }
         if self.format == Format::Text && !is_complete {
@@ -200,7 +201,7 @@ pub(super) fn printed(source: &Arc<Source>) -> [TerminalText; 5] {
     let with = |format, colour| {
         Linter { format, colour, below: None }.report(source, check(Path::new("ci.yml"), source, None))
     };
-    let log = TerminalText::json(&format!("{:#}", sarif(with(Format::Sarif, false).results)));
+    let log = TerminalText::json(&format!("{:#}", sarif::log(with(Format::Sarif, false).results)));
     let text = |format, colour| with(format, colour).text;
     [text(Format::Github, false), text(Format::Text, false), text(Format::Text, true), text(Format::Json, false), log]
 }
@@ -228,53 +229,5 @@ fn annotation(found: &Diagnostic, source: &Source) -> Annotation {
         end_line: None,
         column: Some(found.span.column),
         end_column: None,
-    }
-}
-
-/// Returns a log of one run as defined by the SARIF 2.1.0 standard of OASIS, with the pages of all rules.
-fn sarif(results: Vec<serde_json::Value>) -> serde_json::Value {
-    let rules = RULES.iter().map(
-        |rule| json!({ "id": rule.name, "shortDescription": { "text": rule.summary }, "help": { "text": rule.help } }),
-    );
-    let driver = json!({
-        "name": "cuelight", "version": env!("CARGO_PKG_VERSION"), "rules": rules.collect::<Vec<_>>(),
-    });
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{ "tool": { "driver": driver }, "columnKind": "unicodeCodePoints", "results": results }],
-    })
-}
-
-/// Returns a diagnostic as a SARIF result.
-fn result(found: &Diagnostic, source: &Source) -> serde_json::Value {
-    let level = if found.severity == Severity::Info { "note" } else { found.severity.word() };
-    let hint = found.hint.as_ref().map(|hint| format!("\n{hint}")).unwrap_or_default();
-    let region = json!({ "startLine": found.span.line, "startColumn": found.span.column });
-    let place = json!({ "artifactLocation": { "uri": source.name }, "region": region });
-    json!({
-        "ruleId": found.rule, "level": level, "message": { "text": format!("{}{hint}", found.message) },
-        "locations": [{ "physicalLocation": place }],
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sarif_log_names_rules_that_it_has() {
-        let source = Source::new("a.yml", "on: push\njobs: {a: {runs-on: ubuntu-oldest, steps: [{run: x}]}}\n");
-        let results: Vec<_> =
-            check(Path::new("a.yml"), &source, None).found.iter().map(|found| result(found, &source)).collect();
-        let log = sarif(results);
-        let run = &log["runs"][0];
-        assert_eq!(run["results"][0]["ruleId"], "runner-label");
-        assert_eq!(run["results"][0]["level"], "warning");
-        let place = &run["results"][0]["locations"][0]["physicalLocation"];
-        assert_eq!(place["artifactLocation"]["uri"], "a.yml");
-        assert_eq!(place["region"], json!({ "startLine": 2, "startColumn": 21 }));
-        let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
-        assert!(rules.iter().any(|rule| rule["id"] == "runner-label"));
     }
 }

@@ -15,6 +15,7 @@ pub mod matrix;
 pub mod outline;
 pub mod pattern;
 pub mod plan;
+pub mod sarif;
 pub mod schema;
 pub mod source;
 pub mod syntax;

@@ -127,7 +127,7 @@ fn a_job_runs_in_docker_by_label_or_by_flag() {
     project.configure("[runs-on]\nmine = 'docker:ci-base:local'\n");
     project.run(&[]).expect(0, &["in-docker", "on-host"]);
     let said = project.run(&["--sandbox", "docker:busybox:local", "--job", "b"]);
-    assert!(!said.out().contains("on-host\n"), "{}", said.text());
+    assert!(!said.out().contains("│   on-host\n"), "{}", said.text());
     project.run(&["--sandbox", "moon"]).expect(2, &["write `host`, `docker` or `docker:IMAGE`"]);
 }
 
