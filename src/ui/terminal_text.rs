@@ -17,7 +17,7 @@ use super::log_reader::LogReader;
 use super::sgr;
 use super::text::width;
 use super::theme::Colours;
-use crate::visible::is_unsafe;
+use crate::visible::{has_unsafe, is_unsafe};
 
 /// Returns the text as one line without unsafe characters: newlines and tabs become blanks, others are removed.
 #[must_use]
@@ -75,24 +75,32 @@ impl TerminalText {
     /// sequences are dropped, and text that a cursor moved over shows what replaced it.
     #[must_use]
     pub fn log_line(line: &[u8], colours: Colours) -> Self {
-        let text = String::from_utf8_lossy(line);
-        if !text.contains(is_unsafe) {
-            return Self(text.into_owned());
+        let mut text = Self::default();
+        text.push_log_line(line, colours);
+        text
+    }
+
+    /// Appends a line of a log, as [`TerminalText::log_line`] returns it.
+    pub fn push_log_line(&mut self, line: &[u8], colours: Colours) {
+        // Most lines are plain, and a log may have millions of them: nothing is allocated for such a line.
+        if let (Ok(text), false) = (std::str::from_utf8(line), has_unsafe(line)) {
+            self.0.push_str(text);
+            return;
         }
+        let text = String::from_utf8_lossy(line);
         let colours = if colours == Colours::None { Colours::None } else { Colours::Terminal };
-        let (mut shown, mut written) = (String::with_capacity(text.len()), Style::new());
+        let mut written = Style::new();
         for (part, style) in LogReader::spans(text.as_bytes(), colours) {
             let style = if colours == Colours::None { Style::new() } else { Style { underline_color: None, ..style } };
             if style != written {
-                shown.push_str(&sgr::sequence(style));
+                self.0.push_str(&sgr::sequence(style));
                 written = style;
             }
-            shown.push_str(&part);
+            self.0.push_str(&part);
         }
         if written != Style::new() {
-            shown.push_str(sgr::RESET);
+            self.0.push_str(sgr::RESET);
         }
-        Self(shown)
     }
 
     /// Escapes unsafe characters of a JSON document, which only its strings can contain. `##[` is escaped as well, as
@@ -125,6 +133,11 @@ impl TerminalText {
     /// Appends a text.
     pub fn push(&mut self, text: &Self) {
         self.0.push_str(&text.0);
+    }
+
+    /// Removes the text, and keeps its memory for the next one.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// Appends a text and a newline.

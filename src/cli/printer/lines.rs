@@ -114,6 +114,8 @@ impl Lines {
         let prefix = self.step_prefix(run, job, number);
         let mut progress = self.steps.remove(&key).unwrap_or_default();
         progress.lines = range.first;
+        let margin = text!("{}  ", prefix);
+        let mut row = TerminalText::default();
         let printed = logs.lines(run, job, number, range, &mut |line| {
             let at = progress.lines;
             progress.lines += 1;
@@ -135,7 +137,13 @@ impl Lines {
             if progress.open.is_some() {
                 return Ok(());
             }
-            out.line(text!("{}  {}", prefix, self.shown(line)))
+            row.clear();
+            row.push(&margin);
+            match found {
+                Some(_) => row.push(&self.shown(line)),
+                None => row.push_log_line(line, style.colours()),
+            }
+            out.line(&row)
         });
         self.steps.insert(key, progress);
         printed
