@@ -95,25 +95,28 @@ impl Visible {
 
     /// Drops the unsafe characters and the control sequences, as a terminal does.
     fn without_sequences(line: &[u8]) -> Self {
-        /// Whether the last character was shown.
-        struct IsShown(bool);
-        impl Perform for IsShown {
+        /// What is shown of the last character: that character or nothing. Inside of a sequence the bytes of a character may
+        /// end the sequence, and the others are shown as replacement characters.
+        struct Shown(String);
+        impl Perform for Shown {
             fn print(&mut self, c: char) {
-                self.0 = !is_unsafe(c);
+                self.0.extend(Some(c).filter(|c| !is_unsafe(*c)));
             }
             fn execute(&mut self, byte: u8) {
-                self.0 = byte == b'\t';
+                self.0.extend((byte == b'\t').then_some('\t'));
             }
         }
         let (mut visible, mut parser) = (Self::default(), Parser::new());
         each_character(line, |at, bytes, c| {
-            let mut shown = IsShown(false);
+            let mut shown = Shown(String::new());
             match c {
                 // These stand for escape sequences, and are read as such.
                 '\u{80}'..='\u{9f}' => parser.advance(&mut shown, &[0x1b, c as u8 - 0x40]),
                 c => parser.advance(&mut shown, c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
-            if !shown.0 {
+            if shown.0.as_bytes() != bytes {
+                visible.text.extend_from_slice(shown.0.as_bytes());
+                visible.places.extend(std::iter::repeat_n(at, shown.0.len()));
                 return 0;
             }
             visible.push(at, bytes);
