@@ -13,7 +13,7 @@ mod repository;
 
 pub use folder::{Folder, Links};
 pub use own::{append_own, create_own, open_own, own_size, read_own, read_own_text};
-pub use regular::{open, read};
+pub use regular::{open, read, size};
 pub use repository::{MAX_BYTES, read_named, read_repository, read_text};
 
 use std::io;

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use super::FileError;
-use super::regular::{LOOK, contents, readable};
+use super::regular::{LOOK, check, contents, readable};
 
 /// Opens a file for reading, if it is a regular file and not a link.
 ///
@@ -65,9 +65,7 @@ pub fn create_own(path: &Path) -> io::Result<File> {
 fn writable(path: &Path, how: OFlags) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags | how, Mode::from_raw_mode(0o600))?);
-    if !file.metadata()?.is_file() {
-        return Err(FileError::NotRegular("something else").into());
-    }
+    check(&file)?;
     Ok(file)
 }
 

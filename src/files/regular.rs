@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat};
 
 use super::FileError;
 
@@ -31,20 +31,35 @@ pub(super) const LOOK: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 pub(super) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
+/// Returns the size in bytes of a regular file, which is not opened. Links are followed.
+///
+/// # Errors
+/// It does not exist, or is not a regular file.
+pub fn size(path: &Path) -> Result<u64, FileError> {
+    regular(&rustix::fs::stat(path).map_err(std::io::Error::from)?)
+}
+
+/// Returns the size in bytes of what the system found, if that is a regular file.
+fn regular(found: &Stat) -> Result<u64, FileError> {
+    Err(FileError::NotRegular(match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => return Ok(found.st_size.cast_unsigned()),
+        FileType::Directory => "a folder",
+        FileType::Symlink => return Err(FileError::Outside),
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Unknown => "of an unknown kind",
+    }))
+}
+
+/// Checks that an open file is a regular one.
+pub(super) fn check(found: impl AsFd) -> Result<(), FileError> {
+    regular(&fstat(found).map_err(std::io::Error::from)?).map(drop)
+}
+
 /// Turns what [`LOOK`] opened into a file for reading, if it is a regular one.
 pub(super) fn readable(found: OwnedFd) -> Result<File, FileError> {
-    let kind = match FileType::from_raw_mode(fstat(&found).map_err(std::io::Error::from)?.st_mode) {
-        FileType::RegularFile => None,
-        FileType::Directory => Some("a folder"),
-        FileType::Symlink => return Err(FileError::Outside),
-        FileType::Fifo => Some("a FIFO"),
-        FileType::Socket => Some("a socket"),
-        FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
-        FileType::Unknown => Some("of an unknown kind"),
-    };
-    if let Some(kind) = kind {
-        return Err(FileError::NotRegular(kind));
-    }
+    check(&found)?;
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsRawFd;
@@ -89,6 +104,8 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", at("zero")).expect("linked");
         assert_eq!(refused("zero", 5), "a device, not a regular file");
         assert_eq!(refused("", 5), "a folder, not a regular file");
+        assert_eq!(size(&at("file")).expect("there"), 5);
+        assert_eq!(size(&at("fifo")).expect_err("no file").to_string(), "a FIFO, not a regular file");
         assert!(read(&at("missing"), 5).expect_err("missing").is_missing());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::git::{Access, GitError, git, git_with};
+use super::git::{Access, DIFF, GitError, git, git_with};
 
 /// Files that changed since a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +61,8 @@ fn exists(root: &Path, commit: &str) -> bool {
 
 fn compare(root: &Path, access: Access, since: &str, after: Option<&str>) -> Result<Changed, GitError> {
     let after = after.filter(|after| exists(root, after));
-    // A push has no uncommitted changes of submodules, and looking for them would start git there.
-    let diff = ["diff", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"];
-    let mut names = git_with(root, access, diff.into_iter().chain(["-z", since]).chain(after).chain(["--"]))?;
+    let names = DIFF.into_iter().chain(["--name-only", "-z", since]).chain(after).chain(["--"]);
+    let mut names = git_with(root, access, names)?;
     if after.is_none() {
         names.push_str(&git(root, ["ls-files", "--others", "--exclude-standard", "-z"])?);
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 
-use super::git::{Access, GitError, git_capped, git_with};
+use super::git::{Access, DIFF, GitError, git_capped, git_with};
 
 /// Maximum length of a diff in bytes.
 const MAX_DIFF: usize = 1024 * 1024;
@@ -35,17 +35,8 @@ impl Uncommitted {
         changed.sort_by(|(_, one), (_, other)| one.cmp(other));
         let mut diff = String::new();
         if changed.iter().any(|(is_new, _)| !is_new) {
-            let diff_of = [
-                "diff",
-                "--no-color",
-                "--no-renames",
-                "--no-ext-diff",
-                "--no-textconv",
-                "--ignore-submodules=dirty",
-                sha,
-                "--",
-            ];
-            diff = String::from_utf8_lossy(&git_capped(root, access, diff_of, MAX_DIFF)?).into_owned();
+            let since = DIFF.into_iter().chain(["--no-color", sha, "--"]);
+            diff = String::from_utf8_lossy(&git_capped(root, access, since, MAX_DIFF)?).into_owned();
         }
         for (_, file) in changed.iter().filter(|(is_new, _)| *is_new) {
             if diff.len() >= MAX_DIFF {

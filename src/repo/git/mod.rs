@@ -194,6 +194,10 @@ fn is_root(folder: &Path) -> bool {
     link.is_file() || is_git_folder(&link)
 }
 
+/// The command that compares files, with options of every call: no program of the repository starts, not even git in a
+/// submodule.
+pub const DIFF: [&str; 5] = ["diff", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"];
+
 /// Maximum size in bytes of a file that git reads in every call.
 const MAX_GIT_FILE: u64 = 1024 * 1024 * 1024;
 
@@ -204,8 +208,7 @@ fn check_git_files(root: &Path) -> Result<(), GitError> {
     for folder in [own].into_iter().chain(common) {
         for name in ["commondir", "config", "config.worktree", "HEAD", "index", "packed-refs", "shallow"] {
             let path = folder.join(name);
-            let size = files::open(&path).and_then(|file| Ok(file.metadata()?.len()));
-            let source = match size {
+            let source = match files::size(&path) {
                 Ok(size) if size > MAX_GIT_FILE => FileError::TooLarge { limit: MAX_GIT_FILE },
                 Err(error @ FileError::NotRegular(_)) => error,
                 _ => continue,

@@ -6,15 +6,16 @@
 //! a program.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::GitError;
 
@@ -147,7 +148,7 @@ pub fn git_with<A: AsRef<OsStr>>(
 /// it prints more.
 ///
 /// # Errors
-/// Git cannot be started, or its output cannot be read.
+/// Git cannot be started, or took too long.
 pub fn git_capped<A: AsRef<OsStr>>(
     folder: &Path,
     access: Access,
@@ -155,21 +156,17 @@ pub fn git_capped<A: AsRef<OsStr>>(
     limit: usize,
 ) -> Result<Vec<u8>, GitError> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    let mut command = prepared(folder, access, &args)?;
-    let mut running = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(GitError::Missing)?;
-    let mut printed = Vec::new();
-    let read = running.stdout.take().map(|out| out.take(limit as u64).read_to_end(&mut printed)).transpose();
-    // A closed pipe ends git, too.
-    let _ = running.kill();
-    let _ = running.wait();
-    read.map_err(GitError::Missing)?;
-    Ok(printed)
+    Ok(run_capped(folder, access, &args, limit)?.stdout)
 }
 
 pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Output, GitError> {
+    run_capped(folder, access, args, usize::MAX)
+}
+
+fn run_capped(folder: &Path, access: Access, args: &[OsString], most: usize) -> Result<Output, GitError> {
     let limit = if access == Access::Guarded { GUARDED_LIMIT } else { TRUSTED_LIMIT };
     let too_slow = || GitError::TooSlow { what: words(args), folder: folder.to_owned(), limit };
-    output(&mut prepared(folder, access, args)?, limit).map_err(GitError::Missing)?.ok_or_else(too_slow)
+    output(&mut prepared(folder, access, args)?, limit, most).map_err(GitError::Missing)?.ok_or_else(too_slow)
 }
 
 /// How long a guarded call may take: it reads files of this machine only.
@@ -178,33 +175,43 @@ const GUARDED_LIMIT: Duration = Duration::from_mins(1);
 /// How long a call of a trusted repository may take: it may fetch.
 const TRUSTED_LIMIT: Duration = Duration::from_mins(15);
 
-/// Runs a command to its end. `None` if it was killed because it took longer than the limit.
-fn output(command: &mut Command, limit: Duration) -> io::Result<Option<Output>> {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let process = Pid::from_child(&child);
-    let (ended, end) = mpsc::channel::<()>();
-    thread::scope(|scope| {
-        let killer = scope.spawn(move || {
-            let is_late = end.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout);
-            // The process is not reaped yet, so its id is its own.
-            is_late && kill_process(process, Signal::KILL).is_ok()
-        });
-        let mut child = child;
-        let mut pipes = (child.stdout.take(), child.stderr.take());
-        let errors = scope.spawn(move || read_all(&mut pipes.1));
-        let stdout = read_all(&mut pipes.0);
-        let stderr = errors.join().expect("reading does not panic");
-        drop(ended);
-        let was_killed = killer.join().expect("waiting does not panic");
-        let output = Output { status: child.wait()?, stdout, stderr };
-        Ok((!was_killed).then_some(output))
-    })
-}
+/// Size in bytes of the portions in which output is read.
+const PORTION: usize = 64 * 1024;
 
-fn read_all(pipe: &mut Option<impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let _ = pipe.as_mut().map(|pipe| pipe.read_to_end(&mut bytes));
-    bytes
+/// Runs a command to its end, or until it has printed `most` bytes to its standard output or a portion more. `None` if it
+/// was killed because it took longer than the limit.
+fn output(command: &mut Command, limit: Duration, most: usize) -> io::Result<Option<Output>> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let deadline = Instant::now() + limit;
+    let streams = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+    let mut open: Vec<(usize, File)> =
+        streams.into_iter().flatten().enumerate().map(|(at, pipe)| (at, File::from(pipe))).collect();
+    let mut printed = [Vec::new(), Vec::new()];
+    let mut portion = vec![0; PORTION];
+    // Both are read as they come: a thread for each would cost more than most calls.
+    while !open.is_empty() && printed[0].len() < most {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut pipes: Vec<_> = open.iter().map(|(_, pipe)| PollFd::new(pipe, PollFlags::IN)).collect();
+        match poll(&mut pipes, Some(&Timespec::try_from(left).map_err(io::Error::other)?)) {
+            Err(Errno::INTR) => continue,
+            Ok(0) => break,
+            polled => polled?,
+        };
+        let ready: Vec<bool> = pipes.iter().map(|pipe| !pipe.revents().is_empty()).collect();
+        let mut ready = ready.into_iter();
+        open.retain_mut(|(at, pipe)| {
+            let read = if ready.next() == Some(true) { pipe.read(&mut portion).unwrap_or(0) } else { return true };
+            printed[*at].extend_from_slice(&portion[..read]);
+            read > 0
+        });
+    }
+    let has_all = open.is_empty() || printed[0].len() >= most;
+    if !open.is_empty() {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    let [stdout, stderr] = printed;
+    Ok(has_all.then_some(Output { status, stdout, stderr }))
 }
 
 fn words(args: &[OsString]) -> String {
@@ -251,9 +258,17 @@ mod tests {
     fn a_call_that_does_not_end_is_killed() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; exec sleep 1000"]);
-        assert!(output(&mut command, Duration::from_millis(100)).expect("starts").is_none());
-        let ended = output(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), GUARDED_LIMIT);
+        assert!(output(&mut command, Duration::from_millis(100), usize::MAX).expect("starts").is_none());
+        let ended =
+            output(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), GUARDED_LIMIT, usize::MAX);
         let ended = ended.expect("starts").expect("ends");
         assert_eq!((ended.status.code(), &*ended.stdout, &*ended.stderr), (Some(3), &b"out\n"[..], &b"err\n"[..]));
+        let endless = output(Command::new("yes").arg("more"), GUARDED_LIMIT, 100_000).expect("starts").expect("capped");
+        assert!((100_000..100_000 + PORTION).contains(&endless.stdout.len()), "{}", endless.stdout.len());
+        // More than a pipe holds, on both streams at once.
+        let script = "head -c 300000 /dev/zero >&2 & head -c 300000 /dev/zero; wait";
+        let both = output(Command::new("sh").args(["-c", script]), GUARDED_LIMIT, usize::MAX);
+        let both = both.expect("starts").expect("ends");
+        assert_eq!((both.stdout.len(), both.stderr.len()), (300_000, 300_000));
     }
 }
