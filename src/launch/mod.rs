@@ -16,7 +16,6 @@
 //! - [`expression`]: expressions evaluated outside of a run
 //! - [`demo`]: projects that are part of the program
 
-use std::fs;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +33,7 @@ use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::folder::{RunFolder, RunsDir, locate};
 use crate::store::spec::{RunSpec, WorkSpec, WorkflowSpec};
-use crate::store::{StoreError, numbers};
+use crate::store::{StoreError, atomic, numbers};
 use crate::worker::launch::spawn;
 use crate::worker::{Mode, prepare, recovery};
 use crate::workflow;
@@ -268,7 +267,7 @@ fn write(runs: &RunsDir, planned: Planned) -> Result<(RunFolder, File), LaunchEr
     let (folder, held) = runs.create_locked(info.created)?;
     if !uncommitted.diff.is_empty() {
         let (path, diff) = (folder.diff(), masker.mask_text(&uncommitted.diff));
-        fs::write(&path, diff).map_err(StoreError::io("write", &path))?;
+        atomic::write_unsynced(&path, diff.as_bytes()).map_err(StoreError::io("write", &path))?;
     }
     RunSpec::of_workflow(info, spec).write(&folder)?;
     Ok((folder, held))

@@ -72,12 +72,15 @@ pub fn dirty(folder: &RunFolder) -> Result<Vec<String>, StoreError> {
     Ok(spec.work.workflow().map(|workflow| workflow.dirty.clone()).unwrap_or_default())
 }
 
+/// Maximum size in bytes of a diff that is read: a run keeps 1 MiB, before secrets in it are masked.
+const MAX_DIFF: u64 = 16 * 1024 * 1024;
+
 /// Returns the uncommitted changes that a run used, as a diff. `None` if it ran what is in its commit.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn diff(folder: &RunFolder) -> Result<Option<String>, StoreError> {
-    match fs::read(folder.diff()) {
+    match files::read_own(&folder.diff(), MAX_DIFF) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::io("read", folder.diff())(error)),
