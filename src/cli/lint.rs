@@ -170,7 +170,7 @@ impl Linter<'_> {
         Ok(self.report(&source, checked))
     }
 
-    fn report(&self, source: &Arc<Source>, Checked { found, is_complete }: Checked) -> Report {
+    fn report(&self, source: &Arc<Source>, Checked { found, is_complete, .. }: Checked) -> Report {
         let mut report = Report::default();
         for found in found {
             report.errors += usize::from(found.severity == Severity::Error);

@@ -9,6 +9,7 @@ use crate::workflow;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::lint;
 use crate::workflow::source::{Source, decode};
+use crate::workflow::syntax::Workflow;
 
 use super::workflows;
 
@@ -53,7 +54,7 @@ pub fn file(file: &Path, name: &str, below: Option<&Below>) -> Result<(Arc<Sourc
         Err(wrong) => {
             let message = format!("the byte 0x{:02X} is not UTF-8", wrong.byte);
             let error = Diagnostic::error("syntax-check", source.span(wrong.at, 0), message);
-            Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false }
+            Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false, workflow: None }
         }
     };
     Ok((source, checked))
@@ -66,21 +67,24 @@ pub struct Checked {
     pub found: Vec<Diagnostic>,
     /// Whether all rules were applied: syntax errors prevent that.
     pub is_complete: bool,
+    /// The workflow, if the file is one without syntax errors.
+    pub workflow: Option<Workflow>,
 }
 
 /// Checks the text of a workflow or, by the name of its file, of an action manifest.
 #[must_use]
 pub fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> Checked {
-    let (mut found, advice) = if is_manifest(file) {
-        (workflow::parse_action(source).diagnostics, Some(lint::check_action(source)))
+    let (mut found, advice, workflow) = if is_manifest(file) {
+        (workflow::parse_action(source).diagnostics, Some(lint::check_action(source)), None)
     } else {
         let parsed = workflow::parse(source);
-        (parsed.diagnostics, parsed.value.as_ref().map(|workflow| lint::check(workflow, files)))
+        let advice = parsed.value.as_ref().map(|workflow| lint::check(workflow, files));
+        (parsed.diagnostics, advice, parsed.value)
     };
     let is_complete = advice.is_some();
     found.extend(advice.into_iter().flatten());
     found.sort_by_key(|found| (found.span.line, found.span.column));
-    Checked { found, is_complete }
+    Checked { found, is_complete, workflow }
 }
 
 /// Returns the root of the repository in which all files are workflows.

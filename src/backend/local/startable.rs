@@ -9,11 +9,9 @@ use crate::model::feed::{BrokenWorkflow, Input, InputKind, StartableWorkflow};
 use crate::repo::git::{GitError, Repository};
 use crate::repo::lint;
 use crate::repo::workflows;
-use crate::workflow;
 use crate::workflow::diagnostic::Severity;
 use crate::workflow::outline::environment_name;
-use crate::workflow::source::Source;
-use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody};
+use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody, Workflow};
 use crate::workflow::template::Template;
 
 /// The event of a workflow that other workflows call. It is not started by a person or a change.
@@ -39,20 +37,21 @@ pub(super) fn list(folder: &Path) -> Result<Listed, GitError> {
         Err(GitError::NoRepository(_)) => return Ok(Listed::default()),
         Err(error) => return Err(error),
     };
-    let files = workflows::list(&repository.root);
-    let parsed = files.iter().filter_map(|path| {
-        let text = workflows::read(path).ok()?;
-        let workflow = Arc::new(workflow::parse(&Source::new("", text)).value?);
-        Some((path.clone(), workflow))
-    });
-    let parsed: Vec<_> = parsed.collect();
+    let (mut parsed, mut broken) = (Vec::new(), Vec::new());
+    for path in workflows::list(&repository.root) {
+        let name = workflows::relative(&path, &repository.root);
+        let (workflow, errors) = checked(&path, &name);
+        parsed.extend(workflow.map(|workflow| (name.clone(), Arc::new(workflow))));
+        if !errors.is_empty() {
+            broken.push(BrokenWorkflow { workflow: name, errors: errors.len(), text: errors.join("\n\n") });
+        }
+    }
     let jobs = parsed.iter().flat_map(|(_, workflow)| &workflow.jobs);
     // If any name is an expression, the list would be incomplete: then the input is a text field.
     let environments: Option<BTreeSet<String>> =
         jobs.filter_map(|job| environment(&job.body)).map(environment_name).collect();
     let environments = environments.unwrap_or_default();
-    let startable = parsed.into_iter().map(|(path, workflow)| {
-        let file = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
+    let startable = parsed.into_iter().map(|(file, workflow)| {
         let by_hand = workflow.triggers.iter().filter(|trigger| trigger.event.value == BY_HAND);
         let events = workflow.triggers.iter().map(|trigger| trigger.event.value.clone());
         StartableWorkflow {
@@ -67,20 +66,19 @@ pub(super) fn list(folder: &Path) -> Result<Listed, GitError> {
         }
     });
     let startable = startable.filter(|workflow| !workflow.events.is_empty()).collect();
-    Ok(Listed { startable, broken: files.iter().filter_map(|path| broken(path, &repository.root)).collect() })
+    Ok(Listed { startable, broken })
 }
 
-/// Returns the errors of a workflow file; `None` if it has none.
-fn broken(path: &Path, root: &Path) -> Option<BrokenWorkflow> {
-    let workflow = workflows::relative(path, root);
-    let found = match lint::file(path, &workflow, None) {
+/// Reads a workflow file. Returns the workflow, unless it has syntax errors, and all its errors.
+fn checked(path: &Path, name: &str) -> (Option<Workflow>, Vec<String>) {
+    match lint::file(path, name, None) {
         Ok((source, checked)) => {
             let errors = checked.found.iter().filter(|found| found.severity == Severity::Error);
-            errors.map(|error| error.render(&source, false)).collect()
+            let errors = errors.map(|error| error.render(&source, false)).collect();
+            (checked.workflow, errors)
         }
-        Err(error) => vec![format!("error: cannot read {workflow}: {error}")],
-    };
-    (!found.is_empty()).then(|| BrokenWorkflow { workflow, errors: found.len(), text: found.join("\n\n") })
+        Err(error) => (None, vec![format!("error: cannot read {name}: {error}")]),
+    }
 }
 
 /// Returns the environment of a job.
