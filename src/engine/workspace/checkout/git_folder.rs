@@ -1,6 +1,6 @@
 //! The git folder of a copy, written directly: `git clone` would take longer than everything else together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -199,15 +199,26 @@ impl Wanted {
 /// Returns the commits that are `depth` commits away from one, itself included: the last ones of a history of that depth.
 /// Empty if the whole history is shorter.
 fn boundary(repository: &Path, start: &str, depth: usize) -> Result<Vec<String>, GitError> {
-    let mut seen = HashSet::from([start.to_owned()]);
+    let read = |args: &[&str], commits: &[String]| -> Result<HashMap<String, Vec<String>>, GitError> {
+        let args = ["log", "--format=%H %P"].iter().chain(args).copied().chain(commits.iter().map(String::as_str));
+        let lines = git(repository, args)?;
+        let commits = lines.lines().filter_map(|line| {
+            let mut ids = line.split(' ').filter(|id| !id.is_empty()).map(str::to_owned);
+            Some((ids.next()?, ids.collect()))
+        });
+        Ok(commits.collect())
+    };
     let mut level = vec![start.to_owned()];
+    let mut seen: HashSet<String> = level.iter().cloned().collect();
+    // The newest commits are most of those that are wanted, in one call; all of them without merges.
+    let mut parents = if depth > 1 { read(&[&format!("--max-count={depth}")], &level)? } else { HashMap::new() };
     for _ in 1..depth {
-        let parents = git(
-            repository,
-            ["log", "--no-walk=unsorted", "--format=%P"].iter().copied().chain(level.iter().map(String::as_str)),
-        )?;
-        level =
-            parents.split_whitespace().filter(|parent| seen.insert((*parent).to_owned())).map(str::to_owned).collect();
+        let missing: Vec<String> = level.iter().filter(|commit| !parents.contains_key(*commit)).cloned().collect();
+        if !missing.is_empty() {
+            parents.extend(read(&["--no-walk=unsorted"], &missing)?);
+        }
+        let next = level.iter().filter_map(|commit| parents.get(commit)).flatten();
+        level = next.filter(|parent| seen.insert((*parent).clone())).cloned().collect();
         if level.is_empty() {
             break;
         }
