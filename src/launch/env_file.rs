@@ -14,6 +14,8 @@ use std::str::CharIndices;
 
 use indexmap::IndexMap;
 
+use crate::workflow::source::{Source, Span, decode};
+
 /// A line that cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{line}:{column}: {fault}")]
@@ -46,13 +48,11 @@ enum EnvFileFault {
 /// # Errors
 /// The first line that has another form.
 pub(super) fn read(bytes: &[u8]) -> Result<IndexMap<String, String>, EnvFileError> {
-    let (text, fault) = match str::from_utf8(bytes) {
-        Ok(text) => (text, None),
-        Err(error) => (str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(), Some(EnvFileFault::Encoding)),
-    };
-    if let Some(fault) = fault {
-        return Err(at(text, text.len(), fault));
-    }
+    let text = decode(bytes).map_err(|wrong| EnvFileError {
+        line: wrong.line,
+        column: wrong.column,
+        fault: EnvFileFault::Encoding,
+    })?;
     let mut reader = Reader { text, rest: text.char_indices().peekable(), known: IndexMap::new() };
     reader.rest.next_if(|(_, c)| *c == '\u{feff}');
     while reader.pair()? {}
@@ -60,10 +60,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<IndexMap<String, String>, EnvFileErro
 }
 
 fn at(text: &str, offset: usize, fault: EnvFileFault) -> EnvFileError {
-    let before = &text[..offset];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    EnvFileError { line, column, fault }
+    let Span { line, column, .. } = Source::new("", text).span(offset, 0);
+    EnvFileError { line: line as usize, column: column as usize, fault }
 }
 
 struct Reader<'t> {
