@@ -280,12 +280,7 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         let reason = job.why().filter(|_| args.step.is_none() && !has_lines && (!args.failed || bad(&job.phase)));
         if let Some(reason) = reason {
             out.line(style.bold(&job.name))?;
-            out.line(text!(
-                "{} {}: {}",
-                style.glyph(&job.phase),
-                style.word(&job.phase),
-                TerminalText::paragraph(&reason)
-            ))?;
+            out.line(because(&job.phase, &reason, style))?;
             has_lines = true;
         }
         printed |= has_lines;
@@ -293,12 +288,7 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     if let (true, Some(reason)) =
         (args.job.is_none() && args.step.is_none() && (!printed || bad(&run.phase)), run.why())
     {
-        out.line(text!(
-            "{} {}: {}",
-            style.glyph(&run.phase),
-            style.word(&run.phase),
-            TerminalText::paragraph(&reason)
-        ))?;
+        out.line(because(&run.phase, &reason, style))?;
         printed = true;
     }
     out.flush()?;
@@ -311,6 +301,11 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         style::notice(&format!("nothing failed in {}", run.info.id));
     }
     Ok(Exit::Success)
+}
+
+/// The state of a job or a run, and the reason of it.
+fn because(phase: &Phase, reason: &str, style: Style) -> TerminalText {
+    text!("{} {}: {}", style.glyph(phase), style.word(phase), TerminalText::paragraph(reason))
 }
 
 /// The line above the log of a step.

@@ -89,18 +89,12 @@ impl TerminalText {
         }
         let text = String::from_utf8_lossy(line);
         let colours = if colours == Colours::None { Colours::None } else { Colours::Terminal };
-        let mut written = Style::new();
+        let mut painter = Painter { text: &mut self.0, written: Style::new() };
         for (part, style) in LogReader::spans(text.as_bytes(), colours) {
             let style = if colours == Colours::None { Style::new() } else { Style { underline_color: None, ..style } };
-            if style != written {
-                self.0.push_str(&sgr::sequence(style));
-                written = style;
-            }
-            self.0.push_str(&part);
+            painter.push(&part, style);
         }
-        if written != Style::new() {
-            self.0.push_str(sgr::RESET);
-        }
+        painter.finish();
     }
 
     /// Escapes unsafe characters of a JSON document, which only its strings can contain. `##[` is escaped as well, as
@@ -278,37 +272,52 @@ macro_rules! text {
 }
 pub(crate) use text;
 
-/// Parses text with our own colours, keeping newlines, tabs and optionally the colours.
-struct Cleaner {
-    text: String,
-    colours: bool,
-    style: Style,
+/// Writes spans of text, with a sequence wherever the style changes.
+struct Painter<'t> {
+    text: &'t mut String,
     /// Style at the end of the text so far.
     written: Style,
 }
 
-impl Cleaner {
-    fn read(text: &str, colours: bool) -> String {
-        let text_of = String::with_capacity(text.len());
-        let (style, written) = (Style::new(), Style::new());
-        let mut cleaner = Self { text: text_of, colours, style, written };
-        Parser::new().advance(&mut cleaner, text.as_bytes());
-        if cleaner.written != Style::new() {
-            cleaner.text.push_str(sgr::RESET);
+impl Painter<'_> {
+    fn push(&mut self, part: &str, style: Style) {
+        if style != self.written {
+            self.text.push_str(&sgr::sequence(style));
+            self.written = style;
         }
-        cleaner.text
+        self.text.push_str(part);
     }
 
-    fn push(&mut self, c: char) {
-        if self.style != self.written {
-            self.text.push_str(&sgr::sequence(self.style));
-            self.written = self.style;
+    fn finish(self) {
+        if self.written != Style::new() {
+            self.text.push_str(sgr::RESET);
         }
-        self.text.push(c);
     }
 }
 
-impl Perform for Cleaner {
+/// Parses text with our own colours, keeping newlines, tabs and optionally the colours.
+struct Cleaner<'t> {
+    painter: Painter<'t>,
+    colours: bool,
+    style: Style,
+}
+
+impl Cleaner<'_> {
+    fn read(text: &str, colours: bool) -> String {
+        let mut cleaned = String::with_capacity(text.len());
+        let painter = Painter { text: &mut cleaned, written: Style::new() };
+        let mut cleaner = Cleaner { painter, colours, style: Style::new() };
+        Parser::new().advance(&mut cleaner, text.as_bytes());
+        cleaner.painter.finish();
+        cleaned
+    }
+
+    fn push(&mut self, c: char) {
+        self.painter.push(c.encode_utf8(&mut [0; 4]), self.style);
+    }
+}
+
+impl Perform for Cleaner<'_> {
     fn print(&mut self, c: char) {
         if !is_unsafe(c) {
             self.push(c);
