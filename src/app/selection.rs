@@ -2,7 +2,7 @@
 
 use crate::model::{Conclusion, Job, JobId, Run, RunId, Step, StepNumber};
 
-use super::state::AppState;
+use super::state::{AppState, has_failed};
 
 /// The selected run, job and step.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,14 +99,15 @@ impl Selection {
     }
 }
 
-/// Returns the most relevant step of a job: the running one, else the one that failed, else the last one with output. Of
-/// several running steps, the last one with output: background steps come before those that run beside them.
+/// Returns the most relevant step of a job: the running one, else the one that failed, else one that was cancelled, else the
+/// last one with output. Of several running steps, the last one with output: background steps come before those that run beside them.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     let running = || steps.iter().filter(|step| step.phase.is_active());
     running()
         .rfind(|step| step.lines > 0)
         .or_else(|| running().next())
+        .or_else(|| steps.iter().find(|step| has_failed(&step.phase)))
         .or_else(|| steps.iter().find(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad)))
         .or_else(|| steps.iter().rev().find(|step| step.lines > 0))
 }

@@ -243,6 +243,15 @@ impl Masker {
         layers.flat_map(|layer| layer.automaton.find_overlapping_iter(text)).map(|found| found.range()).collect()
     }
 
+    /// Returns the index of the first suffix of a text that a form of a secret begins with, and that is shorter than it.
+    fn begins_in(&self, text: &[u8]) -> Option<usize> {
+        let begins = |suffix: &[u8]| {
+            let mut forms = self.patterns.iter().map(String::as_bytes);
+            forms.any(|form| form.len() > suffix.len() && form.starts_with(suffix))
+        };
+        (text.len().saturating_sub(self.longest())..text.len()).find(|at| begins(&text[*at..]))
+    }
+
     /// Length in bytes of the longest form of a secret.
     fn longest(&self) -> usize {
         self.layers.iter().map(|layer| layer.automaton.max_pattern_len()).max().unwrap_or_default()
@@ -273,6 +282,12 @@ impl MaskStream {
         }
         self.held.extend_from_slice(portion);
         self.take(masker, certain(masker, &self.held), out);
+    }
+
+    /// Writes out the held text as far as no secret can begin in it, whatever follows. It is compared with every form, for
+    /// moments at which a person may wait for it: [`MaskStream::push`] holds text back by its length alone.
+    pub fn flush(&mut self, masker: &Masker, out: &mut Vec<u8>) {
+        self.take(masker, unbegun(masker, &self.held), out);
     }
 
     /// Writes out the held text as the end of the input. The stream can be used again.
@@ -327,6 +342,23 @@ fn certain(masker: &Masker, text: &[u8]) -> usize {
         readings.iter().fold(may_begin, |index, reading| line + reading.at_or_before(index.saturating_sub(line)));
     // No form of a secret holds a newline.
     memchr::memrchr(b'\n', &text[may_begin..]).map_or(may_begin, |newline| may_begin + newline + 1)
+}
+
+/// Returns how much of the last line of a text can be written out: whatever follows, no secret begins before that index and
+/// ends after the text.
+fn unbegun(masker: &Masker, line: &[u8]) -> usize {
+    let whole = complete(line);
+    if whole.len() > MAX_HELD {
+        return certain(masker, line);
+    }
+    let begun = masker.begins_in(whole).unwrap_or(whole.len());
+    Visible::readings(whole).iter().fold(begun, |index, reading| {
+        let begun = masker.begins_in(reading.text()).map_or(whole.len(), |at| reading.range(at..at + 1).start);
+        // The rest is not cut off inside a control sequence: it would be read as text.
+        let last = reading.at_or_before(whole.len());
+        let is_open = last + 1 < whole.len();
+        index.min(if is_open { begun.min(last) } else { begun })
+    })
 }
 
 /// Returns a text without an incomplete character at its end, which may turn out to be one that is dropped.
@@ -481,6 +513,24 @@ mod tests {
         line.as_bytes().chunks(65_536).for_each(|portion| stream.push(&masker, portion, &mut out));
         stream.finish(&masker, &mut out);
         assert!(out == masked.as_bytes());
+    }
+
+    #[test]
+    fn a_flush_holds_back_only_what_a_secret_may_begin_with() {
+        let masker = Masker::new(["hunter2-hunter2"]);
+        for (text, shown) in [
+            ("....", "...."),
+            ("\rdownload 40%", "\rdownload 40%"),
+            ("a hunt", "a "),
+            ("a hun\u{200b}t", "a "),
+            ("a \u{1b}[1mhunt", "a \u{1b}[1m"),
+            ("hunter2-hunter2: 40%", "***: 40%"),
+        ] {
+            let (mut stream, mut out) = (MaskStream::default(), Vec::new());
+            stream.push(&masker, text.as_bytes(), &mut out);
+            stream.flush(&masker, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), shown, "{text:?}");
+        }
     }
 
     #[test]
@@ -698,6 +748,22 @@ mod tests {
             out.clear();
             for byte in &text {
                 stream.push(&masker, &[*byte], &mut out);
+            }
+            stream.finish(&masker, &mut out);
+            prop_assert_eq!(out.escape_ascii().to_string(), whole.escape_ascii().to_string());
+
+            out.clear();
+            for pair in cuts.windows(2) {
+                stream.push(&masker, &text[pair[0]..pair[1]], &mut out);
+                stream.flush(&masker, &mut out);
+            }
+            stream.finish(&masker, &mut out);
+            prop_assert_eq!(out.escape_ascii().to_string(), whole.escape_ascii().to_string());
+
+            out.clear();
+            for byte in &text {
+                stream.push(&masker, &[*byte], &mut out);
+                stream.flush(&masker, &mut out);
             }
             stream.finish(&masker, &mut out);
             prop_assert_eq!(out, whole);

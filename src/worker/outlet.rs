@@ -338,6 +338,11 @@ impl StepLog for RunLog {
     }
 
     fn flush(&mut self) {
+        {
+            let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
+            self.stream.flush(&masker, &mut self.masked);
+        }
+        self.append();
         self.tell();
         if self.open > 0 && self.open != self.told_open {
             self.told_open = self.open;

@@ -47,8 +47,15 @@ fn steps_that_run_at_once() {
     insta::assert_snapshot!(driver.screen());
     let known = script.records.len();
     script.at(21).step_end("build", 4, Conclusion::Success);
-    driver.feed(Feed::Records { run: run(), records: script.records.split_off(known) });
+    driver.feed(Feed::Records { run: run(), records: script.records[known..].to_vec() });
     assert!(driver.shows("lint 5"), "{}", driver.screen());
+    // A step that was cancelled on purpose hides none that failed.
+    let known = script.records.len();
+    script.at(22).step_end("build", 2, Conclusion::Cancelled).step_end("build", 3, Conclusion::Success);
+    script.at(22).step_end("build", 5, Conclusion::Success).step("build", 6, "Pack", 1);
+    script.at(23).step_end("build", 6, Conclusion::Failure);
+    driver.feed(Feed::Records { run: run(), records: script.records[known..].to_vec() });
+    assert!(driver.shows("6 Pack ─"), "{}", driver.screen());
 }
 
 #[test]
