@@ -14,7 +14,7 @@ use super::folder::Links;
 #[cfg(target_os = "linux")]
 const ATTEMPTS: usize = 8;
 
-/// Opens a path below a folder. `Errno::XDEV` means that it leads out of it.
+/// Opens a path below a folder. `Errno::XDEV` means that it leads out of it, or to another mount where that is refused.
 pub(super) fn open(
     folder: BorrowedFd<'_>,
     path: &Path,
@@ -27,20 +27,22 @@ pub(super) fn open(
     {
         use rustix::fs::{ResolveFlags, openat2};
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        if links == Links::Refuse {
-            resolve |= ResolveFlags::NO_SYMLINKS;
-        }
+        resolve |= match links {
+            Links::Within => ResolveFlags::empty(),
+            Links::Refuse => ResolveFlags::NO_SYMLINKS,
+            Links::RefuseMounts => ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV,
+        };
         for _ in 0..ATTEMPTS {
             match openat2(folder, path, flags, mode, resolve) {
                 Err(Errno::AGAIN) => {}
                 // Kernels before 5.6 do not have the call; a filter of system calls may forbid it.
                 Err(Errno::NOSYS | Errno::PERM) => break,
-                Err(Errno::LOOP) if links == Links::Refuse => return Err(Errno::XDEV.into()),
+                Err(Errno::LOOP) if links != Links::Within => return Err(Errno::XDEV.into()),
                 opened => return Ok(opened?),
             }
         }
     }
-    walk(folder, path, flags, mode)
+    if links == Links::RefuseMounts { Err(Errno::XDEV.into()) } else { walk(folder, path, flags, mode) }
 }
 
 /// Opens a path name by name. Links are refused, also those that stay in the folder.

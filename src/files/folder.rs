@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, mkfifoat, unlinkat};
 use rustix::io::Errno;
 
-use super::regular::{LOOK, contents, readable};
+use super::regular::{LOOK, contents, readable, size_of};
 use super::{FileError, beneath};
 
 /// Which links a path may have.
@@ -18,6 +18,9 @@ pub enum Links {
     Refuse,
     /// Those that stay in the folder.
     Within,
+    /// None, and no mount point either: a file system that was mounted by an untrusted process need not answer. Refuses every
+    /// path where the kernel cannot tell.
+    RefuseMounts,
 }
 
 /// An open folder, for access to what is below it. All paths are relative to it.
@@ -48,8 +51,20 @@ impl Folder {
     /// # Errors
     /// Like [`Folder::open`]; a link in the path.
     pub fn folder(&self, path: &Path) -> io::Result<Self> {
+        self.folder_by(path, Links::Refuse)
+    }
+
+    /// Opens a folder below this one, on the same mount, without waiting for another file system.
+    ///
+    /// # Errors
+    /// Like [`Folder::folder`]; a mount point in the path, or one that the kernel cannot exclude.
+    pub fn folder_at_once(&self, path: &Path) -> io::Result<Self> {
+        self.folder_by(path, Links::RefuseMounts)
+    }
+
+    fn folder_by(&self, path: &Path, links: Links) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        beneath::open(self.as_fd(), path, flags, Mode::empty(), Links::Refuse).map(Self)
+        beneath::open(self.as_fd(), path, flags, Mode::empty(), links).map(Self)
     }
 
     /// Opens a folder below this one, which is made unless it exists.
@@ -72,12 +87,23 @@ impl Folder {
     /// # Errors
     /// It does not exist, is not readable, is not a regular file, or has a link in its path that is not allowed.
     pub fn file(&self, path: &Path, links: Links) -> Result<File, FileError> {
-        let last = if links == Links::Refuse { OFlags::NOFOLLOW } else { OFlags::empty() };
-        match beneath::open(self.as_fd(), path, LOOK | last, Mode::empty(), links) {
-            Ok(found) => readable(found),
-            Err(error) if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) => Err(FileError::Outside),
-            Err(error) => Err(error.into()),
-        }
+        readable(self.found(path, links)?)
+    }
+
+    /// Returns the size in bytes of a regular file on the mount of this folder, without waiting for another file system.
+    ///
+    /// # Errors
+    /// It does not exist, is not a regular file, has a link or a mount point in its path, or the kernel cannot exclude one.
+    pub fn size_at_once(&self, path: &Path) -> Result<u64, FileError> {
+        size_of(self.found(path, Links::RefuseMounts)?)
+    }
+
+    /// Looks at a file without opening it.
+    fn found(&self, path: &Path, links: Links) -> Result<OwnedFd, FileError> {
+        let last = if links == Links::Within { OFlags::empty() } else { OFlags::NOFOLLOW };
+        beneath::open(self.as_fd(), path, LOOK | last, Mode::empty(), links).map_err(|error| {
+            if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) { FileError::Outside } else { error.into() }
+        })
     }
 
     /// Reads a regular file of at most `limit` bytes.

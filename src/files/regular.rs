@@ -52,9 +52,14 @@ fn regular(found: &Stat) -> Result<u64, FileError> {
     }))
 }
 
+/// Returns the size in bytes of an open file, if it is a regular one.
+pub(super) fn size_of(found: impl AsFd) -> Result<u64, FileError> {
+    regular(&fstat(found).map_err(std::io::Error::from)?)
+}
+
 /// Checks that an open file is a regular one.
 pub(super) fn check(found: impl AsFd) -> Result<(), FileError> {
-    regular(&fstat(found).map_err(std::io::Error::from)?).map(drop)
+    size_of(found).map(drop)
 }
 
 /// Turns what [`LOOK`] opened into a file for reading, if it is a regular one.

@@ -132,6 +132,16 @@ impl CommandFiles {
         files.chain([(ARTIFACTS_LIST.to_owned(), list)])
     }
 
+    /// Removes the files if the step wrote into none, and returns whether it did. Waits for no file system that a step has
+    /// mounted, so that most steps need no other thread.
+    pub(crate) fn remove_untouched(&self) -> bool {
+        let Ok(folder) = self.root.folder_at_once(&self.below) else { return false };
+        let is_empty = |name: &str| matches!(folder.size_at_once(Path::new(&self.name(name))), Ok(0));
+        let no_artifacts = || folder.size_at_once(Path::new(&self.name(ARTIFACTS))).is_err_and(|error| error.is_missing());
+        let untouched = FILES.iter().all(|name| is_empty(name)) && no_artifacts();
+        untouched && FILES.iter().all(|name| folder.remove(Path::new(&self.name(name))).is_ok())
+    }
+
     /// Reads what the step wrote and removes the files. May block on the file system.
     ///
     /// # Errors
@@ -360,6 +370,31 @@ mod tests {
         assert_eq!((left.outputs["O"].as_str(), left.summary.as_str()), ("1", "# Hi"));
         assert_eq!((left.path, left.artifacts.as_str()), (vec!["/one".to_owned(), "/two".to_owned()], "out/a\n"));
         assert!(paths.values().all(|path| !Path::new(path).exists()));
+    }
+
+    #[test]
+    fn only_files_that_no_step_wrote_are_removed_unread() {
+        type Change<'c> = &'c dyn Fn(&IndexMap<String, String>);
+        let changes: [(Change<'_>, bool); 5] = [
+            (&|_| {}, true),
+            (&|paths| fs::write(&paths["GITHUB_OUTPUT"], "O=1").expect("written"), false),
+            (&|paths| fs::write(&paths["GITHUB_ARTIFACTS"], "a").expect("written"), false),
+            (&|paths| fs::remove_file(&paths["GITHUB_ENV"]).expect("removed"), false),
+            (
+                &|paths| {
+                    fs::remove_file(&paths["GITHUB_PATH"]).expect("removed");
+                    symlink("/dev/null", &paths["GITHUB_PATH"]).expect("linked");
+                },
+                false,
+            ),
+        ];
+        for (number, (change, untouched)) in changes.into_iter().enumerate() {
+            let temp = tempfile::tempdir().expect("a folder");
+            let (files, paths) = files_of(temp.path());
+            change(&paths);
+            assert_eq!(files.remove_untouched(), untouched, "{number}");
+            assert_eq!(Path::new(&paths["GITHUB_STATE"]).exists(), !untouched, "{number}");
+        }
     }
 
     #[test]

@@ -136,9 +136,12 @@ pub(crate) async fn run(
     Ok(Ended { end, left })
 }
 
-/// Reads what the step left, on a thread that may wait: a file system need not answer. Returns it with what is wrong with
-/// it.
+/// Reads what the step left, if anything, on a thread that may wait: a file system need not answer. Returns it with what is
+/// wrong with it.
 async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) {
+    if files.remove_untouched() {
+        return (left, None);
+    }
     let reading = spawn_blocking(move || {
         let wrong = files.collect(&mut left).err().map(|error| error.to_string());
         (left, wrong)
