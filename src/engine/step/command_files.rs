@@ -137,7 +137,8 @@ impl CommandFiles {
     pub(crate) fn remove_untouched(&self) -> bool {
         let Ok(folder) = self.root.folder_at_once(&self.below) else { return false };
         let is_empty = |name: &str| matches!(folder.size_at_once(Path::new(&self.name(name))), Ok(0));
-        let no_artifacts = || folder.size_at_once(Path::new(&self.name(ARTIFACTS))).is_err_and(|error| error.is_missing());
+        let no_artifacts =
+            || folder.size_at_once(Path::new(&self.name(ARTIFACTS))).is_err_and(|error| error.is_missing());
         let untouched = FILES.iter().all(|name| is_empty(name)) && no_artifacts();
         untouched && FILES.iter().all(|name| folder.remove(Path::new(&self.name(name))).is_ok())
     }
