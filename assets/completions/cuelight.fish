@@ -54,7 +54,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "worker" -d 'Carry ou
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 'The event that starts the workflow [default: push, or the likeliest event of a workflow without it]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job and the jobs that it needs (may be given more than once)' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job, by id or name, and the jobs that it needs (may be given more than once)' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s i -l input -d 'An input of the workflow' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d 'A secret; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with secrets in the form of `.env`' -r -F

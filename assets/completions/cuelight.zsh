@@ -36,8 +36,8 @@ _arguments "${_arguments_options[@]}" : \
 '--event=[The event that starts the workflow \[default\: push, or the likeliest event of a workflow without it\]]:EVENT:_default' \
 '--event-path=[A file with the event'\''s payload, as JSON]:FILE:_files' \
 '*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
-'*-j+[Only this job and the jobs that it needs (may be given more than once)]:JOB:_default' \
-'*--job=[Only this job and the jobs that it needs (may be given more than once)]:JOB:_default' \
+'*-j+[Only this job, by id or name, and the jobs that it needs (may be given more than once)]:JOB:_default' \
+'*--job=[Only this job, by id or name, and the jobs that it needs (may be given more than once)]:JOB:_default' \
 '*-i+[An input of the workflow]:NAME=VALUE:_default' \
 '*--input=[An input of the workflow]:NAME=VALUE:_default' \
 '*-s+[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \

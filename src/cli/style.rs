@@ -20,7 +20,6 @@ impl Style {
     /// Returns the style for standard output: colours only on a terminal and without `NO_COLOR`; glyphs beyond ASCII
     /// only if the locale has UTF-8.
     pub(super) fn of_output() -> Self {
-        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let locale =
             ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
         let utf8 = locale.is_none_or(|locale| {
@@ -28,7 +27,7 @@ impl Style {
             locale.contains("utf-8") || locale.contains("utf8")
         });
         let glyphs = if utf8 { Glyphs::Unicode } else { Glyphs::Ascii };
-        Self::new(glyphs, io::stdout().is_terminal() && wants_colour() && !dumb)
+        Self::new(glyphs, moves_cursor() && wants_colour())
     }
 
     /// Returns a style with these glyphs, with or without colours.
@@ -94,6 +93,18 @@ impl Style {
     }
 }
 
+/// Whether standard output is a terminal that carries out control sequences.
+fn moves_cursor() -> bool {
+    io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
+}
+
+/// Returns the number of columns of the terminal at standard output; `None` if it is none, or one without control
+/// sequences.
+pub(super) fn columns() -> Option<usize> {
+    let size = moves_cursor().then(crossterm::terminal::size).and_then(Result::ok);
+    size.map(|(columns, _)| columns.into()).filter(|columns| *columns > 0)
+}
+
 fn wants_colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -144,6 +155,16 @@ impl<'w> Out<'w> {
     /// Writes lines that may be commands for GitHub's runner.
     pub(super) fn commands(&mut self, lines: &TerminalText) -> io::Result<()> {
         self.stream.write_all(lines.as_str().as_bytes())
+    }
+
+    /// Writes the start of a row that a terminal shows until [`Out::erase_row`]. It must fit into a row.
+    pub(super) fn begin_row(&mut self, text: &TerminalText) -> io::Result<()> {
+        self.print(text)
+    }
+
+    /// Erases the row of the cursor on a terminal.
+    pub(super) fn erase_row(&mut self) -> io::Result<()> {
+        self.stream.write_all(b"\r\x1b[K")
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

@@ -2,6 +2,8 @@
 
 use indexmap::IndexMap;
 
+use super::{Conclusion, Job};
+
 /// Maximum number of legs of one matrix that a text names; the others are counted.
 const MAX_NAMED: usize = 12;
 
@@ -40,6 +42,26 @@ pub fn matrix(key: &str, names: &[&str]) -> (String, String) {
     };
     let values: Vec<_> = values.iter().take(MAX_NAMED).copied().collect();
     (format!("{title} ×{}", names.len()), values.join(between) + &more)
+}
+
+/// Returns jobs in groups, each at the place of its first job: legs of one matrix that ended alike and for the same reason,
+/// but not well, share a group, and every other job has one for itself.
+#[must_use]
+pub fn alike<'r>(jobs: impl IntoIterator<Item = &'r Job>) -> Vec<Vec<&'r Job>> {
+    let mut groups: IndexMap<_, Vec<&Job>> = IndexMap::new();
+    for job in jobs {
+        let end = job.phase.conclusion();
+        let alone = (end == Some(Conclusion::Success) || job.reason.is_none()).then_some(&job.id);
+        groups.entry((&job.key, alone, end, &job.reason, job.allowed_failure)).or_default().push(job);
+    }
+    groups.into_values().collect()
+}
+
+/// Returns the title of a group of [`alike`] legs, `test ×3`, and what distinguishes them; `None` for one job.
+#[must_use]
+pub fn titled(jobs: &[&Job]) -> Option<(String, String)> {
+    let names: Vec<_> = jobs.iter().map(|job| job.name.as_str()).collect();
+    (jobs.len() > 1).then(|| matrix(&jobs[0].key, &names))
 }
 
 #[cfg(test)]

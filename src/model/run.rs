@@ -169,6 +169,8 @@ pub struct Step {
     pub lines: u64,
     /// Length in bytes of the last line so far while it has no newline; 0 when all lines have their end.
     pub open: u64,
+    /// Time of the last output.
+    pub printed: Option<Timestamp>,
     /// Annotations, in order.
     pub annotations: Vec<Annotation>,
     /// Process groups of the step that are not known to have ended.

@@ -46,16 +46,30 @@ pub fn clip_middle<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t,
         };
     }
     let head = clip(&text, room.div_ceil(2), "").into_owned();
-    let mut tail: Vec<&str> = Vec::new();
-    let mut taken = 0;
-    for grapheme in text.graphemes(true).rev() {
-        taken += width(grapheme);
-        if taken > room / 2 {
-            break;
-        }
-        tail.push(grapheme);
+    Cow::Owned(head + ellipsis + tail(&text, room / 2))
+}
+
+/// Clips a text at its start: a line that grows is read at its end.
+#[must_use]
+pub fn clip_start<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
+    let text = clean(text);
+    if width(&text) <= columns {
+        return text;
     }
-    Cow::Owned(head + ellipsis + &tail.into_iter().rev().collect::<String>())
+    let room = columns.saturating_sub(width(ellipsis));
+    let ellipsis = if columns >= width(ellipsis) { ellipsis } else { "" };
+    Cow::Owned(format!("{ellipsis}{}", tail(&text, room)))
+}
+
+/// Returns the end of a text, of at most this many columns.
+fn tail(text: &str, columns: usize) -> &str {
+    let mut taken = 0;
+    let fits = |(_, grapheme): &(usize, &str)| {
+        taken += width(grapheme);
+        taken <= columns
+    };
+    let first = text.grapheme_indices(true).rev().take_while(fits).last();
+    first.map_or("", |(at, _)| &text[at..])
 }
 
 /// Wraps a text into rows of at most `columns` columns, between words, or within a word that is too wide.

@@ -133,9 +133,7 @@ pub fn plan(
         ..PlanContexts::default()
     };
     let plan = Plan::new(workflow, &known, called).map_err(Refusal::Faults)?;
-    let plan = plan
-        .only(&spec.jobs)
-        .map_err(|unknown| Refusal::Request(format!("{} has no job `{unknown}`", info.workflow)))?;
+    let plan = plan.only(&spec.jobs).map_err(|unknown| Refusal::Request(format!("{} has {unknown}", info.workflow)))?;
     let contexts = contexts(&known);
     let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
     let name = run_name(&plan, &scope).unwrap_or(name);

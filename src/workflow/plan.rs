@@ -149,28 +149,54 @@ impl Plan {
         &self.jobs
     }
 
-    /// Restricts the plan to some jobs of the workflow and the jobs that they need. No keys mean all jobs.
+    /// Restricts the plan to some jobs of the workflow and the jobs that they need. A job is named by its key, which stands for
+    /// all its legs, or by its id or name; a job of a called workflow stands for the whole call. No names mean all jobs.
     ///
     /// # Errors
-    /// The first unknown key.
-    pub fn only(mut self, keys: &[String]) -> Result<Self, String> {
-        if keys.is_empty() {
+    /// The first unknown name.
+    pub fn only(mut self, names: &[String]) -> Result<Self, UnknownJob> {
+        if names.is_empty() {
             return Ok(self);
         }
-        let mut wanted: Vec<String> = Vec::new();
-        let mut todo = keys.to_vec();
-        while let Some(key) = todo.pop() {
-            let job = self.workflow.jobs.iter().find(|job| job.id.value == key).ok_or_else(|| key.clone())?;
-            if !wanted.contains(&key) {
-                todo.extend(job.needs.iter().map(|need| need.value.clone()));
-                wanted.push(key);
+        let mut wanted: Vec<JobId> = Vec::new();
+        for name in names {
+            let is_named = |job: &&PlannedJob| {
+                job.id.as_str() == name || job.name == *name || (job.caller.is_none() && job.key == *name)
+            };
+            let known = wanted.len();
+            wanted.extend(self.jobs.iter().filter(is_named).map(|job| self.outermost(job).id.clone()));
+            if wanted.len() == known {
+                let own = self.workflow.jobs.iter().map(|job| job.id.value.clone());
+                return Err(UnknownJob { name: name.clone(), known: own.collect() });
             }
         }
-        // The first part of an id is the key of a job of the workflow itself.
-        let root = |job: &PlannedJob| job.id.as_str().split('.').next().unwrap_or_default().to_owned();
-        self.jobs.retain(|job| wanted.contains(&root(job)));
+        let mut todo = wanted.clone();
+        while let Some(id) = todo.pop() {
+            let needs = self.jobs.iter().filter(|job| job.id == id).flat_map(|job| &job.needs);
+            let new: Vec<_> = needs.filter(|need| !wanted.contains(need)).cloned().collect();
+            wanted.extend(new.iter().cloned());
+            todo.extend(new);
+        }
+        let kept = |job: &PlannedJob| wanted.contains(&self.outermost(job).id);
+        self.jobs = self.jobs.iter().filter(|job| kept(job)).cloned().collect();
         Ok(self)
     }
+
+    /// Returns the job of the workflow itself that a job is, or that called it.
+    fn outermost<'p>(&'p self, job: &'p PlannedJob) -> &'p PlannedJob {
+        let caller = job.caller.as_ref().and_then(|caller| self.jobs.iter().find(|job| job.id == *caller));
+        caller.map_or(job, |caller| self.outermost(caller))
+    }
+}
+
+/// Error of [`Plan::only`].
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no job `{name}`; it has {}", known.join(", "))]
+pub struct UnknownJob {
+    /// The name as given.
+    pub name: String,
+    /// Keys of the workflow's own jobs.
+    pub known: Vec<String>,
 }
 
 impl PlannedJob {
@@ -267,6 +293,37 @@ mod tests {
             planned(whole, &[], &known()),
             Ok(["f f", "a a ?", "b.1 b (1)", "b.2 b (2)"].map(str::to_owned).to_vec())
         );
+    }
+
+    #[test]
+    fn a_plan_is_restricted_by_keys_ids_and_names() {
+        let whole = "on: push\njobs:\n  lint: {name: Check it, runs-on: x}\n  \
+                     test: {needs: lint, strategy: {matrix: {v: [1, 2]}}, runs-on: x}\n  \
+                     call: {uses: ./w.yml}\n  pack: {needs: [test, call], runs-on: x}\n";
+        let workflow = Arc::new(parse(&Source::new("ci.yml", whole)).value.expect("a workflow"));
+        let called = "on: workflow_call\njobs: {lint: {runs-on: x}, inner: {runs-on: x}}\n";
+        let file = |path: &str| (path == "w.yml").then(|| Callee::parse(Source::new(path, called)));
+        let only = |names: &[&str]| {
+            let plan = Plan::new(Arc::clone(&workflow), &known(), &file).expect("a plan");
+            let plan = plan.only(&names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            Ok(plan.jobs().iter().map(|job| job.id.to_string()).collect::<Vec<_>>().join(" "))
+        };
+        let all = "lint test.1 test.2 call call.lint call.inner pack";
+        for (names, expected) in [
+            (&[][..], all),
+            (&["lint"], "lint"),
+            (&["Check it"], "lint"),
+            (&["test"], "lint test.1 test.2"),
+            (&["test.2"], "lint test.2"),
+            (&["test (2)"], "lint test.2"),
+            (&["test (2)", "call / inner"], "lint test.2 call call.lint call.inner"),
+            (&["call.lint"], "call call.lint call.inner"),
+            (&["pack"], all),
+        ] {
+            assert_eq!(only(names).as_deref(), Ok(expected), "{names:?}");
+        }
+        let error: Result<_, UnknownJob> = only(&["lint", "inner"]);
+        assert_eq!(error.expect_err("unknown").to_string(), "no job `inner`; it has lint, test, call, pack");
     }
 
     #[test]

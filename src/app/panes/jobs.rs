@@ -8,6 +8,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection, relevant_step};
 use crate::app::state::{AppState, has_failed};
+use crate::model::legs::{alike, titled};
 use crate::model::{Conclusion, EndReason, Gate, Job, JobId, Level, Phase, Run, RunId, Step, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -25,18 +26,39 @@ pub(in crate::app) struct Jobs {
     offset: usize,
 }
 
+/// Indents of a leg below its heading, and of a step below its job, in columns.
+const LEG: u16 = 2;
+const STEP: u16 = 3;
+
 /// A row of the list.
 enum Row<'r> {
     Job(&'r Job),
-    Step(&'r Job, &'r Step),
+    /// Legs of a matrix that ended alike, in place of their rows.
+    Legs(Vec<&'r Job>),
+    /// The heading of such legs while one of them is selected: their rows follow.
+    Heading(Vec<&'r Job>),
+    /// One of the legs below a heading.
+    Leg(&'r Job),
+    /// A step of a job in a row with this indent.
+    Step(&'r Job, &'r Step, u16),
 }
 
 impl Row<'_> {
+    /// Returns what is selected with this row: of several legs, the first one.
     fn selection(&self) -> JobSelection {
         match self {
-            Self::Job(job) => JobSelection::whole(job.id.clone()),
-            Self::Step(job, step) => JobSelection { job: job.id.clone(), step: Some(step.number) },
+            Self::Job(job) | Self::Leg(job) => JobSelection::whole(job.id.clone()),
+            Self::Legs(jobs) | Self::Heading(jobs) => JobSelection::whole(jobs[0].id.clone()),
+            Self::Step(job, step, _) => JobSelection { job: job.id.clone(), step: Some(step.number) },
         }
+    }
+
+    fn is_heading(&self) -> bool {
+        matches!(self, Self::Heading(_))
+    }
+
+    fn is_selected(&self, selection: &Selection) -> bool {
+        !self.is_heading() && selection.job_selection() == Some(&self.selection())
     }
 }
 
@@ -56,7 +78,11 @@ impl Pane for Jobs {
             selection.move_to(current(run, selection.job_id()));
         }
         let rows = self.rows(run, selection);
-        self.offset = keep_visible(self.offset, at(&rows, selection), rows.len(), cx.rows());
+        let at = at(&rows, selection);
+        let heading = at.saturating_sub(usize::from(at > 0 && rows[at - 1].is_heading()));
+        for row in [heading, at] {
+            self.offset = keep_visible(self.offset, row, rows.len(), cx.rows());
+        }
         Vec::new()
     }
 
@@ -67,10 +93,16 @@ impl Pane for Jobs {
         let to = match action {
             Action::Left => selection.job_id().cloned().map(JobSelection::whole),
             Action::Right => match rows.get(at) {
-                Some(Row::Job(_)) => rows.get(at + 1).map(Row::selection).filter(|next| next.step.is_some()),
+                Some(Row::Job(_) | Row::Leg(_)) => {
+                    rows.get(at + 1).map(Row::selection).filter(|next| next.step.is_some())
+                }
                 _ => None,
             },
-            _ => motion(action, at, rows.len(), cx.rows()).and_then(|to| rows.get(to)).map(Row::selection),
+            _ => motion(action, at, rows.len(), cx.rows())
+                // A heading has no selection: upwards, the row above it is next.
+                .map(|to| if to > 0 && to < at && rows[to].is_heading() { to - 1 } else { to })
+                .and_then(|to| rows.get(to))
+                .map(Row::selection),
         };
         if let Some(to) = to {
             selection.select(to);
@@ -125,11 +157,27 @@ impl Pane for Jobs {
         let widest = run.jobs.values().map(|job| text::width(&job.name)).max().unwrap_or_default() as u16;
         let tab = (widest + 5).min(area.width / 2);
         for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(self.offset)) {
-            let selected = selection.job_selection() == Some(&row.selection());
+            let selected = row.is_selected(selection);
             let line = Rect { y, height: 1, ..area };
             match row {
-                Row::Job(job) => draw_job(job, run, tab, selected, cx, line, buffer),
-                Row::Step(_, step) => draw_step(step, selected, cx, line, buffer),
+                Row::Job(job) => {
+                    let (remark, style) = remark(job, run, cx);
+                    draw_job((job, &job.name), (&remark, style), (0, tab), selected, cx, line, buffer);
+                }
+                Row::Legs(jobs) | Row::Heading(jobs) => {
+                    let (why, style) = remark(jobs[0], run, cx);
+                    let (title, values) = titled(jobs).unwrap_or_default();
+                    let title = title.replace('×', cx.theme.pick("×", "x"));
+                    let remark = format!("{why}{}{values}", cx.theme.dot());
+                    let took = |job: &&&Job| job.started.zip(job.finished).map(|(start, end)| end.since(start));
+                    let longest = jobs.iter().max_by_key(took).unwrap_or(&jobs[0]);
+                    draw_job((longest, &title), (&remark, style), (0, tab), selected, cx, line, buffer);
+                }
+                // The heading has the reason.
+                Row::Leg(job) => {
+                    draw_job((job, &job.name), ("", Style::new()), (LEG, tab), selected, cx, line, buffer);
+                }
+                Row::Step(_, step, indent) => draw_step(step, *indent, selected, cx, line, buffer),
             }
         }
     }
@@ -152,17 +200,30 @@ impl Jobs {
         }
     }
 
-    /// Returns the jobs that match the filter, with the steps of the selected one below it.
+    /// Returns the jobs that match the filter, with the steps of the selected one below it. Legs of a matrix that ended alike
+    /// share a row.
     fn rows<'r>(&self, run: &'r Run, selection: &Selection) -> Vec<Row<'r>> {
         let mut rows = Vec::new();
         let matches = |job: &&Job| {
             let environment = job.environment.as_deref().unwrap_or_default();
             text::holds(&self.filter, &[&job.name, job.key.as_str(), job.phase.word(), environment])
         };
-        for job in run.jobs.values().filter(matches) {
-            rows.push(Row::Job(job));
-            if selection.job_id() == Some(&job.id) {
-                rows.extend(job.steps.iter().map(|step| Row::Step(job, step)));
+        for jobs in alike(run.jobs.values().filter(matches)) {
+            let is_selected = |job: &Job| selection.job_id() == Some(&job.id);
+            let (several, open) = (jobs.len() > 1, jobs.iter().any(|job| is_selected(job)));
+            if several && !open {
+                rows.push(Row::Legs(jobs));
+                continue;
+            }
+            if several {
+                rows.push(Row::Heading(jobs.clone()));
+            }
+            let indent = STEP + if several { LEG } else { 0 };
+            for job in jobs {
+                rows.push(if several { Row::Leg(job) } else { Row::Job(job) });
+                if is_selected(job) {
+                    rows.extend(job.steps.iter().map(|step| Row::Step(job, step, indent)));
+                }
             }
         }
         rows
@@ -171,18 +232,26 @@ impl Jobs {
 
 /// The selected row.
 fn at(rows: &[Row], selection: &Selection) -> usize {
-    rows.iter().position(|row| selection.job_selection() == Some(&row.selection())).unwrap_or_default()
+    rows.iter().position(|row| row.is_selected(selection)).unwrap_or_default()
 }
 
-fn draw_job(job: &Job, run: &Run, tab: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-    let (remark, remark_style) = remark(job, run, cx);
+/// Draws a row with the state and the time of a job.
+fn draw_job(
+    (job, name): (&Job, &str),
+    (remark, remark_style): (&str, Style),
+    (indent, tab): (u16, u16),
+    selected: bool,
+    cx: &Cx,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let row = ListRow {
-        indent: 0,
+        indent,
         glyph: cx.theme.lamp(&job.phase, cx.state.now.0),
         style: cx.theme.phase(&job.phase),
-        name: &job.name,
+        name,
         tab,
-        remark: &remark,
+        remark,
         remark_style,
         right: &took(job.started, job.finished, cx.state),
         selected,
@@ -190,7 +259,7 @@ fn draw_job(job: &Job, run: &Run, tab: u16, selected: bool, cx: &Cx, area: Rect,
     row.draw(cx, area, buffer);
 }
 
-fn draw_step(step: &Step, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
     let dim = cx.theme.style(Hue::Dim);
     let allowed = step.outcome.is_some() && step.outcome != step.phase.conclusion();
     let remark = match (&step.phase, &step.reason) {
@@ -204,7 +273,7 @@ fn draw_step(step: &Step, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buff
         _ => String::new(),
     };
     let row = ListRow {
-        indent: 3,
+        indent,
         glyph: cx.theme.lamp(&step.phase, cx.state.now.0),
         style: cx.theme.phase(&step.phase),
         name: &format!("{} {}", step.number, step.name),

@@ -165,7 +165,24 @@ fn a_search_ends_with_its_box() {
 }
 
 #[test]
-fn a_quiet_step_has_the_time_since_its_start() {
+fn a_quiet_step_has_the_time_since_its_last_output() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    assert!(driver.shows("quiet for 2:28 · FOLLOW · 1,204 lines"), "{}", driver.screen());
+    let event = Event::LineGrew { job: JobId::new("security"), step: StepNumber(2), line: 1204, bytes: 3 };
+    let record = Record { seq: records().len() as u64 + 1, at: Timestamp(START + 193_000), event };
+    driver.feed(Feed::Records { run: run(), records: vec![record] }).send(Msg::Tick(Timestamp(START + 202_000)));
+    assert!(!driver.shows("quiet") && driver.shows("FOLLOW · 1,205 lines"), "{}", driver.screen());
+    driver.send(Msg::Tick(Timestamp(START + 203_000)));
+    assert!(driver.shows("quiet for 10s"), "{}", driver.screen());
+    driver.feed(Feed::Records {
+        run: run(),
+        records: rest().into_iter().map(|record| Record { seq: record.seq + 1, ..record }).collect(),
+    });
+    assert!(!driver.shows("quiet"), "{}", driver.screen());
+}
+
+#[test]
+fn a_step_without_output_has_the_time_since_its_start() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     let job = JobId::new("security");
     let started = |step| Event::StepStarted { job: job.clone(), step, name: "Wait".to_owned() };

@@ -12,6 +12,7 @@ use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Reco
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
 mod graph;
+mod jobs;
 mod keys;
 mod log;
 mod orders;

@@ -6,7 +6,7 @@ use std::io;
 use indexmap::IndexMap;
 
 use crate::cli::style::Style;
-use crate::model::legs::matrix;
+use crate::model::legs::{alike, titled};
 use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Run, Step, StepKind};
 use crate::store::first_error::FirstError;
 use crate::ui::terminal_text::TerminalText;
@@ -33,19 +33,14 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
 /// same reason share a row.
 pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
     let succeeded = |job: &Job| job.phase.conclusion() == Some(Conclusion::Success);
-    let mut rows: IndexMap<_, Vec<&Job>> = IndexMap::new();
-    for job in run.jobs.values() {
-        let alone = if succeeded(job) || job.reason.is_none() { Some(&job.id) } else { None };
-        rows.entry((&job.key, alone, job.phase.conclusion(), &job.reason, job.allowed_failure)).or_default().push(job);
-    }
-    let titled = rows.into_values().map(|jobs| match names(&jobs) {
+    let rows = alike(run.jobs.values()).into_iter().map(|jobs| match titled(&jobs) {
         Some((title, values)) => (title, Some(values), jobs),
         None => (jobs[0].name.clone(), None, jobs),
     });
-    let titled: Vec<_> = titled.collect();
-    let columns = titled.iter().map(|(title, ..)| width(title)).max().unwrap_or(0);
+    let rows: Vec<_> = rows.collect();
+    let columns = rows.iter().map(|(title, ..)| width(title)).max().unwrap_or(0);
     let mut table = TerminalText::default();
-    for (title, values, jobs) in titled {
+    for (title, values, jobs) in rows {
         let job = jobs[0];
         let word = format!("{}{}", style.word(&job.phase), if job.allowed_failure { " (allowed)" } else { "" });
         let time = jobs.iter().filter_map(|job| Some(job.finished?.since(job.started?))).max();
@@ -63,12 +58,6 @@ pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
     table
 }
 
-/// Returns `test ×3` and the values of the legs; `None` for one job.
-fn names(jobs: &[&Job]) -> Option<(String, String)> {
-    let names: Vec<_> = jobs.iter().map(|job| job.name.as_str()).collect();
-    (jobs.len() > 1).then(|| matrix(&jobs[0].key, &names))
-}
-
 /// Returns, for each failed job, the line that best describes the failure, and its location. Legs of a matrix that failed
 /// in the same step with the same line are named together.
 fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
@@ -81,7 +70,7 @@ fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText
     }
     let mut failures = TerminalText::default();
     for ((_, step, reason, (line, place)), jobs) in causes {
-        let (title, values) = names(&jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
+        let (title, values) = titled(&jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
         let heading = style.bold(text!("{} › {}", title, step));
         let reason = reason.as_ref().map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
         failures.push_line(&text!("\n{} {}{}", style.glyph(&jobs[0].phase), heading, reason));

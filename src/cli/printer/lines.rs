@@ -14,7 +14,7 @@ use crate::store::first_error::FirstError;
 use crate::ui::log::{Mark, tag};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
-use crate::ui::text::{clip, counted, duration, width};
+use crate::ui::text::{clip, clip_start, counted, duration, width};
 use crate::ui::theme::{Colours, Hue};
 
 use super::ending::{ending, first_line, took};
@@ -36,6 +36,8 @@ pub(crate) struct Lines {
     steps: HashMap<(JobId, StepNumber), Progress>,
     /// Images whose pull was printed: one line per job and image is enough.
     pulled: HashSet<(JobId, String)>,
+    /// Step whose last line, without its newline, was the last to grow.
+    grown: Option<(JobId, StepNumber)>,
 }
 
 /// Printed part of a step's output.
@@ -51,7 +53,7 @@ struct Progress {
 
 impl Lines {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, steps: HashMap::new(), pulled: HashSet::new() }
+        Self { style, steps: HashMap::new(), pulled: HashSet::new(), grown: None }
     }
 
     fn prefix(&self, run: &Run, job: &JobId) -> TerminalText {
@@ -231,6 +233,10 @@ impl Printer for Lines {
                 self.heading(run, (job, *number), out)
             }
             Event::Output { job, step, output } => self.output(run, (job, *step), *output, logs, out),
+            Event::LineGrew { job, step, .. } => {
+                self.grown = Some((job.clone(), *step));
+                Ok(())
+            }
             Event::StepFinished { job, step: number, outcome, .. } => {
                 match self.steps.remove(&(job.clone(), *number)) {
                     Some(progress) if *outcome == Conclusion::Failure => {
@@ -266,6 +272,35 @@ impl Printer for Lines {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Returns the line that grew last. Its colours follow once it has its end.
+    fn open_line(&self, run: &Run, logs: &dyn Logs, columns: usize) -> io::Result<Option<TerminalText>> {
+        let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
+        let open = || steps.clone().filter(|(_, step)| step.open > 0 && step.phase.is_active());
+        let grown = self.grown.as_ref();
+        let last = open().find(|(job, step)| grown.is_some_and(|(of, number)| *of == job.id && *number == step.number));
+        let Some((job, step)) = last.or_else(|| open().next_back()) else { return Ok(None) };
+        // The lines of a group are hidden while it is open.
+        if self.steps.get(&(job.id.clone(), step.number)).is_some_and(|progress| progress.open.is_some()) {
+            return Ok(None);
+        }
+        let mut text = None;
+        let last = LineRange { first: step.lines.saturating_sub(1), count: 1 };
+        logs.lines(run, &job.id, step.number, last, &mut |line| {
+            let found = tag(line);
+            if !found.as_ref().is_some_and(|tag| matches!(tag.mark, Mark::Group | Mark::EndGroup)) {
+                let (label, rest) = found.map_or(("", line), |tag| (tag.label, tag.rest));
+                text = Some(text!("{}{}", label, TerminalText::log_line(rest, Colours::None)));
+            }
+            Ok(())
+        })?;
+        let Some(text) = text else { return Ok(None) };
+        let margin = text!("{}  ", self.step_prefix(run, &job.id, step.number));
+        // The cursor stands after the line.
+        let room = columns.saturating_sub(margin.width() + 1);
+        let ellipsis = self.style.spelled(text!("…"));
+        Ok(Some(text!("{}{}", margin, clip_start(text.as_str(), room, ellipsis.as_str()))))
     }
 
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
@@ -337,7 +372,7 @@ fn ending_of(step: &Step) -> TerminalText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::printer::testing::Story;
+    use crate::cli::printer::testing::{Story, Terminal};
     use crate::model::testing::annotation;
     use crate::ui::theme::Glyphs;
 
@@ -417,6 +452,40 @@ mod tests {
         story.finish("build", Conclusion::Success);
         story.end(Conclusion::Success);
         insta::assert_snapshot!("at_once", plain(&story));
+    }
+
+    #[test]
+    fn a_line_without_its_end_is_shown_below_the_others_while_it_grows() {
+        let mut printer = Lines::new(Style::new(Glyphs::Unicode, false));
+        let mut terminal = Terminal::new(Story::new(&["a", "b"]), 40, &mut printer);
+        terminal.step("a", 2, "Test");
+        terminal.prints("a", 2, "one\n..");
+        assert_eq!(terminal.rows(3), ["a │ ▸ Test", "a │   one", "a │   .."]);
+        terminal.prints("a", 2, "...");
+        assert_eq!(terminal.rows(2), ["a │   one", "a │   ....."]);
+        // Lines of another job stand above it, and the one that grew last is shown.
+        terminal.step("b", 2, "Fetch");
+        assert_eq!(terminal.rows(3), ["a │   one", "b │ ▸ Fetch", "a │   ....."]);
+        terminal.prints("b", 2, "begin\n\r10 %\r20 %");
+        assert_eq!(terminal.rows(3), ["b │ ▸ Fetch", "b │   begin", "b │   20 %"]);
+        terminal.prints("b", 2, "\r100 %\n");
+        assert_eq!(terminal.rows(3), ["b │   begin", "b │   100 %", "a │   ....."]);
+        terminal.prints("a", 2, &format!("{} end", "x".repeat(200)));
+        let row = format!("a │   …{} end", "x".repeat(28));
+        assert_eq!(terminal.rows(2), ["b │   100 %", &row]);
+        assert_eq!(width(&row), 39, "the cursor stays in the row");
+        terminal.prints("a", 2, "ed\n##[group]Hidden\nin it\nhalf");
+        let whole = format!("a │   .....{} ended", "x".repeat(200));
+        assert_eq!(terminal.rows(1), [whole], "what is folded stays hidden");
+        terminal.prints("a", 2, "\n##[endgroup]\n##[error]it is");
+        assert_eq!(terminal.rows(2), ["a │   ▸ Hidden (2 lines)", "a │   Error: it is"]);
+    }
+
+    #[test]
+    fn only_whole_lines_are_printed_where_there_is_no_terminal() {
+        let mut story = mixed();
+        story.line_grew("build", 3, 0, 4);
+        assert_eq!(plain(&story), plain(&mixed()));
     }
 
     #[test]

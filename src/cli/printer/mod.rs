@@ -13,11 +13,13 @@ pub(super) mod testing;
 
 use std::io;
 
+use crate::cli::style;
 use crate::cli::style::Out;
 use crate::model::{Conclusion, JobId, LineRange, Record, Run, RunInfo, StepNumber};
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
 use crate::store::runs::RunStore;
+use crate::ui::terminal_text::TerminalText;
 
 pub(super) use ending::{first_line, search, table};
 pub(super) use github::{GitHub, command};
@@ -29,6 +31,12 @@ pub(super) use protocol::Protocol;
 pub(super) trait Printer {
     /// Prints a record. `run` is the run after the record.
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
+
+    /// Returns the line that a step has begun to print, for a row of this many columns: `None` if every line has its end,
+    /// or if only whole lines are printed.
+    fn open_line(&self, _run: &Run, _logs: &dyn Logs, _columns: usize) -> io::Result<Option<TerminalText>> {
+        Ok(None)
+    }
 
     /// Prints the summary after the last record.
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
@@ -64,6 +72,25 @@ impl Logs for RunFolder {
     }
 }
 
+/// The last row of a terminal, which shows the line that a step has begun to print until a line is printed.
+#[derive(Default)]
+pub(super) struct LastRow {
+    shown: bool,
+}
+
+impl LastRow {
+    /// Erases the row, so that a line can be printed in it.
+    pub(super) fn erase(&mut self, out: &mut Out<'_>) -> io::Result<()> {
+        if std::mem::take(&mut self.shown) { out.erase_row() } else { Ok(()) }
+    }
+
+    /// Shows a line. The row must be empty.
+    pub(super) fn show(&mut self, line: Option<TerminalText>, out: &mut Out<'_>) -> io::Result<()> {
+        self.shown = line.is_some();
+        line.map_or(Ok(()), |line| out.begin_row(&line))
+    }
+}
+
 /// A run that is printed while its records arrive.
 pub(super) struct Printing<'p> {
     store: RunStore,
@@ -71,6 +98,7 @@ pub(super) struct Printing<'p> {
     /// First attempt to print. Earlier ones are folded only.
     attempt: u32,
     printer: &'p mut dyn Printer,
+    last_row: LastRow,
 }
 
 impl<'p> Printing<'p> {
@@ -78,12 +106,13 @@ impl<'p> Printing<'p> {
     pub(super) fn new(folder: &RunFolder, header: RunInfo, attempt: u32, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(header);
-        Self { store, folder: folder.clone(), attempt, printer }
+        Self { store, folder: folder.clone(), attempt, printer, last_row: LastRow::default() }
     }
 
     pub(super) fn records(&mut self, records: &[Record]) -> io::Result<()> {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let mut out = Out::new(&mut stdout);
+        self.last_row.erase(&mut out)?;
         for record in records {
             self.store.apply(self.folder.id(), record);
             let run = self.store.run(self.folder.id()).expect("opened above");
@@ -91,14 +120,26 @@ impl<'p> Printing<'p> {
                 self.printer.record(run, record, &self.folder, &mut out)?;
             }
         }
+        if let (Some(run), Some(columns)) = (self.store.run(self.folder.id()), style::columns()) {
+            self.last_row.show(self.printer.open_line(run, &self.folder, columns)?, &mut out)?;
+        }
+        out.flush()
+    }
+
+    /// Erases the line that has no end yet, so that a message can be printed. The next records show it again.
+    pub(super) fn make_room(&mut self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let mut out = Out::new(&mut stdout);
+        self.last_row.erase(&mut out)?;
         out.flush()
     }
 
     /// Prints the summary and returns the conclusion; `None` if the journal has no end.
-    pub(super) fn end(self) -> io::Result<Option<Conclusion>> {
+    pub(super) fn end(mut self) -> io::Result<Option<Conclusion>> {
         let run = self.store.run(self.folder.id()).expect("opened above");
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let mut out = Out::new(&mut stdout);
+        self.last_row.erase(&mut out)?;
         self.printer.end(run, &self.folder, &mut out)?;
         out.flush()?;
         Ok(run.phase.conclusion())

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::store::runs::RunStore;
 
-use super::{Logs, Printer};
+use super::{LastRow, Logs, Printer};
 
 /// The records of a run in order, a tenth of a second apart, and its logs.
 pub(crate) struct Story {
@@ -96,6 +96,11 @@ impl Story {
         }
     }
 
+    /// Lets a line without its end have this many bytes.
+    pub(crate) fn line_grew(&mut self, job: &str, step: u32, line: u64, bytes: u64) {
+        self.add(Event::LineGrew { job: JobId::new(job), step: StepNumber(step), line, bytes });
+    }
+
     pub(crate) fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {
         self.add(Event::Annotated { job: JobId::new(job), step: StepNumber(step), annotation });
     }
@@ -144,5 +149,84 @@ impl Story {
         }
         printer.end(store.run(&self.info.id).expect("opened above"), &self.logs, &mut out).expect("memory");
         String::from_utf8(bytes).expect("text")
+    }
+}
+
+/// A terminal on which a run is printed while it happens.
+pub(crate) struct Terminal<'p> {
+    story: Story,
+    /// What each step has printed.
+    texts: HashMap<(JobId, StepNumber), String>,
+    store: RunStore,
+    printer: &'p mut dyn Printer,
+    last_row: LastRow,
+    screen: vt100::Parser,
+    columns: u16,
+}
+
+impl<'p> Terminal<'p> {
+    /// Returns a terminal after the first records of a story.
+    pub(crate) fn new(story: Story, columns: u16, printer: &'p mut dyn Printer) -> Self {
+        let mut store = RunStore::default();
+        store.open(story.info.clone());
+        let size = |length| std::num::NonZero::new(length).expect("not zero");
+        let screen = vt100::Parser::new(size(30), size(columns), 0);
+        let (texts, last_row) = (HashMap::new(), LastRow::default());
+        let mut terminal = Self { story, texts, store, printer, last_row, screen, columns };
+        terminal.print();
+        terminal
+    }
+
+    /// Starts a step.
+    pub(crate) fn step(&mut self, job: &str, number: u32, name: &str) {
+        let (job, step) = (JobId::new(job), StepNumber(number));
+        let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false };
+        self.story.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
+        self.story.add(Event::StepStarted { job, step, name: name.to_owned() });
+        self.print();
+    }
+
+    /// Lets a step print a text, of any number of lines with or without their ends.
+    pub(crate) fn prints(&mut self, job: &str, number: u32, text: &str) {
+        let (job, step) = (JobId::new(job), StepNumber(number));
+        let whole = self.texts.entry((job.clone(), step)).or_default();
+        let first = whole.matches('\n').count() as u64;
+        whole.push_str(text);
+        let lines: Vec<_> = whole.lines().map(str::to_owned).collect();
+        let (count, open) = (text.matches('\n').count() as u64, !whole.ends_with('\n'));
+        let bytes = lines.last().map_or(0, String::len) as u64;
+        self.story.logs.0.insert((job.clone(), step), lines);
+        if count > 0 {
+            self.story.add(Event::Output { job: job.clone(), step, output: LineRange { first, count } });
+        }
+        if open {
+            self.story.add(Event::LineGrew { job, step, line: first + count, bytes });
+        }
+        self.print();
+    }
+
+    fn print(&mut self) {
+        let mut bytes = Vec::new();
+        let mut out = Out::read_by_runner(&mut bytes, false);
+        self.last_row.erase(&mut out).expect("memory");
+        for record in &self.story.script.records {
+            let known = self.store.run(&self.story.info.id).expect("opened above").seq;
+            if record.seq > known {
+                self.store.apply(&self.story.info.id, record);
+                let run = self.store.run(&self.story.info.id).expect("opened above");
+                self.printer.record(run, record, &self.story.logs, &mut out).expect("memory");
+            }
+        }
+        let run = self.store.run(&self.story.info.id).expect("opened above");
+        let line = self.printer.open_line(run, &self.story.logs, self.columns.into()).expect("memory");
+        self.last_row.show(line, &mut out).expect("memory");
+        self.screen.process(String::from_utf8(bytes).expect("text").replace('\n', "\r\n").as_bytes());
+    }
+
+    /// Returns the last rows that show a text.
+    pub(crate) fn rows(&self, count: usize) -> Vec<String> {
+        let contents = self.screen.screen().contents();
+        let rows: Vec<_> = contents.trim_end().lines().map(|row| row.trim_end().to_owned()).collect();
+        rows[rows.len().saturating_sub(count)..].to_vec()
     }
 }

@@ -84,8 +84,12 @@ async fn until_end(
                 Some(records) => printing.records(&records)?,
                 None => break,
             },
-            _ = quit.recv() => return Err(left()),
+            _ = quit.recv() => {
+                printing.make_room()?;
+                return Err(left());
+            }
             _ = interrupted.recv() => {
+                printing.make_room()?;
                 interrupts += 1;
                 if interrupts > 2 || interrupt == Interrupt::Detaches {
                     return Err(left());
@@ -99,7 +103,10 @@ async fn until_end(
             }
             // If the run cannot be cancelled it is ending, and the records of its end come next.
             Some(_) = orders.next() => {}
-            () = &mut leave => return Err(left()),
+            () = &mut leave => {
+                printing.make_room()?;
+                return Err(left());
+            }
         }
     }
     match printing.end()? {

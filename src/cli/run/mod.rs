@@ -54,7 +54,7 @@ pub(super) struct Args {
     workflow: Option<String>,
     #[command(flatten)]
     event: EventArgs,
-    /// Only this job and the jobs that it needs (may be given more than once)
+    /// Only this job, by id or name, and the jobs that it needs (may be given more than once)
     #[arg(long = "job", short, value_name = "JOB")]
     jobs: Vec<String>,
     /// An input of the workflow

@@ -16,7 +16,7 @@ use crate::store::StoreError;
 const PORTION: usize = 10_000;
 
 /// Maximum number of bytes that are read of one line. The rest of a longer line stays in the file: no screen shows it,
-/// and a line may have 100 MB.
+/// and a line may have 100 MB. Of a progress bar, the part after its last carriage return is read.
 pub const LONGEST_SHOWN: usize = 64 * 1024;
 
 /// A line of a log.
@@ -282,8 +282,17 @@ fn open(path: &std::path::Path) -> Result<Option<File>, StoreError> {
     }
 }
 
-/// Appends to the beginning of a line, up to the limit.
-fn keep(begun: &mut Vec<u8>, more: &[u8]) {
+/// Appends to the beginning of a line, up to the limit. Of a longer line, what is left of a carriage return is dropped: it
+/// is a progress bar, of which a terminal shows the last state.
+fn keep(begun: &mut Vec<u8>, mut more: &[u8]) {
+    if more.len() > LONGEST_SHOWN - begun.len() {
+        // One at the end of the line ends it.
+        let inside = &more[..more.len().saturating_sub(1)];
+        if let Some(last) = memchr::memrchr(b'\r', inside) {
+            begun.clear();
+            more = &more[last + 1..];
+        }
+    }
     begun.extend_from_slice(&more[..more.len().min(LONGEST_SHOWN - begun.len())]);
 }
 

@@ -62,11 +62,13 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
             let step = step(job, *number);
             step.lines = step.lines.max(output.first.saturating_add(output.count));
             step.open = 0;
+            step.printed = Some(at);
         }
         Event::LineGrew { step: number, line, bytes, .. } => {
             let step = step(job, *number);
             step.lines = step.lines.max(line.saturating_add(1));
             step.open = *bytes;
+            step.printed = Some(at);
         }
         Event::Annotated { step: number, annotation, .. } => step(job, *number).annotations.push(annotation.clone()),
         Event::StepFinished { step: number, outcome, conclusion, exit_code, signal, reason, .. } => {
@@ -128,6 +130,7 @@ fn step(job: &mut Job, number: StepNumber) -> &mut Step {
                     finished: None,
                     lines: 0,
                     open: 0,
+                    printed: None,
                     annotations: Vec::new(),
                     process_groups: Vec::new(),
                 },

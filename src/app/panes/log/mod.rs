@@ -200,7 +200,7 @@ impl Pane for Log {
     }
 
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
-        self.status(selection.step(cx.state).is_some_and(|(_, step)| step.phase.is_active()), cx.theme)
+        self.status(selection.step(cx.state).map(|(_, step)| step), cx.state.now, cx.theme)
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {

@@ -1,14 +1,24 @@
 //! The text in the border of the log: selection, search, filter, and reading position.
 
+use std::time::Duration;
+
+use crate::model::{Step, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Theme;
 
 use super::Log;
 
+/// How long a step that still runs has printed nothing when the status notes it.
+const QUIET: Duration = Duration::from_secs(10);
+
 impl Log {
-    /// Returns the parts of the status that apply. `active`: whether the step still runs.
-    pub(super) fn status(&self, active: bool, theme: Theme) -> String {
+    /// Returns the parts of the status of a step's log that apply.
+    pub(super) fn status(&self, step: Option<&Step>, now: Timestamp, theme: Theme) -> String {
         let mut parts = Vec::new();
+        let active = step.filter(|step| step.phase.is_active());
+        if let Some(printed) = active.and_then(|step| step.printed).filter(|printed| now.since(*printed) >= QUIET) {
+            parts.push(format!("quiet for {}", text::spent(printed, None, now)));
+        }
         if let Some(anchor) = self.anchor {
             let rows = self.rows();
             let selected = rows.row(anchor).abs_diff(rows.row(self.cursor)) + 1;
@@ -29,7 +39,7 @@ impl Log {
             parts.push(format!("error {at}/{of}"));
         }
         if self.follows {
-            parts.extend(active.then(|| "FOLLOW".to_owned()));
+            parts.extend(active.map(|_| "FOLLOW".to_owned()));
         } else {
             let new = self.lines.saturating_sub(self.seen);
             if new > 0 {

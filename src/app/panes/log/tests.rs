@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{JobId, RunId, StepNumber};
+use crate::model::{JobId, RunId, StepNumber, Timestamp};
 use crate::store::logs::query::LogPage;
 use crate::store::logs::query::{LogSearch, RawLine};
 use crate::ui::theme::Theme;
@@ -73,7 +73,7 @@ fn moving_up_lets_go_and_moving_down_takes_hold() {
     assert!(!log.follows());
     settle(&mut log, 1, 150);
     assert_eq!((log.top, log.cursor), (90, 98), "the reading position stays");
-    assert_eq!(log.status(true, Theme::default()), "50 new lines · line 99 · 150 lines");
+    assert_eq!(log.status(None, Timestamp(0), Theme::default()), "50 new lines · line 99 · 150 lines");
     log.handle(Action::Bottom);
     settle(&mut log, 1, 150);
     assert_eq!((log.top, log.follows()), (140, true));
@@ -140,7 +140,10 @@ fn errors_are_gone_through_and_then_there_are_no_more() {
     assert!(log.go_to_error(true));
     settle(&mut log, 1, 100);
     settle(&mut log, 1, 100);
-    assert_eq!((log.cursor, log.status(false, Theme::default())), (5, "error 1/3 · line 6 · 100 lines".to_owned()));
+    assert_eq!(
+        (log.cursor, log.status(None, Timestamp(0), Theme::default())),
+        (5, "error 1/3 · line 6 · 100 lines".to_owned())
+    );
     assert!(log.go_to_error(true) && log.go_to_error(true) && log.cursor == 85);
     assert!(!log.go_to_error(true) && log.go_to_error(false) && log.cursor == 45);
     assert_eq!(lines(&log.excerpt(5).expect("an error")), (40..51).collect::<Vec<_>>());

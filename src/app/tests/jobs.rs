@@ -1,0 +1,53 @@
+//! The list of jobs.
+
+use super::*;
+use crate::app::fixture::script;
+use crate::model::JobOutline;
+use crate::model::testing::{job_finished, step_finished};
+
+/// Ten legs of a matrix between two other jobs. All but the last fail for one reason.
+fn legs() -> Driver {
+    let ids: Vec<String> = (1..=10).map(|leg| format!("test-{leg}")).collect();
+    let outlines = ids
+        .iter()
+        .enumerate()
+        .map(|(at, id)| JobOutline { key: "test".to_owned(), ..outline(id, &format!("test ({})", at + 1), &[]) });
+    let (lint, pack) = (outline("lint", "Lint", &[]), outline("pack", "Pack", &[]));
+    let mut script = script();
+    script.start([lint].into_iter().chain(outlines).chain([pack]).collect());
+    script.at(1).job("lint", "Lint", &[]).at(2).job_end("lint", Conclusion::Success);
+    for (at, id) in ids.iter().enumerate() {
+        script
+            .at(3)
+            .job(id, &format!("test ({})", at + 1), &["Set up job", "Run"])
+            .step(id, 2, "Run", 3)
+            .at(4 + at as u64);
+        let (code, end) = if at < 9 { (1, Conclusion::Failure) } else { (0, Conclusion::Success) };
+        let reason = (code == 1).then_some("exit code 1");
+        script.event(step_finished(id, 2, end, code, reason)).event(job_finished(id, end, reason));
+    }
+    script.at(20).event(job_finished("pack", Conclusion::Skipped, Some("the condition is false")));
+    let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 30_000))).press("3");
+    driver
+}
+
+#[test]
+fn legs_that_failed_alike_share_a_row_until_one_is_selected() {
+    let mut driver = legs();
+    driver.press("gg");
+    insta::assert_snapshot!(driver.screen());
+    driver.press("j");
+    insta::assert_snapshot!(driver.screen());
+    driver.press("jj");
+    let selected = |driver: &Driver| driver.app.selection.job_selection().map(|row| (row.job.to_string(), row.step));
+    assert_eq!(selected(&driver), Some(("test-1".to_owned(), Some(crate::model::StepNumber(2)))));
+    driver.press("j");
+    assert_eq!(selected(&driver), Some(("test-2".to_owned(), None)));
+    driver.press("kk");
+    assert_eq!(selected(&driver), Some(("lint".to_owned(), None)), "the heading is passed over");
+    driver.press("/test (2)<enter>");
+    assert!(driver.shows("✗ test (2)   exit code 1"), "{}", driver.screen());
+}
