@@ -82,6 +82,15 @@ impl LaunchRequest {
         })
     }
 
+    /// Returns a payload without the inputs that are also given one by one, which count.
+    fn without_given_inputs(&self, payload: &Map<String, Value>) -> Map<String, Value> {
+        let mut payload = payload.clone();
+        if let Some(inputs) = payload.get_mut("inputs").and_then(Value::as_object_mut) {
+            inputs.retain(|name, _| !self.inputs.keys().any(|given| given.eq_ignore_ascii_case(name)));
+        }
+        payload
+    }
+
     /// Whether the repository must be trusted. A request with `any_runner` has already decided where the jobs run.
     pub(super) fn needs_trust(&self) -> bool {
         !self.trust && !self.any_runner
@@ -97,9 +106,10 @@ impl LaunchRequest {
         given: &Map<String, Value>,
     ) -> (RunInfo, WorkflowSpec) {
         let slug = self.slug.clone().unwrap_or_else(|| repository.slug.clone());
+        let given = &self.without_given_inputs(given);
         let inputs: IndexMap<_, _> = self.inputs.clone().into_iter().chain(inputs(given)).collect();
         let payload = Facts { repository, slug: &slug, event, workflow, inputs: &inputs, given }.payload();
-        let git_ref = git_ref(&payload, repository);
+        let git_ref = git_ref(event, &payload, repository);
         let info = RunInfo {
             repository: slug,
             workflow: workflow.source.name.clone(),
@@ -174,12 +184,28 @@ fn inputs(payload: &Map<String, Value>) -> Vec<(String, String)> {
     inputs.map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-fn git_ref(payload: &Value, repository: &Repository) -> String {
+/// Returns the full ref of an event: of a pull request its merge, of a release its tag, else the `ref` of the payload, which
+/// some events have in its short form.
+fn git_ref(event: &str, payload: &Value, repository: &Repository) -> String {
     let number =
         payload.get("pull_request").and_then(|request| request.get("number")).or_else(|| payload.get("number"));
-    match number.and_then(Value::as_u64) {
-        Some(number) => format!("refs/pull/{number}/merge"),
-        None => payload.get("ref").and_then(Value::as_str).map_or_else(|| repository.git_ref.clone(), str::to_owned),
+    if let Some(number) = number.and_then(Value::as_u64) {
+        return format!("refs/pull/{number}/merge");
+    }
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let released = payload.get("release").filter(|_| event == "release");
+    if let Some(tag) = text(released.and_then(|release| release.get("tag_name"))) {
+        return format!("refs/tags/{tag}");
+    }
+    match text(payload.get("ref")) {
+        // The branch or tag is gone.
+        Some(_) if event == "delete" => repository.git_ref.clone(),
+        Some(name) if event == "create" && !name.starts_with("refs/") => {
+            let kind = if text(payload.get("ref_type")).as_deref() == Some("tag") { "tags" } else { "heads" };
+            format!("refs/{kind}/{name}")
+        }
+        Some(full) => full,
+        None => repository.git_ref.clone(),
     }
 }
 

@@ -464,6 +464,14 @@ fn a_dispatch_has_every_input_as_text_and_a_schedule_its_table() {
         (1, "3"),
         "defaults are typed later"
     );
+    let values = ["inputs.bar=payload", "inputs.foo=true"].map(|text| text.parse().expect("an assignment")).into();
+    let given = [("FOO".to_owned(), "false".to_owned())].into();
+    let request =
+        LaunchRequest { inputs: given, payload: Payload { values, ..Payload::default() }, ..events.place.request() };
+    let planned = events.place.plan(&LaunchRequest { event: Some("workflow_dispatch".to_owned()), ..request });
+    let inputs = &planned.spec().payload["inputs"];
+    assert_eq!((&inputs["foo"], &inputs["bar"]), (&"false".into(), &"payload".into()), "--input counts more");
+    assert_eq!(planned.spec().inputs.values().collect::<Vec<_>>(), ["false", "payload"]);
     let planned = events.plan("{schedule: [{cron: '0 1 * * *'}, {cron: '5 1 * * *'}]}", "schedule", &[]);
     assert_eq!(planned.spec().payload["schedule"], "0 1 * * *");
     let planned = events.plan("{release: {types: [created]}}", "release", &["ref=refs/tags/v2"]);
@@ -472,4 +480,15 @@ fn a_dispatch_has_every_input_as_text_and_a_schedule_its_table() {
         (&planned.spec().payload["action"], planned.spec().git_ref.as_str()),
         (&"created".into(), "refs/tags/v2")
     );
+    for (event, values, expected) in [
+        ("release", &["release.tag_name=v3"][..], "refs/tags/v3"),
+        ("release", &[], "refs/heads/main"),
+        ("create", &["ref=v4", "ref_type=tag"], "refs/tags/v4"),
+        ("create", &["ref=refs/tags/v4"], "refs/tags/v4"),
+        ("create", &[], "refs/heads/main"),
+        ("delete", &["ref=gone"], "refs/heads/main"),
+    ] {
+        let planned = events.plan(event, event, values);
+        assert_eq!(planned.spec().git_ref, expected, "{event} {values:?}");
+    }
 }

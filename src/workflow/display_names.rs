@@ -8,15 +8,15 @@ use super::template::{Template, TemplateKind};
 /// Maximum length of a job name with its matrix values, in characters; GitHub truncates longer ones.
 const MAX_NAME_LENGTH: usize = 100;
 
-/// Display name of a job: `name`, or the job's id. A name without expressions gets the leg's values as a suffix.
+/// Display name of a job: `name`, or the job's id if it is missing or blank. A name without expressions gets the leg's values as a suffix.
 #[must_use]
 pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
     match &job.name {
         Some(name) if name.literal().is_none() => {
             let named = name.evaluate(scope).map(|value| value.to_text()).unwrap_or_default();
-            if named.is_empty() { with_suffix(&job.id.value, leg) } else { named }
+            if named.trim().is_empty() { with_suffix(&job.id.value, leg) } else { named }
         }
-        Some(name) if !name.literal().unwrap_or_default().is_empty() => {
+        Some(name) if !name.literal().unwrap_or_default().trim().is_empty() => {
             with_suffix(name.literal().unwrap_or_default(), leg)
         }
         _ => with_suffix(&job.id.value, leg),
@@ -34,7 +34,7 @@ fn with_suffix(name: &str, leg: &Leg) -> String {
 /// Display name of a job whose `name` or matrix cannot be evaluated yet.
 #[must_use]
 pub fn provisional_job_name(job: &JobDefinition) -> String {
-    let literal = job.name.as_ref().and_then(Template::literal).filter(|name| !name.is_empty());
+    let literal = job.name.as_ref().and_then(Template::literal).filter(|name| !name.trim().is_empty());
     literal.unwrap_or(&job.id.value).to_owned()
 }
 

@@ -200,6 +200,13 @@ pub struct UnknownJob {
 }
 
 impl PlannedJob {
+    /// Index of the leg among all legs of the job; 0 if it is the only one.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        let number = self.id.as_str().rsplit('.').next().and_then(|last| last.parse::<usize>().ok());
+        number.map_or(0, |number| number.saturating_sub(1))
+    }
+
     /// The instances of this job, whose matrix was not known, for the legs of the matrix. `name` returns the display name
     /// of a leg without its prefix.
     #[must_use]
@@ -293,6 +300,14 @@ mod tests {
             planned(whole, &[], &known()),
             Ok(["f f", "a a ?", "b.1 b (1)", "b.2 b (2)"].map(str::to_owned).to_vec())
         );
+    }
+
+    #[test]
+    fn a_job_whose_name_is_blank_has_its_id_as_its_name() {
+        let text = "on: push\njobs: {a: {name: '  ', runs-on: x}, b: {name: \"${{ ' ' }}\", runs-on: x}, c: {name: '', runs-on: x}, \
+                    d: {name: \"${{ github.none }}\\t\", strategy: {matrix: {v: [1]}}, runs-on: x}}\n";
+        let names = ["a a", "b b", "c c", "d d (1)"].map(str::to_owned).to_vec();
+        assert_eq!(planned(text, &[], &known()), Ok(names));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::engine::context::texts;
 use crate::engine::scheduler::NodeId;
 use crate::model::{Conclusion, JobId};
 use crate::workflow::expr::{Contexts, Object, Scope, Status, Value};
+use crate::workflow::plan::PlannedJob;
 use crate::workflow::source::Span;
 
 use super::state::Attempt;
@@ -33,8 +34,8 @@ impl Attempt {
     pub(super) fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
         let node = &self.nodes[id.index()];
         let mut contexts = self.contexts(id);
-        let index = node.planned.iter().position(|planned| planned.id == *job).unwrap_or_default();
-        let total = node.planned.len();
+        let index = node.planned.iter().find(|planned| planned.id == *job).map_or(0, PlannedJob::place);
+        let total = node.total;
         let number = |count: usize| Value::Number(count as f64);
         let strategy = [
             ("fail-fast".to_owned(), Value::Bool(node.limits.fail_fast)),

@@ -78,13 +78,15 @@ impl Attempt {
         if legs.legs.is_empty() {
             return self.skip(id, Conclusion::Skipped, "its matrix has no combinations");
         }
-        let known = node.planned.len() == legs.legs.len() && node.planned.iter().all(|job| job.leg.is_some());
+        node.total = legs.legs.len();
+        let known = node.planned.iter().all(|job| job.leg.is_some() && job.place() < node.total);
         if !known && let Err(errors) = self.plan_legs(id, contexts, &legs) {
             return self.refuse_call(id, &errors);
         }
         let node = &mut self.nodes[id.index()];
         let ids: Vec<_> = node.planned.iter().map(|job| job.id.clone()).collect();
-        node.legs = ids.iter().cloned().zip(legs.legs).collect();
+        let legs = node.planned.iter().filter_map(|job| Some((job.id.clone(), legs.legs.get(job.place())?.clone())));
+        node.legs = legs.collect();
         self.scheduler.expand(id, ids.clone(), node.limits);
         for leg in ids {
             if let Some(carried) = self.carried.get(&leg) {

@@ -62,8 +62,10 @@ pub(super) struct Node {
     pub(super) scope: usize,
     pub(super) definition: Arc<JobDefinition>,
     pub(super) workflow: Arc<Workflow>,
-    /// Planned legs; a single job while the matrix is unknown.
+    /// Planned legs, of a restricted run those that are wanted; a single job while the matrix is unknown.
     pub(super) planned: Vec<PlannedJob>,
+    /// Number of all legs; 0 while the matrix is unknown.
+    pub(super) total: usize,
     pub(super) legs: HashMap<JobId, Leg>,
     pub(super) limits: Limits,
     pub(super) outputs: IndexMap<String, String>,
@@ -205,6 +207,7 @@ impl Attempt {
                 definition: Arc::clone(&job.definition),
                 workflow: Arc::clone(&job.workflow),
                 planned: vec![job],
+                total: 0,
                 legs: HashMap::new(),
                 limits: Limits { fail_fast: true, max_parallel: None },
                 outputs: IndexMap::new(),

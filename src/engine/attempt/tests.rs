@@ -37,13 +37,12 @@ impl Machine {
     }
 
     fn with(jobs: &str, called: &'static [(&str, &str)], slots: usize) -> Self {
-        let start = AttemptStart {
-            plan: plan(jobs, called),
-            carried: IndexMap::new(),
-            resumed: HashMap::new(),
-            slots,
-            skips_unrunnable: false,
-        };
+        Self::of(plan(jobs, called), slots)
+    }
+
+    fn of(plan: Plan, slots: usize) -> Self {
+        let start =
+            AttemptStart { plan, carried: IndexMap::new(), resumed: HashMap::new(), slots, skips_unrunnable: false };
         Self { attempt: Attempt::new(start, &facts(), facts().github()), specs: HashMap::new() }
     }
 
@@ -281,6 +280,19 @@ fn a_failed_leg_cancels_the_others() {
     );
     let seen = machine.update(Input::JobEnded(JobId::new(second), JobEnd::of(Conclusion::Cancelled)));
     assert_eq!(seen, [finished(second, Conclusion::Cancelled, "fail-fast: m (1) failed")]);
+}
+
+#[test]
+fn a_leg_that_runs_alone_is_the_same_as_among_the_others() {
+    let jobs = "  m:\n    strategy: {matrix: {n: [a, b, c]}}\n    runs-on: x\n    steps: [run: '1']\n";
+    let plan = plan(jobs, &[]).only(&["m (b)".to_owned()]).expect("a leg");
+    let mut machine = Machine::of(plan, 8);
+    assert_eq!(machine.update(Input::Begin), [started("m.2")]);
+    let context = |name: &str| machine.specs["m.2"].contexts.get(name).expect("a context").to_json();
+    assert_eq!(context("matrix"), serde_json::json!({"n": "b"}));
+    assert_eq!((&context("strategy")["job-index"], &context("strategy")["job-total"]), (&1.into(), &3.into()));
+    assert_eq!(machine.ended("m.2", success()), []);
+    assert_eq!(machine.conclusion(), Some(Conclusion::Success));
 }
 
 #[test]
