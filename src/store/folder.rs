@@ -9,6 +9,7 @@
 //!   ports/              locks on ports of this machine
 //!   key                 secret that seals the documents of runs
 //!   trust.json          repositories that may run workflows here
+//!   github/             answers of servers, locks of changes, tokens
 //!   launched            id of the run whose worker was started last
 //!   last_id, ids.lock   the newest id that was given to a run
 //! ```
@@ -112,6 +113,30 @@ impl RunsDir {
     #[must_use]
     pub fn ports(&self) -> PathBuf {
         self.state.join("ports")
+    }
+
+    /// `github`: what is kept of servers: `answers/`, `hosts/` and `tokens/`.
+    #[must_use]
+    pub fn github(&self) -> PathBuf {
+        self.state.join("github")
+    }
+
+    /// `github/answers`: answers of all servers, for conditional requests.
+    #[must_use]
+    pub fn github_answers(&self) -> PathBuf {
+        self.github().join("answers")
+    }
+
+    /// `github/hosts/<name>`: the lock and the time of the last change on a server.
+    #[must_use]
+    pub fn github_host(&self, name: &str) -> PathBuf {
+        self.github().join("hosts").join(name)
+    }
+
+    /// `github/tokens/<name>`: the token that `cuelight auth login` got from a server.
+    #[must_use]
+    pub fn github_token(&self, name: &str) -> PathBuf {
+        self.github().join("tokens").join(name)
     }
 
     /// `last_id`: the newest id that was assigned to a run.

@@ -1,0 +1,5 @@
+//! Tokens and where they come from.
+
+mod token;
+
+pub use token::Token;

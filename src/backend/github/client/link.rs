@@ -1,0 +1,339 @@
+//! State of the link to a server: whether it answers, and until when it must not be asked.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::files;
+use crate::model::Timestamp;
+use crate::model::feed::Connection;
+use crate::store::atomic;
+
+/// The state of a link and the age of its data.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LinkState {
+    /// Whether the server answers, else why not.
+    pub condition: Condition,
+    /// Time of the last answer; `None` before the first.
+    pub answered: Option<Timestamp>,
+    /// The limit of requests, as of the last answer that named it.
+    pub rate: Option<Rate>,
+}
+
+/// The server's limit of requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rate {
+    /// Requests in each period.
+    pub limit: u64,
+    /// Requests that are left.
+    pub remaining: u64,
+    /// Time at which the period ends, by the clock of this machine.
+    pub reset: Timestamp,
+}
+
+/// Whether a server answers, else why not.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Condition {
+    /// The last request was answered, or none was sent yet.
+    #[default]
+    Live,
+    /// The last requests failed. The next one is sent at `retry`.
+    Failing {
+        /// The cause, in one line.
+        reason: String,
+        /// Time of the next request.
+        retry: Timestamp,
+    },
+    /// The limit of requests is used up.
+    Limited {
+        /// Time at which the period ends.
+        until: Timestamp,
+    },
+    /// The server asked for a pause: too many requests in a short time.
+    Paused {
+        /// End of the pause.
+        until: Timestamp,
+    },
+    /// The token is not accepted. It is never sent again.
+    TokenRefused,
+    /// The organization wants the token to be authorized for single sign-on.
+    SsoNeeded {
+        /// Address of the page for it; empty if the server named none.
+        url: String,
+    },
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live => to.write_str("connected"),
+            Self::Failing { reason, .. } => to.write_str(reason),
+            Self::Limited { until } => write!(to, "the request limit is used up until {}", Clock(*until)),
+            Self::Paused { until } => write!(to, "the server asked for a pause until {}", Clock(*until)),
+            Self::TokenRefused => {
+                to.write_str("the token is not accepted: `cuelight auth status` shows where it is from")
+            }
+            Self::SsoNeeded { url } if url.is_empty() => {
+                to.write_str("the organization wants the token to be authorized for single sign-on")
+            }
+            Self::SsoNeeded { url } => write!(to, "the token must be authorized for single sign-on: {url}"),
+        }
+    }
+}
+
+/// A time of the day, in local time.
+struct Clock(Timestamp);
+
+impl fmt::Display for Clock {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = i64::try_from(self.0.0).unwrap_or(i64::MAX);
+        let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+        write!(to, "{}", time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M"))
+    }
+}
+
+impl LinkState {
+    /// Returns the state as the screen shows it.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        match (&self.condition, self.answered) {
+            (Condition::Live, _) => Connection::Live,
+            (condition, Some(since)) => Connection::Stale { since, reason: condition.to_string() },
+            (condition, None) => Connection::Offline { reason: condition.to_string() },
+        }
+    }
+}
+
+/// The link of a client, with the rules of when the server may be asked.
+pub(super) struct Link {
+    state: watch::Sender<LinkState>,
+    counts: Mutex<Counts>,
+    /// File that tells other processes with the same token of a limit or a pause.
+    shared: PathBuf,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Failures since the last answer.
+    failures: u32,
+    /// Pauses without a named end since the last answer.
+    pauses: u32,
+}
+
+/// Delay before the second request after a failure. It doubles with each further failure.
+const FIRST_DELAY: Duration = Duration::from_secs(2);
+/// Longest delay between two requests of which the first failed.
+const LONGEST_DELAY: Duration = Duration::from_mins(1);
+/// Pause that the server asked for without naming its length. It doubles with each further one.
+const UNNAMED_PAUSE: Duration = Duration::from_mins(1);
+/// Longest pause. Whatever a server names, it is asked again after it.
+const LONGEST_PAUSE: Duration = Duration::from_mins(65);
+/// Maximum size of the shared file.
+const MAX_SHARED: u64 = 1024;
+
+impl Link {
+    pub(super) fn new(shared: PathBuf) -> Self {
+        Self { state: watch::Sender::new(LinkState::default()), counts: Mutex::default(), shared }
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<LinkState> {
+        self.state.subscribe()
+    }
+
+    /// Returns how long the server must not be asked, and why. `None` as the time means that it is never asked again.
+    pub(super) fn hold(&self, now: Timestamp) -> Option<(Option<Duration>, Condition)> {
+        let mut condition = self.state.borrow().condition.clone();
+        if !matches!(condition, Condition::TokenRefused)
+            && let Some(shared) = self.shared_pause(now)
+        {
+            condition = shared;
+        }
+        match condition {
+            Condition::TokenRefused => Some((None, condition)),
+            Condition::Limited { until } | Condition::Paused { until } | Condition::Failing { retry: until, .. } => {
+                let left = until.since(now).min(LONGEST_PAUSE);
+                (!left.is_zero()).then_some((Some(left), condition))
+            }
+            Condition::Live | Condition::SsoNeeded { .. } => None,
+        }
+    }
+
+    /// A pause that another process with the same token was asked for.
+    fn shared_pause(&self, now: Timestamp) -> Option<Condition> {
+        let text = files::read_own(&self.shared, MAX_SHARED).ok()?;
+        let condition: Condition = serde_json::from_slice(&text).ok()?;
+        let (Condition::Limited { until } | Condition::Paused { until }) = condition else { return None };
+        let left = until.since(now);
+        (!left.is_zero() && left <= LONGEST_PAUSE).then(|| {
+            self.change(|state| state.condition = condition.clone());
+            condition
+        })
+    }
+
+    /// Notes an answer.
+    pub(super) fn answered(&self, now: Timestamp, rate: Option<Rate>) {
+        *self.counts() = Counts::default();
+        self.change(|state| {
+            state.answered = Some(now);
+            state.rate = rate.or(state.rate);
+            // A request that was sent before the token was refused or the limit reached may be answered after it.
+            let stays = match &state.condition {
+                Condition::TokenRefused => true,
+                Condition::Limited { until } | Condition::Paused { until } => *until > now,
+                _ => false,
+            };
+            if !stays {
+                state.condition = Condition::Live;
+            }
+        });
+    }
+
+    /// Notes that the server cannot be reached or failed. `dice` is a random number for the jitter.
+    pub(super) fn failed(&self, now: Timestamp, reason: &str, dice: u32) {
+        let failures = {
+            let mut counts = self.counts();
+            counts.failures = counts.failures.saturating_add(1);
+            counts.failures
+        };
+        let delay = delay(failures, dice);
+        self.change(|state| {
+            let holds = match &state.condition {
+                Condition::TokenRefused => true,
+                Condition::Limited { until } | Condition::Paused { until } => *until > now,
+                _ => false,
+            };
+            if !holds {
+                state.condition = Condition::Failing { reason: reason.to_owned(), retry: later(now, delay) };
+            }
+        });
+    }
+
+    /// Notes that the limit is used up.
+    pub(super) fn limited(&self, now: Timestamp, rate: Option<Rate>, until: Timestamp) -> Condition {
+        let condition = Condition::Limited { until: later(now, until.since(now).clamp(FIRST_DELAY, LONGEST_PAUSE)) };
+        self.change(|state| state.rate = rate.or(state.rate));
+        self.pause(condition)
+    }
+
+    /// Notes that the server asked for a pause.
+    pub(super) fn paused(&self, now: Timestamp, length: Option<Duration>) -> Condition {
+        let length = length.unwrap_or_else(|| {
+            let mut counts = self.counts();
+            counts.pauses = counts.pauses.saturating_add(1);
+            UNNAMED_PAUSE * 2_u32.pow(counts.pauses.min(6) - 1)
+        });
+        self.pause(Condition::Paused { until: later(now, length.clamp(Duration::from_secs(1), LONGEST_PAUSE)) })
+    }
+
+    fn pause(&self, condition: Condition) -> Condition {
+        if let Ok(text) = serde_json::to_vec(&condition) {
+            // Another process then finds out by itself.
+            let _ = atomic::write_unsynced(&self.shared, &text);
+        }
+        self.change(|state| state.condition = condition.clone());
+        condition
+    }
+
+    /// Notes that the token is not accepted.
+    pub(super) fn refused(&self) -> Condition {
+        self.change(|state| state.condition = Condition::TokenRefused);
+        Condition::TokenRefused
+    }
+
+    /// Notes that the token must be authorized for single sign-on.
+    pub(super) fn sso_needed(&self, url: String) -> Condition {
+        let condition = Condition::SsoNeeded { url };
+        self.change(|state| state.condition = condition.clone());
+        condition
+    }
+
+    fn change(&self, change: impl FnOnce(&mut LinkState)) {
+        self.state.send_if_modified(|state| {
+            let before = state.clone();
+            change(state);
+            *state != before
+        });
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn later(now: Timestamp, delay: Duration) -> Timestamp {
+    Timestamp(now.0.saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Returns the delay after a number of failures: 2, 4, 8 .. 60 s, up to a tenth more or less.
+fn delay(failures: u32, dice: u32) -> Duration {
+    let delay = FIRST_DELAY * 2_u32.pow(failures.clamp(1, 6) - 1);
+    delay.min(LONGEST_DELAY).mul_f64(0.9 + 0.2 * f64::from(dice) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> (Link, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        (Link::new(folder.path().join("pause")), folder)
+    }
+
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+
+    fn wait(link: &Link, now: Timestamp) -> Option<u64> {
+        link.hold(now).map(|(left, _)| left.map_or(u64::MAX, |left| left.as_secs()))
+    }
+
+    #[test]
+    fn failures_are_retried_after_growing_delays_and_an_answer_ends_them() {
+        let (link, _folder) = link();
+        let middle = u32::MAX / 2;
+        for seconds in [2, 4, 8, 16, 32, 60, 60] {
+            link.failed(NOW, "no answer", middle);
+            assert_eq!(wait(&link, Timestamp(NOW.0 + 1)), Some(seconds - 1), "{seconds}");
+        }
+        assert!(matches!(link.watch().borrow().connection(), Connection::Offline { .. }));
+        link.answered(NOW, None);
+        assert_eq!((wait(&link, NOW), link.watch().borrow().connection()), (None, Connection::Live));
+        link.failed(NOW, "no answer", middle);
+        let stale = Connection::Stale { since: NOW, reason: "no answer".to_owned() };
+        assert_eq!((link.watch().borrow().connection(), wait(&link, later(NOW, 3 * FIRST_DELAY))), (stale, None));
+        assert!(delay(1, 0) >= Duration::from_millis(1790) && delay(1, u32::MAX) <= Duration::from_millis(2210));
+    }
+
+    #[test]
+    fn limits_and_pauses_hold_also_for_other_processes_and_end() {
+        let (link, _folder) = link();
+        let other = Link::new(link.shared.clone());
+        link.limited(NOW, None, later(NOW, Duration::from_secs(100)));
+        assert_eq!((wait(&link, NOW), wait(&other, NOW)), (Some(100), Some(100)));
+        link.answered(NOW, None);
+        assert_eq!(wait(&link, NOW), Some(100), "a late answer does not end the pause");
+        let after = later(NOW, Duration::from_secs(101));
+        assert_eq!((wait(&link, after), wait(&other, after)), (None, None));
+        link.answered(after, None);
+        assert_eq!(link.watch().borrow().connection(), Connection::Live);
+        for seconds in [60, 120, 240] {
+            link.paused(after, None);
+            assert_eq!(wait(&link, after), Some(seconds));
+        }
+        link.paused(after, Some(Duration::from_secs(1_000_000)));
+        assert_eq!(wait(&link, after), Some(3900), "no server can stop us for days");
+    }
+
+    #[test]
+    fn a_refused_token_is_never_used_again() {
+        let (link, _folder) = link();
+        link.refused();
+        link.answered(NOW, None);
+        link.failed(NOW, "no answer", 0);
+        assert_eq!(wait(&link, later(NOW, LONGEST_PAUSE)), Some(u64::MAX));
+        assert!(matches!(link.watch().borrow().connection(), Connection::Stale { .. }));
+    }
+}

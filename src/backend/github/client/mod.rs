@@ -1,0 +1,432 @@
+//! Client of one server with one token: every request to a server goes through it.
+//!
+//! - [`Client::get`]: a read, conditional, shared with the other processes of the user, retried
+//! - [`Client::send`]: a change, one at a time per host, never sent twice
+//! - [`Client::download`]: a log or an artifact, to a file
+//! - [`Client::link`]: whether the server answers, else why not and until when
+//!
+//! Below it: [`transport`] sends, [`verdict`] reads the head of an answer, [`link`] holds requests back, [`queue`] orders
+//! them, [`answers`] keeps what was answered.
+
+mod answers;
+mod download;
+mod error;
+mod link;
+mod queue;
+mod send;
+mod transport;
+mod verdict;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use serde::de::IgnoredAny;
+use tokio::sync::watch;
+
+use crate::model::Timestamp;
+use crate::store::clock;
+use crate::store::folder::{RunsDir, make_private};
+
+use super::address::Host;
+use super::auth::Token;
+
+use answers::{Answers, Stored};
+use link::Link;
+use queue::Queue;
+use transport::{Fault, Incoming, Outgoing, Transport};
+use verdict::{Facts, Verdict, verdict};
+
+pub use download::Downloaded;
+pub use error::{ApiError, RedirectFault};
+pub use link::{Condition, LinkState, Rate};
+pub use queue::Priority;
+pub use send::{Change, Done, Mutation};
+
+/// Maximum size of an answer that is not a download, in bytes.
+const MAX_ANSWER: usize = 32 << 20;
+/// Maximum size of the body of a refusal that is read, in bytes.
+const MAX_REFUSAL: usize = 64 << 10;
+/// Maximum number of characters of a server's message.
+const MAX_MESSAGE: usize = 500;
+/// Maximum number of redirects of one request.
+const MAX_REDIRECTS: usize = 3;
+/// Maximum number of addresses whose last answer is remembered.
+const MAX_SEEN: usize = 4096;
+
+/// A client of one host with one token. Clones share everything.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    host: Host,
+    authorization: Option<HeaderValue>,
+    transport: Transport,
+    queue: Arc<Queue>,
+    link: Link,
+    answers: Answers,
+    state: RunsDir,
+    /// Digests of the bodies that callers got, by URL.
+    seen: Mutex<HashMap<String, u64>>,
+}
+
+/// How old an answer may be to be returned without a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Freshness(pub Duration);
+
+impl Freshness {
+    /// The server is asked.
+    pub const NOW: Self = Self(Duration::ZERO);
+    /// An answer of any age. The server is asked only without one.
+    pub const ANY: Self = Self(Duration::MAX);
+}
+
+/// Form of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// JSON. Anything else is a failure of the server.
+    Json,
+    /// The bytes of a file.
+    Raw,
+}
+
+/// An answer to a read: status 200.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The body. In the JSON form it is well-formed.
+    pub body: Bytes,
+    /// Path of the next page, for [`Client::get`].
+    pub next: Option<String>,
+    /// Time of the data: when the server last gave or confirmed it.
+    pub at: Timestamp,
+    /// Whether the body differs from the last one that this process got for the path; true for the first.
+    pub changed: bool,
+    /// Where it is from.
+    pub source: AnswerSource,
+}
+
+/// Where an answer is from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnswerSource {
+    /// The store: no request was sent.
+    Stored,
+    /// The store, after the server confirmed it: the request is not charged.
+    Confirmed,
+    /// The server: the request is charged.
+    Charged,
+}
+
+impl Client {
+    /// Makes a client. No request is sent.
+    ///
+    /// # Errors
+    /// The state folder cannot be written, or this machine has no certificates.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(host: Host, token: Option<&Token>, state: &RunsDir) -> Result<Self, ApiError> {
+        let owner = token.map_or_else(|| "anonymous".to_owned(), Token::fingerprint);
+        let folder = state.github_answers();
+        let answers = Answers::new(&folder, &owner).map_err(ApiError::io("make the folder", &folder))?;
+        let pause = state.github_host(&format!("{}.{owner}.pause", host.name()));
+        let hosts = pause.parent().unwrap_or(state.state());
+        make_private(hosts).map_err(ApiError::io("make the folder", hosts))?;
+        let inner = Inner {
+            authorization: token.and_then(Token::header),
+            transport: Transport::new()?,
+            queue: Queue::new(),
+            link: Link::new(pause),
+            answers,
+            state: state.clone(),
+            seen: Mutex::default(),
+            host,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Returns the host.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.inner.host
+    }
+
+    /// Whether the client has a token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.inner.authorization.is_some()
+    }
+
+    /// Returns the state of the link, with its changes.
+    #[must_use]
+    pub fn link(&self) -> watch::Receiver<LinkState> {
+        self.inner.link.watch()
+    }
+
+    /// Returns the JSON at a path of the API, such as `/repos/o/r/actions/runs?per_page=30`.
+    ///
+    /// A failure is retried, twice for the user and once else. The server is not asked while it must not be: a request of
+    /// the user waits up to half a minute, a poll some seconds, and is then [`ApiError::Held`].
+    ///
+    /// # Errors
+    /// There is no answer. [`ApiError::is_transient`] tells whether the same request may succeed later.
+    pub async fn get(&self, path: &str, freshness: Freshness, priority: Priority) -> Result<Answer, ApiError> {
+        self.get_as(Form::Json, path, freshness, priority).await
+    }
+
+    /// Returns what is at a path of the API in a form, as [`Self::get`] does.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub async fn get_as(
+        &self,
+        form: Form,
+        path: &str,
+        freshness: Freshness,
+        priority: Priority,
+    ) -> Result<Answer, ApiError> {
+        let inner = &*self.inner;
+        let uri = inner.uri(path)?;
+        let key = format!("{uri} {form:?}");
+        let mut failures = 0;
+        loop {
+            if let Some(stored) = inner.fresh(&key, freshness) {
+                return Ok(inner.answer(&key, stored, AnswerSource::Stored));
+            }
+            inner.wait(priority).await?;
+            let permit = inner.queue.enter(priority).await;
+            // While this request waited, another may have got the answer, or the reason not to ask.
+            if let Some(stored) = inner.fresh(&key, freshness) {
+                return Ok(inner.answer(&key, stored, AnswerSource::Stored));
+            }
+            if let Some((_, condition)) = inner.held(priority) {
+                drop(permit);
+                if matches!(condition, Condition::TokenRefused) {
+                    return Err(ApiError::Held(condition));
+                }
+                continue;
+            }
+            let result = inner.read(&key, &uri, form).await;
+            drop(permit);
+            match result {
+                Err(ApiError::Unreachable { .. } | ApiError::Server { .. }) if failures < priority.retries() => {
+                    failures += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Returns the pages of a list, from `path` on, at most `most` of them.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`], for the first page that fails.
+    pub async fn pages(
+        &self,
+        path: &str,
+        most: usize,
+        freshness: Freshness,
+        priority: Priority,
+    ) -> Result<Vec<Answer>, ApiError> {
+        let mut pages = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next.take().filter(|_| pages.len() < most) {
+            let answer = self.get(&path, freshness, priority).await?;
+            next.clone_from(&answer.next);
+            pages.push(answer);
+        }
+        Ok(pages)
+    }
+}
+
+impl Priority {
+    /// Number of retries of a failed read.
+    fn retries(self) -> u32 {
+        match self {
+            Self::User => 2,
+            Self::Visible | Self::Background => 1,
+        }
+    }
+
+    /// How long a request waits for a server that must not be asked.
+    fn patience(self) -> Duration {
+        match self {
+            Self::User => Duration::from_secs(30),
+            Self::Visible | Self::Background => Duration::from_secs(5),
+        }
+    }
+}
+
+impl Inner {
+    fn uri(&self, path: &str) -> Result<Uri, ApiError> {
+        self.host.uri(path).ok_or_else(|| ApiError::Path(path.chars().take(200).collect()))
+    }
+
+    /// Returns the stored answer if it is fresh enough.
+    fn fresh(&self, key: &str, freshness: Freshness) -> Option<Stored> {
+        if freshness == Freshness::NOW {
+            return None;
+        }
+        self.answers.read(key).filter(|stored| clock::now().since(stored.at) < freshness.0)
+    }
+
+    fn answer(&self, key: &str, stored: Stored, source: AnswerSource) -> Answer {
+        let mut hasher = DefaultHasher::new();
+        stored.body.hash(&mut hasher);
+        let digest = hasher.finish();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= MAX_SEEN && !seen.contains_key(key) {
+            seen.clear();
+        }
+        let changed = seen.insert(key.to_owned(), digest) != Some(digest);
+        Answer { body: stored.body, next: stored.next, at: stored.at, changed, source }
+    }
+
+    /// Returns why the server must not be asked now. After a failure, the user may try at once.
+    fn held(&self, priority: Priority) -> Option<(Option<Duration>, Condition)> {
+        let held = self.link.hold(clock::now())?;
+        let is_try = priority == Priority::User && matches!(held.1, Condition::Failing { .. });
+        (!is_try).then_some(held)
+    }
+
+    /// Waits until the server may be asked.
+    async fn wait(&self, priority: Priority) -> Result<(), ApiError> {
+        let mut patience = priority.patience();
+        while let Some((left, condition)) = self.held(priority) {
+            let Some(left) = left.filter(|left| *left <= patience) else { return Err(ApiError::Held(condition)) };
+            patience -= left;
+            tokio::time::sleep(left).await;
+        }
+        Ok(())
+    }
+
+    /// Headers of every request to the API.
+    fn headers(&self, form: Form) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static(match form {
+                Form::Json => "application/vnd.github+json",
+                Form::Raw => "application/vnd.github.raw+json",
+            }),
+        );
+        headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        headers
+    }
+
+    /// Sends a read, and stores its answer.
+    async fn read(&self, key: &str, uri: &Uri, form: Form) -> Result<Answer, ApiError> {
+        let stored = self.answers.read(key);
+        let mut headers = self.headers(form);
+        let etag = stored.as_ref().and_then(|stored| HeaderValue::from_str(stored.etag.as_deref()?).ok());
+        if let Some(etag) = etag {
+            headers.insert(IF_NONE_MATCH, etag);
+        }
+        let mut uri = uri.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let outgoing = Outgoing { method: Method::GET, uri: uri.clone(), headers: headers.clone(), body: None };
+            let mut incoming = self.transport.send(outgoing).await.map_err(|fault| self.broken(fault))?;
+            match self.judge(&mut incoming).await? {
+                Verdict::NotModified => {
+                    let Some(mut stored) = stored else { return Err(self.failed("304 without a condition")) };
+                    stored.at = clock::now();
+                    self.answers.confirm(key, stored.at);
+                    return Ok(self.answer(key, stored, AnswerSource::Confirmed));
+                }
+                Verdict::Redirect => {
+                    // A renamed repository: on the same server, which may have the token.
+                    let location = incoming.header("location").unwrap_or_default();
+                    let path = self.host.path_of(location).ok_or(ApiError::Redirect(RedirectFault::Unsafe))?;
+                    uri = self.uri(&path)?;
+                }
+                _ => {
+                    let next = incoming.header("link").and_then(verdict::next_page);
+                    let next = next.and_then(|next| self.host.path_of(next));
+                    let etag = incoming.header("etag").map(str::to_owned);
+                    let body = incoming.whole(MAX_ANSWER).await.map_err(|fault| self.broken(fault))?;
+                    let body = body.ok_or(ApiError::TooLarge { limit: MAX_ANSWER as u64 })?;
+                    if form == Form::Json && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
+                        return Err(self.failed("an answer that is not JSON"));
+                    }
+                    let stored = Stored { etag, next, body: body.into(), at: clock::now() };
+                    self.answers.write(key, &stored);
+                    return Ok(self.answer(key, stored, AnswerSource::Charged));
+                }
+            }
+        }
+        Err(ApiError::Redirect(RedirectFault::TooMany))
+    }
+
+    /// Decides what an answer of the API means, and tells the link. Only [`Verdict::Done`], [`Verdict::NotModified`] and
+    /// [`Verdict::Redirect`] are returned.
+    async fn judge(&self, incoming: &mut Incoming) -> Result<Verdict, ApiError> {
+        let is_refusal = (400..500).contains(&incoming.status);
+        let body = match is_refusal.then(|| incoming.whole(MAX_REFUSAL)) {
+            Some(body) => body.await.map_err(|fault| self.broken(fault))?.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let now = clock::now();
+        let header = |name: &str| incoming.header(name);
+        let rate = verdict::rate(&header, now);
+        let has_token = self.authorization.is_some();
+        let facts = Facts { status: incoming.status, header: &header, body: &body, has_token, now };
+        let condition = match verdict(&facts) {
+            Verdict::Failed => return Err(self.failed(&format!("status {}", incoming.status))),
+            Verdict::Limited(until) => self.link.limited(now, rate, until),
+            Verdict::Paused(length) => self.link.paused(now, length),
+            Verdict::TokenRefused => self.link.refused(),
+            Verdict::SsoNeeded(page) => self.link.sso_needed(page),
+            Verdict::Refused => {
+                self.link.answered(now, rate);
+                return Err(refused(incoming, &body, false));
+            }
+            done @ (Verdict::Done | Verdict::NotModified | Verdict::Redirect) => {
+                self.link.answered(now, rate);
+                return Ok(done);
+            }
+        };
+        Err(ApiError::Held(condition))
+    }
+
+    /// Error of a request without an answer.
+    fn broken(&self, fault: Fault) -> ApiError {
+        let (Fault::NotSent(reason) | Fault::Lost(reason)) = fault;
+        let host = self.host.name().to_owned();
+        self.link.failed(clock::now(), &format!("cannot reach {host}: {reason}"), dice());
+        ApiError::Unreachable { host, reason }
+    }
+
+    /// Error of an answer that shows a failure of the server.
+    fn failed(&self, reason: &str) -> ApiError {
+        let host = self.host.name().to_owned();
+        self.link.failed(clock::now(), &format!("{host} failed: {reason}"), dice());
+        ApiError::Server { host, reason: reason.to_owned() }
+    }
+}
+
+/// Error of a refusal, with the message in its body: JSON of GitHub and Gitea. Pages for browsers have none.
+fn refused(incoming: &Incoming, body: &[u8], by_storage: bool) -> ApiError {
+    let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let message = value.as_ref().and_then(|value| value.get("message")?.as_str()).unwrap_or_default();
+    let line = message.split(char::is_control).collect::<Vec<_>>().join(" ");
+    let needs = incoming.header("x-accepted-github-permissions").filter(|needs| !needs.is_empty());
+    ApiError::Refused {
+        status: incoming.status,
+        message: line.chars().take(MAX_MESSAGE).collect(),
+        needs: needs.map(str::to_owned),
+        by_storage,
+    }
+}
+
+/// A random number for the jitter.
+fn dice() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX / 2)
+}

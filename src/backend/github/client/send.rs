@@ -1,0 +1,126 @@
+//! Changes: one at a time per host, a second apart, and never sent twice.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
+use tokio::task::spawn_blocking;
+
+use crate::store::clock;
+use crate::store::lock;
+
+use super::transport::{Fault, Outgoing};
+use super::{ApiError, Client, Form, Inner, MAX_ANSWER, Priority, Verdict};
+
+/// Shortest time between two changes on one host.
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// A request that changes something on the server.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Mutation {
+    /// What is done to the path.
+    pub change: Change,
+    /// Path of the API, such as `/repos/o/r/actions/runs/1/cancel`.
+    pub path: String,
+    /// Body of the request.
+    pub body: Option<serde_json::Value>,
+}
+
+/// What a mutation does to a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// `POST`: carries something out.
+    Post,
+    /// `PUT`: sets something.
+    Put,
+    /// `DELETE`: removes something.
+    Delete,
+}
+
+/// The answer to a change: status 2xx.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// Status of the answer.
+    pub status: u16,
+    /// Body of the answer; often empty.
+    pub body: Bytes,
+}
+
+impl Client {
+    /// Sends a change, once. Waits until the changes of all processes on this host that came first are answered, and a
+    /// second has passed since the last.
+    ///
+    /// # Errors
+    /// The change was not made: [`ApiError::Held`], [`ApiError::Unreachable`], [`ApiError::Refused`]. Or whether it was is
+    /// not known: [`ApiError::Doubtful`], after which the caller reads the state before it sends anything again.
+    pub async fn send(&self, mutation: &Mutation) -> Result<Done, ApiError> {
+        let inner = &*self.inner;
+        let uri = inner.uri(&mutation.path)?;
+        let turn = Turn::take(inner.state.github_host(&format!("{}.lock", inner.host.name()))).await?;
+        inner.wait(Priority::User).await?;
+        let _permit = inner.queue.enter(Priority::User).await;
+        let mut headers = inner.headers(Form::Json);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let body = Bytes::from(mutation.body.as_ref().map(ToString::to_string).unwrap_or_default());
+        let method = match mutation.change {
+            Change::Post => Method::POST,
+            Change::Put => Method::PUT,
+            Change::Delete => Method::DELETE,
+        };
+        turn.begin();
+        let sent = inner.transport.send(Outgoing { method, uri, headers, body: Some(body) }).await;
+        let mut incoming = match sent {
+            Ok(incoming) => incoming,
+            Err(Fault::NotSent(reason)) => return Err(inner.broken(Fault::NotSent(reason))),
+            Err(Fault::Lost(reason)) => return Err(inner.doubtful(&reason)),
+        };
+        match inner.judge(&mut incoming).await {
+            Ok(Verdict::Done) => {}
+            Ok(_) => return Err(inner.doubtful(&format!("status {}", incoming.status))),
+            Err(ApiError::Server { reason, .. } | ApiError::Unreachable { reason, .. }) => {
+                return Err(inner.doubtful(&reason));
+            }
+            Err(error) => return Err(error),
+        }
+        // The status says that it is done; only what the answer says of it is lost.
+        let body = incoming.whole(MAX_ANSWER).await.ok().flatten().unwrap_or_default();
+        Ok(Done { status: incoming.status, body: body.into() })
+    }
+}
+
+impl Inner {
+    fn doubtful(&self, reason: &str) -> ApiError {
+        self.link.failed(clock::now(), &format!("cannot reach {}: {reason}", self.host.name()), super::dice());
+        ApiError::Doubtful { host: self.host.name().to_owned(), reason: reason.to_owned() }
+    }
+}
+
+/// The right of one process to send a change to a host. The time of the file is that of the last change.
+struct Turn {
+    lock: File,
+}
+
+impl Turn {
+    async fn take(path: PathBuf) -> Result<Self, ApiError> {
+        let is_new = !path.exists();
+        let locked = spawn_blocking(move || lock::wait(&path)).await;
+        let lock = locked.map_err(|error| ApiError::Setup(error.to_string()))??;
+        let last = lock.metadata().and_then(|file| file.modified()).ok().filter(|_| !is_new);
+        let passed = last.map_or(BETWEEN, |last| SystemTime::now().duration_since(last).unwrap_or_default());
+        tokio::time::sleep(BETWEEN.saturating_sub(passed)).await;
+        Ok(Self { lock })
+    }
+
+    fn begin(&self) {
+        let _ = self.lock.set_modified(SystemTime::now());
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.begin();
+    }
+}

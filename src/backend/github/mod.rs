@@ -1,0 +1,5 @@
+//! Runs of servers that speak GitHub's REST API: github.com, GitHub Enterprise, Gitea.
+
+pub mod address;
+pub mod auth;
+pub mod client;
