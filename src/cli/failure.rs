@@ -75,7 +75,8 @@ impl From<StoreError> for Failure {
             | StoreError::Damaged { .. }
             | StoreError::Newer { .. }
             | StoreError::UnknownKind { .. }
-            | StoreError::NoHome => Exit::Unavailable,
+            | StoreError::NoHome
+            | StoreError::NotUtf8(_) => Exit::Unavailable,
         };
         Self::new(exit, error.to_string())
     }

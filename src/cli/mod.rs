@@ -41,7 +41,7 @@ use crate::launch;
 use crate::model::nearest;
 use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::ui::terminal_text::text;
+use crate::ui::terminal_text::{TerminalText, reveal, text};
 
 /// Runs GitHub Actions workflows on this machine, and watches and controls them from the terminal.
 #[derive(Parser)]
@@ -188,7 +188,10 @@ pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         style::complain(&text!("crash reports will be plain: {}", error));
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misread(error),
+    };
     survive_file_limit();
     match guarded(|| dispatch(&cli)) {
         Ok(exit) => exit.into(),
@@ -201,6 +204,23 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Prints what is wrong with the arguments, or the help that they ask for, and returns the exit code.
+fn misread(error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    // The message quotes arguments, which may be names of files of a repository: `cuelight lint *`.
+    let revealed = std::env::args_os().map(|argument| reveal(&argument.to_string_lossy()));
+    let error = Cli::try_parse_from(revealed).err().filter(clap::Error::use_stderr).unwrap_or(error);
+    let rendered = error.render();
+    style::notice(&if style::colour_of_errors() {
+        TerminalText::coloured(rendered.ansi().to_string().trim_end())
+    } else {
+        TerminalText::lines(rendered.to_string().trim_end())
+    });
+    Exit::Usage.into()
 }
 
 /// Makes exceeding the limit on file sizes (`ulimit -f`) an error of the write, which is reported in words: without a

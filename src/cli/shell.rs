@@ -55,9 +55,11 @@ impl From<ShellError> for Failure {
         let exit = match error {
             ShellError::Secret(error) => return error.into(),
             ShellError::Lookup(error) => return error.into(),
+            ShellError::Store(error) => return error.into(),
             ShellError::NotStarted { .. }
             | ShellError::NoJob { .. }
             | ShellError::UnknownMachine { .. }
+            | ShellError::Foreign(_)
             | ShellError::Provider(ProviderError::Refused(_)) => Exit::Rejected,
             ShellError::Provider(ProviderError::NotFound(_)) => Exit::NotFound,
             ShellError::Provider(ProviderError::Unavailable(_) | ProviderError::Failed(_)) => Exit::Unavailable,

@@ -227,17 +227,23 @@ impl Config {
                     table = of;
                 }
                 let full = if label.is_empty() { key.name.to_owned() } else { format!("{of}.{label}") };
-                text.push_str(&format!("{name} = {value}  # {}\n", self.origin(&full).unwrap_or("default")));
+                let origin = in_one_line(self.origin(&full).unwrap_or("default"));
+                text.push_str(&format!("{name} = {value}  # {origin}\n"));
             }
         }
         if !self.ignored.is_empty() {
             text.push('\n');
         }
         for ignored in &self.ignored {
-            text.push_str(&format!("# {ignored}\n"));
+            text.push_str(&format!("# {}\n", in_one_line(ignored)));
         }
         text
     }
+}
+
+/// The text of a comment: a name of a file or of a setting may contain a line end, after which it would be a setting.
+fn in_one_line(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// Text of `config.example.toml`: all settings, documented and commented out.

@@ -383,7 +383,16 @@ fn one(value: String) -> Vec<(String, String)> {
 
 /// Formats text as a TOML string.
 pub(super) fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if !text.contains(char::is_control) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    // A text of several lines would become several lines, which a key cannot be, and which look like settings.
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 /// Formats a name as a TOML key, quoted only if necessary.

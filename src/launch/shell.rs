@@ -5,6 +5,7 @@ use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::providers::Providers;
 use crate::model::{Conclusion, Job, LookupError, Run, RunId};
 use crate::store::folder::RunFolder;
+use crate::store::{StoreError, seal};
 use crate::worker::checkpoints;
 
 use super::secrets;
@@ -40,6 +41,13 @@ pub enum ShellError {
         /// Description of the machine in the journal.
         machine: String,
     },
+    /// The folder of the run comes from elsewhere. What it records of a step chooses the program that the shell is, and its
+    /// environment.
+    #[error("the folder of {0} was not made on this machine: its files would choose what the shell runs")]
+    Foreign(RunId),
+    /// The run's folder cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A secret of the failed step has no value.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -68,7 +76,8 @@ pub fn job<'r>(run: &'r Run, wanted: Option<&str>) -> Result<&'r Job, ShellError
 /// left. `sources` are the sources of secrets of the failed step.
 ///
 /// # Errors
-/// The job has not started, nothing of it is left, or a secret of its failed step is missing.
+/// The job has not started, nothing of it is left, the folder of the run comes from elsewhere, or a secret of its failed
+/// step is missing.
 pub async fn open(
     run: &RunFolder,
     job: &Job,
@@ -84,6 +93,9 @@ pub async fn open(
     let provider = providers
         .of_machine(machine)
         .ok_or_else(|| ShellError::UnknownMachine { job: job.name.clone(), machine: machine.to_owned() })?;
+    if !seal::is_valid(run)? {
+        return Err(ShellError::Foreign(run.id().clone()));
+    }
     let is_running = job.steps.iter().any(|step| step.phase.is_active());
     let failed = if is_running || service.is_some() { None } else { failed_step(run, job, sources)? };
     Ok(provider.shell(&ShellRequest { run, job, service, failed }).await?)

@@ -51,13 +51,16 @@ pub struct RunFolder {
 /// for state. Only rooms that close lost runs may call this, which `tests/integration/imports.rs` holds.
 ///
 /// # Errors
-/// There is no home folder.
+/// There is no home folder, or the path is not UTF-8.
 pub fn locate() -> Result<RunsDir, StoreError> {
-    if let Some(path) = std::env::var_os("CUELIGHT_STATE_DIR").filter(|path| !path.is_empty()) {
-        return Ok(RunsDir::at(std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(&path))));
-    }
-    let home = directories::ProjectDirs::from("", "", "cuelight").ok_or(StoreError::NoHome)?;
-    Ok(RunsDir::at(home.state_dir().unwrap_or_else(|| home.data_local_dir())))
+    let named = std::env::var_os("CUELIGHT_STATE_DIR").filter(|path| !path.is_empty());
+    let state = if let Some(path) = named {
+        std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(&path))
+    } else {
+        let home = directories::ProjectDirs::from("", "", "cuelight").ok_or(StoreError::NoHome)?;
+        home.state_dir().unwrap_or_else(|| home.data_local_dir()).to_owned()
+    };
+    if state.to_str().is_some() { Ok(RunsDir::at(state)) } else { Err(StoreError::NotUtf8(state)) }
 }
 
 impl RunsDir {
@@ -373,6 +376,12 @@ impl RunFolder {
     #[must_use]
     pub fn work(&self) -> PathBuf {
         self.path.join("work")
+    }
+
+    /// Returns the folder of a job: its workspace, temporary files and control folder.
+    #[must_use]
+    pub fn job_work(&self, job: &JobId) -> PathBuf {
+        self.work().join(&*file_name(job))
     }
 
     /// `logs`: a folder per job and attempt.

@@ -86,6 +86,9 @@ pub enum StoreError {
     /// The user has no home folder.
     #[error("no home folder to keep runs in: set CUELIGHT_STATE_DIR to a folder of yours")]
     NoHome,
+    /// The path of the state folder is not text, which steps get it as.
+    #[error("the path of the state folder, {0:?}, is not UTF-8: set CUELIGHT_STATE_DIR to another folder")]
+    NotUtf8(PathBuf),
 }
 
 impl StoreError {

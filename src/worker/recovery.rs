@@ -28,7 +28,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     for job in run.jobs.keys() {
         // Command files and scripts may contain secrets; the workspace is kept for `resume`.
         for secret in ["_temp", "_control"] {
-            let _ = std::fs::remove_dir_all(folder.work().join(job.as_str()).join(secret));
+            let _ = std::fs::remove_dir_all(folder.job_work(job).join(secret));
         }
     }
     let _ = std::fs::remove_file(folder.ballast());

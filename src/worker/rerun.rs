@@ -138,7 +138,7 @@ fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option
     if done == 0 {
         return Ok(None);
     }
-    if !folder.work().join(job.id.as_str()).is_dir() {
+    if !folder.job_work(&job.id).is_dir() {
         return Err(StepRerunError::Gone(name()));
     }
     let written = checkpoints::read(&folder.checkpoint(&job.id));

@@ -127,10 +127,12 @@ impl Request {
     }
 }
 
-/// Returns a cache folder shared by all runs. It may be removed at any time.
+/// Returns a cache folder shared by all runs. It may be removed at any time. Where there is none whose path steps could
+/// get as text, the run has its own.
 fn cache(name: &str, folder: &RunFolder) -> PathBuf {
     let home = directories::ProjectDirs::from("", "", "cuelight");
-    let cache = home.as_ref().map_or_else(|| folder.path(), |home| home.cache_dir());
+    let shared = home.as_ref().map(directories::ProjectDirs::cache_dir).filter(|cache| cache.to_str().is_some());
+    let cache = shared.unwrap_or_else(|| folder.path());
     // If it cannot be made, what is to be put there reports it.
     let _ = make_private(cache);
     cache.join(name)

@@ -73,13 +73,13 @@ impl Diagnostic {
         let line_end = source.text[start..].find('\n').map_or(length, |at| start + at);
         let end = (self.span.end as usize).clamp(start, line_end.max(start));
         let mark = AnnotationKind::Primary.span(start..end);
-        // The renderer replaces controls in every text but the path.
-        let path = source.name.replace(char::is_control, "\u{fffd}");
-        let snippet = Snippet::source(&source.text).path(path).annotation(mark);
+        // The renderer replaces controls in every text but the path, and leaves line ends. A name of a file may have them.
+        let in_one_line = |text: &str| text.replace(char::is_control, "\u{fffd}");
+        let snippet = Snippet::source(&source.text).path(in_one_line(&source.name)).annotation(mark);
         let title = format!("{} [{}]", self.message, self.rule);
-        let mut group = level.primary_title(title).element(snippet);
+        let mut group = level.primary_title(in_one_line(&title)).element(snippet);
         if let Some(hint) = &self.hint {
-            group = group.element(Level::HELP.message(hint));
+            group = group.element(Level::HELP.message(in_one_line(hint)));
         }
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])

@@ -8,12 +8,15 @@ use super::template::{Template, TemplateKind};
 /// Maximum length of a job name with its matrix values, in characters; GitHub truncates longer ones.
 const MAX_NAME_LENGTH: usize = 100;
 
+/// Maximum length of a name that an expression computes, in characters: a plan keeps that of each leg.
+const MAX_COMPUTED_LENGTH: usize = 1000;
+
 /// Display name of a job: `name`, or the job's id if it is missing or blank. A name without expressions gets the leg's values as a suffix.
 #[must_use]
 pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
     match &job.name {
         Some(name) if name.literal().is_none() => {
-            let named = name.evaluate(scope).map(|value| value.to_text()).unwrap_or_default();
+            let named = name.evaluate(scope).map(|value| cut(value.to_text(), MAX_COMPUTED_LENGTH)).unwrap_or_default();
             if named.trim().is_empty() { with_suffix(&job.id.value, leg) } else { named }
         }
         Some(name) if !name.literal().unwrap_or_default().trim().is_empty() => {
@@ -24,11 +27,15 @@ pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
 }
 
 fn with_suffix(name: &str, leg: &Leg) -> String {
-    let full = format!("{name}{}", leg.suffix);
-    if full.chars().count() <= MAX_NAME_LENGTH {
-        return full;
+    cut(format!("{name}{}", leg.suffix), MAX_NAME_LENGTH)
+}
+
+/// Cuts a longer name, so that it ends in `...`.
+fn cut(name: String, length: usize) -> String {
+    if name.len() <= length || name.chars().nth(length).is_none() {
+        return name;
     }
-    full.chars().take(MAX_NAME_LENGTH - 3).chain("...".chars()).collect()
+    name.chars().take(length - 3).chain("...".chars()).collect()
 }
 
 /// Display name of a job whose `name` or matrix cannot be evaluated yet.
@@ -43,7 +50,7 @@ pub fn provisional_job_name(job: &JobDefinition) -> String {
 #[must_use]
 pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
     let shown = |template: &Template| match template.evaluate(scope) {
-        Ok(value) => value.to_text(),
+        Ok(value) => cut(value.to_text(), MAX_COMPUTED_LENGTH),
         Err(_) => written(template),
     };
     if let Some(name) = step.name.as_ref().map(shown).filter(|name| !name.trim().is_empty()) {

@@ -12,6 +12,9 @@ use super::template::{Template, TemplateError, TemplateKind};
 /// Maximum number of legs of a job, as on GitHub.
 pub const MAX_LEGS: usize = 256;
 
+/// Maximum length in bytes of a value in the name of a leg: more than GitHub shows of the whole name.
+const MAX_LEAF_BYTES: usize = 1000;
+
 /// Error of expanding a matrix.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -237,6 +240,10 @@ impl Combination {
         let mut leaves = Vec::new();
         self.original.iter().for_each(|(_, value)| scalars(value, &mut leaves));
         leaves.retain(|leaf| !leaf.is_empty());
+        // A display name has only the beginning of it.
+        for leaf in &mut leaves {
+            leaf.truncate(leaf.floor_char_boundary(MAX_LEAF_BYTES));
+        }
         let suffix = if leaves.is_empty() { String::new() } else { format!(" ({})", leaves.join(", ")) };
         let matrix: Object = self.original.into_iter().chain(self.added).collect();
         Leg { matrix: Value::object(matrix), suffix }

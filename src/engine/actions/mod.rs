@@ -8,8 +8,8 @@ pub(super) mod checkout;
 pub(super) mod docker;
 pub(super) mod inputs;
 pub(super) mod javascript;
-pub(super) mod reference;
-pub(super) mod resolve;
+pub(crate) mod reference;
+pub(crate) mod resolve;
 pub mod store;
 
 /// Phase of an action: before the first step, as a step, or after the last step.

@@ -64,7 +64,7 @@ impl Reference {
         let (name, version) = text.split_once('@').filter(|(_, version)| !version.is_empty()).ok_or_else(wrong)?;
         let mut parts = name.splitn(3, '/');
         let (owner, repository) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let path = parts.next().unwrap_or_default().trim_end_matches('/');
+        let path = parts.next().unwrap_or_default().trim_matches('/');
         let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.starts_with('-');
         // `..` could lead out of the cache.
         if !plain(owner) || !plain(repository) || path.split('/').any(|part| part == "..") {
@@ -90,6 +90,7 @@ mod tests {
         let Ok(Reference::Remote(remote)) = Reference::parse("o/n/p/q@v1") else { panic!("remote") };
         assert_eq!((remote.repository.as_str(), remote.path.as_str(), remote.version.as_str()), ("o/n", "p/q", "v1"));
         assert_eq!(remote.to_string(), "o/n/p/q@v1");
+        assert_eq!(Reference::parse("o/n//p/q/@v1"), Ok(Reference::Remote(remote.clone())));
         let Ok(Reference::Remote(checkout)) = Reference::parse("Actions/Checkout@v4") else { panic!("remote") };
         assert!(checkout.is_checkout() && !remote.is_checkout());
         for wrong in ["$/../x", "$/a@v1", "o/n", "o@v1", "o/n@", "docker://", "../n@v", "o/n/../../x@v1", "-o/n@v"] {

@@ -54,6 +54,14 @@ impl Folders {
     /// # Errors
     /// A folder cannot be written.
     pub(in crate::engine) fn make(&self, run: &RunContext, keep: bool) -> io::Result<()> {
+        self.make_all(run, keep).inspect_err(|_| {
+            // The job ends here, and nothing else removes what was made before a disk was full.
+            let _ = fs::remove_dir_all(&self.temp);
+            let _ = fs::remove_dir_all(self.control());
+        })
+    }
+
+    fn make_all(&self, run: &RunContext, keep: bool) -> io::Result<()> {
         for folder in [&self.temp, &self.control()] {
             match fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

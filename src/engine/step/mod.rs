@@ -17,5 +17,5 @@ pub(super) mod matcher;
 mod output;
 pub(super) mod process;
 pub(super) mod script;
-pub(super) mod shell;
+pub(crate) mod shell;
 mod workflow_command;

@@ -22,6 +22,7 @@ use crate::store::{StoreError, atomic, seal};
 use super::LaunchError;
 
 mod consent;
+mod danger;
 mod preview;
 
 pub use consent::Consent;

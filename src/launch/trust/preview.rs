@@ -4,120 +4,27 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::engine::actions::reference::Reference;
+use crate::engine::actions::resolve;
 use crate::model::{Preview, PreviewLine, Shown};
-use crate::repo::workflows;
-use crate::workflow;
 use crate::workflow::display_names::provisional_job_name;
 use crate::workflow::expr::Expr;
 use crate::workflow::plan::{Plan, PlannedJob};
-use crate::workflow::source::Source;
-use crate::workflow::syntax::{ActionRuns, JobBody, RunDefaults, Steering, StepAction, StepDefinition, StepsJob};
+use crate::workflow::source::Spanned;
+use crate::workflow::syntax::{
+    ActionRuns, CallSecrets, JobBody, JobDefinition, RunDefaults, Steering, StepAction, StepDefinition, StepsJob,
+    Strategy, Workflow,
+};
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
-use super::Distrust;
 use super::consent::{Consent, Subject};
+use super::{Distrust, danger};
 
 /// Lines of a script in the summary, and rows of each.
 const SCRIPT_LINES: usize = 3;
 
 /// Maximum nesting of composite actions that is shown.
 const MAX_DEPTH: usize = 5;
-
-/// Parts of a script that fetch or run what is not in the repository, or reach out of it.
-const DANGEROUS_WORDS: &[&str] = &[
-    "curl",
-    "wget",
-    "sudo",
-    "doas",
-    "eval",
-    "base64",
-    "xxd",
-    "| sh",
-    "|sh",
-    "| bash",
-    "|bash",
-    "/dev/tcp",
-    "ssh",
-    "scp",
-    "ncat",
-    "netcat",
-    "nc -",
-    "crontab",
-    "systemctl",
-    "chmod u+s",
-    "chmod +s",
-    "docker.sock",
-    "--privileged",
-    "$HOME",
-    "~/",
-    "BASH_ENV",
-    "LD_PRELOAD",
-    "NODE_OPTIONS",
-    "GITHUB_PATH",
-    "rm -rf /",
-    ".git/",
-];
-
-/// Variables with which programs load code, or find other programs.
-const DANGEROUS_VARIABLES: &[&str] = &[
-    "BASH_ENV",
-    "ENV",
-    "PATH",
-    "HOME",
-    "SHELL",
-    "SHELLOPTS",
-    "BASHOPTS",
-    "PS4",
-    "PROMPT_COMMAND",
-    "IFS",
-    "CDPATH",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "PYTHONHOME",
-    "PERL5OPT",
-    "PERL5LIB",
-    "RUBYOPT",
-    "RUBYLIB",
-    "JAVA_TOOL_OPTIONS",
-    "EDITOR",
-    "VISUAL",
-    "PAGER",
-    "CC",
-    "RUSTC_WRAPPER",
-    "DOCKER_HOST",
-    "CLASSPATH",
-];
-
-/// Beginnings of such variables.
-const DANGEROUS_PREFIXES: &[&str] = &["LD_", "DYLD_", "GIT_", "BASH_FUNC_", "npm_config_", "_JAVA_"];
-
-/// Options of a container that open it towards this machine.
-const DANGEROUS_OPTIONS: &[&str] = &[
-    "--privileged",
-    "-v",
-    "--volume",
-    "--volumes-from",
-    "--mount",
-    "--device",
-    "--pid",
-    "--ipc",
-    "--net",
-    "--network",
-    "--uts",
-    "--userns",
-    "--cap-add",
-    "--security-opt",
-    "--cgroupns",
-    "--cgroup-parent",
-    "--gpus",
-    "--user",
-    "-u",
-];
-
-/// Shells that the runner knows.
-const KNOWN_SHELLS: &[&str] = &["bash", "sh", "python", "pwsh", "powershell", "cmd"];
 
 /// Returns what a question is about.
 pub(super) fn of(consent: &Consent) -> Preview {
@@ -196,6 +103,7 @@ impl Lines<'_> {
         };
         self.add(format!("{} runs {place}:", subject.name));
         self.below(|lines| {
+            lines.inputs(plan.workflow());
             lines.env("env", plan.workflow().env.as_ref());
             lines.defaults(&plan.workflow().defaults);
             lines.jobs(plan);
@@ -215,20 +123,38 @@ impl Lines<'_> {
             self.add(format!("{}{more}", job.name));
             self.below(|lines| {
                 if job.caller.is_some() {
+                    lines.inputs(&job.workflow);
                     lines.env("env of its workflow", job.workflow.env.as_ref());
                     lines.defaults(&job.workflow.defaults);
                 }
-                lines.body(&job.definition.body, plan, job.leg.is_none(), &mut Vec::new());
+                lines.definition(&job.definition, plan, job.leg.is_none(), &mut Vec::new());
             });
         }
     }
 
     /// What a job runs. The jobs of a workflow that is called late, when the legs of the job are known, are in no plan yet.
     /// `shown` has the workflows whose jobs were added already.
-    fn body<'p>(&mut self, body: &'p JobBody, plan: &'p Plan, is_late: bool, shown: &mut Vec<&'p str>) {
-        let uses = match body {
+    fn definition<'p>(
+        &mut self,
+        definition: &'p JobDefinition,
+        plan: &'p Plan,
+        is_late: bool,
+        shown: &mut Vec<&'p str>,
+    ) {
+        match &definition.strategy {
+            Some(Strategy::Written { matrix: Some(matrix), .. }) => self.value("matrix", matrix),
+            Some(Strategy::Computed(whole)) => self.value("strategy", whole),
+            _ => {}
+        }
+        let uses = match &definition.body {
             JobBody::Steps(body) => return self.job(body),
-            JobBody::Call { uses, .. } => uses.value.as_str(),
+            JobBody::Call { uses, with, secrets } => {
+                self.values("with", with);
+                if let CallSecrets::Named(secrets) = secrets {
+                    self.values("secret", secrets);
+                }
+                uses.value.as_str()
+            }
         };
         if !is_late && uses.starts_with("./") {
             return self.add(format!("calls {uses}, whose jobs follow"));
@@ -242,11 +168,12 @@ impl Lines<'_> {
         shown.push(uses);
         self.add(format!("calls {uses}:"));
         self.below(|lines| {
+            lines.inputs(called);
             lines.env("env of its workflow", called.env.as_ref());
             lines.defaults(&called.defaults);
             for inner in &called.jobs {
                 lines.add(provisional_job_name(inner));
-                lines.below(|lines| lines.body(&inner.body, plan, true, shown));
+                lines.below(|lines| lines.definition(inner, plan, true, shown));
             }
         });
     }
@@ -258,22 +185,56 @@ impl Lines<'_> {
         for (name, service) in &job.services {
             self.container(&format!("service {}", name.value), service);
         }
+        self.computed("services", job.services.computed());
         self.env("env", job.env.as_ref());
         self.defaults(&job.defaults);
         self.steps(&job.steps, 0);
+        self.values("output", &job.outputs);
+    }
+
+    /// The values of inputs that a start does not give.
+    fn inputs(&mut self, workflow: &Workflow) {
+        for input in workflow.triggers.iter().flat_map(|trigger| &trigger.inputs) {
+            if let Some(default) = &input.default {
+                self.value(&format!("input {}:", input.name.value), default);
+            }
+        }
+    }
+
+    fn values<'v>(&mut self, what: &str, values: impl IntoIterator<Item = &'v (Spanned<String>, Template)>) {
+        for (name, value) in values {
+            self.value(&format!("{what} {}:", name.value), value);
+        }
+    }
+
+    /// A value that a script may contain.
+    fn value(&mut self, what: &str, value: &Template) {
+        self.text(&format!("{what} "), &written(value), false);
+    }
+
+    /// A text after what it is, line by line.
+    fn text(&mut self, start: &str, text: &str, is_dangerous: bool) {
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or_default();
+        self.push(format!("{start}{first}"), is_dangerous || danger::is_in(first), Shown::InWhole);
+        self.below(|inner| lines.for_each(|line| inner.push(line.to_owned(), danger::is_in(line), Shown::InWhole)));
     }
 
     /// A container: its image, and everything that opens it.
     fn container(&mut self, what: &str, container: &Template) {
         let image = container.entry("image").unwrap_or(container);
-        self.add(format!("{what} {}", written(image)));
+        // An expression in the place of a container is all of it, with its options.
+        let is_whole = matches!(container.kind, TemplateKind::Expression(_) | TemplateKind::Interpolated(_));
+        self.push(format!("{what} {}", written(image)), is_whole, Shown::Always);
         self.below(|lines| {
+            let TemplateKind::Mapping(entries) = &container.kind else { return };
+            // A key may be an expression, or GitHub's directive that inserts the entries of its value.
+            if entries.iter().any(|(name, _)| name.literal().is_none_or(|name| name.starts_with("${{"))) {
+                lines.computed("all of it:", Some(container));
+            }
             if let Some(options) = container.entry("options") {
                 let options = written(options);
-                let is_open = options.split([' ', '=', '\t', '\n']).any(|word| {
-                    let short = word.starts_with("-v") || word.starts_with("-u");
-                    DANGEROUS_OPTIONS.contains(&word) || (short && !word.starts_with("--"))
-                });
+                let is_open = danger::opens_container(&options);
                 lines.push(format!("options {options}"), is_open || options.contains("${{"), Shown::InWhole);
             }
             if let Some(volumes) = container.entry("volumes") {
@@ -283,7 +244,7 @@ impl Lines<'_> {
             }
             for part in ["ports", "credentials", "command", "entrypoint"] {
                 if let Some(value) = container.entry(part) {
-                    lines.push(format!("{part} {}", written(value)), false, Shown::InWhole);
+                    lines.value(part, value);
                 }
             }
             lines.env("env", container.entry("env"));
@@ -297,22 +258,27 @@ impl Lines<'_> {
         };
         for (name, value) in entries {
             let name = written(name);
-            let upper = name.to_ascii_uppercase();
-            let is_dangerous = DANGEROUS_VARIABLES.contains(&upper.as_str())
-                || DANGEROUS_PREFIXES.iter().any(|prefix| upper.starts_with(&prefix.to_ascii_uppercase()))
-                || name.contains("${{");
-            self.push(format!("{what} {name}={}", written(value)), is_dangerous, Shown::InWhole);
+            let is_dangerous = danger::changes_programs(&name) || name.contains("${{");
+            self.text(&format!("{what} {name}="), &written(value), is_dangerous);
         }
     }
 
     fn defaults(&mut self, defaults: &RunDefaults) {
         self.shell("default shell", defaults.shell.as_ref());
         self.folder(defaults.working_directory.as_ref());
+        self.computed("defaults", defaults.computed.as_ref());
+    }
+
+    /// Values whose names are not in the file.
+    fn computed(&mut self, what: &str, whole: Option<&Template>) {
+        if let Some(whole) = whole {
+            self.danger(format!("{what} {}", written(whole)));
+        }
     }
 
     fn shell(&mut self, what: &str, shell: Option<&Template>) {
         if let Some(shell) = shell.map(written) {
-            self.push(format!("{what} {shell}"), !KNOWN_SHELLS.contains(&shell.trim()), Shown::InWhole);
+            self.push(format!("{what} {shell}"), !danger::KNOWN_SHELLS.contains(&shell.trim()), Shown::InWhole);
         }
     }
 
@@ -329,9 +295,8 @@ impl Lines<'_> {
                 StepAction::Uses { reference, with } => {
                     self.add(format!("uses {}", reference.value));
                     self.below(|lines| {
-                        for (name, value) in with {
-                            lines.push(format!("with {}: {}", name.value, written(value)), false, Shown::InWhole);
-                        }
+                        lines.values("with", with);
+                        lines.computed("with", with.computed());
                         lines.env("env", step.env.as_ref());
                         lines.action(&reference.value, depth);
                     });
@@ -350,35 +315,38 @@ impl Lines<'_> {
         }
     }
 
-    /// What an action of the repository runs.
+    /// What an action of the repository runs. It is found as for a run.
     fn action(&mut self, reference: &str, depth: usize) {
-        let Some(folder) = reference.strip_prefix("./") else { return };
+        let Ok(Reference::Local(folder) | Reference::Own(folder)) = Reference::parse(reference) else { return };
         if depth >= MAX_DEPTH {
             return self.danger("more actions below this one are not shown".to_owned());
         }
-        let folder = self.root.join(folder);
-        let manifest = ["action.yml", "action.yaml"].iter().find_map(|name| {
-            let path = folder.join(name);
-            Some(Source::new(*name, workflows::read(&path).ok()?))
-        });
-        let Some(manifest) = manifest else {
-            let is_image = folder.join("Dockerfile").is_file();
-            let what =
-                if is_image { "builds its Dockerfile" } else { "is not in the repository now, so it is not shown" };
-            return self.push(what.to_owned(), !is_image, Shown::Always);
+        let action = match resolve::read(self.root, Path::new(&folder)) {
+            Some(Ok(action)) => action,
+            Some(Err(_)) => return self.danger("its manifest has errors, so it is not shown".to_owned()),
+            None => return self.danger("is not in the repository now, so it is not shown".to_owned()),
         };
-        match workflow::parse_action(&manifest).value.map(|action| action.runs) {
-            Some(ActionRuns::Composite { steps }) => self.steps(&steps, depth + 1),
-            Some(ActionRuns::JavaScript { main, pre, post, .. }) => {
+        for input in &action.inputs {
+            if let Some(default) = &input.default {
+                self.value(&format!("input {}:", input.name.value), default);
+            }
+        }
+        match action.runs {
+            ActionRuns::Composite { steps } => self.steps(&steps, depth + 1),
+            ActionRuns::JavaScript { main, pre, post, .. } => {
                 for program in [pre, Some(main), post].into_iter().flatten() {
                     self.add(format!("runs node {program}"));
                 }
             }
-            Some(ActionRuns::Docker { image, entrypoint, args, .. }) => {
+            ActionRuns::Docker { image, pre_entrypoint, entrypoint, post_entrypoint, args, env, .. } => {
+                let what = if image.value.starts_with("docker://") { "runs the image" } else { "builds and runs" };
                 let args: Vec<_> = entrypoint.into_iter().chain(args.iter().map(written)).collect();
-                self.add(format!("runs the image {} {}", image.value, args.join(" ")));
+                self.add(format!("{what} {} {}", image.value, args.join(" ")));
+                for program in pre_entrypoint.into_iter().chain(post_entrypoint) {
+                    self.add(format!("runs {program} in it"));
+                }
+                self.env("env", env.as_ref());
             }
-            None => self.danger("its manifest has errors, so it is not shown".to_owned()),
         }
     }
 
@@ -388,7 +356,7 @@ impl Lines<'_> {
         let mut left_out = 0;
         for (number, line) in written.iter().enumerate() {
             let prompt = if number == 0 { '$' } else { ' ' };
-            let is_dangerous = DANGEROUS_WORDS.iter().any(|word| line.contains(word));
+            let is_dangerous = danger::is_in(line);
             let shown = if number < SCRIPT_LINES { Shown::Always } else { Shown::InWhole };
             left_out += usize::from(number >= SCRIPT_LINES && !is_dangerous);
             self.push(format!("{prompt} {line}"), is_dangerous, shown);

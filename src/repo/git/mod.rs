@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
@@ -34,6 +35,15 @@ pub enum GitError {
         git_folder: PathBuf,
         /// The folder named in its configuration.
         root: PathBuf,
+    },
+    /// The path of the repository or of its git folder is not a line of text: git prints it as one, and steps get it as
+    /// text.
+    #[error("the path of the repository, {path:?}, {fault}: rename the folder")]
+    Unnameable {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: &'static str,
     },
     /// A file of git's is not one that can be read to its end.
     #[error("git cannot read {}: {source}", path.display())]
@@ -125,27 +135,22 @@ impl Repository {
             (facts, config.join().expect("reading a configuration does not panic").unwrap_or_default())
         });
         let facts = facts?;
-        // Before the first commit, HEAD does not exist: git fails after it has printed the folders.
-        let printed = String::from_utf8_lossy(&facts.stdout).into_owned();
-        let lines: Vec<&str> = printed.lines().collect();
-        let &[root, common, git_folder, ref head @ ..] = lines.as_slice() else {
-            let message = String::from_utf8_lossy(&facts.stderr);
-            let none = ["not a git repository", "must be run in a work tree"];
-            return Err(if none.iter().any(|words| message.contains(words)) {
-                GitError::NoRepository(folder.to_owned())
-            } else if message.contains("cannot use bare repository") {
-                GitError::Bare(folder.to_owned())
-            } else {
-                failed(folder, &FACTS.map(OsString::from), &facts)
-            });
+        let lines: Vec<&[u8]> = facts.stdout.split(|byte| *byte == b'\n').collect();
+        let (folders, head) = match *lines.as_slice() {
+            [root, common, own, sha, full, b""] if facts.status.success() => ([root, common, own], Some((sha, full))),
+            // Before the first commit, HEAD does not exist: git fails after it has printed the folders.
+            [root, common, own, b"HEAD", b""] | [root, common, own, b""] => ([root, common, own], None),
+            [_, _, _, _, ..] => return Err(GitError::Unnameable { path: folder.to_owned(), fault: "has a line end" }),
+            _ => return Err(not_discovered(folder, &facts)),
         };
-        let (root, common, git_folder) = (PathBuf::from(root), PathBuf::from(common), PathBuf::from(git_folder));
+        let [root, common, git_folder] = folders.map(utf8_path);
+        let (root, common, git_folder) = (root?, common?, git_folder?);
         if linked_git_folder(&root) != git_folder.canonicalize().ok() {
             return Err(GitError::Misplaced { git_folder, root });
         }
         let (sha, full) = match head {
-            [sha, full] if facts.status.success() => ((*sha).to_owned(), (*full).to_owned()),
-            _ => (String::new(), git(&root, ["symbolic-ref", "HEAD"])?.trim().to_owned()),
+            Some((sha, full)) => (text(sha), text(full)),
+            None => (String::new(), git(&root, ["symbolic-ref", "HEAD"])?.trim().to_owned()),
         };
         let git_ref = if full == "HEAD" {
             let tag = git(&root, ["describe", "--tags", "--exact-match"]).unwrap_or_default();
@@ -169,6 +174,29 @@ impl Repository {
         let is_known_worktree = is_known_worktree(&root, &git_folder, &common);
         Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor, email })
     }
+}
+
+/// Why git does not print the folders of a repository.
+fn not_discovered(folder: &Path, facts: &Output) -> GitError {
+    let message = String::from_utf8_lossy(&facts.stderr);
+    let none = ["not a git repository", "must be run in a work tree"];
+    if none.iter().any(|words| message.contains(words)) {
+        GitError::NoRepository(folder.to_owned())
+    } else if message.contains("cannot use bare repository") {
+        GitError::Bare(folder.to_owned())
+    } else {
+        failed(folder, &FACTS.map(OsString::from), facts)
+    }
+}
+
+/// Returns a path that git printed.
+fn utf8_path(printed: &[u8]) -> Result<PathBuf, GitError> {
+    let path = PathBuf::from(OsString::from_vec(printed.to_vec()));
+    if path.to_str().is_some() { Ok(path) } else { Err(GitError::Unnameable { path, fault: "is not UTF-8" }) }
+}
+
+fn text(printed: &[u8]) -> String {
+    String::from_utf8_lossy(printed).into_owned()
 }
 
 /// Arguments that print the folders, then commit and ref.
@@ -270,6 +298,7 @@ pub fn files(root: &Path) -> Result<Vec<PathBuf>, GitError> {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
 
     use super::*;
 
@@ -356,6 +385,41 @@ mod tests {
         let name = PathBuf::from(OsString::from_vec(b"a\xff\nb".to_vec()));
         std::fs::write(root.join(&name), "x").expect("written");
         assert_eq!(files(&root).expect("listed"), [name]);
+    }
+
+    #[test]
+    fn a_path_that_is_not_a_line_of_text_is_refused() {
+        let (folder, root) = repository();
+        let top = folder.path().canonicalize().expect("exists");
+        for (name, fault) in [(&b"a\nb"[..], "has a line end"), (b"\n", "has a line end"), (b"a\xff", "is not UTF-8")] {
+            let odd = top.join(OsStr::from_bytes(name));
+            std::fs::rename(&root, &odd).expect("moved");
+            for committed in [false, true] {
+                if committed {
+                    std::fs::write(odd.join("file"), name).expect("written");
+                    commit(&odd);
+                }
+                let error = Repository::discover(&odd).expect_err("an odd name").to_string();
+                assert!(
+                    error.contains(fault) && error.ends_with("rename the folder") && !error.contains('\n'),
+                    "{error}"
+                );
+            }
+            // The same as the git folder of another root.
+            let other = top.join("other");
+            git(
+                &odd,
+                [OsStr::new("worktree"), OsStr::new("add"), OsStr::new("-fqB"), OsStr::new("b"), other.as_os_str()],
+            )
+            .expect("git worktree");
+            let error = Repository::discover(&other).expect_err("an odd git folder").to_string();
+            assert!(error.contains(fault), "{error}");
+            git(&odd, ["worktree", "remove", "--force", "../other"]).expect("git worktree");
+            std::fs::rename(&odd, &root).expect("moved");
+        }
+        let odd = top.join("\u{1b}[31m\r");
+        std::fs::rename(&root, &odd).expect("moved");
+        assert_eq!(Repository::discover(&odd).expect("found").root, odd);
     }
 
     #[test]

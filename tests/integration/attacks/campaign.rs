@@ -1,12 +1,12 @@
-//! Campaigns with seeded chances: workers killed at many moments, and run folders damaged in many ways. The number of a
-//! case is its seed, and its failure names it.
+//! Campaigns with seeded chances: workers killed at many moments, run folders damaged in many ways, and disks that fill
+//! up. The number of a case is its seed, and its failure names it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bounded;
-use super::full_disk::nothing_left;
+use super::full_disk::{limited, nothing_left, on_small_disk, text};
 use crate::project::{Project, Said, copy, until};
 use crate::survival::{kill, pids};
 
@@ -15,6 +15,9 @@ const KILLS: u64 = 30;
 
 /// Number of damaged run folders.
 const DAMAGES: u64 = 290;
+
+/// Number of disks that fill up.
+const FULL_DISKS: u64 = 15;
 
 /// Number of threads that share the cases of a campaign.
 const THREADS: u64 = 2;
@@ -193,4 +196,68 @@ fn a_damaged_run_folder_is_shown_or_refused_in_words() {
             assert!(command[0] != "runs" || said.code() == 0, "{shown}");
         }
     });
+}
+
+/// Steps that print until the disk is full, and write files, outputs and summaries before.
+const FILLING: &str = r##"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo kept
+      - {id: one, run: 'echo x=1 >> $GITHUB_OUTPUT; echo "# One" >> $GITHUB_STEP_SUMMARY; echo here > file'}
+      - run: 'for n in $(seq 20); do echo ${{ steps.one.outputs.x }} $n; cp file file$n || true; sleep 0.02; done'
+      - run: 'echo more; yes'
+"##;
+
+/// Number of records of a run of [`FILLING`] until its last step prints, roughly.
+const RECORDS_UNTIL_FULL: usize = 40;
+
+#[test]
+fn a_disk_that_fills_up_at_any_moment_is_the_reason_and_nothing_is_left() {
+    let started = AtomicU64::new(0);
+    campaign(FULL_DISKS, |case| {
+        let mut chance = Chance(case);
+        let project = Project::of_jobs(FILLING);
+        let (megabytes, records) = (2 + chance.below(4), chance.below(RECORDS_UNTIL_FULL));
+        let script = format!(
+            "cuelight run --trust > ../printed 2>&1 & run=$!
+             while kill -0 $run 2>/dev/null; do
+               [ \"$(cat $DISK/state/runs/*/events.jsonl 2>/dev/null | wc -l)\" -ge {records} ] && break
+             done
+             cat /dev/zero > $DISK/big 2>/dev/null
+             wait $run; echo code $?; cat ../printed
+             cuelight runs > ../listed 2>&1; echo runs $?; cat ../listed
+             if [ -e $DISK/state/runs/*/run.json ]; then cuelight show > ../shown 2>&1; echo show $?; cat ../shown; fi
+             rm $DISK/big
+             if [ -e $DISK/state/runs/*/run.json ]; then cuelight show --json; cuelight logs | head -n 3; fi
+             echo left $(ls -d $DISK/state/runs/*/{{ballast,control.sock,work/a/_temp}} 2>/dev/null)
+             echo processes $(pgrep -f \"worker $DISK\")"
+        );
+        let Some(said) = on_small_disk(&project, u32::try_from(megabytes).expect("small"), &script) else {
+            let kilobytes = u32::try_from(64 * megabytes + chance.below(512)).expect("small");
+            let said = text(&limited(&project, kilobytes, "run --trust"));
+            assert!(said.contains("cannot write") && said.contains("ulimit -f"), "case {case}: {said}");
+            project.call(&["logs"]).expect(0, &["kept"]);
+            started.fetch_add(1, Ordering::Relaxed);
+            return nothing_left(&project);
+        };
+        let shown = format!("case {case}, {megabytes} MB after {records} records:\n{said}");
+        for word in ["runs 0\n", "left\n", "processes\n"] {
+            assert!(said.contains(word), "`{word}` is not in {shown}");
+        }
+        for word in ["panicked", "worker lost", "in progress"] {
+            assert!(!said.contains(word), "`{word}` is in {shown}");
+        }
+        if said.contains("code 5\n") {
+            return assert!(said.contains("No space left"), "{shown}");
+        }
+        started.fetch_add(1, Ordering::Relaxed);
+        for word in ["code 1\n", "show 0\n", "\"status\": \"failure\""] {
+            assert!(said.contains(word), "`{word}` is not in {shown}");
+        }
+        // The reason of the run, or of the job whose step could not be prepared.
+        assert!(said.contains("the disk is full") || said.contains("No space left on device"), "{shown}");
+    });
+    let started = started.into_inner();
+    assert!(started >= FULL_DISKS / 2, "only {started} runs had started");
 }

@@ -7,7 +7,7 @@ use crate::project::Project;
 use crate::survival::pids;
 
 /// Calls the program with a limit on the size of files, which fails writes as a full disk does.
-fn limited(project: &Project, kilobytes: u32, args: &str) -> Output {
+pub(super) fn limited(project: &Project, kilobytes: u32, args: &str) -> Output {
     let script = format!("ulimit -f {kilobytes}; exec {} {args}", env!("CARGO_BIN_EXE_cuelight"));
     let mut command = Command::new("bash");
     command.args(["-c", &script]).current_dir(project.root());
@@ -16,7 +16,7 @@ fn limited(project: &Project, kilobytes: u32, args: &str) -> Output {
     command.output().expect("starts")
 }
 
-fn text(said: &Output) -> String {
+pub(super) fn text(said: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
 }
 
@@ -81,7 +81,7 @@ fn a_command_at_the_limit_ends_in_words_and_not_by_a_signal() {
 }
 
 /// Runs a script in a mount namespace in which `$DISK` is a small disk; `None` where that is not allowed.
-fn on_small_disk(project: &Project, megabytes: u32, script: &str) -> Option<String> {
+pub(super) fn on_small_disk(project: &Project, megabytes: u32, script: &str) -> Option<String> {
     let disk = project.root().parent().expect("a parent").join("disk");
     std::fs::create_dir_all(&disk).expect("made");
     let (disk, program) = (disk.display(), env!("CARGO_BIN_EXE_cuelight"));

@@ -7,6 +7,7 @@ mod git;
 mod identity;
 mod isolation;
 mod limits;
+mod names;
 mod question;
 mod secrets;
 mod settings;

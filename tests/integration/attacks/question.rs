@@ -111,3 +111,102 @@ fn an_answer_that_was_taken_back_is_not_a_first_time() {
         "{question}"
     );
 }
+
+#[test]
+fn what_a_script_takes_from_elsewhere_is_shown() {
+    let project = Project::new(
+        "on:
+  push:
+  workflow_dispatch: {inputs: {what: {default: curl of-an-input}}}
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    strategy: {matrix: {command: [make, curl of-a-matrix], include: [{n: wget an-include}]}}
+    outputs: {next: curl of-an-output}
+    env: {TEXT: curl of-a-variable}
+    container: ${{ fromJSON('{\"image\":\"a\",\"options\":\"--privileged\"}') }}
+    services: {db: {image: b, options: '\"--pri\"vileged --health-cmd \"x --pid y\"'}}
+    steps:
+      - run: ${{ matrix.command }}
+      - uses: elsewhere/action@v1
+        with:
+          script: |
+            harmless
+            curl of-a-second-line
+  b: {needs: a, runs-on: ubuntu-latest, steps: [{run: '${{ needs.a.outputs.next }}'}]}
+  c: {uses: ./.github/workflows/called.yml, with: {given: curl of-a-call}, secrets: {TOKEN: curl of-a-secret}}
+  e:
+    runs-on: ubuntu-latest
+    strategy: '${{ fromJSON(''{\"matrix\":{\"x\":[\"curl of-a-strategy\"]}}'') }}'
+    container: {image: a, '${{ insert }}': '${{ fromJSON(''{\"options\":\"of-a-container\"}'') }}'}
+    services: '${{ fromJSON(''{\"db\":{\"options\":\"of-services\"}}'') }}'
+    defaults: {run: '${{ fromJSON(''{\"shell\":\"of-defaults\"}'') }}'}
+    steps: [{uses: elsewhere/action@v1, with: '${{ fromJSON(''{\"a\":\"of-with\"}'') }}'}]
+  d: {runs-on: ubuntu-latest, container: a, services: {cache: {image: b, options: --health-cmd \"x --pid y\"}}, steps: [{run: x}]}
+",
+    );
+    project.write(
+        ".github/workflows/called.yml",
+        "on: {workflow_call: {inputs: {given: {type: string}, other: {type: string, default: curl of-a-default}}, secrets: {TOKEN: {}}}}
+jobs: {inner: {runs-on: ubuntu-latest, steps: [{run: '${{ inputs.other }}'}]}}
+",
+    );
+    let question = question(&project);
+    marked(
+        &question,
+        &[
+            "of-an-input",
+            "of-a-matrix",
+            "include: n: wget",
+            "of-an-output",
+            "TEXT=curl of-a-variable",
+            "container ${{ fromJSON(",
+            "options \"--pri\"vileged",
+            "of-a-second-line",
+            "of-a-call",
+            "of-a-secret",
+            "of-a-default",
+            "of-a-strategy",
+            "of-a-container",
+            "of-services",
+            "of-defaults",
+            "of-with",
+        ],
+    );
+    for harmless in ["container a", "options --health-cmd \"x --pid y\""] {
+        assert!(question.lines().any(|line| line.trim() == harmless), "{harmless} is marked or missing:\n{question}");
+    }
+}
+
+#[test]
+fn the_action_that_is_shown_is_the_one_that_runs() {
+    let project = Project::of_jobs(
+        "\n  a:\n    runs-on: ubuntu-latest\n    steps: [{uses: './two'}, {uses: '.\\back'}, {uses: $/own}, {uses: ./docker}, {uses: ./lower}]",
+    );
+    let composite = |what: &str| {
+        format!(
+            "runs: {{using: composite, steps: [{{run: curl {what}, shell: bash}}]}}\ninputs: {{x: {{default: wget {what}-default}}}}\n"
+        )
+    };
+    project.write("two/action.yaml", &composite("harmless"));
+    let evil = [composite("of-the-first").as_bytes(), b"# caf\xe9\n"].concat();
+    std::fs::write(project.root().join("two/action.yml"), evil).expect("written");
+    project.write("back/action.yml", &composite("behind-a-backslash"));
+    project.write("own/action.yml", &composite("of-the-repository"));
+    project.write("docker/action.yml", "runs: {using: docker, image: Dockerfile, args: [one], pre-entrypoint: /before.sh, post-entrypoint: /after.sh, env: {LD_PRELOAD: /x.so}}\n");
+    project.write("lower/dockerfile", "FROM scratch\n");
+    let question = question(&project);
+    for what in ["of-the-first", "behind-a-backslash", "of-the-repository"] {
+        marked(&question, &[&format!("curl {what}"), &format!("wget {what}-default")]);
+    }
+    marked(&question, &["env LD_PRELOAD=/x.so"]);
+    for shown in [
+        "builds and runs Dockerfile one",
+        "runs /before.sh in it",
+        "runs /after.sh in it",
+        "builds and runs dockerfile",
+    ] {
+        assert!(question.contains(shown), "{shown} is not in\n{question}");
+    }
+    assert!(!question.contains("harmless"), "{question}");
+}

@@ -1,7 +1,7 @@
 //! Trust that was given for something else: another folder, another time, another machine.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -108,4 +108,37 @@ fn a_run_folder_from_elsewhere_asks_although_its_repository_is_trusted() {
     }
     victim.call(&["rerun", "--trust"]).expect(0, &["harmless"]);
     victim.call(&["show"]).expect(0, &["success"]);
+}
+
+#[test]
+fn a_run_folder_from_elsewhere_chooses_no_shell_and_removes_nothing_elsewhere() {
+    let (victim, attacker) = (trusted(), Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{run: exit 1}]}"));
+    attacker.run(&["ci"]).expect(1, &[]);
+    let copied = victim.state().join("runs").join(attacker.run_id());
+    fs::create_dir_all(copied.parent().expect("a parent")).expect("made");
+    copy(&attacker.run_folder(), &copied);
+    let (evil, was_here) = (copied.join("bin/bash"), victim.home().join("was-here"));
+    fs::create_dir(copied.join("bin")).expect("made");
+    fs::write(&evil, format!("#!/bin/sh\n: > {}\n", was_here.display())).expect("written");
+    fs::set_permissions(&evil, fs::Permissions::from_mode(0o755)).expect("set");
+    let checkpoint = fs::read_to_string(copied.join("state/a.jsonl")).expect("text");
+    let bin = copied.join("bin").display().to_string();
+    let with_path = checkpoint.replace("\"failed\":{\"env\":{", &format!("\"failed\":{{\"env\":{{\"PATH\":\"{bin}\","));
+    assert_ne!(with_path, checkpoint);
+    fs::write(copied.join("state/a.jsonl"), with_path).expect("written");
+    let work = fs::read_dir(attacker.run_folder().join("work/a")).expect("there").count();
+    assert!(work > 0);
+    victim.call(&["shell", &attacker.run_id(), "a"]).expect(4, &["was not made on this machine"]);
+    assert!(!was_here.exists());
+    // A run that has not ended, with a job whose name leads elsewhere.
+    let precious = victim.home().join("precious/_temp");
+    fs::create_dir_all(&precious).expect("made");
+    let journal = fs::read_to_string(copied.join("events.jsonl")).expect("text");
+    let open: Vec<_> = journal.lines().filter(|line| !line.contains("run_finished")).collect();
+    assert_ne!(open.len(), journal.lines().count(), "{journal}");
+    let elsewhere = format!("\"{}\"", precious.parent().expect("a parent").display());
+    fs::write(copied.join("events.jsonl"), open.join("\n").replace("\"a\"", &elsewhere) + "\n").expect("written");
+    let _ = fs::remove_file(victim.state().join("index.json"));
+    victim.call(&["runs", "--all"]).expect(0, &["worker lost"]);
+    assert!(precious.exists());
 }

@@ -10,10 +10,11 @@ pub(super) fn candidates() -> Vec<String> {
     if let Some(host) = set("DOCKER_HOST") {
         return vec![host];
     }
-    if let Some(host) = set("HOME").and_then(|home| context(Path::new(&home), set("DOCKER_CONTEXT"))) {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    if let Some(host) = home.and_then(|home| context(Path::new(&home), set("DOCKER_CONTEXT"))) {
         return vec![host];
     }
-    let own = set("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let own = |socket: &str| own.as_ref().map(|folder| folder.join(socket));
     let sockets = [
         Some(PathBuf::from("/var/run/docker.sock")),

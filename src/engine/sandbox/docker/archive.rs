@@ -7,58 +7,47 @@ use tokio::task::spawn_blocking;
 
 use crate::files::{FileError, Folder, Links};
 
-/// Maximum size in bytes of the files of a build context. The archive is in memory until Docker has it.
-const MAX_CONTEXT: u64 = 2 << 30;
+/// Maximum size in bytes of the files of an archive, and of an archive of the engine. It is in memory until the other side
+/// has it.
+pub(super) const MAX_BYTES: u64 = 2 << 30;
 
-/// Packs the content of a folder. Links stay links.
-pub(super) async fn pack(folder: &Path) -> io::Result<Vec<u8>> {
-    let folder = folder.to_owned();
-    let packed = spawn_blocking(move || {
-        let mut archive = tar::Builder::new(Vec::new());
-        archive.follow_symlinks(false);
-        archive.append_dir_all(".", &folder)?;
-        archive.into_inner()
-    });
-    packed.await.map_err(io::Error::other)?
-}
-
-/// Why a build context is not packed.
+/// Why a folder is not packed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ContextError {
+pub(super) enum PackError {
     #[error(transparent)]
     Walk(#[from] walkdir::Error),
     #[error("cannot pack {}: {source}", path.display())]
     File { path: PathBuf, source: FileError },
-    #[error("its files are larger than the limit of {MAX_CONTEXT} bytes, from {} on", path.display())]
+    #[error("its files are larger than the limit of {MAX_BYTES} bytes, from {} on", path.display())]
     TooLarge { path: PathBuf },
     #[error("cannot write the archive: {0}")]
     Write(#[from] io::Error),
 }
 
-/// Packs the context of a build: regular files of at most [`MAX_CONTEXT`] bytes together, folders, and links as links.
-pub(super) async fn pack_context(context: &Path) -> Result<Vec<u8>, ContextError> {
-    let context = context.to_owned();
-    spawn_blocking(move || context_archive(&context)).await.map_err(io::Error::other)?
+/// Packs the content of a folder: regular files of at most [`MAX_BYTES`] bytes together, folders, and links as links.
+pub(super) async fn pack(folder: &Path) -> Result<Vec<u8>, PackError> {
+    let folder = folder.to_owned();
+    spawn_blocking(move || archive(&folder)).await.map_err(io::Error::other)?
 }
 
-fn context_archive(context: &Path) -> Result<Vec<u8>, ContextError> {
-    let folder = Folder::open(context)?;
+fn archive(root: &Path) -> Result<Vec<u8>, PackError> {
+    let folder = Folder::open(root)?;
     let mut archive = tar::Builder::new(Vec::new());
     archive.follow_symlinks(false);
-    let mut left = MAX_CONTEXT;
-    for entry in walkdir::WalkDir::new(context).min_depth(1).sort_by_file_name() {
+    let mut left = MAX_BYTES;
+    for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
         let entry = entry?;
-        let Ok(name) = entry.path().strip_prefix(context) else { continue };
+        let Ok(name) = entry.path().strip_prefix(root) else { continue };
         if entry.file_type().is_dir() || entry.file_type().is_symlink() {
             archive.append_path_with_name(entry.path(), name)?;
             continue;
         }
         // A step that still runs may put something else here, so that only what was opened counts.
-        let failed = |source| ContextError::File { path: name.to_owned(), source };
+        let failed = |source| PackError::File { path: name.to_owned(), source };
         let file = folder.file(name, Links::Refuse).map_err(failed)?;
         let metadata = file.metadata()?;
         let size = metadata.len();
-        left = left.checked_sub(size).ok_or_else(|| ContextError::TooLarge { path: name.to_owned() })?;
+        left = left.checked_sub(size).ok_or_else(|| PackError::TooLarge { path: name.to_owned() })?;
         let mut header = tar::Header::new_gnu();
         header.set_metadata(&metadata);
         // A file that becomes longer is cut, and one that becomes shorter is filled, as `tar` does.
@@ -123,13 +112,13 @@ mod tests {
         fs::write(at("a/b"), "text").expect("written");
         fs::write(at(&"long".repeat(40)), "long").expect("written");
         std::os::unix::fs::symlink("/dev/zero", at("a/link")).expect("linked");
-        unpack(pack_context(from.path()).await.expect("packed"), to.path()).await.expect("unpacked");
+        unpack(pack(from.path()).await.expect("packed"), to.path()).await.expect("unpacked");
         assert_eq!(fs::read_to_string(to.path().join("a/b")).expect("there"), "text");
         assert_eq!(fs::read_to_string(to.path().join("long".repeat(40))).expect("there"), "long");
         assert_eq!(fs::read_link(to.path().join("a/link")).expect("a link"), Path::new("/dev/zero"));
         assert!(to.path().join("a/empty").is_dir());
 
-        let refused = async || pack_context(from.path()).await.expect_err("refused").to_string();
+        let refused = async || pack(from.path()).await.expect_err("refused").to_string();
         rustix::fs::mkfifoat(rustix::fs::CWD, at("a/queue"), rustix::fs::Mode::from_raw_mode(0o600)).expect("made");
         assert_eq!(refused().await, "cannot pack a/queue: a FIFO, not a regular file");
         fs::remove_file(at("a/queue")).expect("removed");

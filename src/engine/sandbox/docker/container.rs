@@ -229,7 +229,7 @@ impl JobContainer {
     async fn upload(&self, path: &Path) -> io::Result<()> {
         let inside = self.inside(path);
         let (archive, into) = if path.is_dir() {
-            (archive::pack(path).await?, inside)
+            (archive::pack(path).await.map_err(io::Error::other)?, inside)
         } else {
             (archive::pack_one(path).await?, inside.parent().unwrap_or(Path::new("/")).to_owned())
         };
@@ -245,6 +245,11 @@ impl JobContainer {
         let mut whole = Vec::new();
         while let Some(part) = parts.next().await {
             whole.extend_from_slice(&part.map_err(io::Error::other)?);
+            if whole.len() as u64 > archive::MAX_BYTES {
+                let limit = archive::MAX_BYTES;
+                let reason = format!("{} is larger than the limit of {limit} bytes", inside.display());
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+            }
         }
         // The first entry of the archive is the folder itself.
         archive::unpack(whole, path.parent().unwrap_or(path)).await

@@ -106,7 +106,7 @@ impl DockerClient {
         say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), DockerError> {
         let doing = || format!("cannot build {dockerfile} of {}", context.display());
-        let archive = super::archive::pack_context(context)
+        let archive = super::archive::pack(context)
             .await
             .map_err(|error| DockerError::Failed { doing: doing(), answer: error.to_string() })?;
         let options = BuildImageOptionsBuilder::default()

@@ -46,7 +46,7 @@ impl ContainerShell {
                 let what = service.map_or_else(|| "container".to_owned(), |name| format!("service `{name}`"));
                 return Err(ProviderError::NotFound(format!("{} has no running {what}", job.name)));
             };
-            let control = run.work().join(job.id.as_str()).join("_control");
+            let control = run.job_work(&job.id).join("_control");
             let step = service.is_none().then(|| surroundings(&control)).flatten();
             return Ok(shell(container.id, step.unwrap_or_default(), false));
         }
