@@ -19,6 +19,9 @@ _cuelight() {
             cuelight,attach)
                 cmd="cuelight__subcmd__attach"
                 ;;
+            cuelight,auth)
+                cmd="cuelight__subcmd__auth"
+                ;;
             cuelight,cancel)
                 cmd="cuelight__subcmd__cancel"
                 ;;
@@ -88,6 +91,15 @@ _cuelight() {
             cuelight,worker)
                 cmd="cuelight__subcmd__worker"
                 ;;
+            cuelight__subcmd__auth,login)
+                cmd="cuelight__subcmd__auth__subcmd__login"
+                ;;
+            cuelight__subcmd__auth,logout)
+                cmd="cuelight__subcmd__auth__subcmd__logout"
+                ;;
+            cuelight__subcmd__auth,status)
+                cmd="cuelight__subcmd__auth__subcmd__status"
+                ;;
             *)
                 ;;
         esac
@@ -95,7 +107,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --read-only --help --version run demo attach runs show logs explain cancel rerun resume shell replay screenshot lint plan eval trust doctor clean keys config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach runs show logs explain cancel rerun resume shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -111,6 +123,70 @@ _cuelight() {
         cuelight__subcmd__attach)
             opts="-h --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__auth)
+            opts="-h --help status login logout"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__auth__subcmd__login)
+            opts="-h --hostname --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --hostname)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__auth__subcmd__logout)
+            opts="-h --hostname --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --hostname)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__auth__subcmd__status)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -45,6 +45,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "plan" -d 'Show what 
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "eval" -d 'Evaluate expressions: one JSON request per line in, one answer per line out'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "trust" -d 'Trust this repository: allow its workflows to run on this machine'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "doctor" -d 'Check what runs need: git, shells, folders, leftovers'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "auth" -d 'Show, get or remove the accounts at GitHub and other servers'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "clean" -d 'Remove old runs'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "keys" -d 'List the keys of the screen'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "config" -d 'Print the settings in force and where each comes from'
@@ -169,6 +170,16 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l revoke -d 'T
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l list -d 'List the trusted repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -f -a "status" -d 'Show the account at each host, where its token comes from, and what is left of the request limit'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -f -a "login" -d 'Log in with a code that you enter on a page of the host'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -f -a "logout" -d 'Remove the token of an earlier login'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from status" -l json -d 'Print JSON: one object per host and line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from login" -l hostname -d 'The host' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from login" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from logout" -l hostname -d 'The host' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from logout" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l keep -d 'Keep this many of the newest runs [default: `keep_runs` of the configuration, 50]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l all -d 'Remove all runs that are not in progress'
 complete -c cuelight -n "__fish_cuelight_using_subcommand clean" -l dry-run -d 'Show what would be removed, and remove nothing'

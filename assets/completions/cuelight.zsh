@@ -272,6 +272,45 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(auth)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_cuelight__subcmd__auth_commands" \
+"*::: :->auth" \
+&& ret=0
+
+    case $state in
+    (auth)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:cuelight-auth-command-$line[1]:"
+        case $line[1] in
+            (status)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print JSON\: one object per host and line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(login)
+_arguments "${_arguments_options[@]}" : \
+'--hostname=[The host]:HOSTNAME:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(logout)
+_arguments "${_arguments_options[@]}" : \
+'--hostname=[The host]:HOSTNAME:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
 (clean)
 _arguments "${_arguments_options[@]}" : \
 '--keep=[Keep this many of the newest runs \[default\: \`keep_runs\` of the configuration, 50\]]:KEEP:_default' \
@@ -347,6 +386,7 @@ _cuelight_commands() {
 'eval:Evaluate expressions\: one JSON request per line in, one answer per line out' \
 'trust:Trust this repository\: allow its workflows to run on this machine' \
 'doctor:Check what runs need\: git, shells, folders, leftovers' \
+'auth:Show, get or remove the accounts at GitHub and other servers' \
 'clean:Remove old runs' \
 'keys:List the keys of the screen' \
 'config:Print the settings in force and where each comes from' \
@@ -360,6 +400,30 @@ _cuelight_commands() {
 _cuelight__subcmd__attach_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight attach commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__auth_commands] )) ||
+_cuelight__subcmd__auth_commands() {
+    local commands; commands=(
+'status:Show the account at each host, where its token comes from, and what is left of the request limit' \
+'login:Log in with a code that you enter on a page of the host' \
+'logout:Remove the token of an earlier login' \
+    )
+    _describe -t commands 'cuelight auth commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__auth__subcmd__login_commands] )) ||
+_cuelight__subcmd__auth__subcmd__login_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight auth login commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__auth__subcmd__logout_commands] )) ||
+_cuelight__subcmd__auth__subcmd__logout_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight auth logout commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__auth__subcmd__status_commands] )) ||
+_cuelight__subcmd__auth__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight auth status commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__cancel_commands] )) ||
 _cuelight__subcmd__cancel_commands() {

@@ -2,6 +2,9 @@
 
 use std::io;
 
+use crate::backend::github::address::AddressError;
+use crate::backend::github::auth::AuthError;
+use crate::backend::github::client::ApiError;
 use crate::config::ConfigError;
 use crate::launch::commands::CommandError;
 use crate::launch::triggers::TriggerError;
@@ -203,6 +206,39 @@ impl From<CommandError> for Failure {
             | CommandError::Ended { .. }
             | CommandError::WorkerLost
             | CommandError::Step(_) => Self::new(Exit::Rejected, error.to_string()),
+        }
+    }
+}
+
+impl From<AddressError> for Failure {
+    fn from(error: AddressError) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let exit = match &error {
+            ApiError::Store(_) | ApiError::Held(_) | ApiError::Unreachable { .. } | ApiError::Server { .. } => {
+                Exit::Unavailable
+            }
+            ApiError::Setup(_) | ApiError::Doubtful { .. } => Exit::Unavailable,
+            ApiError::Refused { status: 404 | 410, .. } => Exit::NotFound,
+            ApiError::Path(_) => Exit::Usage,
+            ApiError::Refused { .. } | ApiError::TooLarge { .. } | ApiError::Redirect(_) => Exit::Rejected,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Api(error) => error.into(),
+            AuthError::Store(error) => error.into(),
+            AuthError::NoClientId(_) | AuthError::NoToken(_) => Self::new(Exit::Usage, error.to_string()),
+            AuthError::Unreadable { .. } => Self::new(Exit::NotFound, error.to_string()),
+            AuthError::Command { .. } | AuthError::Login(_) => Self::new(Exit::Rejected, error.to_string()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file per family of subcommands, headless printers, exit codes.
 
+mod auth;
 mod clean;
 mod commands;
 mod completions;
@@ -94,6 +95,8 @@ enum Command {
     Trust(trust::Args),
     /// Check what runs need: git, shells, folders, leftovers
     Doctor,
+    /// Show, get or remove the accounts at GitHub and other servers
+    Auth(auth::Args),
     /// Remove old runs
     Clean(clean::Args),
     /// List the keys of the screen
@@ -256,6 +259,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Eval) => eval::run(),
         Some(Command::Trust(args)) => trust::run(args),
         Some(Command::Doctor) => doctor::run(),
+        Some(Command::Auth(args)) => auth::run(args),
         Some(Command::Clean(args)) => clean::run(args),
         Some(Command::Keys(args)) => keys::run(args),
         Some(Command::Config(args)) => config::run(args),

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{ConfigError, SettingValue};
+use super::{ConfigError, SettingValue, settings};
 
 /// A setting in a file.
 pub(super) struct FileSetting {
@@ -22,22 +22,29 @@ pub(super) fn entries(file: &str, text: &str) -> Result<Vec<FileSetting>, Config
     })?;
     let mut entries: Vec<(usize, FileSetting)> = Vec::new();
     for (key, value) in document.get_ref() {
-        let mut add = |name: String, start: usize, value: &DeValue<'_>| {
-            entries.push((start, FileSetting { name, origin: position(file, text, start), value: read(value) }));
+        let mut add = |name: &[&str], start: usize, value: &DeValue<'_>| {
+            let setting = FileSetting { name: name.join("."), origin: position(file, text, start), value: read(value) };
+            entries.push((start, setting));
         };
         match value.get_ref() {
-            DeValue::Table(table) => {
-                for (inner, value) in table {
-                    let name = format!("{}.{}", key.get_ref(), inner.get_ref());
-                    add(name, inner.span().start, value.get_ref());
-                }
-            }
-            other => add(key.get_ref().to_string(), key.span().start, other),
+            DeValue::Table(table) => flatten(&[key.get_ref()], table, &mut add),
+            other => add(&[key.get_ref()], key.span().start, other),
         }
     }
     // The parser sorts tables by name.
     entries.sort_by_key(|(start, _)| *start);
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+}
+
+/// Adds the settings of a table, and of the tables in it that have settings of ours.
+fn flatten(name: &[&str], table: &DeTable<'_>, add: &mut impl FnMut(&[&str], usize, &DeValue<'_>)) {
+    for (key, value) in table {
+        let name = [name, &[key.get_ref()]].concat();
+        match value.get_ref() {
+            DeValue::Table(inner) if settings::is_table(&name) => flatten(&name, inner, add),
+            other => add(&name, key.span().start, other),
+        }
+    }
 }
 
 fn position(file: &str, text: &str, start: usize) -> String {

@@ -6,6 +6,7 @@
 //! `config.example.toml` and `cuelight config` all use this table; a test compares the example with it.
 
 mod file;
+mod github;
 mod screen;
 mod settings;
 
@@ -18,6 +19,7 @@ use indexmap::IndexMap;
 use crate::files;
 use crate::files::FileError;
 
+pub use github::{GithubConfig, HostConfig, ServerKind};
 pub use screen::{ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
 pub use settings::{InRepository, Layer, SETTINGS, Setting, SettingValue};
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub docker_socket: bool,
     /// Number of failed jobs in Docker whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
+    /// Settings of servers that speak GitHub's API.
+    pub github: GithubConfig,
     /// Settings of the screen.
     pub screen: ScreenConfig,
     /// Keys that replace the default keys of actions, by action name. The keymap checks both names and keys.
@@ -94,6 +98,7 @@ impl Default for Config {
             supervisor: true,
             docker_socket: false,
             keep_failed: 5,
+            github: GithubConfig::default(),
             screen: ScreenConfig::default(),
             keys: IndexMap::new(),
             origins: IndexMap::new(),
@@ -218,15 +223,13 @@ impl Config {
         let mut text = String::new();
         for key in SETTINGS {
             for (label, value) in (key.show)(self) {
-                let (of, name) = match key.name.split_once('.') {
-                    Some((of, rest)) => (of, if label.is_empty() { rest.to_owned() } else { settings::bare(&label) }),
-                    None => ("", key.name.to_owned()),
-                };
+                let (of, rest) = key.name.split_once('.').unwrap_or(("", key.name));
+                let name = settings::filled(rest, &settings::bare(&label));
                 if of != table {
                     text.push_str(&format!("\n[{of}]\n"));
                     table = of;
                 }
-                let full = if label.is_empty() { key.name.to_owned() } else { format!("{of}.{label}") };
+                let full = settings::filled(key.name, &label);
                 let origin = in_one_line(self.origin(&full).unwrap_or("default"));
                 text.push_str(&format!("{name} = {value}  # {origin}\n"));
             }

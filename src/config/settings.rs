@@ -1,6 +1,7 @@
 //! Table of all settings.
 
-use super::{ColourChoice, Config, GlyphChoice, QuietHours};
+use super::github::is_repository;
+use super::{ColourChoice, Config, GlyphChoice, HostConfig, QuietHours, ServerKind};
 
 /// A setting of the configuration.
 pub struct Setting {
@@ -165,6 +166,78 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| config.actions.iter().map(|(name, source)| (name.clone(), quoted(source))).collect(),
     },
     Setting {
+        name: "github.repositories",
+        doc: "Repositories on GitHub or other servers whose runs are shown, each as OWNER/REPO or HOST/OWNER/REPO.\n\
+              Default: none.",
+        example: "repositories = [\"rust-lang/cargo\", \"git.example.com/team/app\"]",
+        repository: InRepository::Refused,
+        set: |config, _, value| {
+            let names = match value {
+                SettingValue::Text(names) => {
+                    names.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+                }
+                SettingValue::List(names) => names.clone(),
+                other => return Err(format!("must be a list of repositories, not `{}`", other.written())),
+            };
+            if let Some(wrong) = names.iter().find(|name| !is_repository(name)) {
+                return Err(format!("must be OWNER/REPO or HOST/OWNER/REPO, not `{wrong}`"));
+            }
+            config.github.repositories = names;
+            Ok(())
+        },
+        show: |config| one(list(&config.github.repositories)),
+    },
+    Setting {
+        name: "github.api_url",
+        doc: "Address of the API of github.com, for a proxy of it or a test. http:// is only for servers on this machine.\n\
+              Default: \"https://api.github.com\".",
+        example: "api_url = \"https://github-proxy.example.com\"",
+        repository: InRepository::Refused,
+        set: |config, _, value| value.name().map(|url| config.github.api_url = url),
+        show: |config| one(quoted(config.github.api_url.as_deref().unwrap_or_default())),
+    },
+    Setting {
+        name: "github.hosts.<host>.api_url",
+        doc: "Address of the API of a host. Default: https://HOST/api/v3, and /api/v1 on a Gitea.",
+        example: "hosts.\"git.example.com\".api_url = \"https://git.example.com/api/v1\"",
+        repository: InRepository::Refused,
+        set: |config, host, value| value.name().map(|url| config.github.host_mut(host).api_url = url),
+        show: |config| of_hosts(config, |host| host.api_url.as_deref()),
+    },
+    Setting {
+        name: "github.hosts.<host>.kind",
+        doc: "What a host is: \"github\", or \"gitea\" for Gitea and Forgejo. Default: \"github\".",
+        example: "hosts.\"git.example.com\".kind = \"gitea\"",
+        repository: InRepository::Refused,
+        set: |config, host, value| value.word(ServerKind::WORDS).map(|kind| config.github.host_mut(host).kind = kind),
+        show: |config| of_hosts(config, |host| Some("gitea").filter(|_| host.kind == ServerKind::Gitea)),
+    },
+    Setting {
+        name: "github.hosts.<host>.token_file",
+        doc: "File with the token of a host. It comes before GH_TOKEN and the tokens of gh. Default: none.",
+        example: "hosts.\"git.example.com\".token_file = \"/run/secrets/git-token\"",
+        repository: InRepository::Refused,
+        set: |config, host, value| value.name().map(|path| config.github.host_mut(host).token_file = path),
+        show: |config| of_hosts(config, |host| host.token_file.as_deref()),
+    },
+    Setting {
+        name: "github.hosts.<host>.token_command",
+        doc: "Shell command that prints the token of a host. It comes before GH_TOKEN and the tokens of gh.\n\
+              Default: none.",
+        example: "hosts.\"github.com\".token_command = \"pass show github\"",
+        repository: InRepository::Refused,
+        set: |config, host, value| value.name().map(|command| config.github.host_mut(host).token_command = command),
+        show: |config| of_hosts(config, |host| host.token_command.as_deref()),
+    },
+    Setting {
+        name: "github.hosts.<host>.client_id",
+        doc: "Id of the OAuth app on a host that `cuelight auth login` uses. Default: none.",
+        example: "hosts.\"github.com\".client_id = \"Iv1.0123456789abcdef\"",
+        repository: InRepository::Refused,
+        set: |config, host, value| value.name().map(|id| config.github.host_mut(host).client_id = id),
+        show: |config| of_hosts(config, |host| host.client_id.as_deref()),
+    },
+    Setting {
         name: "screen.glyphs",
         doc: "Glyphs of the screen: \"unicode\", \"ascii\", or \"auto\" for Unicode if the locale supports it.\n\
               Default: \"auto\".",
@@ -262,10 +335,7 @@ pub const SETTINGS: &[Setting] = &[
             config.keys.insert(action.to_owned(), keys);
             Ok(())
         },
-        show: |config| {
-            let list = |keys: &[String]| keys.iter().map(|key| quoted(key)).collect::<Vec<_>>().join(", ");
-            config.keys.iter().map(|(action, keys)| (action.clone(), format!("[{}]", list(keys)))).collect()
-        },
+        show: |config| config.keys.iter().map(|(action, keys)| (action.clone(), list(keys))).collect(),
     },
 ];
 
@@ -279,11 +349,32 @@ impl Setting {
 
     /// Matches a full name. Returns the part in place of `<…>`, or empty text if there is no `<…>`.
     fn fits<'n>(&self, name: &'n str) -> Option<&'n str> {
-        match self.name.split_once('<') {
-            Some((table, _)) => name.strip_prefix(table).filter(|label| !label.is_empty()),
+        match placeholder(self.name) {
+            Some((before, after)) => name.strip_prefix(before)?.strip_suffix(after).filter(|label| !label.is_empty()),
             None => (name == self.name).then_some(""),
         }
     }
+}
+
+/// Returns what stands before and after the `<…>` in a name.
+fn placeholder(name: &str) -> Option<(&str, &str)> {
+    let (before, rest) = name.split_once('<')?;
+    Some((before, rest.split_once('>').map_or("", |(_, after)| after)))
+}
+
+/// Returns a name with a label in place of its `<…>`.
+pub(super) fn filled(name: &str, label: &str) -> String {
+    placeholder(name).map_or_else(|| name.to_owned(), |(before, after)| format!("{before}{label}{after}"))
+}
+
+/// Whether a name is that of a table inside another: settings have names below it.
+pub(super) fn is_table(name: &[&str]) -> bool {
+    let is_above = |key: &Setting| {
+        let parts: Vec<&str> = key.name.split('.').collect();
+        let fits = |(part, name): (&&str, &&str)| part == name || part.starts_with('<');
+        parts.len() > name.len() && parts.iter().zip(name).all(fits)
+    };
+    SETTINGS.iter().any(is_above)
 }
 
 /// Looks up a setting by its full name. Returns the setting and the part in place of `<…>`.
@@ -327,6 +418,12 @@ impl SettingValue {
     fn boolean(&self) -> Result<bool, String> {
         let Self::Bool(yes) = self else { return Err(format!("must be true or false, not `{}`", self.written())) };
         Ok(*yes)
+    }
+
+    /// A text without spaces around it; `None` for empty text.
+    fn name(&self) -> Result<Option<String>, String> {
+        let Self::Text(text) = self else { return Err(format!("must be a text, not `{}`", self.written())) };
+        Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
     }
 
     /// A command; `None` for empty text.
@@ -375,6 +472,17 @@ fn is_free_action(config: &Config, name: &str) -> bool {
 /// The word for a value, as TOML.
 fn word<T: Copy + PartialEq>(words: &[(&str, T)], meant: T) -> String {
     words.iter().find(|(_, one)| *one == meant).map(|(word, _)| quoted(word)).unwrap_or_default()
+}
+
+/// A value of each host that has it.
+fn of_hosts(config: &Config, value: fn(&HostConfig) -> Option<&str>) -> Vec<(String, String)> {
+    let hosts = config.github.hosts.iter();
+    hosts.filter_map(|(name, host)| Some((name.clone(), quoted(value(host)?)))).collect()
+}
+
+/// Formats texts as a TOML array.
+fn list(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
 fn one(value: String) -> Vec<(String, String)> {

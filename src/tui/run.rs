@@ -11,6 +11,9 @@ use futures_util::StreamExt;
 use ratatui::widgets::Widget;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::app::App;
 use crate::app::msg::{Effect, Msg, RenderedPage};
@@ -75,14 +78,19 @@ pub enum TuiError {
 
 /// Returns a layer of a `tracing` subscriber that collects the program's log for the screen.
 #[must_use]
-pub fn diagnostics<S>() -> impl tracing_subscriber::Layer<S>
+pub fn diagnostics<S>() -> impl Layer<S>
 where
-    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
     // `tui_logger`'s initialisation would start a thread that wakes a hundred times a second. Here events are moved
     // when they are drawn.
     tui_logger::set_default_level(tui_logger::LevelFilter::Debug);
-    tui_logger::TuiTracingSubscriberLayer
+    // Their events hold addresses of requests, which may be signed.
+    let is_ours = |metadata: &tracing::Metadata<'_>| {
+        let of = metadata.target().split("::").next().unwrap_or_default();
+        !matches!(of, "bollard" | "h2" | "hyper" | "hyper_rustls" | "hyper_util" | "octocrab" | "rustls" | "tower_http")
+    };
+    tui_logger::TuiTracingSubscriberLayer.with_filter(filter_fn(is_ours))
 }
 
 /// Shows the screen until the user quits or the terminal is closed.

@@ -38,7 +38,9 @@ const PROCESS_ENTRIES: &[(&str, &str)] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bollard", &["engine/sandbox/docker", "rollout/targets/docker"]),
     ("kube", &["engine/sandbox/kubernetes", "rollout/targets/kubernetes"]),
-    ("octocrab", &["backend/github"]),
+    ("octocrab", &["backend/github/client"]),
+    ("hyper_util", &["backend/github/client"]),
+    ("serde_yaml", &["backend/github/auth/hosts_file.rs"]),
     ("clap", &["cli"]),
     ("notify", &["backend"]),
     ("vte", &["visible", "ui"]),

@@ -10,6 +10,7 @@ mod containers;
 mod docker;
 mod docs;
 mod explain;
+mod github;
 mod imports;
 mod project;
 mod run;

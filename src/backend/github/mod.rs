@@ -3,3 +3,6 @@
 pub mod address;
 pub mod auth;
 pub mod client;
+mod hosts;
+
+pub use hosts::{connect, host, hosts};

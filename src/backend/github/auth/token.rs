@@ -28,6 +28,11 @@ impl Token {
         Some(value)
     }
 
+    /// Returns the token itself, for the file that keeps it.
+    pub(super) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
     /// Returns a name for the token from which it cannot be found out.
     pub(in crate::backend::github) fn fingerprint(&self) -> String {
         digest::sha256(self.0.expose_secret(), 12)

@@ -38,7 +38,7 @@ impl Client {
         let uri = inner.uri(path)?;
         let mut failures = 0;
         loop {
-            inner.wait(priority).await?;
+            inner.wait(priority, failures == 0).await?;
             let permit = inner.queue.enter(priority).await;
             let result = inner.fetch(uri.clone(), into, limit).await;
             drop(permit);

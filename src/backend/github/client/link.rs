@@ -22,6 +22,8 @@ pub struct LinkState {
     pub answered: Option<Timestamp>,
     /// The limit of requests, as of the last answer that named it.
     pub rate: Option<Rate>,
+    /// Scopes of the token, as the server names them; `None` if it names none, as for fine-grained tokens.
+    pub scopes: Option<Vec<String>>,
 }
 
 /// The server's limit of requests.
@@ -191,6 +193,13 @@ impl Link {
                 state.condition = Condition::Live;
             }
         });
+    }
+
+    /// Notes the scopes of the token, which are separated by commas.
+    pub(super) fn scopes(&self, scopes: &str) {
+        let scopes: Vec<_> =
+            scopes.split(',').map(str::trim).filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
+        self.change(|state| state.scopes = Some(scopes));
     }
 
     /// Notes that the server cannot be reached or failed. `dice` is a random number for the jitter.

@@ -5,16 +5,19 @@
 //! - [`Client::download`]: a log or an artifact, to a file
 //! - [`Client::link`]: whether the server answers, else why not and until when
 //!
+//! [`budget`] decides when what is asked.
+//!
 //! Below it: [`transport`] sends, [`verdict`] reads the head of an answer, [`link`] holds requests back, [`queue`] orders
 //! them, [`answers`] keeps what was answered.
 
 mod answers;
+pub mod budget;
 mod download;
 mod error;
 mod link;
 mod queue;
 mod send;
-mod transport;
+pub(in crate::backend::github) mod transport;
 mod verdict;
 
 use std::collections::HashMap;
@@ -198,13 +201,13 @@ impl Client {
             if let Some(stored) = inner.fresh(&key, freshness) {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
             }
-            inner.wait(priority).await?;
+            inner.wait(priority, failures == 0).await?;
             let permit = inner.queue.enter(priority).await;
             // While this request waited, another may have got the answer, or the reason not to ask.
             if let Some(stored) = inner.fresh(&key, freshness) {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
             }
-            if let Some((_, condition)) = inner.held(priority) {
+            if let Some((_, condition)) = inner.held(priority, failures == 0) {
                 drop(permit);
                 if matches!(condition, Condition::TokenRefused) {
                     return Err(ApiError::Held(condition));
@@ -287,17 +290,17 @@ impl Inner {
         Answer { body: stored.body, next: stored.next, at: stored.at, changed, source }
     }
 
-    /// Returns why the server must not be asked now. After a failure, the user may try at once.
-    fn held(&self, priority: Priority) -> Option<(Option<Duration>, Condition)> {
+    /// Returns why the server must not be asked now. After a failure of another request, the user may try at once.
+    fn held(&self, priority: Priority, is_first: bool) -> Option<(Option<Duration>, Condition)> {
         let held = self.link.hold(clock::now())?;
-        let is_try = priority == Priority::User && matches!(held.1, Condition::Failing { .. });
+        let is_try = is_first && priority == Priority::User && matches!(held.1, Condition::Failing { .. });
         (!is_try).then_some(held)
     }
 
     /// Waits until the server may be asked.
-    async fn wait(&self, priority: Priority) -> Result<(), ApiError> {
+    async fn wait(&self, priority: Priority, is_first: bool) -> Result<(), ApiError> {
         let mut patience = priority.patience();
-        while let Some((left, condition)) = self.held(priority) {
+        while let Some((left, condition)) = self.held(priority, is_first) {
             let Some(left) = left.filter(|left| *left <= patience) else { return Err(ApiError::Held(condition)) };
             patience -= left;
             tokio::time::sleep(left).await;
@@ -376,6 +379,9 @@ impl Inner {
         let now = clock::now();
         let header = |name: &str| incoming.header(name);
         let rate = verdict::rate(&header, now);
+        if let Some(scopes) = header("x-oauth-scopes") {
+            self.link.scopes(scopes);
+        }
         let has_token = self.authorization.is_some();
         let facts = Facts { status: incoming.status, header: &header, body: &body, has_token, now };
         let condition = match verdict(&facts) {

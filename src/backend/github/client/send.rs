@@ -60,7 +60,7 @@ impl Client {
         let inner = &*self.inner;
         let uri = inner.uri(&mutation.path)?;
         let turn = Turn::take(inner.state.github_host(&format!("{}.lock", inner.host.name()))).await?;
-        inner.wait(Priority::User).await?;
+        inner.wait(Priority::User, true).await?;
         let _permit = inner.queue.enter(Priority::User).await;
         let mut headers = inner.headers(Form::Json);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

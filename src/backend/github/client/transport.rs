@@ -38,27 +38,27 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Connections to any number of servers. Must be made inside a tokio runtime.
-pub(super) struct Transport {
+pub(in crate::backend::github) struct Transport {
     octocrab: Octocrab,
 }
 
 /// A request that is ready to be sent.
-pub(super) struct Outgoing {
-    pub(super) method: Method,
-    pub(super) uri: Uri,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+pub(in crate::backend::github) struct Outgoing {
+    pub(in crate::backend::github) method: Method,
+    pub(in crate::backend::github) uri: Uri,
+    pub(in crate::backend::github) headers: HeaderMap,
+    pub(in crate::backend::github) body: Option<Bytes>,
 }
 
 /// An answer whose body has not been read.
-pub(super) struct Incoming {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
+pub(in crate::backend::github) struct Incoming {
+    pub(in crate::backend::github) status: u16,
+    pub(in crate::backend::github) headers: HeaderMap,
     body: BoxBody<Bytes, octocrab::Error>,
 }
 
 /// Why there is no answer.
-pub(super) enum Fault {
+pub(in crate::backend::github) enum Fault {
     /// The request was not sent.
     NotSent(String),
     /// The connection broke or timed out after the request may have been sent.
@@ -68,7 +68,7 @@ pub(super) enum Fault {
 impl Transport {
     /// # Errors
     /// This machine has no certificates.
-    pub(super) fn new() -> Result<Self, ApiError> {
+    pub(in crate::backend::github) fn new() -> Result<Self, ApiError> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -88,7 +88,7 @@ impl Transport {
         Ok(Self { octocrab })
     }
 
-    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
+    pub(in crate::backend::github) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Fault> {
         let mut request = Request::new(outgoing.body.map_or_else(OctoBody::empty, OctoBody::from));
         *request.method_mut() = outgoing.method;
         *request.uri_mut() = outgoing.uri;
@@ -108,12 +108,12 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("cuelight/", en
 
 impl Incoming {
     /// Returns the value of a header, if it is text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::backend::github) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// Returns the next part of the body, or `None` at its end.
-    pub(super) async fn part(&mut self) -> Result<Option<Bytes>, Fault> {
+    pub(in crate::backend::github) async fn part(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             match timeout(BODY_TIMEOUT, self.body.frame()).await {
                 Ok(None) => return Ok(None),
@@ -129,7 +129,7 @@ impl Incoming {
     }
 
     /// Reads the whole body. `None` if it is larger than `limit` bytes.
-    pub(super) async fn whole(&mut self, limit: usize) -> Result<Option<Vec<u8>>, Fault> {
+    pub(in crate::backend::github) async fn whole(&mut self, limit: usize) -> Result<Option<Vec<u8>>, Fault> {
         let mut whole = Vec::new();
         while let Some(part) = self.part().await? {
             if whole.len() + part.len() > limit {

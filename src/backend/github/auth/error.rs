@@ -1,0 +1,78 @@
+//! Why there is no token.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::files::FileError;
+use crate::store::StoreError;
+
+use super::super::client::ApiError;
+
+/// Why there is no token. No text in it holds one.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The configured file cannot be read.
+    #[error("cannot read the token in {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: FileError,
+    },
+    /// What a source gave is not a token: it is empty or has several words.
+    #[error("{0} holds no token")]
+    NoToken(String),
+    /// The configured command failed. Its output is not shown, as it may hold a token.
+    #[error("the token command of {host} {failure}")]
+    Command {
+        /// Name of the host.
+        host: String,
+        /// What happened to it.
+        failure: CommandFailure,
+    },
+    /// The host has no client id, which `cuelight auth login` needs.
+    #[error(
+        "no client id for {0}: set client_id in [github.hosts.\"{0}\"], or use GH_TOKEN, `gh auth login`, a token file"
+    )]
+    NoClientId(String),
+    /// The server refused the login.
+    #[error("the login failed: {0}")]
+    Login(LoginFailure),
+    /// The server has no answer.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What happened to a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CommandFailure {
+    /// It could not be started.
+    #[error("cannot be started")]
+    NotStarted,
+    /// It ended with a failure.
+    #[error("failed")]
+    Failed,
+    /// It took too long.
+    #[error("gave no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+}
+
+/// Why a login with a code fails.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LoginFailure {
+    /// The user refused.
+    #[error("it was refused on the page")]
+    Denied,
+    /// The code was not entered in time.
+    #[error("the code was not entered in time")]
+    Expired,
+    /// Another error of the server, by its name.
+    #[error("the server answers `{0}`")]
+    Other(String),
+    /// The answer cannot be read.
+    #[error("the server's answer cannot be read")]
+    Unreadable,
+}

@@ -1,0 +1,433 @@
+//! When what is asked: polls inside the server's limit of requests.
+//!
+//! Every watched resource has an interval between the bounds of its kind. It falls to the lower bound when the resource
+//! changed, and grows by half when it did not. What all of them are going to cost an hour is compared with what is left of
+//! the limit, without the tenth that is kept for the user's own actions; if it is too much, the intervals of the
+//! background are stretched, then those of what is visible, and those of the focused run last.
+//!
+//! The schedule reads neither clock nor dice: both are arguments.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+use super::Rate;
+
+/// What a resource is, which bounds its interval. In the order in which due polls are sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// Jobs of the active run that the user looks at.
+    FocusedRun,
+    /// Jobs of another active run on the screen.
+    VisibleRun,
+    /// List of the runs of a repository on the screen.
+    RunList,
+    /// Reviews and timers that a run waits for.
+    Waiting,
+    /// Deployments and environments.
+    Environment,
+    /// A repository that is not on the screen.
+    Background,
+}
+
+impl Kind {
+    /// Returns the shortest and the longest interval.
+    #[must_use]
+    pub const fn bounds(self) -> (Duration, Duration) {
+        let (least, most) = match self {
+            Self::FocusedRun => (3, 10),
+            Self::VisibleRun => (10, 30),
+            Self::RunList => (10, 60),
+            Self::Waiting => (15, 60),
+            Self::Environment | Self::Background => (60, 300),
+        };
+        (Duration::from_secs(least), Duration::from_secs(most))
+    }
+
+    /// Group of kinds that are slowed together: 0 first.
+    const fn group(self) -> usize {
+        match self {
+            Self::Environment | Self::Background => 0,
+            Self::VisibleRun | Self::RunList | Self::Waiting => 1,
+            Self::FocusedRun => 2,
+        }
+    }
+}
+
+/// How much the user looks at the screen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Attention {
+    /// The terminal has the focus.
+    #[default]
+    Here,
+    /// The terminal has not the focus: every interval is its longest.
+    Elsewhere,
+    /// No key for half an hour: every interval is twice its longest.
+    Away,
+}
+
+/// What a poll brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Polled {
+    /// Whether the resource changed.
+    pub changed: bool,
+    /// Whether the request counts against the limit.
+    pub charged: bool,
+}
+
+/// Why polls are slower than they would be.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Slowed {
+    /// The limit that slows them.
+    pub rate: Rate,
+    /// Factor of the intervals in the background; the others are at most as large.
+    pub factor: f64,
+}
+
+/// The polls of one host and token. `K` names a resource, usually by its path.
+#[derive(Debug)]
+pub struct Schedule<K> {
+    watched: HashMap<K, Watched>,
+    rate: Option<Rate>,
+    attention: Attention,
+    factors: [f64; GROUPS],
+}
+
+#[derive(Debug)]
+struct Watched {
+    kind: Kind,
+    interval: Duration,
+    due: Timestamp,
+    /// Moving average of the share of charged polls.
+    charged: f64,
+    /// Extra polls after a change by the user.
+    soon: Vec<Timestamp>,
+}
+
+const GROUPS: usize = 3;
+/// Largest factor of each group.
+const MAX_FACTOR: f64 = 20.0;
+/// Weight of the last poll in the moving average.
+const WEIGHT: f64 = 0.2;
+/// Share of the limit that polls leave to the user's own actions.
+const RESERVE: f64 = 0.1;
+/// Delays of the polls after a change by the user, in seconds.
+const AFTER_CHANGE: [u64; 3] = [1, 2, 4];
+
+impl<K: Clone + Eq + Hash + Ord> Default for Schedule<K> {
+    fn default() -> Self {
+        Self { watched: HashMap::new(), rate: None, attention: Attention::default(), factors: [1.0; GROUPS] }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
+    /// Watches a resource, from now on as this kind. A new one is due at once.
+    pub fn watch(&mut self, key: K, kind: Kind, now: Timestamp) {
+        let (least, most) = kind.bounds();
+        let watched = self.watched.entry(key).or_insert(Watched {
+            kind,
+            interval: least,
+            due: now,
+            charged: 1.0,
+            soon: Vec::new(),
+        });
+        if watched.kind != kind {
+            watched.kind = kind;
+            watched.interval = watched.interval.clamp(least, most);
+            watched.due = watched.due.min(later(now, watched.interval));
+        }
+        self.balance(now);
+    }
+
+    /// Watches a resource no longer.
+    pub fn forget(&mut self, key: &K) {
+        self.watched.remove(key);
+    }
+
+    /// Returns the resources that are watched.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.watched.keys()
+    }
+
+    /// Sets how much the user looks at the screen. Back at it, everything is due within its shortest interval.
+    pub fn attend(&mut self, attention: Attention, now: Timestamp) {
+        if attention == Attention::Here && self.attention != Attention::Here {
+            for watched in self.watched.values_mut() {
+                watched.due = watched.due.min(later(now, watched.kind.bounds().0));
+            }
+        }
+        self.attention = attention;
+        self.balance(now);
+    }
+
+    /// Notes the limit of requests that the server named last.
+    pub fn limit(&mut self, rate: Rate, now: Timestamp) {
+        self.rate = Some(rate);
+        self.balance(now);
+    }
+
+    /// Returns the resource to poll now, if one is due: the most important one.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Option<K> {
+        let due = self.watched.iter().filter(|(_, watched)| watched.next() <= now);
+        due.min_by_key(|(key, watched)| (watched.kind, watched.next(), *key)).map(|(key, _)| key.clone())
+    }
+
+    /// Returns when the next resource is due.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        self.watched.values().map(Watched::next).min()
+    }
+
+    /// Notes what a poll brought; `None` if it failed. `dice` is a random number for the jitter.
+    pub fn polled(&mut self, key: &K, polled: Option<Polled>, now: Timestamp, dice: u32) {
+        let attention = self.attention;
+        let factors = self.factors;
+        let Some(watched) = self.watched.get_mut(key) else { return };
+        let (least, most) = watched.kind.bounds();
+        if let Some(polled) = polled {
+            watched.charged += WEIGHT * (f64::from(u8::from(polled.charged)) - watched.charged);
+            watched.interval = if polled.changed { least } else { watched.interval.mul_f64(1.5).min(most) };
+        }
+        watched.soon.retain(|soon| *soon > now);
+        let interval = watched.paced(attention).mul_f64(factors[watched.kind.group()]);
+        watched.due = later(now, interval.mul_f64(0.9 + 0.2 * f64::from(dice) / f64::from(u32::MAX)));
+        self.balance(now);
+    }
+
+    /// Polls a resource soon, several times: the user has just changed it.
+    pub fn changed_by_user(&mut self, key: &K, now: Timestamp) {
+        if let Some(watched) = self.watched.get_mut(key) {
+            watched.soon = AFTER_CHANGE.iter().map(|seconds| later(now, Duration::from_secs(*seconds))).collect();
+        }
+    }
+
+    /// Returns why polls are slower than they would be.
+    #[must_use]
+    pub fn slowed(&self) -> Option<Slowed> {
+        let factor = self.factors.iter().copied().fold(1.0, f64::max);
+        self.rate.filter(|_| factor > 1.0).map(|rate| Slowed { rate, factor })
+    }
+
+    /// Returns the requests an hour that are going to be charged.
+    #[must_use]
+    pub fn hourly_cost(&self) -> f64 {
+        self.costs().iter().zip(self.factors).map(|(cost, factor)| cost / factor).sum()
+    }
+
+    /// Costs an hour of each group, without factors.
+    fn costs(&self) -> [f64; GROUPS] {
+        let mut costs = [0.0; GROUPS];
+        for watched in self.watched.values() {
+            costs[watched.kind.group()] += 3600.0 / watched.paced(self.attention).as_secs_f64() * watched.charged;
+        }
+        costs
+    }
+
+    /// Sets the factors so that the polls keep inside what is left of the limit.
+    fn balance(&mut self, now: Timestamp) {
+        self.factors = [1.0; GROUPS];
+        let Some(rate) = self.rate else { return };
+        // After the reset the limit is whole again, which the next answer confirms.
+        let (remaining, left) = if rate.reset <= now {
+            (rate.limit, Duration::from_hours(1))
+        } else {
+            (rate.remaining, rate.reset.since(now))
+        };
+        let spendable = (remaining as f64 - rate.limit as f64 * RESERVE).max(0.0);
+        let allowed = 3600.0 * spendable / left.as_secs_f64().max(60.0);
+        let costs = self.costs();
+        let mut excess = costs.iter().sum::<f64>() - allowed;
+        for (factor, cost) in self.factors.iter_mut().zip(costs) {
+            if excess > 0.0 && cost > 0.0 {
+                let kept = (cost - excess).max(cost / MAX_FACTOR);
+                *factor = cost / kept;
+                excess -= cost - kept;
+            }
+        }
+    }
+}
+
+impl Watched {
+    fn next(&self) -> Timestamp {
+        self.soon.iter().copied().fold(self.due, Timestamp::min)
+    }
+
+    fn paced(&self, attention: Attention) -> Duration {
+        let (_, most) = self.kind.bounds();
+        match attention {
+            Attention::Here => self.interval,
+            Attention::Elsewhere => most,
+            Attention::Away => 2 * most,
+        }
+    }
+}
+
+fn later(now: Timestamp, delay: Duration) -> Timestamp {
+    Timestamp(now.0.saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+    const LIMIT: u64 = 5000;
+
+    /// Small generator of numbers that look random (xorshift).
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self) -> u32 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 32) as u32
+        }
+
+        fn share(&mut self) -> f64 {
+            f64::from(self.roll()) / f64::from(u32::MAX)
+        }
+    }
+
+    /// What an hour at a server costs.
+    #[derive(Debug, Default)]
+    struct Hour {
+        polls: u64,
+        charged: u64,
+        least_left: u64,
+    }
+
+    /// Polls resources for an hour. Each is given with the mean time between its changes in seconds; 0 for none.
+    fn simulate(resources: &[(Kind, f64)], attention: Attention) -> Hour {
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+        let mut schedule = Schedule::default();
+        schedule.attend(attention, Timestamp(0));
+        let mut last = vec![None; resources.len()];
+        for (at, (kind, _)) in resources.iter().enumerate() {
+            schedule.watch(at, *kind, Timestamp(0));
+        }
+        let mut hour = Hour { least_left: LIMIT, ..Hour::default() };
+        while let Some(now) = schedule.next().filter(|now| now.0 < HOUR) {
+            let at = schedule.due(now).expect("due");
+            let mean = resources[at].1;
+            // A change since the last poll, at the mean rate.
+            let changed = last[at].is_none_or(|then: Timestamp| {
+                mean > 0.0 && dice.share() < 1.0 - (-now.since(then).as_secs_f64() / mean).exp()
+            });
+            last[at] = Some(now);
+            hour.polls += 1;
+            hour.charged += u64::from(changed);
+            let remaining = LIMIT.saturating_sub(hour.charged);
+            hour.least_left = hour.least_left.min(remaining);
+            schedule.limit(Rate { limit: LIMIT, remaining, reset: Timestamp(HOUR) }, now);
+            schedule.polled(&at, Some(Polled { changed, charged: changed }), now, dice.roll());
+        }
+        hour
+    }
+
+    #[test]
+    fn an_hour_of_quiet_repositories_costs_little() {
+        let fifty = simulate(&vec![(Kind::Background, 0.0); 50], Attention::Here);
+        assert!(fifty.charged <= 60 && fifty.polls <= 50 * 20, "{fifty:?}");
+        let one = [(Kind::RunList, 0.0), (Kind::Environment, 0.0), (Kind::Background, 0.0)];
+        let one = simulate(&one, Attention::Here);
+        assert!(one.charged <= 20, "{one:?}");
+        let away = simulate(&vec![(Kind::Background, 0.0); 50], Attention::Away);
+        assert!(away.polls <= 50 * 8, "{away:?}");
+    }
+
+    // Reported: an active run's jobs changed on 11 of 18 polls 10 s apart, the list of runs on 1 of 18.
+    const JOBS: f64 = 10.6;
+    const LIST: f64 = 175.0;
+
+    #[test]
+    fn an_hour_of_one_active_run_costs_at_most_440_requests() {
+        let hour = simulate(&[(Kind::FocusedRun, JOBS), (Kind::RunList, LIST)], Attention::Here);
+        assert!(hour.charged <= 440, "{hour:?}");
+        // Every poll a change, at the longest interval.
+        let worst = simulate(&[(Kind::FocusedRun, 0.001), (Kind::RunList, LIST)], Attention::Elsewhere);
+        assert!(worst.charged <= 440, "{worst:?}");
+    }
+
+    #[test]
+    fn an_hour_of_twenty_active_runs_stays_inside_the_limit() {
+        let mut resources = vec![(Kind::VisibleRun, JOBS); 19];
+        resources.extend([(Kind::FocusedRun, JOBS), (Kind::RunList, LIST)]);
+        let hour = simulate(&resources, Attention::Here);
+        assert!(hour.charged < LIMIT && hour.least_left > 0, "{hour:?}");
+        // Even if each poll of each finds a change, and a hundred repositories change as well.
+        let mut all: Vec<_> = resources.iter().map(|(kind, _)| (*kind, 0.001)).collect();
+        all.extend(vec![(Kind::Background, 0.001); 100]);
+        let worst = simulate(&all, Attention::Here);
+        assert!(worst.charged < LIMIT && worst.least_left >= LIMIT / 20, "{worst:?}");
+    }
+
+    #[test]
+    fn the_background_is_slowed_first_and_the_focused_run_last() {
+        let mut schedule = Schedule::default();
+        for (at, kind) in [Kind::FocusedRun, Kind::VisibleRun, Kind::Background].into_iter().enumerate() {
+            schedule.watch(at, kind, Timestamp(0));
+        }
+        let mut factors = |remaining| {
+            schedule.limit(Rate { limit: LIMIT, remaining, reset: Timestamp(HOUR) }, Timestamp(0));
+            schedule.factors
+        };
+        // 1200, 360 and 60 an hour.
+        assert!(factors(LIMIT).iter().all(|factor| (factor - 1.0).abs() < 0.01));
+        let [background, visible, focused] = factors(500 + 1590);
+        assert!(background > 1.0 && (visible - 1.0).abs() < 0.01 && (focused - 1.0).abs() < 0.01);
+        let [background, visible, focused] = factors(500 + 1400);
+        assert!((background - MAX_FACTOR).abs() < 0.01 && visible > 1.0 && (focused - 1.0).abs() < 0.01);
+        assert!(factors(500).iter().all(|factor| (factor - MAX_FACTOR).abs() < 0.01));
+        assert!((schedule.slowed().expect("slowed").factor - MAX_FACTOR).abs() < 0.01);
+        assert!(schedule.hourly_cost() < 90.0, "{}", schedule.hourly_cost());
+    }
+
+    #[test]
+    fn a_change_by_the_user_is_looked_for_at_once_and_three_times() {
+        let mut schedule = Schedule::default();
+        schedule.watch("run", Kind::Background, Timestamp(0));
+        let quiet = Some(Polled { changed: false, charged: false });
+        schedule.polled(&"run", quiet, Timestamp(0), 0);
+        schedule.changed_by_user(&"run", Timestamp(10_000));
+        for at in [11_000, 12_000, 14_000] {
+            assert_eq!(schedule.next(), Some(Timestamp(at)));
+            assert_eq!((schedule.due(Timestamp(at - 1)), schedule.due(Timestamp(at))), (None, Some("run")));
+            schedule.polled(&"run", quiet, Timestamp(at), 0);
+        }
+        assert!(schedule.next() > Some(Timestamp(60_000)));
+        schedule.forget(&"run");
+        assert_eq!((schedule.next(), schedule.keys().count()), (None, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_polled_the_next_poll_is_within_the_bounds(
+            kinds in proptest::collection::vec(0_usize..6, 1..20),
+            polls in proptest::collection::vec((0_usize..20, 0_u8..5, any::<u32>(), 0_u64..100_000, 0_u64..6000), 1..100),
+        ) {
+            let all = [Kind::FocusedRun, Kind::VisibleRun, Kind::RunList, Kind::Waiting, Kind::Environment, Kind::Background];
+            let mut schedule = Schedule::default();
+            for (at, kind) in kinds.iter().enumerate() {
+                schedule.watch(at, all[*kind], Timestamp(0));
+            }
+            let mut now = 0;
+            for (key, what, dice, step, remaining) in polls {
+                now += step;
+                let key = key % kinds.len();
+                schedule.limit(Rate { limit: LIMIT, remaining, reset: Timestamp(HOUR) }, Timestamp(now));
+                let polled = (what < 4).then_some(Polled { changed: what & 1 == 1, charged: what & 2 == 2 });
+                schedule.polled(&key, polled, Timestamp(now), dice);
+                let wait = schedule.watched[&key].due.since(Timestamp(now)).as_secs_f64();
+                let (least, most) = all[kinds[key]].bounds();
+                prop_assert!(wait >= least.as_secs_f64() * 0.89 && wait <= most.as_secs_f64() * 1.11 * MAX_FACTOR, "{wait}");
+                prop_assert!(schedule.factors[2] <= schedule.factors[0].max(schedule.factors[1]).max(MAX_FACTOR));
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `auth`: the accounts at GitHub and other servers, and where their tokens come from.
+
+use crate::backend::github::address::{GITHUB, Host};
+use crate::backend::github::auth::{DeviceLogin, HostStatus, forget, keep, status};
+use crate::backend::github::{host, hosts};
+use crate::config::Config;
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::theme::Hue;
+
+use super::style::Style;
+use super::{Exit, Failure, Outcome, block_on, config, runs_dir, style};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Show the account at each host, where its token comes from, and what is left of the request limit
+    Status {
+        /// Print JSON: one object per host and line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Log in with a code that you enter on a page of the host
+    Login(HostArg),
+    /// Remove the token of an earlier login
+    Logout(HostArg),
+}
+
+#[derive(clap::Args)]
+struct HostArg {
+    /// The host
+    #[arg(long, default_value = GITHUB)]
+    hostname: String,
+}
+
+impl HostArg {
+    fn find(&self, config: &Config) -> Result<Host, Failure> {
+        Ok(host(&self.hostname, &config.github)?)
+    }
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let config = config::load(config::repository().as_deref())?;
+    match &args.action {
+        Action::Status { json } => show(&config, *json),
+        Action::Login(named) => login(&config, named.find(&config)?),
+        Action::Logout(named) => logout(&named.find(&config)?),
+    }
+}
+
+fn show(config: &Config, json: bool) -> Outcome {
+    let state = runs_dir()?;
+    let mut exit = Exit::Success;
+    for host in hosts(&config.github)? {
+        let settings = config.github.host(host.name());
+        let found = block_on(status(&host, &settings, &state, &|name| std::env::var(name).ok()))?;
+        if found.problem.is_some() {
+            exit = Exit::Unavailable;
+        }
+        if json {
+            style::json(&found)?;
+        } else {
+            lines(&found).iter().try_for_each(style::line)?;
+        }
+    }
+    Ok(exit)
+}
+
+fn lines(status: &HostStatus) -> Vec<TerminalText> {
+    let style = Style::of_output();
+    let account = status.account.as_deref().unwrap_or("anonymous");
+    let mut lines = vec![text!("{}", style.bold(&status.host))];
+    match &status.problem {
+        Some(problem) => lines.push(text!("  {} {}", style.paint(Hue::Bad, "!!"), problem)),
+        None => lines.push(text!("  {} {}", style.paint(Hue::Good, "ok"), account)),
+    }
+    if !status.source.is_empty() {
+        lines.push(text!("  token   {}", status.source));
+    }
+    if let Some(scopes) = &status.scopes {
+        let scopes = if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") };
+        lines.push(text!("  scopes  {}", scopes));
+    }
+    if let Some(rate) = status.rate {
+        lines.push(text!("  limit   {} of {} requests left", rate.remaining, rate.limit));
+    }
+    lines
+}
+
+fn login(config: &Config, host: Host) -> Outcome {
+    let state = runs_dir()?;
+    let client_id = config.github.host(host.name()).client_id;
+    let path = block_on(async {
+        let login = DeviceLogin::start(host.clone(), client_id.as_deref()).await?;
+        style::line(&text!("Open {} and enter the code {}", login.page(), login.code()))?;
+        let token = login.wait().await?;
+        Ok::<_, Failure>(keep(&host, &token, &state)?)
+    })??;
+    style::line(&text!("Logged in at {}. The token is in {}", host.name(), path.display().to_string()))?;
+    Ok(Exit::Success)
+}
+
+fn logout(host: &Host) -> Outcome {
+    if forget(host, &runs_dir()?)? {
+        style::line(&text!("The token of {} is removed.", host.name()))?;
+        return Ok(Exit::Success);
+    }
+    Err(Failure::new(Exit::NotFound, format!("no token of an earlier login at {}", host.name())))
+}

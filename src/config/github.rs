@@ -1,0 +1,64 @@
+//! Settings of servers that speak GitHub's API.
+
+use indexmap::IndexMap;
+
+/// The settings of servers and of the repositories on them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GithubConfig {
+    /// Repositories whose runs are shown: `[HOST/]OWNER/REPO`.
+    pub repositories: Vec<String>,
+    /// Address of the API of github.com, if it is another.
+    pub api_url: Option<String>,
+    /// Settings of hosts, by name in lower case.
+    pub hosts: IndexMap<String, HostConfig>,
+}
+
+/// The settings of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Address of the API, if it is not the usual one.
+    pub api_url: Option<String>,
+    /// What the server is.
+    pub kind: ServerKind,
+    /// File with the token.
+    pub token_file: Option<String>,
+    /// Shell command that prints the token.
+    pub token_command: Option<String>,
+    /// Id of the OAuth app for `cuelight auth login`.
+    pub client_id: Option<String>,
+}
+
+/// What a server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerKind {
+    /// GitHub.
+    #[default]
+    GitHub,
+    /// Gitea or Forgejo.
+    Gitea,
+}
+
+impl ServerKind {
+    /// Values in a file.
+    pub(super) const WORDS: &[(&str, Self)] = &[("github", Self::GitHub), ("gitea", Self::Gitea)];
+}
+
+impl GithubConfig {
+    /// Returns the settings of a host; those of a host that is not configured are empty.
+    #[must_use]
+    pub fn host(&self, name: &str) -> HostConfig {
+        self.hosts.get(&name.to_ascii_lowercase()).cloned().unwrap_or_default()
+    }
+
+    /// Returns the settings of a host, to be changed.
+    pub(super) fn host_mut(&mut self, name: &str) -> &mut HostConfig {
+        self.hosts.entry(name.to_ascii_lowercase()).or_default()
+    }
+}
+
+/// Whether a text has the form `[HOST/]OWNER/REPO`.
+pub(super) fn is_repository(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let is_part = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic());
+    matches!(parts.len(), 2 | 3) && parts.iter().all(is_part)
+}

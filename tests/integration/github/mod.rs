@@ -1,0 +1,5 @@
+//! The client of servers that speak GitHub's API, against the stateful fake server.
+
+mod auth;
+mod client;
+mod fake;
