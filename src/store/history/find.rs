@@ -52,7 +52,8 @@ impl RunsDir {
     /// The repository has no run, or the state folder cannot be read.
     pub fn newest_of(&self, repository: &str) -> Result<RunFolder, StoreError> {
         let mut newest = None;
-        let lower = repository.to_ascii_lowercase();
+        // As it stands in the index, where the summary is JSON: the name of a folder may have any character.
+        let lower = serde_json::Value::from(repository).to_string().to_ascii_lowercase();
         self.visit(None, |id, cached| {
             // The repository of a run never changes, so an outdated line is good enough to pass over a run of another one.
             if cached.is_some_and(|cached| !cached.summary.to_ascii_lowercase().contains(&lower)) {

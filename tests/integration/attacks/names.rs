@@ -9,13 +9,11 @@ use std::path::Path;
 use crate::project::{Project, Said};
 
 /// What a name may contain. Each has `FORGED` where a line would begin if the name were printed as it is.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 4] = [
     "a\n::error::FORGED\nFORGED",
     "a\r\n##[error]FORGED",
     "\u{1b}[2J\u{1b}]0;t\u{7}\u{1b}[1GFORGED",
     "a\u{85}FORGED\u{2028}FORGED\u{202e}",
-    "a\u{b}FORGED\u{c}FORGED\u{9b}1G",
-    "a\n  FORGED\n\n\tFORGED",
 ];
 
 /// The same name as a line of plain text.
@@ -132,9 +130,11 @@ impl Named {
     }
 }
 
-/// Whether a line is forged: it begins with what a name contains, or GitHub's runner takes it for a command.
+/// Whether a line is forged: it begins with what a name contains, or GitHub's runner takes it for a command. The runner looks
+/// for `##[` anywhere in a line, but not in one that begins with `::` (`ActionCommandManager.TryProcessCommand`).
 fn is_forged(line: &str, in_actions: bool) -> bool {
-    let is_command = line.trim_start().starts_with("::error::FORGED") || line.contains("##[error]FORGED");
+    let begins = |start| line.trim_start().starts_with(start);
+    let is_command = begins("::error::FORGED") || (!begins("::") && line.contains("##[error]FORGED"));
     line.starts_with("FORGED") || line.starts_with("::error::FORGED") || (in_actions && is_command)
 }
 

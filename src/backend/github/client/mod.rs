@@ -7,7 +7,7 @@
 //!
 //! [`budget`] decides when what is asked.
 //!
-//! Below it: [`transport`] sends, [`verdict`] reads the head of an answer, [`link`] holds requests back, [`queue`] orders
+//! Below it: [`transport`] sends, [`mod@verdict`] reads the head of an answer, [`link`] holds requests back, [`queue`] orders
 //! them, [`answers`] keeps what was answered.
 
 mod answers;
