@@ -9,6 +9,7 @@ mod file;
 mod github;
 mod screen;
 mod settings;
+mod value;
 
 use std::env;
 use std::fs;
@@ -18,10 +19,12 @@ use indexmap::IndexMap;
 
 use crate::files;
 use crate::files::FileError;
+use crate::model::in_one_line;
 
 pub use github::{GithubConfig, HostConfig, ServerKind};
 pub use screen::{ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
-pub use settings::{InRepository, Layer, SETTINGS, Setting, SettingValue};
+pub use settings::{InRepository, Layer, SETTINGS, Setting};
+pub use value::SettingValue;
 
 /// The configuration in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,7 +186,7 @@ impl Config {
                     continue;
                 }
                 if matches!(key.repository, InRepository::Names(_)) {
-                    let value = settings::quoted(entry.value.text());
+                    let value = value::quoted(entry.value.text());
                     self.named_by_repository.push(format!("{} = {value}", entry.name));
                 }
             }
@@ -224,7 +227,7 @@ impl Config {
         for key in SETTINGS {
             for (label, value) in (key.show)(self) {
                 let (of, rest) = key.name.split_once('.').unwrap_or(("", key.name));
-                let name = settings::filled(rest, &settings::bare(&label));
+                let name = settings::filled(rest, &value::bare(&label));
                 if of != table {
                     text.push_str(&format!("\n[{of}]\n"));
                     table = of;
@@ -242,11 +245,6 @@ impl Config {
         }
         text
     }
-}
-
-/// The text of a comment: a name of a file or of a setting may contain a line end, after which it would be a setting.
-fn in_one_line(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// Text of `config.example.toml`: all settings, documented and commented out.

@@ -1,6 +1,7 @@
 //! Table of all settings.
 
 use super::github::is_repository;
+use super::value::{SettingValue, list, quoted, word};
 use super::{ColourChoice, Config, GlyphChoice, HostConfig, QuietHours, ServerKind};
 
 /// A setting of the configuration.
@@ -38,21 +39,6 @@ pub enum InRepository {
     /// Name something where the user's own settings do not. What it names is part of what a person trusts. The function
     /// checks the value and returns whether the user's settings leave it free.
     Names(fn(&Config, &str, &SettingValue) -> Result<bool, String>),
-}
-
-/// A value from a file or an environment variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingValue {
-    /// An integer.
-    Number(i64),
-    /// A boolean.
-    Bool(bool),
-    /// A string.
-    Text(String),
-    /// A list of strings.
-    List(Vec<String>),
-    /// A value that no setting accepts, described for an error message.
-    Other(String),
 }
 
 /// All settings. Those without a table come first, as TOML requires.
@@ -394,64 +380,6 @@ pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), String> {
     })
 }
 
-impl SettingValue {
-    /// Parses the text of an environment variable.
-    pub(super) fn of_text(text: &str) -> Self {
-        match (text.parse(), text.parse()) {
-            (Ok(number), _) => Self::Number(number),
-            (_, Ok(yes)) => Self::Bool(yes),
-            _ => Self::Text(text.to_owned()),
-        }
-    }
-
-    /// The text of a value that is one; empty for other kinds.
-    pub(super) fn text(&self) -> &str {
-        if let Self::Text(text) = self { text } else { "" }
-    }
-
-    fn number(&self, least: usize) -> Result<usize, String> {
-        let number = if let Self::Number(number) = self { usize::try_from(*number).ok() } else { None };
-        let wrong = || format!("must be a number of at least {least}, not `{}`", self.written());
-        number.filter(|number| *number >= least).ok_or_else(wrong)
-    }
-
-    fn boolean(&self) -> Result<bool, String> {
-        let Self::Bool(yes) = self else { return Err(format!("must be true or false, not `{}`", self.written())) };
-        Ok(*yes)
-    }
-
-    /// A text without spaces around it; `None` for empty text.
-    fn name(&self) -> Result<Option<String>, String> {
-        let Self::Text(text) = self else { return Err(format!("must be a text, not `{}`", self.written())) };
-        Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
-    }
-
-    /// A command; `None` for empty text.
-    fn command(&self) -> Result<Option<String>, String> {
-        let Self::Text(command) = self else { return Err(format!("must be a command, not `{}`", self.written())) };
-        Ok(Some(command.clone()).filter(|command| !command.trim().is_empty()))
-    }
-
-    /// Looks up the value in a list of words with their meanings.
-    fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, String> {
-        let found = words.iter().find(|(word, _)| matches!(self, Self::Text(text) if text == word));
-        let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let wrong = |(last, first): (&String, &[String])| {
-            format!("must be {} or {last}, not `{}`", first.join(", "), self.written())
-        };
-        found.map(|(_, meant)| *meant).ok_or_else(|| names.split_last().map(wrong).unwrap_or_default())
-    }
-
-    fn written(&self) -> String {
-        match self {
-            Self::Number(number) => number.to_string(),
-            Self::Bool(yes) => yes.to_string(),
-            Self::Text(text) | Self::Other(text) => text.clone(),
-            Self::List(items) => items.join(", "),
-        }
-    }
-}
-
 /// Whether the user does not map this label. A repository cannot place jobs on the host: it could only loosen.
 fn free_label(config: &Config, label: &str, value: &SettingValue) -> Result<bool, String> {
     if matches!(value, SettingValue::Text(sandbox) if sandbox == "host") {
@@ -469,42 +397,12 @@ fn is_free_action(config: &Config, name: &str) -> bool {
     !config.actions.keys().any(|known| repository(known) == repository(name))
 }
 
-/// The word for a value, as TOML.
-fn word<T: Copy + PartialEq>(words: &[(&str, T)], meant: T) -> String {
-    words.iter().find(|(_, one)| *one == meant).map(|(word, _)| quoted(word)).unwrap_or_default()
-}
-
 /// A value of each host that has it.
 fn of_hosts(config: &Config, value: fn(&HostConfig) -> Option<&str>) -> Vec<(String, String)> {
     let hosts = config.github.hosts.iter();
     hosts.filter_map(|(name, host)| Some((name.clone(), quoted(value(host)?)))).collect()
 }
 
-/// Formats texts as a TOML array.
-fn list(texts: &[String]) -> String {
-    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
-}
-
 fn one(value: String) -> Vec<(String, String)> {
     vec![(String::new(), value)]
-}
-
-/// Formats text as a TOML string.
-pub(super) fn quoted(text: &str) -> String {
-    if !text.contains(char::is_control) {
-        return toml::Value::String(text.to_owned()).to_string();
-    }
-    // A text of several lines would become several lines, which a key cannot be, and which look like settings.
-    let escaped = text.chars().map(|c| match c {
-        '"' | '\\' => format!("\\{c}"),
-        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
-        c => c.to_string(),
-    });
-    format!("\"{}\"", escaped.collect::<String>())
-}
-
-/// Formats a name as a TOML key, quoted only if necessary.
-pub(super) fn bare(name: &str) -> String {
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if plain { name.to_owned() } else { quoted(name) }
 }

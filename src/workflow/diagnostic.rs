@@ -2,6 +2,8 @@
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::model::in_one_line;
+
 use super::source::{Source, Span};
 
 /// Severity of a diagnostic.
@@ -74,7 +76,6 @@ impl Diagnostic {
         let end = (self.span.end as usize).clamp(start, line_end.max(start));
         let mark = AnnotationKind::Primary.span(start..end);
         // The renderer replaces controls in every text but the path, and leaves line ends. A name of a file may have them.
-        let in_one_line = |text: &str| text.replace(char::is_control, "\u{fffd}");
         let snippet = Snippet::source(&source.text).path(in_one_line(&source.name)).annotation(mark);
         let title = format!("{} [{}]", self.message, self.rule);
         let mut group = level.primary_title(in_one_line(&title)).element(snippet);

@@ -13,6 +13,7 @@ use crate::engine::workspace::checkout::error::CheckoutError;
 use crate::engine::workspace::checkout::git_folder::{Depth, Objects};
 use crate::engine::workspace::checkout::sparse::Sparse;
 use crate::engine::workspace::checkout::{Request, Submodules};
+use crate::model::in_one_line;
 
 /// The inputs of actions/checkout.
 const INPUTS: &[&str] = &[
@@ -142,7 +143,9 @@ pub(crate) async fn run(
     log: &mut dyn StepLog,
 ) -> Result<Option<Filled>, CheckoutFailure> {
     let given = Given(given);
-    let warn = |log: &mut dyn StepLog, text: &str| log.write(format!("##[warning]{text}\n").as_bytes());
+    // A log is shown as a terminal would show it: control characters in the name of a file would rewrite the line.
+    let note = |log: &mut dyn StepLog, text: &str| log.write(format!("{}\n", in_one_line(text)).as_bytes());
+    let warn = |log: &mut dyn StepLog, text: &str| note(log, &format!("##[warning]{text}"));
     for warning in given.warnings(in_container) {
         warn(log, &warning);
     }
@@ -159,7 +162,7 @@ pub(crate) async fn run(
     let done = spawn_blocking(move || checkout::check_out(&repository, &into, &request)).await;
     let done = done.map_err(|error| CheckoutFailure::Panicked(Panic::of(error)))??;
     for line in &done.lines {
-        log.write(format!("{line}\n").as_bytes());
+        note(log, line);
     }
     for warning in &done.warnings {
         warn(log, warning);

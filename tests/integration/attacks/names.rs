@@ -9,16 +9,24 @@ use std::path::Path;
 use crate::project::{Project, Said};
 
 /// What a name may contain. Each has `FORGED` where a line would begin if the name were printed as it is.
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 6] = [
     "a\n::error::FORGED\nFORGED",
     "a\r\n##[error]FORGED",
     "\u{1b}[2J\u{1b}]0;t\u{7}\u{1b}[1GFORGED",
     "a\u{85}FORGED\u{2028}FORGED\u{202e}",
+    "a\u{b}FORGED\u{c}FORGED\u{9b}1G",
+    "a\n  FORGED\n\tFORGED",
 ];
 
 /// The same name as a line of plain text.
 fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{202e}') { 'x' } else { c }).collect()
+}
+
+/// A name as a quoted text of YAML and TOML, in which control characters beyond those of JSON must be escaped, too.
+fn quoted(name: &str) -> String {
+    let text = serde_json::to_string(name).expect("text");
+    text.chars().map(|c| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
 }
 
 /// Commands that print names of the repository, of its files and of what was run.
@@ -84,7 +92,6 @@ impl Named {
         let root = project.home().join(folder);
         fs::rename(project.root(), &root).expect("moved");
         let file = format!(".github/workflows/{name}.yml");
-        let quoted = serde_json::to_string(name).expect("text");
         let write = |path: &str, text: String| {
             let path = root.join(path);
             fs::create_dir_all(path.parent().expect("a parent")).expect("made");
@@ -96,7 +103,7 @@ impl Named {
             format!(
                 "on: [push, workflow_dispatch]\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - uses: {}\n      \
                  - run: |\n          touch \"$(cat name)\"\n          echo \"::error file=$(cat escaped),line=1::x\"\n          exit 1\n  b: {{needs: a, runs-on: ubuntu-oldest, steps: [{{run: x}}]}}\n",
-                serde_json::to_string(&format!("./actions/{name}")).expect("text"),
+                quoted(&format!("./actions/{name}")),
             ),
         );
         write("name", name.to_owned());
@@ -107,13 +114,12 @@ impl Named {
             &format!("actions/{name}/action.yml"),
             "runs: {using: composite, steps: [{run: echo hi, shell: sh}]}\n".into(),
         );
-        write(".cuelight.toml", format!("max_parallel = 999\n[runs-on]\n{quoted} = \"docker\"\n"));
+        write(".cuelight.toml", format!("max_parallel = 999\n[runs-on]\n{} = \"docker\"\n", quoted(name)));
         Self { project, root, file }
     }
 
     fn break_settings(&self, name: &str) {
-        let quoted = serde_json::to_string(name).expect("text");
-        fs::write(self.root.join(".cuelight.toml"), format!("[runs-on]\n{quoted} = 1\n")).expect("written");
+        fs::write(self.root.join(".cuelight.toml"), format!("[runs-on]\n{} = 1\n", quoted(name))).expect("written");
     }
 
     fn call(&self, args: &[&str], in_actions: bool) -> Said {

@@ -144,9 +144,7 @@ fn described(repository: &Path, copied: &Copied, request: &Request) -> Vec<Strin
         1 => "1 file".to_owned(),
         files => format!("{files} files"),
     };
-    // A log is shown as a terminal would show it: control characters of a folder's name would rewrite the line.
-    let shown = repository.display().to_string().replace(char::is_control, "\u{fffd}");
-    let mut lines = vec![format!("Copied {count} of the working tree of {shown}.")];
+    let mut lines = vec![format!("Copied {count} of the working tree of {}.", repository.display())];
     if !copied.left_out.is_empty() {
         let named = named(copied.left_out.iter().map(PathBuf::as_path));
         lines.push(format!("Left out, as repositories or worktrees inside this one: {named}."));
