@@ -31,7 +31,7 @@ pub struct HostConfig {
 /// What a server is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerKind {
-    /// GitHub.
+    /// github.com, GitHub Enterprise Cloud or Server.
     #[default]
     GitHub,
     /// Gitea or Forgejo.

@@ -1,9 +1,9 @@
 //! The hosts of the configuration, and clients of them.
 
-use crate::config::{GithubConfig, HostConfig, ServerKind};
+use crate::config::{GithubConfig, HostConfig};
 use crate::store::folder::RunsDir;
 
-use super::address::{AddressError, GITHUB, Host, HostKind, Repository};
+use super::address::{AddressError, GITHUB, Host, Repository};
 use super::auth::{self, AuthError, TokenSource};
 use super::client::Client;
 
@@ -13,11 +13,7 @@ use super::client::Client;
 /// The name or the configured address of the API is not one.
 pub fn host(name: &str, config: &GithubConfig) -> Result<Host, AddressError> {
     let settings = config.host(name);
-    let kind = match settings.kind {
-        ServerKind::GitHub => HostKind::GitHub,
-        ServerKind::Gitea => HostKind::Gitea,
-    };
-    let host = Host::new(name, kind)?;
+    let host = Host::new(name, settings.kind)?;
     let of_github = config.api_url.as_ref().filter(|_| host.name() == GITHUB);
     match settings.api_url.as_ref().or(of_github) {
         Some(api) => host.with_api(api),
@@ -66,6 +62,7 @@ pub async fn connect(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ServerKind;
 
     #[test]
     fn hosts_come_from_settings_and_repositories() {

@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use cuelight::backend::github::address::{Host, HostKind};
+use cuelight::backend::github::address::Host;
 use cuelight::backend::github::auth::Token;
 use cuelight::backend::github::client::Client;
+use cuelight::config::ServerKind;
 use cuelight::store::folder::RunsDir;
 use serde_json::{Value, json};
 
@@ -51,7 +52,7 @@ impl Fake {
 
     /// Returns the host whose API the server is.
     pub(crate) fn host(&self) -> Host {
-        Host::new("github.com", HostKind::GitHub).and_then(|host| host.with_api(&self.api)).expect("a host")
+        Host::new("github.com", ServerKind::GitHub).and_then(|host| host.with_api(&self.api)).expect("a host")
     }
 
     /// Returns a client with a token, or without one if it is empty.

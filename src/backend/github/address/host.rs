@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use http::Uri;
 
+use crate::config::ServerKind;
+
 use super::AddressError;
 
 /// A server that speaks GitHub's REST API.
@@ -11,17 +13,7 @@ use super::AddressError;
 pub struct Host {
     name: String,
     api: String,
-    kind: HostKind,
-}
-
-/// What a server is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum HostKind {
-    /// github.com, GitHub Enterprise Cloud or Server.
-    #[default]
-    GitHub,
-    /// Gitea or Forgejo.
-    Gitea,
+    kind: ServerKind,
 }
 
 /// The host of repositories that name none.
@@ -36,13 +28,13 @@ impl Host {
     ///
     /// # Errors
     /// `name` is not the name of a host. It has neither a scheme nor a port.
-    pub fn new(name: &str, kind: HostKind) -> Result<Self, AddressError> {
+    pub fn new(name: &str, kind: ServerKind) -> Result<Self, AddressError> {
         let name = host_name(name).ok_or_else(|| AddressError::Host(name.to_owned()))?;
         let api = match kind {
-            HostKind::Gitea => format!("https://{name}/api/v1"),
-            HostKind::GitHub if name == GITHUB => format!("https://api.{name}"),
-            HostKind::GitHub if is_tenant(&name) => format!("https://api.{name}"),
-            HostKind::GitHub => format!("https://{name}/api/v3"),
+            ServerKind::Gitea => format!("https://{name}/api/v1"),
+            ServerKind::GitHub if name == GITHUB => format!("https://api.{name}"),
+            ServerKind::GitHub if is_tenant(&name) => format!("https://api.{name}"),
+            ServerKind::GitHub => format!("https://{name}/api/v3"),
         };
         Ok(Self { name, api, kind })
     }
@@ -76,7 +68,7 @@ impl Host {
 
     /// Returns what the server is.
     #[must_use]
-    pub fn kind(&self) -> HostKind {
+    pub fn kind(&self) -> ServerKind {
         self.kind
     }
 
@@ -158,12 +150,12 @@ mod tests {
     #[test]
     fn each_kind_of_host_has_its_api() {
         for (name, kind, api, is_server) in [
-            ("github.com", HostKind::GitHub, "https://api.github.com", false),
-            ("GitHub.com", HostKind::GitHub, "https://api.github.com", false),
-            ("acme.ghe.com", HostKind::GitHub, "https://api.acme.ghe.com", false),
-            ("git.acme.example", HostKind::GitHub, "https://git.acme.example/api/v3", true),
-            ("ghe.com", HostKind::GitHub, "https://ghe.com/api/v3", true),
-            ("git.acme.example", HostKind::Gitea, "https://git.acme.example/api/v1", true),
+            ("github.com", ServerKind::GitHub, "https://api.github.com", false),
+            ("GitHub.com", ServerKind::GitHub, "https://api.github.com", false),
+            ("acme.ghe.com", ServerKind::GitHub, "https://api.acme.ghe.com", false),
+            ("git.acme.example", ServerKind::GitHub, "https://git.acme.example/api/v3", true),
+            ("ghe.com", ServerKind::GitHub, "https://ghe.com/api/v3", true),
+            ("git.acme.example", ServerKind::Gitea, "https://git.acme.example/api/v1", true),
         ] {
             let host = Host::new(name, kind).expect(name);
             assert_eq!((host.api(), host.is_enterprise_server()), (api, is_server), "{name}");
@@ -171,13 +163,13 @@ mod tests {
         for name in
             ["", ".", "a..b", "host:80", "a/b", "https://a", "a b", "a@b", "-a", "a\n", "é.com", &"a.".repeat(200)]
         {
-            assert!(Host::new(name, HostKind::GitHub).is_err(), "{name:?}");
+            assert!(Host::new(name, ServerKind::GitHub).is_err(), "{name:?}");
         }
     }
 
     #[test]
     fn an_api_is_https_or_on_this_machine() {
-        let host = || Host::new("git.example", HostKind::GitHub).expect("a host");
+        let host = || Host::new("git.example", ServerKind::GitHub).expect("a host");
         for (api, web) in [
             ("https://git.example/api/v3/", "https://git.example"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
@@ -207,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_path_stays_below_the_api() {
-        let host = Host::new("git.example", HostKind::GitHub).expect("a host");
+        let host = Host::new("git.example", ServerKind::GitHub).expect("a host");
         let uri = host.uri("/repos/o/r?per_page=1&q=a%20b").expect("a path");
         assert_eq!(uri.to_string(), "https://git.example/api/v3/repos/o/r?per_page=1&q=a%20b");
         for path in

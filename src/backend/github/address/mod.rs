@@ -7,7 +7,7 @@ mod repository;
 mod run;
 
 pub(in crate::backend::github) use host::is_safe;
-pub use host::{GITHUB, Host, HostKind};
+pub use host::{GITHUB, Host};
 pub use repository::{Repository, of_remotes};
 pub use run::{RunAddress, Target};
 

@@ -156,8 +156,8 @@ pub fn forget(host: &Host, state: &RunsDir) -> Result<bool, StoreError> {
 mod tests {
     use std::path::Path;
 
-    use super::super::super::address::HostKind;
     use super::*;
+    use crate::config::ServerKind;
 
     /// Sources of a host, with a folder for everything.
     struct Sources {
@@ -180,7 +180,7 @@ mod tests {
         }
 
         async fn find(&self, host: &str) -> Result<(Option<String>, TokenSource), AuthError> {
-            let host = Host::new(host, HostKind::GitHub).expect("a host");
+            let host = Host::new(host, ServerKind::GitHub).expect("a host");
             let variables = self.variables.clone();
             let variable = move |name: &str| {
                 variables.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
@@ -197,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn the_sources_are_asked_in_order() {
         let mut sources = Sources::new();
-        let host = Host::new("github.com", HostKind::GitHub).expect("a host");
+        let host = Host::new("github.com", ServerKind::GitHub).expect("a host");
         let found = async |sources: &Sources| {
             let (token, source) = sources.find("github.com").await.expect("found");
             format!("{} {source}", token.unwrap_or_default())

@@ -26,7 +26,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::get`]; the file cannot be written or would be larger than `limit` bytes; or a link leads to an
-    /// address that is not safe. An [`ApiError::Refused`] tells whether the storage refused.
+    /// address that is not safe. An [`ApiError::Refused`] has whether the storage refused.
     pub async fn download(
         &self,
         path: &str,
@@ -43,9 +43,7 @@ impl Client {
             let result = inner.fetch(uri.clone(), into, limit).await;
             drop(permit);
             match result {
-                Err(ApiError::Unreachable { .. } | ApiError::Server { .. }) if failures < priority.retries() => {
-                    failures += 1;
-                }
+                Err(error) if priority.retries(&error, failures) => failures += 1,
                 result => return result,
             }
         }
@@ -104,7 +102,7 @@ impl Inner {
         }
     }
 
-    /// A failure of the storage says nothing of the link to the API.
+    /// A failure of the storage is no failure of the link to the API.
     fn storage_broken(&self, fault: Fault) -> ApiError {
         let (Fault::NotSent(reason) | Fault::Lost(reason)) = fault;
         self.storage_failed(reason)

@@ -74,7 +74,7 @@ pub enum RedirectFault {
     /// More than three in a row.
     #[error("too often")]
     TooMany,
-    /// To an address that is neither https nor on this machine, or that is none at all.
+    /// To an address that is neither https nor on this machine, or that is not an address.
     #[error("to an address that is not safe")]
     Unsafe,
 }

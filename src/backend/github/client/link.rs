@@ -115,7 +115,7 @@ impl LinkState {
 pub(super) struct Link {
     state: watch::Sender<LinkState>,
     counts: Mutex<Counts>,
-    /// File that tells other processes with the same token of a limit or a pause.
+    /// File through which other processes with the same token learn of a limit or a pause.
     shared: PathBuf,
 }
 

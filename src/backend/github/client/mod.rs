@@ -177,7 +177,7 @@ impl Client {
     /// the user waits up to half a minute, a poll some seconds, and is then [`ApiError::Held`].
     ///
     /// # Errors
-    /// There is no answer. [`ApiError::is_transient`] tells whether the same request may succeed later.
+    /// There is no answer. See [`ApiError::is_transient`] for whether the same request may succeed later.
     pub async fn get(&self, path: &str, freshness: Freshness, priority: Priority) -> Result<Answer, ApiError> {
         self.get_as(Form::Json, path, freshness, priority).await
     }
@@ -217,9 +217,7 @@ impl Client {
             let result = inner.read(&key, &uri, form).await;
             drop(permit);
             match result {
-                Err(ApiError::Unreachable { .. } | ApiError::Server { .. }) if failures < priority.retries() => {
-                    failures += 1;
-                }
+                Err(error) if priority.retries(&error, failures) => failures += 1,
                 result => return result,
             }
         }
@@ -248,12 +246,13 @@ impl Client {
 }
 
 impl Priority {
-    /// Number of retries of a failed read.
-    fn retries(self) -> u32 {
-        match self {
+    /// Whether a read that failed is sent again. `before` is the number of its failures before this one.
+    fn retries(self, error: &ApiError, before: u32) -> bool {
+        let most = match self {
             Self::User => 2,
             Self::Visible | Self::Background => 1,
-        }
+        };
+        before < most && matches!(error, ApiError::Unreachable { .. } | ApiError::Server { .. })
     }
 
     /// How long a request waits for a server that must not be asked.
@@ -368,7 +367,7 @@ impl Inner {
         Err(ApiError::Redirect(RedirectFault::TooMany))
     }
 
-    /// Decides what an answer of the API means, and tells the link. Only [`Verdict::Done`], [`Verdict::NotModified`] and
+    /// Decides what an answer of the API means, and reports it to the link. Only [`Verdict::Done`], [`Verdict::NotModified`] and
     /// [`Verdict::Redirect`] are returned.
     async fn judge(&self, incoming: &mut Incoming) -> Result<Verdict, ApiError> {
         let is_refusal = (400..500).contains(&incoming.status);

@@ -85,7 +85,7 @@ impl Client {
             }
             Err(error) => return Err(error),
         }
-        // The status says that it is done; only what the answer says of it is lost.
+        // By its status it is done; only the body of the answer is lost.
         let body = incoming.whole(MAX_ANSWER).await.ok().flatten().unwrap_or_default();
         Ok(Done { status: incoming.status, body: body.into() })
     }
