@@ -219,10 +219,12 @@ impl From<AddressError> for Failure {
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         let exit = match &error {
-            ApiError::Store(_) | ApiError::Held(_) | ApiError::Unreachable { .. } | ApiError::Server { .. } => {
-                Exit::Unavailable
-            }
-            ApiError::Setup(_) | ApiError::Doubtful { .. } => Exit::Unavailable,
+            ApiError::Store(_)
+            | ApiError::Setup(_)
+            | ApiError::Held(_)
+            | ApiError::Unreachable { .. }
+            | ApiError::Server { .. }
+            | ApiError::Doubtful { .. } => Exit::Unavailable,
             ApiError::Refused { status: 404 | 410, .. } => Exit::NotFound,
             ApiError::Path(_) => Exit::Usage,
             ApiError::Refused { .. } | ApiError::TooLarge { .. } | ApiError::Redirect(_) => Exit::Rejected,

@@ -98,8 +98,8 @@ fn moves_cursor() -> bool {
     io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }
 
-/// Returns the number of columns of the terminal at standard output; `None` if it is none, or one without control
-/// sequences.
+/// Returns the number of columns of the terminal at standard output; `None` without a terminal, or for one without
+/// control sequences.
 pub(super) fn columns() -> Option<usize> {
     let size = moves_cursor().then(crossterm::terminal::size).and_then(Result::ok);
     size.map(|(columns, _)| columns.into()).filter(|columns| *columns > 0)
@@ -155,11 +155,6 @@ impl<'w> Out<'w> {
     /// Writes lines that may be commands for GitHub's runner.
     pub(super) fn commands(&mut self, lines: &TerminalText) -> io::Result<()> {
         self.stream.write_all(lines.as_str().as_bytes())
-    }
-
-    /// Writes the start of a row that a terminal shows until [`Out::erase_row`]. It must fit into a row.
-    pub(super) fn begin_row(&mut self, text: &TerminalText) -> io::Result<()> {
-        self.print(text)
     }
 
     /// Erases the row of the cursor on a terminal.

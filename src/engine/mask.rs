@@ -738,35 +738,23 @@ mod tests {
             let mut cuts: Vec<_> = cuts.iter().map(|cut| (cut * text.len() as f64) as usize).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
-            let (mut stream, mut out) = (MaskStream::default(), Vec::new());
-            for pair in cuts.windows(2) {
-                stream.push(&masker, &text[pair[0]..pair[1]], &mut out);
+            let pieces: Vec<_> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+            for (pieces, flushes) in [
+                (pieces.clone(), false),
+                (text.chunks(1).collect(), false),
+                (pieces, true),
+                (text.chunks(1).collect(), true),
+            ] {
+                let (mut stream, mut out) = (MaskStream::default(), Vec::new());
+                for piece in pieces {
+                    stream.push(&masker, piece, &mut out);
+                    if flushes {
+                        stream.flush(&masker, &mut out);
+                    }
+                }
+                stream.finish(&masker, &mut out);
+                prop_assert_eq!(out.escape_ascii().to_string(), whole.escape_ascii().to_string(), "flushes: {}", flushes);
             }
-            stream.finish(&masker, &mut out);
-            prop_assert_eq!(out.escape_ascii().to_string(), whole.escape_ascii().to_string());
-
-            out.clear();
-            for byte in &text {
-                stream.push(&masker, &[*byte], &mut out);
-            }
-            stream.finish(&masker, &mut out);
-            prop_assert_eq!(out.escape_ascii().to_string(), whole.escape_ascii().to_string());
-
-            out.clear();
-            for pair in cuts.windows(2) {
-                stream.push(&masker, &text[pair[0]..pair[1]], &mut out);
-                stream.flush(&masker, &mut out);
-            }
-            stream.finish(&masker, &mut out);
-            prop_assert_eq!(out.escape_ascii().to_string(), whole.escape_ascii().to_string());
-
-            out.clear();
-            for byte in &text {
-                stream.push(&masker, &[*byte], &mut out);
-                stream.flush(&masker, &mut out);
-            }
-            stream.finish(&masker, &mut out);
-            prop_assert_eq!(out, whole);
         }
     }
 }

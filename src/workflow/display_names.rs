@@ -11,7 +11,8 @@ const MAX_NAME_LENGTH: usize = 100;
 /// Maximum length of a name that an expression computes, in characters: a plan keeps that of each leg.
 const MAX_COMPUTED_LENGTH: usize = 1000;
 
-/// Display name of a job: `name`, or the job's id if it is missing or blank. A name without expressions gets the leg's values as a suffix.
+/// Display name of a job: `name`, or the job's id if it is missing or blank. A name without expressions gets the leg's
+/// values as a suffix.
 #[must_use]
 pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
     match &job.name {

@@ -276,10 +276,11 @@ impl Printer for Lines {
 
     /// Returns the line that grew last. Its colours follow once it has its end.
     fn open_line(&self, run: &Run, logs: &dyn Logs, columns: usize) -> io::Result<Option<TerminalText>> {
+        // Most runs have no such line, and may have thousands of steps.
+        let Some(grown) = &self.grown else { return Ok(None) };
         let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
         let open = || steps.clone().filter(|(_, step)| step.open > 0 && step.phase.is_active());
-        let grown = self.grown.as_ref();
-        let last = open().find(|(job, step)| grown.is_some_and(|(of, number)| *of == job.id && *number == step.number));
+        let last = open().find(|(job, step)| (&job.id, &step.number) == (&grown.0, &grown.1));
         let Some((job, step)) = last.or_else(|| open().next_back()) else { return Ok(None) };
         // The lines of a group are hidden while it is open.
         if self.steps.get(&(job.id.clone(), step.number)).is_some_and(|progress| progress.open.is_some()) {

@@ -84,10 +84,10 @@ impl LastRow {
         if std::mem::take(&mut self.shown) { out.erase_row() } else { Ok(()) }
     }
 
-    /// Shows a line. The row must be empty.
+    /// Shows a line, which must fit into the row. The row must be empty.
     pub(super) fn show(&mut self, line: Option<TerminalText>, out: &mut Out<'_>) -> io::Result<()> {
         self.shown = line.is_some();
-        line.map_or(Ok(()), |line| out.begin_row(&line))
+        line.map_or(Ok(()), |line| out.print(&line))
     }
 }
 
