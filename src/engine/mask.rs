@@ -351,13 +351,17 @@ fn unbegun(masker: &Masker, line: &[u8]) -> usize {
     if whole.len() > MAX_HELD {
         return certain(masker, line);
     }
+    let readings = Visible::readings(whole);
     let begun = masker.begins_in(whole).unwrap_or(whole.len());
-    Visible::readings(whole).iter().fold(begun, |index, reading| {
-        let begun = masker.begins_in(reading.text()).map_or(whole.len(), |at| reading.range(at..at + 1).start);
-        // The rest is not cut off inside a control sequence: it would be read as text.
-        let last = reading.at_or_before(whole.len());
-        let is_open = last + 1 < whole.len();
-        index.min(if is_open { begun.min(last) } else { begun })
+    let in_readings = readings
+        .iter()
+        .map(|reading| masker.begins_in(reading.text()).map_or(whole.len(), |at| reading.range(at..at + 1).start));
+    let begun = in_readings.fold(begun, usize::min);
+    // The rest is not cut off inside a control sequence: it would be read as text.
+    readings.iter().fold(begun, |index, reading| {
+        let last = reading.at_or_before(index);
+        let ends_in_text = index == whole.len() && last + 1 == index && !reading.text().is_empty();
+        if ends_in_text { index } else { last }
     })
 }
 
@@ -524,6 +528,9 @@ mod tests {
             ("a hunt", "a "),
             ("a hun\u{200b}t", "a "),
             ("a \u{1b}[1mhunt", "a \u{1b}[1m"),
+            ("\u{1b}", ""),
+            ("\u{1b}[1", ""),
+            ("\u{1b}]0;hunt", ""),
             ("hunter2-hunter2: 40%", "***: 40%"),
         ] {
             let (mut stream, mut out) = (MaskStream::default(), Vec::new());
