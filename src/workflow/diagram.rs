@@ -11,11 +11,20 @@ fn in_one_line(name: &str) -> String {
     name.replace(char::is_control, " ")
 }
 
+/// Returns the name of a job's node in Mermaid. Different jobs have different names, and none is a word of the language,
+/// such as `end`. Every character but a letter or digit is its code point between two `_`.
+fn node(id: &JobId) -> String {
+    let plain = |sign: char| sign.is_ascii_alphanumeric();
+    let signs = id.as_str().chars();
+    let rest: String =
+        signs.map(|sign| if plain(sign) { sign.into() } else { format!("_{:x}_", sign as u32) }).collect();
+    format!("job_{rest}")
+}
+
 /// Returns a Mermaid graph.
 #[must_use]
 pub fn mermaid(plan: &Plan) -> String {
     let mut graph = "graph LR".to_owned();
-    let id = |id: &JobId| id.as_str().replace(['.', '-'], "_");
     // A label may contain HTML, and `#` starts an entity.
     let label = |name: &str| {
         let entities = [('#', "#35;"), ('"', "#quot;"), ('<', "#lt;"), ('>', "#gt;")];
@@ -23,9 +32,9 @@ pub fn mermaid(plan: &Plan) -> String {
     };
     // Writing to a string cannot fail.
     for job in plan.jobs() {
-        let _ = write!(graph, "\n  {}[\"{}\"]", id(&job.id), label(&job.name));
+        let _ = write!(graph, "\n  {}[\"{}\"]", node(&job.id), label(&job.name));
         for need in &job.needs {
-            let _ = write!(graph, "\n  {} --> {}", id(need), id(&job.id));
+            let _ = write!(graph, "\n  {} --> {}", node(need), node(&job.id));
         }
     }
     graph
@@ -44,4 +53,28 @@ pub fn dot(plan: &Plan) -> String {
         }
     }
     graph + "}"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_node_has_the_name_of_its_job() {
+        let names = ["end", "build", "a-b", "a_b", "x.1", "x_1"].map(|id| node(&JobId::new(id)));
+        assert_eq!(names, ["job_end", "job_build", "job_a_2d_b", "job_a_5f_b", "job_x_2e_1", "job_x_5f_1"]);
+    }
+
+    proptest! {
+        #[test]
+        fn different_jobs_have_different_nodes(ids in proptest::collection::hash_set("[a2df_.-]{0,6}", 0..40)) {
+            let nodes: HashSet<String> = ids.iter().map(|id| node(&JobId::new(id.as_str()))).collect();
+            prop_assert_eq!(nodes.len(), ids.len());
+            prop_assert!(nodes.iter().all(|node| node.starts_with("job_")));
+        }
+    }
 }
