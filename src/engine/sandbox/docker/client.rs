@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::address::candidates;
 use super::labels::Labels;
+use super::states;
 use crate::engine::sandbox::provider::ProviderError;
 
 /// Name of the provider.
@@ -242,7 +243,7 @@ impl DockerClient {
     /// # Errors
     /// The container does not exist, or Docker does not answer.
     pub async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, DockerError> {
-        let found = self.api.inspect_container(id, None).await;
+        let found = states::read_again(self.api.inspect_container(id, None).await);
         found.map_err(|error| DockerError::of(format!("container {}", short(id)), error))
     }
 

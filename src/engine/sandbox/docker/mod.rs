@@ -35,6 +35,7 @@ mod owned;
 mod services;
 mod shell;
 mod snapshots;
+mod states;
 mod supervisor;
 
 use client::{DockerClient, DockerError, NAME};

@@ -11,6 +11,7 @@ use bollard::query_parameters::{
 
 use super::client::{DockerClient, DockerError, NAME};
 use super::labels::{JOB, RUN, STATE, state_digest};
+use super::states;
 use crate::engine::sandbox::provider::{Holding, HoldingKind};
 
 /// How long to wait for a Docker engine that does not answer, and the time between two attempts.
@@ -42,7 +43,8 @@ impl DockerClient {
         let mut found = Vec::new();
         let options =
             ListContainersOptions { all: true, filters: Some(filters.clone()), ..ListContainersOptions::default() };
-        for container in self.api.list_containers(Some(options)).await.map_err(failed("containers"))? {
+        let containers = states::read_again(self.api.list_containers(Some(options)).await);
+        for container in containers.map_err(failed("containers"))? {
             let name = container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
             let (id, run) = (container.id.unwrap_or_default(), run_of(container.labels.as_ref()));
             let name = name.unwrap_or_else(|| id.clone());
