@@ -1,4 +1,4 @@
-//! `clean`: removes old runs, and resources that runs have left at providers.
+//! `clean`: removes old runs, and what runs have left at providers and in the cache of actions.
 
 use crate::launch::clean;
 use crate::launch::clean::{CleanError, Keep};
@@ -33,6 +33,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let noun = if cleaned.runs == 1 { "run" } else { "runs" };
     style::line(&format!("{} {noun} {verb}, {:.1} MB", cleaned.runs, cleaned.bytes as f64 / 1e6))?;
+    if cleaned.copies > 0 {
+        let noun = if cleaned.copies == 1 { "copy" } else { "copies" };
+        style::line(&format!("{} incomplete {noun} of actions {verb}", cleaned.copies))?;
+    }
     for one in &cleaned.holdings {
         style::line(&format!("the {} {} {verb}", one.kind.word(), one.name))?;
     }

@@ -1,13 +1,15 @@
-//! Removal of old runs, and of resources without a run at the providers.
+//! Removal of old runs, of resources without a run at the providers, and of incomplete copies of actions.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::engine::actions::partial::abandoned;
 use crate::engine::sandbox::provider::{Holding, ProviderError};
 use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::{StoreError, lock};
+use crate::worker::caches;
 
 /// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand.
 const BATCH: usize = 100;
@@ -28,8 +30,10 @@ pub struct Keep {
 pub struct Cleaned {
     /// Number of runs.
     pub runs: usize,
-    /// Size of their folders.
+    /// Size of their folders, and of the copies.
     pub bytes: u64,
+    /// Number of incomplete copies of actions whose fetch was killed.
+    pub copies: usize,
     /// Containers, networks, volumes and images.
     pub holdings: Vec<Holding>,
     /// Errors of single removals. Everything else was removed.
@@ -39,7 +43,7 @@ pub struct Cleaned {
 /// Why something is not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum CleanError {
-    /// The state folder cannot be read, or a run's folder cannot be removed.
+    /// The state folder cannot be read, or a folder cannot be removed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A provider answered with an error.
@@ -57,6 +61,16 @@ pub async fn clean(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
     let mut cleaned = Cleaned::default();
     for batch in old_runs(runs, keep)?.chunks(BATCH) {
         remove(&providers, batch, &mut cleaned).await?;
+    }
+    for copy in copies() {
+        let bytes = size(&copy);
+        match remove_folder(&copy) {
+            Ok(()) => {
+                cleaned.copies += 1;
+                cleaned.bytes += bytes;
+            }
+            Err(error) => cleaned.errors.push(StoreError::io("remove", copy)(error).into()),
+        }
     }
     let holdings = providers.holdings(runs.state()).await?;
     let left = unused(&holdings, runs, keep);
@@ -80,8 +94,14 @@ pub async fn preview(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> 
             holdings.push(one);
         }
     }
-    let bytes = old.iter().map(|folder| size(folder.path())).sum();
-    Ok(Cleaned { runs: old.len(), bytes, holdings, errors: Vec::new() })
+    let copies = copies();
+    let bytes = old.iter().map(RunFolder::path).chain(copies.iter().map(PathBuf::as_path)).map(size).sum();
+    Ok(Cleaned { runs: old.len(), bytes, copies: copies.len(), holdings, errors: Vec::new() })
+}
+
+/// Returns the incomplete copies of actions whose fetch was killed.
+fn copies() -> Vec<PathBuf> {
+    caches::shared(caches::ACTIONS).map(|cache| abandoned(&cache)).unwrap_or_default()
 }
 
 fn old_runs(runs: &RunsDir, keep: Keep) -> Result<Vec<RunFolder>, StoreError> {

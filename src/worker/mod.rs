@@ -21,6 +21,7 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::{RunSpec, WorkSpec};
 use crate::store::{StoreError, history};
 
+pub mod caches;
 pub mod checkpoints;
 mod concurrency;
 pub mod control;

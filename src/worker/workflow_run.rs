@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -23,14 +22,14 @@ use crate::engine::{Options, Resumed, RunContext};
 use crate::model::{Conclusion, EndReason, Event, JobId, Run, RunInfo};
 use crate::store::StoreError;
 use crate::store::concurrency::Ticket;
-use crate::store::folder::{RunFolder, make_private};
+use crate::store::folder::RunFolder;
 use crate::store::spec::WorkflowSpec;
 
 use super::concurrency::ConcurrencyQueue;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
 use super::work::{AttemptHost, Ended, HostedAttempt, Rejected, Work};
-use super::{Mode, checkpoints, rerun};
+use super::{Mode, caches, checkpoints, rerun};
 
 /// The run of a workflow.
 pub(super) struct WorkflowRun(Arc<Request>);
@@ -95,7 +94,7 @@ impl Work for WorkflowRun {
 impl Request {
     fn context(&self, facts: RunFacts, outlet: Arc<RunOutlet>, concurrency: Arc<ConcurrencyQueue>) -> RunContext {
         let Self { folder, spec, .. } = self;
-        let actions = cache("actions", folder);
+        let actions = caches::of_run(caches::ACTIONS, folder);
         let host = Arc::new(Host::new(self.environment.iter().cloned()));
         RunContext {
             run: folder.id().to_string(),
@@ -110,7 +109,7 @@ impl Request {
             folder: folder.clone(),
             repository: spec.repository.clone(),
             work: folder.work(),
-            tool_cache: cache("tools", folder),
+            tool_cache: caches::of_run(caches::TOOLS, folder),
             options: Options {
                 in_place: spec.in_place,
                 any_runner: spec.any_runner,
@@ -125,17 +124,6 @@ impl Request {
             },
         }
     }
-}
-
-/// Returns a cache folder shared by all runs. It may be removed at any time. Where there is none whose path steps could
-/// get as text, the run has its own.
-fn cache(name: &str, folder: &RunFolder) -> PathBuf {
-    let home = directories::ProjectDirs::from("", "", "cuelight");
-    let shared = home.as_ref().map(directories::ProjectDirs::cache_dir).filter(|cache| cache.to_str().is_some());
-    let cache = shared.unwrap_or_else(|| folder.path());
-    // If it cannot be made, what is to be put there reports it.
-    let _ = make_private(cache);
-    cache.join(name)
 }
 
 /// Waits for the concurrency group of the run as a whole, if it requests one.

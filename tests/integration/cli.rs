@@ -50,6 +50,21 @@ fn output_names_the_failure_and_the_next_command() {
 }
 
 #[test]
+fn cleaning_removes_copies_of_actions_whose_fetch_was_killed() {
+    let project = Project::new(MIXED);
+    let mut ended = std::process::Command::new("true").spawn().expect("starts");
+    ended.wait().expect("ends");
+    // The cache of the tests' `XDG_CACHE_HOME`, and below it the server, the owner and the repository.
+    let copies = project.home().join("cache/cuelight/actions/github.com/o/n");
+    let copy = copies.join(format!("aa.partial-{}-0", ended.id()));
+    fs::create_dir_all(&copy).expect("made");
+    project.call(&["clean", "--dry-run"]).expect(0, &["1 incomplete copy of actions would be removed\n"]);
+    assert!(copy.exists());
+    project.call(&["clean"]).expect(0, &["1 incomplete copy of actions removed\n"]);
+    assert!(!copy.exists());
+}
+
+#[test]
 fn inside_github_actions_the_output_uses_its_commands() {
     let project = Project::new(MIXED);
     let said = project.command(&["run", "--trust"]).env("GITHUB_ACTIONS", "true").output().expect("starts");

@@ -8,6 +8,7 @@ pub(super) mod checkout;
 pub(super) mod docker;
 pub(super) mod inputs;
 pub(super) mod javascript;
+pub mod partial;
 pub(crate) mod reference;
 pub(crate) mod resolve;
 pub mod store;

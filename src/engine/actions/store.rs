@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
+use super::partial::Partial;
 use super::reference::Remote;
+use crate::engine::sandbox::Interrupt;
+use crate::engine::sandbox::host::signal_group;
 use crate::repo::address::without_credentials;
 use crate::repo::git;
 use crate::repo::git::Access;
@@ -202,51 +206,58 @@ async fn resolve(cache: &Path, address: &str, version: &str) -> Result<String, U
 /// Fetches a commit: into a temporary folder, which is renamed when complete and then marked.
 async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Result<(), String> {
     let said = |error: io::Error| error.to_string();
-    let above = folder.parent().unwrap_or(folder);
-    fs::create_dir_all(above).map_err(said)?;
-    let partial = above.join(format!("{commit}.partial-{}", std::process::id()));
-    fs::create_dir_all(&partial).map_err(said)?;
+    let partial = Partial::create(folder.parent().unwrap_or(folder), commit).map_err(said)?;
     let calls: [&[&str]; 3] = [
         &["init", "--quiet"],
         &["fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, commit],
         &["-c", "core.symlinks=true", "checkout", "--quiet", "--detach", "FETCH_HEAD"],
     ];
-    let mut done = Ok(());
     for arguments in calls {
-        done = call(&partial, arguments, FETCH).await.map(drop);
-        if done.is_err() {
-            break;
-        }
+        call(partial.path(), arguments, FETCH).await?;
     }
     let whole = || {
-        fs::remove_dir_all(partial.join(".git"))?;
+        fs::remove_dir_all(partial.path().join(".git"))?;
         // A folder without a marker is left over from an interrupted fetch.
         if folder.exists() && !mark.exists() {
             fs::remove_dir_all(folder)?;
         }
-        match fs::rename(&partial, folder) {
+        match fs::rename(partial.path(), folder) {
             // Another run has fetched it meanwhile.
             Err(_) if mark.exists() => {}
             renamed => renamed?,
         }
         fs::write(mark, "")
     };
-    let done = done.and_then(|()| whole().map_err(said));
-    // After a successful rename the folder does not exist.
-    let _ = fs::remove_dir_all(&partial);
-    done
+    whole().map_err(said)
+}
+
+/// Process group of a call of git. It is killed when this is dropped, as git leaves its helpers behind.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0.and_then(|group| i32::try_from(group).ok()) {
+            signal_group(group, Interrupt::Kill);
+        }
+    }
 }
 
 /// Calls git in a folder of the cache, with the user's credentials and proxies. Repositories around the cache do not
 /// count, and neither does the one that the user is in: git would take their configuration.
 async fn call(folder: &Path, arguments: &[&str], limit: Duration) -> Result<String, String> {
     let mut command = Command::from(git::command(folder, Access::Trusted));
-    command.args(arguments).kill_on_drop(true).env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder));
+    command.args(arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder));
     command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10");
-    let done = match timeout(limit, command.output()).await {
-        Ok(done) => done.map_err(|error| format!("git cannot be started: {error}"))?,
+    let failed = |error: io::Error| format!("git cannot be started: {error}");
+    let child = command.spawn().map_err(failed)?;
+    let mut group = Group(child.id());
+    let done = match timeout(limit, child.wait_with_output()).await {
+        Ok(done) => done.map_err(failed)?,
         Err(_) => return Err(format!("no answer within {} s", limit.as_secs())),
     };
+    // Its number may belong to other processes from now on.
+    group.0 = None;
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
@@ -317,6 +328,26 @@ mod tests {
         assert!(again.remark.expect("a remark").contains("does not answer"));
         fs::remove_file(format!("{}.completed", tag.folder.display())).expect("there");
         assert!(store(cache.path(), &address, true).folder(&remote("o/n@v1")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_fetch_ends_git_with_its_helpers_and_leaves_no_files() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("bound"));
+        let store = store(cache.path(), &address, false);
+        let action = remote(&format!("o/n@{}", "a".repeat(40)));
+        // The server takes the connection of git's helper and does not answer.
+        let mut helper = tokio::select! {
+            fetched = store.folder(&action) => panic!("{fetched:?}"),
+            accepted = listener.accept() => accepted.expect("a connection").0,
+        };
+        let names = walkdir::WalkDir::new(cache.path()).into_iter().flatten();
+        assert_eq!(names.filter(|entry| entry.path().to_string_lossy().contains("partial")).count(), 0);
+        // The end of the helper closes its side of the connection.
+        let mut request = Vec::new();
+        let read = tokio::io::AsyncReadExt::read_to_end(&mut helper, &mut request);
+        let _ = timeout(Duration::from_mins(1), read).await.expect("the helper is ended");
     }
 
     #[tokio::test]

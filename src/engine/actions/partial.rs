@@ -1,0 +1,101 @@
+//! Copies of actions that are not complete yet: a folder beside that of the complete copy, with the process that fetches
+//! it in its name.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
+/// What follows the commit in the name of a folder; a process id and a number follow.
+const MARK: &str = ".partial-";
+
+/// Number of folders between the cache and a copy: the server, the owner, the repository, and the copy itself.
+const DEPTH: usize = 4;
+
+/// Folder of a copy. It is removed when this is dropped, also where the fetch is cancelled.
+pub(super) struct Partial(PathBuf);
+
+impl Partial {
+    /// Creates the folder of a copy, after removing what ended processes have left beside it.
+    pub(super) fn create(above: &Path, commit: &str) -> io::Result<Self> {
+        static CREATED: AtomicU32 = AtomicU32::new(0);
+        fs::create_dir_all(above)?;
+        for left in entries(above).filter(|path| is_abandoned(path)) {
+            // One that cannot be removed takes only space.
+            let _ = fs::remove_dir_all(left);
+        }
+        let number = CREATED.fetch_add(1, Ordering::Relaxed);
+        let path = above.join(format!("{commit}{MARK}{}-{number}", std::process::id()));
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // A killed git may still be writing.
+        const ATTEMPTS: usize = 20;
+        for _ in 0..ATTEMPTS {
+            match fs::remove_dir_all(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                // After a complete fetch the folder has another name.
+                _ => break,
+            }
+        }
+    }
+}
+
+/// Returns the incomplete copies in a cache whose process has ended.
+#[must_use]
+pub fn abandoned(cache: &Path) -> Vec<PathBuf> {
+    let folders = walkdir::WalkDir::new(cache).min_depth(DEPTH).max_depth(DEPTH).into_iter().flatten();
+    folders.map(walkdir::DirEntry::into_path).filter(|path| is_abandoned(path)).collect()
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// Whether a path is an incomplete copy whose process has ended.
+fn is_abandoned(path: &Path) -> bool {
+    let process = || {
+        let (_, rest) = path.file_name()?.to_str()?.rsplit_once(MARK)?;
+        // Before there was a number, the process id was the last part.
+        Pid::from_raw(rest.split('-').next()?.parse().ok().filter(|process| *process > 0)?)
+    };
+    process().is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_ended_processes_are_removed_by_the_next_fetch_and_by_cleaning() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let above = cache.path().join("github.com/o/n");
+        let mut ended = std::process::Command::new("true").spawn().expect("started");
+        ended.wait().expect("ended");
+        let left = [format!("c.partial-{}", ended.id()), format!("d.partial-{}-3", ended.id())];
+        let kept = [format!("c.partial-{}-9", std::process::id()), "c".to_owned(), "c.partial-x".to_owned()];
+        for name in left.iter().chain(&kept) {
+            fs::create_dir_all(above.join(name).join(".git")).expect("made");
+        }
+        let mut found = abandoned(cache.path());
+        found.sort();
+        assert_eq!(found, left.map(|name| above.join(name)));
+        let partial = Partial::create(&above, "c").expect("made");
+        let other = Partial::create(&above, "c").expect("made");
+        assert!(partial.path() != other.path() && partial.path().is_dir() && abandoned(cache.path()).is_empty());
+        assert!(kept.iter().all(|name| above.join(name).is_dir()));
+        drop((partial, other));
+        assert_eq!(entries(&above).count(), kept.len());
+    }
+}

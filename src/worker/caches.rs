@@ -1,0 +1,28 @@
+//! Folders of what is fetched for a run and kept for later ones. They may be removed at any time.
+
+use std::path::PathBuf;
+
+use crate::store::folder::{RunFolder, make_private};
+
+/// Name of the cache of actions.
+pub const ACTIONS: &str = "actions";
+
+/// Name of the cache of tools that actions install.
+pub(super) const TOOLS: &str = "tools";
+
+/// Returns a cache that all runs share. There is none where steps could not get its path as text.
+#[must_use]
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let home = directories::ProjectDirs::from("", "", "cuelight")?;
+    home.cache_dir().to_str().map(|cache| PathBuf::from(cache).join(name))
+}
+
+/// Returns a cache for a run: the shared one, or one of the run alone where there is none.
+pub(super) fn of_run(name: &str, folder: &RunFolder) -> PathBuf {
+    let cache = shared(name).unwrap_or_else(|| folder.path().join(name));
+    if let Some(home) = cache.parent() {
+        // If it cannot be made, what is to be put there reports it.
+        let _ = make_private(home);
+    }
+    cache
+}
