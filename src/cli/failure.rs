@@ -13,7 +13,7 @@ use crate::launch::{LaunchError, PayloadError, Refusal, SecretError, SpawnError}
 use crate::model::LookupError;
 use crate::repo::git::GitError;
 use crate::repo::workflows::WorkflowFileError;
-use crate::store::StoreError;
+use crate::store::{StoreError, hint, is_full};
 use crate::ui::terminal_text::TerminalText;
 
 use super::{Exit, style};
@@ -97,6 +97,11 @@ impl From<io::Error> for Failure {
         match error.kind() {
             // The reader of the output has closed it: a success, without anyone to report it to.
             io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
+            // Errors of files arrive with their path, as a `StoreError`.
+            _ if is_full(&error) => Self::new(Exit::Unavailable, "cannot write to standard output: the disk is full"),
+            io::ErrorKind::FileTooLarge => {
+                Self::new(Exit::Unavailable, format!("cannot write to standard output: {error}{}", hint(&error)))
+            }
             _ => Self::new(Exit::Unavailable, error.to_string()),
         }
     }
@@ -248,10 +253,25 @@ impl From<AuthError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::launch::demo::DemoError;
 
     #[test]
     fn a_closed_pipe_is_a_success() {
         let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!((failure.exit, failure.message.as_str()), (Exit::Success, ""));
+    }
+
+    #[test]
+    fn a_full_disk_is_named_with_what_cannot_be_written() {
+        let full = || io::Error::from(rustix::io::Errno::NOSPC);
+        let failure = Failure::from(full());
+        let message = "cannot write to standard output: the disk is full";
+        assert_eq!((failure.exit, failure.message.as_str()), (Exit::Unavailable, message));
+        let failure = Failure::from(DemoError::Write { folder: "/demo".into(), source: full() });
+        let reason = "No space left on device (os error 28) (the disk is full: `cuelight clean` removes old runs)";
+        assert_eq!(failure.message, format!("cannot unpack the demo into /demo: {reason}"));
+        let source = io::Error::from(rustix::io::Errno::ACCESS);
+        let failure = Failure::from(DemoError::Write { folder: "/demo".into(), source });
+        assert_eq!(failure.message, "cannot unpack the demo into /demo: Permission denied (os error 13)");
     }
 }

@@ -14,6 +14,7 @@ use crate::engine::sandbox::provider::{Provider, ProviderError};
 use crate::engine::sandbox::providers::Providers;
 use crate::repo::git;
 use crate::repo::git::GitError;
+use crate::store::{hint, is_full};
 
 use super::LaunchRequest;
 
@@ -80,7 +81,7 @@ pub enum DemoError {
     #[error("{} exists and is not the demo: remove it, or choose another folder with --into", .0.display())]
     Occupied(PathBuf),
     /// A file cannot be written.
-    #[error("cannot unpack the demo into {}: {source}", folder.display())]
+    #[error("cannot unpack the demo into {}: {source}{}", folder.display(), if is_full(source) { hint(source) } else { "" })]
     Write {
         /// The project's folder.
         folder: PathBuf,

@@ -8,7 +8,7 @@ use crate::engine::sandbox::provider::{Holding, Provider};
 use crate::engine::sandbox::providers::{Providers, left_over};
 use crate::repo::git;
 use crate::store::folder::RunsDir;
-use crate::store::{StoreError, folder, history};
+use crate::store::{StoreError, folder, hint, history};
 
 /// Maximum number of leftovers that are listed by name.
 const MAX_NAMES: usize = 3;
@@ -111,7 +111,7 @@ fn state(runs: &RunsDir) -> Finding {
     let tried = fs::create_dir_all(state).and_then(|()| fs::write(&probe, "x")).and_then(|()| fs::remove_file(&probe));
     match tried {
         Ok(()) => Finding::Good(format!("{} can be written", state.display())),
-        Err(error) => Finding::Bad(format!("{} cannot be written: {error}", state.display())),
+        Err(error) => Finding::Bad(format!("{} cannot be written: {error}{}", state.display(), hint(&error))),
     }
 }
 

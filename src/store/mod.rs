@@ -99,12 +99,17 @@ impl StoreError {
     }
 }
 
-/// Advice for an error of the file system.
-fn hint(error: &io::Error) -> &'static str {
+/// Whether a file cannot be written as the disk, or the user's part of it, is full.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Advice for an error of the file system, in brackets. Empty where there is none.
+#[must_use]
+pub fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            " (the disk is full: `cuelight clean` removes old runs)"
-        }
+        _ if is_full(error) => " (the disk is full: `cuelight clean` removes old runs)",
         io::ErrorKind::FileTooLarge => " (`ulimit -f` limits the size of files)",
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             " (set CUELIGHT_STATE_DIR to a folder that can be written)"

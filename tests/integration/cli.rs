@@ -50,6 +50,18 @@ fn output_names_the_failure_and_the_next_command() {
 }
 
 #[test]
+fn an_output_on_a_full_disk_is_named() {
+    let project = Project::new(MIXED);
+    for args in [&["run", "--trust"][..], &["runs"], &["plan"], &["config"], &["keys"], &["logs"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+        let said = project.command(args).stdout(full).output().expect("starts");
+        let text = String::from_utf8_lossy(&said.stderr);
+        assert!(text.contains("cannot write to standard output: the disk is full"), "{args:?}: {text}");
+        assert!(!text.contains("os error"), "{args:?}: {text}");
+    }
+}
+
+#[test]
 fn cleaning_removes_copies_of_actions_whose_fetch_was_killed() {
     let project = Project::new(MIXED);
     let mut ended = std::process::Command::new("true").spawn().expect("starts");

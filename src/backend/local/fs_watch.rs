@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use rustix::io::Errno;
 use tokio::sync::Notify;
 
 use crate::repo::git::{GitError, git};
@@ -30,8 +31,23 @@ pub(super) enum WatchError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The system does not support watching, or too many folders are watched.
-    #[error(transparent)]
+    #[error("{}", explained(.0))]
     System(#[from] notify::Error),
+}
+
+/// Returns an error of the system; where a limit is reached, with its name. The system's words for that are about files
+/// and disks.
+fn explained(error: &notify::Error) -> String {
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => {
+            "the system watches no more folders: raise `fs.inotify.max_user_watches` with sysctl".to_owned()
+        }
+        notify::ErrorKind::Io(source) if source.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+            "no more programs of this user can watch folders: raise `fs.inotify.max_user_instances` with sysctl"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// A watch on a few folders, without those in them, until it is dropped.
@@ -310,6 +326,16 @@ mod tests {
         let mut known = belonging(&root, &seen).expect("git");
         known.sort();
         assert_eq!(known, ["CVE-4913", "last", "src/a.rs", "src/new/deep/b.rs"]);
+    }
+
+    #[test]
+    fn limits_of_the_system_are_named() {
+        let text = |error: notify::Error| WatchError::from(error).to_string();
+        let watches = notify::Error::new(notify::ErrorKind::MaxFilesWatch).add_path("/src".into());
+        assert!(text(watches).ends_with("raise `fs.inotify.max_user_watches` with sysctl"));
+        let instances = notify::Error::io(Errno::MFILE.into());
+        assert!(text(instances).ends_with("raise `fs.inotify.max_user_instances` with sysctl"));
+        assert_eq!(text(notify::Error::io(Errno::ACCESS.into())), "Permission denied (os error 13)");
     }
 
     #[tokio::test]
