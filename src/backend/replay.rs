@@ -12,7 +12,6 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Feed, Notice, Request};
 use crate::model::{Record, Reply, RunInfo};
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::store::journal;
 use crate::store::logs::LogFiles;
 use crate::store::logs::query::Logs;
 use crate::store::{StoreError, history};
@@ -33,11 +32,9 @@ impl Replay {
     /// # Errors
     /// The run's folder cannot be read.
     pub fn open(folder: &RunFolder) -> Result<Self, StoreError> {
-        Ok(Self {
-            runs: RunsDir::at(folder.state()),
-            info: history::info(folder)?,
-            records: journal::read(&folder.journal())?,
-        })
+        let info = history::info(folder)?;
+        let records = history::records(folder, &info)?;
+        Ok(Self { runs: RunsDir::at(folder.state()), info, records })
     }
 }
 

@@ -74,6 +74,7 @@ impl From<StoreError> for Failure {
         let exit = match error {
             StoreError::NoSuchRun { .. } | StoreError::NoRunOf { .. } => Exit::NotFound,
             StoreError::Ambiguous { .. } => Exit::Usage,
+            StoreError::NotLocal { .. } => Exit::Rejected,
             StoreError::Io { .. }
             | StoreError::Damaged { .. }
             | StoreError::Newer { .. }

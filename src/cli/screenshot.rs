@@ -12,7 +12,6 @@ use crate::app::msg::{Effect, Msg, RenderedPage};
 use crate::model::Timestamp;
 use crate::model::feed::Feed;
 use crate::store::history;
-use crate::store::journal;
 use crate::store::logs::LogFiles;
 use crate::store::logs::query::{LogSearchResult, Logs, RunSearchResult};
 use crate::ui::export::Picture;
@@ -97,8 +96,8 @@ fn keys(text: &str) -> Result<Keys, UnknownKey> {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let folder = args.run.find()?;
-    let mut records = journal::read(&folder.journal())?;
     let header = history::info(&folder)?;
+    let mut records = history::records(&folder, &header)?;
     let start = records.first().map_or(header.created, |record| record.at);
     let end = records.last().map_or(start, |record| record.at);
     let now = args.at.map_or(end, |seconds| Timestamp(start.0.saturating_add((seconds.max(0.0) * 1000.0) as u64)));

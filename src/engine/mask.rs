@@ -201,7 +201,13 @@ impl Masker {
 
     fn mask_gate(&self, gate: &mut Gate) {
         match gate {
-            Gate::Concurrency { group: name, .. } | Gate::Resource(name) | Gate::Review(name) => self.mask_in(name),
+            Gate::Concurrency { group: name, .. }
+            | Gate::Resource(name)
+            | Gate::Review(name)
+            | Gate::Timer { environment: name, .. }
+            | Gate::Protection(name)
+            | Gate::Other(name) => self.mask_in(name),
+            Gate::Runner(labels) => labels.iter_mut().for_each(|label| self.mask_in(label)),
             Gate::Needs | Gate::Capacity => {}
         }
     }

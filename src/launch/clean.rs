@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::actions::partial::abandoned;
 use crate::engine::sandbox::provider::{Holding, ProviderError};
 use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
-use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::folder::{RunFolder, RunsDir, id_number};
 use crate::store::{StoreError, lock};
 use crate::worker::caches;
 
@@ -104,8 +104,12 @@ fn copies() -> Vec<PathBuf> {
     caches::shared(caches::ACTIONS).map(|cache| abandoned(&cache)).unwrap_or_default()
 }
 
+/// Returns all but the newest runs. Mirrors of remote runs count apart: they come by themselves, and push no run of this
+/// machine out.
 fn old_runs(runs: &RunsDir, keep: Keep) -> Result<Vec<RunFolder>, StoreError> {
-    Ok(runs.list()?.into_iter().skip(keep.runs).map(|id| runs.folder(id)).collect())
+    let (local, mirrors): (Vec<_>, Vec<_>) = runs.list()?.into_iter().partition(|id| id_number(id).is_some());
+    let old = local.into_iter().skip(keep.runs).chain(mirrors.into_iter().skip(keep.runs));
+    Ok(old.map(|id| runs.folder(id)).collect())
 }
 
 /// Removes those of a batch of runs that are not in progress.

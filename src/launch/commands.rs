@@ -126,6 +126,7 @@ pub async fn rerun(
     secrets: &[SecretSource],
     trusted: TrustedBy,
 ) -> Result<NewAttempt, CommandError> {
+    require_local(folder)?;
     require_trust(folder, trusted)?;
     if lock::is_held(&folder.lock()) {
         match ask(folder, &Command::Rerun { what: scope.clone() }).await {
@@ -148,6 +149,7 @@ pub async fn resume(
     secrets: &[SecretSource],
     trusted: TrustedBy,
 ) -> Result<NewAttempt, CommandError> {
+    require_local(folder)?;
     require_trust(folder, trusted)?;
     let run = ended(folder).await?;
     start(folder, &run, Command::Resume, Mode::Resume, secrets)
@@ -170,13 +172,25 @@ pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
     Ok(history::remove(&folder)?)
 }
 
+/// Checks that a run is one of this machine.
+fn require_local(folder: &RunFolder) -> Result<(), CommandError> {
+    match RunSpec::read(folder)?.work {
+        WorkSpec::WorkflowRun(_) => Ok(()),
+        WorkSpec::Remote(_) => Err(remote(folder)),
+    }
+}
+
+fn remote(folder: &RunFolder) -> CommandError {
+    CommandError::Unavailable { run: folder.id().clone(), reason: Unavailable::Remote }
+}
+
 /// Checks that the repository of a run is trusted, and that its folder was made here.
 fn require_trust(folder: &RunFolder, trusted: TrustedBy) -> Result<(), CommandError> {
     if trusted == TrustedBy::Person {
         return Ok(());
     }
     let spec = RunSpec::read(folder)?;
-    let WorkSpec::WorkflowRun(workflow) = spec.work;
+    let WorkSpec::WorkflowRun(workflow) = spec.work else { return Err(remote(folder)) };
     let found = trust::of_run(folder, &spec.info, &workflow).map_err(|error| CommandError::Launch(Box::new(error)))?;
     match found.trust {
         Trust::Given => Ok(()),
@@ -236,6 +250,7 @@ fn is_not_listening(error: &io::Error) -> bool {
 
 /// Sends a command to the worker.
 async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
+    require_local(folder)?;
     match order(folder, command).await {
         Ok(Reply::Accepted) => Ok(()),
         Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),

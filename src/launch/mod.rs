@@ -232,7 +232,9 @@ pub fn consent(runs: &RunsDir, folder: &Path) -> Result<Consent, LaunchError> {
 /// The run or its repository cannot be read, or its workflow has errors.
 pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
     let spec = RunSpec::read(folder)?;
-    let WorkSpec::WorkflowRun(workflow) = spec.work;
+    let WorkSpec::WorkflowRun(workflow) = spec.work else {
+        return Err(StoreError::NotLocal { path: folder.spec_path() }.into());
+    };
     let trust::AttemptTrust { repository, settings, trust } = trust::of_run(folder, &spec.info, &workflow)?;
     let plan = prepare::prepare(&spec.info, &workflow, IndexMap::new(), 1)?.plan;
     let subject =

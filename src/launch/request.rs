@@ -174,7 +174,7 @@ pub fn contexts(workflow: &Workflow, event: &str, repository: Option<&Repository
             None => unknown_inputs.push(name.clone()),
         }
     }
-    PlanContexts { github, inputs, unknown_inputs, vars: Object::default(), knows_every_file: is_listed }
+    PlanContexts { github, inputs, unknown_inputs, knows_every_file: is_listed, ..PlanContexts::default() }
 }
 
 /// Returns the inputs in a payload, as a dispatched event has them.

@@ -101,6 +101,9 @@ pub enum Unavailable {
     /// The repository has no workflow to start.
     #[error("there is no workflow to start here")]
     NothingToStart,
+    /// The run is on a server.
+    #[error("the run is on a server")]
+    Remote,
     /// No workflow of the repository runs on a push.
     #[error("no workflow here runs on a push")]
     NothingToWatch,
@@ -128,21 +131,35 @@ pub struct RunState<'k> {
     /// Reason for the end of the attempt.
     pub reason: Option<&'k EndReason>,
     /// Whether a worker holds the run's lock, if known. It overrides the phase: a worker may have ended, or be lost,
-    /// before that is recorded.
+    /// before that is recorded. It counts for runs of this machine only.
     pub has_worker: Option<bool>,
     /// Whether [`Command::ForceCancel`] was sent but not confirmed.
     pub force_requested: bool,
+    /// Whether the run is on a server: its jobs have no shell, and no job starts at a step.
+    pub is_remote: bool,
 }
 
 impl<'k> From<&'k Summary> for RunState<'k> {
     fn from(run: &'k Summary) -> Self {
-        Self { phase: &run.phase, reason: run.reason.as_ref(), has_worker: None, force_requested: false }
+        Self {
+            phase: &run.phase,
+            reason: run.reason.as_ref(),
+            has_worker: None,
+            force_requested: false,
+            is_remote: run.info.remote.is_some(),
+        }
     }
 }
 
 impl<'k> From<&'k Run> for RunState<'k> {
     fn from(run: &'k Run) -> Self {
-        Self { phase: &run.phase, reason: run.reason.as_ref(), has_worker: None, force_requested: false }
+        Self {
+            phase: &run.phase,
+            reason: run.reason.as_ref(),
+            has_worker: None,
+            force_requested: false,
+            is_remote: run.info.remote.is_some(),
+        }
     }
 }
 
@@ -189,9 +206,11 @@ impl<'k> Capabilities<'k> {
 
 impl RunState<'_> {
     fn check(&self, operation: Operation) -> Result<(), Unavailable> {
-        let has_ended = self.has_worker.map_or(self.phase.is_done(), |has_worker| !has_worker);
+        let has_worker = self.has_worker.filter(|_| !self.is_remote);
+        let has_ended = has_worker.map_or(self.phase.is_done(), |has_worker| !has_worker);
         let succeeded = *self.phase == Phase::Done(Conclusion::Success);
         match operation {
+            Operation::RerunStep | Operation::Resume | Operation::Shell if self.is_remote => Err(Unavailable::Remote),
             Operation::Cancel | Operation::ForceCancel if has_ended => Err(Unavailable::Ended),
             Operation::Cancel if *self.phase == Phase::Stopping => Err(Unavailable::Cancelling),
             Operation::ForceCancel if self.force_requested => Err(Unavailable::Requested),
@@ -242,7 +261,18 @@ mod tests {
     }
 
     fn state(phase: &Phase) -> RunState<'_> {
-        RunState { phase, reason: None, has_worker: None, force_requested: false }
+        RunState { phase, reason: None, has_worker: None, force_requested: false, is_remote: false }
+    }
+
+    #[test]
+    fn a_run_on_a_server_has_no_shell_and_the_lock_of_its_mirror_decides_nothing() {
+        use Operation::{Cancel, Delete, ForceCancel, Rerun, RerunFailed, RerunJob};
+        let running = Phase::Running;
+        let remote = RunState { is_remote: true, has_worker: Some(false), ..state(&running) };
+        assert_eq!(available(remote), [Cancel, ForceCancel]);
+        let failed = Phase::Done(Conclusion::Failure);
+        let remote = RunState { is_remote: true, has_worker: Some(true), ..state(&failed) };
+        assert_eq!(available(remote), [Rerun, RerunFailed, RerunJob, Delete]);
     }
 
     #[test]

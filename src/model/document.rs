@@ -8,7 +8,8 @@ impl Phase {
     /// Returns why a job or a run waits, or `reason`, which is why it ended.
     fn why(&self, reason: Option<String>) -> Option<String> {
         match self {
-            Self::Waiting(gate @ Gate::Concurrency { .. }) => Some(gate.reason()),
+            Self::Waiting(Gate::Needs | Gate::Capacity | Gate::Resource(_)) => reason,
+            Self::Waiting(gate) => Some(gate.reason()),
             _ => reason,
         }
     }
@@ -34,14 +35,18 @@ impl Job {
     }
 
     fn document(&self) -> Value {
-        json!({
+        let mut document = json!({
             "id": self.id, "key": self.key, "name": self.name, "needs": self.needs, "status": self.phase.word(),
             "allowed_failure": self.allowed_failure, "reason": self.why(), "explanation": self.explanation,
             "started": self.started, "finished": self.finished, "outputs": self.outputs, "environment": self.environment,
             "environment_url": self.environment_url, "sandbox": self.sandbox,
             "services": self.services.values().collect::<Vec<_>>(),
             "steps": self.steps.iter().map(Step::document).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(id) = self.remote {
+            document["remote"] = json!(id);
+        }
+        document
     }
 }
 
@@ -66,11 +71,15 @@ impl Run {
     #[must_use]
     pub fn document(&self, dirty: &[String]) -> Value {
         let info = &self.info;
-        json!({
+        let mut document = json!({
             "id": info.id, "name": self.name, "repository": info.repository, "workflow": info.workflow,
             "event": info.event, "ref": info.ref_name, "sha": info.sha, "dirty": dirty, "attempt": self.attempt,
             "status": self.phase.word(), "reason": self.why(), "created": info.created, "started": self.started,
             "finished": self.finished, "jobs": self.jobs.values().map(Job::document).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(remote) = &info.remote {
+            document["remote"] = json!(remote);
+        }
+        document
     }
 }

@@ -237,6 +237,9 @@ pub struct JobOutline {
     /// Id of the job that calls the workflow of this job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<JobId>,
+    /// Id of the job on its server, for a run on a server that lists the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<u64>,
 }
 
 /// A step as it is announced, before it runs.

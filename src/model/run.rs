@@ -29,6 +29,18 @@ pub struct RunInfo {
     pub changed: usize,
     /// Time at which the run was created.
     pub created: Timestamp,
+    /// The run on a server that this run is a mirror of; `None` for a run of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteRun>,
+}
+
+/// Identity of a run on a server, together with the repository of its [`RunInfo`].
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RemoteRun {
+    /// Host name of the server, with its port if it has one: `github.com`.
+    pub host: String,
+    /// Id of the run on the server.
+    pub id: u64,
 }
 
 /// Length of a commit's id on the screen.
@@ -116,6 +128,8 @@ pub struct Job {
     pub caller: Option<JobId>,
     /// Where the job runs, once it has started.
     pub sandbox: Option<String>,
+    /// Id of the job on its server, for a run on a server.
+    pub remote: Option<u64>,
     /// Attempt that the job's logs belong to: a job that was not rerun keeps an earlier one.
     pub attempt: u32,
     /// Progress of the job.

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Timestamp;
+
 /// Progress of a run, job or step. `Done` is final: later events do not change it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
@@ -29,9 +31,9 @@ pub enum Gate {
     Needs,
     /// Another run or job holds the concurrency group.
     Concurrency {
-        /// Name of the group.
+        /// Name of the group. Empty if the name is not known.
         group: String,
-        /// Holder of the group: a run, or a run and its job.
+        /// Holder of the group: a run, or a run and its job. Empty if the holder is not known.
         holder: String,
     },
     /// The limit of concurrent jobs on this machine, or the matrix's `max-parallel`.
@@ -40,6 +42,19 @@ pub enum Gate {
     Resource(String),
     /// A review of the environment with this name.
     Review(String),
+    /// The wait timer of an environment (remote runs).
+    Timer {
+        /// Name of the environment.
+        environment: String,
+        /// End of the timer.
+        until: Timestamp,
+    },
+    /// Protection rules of the environment with this name, where the server does not say which (remote runs).
+    Protection(String),
+    /// A runner with these labels (remote runs).
+    Runner(Vec<String>),
+    /// A state that this version does not know, in the server's word (remote runs).
+    Other(String),
 }
 
 /// How a run, job or step ended, in GitHub's terms.
@@ -92,7 +107,7 @@ impl Phase {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Queued => "queued",
+            Self::Queued | Self::Waiting(Gate::Runner(_)) => "queued",
             Self::Waiting(Gate::Concurrency { .. }) => "pending",
             Self::Waiting(_) => "waiting",
             Self::Running => "in_progress",
@@ -108,10 +123,20 @@ impl Gate {
     pub fn reason(&self) -> String {
         match self {
             Self::Needs => "jobs it needs have not ended".to_owned(),
+            Self::Concurrency { group, .. } if group.is_empty() => "another run holds its concurrency group".to_owned(),
+            Self::Concurrency { group, holder } if holder.is_empty() => format!("another run holds the group {group}"),
             Self::Concurrency { group, holder } => format!("another run holds the group {group}: {holder}"),
             Self::Capacity => "waits for a free slot".to_owned(),
             Self::Resource(resource) => format!("waits for {resource}"),
             Self::Review(name) => format!("waits for a review of {name}"),
+            Self::Timer { environment, until } => {
+                format!("waits for the timer of {environment} until {}", until.clock())
+            }
+            Self::Protection(name) if name.is_empty() => "waits for the protection rules of its environment".to_owned(),
+            Self::Protection(name) => format!("waits for the protection rules of {name}"),
+            Self::Runner(labels) if labels.is_empty() => "waits for a runner".to_owned(),
+            Self::Runner(labels) => format!("waits for a runner with {}", labels.join(", ")),
+            Self::Other(word) => format!("its state is `{word}`"),
         }
     }
 }

@@ -22,6 +22,7 @@ pub fn info(id: RunId, created: Timestamp) -> RunInfo {
         sha: "3f2c1ab9d0".to_owned(),
         changed: 0,
         created,
+        remote: None,
     }
 }
 
@@ -35,6 +36,7 @@ pub fn outline(id: &str, name: &str, needs: &[&str]) -> JobOutline {
         needs: needs.iter().map(JobId::new).collect(),
         environment: None,
         caller: None,
+        remote: None,
     }
 }
 
@@ -143,6 +145,7 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
         sha: any(),
         changed: 3,
         created: Timestamp(0),
+        remote: None,
     };
     (info, script)
 }

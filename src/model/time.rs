@@ -15,4 +15,11 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// Returns date, hour and minute in UTC: `2026-11-24 02:15 UTC`.
+    #[must_use]
+    pub fn clock(self) -> String {
+        let time = jiff::Timestamp::from_millisecond(i64::try_from(self.0).unwrap_or_default()).unwrap_or_default();
+        time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    }
 }

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{JobId, RunId, StepNumber, Timestamp};
 
 use super::StoreError;
+use super::digest::sha256;
 
 /// The state folder, with the folders of all runs.
 #[derive(Clone, Debug)]
@@ -217,9 +218,15 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Form of a run's id: `YYYYMMDD-HHMMSS-xxxx` in UTC. Ids of one state folder only grow, so that sorting ids sorts runs
-/// by the order in which they were created.
+/// Form of the id of a run of this machine: `YYYYMMDD-HHMMSS-xxxx` in UTC. These ids only grow within a state folder, so
+/// that sorting ids sorts runs by the order in which they were created.
 const ID_FORM: &[u8] = b"00000000-000000-xxxx";
+
+/// Form of the id of a mirror, see [`mirror_id`].
+const MIRROR_ID_FORM: &[u8] = b"00000000-000000-xxxxxxxxxxxx";
+
+/// Length of the time in an id, in bytes.
+const ID_TIME: usize = 15;
 
 /// Returns an id that is greater than `last`. If the current second is not later than that of `last` (several runs in a
 /// second, or a clock that was set back), it is the time of `last` with the next last part.
@@ -228,21 +235,30 @@ pub(super) fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
     let random = getrandom::u32().unwrap_or(std::process::id()) & 0x7fff;
     let new = |time: &str, part: u32| RunId::new(format!("{time}-{part:04x}"));
     let time = id_time(now);
-    let Some(last) = last.filter(|last| is_run_id(last.as_str()) && last.as_str()[..15] >= *time) else {
+    let Some(last) = last.filter(|last| is_local_id(last.as_str()) && last.as_str()[..ID_TIME] >= *time) else {
         return new(&time, random);
     };
-    let (then, part) = last.as_str().split_at(15);
+    let (then, part) = last.as_str().split_at(ID_TIME);
     match u32::from_str_radix(&part[1..], 16).unwrap_or(u32::MAX) {
         part @ ..0xffff => new(then, part + 1),
         _ => new(&id_time(Timestamp(id_timestamp(last).0 + 1000)), random),
     }
 }
 
-/// Returns a run's id as a number that is unique in the state folder and grows with the ids: `github.run_id`. `None` if
-/// the name of the folder is not a run's id.
+/// Returns the id of the mirror of a run on a server. It depends on its arguments alone, so that every process finds the
+/// folder of a remote run without an index. `name` is the run's name among all servers, `HOST/OWNER/REPOSITORY/ID`; its
+/// digest has 48 bits, and only runs of the same second can share it.
+#[must_use]
+pub fn mirror_id(name: &str, created: Timestamp) -> RunId {
+    let digits = MIRROR_ID_FORM.len() - ID_TIME - 1;
+    RunId::new(format!("{}-{}", id_time(created), sha256(name, digits / 2)))
+}
+
+/// Returns the id of a run of this machine as a number that is unique in the state folder and grows with the ids:
+/// `github.run_id`. `None` if the name of the folder is the id of a mirror, or not a run's id.
 #[must_use]
 pub fn id_number(id: &RunId) -> Option<u64> {
-    let part = is_run_id(id.as_str()).then(|| u64::from_str_radix(&id.as_str()[16..], 16).ok())??;
+    let part = is_local_id(id.as_str()).then(|| u64::from_str_radix(&id.as_str()[ID_TIME + 1..], 16).ok())??;
     Some((id_timestamp(id).0 / 1000) << 16 | part)
 }
 
@@ -254,7 +270,7 @@ pub(super) fn id_time(at: Timestamp) -> String {
 
 /// Returns the time in an id; 1970 if the id has no time.
 pub(super) fn id_timestamp(id: &RunId) -> Timestamp {
-    let text = id.as_str().get(..15).unwrap_or_default();
+    let text = id.as_str().get(..ID_TIME).unwrap_or_default();
     let time =
         jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", text).and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC));
     let milliseconds = time.map(|time| time.timestamp().as_millisecond()).unwrap_or_default();
@@ -263,12 +279,17 @@ pub(super) fn id_timestamp(id: &RunId) -> Timestamp {
 
 /// Whether a name is the id of a run. Other files beside the runs are ignored.
 pub(super) fn is_run_id(name: &str) -> bool {
+    is_local_id(name) || (name.len() == MIRROR_ID_FORM.len() && fits(name, MIRROR_ID_FORM))
+}
+
+/// Whether a name is the id of a run of this machine.
+fn is_local_id(name: &str) -> bool {
     name.len() == ID_FORM.len() && fits(name, ID_FORM)
 }
 
-/// Whether a text can be the beginning of an id and cannot be the end of one.
+/// Whether a text can be the beginning of an id, and cannot be the end of the id of a run of this machine.
 pub(super) fn is_id_prefix(text: &str) -> bool {
-    (5..=ID_FORM.len()).contains(&text.len()) && fits(text, ID_FORM)
+    (5..=MIRROR_ID_FORM.len()).contains(&text.len()) && fits(text, MIRROR_ID_FORM)
 }
 
 fn fits(text: &str, form: &[u8]) -> bool {
@@ -475,6 +496,18 @@ mod tests {
         let next = new_id(Timestamp(0), Some(&full));
         assert!(next > full && next.as_str().starts_with("20270101-000000-"), "{next}");
         assert!(id_number(&next) > id_number(&full) && id_number(&RunId::new("copy")).is_none());
+    }
+
+    #[test]
+    fn the_id_of_a_mirror_depends_on_its_run_alone_and_sorts_by_age() {
+        let at = Timestamp(1_700_000_000_000);
+        let id = mirror_id("github.com/octo/app/1", at);
+        assert_eq!(id, mirror_id("github.com/octo/app/1", at));
+        assert!(id != mirror_id("github.com/octo/app/2", at) && id != mirror_id("other.example/octo/app/1", at));
+        assert!(is_run_id(id.as_str()) && id_number(&id).is_none() && id_timestamp(&id) == at, "{id}");
+        assert!(id < new_id(Timestamp(at.0 + 1_000), None) && id > new_id(Timestamp(at.0 - 1_000), None));
+        let next = new_id(at, Some(&id));
+        assert!(id_number(&next).is_some(), "a mirror is not the last run of this machine: {next}");
     }
 
     #[test]

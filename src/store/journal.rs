@@ -84,16 +84,29 @@ impl JournalWriter {
     /// The file cannot be written, or the sequence numbers are used up. A partial line is removed again, so the journal
     /// stays valid.
     pub fn append(&mut self, at: Timestamp, event: Event) -> Result<Record, StoreError> {
-        let last = || StoreError::Damaged {
-            path: self.path.clone(),
-            reason: format!("no sequence number comes after {}", self.seq),
-        };
-        let record = Record { seq: self.seq.checked_add(1).ok_or_else(last)?, at, event };
-        let mut line = serde_json::to_vec(&record).expect("a record always serialises");
-        line.push(b'\n');
-        self.line(&line)?;
-        self.seq = record.seq;
-        Ok(record)
+        Ok(self.append_all(vec![(at, event)])?.remove(0))
+    }
+
+    /// Appends events with one write, and returns their records. A reader that looks meanwhile sees the first of them or
+    /// all, and so does the next writer after a crash.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append): then none of them is in the journal.
+    pub fn append_all(&mut self, events: Vec<(Timestamp, Event)>) -> Result<Vec<Record>, StoreError> {
+        let (mut records, mut lines, mut seq) = (Vec::with_capacity(events.len()), Vec::new(), self.seq);
+        for (at, event) in events {
+            seq = seq.checked_add(1).ok_or_else(|| StoreError::Damaged {
+                path: self.path.clone(),
+                reason: format!("no sequence number comes after {seq}"),
+            })?;
+            let record = Record { seq, at, event };
+            serde_json::to_writer(&mut lines, &record).expect("a record always serialises");
+            lines.push(b'\n');
+            records.push(record);
+        }
+        self.line(&lines)?;
+        self.seq = seq;
+        Ok(records)
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), StoreError> {

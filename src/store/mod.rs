@@ -61,6 +61,12 @@ pub enum StoreError {
         /// The kind.
         kind: String,
     },
+    /// The run is on a server, and this machine cannot carry it out.
+    #[error("{} is a run on a server", path.display())]
+    NotLocal {
+        /// The file.
+        path: PathBuf,
+    },
     /// No run fits the name.
     #[error("there is no run `{wanted}`{}", nearest.as_ref().map(|id| format!("; did you mean `{id}`?")).unwrap_or_default())]
     NoSuchRun {

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
-use crate::model::{RunInfo, Timestamp};
+use crate::model::{RemoteRun, RunInfo, Timestamp};
 
 use super::folder::RunFolder;
 use super::{StoreError, atomic, seal};
@@ -39,12 +39,14 @@ pub struct RunSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WorkSpec {
-    /// The jobs of a workflow.
+    /// The jobs of a workflow, on this machine.
     WorkflowRun(Box<WorkflowSpec>),
+    /// A run on a server, which is only mirrored here.
+    Remote(Box<RemoteSpec>),
 }
 
 /// Values of `kind` in `run.json`. A document of another kind was written by a newer program.
-const KINDS: &[&str] = &["workflow_run"];
+const KINDS: &[&str] = &["workflow_run", "remote"];
 
 impl WorkSpec {
     /// Returns the workflow that runs; `None` for work of another kind.
@@ -52,8 +54,47 @@ impl WorkSpec {
     pub fn workflow(&self) -> Option<&WorkflowSpec> {
         match self {
             Self::WorkflowRun(workflow) => Some(workflow),
+            Self::Remote(_) => None,
         }
     }
+
+    /// Returns the run on a server; `None` for work of this machine.
+    #[must_use]
+    pub fn remote(&self) -> Option<&RemoteSpec> {
+        match self {
+            Self::Remote(remote) => Some(remote),
+            Self::WorkflowRun(_) => None,
+        }
+    }
+}
+
+/// What a server says of a run once and for all, besides the [`RunInfo`]. There is no address to send requests to: a
+/// folder may come from elsewhere, and the addresses of servers are settings of the user.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RemoteSpec {
+    /// Host name of the server, with its port if it has one.
+    pub host: String,
+    /// Repository as `owner/name`.
+    pub repository: String,
+    /// Id of the run on the server.
+    pub id: u64,
+    /// Page of the run in a browser; empty if the server named none.
+    pub url: String,
+    /// Number of the run among those of its workflow.
+    pub run_number: u64,
+    /// Id of the workflow on the server.
+    pub workflow_id: Option<u64>,
+    /// Name of the workflow; empty if the server named none.
+    pub workflow_name: String,
+    /// Title: the `run-name`, or the first line of the commit's message.
+    pub title: String,
+    /// User who started the run.
+    pub actor: String,
+    /// Repository of the commit as `owner/name`, where it is a fork.
+    pub fork: Option<String>,
+    /// Numbers of the pull requests of the run.
+    pub pull_requests: Vec<u64>,
 }
 
 /// Input for planning and running a workflow, besides the [`RunInfo`].
@@ -156,6 +197,15 @@ impl RunSpec {
         Self { version: VERSION, engine, info, work: WorkSpec::WorkflowRun(Box::new(workflow)) }
     }
 
+    /// Returns the document of the mirror of a run on a server.
+    #[must_use]
+    pub fn of_remote(info: RunInfo, remote: RemoteSpec) -> Self {
+        let engine = env!("CARGO_PKG_VERSION").to_owned();
+        let identity = RemoteRun { host: remote.host.clone(), id: remote.id };
+        let info = RunInfo { remote: Some(identity), ..info };
+        Self { version: VERSION, engine, info, work: WorkSpec::Remote(Box::new(remote)) }
+    }
+
     /// Reads the document of a run. The run's id is the name of its folder, which may be a renamed copy.
     ///
     /// # Errors
@@ -242,10 +292,22 @@ mod tests {
     }
 
     #[test]
+    fn the_document_of_a_mirror_is_read_as_it_was_written() {
+        let (_home, folder) = written("");
+        let remote = RemoteSpec { host: "github.com".to_owned(), id: 17_000_000_049, ..RemoteSpec::default() };
+        let spec = RunSpec::of_remote(RunInfo::default(), remote);
+        spec.write(&folder).expect("written");
+        let read = RunSpec::read(&folder).expect("read");
+        assert_eq!((read.work.remote().map(|remote| remote.id), read.work.workflow()), (Some(17_000_000_049), None));
+        assert_eq!(read.info.remote, Some(RemoteRun { host: "github.com".to_owned(), id: 17_000_000_049 }));
+    }
+
+    #[test]
     fn a_folder_of_version_1_is_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens/runs/20261126-201820-55cb");
         let spec = RunSpec::read(&RunFolder::at(folder)).expect("read");
-        let RunInfo { id, repository, workflow, event, ref_name, sha, changed: 0, created } = &spec.info else {
+        let RunInfo { id, repository, workflow, event, ref_name, sha, changed: 0, created, remote: None } = &spec.info
+        else {
             panic!("no changes are recorded")
         };
         assert_eq!(

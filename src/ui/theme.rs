@@ -84,7 +84,7 @@ const LAMP: [&str; 4] = ["●", "◉", "◎", "◉"];
 fn row(phase: &Phase) -> (&'static str, &'static str, &'static str, Hue) {
     use crate::model::Gate;
     match phase {
-        Phase::Queued => ("○", "o", "queued", Hue::Dim),
+        Phase::Queued | Phase::Waiting(Gate::Runner(_)) => ("○", "o", "queued", Hue::Dim),
         Phase::Waiting(Gate::Review(_)) => ("◆", "?", "needs review", Hue::Review),
         Phase::Waiting(Gate::Concurrency { .. }) => ("·", ".", "pending", Hue::Dim),
         Phase::Waiting(_) => ("·", ".", "waiting", Hue::Dim),

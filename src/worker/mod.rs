@@ -59,7 +59,7 @@ const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_millis(200);
 /// run's lock. `environment` is inherited by steps on this machine.
 ///
 /// # Errors
-/// The run folder cannot be read or written, or has a newer version. Errors of the run itself are in its records.
+/// The run folder cannot be read or written, has a newer version, or is the mirror of a run on a server. Errors of the run itself are in its records.
 pub async fn carry_out(
     folder: &RunFolder,
     mode: Mode,
@@ -69,6 +69,7 @@ pub async fn carry_out(
     let RunSpec { info, work, .. } = RunSpec::read(folder)?;
     let work: Box<dyn Work> = match work {
         WorkSpec::WorkflowRun(spec) => Box::new(WorkflowRun::new(folder.clone(), info, *spec, secrets, environment)),
+        WorkSpec::Remote(_) => return Err(StoreError::NotLocal { path: folder.spec_path() }),
     };
     host(folder, mode, &*work).await
 }

@@ -1,10 +1,14 @@
 //! Closes runs whose worker died: ends their processes, and records their end.
+//!
+//! The lock of the mirror of a remote run is free while nothing asks its server, and the run goes on there: such a run
+//! is never closed here.
 
 use crate::engine::sandbox::providers::Providers;
 use crate::model::{Conclusion, EndReason, Event};
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::journal::JournalWriter;
+use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history, lock};
 
 /// Closes a run that has not ended and has no worker. Returns `false` if another process was first.
@@ -12,6 +16,10 @@ use crate::store::{StoreError, history, lock};
 /// # Errors
 /// The folder cannot be read or written.
 pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
+    // Before the lock is taken, as the process that mirrors the run would find it taken.
+    if RunSpec::read(folder)?.work.remote().is_some() && !history::read(folder)?.phase.is_done() {
+        return Ok(false);
+    }
     let Some(_held) = lock::take(&folder.lock())? else { return Ok(false) };
     let run = history::read(folder)?;
     if run.phase.is_done() {

@@ -6,7 +6,7 @@ use super::syntax::{JobDefinition, Steering, StepAction, StepDefinition};
 use super::template::{Template, TemplateKind};
 
 /// Maximum length of a job name with its matrix values, in characters; GitHub truncates longer ones.
-const MAX_NAME_LENGTH: usize = 100;
+pub const MAX_NAME_LENGTH: usize = 100;
 
 /// Maximum length of a name that an expression computes, in characters: a plan keeps that of each leg.
 const MAX_COMPUTED_LENGTH: usize = 1000;
@@ -70,7 +70,9 @@ pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
     }
 }
 
-fn written(template: &Template) -> String {
+/// The text of a name as written, with its expressions.
+#[must_use]
+pub fn written(template: &Template) -> String {
     match &template.kind {
         TemplateKind::Expression(expr) => format!("${{{{ {} }}}}", expr.text().trim()),
         TemplateKind::Interpolated(pieces) => {

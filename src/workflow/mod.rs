@@ -36,4 +36,4 @@ mod planner;
 mod validate;
 
 pub use manifest::parse_action;
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, parse, parse_partial};

@@ -4,25 +4,31 @@ use crate::model::JobOutline;
 
 use super::expr::{Scope, Value};
 use super::plan::PlannedJob;
-use super::syntax::{JobBody, StepsJob};
+use super::syntax::{JobBody, JobDefinition, StepsJob};
 use super::template::Template;
 
 /// Returns the part of a job that readers see before it runs.
 #[must_use]
 pub fn outline(job: &PlannedJob) -> JobOutline {
-    let is_deployment =
-        |environment: &&Template| environment.entry("deployment").and_then(Template::literal) != Some("false");
-    let environment = match &job.definition.body {
-        JobBody::Steps(steps) => steps.environment.as_ref().filter(is_deployment).and_then(environment_name),
-        JobBody::Call { .. } => None,
-    };
     JobOutline {
         id: job.id.clone(),
         key: job.key.clone(),
         name: job.name.clone(),
         needs: job.needs.clone(),
-        environment,
+        environment: written_deployment(&job.definition),
         caller: job.caller.clone(),
+        remote: None,
+    }
+}
+
+/// Returns the environment that a job deploys to, as written. `None` without one, or if its name is an expression.
+#[must_use]
+pub fn written_deployment(job: &JobDefinition) -> Option<String> {
+    let is_deployment =
+        |environment: &&Template| environment.entry("deployment").and_then(Template::literal) != Some("false");
+    match &job.body {
+        JobBody::Steps(steps) => steps.environment.as_ref().filter(is_deployment).and_then(environment_name),
+        JobBody::Call { .. } => None,
     }
 }
 

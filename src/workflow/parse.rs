@@ -37,9 +37,10 @@ pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
     Parsed { value: workflow.filter(|_| !broken), diagnostics }
 }
 
-/// Parses the valid parts of a workflow, so that its callers can be checked even if it has errors. The workflow is `None`
-/// if the text is not YAML.
-pub(super) fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
+/// Parses the valid parts of a workflow: so that its callers can be checked even if it has errors, and for the graph of a
+/// run that a server started from the file all the same. The workflow is `None` if the text is not YAML.
+#[must_use]
+pub fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
     let (workflow, mut diagnostics, tolerated) = parse_parts(source);
     diagnostics.extend(tolerated);
     (workflow, diagnostics)

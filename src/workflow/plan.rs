@@ -48,6 +48,8 @@ pub struct PlannedJob {
     pub caller: Option<JobId>,
     /// Prefix of the name: the names of the calling jobs.
     pub name_prefix: String,
+    /// Whether the name has its final form, without the prefix: neither the leg nor a value in it is unknown.
+    pub is_named: bool,
     /// Number of calls around the job.
     pub depth: usize,
 }
@@ -63,6 +65,8 @@ pub struct PlanContexts {
     pub vars: Object,
     /// Names of inputs whose values are not known.
     pub unknown_inputs: Vec<String>,
+    /// Whether `github` and `vars` have only some of their values. What they lack is then unknown, not empty.
+    pub is_partial: bool,
     /// Whether the lookup of called workflows knows every file, so that a missing one is an error.
     pub knows_every_file: bool,
 }
@@ -215,6 +219,7 @@ impl PlannedJob {
             id: leg_id(&self.id, place, legs.len()),
             name: format!("{}{}", self.name_prefix, name(place, leg)),
             leg: Some(leg.clone()),
+            is_named: true,
             ..self.clone()
         });
         entries.collect()

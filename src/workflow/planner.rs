@@ -78,6 +78,8 @@ struct Known {
     /// Names in lower case.
     unknown_inputs: HashSet<String>,
     needs: bool,
+    /// Whether values that `github` and `vars` lack are unknown.
+    is_partial: bool,
 }
 
 /// Where the jobs of a workflow are in the run.
@@ -121,7 +123,7 @@ impl<'p> Planner<'p> {
     pub(super) fn add_all(&mut self, workflow: &Arc<Workflow>, known: &PlanContexts) {
         let unknown_inputs = known.unknown_inputs.iter().map(|name| name.to_ascii_lowercase()).collect();
         let contexts = self.contexts(known.inputs.clone());
-        let known = Known { contexts, unknown_inputs, needs: false };
+        let known = Known { contexts, unknown_inputs, needs: false, is_partial: known.is_partial };
         self.add(
             workflow,
             &known,
@@ -137,7 +139,8 @@ impl<'p> Planner<'p> {
 
     /// Plans the workflow that a job calls. `contexts` are all that its expressions see.
     pub(super) fn add_call(&mut self, job: &PlannedJob, contexts: &Contexts) {
-        let known = Known { contexts: contexts.clone(), unknown_inputs: HashSet::new(), needs: true };
+        let known =
+            Known { contexts: contexts.clone(), unknown_inputs: HashSet::new(), needs: true, is_partial: false };
         self.add_callee(job, &known, std::slice::from_ref(&job.workflow.source.name));
     }
 
@@ -182,6 +185,7 @@ impl<'p> Planner<'p> {
                     leg,
                     caller: caller.cloned(),
                     name_prefix: name_prefix.to_owned(),
+                    is_named: of_leg.as_ref().is_some_and(|known| known.names(definition)),
                     depth,
                 };
                 self.jobs.push(job.clone());
@@ -226,8 +230,12 @@ impl<'p> Planner<'p> {
     fn inputs(&self, callee: &Workflow, with: &[(Spanned<String>, Template)], caller: &Known) -> Known {
         let interface = callee.triggers.iter().find(|trigger| trigger.event.value == "workflow_call");
         let mut values = Object::default();
-        let mut known =
-            Known { contexts: self.contexts(Object::default()), unknown_inputs: HashSet::new(), needs: false };
+        let mut known = Known {
+            contexts: self.contexts(Object::default()),
+            unknown_inputs: HashSet::new(),
+            needs: false,
+            is_partial: caller.is_partial,
+        };
         for input in interface.into_iter().flat_map(|interface| &interface.inputs) {
             let name = &input.name.value;
             let given = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name)).map(|(_, value)| value);
@@ -288,11 +296,16 @@ impl Known {
         let mut contexts = self.contexts.clone();
         contexts.set("matrix", leg.matrix.clone());
         contexts.set("strategy", legs.strategy(index));
-        Self { contexts, unknown_inputs: self.unknown_inputs.clone(), needs: self.needs }
+        Self { contexts, unknown_inputs: self.unknown_inputs.clone(), needs: self.needs, is_partial: self.is_partial }
+    }
+
+    /// Whether everything in the name of a job is known.
+    fn names(&self, definition: &JobDefinition) -> bool {
+        !definition.name.as_ref().is_some_and(|name| self.is_unknown(name))
     }
 
     fn name(&self, definition: &JobDefinition, leg: &Leg) -> String {
-        if definition.name.as_ref().is_some_and(|name| self.is_unknown(name)) {
+        if !self.names(definition) {
             return display_names::provisional_job_name(definition);
         }
         display_names::job_name(definition, leg, &self.scope())
@@ -316,6 +329,10 @@ impl Known {
     fn reads_unknown(&self, expr: &Expr) -> bool {
         expr.roots().iter().any(|root| match root.context.text.to_ascii_lowercase().as_str() {
             "needs" => !self.needs,
+            context @ ("github" | "vars") if self.is_partial => match (self.contexts.get(context), root.path.first()) {
+                (Some(Value::Object(known)), Some(PathKey::Name(name, _))) => known.get(name).is_none(),
+                _ => true,
+            },
             "inputs" => match root.path.first() {
                 Some(PathKey::Name(name, _)) => self.unknown_inputs.contains(&name.to_ascii_lowercase()),
                 _ => !self.unknown_inputs.is_empty(),

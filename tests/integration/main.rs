@@ -12,6 +12,7 @@ mod docs;
 mod explain;
 mod github;
 mod imports;
+mod mirror;
 mod project;
 mod run;
 mod screen;

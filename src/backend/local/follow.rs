@@ -1,13 +1,14 @@
 //! Follows a run: its records as they are written, until it has ended.
 //!
-//! Everything is read from the run's folder, so a run that a poller mirrors is followed like a local one.
+//! Everything is read from the run's folder, so a run that a poller mirrors is followed like a local one. The lock of a
+//! mirror is free while nothing polls, so a mirror is followed until its end is recorded.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::model::Record;
 use crate::model::feed::{Feed, Notice};
+use crate::model::{Event, Record};
 use crate::store::folder::RunFolder;
 use crate::store::journal::JournalReader;
 use crate::store::{StoreError, history, lock};
@@ -17,11 +18,18 @@ use crate::worker::recovery;
 /// Time between two attempts to connect to a worker that holds the lock and does not listen yet.
 const RETRY: Duration = Duration::from_millis(2);
 
+/// Time between two looks at the journal of a mirror whose poller has no socket.
+const MIRROR_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Reads the records of one run while its worker writes them.
 pub struct Follower {
     folder: RunFolder,
     journal: JournalReader,
     watch: Option<Watch>,
+    /// Whether the run is on a server, and here only mirrored.
+    is_mirror: bool,
+    /// Whether the last record about the run as a whole was its end.
+    has_ended: bool,
 }
 
 impl Follower {
@@ -29,7 +37,20 @@ impl Follower {
     #[must_use]
     pub fn new(folder: RunFolder) -> Self {
         let journal = JournalReader::new(folder.journal());
-        Self { folder, journal, watch: None }
+        let is_mirror = history::info(&folder).is_ok_and(|info| info.remote.is_some());
+        Self { folder, journal, watch: None, is_mirror, has_ended: false }
+    }
+
+    fn poll(&mut self) -> Result<Vec<Record>, StoreError> {
+        let records = self.journal.poll()?;
+        for record in &records {
+            match record.event {
+                Event::RunStarted { .. } | Event::RunWaiting { .. } => self.has_ended = false,
+                Event::RunFinished { .. } => self.has_ended = true,
+                _ => {}
+            }
+        }
+        Ok(records)
     }
 
     /// Waits for the next records and returns them, at least one; `None` once the run has no worker and all its records
@@ -41,7 +62,7 @@ impl Follower {
     /// The journal cannot be read, or a run that lost its worker cannot be closed.
     pub async fn next(&mut self) -> Result<Option<Vec<Record>>, StoreError> {
         loop {
-            let records = self.journal.poll()?;
+            let records = self.poll()?;
             if !records.is_empty() {
                 return Ok(Some(records));
             }
@@ -50,7 +71,7 @@ impl Follower {
                     if !watch.grown().await {
                         self.watch = None;
                         // Records from before the end come first.
-                        let records = self.journal.poll()?;
+                        let records = self.poll()?;
                         if !records.is_empty() {
                             return Ok(Some(records));
                         }
@@ -58,12 +79,15 @@ impl Follower {
                 }
                 None => match Watch::start(&self.folder.socket()).await {
                     Ok(watch) => self.watch = Some(watch),
+                    Err(_) if self.is_mirror && (!self.has_ended || lock::is_held(&self.folder.lock())) => {
+                        tokio::time::sleep(MIRROR_INTERVAL).await;
+                    }
                     Err(_) if lock::is_held(&self.folder.lock()) => tokio::time::sleep(RETRY).await,
                     Err(_) => {
                         // The worker may have written its last records since the last poll.
-                        let mut records = self.journal.poll()?;
+                        let mut records = self.poll()?;
                         if records.is_empty() && recovery::close(&self.folder).await? {
-                            records = self.journal.poll()?;
+                            records = self.poll()?;
                         }
                         return Ok((!records.is_empty()).then_some(records));
                     }

@@ -52,8 +52,8 @@ impl StatusFilter {
 
     fn matches(self, phase: &Phase) -> bool {
         match self {
-            Self::Queued => *phase == Phase::Queued,
-            Self::Waiting => matches!(phase, Phase::Waiting(_)),
+            Self::Queued => matches!(phase, Phase::Queued | Phase::Waiting(Gate::Runner(_))),
+            Self::Waiting => matches!(phase, Phase::Waiting(gate) if !matches!(gate, Gate::Runner(_))),
             Self::Pending => matches!(phase, Phase::Waiting(Gate::Concurrency { .. })),
             Self::InProgress => phase.is_active(),
             Self::Completed => phase.is_done(),

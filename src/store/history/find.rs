@@ -1,6 +1,6 @@
 //! Finding a run by a full or partial id.
 
-use crate::model::RunId;
+use crate::model::{RunId, RunInfo};
 use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir, is_id_prefix, is_run_id};
 use crate::store::spec::RunSpec;
@@ -30,7 +30,10 @@ impl RunsDir {
         if is_run_id(wanted) && self.folder(RunId::new(wanted)).path().is_dir() {
             return Ok(self.folder(RunId::new(wanted)));
         }
-        let candidates = if is_id_prefix(wanted) { self.with_prefix(wanted)? } else { self.with_end(wanted)? };
+        let mut candidates = if is_id_prefix(wanted) { self.with_prefix(wanted)? } else { Vec::new() };
+        if candidates.is_empty() {
+            candidates = self.with_end(wanted)?;
+        }
         match candidates.as_slice() {
             [] => {
                 let ids = self.list()?;
@@ -46,7 +49,7 @@ impl RunsDir {
         }
     }
 
-    /// Finds the newest run of a repository, `owner/name`.
+    /// Finds the newest run of a repository, `owner/name`, on this machine.
     ///
     /// # Errors
     /// The repository has no run, or the state folder cannot be read.
@@ -60,21 +63,23 @@ impl RunsDir {
                 return true;
             }
             let folder = self.folder(id.clone());
-            let is_of = RunSpec::read(&folder).is_ok_and(|spec| spec.info.repository.eq_ignore_ascii_case(repository));
+            let is_of = |info: &RunInfo| info.remote.is_none() && info.repository.eq_ignore_ascii_case(repository);
+            let is_of = RunSpec::read(&folder).is_ok_and(|spec| is_of(&spec.info));
             newest = is_of.then_some(folder);
             !is_of
         })?;
         newest.ok_or_else(|| StoreError::NoRunOf { repository: repository.to_owned() })
     }
 
-    /// Finds the newest run. Skips folders that are damaged, or are being created or removed.
+    /// Finds the newest run of this machine. Skips folders that are damaged, or are being created or removed.
     fn newest(&self) -> Result<Option<RunFolder>, StoreError> {
         let mut newest = None;
         self.visit(None, |id, _| {
             let folder = self.folder(id.clone());
             let is_run = matches!(
                 RunSpec::read(&folder),
-                Ok(_) | Err(StoreError::Newer { .. } | StoreError::UnknownKind { .. })
+                Ok(RunSpec { info: RunInfo { remote: None, .. }, .. })
+                    | Err(StoreError::Newer { .. } | StoreError::UnknownKind { .. })
             );
             newest = is_run.then_some(folder);
             !is_run

@@ -36,9 +36,6 @@ const REWRITE_BYTES: u64 = 4 * SEGMENT_BYTES as u64;
 /// Maximum size in bytes of a file of the index that is read.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Length of an id at the start of a line.
-const ID: usize = 20;
-
 /// Returns the length of a run's journal in bytes; 0 without one.
 pub(super) fn journal_length(folder: &RunFolder) -> u64 {
     files::own_size(&folder.journal()).unwrap_or(0)
@@ -70,15 +67,15 @@ impl Cached {
 
 impl Line {
     fn parse(line: &str) -> Option<Self> {
-        let id = line.get(..ID).filter(|id| is_run_id(id))?;
-        let cached = match &line[ID..] {
-            "" => None,
-            rest => {
-                let (journal, summary) = rest.strip_prefix(' ')?.split_once(' ')?;
+        let (id, cached) = line.split_once(' ').map_or((line, None), |(id, cached)| (id, Some(cached)));
+        let cached = match cached {
+            None => None,
+            Some(cached) => {
+                let (journal, summary) = cached.split_once(' ')?;
                 Some(Cached { journal: journal.parse().ok()?, summary: summary.to_owned() })
             }
         };
-        Some(Self { id: RunId::new(id), cached })
+        is_run_id(id).then(|| Self { id: RunId::new(id), cached })
     }
 
     fn write(&self, text: &mut Vec<u8>) {

@@ -16,11 +16,11 @@ use std::fs::{self, File};
 use std::io;
 
 use crate::files;
-use crate::model::{Conclusion, EndReason, Phase, Run, RunId, RunInfo, Summary, Timestamp};
+use crate::model::{Conclusion, EndReason, Phase, Record, Run, RunId, RunInfo, Summary, Timestamp};
 
-use super::folder::{RunFolder, RunsDir, id_time, id_timestamp, is_run_id, new_id, private};
-use super::journal::JournalReader;
-use super::runs::RunStore;
+use super::folder::{RunFolder, RunsDir, id_number, id_time, id_timestamp, is_run_id, new_id, private};
+use super::journal::{self, JournalReader};
+use super::runs::{RunStore, chronological};
 use super::spec::RunSpec;
 use super::{StoreError, atomic, lock};
 
@@ -42,6 +42,15 @@ pub fn info(folder: &RunFolder) -> Result<RunInfo, StoreError> {
 /// Its folder cannot be read.
 pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
     Ok(replay(folder, info(folder)?)?.run(folder.id()).expect("it was replayed").clone())
+}
+
+/// Returns all records of a run in the order of their times, to replay it.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn records(folder: &RunFolder, info: &RunInfo) -> Result<Vec<Record>, StoreError> {
+    let records = journal::read(&folder.journal())?;
+    Ok(if info.remote.is_some() { chronological(records) } else { records })
 }
 
 /// Returns a store with one run in its current state, to continue from.
@@ -361,13 +370,37 @@ impl RunsDir {
         })
     }
 
+    /// Creates the folder of a mirror with this id, or opens it, and takes its lock. `None` if another process mirrors the
+    /// run.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn mirror(&self, id: &RunId) -> Result<Option<(RunFolder, File)>, StoreError> {
+        let folder = self.folder(id.clone());
+        if !folder.path().is_dir() {
+            let runs = self.runs();
+            private().recursive(true).create(&runs).map_err(StoreError::io("make the folder", &runs))?;
+            let make = || match private().create(folder.path()) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    Err(StoreError::io("make the run's folder", folder.path())(error))
+                }
+                _ => Ok(()),
+            };
+            Writer::lock(self)?.change(make, |writer, ()| {
+                index::mark_active(self, id)?;
+                writer.add(&[Line { id: id.clone(), cached: None }])
+            })?;
+        }
+        Ok(lock::take(&folder.lock())?.map(|held| (folder, held)))
+    }
+
     /// Returns the newest id that was ever assigned, even to a removed run; if unknown, the newest id of the existing
-    /// runs.
+    /// runs of this machine.
     fn last_given_id(&self) -> Result<Option<RunId>, StoreError> {
         let noted = files::read_own_text(&self.last_id(), 64).ok().filter(|id| is_run_id(id)).map(RunId::new);
         match noted {
             Some(noted) => Ok(Some(noted)),
-            None => Ok(self.list()?.into_iter().next()),
+            None => Ok(self.list()?.into_iter().find(|id| id_number(id).is_some())),
         }
     }
 }

@@ -57,6 +57,7 @@ fn queued(outline: &JobOutline, attempt: u32) -> Job {
         environment: outline.environment.clone(),
         environment_url: None,
         caller: outline.caller.clone(),
+        remote: outline.remote,
         sandbox: None,
         attempt,
         phase: if outline.needs.is_empty() { Phase::Queued } else { Phase::Waiting(Gate::Needs) },

@@ -2,8 +2,11 @@
 //!
 //! [`RunStore::apply`] is total and idempotent: it cannot fail, and a record that was folded already changes nothing.
 //! In whatever order a crash leaves the records, no phase moves backwards within an attempt: what has ended stays ended.
-
+//! There are two exceptions, both for mirrors of remote runs. A run that is in progress may wait again, as GitHub has it
+//! while a job waits for a review. And a run that ended without any job starts over when the same attempt starts again:
+//! the list of runs on a server tells that a run has ended, but not which jobs it had.
 //!
+//! - `chronology`: records of mirrors in the order of their times
 //! - `jobs`: the jobs of a run
 //! - `steps`: the state of a job and its steps
 
@@ -11,10 +14,13 @@ use indexmap::IndexMap;
 
 use crate::model::{Command, Conclusion, Event, Gate, Phase, Record, Reply, Run, RunId, RunInfo, Timestamp};
 
+mod chronology;
 mod jobs;
 mod steps;
 #[cfg(test)]
 mod tests;
+
+pub use chronology::chronological;
 
 /// The state of any number of runs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +42,11 @@ impl RunStore {
             jobs: IndexMap::new(),
             seq: 0,
         });
+    }
+
+    /// Adds a run in a state that records led to before.
+    pub fn resume(&mut self, run: Run) {
+        self.runs.insert(run.info.id.clone(), run);
     }
 
     /// Removes a run.
@@ -65,26 +76,34 @@ impl RunStore {
     }
 }
 
+/// Whether a job of the current attempt is known.
+fn has_jobs(run: &Run) -> bool {
+    run.jobs.values().any(|job| job.attempt == run.attempt)
+}
+
 fn fold(run: &mut Run, at: Timestamp, event: &Event) {
     match event {
         Event::RunStarted { attempt, name } => {
-            let waited = *attempt == run.attempt && matches!(run.phase, Phase::Waiting(_));
-            if *attempt > run.attempt || waited {
+            let is_known = *attempt == run.attempt;
+            let waited = is_known && matches!(run.phase, Phase::Waiting(_));
+            let is_new = *attempt > run.attempt || (is_known && run.phase.is_done() && !has_jobs(run));
+            if is_new || waited {
                 run.attempt = *attempt;
                 run.name.clone_from(name);
                 run.phase = Phase::Running;
                 run.reason = None;
-                run.started = Some(at);
+                run.started = run.started.filter(|_| waited).or(Some(at));
                 run.finished = None;
             }
         }
         Event::RunWaiting { gate, attempt, name } => {
-            if *attempt > run.attempt || matches!(run.phase, Phase::Queued | Phase::Waiting(_)) {
+            let is_new = *attempt > run.attempt;
+            if is_new || matches!(run.phase, Phase::Queued | Phase::Waiting(_) | Phase::Running) {
+                run.started = run.started.filter(|_| !is_new);
                 run.attempt = run.attempt.max(*attempt);
                 run.name.clone_from(name);
                 run.phase = Phase::Waiting(gate.clone());
                 run.reason = None;
-                run.started = None;
                 run.finished = None;
             }
         }

@@ -14,7 +14,7 @@ pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
 /// Applies an event of a job.
 pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
     if job.phase.is_done() {
-        return;
+        return fold_ended(job, at, event);
     }
     match event {
         Event::JobWaiting { gate, .. } if !job.phase.is_active() => job.phase = Phase::Waiting(gate.clone()),
@@ -79,6 +79,35 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
                 step.signal = *signal;
                 step.reason.clone_from(reason);
                 step.close(*conclusion, at);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Applies an event of a job that has ended. Log and annotations of a job on a server are read after its end, and some of
+/// the log may belong to none of its steps.
+fn fold_ended(job: &mut Job, at: Timestamp, event: &Event) {
+    match event {
+        Event::StepsPlanned { steps, .. } => {
+            for outline in steps {
+                if !job.steps.iter().any(|step| step.number == outline.number) {
+                    let step = step(job, outline.number);
+                    step.plan(outline);
+                    step.close(Conclusion::Neutral, at);
+                }
+            }
+        }
+        Event::Output { step: number, output, .. } => {
+            if let Some(step) = job.steps.iter_mut().find(|step| step.number == *number) {
+                step.lines = step.lines.max(output.first.saturating_add(output.count));
+                step.open = 0;
+                step.printed = Some(at);
+            }
+        }
+        Event::Annotated { step: number, annotation, .. } => {
+            if let Some(step) = job.steps.iter_mut().find(|step| step.number == *number) {
+                step.annotations.push(annotation.clone());
             }
         }
         _ => {}

@@ -131,6 +131,62 @@ fn a_step_without_a_recorded_end_did_not_succeed() {
     }
 }
 
+#[test]
+fn a_run_that_ended_without_jobs_starts_over_and_gets_its_jobs() {
+    let stub = [started(1), Event::RunFinished { conclusion: Conclusion::Failure, reason: None }];
+    let opened = [
+        started(1),
+        planned(vec![outline("a", &[])]),
+        finished("a", Conclusion::Failure),
+        Event::RunFinished { conclusion: Conclusion::Failure, reason: None },
+    ];
+    let run = folded(&[&stub[..], &opened[..]].concat());
+    assert_eq!((&run.phase, run.jobs.len(), run.started), (&Phase::Done(Conclusion::Failure), 1, Some(Timestamp(30))));
+    let again = folded(&[&stub[..], &opened[..], &opened[..]].concat());
+    assert_eq!(again.finished, run.finished, "a run with jobs does not start over");
+}
+
+#[test]
+fn a_run_that_is_in_progress_may_wait_again_and_keeps_its_start() {
+    let waits = Event::RunWaiting { gate: Gate::Review("p".to_owned()), attempt: 1, name: "n".to_owned() };
+    let run = folded(&[started(1), waits.clone()]);
+    assert_eq!((run.phase.word(), run.started), ("waiting", Some(Timestamp(10))));
+    let run = folded(&[started(1), waits, started(1)]);
+    assert_eq!((run.phase, run.started), (Phase::Running, Some(Timestamp(10))));
+}
+
+#[test]
+fn log_and_annotations_of_a_job_may_come_after_its_end() {
+    let job = JobId::new("a");
+    let step = |number| StepOutline {
+        number: StepNumber(number),
+        name: "s".to_owned(),
+        kind: StepKind::Main,
+        background: false,
+    };
+    let output =
+        |number| Event::Output { job: job.clone(), step: StepNumber(number), output: LineRange { first: 0, count: 7 } };
+    let run = folded(&[
+        started(1),
+        planned(vec![outline("a", &[])]),
+        Event::StepsPlanned { job: job.clone(), steps: vec![step(1)] },
+        finished("a", Conclusion::Failure),
+        output(1),
+        output(2),
+        Event::StepsPlanned { job: job.clone(), steps: vec![step(1), step(3)] },
+        output(3),
+        Event::Annotated {
+            job: job.clone(),
+            step: StepNumber(1),
+            annotation: testing::annotation("src/a.rs", 1, "no"),
+        },
+    ]);
+    let steps: Vec<_> =
+        run.jobs[&job].steps.iter().map(|step| (step.number.0, step.phase.word(), step.lines)).collect();
+    assert_eq!(steps, [(1, "skipped", 7), (3, "neutral", 7)]);
+    assert_eq!(run.jobs[&job].steps[0].annotations.len(), 1);
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let id = || prop::sample::select(vec!["a", "b", "b-2", "ghost"]);
     let job = || id().prop_map(JobId::new);
@@ -198,7 +254,7 @@ fn moves_forward(before: &Phase, after: &Phase) -> bool {
     rank(before) <= rank(after) && (!before.is_done() || before == after)
 }
 
-/// Whether no phase of the same attempt moved backwards.
+/// Whether no phase of the same attempt moved backwards, but for a run that waits again or had no jobs.
 fn only_forward(before: &Run, after: &Run) -> bool {
     let jobs = before.jobs.values().all(|job| {
         let Some(now) = after.jobs.get(&job.id).filter(|now| now.attempt == job.attempt) else { return true };
@@ -206,7 +262,10 @@ fn only_forward(before: &Run, after: &Run) -> bool {
         moves_forward(&job.phase, &now.phase)
             && job.steps.iter().all(|step| same(step).is_some_and(|now| moves_forward(&step.phase, &now.phase)))
     });
-    jobs && (before.attempt < after.attempt || moves_forward(&before.phase, &after.phase))
+    let waits_again = before.phase == Phase::Running && matches!(after.phase, Phase::Waiting(_));
+    let starts_over = before.phase.is_done() && after.phase == Phase::Running && !has_jobs(before);
+    let forward = moves_forward(&before.phase, &after.phase) || waits_again || starts_over;
+    jobs && (before.attempt < after.attempt || forward)
 }
 
 proptest! {

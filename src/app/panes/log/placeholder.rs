@@ -37,6 +37,7 @@ fn reason(name: &str, phase: &Phase, reason: Option<&str>) -> String {
         (Phase::Done(_), None) => format!("{name} printed nothing"),
         (Phase::Running | Phase::Stopping, _) => format!("{name} has printed nothing yet"),
         (Phase::Waiting(gate @ Gate::Concurrency { .. }), _) => format!("pending: {}", gate.reason()),
+        (Phase::Waiting(gate), _) if *gate != Gate::Needs => format!("{name}: {}", gate.reason()),
         (Phase::Queued | Phase::Waiting(_), _) => format!("{name} has not started"),
     }
 }

@@ -1,0 +1,263 @@
+//! What a snapshot of a remote run adds to what is known of it, as events with the server's times.
+//!
+//! Events are only made for differences, so that a snapshot that comes twice adds nothing. The state of a run follows from
+//! its jobs: the server's own word for it may be behind.
+
+use crate::backend::github::wire::checks::Annotation as WireAnnotation;
+use crate::backend::github::wire::deployments::PendingDeployment;
+use crate::backend::github::wire::repository::{ConcurrencyGroup, GroupMember};
+use crate::backend::github::wire::runs::{Job as WireJob, Run as WireRun};
+use crate::backend::github::wire::words::{AnnotationLevel, Status};
+use crate::model::{
+    Annotation, Conclusion, EndReason, Event, Gate, JobId, Level, Phase, Record, Run, StepKind, StepNumber,
+    StepOutline, Timestamp,
+};
+use crate::store::runs::RunStore;
+
+use super::graph::Layout;
+use super::jobs;
+
+/// An event with its time.
+pub type Timed = (Timestamp, Event);
+
+/// What a server says of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'s> {
+    /// The run, or one attempt of it.
+    pub run: &'s WireRun,
+    /// Jobs of the attempt, of all pages; `None` for a run that is only listed.
+    pub jobs: Option<(&'s [WireJob], &'s Layout)>,
+    /// Deployments that wait for protection rules, where they were asked for.
+    pub pending: &'s [PendingDeployment],
+    /// Concurrency groups of the run with their members, where they were asked for.
+    pub groups: &'s [ConcurrencyGroup],
+}
+
+impl<'s> Snapshot<'s> {
+    /// Returns a snapshot of a run that is only listed.
+    #[must_use]
+    pub fn listed(run: &'s WireRun) -> Self {
+        Self { run, jobs: None, pending: &[], groups: &[] }
+    }
+}
+
+/// What is known of a run, and the events that were added to it.
+pub(super) struct Diff {
+    store: RunStore,
+    known: Run,
+    events: Vec<Timed>,
+}
+
+impl Diff {
+    fn new(known: &Run) -> Self {
+        let mut store = RunStore::default();
+        store.resume(known.clone());
+        Self { store, known: known.clone(), events: Vec::new() }
+    }
+
+    /// The run with all events that were added.
+    pub(super) fn run(&self) -> &Run {
+        self.store.run(&self.known.info.id).unwrap_or(&self.known)
+    }
+
+    pub(super) fn add(&mut self, at: Timestamp, event: Event) {
+        let seq = self.run().seq.saturating_add(1);
+        let record = Record { seq, at, event };
+        self.store.apply(&self.known.info.id, &record);
+        self.events.push((record.at, record.event));
+    }
+}
+
+/// Returns what a snapshot adds to a run. A snapshot of an attempt before the known one adds nothing.
+#[must_use]
+pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
+    let attempt = snapshot.run.run_attempt.unwrap_or(1).max(1);
+    let mut diff = Diff::new(known);
+    let has_jobs = known.jobs.values().any(|job| job.attempt == known.attempt);
+    let lists_jobs = snapshot.jobs.is_some_and(|(listed, _)| !listed.is_empty());
+    let is_new = attempt > known.attempt;
+    // A stub of a run that has ended gets its jobs.
+    let starts_over = attempt == known.attempt && known.phase.is_done() && !has_jobs && lists_jobs;
+    if attempt < known.attempt || (known.phase.is_done() && !is_new && !starts_over) {
+        return Vec::new();
+    }
+    let (name, started) = (name(snapshot.run), started(snapshot.run, known));
+    let phase = phase(snapshot);
+    match &phase {
+        Phase::Waiting(gate) if !starts_over => {
+            if is_new || (known.phase != phase && known.phase != Phase::Stopping) {
+                let at = if is_new { started } else { updated(snapshot.run, started) };
+                diff.add(at, Event::RunWaiting { gate: gate.clone(), attempt, name });
+            }
+        }
+        _ => {
+            if is_new || starts_over || matches!(known.phase, Phase::Waiting(_) | Phase::Queued) {
+                diff.add(started, Event::RunStarted { attempt, name });
+            }
+        }
+    }
+    if let Some((listed, layout)) = snapshot.jobs.filter(|(listed, _)| !(listed.is_empty() && phase.is_done())) {
+        jobs::add(&mut diff, snapshot, listed, layout, started);
+    }
+    if let Phase::Done(conclusion) = phase
+        && has_ended(&diff, snapshot)
+    {
+        let run = diff.run();
+        let ends = run.jobs.values().filter(|job| job.attempt == attempt).filter_map(|job| job.finished);
+        let at = ends.max().unwrap_or_else(|| updated(snapshot.run, started)).max(started);
+        let reason = match &snapshot.run.conclusion {
+            Some(ending) => ending.conclusion().1.map(|word| format!("it ended as `{word}`")),
+            None => Some("the server gives no conclusion".to_owned()),
+        };
+        jobs::close_unlisted(&mut diff, conclusion, at);
+        diff.add(at, Event::RunFinished { conclusion, reason: reason.map(EndReason::Message) });
+    }
+    diff.events
+}
+
+/// Whether the end of a run can be recorded: all its jobs have ended.
+fn has_ended(diff: &Diff, snapshot: &Snapshot<'_>) -> bool {
+    let run = diff.run();
+    match snapshot.jobs {
+        Some((listed, _)) => listed
+            .iter()
+            .filter(|job| job.id.is_some())
+            .all(|job| is_completed(job.status.as_ref(), job.conclusion.is_some())),
+        // The list says nothing of jobs that were open when the run was last opened.
+        None => run.jobs.values().all(|job| job.attempt < run.attempt || job.phase.is_done()),
+    }
+}
+
+pub(super) fn is_completed(status: Option<&Status>, has_conclusion: bool) -> bool {
+    status.map_or(has_conclusion, |status| *status == Status::Completed)
+}
+
+/// Returns the name of a run: its title, as lists of runs show it.
+fn name(run: &WireRun) -> String {
+    let names = [&run.display_title, &run.name, &run.path];
+    names.into_iter().flatten().find(|name| !name.is_empty()).cloned().unwrap_or_default()
+}
+
+fn started(run: &WireRun, known: &Run) -> Timestamp {
+    run.run_started_at.or(run.created_at).map_or(known.info.created, |time| time.0)
+}
+
+fn updated(run: &WireRun, started: Timestamp) -> Timestamp {
+    run.updated_at.map_or(started, |time| time.0).max(started)
+}
+
+/// Returns the phase of a run. Jobs in progress count more than the server's word for the run.
+fn phase(snapshot: &Snapshot<'_>) -> Phase {
+    let run = snapshot.run;
+    if is_completed(run.status.as_ref(), run.conclusion.is_some()) {
+        return Phase::Done(run.conclusion.as_ref().map_or(Conclusion::Neutral, |ending| ending.conclusion().0));
+    }
+    let listed = snapshot.jobs.map(|(listed, _)| listed).unwrap_or_default();
+    let has = |wanted: Status| listed.iter().any(|job| job.status.as_ref() == Some(&wanted));
+    match &run.status {
+        Some(Status::Waiting) => Phase::Waiting(protection(snapshot.pending.first(), None)),
+        Some(Status::Pending) => Phase::Waiting(concurrency(snapshot, None)),
+        _ if has(Status::InProgress) => Phase::Running,
+        Some(Status::Queued | Status::Requested) if !has(Status::Completed) => {
+            let labels = listed.iter().find_map(|job| job.labels.clone()).unwrap_or_default();
+            Phase::Waiting(Gate::Runner(labels))
+        }
+        Some(Status::Other(word)) if listed.is_empty() => Phase::Waiting(Gate::Other(word.clone())),
+        _ => Phase::Running,
+    }
+}
+
+fn environment_of(pending: &PendingDeployment) -> Option<&str> {
+    pending.environment.as_ref().and_then(|environment| environment.name.as_deref())
+}
+
+/// Returns the waiting deployment of a job, by its environment. Without that name, only a single one is taken for it.
+pub(super) fn of_environment<'s>(snapshot: &Snapshot<'s>, name: Option<&str>) -> Option<&'s PendingDeployment> {
+    let named = snapshot.pending.iter().find(|pending| name.is_some() && environment_of(pending) == name);
+    named.or(if let [only] = snapshot.pending { Some(only) } else { None })
+}
+
+/// Returns the protection rule that a deployment waits for. `name` is the environment's name from the workflow file.
+pub(super) fn protection(pending: Option<&PendingDeployment>, name: Option<&str>) -> Gate {
+    let Some(pending) = pending else { return Gate::Protection(name.unwrap_or_default().to_owned()) };
+    let environment = environment_of(pending).or(name).unwrap_or_default().to_owned();
+    let has_reviewers = pending.reviewers.as_ref().is_some_and(|reviewers| !reviewers.items.is_empty());
+    let minutes = pending.wait_timer.filter(|minutes| *minutes > 0);
+    match (minutes, pending.wait_timer_started_at) {
+        _ if has_reviewers => Gate::Review(environment),
+        (Some(minutes), Some(since)) => {
+            let until = Timestamp(since.0.0.saturating_add(minutes.saturating_mul(60_000)));
+            Gate::Timer { environment, until }
+        }
+        _ => Gate::Protection(environment),
+    }
+}
+
+/// Returns the concurrency group that a run waits for, or a job of it.
+pub(super) fn concurrency(snapshot: &Snapshot<'_>, job: Option<u64>) -> Gate {
+    let (mut group, mut holder) = (String::new(), String::new());
+    for known in snapshot.groups {
+        let members = known.group_members.as_ref().map(|members| members.items.as_slice()).unwrap_or_default();
+        // In order: the holder first.
+        let is_ours = |member: &GroupMember| {
+            member.run_id == snapshot.run.id && (job.is_none() || member.job_id.is_none() || member.job_id == job)
+        };
+        let Some(place) = members.iter().position(is_ours).filter(|place| *place > 0) else { continue };
+        group = known.group_name.clone().unwrap_or_default();
+        if let Some(first) = members.first().filter(|first| first.run_id != members[place].run_id) {
+            let names = [first.run_name.clone(), first.run_id.map(|id| id.to_string()), first.job_name.clone()];
+            holder = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        }
+        break;
+    }
+    Gate::Concurrency { group, holder }
+}
+
+/// Path of an annotation that is about a job itself.
+const NO_FILE: &str = ".github";
+
+/// Returns the annotations of a job that are not known yet. `all` are those of its check run, in order.
+///
+/// The server does not tell the step of an annotation: they are given to the step that failed, else to the last one of the
+/// workflow file.
+#[must_use]
+pub fn annotations(known: &Run, job: &JobId, all: &[WireAnnotation]) -> Vec<Timed> {
+    let Some(found) = known.jobs.get(job) else { return Vec::new() };
+    let count = found.steps.iter().map(|step| step.annotations.len()).sum();
+    let at = found.finished.or(found.started).or(known.finished).unwrap_or(known.info.created);
+    let failed = found.steps.iter().find(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad));
+    let main = || found.steps.iter().rev().find(|step| step.kind == StepKind::Main && step.started.is_some());
+    let number = failed.or_else(main).or(found.steps.first()).map(|step| step.number);
+    let mut events = Vec::new();
+    if number.is_none() && all.len() > count {
+        let outline = StepOutline {
+            number: StepNumber(1),
+            name: "Annotations".to_owned(),
+            kind: StepKind::Job,
+            background: false,
+        };
+        events.push((at, Event::StepsPlanned { job: job.clone(), steps: vec![outline] }));
+    }
+    let step = number.unwrap_or(StepNumber(1));
+    events.extend(
+        all.iter()
+            .skip(count)
+            .map(|annotation| (at, Event::Annotated { job: job.clone(), step, annotation: of_wire(annotation) })),
+    );
+    events
+}
+
+fn of_wire(wire: &WireAnnotation) -> Annotation {
+    let file = wire.path.clone().filter(|path| !path.is_empty() && path != NO_FILE);
+    let in_file = |place: Option<u32>| place.filter(|_| file.is_some());
+    Annotation {
+        level: wire.annotation_level.as_ref().map_or(Level::Notice, AnnotationLevel::level),
+        message: wire.message.clone().unwrap_or_default(),
+        title: wire.title.clone().filter(|title| !title.is_empty()),
+        line: in_file(wire.start_line),
+        end_line: in_file(wire.end_line),
+        column: in_file(wire.start_column),
+        end_column: in_file(wire.end_column),
+        file,
+    }
+}

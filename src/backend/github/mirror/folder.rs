@@ -1,0 +1,185 @@
+//! The run folder of a mirror.
+//!
+//! The process that holds the folder's lock mirrors the run. Whatever interrupts it, the folder stays whole: the next
+//! process compares its snapshot with what the journal has, and appends the rest.
+
+use std::fs::File;
+
+use crate::backend::github::wire::runs::Run as WireRun;
+use crate::model::{Event, Record, Run, RunId, RunInfo, Timestamp};
+use crate::store::folder::{RunFolder, RunsDir, mirror_id};
+use crate::store::journal::JournalWriter;
+use crate::store::runs::RunStore;
+use crate::store::spec::{RemoteSpec, RunSpec};
+use crate::store::{StoreError, history};
+
+use super::events::{Snapshot, Timed, events};
+
+/// Address of a run on a server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteId {
+    /// Host name of the server, with its port if it has one.
+    pub host: String,
+    /// Repository as `owner/name`.
+    pub repository: String,
+    /// Id of the run.
+    pub id: u64,
+}
+
+impl RemoteId {
+    /// Returns the id of the run's mirror.
+    #[must_use]
+    pub fn mirror(&self, created: Timestamp) -> RunId {
+        let name = format!("{}/{}/{}", self.host, self.repository, self.id).to_lowercase();
+        mirror_id(&name, created)
+    }
+}
+
+/// Returns the document of the mirror of a run. `None` if the server does not name the time at which it was created.
+#[must_use]
+pub fn spec(remote: &RemoteId, run: &WireRun) -> Option<RunSpec> {
+    let created = run.created_at?.0;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let path = run.path.as_deref().unwrap_or_default();
+    let fork = run.head_repository.as_ref().and_then(|repository| repository.full_name.clone());
+    let numbers = run.pull_requests.iter().flat_map(|requests| &requests.items).filter_map(|request| request.number);
+    let info = RunInfo {
+        id: remote.mirror(created),
+        repository: remote.repository.clone(),
+        workflow: path.split_once('@').map_or(path, |(path, _)| path).to_owned(),
+        event: text(&run.event),
+        ref_name: text(&run.head_branch),
+        sha: text(&run.head_sha),
+        created,
+        ..RunInfo::default()
+    };
+    let remote = RemoteSpec {
+        host: remote.host.clone(),
+        repository: remote.repository.clone(),
+        id: remote.id,
+        url: text(&run.html_url),
+        run_number: run.run_number.unwrap_or_default(),
+        workflow_id: run.workflow_id,
+        workflow_name: text(&run.name),
+        title: text(&run.display_title),
+        actor: run.actor.as_ref().and_then(|actor| actor.login.clone()).unwrap_or_default(),
+        fork: fork.filter(|fork| !fork.eq_ignore_ascii_case(&remote.repository)),
+        pull_requests: numbers.collect(),
+    };
+    Some(RunSpec::of_remote(info, remote))
+}
+
+/// A run folder that this process mirrors a run into, until the value is dropped.
+#[derive(Debug)]
+pub struct Mirror {
+    folder: RunFolder,
+    journal: JournalWriter,
+    store: RunStore,
+    _held: File,
+}
+
+impl Mirror {
+    /// Opens the folder of a mirror, and creates it if it is missing. `None` if another process mirrors the run.
+    ///
+    /// # Errors
+    /// The state folder cannot be read or written.
+    pub fn open(runs: &RunsDir, spec: &RunSpec) -> Result<Option<Self>, StoreError> {
+        let Some((folder, held)) = runs.mirror(&spec.info.id)? else { return Ok(None) };
+        // Missing after a crash, too, and written before the first record: a folder with records has its document.
+        let info = match RunSpec::read(&folder) {
+            Ok(known) => known.info,
+            Err(StoreError::Newer { path, version, supported }) => {
+                return Err(StoreError::Newer { path, version, supported });
+            }
+            Err(_) => {
+                spec.write(&folder)?;
+                spec.info.clone()
+            }
+        };
+        let journal = JournalWriter::open(folder.journal())?;
+        let store = history::replay(&folder, info)?;
+        let mirror = Self { folder, journal, store, _held: held };
+        if history::is_marked(&mirror.folder) {
+            // The process before was interrupted between the end of the run and its entry in the index.
+            mirror.note();
+        }
+        Ok(Some(mirror))
+    }
+
+    /// Returns the folder.
+    #[must_use]
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Returns the run as its journal has it.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        self.store.run(self.folder.id()).expect("the run was opened with the folder")
+    }
+
+    /// Appends what a snapshot adds, and returns the records.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn update(&mut self, snapshot: &Snapshot<'_>) -> Result<Vec<Record>, StoreError> {
+        let events = events(self.run(), snapshot);
+        self.append(events)
+    }
+
+    /// Appends events with one write, and returns their records.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn append(&mut self, events: Vec<Timed>) -> Result<Vec<Record>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let starts = |(_, event): &Timed| matches!(event, Event::RunStarted { .. } | Event::RunWaiting { .. });
+        if events.iter().any(starts) {
+            history::begin(&self.folder)?;
+        }
+        let records = self.journal.append_all(events)?;
+        for record in &records {
+            self.store.apply(self.folder.id(), record);
+        }
+        self.note();
+        Ok(records)
+    }
+
+    /// Adds the run to the index once it has ended. The journal has its end, so lists are right even if this fails.
+    fn note(&self) {
+        let run = self.run();
+        if run.phase.is_done()
+            && let Err(error) = history::finish(&self.folder, run)
+        {
+            tracing::debug!(%error, "the index of runs cannot be written");
+        }
+    }
+}
+
+/// What became of a stub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stub {
+    /// The folder has all that the list says.
+    Current,
+    /// The run has ended, and its folder has jobs that have not: they have to be fetched to record the end.
+    NeedsJobs,
+    /// Another process mirrors the run.
+    Held,
+    /// The server does not name the time at which the run was created.
+    Undated,
+}
+
+/// Mirrors a run of a list, without its jobs. Reads the journal of the run, so callers leave out runs that have not
+/// changed since the last call.
+///
+/// # Errors
+/// The state folder cannot be read or written.
+pub fn stub(runs: &RunsDir, remote: &RemoteId, run: &WireRun) -> Result<Stub, StoreError> {
+    let Some(spec) = spec(remote, run) else { return Ok(Stub::Undated) };
+    let Some(mut mirror) = Mirror::open(runs, &spec)? else { return Ok(Stub::Held) };
+    mirror.update(&Snapshot::listed(run))?;
+    let has_ended = super::events::is_completed(run.status.as_ref(), run.conclusion.is_some());
+    Ok(if has_ended && !mirror.run().phase.is_done() { Stub::NeedsJobs } else { Stub::Current })
+}

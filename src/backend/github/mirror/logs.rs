@@ -1,0 +1,528 @@
+//! The log of a job, split into the logs of its steps.
+//!
+//! A server gives one text for a job: each line has a time of seven digits, and steps have no marks. A line belongs to the
+//! step whose time it has. The times of steps have whole seconds, so at a border a group that the next step opens decides.
+//! Lines that no step can have go into the log of a step that is added for them.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead};
+
+use crate::backend::github::wire;
+use crate::model::{Event, Job, LineRange, Step, StepKind, StepNumber, StepOutline, Timestamp};
+use crate::store::StoreError;
+use crate::store::folder::RunFolder;
+use crate::store::logs::LogWriter;
+
+use super::events::Timed;
+
+/// Name of the step that is added for lines that no step can have.
+const UNKNOWN_STEP: &str = "Unknown step";
+
+/// First bytes of a text in UTF-8 that some servers send.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Maximum length in bytes of a time at the start of a line, with the space behind it.
+const LONGEST_TIME: usize = 40;
+
+/// Maximum number of bytes of a line that are read at once. Longer lines are written in parts.
+const PORTION: usize = 64 * 1024;
+
+/// Minimum time of a log between two events about it, in milliseconds: replays show the log grow.
+const INTERVAL: u64 = 1000;
+
+/// Why a log cannot be split.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The text cannot be read.
+    #[error("cannot read the log of the job: {0}")]
+    Read(#[source] io::Error),
+    /// A log of a step cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Splits the log of a job that has ended into the logs of its steps, and returns the events about them. The text is
+/// never in memory as a whole. Logs that were written before, or in part, are replaced.
+///
+/// # Errors
+/// The text cannot be read, or a log cannot be written.
+pub fn split(folder: &RunFolder, job: &Job, text: impl BufRead) -> Result<Vec<Timed>, LogError> {
+    let mut logs = StepLogs::new(folder, job)?;
+    let mut lines = Lines { text, is_first: true };
+    let mut part = Vec::new();
+    while let Some(ends) = lines.next(&mut part).map_err(LogError::Read)? {
+        logs.add(&part, ends)?;
+    }
+    logs.finish()
+}
+
+/// Reads lines in parts of bounded size.
+struct Lines<R> {
+    text: R,
+    is_first: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Reads the next part of a line, with its newline. Returns whether the line ends with it; `None` at the end of the text.
+    fn next(&mut self, part: &mut Vec<u8>) -> io::Result<Option<bool>> {
+        part.clear();
+        loop {
+            let portion = match self.text.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                portion => portion?,
+            };
+            if portion.is_empty() {
+                return Ok((!part.is_empty()).then_some(true));
+            }
+            let room = PORTION - part.len();
+            let end = memchr::memchr(b'\n', &portion[..portion.len().min(room)]);
+            let used = end.map_or(portion.len().min(room), |end| end + 1);
+            part.extend_from_slice(&portion[..used]);
+            self.text.consume(used);
+            if end.is_some() || part.len() >= PORTION {
+                if std::mem::take(&mut self.is_first) && part.starts_with(BYTE_ORDER_MARK) {
+                    part.drain(..BYTE_ORDER_MARK.len());
+                }
+                return Ok(Some(end.is_some()));
+            }
+        }
+    }
+}
+
+/// The span of a step.
+struct Span {
+    number: StepNumber,
+    kind: StepKind,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// A log that is being written.
+struct StepLog {
+    writer: LogWriter,
+    /// Text that is not written yet, and the time of its first line: a log may have millions of lines.
+    buffer: Vec<u8>,
+    buffered: Timestamp,
+    /// Lines that no event is about yet.
+    pending: Option<LineRange>,
+    /// Time of the last event.
+    reported: Timestamp,
+    last: Timestamp,
+}
+
+impl StepLog {
+    /// Adds lines that the next report is about.
+    fn extend(&mut self, lines: LineRange) {
+        self.pending = Some(match self.pending {
+            Some(pending) => LineRange { first: pending.first, count: pending.count + lines.count },
+            None => lines,
+        });
+    }
+}
+
+/// Maximum number of bytes that are held back until it is clear which of two steps they belong to.
+const MAX_HELD: usize = 256 * 1024;
+
+/// Lines of a second in which one step ended and the next one started.
+#[derive(Default)]
+struct Held {
+    second: Timestamp,
+    /// Steps that have this second, by their place.
+    steps: Vec<usize>,
+    lines: Vec<(Timestamp, Vec<u8>)>,
+    bytes: usize,
+}
+
+/// The logs of a job.
+struct StepLogs<'j> {
+    folder: &'j RunFolder,
+    job: &'j Job,
+    spans: Vec<Span>,
+    /// Place in `spans` of the step that the last line belonged to.
+    current: Option<usize>,
+    held: Held,
+    logs: BTreeMap<StepNumber, StepLog>,
+    /// Whether the last part was not the end of its line.
+    is_open: bool,
+    /// The log that the last part was written to; `None` if it is held.
+    last: Option<StepNumber>,
+    at: Timestamp,
+    events: Vec<Timed>,
+}
+
+impl<'j> StepLogs<'j> {
+    fn new(folder: &'j RunFolder, job: &'j Job) -> Result<Self, LogError> {
+        let span = |step: &Step| {
+            let (first, last) = (step.started?, step.finished.or(job.finished)?);
+            Some(Span { number: step.number, kind: step.kind, first, last: last.max(first) })
+        };
+        let logs = folder.log(&job.id, job.attempt, StepNumber(1));
+        if let Some(folder) = logs.parent() {
+            match std::fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", folder)(error).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            folder,
+            job,
+            spans: job.steps.iter().filter_map(span).collect(),
+            current: None,
+            held: Held::default(),
+            logs: BTreeMap::new(),
+            is_open: false,
+            last: None,
+            at: job.started.unwrap_or_default(),
+            events: Vec::new(),
+        })
+    }
+
+    /// Adds a part of a line.
+    fn add(&mut self, part: &[u8], ends: bool) -> Result<(), LogError> {
+        self.last = match (self.is_open, self.last) {
+            (true, Some(number)) => {
+                self.write(number, self.at, part)?;
+                Some(number)
+            }
+            (true, None) => self.hold_or_write(part)?,
+            (false, _) => self.add_line(part)?,
+        };
+        self.is_open = !ends;
+        Ok(())
+    }
+
+    /// Adds the first part of a line, and returns the log that it was written to unless it is held.
+    fn add_line(&mut self, part: &[u8]) -> Result<Option<StepNumber>, LogError> {
+        let (time, text) = time_of(part);
+        let Some(time) = time else {
+            // A line of an output with newlines, or a text without times.
+            if !self.held.lines.is_empty() {
+                return self.hold_or_write(text);
+            }
+            let number = self.current.map_or(self.unknown(), |current| self.spans[current].number);
+            self.write(number, self.at, text)?;
+            return Ok(Some(number));
+        };
+        self.at = time;
+        let second = Timestamp(time.0 / 1000 * 1000);
+        if !self.held.lines.is_empty() && self.held.second != second {
+            self.release(Some((second, text)))?;
+        }
+        if !self.held.lines.is_empty() {
+            return self.hold_or_write(text);
+        }
+        let from = self.current.unwrap_or(0);
+        let has = |place: &usize| self.spans[*place].first <= second && second <= self.spans[*place].last;
+        let steps: Vec<usize> = (from..self.spans.len()).filter(has).collect();
+        let number = match steps.as_slice() {
+            [only] => {
+                self.current = Some(*only);
+                self.spans[*only].number
+            }
+            [] => match self.current {
+                // Between two steps: what the step before still wrote.
+                Some(current) if self.spans.get(current + 1).is_none_or(|next| second < next.first) => {
+                    self.spans[current].number
+                }
+                _ => self.unknown(),
+            },
+            _ => {
+                self.held = Held { second, steps, lines: Vec::new(), bytes: 0 };
+                return self.hold_or_write(text);
+            }
+        };
+        self.write(number, time, text)?;
+        Ok(Some(number))
+    }
+
+    /// Holds a text back, or writes all that is held once that is too much.
+    fn hold_or_write(&mut self, text: &[u8]) -> Result<Option<StepNumber>, LogError> {
+        self.held.bytes += text.len();
+        self.held.lines.push((self.at, text.to_vec()));
+        if self.held.bytes <= MAX_HELD {
+            return Ok(None);
+        }
+        self.release(None)?;
+        Ok(self.current.map(|current| self.spans[current].number))
+    }
+
+    /// Writes what is held. `next` is the line after it with its second, if there is one.
+    ///
+    /// The line that opens a step divides the second. Without one, the next line decides: if it opens the next step, the
+    /// second belongs to the step before; else that step opens with no line of its kind, and has the second. A line in
+    /// the second in which yet another step starts opens that one.
+    fn release(&mut self, next: Option<(Timestamp, &[u8])>) -> Result<(), LogError> {
+        let Held { steps, lines, .. } = std::mem::take(&mut self.held);
+        let Some(first) = steps.first().copied() else { return Ok(()) };
+        let opened_by = |text: &[u8], after: Option<usize>| {
+            let later = steps.iter().copied().filter(|place| after.is_none_or(|after| *place > after));
+            later.into_iter().find(|place| opens(text, &self.spans[*place]))
+        };
+        let mut current = self.current.filter(|current| steps.contains(current));
+        let is_divided = lines.iter().any(|(_, text)| opened_by(text, current).is_some());
+        let opens_later = |second: Timestamp| {
+            let later = self.spans.iter().skip(steps.last().map_or(0, |last| last + 1));
+            later.take_while(|span| span.first <= second).any(|span| span.first == second)
+        };
+        let is_open_next = |(second, text)| opened_by(text, current).is_some() && !opens_later(second);
+        if !is_divided && !next.is_some_and(is_open_next) {
+            current = steps.last().copied();
+        }
+        let mut places = Vec::with_capacity(lines.len());
+        for (_, text) in &lines {
+            if is_divided && let Some(opened) = opened_by(text, current) {
+                current = Some(opened);
+            }
+            places.push(current.unwrap_or(first));
+        }
+        self.current = Some(current.unwrap_or(first));
+        for ((at, text), place) in lines.into_iter().zip(places) {
+            self.write(self.spans[place].number, at, &text)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, number: StepNumber, at: Timestamp, text: &[u8]) -> Result<(), LogError> {
+        let (folder, job) = (self.folder, self.job);
+        let log = self.logs.entry(number).or_insert_with(|| StepLog {
+            writer: LogWriter::new(folder.log(&job.id, job.attempt, number)),
+            buffer: Vec::new(),
+            buffered: at,
+            pending: None,
+            reported: at,
+            last: at,
+        });
+        // The time of a line is known to a second.
+        if !log.buffer.is_empty() && at.0.saturating_sub(log.buffered.0) >= INTERVAL {
+            self.flush(number)?;
+        }
+        let Some(log) = self.logs.get_mut(&number) else { return Ok(()) };
+        if log.buffer.is_empty() {
+            log.buffered = at;
+        }
+        log.buffer.extend_from_slice(text);
+        log.last = at;
+        if log.buffer.len() >= PORTION {
+            self.flush(number)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the buffer of a log, and reports its lines if the last report is old enough.
+    fn flush(&mut self, number: StepNumber) -> Result<(), LogError> {
+        let Some(log) = self.logs.get_mut(&number) else { return Ok(()) };
+        let lines = log.writer.append(&log.buffer, log.buffered)?;
+        log.buffer.clear();
+        log.extend(lines);
+        if log.last.0.saturating_sub(log.reported.0) >= INTERVAL {
+            self.report(number);
+        }
+        Ok(())
+    }
+
+    /// Number of the step for lines that no step can have: behind all others.
+    fn unknown(&self) -> StepNumber {
+        let known = self.job.steps.iter().find(|step| step.kind == StepKind::Job && step.name == UNKNOWN_STEP);
+        let next = || StepNumber(self.job.steps.last().map_or(1, |step| step.number.0 + 1));
+        known.map_or_else(next, |step| step.number)
+    }
+
+    fn report(&mut self, number: StepNumber) {
+        let Some(log) = self.logs.get_mut(&number) else { return };
+        if let Some(lines) = log.pending.take().filter(|lines| lines.count > 0) {
+            log.reported = log.last;
+            let (job, output) = (self.job.id.clone(), lines);
+            self.events.push((log.last, Event::Output { job, step: number, output }));
+        }
+    }
+
+    fn finish(mut self) -> Result<Vec<Timed>, LogError> {
+        self.release(None)?;
+        let unknown = self.unknown();
+        let numbers: Vec<StepNumber> = self.logs.keys().copied().collect();
+        for number in &numbers {
+            self.flush(*number)?;
+            if let Some(log) = self.logs.get_mut(number) {
+                let last = log.writer.finish();
+                log.extend(last);
+            }
+            self.report(*number);
+        }
+        let is_planned = self.job.steps.iter().any(|step| step.number == unknown);
+        if numbers.contains(&unknown) && !is_planned {
+            let (name, kind) = (UNKNOWN_STEP.to_owned(), StepKind::Job);
+            let outline = StepOutline { number: unknown, name, kind, background: false };
+            let event = Event::StepsPlanned { job: self.job.id.clone(), steps: vec![outline] };
+            self.events.insert(0, (self.job.started.unwrap_or_default(), event));
+        }
+        Ok(self.events)
+    }
+}
+
+/// Whether a line is the first one of a step, as runners write it.
+fn opens(text: &[u8], step: &Span) -> bool {
+    match step.kind {
+        StepKind::Main | StepKind::Pre => text.starts_with(b"##[group]Run "),
+        StepKind::Post => text.starts_with(b"Post job cleanup."),
+        StepKind::Job => text.starts_with(b"Cleaning up orphan processes"),
+    }
+}
+
+/// Splits a line into its time and its text.
+fn time_of(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
+    let end = line.iter().take(LONGEST_TIME).position(|byte| *byte == b' ' || *byte == b'\n');
+    let Some(end) = end.filter(|end| *end >= "2026-01-15T09:00:03Z".len()) else { return (None, line) };
+    let time = std::str::from_utf8(&line[..end]).ok().filter(|text| text.ends_with('Z')).and_then(wire::time);
+    match time {
+        Some(time) => (Some(time), line[end..].strip_prefix(b" ").unwrap_or(&line[end..])),
+        None => (None, line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::model::{Conclusion, JobId, Phase, Record, Run, RunId, testing};
+    use crate::store::folder::RunsDir;
+    use crate::store::runs::RunStore;
+
+    const SECOND: u64 = 1000;
+
+    /// A job with steps that start and end at these seconds.
+    fn job(steps: &[(&str, StepKind, u64, u64)]) -> Run {
+        let id = JobId::new("a");
+        let outlines = (1..).zip(steps).map(|(number, (name, kind, ..))| StepOutline {
+            number: StepNumber(number),
+            name: (*name).to_owned(),
+            kind: *kind,
+            background: false,
+        });
+        let mut events = vec![
+            (0, testing::run_started(1)),
+            (0, Event::JobsPlanned { jobs: vec![testing::outline("a", "a", &[])], replaces: None }),
+            (
+                0,
+                Event::JobStarted { job: id.clone(), name: "a".to_owned(), sandbox: "r".to_owned(), environment: None },
+            ),
+            (0, Event::StepsPlanned { job: id.clone(), steps: outlines.collect() }),
+        ];
+        for (number, (name, _, first, last)) in (1..).zip(steps) {
+            let (step, name) = (StepNumber(number), (*name).to_owned());
+            events.push((*first, Event::StepStarted { job: id.clone(), step, name }));
+            events.push((*last, testing::step_finished("a", number, Conclusion::Success, 0, None)));
+        }
+        events.push((steps.last().map_or(0, |step| step.3), testing::job_finished("a", Conclusion::Success, None)));
+        let info = testing::info(RunId::new("r"), Timestamp(0));
+        let mut store = RunStore::default();
+        store.open(info);
+        for (seq, (at, event)) in (1..).zip(events) {
+            store.apply(&RunId::new("r"), &Record { seq, at: Timestamp(at * SECOND), event });
+        }
+        store.run(&RunId::new("r")).expect("open").clone()
+    }
+
+    /// Splits a log of lines with seconds, and returns the texts of the steps.
+    fn split_lines(run: &Run, text: &str) -> (Vec<(u32, String)>, Vec<Timed>) {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = RunsDir::at(home.path()).create(Timestamp(0)).expect("made");
+        let job = &run.jobs[0];
+        let events = split(&folder, job, text.as_bytes()).expect("split");
+        let again = split(&folder, job, text.as_bytes()).expect("split");
+        assert_eq!(events, again, "a second time replaces the first");
+        let logs = (1..9).filter_map(|number| {
+            let text = fs::read(folder.log(&job.id, 1, StepNumber(number))).ok()?;
+            Some((number, String::from_utf8_lossy(&text).into_owned()))
+        });
+        (logs.collect(), events)
+    }
+
+    fn line(milliseconds: u64, text: &str) -> String {
+        format!("1970-01-01T00:00:{:02}.{:03}0000Z {text}\n", milliseconds / 1000, milliseconds % 1000)
+    }
+
+    #[test]
+    fn lines_belong_to_the_step_of_their_time_and_a_group_divides_a_second() {
+        use StepKind::{Job, Main};
+        let run = job(&[("Set up job", Job, 1, 2), ("Run make", Main, 2, 5), ("Complete job", Job, 5, 6)]);
+        let text = [
+            "\u{feff}".to_owned() + &line(1_000, "runner"),
+            line(2_100, "late"),
+            line(2_500, "##[group]Run make"),
+            line(3_000, "\u{1b}[36mmake"),
+            "no time\n".to_owned(),
+            line(5_100, "done"),
+            line(5_900, "Cleaning up orphan processes"),
+            line(6_000, "bye"),
+            line(9_000, "after the end"),
+        ];
+        let (logs, events) = split_lines(&run, &text.concat());
+        let expected = [
+            (1, "runner\nlate\n"),
+            (2, "##[group]Run make\n\u{1b}[36mmake\nno time\ndone\n"),
+            (3, "Cleaning up orphan processes\nbye\nafter the end\n"),
+        ];
+        assert_eq!(logs, expected.map(|(number, text)| (number, text.to_owned())));
+        let lines: u64 = events
+            .iter()
+            .map(|(_, event)| match event {
+                Event::Output { output, .. } => output.count,
+                other => panic!("{other:?}"),
+            })
+            .sum();
+        assert_eq!(lines, 9);
+    }
+
+    #[test]
+    fn a_step_that_opens_without_a_group_has_the_second_in_which_it_starts() {
+        use StepKind::{Job, Main};
+        let run = job(&[("Set up job", Job, 1, 2), ("Checkout", Main, 2, 4), ("Run make", Main, 4, 6)]);
+        let text =
+            [line(1_000, "a"), line(2_000, "b"), line(3_000, "c"), line(4_200, "d"), line(5_000, "##[group]Run make")];
+        let (logs, _) = split_lines(&run, &text.concat());
+        assert_eq!(logs[0].1, "a\n");
+        assert_eq!(logs[1].1, "b\nc\nd\n");
+        assert_eq!(logs[2].1, "##[group]Run make\n");
+    }
+
+    #[test]
+    fn a_group_opens_the_step_that_starts_in_its_second() {
+        use StepKind::Main;
+        let run = job(&[("Set up Python", Main, 1, 3), ("Cache pip", Main, 3, 5), ("Install", Main, 5, 9)]);
+        let text = [line(1_000, "a"), line(3_000, "restored"), line(5_000, "##[group]Run pip"), line(6_000, "c")];
+        let (logs, _) = split_lines(&run, &text.concat());
+        let expected = [(1, "a\n"), (2, "restored\n"), (3, "##[group]Run pip\nc\n")];
+        assert_eq!(logs, expected.map(|(number, text)| (number, text.to_owned())));
+    }
+
+    #[test]
+    fn lines_that_no_step_can_have_go_into_a_log_of_their_own() {
+        let mut run = job(&[("Set up job", StepKind::Job, 5, 6)]);
+        let (logs, events) = split_lines(&run, &(line(1_000, "before") + &line(5_000, "in it")));
+        assert_eq!(logs, [(1, "in it\n".to_owned()), (2, "before\n".to_owned())]);
+        let Event::StepsPlanned { steps, .. } = &events[0].1 else { panic!("{events:?}") };
+        assert_eq!((steps[0].number, steps[0].name.as_str()), (StepNumber(2), UNKNOWN_STEP));
+        // The events give the step its lines after the job has ended.
+        let mut store = RunStore::default();
+        run.phase = Phase::Running;
+        store.resume(run.clone());
+        for (seq, (at, event)) in (run.seq + 1..).zip(events) {
+            store.apply(&run.info.id, &Record { seq, at, event });
+        }
+        let steps = &store.run(&run.info.id).expect("there").jobs[0].steps;
+        assert_eq!(steps.iter().map(|step| step.lines).collect::<Vec<_>>(), [1, 1]);
+    }
+
+    #[test]
+    fn a_huge_line_is_written_in_parts_and_nothing_is_lost() {
+        let run = job(&[("Run make", StepKind::Main, 1, 9), ("Complete job", StepKind::Job, 9, 9)]);
+        let huge = "x".repeat(5 * PORTION + 7);
+        let text = line(2_000, &huge) + &line(9_000, &huge) + &line(9_500, "end");
+        let (logs, _) = split_lines(&run, &text);
+        let bytes: usize = logs.iter().map(|(_, text)| text.len()).sum();
+        assert_eq!(bytes, 2 * (huge.len() + 1) + 4);
+    }
+}

@@ -1,0 +1,150 @@
+//! Environments, deployments and reviews.
+
+use super::checks::App;
+use super::repository::User;
+use super::words::{DeploymentState, RuleKind};
+use super::{List, Time, answers};
+
+answers! {
+    /// A deployment of a run that waits for protection rules.
+    pub struct PendingDeployment {
+        /// The environment.
+        environment: EnvironmentName,
+        /// Length of the wait timer in minutes; 0 without one.
+        wait_timer: u64,
+        /// Start of the wait timer.
+        wait_timer_started_at: Time,
+        /// Whether the user of the token may review it.
+        current_user_can_approve: bool,
+        /// Users and teams that may review it.
+        reviewers: List<Reviewer>,
+    }
+
+    /// Name and id of an environment.
+    pub struct EnvironmentName {
+        /// Id of the environment.
+        id: u64,
+        /// Name.
+        name: String,
+        /// Page of the environment in a browser.
+        html_url: String,
+    }
+
+    /// A user or team that may review.
+    pub struct Reviewer {
+        /// The user or team.
+        reviewer: ReviewerName,
+    }
+
+    /// Name of a user or team.
+    pub struct ReviewerName {
+        /// Id of the user or team.
+        id: u64,
+        /// Name of a user.
+        login: String,
+        /// Name of a team in addresses.
+        slug: String,
+        /// Full name of a team.
+        name: String,
+    }
+
+    /// A review of deployments of a run.
+    pub struct Approval {
+        /// The answer.
+        state: DeploymentState,
+        /// Comment.
+        comment: String,
+        /// Who reviewed.
+        user: User,
+        /// Environments that were reviewed.
+        environments: List<EnvironmentName>,
+    }
+
+    /// An environment with its rules.
+    pub struct Environment {
+        /// Id of the environment.
+        id: u64,
+        /// Name.
+        name: String,
+        /// Page of the environment in a browser.
+        html_url: String,
+        /// Rules.
+        protection_rules: List<ProtectionRule>,
+        /// Restriction of branches and tags.
+        deployment_branch_policy: BranchPolicy,
+        /// Time at which the environment was created.
+        created_at: Time,
+        /// Time of the last change.
+        updated_at: Time,
+    }
+
+    /// A rule of an environment.
+    pub struct ProtectionRule {
+        /// Id of the rule.
+        id: u64,
+        /// Kind.
+        r#type: RuleKind,
+        /// Length of a wait timer in minutes.
+        wait_timer: u64,
+        /// Whether who started a run may not review it.
+        prevent_self_review: bool,
+        /// Users and teams that may review.
+        reviewers: List<Reviewer>,
+        /// App of a custom rule.
+        app: App,
+        /// Whether a custom rule counts.
+        enabled: bool,
+    }
+
+    /// Restriction of an environment to branches and tags.
+    pub struct BranchPolicy {
+        /// Whether only protected branches may deploy.
+        protected_branches: bool,
+        /// Whether patterns decide.
+        custom_branch_policies: bool,
+    }
+
+    /// A deployment.
+    pub struct Deployment {
+        /// Id of the deployment.
+        id: u64,
+        /// Commit.
+        sha: String,
+        /// Branch, tag or commit that was named.
+        r#ref: String,
+        /// Name of the environment.
+        environment: String,
+        /// What was done: `deploy`.
+        task: String,
+        /// Description.
+        description: String,
+        /// Who created it.
+        creator: User,
+        /// Time at which it was created.
+        created_at: Time,
+        /// Time of the last change.
+        updated_at: Time,
+    }
+
+    /// A state of a deployment.
+    pub struct DeploymentStatus {
+        /// Id of the status.
+        id: u64,
+        /// The state.
+        state: DeploymentState,
+        /// Who reported it.
+        creator: User,
+        /// Description.
+        description: String,
+        /// Name of the environment.
+        environment: String,
+        /// Address of what is deployed.
+        environment_url: String,
+        /// Page of the log; of a job, for deployments of runs.
+        log_url: String,
+        /// The same in answers of earlier servers.
+        target_url: String,
+        /// Time of the report.
+        created_at: Time,
+    }
+}

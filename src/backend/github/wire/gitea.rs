@@ -1,0 +1,171 @@
+//! What Gitea answers differently, rewritten into GitHub's form before it is parsed. Nothing else knows of it.
+//!
+//! - Times that are not set are of the year 1970 or 1, never null.
+//! - A run has `started_at` and `completed_at` instead of GitHub's times, no attempt, and its ref behind the path of its
+//!   workflow: `ci.yml@refs/heads/main`.
+//! - Steps count from 0, and version 1.26 gives every step the state of its job. The times of steps are true.
+//! - The id of a workflow is its file name, the commit of a branch is an `id`.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::Timestamp;
+
+use super::time;
+
+/// Folder of a workflow file that is given as a name alone.
+const FOLDER: &str = ".gitea/workflows";
+
+/// Rewrites a body, whatever it is: runs, jobs and other elements are recognised by their fields.
+pub fn rewrite(body: &mut Value) {
+    match body {
+        Value::Array(values) => values.iter_mut().for_each(rewrite),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(rewrite);
+            fields.retain(|name, value| !(name.ends_with("_at") && is_unset(value)));
+            if fields.contains_key("run_number") {
+                rewrite_run(fields);
+            } else if fields.contains_key("run_id") && fields.contains_key("steps") {
+                rewrite_job(fields);
+            } else if fields.contains_key("commit") && fields.contains_key("protected") {
+                rename(fields.get_mut("commit").and_then(Value::as_object_mut), "id", "sha");
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_unset(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| time(text).is_none_or(|at| at == Timestamp(0)))
+}
+
+fn rename(fields: Option<&mut Map<String, Value>>, from: &str, to: &str) {
+    if let Some(fields) = fields
+        && !fields.contains_key(to)
+        && let Some(value) = fields.get(from).cloned()
+    {
+        fields.insert(to.to_owned(), value);
+    }
+}
+
+fn rewrite_run(run: &mut Map<String, Value>) {
+    rename(Some(run), "trigger_actor", "triggering_actor");
+    rename(Some(run), "started_at", "run_started_at");
+    rename(Some(run), "run_started_at", "created_at");
+    rename(Some(run), "completed_at", "updated_at");
+    if run.get("run_attempt").and_then(Value::as_u64) == Some(0) {
+        run.insert("run_attempt".to_owned(), json!(1));
+    }
+    let path = run.get("path").and_then(Value::as_str).map(str::to_owned);
+    if let Some((file, git_ref)) = path.as_deref().map(|path| path.split_once('@').unwrap_or((path, ""))) {
+        let whole = if file.contains('/') { file.to_owned() } else { format!("{FOLDER}/{file}") };
+        run.insert("path".to_owned(), json!(whole));
+        let name = git_ref.strip_prefix("refs/heads/").or_else(|| git_ref.strip_prefix("refs/tags/"));
+        if let (None, Some(name)) = (run.get("head_branch").and_then(Value::as_str), name) {
+            run.insert("head_branch".to_owned(), json!(name));
+        }
+    }
+}
+
+fn rewrite_job(job: &mut Map<String, Value>) {
+    if job.get("run_attempt").and_then(Value::as_u64) == Some(0) {
+        job.insert("run_attempt".to_owned(), json!(1));
+    }
+    let status = job.get("status").cloned();
+    let Some(steps) = job.get_mut("steps").and_then(Value::as_array_mut) else { return };
+    for step in steps.iter_mut().filter_map(Value::as_object_mut) {
+        if let Some(number) = step.get("number").and_then(Value::as_u64) {
+            step.insert("number".to_owned(), json!(number + 1));
+        }
+        let has = |name: &str| step.contains_key(name);
+        let by_times = match (has("started_at"), has("completed_at")) {
+            (_, true) => "completed",
+            (true, false) => "in_progress",
+            (false, false) => "queued",
+        };
+        // Only of a running job: the steps of one that has ended have ended, even without times.
+        if status == Some(json!("in_progress")) {
+            step.insert("status".to_owned(), json!(by_times));
+            if by_times == "completed" && !step.contains_key("conclusion") {
+                step.insert("conclusion".to_owned(), json!("success"));
+            }
+        }
+    }
+    if status == Some(json!("completed")) {
+        mend_conclusions(steps);
+    }
+}
+
+/// Repairs the steps of a failed or cancelled job, which all have its conclusion: those that never started were skipped.
+/// Which of the others failed is not in the answer.
+fn mend_conclusions(steps: &mut [Value]) {
+    let ran: Vec<bool> = steps.iter().map(|step| step.get("started_at").is_some()).collect();
+    let conclusion = |step: &Value| step.get("conclusion").and_then(Value::as_str).map(str::to_owned);
+    let first = steps.first().and_then(conclusion);
+    let all_same = steps.iter().all(|step| conclusion(step) == first);
+    if steps.len() < 2 || !all_same || first.as_deref() == Some("success") {
+        return;
+    }
+    for (step, ran) in steps.iter_mut().zip(&ran) {
+        if let (false, Some(step)) = (ran, step.as_object_mut()) {
+            step.insert("conclusion".to_owned(), json!("skipped"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Page;
+    use super::super::runs::{Job, Run};
+    use super::super::words::{Ending, Status};
+    use super::*;
+
+    /// The run of the compatibility notes, shortened.
+    fn run() -> Value {
+        json!({"total_count": 1, "workflow_runs": [{
+            "id": 12, "html_url": "http://127.0.0.1:30364/aura/platform/actions/runs/12", "display_title": "Log everything",
+            "path": "failing.yml@refs/heads/broken/logging", "event": "push", "run_attempt": 0, "run_number": 12,
+            "head_sha": "532e4cef38be4826053bba01873e391f5e16a12a", "status": "completed", "actor": {"id": 2, "login": "olu"},
+            "trigger_actor": {"id": 2, "login": "olu"}, "repository": {"id": 1}, "conclusion": "failure",
+            "started_at": "2026-11-28T14:14:10Z", "completed_at": "2026-11-28T14:14:12Z"}]})
+    }
+
+    #[test]
+    fn a_run_gets_the_fields_of_github() {
+        let mut body = run();
+        rewrite(&mut body);
+        let run = Page::<Run>::of(body).expect("a page").list.items.remove(0);
+        assert_eq!(run.path.as_deref(), Some(".gitea/workflows/failing.yml"));
+        assert_eq!((run.head_branch.as_deref(), run.run_attempt), (Some("broken/logging"), Some(1)));
+        assert_eq!(run.created_at, run.run_started_at);
+        assert!(run.updated_at > run.created_at && run.triggering_actor == run.actor);
+    }
+
+    #[test]
+    fn steps_of_a_running_job_go_by_their_times() {
+        let step = |name: &str, number: u64, started: &str, completed: &str| json!({"name": name, "number": number, "status": "in_progress", "started_at": started, "completed_at": completed});
+        let (set, unset) = ("2026-11-28T14:16:02Z", "1970-01-01T00:00:00Z");
+        let steps = [step("Warm up", 0, set, set), step("Count", 1, set, unset), step("After", 2, unset, unset)];
+        let mut body = json!({"id": 240, "run_id": 51, "name": "Slow", "run_attempt": 0, "status": "in_progress",
+            "steps": steps, "started_at": set, "completed_at": unset});
+        rewrite(&mut body);
+        let job: Job = serde_json::from_value(body).expect("a job");
+        assert_eq!((job.run_attempt, job.completed_at), (Some(1), None));
+        let steps = job.steps.expect("steps").items;
+        let states: Vec<_> = steps.iter().map(|step| (step.number, step.status.clone())).collect();
+        assert_eq!(
+            states,
+            [(Some(1), Some(Status::Completed)), (Some(2), Some(Status::InProgress)), (Some(3), Some(Status::Queued))]
+        );
+    }
+
+    #[test]
+    fn steps_of_a_failed_job_that_never_started_were_skipped() {
+        let step = |number: u64, started: &str| json!({"number": number, "status": "failure", "conclusion": "failure", "started_at": started});
+        let mut body = json!({"id": 1, "run_id": 1, "status": "completed", "conclusion": "failure",
+            "steps": [step(0, "2026-11-28T14:16:02Z"), step(1, "1970-01-01T00:00:00Z")]});
+        rewrite(&mut body);
+        let job: Job = serde_json::from_value(body).expect("a job");
+        let endings: Vec<_> = job.steps.expect("steps").items.into_iter().map(|step| step.conclusion).collect();
+        assert_eq!(endings, [Some(Ending::Failure), Some(Ending::Skipped)]);
+    }
+}
