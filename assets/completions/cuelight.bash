@@ -16,6 +16,9 @@ _cuelight() {
             ",$1")
                 cmd="cuelight"
                 ;;
+            cuelight,approve)
+                cmd="cuelight__subcmd__approve"
+                ;;
             cuelight,attach)
                 cmd="cuelight__subcmd__attach"
                 ;;
@@ -60,6 +63,9 @@ _cuelight() {
                 ;;
             cuelight,plan)
                 cmd="cuelight__subcmd__plan"
+                ;;
+            cuelight,reject)
+                cmd="cuelight__subcmd__reject"
                 ;;
             cuelight,replay)
                 cmd="cuelight__subcmd__replay"
@@ -107,12 +113,42 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --read-only --help --version run demo attach runs show logs explain cancel rerun resume shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach runs show logs explain cancel rerun resume approve reject shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__approve)
+            opts="-c -h --all --run --comment --yes --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --comment)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -450,6 +486,36 @@ _cuelight() {
                     return 0
                     ;;
                 --refs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__reject)
+            opts="-c -h --all --run --comment --yes --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --comment)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -33,10 +33,12 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "attach" -d 'Follow a
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "runs" -d 'List runs, newest first'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "show" -d 'Show a run: its jobs and steps and their results'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the logs of a run'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions of a run\'s jobs and steps were true or false'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions of a run\'s jobs and steps were true or false, and which reviews hold back jobs'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Cancel a run; with --force it ends at once'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run again: all of a run, what failed, or one job and the jobs that need it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Continue a run whose worker was lost, from the first step that had not completed'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "approve" -d 'Approve deployments that wait for a review'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "reject" -d 'Reject deployments that wait for a review: their jobs fail'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
@@ -125,6 +127,18 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l trust -d 'T
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Print the records of the new attempt, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l run -d 'The run\'s id, its beginning or end, or `latest`: the newest run of this repository that waits for a review' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -s c -l comment -d 'Comment for the other reviewers' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l all -d 'All environments of the run that you may review'
+complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l run -d 'The run\'s id, its beginning or end, or `latest`: the newest run of this repository that waits for a review' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -s c -l comment -d 'Comment for the other reviewers' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l all -d 'All environments of the run that you may review'
+complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l all -d 'Let `latest` be the newest run of all repositories'

@@ -180,6 +180,32 @@ _arguments "${_arguments_options[@]}" : \
 '::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
 && ret=0
 ;;
+(approve)
+_arguments "${_arguments_options[@]}" : \
+'--run=[The run'\''s id, its beginning or end, or \`latest\`\: the newest run of this repository that waits for a review]:RUN:_default' \
+'-c+[Comment for the other reviewers]:TEXT:_default' \
+'--comment=[Comment for the other reviewers]:TEXT:_default' \
+'*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
+'()--all[All environments of the run that you may review]' \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::environments -- Names of the environments:_default' \
+&& ret=0
+;;
+(reject)
+_arguments "${_arguments_options[@]}" : \
+'--run=[The run'\''s id, its beginning or end, or \`latest\`\: the newest run of this repository that waits for a review]:RUN:_default' \
+'-c+[Comment for the other reviewers]:TEXT:_default' \
+'--comment=[Comment for the other reviewers]:TEXT:_default' \
+'*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
+'()--all[All environments of the run that you may review]' \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::environments -- Names of the environments:_default' \
+&& ret=0
+;;
 (shell)
 _arguments "${_arguments_options[@]}" : \
 '--service=[Open the shell in the container of this service of a running job]:NAME:_default' \
@@ -374,10 +400,12 @@ _cuelight_commands() {
 'runs:List runs, newest first' \
 'show:Show a run\: its jobs and steps and their results' \
 'logs:Print the logs of a run' \
-'explain:Explain why conditions of a run'\''s jobs and steps were true or false' \
+'explain:Explain why conditions of a run'\''s jobs and steps were true or false, and which reviews hold back jobs' \
 'cancel:Cancel a run; with --force it ends at once' \
 'rerun:Run again\: all of a run, what failed, or one job and the jobs that need it' \
 'resume:Continue a run whose worker was lost, from the first step that had not completed' \
+'approve:Approve deployments that wait for a review' \
+'reject:Reject deployments that wait for a review\: their jobs fail' \
 'shell:Open a shell in the environment of a running or failed job' \
 'replay:Play a past run again on the screen, forward and back, at any speed' \
 'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
@@ -395,6 +423,11 @@ _cuelight_commands() {
 'worker:Carry out a run (started by \`run\` and \`rerun\`)' \
     )
     _describe -t commands 'cuelight commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__approve_commands] )) ||
+_cuelight__subcmd__approve_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight approve commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__attach_commands] )) ||
 _cuelight__subcmd__attach_commands() {
@@ -489,6 +522,11 @@ _cuelight__subcmd__logs_commands() {
 _cuelight__subcmd__plan_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight plan commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__reject_commands] )) ||
+_cuelight__subcmd__reject_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight reject commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__replay_commands] )) ||
 _cuelight__subcmd__replay_commands() {

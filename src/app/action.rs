@@ -71,7 +71,7 @@ pub enum Action {
     FoldAll,
     /// Unfold every group.
     UnfoldAll,
-    /// Mark the line, or remove its mark.
+    /// Mark the line or the run, or remove its mark.
     Mark,
     /// Go to the next marked line.
     NextMark,
@@ -99,6 +99,8 @@ pub enum Action {
     Start,
     /// Turn watch mode on or off.
     WatchFiles,
+    /// Review deployments.
+    Review,
     /// Cancel the run.
     Stop,
     /// Re-run the run.
@@ -167,6 +169,7 @@ const EVERYWHERE: &[Context] = &[Context::Everywhere];
 const LOG: &[Context] = &[Context::Panel(Panel::Log)];
 const GRAPH: &[Context] = &[Context::Panel(Panel::Graph)];
 const RUNS: &[Context] = &[Context::Panel(Panel::Runs)];
+const MARKED: &[Context] = &[Context::Panel(Panel::Log), Context::Panel(Panel::Runs)];
 const MOTION: &[Context] = &[Context::Everywhere, Context::Overlay];
 
 const fn entry(
@@ -224,6 +227,14 @@ const TABLE: &[Entry] = &[
     entry(Action::NewestRun, "newest-run", &["g n"], EVERYWHERE, "", "select the newest run"),
     entry(Action::Follow, "follow", &["f"], EVERYWHERE, "follow", "follow what runs now and the end of its log"),
     entry(Action::Start, "start", &["S"], EVERYWHERE, "start", "start a workflow"),
+    entry(
+        Action::Review,
+        "review",
+        &["a"],
+        EVERYWHERE,
+        "review",
+        "approve or reject deployments that wait for a review",
+    ),
     entry(Action::Stop, "stop", &["s"], EVERYWHERE, "stop", "cancel the run; while it stops: kill it"),
     entry(
         Action::Rerun,
@@ -256,7 +267,14 @@ const TABLE: &[Entry] = &[
     entry(Action::PreviousGroup, "previous-group", &["{"], LOG, "", "go to the previous group or step"),
     entry(Action::FoldAll, "fold-all", &["-"], LOG, "", "fold every group; enter folds one"),
     entry(Action::UnfoldAll, "unfold-all", &["="], LOG, "", "unfold every group"),
-    entry(Action::Mark, "mark", &["m"], LOG, "", "mark the line, or remove its mark"),
+    entry(
+        Action::Mark,
+        "mark",
+        &["m"],
+        MARKED,
+        "",
+        "mark the line, or remove its mark; in the list of runs: mark runs for `review` and `stop`",
+    ),
     entry(Action::NextMark, "next-mark", &["'"], LOG, "", "go to the next marked line"),
     entry(Action::Select, "select", &["v"], LOG, "", "select lines from here on, to copy them"),
     entry(Action::Yank, "yank", &["y"], EVERYWHERE, "copy", "copy lines, the error, the id of the run, or the command"),

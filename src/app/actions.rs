@@ -1,7 +1,8 @@
 //! Carries out actions of the user.
 
-use crate::model::Command;
+use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Notice, Request};
+use crate::model::{Command, Summary};
 use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
@@ -17,6 +18,10 @@ use super::{App, cx};
 impl App {
     /// Carries out an action, or shows why it is not available.
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
+        if matches!(action, Action::Review | Action::Stop) && self.panes.runs.has_marks() {
+            self.act_on_marked(action);
+            return Vec::new();
+        }
         if let Some(reason) = unavailable(action, &self.state, self.summary()) {
             self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
             return Vec::new();
@@ -56,6 +61,7 @@ impl App {
             }
             Action::WatchFiles => self.overlay = Some(self.watch_picker()),
             Action::Palette => self.overlay = Some(self.palette()),
+            Action::Review => self.overlay = self.review_box(),
             Action::Stop => self.overlay = self.stop_question(),
             Action::Rerun => self.overlay = self.rerun_question(),
             Action::Delete => self.overlay = self.delete_question(),
@@ -89,6 +95,23 @@ impl App {
             _ => self.act_in_pane(self.view.focus, action),
         }
         Vec::new()
+    }
+
+    /// Opens the question about those of the marked runs for which the action is available.
+    fn act_on_marked(&mut self, action: Action) {
+        let marked: Vec<&Summary> = self.panes.runs.marked(&self.state).collect();
+        let reasons: Vec<_> = marked.iter().map(|run| unavailable(action, &self.state, Some(run))).collect();
+        let able: Vec<&Summary> =
+            marked.iter().zip(&reasons).filter(|(_, reason)| reason.is_none()).map(|(run, _)| *run).collect();
+        if able.is_empty() {
+            let reason = reasons.into_iter().flatten().next().unwrap_or(Unavailable::NoRun);
+            self.toast = Some(Notice::bad(format!("{}: no marked run: {reason}", action.entry().name)));
+            return;
+        }
+        self.overlay = Some(match action {
+            Action::Review => self.review_of(&able),
+            _ => self.stop_marked_question(&able),
+        });
     }
 
     /// Passes an action to a pane.

@@ -1,7 +1,7 @@
 //! Alerts while the user looks at something else: when a run fails or starts to wait, and counts in the window's title.
 
 use crate::model::feed::Feed;
-use crate::model::{Event, Gate, JobId, Phase, Record, RunId, Summary, Timestamp};
+use crate::model::{Event, Gate, JobId, PendingReview, Phase, Record, RunId, Summary, Timestamp};
 use crate::ui::terminal_text;
 
 use super::App;
@@ -56,13 +56,16 @@ impl App {
     /// Returns the jobs of a run that wait for a review or in a concurrency group, or the run itself, each with the
     /// reason.
     fn waits(&self, run: &RunId) -> Vec<(Waiter, String)> {
+        let Some(run) = self.state.run(run).filter(|run| !run.phase.is_done()) else { return Vec::new() };
         let gate = |phase: &Phase| match phase {
             Phase::Waiting(gate @ (Gate::Review(_) | Gate::Concurrency { .. })) => Some(gate.reason()),
             _ => None,
         };
-        let Some(run) = self.state.run(run).filter(|run| !run.phase.is_done()) else { return Vec::new() };
         let own = gate(&run.phase).map(|reason| (None, reason));
-        let jobs = run.jobs.values().filter_map(|job| Some((Some(job.id.clone()), gate(&job.phase)?)));
+        let jobs = run.jobs.values().filter_map(|job| {
+            let reason = run.review_of(job).map(PendingReview::reason);
+            Some((Some(job.id.clone()), reason.or_else(|| gate(&job.phase))?))
+        });
         own.into_iter().chain(jobs).collect()
     }
 
@@ -78,7 +81,11 @@ impl App {
             return None;
         }
         let failed = self.state.summaries().filter(|run| self.failed_here(run)).count();
-        let counts = [(self.theme.pick("✗", "X"), failed), (self.theme.pick("●", "*"), self.state.active().count())];
+        let counts = [
+            (self.theme.pick("✗", "X"), failed),
+            (self.theme.pick("◆", "?"), self.state.reviews().count()),
+            (self.theme.pick("●", "*"), self.state.active().count()),
+        ];
         let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(glyph, count)| format!("{glyph}{count} "));
         let title = counts.collect::<String>() + "cuelight";
         if title == self.window_title {
@@ -91,10 +98,13 @@ impl App {
 
 /// Returns the waits that these records start, not counting those before `since`.
 fn reported_waits(records: &[Record], since: Timestamp) -> Vec<Waiter> {
-    let waits = records.iter().filter(|record| record.at >= since).filter_map(|record| match &record.event {
-        Event::JobWaiting { job, .. } => Some(Some(job.clone())),
-        Event::RunWaiting { .. } => Some(None),
-        _ => None,
+    let waits = records.iter().filter(|record| record.at >= since).flat_map(|record| match &record.event {
+        Event::JobWaiting { job, .. } => vec![Some(job.clone())],
+        Event::RunWaiting { .. } => vec![None],
+        Event::ReviewsPending { environments } => {
+            environments.iter().flat_map(|review| review.jobs.iter().cloned().map(Some)).collect()
+        }
+        _ => Vec::new(),
     });
     waits.collect()
 }

@@ -1,7 +1,7 @@
 //! Availability of actions, with the reason if an action is unavailable: for keys, key hints, the palette and the help.
 
 use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
-use crate::model::{Command, Phase, Summary};
+use crate::model::{Command, PendingReview, Phase, Summary};
 
 use super::action::Action;
 use super::state::AppState;
@@ -14,6 +14,7 @@ pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Sum
         Action::Yank => return summary.is_none().then_some(Unavailable::NoRun),
         Action::Start => Operation::Start,
         Action::WatchFiles => Operation::WatchFiles,
+        Action::Review => Operation::Review,
         Action::Stop => stop(capabilities.run),
         Action::Rerun => Operation::Rerun,
         Action::Resume => Operation::Resume,
@@ -29,7 +30,14 @@ pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>
     let is_pushed = state.startable.iter().any(|workflow| workflow.events.iter().any(|event| event == "push"));
     let run = summary.map(|summary| {
         let force_requested = state.pending(&summary.info.id).any(|command| *command == Command::ForceCancel);
-        RunState { force_requested, ..RunState::from(summary) }
+        let sent = |review: &PendingReview| {
+            state.pending(&summary.info.id).any(
+                |command| matches!(command, Command::Review { environments, .. } if environments.contains(&review.id)),
+            )
+        };
+        let mut possible = summary.reviews.iter().filter(|review| review.may_review());
+        let review_requested = possible.all(sent);
+        RunState { force_requested, review_requested, ..RunState::from(summary) }
     });
     Capabilities {
         refusal: state.refusal(),

@@ -25,7 +25,7 @@ pub(super) fn header(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let right = status(state, theme, summary, run);
+    let right = status(state, theme, summary, run, area.width);
     let right_width: usize = right.iter().map(|(text, _)| text::width(text) + 2).sum();
     let mut x = area.right().saturating_sub(right_width as u16).max(area.x);
     for (text, style) in &right {
@@ -48,9 +48,15 @@ pub(super) fn header(
     text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
 }
 
-/// Returns the parts of the header's right side: replay, read-only, connection and watch mode, pending commands, the
+/// Returns the parts of the header's right side: replay, read-only, connection and watch mode, reviews, pending commands, the
 /// state of the run, and the number of errors.
-fn status(state: &AppState, theme: Theme, summary: Option<&Summary>, run: Option<&Run>) -> Vec<(String, Style)> {
+fn status(
+    state: &AppState,
+    theme: Theme,
+    summary: Option<&Summary>,
+    run: Option<&Run>,
+    columns: u16,
+) -> Vec<(String, Style)> {
     let mut parts: Vec<(String, Style)> = Vec::new();
     if let Some(replay) = &state.replay {
         parts.push((replay.clone(), theme.style(Hue::Review)));
@@ -66,6 +72,11 @@ fn status(state: &AppState, theme: Theme, summary: Option<&Summary>, run: Option
             parts.push((format!("{} {errors}", file_name(&one.workflow)), theme.style(Hue::Bad)));
         }
         several => parts.push((format!("{} workflows with errors", several.len()), theme.style(Hue::Bad))),
+    }
+    let reviews = state.reviews().count();
+    if reviews > 0 {
+        let words = if columns < 100 { "" } else { " to review" };
+        parts.push((format!("{}{reviews}{words}", theme.pick("◆", "?")), theme.style(Hue::Review)));
     }
     let Some(summary) = summary else { return parts };
     if summary.reason == Some(EndReason::WorkerLost) {

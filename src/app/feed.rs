@@ -15,6 +15,9 @@ impl App {
     pub(super) fn take_feed(&mut self, feed: Feed) -> Vec<Effect> {
         let watch = self.watch_for_alerts(&feed);
         self.apply_feed(feed);
+        if let Some(Overlay::Review(review)) = &mut self.overlay {
+            review.refresh(&self.state);
+        }
         self.alert(watch).into_iter().collect()
     }
 

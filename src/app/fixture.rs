@@ -139,6 +139,7 @@ pub(crate) fn past(id: &str, name: &str, conclusion: Conclusion, created: u64) -
             phase: Phase::Done(conclusion),
             at: Some(Timestamp(created + 95_000)),
         }],
+        reviews: Vec::new(),
     }
 }
 

@@ -223,6 +223,7 @@ impl App {
         for effect in &effects {
             match effect {
                 Effect::Request(Request::Submit { run, command }) => {
+                    self.panes.runs.unmark(run);
                     self.state.add_pending(run.clone(), command.clone());
                 }
                 Effect::Copy(text) => self.show_copied(text),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Request, StartableWorkflow, Watching};
 use crate::model::{
-    Command, Conclusion, EndReason, Event, Phase, Record, Reply, RerunScope, Run, RunId, RunInfo, Summary, Timestamp,
+    Command, Conclusion, EndReason, Event, PendingReview, Phase, Record, Reply, RerunScope, Review, Run, RunId,
+    RunInfo, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
 use crate::ui::text;
@@ -119,6 +120,11 @@ impl AppState {
     /// Returns the listed runs that have not completed.
     pub(super) fn active(&self) -> impl Iterator<Item = &Summary> {
         self.summaries().filter(|run| !run.phase.is_done())
+    }
+
+    /// Returns the pending reviews of the listed runs.
+    pub(super) fn reviews(&self) -> impl Iterator<Item = &PendingReview> {
+        self.summaries().flat_map(|run| &run.reviews)
     }
 
     /// Whether the backend has runs that are older than the listed ones.
@@ -245,11 +251,13 @@ pub(super) fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Cancel => "cancel",
         Command::ForceCancel => "force cancel",
-        Command::Rerun { what: RerunScope::All } => "re-run of all jobs",
-        Command::Rerun { what: RerunScope::Failed } => "re-run of failed jobs",
-        Command::Rerun { what: RerunScope::Job(_) } => "re-run of a job",
-        Command::Rerun { what: RerunScope::Step { .. } } => "re-run from a step",
+        Command::Rerun { what: RerunScope::All, .. } => "re-run of all jobs",
+        Command::Rerun { what: RerunScope::Failed, .. } => "re-run of failed jobs",
+        Command::Rerun { what: RerunScope::Job(_), .. } => "re-run of a job",
+        Command::Rerun { what: RerunScope::Step { .. }, .. } => "re-run from a step",
         Command::Resume => "resume",
+        Command::Review { approve: true, .. } => "approval",
+        Command::Review { approve: false, .. } => "rejection",
         Command::Yield { .. } => "yield to another run",
         Command::Watch => "watch",
     }
@@ -280,6 +288,13 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
             let bad = conclusion.is_bad();
             let reason = reason.as_ref().map(EndReason::text);
             (Phase::Done(*conclusion), Notice { bad, text: ended(&run.name, *conclusion, took, reason.as_deref()) })
+        }
+        Event::ReviewsPending { environments } if !environments.is_empty() => {
+            (environments[0].phase(), Notice::news(format!("{} {}", run.name, PendingReview::reasons(environments))))
+        }
+        Event::Reviewed { .. } => {
+            let review = run.reviewed.last().map(Review::text).unwrap_or_default();
+            (run.progress(), Notice::news(review))
         }
         Event::Ordered { command, reply: Reply::Accepted } => {
             (run.phase.clone(), Notice::news(format!("{} accepted", command_name(command))))

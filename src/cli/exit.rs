@@ -13,9 +13,9 @@ pub enum Exit {
     Failed,
     /// The command line or a configuration file is invalid.
     Usage,
-    /// A run, job, workflow or file does not exist.
+    /// A run, job, workflow, file or pending review does not exist.
     NotFound,
-    /// Refused: the repository is not trusted, or the worker rejected the command.
+    /// Refused: the repository is not trusted, or the worker or the server rejected the command.
     Rejected,
     /// The state folder or a worker's socket is not accessible.
     Unavailable,
@@ -60,8 +60,10 @@ impl Exit {
             Self::Success => "done; the run succeeded; the files have no errors",
             Self::Failed => "the run failed or could not do all of its work; a file has errors",
             Self::Usage => "the command line or a configuration file cannot be understood",
-            Self::NotFound => "no such run, job, workflow or file",
-            Self::Rejected => "refused: the repository is not trusted, or the worker rejected the command",
+            Self::NotFound => "no such run, job, workflow, file or pending review",
+            Self::Rejected => {
+                "refused: the repository is not trusted, or the worker or the server rejected the command"
+            }
             Self::Unavailable => "the state folder or a worker cannot be reached or written",
             Self::Internal => "a bug in cuelight",
             Self::Cancelled => "the run was cancelled, or is no longer followed",

@@ -1,4 +1,4 @@
-//! `explain`: how the conditions of jobs and steps were evaluated, and the values of an expression's operands.
+//! `explain`: how the conditions of jobs and steps were evaluated, which reviews hold back jobs, and the values of an expression's operands.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,20 @@ use serde_json::{Value as Json, json};
 
 use crate::files;
 use crate::launch::expression;
-use crate::model::{Conclusion, Explanation, Job, Phase, Step};
+use crate::model::{Conclusion, Explanation, Job, PendingReview, Phase, Run, RunId, Step, Timestamp};
+use crate::store::clock::now;
 use crate::store::history;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::theme::Hue;
 use crate::workflow::expr::{Contexts, Value};
 
-use super::printer::first_line;
+use super::printer::{first_line, waiting};
 use super::style;
 use super::style::Style;
 use super::{Exit, Failure, Outcome, RunArg};
 
-/// Explains why jobs and steps ran or were skipped.
+/// Explains why jobs and steps ran, were skipped, or wait for a review.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cuelight explain                      every condition of the latest run
@@ -54,6 +55,8 @@ pub(super) fn run(args: &Args) -> Outcome {
 pub(super) struct Decided<'r> {
     job: &'r Job,
     step: Option<&'r Step>,
+    /// The run, and the review that holds back the job.
+    review: Option<(&'r RunId, &'r PendingReview)>,
 }
 
 impl<'r> Decided<'r> {
@@ -69,13 +72,13 @@ impl<'r> Decided<'r> {
         self.step.map_or(&self.job.explanation, |step| &step.explanation).as_ref()
     }
 
-    /// Whether the condition was evaluated, or the job or step was skipped without a condition.
+    /// Whether the condition was evaluated, the job or step was skipped without a condition, or a review holds it back.
     fn has_explanation(&self) -> bool {
         let skipped = self.phase().conclusion() == Some(Conclusion::Skipped);
-        self.explanation().is_some() || (skipped && self.reason().is_some())
+        self.explanation().is_some() || self.review.is_some() || (skipped && self.reason().is_some())
     }
 
-    fn as_text(&self, style: Style) -> TerminalText {
+    fn as_text(&self, style: Style, now: Timestamp) -> TerminalText {
         let name = self.step.map(|step| text!(" › {} {}", step.number, step.name)).unwrap_or_default();
         let heading = style.bold(text!("{}{}", self.job.name, name));
         let skipped = self.phase().conclusion() == Some(Conclusion::Skipped);
@@ -83,6 +86,9 @@ impl<'r> Decided<'r> {
         let word = style.word(self.phase());
         let reason = reason.map_or_else(|| text!("{}", word), |reason| text!("{}: {}", word, reason));
         let mut lines = text!("{} {}  {}\n", style.glyph(self.phase()), heading, style.paint(Hue::Dim, reason));
+        if let Some((run, review)) = self.review {
+            lines.push_line(&text!("    {}", waiting(review, run, style, now)));
+        }
         for line in self.explanation().map(Explanation::lines).unwrap_or_default() {
             lines.push_line(&text!("    {}", line));
         }
@@ -94,6 +100,7 @@ impl<'r> Decided<'r> {
             "job": self.job.id, "step": self.step.map(|step| step.number),
             "name": self.step.map_or(&self.job.name, |step| &step.name), "status": self.phase().word(),
             "reason": self.reason(), "explanation": self.explanation(),
+            "review": self.review.map(|(_, review)| review.document()),
         })
     }
 }
@@ -105,7 +112,7 @@ fn conditions(args: &Args) -> Outcome {
         Some(wanted) => run.jobs_named(wanted)?,
         None => run.jobs.values().collect(),
     };
-    let mut decided = decided(jobs, args.step.as_deref());
+    let mut decided = decided(&run, jobs, args.step.as_deref());
     if let (Some(wanted), true) = (&args.step, decided.is_empty()) {
         return Err(run.no_step(wanted).into());
     }
@@ -117,32 +124,37 @@ fn conditions(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     if decided.is_empty() {
-        style::line("No job or step has an `if`, and none was skipped.")?;
+        style::line("No job or step has an `if`, none was skipped, and none waits for a review.")?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
-    style::print(&style.spelled(page(&decided, style)))?;
+    style::print(&style.spelled(page(&decided, style, now())))?;
     Ok(Exit::Success)
 }
 
 /// Returns the decisions about these jobs and their steps, or about the step with this number or name.
-pub(super) fn decided<'r>(jobs: impl IntoIterator<Item = &'r Job>, step: Option<&str>) -> Vec<Decided<'r>> {
+pub(super) fn decided<'r>(
+    run: &'r Run,
+    jobs: impl IntoIterator<Item = &'r Job>,
+    step: Option<&str>,
+) -> Vec<Decided<'r>> {
     let of_job = |job: &'r Job| {
         let is_it = move |found: &&Step| step.is_none_or(|step| found.is_named(step));
-        let steps = job.steps.iter().filter(is_it).map(move |step| Decided { job, step: Some(step) });
-        step.is_none().then_some(Decided { job, step: None }).into_iter().chain(steps)
+        let steps = job.steps.iter().filter(is_it).map(move |step| Decided { job, step: Some(step), review: None });
+        let review = run.review_of(job).map(|review| (&run.info.id, review));
+        step.is_none().then_some(Decided { job, step: None, review }).into_iter().chain(steps)
     };
     jobs.into_iter().flat_map(of_job).collect()
 }
 
 /// Formats decisions for people.
-pub(super) fn page(decided: &[Decided], style: Style) -> TerminalText {
+pub(super) fn page(decided: &[Decided], style: Style, now: Timestamp) -> TerminalText {
     let mut page = TerminalText::default();
     for (at, one) in decided.iter().enumerate() {
         if at > 0 {
             page.push(&text!("\n"));
         }
-        page.push(&one.as_text(style));
+        page.push(&one.as_text(style, now));
     }
     page
 }

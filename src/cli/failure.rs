@@ -206,7 +206,9 @@ impl From<CommandError> for Failure {
             CommandError::Launch(error) => (*error).into(),
             CommandError::Store(error) => error.into(),
             CommandError::Worker(error) => error.into(),
-            CommandError::NoAnswer { .. } => Self::new(Exit::Unavailable, error.to_string()),
+            CommandError::NoAnswer { .. } | CommandError::Unwatched { .. } => {
+                Self::new(Exit::Unavailable, error.to_string())
+            }
             CommandError::Refused(_)
             | CommandError::Unavailable { .. }
             | CommandError::Ended { .. }

@@ -18,6 +18,7 @@ mod keys;
 mod lint;
 mod plan;
 mod printer;
+mod review;
 mod run;
 mod runs;
 mod screen;
@@ -71,7 +72,7 @@ enum Command {
     Show(runs::ShowArgs),
     /// Print the logs of a run
     Logs(runs::LogsArgs),
-    /// Explain why conditions of a run's jobs and steps were true or false
+    /// Explain why conditions of a run's jobs and steps were true or false, and which reviews hold back jobs
     Explain(explain::Args),
     /// Cancel a run; with --force it ends at once
     Cancel(commands::CancelArgs),
@@ -79,6 +80,10 @@ enum Command {
     Rerun(commands::RerunArgs),
     /// Continue a run whose worker was lost, from the first step that had not completed
     Resume(commands::ResumeArgs),
+    /// Approve deployments that wait for a review
+    Approve(review::Args),
+    /// Reject deployments that wait for a review: their jobs fail
+    Reject(review::Args),
     /// Open a shell in the environment of a running or failed job
     Shell(shell::Args),
     /// Play a past run again on the screen, forward and back, at any speed
@@ -251,6 +256,8 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Cancel(args)) => commands::cancel(args),
         Some(Command::Rerun(args)) => commands::rerun(args),
         Some(Command::Resume(args)) => commands::resume(args),
+        Some(Command::Approve(args)) => review::run(args, true),
+        Some(Command::Reject(args)) => review::run(args, false),
         Some(Command::Shell(args)) => shell::run(args),
         Some(Command::Replay(run)) => replay(run),
         Some(Command::Screenshot(args)) => screenshot::run(args),

@@ -15,7 +15,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{counted, duration, spent};
 use crate::ui::theme::Hue;
 
-use super::printer::{Logs, first_line, search, table};
+use super::printer::{Logs, first_line, search, since, table, waiting};
 use super::style;
 use super::style::{Out, Style};
 use super::{Exit, Outcome, RunArg, runs_dir};
@@ -146,7 +146,13 @@ pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp)
 /// Returns the line of a run, with its repository if there are runs of several.
 fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> TerminalText {
     let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
-    let reason = summary.why().unwrap_or_default();
+    let reason = match summary.reviews.as_slice() {
+        [] => text!("{}", first_line(&summary.why().unwrap_or_default())),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { text!("") } else { text!(", and {}", counted(rest.len() as u64, "other")) };
+            text!("{}{}", since(first, now), more)
+        }
+    };
     let attempt = if summary.attempt > 1 { text!(" attempt {}", summary.attempt) } else { text!("") };
     let info = &summary.info;
     let repository = if several { text!("{:<20} ", info.repository) } else { text!("") };
@@ -161,7 +167,7 @@ fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> Termin
         time,
         style.word(&summary.phase),
         attempt,
-        style.paint(Hue::Dim, first_line(&reason))
+        style.paint(Hue::Dim, reason)
     );
     row.trim_end()
 }
@@ -185,19 +191,22 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     let style = Style::of_output();
     let logs = text!("\nlogs: {}\n", folder.logs().display());
     let changes = changes(&dirty, folder.id().as_str(), style);
-    style::print(&text!("{}{}{}", style.spelled(shown(&run, style)), changes, logs))?;
+    style::print(&text!("{}{}{}", style.spelled(shown(&run, style, now())), changes, logs))?;
     Ok(Exit::Success)
 }
 
 /// Shows a run, its jobs and their steps.
-pub(super) fn shown(run: &Run, style: Style) -> TerminalText {
+pub(super) fn shown(run: &Run, style: Style, now: Timestamp) -> TerminalText {
     let info = &run.info;
-    let mut page = text!("{} {}  {}  {}\n", style.glyph(&run.phase), run.name, info.id, style.word(&run.phase));
+    let phase = run.progress();
+    let mut page = text!("{} {}  {}  {}\n", style.glyph(&phase), run.name, info.id, style.word(&phase));
     let origin = text!("{} on {} · {} · attempt {}", info.origin(), info.event, info.version(), run.attempt);
     page.push_line(&style.paint(Hue::Dim, origin));
-    if let Some(reason) = run.why() {
+    if let Some(reason) = run.why().filter(|_| run.reviews.is_empty()) {
         page.push_line(&TerminalText::paragraph(&reason));
     }
+    run.reviews.iter().for_each(|review| page.push_line(&waiting(review, &info.id, style, now)));
+    run.reviewed.iter().for_each(|review| page.push_line(&text!("{}", review.text())));
     page.push(&text!("\n{}", table(run, style)));
     for job in run.jobs.values().filter(|job| !job.steps.is_empty()) {
         page.push_line(&text!("\n{} {}", style.glyph(&job.phase), style.bold(&job.name)));

@@ -188,12 +188,19 @@ impl Masker {
             }
             Event::ImagePulled { image, .. } => self.mask_in(image),
             Event::Ordered { command, reply } => {
-                if let Command::Yield { group, .. } = command {
-                    self.mask_in(group);
+                match command {
+                    Command::Yield { group: text, .. } | Command::Review { comment: text, .. } => self.mask_in(text),
+                    _ => {}
                 }
                 if let Reply::Rejected { reason } = reply {
                     self.mask_in(reason);
                 }
+            }
+            Event::ReviewsPending { environments } => {
+                environments.iter_mut().for_each(|review| self.mask_in(&mut review.environment));
+            }
+            Event::Reviewed { environments, comment, .. } => {
+                environments.iter_mut().chain([comment]).for_each(|text| self.mask_in(text));
             }
             Event::ProcessStarted { .. } | Event::Output { .. } | Event::LineGrew { .. } | Event::Unknown => {}
         }

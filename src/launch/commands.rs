@@ -49,6 +49,12 @@ pub enum CommandError {
     /// The worker had died, and the run was closed just now.
     #[error("its worker is gone; the run is closed now")]
     WorkerLost,
+    /// The run is on a server, and no program here watches it, which could pass the command on.
+    #[error("no program watches {run}: open it with `cuelight {run}` first")]
+    Unwatched {
+        /// The run.
+        run: RunId,
+    },
     /// The worker does not answer.
     #[error("the worker of {run} does not answer: {source}")]
     NoAnswer {
@@ -101,7 +107,11 @@ pub enum NewAttempt {
 /// See the function of each command.
 pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
     match command {
-        Command::Rerun { what } => rerun(folder, what.clone(), &[], TrustedBy::Record).await.map(drop),
+        Command::Rerun { debug: true, .. } => {
+            Err(CommandError::Unavailable { run: folder.id().clone(), reason: Unavailable::KeepsDebug })
+        }
+        Command::Rerun { what, .. } => rerun(folder, what.clone(), &[], TrustedBy::Record).await.map(drop),
+        Command::Review { .. } => ask_watcher(folder, command).await,
         Command::Resume => resume(folder, &[], TrustedBy::Record).await.map(drop),
         Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,
     }
@@ -129,7 +139,7 @@ pub async fn rerun(
     require_local(folder)?;
     require_trust(folder, trusted)?;
     if lock::is_held(&folder.lock()) {
-        match ask(folder, &Command::Rerun { what: scope.clone() }).await {
+        match ask(folder, &Command::Rerun { what: scope.clone(), debug: false }).await {
             Ok(()) => return Ok(NewAttempt::Queued),
             // The run ended between the two checks.
             Err(CommandError::Ended { .. } | CommandError::WorkerLost) => {}
@@ -137,7 +147,7 @@ pub async fn rerun(
         }
     }
     let run = ended(folder).await?;
-    start(folder, &run, Command::Rerun { what: scope.clone() }, Mode::Rerun(scope), secrets)
+    start(folder, &run, Command::Rerun { what: scope.clone(), debug: false }, Mode::Rerun(scope), secrets)
 }
 
 /// Starts another attempt of a run whose worker was lost, from the first step that had not completed.
@@ -246,6 +256,18 @@ async fn order(folder: &RunFolder, command: &Command) -> io::Result<Reply> {
 
 fn is_not_listening(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+/// Sends a command to the program that watches a run on a server.
+async fn ask_watcher(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
+    if lock::is_held(&folder.lock()) {
+        return ask(folder, command).await;
+    }
+    let run = history::read(folder)?;
+    Err(match run.phase.conclusion() {
+        Some(conclusion) => CommandError::Ended { run: run.info.id, conclusion },
+        None => CommandError::Unwatched { run: run.info.id },
+    })
 }
 
 /// Sends a command to the worker.

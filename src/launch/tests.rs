@@ -7,7 +7,7 @@ use super::*;
 use crate::launch::commands::{CommandError, TrustedBy};
 use crate::launch::trust::Distrust;
 use crate::model::capabilities::Unavailable;
-use crate::model::{Conclusion, EndReason, Event, RerunScope, Timestamp};
+use crate::model::{Command, Conclusion, EndReason, Event, RerunScope, Timestamp};
 use crate::repo::git::{Access, git};
 use crate::store::journal::JournalWriter;
 use crate::store::{history, lock};
@@ -267,6 +267,23 @@ async fn a_run_that_has_ended_takes_only_commands_for_another_attempt() {
     assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::NothingFailed, .. }), "{error}");
     let error = commands::resume(&good, &[], TrustedBy::Person).await.expect_err("not lost");
     assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::WorkerNotLost, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_review_needs_a_program_that_watches_the_run() {
+    let place = Place::new(CI);
+    let review = Command::Review { environments: vec![1], approve: true, comment: String::new() };
+    let folder = place.run();
+    let error = commands::submit(&folder, &review).await.expect_err("unwatched").to_string();
+    let id = folder.id();
+    assert_eq!(error, format!("no program watches {id}: open it with `cuelight {id}` first"));
+    assert!(!history::read(&folder).expect("readable").phase.is_done(), "no worker was lost");
+    let ended = place.ended(Conclusion::Success, None);
+    let error = commands::submit(&ended, &review).await.expect_err("ended");
+    assert!(matches!(error, CommandError::Ended { .. }), "{error}");
+    let rerun = Command::Rerun { what: RerunScope::All, debug: true };
+    let error = commands::submit(&ended, &rerun).await.expect_err("local");
+    assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::KeepsDebug, .. }), "{error}");
 }
 
 #[tokio::test]

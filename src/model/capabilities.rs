@@ -4,7 +4,7 @@
 //! carries out a command. So an operation is offered exactly where it would be accepted. The answer is a pure function
 //! of the known facts; the worker may still refuse an operation, for instance because another command came first.
 
-use super::{Command, Conclusion, EndReason, Phase, RerunScope, Run, Summary};
+use super::{Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, Summary};
 
 /// An operation that a user can request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,6 +27,8 @@ pub enum Operation {
     RerunStep,
     /// Resume a run whose worker was lost.
     Resume,
+    /// Approve or reject deployments that wait for a review.
+    Review,
     /// Remove a run.
     Delete,
     /// Open a shell in a running or failed job.
@@ -40,11 +42,12 @@ impl Operation {
         Some(match command {
             Command::Cancel => Self::Cancel,
             Command::ForceCancel => Self::ForceCancel,
-            Command::Rerun { what: RerunScope::All } => Self::Rerun,
-            Command::Rerun { what: RerunScope::Failed } => Self::RerunFailed,
-            Command::Rerun { what: RerunScope::Job(_) } => Self::RerunJob,
-            Command::Rerun { what: RerunScope::Step { .. } } => Self::RerunStep,
+            Command::Rerun { what: RerunScope::All, .. } => Self::Rerun,
+            Command::Rerun { what: RerunScope::Failed, .. } => Self::RerunFailed,
+            Command::Rerun { what: RerunScope::Job(_), .. } => Self::RerunJob,
+            Command::Rerun { what: RerunScope::Step { .. }, .. } => Self::RerunStep,
             Command::Resume => Self::Resume,
+            Command::Review { .. } => Self::Review,
             Command::Yield { .. } | Command::Watch => return None,
         })
     }
@@ -89,6 +92,17 @@ pub enum Unavailable {
     /// The run ended for another reason than the loss of its worker.
     #[error("the run did not lose its worker: rerun it instead")]
     WorkerNotLost,
+    /// No deployment of the run waits for a review.
+    #[error("no deployment waits for a review")]
+    NothingToReview,
+    /// Another attempt of a run on this machine has the debug setting of the run.
+    #[error(
+        "another attempt on this machine keeps the debug setting of its run: start a run with `cuelight run --debug`"
+    )]
+    KeepsDebug,
+    /// The user may review none of the deployments that wait.
+    #[error(transparent)]
+    MayNotReview(ReviewRefusal),
     /// The job has not started.
     #[error("the job has not started")]
     JobNotStarted,
@@ -137,29 +151,21 @@ pub struct RunState<'k> {
     pub force_requested: bool,
     /// Whether the run is on a server: its jobs have no shell, and no job starts at a step.
     pub is_remote: bool,
+    /// Environments that wait for a review.
+    pub reviews: &'k [PendingReview],
+    /// Whether a review of every environment that the user may review was sent but not confirmed.
+    pub review_requested: bool,
 }
 
 impl<'k> From<&'k Summary> for RunState<'k> {
     fn from(run: &'k Summary) -> Self {
-        Self {
-            phase: &run.phase,
-            reason: run.reason.as_ref(),
-            has_worker: None,
-            force_requested: false,
-            is_remote: run.info.remote.is_some(),
-        }
+        Self::new(&run.phase, run.reason.as_ref(), run.info.remote.is_some(), &run.reviews)
     }
 }
 
 impl<'k> From<&'k Run> for RunState<'k> {
     fn from(run: &'k Run) -> Self {
-        Self {
-            phase: &run.phase,
-            reason: run.reason.as_ref(),
-            has_worker: None,
-            force_requested: false,
-            is_remote: run.info.remote.is_some(),
-        }
+        Self::new(&run.phase, run.reason.as_ref(), run.info.remote.is_some(), &run.reviews)
     }
 }
 
@@ -204,14 +210,28 @@ impl<'k> Capabilities<'k> {
     }
 }
 
-impl RunState<'_> {
+impl<'k> RunState<'k> {
+    fn new(phase: &'k Phase, reason: Option<&'k EndReason>, is_remote: bool, reviews: &'k [PendingReview]) -> Self {
+        let (has_worker, force_requested, review_requested) = (None, false, false);
+        Self { phase, reason, has_worker, force_requested, is_remote, reviews, review_requested }
+    }
+
+    fn check_review(&self) -> Result<(), Unavailable> {
+        let refusal = self.reviews.iter().map(|review| review.refusal).min_by_key(Option::is_some);
+        match refusal {
+            None => Err(Unavailable::NothingToReview),
+            Some(Some(refusal)) => Err(Unavailable::MayNotReview(refusal)),
+            Some(None) => check(!self.review_requested, Unavailable::Requested),
+        }
+    }
+
     fn check(&self, operation: Operation) -> Result<(), Unavailable> {
         let has_worker = self.has_worker.filter(|_| !self.is_remote);
         let has_ended = has_worker.map_or(self.phase.is_done(), |has_worker| !has_worker);
         let succeeded = *self.phase == Phase::Done(Conclusion::Success);
         match operation {
             Operation::RerunStep | Operation::Resume | Operation::Shell if self.is_remote => Err(Unavailable::Remote),
-            Operation::Cancel | Operation::ForceCancel if has_ended => Err(Unavailable::Ended),
+            Operation::Cancel | Operation::ForceCancel | Operation::Review if has_ended => Err(Unavailable::Ended),
             Operation::Cancel if *self.phase == Phase::Stopping => Err(Unavailable::Cancelling),
             Operation::ForceCancel if self.force_requested => Err(Unavailable::Requested),
             Operation::Rerun
@@ -224,6 +244,7 @@ impl RunState<'_> {
             {
                 Err(Unavailable::NotEnded)
             }
+            Operation::Review => self.check_review(),
             Operation::RerunFailed if succeeded => Err(Unavailable::NothingFailed),
             Operation::RerunStep if succeeded => Err(Unavailable::WorkspaceRemoved),
             Operation::Resume => check(self.reason == Some(&EndReason::WorkerLost), Unavailable::WorkerNotLost),
@@ -239,8 +260,9 @@ fn check(holds: bool, otherwise: Unavailable) -> Result<(), Unavailable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::testing;
 
-    const ALL: [Operation; 11] = [
+    const ALL: [Operation; 12] = [
         Operation::Start,
         Operation::WatchFiles,
         Operation::Cancel,
@@ -250,6 +272,7 @@ mod tests {
         Operation::RerunJob,
         Operation::RerunStep,
         Operation::Resume,
+        Operation::Review,
         Operation::Delete,
         Operation::Shell,
     ];
@@ -261,7 +284,7 @@ mod tests {
     }
 
     fn state(phase: &Phase) -> RunState<'_> {
-        RunState { phase, reason: None, has_worker: None, force_requested: false, is_remote: false }
+        RunState::new(phase, None, false, &[])
     }
 
     #[test]
@@ -327,6 +350,34 @@ mod tests {
     }
 
     #[test]
+    fn a_review_needs_an_environment_that_the_user_may_review() {
+        let waiting = |refusals: &[Option<ReviewRefusal>]| -> Vec<PendingReview> {
+            let review = |(id, refusal): (u64, &Option<ReviewRefusal>)| PendingReview {
+                refusal: *refusal,
+                ..testing::pending_review(id, "production", &["maria"])
+            };
+            (1..).zip(refusals).map(review).collect()
+        };
+        let (own, stranger) = (Some(ReviewRefusal::OwnDeployment), Some(ReviewRefusal::NotReviewer));
+        for (refusals, requested, expected) in [
+            (&[][..], false, Err(Unavailable::NothingToReview)),
+            (&[None], false, Ok(())),
+            (&[own, None], false, Ok(())),
+            (&[own, stranger], false, Err(Unavailable::MayNotReview(ReviewRefusal::OwnDeployment))),
+            (&[own, None], true, Err(Unavailable::Requested)),
+            (&[stranger], true, Err(Unavailable::MayNotReview(ReviewRefusal::NotReviewer))),
+        ] {
+            let reviews = waiting(refusals);
+            let run = RunState { reviews: &reviews, review_requested: requested, ..state(&Phase::Running) };
+            assert_eq!(Capabilities::of_run(run).check(Operation::Review), expected, "{refusals:?}");
+        }
+        let reviews = waiting(&[None]);
+        let ended = Phase::Done(Conclusion::Failure);
+        let ended = Capabilities::of_run(RunState { reviews: &reviews, ..state(&ended) });
+        assert_eq!(ended.check(Operation::Review), Err(Unavailable::Ended));
+    }
+
+    #[test]
     fn a_shell_needs_a_job_that_runs_or_failed() {
         let running = Phase::Running;
         let capabilities = Capabilities::of_run(state(&running));
@@ -343,7 +394,7 @@ mod tests {
 
     #[test]
     fn every_command_of_a_user_is_an_operation() {
-        let rerun = |what| Operation::of(&Command::Rerun { what });
+        let rerun = |what| Operation::of(&Command::Rerun { what, debug: false });
         let job = || super::super::JobId::new("a");
         let step = super::super::StepNumber(1);
         assert_eq!(
@@ -352,6 +403,8 @@ mod tests {
         );
         assert_eq!(rerun(RerunScope::Step { job: job(), step }), Some(Operation::RerunStep));
         assert_eq!(Operation::of(&Command::Resume), Some(Operation::Resume));
+        let review = Command::Review { environments: vec![1], approve: true, comment: String::new() };
+        assert_eq!(Operation::of(&review), Some(Operation::Review));
         assert_eq!(Operation::of(&Command::Watch), None);
     }
 }

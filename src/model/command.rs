@@ -16,6 +16,18 @@ pub enum Command {
     Rerun {
         /// Scope of the rerun.
         what: RerunScope,
+        /// Whether the server logs debug lines in that attempt. A run on this machine keeps its setting.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        debug: bool,
+    },
+    /// Approve or reject deployments that wait for a review.
+    Review {
+        /// Ids of the environments, of [`PendingReview`](super::PendingReview).
+        environments: Vec<u64>,
+        /// Whether to approve; else the deployments are rejected, and their jobs fail.
+        approve: bool,
+        /// Comment for the other reviewers; may be empty.
+        comment: String,
     },
     /// Resume a run whose worker was lost, from the first step that has not ended.
     Resume,

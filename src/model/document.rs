@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EndReason, Gate, Job, Phase, Run, Step, Summary};
+use super::{EndReason, Gate, Job, PendingReview, Phase, Review, Run, Step, Summary};
 
 impl Phase {
     /// Returns why a job or a run waits, or `reason`, which is why it ended.
@@ -23,8 +23,13 @@ impl Summary {
     /// Returns why the run waits, or why it ended as it did.
     #[must_use]
     pub fn why(&self) -> Option<String> {
-        self.phase.why(text(self.reason.as_ref()))
+        reviews(&self.reviews).or_else(|| self.phase.why(text(self.reason.as_ref())))
     }
+}
+
+/// Returns what a run waits for, if reviews hold back its jobs.
+fn reviews(pending: &[PendingReview]) -> Option<String> {
+    (!pending.is_empty()).then(|| PendingReview::reasons(pending))
 }
 
 impl Job {
@@ -50,6 +55,27 @@ impl Job {
     }
 }
 
+impl PendingReview {
+    /// Returns the review with what it waits for, and why the user may not review, as texts.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        json!({
+            "id": self.id, "environment": self.environment, "reviewers": self.reviewers, "may_review": self.may_review(),
+            "refusal": self.refusal.map(|refusal| refusal.to_string()), "wait_until": self.wait_until,
+            "since": self.since, "jobs": self.jobs, "reason": self.reason(),
+        })
+    }
+}
+
+impl Review {
+    fn document(&self) -> Value {
+        json!({
+            "environments": self.environments, "approved": self.approved, "by": self.by, "comment": self.comment,
+            "at": self.at,
+        })
+    }
+}
+
 impl Step {
     fn document(&self) -> Value {
         json!({
@@ -64,7 +90,7 @@ impl Run {
     /// Returns why the run waits, or why it ended as it did.
     #[must_use]
     pub fn why(&self) -> Option<String> {
-        self.phase.why(text(self.reason.as_ref()))
+        reviews(&self.reviews).or_else(|| self.phase.why(text(self.reason.as_ref())))
     }
 
     /// Returns the state of the run, its jobs and their steps. `dirty` are the files that differed from the commit.
@@ -74,8 +100,10 @@ impl Run {
         let mut document = json!({
             "id": info.id, "name": self.name, "repository": info.repository, "workflow": info.workflow,
             "event": info.event, "ref": info.ref_name, "sha": info.sha, "dirty": dirty, "attempt": self.attempt,
-            "status": self.phase.word(), "reason": self.why(), "created": info.created, "started": self.started,
+            "status": self.progress().word(), "reason": self.why(), "created": info.created, "started": self.started,
             "finished": self.finished, "jobs": self.jobs.values().map(Job::document).collect::<Vec<_>>(),
+            "reviews": self.reviews.iter().map(PendingReview::document).collect::<Vec<_>>(),
+            "reviewed": self.reviewed.iter().map(Review::document).collect::<Vec<_>>(),
         });
         if let Some(remote) = &info.remote {
             document["remote"] = json!(remote);

@@ -7,7 +7,9 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Conclusion, EndReason, Explanation, Gate, JobId, Reply, Service, StepNumber, Timestamp};
+use super::{
+    Command, Conclusion, EndReason, Explanation, Gate, JobId, PendingReview, Reply, Service, StepNumber, Timestamp,
+};
 
 /// An event with its sequence number and time in the journal of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -199,6 +201,23 @@ pub enum Event<O = LineRange> {
         /// `environment.url`, once known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment_url: Option<String>,
+    },
+    /// The environments that hold back jobs of the attempt. Replaces the list of the event before it.
+    ReviewsPending {
+        /// All of them; empty if no job waits any more.
+        environments: Vec<PendingReview>,
+    },
+    /// A deployment was approved or rejected.
+    Reviewed {
+        /// Names of the environments.
+        environments: Vec<String>,
+        /// Whether it was approved.
+        approved: bool,
+        /// Name of the reviewer.
+        by: String,
+        /// Comment of the reviewer.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
     },
     /// A command was given.
     Ordered {

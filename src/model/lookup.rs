@@ -1,7 +1,7 @@
 //! Jobs and steps of a run by the names that people give them: a job by its id, its key or its name, a step by its
 //! number or its name.
 
-use super::{Job, JobId, RerunScope, Run, RunId, Step};
+use super::{Job, JobId, PendingReview, RerunScope, Run, RunId, Step, nearest};
 
 /// Why a name of a job or step cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,18 @@ pub enum LookupError {
         run: RunId,
         /// The name as given.
         wanted: String,
+    },
+    /// No environment with the name waits for a review.
+    #[error("no environment `{wanted}` of {run} waits for a review{}", hint(nearest.as_deref(), known))]
+    NoReview {
+        /// The run.
+        run: RunId,
+        /// The name as given.
+        wanted: String,
+        /// The environments that wait.
+        known: Vec<String>,
+        /// The most similar of them.
+        nearest: Option<String>,
     },
     /// Several jobs have the name, and one is needed.
     #[error("`{wanted}` matches several jobs: name one of {}", ids.join(", "))]
@@ -92,6 +104,22 @@ impl Run {
         with_dependants(self, self.jobs.values().filter(is_chosen).map(|job| &job.id).collect())
     }
 
+    /// Returns the pending review of an environment.
+    ///
+    /// # Errors
+    /// No environment with this name waits for a review.
+    pub fn review_named(&self, wanted: &str) -> Result<&PendingReview, LookupError> {
+        self.reviews.iter().find(|review| review.environment == wanted).ok_or_else(|| {
+            let known = self.reviews.iter().map(|review| review.environment.as_str());
+            LookupError::NoReview {
+                run: self.info.id.clone(),
+                wanted: wanted.to_owned(),
+                nearest: nearest(wanted, known.clone()).map(str::to_owned),
+                known: known.map(str::to_owned).collect(),
+            }
+        })
+    }
+
     /// Returns the error about a step that does not exist.
     #[must_use]
     pub fn no_step(&self, wanted: &str) -> LookupError {
@@ -135,5 +163,13 @@ fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
             return again;
         }
         again.extend(more);
+    }
+}
+
+/// Returns the environment that was probably meant, or all that wait.
+fn hint(nearest: Option<&str>, known: &[String]) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => format!("; it waits for {}", known.join(", ")),
     }
 }

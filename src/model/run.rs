@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Annotation, Conclusion, EndReason, Explanation, JobId, Phase, RunId, Service, Signal, StepKind, StepNumber,
-    Timestamp,
+    Annotation, Conclusion, EndReason, Explanation, JobId, PendingReview, Phase, Review, RunId, Service, Signal,
+    StepKind, StepNumber, Timestamp,
 };
 
 /// Identity of a run: known before its first record, and never changed.
@@ -105,8 +105,33 @@ pub struct Run {
     pub finished: Option<Timestamp>,
     /// Jobs, in the order of the file.
     pub jobs: IndexMap<JobId, Job>,
+    /// Environments that hold back jobs of the current attempt.
+    pub reviews: Vec<PendingReview>,
+    /// Reviews of all attempts, in the order in which they were recorded.
+    pub reviewed: Vec<Review>,
     /// Highest sequence number folded so far.
     pub seq: u64,
+}
+
+impl Run {
+    /// Returns the phase as it is shown: a run whose jobs are held back by reviews, while none runs or is queued, waits
+    /// for the first of them.
+    #[must_use]
+    pub fn progress(&self) -> Phase {
+        let is_busy = |phase: &Phase| phase.is_active() || *phase == Phase::Queued;
+        match self.reviews.first() {
+            Some(review) if self.phase == Phase::Running && !self.jobs.values().any(|job| is_busy(&job.phase)) => {
+                review.phase()
+            }
+            _ => self.phase.clone(),
+        }
+    }
+
+    /// Returns the review that holds back a job.
+    #[must_use]
+    pub fn review_of(&self, job: &Job) -> Option<&PendingReview> {
+        self.reviews.iter().find(|review| review.jobs.contains(&job.id))
+    }
 }
 
 /// State of a job.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conclusion, EndReason, Phase, Run, RunInfo, Timestamp};
+use super::{Conclusion, EndReason, PendingReview, Phase, Run, RunInfo, Timestamp};
 
 /// Entry of the list of runs: the state of the newest attempt, without jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Summary {
     pub name: String,
     /// Number of the attempt, from 1; 0 before the first attempt.
     pub attempt: u32,
-    /// State of the attempt.
+    /// State of the attempt, as [`Run::progress`] returns it.
     pub phase: Phase,
     /// Reason for the end of the attempt, where no job explains it.
     #[serde(flatten)]
@@ -26,6 +26,9 @@ pub struct Summary {
     /// Deployments of its jobs. Missing in index lines of older versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deployments: Vec<Deployment>,
+    /// Environments that hold back jobs of the attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<PendingReview>,
 }
 
 /// Deployment of a job to an environment.
@@ -56,11 +59,12 @@ impl From<&Run> for Summary {
             info: run.info.clone(),
             name: run.name.clone(),
             attempt: run.attempt,
-            phase: run.phase.clone(),
+            phase: run.progress(),
             reason: run.reason.clone(),
             started: run.started,
             finished: run.finished,
             deployments: deployments.collect(),
+            reviews: run.reviews.clone(),
         }
     }
 }

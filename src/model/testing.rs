@@ -4,7 +4,8 @@ use indexmap::IndexMap;
 
 use super::{
     Annotation, Command, Conclusion, EndReason, Event, Explanation, Gate, JobId, JobOutline, Level, LineRange, Outcome,
-    Record, Reply, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber, StepOutline, Timestamp,
+    PendingReview, Record, Reply, ReviewRefusal, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber,
+    StepOutline, Timestamp,
 };
 
 /// Name of the step that belongs to the job itself, as the runner calls it.
@@ -88,6 +89,70 @@ pub fn annotation(file: &str, line: u32, message: &str) -> Annotation {
     }
 }
 
+/// A review of an environment that no job waits for yet. The user may give it.
+#[must_use]
+pub fn pending_review(id: u64, environment: &str, reviewers: &[&str]) -> PendingReview {
+    PendingReview {
+        id,
+        environment: environment.to_owned(),
+        reviewers: reviewers.iter().map(|name| (*name).to_owned()).collect(),
+        refusal: None,
+        wait_until: None,
+        since: None,
+        jobs: Vec::new(),
+    }
+}
+
+/// Id of the environment `production` in [`two_reviews`].
+pub const PRODUCTION: u64 = 17_000_000_001;
+
+/// Id of the environment `canary` in [`two_reviews`].
+pub const CANARY: u64 = 17_000_000_002;
+
+/// Id of the environment `staging` in [`two_reviews`].
+pub const STAGING: u64 = 17_000_000_003;
+
+/// A run that waits for reviews after its build: of `staging` and `production` by maria or olu, and of `canary`, which
+/// the user may not review and which also has a timer of one hour.
+#[must_use]
+pub fn two_reviews(start: Timestamp) -> Script {
+    let deploy = |id: &str, name: &str, environment: &str| JobOutline {
+        environment: Some(environment.to_owned()),
+        ..outline(id, name, &["build"])
+    };
+    let review = |id, environment: &str, job: &str| PendingReview {
+        jobs: vec![JobId::new(job)],
+        ..pending_review(id, environment, &["maria", "olu"])
+    };
+    let canary = PendingReview {
+        refusal: Some(ReviewRefusal::OwnDeployment),
+        wait_until: Some(Timestamp(start.0 + 3_600_000)),
+        ..review(CANARY, "canary", "canary")
+    };
+    let mut script = Script::new(start);
+    script
+        .start(vec![
+            outline("build", "Build", &[]),
+            deploy("staging", "Deploy to staging", "staging"),
+            deploy("canary", "Deploy canary", "canary"),
+            deploy("production", "Deploy", "production"),
+        ])
+        .at(1)
+        .job("build", "Build", &["Set up job", "Compile"])
+        .step("build", 2, "Compile", 12)
+        .at(60)
+        .step_end("build", 2, Conclusion::Success)
+        .job_end("build", Conclusion::Success)
+        .event(Event::ReviewsPending {
+            environments: vec![
+                review(STAGING, "staging", "staging"),
+                canary,
+                review(PRODUCTION, "production", "production"),
+            ],
+        });
+    script
+}
+
 /// A run in which every text of every event is `text`, for tests of what an attacker could write. Its step prints five
 /// lines.
 #[must_use]
@@ -124,8 +189,11 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
         let annotation = Annotation { level, title: Some(any()), ..annotation(text, 3, text) };
         script.event(Event::Annotated { job: job.clone(), step, annotation });
     }
+    let review = PendingReview { jobs: vec![job.clone()], ..pending_review(1, text, &[text]) };
     let command = Command::Yield { group: any(), job: None, to: any() };
     script
+        .event(Event::ReviewsPending { environments: vec![review] })
+        .event(Event::Reviewed { environments: vec![any()], approved: true, by: any(), comment: any() })
         .event(Event::Ordered { command, reply: Reply::Rejected { reason: any() } })
         .event(Event::JobFinished {
             job,

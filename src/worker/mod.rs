@@ -16,6 +16,7 @@ use crate::engine::cancel::Cancellation;
 use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
 use crate::engine::panics::{Panic, caught};
+use crate::model::capabilities::Unavailable;
 use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, RerunScope, Run};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{RunSpec, WorkSpec};
@@ -129,7 +130,7 @@ impl HostedRun<'_> {
             Err(Rejected(reason)) => {
                 if let Mode::Rerun(what) = mode {
                     let reply = Reply::Rejected { reason };
-                    outlet.record(Event::Ordered { command: Command::Rerun { what }, reply });
+                    outlet.record(Event::Ordered { command: Command::Rerun { what, debug: false }, reply });
                 }
                 outlet.close();
                 self.finish(&before);
@@ -236,14 +237,16 @@ impl Desk<'_> {
                     },
                 }
             }
-            Command::Rerun { what: RerunScope::Step { .. } } => {
+            Command::Rerun { debug: true, .. } => rejected(&Unavailable::KeepsDebug.to_string()),
+            Command::Rerun { what: RerunScope::Step { .. }, .. } => {
                 rejected("the run is in progress: jobs can be rerun from a step once it has ended")
             }
-            Command::Rerun { what } => {
+            Command::Rerun { what, .. } => {
                 *next = Some(Mode::Rerun(what.clone()));
                 Reply::Accepted
             }
             Command::Resume => rejected("the run is in progress"),
+            Command::Review { .. } => rejected(&Unavailable::NothingToReview.to_string()),
             Command::Watch => rejected("`watch` is answered by the socket"),
         }
     }

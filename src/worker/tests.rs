@@ -101,7 +101,7 @@ async fn a_requested_attempt_follows_and_a_rejected_one_changes_nothing() {
     let socket = folder.socket();
     let rerun = |socket: std::path::PathBuf| {
         script(move |_| async move {
-            let rerun = Command::Rerun { what: RerunScope::All };
+            let rerun = Command::Rerun { what: RerunScope::All, debug: false };
             assert_eq!(control::order(&socket, &rerun).await.expect("answered"), Reply::Accepted);
             success()
         })

@@ -14,6 +14,7 @@ mod github;
 mod imports;
 mod mirror;
 mod project;
+mod reviews;
 mod run;
 mod screen;
 mod services;

@@ -11,6 +11,7 @@ use crate::ui::text;
 use super::Overlay;
 use super::picker::{Pick, Picker};
 use super::question::{Choice, Question};
+use super::review::ReviewBox;
 
 fn submit(run: &Summary, command: Command) -> Effect {
     Effect::Request(Request::Submit { run: run.info.id.clone(), command })
@@ -45,6 +46,31 @@ impl App {
         Some(Overlay::Question(Question::new(title, vec![run.name.clone()], choices)))
     }
 
+    /// Returns the question about cancelling several runs.
+    pub(in crate::app) fn stop_marked_question(&self, runs: &[&Summary]) -> Overlay {
+        let command = |run: &Summary| match run.phase {
+            Phase::Stopping => Command::ForceCancel,
+            _ => Command::Cancel,
+        };
+        let stop = runs.iter().map(|run| submit(run, command(run))).collect();
+        let stopping = runs.iter().filter(|run| run.phase == Phase::Stopping).count() as u64;
+        let text =
+            if stopping == 0 { Vec::new() } else { vec![format!("{} already stopping: killed at once", stopping)] };
+        let yes = format!("cancel {}; steps with always() still run", text::counted(runs.len() as u64, "run"));
+        let choices = vec![Choice::new('n', "let them run", Vec::new()), Choice::new('y', yes, stop)];
+        Overlay::Question(Question::new("Cancel the marked runs?", text, choices))
+    }
+
+    pub(in crate::app) fn review_box(&self) -> Option<Overlay> {
+        Some(self.review_of(&[self.summary()?]))
+    }
+
+    /// Returns the box to review the deployments of these runs.
+    pub(in crate::app) fn review_of(&self, runs: &[&Summary]) -> Overlay {
+        let runs = runs.iter().map(|run| run.info.id.clone()).collect();
+        Overlay::Review(ReviewBox::new(&self.state, runs))
+    }
+
     pub(in crate::app) fn delete_question(&self) -> Option<Overlay> {
         let run = self.summary()?;
         let delete = Effect::Request(Request::Delete(run.info.id.clone()));
@@ -61,7 +87,7 @@ impl App {
         let can = |operation| capabilities.check(operation).is_ok();
         let mut choices = Vec::new();
         let mut offer = |key, label: String, what| {
-            choices.push(Choice::new(key, label, vec![submit(summary, Command::Rerun { what })]));
+            choices.push(Choice::new(key, label, vec![submit(summary, Command::Rerun { what, debug: false })]));
         };
         let failed = self.run().map_or(0, |run| run.jobs_of(&RerunScope::Failed).len());
         if failed > 0 && can(Operation::RerunFailed) {

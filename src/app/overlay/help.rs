@@ -67,7 +67,7 @@ impl Help {
     }
 
     pub(super) fn draw(&self, cx: &Cx, keymap: &Keymap, summary: Option<&Summary>, area: Rect, buffer: &mut Buffer) {
-        let list = input_row(&self.filter, cx, area, buffer);
+        let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.rows(cx.state, keymap, summary);
         let dim = cx.theme.style(Hue::Dim);
         if rows.is_empty() {

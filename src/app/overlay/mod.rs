@@ -10,6 +10,7 @@ mod help;
 pub(super) mod picker;
 pub(super) mod prompt;
 pub(super) mod question;
+pub(super) mod review;
 pub(super) mod run_search;
 pub(super) mod trust;
 
@@ -36,6 +37,7 @@ use help::Help;
 use picker::{Pick, Picker};
 use prompt::Prompt;
 use question::Question;
+use review::ReviewBox;
 use run_search::RunSearchBox;
 use trust::TrustQuestion;
 
@@ -46,6 +48,8 @@ pub(super) enum Overlay {
     Help(Help),
     /// A question.
     Question(Question),
+    /// The deployments that wait for a review.
+    Review(ReviewBox),
     /// The trust question about the repository.
     Trust(TrustQuestion),
     /// A list to pick from.
@@ -84,6 +88,7 @@ impl Overlay {
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
         let edits = match self {
             Self::Question(question) => return question.key(key),
+            Self::Review(review) => return review.key(key),
             Self::Trust(trust) => return trust.key(key),
             Self::Help(help) => help.key(key),
             Self::Picker(picker) => picker.key(key),
@@ -101,6 +106,7 @@ impl Overlay {
             Self::Help(help) => help.paste(text),
             Self::Picker(picker) => picker.paste(text),
             Self::Form(form) => form.paste(text),
+            Self::Review(review) => review.paste(text),
             Self::Prompt(prompt) => prompt.text.insert(text),
             Self::RunSearch(search) => search.paste(text),
             Self::Question(_) | Self::Trust(_) | Self::Faults(_) | Self::Diagnostics => {}
@@ -110,11 +116,17 @@ impl Overlay {
     /// Carries out an action. `height` is the number of rows inside the overlay.
     pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
         if action == Action::Back {
+            if let Self::Review(review) = self
+                && review.back()
+            {
+                return Outcome::Stays;
+            }
             return Outcome::Closes(Vec::new());
         }
         match self {
             Self::Help(help) => help.act(action, height),
             Self::Question(question) => return question.act(action, height),
+            Self::Review(review) => return review.act(action, height),
             Self::Trust(trust) => trust.act(action, height),
             Self::Faults(faults) => faults.act(action, height),
             Self::Picker(picker) => return picker.act(action, height),
@@ -133,6 +145,7 @@ impl Overlay {
                 let (columns, rows) = question.size();
                 middle(screen, columns + 10, rows + 2)
             }
+            Self::Review(review) => middle(screen, 90, review.height().saturating_add(2)),
             Self::Trust(trust) => {
                 let (columns, rows) = trust.size();
                 middle(screen, columns + 2, rows.saturating_add(2))
@@ -158,6 +171,7 @@ impl Overlay {
         match self {
             Self::Help(help) => (help.title(), String::new()),
             Self::Question(question) => (question.title.clone(), String::new()),
+            Self::Review(review) => ("Review deployments".to_owned(), review.status()),
             Self::Trust(trust) => {
                 let rows = usize::from(frame::inside(area).height);
                 ("Not trusted to run on this machine yet".to_owned(), trust.status(rows))
@@ -180,6 +194,7 @@ impl Overlay {
         frame::popup(Framed { area, title, suffix, focused: true }, cx.theme, buffer, |inside, buffer| match self {
             Self::Help(help) => help.draw(cx, keymap, summary, inside, buffer),
             Self::Question(question) => question.draw(cx, inside, buffer),
+            Self::Review(review) => review.draw(cx, inside, buffer),
             Self::Trust(trust) => trust.draw(cx, inside, buffer),
             Self::Picker(picker) => picker.draw(cx, inside, buffer),
             Self::Form(form) => form.draw(cx, inside, buffer),
@@ -190,11 +205,14 @@ impl Overlay {
     }
 }
 
-/// Draws a text input in the first row of a box, and returns the rows below it.
-fn input_row(input: &TextInput, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Rect {
+/// Draws a text input in the first row of a box, with the cursor if it is focused, and returns the rows below it.
+fn input_row(input: &TextInput, focused: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Rect {
+    if area.is_empty() {
+        return area;
+    }
     let x = text::put(buffer, area.x + 1, area.y, area.width, "> ", cx.theme.style(Hue::Accent));
     let row = Rect { x, width: area.right().saturating_sub(x + 1), height: 1.min(area.height), ..area };
-    input.draw(true, cx.theme, row, buffer);
+    input.draw(focused, cx.theme, row, buffer);
     Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }
 

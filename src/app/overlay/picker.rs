@@ -112,7 +112,7 @@ impl Picker {
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let list = input_row(&self.filter, cx, area, buffer);
+        let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.matching();
         if rows.is_empty() {
             empty("nothing has these letters in this order", cx, list, buffer);

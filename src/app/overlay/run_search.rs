@@ -161,7 +161,7 @@ impl RunSearchBox {
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let list = input_row(&self.input, cx, area, buffer);
+        let list = input_row(&self.input, true, cx, area, buffer);
         let (matcher, wrong) = match self.search.as_ref().map(|(_, pattern)| pattern.query()) {
             Some(Ok((matcher, wrong))) => (Some(matcher), wrong.map(|wrong| wrong.one_line())),
             _ => (None, None),

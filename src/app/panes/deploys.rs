@@ -13,7 +13,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::{Conclusion, Deployment, Phase, Summary};
+use crate::model::{Conclusion, Deployment, Gate, PendingReview, Phase, Summary};
 use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -99,6 +99,15 @@ impl Pane for Deploys {
             match (&deployment.phase, row.live) {
                 (Phase::Done(Conclusion::Success), _) => parts.extend(deployment.url.clone()),
                 (Phase::Done(_), Some((live, _))) => parts.push(format!("live {}", version(live))),
+                (Phase::Waiting(Gate::Review(_)), live) => {
+                    let is_here = |review: &&PendingReview| review.environment == row.name;
+                    let reviewers = run.reviews.iter().find(is_here).map(|review| review.reviewers.join(", "));
+                    let reviewers = reviewers.filter(|names| !names.is_empty());
+                    let review = reviewers.map_or("needs review".to_owned(), |names| format!("review by {names}"));
+                    // First, as it is what to act on.
+                    parts.insert(0, review);
+                    parts.extend(live.map(|(live, _)| format!("live {}", version(live))));
+                }
                 (phase, Some((live, _))) => {
                     parts.push(format!("{}, live {}", cx.theme.look(phase).word, version(live)));
                 }
@@ -141,6 +150,12 @@ impl Deploys {
 fn version(run: &Summary) -> String {
     let commit = run.info.commit();
     [commit.as_str(), run.info.branch()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the version that is live in an environment.
+pub(in crate::app) fn live_version(state: &AppState, environment: &str) -> Option<String> {
+    let (run, _) = environments(state).into_iter().find(|row| row.name == environment)?.live?;
+    Some(version(run))
 }
 
 /// Returns all environments by name. The latest deployment is the running one, else the one that waits in a running
@@ -194,6 +209,7 @@ mod tests {
             started: None,
             finished: None,
             deployments,
+            reviews: Vec::new(),
         }
     }
 

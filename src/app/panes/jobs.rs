@@ -9,7 +9,7 @@ use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection, relevant_step};
 use crate::app::state::{AppState, has_failed};
 use crate::model::legs::{alike, titled};
-use crate::model::{Conclusion, EndReason, Gate, Job, JobId, Level, Phase, Run, RunId, Step, Timestamp};
+use crate::model::{Conclusion, EndReason, Gate, Job, JobId, Level, PendingReview, Phase, Run, RunId, Step, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -304,7 +304,10 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
                 if names.is_empty() { "waits for its turn".to_owned() } else { format!("needs {}", names.join(", ")) };
             (needs, dim)
         }
-        Phase::Waiting(gate @ Gate::Review(_)) => (gate.reason(), cx.theme.style(Hue::Review)),
+        Phase::Waiting(gate @ Gate::Review(_)) => {
+            let reason = run.review_of(job).map_or_else(|| gate.reason(), PendingReview::reason);
+            (reason, cx.theme.style(Hue::Review))
+        }
         Phase::Waiting(gate) => (gate.reason(), dim),
         Phase::Running | Phase::Stopping => {
             let steps = job.steps.iter().filter(|step| step.phase.is_active());

@@ -43,6 +43,7 @@ use log::Log;
 use runs::Runs;
 use services::Services;
 
+pub(super) use deploys::live_version;
 pub(super) use jobs::{any_failed, next_failed};
 pub(super) use list::{empty, keep_visible, motion};
 pub(super) use runs::{file_name, project};

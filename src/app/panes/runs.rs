@@ -1,5 +1,7 @@
 //! 1 Runs: the runs on this machine, newest first.
 
+use std::collections::BTreeSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -7,7 +9,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::{Phase, RunId, Summary};
+use crate::model::{Gate, Phase, RunId, Summary};
 use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -22,6 +24,8 @@ pub(in crate::app) struct Runs {
     offset: usize,
     /// Row of the selected run, to select its neighbour when the run is removed.
     row: usize,
+    /// Marked runs, for an action on all of them.
+    marked: BTreeSet<RunId>,
 }
 
 impl Pane for Runs {
@@ -29,6 +33,7 @@ impl Pane for Runs {
         if selection.run_id().is_none_or(|id| cx.state.summary(id).is_none()) {
             selection.select_run(self.replacement(cx.state, selection.run_id()));
         }
+        self.marked.retain(|run| cx.state.summary(run).is_some());
         self.row = self.at(cx.state, selection);
         let count = self.listed(cx.state).count();
         self.offset = keep_visible(self.offset, self.row, count, cx.rows());
@@ -37,6 +42,10 @@ impl Pane for Runs {
 
     fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
         let len = self.listed(cx.state).count();
+        if action == Action::Mark {
+            self.mark(selection.run_id());
+            return self.select(self.at(cx.state, selection) + 1, cx.state, selection);
+        }
         if let Some(to) = motion(action, self.at(cx.state, selection), len, cx.rows()) {
             self.select(to, cx.state, selection);
         }
@@ -48,6 +57,11 @@ impl Pane for Runs {
 
     fn open(&mut self, _: &Cx, _: &mut Selection) -> Option<Panel> {
         Some(Panel::Jobs)
+    }
+
+    /// Removes the marks.
+    fn close(&mut self) -> bool {
+        !std::mem::take(&mut self.marked).is_empty()
     }
 
     /// Less than a screenful is left below the visible rows.
@@ -72,11 +86,18 @@ impl Pane for Runs {
         }
     }
 
-    /// Returns the number of active runs, and the number of listed ones while there are older ones.
+    /// Returns the numbers of marked and of active runs, and the number of listed ones while there are older ones.
     fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
         let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
         let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.summaries().count() as u64)));
-        filter_chip(&self.filter).into_iter().chain(active).chain(more).collect::<Vec<_>>().join(cx.theme.dot())
+        let marked = Some(self.marked.len()).filter(|count| *count > 0).map(|count| format!("{count} marked"));
+        filter_chip(&self.filter)
+            .into_iter()
+            .chain(marked)
+            .chain(active)
+            .chain(more)
+            .collect::<Vec<_>>()
+            .join(cx.theme.dot())
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
@@ -94,18 +115,22 @@ impl Pane for Runs {
             let version = branch(run);
             let parts = [repository, version.as_str(), run.info.event.as_str(), &ago];
             let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-            let remark = match &run.phase {
-                Phase::Waiting(gate) => gate.reason(),
-                _ => parts.join("  "),
+            let (remark, hue) = match (&run.phase, run.reviews.len()) {
+                (Phase::Waiting(Gate::Review(_)), 1..) => (run.why().unwrap_or_default(), Hue::Review),
+                (Phase::Waiting(gate), _) => (gate.reason(), Hue::Dim),
+                (_, 0) => (parts.join("  "), Hue::Dim),
+                (_, reviews) => (format!("{}{reviews}  {}", cx.theme.pick("◆", "?"), parts.join("  ")), Hue::Review),
             };
+            let name =
+                if self.marked.contains(&run.info.id) { format!("[x] {}", title(run)) } else { title(run).to_owned() };
             let row = ListRow {
                 indent: 0,
                 glyph: cx.theme.lamp(&run.phase, cx.state.now.0),
                 style: cx.theme.phase(&run.phase),
-                name: title(run),
+                name: &name,
                 tab: names + 5,
                 remark: &remark,
-                remark_style: cx.theme.style(Hue::Dim),
+                remark_style: cx.theme.style(hue),
                 right: &time,
                 selected: selection.run_id() == Some(&run.info.id),
             };
@@ -115,6 +140,30 @@ impl Pane for Runs {
 }
 
 impl Runs {
+    /// Whether a run is marked.
+    pub(in crate::app) fn has_marks(&self) -> bool {
+        !self.marked.is_empty()
+    }
+
+    /// Returns the marked runs, newest first.
+    pub(in crate::app) fn marked<'s>(&'s self, state: &'s AppState) -> impl Iterator<Item = &'s Summary> {
+        self.marked.iter().rev().filter_map(|run| state.summary(run))
+    }
+
+    /// Removes the mark of a run.
+    pub(in crate::app) fn unmark(&mut self, run: &RunId) {
+        self.marked.remove(run);
+    }
+
+    /// Marks a run, or removes its mark.
+    fn mark(&mut self, run: Option<&RunId>) {
+        if let Some(run) = run
+            && !self.marked.remove(run)
+        {
+            self.marked.insert(run.clone());
+        }
+    }
+
     /// Returns the run to select while no run is selected, or after the selected one was removed.
     fn replacement(&self, state: &AppState, removed: Option<&RunId>) -> Option<RunId> {
         // The run that moved into the row of the removed one, or the last.

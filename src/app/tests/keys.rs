@@ -63,7 +63,7 @@ fn sequences_work_in_overlays_without_text() {
     driver.press("rGg");
     assert!(driver.shows("Re-run") && driver.shows("g  to the first row"), "{}", driver.screen());
     driver.press("g<enter>");
-    let failed = Command::Rerun { what: RerunScope::Failed };
+    let failed = Command::Rerun { what: RerunScope::Failed, debug: false };
     assert_eq!(driver.asked(), [Effect::Request(Request::Submit { run: run(), command: failed })]);
 }
 

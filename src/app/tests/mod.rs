@@ -16,6 +16,7 @@ mod jobs;
 mod keys;
 mod log;
 mod orders;
+mod reviews;
 
 #[test]
 fn golden_screens() {

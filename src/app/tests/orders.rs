@@ -56,11 +56,14 @@ fn a_rerun_offers_what_is_available() {
     driver.asked();
     assert!(driver.shows("failed jobs, and the jobs that they blocked: 2 jobs"));
     driver.press("f");
-    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: RerunScope::Failed })]);
+    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: RerunScope::Failed, debug: false })]);
     driver.press("rG<esc>");
     assert_eq!(driver.asked(), []);
     driver.press("rt");
-    assert_eq!(driver.asked(), [submitted(Command::Rerun { what: RerunScope::Job(JobId::new("test-2")) })]);
+    assert_eq!(
+        driver.asked(),
+        [submitted(Command::Rerun { what: RerunScope::Job(JobId::new("test-2")), debug: false })]
+    );
 }
 
 #[test]

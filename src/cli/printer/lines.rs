@@ -18,6 +18,7 @@ use crate::ui::text::{clip, clip_start, counted, duration, width};
 use crate::ui::theme::{Colours, Hue};
 
 use super::ending::{ending, first_line, took};
+use super::reviews::waiting;
 use super::{Logs, Printer};
 
 /// Maximum width of the name of a job or a step before its lines, in columns.
@@ -267,6 +268,14 @@ impl Printer for Lines {
                 let text = style.bold(text!("{}{}{}", word, time, reason));
                 out.line(text!("{}{} {}", self.prefix(run, job), glyph, text))
             }
+            Event::ReviewsPending { environments } => {
+                environments.iter().try_for_each(|review| out.line(waiting(review, &run.info.id, style, record.at)))
+            }
+            Event::Reviewed { environments, approved, by, comment } => {
+                let verb = if *approved { "approved" } else { "rejected" };
+                let comment = if comment.is_empty() { text!("") } else { text!(": {}", first_line(comment)) };
+                out.line(text!("{} {} {}{}", by, verb, environments.join(", "), comment))
+            }
             Event::Ordered { command, reply } => {
                 out.line(style.paint(Hue::Busy, text!("{}: {}", order(command), answer(reply))))
             }
@@ -333,11 +342,13 @@ fn order(command: &Command) -> TerminalText {
     match command {
         Command::Cancel => text!("cancel"),
         Command::ForceCancel => text!("force-cancel"),
-        Command::Rerun { what: RerunScope::All } => text!("run again"),
-        Command::Rerun { what: RerunScope::Failed } => text!("run the failed jobs again"),
-        Command::Rerun { what: RerunScope::Job(job) } => text!("run {} again", job),
-        Command::Rerun { what: RerunScope::Step { job, step } } => text!("run {} again from step {}", job, step),
+        Command::Rerun { what: RerunScope::All, .. } => text!("run again"),
+        Command::Rerun { what: RerunScope::Failed, .. } => text!("run the failed jobs again"),
+        Command::Rerun { what: RerunScope::Job(job), .. } => text!("run {} again", job),
+        Command::Rerun { what: RerunScope::Step { job, step }, .. } => text!("run {} again from step {}", job, step),
         Command::Resume => text!("resume"),
+        Command::Review { approve: true, .. } => text!("approve the deployment"),
+        Command::Review { approve: false, .. } => text!("reject the deployment"),
         Command::Yield { group, to, .. } => text!("release the concurrency group {} for {}", group, to),
         Command::Watch => text!("watch"),
     }
@@ -492,7 +503,10 @@ mod tests {
     #[test]
     fn commands_are_printed_in_words() {
         let rejected = Reply::Rejected { reason: "it has ended".to_owned() };
-        assert_eq!(order(&Command::Rerun { what: RerunScope::Job(JobId::new("a")) }).as_str(), "run a again");
+        assert_eq!(
+            order(&Command::Rerun { what: RerunScope::Job(JobId::new("a")), debug: false }).as_str(),
+            "run a again"
+        );
         assert_eq!(answer(&rejected).as_str(), "rejected: it has ended");
     }
 }

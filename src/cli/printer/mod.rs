@@ -8,6 +8,7 @@ mod github;
 mod json;
 mod lines;
 mod protocol;
+mod reviews;
 #[cfg(test)]
 pub(super) mod testing;
 
@@ -26,6 +27,7 @@ pub(super) use github::{GitHub, command};
 pub(super) use json::Json;
 pub(super) use lines::Lines;
 pub(super) use protocol::Protocol;
+pub(super) use reviews::{since, waiting};
 
 /// Prints one run while its records arrive.
 pub(super) trait Printer {

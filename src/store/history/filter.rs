@@ -150,6 +150,7 @@ mod tests {
             started: None,
             finished: None,
             deployments: Vec::new(),
+            reviews: Vec::new(),
         }
     }
 

@@ -202,6 +202,7 @@ fn unreadable(folder: &RunFolder, error: &StoreError) -> Option<Summary> {
         started: None,
         finished: None,
         deployments: Vec::new(),
+        reviews: Vec::new(),
     })
 }
 

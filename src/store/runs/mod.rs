@@ -8,14 +8,16 @@
 //!
 //! - `chronology`: records of mirrors in the order of their times
 //! - `jobs`: the jobs of a run
+//! - `reviews`: pending reviews of deployments
 //! - `steps`: the state of a job and its steps
 
 use indexmap::IndexMap;
 
-use crate::model::{Command, Conclusion, Event, Gate, Phase, Record, Reply, Run, RunId, RunInfo, Timestamp};
+use crate::model::{Command, Conclusion, Event, Gate, Phase, Record, Reply, Review, Run, RunId, RunInfo, Timestamp};
 
 mod chronology;
 mod jobs;
+mod reviews;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,8 @@ impl RunStore {
             started: None,
             finished: None,
             jobs: IndexMap::new(),
+            reviews: Vec::new(),
+            reviewed: Vec::new(),
             seq: 0,
         });
     }
@@ -88,6 +92,9 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             let waited = is_known && matches!(run.phase, Phase::Waiting(_));
             let is_new = *attempt > run.attempt || (is_known && run.phase.is_done() && !has_jobs(run));
             if is_new || waited {
+                if is_new {
+                    run.reviews.clear();
+                }
                 run.attempt = *attempt;
                 run.name.clone_from(name);
                 run.phase = Phase::Running;
@@ -100,6 +107,9 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             let is_new = *attempt > run.attempt;
             if is_new || matches!(run.phase, Phase::Queued | Phase::Waiting(_) | Phase::Running) {
                 run.started = run.started.filter(|_| !is_new);
+                if is_new {
+                    run.reviews.clear();
+                }
                 run.attempt = run.attempt.max(*attempt);
                 run.name.clone_from(name);
                 run.phase = Phase::Waiting(gate.clone());
@@ -122,6 +132,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.phase = Phase::Done(*conclusion);
                 run.reason.clone_from(reason);
                 run.finished = Some(at);
+                run.reviews.clear();
                 // How active jobs ended is unknown: they count as failed or cancelled. Jobs that never started did not
                 // fail.
                 let cancelled = *conclusion == Conclusion::Cancelled;
@@ -136,6 +147,22 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             if let Some(job) = run.jobs.get_mut(job).filter(|job| !job.phase.is_active() && !job.phase.is_done()) {
                 job.phase = Phase::Waiting(Gate::Resource(steps::pulling(image, *done, *total)));
             }
+        }
+        Event::ReviewsPending { environments } => {
+            if !run.phase.is_done() {
+                reviews::pend(run, environments, at);
+            }
+        }
+        Event::Reviewed { environments, approved, by, comment } => run.reviewed.push(Review {
+            environments: environments.clone(),
+            approved: *approved,
+            by: by.clone(),
+            comment: comment.clone(),
+            at,
+        }),
+        // The next list has those of them that still wait, for instance for a timer.
+        Event::Ordered { command: Command::Review { environments, .. }, reply: Reply::Accepted } => {
+            run.reviews.retain(|review| !environments.contains(&review.id));
         }
         Event::Ordered { .. } | Event::Unknown => {}
         Event::JobWaiting { job, .. }

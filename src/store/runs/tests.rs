@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::testing;
-use crate::model::{EndReason, JobId, JobOutline, LineRange, Step, StepKind, StepNumber, StepOutline};
+use crate::model::{
+    EndReason, JobId, JobOutline, LineRange, PendingReview, Step, StepKind, StepNumber, StepOutline, Summary,
+};
 
 fn info() -> RunInfo {
     testing::info(RunId::new("r"), Timestamp(1))
@@ -187,6 +189,59 @@ fn log_and_annotations_of_a_job_may_come_after_its_end() {
     assert_eq!(run.jobs[&job].steps[0].annotations.len(), 1);
 }
 
+fn waiting(id: u64, job: &str) -> PendingReview {
+    PendingReview { jobs: vec![JobId::new(job)], ..testing::pending_review(id, "prod", &["maria"]) }
+}
+
+fn reviewed(id: u64, reply: Reply) -> Event {
+    let command = Command::Review { environments: vec![id], approve: true, comment: "ship it".to_owned() };
+    Event::Ordered { command, reply }
+}
+
+#[test]
+fn jobs_wait_for_their_reviews_until_these_are_answered() {
+    let pending = |environments| Event::ReviewsPending { environments };
+    let begun = [started(1), planned(vec![outline("a", &[]), outline("b", &[])])];
+    let after = |events: &[Event]| folded(&[&begun[..], events].concat());
+    let ids = |run: &Run| run.reviews.iter().map(|review| (review.id, review.since)).collect::<Vec<_>>();
+
+    let run = after(&[pending(vec![waiting(1, "a"), waiting(2, "b")])]);
+    assert_eq!(ids(&run), [(1, Some(Timestamp(30))), (2, Some(Timestamp(30)))]);
+    assert_eq!((run.jobs[0].phase.word(), &run.progress()), ("waiting", &run.jobs[0].phase));
+    assert_eq!(run.review_of(&run.jobs[1]).map(|review| review.id), Some(2));
+    assert_eq!((Summary::from(&run).phase, Summary::from(&run).reviews.len()), (run.progress(), 2));
+
+    let earlier = PendingReview { since: Some(Timestamp(5)), ..waiting(3, "b") };
+    let run = after(&[pending(vec![waiting(1, "a")]), pending(vec![waiting(1, "a"), earlier])]);
+    assert_eq!(ids(&run), [(1, Some(Timestamp(30))), (3, Some(Timestamp(5)))], "the list is replaced, ages stay");
+
+    let begin = Event::JobStarted {
+        job: JobId::new("b"),
+        name: "b".to_owned(),
+        sandbox: "ubuntu-latest".to_owned(),
+        environment: None,
+    };
+    let run = after(&[pending(vec![waiting(1, "a")]), begin]);
+    assert_eq!((run.progress(), run.jobs[0].phase.word()), (Phase::Running, "waiting"), "another job runs");
+
+    let both = pending(vec![waiting(1, "a"), waiting(2, "b")]);
+    let refused = Reply::Rejected { reason: "no".to_owned() };
+    let run = after(&[both.clone(), reviewed(1, refused), reviewed(2, Reply::Accepted)]);
+    assert_eq!(ids(&run), [(1, Some(Timestamp(30)))]);
+
+    for end in [started(2), Event::RunFinished { conclusion: Conclusion::Failure, reason: None }] {
+        let given = Event::Reviewed {
+            environments: vec!["prod".to_owned()],
+            approved: false,
+            by: "olu".to_owned(),
+            comment: "too late".to_owned(),
+        };
+        let run = after(&[both.clone(), given, end]);
+        assert_eq!(ids(&run), [], "they belong to the attempt");
+        assert_eq!(run.reviewed[0].text(), "olu rejected prod: too late");
+    }
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let id = || prop::sample::select(vec!["a", "b", "b-2", "ghost"]);
     let job = || id().prop_map(JobId::new);
@@ -238,6 +293,22 @@ fn any_event() -> impl Strategy<Value = Event> {
         }),
         (id(), conclusion()).prop_map(|(job, conclusion)| finished(job, conclusion)),
         Just(Event::Ordered { command: Command::Cancel, reply: Reply::Accepted }),
+        prop::collection::vec((0_u64..3, job()), 0..3).prop_map(|reviews| Event::ReviewsPending {
+            environments: reviews
+                .into_iter()
+                .map(|(id, job)| PendingReview { jobs: vec![job], ..testing::pending_review(id, "prod", &["maria"]) })
+                .collect(),
+        }),
+        (0_u64..3, any::<bool>()).prop_map(|(id, approve)| Event::Ordered {
+            command: Command::Review { environments: vec![id], approve, comment: String::new() },
+            reply: Reply::Accepted,
+        }),
+        any::<bool>().prop_map(|approved| Event::Reviewed {
+            environments: vec!["prod".to_owned()],
+            approved,
+            by: "maria".to_owned(),
+            comment: String::new(),
+        }),
         conclusion().prop_map(|conclusion| Event::RunFinished { conclusion, reason: None }),
         Just(Event::Unknown),
     ]

@@ -102,6 +102,10 @@ impl Graph {
             let name = text::clip_middle(&job.name, usize::from(node.width.saturating_sub(4)), cx.theme.ellipsis());
             pen.put((x + 4, row), node.width.saturating_sub(4), &name, fade);
         }
+        if let Some(review) = group.review(run) {
+            let shown = text::clip(&review, usize::from(node.width.saturating_sub(2)), cx.theme.ellipsis());
+            pen.put((x + 2, y + 1), node.width.saturating_sub(2), &shown, cx.theme.style(Hue::Review));
+        }
         if more > 0 {
             let text = format!("and {more} more");
             let row = y + 1 + wrong.len() as u16;

@@ -203,13 +203,21 @@ impl Group {
         Some((started, members.iter().filter_map(|job| job.finished).max().filter(|_| done)))
     }
 
-    /// Returns the failed members to list below the group, and the number of further ones.
+    /// Returns the row below a single job that waits for a review: who reviews it.
+    pub(super) fn review(&self, run: &Run) -> Option<String> {
+        let review = run.review_of(self.jobs.first().and_then(|job| run.jobs.get(job)).filter(|_| !self.folded)?)?;
+        let reviewers = review.reviewers.join(", ");
+        Some(if reviewers.is_empty() { "needs review".to_owned() } else { format!("review by {reviewers}") })
+    }
+
+    /// Returns the failed members and those that wait for a review, to list below the group, and the number of further ones.
     pub(super) fn wrong<'r>(&self, run: &'r Run) -> (Vec<&'r Job>, usize) {
         if !self.folded {
             return (Vec::new(), 0);
         }
         let bad = |job: &&Job| !job.allowed_failure && has_failed(&job.phase);
-        let mut wrong: Vec<&Job> = self.members(run).into_iter().filter(bad).collect();
+        let listed = |job: &&Job| bad(job) || run.review_of(job).is_some();
+        let mut wrong: Vec<&Job> = self.members(run).into_iter().filter(listed).collect();
         let more = wrong.len().saturating_sub(MAX_LISTED);
         wrong.truncate(MAX_LISTED);
         (wrong, more)

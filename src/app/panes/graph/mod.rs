@@ -299,13 +299,14 @@ impl Graph {
 }
 
 /// Returns the node of a group. Its size depends on names and numbers of jobs and not on their states, except that
-/// failed members are listed.
+/// failed members and reviewers are listed.
 fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     let needs = group.needs.clone();
     let name = text::width(&group.name) as u16;
     let (wrong, more) = group.wrong(run);
-    let height = 1 + wrong.len() as u16 + u16::from(more > 0);
-    let members = wrong.iter().map(|job| text::width(&job.name) as u16 + 4).max().unwrap_or_default();
+    let review = group.review(run).map(|row| text::width(&row) as u16 + 2);
+    let height = 1 + wrong.len() as u16 + u16::from(more > 0) + u16::from(review.is_some());
+    let members = wrong.iter().map(|job| text::width(&job.name) as u16 + 4).chain(review).max().unwrap_or_default();
     let many = if group.folded { counted(group.members(run).len()) } else { 0 };
     match detail {
         Detail::Full => Node { width: (2 + name + many + TIME).max(members), height, needs },

@@ -28,7 +28,11 @@ pub(super) fn draw(
     buffer: &mut Buffer,
 ) {
     for (y, row) in (area.y..area.bottom()).zip(rows(run, filter).iter().skip(offset)) {
-        let also = if row.also.is_empty() { String::new() } else { format!("also needs {}", row.also.join(", ")) };
+        let (also, hue) = match run.review_of(row.job) {
+            Some(review) => (review.reason(), Hue::Review),
+            None if row.also.is_empty() => (String::new(), Hue::Dim),
+            None => (format!("also needs {}", row.also.join(", ")), Hue::Dim),
+        };
         let line = ListRow {
             indent: row.depth * 2,
             glyph: cx.theme.lamp(&row.job.phase, cx.state.now.0),
@@ -36,7 +40,7 @@ pub(super) fn draw(
             name: &row.job.name,
             tab: 0,
             remark: &also,
-            remark_style: cx.theme.style(Hue::Dim),
+            remark_style: cx.theme.style(hue),
             right: "",
             selected: Some(&row.job.id) == selected,
         };

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use crate::app::panes::{Cx, empty};
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::{Explanation, Gate, Phase};
+use crate::model::{Explanation, Gate, PendingReview, Phase};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -21,7 +21,14 @@ pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
             let quiet = quiet.map(|started| format!(", for {}", text::spent(started, None, state.now)));
             (why + &quiet.unwrap_or_default(), step.explanation.as_ref())
         }
-        (None, Some(job)) => (reason(&job.name, &job.phase, job.reason.as_deref()), job.explanation.as_ref()),
+        (None, Some(job)) => {
+            let review = selection.run(state).and_then(|run| run.review_of(job));
+            let why = match review {
+                Some(review) => format!("{} {}: {}", job.name, review.reason(), answer(review)),
+                None => reason(&job.name, &job.phase, job.reason.as_deref()),
+            };
+            (why, job.explanation.as_ref())
+        }
         (None, None) => match selection.run(state).map(|run| (&run.name, &run.phase)) {
             Some((name, phase @ Phase::Waiting(_))) => (reason(name, phase, None), None),
             _ => ("no job is selected".to_owned(), None),
@@ -29,6 +36,11 @@ pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
     };
     let tree = explanation.map(Explanation::lines).unwrap_or_default();
     std::iter::once(why).chain(tree).collect()
+}
+
+/// Returns how the user answers a review, or why not.
+fn answer(review: &PendingReview) -> String {
+    review.refusal.map_or_else(|| "a approves or rejects it".to_owned(), |refusal| refusal.to_string())
 }
 
 fn reason(name: &str, phase: &Phase, reason: Option<&str>) -> String {

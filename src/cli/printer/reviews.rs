@@ -1,0 +1,71 @@
+//! Lines about deployments that wait for a review.
+
+use std::time::Duration;
+
+use crate::cli::style::Style;
+use crate::model::{PendingReview, RunId, Timestamp};
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
+use crate::ui::text::duration;
+use crate::ui::theme::Hue;
+
+/// Returns the line of a deployment: what it waits for and since when, and the command that approves it, or why the user
+/// may not.
+pub(crate) fn waiting(review: &PendingReview, run: &RunId, style: Style, now: Timestamp) -> TerminalText {
+    let answer = match review.refusal {
+        Some(refusal) => text!("{}", refusal),
+        None => text!("cuelight approve {} --run {}", quoted(&review.environment), run),
+    };
+    let glyph = style.glyph(&review.phase());
+    text!("{} {}  {}", glyph, since(review, now), style.paint(Hue::Dim, answer))
+}
+
+/// Returns what a deployment waits for and, from a second on, since when.
+pub(crate) fn since(review: &PendingReview, now: Timestamp) -> TerminalText {
+    let waited = review.waited(now);
+    let since = if waited < Duration::from_secs(1) { text!("") } else { text!(" for {}", duration(waited)) };
+    text!("{}{}", review.reason(), since)
+}
+
+/// Returns a word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@".contains(c);
+    if word.chars().all(is_plain) && !word.starts_with('-') {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ReviewRefusal;
+    use crate::model::testing::pending_review;
+    use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn a_deployment_names_its_reviewers_its_age_and_the_command() {
+        let review = |environment, refusal| PendingReview {
+            since: Some(Timestamp(1_000)),
+            refusal,
+            ..pending_review(1, environment, &["maria", "olu"])
+        };
+        let line = |review| {
+            let style = Style::new(Glyphs::Unicode, false);
+            waiting(&review, &RunId::new("r"), style, Timestamp(66_000)).as_str().to_owned()
+        };
+        assert_eq!(
+            line(review("prod", None)),
+            "◆ waits for a review of prod (maria, olu) for 1:05  cuelight approve prod --run r"
+        );
+        assert_eq!(
+            line(review("it's live", None)),
+            r"◆ waits for a review of it's live (maria, olu) for 1:05  cuelight approve 'it'\''s live' --run r"
+        );
+        assert_eq!(
+            line(review("prod", Some(ReviewRefusal::NotReviewer))),
+            "◆ waits for a review of prod (maria, olu) for 1:05  you are not a reviewer"
+        );
+    }
+}

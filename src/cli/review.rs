@@ -1,0 +1,145 @@
+//! `approve` and `reject`: reviews of deployments that wait.
+
+use std::io;
+use std::io::IsTerminal;
+
+use serde_json::json;
+
+use crate::launch;
+use crate::launch::commands;
+use crate::model::capabilities::{Capabilities, Operation, Unavailable};
+use crate::model::{Command, PendingReview, Run};
+use crate::store::folder::RunFolder;
+use crate::store::history;
+use crate::ui::terminal_text::text;
+
+use super::{Exit, Failure, Outcome, block_on, runs_dir, style};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cuelight approve staging                              in the newest run here that waits for a review
+  cuelight approve --all --run 4f3a --comment 'ship it'
+  cuelight reject production --yes=production --json
+
+Exit codes: 0 accepted; 3 no such run, or no such environment waits for a review; 4 you may not review it, or the server
+refused; 5 no program watches the run.")]
+pub(super) struct Args {
+    /// Names of the environments
+    #[arg(value_name = "ENV", required_unless_present = "all")]
+    environments: Vec<String>,
+    /// All environments of the run that you may review
+    #[arg(long, conflicts_with = "environments")]
+    all: bool,
+    /// The run's id, its beginning or end, or `latest`: the newest run of this repository that waits for a review
+    #[arg(long, default_value = "latest")]
+    run: String,
+    /// Comment for the other reviewers
+    #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    comment: String,
+    /// Confirm an environment named like production, by its name, without a question
+    #[arg(long, value_name = "ENV")]
+    yes: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Approves or rejects deployments of a run.
+pub(super) fn run(args: &Args, approve: bool) -> Outcome {
+    let folder = args.find()?;
+    let run = history::read(&folder)?;
+    let reviews = args.reviews(&run)?;
+    let verb = if approve { "approve" } else { "reject" };
+    reviews.iter().try_for_each(|review| confirm(review, verb, &args.yes))?;
+    let command = Command::Review {
+        environments: reviews.iter().map(|review| review.id).collect(),
+        approve,
+        comment: args.comment.clone(),
+    };
+    let answer = block_on(commands::submit(&folder, &command))?;
+    let names: Vec<&str> = reviews.iter().map(|review| review.environment.as_str()).collect();
+    if args.json {
+        let reason = answer.as_ref().err().map(ToString::to_string);
+        style::json(&json!({
+            "run": run.info.id, "environments": names, "approve": approve, "comment": args.comment,
+            "accepted": reason.is_none(), "reason": reason,
+        }))?;
+    }
+    answer?;
+    if !args.json {
+        let done = if approve { "approved" } else { "rejected" };
+        style::line(&text!("{} {}: {} {}", done, names.join(", "), run.name, run.info.id))?;
+    }
+    Ok(Exit::Success)
+}
+
+impl Args {
+    /// Finds the run's folder.
+    fn find(&self) -> Result<RunFolder, Failure> {
+        let runs = runs_dir()?;
+        let here = std::env::current_dir().ok();
+        if self.run != "latest" {
+            return Ok(launch::find(&runs, &self.run, here.as_deref())?);
+        }
+        let home = here.as_deref().and_then(launch::home);
+        let waits = |folder: &RunFolder| {
+            history::read(folder).is_ok_and(|run| {
+                let is_here = home.as_ref().is_none_or(|home| run.info.repository.eq_ignore_ascii_case(home));
+                is_here && !run.reviews.is_empty()
+            })
+        };
+        let unfinished = history::unfinished(&runs)?.into_iter().rev();
+        unfinished.map(|id| runs.folder(id)).find(waits).ok_or_else(|| {
+            let of = home.map(|home| format!(" of {home}")).unwrap_or_default();
+            Failure::new(Exit::NotFound, format!("no run{of} waits for a review"))
+        })
+    }
+
+    /// Returns the environments to review.
+    fn reviews<'r>(&self, run: &'r Run) -> Result<Vec<&'r PendingReview>, Failure> {
+        let unavailable = |reason: Unavailable| {
+            let exit = if matches!(reason, Unavailable::MayNotReview(_)) { Exit::Rejected } else { Exit::NotFound };
+            Failure::new(exit, format!("{}: {reason}", run.info.id))
+        };
+        let possible = Capabilities::of_run(run).check(Operation::Review);
+        if self.all {
+            possible.map_err(unavailable)?;
+            return Ok(run.reviews.iter().filter(|review| review.may_review()).collect());
+        }
+        if let Err(reason @ (Unavailable::NothingToReview | Unavailable::Ended)) = possible {
+            return Err(unavailable(reason));
+        }
+        let mut reviews: Vec<&PendingReview> = Vec::new();
+        for name in &self.environments {
+            let review = run.review_named(name)?;
+            if let Some(refusal) = review.refusal {
+                return Err(Failure::new(Exit::Rejected, format!("{name}: {refusal}")));
+            }
+            if !reviews.contains(&review) {
+                reviews.push(review);
+            }
+        }
+        Ok(reviews)
+    }
+}
+
+/// Lets a person type the name of an environment that is named like production, unless `--yes` has it.
+fn confirm(review: &PendingReview, verb: &str, yes: &[String]) -> Result<(), Failure> {
+    let name = &review.environment;
+    if !review.is_production() || yes.contains(name) {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{name} is named like production: confirm it with --yes={name}"),
+        ));
+    }
+    style::notice(&text!("Type `{}` to {} it:", name, verb));
+    let mut typed = String::new();
+    io::stdin().read_line(&mut typed)?;
+    if typed.trim() == name {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Rejected, format!("`{}` is not `{name}`: nothing was sent", typed.trim())))
+}
