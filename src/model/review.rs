@@ -90,8 +90,7 @@ impl PendingReview {
         let name = &self.environment;
         let timer = if self.wait_until.is_some() { " and its wait timer" } else { "" };
         match self.reviewers.as_slice() {
-            [] if self.wait_until.is_some() => format!("waits for the wait timer of {name}"),
-            [] => format!("waits for a review of {name}"),
+            [] => self.gate().reason(),
             reviewers => format!("waits for a review of {name} ({}){timer}", reviewers.join(", ")),
         }
     }
@@ -111,7 +110,16 @@ impl PendingReview {
     /// Returns the phase of the jobs that wait.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        Phase::Waiting(Gate::Review(self.environment.clone()))
+        Phase::Waiting(self.gate())
+    }
+
+    fn gate(&self) -> Gate {
+        let environment = self.environment.clone();
+        match self.wait_until {
+            _ if !self.reviewers.is_empty() => Gate::Review(environment),
+            Some(until) => Gate::Timer { environment, until },
+            None => Gate::Protection(environment),
+        }
     }
 
     /// Returns for how long it has waited.
