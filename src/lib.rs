@@ -21,7 +21,7 @@
 //! - [`app`]: the screen as a value: messages in, effects out, a frame drawn
 //! - [`worker`]: the process around the engine: outlet, journal, control socket, recovery
 //! - [`launch`]: from a request to a started run, trust, secrets, triggers, commands, shells, cleaning, diagnosis
-//! - [`backend`]: where the screen's runs come from: this machine, or a replay
+//! - [`backend`]: where the screen's runs come from: this machine, servers that speak GitHub's API, or a replay
 //! - [`tui`]: the terminal: event loop, canvas, effects
 //! - [`cli`]: arguments, printers, exit codes
 //!
@@ -32,7 +32,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | a GitHub backend | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
+//! | a backend for another kind of server | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
 //! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; `assets/keys.md` is printed by `cuelight keys` |
 //! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine` and `Sandbox`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name in `config/mod.rs` |
 //! | a deploy engine | `worker/work.rs`: a room `rollout/` beside `engine/`, hosted as `Work`; a kind of [`store::spec::WorkSpec`] and a line in `worker/mod.rs`; its plan and its commands in `launch/` |

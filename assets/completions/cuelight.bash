@@ -541,7 +541,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__rerun)
-            opts="-s -d -h --all --failed --job --from-step --trust --secret --detach --json --help"
+            opts="-s -d -h --all --failed --job --from-step --debug --trust --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

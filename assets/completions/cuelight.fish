@@ -89,7 +89,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s b -l branch -
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s e -l event -d 'Only runs of this event' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s s -l status -d 'Only runs with this status or conclusion' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l since -d 'Only runs created since then: a date, or an age such as `12h` or `7d`' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository [default: that of the current folder]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository, whose server is asked for the newest [default: that of the current folder, as known]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l before -d 'Only runs older than this one: its id, or the beginning or end of its id' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l all -d 'Runs of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print one JSON object per line'
@@ -117,6 +117,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the failed jobs, and the jobs that need them'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l debug -d 'Log debug lines, of a run on a server'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l trust -d 'Trust the run\'s repository for this attempt'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, one JSON object per line'
@@ -127,13 +128,13 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l trust -d 'T
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Print the records of the new attempt, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l run -d 'The run\'s id, its beginning or end, or `latest`: the newest run of this repository that waits for a review' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l run -d 'The run\'s id, its beginning or end, `latest`: the newest run of this repository that waits for a review, or the URL of a run on a server' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -s c -l comment -d 'Comment for the other reviewers' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l all -d 'All environments of the run that you may review'
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l run -d 'The run\'s id, its beginning or end, or `latest`: the newest run of this repository that waits for a review' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l run -d 'The run\'s id, its beginning or end, `latest`: the newest run of this repository that waits for a review, or the URL of a run on a server' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -s c -l comment -d 'Comment for the other reviewers' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l all -d 'All environments of the run that you may review'

@@ -20,7 +20,7 @@ _cuelight() {
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
 '--version[Print version]' \
-'::run -- Open the screen on this run\: its id, its beginning or end, or `latest` of this repository:_default' \
+'::run -- Open the screen on this run\: its id, its beginning or end, `latest` of this repository, or the URL of a run on a server:_default' \
 ":: :_cuelight_commands" \
 "*::: :->cuelight" \
 && ret=0
@@ -78,7 +78,7 @@ _arguments "${_arguments_options[@]}" : \
 '--json[Print the records, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
 (runs)
@@ -94,8 +94,8 @@ _arguments "${_arguments_options[@]}" : \
 '-s+[Only runs with this status or conclusion]:STATUS:_default' \
 '--status=[Only runs with this status or conclusion]:STATUS:_default' \
 '--since=[Only runs created since then\: a date, or an age such as \`12h\` or \`7d\`]:SINCE:_default' \
-'-R+[Only runs of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
-'--repository=[Only runs of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
+'-R+[Only runs of this repository, whose server is asked for the newest \[default\: that of the current folder, as known\]]:OWNER/NAME:_default' \
+'--repository=[Only runs of this repository, whose server is asked for the newest \[default\: that of the current folder, as known\]]:OWNER/NAME:_default' \
 '--before=[Only runs older than this one\: its id, or the beginning or end of its id]:RUN:_default' \
 '(-R --repository)--all[Runs of all repositories]' \
 '--json[Print one JSON object per line]' \
@@ -110,7 +110,7 @@ _arguments "${_arguments_options[@]}" : \
 '--json[Print JSON]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
 (logs)
@@ -124,7 +124,7 @@ _arguments "${_arguments_options[@]}" : \
 '--all-lines[With --failed, all lines of each failed step]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
 (explain)
@@ -135,7 +135,7 @@ _arguments "${_arguments_options[@]}" : \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 '::job -- Only this job:_default' \
 '::step -- Only the step with this number or name:_default' \
 && ret=0
@@ -146,7 +146,7 @@ _arguments "${_arguments_options[@]}" : \
 '--force[Cancel at once\: no further step starts, not even with \`always()\`]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
 (rerun)
@@ -157,13 +157,14 @@ _arguments "${_arguments_options[@]}" : \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--failed[Only the failed jobs, and the jobs that need them]' \
+'--debug[Log debug lines, of a run on a server]' \
 '--trust[Trust the run'\''s repository for this attempt]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
 '(-d --detach)--json[Print the records of the new attempt, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
 (resume)
@@ -177,12 +178,12 @@ _arguments "${_arguments_options[@]}" : \
 '(-d --detach)--json[Print the records of the new attempt, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
 (approve)
 _arguments "${_arguments_options[@]}" : \
-'--run=[The run'\''s id, its beginning or end, or \`latest\`\: the newest run of this repository that waits for a review]:RUN:_default' \
+'--run=[The run'\''s id, its beginning or end, \`latest\`\: the newest run of this repository that waits for a review, or the URL of a run on a server]:RUN:_default' \
 '-c+[Comment for the other reviewers]:TEXT:_default' \
 '--comment=[Comment for the other reviewers]:TEXT:_default' \
 '*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
@@ -195,7 +196,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (reject)
 _arguments "${_arguments_options[@]}" : \
-'--run=[The run'\''s id, its beginning or end, or \`latest\`\: the newest run of this repository that waits for a review]:RUN:_default' \
+'--run=[The run'\''s id, its beginning or end, \`latest\`\: the newest run of this repository that waits for a review, or the URL of a run on a server]:RUN:_default' \
 '-c+[Comment for the other reviewers]:TEXT:_default' \
 '--comment=[Comment for the other reviewers]:TEXT:_default' \
 '*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
@@ -214,7 +215,7 @@ _arguments "${_arguments_options[@]}" : \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 '::job -- The job\: its id, key or name \[default\: the one that runs or failed\]:_default' \
 && ret=0
 ;;
@@ -223,7 +224,7 @@ _arguments "${_arguments_options[@]}" : \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
 (screenshot)
@@ -241,7 +242,7 @@ none\:"No colours"))' \
 '--ascii[Draw with ASCII characters only]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
-'::run -- The run'\''s id, its beginning or end, or `latest`\: the newest run of this repository:_default' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
 (lint)

@@ -110,7 +110,7 @@ impl App {
         }
         self.overlay = Some(match action {
             Action::Review => self.review_of(&able),
-            _ => self.stop_marked_question(&able),
+            _ => Self::stop_marked_question(&able),
         });
     }
 

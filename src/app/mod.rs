@@ -38,7 +38,7 @@ use ratatui::style::Color;
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Notice, Request};
-use crate::model::{Phase, Run, RunId, Summary, Timestamp};
+use crate::model::{JobId, Phase, Run, RunId, Summary, Timestamp};
 use crate::ui::layout;
 use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::theme::Theme;
@@ -74,6 +74,8 @@ pub struct App {
     clock: Timestamp,
     /// The run for which records were last requested.
     watched: Option<RunId>,
+    /// Job of a run on a server whose log was asked for last.
+    log_of: Option<(RunId, JobId)>,
     /// Text of the last search in the logs of a run.
     last_run_search: String,
     /// Id of the last search in the logs of a run.
@@ -104,6 +106,7 @@ impl App {
             toast_at: Timestamp(0),
             clock: Timestamp(0),
             watched: None,
+            log_of: None,
             last_run_search: String::new(),
             last_run_search_id: 0,
             run_search_active: false,
@@ -263,8 +266,21 @@ impl App {
             self.watched = self.selection.run_id().cloned();
             effects.extend(self.watched.clone().map(|run| Effect::Request(Request::Follow(run))));
         }
+        effects.extend(self.missing_log());
         effects.extend(self.sync_run_search());
         effects
+    }
+
+    /// Asks for the log of the selected job of a run on a server, once it has ended.
+    fn missing_log(&mut self) -> Option<Effect> {
+        let (run, job) = (self.selection.run(&self.state)?, self.selection.job(&self.state)?);
+        let is_missing = job.phase.is_done() && job.steps.iter().all(|step| step.lines == 0);
+        let wanted = Some((run.info.id.clone(), job.id.clone()));
+        if run.info.remote.is_none() || !is_missing || self.log_of == wanted {
+            return None;
+        }
+        self.log_of = wanted;
+        self.log_of.clone().map(|(run, job)| Effect::Request(Request::LoadLog { run, job }))
     }
 
     fn screen(&self) -> Option<Screen> {

@@ -6,24 +6,22 @@
 //! screen reads the visible ones through [`Backend::logs`].
 //!
 //! - [`github`]: the runs of servers that speak the API of GitHub
-//! - [`local`]: the runs of this machine
+//! - [`local`]: the runs of this machine, and those of servers that [`github`] mirrors
 //! - [`replay`]: a past run, which refuses every change
 //! - [`registry`]: the list of all backends
 //!
-//! # A backend for runs on a server
+//! # Runs on a server
 //!
 //! A remote run is mirrored into a run folder of the same layout as a local one (`run.json`, `events.jsonl`, `logs/`), by
-//! a poller that plays the worker: it holds the run's lock while the run goes on, appends the difference between two
-//! snapshots as events, and answers commands on `control.sock`, where it turns them into calls of the server. So
-//! `show`, `logs`, the search in logs, `replay`, `screenshot`, the history and every reader that follows a folder work
-//! on it unchanged, and the backend itself only adds what a folder does not have: how workflows are started, how fresh
-//! the mirror is ([`Feed::Connection`]), and which operations the server has.
+//! a [poller](github::poller) that plays the worker: it holds the run's lock while the run is watched, appends the
+//! difference between two snapshots as events, and answers commands on `control.sock`, where it turns them into requests
+//! to the server. So `show`, `logs`, the search in logs, `replay`, `screenshot`, the history and every reader that follows
+//! a folder work on it unchanged, and the [`local`] backend lists and follows mirrors like any other runs.
 //!
 //! A mirror differs from a local run in three ways, each handled in one place. The lock of a mirror is free while
 //! nothing polls, which does not mean that a worker was lost: `worker::recovery` decides by the kind of the run
-//! ([`WorkSpec`](crate::store::spec::WorkSpec)). Another attempt starts on the server: `launch::commands` passes it to
-//! the backend instead of a new worker. Operations that the server or the token does not allow get a reason in
-//! [`Unavailable`].
+//! ([`WorkSpec`](crate::store::spec::WorkSpec)). Another attempt starts on the server: `launch::commands` sends the
+//! command to whoever watches the run. Operations that the server does not have get a reason in [`Unavailable`].
 //!
 //! # Adding a backend
 //!

@@ -2,30 +2,35 @@
 
 use std::path::PathBuf;
 
+use crate::config::GithubConfig;
 use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir, locate};
 
 use super::Backend;
+use super::github::poller::Poller;
 use super::local::Local;
 use super::replay::Replay;
 
 /// A source of runs for a screen.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Source {
-    /// The runs of a state folder, and the workflows of the repository around a folder.
-    Local(RunsDir, PathBuf),
+    /// The runs of a state folder and of servers, and the workflows of the repository around a folder.
+    Local(RunsDir, PathBuf, Poller),
     /// A past run.
     Replay(RunFolder),
 }
 
 impl Source {
-    /// Returns the runs of this user, and the workflows of the repository around `folder`. Runs that lost their worker are
-    /// closed while the screen is shown, so that its first frame does not wait for a provider.
+    /// Returns the runs of this user, on this machine and on servers, and the workflows of the repository around `folder`.
+    /// Runs that lost their worker are closed while the screen is shown, so that its first frame does not wait for a
+    /// provider; nor does it wait for servers.
     ///
     /// # Errors
     /// There is no home folder.
-    pub fn of_user(folder: PathBuf) -> Result<Self, StoreError> {
-        Ok(Self::Local(locate()?, folder))
+    pub fn of_user(folder: PathBuf, config: GithubConfig) -> Result<Self, StoreError> {
+        let runs = locate()?;
+        let poller = Poller::new(runs.clone(), config, |name| std::env::var(name).ok());
+        Ok(Self::Local(runs, folder, poller))
     }
 }
 
@@ -35,7 +40,7 @@ impl Source {
 /// A past run cannot be read.
 pub fn open(source: Source) -> Result<Box<dyn Backend>, StoreError> {
     Ok(match source {
-        Source::Local(runs, folder) => Box::new(Local::new(runs, folder)),
+        Source::Local(runs, folder, poller) => Box::new(Local::new(runs, folder).with_servers(poller)),
         Source::Replay(run) => Box::new(Replay::open(&run)?),
     })
 }

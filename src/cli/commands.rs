@@ -3,12 +3,12 @@
 use crate::launch::SecretSource;
 use crate::launch::commands;
 use crate::launch::commands::{NewAttempt, TrustedBy};
-use crate::model::RerunScope;
+use crate::model::{Command, RerunScope};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::printer::Json;
-use super::{Exit, Failure, Outcome, RunArg, block_on, run, style, trust};
+use super::{Exit, Failure, Outcome, RunArg, block_on, run, servers, style, trust};
 
 #[derive(clap::Args)]
 pub(super) struct AttachArgs {
@@ -41,6 +41,9 @@ pub(super) struct RerunArgs {
     /// Rerun the job from this step (number or name) on, with the files that its last attempt left
     #[arg(long, requires = "job", value_name = "STEP")]
     from_step: Option<String>,
+    /// Log debug lines, of a run on a server
+    #[arg(long)]
+    debug: bool,
     #[command(flatten)]
     attempt: AttemptArgs,
 }
@@ -80,7 +83,7 @@ pub(super) fn attach(args: &AttachArgs) -> Outcome {
 
 pub(super) fn cancel(args: &CancelArgs) -> Outcome {
     let folder = args.run.find()?;
-    block_on(commands::cancel(&folder, args.force))??;
+    servers::submit(&folder, if args.force { &Command::ForceCancel } else { &Command::Cancel })?;
     style::line(&format!("{} is being cancelled: {}", folder.id(), history::info(&folder)?.origin()))?;
     Ok(Exit::Success)
 }
@@ -92,8 +95,25 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
         (None, true) => RerunScope::Failed,
         (None, false) => RerunScope::All,
     };
+    if servers::is_mirror(&folder) {
+        return rerun_at_server(&folder, scope, args);
+    }
     let attempt = block_on(commands::rerun(&folder, scope, &args.attempt.secrets(), args.attempt.trusted(&folder)?))??;
     follow(&folder, attempt, &args.attempt)
+}
+
+/// Lets the server of a run start another attempt, and follows it. Ctrl-C only stops following.
+fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Outcome {
+    let run = history::read(folder)?;
+    servers::submit(folder, &Command::Rerun { what, debug: args.debug })?;
+    let (id, attempt) = (folder.id(), run.attempt + 1);
+    style::notice(&format!("{id} runs again, attempt {attempt}: {}", run.info.origin()));
+    if args.attempt.detach {
+        style::line(id.as_str())?;
+        return Ok(Exit::Success);
+    }
+    let mut printer = if args.attempt.json { Box::new(Json) } else { run::lines() };
+    run::watch(folder, attempt, &mut *printer)
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {

@@ -5,6 +5,7 @@ use std::io;
 use crate::backend::github::address::AddressError;
 use crate::backend::github::auth::AuthError;
 use crate::backend::github::client::ApiError;
+use crate::backend::github::poller::{PollError, SubmitError};
 use crate::config::ConfigError;
 use crate::launch::commands::CommandError;
 use crate::launch::triggers::TriggerError;
@@ -238,6 +239,28 @@ impl From<ApiError> for Failure {
             ApiError::Refused { .. } | ApiError::TooLarge { .. } | ApiError::Redirect(_) => Exit::Rejected,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<PollError> for Failure {
+    fn from(error: PollError) -> Self {
+        match error {
+            PollError::Api(error) => error.into(),
+            PollError::Auth(error) => error.into(),
+            PollError::Address(error) => error.into(),
+            PollError::Store(error) => error.into(),
+            PollError::UnknownHost(_) => Self::new(Exit::Usage, error.to_string()),
+            PollError::Malformed { .. } | PollError::Gone => Self::new(Exit::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Poll(error) => error.into(),
+            SubmitError::Command(error) => error.into(),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod run;
 mod runs;
 mod screen;
 mod screenshot;
+mod servers;
 mod shell;
 mod style;
 mod trust;
@@ -41,7 +42,6 @@ use failure::Failure;
 
 use crate::launch;
 use crate::model::nearest;
-use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 
@@ -51,7 +51,8 @@ use crate::ui::terminal_text::{TerminalText, reveal, text};
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Open the screen on this run: its id, its beginning or end, or `latest` of this repository
+    /// Open the screen on this run: its id, its beginning or end, `latest` of this repository, or the URL of a run on a
+    /// server
     run: Option<String>,
     /// Open the screen without commands: nothing can be started or changed
     #[arg(long)]
@@ -121,7 +122,8 @@ enum Command {
 /// The run that a command is about.
 #[derive(clap::Args)]
 struct RunArg {
-    /// The run's id, its beginning or end, or `latest`: the newest run of this repository
+    /// The run's id, its beginning or end, `latest`: the newest run of this repository; or a run on a server: its number,
+    /// OWNER/REPO/NUMBER or its URL
     #[arg(default_value = "latest")]
     run: String,
     /// Let `latest` be the newest run of all repositories
@@ -133,7 +135,7 @@ impl RunArg {
     /// Finds the run's folder.
     fn find(&self) -> Result<RunFolder, Failure> {
         let here = std::env::current_dir().ok().filter(|_| !self.all);
-        Ok(launch::find(&runs_dir()?, &self.run, here.as_deref())?)
+        servers::find(&runs_dir()?, &self.run, here.as_deref())
     }
 }
 
@@ -151,8 +153,8 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
 fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
     let showing = match run {
         Some(wanted) => {
-            let folder = launch::find(&runs_dir()?, wanted, std::env::current_dir().ok().as_deref());
-            Some(folder.map_err(|error| no_run(wanted, error))?.id().clone())
+            let folder = servers::find(&runs_dir()?, wanted, std::env::current_dir().ok().as_deref());
+            Some(folder.map_err(|failure| no_run(wanted, failure))?.id().clone())
         }
         None => None,
     };
@@ -175,8 +177,7 @@ fn other_event(workflow: &str, event: &str) -> String {
 }
 
 /// Returns the error for an unknown run, which may be a misspelt command.
-fn no_run(wanted: &str, error: StoreError) -> Failure {
-    let mut failure = Failure::from(error);
+fn no_run(wanted: &str, mut failure: Failure) -> Failure {
     let command = Cli::command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
     match nearest(wanted, names) {

@@ -6,14 +6,13 @@ use std::io::IsTerminal;
 use serde_json::json;
 
 use crate::launch;
-use crate::launch::commands;
 use crate::model::capabilities::{Capabilities, Operation, Unavailable};
 use crate::model::{Command, PendingReview, Run};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
 
-use super::{Exit, Failure, Outcome, block_on, runs_dir, style};
+use super::{Exit, Failure, Outcome, runs_dir, servers, style};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -22,7 +21,7 @@ use super::{Exit, Failure, Outcome, block_on, runs_dir, style};
   cuelight reject production --yes=production --json
 
 Exit codes: 0 accepted; 3 no such run, or no such environment waits for a review; 4 you may not review it, or the server
-refused; 5 no program watches the run.")]
+refused; 5 the server gives no answer.")]
 pub(super) struct Args {
     /// Names of the environments
     #[arg(value_name = "ENV", required_unless_present = "all")]
@@ -30,7 +29,8 @@ pub(super) struct Args {
     /// All environments of the run that you may review
     #[arg(long, conflicts_with = "environments")]
     all: bool,
-    /// The run's id, its beginning or end, or `latest`: the newest run of this repository that waits for a review
+    /// The run's id, its beginning or end, `latest`: the newest run of this repository that waits for a review,
+    /// or the URL of a run on a server
     #[arg(long, default_value = "latest")]
     run: String,
     /// Comment for the other reviewers
@@ -56,10 +56,10 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
         approve,
         comment: args.comment.clone(),
     };
-    let answer = block_on(commands::submit(&folder, &command))?;
+    let answer = servers::submit(&folder, &command);
     let names: Vec<&str> = reviews.iter().map(|review| review.environment.as_str()).collect();
     if args.json {
-        let reason = answer.as_ref().err().map(ToString::to_string);
+        let reason = answer.as_ref().err().map(|failure| failure.message.clone());
         style::json(&json!({
             "run": run.info.id, "environments": names, "approve": approve, "comment": args.comment,
             "accepted": reason.is_none(), "reason": reason,
@@ -79,7 +79,7 @@ impl Args {
         let runs = runs_dir()?;
         let here = std::env::current_dir().ok();
         if self.run != "latest" {
-            return Ok(launch::find(&runs, &self.run, here.as_deref())?);
+            return servers::find(&runs, &self.run, here.as_deref());
         }
         let home = here.as_deref().and_then(launch::home);
         let waits = |folder: &RunFolder| {
@@ -88,11 +88,13 @@ impl Args {
                 is_here && !run.reviews.is_empty()
             })
         };
-        let unfinished = history::unfinished(&runs)?.into_iter().rev();
-        unfinished.map(|id| runs.folder(id)).find(waits).ok_or_else(|| {
+        let mut unfinished = history::unfinished(&runs)?.into_iter().rev().map(|id| runs.folder(id));
+        let found = unfinished.find(waits).ok_or_else(|| {
             let of = home.map(|home| format!(" of {home}")).unwrap_or_default();
             Failure::new(Exit::NotFound, format!("no run{of} waits for a review"))
-        })
+        })?;
+        servers::refresh(&found)?;
+        Ok(found)
     }
 
     /// Returns the environments to review.

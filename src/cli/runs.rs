@@ -12,13 +12,13 @@ use crate::store::history::{Filter, StatusFilter};
 
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
-use crate::ui::text::{counted, duration, spent};
+use crate::ui::text::{clip, counted, duration, spent};
 use crate::ui::theme::Hue;
 
 use super::printer::{Logs, first_line, search, since, table, waiting};
 use super::style;
 use super::style::{Out, Style};
-use super::{Exit, Outcome, RunArg, runs_dir};
+use super::{Exit, Outcome, RunArg, runs_dir, servers};
 
 /// Maximum number of uncommitted files that are listed; the others are counted.
 const MAX_CHANGES: usize = 20;
@@ -46,7 +46,7 @@ pub(super) struct ListArgs {
     /// Only runs created since then: a date, or an age such as `12h` or `7d`
     #[arg(long, value_parser = history::parse_since)]
     since: Option<Timestamp>,
-    /// Only runs of this repository [default: that of the current folder]
+    /// Only runs of this repository, whose server is asked for the newest [default: that of the current folder, as known]
     #[arg(long, short = 'R', value_name = "OWNER/NAME")]
     repository: Option<String>,
     /// Runs of all repositories
@@ -98,6 +98,9 @@ fn status(word: &str) -> Result<StatusFilter, String> {
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
+    if let Some(name) = &args.repository {
+        servers::list(&runs, name)?;
+    }
     let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
     let filter = Filter {
         repository: args.repository.clone().or_else(|| home.clone()),
@@ -143,6 +146,9 @@ pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp)
     list
 }
 
+/// Maximum width of a run's name in the list, in columns: titles of runs on servers are whole sentences.
+const MAX_NAME: usize = 40;
+
 /// Returns the line of a run, with its repository if there are runs of several.
 fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> TerminalText {
     let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
@@ -156,12 +162,13 @@ fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> Termin
     let attempt = if summary.attempt > 1 { text!(" attempt {}", summary.attempt) } else { text!("") };
     let info = &summary.info;
     let repository = if several { text!("{:<20} ", info.repository) } else { text!("") };
+    let ellipsis = style.spelled(text!("…"));
     let row = text!(
         "{} {}  {}{:<20} {:<20} {:<12} {:>8}  {}{}  {}",
         style.glyph(&summary.phase),
         info.id,
         repository,
-        summary.name,
+        clip(&summary.name, MAX_NAME, ellipsis.as_str()),
         info.version(),
         info.event,
         time,
@@ -245,6 +252,7 @@ fn step_row(step: &Step, style: Style) -> TerminalText {
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
+    let run = servers::with_logs(&folder, run, args.job.as_deref(), args.failed)?;
     let jobs = match &args.job {
         Some(wanted) => run.jobs_named(wanted)?,
         None => run.jobs.values().collect(),

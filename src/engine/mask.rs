@@ -197,7 +197,9 @@ impl Masker {
                 }
             }
             Event::ReviewsPending { environments } => {
-                environments.iter_mut().for_each(|review| self.mask_in(&mut review.environment));
+                for review in environments.iter_mut() {
+                    self.mask_in(&mut review.environment);
+                }
             }
             Event::Reviewed { environments, comment, .. } => {
                 environments.iter_mut().chain([comment]).for_each(|text| self.mask_in(text));

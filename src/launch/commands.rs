@@ -83,6 +83,23 @@ pub enum CommandError {
     Worker(#[from] SpawnError),
 }
 
+impl CommandError {
+    /// Whether the process that should carry out the command has ended, before or while it was asked.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Unwatched { .. } => true,
+            Self::NoAnswer { source, .. } => {
+                matches!(
+                    source.kind(),
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+                )
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Whose word counts when another attempt of a run starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TrustedBy {
@@ -106,13 +123,15 @@ pub enum NewAttempt {
 /// # Errors
 /// See the function of each command.
 pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
+    if RunSpec::read(folder)?.work.remote().is_some() {
+        return ask_watcher(folder, command).await;
+    }
+    let unavailable = |reason| Err(CommandError::Unavailable { run: folder.id().clone(), reason });
     match command {
-        Command::Rerun { debug: true, .. } => {
-            Err(CommandError::Unavailable { run: folder.id().clone(), reason: Unavailable::KeepsDebug })
-        }
+        Command::Rerun { debug: true, .. } => unavailable(Unavailable::KeepsDebug),
         Command::Rerun { what, .. } => rerun(folder, what.clone(), &[], TrustedBy::Record).await.map(drop),
-        Command::Review { .. } => ask_watcher(folder, command).await,
         Command::Resume => resume(folder, &[], TrustedBy::Record).await.map(drop),
+        Command::Review { .. } => unavailable(Unavailable::NothingToReview),
         Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,
     }
 }
@@ -122,7 +141,7 @@ pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), Command
 /// # Errors
 /// The run has ended or is being cancelled already, or its worker does not answer.
 pub async fn cancel(folder: &RunFolder, force: bool) -> Result<(), CommandError> {
-    ask(folder, if force { &Command::ForceCancel } else { &Command::Cancel }).await
+    submit(folder, if force { &Command::ForceCancel } else { &Command::Cancel }).await
 }
 
 /// Starts another attempt of a run, at once or when the current one has ended.
@@ -258,16 +277,19 @@ fn is_not_listening(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-/// Sends a command to the program that watches a run on a server.
+/// Sends a command to the program that watches a run on a server, which may be this one.
 async fn ask_watcher(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
-    if lock::is_held(&folder.lock()) {
-        return ask(folder, command).await;
-    }
     let run = history::read(folder)?;
-    Err(match run.phase.conclusion() {
-        Some(conclusion) => CommandError::Ended { run: run.info.id, conclusion },
-        None => CommandError::Unwatched { run: run.info.id },
-    })
+    if let Some(operation) = Operation::of(command) {
+        let unavailable = |reason| CommandError::Unavailable { run: run.info.id.clone(), reason };
+        Capabilities::of_run(&run).check(operation).map_err(unavailable)?;
+    }
+    match order(folder, command).await {
+        Ok(Reply::Accepted) => Ok(()),
+        Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),
+        Err(error) if is_not_listening(&error) => Err(CommandError::Unwatched { run: run.info.id }),
+        Err(source) => Err(CommandError::NoAnswer { run: run.info.id, source }),
+    }
 }
 
 /// Sends a command to the worker.

@@ -270,17 +270,14 @@ async fn a_run_that_has_ended_takes_only_commands_for_another_attempt() {
 }
 
 #[tokio::test]
-async fn a_review_needs_a_program_that_watches_the_run() {
+async fn a_run_of_this_machine_has_no_review_and_keeps_its_debug_setting() {
     let place = Place::new(CI);
     let review = Command::Review { environments: vec![1], approve: true, comment: String::new() };
     let folder = place.run();
-    let error = commands::submit(&folder, &review).await.expect_err("unwatched").to_string();
-    let id = folder.id();
-    assert_eq!(error, format!("no program watches {id}: open it with `cuelight {id}` first"));
+    let error = commands::submit(&folder, &review).await.expect_err("local");
+    assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::NothingToReview, .. }), "{error}");
     assert!(!history::read(&folder).expect("readable").phase.is_done(), "no worker was lost");
     let ended = place.ended(Conclusion::Success, None);
-    let error = commands::submit(&ended, &review).await.expect_err("ended");
-    assert!(matches!(error, CommandError::Ended { .. }), "{error}");
     let rerun = Command::Rerun { what: RerunScope::All, debug: true };
     let error = commands::submit(&ended, &rerun).await.expect_err("local");
     assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::KeepsDebug, .. }), "{error}");

@@ -149,7 +149,7 @@ pub struct RunState<'k> {
     pub has_worker: Option<bool>,
     /// Whether [`Command::ForceCancel`] was sent but not confirmed.
     pub force_requested: bool,
-    /// Whether the run is on a server: its jobs have no shell, and no job starts at a step.
+    /// Whether the run is on a server: its jobs have no shell, no job starts at a step, and only the server removes it.
     pub is_remote: bool,
     /// Environments that wait for a review.
     pub reviews: &'k [PendingReview],
@@ -230,7 +230,9 @@ impl<'k> RunState<'k> {
         let has_ended = has_worker.map_or(self.phase.is_done(), |has_worker| !has_worker);
         let succeeded = *self.phase == Phase::Done(Conclusion::Success);
         match operation {
-            Operation::RerunStep | Operation::Resume | Operation::Shell if self.is_remote => Err(Unavailable::Remote),
+            Operation::RerunStep | Operation::Resume | Operation::Shell | Operation::Delete if self.is_remote => {
+                Err(Unavailable::Remote)
+            }
             Operation::Cancel | Operation::ForceCancel | Operation::Review if has_ended => Err(Unavailable::Ended),
             Operation::Cancel if *self.phase == Phase::Stopping => Err(Unavailable::Cancelling),
             Operation::ForceCancel if self.force_requested => Err(Unavailable::Requested),
@@ -289,13 +291,13 @@ mod tests {
 
     #[test]
     fn a_run_on_a_server_has_no_shell_and_the_lock_of_its_mirror_decides_nothing() {
-        use Operation::{Cancel, Delete, ForceCancel, Rerun, RerunFailed, RerunJob};
+        use Operation::{Cancel, ForceCancel, Rerun, RerunFailed, RerunJob};
         let running = Phase::Running;
         let remote = RunState { is_remote: true, has_worker: Some(false), ..state(&running) };
         assert_eq!(available(remote), [Cancel, ForceCancel]);
         let failed = Phase::Done(Conclusion::Failure);
         let remote = RunState { is_remote: true, has_worker: Some(true), ..state(&failed) };
-        assert_eq!(available(remote), [Rerun, RerunFailed, RerunJob, Delete]);
+        assert_eq!(available(remote), [Rerun, RerunFailed, RerunJob]);
     }
 
     #[test]

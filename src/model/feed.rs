@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{Command, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
+use super::{Command, JobId, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
 
 /// A report of a backend.
 #[derive(Clone, Debug)]
@@ -215,6 +215,13 @@ pub enum Request {
     /// Follow a run: send [`Feed::Opened`] and all its records, then new records as they arrive. Sent for each run that
     /// the user selects; runs that were followed before may stay followed.
     Follow(RunId),
+    /// Load the log of a job of a followed run on a server, which has ended. Its lines follow as records.
+    LoadLog {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: JobId,
+    },
     /// Submit a command to a run. Answered by [`Feed::Replied`].
     Submit {
         /// The run.

@@ -167,7 +167,7 @@ mod tests {
         let timed = PendingReview { wait_until: Some(Timestamp(9)), ..review };
         assert_eq!(timed.reason(), "waits for a review of production (maria, olu) and its wait timer");
         let timer = PendingReview { reviewers: Vec::new(), ..timed };
-        assert_eq!(timer.reason(), "waits for the wait timer of production");
+        assert_eq!(timer.reason(), "waits for the timer of production until 1970-01-01 00:00 UTC");
     }
 
     #[test]

@@ -2,16 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use cuelight::backend::github::mirror::events::{Snapshot, annotations};
 use cuelight::backend::github::mirror::folder::{Mirror, RemoteId, Stub, spec, stub};
 use cuelight::backend::github::mirror::graph::{Graph, Layout, WorkflowFiles, calls};
 use cuelight::backend::github::mirror::logs;
-use cuelight::backend::github::wire::Page;
 use cuelight::backend::github::wire::checks::Annotation;
 use cuelight::backend::github::wire::deployments::PendingDeployment;
 use cuelight::backend::github::wire::repository::ConcurrencyGroup;
@@ -19,96 +14,9 @@ use cuelight::backend::github::wire::runs::{Job, Run};
 use cuelight::model::{Conclusion, Gate, Phase, StepNumber};
 use cuelight::store::folder::RunsDir;
 use cuelight::store::history;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::docker::skip;
-
-/// Returns the folder of the fake server; `None`, with a remark, where it is not.
-fn material() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = root.ancestors().map(|above| above.join("shared/github-api")).find(|folder| folder.is_dir());
-    if found.is_none() {
-        skip("the fake server is not at ../shared/github-api");
-    }
-    found
-}
-
-/// A fake server whose clock stands still until it is moved.
-struct Fake {
-    process: Child,
-    api: String,
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Fake {
-    fn start(scenario: &str) -> Option<Self> {
-        let folder = material()?;
-        let mut process = Command::new("python3")
-            .arg(folder.join("fake_github.py"))
-            .arg(folder.join("scenarios").join(format!("{scenario}.json")))
-            .arg("--manual")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python3 starts");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let started: Value = serde_json::from_str(&line).expect("JSON");
-        let api = started["api"].as_str().expect("an address").trim_start_matches("http://").to_owned();
-        Some(Self { process, api })
-    }
-
-    /// Sends a request, and returns status, headers and body.
-    fn send(&self, method: &str, path: &str, accept: &str, body: &str) -> (u16, String, Vec<u8>) {
-        request(&self.api, method, path, &format!("Authorization: Bearer ghp_full\r\nAccept: {accept}\r\n"), body)
-    }
-
-    fn value(&self, path: &str) -> Value {
-        let (status, _, body) = self.send("GET", path, "application/json", "");
-        assert_eq!(status, 200, "{path}");
-        serde_json::from_slice(&body).expect("JSON")
-    }
-
-    fn page<T: DeserializeOwned>(&self, path: &str) -> Vec<T> {
-        let page = Page::<T>::of(self.value(path)).expect("a page");
-        assert_eq!(page.list.unreadable, 0, "{path}");
-        page.list.items
-    }
-
-    fn text(&self, path: &str) -> Option<String> {
-        let (status, _, body) = self.send("GET", path, "application/vnd.github.raw", "");
-        (status == 200).then(|| String::from_utf8(body).expect("text"))
-    }
-
-    fn control(&self, path: &str, body: Value) {
-        let (status, _, said) = self.send("POST", path, "application/json", &body.to_string());
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
-    }
-
-    fn advance(&self, seconds: u64) {
-        self.control("/_fake/advance", json!({ "seconds": seconds }));
-    }
-}
-
-fn request(host: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, Vec<u8>) {
-    let mut stream = TcpStream::connect(host).expect("the server listens");
-    let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\nConnection: close\r\n");
-    write!(stream, "{head}{headers}Content-Length: {length}\r\n\r\n{body}").expect("sent");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("answered");
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("headers");
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, head, answer[end + 4..].to_vec())
-}
+use crate::fake_github::{Fake, request};
 
 /// A repository whose runs are mirrored.
 struct Watched<'f> {
@@ -187,7 +95,8 @@ impl<'f> Watched<'f> {
             let path = format!("actions/concurrency_groups/{name}");
             *group = serde_json::from_value(self.fake.value(&self.path(&path))).expect("a group");
         }
-        let snapshot = Snapshot { run, jobs: Some((&jobs, &layout)), pending: &pending, groups: &groups };
+        let snapshot =
+            Snapshot { run, jobs: Some((&jobs, &layout)), pending: &pending, approvals: &[], groups: &groups };
         mirror.update(&snapshot).expect("written");
         let again = graph.lay_out(&jobs, mirror.run());
         assert_eq!(again.jobs, layout.jobs, "the layout is stable");
@@ -484,7 +393,7 @@ fn answers_with_nulls_and_unknown_words_are_mirrored_too() {
             let document = spec(&watched.remote(run), run).expect("dated");
             let mut mirror = Mirror::open(&watched.runs(), &document).expect("written").expect("not held");
             let layout = Graph::new(run, None).lay_out(&jobs, mirror.run());
-            let snapshot = Snapshot { run, jobs: Some((&jobs, &layout)), pending: &[], groups: &[] };
+            let snapshot = Snapshot { run, jobs: Some((&jobs, &layout)), pending: &[], approvals: &[], groups: &[] };
             mirror.update(&snapshot).expect("written");
             assert_eq!(mirror.update(&snapshot).expect("written"), [], "{kind}");
             assert_eq!(mirror.run().jobs.len(), jobs.len(), "{kind}");

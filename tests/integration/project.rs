@@ -67,6 +67,11 @@ impl Project {
         command.env("XDG_CONFIG_HOME", self.folder.path().join("config"));
         // As on a machine where it never ran before.
         command.env("XDG_CACHE_HOME", self.folder.path().join("cache"));
+        for account in
+            ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_HOST", "GH_CONFIG_DIR"]
+        {
+            command.env_remove(account);
+        }
         command.env_remove("GITHUB_ACTIONS").env("LANG", "C.UTF-8").env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }

@@ -1,4 +1,4 @@
-//! `approve` and `reject` on a run whose watcher answers on a real control socket.
+//! `approve` and `reject` on a run of a server that another program mirrors: it answers on a real control socket.
 
 use std::fs::File;
 use std::process::Output;
@@ -11,7 +11,7 @@ use cuelight::store::clock::now;
 use cuelight::store::folder::{RunFolder, RunsDir};
 use cuelight::store::history;
 use cuelight::store::journal::JournalWriter;
-use cuelight::store::spec::{RunSpec, WorkflowSpec};
+use cuelight::store::spec::{RemoteSpec, RunSpec};
 use cuelight::worker::control;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -28,7 +28,7 @@ struct Waiting {
 impl Waiting {
     fn new() -> Self {
         let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
-        let (folder, lock) = RunsDir::at(&project.state()).create_locked(now()).expect("made");
+        let (folder, lock) = RunsDir::at(project.state()).create_locked(now()).expect("made");
         let info = RunInfo {
             repository: launch::home(&project.root()).expect("a repository"),
             workflow: ".github/workflows/deploy.yml".to_owned(),
@@ -36,7 +36,13 @@ impl Waiting {
             created: now(),
             ..RunInfo::default()
         };
-        RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
+        let remote = RemoteSpec {
+            host: "github.com".to_owned(),
+            repository: info.repository.clone(),
+            id: 17_000_000_001,
+            ..RemoteSpec::default()
+        };
+        RunSpec::of_remote(info, remote).write(&folder).expect("written");
         history::begin(&folder).expect("marked");
         let mut journal = JournalWriter::open(folder.journal()).expect("made");
         for record in two_reviews(Timestamp(now().0 - 3_700_000)).records {
@@ -106,7 +112,7 @@ fn a_review_is_sent_to_the_program_that_watches_the_run() {
     let command =
         Command::Review { environments: vec![STAGING, PRODUCTION], approve: true, comment: "ship it".to_owned() };
     assert_eq!(watcher.join().expect("ends"), command);
-    assert!(printed(&run.cuelight(&["show"])).contains("waits for a review of canary"));
+    assert!(printed(&run.cuelight(&["show", run.id()])).contains("waits for a review of canary"));
     let (code, message) = run.fails(&["approve", "staging"]);
     assert_eq!(code, Some(3), "{message}");
 
@@ -143,15 +149,15 @@ fn a_review_that_is_not_possible_is_refused_in_words() {
         assert_eq!(found, Some(code), "{args:?}: {error}");
         assert!(error.contains(&message.replace("ID", id)), "{args:?}: {error}");
     }
-    let shown = printed(&run.cuelight(&["show"]));
+    let shown = printed(&run.cuelight(&["show", run.id()]));
     assert!(shown.contains("waits for a review of production (maria, olu) for 1:"), "{shown}");
     assert!(shown.contains(&format!("cuelight approve production --run {id}")), "{shown}");
     assert!(shown.contains("you may not approve your own deployment"), "{shown}");
-    let explained = printed(&run.cuelight(&["explain", "latest", "production"]));
+    let explained = printed(&run.cuelight(&["explain", run.id(), "production"]));
     assert!(explained.contains(&format!("cuelight approve production --run {id}")), "{explained}");
     let listed = printed(&run.cuelight(&["runs"]));
     assert!(listed.contains("needs review") && listed.contains("staging (maria, olu) for 1:"), "{listed}");
-    let document: Value = serde_json::from_str(&printed(&run.cuelight(&["show", "--json"]))).expect("JSON");
+    let document: Value = serde_json::from_str(&printed(&run.cuelight(&["show", run.id(), "--json"]))).expect("JSON");
     assert_eq!(document["status"], "waiting");
     let canary = &document["reviews"][1];
     assert_eq!((&canary["environment"], &canary["may_review"]), (&json!("canary"), &json!(false)));

@@ -160,7 +160,7 @@ fn child() {
 }
 
 /// A terminal with a running program.
-struct Terminal {
+pub(crate) struct Terminal {
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
@@ -187,7 +187,7 @@ impl Terminal {
     }
 
     /// Starts a program in a terminal.
-    fn start(mut command: CommandBuilder, rows: u16, columns: u16) -> Self {
+    pub(crate) fn start(mut command: CommandBuilder, rows: u16, columns: u16) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).expect("a terminal");
         let before = format!("{:?}", pty.master.get_termios());
@@ -211,7 +211,7 @@ impl Terminal {
         Self { master: pty.master, child, keys, output, screen, bytes: Vec::new(), before }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(crate) fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("the terminal takes keys");
     }
 
@@ -231,7 +231,7 @@ impl Terminal {
         self.bytes.extend_from_slice(bytes);
     }
 
-    fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         self.wait(text, |screen| screen.contents().contains(text));
     }
 
@@ -241,7 +241,7 @@ impl Terminal {
     }
 
     /// Waits for the program to end, and asserts that the terminal is restored.
-    fn ends_restored(mut self) -> String {
+    pub(crate) fn ends_restored(mut self) -> String {
         let end = Instant::now() + PATIENCE;
         while self.child.try_wait().expect("a child").is_none() {
             assert!(Instant::now() < end, "it does not end:\n{}", self.screen.screen().contents());

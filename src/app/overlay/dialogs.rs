@@ -47,7 +47,7 @@ impl App {
     }
 
     /// Returns the question about cancelling several runs.
-    pub(in crate::app) fn stop_marked_question(&self, runs: &[&Summary]) -> Overlay {
+    pub(in crate::app) fn stop_marked_question(runs: &[&Summary]) -> Overlay {
         let command = |run: &Summary| match run.phase {
             Phase::Stopping => Command::ForceCancel,
             _ => Command::Cancel,

@@ -1,8 +1,8 @@
 //! Deployments that wait for a review: where they are shown, and the box that answers them.
 
 use super::*;
-use crate::model::PendingReview;
 use crate::model::testing::{CANARY, PRODUCTION, STAGING, pending_review, two_reviews};
+use crate::model::{PendingReview, RemoteRun, RunInfo};
 
 /// Returns a screen that shows a run with reviews, 31 minutes after its start.
 fn waiting_with(width: u16, height: u16, theme: Theme) -> Driver {
@@ -186,4 +186,29 @@ fn a_review_that_starts_to_wait_raises_one_alert() {
     let text = "CI: waits for a review of staging (maria, olu)".to_owned();
     assert_eq!(alerts, [&Effect::Alert { run: run(), why: AlertReason::Waits, text }]);
     assert!(driver.alerts.contains(&Effect::Title("◆3 ●1 cuelight".to_owned())), "{:?}", driver.alerts);
+}
+
+#[test]
+fn the_log_of_an_ended_job_on_a_server_is_asked_for_once() {
+    let mut driver = Driver::new(120, 40, Theme::default());
+    let remote = Some(RemoteRun { host: "github.com".to_owned(), id: 7 });
+    driver.feed(Feed::Opened(RunInfo { remote, ..header(run()) }));
+    let mut records = two_reviews(Timestamp(START)).records;
+    records.retain(|record| !matches!(record.event, Event::Output { .. }));
+    for (seq, record) in (1..).zip(&mut records) {
+        record.seq = seq;
+    }
+    driver.feed(Feed::Records { run: run(), records });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 1_000)));
+    let logs = |asked: Vec<Effect>| {
+        let jobs = asked.into_iter().filter_map(|effect| match effect {
+            Effect::Request(Request::LoadLog { job, .. }) => Some(job.to_string()),
+            _ => None,
+        });
+        jobs.collect::<Vec<_>>()
+    };
+    assert_eq!(logs(driver.asked()), ["build"]);
+    driver.send(Msg::Tick(Timestamp(START + 2_000)));
+    assert_eq!(logs(driver.asked()), Vec::<String>::new(), "it was asked for");
 }

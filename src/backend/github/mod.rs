@@ -3,12 +3,15 @@
 //! - [`address`], [`auth`], [`client`], `hosts`: which server, as whom, and how it is asked
 //! - [`wire`]: the answers of a server as types
 //! - [`mirror`]: run folders that mirror remote runs
+//! - [`poller`]: what is asked of servers when, and by whom mirrors are written
 
 pub mod address;
 pub mod auth;
+mod checkout;
 pub mod client;
 mod hosts;
 pub mod mirror;
+pub mod poller;
 pub mod wire;
 
 pub use hosts::{connect, host, hosts};

@@ -41,7 +41,11 @@ impl Follower {
         Self { folder, journal, watch: None, is_mirror, has_ended: false }
     }
 
-    fn poll(&mut self) -> Result<Vec<Record>, StoreError> {
+    /// Returns the records that were written meanwhile, without waiting.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn poll(&mut self) -> Result<Vec<Record>, StoreError> {
         let records = self.journal.poll()?;
         for record in &records {
             match record.event {

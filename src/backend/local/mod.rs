@@ -4,6 +4,7 @@
 //!
 //! - [`follow`]: the records of a run as its worker writes them
 //! - `start`: starting runs, after the trust question
+//! - `servers`: runs on servers, which a poller writes into folders
 //! - `watch_mode`: the runs that a change of files starts
 //! - `startable`: the workflows of the repository
 //! - `fs_watch`: watches on folders
@@ -31,6 +32,7 @@ use crate::store::logs::LogFiles;
 use crate::store::logs::query::Logs;
 
 use super::Backend;
+use super::github::poller::Poller;
 use fs_watch::{FolderWatch, WatchError};
 use start::Waiting;
 use startable::Listed;
@@ -38,6 +40,7 @@ use watch_mode::{WatchEvent, WatchMode};
 
 pub mod follow;
 mod fs_watch;
+mod servers;
 mod start;
 mod startable;
 #[cfg(test)]
@@ -51,17 +54,23 @@ const FIRST_PAGE: usize = 200;
 const LIST_DELAY: Duration = Duration::from_millis(50);
 
 /// The runs of this machine, and the workflows of one repository.
-#[derive(Debug)]
 pub struct Local {
     runs: RunsDir,
     folder: PathBuf,
+    poller: Option<Poller>,
 }
 
 impl Local {
     /// Returns the runs of a state folder. The workflows to start are those of the repository around `folder`.
     #[must_use]
     pub fn new(runs: RunsDir, folder: PathBuf) -> Self {
-        Self { runs, folder }
+        Self { runs, folder, poller: None }
+    }
+
+    /// Shows the runs on servers, too: those of the settings' repositories, of this checkout, and those that are opened.
+    #[must_use]
+    pub fn with_servers(self, poller: Poller) -> Self {
+        Self { poller: Some(poller), ..self }
     }
 }
 
@@ -79,19 +88,25 @@ impl Backend for Local {
 struct Serving {
     runs: RunsDir,
     folder: PathBuf,
+    /// Who asks servers; `None` if only the runs of this machine are shown.
+    poller: Option<Poller>,
     feed: mpsc::Sender<Feed>,
     /// The task that closes runs whose worker died. No list of runs waits for it: a container engine may be slow.
     closing: Option<JoinHandle<bool>>,
     /// Why the state folder is not watched.
     unwatched: Option<WatchError>,
-    /// Connection state that was reported last.
+    /// Connection to the state folder.
     connection: Connection,
+    /// Connection state that was reported last: that of the state folder, else of the first server that does not answer.
+    reported: Connection,
     /// When the runs were last listed.
     listed_at: Option<Timestamp>,
     /// Listed runs that were not removed since.
     listed: BTreeSet<RunId>,
     followed: HashSet<RunId>,
     follows: JoinSet<RunId>,
+    /// Runs on servers that are being mirrored. They are followed again once that is done.
+    opening: JoinSet<RunId>,
     /// The selected run, and the latest attempt of it that was followed.
     selected: Option<(RunId, u32)>,
     /// Number of the next trust question.
@@ -105,18 +120,21 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(Local { runs, folder }: Local, feed: mpsc::Sender<Feed>) -> Self {
+    fn new(Local { runs, folder, poller }: Local, feed: mpsc::Sender<Feed>) -> Self {
         Self {
             runs,
             folder,
+            poller,
             feed,
             closing: None,
             unwatched: None,
             connection: Connection::Live,
+            reported: Connection::Live,
             listed_at: None,
             listed: BTreeSet::new(),
             followed: HashSet::new(),
             follows: JoinSet::new(),
+            opening: JoinSet::new(),
             selected: None,
             questions: 0,
             waiting: None,
@@ -131,6 +149,8 @@ impl Serving {
         self.list().await;
         let workflows = FolderWatch::of_workflows(&self.folder).ok();
         self.list_workflows().await;
+        let mut links = self.poller.as_ref().map(Poller::links);
+        self.watch_servers();
         let (mut list_at, mut workflows_at) = (None, None);
         loop {
             tokio::select! {
@@ -145,6 +165,7 @@ impl Serving {
                     self.list().await;
                     self.start_pending().await;
                 }
+                Some(Ok(opened)) = self.opening.join_next() => self.follow(opened),
                 has_closed = finished(&mut self.closing) => {
                     if has_closed {
                         self.list().await;
@@ -166,6 +187,7 @@ impl Serving {
                     self.retry_at = None;
                     self.start_pending().await;
                 }
+                () = servers::changed(&mut links) => self.report_connection().await,
                 event = watch_event(&mut self.watch_mode) => match event {
                     WatchEvent::Written => self.report_watching().await,
                     WatchEvent::Quiet => self.decide().await,
@@ -195,9 +217,17 @@ impl Serving {
             Request::ListMore { before, limit } => self.list_more(&before, limit).await,
             Request::Follow(run) => {
                 self.selected = Some((run.clone(), 0));
+                self.open_mirror(&run);
                 self.follow(run);
             }
-            Request::Submit { run, command } => self.command(run, command).await,
+            Request::LoadLog { run, job } => self.load_log(&run, job),
+            Request::Submit { run, command } => {
+                if self.is_mirror(&run) {
+                    self.ask_server(run, command);
+                } else {
+                    self.command(run, command).await;
+                }
+            }
             Request::Start { workflow, event, inputs, secrets, sandbox } => {
                 let secrets = secrets.iter().map(|name| name.as_str().into()).collect();
                 let inputs = inputs.into_iter().collect();
@@ -305,8 +335,17 @@ impl Serving {
 
     /// Reports the state of the connection, if it changed.
     async fn connect(&mut self, connection: Connection) {
-        if self.connection != connection {
-            self.connection = connection.clone();
+        self.connection = connection;
+        self.report_connection().await;
+    }
+
+    async fn report_connection(&mut self) {
+        let connection = match &self.connection {
+            Connection::Live => self.poller.as_ref().and_then(servers::broken).unwrap_or_default(),
+            broken => broken.clone(),
+        };
+        if self.reported != connection {
+            self.reported = connection.clone();
             self.report(Feed::Connection(connection)).await;
         }
     }

@@ -128,6 +128,12 @@ impl<'p> Printing<'p> {
         out.flush()
     }
 
+    /// Whether the attempt that is printed has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        let run = self.store.run(self.folder.id());
+        run.is_some_and(|run| run.attempt >= self.attempt && run.phase.is_done())
+    }
+
     /// Erases the line that has no end yet, so that a message can be printed. The next records show it again.
     pub(super) fn make_room(&mut self) -> io::Result<()> {
         let mut stdout = io::stdout().lock();

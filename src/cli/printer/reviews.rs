@@ -12,9 +12,10 @@ use crate::ui::theme::Hue;
 /// Returns the line of a deployment: what it waits for and since when, and the command that approves it, or why the user
 /// may not.
 pub(crate) fn waiting(review: &PendingReview, run: &RunId, style: Style, now: Timestamp) -> TerminalText {
-    let answer = match review.refusal {
-        Some(refusal) => text!("{}", refusal),
-        None => text!("cuelight approve {} --run {}", quoted(&review.environment), run),
+    let answer = if let Some(refusal) = review.refusal {
+        text!("{}", refusal)
+    } else {
+        text!("cuelight approve {} --run {}", quoted(&review.environment), run)
     };
     let glyph = style.glyph(&review.phase());
     text!("{} {}  {}", glyph, since(review, now), style.paint(Hue::Dim, answer))

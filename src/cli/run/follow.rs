@@ -14,6 +14,7 @@ use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use crate::cli::printer::{GitHub, Lines, Printer, Printing};
+use crate::cli::servers;
 use crate::cli::style;
 use crate::cli::style::{Style, inside_actions};
 use crate::cli::{Exit, Failure, Outcome};
@@ -70,6 +71,7 @@ async fn until_end(
     // One stream of each signal for the whole time, so that no interrupt is lost while records are printed.
     let (mut interrupted, mut quit) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
     let run = &start()?;
+    let mirrored = servers::mirror(run).await?;
     let header = history::info(run)?;
     let mut printing = Printing::new(run, header, attempt, printer);
     let mut follower = Follower::new(run.clone());
@@ -80,10 +82,16 @@ async fn until_end(
     tokio::pin!(leave);
     loop {
         tokio::select! {
-            records = follower.next() => match records? {
-                Some(records) => printing.records(&records)?,
-                None => break,
-            },
+            records = follower.next() => {
+                let Some(records) = records? else { break };
+                printing.records(&records)?;
+                if let Some(poller) = mirrored.as_ref().filter(|_| printing.has_ended()) {
+                    // The logs of the last jobs come after the end of the run.
+                    poller.load_logs(run, &[]).await?;
+                    printing.records(&follower.poll()?)?;
+                    break;
+                }
+            }
             _ = quit.recv() => {
                 printing.make_room()?;
                 return Err(left());

@@ -28,7 +28,8 @@ pub(super) fn is_possible() -> bool {
 
 /// Shows the screen until the user quits. Runs continue.
 pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
-    let (mut app, options) = app()?;
+    let config = settings()?;
+    let (mut app, options) = app(&config)?;
     let folder = std::env::current_dir()?;
     if let Some(run) = showing {
         app = app.showing(run);
@@ -39,19 +40,23 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     if let Ok(repository) = Repository::discover(&folder) {
         app = app.at_home(repository.slug);
     }
-    show(app, options, Source::of_user(folder)?)
+    show(app, options, Source::of_user(folder, config.github)?)
 }
 
 /// Shows a past run from its beginning on, until the user quits.
 pub(super) fn replay(run: RunFolder) -> Outcome {
-    let (app, options) = app()?;
+    let (app, options) = app(&settings()?)?;
     show(app, options, Source::Replay(run))
 }
 
-fn app() -> Result<(App, Options), Failure> {
+/// Lets the screen keep the program's own log, and reads the settings.
+fn settings() -> Result<Config, Failure> {
     tracing_subscriber::registry().with(tui::diagnostics()).init();
-    let config = config::load(None)?;
-    let app = App::new(theme(&config), config::keymap(&config)?);
+    config::load(None)
+}
+
+fn app(config: &Config) -> Result<(App, Options), Failure> {
+    let app = App::new(theme(config), config::keymap(config)?);
     let screen = &config.screen;
     Ok((app, Options { alerts: Alerts::new(screen), scroll_region: screen.scroll_region, ..Options::detect() }))
 }

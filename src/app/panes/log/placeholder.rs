@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use crate::app::panes::{Cx, empty};
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::{Explanation, Gate, PendingReview, Phase};
+use crate::model::{Conclusion, Explanation, Gate, PendingReview, Phase};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -16,7 +16,10 @@ pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
     let (why, explanation) = match (selection.step(state), selection.job(state)) {
         (Some((_, step)), _) if step.lines > 0 => ("loading".to_owned(), None),
         (Some((_, step)), _) => {
-            let why = reason(&step.name, &step.phase, step.reason.as_deref());
+            let why = match selection.run(state) {
+                Some(run) if run.info.remote.is_some() => remote(&step.name, &step.phase, step.reason.as_deref()),
+                _ => reason(&step.name, &step.phase, step.reason.as_deref()),
+            };
             let quiet = step.started.filter(|_| step.phase.is_active());
             let quiet = quiet.map(|started| format!(", for {}", text::spent(started, None, state.now)));
             (why + &quiet.unwrap_or_default(), step.explanation.as_ref())
@@ -41,6 +44,17 @@ pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
 /// Returns how the user answers a review, or why not.
 fn answer(review: &PendingReview) -> String {
     review.refusal.map_or_else(|| "a approves or rejects it".to_owned(), |refusal| refusal.to_string())
+}
+
+/// Why a step of a run on a server has no lines: its server gives the log of a job as a whole, once the job has ended.
+fn remote(name: &str, phase: &Phase, why: Option<&str>) -> String {
+    match (phase, why) {
+        (Phase::Running | Phase::Stopping, _) => format!("{name} runs: its log comes once the job has ended"),
+        (Phase::Done(conclusion), None) if *conclusion != Conclusion::Skipped => {
+            format!("{name} printed nothing, or its log is not here yet")
+        }
+        _ => reason(name, phase, why),
+    }
 }
 
 fn reason(name: &str, phase: &Phase, reason: Option<&str>) -> String {

@@ -69,7 +69,7 @@ pub enum Attention {
 }
 
 /// What a poll brought.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Polled {
     /// Whether the resource changed.
     pub changed: bool,

@@ -4,7 +4,7 @@
 //! its jobs: the server's own word for it may be behind.
 
 use crate::backend::github::wire::checks::Annotation as WireAnnotation;
-use crate::backend::github::wire::deployments::PendingDeployment;
+use crate::backend::github::wire::deployments::{Approval, PendingDeployment};
 use crate::backend::github::wire::repository::{ConcurrencyGroup, GroupMember};
 use crate::backend::github::wire::runs::{Job as WireJob, Run as WireRun};
 use crate::backend::github::wire::words::{AnnotationLevel, Status};
@@ -15,7 +15,7 @@ use crate::model::{
 use crate::store::runs::RunStore;
 
 use super::graph::Layout;
-use super::jobs;
+use super::{jobs, reviews};
 
 /// An event with its time.
 pub type Timed = (Timestamp, Event);
@@ -29,6 +29,8 @@ pub struct Snapshot<'s> {
     pub jobs: Option<(&'s [WireJob], &'s Layout)>,
     /// Deployments that wait for protection rules, where they were asked for.
     pub pending: &'s [PendingDeployment],
+    /// Reviews that were given, where they were asked for.
+    pub approvals: &'s [Approval],
     /// Concurrency groups of the run with their members, where they were asked for.
     pub groups: &'s [ConcurrencyGroup],
 }
@@ -37,7 +39,7 @@ impl<'s> Snapshot<'s> {
     /// Returns a snapshot of a run that is only listed.
     #[must_use]
     pub fn listed(run: &'s WireRun) -> Self {
-        Self { run, jobs: None, pending: &[], groups: &[] }
+        Self { run, jobs: None, pending: &[], approvals: &[], groups: &[] }
     }
 }
 
@@ -98,6 +100,7 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     }
     if let Some((listed, layout)) = snapshot.jobs.filter(|(listed, _)| !(listed.is_empty() && phase.is_done())) {
         jobs::add(&mut diff, snapshot, listed, layout, started);
+        reviews::add(&mut diff, snapshot, updated(snapshot.run, started));
     }
     if let Phase::Done(conclusion) = phase
         && has_ended(&diff, snapshot)

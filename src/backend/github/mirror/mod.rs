@@ -15,6 +15,7 @@ pub mod graph;
 pub mod logs;
 
 mod jobs;
+mod reviews;
 mod scope;
 
 #[cfg(test)]

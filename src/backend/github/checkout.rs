@@ -1,0 +1,62 @@
+//! The repository of a checkout.
+
+use std::path::Path;
+
+use crate::repo::git::git;
+
+use super::address::{Repository, of_remotes};
+
+/// Returns the repository that a checkout belongs to, by the rules of `gh`. `None` outside of repositories, and if no
+/// remote is on one of `hosts`.
+#[must_use]
+pub(super) fn repository(folder: &Path, hosts: &[&str]) -> Option<Repository> {
+    let config = git(folder, ["config", "-z", "--get-regexp", r"^remote\..*\.(url|gh-resolved)$"]).ok()?;
+    of_config(&config, hosts)
+}
+
+/// `config` is what git prints: entries that end with NUL, each with its key and its value on lines of their own.
+fn of_config(config: &str, hosts: &[&str]) -> Option<Repository> {
+    let entries: Vec<(&str, &str, &str)> = config
+        .split('\0')
+        .filter_map(|entry| {
+            let (key, value) = entry.split_once('\n')?;
+            let (name, what) = key.strip_prefix("remote.")?.rsplit_once('.')?;
+            Some((name, what, value))
+        })
+        .collect();
+    // The value of a marked remote is `base`, or the name of another repository.
+    let marked = entries.iter().find(|(_, what, _)| *what == "gh-resolved");
+    let remotes: Vec<(&str, &str, bool)> = entries
+        .iter()
+        .filter(|(_, what, _)| *what == "url")
+        .map(|(name, _, address)| (*name, *address, marked.is_some_and(|(marked, ..)| marked == name)))
+        .collect();
+    let chosen = of_remotes(&remotes, hosts)?;
+    match marked.filter(|(.., value)| *value != "base") {
+        Some((.., other)) => Repository::parse(other, Some(&chosen.host)).ok().or(Some(chosen)),
+        None => Some(chosen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_and_the_mark_of_gh_are_read() {
+        let origin = "remote.origin.url\ngit@github.com:me/r.git\0";
+        let dotted = "remote.a.b.url\nhttps://github.com/them/r\0";
+        for (config, expected) in [
+            (String::new(), None),
+            (origin.to_owned(), Some("me/r")),
+            (format!("{dotted}{origin}"), Some("me/r")),
+            (format!("{origin}{dotted}remote.a.b.gh-resolved\nbase\0"), Some("them/r")),
+            (format!("{origin}remote.origin.gh-resolved\nother/r\0"), Some("other/r")),
+            (format!("{origin}remote.origin.gh-resolved\n\u{1b}\0"), Some("me/r")),
+            ("remote.origin.url\n/srv/r.git\0remote.x.url\0".to_owned(), None),
+        ] {
+            let found = of_config(&config, &["github.com"]).map(|repository| repository.to_string());
+            assert_eq!(found.as_deref(), expected, "{config:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What is asked of a server for one run.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+
+use crate::backend::github::client::{Answer, AnswerSource, ApiError, Client, Form, Freshness, Priority};
+use crate::backend::github::mirror::graph::{WorkflowFiles, calls};
+use crate::backend::github::wire::deployments::{Approval, PendingDeployment};
+use crate::backend::github::wire::repository::ConcurrencyGroup;
+use crate::backend::github::wire::runs::{Job, Run};
+use crate::backend::github::wire::words::Status;
+use crate::backend::github::wire::{List, Page};
+use crate::store::spec::RemoteSpec;
+
+use super::PollError;
+
+/// Maximum number of pages of jobs: GitHub allows 256 jobs in a matrix and a few thousand in a run.
+const MAX_PAGES: usize = 40;
+
+/// Maximum number of workflows that a run calls, and of levels of calls (GitHub allows 50 and 10).
+const MAX_CALLED: usize = 64;
+
+/// What a server says of a run.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) run: Run,
+    pub(super) jobs: Vec<Job>,
+    pub(super) pending: Vec<PendingDeployment>,
+    pub(super) approvals: Vec<Approval>,
+    pub(super) groups: Vec<ConcurrencyGroup>,
+    /// Whether it differs from what was fetched before.
+    pub(super) changed: bool,
+    /// Whether a request was charged.
+    pub(super) charged: bool,
+}
+
+/// Asks for one run at its server.
+pub(super) struct Fetch<'f> {
+    pub(super) client: &'f Client,
+    pub(super) remote: &'f RemoteSpec,
+    pub(super) priority: Priority,
+}
+
+impl Fetch<'_> {
+    /// Asks for the run, the jobs of its newest attempt, and what it waits for. Reviews are asked for while it waits, and at
+    /// the end of a run that `deploys`.
+    pub(super) async fn snapshot(&self, deploys: bool) -> Result<Fetched, PollError> {
+        let mut cost = Cost::default();
+        let run: Run = self.one(&self.run_path(""), &mut cost).await?;
+        let attempt = run.run_attempt.unwrap_or(1).max(1);
+        let jobs: Vec<Job> =
+            self.all(&self.run_path(&format!("/attempts/{attempt}/jobs?per_page=100")), &mut cost).await?;
+        let is = |status: Status| {
+            run.status.as_ref() == Some(&status) || jobs.iter().any(|job| job.status.as_ref() == Some(&status))
+        };
+        let (waits, pends) = (is(Status::Waiting), is(Status::Pending));
+        let pending = if waits {
+            optional(self.all(&self.run_path("/pending_deployments"), &mut cost).await)?
+        } else {
+            Vec::new()
+        };
+        let approvals = if waits || (deploys && run.status == Some(Status::Completed)) {
+            optional(self.all(&self.run_path("/approvals"), &mut cost).await)?
+        } else {
+            Vec::new()
+        };
+        let groups = if pends {
+            optional(self.all(&self.run_path("/concurrency_groups"), &mut cost).await)?
+        } else {
+            Vec::new()
+        };
+        Ok(Fetched { run, jobs, pending, approvals, groups, changed: cost.changed, charged: cost.charged })
+    }
+
+    /// Asks for the workflow file of a run at its commit, and for the workflows of the same repository that it calls.
+    /// `None` if the server has no such file, or the token may not read it.
+    pub(super) async fn workflow(&self, run: &Run) -> Result<Option<WorkflowFiles>, PollError> {
+        let path = run.path.as_deref().unwrap_or_default();
+        let path = path.split_once('@').map_or(path, |(path, _)| path);
+        let (Some(sha), false) = (run.head_sha.as_deref(), path.is_empty()) else { return Ok(None) };
+        let Some(text) = self.file(path, sha).await? else { return Ok(None) };
+        let mut called = IndexMap::new();
+        let mut todo = calls(path, &text);
+        while let Some(path) = todo.pop() {
+            if called.len() >= MAX_CALLED || called.contains_key(&path) {
+                continue;
+            }
+            if let Some(text) = self.file(&path, sha).await? {
+                todo.extend(calls(&path, &text));
+                called.insert(path, text);
+            }
+        }
+        Ok(Some(WorkflowFiles { path: path.to_owned(), text, called }))
+    }
+
+    /// Downloads the log of a job.
+    pub(super) async fn log(&self, job: u64, into: &Path, limit: u64) -> Result<(), ApiError> {
+        let path = format!("{}/actions/jobs/{job}/logs", self.repository());
+        self.client.download(&path, into, limit, self.priority).await.map(drop)
+    }
+
+    /// Returns the text of a file at a commit. It never changes, so that the server is asked once.
+    async fn file(&self, path: &str, sha: &str) -> Result<Option<String>, PollError> {
+        let path = format!("{}/contents/{}?ref={}", self.repository(), escaped(path), escaped(sha));
+        match self.client.get_as(Form::Raw, &path, Freshness::ANY, self.priority).await {
+            Ok(answer) => Ok(Some(String::from_utf8_lossy(&answer.body).into_owned())),
+            Err(ApiError::Refused { status: 403 | 404, .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn one<T: DeserializeOwned>(&self, path: &str, cost: &mut Cost) -> Result<T, PollError> {
+        let answer = self.client.get(path, Freshness::NOW, self.priority).await?;
+        cost.add(&answer);
+        serde_json::from_slice(&answer.body).map_err(|_| self.malformed("a run"))
+    }
+
+    async fn all<T: DeserializeOwned>(&self, path: &str, cost: &mut Cost) -> Result<Vec<T>, PollError> {
+        let answers = self.client.pages(path, MAX_PAGES, Freshness::NOW, self.priority).await?;
+        let mut items = Vec::new();
+        for answer in &answers {
+            cost.add(answer);
+            let body = serde_json::from_slice(&answer.body).map_err(|_| self.malformed("a list"))?;
+            let Page { list: List { items: found, unreadable }, .. } =
+                Page::of(body).ok_or_else(|| self.malformed("a list"))?;
+            if unreadable > 0 {
+                tracing::debug!(path, unreadable, "elements of a list cannot be read");
+            }
+            items.extend(found);
+        }
+        Ok(items)
+    }
+
+    fn malformed(&self, what: &'static str) -> PollError {
+        PollError::Malformed { host: self.remote.host.clone(), what }
+    }
+
+    fn repository(&self) -> String {
+        format!("/repos/{}", self.remote.repository)
+    }
+
+    fn run_path(&self, below: &str) -> String {
+        format!("{}/actions/runs/{}{below}", self.repository(), self.remote.id)
+    }
+}
+
+/// What some answers cost, and whether they brought anything.
+#[derive(Default)]
+struct Cost {
+    changed: bool,
+    charged: bool,
+}
+
+impl Cost {
+    fn add(&mut self, answer: &Answer) {
+        self.changed |= answer.changed;
+        self.charged |= answer.source == AnswerSource::Charged;
+    }
+}
+
+/// Servers and tokens that do not have a resource lose only what it says.
+fn optional<T>(result: Result<Vec<T>, PollError>) -> Result<Vec<T>, PollError> {
+    match result {
+        Err(PollError::Api(ApiError::Refused { status: 403 | 404 | 422, .. })) => Ok(Vec::new()),
+        result => result,
+    }
+}
+
+/// Escapes a path for a URL; slashes stay.
+pub(super) fn escaped(path: &str) -> String {
+    let mut escaped = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_and_paths_stay() {
+        assert_eq!(escaped(".github/workflows/a b?#%ü.yml"), ".github/workflows/a%20b%3F%23%25%C3%BC.yml");
+    }
+}

@@ -1,0 +1,382 @@
+//! The task of one server: what is asked when.
+
+use std::collections::HashMap;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Duration, sleep};
+
+use crate::backend::github::address::Repository;
+use crate::backend::github::client::budget::{Kind, Polled, Schedule};
+use crate::backend::github::client::{AnswerSource, Client, Freshness, Priority};
+use crate::backend::github::mirror::folder::{RemoteId, Stub, spec, stub};
+use crate::backend::github::wire::Page;
+use crate::backend::github::wire::runs::Run as WireRun;
+use crate::model::{JobId, RunId};
+use crate::store::clock::now;
+use crate::store::folder::RunsDir;
+use crate::store::spec::RunSpec;
+
+use super::mirrored::{Mirrored, RunPolled, Task};
+use super::{Ask, PollError};
+
+/// Number of runs that are listed of each repository: the newest ones.
+const LISTED: usize = 30;
+
+/// Age up to which the list that another process got is used.
+const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
+
+/// Maximum number of runs whose last listed state is remembered.
+const MAX_SEEN: usize = 10_000;
+
+/// Maximum number of tasks of a run that wait.
+const MAX_TASKS: usize = 8;
+
+/// Maximum number of changes by the user that wait to be noticed.
+const MAX_CHANGES: usize = 64;
+
+/// What is polled.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Key {
+    /// The newest runs of a repository.
+    List(Repository),
+    /// An opened run.
+    Run(RunId),
+}
+
+/// An opened run.
+struct Opened {
+    tasks: mpsc::Sender<Task>,
+    /// Whether it was opened for the user.
+    is_wanted: bool,
+    /// Whether it takes commands.
+    listens: bool,
+    /// What it was when it was polled last.
+    last: RunPolled,
+}
+
+type Answering = oneshot::Sender<Result<(), PollError>>;
+
+/// Work that has ended.
+enum Done {
+    Lists {
+        lists: Vec<(Repository, Result<Listed, PollError>)>,
+        answer: Option<Answering>,
+    },
+    Run {
+        run: RunId,
+        result: Result<RunPolled, PollError>,
+        answer: Option<Answering>,
+    },
+    Found {
+        repository: Repository,
+        result: Result<Box<WireRun>, PollError>,
+        answer: oneshot::Sender<Result<RunId, PollError>>,
+    },
+}
+
+/// A list of runs.
+struct Listed {
+    /// The runs; `None` if nothing has changed.
+    runs: Option<Vec<WireRun>>,
+    polled: Polled,
+}
+
+struct Host {
+    runs: RunsDir,
+    client: Client,
+    schedule: Schedule<Key>,
+    opened: HashMap<RunId, Opened>,
+    focus: Option<RunId>,
+    /// The listed runs as they were when their stubs were written: only changed ones are written again.
+    seen: HashMap<u64, WireRun>,
+    /// What is being polled because it was due. One at a time: requests of the user come between them.
+    polling: Option<Key>,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
+    changed: mpsc::Sender<RunId>,
+}
+
+/// Serves until the last sender of asks is dropped.
+pub(super) async fn serve(runs: RunsDir, client: Client, mut asks: mpsc::Receiver<Ask>) {
+    let (changed, mut changes) = mpsc::channel(MAX_CHANGES);
+    let mut host = Host {
+        runs,
+        client,
+        schedule: Schedule::default(),
+        opened: HashMap::new(),
+        focus: None,
+        seen: HashMap::new(),
+        polling: None,
+        work: FuturesUnordered::new(),
+        changed,
+    };
+    loop {
+        host.start_due();
+        let next = host.next();
+        tokio::select! {
+            ask = asks.recv() => match ask {
+                Some(ask) => host.answer(ask),
+                None => return,
+            },
+            Some(done) = host.work.next() => host.finish(done),
+            Some(run) = changes.recv() => host.schedule.changed_by_user(&Key::Run(run), now()),
+            () = sleep(next.unwrap_or(Duration::MAX)), if next.is_some() => {}
+        }
+    }
+}
+
+impl Host {
+    /// Starts the poll that is due, unless one is going on.
+    fn start_due(&mut self) {
+        if self.polling.is_some() {
+            return;
+        }
+        let Some(key) = self.schedule.due(now()) else { return };
+        let priority = match &key {
+            Key::Run(run) if self.focus.as_ref() == Some(run) => Priority::Visible,
+            _ => Priority::Background,
+        };
+        match &key {
+            Key::List(repository) => self.poll_lists(vec![repository.clone()], priority, None),
+            Key::Run(run) => self.poll_run(run.clone(), priority, None),
+        }
+        self.polling = Some(key);
+    }
+
+    /// Returns how long nothing is due. `None` while a poll goes on, and without anything to poll.
+    fn next(&self) -> Option<Duration> {
+        let next = self.schedule.next().filter(|_| self.polling.is_none())?;
+        Some(next.since(now()).max(Duration::from_millis(1)))
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Watch(repositories) => {
+                for repository in repositories {
+                    self.schedule.watch(Key::List(repository), Kind::RunList, now());
+                }
+            }
+            Ask::List { repositories, answer } => self.poll_lists(repositories, Priority::User, Some(answer)),
+            Ask::Find { repository, id, answer } => self.find(repository, id, answer),
+            Ask::Open { spec, listens, answer } => {
+                self.open(&spec, true, listens, Some(answer));
+            }
+            Ask::LoadLogs { run, jobs, answer } => self.load_logs(&run, jobs, answer),
+            Ask::Focus(run) => {
+                let before = self.focus.replace(run.clone());
+                for run in before.iter().chain([&run]) {
+                    self.pace(run);
+                }
+            }
+        }
+    }
+
+    fn find(&mut self, repository: Repository, id: u64, answer: oneshot::Sender<Result<RunId, PollError>>) {
+        let client = self.client.clone();
+        let finding = async move {
+            let path = format!("{}/actions/runs/{id}", repository.path());
+            let found = client.get(&path, Freshness::NOW, Priority::User).await;
+            let result = found.map_err(PollError::from).and_then(|answer| {
+                let malformed = |_| PollError::Malformed { host: repository.host.clone(), what: "a run" };
+                serde_json::from_slice(&answer.body).map_err(malformed)
+            });
+            Done::Found { repository, result, answer }
+        };
+        self.work.push(finding.boxed());
+    }
+
+    /// Mirrors a run from now on, and polls it.
+    fn open(&mut self, spec: &RunSpec, is_wanted: bool, listens: bool, answer: Option<Answering>) {
+        let Some(remote) = spec.work.remote() else { return };
+        let run = spec.info.id.clone();
+        if let Some(opened) = self.opened.get_mut(&run) {
+            opened.is_wanted |= is_wanted;
+        } else {
+            match Mirrored::open(&self.runs, self.client.clone(), spec, remote, self.changed.clone()) {
+                Ok(Some(mirrored)) => {
+                    let (tasks, asked) = mpsc::channel(MAX_TASKS);
+                    let id = run.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = mirrored.serve(asked).await {
+                            tracing::error!(run = %id, %error, "a run is no longer mirrored");
+                        }
+                    });
+                    self.opened
+                        .insert(run.clone(), Opened { tasks, is_wanted, listens: false, last: RunPolled::default() });
+                }
+                // Another process mirrors it.
+                Ok(None) => return done(answer, Ok(())),
+                Err(error) => return done(answer, Err(error.into())),
+            }
+        }
+        if let Some(opened) = self.opened.get_mut(&run).filter(|opened| listens && !opened.listens) {
+            // The channel is empty or the task is busy with little: it never has as many tasks as fit.
+            opened.listens = opened.tasks.try_send(Task::Listen).is_ok();
+        }
+        let priority = if answer.is_some() { Priority::User } else { Priority::Background };
+        self.poll_run(run, priority, answer);
+    }
+
+    fn poll_lists(&mut self, repositories: Vec<Repository>, priority: Priority, answer: Option<Answering>) {
+        let client = self.client.clone();
+        let polling = async move {
+            let mut lists = Vec::new();
+            for repository in repositories {
+                let result = list(&client, &repository, priority).await;
+                lists.push((repository, result));
+            }
+            Done::Lists { lists, answer }
+        };
+        self.work.push(polling.boxed());
+    }
+
+    fn poll_run(&mut self, run: RunId, priority: Priority, answer: Option<Answering>) {
+        let Some(tasks) = self.opened.get(&run).map(|opened| opened.tasks.clone()) else {
+            self.schedule.forget(&Key::Run(run));
+            return done(answer, Err(PollError::Gone));
+        };
+        let polling = async move {
+            let (done, polled) = oneshot::channel();
+            let result = match tasks.send(Task::Poll { priority, done }).await {
+                Ok(()) => polled.await.unwrap_or(Err(PollError::Gone)),
+                Err(_) => Err(PollError::Gone),
+            };
+            Done::Run { run, result, answer }
+        };
+        self.work.push(polling.boxed());
+    }
+
+    fn load_logs(&mut self, run: &RunId, jobs: Vec<JobId>, answer: Answering) {
+        // Another process downloads them.
+        let Some(tasks) = self.opened.get(run).map(|opened| opened.tasks.clone()) else {
+            return done(Some(answer), Ok(()));
+        };
+        tokio::spawn(async move {
+            if let Err(unsent) = tasks.send(Task::LoadLogs { jobs, done: answer }).await
+                && let Task::LoadLogs { done: answer, .. } = unsent.0
+            {
+                done(Some(answer), Err(PollError::Gone));
+            }
+        });
+    }
+
+    fn finish(&mut self, finished: Done) {
+        if let Some(rate) = self.client.link().borrow().rate {
+            self.schedule.limit(rate, now());
+        }
+        match finished {
+            Done::Lists { lists, answer } => {
+                let mut result = Ok(());
+                for (repository, listed) in lists {
+                    let listed = listed.and_then(|listed| self.list(&repository, listed));
+                    self.polled(Key::List(repository), listed.as_ref().ok().copied());
+                    result = result.and(listed.map(drop));
+                }
+                done(answer, result);
+            }
+            Done::Run { run, result, answer } => {
+                self.polled(Key::Run(run.clone()), result.as_ref().ok().map(|polled| polled.polled));
+                match &result {
+                    Ok(polled) => {
+                        if let Some(opened) = self.opened.get_mut(&run) {
+                            opened.last = *polled;
+                        }
+                    }
+                    Err(PollError::Gone | PollError::Store(_)) => drop(self.opened.remove(&run)),
+                    Err(error) => tracing::debug!(%run, %error, "a run was not polled"),
+                }
+                self.pace(&run);
+                done(answer, result.map(drop));
+            }
+            Done::Found { repository, result, answer } => {
+                let found = result.and_then(|run| self.found(&repository, &run));
+                let _ = answer.send(found);
+            }
+        }
+    }
+
+    fn polled(&mut self, key: Key, polled: Option<Polled>) {
+        if self.polling.as_ref() == Some(&key) {
+            self.polling = None;
+        }
+        let dice = getrandom::u32().unwrap_or(u32::MAX / 2);
+        self.schedule.polled(&key, polled, now(), dice);
+    }
+
+    /// Watches an opened run as often as it deserves, and forgets one that nobody waits for.
+    fn pace(&mut self, run: &RunId) {
+        let key = Key::Run(run.clone());
+        let Some(opened) = self.opened.get(run) else { return self.schedule.forget(&key) };
+        let is_focused = self.focus.as_ref() == Some(run);
+        let RunPolled { has_ended, waits, .. } = opened.last;
+        let kind = match (has_ended, is_focused) {
+            (true, false) => {
+                if !opened.is_wanted {
+                    self.opened.remove(run);
+                }
+                return self.schedule.forget(&key);
+            }
+            (true, true) => Kind::Background,
+            (false, _) if waits => Kind::Waiting,
+            (false, true) => Kind::FocusedRun,
+            (false, false) => Kind::VisibleRun,
+        };
+        self.schedule.watch(key, kind, now());
+    }
+
+    /// Writes the stubs of listed runs.
+    fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Result<Polled, PollError> {
+        for run in runs.into_iter().flatten() {
+            let Some(id) = run.id.filter(|id| self.seen.get(id) != Some(&run)) else { continue };
+            let remote = remote_id(repository, id);
+            match spec(&remote, &run) {
+                Some(spec) if self.opened.contains_key(&spec.info.id) => {
+                    self.schedule.changed_by_user(&Key::Run(spec.info.id), now());
+                }
+                Some(spec) if stub(&self.runs, &remote, &run)? == Stub::NeedsJobs => {
+                    self.open(&spec, false, false, None);
+                }
+                _ => {}
+            }
+            if self.seen.len() >= MAX_SEEN {
+                self.seen.clear();
+            }
+            self.seen.insert(id, run);
+        }
+        Ok(polled)
+    }
+
+    fn found(&self, repository: &Repository, run: &WireRun) -> Result<RunId, PollError> {
+        let malformed = |what| PollError::Malformed { host: repository.host.clone(), what };
+        let remote = remote_id(repository, run.id.ok_or_else(|| malformed("the id of a run"))?);
+        let spec = spec(&remote, run).ok_or_else(|| malformed("the time of a run"))?;
+        stub(&self.runs, &remote, run)?;
+        Ok(spec.info.id)
+    }
+}
+
+/// Gives an answer. The one who asked may have left.
+fn done(answer: Option<Answering>, result: Result<(), PollError>) {
+    if let Some(answer) = answer {
+        let _ = answer.send(result);
+    }
+}
+
+fn remote_id(repository: &Repository, id: u64) -> RemoteId {
+    RemoteId { host: repository.host.clone(), repository: repository.full_name(), id }
+}
+
+async fn list(client: &Client, repository: &Repository, priority: Priority) -> Result<Listed, PollError> {
+    let path = format!("{}/actions/runs?per_page={LISTED}", repository.path());
+    let answer = client.get(&path, SHARED_LIST, priority).await?;
+    let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
+    let runs = if answer.changed {
+        let body = serde_json::from_slice(&answer.body).map_err(|_| malformed())?;
+        Some(Page::of(body).ok_or_else(malformed)?.list.items)
+    } else {
+        None
+    };
+    Ok(Listed { runs, polled: Polled { changed: answer.changed, charged: answer.source == AnswerSource::Charged } })
+}

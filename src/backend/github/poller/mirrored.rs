@@ -1,0 +1,359 @@
+//! The task of an opened run: it plays the worker of the run's folder.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::backend::github::client::budget::Polled;
+use crate::backend::github::client::{ApiError, Client, Priority};
+use crate::backend::github::mirror::events::Snapshot;
+use crate::backend::github::mirror::folder::Mirror;
+use crate::backend::github::mirror::graph::Graph;
+use crate::backend::github::mirror::logs;
+use crate::files;
+use crate::model::{Command, Conclusion, Event, Job, JobId, Phase, Reply, RunId};
+use crate::store::StoreError;
+use crate::store::clock::now;
+use crate::store::folder::RunsDir;
+use crate::store::spec::{RemoteSpec, RunSpec};
+use crate::worker::control;
+use crate::worker::control::PendingCommand;
+
+use super::fetch::{Fetch, Fetched};
+use super::{PollError, order};
+
+/// Maximum size of the log of a job that is downloaded, in bytes.
+const MAX_LOG: u64 = 1 << 30;
+
+/// Maximum number of logs of one attempt that are downloaded unasked: those of failed jobs come first.
+const MAX_LOGS: usize = 20;
+
+/// Delays between attempts to get the log of a job that has ended: it appears a few seconds after the end.
+const LOG_DELAYS: [u64; 5] = [2, 4, 8, 15, 30];
+
+/// Maximum number of commands that wait for an answer.
+const MAX_COMMANDS: usize = 16;
+
+/// Who waits for logs.
+type Loaded = oneshot::Sender<Result<(), PollError>>;
+
+/// What the task of a run is told to do, and where the result goes.
+pub(super) enum Task {
+    /// Listen for commands, as a worker does.
+    Listen,
+    /// Ask the server what the run is now.
+    Poll { priority: Priority, done: oneshot::Sender<Result<RunPolled, PollError>> },
+    /// Download the logs of these jobs, if they have ended and have none yet. Those that are on their way are waited for.
+    LoadLogs { jobs: Vec<JobId>, done: Loaded },
+}
+
+/// What a poll of a run brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct RunPolled {
+    pub(super) polled: Polled,
+    /// Whether the run has ended.
+    pub(super) has_ended: bool,
+    /// Whether it only waits: for a review, a timer or another run.
+    pub(super) waits: bool,
+}
+
+/// A run that this process mirrors.
+pub(super) struct Mirrored {
+    client: Client,
+    remote: Arc<RemoteSpec>,
+    mirror: Mirror,
+    grown: watch::Sender<u64>,
+    /// The graph of the workflow file, once it is known.
+    graph: Option<Graph>,
+    /// Logs that were asked for in this attempt.
+    logs: HashSet<JobId>,
+    /// Logs that are being downloaded.
+    loading: HashSet<JobId>,
+    /// Who waits for downloads, and for which.
+    waiting: Vec<(HashSet<JobId>, Loaded)>,
+    attempt: u32,
+    work: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// Told when the user has changed the run, so that it is polled soon.
+    changed: mpsc::Sender<RunId>,
+}
+
+/// Work that has ended.
+enum Finished {
+    Polled {
+        fetched: Result<(Box<Fetched>, Option<Graph>), PollError>,
+        done: oneshot::Sender<Result<RunPolled, PollError>>,
+    },
+    Sent {
+        command: Command,
+        reply: Reply,
+        answer: oneshot::Sender<Reply>,
+    },
+    Log {
+        job: JobId,
+        result: Result<(), ApiError>,
+    },
+}
+
+impl Mirrored {
+    /// Opens the folder of a run. `None` if another process mirrors it.
+    pub(super) fn open(
+        runs: &RunsDir,
+        client: Client,
+        spec: &RunSpec,
+        remote: &RemoteSpec,
+        changed: mpsc::Sender<RunId>,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(mirror) = Mirror::open(runs, spec)? else { return Ok(None) };
+        Ok(Some(Self {
+            client,
+            remote: Arc::new(remote.clone()),
+            mirror,
+            grown: watch::Sender::new(0),
+            graph: None,
+            logs: HashSet::new(),
+            loading: HashSet::new(),
+            waiting: Vec::new(),
+            attempt: 0,
+            work: FuturesUnordered::new(),
+            changed,
+        }))
+    }
+
+    /// Mirrors the run until the sender of `tasks` is dropped.
+    pub(super) async fn serve(mut self, mut tasks: mpsc::Receiver<Task>) -> Result<(), StoreError> {
+        let (asked, mut commands) = mpsc::channel(MAX_COMMANDS);
+        let mut server = None;
+        loop {
+            tokio::select! {
+                task = tasks.recv() => match task {
+                    Some(Task::Listen) if server.is_none() => server = Some(self.listen(asked.clone())?),
+                    Some(Task::Listen) => {}
+                    Some(Task::Poll { priority, done }) => self.poll(priority, done),
+                    Some(Task::LoadLogs { jobs, done }) => self.load_logs(&jobs, done),
+                    None => break,
+                },
+                Some((command, answer)) = commands.recv() => self.obey(command, answer),
+                Some(finished) = self.work.next() => self.take(finished)?,
+            }
+        }
+        drop((asked, commands));
+        if let Some(server) = server {
+            // Ends with the receiver of commands.
+            let _ = server.await;
+            let _ = fs::remove_file(self.mirror.folder().socket());
+        }
+        Ok(())
+    }
+
+    fn listen(&self, asked: mpsc::Sender<PendingCommand>) -> Result<JoinHandle<()>, StoreError> {
+        let socket = self.mirror.folder().socket();
+        let listener = control::bind(&socket).map_err(StoreError::io("open the socket", &socket))?;
+        Ok(tokio::spawn(control::serve(listener, asked, self.grown.subscribe())))
+    }
+
+    fn poll(&mut self, priority: Priority, done: oneshot::Sender<Result<RunPolled, PollError>>) {
+        let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
+        let needs_graph = self.graph.is_none();
+        let deploys = self.mirror.run().jobs.values().any(|job| job.environment.is_some());
+        let polling = async move {
+            let fetch = Fetch { client: &client, remote: &remote, priority };
+            let fetched = async {
+                let fetched = fetch.snapshot(deploys).await?;
+                let graph = if needs_graph {
+                    Some(Graph::new(&fetched.run, fetch.workflow(&fetched.run).await?.as_ref()))
+                } else {
+                    None
+                };
+                Ok((Box::new(fetched), graph))
+            };
+            Finished::Polled { fetched: fetched.await, done }
+        };
+        self.work.push(polling.boxed());
+    }
+
+    fn obey(&mut self, command: Command, answer: oneshot::Sender<Reply>) {
+        match order::request(&command, &self.remote, self.mirror.run()) {
+            Ok(request) => {
+                let client = self.client.clone();
+                let sending = async move {
+                    let reply = order::send(&client, &request).await;
+                    Finished::Sent { command, reply, answer }
+                };
+                self.work.push(sending.boxed());
+            }
+            Err(reason) => {
+                // The client may have left.
+                let _ = answer.send(Reply::Rejected { reason: reason.to_string() });
+            }
+        }
+    }
+
+    fn take(&mut self, finished: Finished) -> Result<(), StoreError> {
+        match finished {
+            Finished::Polled { fetched: Ok((fetched, graph)), done } => {
+                if graph.is_some() {
+                    self.graph = graph;
+                }
+                self.update(&fetched)?;
+                self.want_logs();
+                let run = self.mirror.run();
+                let _ = done.send(Ok(RunPolled {
+                    polled: Polled { changed: fetched.changed, charged: fetched.charged },
+                    has_ended: run.phase.is_done(),
+                    waits: matches!(run.phase, Phase::Waiting(_)),
+                }));
+            }
+            Finished::Polled { fetched: Err(error), done } => {
+                let _ = done.send(Err(error));
+            }
+            Finished::Sent { command, reply, answer } => {
+                self.record(Event::Ordered { command, reply: reply.clone() })?;
+                let _ = answer.send(reply);
+                let _ = self.changed.try_send(self.mirror.folder().id().clone());
+            }
+            Finished::Log { job, result } => self.take_log(&job, result)?,
+        }
+        Ok(())
+    }
+
+    /// Writes what was fetched.
+    fn update(&mut self, fetched: &Fetched) -> Result<(), StoreError> {
+        let graph = self.graph.get_or_insert_with(|| Graph::new(&fetched.run, None));
+        let layout = graph.lay_out(&fetched.jobs, self.mirror.run());
+        let snapshot = Snapshot {
+            run: &fetched.run,
+            jobs: Some((&fetched.jobs, &layout)),
+            pending: &fetched.pending,
+            approvals: &fetched.approvals,
+            groups: &fetched.groups,
+        };
+        if !self.mirror.update(&snapshot)?.is_empty() {
+            self.grow();
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, event: Event) -> Result<(), StoreError> {
+        self.mirror.append(vec![(now(), event)])?;
+        self.grow();
+        Ok(())
+    }
+
+    fn grow(&self) {
+        self.grown.send_modify(|grown| *grown += 1);
+    }
+
+    /// Starts to download logs of jobs that have ended, those of failed jobs first.
+    fn want_logs(&mut self) {
+        let run = self.mirror.run();
+        if run.attempt != self.attempt {
+            self.attempt = run.attempt;
+            self.logs.clear();
+        }
+        let mut wanted: Vec<_> = run.jobs.values().filter(|job| lacks_log(job, run.attempt)).collect();
+        wanted.retain(|job| !self.logs.contains(&job.id));
+        wanted.sort_by_key(|job| !job.phase.conclusion().is_some_and(Conclusion::is_bad));
+        let room = MAX_LOGS.saturating_sub(self.logs.len());
+        let wanted: Vec<_> = wanted.iter().take(room).map(|job| job.id.clone()).collect();
+        for job in wanted {
+            self.download(job);
+        }
+    }
+
+    /// Downloads logs, and answers once they are there.
+    fn load_logs(&mut self, jobs: &[JobId], done: Loaded) {
+        let run = self.mirror.run();
+        let wanted = run.jobs.values().filter(|job| jobs.contains(&job.id) && lacks_log(job, job.attempt));
+        let wanted: Vec<JobId> = wanted.map(|job| job.id.clone()).collect();
+        for job in wanted {
+            self.download(job);
+        }
+        self.waiting.push((self.loading.clone(), done));
+        self.answer_waiting();
+    }
+
+    /// Answers those who wait for downloads that have all ended.
+    fn answer_waiting(&mut self) {
+        let loading = &self.loading;
+        for (_, done) in self.waiting.extract_if(.., |(jobs, _)| jobs.is_disjoint(loading)) {
+            // The one who asked may have left.
+            let _ = done.send(Ok(()));
+        }
+    }
+
+    fn download(&mut self, id: JobId) {
+        let Some(job) = self.mirror.run().jobs.get(&id).and_then(|job| job.remote) else { return };
+        if !self.loading.insert(id.clone()) {
+            return;
+        }
+        self.logs.insert(id.clone());
+        let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
+        let into = self.log_file(job);
+        let downloading = async move {
+            let fetch = Fetch { client: &client, remote: &remote, priority: Priority::Visible };
+            let mut result = fetch.log(job, &into, MAX_LOG).await;
+            for delay in LOG_DELAYS {
+                // The log is not there yet.
+                if !matches!(&result, Err(ApiError::Refused { status: 404, .. })) {
+                    break;
+                }
+                sleep(Duration::from_secs(delay)).await;
+                result = fetch.log(job, &into, MAX_LOG).await;
+            }
+            Finished::Log { job: id, result }
+        };
+        self.work.push(downloading.boxed());
+    }
+
+    /// The file of a job's log while it is downloaded, by the number of the job.
+    fn log_file(&self, job: u64) -> PathBuf {
+        self.mirror.folder().path().join(format!("{job}.download"))
+    }
+
+    /// Splits the downloaded log of a job.
+    fn take_log(&mut self, id: &JobId, result: Result<(), ApiError>) -> Result<(), StoreError> {
+        self.loading.remove(id);
+        let Some(number) = self.mirror.run().jobs.get(id).and_then(|job| job.remote) else { return Ok(()) };
+        let file = self.log_file(number);
+        match result {
+            Ok(()) => {
+                if let (Some(job), Ok(text)) = (self.mirror.run().jobs.get(id), files::open_own(&file)) {
+                    match logs::split(self.mirror.folder(), job, BufReader::new(text)) {
+                        Ok(events) => {
+                            self.mirror.append(events)?;
+                            self.grow();
+                        }
+                        Err(error) => tracing::warn!(%error, job = %id, "the log of a job is lost"),
+                    }
+                }
+                let _ = fs::remove_file(file);
+            }
+            // It is asked for again when the run is polled next.
+            Err(error) if error.is_transient() => {
+                self.logs.remove(id);
+            }
+            Err(error) => tracing::info!(%error, job = %id, "a job has no log"),
+        }
+        self.answer_waiting();
+        Ok(())
+    }
+}
+
+/// Whether a job of an attempt has ended and may have a log that is not here.
+fn lacks_log(job: &Job, attempt: u32) -> bool {
+    job.attempt == attempt
+        && job.remote.is_some()
+        && job.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped)
+        && !job.steps.is_empty()
+        && job.steps.iter().all(|step| step.lines == 0)
+}

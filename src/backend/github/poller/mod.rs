@@ -1,0 +1,317 @@
+//! Watches runs on servers: lists those of repositories, mirrors those that are opened, and sends their commands.
+//!
+//! There is one task per server. It asks for one thing at a time, in the order of a [`Schedule`], which keeps all requests
+//! inside the limit of the server. Each opened run has a task as well: it holds the run's lock, listens on its socket as a
+//! worker does, and writes what was polled into its folder. So readers of run folders need to know nothing of servers, and
+//! a second process that opens the same run only reads.
+//!
+//! - [`fetch`]: what is asked of a server for one run
+//! - [`host`]: the task of a server
+//! - [`mirrored`]: the task of an opened run
+//! - [`order`]: commands as requests
+//!
+//! [`Schedule`]: super::client::budget::Schedule
+
+mod fetch;
+mod host;
+mod mirrored;
+mod order;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use crate::config::GithubConfig;
+use crate::launch::commands;
+use crate::launch::commands::CommandError;
+use crate::model::{Command, JobId, RunId};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::spec::RunSpec;
+use crate::store::{StoreError, history};
+
+use super::address::{AddressError, Repository};
+use super::auth::AuthError;
+use super::client::{ApiError, LinkState};
+use super::{checkout, connect, hosts};
+
+/// Why a run on a server cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// The server gives no answer, or refuses.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The token of the server cannot be read.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The settings name a host that is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The server is not one that is configured.
+    #[error("{0} is not a known server: name it in the `[github.hosts]` of the settings")]
+    UnknownHost(String),
+    /// The answer is not what the API describes.
+    #[error("{host} sent an answer without {what}")]
+    Malformed {
+        /// Name of the server.
+        host: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The run's folder cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task of the server or the run ended meanwhile.
+    #[error("the run is no longer watched: open it again")]
+    Gone,
+}
+
+/// Watches servers until its last copy is dropped. A server is connected to when it is first needed.
+#[derive(Clone)]
+pub struct Poller(Arc<Shared>);
+
+struct Shared {
+    runs: RunsDir,
+    config: GithubConfig,
+    variable: fn(&str) -> Option<String>,
+    hosts: Mutex<HashMap<String, Host>>,
+    links: Arc<watch::Sender<Links>>,
+}
+
+/// The state of the link to each server, by name.
+pub type Links = BTreeMap<String, LinkState>;
+
+/// The task of a server, as others see it.
+#[derive(Clone)]
+struct Host {
+    asks: mpsc::Sender<Ask>,
+    has_token: bool,
+}
+
+/// What the task of a server is asked for.
+enum Ask {
+    /// List the runs of these repositories from now on.
+    Watch(Vec<Repository>),
+    /// Ask for the lists of runs of these repositories now.
+    List { repositories: Vec<Repository>, answer: oneshot::Sender<Result<(), PollError>> },
+    /// Find a run by its number.
+    Find { repository: Repository, id: u64, answer: oneshot::Sender<Result<RunId, PollError>> },
+    /// Mirror a run from now on, and take commands for it if it `listens`. Answered once its folder has what the server says
+    /// now.
+    Open { spec: Box<RunSpec>, listens: bool, answer: oneshot::Sender<Result<(), PollError>> },
+    /// Download the logs of these jobs. Answered once they are there, and those that are on their way.
+    LoadLogs { run: RunId, jobs: Vec<JobId>, answer: oneshot::Sender<Result<(), PollError>> },
+    /// The run that the user looks at.
+    Focus(RunId),
+}
+
+/// Why a command does not reach a server.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The run cannot be mirrored.
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    /// The command is refused.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Maximum number of processes that may end one after another while a command is sent through them.
+const MAX_SUBMITS: u32 = 4;
+
+/// Maximum number of requests to the task of a server that wait.
+const MAX_ASKS: usize = 64;
+
+impl Poller {
+    /// Returns a poller of the servers of the settings. `variable` reads the environment, for tokens.
+    #[must_use]
+    pub fn new(runs: RunsDir, config: GithubConfig, variable: fn(&str) -> Option<String>) -> Self {
+        let links = Arc::new(watch::Sender::new(Links::new()));
+        Self(Arc::new(Shared { runs, config, variable, hosts: Mutex::default(), links }))
+    }
+
+    /// Returns the state of the link to each server that was connected to.
+    #[must_use]
+    pub fn links(&self) -> watch::Receiver<Links> {
+        self.0.links.subscribe()
+    }
+
+    /// Returns the repository of a checkout, if it is on a known server.
+    ///
+    /// # Errors
+    /// The settings name a host that is none.
+    pub fn checkout(&self, folder: &Path) -> Result<Option<Repository>, PollError> {
+        let hosts = hosts(&self.0.config)?;
+        let names: Vec<&str> = hosts.iter().map(super::address::Host::name).collect();
+        Ok(checkout::repository(folder, &names))
+    }
+
+    /// Returns the repositories whose runs are listed unasked: those of the settings, and that of a checkout if the
+    /// user has a token for its server.
+    ///
+    /// # Errors
+    /// The settings name a host or repository that is none, or the token of the checkout's server cannot be read.
+    pub async fn repositories(&self, folder: &Path) -> Result<Vec<Repository>, PollError> {
+        let named = self.0.config.repositories.iter().map(|name| Repository::parse(name, None));
+        let mut repositories: Vec<Repository> = named.collect::<Result<_, _>>()?;
+        if let Some(here) = self.checkout(folder)?.filter(|here| !repositories.contains(here))
+            && self.host(&here.host).await?.has_token
+        {
+            repositories.push(here);
+        }
+        Ok(repositories)
+    }
+
+    /// Lists the runs of repositories from now on.
+    ///
+    /// # Errors
+    /// The first server that cannot be connected to. The others are watched all the same.
+    pub async fn watch(&self, repositories: &[Repository]) -> Result<(), PollError> {
+        let mut result = Ok(());
+        for (name, repositories) in by_host(repositories) {
+            match self.host(&name).await {
+                // The task ends with the last copy of this poller.
+                Ok(host) => drop(host.asks.send(Ask::Watch(repositories)).await),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        result
+    }
+
+    /// Asks for the newest runs of repositories now.
+    ///
+    /// # Errors
+    /// The first server that gives no answer. The others were asked all the same.
+    pub async fn list(&self, repositories: &[Repository]) -> Result<(), PollError> {
+        let mut result = Ok(());
+        for (name, repositories) in by_host(repositories) {
+            let listed = match self.host(&name).await {
+                Ok(host) => host.ask(|answer| Ask::List { repositories, answer }).await,
+                Err(error) => Err(error),
+            };
+            result = result.and(listed);
+        }
+        result
+    }
+
+    /// Finds a run by its number, and makes its folder.
+    ///
+    /// # Errors
+    /// The server does not know it, or gives no answer.
+    pub async fn find(&self, repository: &Repository, id: u64) -> Result<RunFolder, PollError> {
+        let repository = repository.clone();
+        let host = self.host(&repository.host).await?;
+        let found = host.ask(|answer| Ask::Find { repository, id, answer }).await?;
+        Ok(self.0.runs.folder(found))
+    }
+
+    /// Mirrors a run from now on, and takes commands for it from every process. Returns once its folder has what the server
+    /// says now; at once for a run of this machine.
+    ///
+    /// # Errors
+    /// The server gives no answer, or the folder cannot be written.
+    pub async fn open(&self, folder: &RunFolder) -> Result<(), PollError> {
+        self.mirror(folder, true).await
+    }
+
+    /// Mirrors a run like [`Self::open`], for a process that ends soon: it takes no commands.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub async fn refresh(&self, folder: &RunFolder) -> Result<(), PollError> {
+        self.mirror(folder, false).await
+    }
+
+    async fn mirror(&self, folder: &RunFolder, listens: bool) -> Result<(), PollError> {
+        let spec = Box::new(RunSpec::read(folder)?);
+        let Some(remote) = spec.work.remote() else { return Ok(()) };
+        let host = self.host(&remote.host).await?;
+        host.ask(|answer| Ask::Open { spec, listens, answer }).await
+    }
+
+    /// Sends a command to the server of a run, through the process that mirrors it: this one, unless another does already.
+    ///
+    /// # Errors
+    /// The server gives no answer, refuses, or the state of the run does not allow the command.
+    pub async fn submit(&self, folder: &RunFolder, command: &Command) -> Result<(), SubmitError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            self.open(folder).await?;
+            match commands::submit(folder, command).await {
+                // The process that mirrored it ended meanwhile. The state is read again before the command is, which may
+                // have been sent.
+                Err(error) if attempt < MAX_SUBMITS && error.is_gone() => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Downloads the logs of jobs of an opened run that have ended. Returns once they and those that are on their way are
+    /// there, or the server has said that it has none.
+    ///
+    /// # Errors
+    /// The run is no longer watched.
+    pub async fn load_logs(&self, folder: &RunFolder, jobs: &[JobId]) -> Result<(), PollError> {
+        let Some(remote) = history::info(folder)?.remote else { return Ok(()) };
+        let (run, jobs) = (folder.id().clone(), jobs.to_vec());
+        self.host(&remote.host).await?.ask(|answer| Ask::LoadLogs { run, jobs, answer }).await
+    }
+
+    /// Notes which run the user looks at: it is asked for most often.
+    pub async fn focus(&self, run: &RunId) {
+        let hosts: Vec<Host> = self.0.hosts.lock().await.values().cloned().collect();
+        for host in hosts {
+            // The task ends with the last copy of this poller.
+            let _ = host.asks.send(Ask::Focus(run.clone())).await;
+        }
+    }
+
+    /// Returns the task of a server, and connects to the server first if need be. Only servers that the user named are
+    /// connected to: remotes of repositories and run folders may come from anyone.
+    async fn host(&self, name: &str) -> Result<Host, PollError> {
+        let shared = &self.0;
+        let mut tasks = shared.hosts.lock().await;
+        if let Some(host) = tasks.get(name) {
+            return Ok(host.clone());
+        }
+        let known = hosts(&shared.config)?.into_iter().find(|host| host.name() == name);
+        let known = known.ok_or_else(|| PollError::UnknownHost(name.to_owned()))?;
+        let (client, _) = connect(known, &shared.config, &shared.runs, &shared.variable).await?;
+        let has_token = client.has_token();
+        let mut link = client.link();
+        let (asks, asked) = mpsc::channel(MAX_ASKS);
+        tokio::spawn(host::serve(shared.runs.clone(), client, asked));
+        let (links, of) = (Arc::clone(&shared.links), name.to_owned());
+        tokio::spawn(async move {
+            // Ends with the client.
+            loop {
+                let state = link.borrow_and_update().clone();
+                links.send_modify(|links| drop(links.insert(of.clone(), state)));
+                if link.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        let host = Host { asks, has_token };
+        tasks.insert(name.to_owned(), host.clone());
+        Ok(host)
+    }
+}
+
+impl Host {
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Result<T, PollError>>) -> Ask) -> Result<T, PollError> {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(ask(answer)).await.map_err(|_| PollError::Gone)?;
+        answered.await.unwrap_or(Err(PollError::Gone))
+    }
+}
+
+fn by_host(repositories: &[Repository]) -> BTreeMap<String, Vec<Repository>> {
+    let mut hosts: BTreeMap<String, Vec<Repository>> = BTreeMap::new();
+    for repository in repositories {
+        hosts.entry(repository.host.clone()).or_default().push(repository.clone());
+    }
+    hosts
+}

@@ -1,0 +1,98 @@
+//! The fake GitHub server.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use cuelight::backend::github::wire::Page;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::docker::skip;
+
+/// Returns the folder of the fake server; `None`, with a remark, where it is not.
+pub(crate) fn material() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = root.ancestors().map(|above| above.join("shared/github-api")).find(|folder| folder.is_dir());
+    if found.is_none() {
+        skip("the fake server is not at ../shared/github-api");
+    }
+    found
+}
+
+/// A fake server whose clock stands still until it is moved.
+pub(crate) struct Fake {
+    process: Child,
+    pub(crate) api: String,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Fake {
+    pub(crate) fn start(scenario: &str) -> Option<Self> {
+        let folder = material()?;
+        let mut process = Command::new("python3")
+            .arg(folder.join("fake_github.py"))
+            .arg(folder.join("scenarios").join(format!("{scenario}.json")))
+            .arg("--manual")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3 starts");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let started: Value = serde_json::from_str(&line).expect("JSON");
+        let api = started["api"].as_str().expect("an address").trim_start_matches("http://").to_owned();
+        Some(Self { process, api })
+    }
+
+    /// Sends a request, and returns status, headers and body.
+    pub(crate) fn send(&self, method: &str, path: &str, accept: &str, body: &str) -> (u16, String, Vec<u8>) {
+        request(&self.api, method, path, &format!("Authorization: Bearer ghp_full\r\nAccept: {accept}\r\n"), body)
+    }
+
+    pub(crate) fn value(&self, path: &str) -> Value {
+        let (status, _, body) = self.send("GET", path, "application/json", "");
+        assert_eq!(status, 200, "{path}");
+        serde_json::from_slice(&body).expect("JSON")
+    }
+
+    pub(crate) fn page<T: DeserializeOwned>(&self, path: &str) -> Vec<T> {
+        let page = Page::<T>::of(self.value(path)).expect("a page");
+        assert_eq!(page.list.unreadable, 0, "{path}");
+        page.list.items
+    }
+
+    pub(crate) fn text(&self, path: &str) -> Option<String> {
+        let (status, _, body) = self.send("GET", path, "application/vnd.github.raw", "");
+        (status == 200).then(|| String::from_utf8(body).expect("text"))
+    }
+
+    pub(crate) fn control(&self, path: &str, body: Value) {
+        let (status, _, said) = self.send("POST", path, "application/json", &body.to_string());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.control("/_fake/advance", json!({ "seconds": seconds }));
+    }
+}
+
+pub(crate) fn request(host: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(host).expect("the server listens");
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\nConnection: close\r\n");
+    write!(stream, "{head}{headers}Content-Length: {length}\r\n\r\n{body}").expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("answered");
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("headers");
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, head, answer[end + 4..].to_vec())
+}

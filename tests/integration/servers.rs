@@ -1,0 +1,231 @@
+//! Runs of a server on the command line and on the screen: listed, shown, followed, their logs, commands for them, and a
+//! server that is gone.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::fake_github::Fake;
+use crate::project::{Project, until};
+use crate::screen::Terminal;
+
+/// The repository of the fake server.
+const REPOSITORY: &str = "aura/platform";
+
+/// A project whose settings name a fake server in place of github.com.
+struct Watching {
+    fake: Fake,
+    project: Project,
+}
+
+/// What a command printed, and its exit code.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    error: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), error: text(&output.stderr) }
+    }
+}
+
+impl Watching {
+    fn new(scenario: &str) -> Option<Self> {
+        let fake = Fake::start(scenario)?;
+        let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
+        let folder = project.home().join("config/cuelight");
+        fs::create_dir_all(&folder).expect("made");
+        let settings = format!("[github]\napi_url = \"http://{}\"\n", fake.api);
+        fs::write(folder.join("config.toml"), settings).expect("written");
+        Some(Self { fake, project })
+    }
+
+    fn command(&self, token: &str, args: &[&str]) -> Command {
+        let mut command = self.project.command(args);
+        command.env("GH_TOKEN", token);
+        command
+    }
+
+    fn said(&self, token: &str, args: &[&str]) -> Said {
+        self.command(token, args).output().expect("starts").into()
+    }
+
+    fn cuelight(&self, args: &[&str]) -> Said {
+        self.said("ghp_full", args)
+    }
+
+    /// Returns the newest run of the server, as the list has it.
+    fn newest(&self) -> Value {
+        let said = self.cuelight(&["runs", "-R", REPOSITORY, "-n", "1", "--json"]);
+        assert_eq!(said.code, Some(0), "{}", said.error);
+        serde_json::from_str(&said.out).expect("JSON")
+    }
+
+    /// Checks what the server counted.
+    fn check_stats(&self) {
+        let stats = self.fake.value("/_fake/stats");
+        for (name, most) in [("blob_auth_refused", 0), ("bugs", 0), ("bad_token", 0), ("max_concurrent", 2)] {
+            assert!(stats[name].as_u64().is_some_and(|count| count <= most), "{name}: {stats}");
+        }
+    }
+}
+
+fn id(run: &Value) -> &str {
+    run["id"].as_str().expect("an id")
+}
+
+#[test]
+fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(600);
+    let run = watching.newest();
+    let (id, number) = (id(&run), run["remote"]["id"].as_u64().expect("a number"));
+    assert_eq!(run["phase"]["done"], "failure", "{run}");
+    let name = format!("{REPOSITORY}/{number}");
+    let url = format!("https://github.com/{REPOSITORY}/actions/runs/{number}");
+    for wanted in [id, &name, &url] {
+        let shown = watching.cuelight(&["show", wanted]);
+        assert_eq!(shown.code, Some(0), "{wanted}: {}", shown.error);
+        for part in ["Test           failure", "Build Docker   skipped", "✗  7 Run tests"] {
+            assert!(shown.out.contains(part), "{wanted}: {part}: {}", shown.out);
+        }
+    }
+    let failed = watching.cuelight(&["logs", &url, "--failed"]);
+    assert_eq!(failed.code, Some(0), "{}", failed.error);
+    assert!(failed.out.starts_with("Test / 7 Run tests\n"), "{}", failed.out);
+    assert!(failed.out.ends_with("##[error]Process completed with exit code 1.\n"), "{}", failed.out);
+    let lint = watching.cuelight(&["logs", id, "--job", "lint"]);
+    assert!(lint.out.contains("Lint / 1 Set up job") && !lint.out.contains("Test /"), "{}", lint.out);
+    let attached = watching.cuelight(&["attach", id]);
+    assert_eq!(attached.code, Some(1), "{}", attached.error);
+    assert!(attached.out.contains("✗ failure in"), "{}", attached.out);
+
+    // Names that are none.
+    for (wanted, code, message) in [
+        ("17000000999", 3, "no run"),
+        ("aura/platform/17999999999", 3, "404"),
+        ("ghe.example/o/r/5", 2, "ghe.example is not a known server"),
+        ("https://github.com/aura/platform/pull/12", 2, "is a pull request"),
+        ("https://example.org/x", 2, "https://example.org/x"),
+    ] {
+        let said = watching.cuelight(&["show", wanted]);
+        assert_eq!(said.code, Some(code), "{wanted}: {}", said.error);
+        assert!(said.error.contains(message), "{wanted}: {}", said.error);
+    }
+    watching.check_stats();
+}
+
+#[test]
+fn a_server_that_gives_no_answer_leaves_what_was_known() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(600);
+    let run = watching.newest();
+    let (id, number) = (id(&run).to_owned(), run["remote"]["id"].as_u64().expect("a number"));
+    assert_eq!(watching.cuelight(&["logs", &id, "--job", "lint"]).code, Some(0));
+    let Watching { fake, project } = watching;
+    drop(fake);
+    let name = format!("{REPOSITORY}/{number}");
+    let known = |args: &[&str], part: &str| {
+        let said = Said::from(project.command(args).env("GH_TOKEN", "ghp_full").output().expect("starts"));
+        assert_eq!(said.code, Some(0), "{args:?}: {}", said.error);
+        assert!(said.out.contains(part), "{args:?}: {}", said.out);
+        assert!(said.error.starts_with("note: ") && said.error.contains("known before"), "{args:?}: {}", said.error);
+    };
+    known(&["show", &id], "Test           failure");
+    known(&["show", &name], "Test           failure");
+    known(&["logs", &id, "--job", "lint"], "Lint / 1 Set up job");
+    known(&["runs", "-R", REPOSITORY], "failure");
+    for args in [&["rerun", &id][..], &["show", "aura/platform/5"]] {
+        let said = Said::from(project.command(args).env("GH_TOKEN", "ghp_full").output().expect("starts"));
+        assert_eq!(said.code, Some(5), "{args:?}: {}", said.error);
+    }
+}
+
+#[test]
+fn runs_on_a_server_are_cancelled_and_run_again() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(30);
+    let run = watching.newest();
+    let id = id(&run);
+    assert_eq!(run["phase"], "running", "{run}");
+    let early = watching.cuelight(&["rerun", id]);
+    assert_eq!(early.code, Some(4), "{}", early.error);
+    assert!(early.error.contains("the run has not ended"), "{}", early.error);
+    let refused = watching.said("github_pat_read", &["cancel", id]);
+    assert_eq!(refused.code, Some(4), "{} {}", refused.out, refused.error);
+    // Followed until its end by another process meanwhile.
+    let follower = watching.command("ghp_full", &["attach", id]).stdout(Stdio::piped()).spawn().expect("starts");
+    let cancelled = watching.cuelight(&["cancel", id]);
+    assert_eq!(cancelled.code, Some(0), "{}", cancelled.error);
+    watching.fake.advance(60);
+    let followed = Said::from(follower.wait_with_output().expect("ends"));
+    assert_eq!(followed.code, Some(130), "{}", followed.out);
+    assert!(followed.out.contains("cancelled"), "{}", followed.out);
+
+    let again = watching.command("ghp_full", &["rerun", id, "--debug"]).stdout(Stdio::piped()).spawn().expect("starts");
+    let path = format!("/repos/{REPOSITORY}/actions/runs/{}", run["remote"]["id"]);
+    until("another attempt", || (watching.fake.value(&path)["run_attempt"] == 2).then_some(()));
+    watching.fake.advance(600);
+    let again = Said::from(again.wait_with_output().expect("ends"));
+    assert!(matches!(again.code, Some(0 | 1)), "{}", again.out);
+    let shown = watching.cuelight(&["show", id]);
+    assert!(shown.out.contains("attempt 2"), "{}", shown.out);
+    watching.check_stats();
+}
+
+#[test]
+fn a_deployment_is_approved_at_the_server() {
+    let Some(watching) = Watching::new("deploy-approval") else { return };
+    watching.fake.advance(300);
+    let run = watching.newest();
+    let id = id(&run);
+    let shown = watching.cuelight(&["show", id]);
+    assert!(shown.out.contains("waits for a review of production (maria, olu)"), "{}", shown.out);
+    for (token, args, code, message) in [
+        ("ghp_full", &["approve", "staging", "--run", id][..], 3, "it waits for production"),
+        ("ghp_full", &["approve", "production", "--run", id], 2, "confirm it with --yes=production"),
+        ("ghp_ines", &["approve", "production", "--run", id, "--yes=production"], 4, "production"),
+        ("ghp_full", &["approve", "--all"], 3, "waits for a review"),
+    ] {
+        let said = watching.said(token, args);
+        assert_eq!(said.code, Some(code), "{token} {args:?}: {}{}", said.out, said.error);
+        assert!(said.error.contains(message), "{args:?}: {}", said.error);
+    }
+    let approve = ["approve", "production", "--run", id, "--yes=production", "--comment", "ship it"];
+    let approved = watching.cuelight(&approve);
+    assert_eq!(approved.code, Some(0), "{}", approved.error);
+    watching.fake.advance(300);
+    let twice = watching.cuelight(&approve);
+    assert_eq!(twice.code, Some(3), "{}", twice.error);
+    let shown = watching.cuelight(&["show", id]);
+    assert!(shown.out.contains("Deploy to production  success"), "{}", shown.out);
+    assert!(shown.out.contains("maria") && shown.out.contains("ship it"), "{}", shown.out);
+    assert_eq!(watching.fake.value("/_fake/stats")["mutations"], 1);
+    watching.check_stats();
+}
+
+#[test]
+fn the_screen_lists_a_repository_of_a_server_and_approves_a_deployment() {
+    let Some(watching) = Watching::new("deploy-approval") else { return };
+    watching.fake.advance(300);
+    let mut command = watching.project.in_terminal(&[]);
+    command.env("GH_TOKEN", "ghp_full");
+    command.env("CUELIGHT_GITHUB_REPOSITORIES", REPOSITORY);
+    let mut terminal = Terminal::start(command, 40, 120);
+    terminal.wait_for("◆ Deploy to production");
+    terminal.press("a");
+    terminal.wait_for("Review deployments");
+    terminal.press("A");
+    terminal.wait_for("Type production to approve it");
+    terminal.press("production\r");
+    until("the approval", || (watching.fake.value("/_fake/stats")["mutations"] == 1).then_some(()));
+    watching.fake.advance(300);
+    terminal.wait_for("✓ success");
+    terminal.press("q");
+    terminal.ends_restored();
+    watching.check_stats();
+}
