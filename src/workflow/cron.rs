@@ -2,6 +2,42 @@
 
 use std::collections::BTreeSet;
 
+/// Why a schedule cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CronError {
+    /// It does not have five fields.
+    #[error("{0} {noun} instead of five", noun = if *.0 == 1 { "field" } else { "fields" })]
+    Fields(usize),
+    /// The last number of a range is below its first.
+    #[error("the {field} range `{range}` is reversed")]
+    Reversed {
+        /// Name of the field.
+        field: &'static str,
+        /// The range, as written.
+        range: String,
+    },
+    /// A number is none, or outside the range of its field.
+    #[error("invalid {field} `{number}`: the range is {least} to {most}")]
+    Number {
+        /// Name of the field.
+        field: &'static str,
+        /// The number, as written.
+        number: String,
+        /// Smallest number of the field.
+        least: u32,
+        /// Largest number of the field.
+        most: u32,
+    },
+    /// A step is none, or larger than the range of its field.
+    #[error("invalid step `/{step}` of the {field}")]
+    Step {
+        /// Name of the field.
+        field: &'static str,
+        /// The step, as written.
+        step: String,
+    },
+}
+
 /// Names of the numbers of a field, the first for its minimum.
 const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
@@ -25,12 +61,11 @@ const FIELDS: [CronField; 5] = [
 /// Checks the syntax of a schedule.
 ///
 /// # Errors
-/// The first problem, in one line.
-pub fn check(cron: &str) -> Result<(), String> {
+/// The first fault.
+pub fn check(cron: &str) -> Result<(), CronError> {
     let written: Vec<&str> = cron.split(' ').filter(|field| !field.is_empty()).collect();
     if written.len() != FIELDS.len() {
-        let noun = if written.len() == 1 { "field" } else { "fields" };
-        return Err(format!("{} {noun} instead of five", written.len()));
+        return Err(CronError::Fields(written.len()));
     }
     written.iter().zip(&FIELDS).try_for_each(|(written, field)| field.numbers(written).map(drop))
 }
@@ -50,7 +85,7 @@ pub fn interval(cron: &str) -> Option<u32> {
 
 impl CronField {
     /// Parses a list of `*`, `a` or `a-b`, each with an optional `/step`.
-    fn numbers(&self, written: &str) -> Result<BTreeSet<u32>, String> {
+    fn numbers(&self, written: &str) -> Result<BTreeSet<u32>, CronError> {
         let mut numbers = BTreeSet::new();
         for part in written.split(',') {
             let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
@@ -61,7 +96,7 @@ impl CronField {
                 None => (self.number(range)?, self.number(range)?),
             };
             if last < first {
-                return Err(format!("the {} range `{range}` is reversed", self.name));
+                return Err(CronError::Reversed { field: self.name, range: range.to_owned() });
             }
             let step = step.map_or(Ok(1), |step| self.step(step))?;
             numbers.extend((first..=last).step_by(step));
@@ -69,18 +104,21 @@ impl CronField {
         Ok(numbers)
     }
 
-    fn number(&self, written: &str) -> Result<u32, String> {
+    fn number(&self, written: &str) -> Result<u32, CronError> {
         let lower = written.to_ascii_lowercase();
         let named = self.names.iter().position(|name| *name == lower).map(|place| place as u32 + self.least);
         let number = named.or_else(|| written.parse().ok().filter(|_| !written.starts_with('+')));
-        number
-            .filter(|number| (self.least..=self.most).contains(number))
-            .ok_or_else(|| format!("invalid {} `{written}`: the range is {} to {}", self.name, self.least, self.most))
+        number.filter(|number| (self.least..=self.most).contains(number)).ok_or_else(|| CronError::Number {
+            field: self.name,
+            number: written.to_owned(),
+            least: self.least,
+            most: self.most,
+        })
     }
 
-    fn step(&self, written: &str) -> Result<usize, String> {
+    fn step(&self, written: &str) -> Result<usize, CronError> {
         let step = written.parse().ok().filter(|step| (1..=self.most as usize).contains(step));
-        step.ok_or_else(|| format!("invalid step `/{written}` of the {}", self.name))
+        step.ok_or_else(|| CronError::Step { field: self.name, step: written.to_owned() })
     }
 }
 
@@ -110,7 +148,7 @@ mod tests {
             ("? * * * *", "`?`"),
             ("+5 * * * *", "`+5`"),
         ] {
-            let message = check(bad).expect_err(bad);
+            let message = check(bad).expect_err(bad).to_string();
             assert!(message.contains(words), "{bad}: {message}");
         }
     }

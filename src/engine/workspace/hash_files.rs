@@ -19,7 +19,7 @@ use crate::engine::blocking::in_place;
 use crate::engine::cancel::Cancellation;
 use crate::files::{FileError, Folder, Links};
 use crate::store::digest::hexadecimal;
-use crate::workflow::expr::Host;
+use crate::workflow::expr::{HashFilesError, Host};
 
 /// Time limit for hashing (`_hashFileTimeoutSeconds` of the runner).
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -27,8 +27,37 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The only option of `hashFiles`; it must be the first argument.
 const FOLLOW_LINKS: &str = "--follow-symbolic-links";
 
+/// Why files cannot be hashed. Words for faults of a pattern are those of GitHub's runner.
+#[derive(Debug, thiserror::Error)]
+enum HashError {
+    #[error("Invalid glob option {0}, available option: '{FOLLOW_LINKS}'.")]
+    Option(String),
+    #[error("pattern cannot be empty")]
+    EmptyPattern,
+    #[error("Unable to determine HOME directory")]
+    NoHome,
+    #[error("Invalid pattern '{0}'. Relative pathing '.' and '..' is not allowed.")]
+    RelativePattern(String),
+    #[error("Invalid pattern '{0}'. {1}")]
+    Pattern(String, regex::Error),
+    #[error(transparent)]
+    Workspace(io::Error),
+    #[error("{}: {fault}", path.display())]
+    File { path: PathBuf, fault: FileError },
+    #[error("it did not finish within {} seconds", TIMEOUT.as_secs())]
+    TimedOut,
+    #[error("the job was cancelled")]
+    Cancelled,
+}
+
+impl HashError {
+    fn file(path: &Path, fault: impl Into<FileError>) -> Self {
+        Self::File { path: path.to_owned(), fault: fault.into() }
+    }
+}
+
 /// Whether hashing may go on; an error is why not.
-type GoOn<'a> = &'a dyn Fn() -> Result<(), String>;
+type GoOn<'a> = &'a dyn Fn() -> Result<(), HashError>;
 
 /// Files of a job, for expressions.
 #[derive(Clone, Debug)]
@@ -52,14 +81,14 @@ impl WorkspaceFiles {
 }
 
 impl Host for WorkspaceFiles {
-    fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
+    fn hash_files(&self, patterns: &[String]) -> Result<String, HashFilesError> {
         let deadline = Instant::now() + TIMEOUT;
         let go_on = || {
             if Instant::now() > deadline {
-                return Err(format!("it did not finish within {} seconds", TIMEOUT.as_secs()));
+                return Err(HashError::TimedOut);
             }
             if self.asked.as_ref().is_some_and(|asked| *asked.borrow() == Cancellation::Force) {
-                return Err("the job was cancelled".to_owned());
+                return Err(HashError::Cancelled);
             }
             Ok(())
         };
@@ -70,14 +99,12 @@ impl Host for WorkspaceFiles {
 /// Returns the hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty
 /// without files.
 ///
-/// Fails with a one-line message for an unknown option, a pattern that leaves its folder, an unreadable file, and after
-/// two minutes.
-/// and after two minutes of work.
-fn hash_files(workspace: &Path, arguments: &[String], go_on: GoOn<'_>) -> Result<String, String> {
+/// Fails for an unknown option, a pattern that leaves its folder, an unreadable file, and after two minutes.
+fn hash_files(workspace: &Path, arguments: &[String], go_on: GoOn<'_>) -> Result<String, HashFilesError> {
     let (follow_links, patterns) = match arguments.split_first() {
         Some((first, rest)) if first.starts_with("--") => {
             if !first.eq_ignore_ascii_case(FOLLOW_LINKS) {
-                return Err(format!("Invalid glob option {first}, available option: '{FOLLOW_LINKS}'."));
+                return Err(HashFilesError(HashError::Option(first.clone()).to_string()));
             }
             (true, rest)
         }
@@ -85,16 +112,21 @@ fn hash_files(workspace: &Path, arguments: &[String], go_on: GoOn<'_>) -> Result
     };
     hash_selected(workspace, patterns, follow_links, go_on).map_err(|reason| {
         let patterns = patterns.join(", ");
-        format!(
+        HashFilesError(format!(
             "hashFiles('{patterns}') failed. Fail to hash files under directory '{}': {reason}",
             workspace.display()
-        )
+        ))
     })
 }
 
-fn hash_selected(workspace: &Path, patterns: &[String], follow_links: bool, go_on: GoOn<'_>) -> Result<String, String> {
-    let workspace = workspace.canonicalize().map_err(|error| error.to_string())?;
-    let folder = Folder::open(&workspace).map_err(|error| error.to_string())?;
+fn hash_selected(
+    workspace: &Path,
+    patterns: &[String],
+    follow_links: bool,
+    go_on: GoOn<'_>,
+) -> Result<String, HashError> {
+    let workspace = workspace.canonicalize().map_err(HashError::Workspace)?;
+    let folder = Folder::open(&workspace).map_err(HashError::Workspace)?;
     let selection = Selection::new(&workspace, patterns)?;
     let mut digests = Sha256::new();
     let mut found = false;
@@ -102,7 +134,7 @@ fn hash_selected(workspace: &Path, patterns: &[String], follow_links: bool, go_o
         for path in (Walk { selection: &selection, follow_links, ancestors: Vec::new(), waiting: vec![(start, 0)] }) {
             go_on()?;
             let path = path?;
-            let failed = |error: FileError| format!("{}: {error}", path.display());
+            let failed = |fault: FileError| HashError::file(&path, fault);
             // A link that is not followed may still be one to a folder.
             if fs::metadata(&path).map_err(|error| failed(error.into()))?.is_dir() {
                 continue;
@@ -156,26 +188,26 @@ impl Walk<'_> {
 }
 
 impl Iterator for Walk<'_> {
-    type Item = Result<PathBuf, String>;
+    type Item = Result<PathBuf, HashError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some((path, level)) = self.waiting.pop() {
             match self.visit(&path, level) {
                 Ok(true) => return Some(Ok(path)),
                 Ok(false) => {}
-                Err(error) => return Some(Err(format!("{}: {error}", path.display()))),
+                Err(error) => return Some(Err(HashError::file(&path, error))),
             }
         }
         None
     }
 }
 
-fn digest(mut file: File, path: &Path, go_on: GoOn<'_>) -> Result<impl AsRef<[u8]>, String> {
+fn digest(mut file: File, path: &Path, go_on: GoOn<'_>) -> Result<impl AsRef<[u8]>, HashError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
         go_on()?;
-        match file.read(&mut buffer).map_err(|error| format!("{}: {error}", path.display()))? {
+        match file.read(&mut buffer).map_err(|error| HashError::file(path, error))? {
             0 => return Ok(hash.finalize()),
             length => hash.update(&buffer[..length]),
         }
@@ -188,7 +220,7 @@ struct Selection {
 }
 
 impl Selection {
-    fn new(workspace: &Path, arguments: &[String]) -> Result<Self, String> {
+    fn new(workspace: &Path, arguments: &[String]) -> Result<Self, HashError> {
         let lines = arguments.iter().flat_map(|argument| argument.lines()).map(str::trim);
         let mut patterns = Vec::new();
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -264,7 +296,7 @@ enum Segment {
 }
 
 impl Pattern {
-    fn new(workspace: &Path, line: &str) -> Result<Self, String> {
+    fn new(workspace: &Path, line: &str) -> Result<Self, HashError> {
         let mut text = line;
         let mut negated = false;
         while let Some(rest) = text.strip_prefix('!') {
@@ -272,7 +304,7 @@ impl Pattern {
             negated = !negated;
         }
         if text.is_empty() {
-            return Err("pattern cannot be empty".to_owned());
+            return Err(HashError::EmptyPattern);
         }
         let mut written: Vec<&str> = text.split('/').filter(|name| !name.is_empty()).collect();
         let base = match written.first() {
@@ -283,7 +315,7 @@ impl Pattern {
             }
             Some(&"~") => {
                 written.remove(0);
-                std::env::home_dir().ok_or("Unable to determine HOME directory")?
+                std::env::home_dir().ok_or(HashError::NoHome)?
             }
             _ => workspace.to_owned(),
         };
@@ -291,7 +323,7 @@ impl Pattern {
         for name in written {
             let segment = Segment::new(name)?;
             if matches!(segment.literal(), Some("." | "..")) {
-                return Err(format!("Invalid pattern '{text}'. Relative pathing '.' and '..' is not allowed."));
+                return Err(HashError::RelativePattern(text.to_owned()));
             }
             segments.push(segment);
         }
@@ -299,7 +331,7 @@ impl Pattern {
     }
 
     /// Returns the pattern for everything below the folders that this one matches, unless it already ends in `**`.
-    fn below(&self) -> Result<Option<Self>, String> {
+    fn below(&self) -> Result<Option<Self>, HashError> {
         if !self.folders_only && matches!(self.segments.last(), Some(Segment::Any)) {
             return Ok(None);
         }
@@ -353,11 +385,11 @@ impl Pattern {
 }
 
 impl Segment {
-    fn new(text: &str) -> Result<Self, String> {
+    fn new(text: &str) -> Result<Self, HashError> {
         if text == "**" {
             return Ok(Self::Any);
         }
-        let regex = Regex::new(&regex(text)).map_err(|error| format!("Invalid pattern '{text}'. {error}"))?;
+        let regex = Regex::new(&regex(text)).map_err(|error| HashError::Pattern(text.to_owned(), error))?;
         Ok(Self::Name { regex, literal: literal(text) })
     }
 
@@ -496,7 +528,8 @@ mod tests {
     }
 
     fn hash(folder: &Path, arguments: &[&str]) -> Result<String, String> {
-        hash_files(folder, &arguments.iter().map(ToString::to_string).collect::<Vec<_>>(), &|| Ok(()))
+        let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+        hash_files(folder, &arguments, &|| Ok(())).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -610,10 +643,10 @@ mod tests {
             let go_on = || {
                 let now = left.get();
                 left.set(now - 1);
-                if now == 0 { Err("stopped".to_owned()) } else { Ok(()) }
+                if now == 0 { Err(HashError::TimedOut) } else { Ok(()) }
             };
-            let error = hash_files(folder.path(), &["large".to_owned()], &go_on).unwrap_err();
-            assert!(error.ends_with("stopped"), "{error}");
+            let error = hash_files(folder.path(), &["large".to_owned()], &go_on).unwrap_err().to_string();
+            assert!(error.ends_with("it did not finish within 120 seconds"), "{error}");
         }
     }
 
@@ -625,7 +658,7 @@ mod tests {
         let hash = || files.hash_files(&["*".to_owned()]);
         assert!(hash().is_ok(), "steps of a cancelled job may still run");
         ask.send(Cancellation::Force).unwrap();
-        assert!(hash().unwrap_err().ends_with("the job was cancelled"));
+        assert!(hash().unwrap_err().to_string().ends_with("the job was cancelled"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Evaluator<'_> {
             }
             Function::HashFiles => {
                 let patterns = self.texts(arguments)?;
-                Value::string(self.scope.host.hash_files(&patterns).map_err(EvalError::HashFiles)?)
+                Value::string(self.scope.host.hash_files(&patterns)?)
             }
             Function::Join => self.join(&arguments[0], arguments.get(1))?,
             Function::StartsWith => Value::Bool(self.both_texts(arguments, |text, start| text.starts_with(start))?),

@@ -1,7 +1,7 @@
 //! Errors of parsing and evaluation, with GitHub's messages.
 
 use super::node::Extent;
-use super::{MAX_DEPTH, MAX_LENGTH, text};
+use super::{HashFilesError, MAX_DEPTH, MAX_LENGTH, text};
 
 /// Error of parsing an expression. Displays as GitHub's message, with the symbol and its position.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -116,6 +116,6 @@ pub enum EvalError {
     #[error("must be a mapping, not {0}")]
     NotMapping(&'static str),
     /// The files could not be hashed.
-    #[error("{0}")]
-    HashFiles(String),
+    #[error(transparent)]
+    HashFiles(#[from] HashFilesError),
 }

@@ -205,13 +205,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::workflow::expr::{Contexts, Host, NoFiles, Object, Status, Vocabulary};
+    use crate::workflow::expr::{Contexts, HashFilesError, Host, NoFiles, Object, Status, Vocabulary};
 
     struct Names;
 
     impl Host for Names {
-        fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
-            if patterns == ["none"] { Err("no such thing".to_owned()) } else { Ok(patterns.join("+")) }
+        fn hash_files(&self, patterns: &[String]) -> Result<String, HashFilesError> {
+            if patterns == ["none"] { Err(HashFilesError("no such thing".to_owned())) } else { Ok(patterns.join("+")) }
         }
     }
 

@@ -32,7 +32,7 @@ pub use error::{EvalError, ParseError, ParseErrorKind};
 pub use functions::Function;
 pub use node::{Comparison, ExprKind, ExprNode, Extent, Logical, Name, PathKey, Reference};
 pub use object::Object;
-pub use scope::{Contexts, Host, NoFiles, Scope, Status};
+pub use scope::{Contexts, HashFilesError, Host, NoFiles, Scope, Status};
 pub use value::Value;
 
 /// Maximum depth of an expression tree, in nodes (`ExpressionConstants.MaxDepth`).

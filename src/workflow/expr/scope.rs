@@ -70,14 +70,19 @@ impl Default for Status {
     }
 }
 
+/// Why files cannot be hashed: a message of one line.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct HashFilesError(pub String);
+
 /// The files of a job, for `hashFiles`.
 pub trait Host: Send + Sync {
     /// Returns the hash over the files that match the patterns; empty if no file matches. The patterns are the
     /// arguments of `hashFiles`, options included.
     ///
     /// # Errors
-    /// A message of one line for the user.
-    fn hash_files(&self, patterns: &[String]) -> Result<String, String>;
+    /// A pattern or option is invalid, or a file cannot be read.
+    fn hash_files(&self, patterns: &[String]) -> Result<String, HashFilesError>;
 }
 
 /// A [`Host`] without files.
@@ -85,7 +90,7 @@ pub trait Host: Send + Sync {
 pub struct NoFiles;
 
 impl Host for NoFiles {
-    fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
-        Err(format!("hashFiles('{}') has no files here", patterns.join("', '")))
+    fn hash_files(&self, patterns: &[String]) -> Result<String, HashFilesError> {
+        Err(HashFilesError(format!("hashFiles('{}') has no files here", patterns.join("', '"))))
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn body(container: &ContainerSpec, labels: &Labels) -> Result<Contain
     let mut body = ContainerCreateBody { image: Some(container.image.clone()), ..ContainerCreateBody::default() };
     options::apply(&container.options, &mut body).map_err(|error| {
         let place = container.place_of(&error.word);
-        ProviderError::Refused(format!("{place}: `options` of {}: {}", container.name, error.reason))
+        ProviderError::Refused(format!("{place}: `options` of {}: {}", container.name, error.fault))
     })?;
     let env = body.env.get_or_insert_default();
     env.splice(0..0, container.env.iter().map(|(name, value)| format!("{name}={value}")));

@@ -10,7 +10,7 @@ use bollard::models::{
     HostConfigLogConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use crate::engine::sandbox::container::Port;
+use crate::engine::sandbox::container::{Port, PortError};
 
 /// Error of an option that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +18,31 @@ pub(super) struct OptionError {
     /// The invalid word, as written.
     pub word: String,
     /// Reason, and how to fix it.
-    pub reason: String,
+    pub fault: OptionFault,
+}
+
+/// Why an option cannot be used, and how to fix it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum OptionFault {
+    #[error("unknown container option `{written}`{}", near.as_ref().map(|near| format!("; did you mean `--{near}`?")).unwrap_or_default())]
+    Unknown { written: String, near: Option<String> },
+    #[error("`{0}` is not an option: put values after one, and values with blanks in double quotes")]
+    NotAnOption(String),
+    #[error("`--{name}` cannot be used here: {reason}")]
+    Refused { name: &'static str, reason: &'static str },
+    #[error("`--{name}` needs a value")]
+    NoValue { name: &'static str },
+    #[error("`--{name}` {takes}, not `{value}`")]
+    Value { name: &'static str, takes: Takes, value: String },
+}
+
+/// What the value of an option must be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Takes {
+    #[error("takes {0}")]
+    Form(&'static str),
+    #[error("takes a port: {0}")]
+    Port(PortError),
 }
 
 /// Syntax and effect of an option.
@@ -36,7 +60,7 @@ enum Act {
     /// Takes any value.
     Text(fn(&mut ContainerCreateBody, &str)),
     /// Takes a value that is validated.
-    Value(fn(&mut ContainerCreateBody, &str) -> Result<(), String>),
+    Value(fn(&mut ContainerCreateBody, &str) -> Result<(), Takes>),
     /// Is refused for this reason.
     Refused(&'static str),
 }
@@ -64,7 +88,7 @@ static OPTIONS: &[Entry] = &[
             host(body).cgroupns_mode = Some(match value {
                 "host" => HostConfigCgroupnsModeEnum::HOST,
                 "private" => HostConfigCgroupnsModeEnum::PRIVATE,
-                _ => return Err("takes `host` or `private`".to_owned()),
+                _ => return Err(Takes::Form("`host` or `private`")),
             });
             Ok(())
         }),
@@ -188,26 +212,25 @@ static OPTIONS: &[Entry] = &[
 pub(super) fn apply(words: &[String], body: &mut ContainerCreateBody) -> Result<(), OptionError> {
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
-        let fail = |reason: String| OptionError { word: word.clone(), reason };
+        let fail = |fault| OptionError { word: word.clone(), fault };
         let (entry, attached) = find(word).map_err(fail)?;
+        let name = entry.name;
+        let wrong = |value: &str, takes| fail(OptionFault::Value { name, takes, value: value.to_owned() });
         match &entry.act {
-            Refused(reason) => return Err(fail(format!("`--{}` cannot be used here: {reason}", entry.name))),
+            Refused(reason) => return Err(fail(OptionFault::Refused { name, reason })),
             Switch(act) => match attached {
                 None | Some("true") => act(body, true),
                 Some("false") => act(body, false),
-                Some(other) => return Err(fail(format!("`--{}` takes `true` or `false`, not `{other}`", entry.name))),
+                Some(other) => return Err(wrong(other, Takes::Form("`true` or `false`"))),
             },
             Text(_) | Value(_) => {
                 let value = match attached {
                     Some(value) => value,
-                    None => rest.next().ok_or_else(|| fail(format!("`--{}` needs a value", entry.name)))?,
+                    None => rest.next().ok_or_else(|| fail(OptionFault::NoValue { name }))?,
                 };
                 match &entry.act {
                     Text(act) => act(body, value),
-                    Value(act) => {
-                        act(body, value)
-                            .map_err(|reason| fail(format!("`--{}` {reason}, not `{value}`", entry.name)))?;
-                    }
+                    Value(act) => act(body, value).map_err(|takes| wrong(value, takes))?,
                     Switch(_) | Refused(_) => {}
                 }
             }
@@ -217,7 +240,7 @@ pub(super) fn apply(words: &[String], body: &mut ContainerCreateBody) -> Result<
 }
 
 /// Finds the option of a word, and the value attached to it.
-fn find(word: &str) -> Result<(&'static Entry, Option<&str>), String> {
+fn find(word: &str) -> Result<(&'static Entry, Option<&str>), OptionFault> {
     if let Some(long) = word.strip_prefix("--") {
         let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
         let found = OPTIONS.iter().find(|entry| entry.name == name).map(|entry| (entry, value));
@@ -225,9 +248,7 @@ fn find(word: &str) -> Result<(&'static Entry, Option<&str>), String> {
     }
     let mut letters = word.strip_prefix('-').unwrap_or_default().chars();
     let Some(letter) = letters.next() else {
-        return Err(format!(
-            "`{word}` is not an option: put values after one, and values with blanks in double quotes"
-        ));
+        return Err(OptionFault::NotAnOption(word.to_owned()));
     };
     let found = OPTIONS.iter().find(|entry| entry.letter == Some(letter));
     let rest = letters.as_str();
@@ -235,10 +256,9 @@ fn find(word: &str) -> Result<(&'static Entry, Option<&str>), String> {
     found.map(|entry| (entry, attached)).ok_or_else(|| unknown(word, ""))
 }
 
-fn unknown(written: &str, name: &str) -> String {
+fn unknown(written: &str, name: &str) -> OptionFault {
     let near = crate::model::nearest(name, OPTIONS.iter().map(|entry| entry.name));
-    let hint = near.map(|near| format!("; did you mean `--{near}`?")).unwrap_or_default();
-    format!("unknown container option `{written}`{hint}")
+    OptionFault::Unknown { written: written.to_owned(), near: near.map(str::to_owned) }
 }
 
 fn host(body: &mut ContainerCreateBody) -> &mut HostConfig {
@@ -261,13 +281,13 @@ fn list(place: &mut Option<Vec<String>>, value: &str) {
     place.get_or_insert_default().push(value.to_owned());
 }
 
-fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
-    value.parse().map_err(|_| "takes a number".to_owned())
+fn number<N: std::str::FromStr>(value: &str) -> Result<N, Takes> {
+    value.parse().map_err(|_| Takes::Form("a number"))
 }
 
-fn pair(value: &str, form: &str) -> Result<(String, String), String> {
+fn pair(value: &str, form: &'static str) -> Result<(String, String), Takes> {
     let pair = value.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    pair.ok_or_else(|| format!("takes {form}"))
+    pair.ok_or(Takes::Form(form))
 }
 
 fn label(body: &mut ContainerCreateBody, value: &str) {
@@ -276,9 +296,9 @@ fn label(body: &mut ContainerCreateBody, value: &str) {
 }
 
 /// Parses a duration in Go's notation (`1m30s`, `500ms`), in nanoseconds.
-fn duration(value: &str) -> Result<i64, String> {
+fn duration(value: &str) -> Result<i64, Takes> {
     const UNITS: [(&str, f64); 6] = [("ms", 1e6), ("us", 1e3), ("ns", 1.0), ("h", 3.6e12), ("m", 6e10), ("s", 1e9)];
-    let wrong = || "takes a time such as `10s`, `500ms` or `1m30s`".to_owned();
+    let wrong = || Takes::Form("a time such as `10s`, `500ms` or `1m30s`");
     let (mut total, mut rest) = (0.0, value);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
@@ -291,8 +311,8 @@ fn duration(value: &str) -> Result<i64, String> {
 }
 
 /// Parses an amount of memory (`512m`, `2g`, `64kb`), in bytes; `-1` means unlimited.
-fn bytes(value: &str) -> Result<i64, String> {
-    let wrong = || "takes an amount such as `512m` or `2g`".to_owned();
+fn bytes(value: &str) -> Result<i64, Takes> {
+    let wrong = || Takes::Form("an amount such as `512m` or `2g`");
     let lower = value.to_ascii_lowercase();
     let amount = lower.strip_suffix('b').unwrap_or(&lower);
     let (digits, shift) = match amount.as_bytes().last() {
@@ -306,14 +326,14 @@ fn bytes(value: &str) -> Result<i64, String> {
     Ok((number * f64::from(2_i32).powi(shift)) as i64)
 }
 
-fn device(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+fn device(body: &mut ContainerCreateBody, value: &str) -> Result<(), Takes> {
     let parts: Vec<_> = value.split(':').collect();
     let (outside, inside, how) = match parts.as_slice() {
         [outside] => (*outside, *outside, "rwm"),
         [outside, inside] if inside.starts_with('/') => (*outside, *inside, "rwm"),
         [outside, how] => (*outside, *outside, *how),
         [outside, inside, how] => (*outside, *inside, *how),
-        _ => return Err("takes a device and its path in the container".to_owned()),
+        _ => return Err(Takes::Form("a device and its path in the container")),
     };
     host(body).devices.get_or_insert_default().push(DeviceMapping {
         path_on_host: Some(outside.to_owned()),
@@ -323,8 +343,8 @@ fn device(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn gpus(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
-    let count = if value == "all" { -1 } else { number(value).map_err(|_| "takes `all` or a number".to_owned())? };
+fn gpus(body: &mut ContainerCreateBody, value: &str) -> Result<(), Takes> {
+    let count = if value == "all" { -1 } else { number(value).map_err(|_| Takes::Form("`all` or a number"))? };
     host(body).device_requests.get_or_insert_default().push(DeviceRequest {
         count: Some(count),
         capabilities: Some(vec![vec!["gpu".to_owned()]]),
@@ -333,8 +353,8 @@ fn gpus(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn publish(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
-    let port = Port::parse(value).map_err(|error| format!("takes a port: {error}"))?;
+fn publish(body: &mut ContainerCreateBody, value: &str) -> Result<(), Takes> {
+    let port = Port::parse(value).map_err(Takes::Port)?;
     let inside = port.inside();
     list(&mut body.exposed_ports, &inside);
     let binding = PortBinding { host_ip: port.address, host_port: port.outside.map(|number| number.to_string()) };
@@ -343,21 +363,21 @@ fn publish(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn restart(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+fn restart(body: &mut ContainerCreateBody, value: &str) -> Result<(), Takes> {
     let (name, count) = value.split_once(':').unwrap_or((value, "0"));
     let name = match name {
         "no" => RestartPolicyNameEnum::NO,
         "always" => RestartPolicyNameEnum::ALWAYS,
         "unless-stopped" => RestartPolicyNameEnum::UNLESS_STOPPED,
         "on-failure" => RestartPolicyNameEnum::ON_FAILURE,
-        _ => return Err("takes `no`, `always`, `unless-stopped` or `on-failure[:count]`".to_owned()),
+        _ => return Err(Takes::Form("`no`, `always`, `unless-stopped` or `on-failure[:count]`")),
     };
     let maximum_retry_count = number(count).map(|count: i64| Some(count).filter(|count| *count > 0))?;
     host(body).restart_policy = Some(RestartPolicy { name: Some(name), maximum_retry_count });
     Ok(())
 }
 
-fn ulimit(body: &mut ContainerCreateBody, value: &str) -> Result<(), String> {
+fn ulimit(body: &mut ContainerCreateBody, value: &str) -> Result<(), Takes> {
     let (name, limits) = pair(value, "name=soft[:hard]")?;
     let (soft, hard) = limits.split_once(':').unwrap_or((&limits, &limits));
     let limit = ResourcesUlimits { name: Some(name), soft: Some(number(soft)?), hard: Some(number(hard)?) };
@@ -436,7 +456,8 @@ mod tests {
         ] {
             let error = read(words).expect_err(words);
             assert_eq!(error.word, word);
-            assert!(error.reason.contains(reason), "{words}: {}", error.reason);
+            let shown = error.fault.to_string();
+            assert!(shown.contains(reason), "{words}: {shown}");
         }
     }
 
