@@ -155,7 +155,7 @@ impl JobTask {
     ) -> WorkEnd {
         let outlet = &self.run.outlet;
         let contexts = steps.contexts(scope);
-        let host = WorkspaceFiles::at(&environment.workspace).unless_forced(self.cancellation.clone());
+        let host = steps.files();
         let evaluated = Scope { contexts: &contexts, status: scope.functions(), host: &host };
         let mut wrong = None;
         for (name, value) in &body.outputs {

@@ -43,6 +43,11 @@ pub trait Sandbox: Send + Sync {
     /// Whether processes run in a container: files written on this machine are sent to it, and its programs are its own.
     fn is_container(&self) -> bool;
 
+    /// Whether the processes run on another machine: files that they write are here only after [`Sandbox::fetch`].
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Returns the image whose programs the processes see, if they run in a container.
     fn image(&self) -> Option<&str> {
         None

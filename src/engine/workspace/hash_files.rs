@@ -48,6 +48,8 @@ enum HashError {
     TimedOut,
     #[error("the job was cancelled")]
     Cancelled,
+    #[error("the files of the job are on another machine, that of its container engine")]
+    Elsewhere,
 }
 
 impl HashError {
@@ -64,13 +66,15 @@ type GoOn<'a> = &'a dyn Fn() -> Result<(), HashError>;
 pub struct WorkspaceFiles {
     root: PathBuf,
     asked: Option<watch::Receiver<Cancellation>>,
+    /// Whether the job changes other files than those here, on another machine.
+    elsewhere: bool,
 }
 
 impl WorkspaceFiles {
     /// Returns the files below a folder.
     #[must_use]
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), asked: None }
+        Self { root: root.to_owned(), asked: None, elsewhere: false }
     }
 
     /// The same files, which are read no further once the job must end at once.
@@ -78,12 +82,21 @@ impl WorkspaceFiles {
     pub(in crate::engine) fn unless_forced(self, asked: watch::Receiver<Cancellation>) -> Self {
         Self { asked: Some(asked), ..self }
     }
+
+    /// The same files. If they are `elsewhere`, hashing them fails, as those here may be older.
+    #[must_use]
+    pub(in crate::engine) fn of_machine(self, elsewhere: bool) -> Self {
+        Self { elsewhere, ..self }
+    }
 }
 
 impl Host for WorkspaceFiles {
     fn hash_files(&self, patterns: &[String]) -> Result<String, HashFilesError> {
         let deadline = Instant::now() + TIMEOUT;
         let go_on = || {
+            if self.elsewhere {
+                return Err(HashError::Elsewhere);
+            }
             if Instant::now() > deadline {
                 return Err(HashError::TimedOut);
             }
@@ -125,6 +138,7 @@ fn hash_selected(
     follow_links: bool,
     go_on: GoOn<'_>,
 ) -> Result<String, HashError> {
+    go_on()?;
     let workspace = workspace.canonicalize().map_err(HashError::Workspace)?;
     let folder = Folder::open(&workspace).map_err(HashError::Workspace)?;
     let selection = Selection::new(&workspace, patterns)?;
@@ -659,6 +673,19 @@ mod tests {
         assert!(hash().is_ok(), "steps of a cancelled job may still run");
         ask.send(Cancellation::Force).unwrap();
         assert!(hash().unwrap_err().to_string().ends_with("the job was cancelled"));
+    }
+
+    #[test]
+    fn files_of_another_machine_are_not_hashed_here() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = WorkspaceFiles::at(folder.path()).of_machine(true);
+        for pattern in ["*", "none"] {
+            let error = files.hash_files(&[pattern.to_owned()]).expect_err(pattern).to_string();
+            assert!(
+                error.ends_with("the files of the job are on another machine, that of its container engine"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

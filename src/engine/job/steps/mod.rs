@@ -115,8 +115,9 @@ impl<'j> Steps<'j> {
     }
 
     /// Returns the files of the workspace, for expressions.
-    fn files(&self) -> WorkspaceFiles {
-        WorkspaceFiles::at(&self.job.workspace).unless_forced(self.cancel.asked())
+    pub(in crate::engine::job) fn files(&self) -> WorkspaceFiles {
+        let files = WorkspaceFiles::at(&self.job.workspace).unless_forced(self.cancel.asked());
+        files.of_machine(self.job.sandbox.is_elsewhere())
     }
 
     /// Returns the context of a step.

@@ -117,6 +117,10 @@ impl Steps<'_> {
             Reference::Image(image) => Ok(Used::Image(image, given)),
             Reference::Local(path) => {
                 let folder = job.workspace.join(&path);
+                // On another machine a step may have changed the action. If it is not there, the message below says so.
+                if let Err(error) = job.sandbox.fetch(&folder).await {
+                    tracing::debug!(%error, reference, "a local action is not on the other machine");
+                }
                 let Some(read) = resolve::read(&job.workspace, Path::new(&path)) else {
                     return Err(format!(
                         "there is no action.yml in {reference} of the workspace; is actions/checkout missing before this step?"

@@ -306,12 +306,16 @@ impl Sandbox for JobContainer {
         .boxed()
     }
 
+    fn is_elsewhere(&self) -> bool {
+        self.client.socket().is_none()
+    }
+
     fn send<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
-        async move { if self.client.socket().is_some() { Ok(()) } else { self.upload(path).await } }.boxed()
+        async move { if self.is_elsewhere() { self.upload(path).await } else { Ok(()) } }.boxed()
     }
 
     fn fetch<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
-        async move { if self.client.socket().is_some() { Ok(()) } else { self.download(path).await } }.boxed()
+        async move { if self.is_elsewhere() { self.download(path).await } else { Ok(()) } }.boxed()
     }
 
     /// Does nothing: all processes end with the container, at the end of the job.
