@@ -30,6 +30,7 @@ mod text_input;
 mod view;
 mod yank;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crossterm::event::KeyEventKind;
@@ -38,7 +39,7 @@ use ratatui::style::Color;
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Notice, Request};
-use crate::model::{JobId, Phase, Run, RunId, Summary, Timestamp};
+use crate::model::{Conclusion, JobId, Phase, Run, RunId, Summary, Timestamp};
 use crate::ui::layout;
 use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::theme::Theme;
@@ -74,8 +75,8 @@ pub struct App {
     clock: Timestamp,
     /// The run for which records were last requested.
     watched: Option<RunId>,
-    /// Job of a run on a server whose log was asked for last.
-    log_of: Option<(RunId, JobId)>,
+    /// Jobs of runs on servers whose logs were asked for, with the attempt.
+    asked_logs: HashSet<(RunId, JobId, u32)>,
     /// Text of the last search in the logs of a run.
     last_run_search: String,
     /// Id of the last search in the logs of a run.
@@ -106,7 +107,7 @@ impl App {
             toast_at: Timestamp(0),
             clock: Timestamp(0),
             watched: None,
-            log_of: None,
+            asked_logs: HashSet::new(),
             last_run_search: String::new(),
             last_run_search_id: 0,
             run_search_active: false,
@@ -274,13 +275,12 @@ impl App {
     /// Asks for the log of the selected job of a run on a server, once it has ended.
     fn missing_log(&mut self) -> Option<Effect> {
         let (run, job) = (self.selection.run(&self.state)?, self.selection.job(&self.state)?);
-        let is_missing = job.phase.is_done() && job.steps.iter().all(|step| step.lines == 0);
-        let wanted = Some((run.info.id.clone(), job.id.clone()));
-        if run.info.remote.is_none() || !is_missing || self.log_of == wanted {
-            return None;
-        }
-        self.log_of = wanted;
-        self.log_of.clone().map(|(run, job)| Effect::Request(Request::LoadLog { run, job }))
+        let has_log = job.remote.is_some() && !job.steps.is_empty();
+        let has_log = has_log && job.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped);
+        let is_missing = has_log && job.steps.iter().all(|step| step.lines == 0);
+        let (run, job, attempt) = (run.info.id.clone(), job.id.clone(), job.attempt);
+        let asks = is_missing && self.asked_logs.insert((run.clone(), job.clone(), attempt));
+        asks.then_some(Effect::Request(Request::LoadLog { run, job }))
     }
 
     fn screen(&self) -> Option<Screen> {

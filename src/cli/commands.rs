@@ -2,7 +2,8 @@
 
 use crate::launch::SecretSource;
 use crate::launch::commands;
-use crate::launch::commands::{NewAttempt, TrustedBy};
+use crate::launch::commands::{CommandError, NewAttempt, TrustedBy};
+use crate::model::capabilities::Unavailable;
 use crate::model::{Command, RerunScope};
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -97,6 +98,10 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
     };
     if servers::is_mirror(&folder) {
         return rerun_at_server(&folder, scope, args);
+    }
+    if args.debug {
+        let reason = Unavailable::KeepsDebug;
+        return Err(CommandError::Unavailable { run: folder.id().clone(), reason }.into());
     }
     let attempt = block_on(commands::rerun(&folder, scope, &args.attempt.secrets(), args.attempt.trusted(&folder)?))??;
     follow(&folder, attempt, &args.attempt)

@@ -98,12 +98,10 @@ fn status(word: &str) -> Result<StatusFilter, String> {
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
-    if let Some(name) = &args.repository {
-        servers::list(&runs, name)?;
-    }
+    let named = args.repository.as_ref().map(|name| servers::list(&runs, name)).transpose()?;
     let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
     let filter = Filter {
-        repository: args.repository.clone().or_else(|| home.clone()),
+        repository: named.or_else(|| home.clone()),
         workflow: args.workflow.clone(),
         branch: args.branch.clone(),
         event: args.event.clone(),

@@ -98,7 +98,11 @@ pub(super) async fn mirror(folder: &RunFolder) -> Result<Option<Poller>, Failure
         return Ok(None);
     }
     let poller = poller(folder.runs())?;
-    poller.open(folder).await?;
+    match poller.open(folder).await {
+        // It goes on once the server answers again.
+        Err(error) if is_transient(&error) => outdated(folder, &error),
+        opened => opened?,
+    }
     Ok(Some(poller))
 }
 
@@ -137,14 +141,19 @@ pub(super) fn submit(folder: &RunFolder, command: &Command) -> Result<(), Failur
     })?
 }
 
-/// Asks for the newest runs of a repository. If its server gives no answer, a remark says so.
-pub(super) fn list(runs: &RunsDir, name: &str) -> Result<(), Failure> {
+/// Asks for the newest runs of a repository, and returns its name without the host. If its server gives no answer, a remark
+/// says so. The name of a folder, which is that of a repository without a remote, is returned as it is.
+pub(super) fn list(runs: &RunsDir, name: &str) -> Result<String, Failure> {
+    if name.starts_with("local/") {
+        return Ok(name.to_owned());
+    }
     let repository = Repository::parse(name, std::env::var(DEFAULT_HOST).ok().as_deref())?;
     let poller = poller(runs.clone())?;
+    let full_name = repository.full_name();
     if let Err(error) = block_on(poller.list(&[repository]))? {
         style::notice(&text!("note: {}; these runs were known before", error.to_string()));
     }
-    Ok(())
+    Ok(full_name)
 }
 
 pub(super) fn is_mirror(folder: &RunFolder) -> bool {

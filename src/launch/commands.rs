@@ -83,23 +83,6 @@ pub enum CommandError {
     Worker(#[from] SpawnError),
 }
 
-impl CommandError {
-    /// Whether the process that should carry out the command has ended, before or while it was asked.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        match self {
-            Self::Unwatched { .. } => true,
-            Self::NoAnswer { source, .. } => {
-                matches!(
-                    source.kind(),
-                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-                )
-            }
-            _ => false,
-        }
-    }
-}
-
 /// Whose word counts when another attempt of a run starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TrustedBy {
@@ -254,6 +237,9 @@ fn start(
     Ok(NewAttempt::Started(run.attempt + 1))
 }
 
+/// Time limit for the answer to a command for a run on a server: it may wait for other changes, and for the server.
+const SERVER_TIMEOUT: Duration = Duration::from_mins(2);
+
 /// Maximum time until a worker that holds the run's lock listens: it has to start and to read the run.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -261,10 +247,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(5);
 
 /// Sends a command to the socket of a run. Waits for a worker that has been started and does not listen yet.
-async fn order(folder: &RunFolder, command: &Command) -> io::Result<Reply> {
+async fn order(folder: &RunFolder, command: &Command, timeout: Duration) -> io::Result<Reply> {
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
-        match control::order(&folder.socket(), command).await {
+        match control::order(&folder.socket(), command, timeout).await {
             Err(error) if is_not_listening(&error) && lock::is_held(&folder.lock()) && Instant::now() < deadline => {
                 sleep(RETRY).await;
             }
@@ -284,7 +270,7 @@ async fn ask_watcher(folder: &RunFolder, command: &Command) -> Result<(), Comman
         let unavailable = |reason| CommandError::Unavailable { run: run.info.id.clone(), reason };
         Capabilities::of_run(&run).check(operation).map_err(unavailable)?;
     }
-    match order(folder, command).await {
+    match order(folder, command, SERVER_TIMEOUT).await {
         Ok(Reply::Accepted) => Ok(()),
         Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),
         Err(error) if is_not_listening(&error) => Err(CommandError::Unwatched { run: run.info.id }),
@@ -295,7 +281,7 @@ async fn ask_watcher(folder: &RunFolder, command: &Command) -> Result<(), Comman
 /// Sends a command to the worker.
 async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
     require_local(folder)?;
-    match order(folder, command).await {
+    match order(folder, command, control::ORDER_TIMEOUT).await {
         Ok(Reply::Accepted) => Ok(()),
         Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),
         Err(source) => {

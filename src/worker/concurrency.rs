@@ -116,7 +116,7 @@ impl ConcurrencyQueue {
         let socket = RunsDir::at(&self.state).folder(other.run.clone()).socket();
         let order = Command::Yield { group: group.to_owned(), job: other.job.clone(), to: name(me) };
         async move {
-            if let Err(error) = control::order(&socket, &order).await {
+            if let Err(error) = control::order(&socket, &order, control::ORDER_TIMEOUT).await {
                 tracing::debug!(%error, "the holder of a concurrency group does not answer");
             }
         }

@@ -34,7 +34,7 @@ const LONGEST_ADDRESS: usize = 100;
 const LONGEST_ORDER: u64 = 64 * 1024;
 
 /// How long a worker may take to answer an order. It answers at once, unless it is stopped or its disk does not answer.
-const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the socket. Replaces the socket of a dead worker: the caller holds the run's lock.
 ///
@@ -133,9 +133,9 @@ async fn ask(command: Command, orders: &mpsc::Sender<PendingCommand>) -> Reply {
 ///
 /// # Errors
 /// No worker listens, or the worker ended before it answered.
-pub async fn order(path: &Path, command: &Command) -> io::Result<Reply> {
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", ORDER_TIMEOUT.as_secs()));
-    timeout(ORDER_TIMEOUT, exchange(path, command)).await.unwrap_or_else(|_| Err(late()))
+pub async fn order(path: &Path, command: &Command, limit: Duration) -> io::Result<Reply> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()));
+    timeout(limit, exchange(path, command)).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn exchange(path: &Path, command: &Command) -> io::Result<Reply> {
@@ -218,7 +218,7 @@ mod tests {
                 answer.send(Reply::Accepted).expect("the client waits");
                 (command, asked)
             });
-            assert_eq!(order(&path, &Command::Cancel).await.expect("answers"), Reply::Accepted);
+            assert_eq!(order(&path, &Command::Cancel, ORDER_TIMEOUT).await.expect("answers"), Reply::Accepted);
             let (command, asked) = answering.await.expect("ends");
             assert_eq!(command, Command::Cancel);
 
@@ -238,7 +238,7 @@ mod tests {
         let path = folder.path().join("control.sock");
         // It takes connections, and reads nothing.
         let _listener = bind(&path).expect("binds");
-        let error = order(&path, &Command::Cancel).await.expect_err("no answer");
+        let error = order(&path, &Command::Cancel, ORDER_TIMEOUT).await.expect_err("no answer");
         assert_eq!(error.to_string(), "no answer within 10 s");
     }
 
@@ -255,7 +255,7 @@ mod tests {
         let (orders, mut asked) = mpsc::channel::<PendingCommand>(1);
         let (_grow, grown) = watch::channel(0);
         let server = tokio::spawn(serve(listener, orders, grown));
-        let patient = tokio::spawn(async move { order(&path, &Command::Cancel).await });
+        let patient = tokio::spawn(async move { order(&path, &Command::Cancel, ORDER_TIMEOUT).await });
         let (command, answer) = asked.recv().await.expect("an order");
         assert_eq!(command, Command::Cancel);
         answer.send(Reply::Accepted).expect("the client waits");

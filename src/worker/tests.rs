@@ -102,7 +102,10 @@ async fn a_requested_attempt_follows_and_a_rejected_one_changes_nothing() {
     let rerun = |socket: std::path::PathBuf| {
         script(move |_| async move {
             let rerun = Command::Rerun { what: RerunScope::All, debug: false };
-            assert_eq!(control::order(&socket, &rerun).await.expect("answered"), Reply::Accepted);
+            assert_eq!(
+                control::order(&socket, &rerun, control::ORDER_TIMEOUT).await.expect("answered"),
+                Reply::Accepted
+            );
             success()
         })
     };
@@ -116,7 +119,7 @@ async fn a_run_that_gives_up_its_group_names_the_next_holder() {
     let socket = folder.socket();
     let waiting = script(move |mut host| async move {
         let order = Command::Yield { group: "deploy".to_owned(), job: None, to: "r2".to_owned() };
-        assert_eq!(control::order(&socket, &order).await.expect("answered"), Reply::Accepted);
+        assert_eq!(control::order(&socket, &order, control::ORDER_TIMEOUT).await.expect("answered"), Reply::Accepted);
         host.cancelled.wait_for(|asked| *asked != Cancellation::None).await.expect("cancelled");
         Ended { conclusion: Conclusion::Cancelled, reason: None }
     });

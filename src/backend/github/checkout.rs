@@ -33,7 +33,10 @@ fn of_config(config: &str, hosts: &[&str]) -> Option<Repository> {
         .collect();
     let chosen = of_remotes(&remotes, hosts)?;
     match marked.filter(|(.., value)| *value != "base") {
-        Some((.., other)) => Repository::parse(other, Some(&chosen.host)).ok().or(Some(chosen)),
+        Some((.., other)) => {
+            let other = Repository::parse(other, Some(&chosen.host)).ok();
+            other.filter(|other| hosts.contains(&other.host.as_str())).or(Some(chosen))
+        }
         None => Some(chosen),
     }
 }
@@ -53,6 +56,7 @@ mod tests {
             (format!("{origin}{dotted}remote.a.b.gh-resolved\nbase\0"), Some("them/r")),
             (format!("{origin}remote.origin.gh-resolved\nother/r\0"), Some("other/r")),
             (format!("{origin}remote.origin.gh-resolved\n\u{1b}\0"), Some("me/r")),
+            (format!("{origin}remote.origin.gh-resolved\nother.example/o/r\0"), Some("me/r")),
             ("remote.origin.url\n/srv/r.git\0remote.x.url\0".to_owned(), None),
         ] {
             let found = of_config(&config, &["github.com"]).map(|repository| repository.to_string());

@@ -2,8 +2,10 @@
 //! is to tell the poller which runs are looked at, and to pass on commands.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 use crate::backend::github::poller::{Links, PollError, Poller};
 use crate::model::feed::{Connection, Feed, Notice};
@@ -11,6 +13,9 @@ use crate::model::{Command, JobId, Reply, RunId};
 use crate::store::history;
 
 use super::Serving;
+
+/// How long a run is selected before its server is asked for it.
+const REST: Duration = Duration::from_millis(150);
 
 impl Serving {
     /// Lists the runs of the settings' repositories and of this checkout from now on.
@@ -31,8 +36,12 @@ impl Serving {
             && let Some(poller) = self.poller.clone()
         {
             let (run, folder, feed) = (run.clone(), self.runs.folder(run.clone()), self.feed.clone());
+            // Runs that the selection only passes are not opened.
+            self.opening.abort_all();
             self.opening.spawn(async move {
+                sleep(REST).await;
                 let opened = async {
+                    poller.focus(folder.id()).await;
                     poller.open(&folder).await?;
                     poller.focus(folder.id()).await;
                     Ok(())

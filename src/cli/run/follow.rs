@@ -12,6 +12,7 @@ use crate::files;
 use crate::launch::commands;
 use crate::store::folder::RunFolder;
 use crate::store::history;
+use crate::ui::terminal_text::text;
 
 use crate::cli::printer::{GitHub, Lines, Printer, Printing};
 use crate::cli::servers;
@@ -87,7 +88,14 @@ async fn until_end(
                 printing.records(&records)?;
                 if let Some(poller) = mirrored.as_ref().filter(|_| printing.has_ended()) {
                     // The logs of the last jobs come after the end of the run.
-                    poller.load_logs(run, &[]).await?;
+                    let loaded = tokio::select! {
+                        loaded = poller.load_logs(run, &[]) => loaded,
+                        _ = interrupted.recv() => Ok(()),
+                        _ = quit.recv() => Ok(()),
+                    };
+                    if let Err(error) = loaded {
+                        style::notice(&text!("note: {}", error.to_string()));
+                    }
                     printing.records(&follower.poll()?)?;
                     break;
                 }

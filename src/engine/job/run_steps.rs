@@ -100,7 +100,7 @@ impl JobTask {
             keep_first(end);
         }
         let end = conclude(&steps, &scope, timeout, reason);
-        self.complete(body, environment, &steps, &scope, end)
+        self.complete(body, &steps, &scope, end)
     }
 
     /// Runs the `pre` phases of actions of other repositories. Returns the reason of the first failure.
@@ -145,14 +145,7 @@ impl JobTask {
     }
 
     /// Evaluates the results of the job: outputs, environment URL, `continue-on-error`.
-    fn complete(
-        &self,
-        body: &StepsJob,
-        environment: &JobEnvironment,
-        steps: &Steps<'_>,
-        scope: &StepScope,
-        mut end: JobEnd,
-    ) -> WorkEnd {
+    fn complete(&self, body: &StepsJob, steps: &Steps<'_>, scope: &StepScope, mut end: JobEnd) -> WorkEnd {
         let outlet = &self.run.outlet;
         let contexts = steps.contexts(scope);
         let host = steps.files();

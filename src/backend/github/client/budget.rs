@@ -187,9 +187,15 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         let factors = self.factors;
         let Some(watched) = self.watched.get_mut(key) else { return };
         let (least, most) = watched.kind.bounds();
+        // A resource that fails is polled less and less often, like one that does not change.
+        if polled.is_none_or(|polled| !polled.changed) {
+            watched.interval = watched.interval.mul_f64(1.5).min(most);
+        }
         if let Some(polled) = polled {
             watched.charged += WEIGHT * (f64::from(u8::from(polled.charged)) - watched.charged);
-            watched.interval = if polled.changed { least } else { watched.interval.mul_f64(1.5).min(most) };
+            if polled.changed {
+                watched.interval = least;
+            }
         }
         watched.soon.retain(|soon| *soon > now);
         let interval = watched.paced(attention).mul_f64(factors[watched.kind.group()]);

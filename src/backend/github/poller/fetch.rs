@@ -106,8 +106,9 @@ impl Fetch<'_> {
         let path = format!("{}/contents/{}?ref={}", self.repository(), escaped(path), escaped(sha));
         match self.client.get_as(Form::Raw, &path, Freshness::ANY, self.priority).await {
             Ok(answer) => Ok(Some(String::from_utf8_lossy(&answer.body).into_owned())),
-            Err(ApiError::Refused { status: 403 | 404, .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) if error.is_transient() => Err(error.into()),
+            // The file does not exist, may not be read, or its path, which a workflow names, is none.
+            Err(_) => Ok(None),
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Duration, sleep};
 
 use crate::backend::github::address::Repository;
 use crate::backend::github::client::budget::{Kind, Polled, Schedule};
-use crate::backend::github::client::{AnswerSource, Client, Freshness, Priority};
+use crate::backend::github::client::{AnswerSource, ApiError, Client, Freshness, Priority};
 use crate::backend::github::mirror::folder::{RemoteId, Stub, spec, stub};
 use crate::backend::github::wire::Page;
 use crate::backend::github::wire::runs::Run as WireRun;
@@ -30,6 +30,9 @@ const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
 
 /// Maximum number of runs whose last listed state is remembered.
 const MAX_SEEN: usize = 10_000;
+
+/// Number of opened runs from which on those that have ended are closed: each has some open files.
+const MAX_OPENED: usize = 32;
 
 /// Maximum number of tasks of a run that wait.
 const MAX_TASKS: usize = 8;
@@ -89,6 +92,8 @@ struct Host {
     client: Client,
     schedule: Schedule<Key>,
     opened: HashMap<RunId, Opened>,
+    /// Runs that another process mirrors, until it ends.
+    held: HashMap<RunId, Box<RunSpec>>,
     focus: Option<RunId>,
     /// The listed runs as they were when their stubs were written: only changed ones are written again.
     seen: HashMap<u64, WireRun>,
@@ -106,6 +111,7 @@ pub(super) async fn serve(runs: RunsDir, client: Client, mut asks: mpsc::Receive
         client,
         schedule: Schedule::default(),
         opened: HashMap::new(),
+        held: HashMap::new(),
         focus: None,
         seen: HashMap::new(),
         polling: None,
@@ -121,7 +127,7 @@ pub(super) async fn serve(runs: RunsDir, client: Client, mut asks: mpsc::Receive
                 None => return,
             },
             Some(done) = host.work.next() => host.finish(done),
-            Some(run) = changes.recv() => host.schedule.changed_by_user(&Key::Run(run), now()),
+            Some(run) = changes.recv() => host.wake(run),
             () = sleep(next.unwrap_or(Duration::MAX)), if next.is_some() => {}
         }
     }
@@ -140,9 +146,28 @@ impl Host {
         };
         match &key {
             Key::List(repository) => self.poll_lists(vec![repository.clone()], priority, None),
-            Key::Run(run) => self.poll_run(run.clone(), priority, None),
+            Key::Run(run) => match self.held.get(run).cloned() {
+                // The other process may have ended. If not, it has polled the run meanwhile.
+                Some(spec) => {
+                    self.schedule.polled(&key, Some(Polled::default()), now(), u32::MAX / 2);
+                    return self.open(&spec, true, true, None);
+                }
+                None => self.poll_run(run.clone(), priority, None),
+            },
         }
         self.polling = Some(key);
+    }
+
+    /// Makes room for another run: forgets one that has ended and is not looked at, if there are many.
+    fn close_one(&mut self) {
+        if self.opened.len() < MAX_OPENED {
+            return;
+        }
+        let is_idle = |(run, opened): &(&RunId, &Opened)| opened.last.has_ended && self.focus.as_ref() != Some(run);
+        if let Some(run) = self.opened.iter().find(is_idle).map(|(run, _)| run.clone()) {
+            self.opened.remove(&run);
+            self.schedule.forget(&Key::Run(run));
+        }
     }
 
     /// Returns how long nothing is due. `None` while a poll goes on, and without anything to poll.
@@ -203,11 +228,18 @@ impl Host {
                             tracing::error!(run = %id, %error, "a run is no longer mirrored");
                         }
                     });
+                    self.held.remove(&run);
+                    self.close_one();
                     self.opened
                         .insert(run.clone(), Opened { tasks, is_wanted, listens: false, last: RunPolled::default() });
                 }
-                // Another process mirrors it.
-                Ok(None) => return done(answer, Ok(())),
+                Ok(None) => {
+                    if is_wanted {
+                        self.held.insert(run.clone(), Box::new(spec.clone()));
+                        self.schedule.watch(Key::Run(run), Kind::VisibleRun, now());
+                    }
+                    return done(answer, Ok(()));
+                }
                 Err(error) => return done(answer, Err(error.into())),
             }
         }
@@ -270,7 +302,10 @@ impl Host {
             Done::Lists { lists, answer } => {
                 let mut result = Ok(());
                 for (repository, listed) in lists {
-                    let listed = listed.and_then(|listed| self.list(&repository, listed));
+                    let listed = listed.map(|listed| self.list(&repository, listed));
+                    if let Err(error) = &listed {
+                        tracing::warn!(%repository, %error, "the runs of a repository are not listed");
+                    }
                     self.polled(Key::List(repository), listed.as_ref().ok().copied());
                     result = result.and(listed.map(drop));
                 }
@@ -284,7 +319,11 @@ impl Host {
                             opened.last = *polled;
                         }
                     }
-                    Err(PollError::Gone | PollError::Store(_)) => drop(self.opened.remove(&run)),
+                    Err(
+                        PollError::Gone
+                        | PollError::Store(_)
+                        | PollError::Api(ApiError::Refused { status: 404 | 410, .. }),
+                    ) => drop(self.opened.remove(&run)),
                     Err(error) => tracing::debug!(%run, %error, "a run was not polled"),
                 }
                 self.pace(&run);
@@ -308,7 +347,12 @@ impl Host {
     /// Watches an opened run as often as it deserves, and forgets one that nobody waits for.
     fn pace(&mut self, run: &RunId) {
         let key = Key::Run(run.clone());
-        let Some(opened) = self.opened.get(run) else { return self.schedule.forget(&key) };
+        let Some(opened) = self.opened.get(run) else {
+            if !self.held.contains_key(run) {
+                self.schedule.forget(&key);
+            }
+            return;
+        };
         let is_focused = self.focus.as_ref() == Some(run);
         let RunPolled { has_ended, waits, .. } = opened.last;
         let kind = match (has_ended, is_focused) {
@@ -326,26 +370,41 @@ impl Host {
         self.schedule.watch(key, kind, now());
     }
 
+    /// Polls an opened run soon: it has changed, and a run that had ended may go on.
+    fn wake(&mut self, run: RunId) {
+        if let Some(opened) = self.opened.get_mut(&run) {
+            opened.last.has_ended = false;
+            self.pace(&run);
+            self.schedule.changed_by_user(&Key::Run(run), now());
+        }
+    }
+
     /// Writes the stubs of listed runs.
-    fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Result<Polled, PollError> {
+    fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Polled {
         for run in runs.into_iter().flatten() {
             let Some(id) = run.id.filter(|id| self.seen.get(id) != Some(&run)) else { continue };
             let remote = remote_id(repository, id);
             match spec(&remote, &run) {
-                Some(spec) if self.opened.contains_key(&spec.info.id) => {
-                    self.schedule.changed_by_user(&Key::Run(spec.info.id), now());
-                }
-                Some(spec) if stub(&self.runs, &remote, &run)? == Stub::NeedsJobs => {
-                    self.open(&spec, false, false, None);
-                }
-                _ => {}
+                Some(spec) if self.opened.contains_key(&spec.info.id) => self.wake(spec.info.id),
+                Some(spec) => match stub(&self.runs, &remote, &run) {
+                    Ok(Stub::NeedsJobs) => self.open(&spec, false, false, None),
+                    Ok(Stub::Current | Stub::Undated) => {}
+                    // Another process writes into the folder, maybe an older state: it is looked at again with the next
+                    // change of the list.
+                    Ok(Stub::Held) => continue,
+                    Err(error) => {
+                        tracing::warn!(run = %spec.info.id, %error, "a listed run is not shown");
+                        continue;
+                    }
+                },
+                None => {}
             }
             if self.seen.len() >= MAX_SEEN {
                 self.seen.clear();
             }
             self.seen.insert(id, run);
         }
-        Ok(polled)
+        polled
     }
 
     fn found(&self, repository: &Repository, run: &WireRun) -> Result<RunId, PollError> {

@@ -147,6 +147,8 @@ impl Mirrored {
             }
         }
         drop((asked, commands));
+        // Those who wait for an answer hear that there is none.
+        self.work.clear();
         if let Some(server) = server {
             // Ends with the receiver of commands.
             let _ = server.await;
@@ -217,8 +219,8 @@ impl Mirrored {
                 let _ = done.send(Err(error));
             }
             Finished::Sent { command, reply, answer } => {
-                self.record(Event::Ordered { command, reply: reply.clone() })?;
-                let _ = answer.send(reply);
+                let _ = answer.send(reply.clone());
+                self.record(Event::Ordered { command, reply })?;
                 let _ = self.changed.try_send(self.mirror.folder().id().clone());
             }
             Finished::Log { job, result } => self.take_log(&job, result)?,

@@ -151,14 +151,18 @@ impl Poller {
     /// user has a token for its server.
     ///
     /// # Errors
-    /// The settings name a host or repository that is none, or the token of the checkout's server cannot be read.
+    /// The settings name a host or repository that is none.
     pub async fn repositories(&self, folder: &Path) -> Result<Vec<Repository>, PollError> {
         let named = self.0.config.repositories.iter().map(|name| Repository::parse(name, None));
         let mut repositories: Vec<Repository> = named.collect::<Result<_, _>>()?;
-        if let Some(here) = self.checkout(folder)?.filter(|here| !repositories.contains(here))
-            && self.host(&here.host).await?.has_token
-        {
-            repositories.push(here);
+        let here = self.checkout(folder)?.filter(|here| !repositories.contains(here));
+        if let Some(here) = here {
+            match self.host(&here.host).await {
+                Ok(host) if host.has_token => repositories.push(here),
+                Ok(_) => {}
+                // The others are listed all the same.
+                Err(error) => tracing::warn!(%error, repository = %here, "the runs of this checkout are not listed"),
+            }
         }
         Ok(repositories)
     }
@@ -240,9 +244,8 @@ impl Poller {
             attempt += 1;
             self.open(folder).await?;
             match commands::submit(folder, command).await {
-                // The process that mirrored it ended meanwhile. The state is read again before the command is, which may
-                // have been sent.
-                Err(error) if attempt < MAX_SUBMITS && error.is_gone() => {}
+                // The process that mirrored it ended before it took the command.
+                Err(CommandError::Unwatched { .. }) if attempt < MAX_SUBMITS => {}
                 result => return Ok(result?),
             }
         }
