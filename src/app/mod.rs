@@ -275,11 +275,14 @@ impl App {
     /// Asks for the log of the selected job of a run on a server, once it has ended.
     fn missing_log(&mut self) -> Option<Effect> {
         let (run, job) = (self.selection.run(&self.state)?, self.selection.job(&self.state)?);
-        let has_log = job.remote.is_some() && !job.steps.is_empty();
-        let has_log = has_log && job.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped);
+        let has_log =
+            !job.steps.is_empty() && job.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped);
         let is_missing = has_log && job.steps.iter().all(|step| step.lines == 0);
+        if run.info.remote.is_none() || !is_missing {
+            return None;
+        }
         let (run, job, attempt) = (run.info.id.clone(), job.id.clone(), job.attempt);
-        let asks = is_missing && self.asked_logs.insert((run.clone(), job.clone(), attempt));
+        let asks = self.asked_logs.insert((run.clone(), job.clone(), attempt));
         asks.then_some(Effect::Request(Request::LoadLog { run, job }))
     }
 

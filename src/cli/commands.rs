@@ -109,6 +109,10 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
 
 /// Lets the server of a run start another attempt, and follows it. Ctrl-C only stops following.
 fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Outcome {
+    if !args.attempt.secrets.is_empty() {
+        let message = format!("{} is on a server, which has the secrets of its runs: leave out --secret", folder.id());
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let run = history::read(folder)?;
     servers::submit(folder, &Command::Rerun { what, debug: args.debug })?;
     let (id, attempt) = (folder.id(), run.attempt + 1);

@@ -124,7 +124,11 @@ fn conditions(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     if decided.is_empty() {
-        style::line("No job or step has an `if`, none was skipped, and none waits for a review.")?;
+        style::line(if run.info.remote.is_some() {
+            "No job waits for a review. A server does not say why jobs and steps were skipped."
+        } else {
+            "No job or step has an `if`, none was skipped, and none waits for a review."
+        })?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();

@@ -238,7 +238,10 @@ impl From<ApiError> for Failure {
             ApiError::Path(_) => Exit::Usage,
             ApiError::Refused { .. } | ApiError::TooLarge { .. } | ApiError::Redirect(_) => Exit::Rejected,
         };
-        Self::new(exit, error.to_string())
+        // Servers also say this of what a token may not see.
+        let private = matches!(error, ApiError::Refused { status: 404, .. });
+        let hint = if private { "; what is private needs a token: see `cuelight auth status`" } else { "" };
+        Self::new(exit, format!("{error}{hint}"))
     }
 }
 

@@ -246,6 +246,9 @@ fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
 }
 
 fn dispatch(cli: &Cli) -> Outcome {
+    if cli.read_only && cli.command.is_some() {
+        return Err(Failure::new(Exit::Usage, "--read-only is for the screen alone: use it without a command"));
+    }
     match &cli.command {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Demo(args)) => demo::run(args),

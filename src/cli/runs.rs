@@ -98,7 +98,8 @@ fn status(word: &str) -> Result<StatusFilter, String> {
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
-    let named = args.repository.as_ref().map(|name| servers::list(&runs, name)).transpose()?;
+    let asked = args.repository.as_ref().map(|name| servers::list(&runs, name)).transpose()?;
+    let (named, unlisted) = asked.unzip();
     let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
     let filter = Filter {
         repository: named.or_else(|| home.clone()),
@@ -110,6 +111,11 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     };
     let before = args.before.as_ref().map(|wanted| runs.find(wanted)).transpose()?;
     let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), args.limit.unwrap_or(LIMIT))?;
+    match unlisted.flatten() {
+        Some(failure) if page.runs.is_empty() => return Err(failure),
+        Some(failure) => style::notice(&text!("note: {}; these runs were known before", failure.message)),
+        None => {}
+    }
     if args.json {
         page.runs.iter().try_for_each(style::json)?;
         return Ok(Exit::Success);
@@ -312,8 +318,12 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     }
     if cut {
         style::notice("--all-lines prints all lines of these steps");
+    } else if args.failed && !printed && bad(&run.phase) {
+        style::notice(&format!("{} failed, but no log of what failed is here", run.info.id));
     } else if args.failed && !printed {
         style::notice(&format!("nothing failed in {}", run.info.id));
+    } else if !printed && run.info.remote.is_some() {
+        style::notice(&format!("no log of {} is here", run.info.id));
     }
     Ok(Exit::Success)
 }

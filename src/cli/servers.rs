@@ -21,10 +21,13 @@ const DEFAULT_HOST: &str = "GH_HOST";
 /// server gives no answer, a remark says so, and the folder has what was known before.
 pub(super) fn find(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
     let folder = match (launch::find(runs, wanted, here), target(wanted)) {
-        (Err(unknown), Some(Ok(Target::Run(address)))) => match find_at_server(runs, &address, here)? {
-            Some(folder) => return Ok(folder),
-            None => return Err(unknown.into()),
-        },
+        (Err(unknown), Some(Ok(Target::Run(address)))) => {
+            return find_at_server(runs, &address, here)?.ok_or_else(|| {
+                let message =
+                    format!("{unknown}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout");
+                Failure::new(Exit::NotFound, message)
+            });
+        }
         (Err(_), Some(Ok(Target::PullRequest { repository, number }))) => {
             let message = format!("{repository}#{number} is a pull request: name one of its runs");
             return Err(Failure::new(Exit::Usage, message));
@@ -141,19 +144,16 @@ pub(super) fn submit(folder: &RunFolder, command: &Command) -> Result<(), Failur
     })?
 }
 
-/// Asks for the newest runs of a repository, and returns its name without the host. If its server gives no answer, a remark
-/// says so. The name of a folder, which is that of a repository without a remote, is returned as it is.
-pub(super) fn list(runs: &RunsDir, name: &str) -> Result<String, Failure> {
+/// Asks for the newest runs of a repository. Returns its name without the host, and why its server gave no list, if it did
+/// not. The name of a folder, which is that of a repository without a remote, is returned as it is.
+pub(super) fn list(runs: &RunsDir, name: &str) -> Result<(String, Option<Failure>), Failure> {
     if name.starts_with("local/") {
-        return Ok(name.to_owned());
+        return Ok((name.to_owned(), None));
     }
     let repository = Repository::parse(name, std::env::var(DEFAULT_HOST).ok().as_deref())?;
-    let poller = poller(runs.clone())?;
     let full_name = repository.full_name();
-    if let Err(error) = block_on(poller.list(&[repository]))? {
-        style::notice(&text!("note: {}; these runs were known before", error.to_string()));
-    }
-    Ok(full_name)
+    let listed = block_on(poller(runs.clone())?.list(&[repository]))?;
+    Ok((full_name, listed.err().map(Failure::from)))
 }
 
 pub(super) fn is_mirror(folder: &RunFolder) -> bool {

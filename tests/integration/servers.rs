@@ -106,7 +106,7 @@ fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
 
     // Names that are none.
     for (wanted, code, message) in [
-        ("17000000999", 3, "no run"),
+        ("17000000999", 3, "OWNER/REPO/NUMBER"),
         ("aura/platform/17999999999", 3, "404"),
         ("ghe.example/o/r/5", 2, "ghe.example is not a known server"),
         ("https://github.com/aura/platform/pull/12", 2, "is a pull request"),
@@ -116,6 +116,11 @@ fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
         assert_eq!(said.code, Some(code), "{wanted}: {}", said.error);
         assert!(said.error.contains(message), "{wanted}: {}", said.error);
     }
+    let none = watching.cuelight(&["runs", "-R", "aura/none"]);
+    assert_eq!(none.code, Some(3), "{} {}", none.out, none.error);
+    assert!(none.error.contains("needs a token"), "{}", none.error);
+    let ignored = watching.cuelight(&["--read-only", "cancel", id]);
+    assert_eq!(ignored.code, Some(2), "{}", ignored.error);
     watching.check_stats();
 }
 

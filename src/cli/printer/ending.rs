@@ -163,7 +163,7 @@ fn closing(run: &Run, style: Style) -> TerminalText {
             let of_the_file = |step: &Step| step.kind == StepKind::Main && step.outcome == Some(Conclusion::Failure);
             job.steps.iter().any(of_the_file)
         };
-        if let Some(job) = run.jobs.values().find(failed) {
+        if let Some(job) = run.jobs.values().find(failed).filter(|_| run.info.remote.is_none()) {
             next.push(&text!(" · cuelight shell {} {}", id, job.id));
         }
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, next)));
