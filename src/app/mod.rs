@@ -39,7 +39,7 @@ use ratatui::style::Color;
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Notice, Request};
-use crate::model::{Conclusion, JobId, Phase, Run, RunId, Summary, Timestamp};
+use crate::model::{JobId, Phase, Run, RunId, Summary, Timestamp};
 use crate::ui::layout;
 use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::theme::Theme;
@@ -275,10 +275,7 @@ impl App {
     /// Asks for the log of the selected job of a run on a server, once it has ended.
     fn missing_log(&mut self) -> Option<Effect> {
         let (run, job) = (self.selection.run(&self.state)?, self.selection.job(&self.state)?);
-        let has_log =
-            !job.steps.is_empty() && job.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped);
-        let is_missing = has_log && job.steps.iter().all(|step| step.lines == 0);
-        if run.info.remote.is_none() || !is_missing {
+        if run.info.remote.is_none() || !job.lacks_log() {
             return None;
         }
         let (run, job, attempt) = (run.info.id.clone(), job.id.clone(), job.attempt);

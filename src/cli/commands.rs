@@ -96,7 +96,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
         (None, true) => RerunScope::Failed,
         (None, false) => RerunScope::All,
     };
-    if servers::is_mirror(&folder) {
+    if history::is_mirror(&folder) {
         return rerun_at_server(&folder, scope, args);
     }
     if args.debug {

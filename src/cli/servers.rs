@@ -84,35 +84,38 @@ fn known(runs: &RunsDir, repository: &Repository, number: u64) -> Result<Option<
 
 /// Asks the server of a run for its state now. Nothing is asked for a run of this machine.
 pub(super) fn refresh(folder: &RunFolder) -> Result<(), Failure> {
-    if !is_mirror(folder) {
+    if !history::is_mirror(folder) {
         return Ok(());
     }
-    let poller = poller(folder.runs())?;
-    match block_on(poller.refresh(folder))? {
-        Err(error) if is_transient(&error) => outdated(folder, &error),
-        opened => opened?,
-    }
-    Ok(())
+    known_at_least(folder, block_on(poller(folder.runs())?.refresh(folder))?)
 }
 
 /// Returns who mirrors a run, as long as the value lives. `None` for a run of this machine.
 pub(super) async fn mirror(folder: &RunFolder) -> Result<Option<Poller>, Failure> {
-    if !is_mirror(folder) {
+    if !history::is_mirror(folder) {
         return Ok(None);
     }
     let poller = poller(folder.runs())?;
-    match poller.open(folder).await {
-        // It goes on once the server answers again.
-        Err(error) if is_transient(&error) => outdated(folder, &error),
-        opened => opened?,
-    }
+    // Without an answer, it goes on once the server answers again.
+    known_at_least(folder, poller.open(folder).await)?;
     Ok(Some(poller))
+}
+
+/// Lets a server that gives no answer pass with a remark: the folder has what was known before.
+fn known_at_least(folder: &RunFolder, opened: Result<(), PollError>) -> Result<(), Failure> {
+    match opened {
+        Err(error) if is_transient(&error) => {
+            outdated(folder, &error);
+            Ok(())
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// Returns a run after the logs of one job, of all jobs that failed, or of all jobs are downloaded. A run of this machine
 /// has them.
 pub(super) fn with_logs(folder: &RunFolder, run: Run, job: Option<&str>, failed: bool) -> Result<Run, Failure> {
-    if !is_mirror(folder) {
+    if !history::is_mirror(folder) {
         return Ok(run);
     }
     let mut jobs = match job {
@@ -137,7 +140,7 @@ pub(super) fn with_logs(folder: &RunFolder, run: Run, job: Option<&str>, failed:
 /// Sends a command to a run, through its worker or to its server.
 pub(super) fn submit(folder: &RunFolder, command: &Command) -> Result<(), Failure> {
     block_on(async {
-        if is_mirror(folder) {
+        if history::is_mirror(folder) {
             return Ok(poller(folder.runs())?.submit(folder, command).await?);
         }
         Ok(commands::submit(folder, command).await?)
@@ -154,10 +157,6 @@ pub(super) fn list(runs: &RunsDir, name: &str) -> Result<(String, Option<Failure
     let full_name = repository.full_name();
     let listed = block_on(poller(runs.clone())?.list(&[repository]))?;
     Ok((full_name, listed.err().map(Failure::from)))
-}
-
-pub(super) fn is_mirror(folder: &RunFolder) -> bool {
-    history::info(folder).is_ok_and(|info| info.remote.is_some())
 }
 
 fn poller(runs: RunsDir) -> Result<Poller, Failure> {

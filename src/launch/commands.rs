@@ -280,7 +280,6 @@ async fn ask_watcher(folder: &RunFolder, command: &Command) -> Result<(), Comman
 
 /// Sends a command to the worker.
 async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
-    require_local(folder)?;
     match order(folder, command, control::ORDER_TIMEOUT).await {
         Ok(Reply::Accepted) => Ok(()),
         Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),

@@ -86,6 +86,16 @@ impl RunInfo {
     }
 }
 
+impl Job {
+    /// Whether the job has ended and ran steps, of which no log is here: that of a run on a server comes after its end.
+    #[must_use]
+    pub fn lacks_log(&self) -> bool {
+        self.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped)
+            && !self.steps.is_empty()
+            && self.steps.iter().all(|step| step.lines == 0)
+    }
+}
+
 /// State of a run, according to its records.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Run {

@@ -37,7 +37,7 @@ impl Follower {
     #[must_use]
     pub fn new(folder: RunFolder) -> Self {
         let journal = JournalReader::new(folder.journal());
-        let is_mirror = history::info(&folder).is_ok_and(|info| info.remote.is_some());
+        let is_mirror = history::is_mirror(&folder);
         Self { folder, journal, watch: None, is_mirror, has_ended: false }
     }
 

@@ -27,7 +27,7 @@ impl Serving {
 
     /// Whether a run is on a server.
     pub(super) fn is_mirror(&self, run: &RunId) -> bool {
-        self.poller.is_some() && history::info(&self.runs.folder(run.clone())).is_ok_and(|info| info.remote.is_some())
+        self.poller.is_some() && history::is_mirror(&self.runs.folder(run.clone()))
     }
 
     /// Mirrors a run from now on, if it is on a server, and asks for it most often.

@@ -36,6 +36,12 @@ pub fn info(folder: &RunFolder) -> Result<RunInfo, StoreError> {
     Ok(RunSpec::read(folder)?.info)
 }
 
+/// Whether a run is on a server, and its folder a mirror; false if its `run.json` cannot be read.
+#[must_use]
+pub fn is_mirror(folder: &RunFolder) -> bool {
+    info(folder).is_ok_and(|info| info.remote.is_some())
+}
+
 /// Returns a run as its journal describes it now.
 ///
 /// # Errors

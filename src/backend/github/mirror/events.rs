@@ -185,15 +185,18 @@ pub(super) fn protection(pending: Option<&PendingDeployment>, name: Option<&str>
     let Some(pending) = pending else { return Gate::Protection(name.unwrap_or_default().to_owned()) };
     let environment = environment_of(pending).or(name).unwrap_or_default().to_owned();
     let has_reviewers = pending.reviewers.as_ref().is_some_and(|reviewers| !reviewers.items.is_empty());
-    let minutes = pending.wait_timer.filter(|minutes| *minutes > 0);
-    match (minutes, pending.wait_timer_started_at) {
+    match timer_end(pending) {
         _ if has_reviewers => Gate::Review(environment),
-        (Some(minutes), Some(since)) => {
-            let until = Timestamp(since.0.0.saturating_add(minutes.saturating_mul(60_000)));
-            Gate::Timer { environment, until }
-        }
-        _ => Gate::Protection(environment),
+        Some(until) => Gate::Timer { environment, until },
+        None => Gate::Protection(environment),
     }
+}
+
+/// Returns the end of the wait timer of a deployment; `None` without a timer, or before it has started.
+pub(super) fn timer_end(pending: &PendingDeployment) -> Option<Timestamp> {
+    let minutes = pending.wait_timer.filter(|minutes| *minutes > 0)?;
+    let since = pending.wait_timer_started_at?.0;
+    Some(Timestamp(since.0.saturating_add(minutes.saturating_mul(60_000))))
 }
 
 /// Returns the concurrency group that a run waits for, or a job of it.

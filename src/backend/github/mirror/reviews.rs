@@ -4,7 +4,7 @@ use crate::backend::github::wire::deployments::{Approval, PendingDeployment, Rev
 use crate::backend::github::wire::words::DeploymentState;
 use crate::model::{Event, Gate, PendingReview, Phase, Review, ReviewRefusal, Run, Timestamp};
 
-use super::events::{Diff, Snapshot, protection};
+use super::events::{Diff, Snapshot, timer_end};
 
 /// Adds the list of what waits, if it differs from the known one, and reviews that are not known yet.
 pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, at: Timestamp) {
@@ -29,7 +29,6 @@ pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, at: Timestamp) {
 fn review(pending: &PendingDeployment, run: &Run) -> Option<PendingReview> {
     let environment = pending.environment.as_ref()?;
     let (id, name) = (environment.id?, environment.name.clone()?);
-    let gate = protection(Some(pending), None);
     let listed = pending.reviewers.as_ref().map(|reviewers| reviewers.items.as_slice()).unwrap_or_default();
     let reviewer = |one: &Reviewer| {
         let named = one.reviewer.as_ref()?;
@@ -45,12 +44,7 @@ fn review(pending: &PendingDeployment, run: &Run) -> Option<PendingReview> {
     let waits = |phase: &Phase| matches!(phase, Phase::Waiting(gate) if environment_of(gate) == Some(&name));
     let jobs = run.jobs.values().filter(|job| job.attempt == run.attempt && waits(&job.phase));
     let jobs = jobs.map(|job| job.id.clone()).collect();
-    let minutes = pending.wait_timer.filter(|minutes| *minutes > 0);
-    let until = |since: Timestamp, minutes: u64| Timestamp(since.0.saturating_add(minutes.saturating_mul(60_000)));
-    let wait_until = match gate {
-        Gate::Timer { until, .. } => Some(until),
-        _ => pending.wait_timer_started_at.zip(minutes).map(|(since, minutes)| until(since.0, minutes)),
-    };
+    let wait_until = timer_end(pending);
     Some(PendingReview { id, environment: name, reviewers, refusal, wait_until, since: None, jobs })
 }
 

@@ -351,11 +351,7 @@ impl Mirrored {
     }
 }
 
-/// Whether a job of an attempt has ended and may have a log that is not here.
+/// Whether a job of an attempt may have a log at the server that is not here.
 fn lacks_log(job: &Job, attempt: u32) -> bool {
-    job.attempt == attempt
-        && job.remote.is_some()
-        && job.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped)
-        && !job.steps.is_empty()
-        && job.steps.iter().all(|step| step.lines == 0)
+    job.attempt == attempt && job.remote.is_some() && job.lacks_log()
 }
