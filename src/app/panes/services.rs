@@ -68,8 +68,11 @@ impl Pane for Services {
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
-        let Some(run) = selection.run(cx.state).filter(|run| all(run).next().is_some()) else {
-            empty("no services started", cx, area, buffer);
+        let selected = selection.run(cx.state);
+        let Some(run) = selected.filter(|run| all(run).next().is_some()) else {
+            let is_remote = selected.is_some_and(|run| run.info.remote.is_some());
+            let why = if is_remote { "a server reports no services" } else { "no services started" };
+            empty(why, cx, area, buffer);
             return;
         };
         let widest = all(run).map(|(_, service)| text::width(&service.name)).max().unwrap_or_default();
