@@ -79,7 +79,9 @@ fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carrie
         let ended = until("the moment comes or the run ends", || {
             let written = fs::read(folder.join("events.jsonl")).unwrap_or_default();
             let reached = memchr::memchr_iter(b'\n', &written).count() >= records;
-            if reached { Some(false) } else { worker().is_none().then_some(true) }
+            // A process that has just been started has no command line for a moment: that none is found is not enough.
+            let finished = memchr::memmem::find(&written, b"\"run_finished\"").is_some();
+            if reached { Some(false) } else { (finished && worker().is_none()).then_some(true) }
         });
         if !ended && let Some(worker) = worker() {
             kill(worker);
