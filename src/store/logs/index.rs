@@ -137,6 +137,12 @@ impl Index {
         }
     }
 
+    /// Returns the last entry at or before an offset, if any.
+    pub(super) fn last_until(&self, offset: u64) -> Option<Entry> {
+        let place = self.entries.partition_point(|entry| entry.offset <= offset);
+        self.entries[..place].last().copied()
+    }
+
     /// Returns the last entry that is within a line, if any.
     pub(super) fn last_within(&self, line: u64) -> Option<Entry> {
         let place = self.entries.partition_point(|entry| entry.line <= line);

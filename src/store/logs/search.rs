@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::index::{Index, SPACING};
 use super::reader::LogReader;
 use crate::store::StoreError;
 use crate::visible::row;
@@ -111,16 +112,15 @@ impl LineMatcher {
         None
     }
 
-    /// Reports the matching lines of a text, whose first line has this number. Returns the number of the line after the
-    /// text, and whether `report` broke.
+    /// Reports the matching lines of a text. `number` returns the number of the line that contains a position in it; the
+    /// positions grow.
     fn search_lines(
         &self,
         text: &[u8],
-        first: u64,
+        mut number: impl FnMut(usize) -> u64,
         report: &mut impl FnMut(u64) -> ControlFlow<()>,
-    ) -> (u64, ControlFlow<()>) {
-        let mut number = first;
-        let (mut at, mut counted) = (0, 0);
+    ) -> ControlFlow<()> {
+        let mut at = 0;
         // An expression that matches across lines would be followed to the end of the text from each of them.
         let mut by_line = false;
         while at < text.len()
@@ -129,19 +129,17 @@ impl LineMatcher {
             if range.start == text.len() && text.ends_with(b"\n") {
                 break;
             }
-            number += newlines(&text[counted..range.start]);
-            counted = range.start;
             let end = memchr::memchr(b'\n', &text[range.start..]).map_or(text.len(), |n| range.start + n);
             let begin = memchr::memrchr(b'\n', &text[..range.start]).map_or(0, |n| n + 1);
             // The expression may have matched across the end of the line, and may not match within it.
             by_line |= range.end > end;
             let is_match = range.end <= end || self.find(&text[begin..end], 0).is_some();
-            if is_match && report(number).is_break() {
-                return (number, ControlFlow::Break(()));
+            if is_match {
+                report(number(range.start))?;
             }
             at = end + 1;
         }
-        (number + newlines(&text[counted..]), ControlFlow::Continue(()))
+        ControlFlow::Continue(())
     }
 
     fn overlap(&self) -> usize {
@@ -167,8 +165,9 @@ impl LogReader {
     ) -> Result<(), StoreError> {
         let Some(start) = self.seek(lines.start)? else { return Ok(()) };
         let mut buffer = vec![0; BLOCK];
-        // Position of the start of `buffer`: its offset in the log, and the number of the line that contains it.
-        let (mut offset, mut number) = (start, lines.start);
+        // Offset of the start of `buffer` in the log.
+        let mut offset = start;
+        let mut numbers = LineNumbers { index: self.index(), offset: start, line: lines.start };
         let mut kept = 0;
         let mut reported = None;
         let mut report = |line: u64| {
@@ -177,7 +176,7 @@ impl LogReader {
             }
             if reported.replace(line) == Some(line) { ControlFlow::Continue(()) } else { found(line) }
         };
-        while number < lines.end && !stop() {
+        while numbers.line < lines.end && !stop() {
             let from = offset + kept as u64;
             let wanted = usize::try_from(self.bytes() - from).unwrap_or(usize::MAX).min(BLOCK - kept);
             let read = self.read(&mut buffer[kept..kept + wanted], from)?;
@@ -192,15 +191,16 @@ impl LogReader {
             let in_long_line = complete.is_none() && !is_last;
 
             for stretch in (Stretches { text, at: 0 }) {
-                let (after, flow) = match stretch {
-                    Stretch::Plain(lines) => query.search_lines(lines, number, &mut report),
-                    Stretch::Line(line) => {
-                        let is_match = query.find(&row::shown(line), 0).is_some();
-                        let flow = if is_match { report(number) } else { ControlFlow::Continue(()) };
-                        (number + newlines(line), flow)
+                let flow = match stretch {
+                    Stretch::Plain(at) => {
+                        let number = |position| numbers.at(text, offset, at.start + position);
+                        query.search_lines(&text[at.clone()], number, &mut report)
                     }
+                    Stretch::Line(at) if query.find(&row::shown(&text[at.clone()]), 0).is_some() => {
+                        report(numbers.at(text, offset, at.start))
+                    }
+                    Stretch::Line(_) => ControlFlow::Continue(()),
                 };
-                number = after;
                 if flow.is_break() {
                     return Ok(());
                 }
@@ -210,6 +210,7 @@ impl LogReader {
                 return Ok(());
             }
             let used = if in_long_line { text.len() - query.overlap().min(text.len() / 2) } else { text.len() };
+            numbers.at(text, offset, used);
             offset += used as u64;
             buffer.copy_within(used..filled, 0);
             kept = filled - used;
@@ -218,10 +219,38 @@ impl LogReader {
     }
 }
 
-/// A part of a text: lines that are shown as they are, or one line that is not.
-enum Stretch<'t> {
-    Plain(&'t [u8]),
-    Line(&'t [u8]),
+/// The numbers of lines at growing offsets in a log. Newlines are counted only from the last entry of the index on.
+struct LineNumbers<'i> {
+    index: &'i Index,
+    /// The last offset, and the number of the line that contains it.
+    offset: u64,
+    line: u64,
+}
+
+impl LineNumbers<'_> {
+    /// Returns the number of the line that contains a position in a text that starts at an offset in the log.
+    fn at(&mut self, text: &[u8], start: u64, position: usize) -> u64 {
+        let offset = start + position as u64;
+        if offset > self.offset + SPACING
+            && let Some(entry) = self.index.last_until(offset)
+            && entry.offset > self.offset
+        {
+            (self.offset, self.line) = (entry.offset, entry.line);
+        }
+        // A match may lie where the next block begins, in the overlap of a long line.
+        if offset > self.offset {
+            let from = usize::try_from(self.offset - start).unwrap_or(position);
+            self.line += memchr::memchr_iter(b'\n', &text[from..position]).count() as u64;
+            self.offset = offset;
+        }
+        self.line
+    }
+}
+
+/// A part of a text, as a range in it: lines that are shown as they are, or one line that is not.
+enum Stretch {
+    Plain(Range<usize>),
+    Line(Range<usize>),
 }
 
 /// The parts of a text, in order.
@@ -230,28 +259,22 @@ struct Stretches<'t> {
     at: usize,
 }
 
-impl<'t> Iterator for Stretches<'t> {
-    type Item = Stretch<'t>;
+impl Iterator for Stretches<'_> {
+    type Item = Stretch;
 
-    fn next(&mut self) -> Option<Stretch<'t>> {
-        let rest = Some(&self.text[self.at..]).filter(|rest| !rest.is_empty())?;
+    fn next(&mut self) -> Option<Stretch> {
+        let start = self.at;
+        let rest = Some(&self.text[start..]).filter(|rest| !rest.is_empty())?;
         let control = row::first_control(rest);
         let begin = control.map(|control| memchr::memrchr(b'\n', &rest[..control]).map_or(0, |newline| newline + 1));
-        let (stretch, length) = match (control, begin) {
+        let is_line = begin == Some(0);
+        let length = match (control, begin) {
             (Some(control), Some(0)) => {
-                let end = memchr::memchr(b'\n', &rest[control..]).map_or(rest.len(), |newline| control + newline + 1);
-                (Stretch::Line(&rest[..end]), end)
+                memchr::memchr(b'\n', &rest[control..]).map_or(rest.len(), |newline| control + newline + 1)
             }
-            (_, begin) => {
-                let end = begin.unwrap_or(rest.len());
-                (Stretch::Plain(&rest[..end]), end)
-            }
+            (_, begin) => begin.unwrap_or(rest.len()),
         };
-        self.at += length;
-        Some(stretch)
+        self.at = start + length;
+        Some(if is_line { Stretch::Line(start..self.at) } else { Stretch::Plain(start..self.at) })
     }
-}
-
-fn newlines(text: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', text).count() as u64
 }

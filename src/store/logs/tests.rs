@@ -266,6 +266,42 @@ fn matches_across_the_border_of_two_blocks_are_found() {
 }
 
 #[test]
+fn a_search_numbers_lines_the_same_with_and_without_an_index() {
+    let (_folder, path) = place();
+    let mut writer = LogWriter::new(&path);
+    // Lines of 1 to 3,000 bytes, some of them matching, some in colours; several blocks in all.
+    let mut seed = 7u64;
+    let mut matching = Vec::new();
+    for line in 0..4000u64 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let width = usize::try_from(seed >> 33).unwrap() % 3000;
+        let (mark, is_match) = match line % 97 {
+            0 => ("needle", true),
+            1 => ("nee\u{1b}[1mdle\u{1b}[m", true),
+            2 => ("\u{1b}[31mno", false),
+            _ => ("", false),
+        };
+        if is_match {
+            matching.push(line);
+        }
+        writer.append(format!("{}{mark}\n", "x".repeat(width)).as_bytes(), Timestamp(1)).unwrap();
+    }
+    for query in [LineMatcher::literal("needle", true), LineMatcher::regex("ne+dle", false)] {
+        let query = query.unwrap();
+        assert_eq!(found(&open(&path), &query), matching);
+        let mut later = Vec::new();
+        let mut collect = |line| {
+            later.push(line);
+            ControlFlow::Continue(())
+        };
+        open(&path).search(&query, 1000..3000, &|| false, &mut collect).unwrap();
+        assert!(later.iter().eq(matching.iter().filter(|line| (1000..3000).contains(*line))));
+    }
+    fs::remove_file(path_of(&path)).unwrap();
+    assert_eq!(found(&open(&path), &LineMatcher::literal("needle", true).unwrap()), matching);
+}
+
+#[test]
 fn a_search_is_bounded_by_lines_stops_when_told_and_stays_within_lines() {
     let (_folder, path) = place();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
