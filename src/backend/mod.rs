@@ -9,6 +9,7 @@
 //! - [`local`]: the runs of this machine, and those of servers that [`github`] mirrors
 //! - [`replay`]: a past run, which refuses every change
 //! - [`registry`]: the list of all backends
+//! - [`runs`]: single runs, wherever they are, for a process that wants one thing of a run and ends
 //!
 //! # Runs on a server
 //!
@@ -43,6 +44,7 @@ pub mod github;
 pub mod local;
 pub mod registry;
 pub mod replay;
+pub mod runs;
 
 /// Maximum number of reports or requests in a channel. A screen takes them many times a second.
 const CHANNEL_SIZE: usize = 64;

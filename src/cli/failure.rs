@@ -6,6 +6,7 @@ use crate::backend::github::address::AddressError;
 use crate::backend::github::auth::AuthError;
 use crate::backend::github::client::ApiError;
 use crate::backend::github::poller::{PollError, SubmitError};
+use crate::backend::runs::RunsError;
 use crate::config::ConfigError;
 use crate::launch::commands::CommandError;
 use crate::launch::triggers::TriggerError;
@@ -263,6 +264,21 @@ impl From<SubmitError> for Failure {
         match error {
             SubmitError::Poll(error) => error.into(),
             SubmitError::Command(error) => error.into(),
+        }
+    }
+}
+
+impl From<RunsError> for Failure {
+    fn from(error: RunsError) -> Self {
+        match error {
+            RunsError::Store(error) => error.into(),
+            RunsError::Config(error) => error.into(),
+            RunsError::Address(error) => error.into(),
+            RunsError::Poll(error) => error.into(),
+            RunsError::Submit(error) => error.into(),
+            RunsError::Lookup(error) => error.into(),
+            RunsError::NoCheckout(_) => Self::new(Exit::NotFound, error.to_string()),
+            RunsError::PullRequest { .. } => Self::new(Exit::Usage, error.to_string()),
         }
     }
 }

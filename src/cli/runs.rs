@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::backend::runs::Runs;
 use crate::launch;
 use crate::model::{Conclusion, Job, LineRange, Phase, Run, Step, Summary, Timestamp};
 use crate::store::clock::now;
@@ -18,7 +19,7 @@ use crate::ui::theme::Hue;
 use super::printer::{Logs, first_line, search, since, table, waiting};
 use super::style;
 use super::style::{Out, Style};
-use super::{Exit, Outcome, RunArg, runs_dir, servers};
+use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
 
 /// Maximum number of uncommitted files that are listed; the others are counted.
 const MAX_CHANGES: usize = 20;
@@ -98,8 +99,13 @@ fn status(word: &str) -> Result<StatusFilter, String> {
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
-    let asked = args.repository.as_ref().map(|name| servers::list(&runs, name)).transpose()?;
-    let (named, unlisted) = asked.unzip();
+    let (named, unlisted) = match &args.repository {
+        Some(name) => {
+            let asked = block_on(Runs::new(runs.clone()).list(name))??;
+            (Some(asked.repository), asked.unlisted)
+        }
+        None => (None, None),
+    };
     let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
     let filter = Filter {
         repository: named.or_else(|| home.clone()),
@@ -111,9 +117,9 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     };
     let before = args.before.as_ref().map(|wanted| runs.find(wanted)).transpose()?;
     let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), args.limit.unwrap_or(LIMIT))?;
-    match unlisted.flatten() {
-        Some(failure) if page.runs.is_empty() => return Err(failure),
-        Some(failure) => style::notice(&text!("note: {}; these runs were known before", failure.message)),
+    match unlisted {
+        Some(error) if page.runs.is_empty() => return Err(error.into()),
+        Some(error) => style::notice(&text!("note: {}; these runs were known before", Failure::from(error).message)),
         None => {}
     }
     if args.json {

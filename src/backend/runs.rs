@@ -1,0 +1,242 @@
+//! Runs of this machine and of servers, for a process that wants one thing of a run and ends: a command of the command
+//! line, for example. A run on a server is mirrored first, so that its folder has its state now.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::config::{Config, ConfigError};
+use crate::launch;
+use crate::launch::commands;
+use crate::model::{Command, Conclusion, JobId, LookupError, Run, Summary};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::history::Filter;
+use crate::store::{StoreError, history};
+
+use super::github::address::{AddressError, Repository, RunAddress, Target};
+use super::github::client::ApiError;
+use super::github::poller::{PollError, Poller, SubmitError};
+
+/// Variable with the host of repositories that are named without one, as `gh` reads it.
+const DEFAULT_HOST: &str = "GH_HOST";
+
+/// Runs of this machine and of the servers in the user's settings, which are read when a server is first needed.
+pub struct Runs {
+    dir: RunsDir,
+    poller: OnceLock<Poller>,
+}
+
+/// A run that was found.
+pub struct Found {
+    /// The run's folder.
+    pub folder: RunFolder,
+    /// Why the folder has only what was known before: the server gave no answer. `None` if it has the state now.
+    pub outdated: Option<ApiError>,
+}
+
+/// The newest runs of a repository were asked for.
+pub struct Listed {
+    /// Name of the repository, without the host.
+    pub repository: String,
+    /// Why its server gave no list. `None` if it did.
+    pub unlisted: Option<PollError>,
+}
+
+/// Why a run is not found, or not brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum RunsError {
+    /// No folder matches, or it cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings are invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The text looks like the name of a run on a server, and is not one.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The server refuses, or gives no answer and nothing was known before.
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    /// A command is refused, or does not arrive.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// The run has no such job.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// A number alone, outside of checkouts of a known server.
+    #[error("{0}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout")]
+    NoCheckout(StoreError),
+    /// The address of a pull request.
+    #[error("{repository}#{number} is a pull request: name one of its runs")]
+    PullRequest {
+        /// The repository.
+        repository: Repository,
+        /// Number of the pull request.
+        number: u64,
+    },
+}
+
+impl Runs {
+    /// Returns the runs of a state folder and of the servers in the user's settings.
+    #[must_use]
+    pub fn new(dir: RunsDir) -> Self {
+        Self { dir, poller: OnceLock::new() }
+    }
+
+    /// Finds a run by its id here, or by its number or URL on a server, and brings it up to date. `latest` and numbers are
+    /// those of the repository around `here`.
+    ///
+    /// # Errors
+    /// No run matches, or its server refuses.
+    pub async fn find(&self, wanted: &str, here: Option<&Path>) -> Result<Found, RunsError> {
+        let folder = match (launch::find(&self.dir, wanted, here), target(wanted)) {
+            (Err(unknown), Some(Ok(Target::Run(address)))) => {
+                return self.find_at_server(&address, here).await?.ok_or(RunsError::NoCheckout(unknown));
+            }
+            (Err(_), Some(Ok(Target::PullRequest { repository, number }))) => {
+                return Err(RunsError::PullRequest { repository, number });
+            }
+            (Err(_), Some(Err(error))) => return Err(error.into()),
+            (folder, _) => folder?,
+        };
+        let outdated = self.refresh(&folder).await?;
+        Ok(Found { folder, outdated })
+    }
+
+    /// Asks a server for a run, and mirrors what it says. `None` if only a number was given, outside of checkouts of a
+    /// known server.
+    async fn find_at_server(&self, address: &RunAddress, here: Option<&Path>) -> Result<Option<Found>, RunsError> {
+        let poller = self.poller()?;
+        let repository = match (&address.repository, here) {
+            (Some(repository), _) => Some(repository.clone()),
+            (None, Some(here)) => poller.checkout(here)?,
+            (None, None) => None,
+        };
+        let Some(repository) = repository else { return Ok(None) };
+        let opened = match poller.find(&repository, address.run).await {
+            Ok(folder) => poller.refresh(&folder).await.map(|()| folder),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Err(PollError::Api(error)) if error.is_transient() => match self.known(&repository, address.run)? {
+                Some(folder) => Ok(Some(Found { folder, outdated: Some(error) })),
+                None => Err(PollError::Api(error).into()),
+            },
+            opened => Ok(Some(Found { folder: opened?, outdated: None })),
+        }
+    }
+
+    /// Finds the folder of a run that was mirrored before.
+    fn known(&self, repository: &Repository, number: u64) -> Result<Option<RunFolder>, StoreError> {
+        let of = Filter { repository: Some(repository.full_name()), ..Filter::default() };
+        let page = history::page(&self.dir, &of, None, usize::MAX)?;
+        let is_wanted = |run: &&Summary| {
+            run.info.remote.as_ref().is_some_and(|remote| remote.id == number && remote.host == repository.host)
+        };
+        Ok(page.runs.iter().find(is_wanted).map(|run| self.dir.folder(run.info.id.clone())))
+    }
+
+    /// Asks the server of a run for its state now. Returns why it gave no answer: the folder has what was known before.
+    /// Nothing is asked for a run of this machine.
+    ///
+    /// # Errors
+    /// The server refuses, or the folder cannot be written.
+    pub async fn refresh(&self, folder: &RunFolder) -> Result<Option<ApiError>, RunsError> {
+        if !history::is_mirror(folder) {
+            return Ok(None);
+        }
+        unanswered(self.poller()?.refresh(folder).await)
+    }
+
+    /// Mirrors a run for as long as this value lives. Returns `None` for a run of this machine; otherwise the poller, and
+    /// why the server gave no answer yet.
+    ///
+    /// # Errors
+    /// The server refuses, or the folder cannot be written.
+    pub async fn mirror(&self, folder: &RunFolder) -> Result<Option<(Poller, Option<ApiError>)>, RunsError> {
+        if !history::is_mirror(folder) {
+            return Ok(None);
+        }
+        let poller = self.poller()?;
+        Ok(Some((poller.clone(), unanswered(poller.open(folder).await)?)))
+    }
+
+    /// Returns a run after the logs of one job, of all jobs that failed, or of all jobs are downloaded. A run of this
+    /// machine has them. If the server gives no answer, those that are here are what there is.
+    ///
+    /// # Errors
+    /// The run has no such job, or its server refuses.
+    pub async fn with_logs(
+        &self,
+        folder: &RunFolder,
+        run: Run,
+        job: Option<&str>,
+        failed: bool,
+    ) -> Result<Run, RunsError> {
+        if !history::is_mirror(folder) {
+            return Ok(run);
+        }
+        let mut jobs = match job {
+            Some(wanted) => run.jobs_named(wanted)?,
+            None => run.jobs.values().collect(),
+        };
+        jobs.retain(|job| !failed || job.phase.conclusion().is_some_and(Conclusion::is_bad));
+        let jobs: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+        if self.refresh(folder).await?.is_none() {
+            self.poller()?.load_logs(folder, &jobs).await?;
+        }
+        Ok(history::read(folder)?)
+    }
+
+    /// Sends a command to a run, through its worker or to its server.
+    ///
+    /// # Errors
+    /// The command is refused, or does not arrive.
+    pub async fn submit(&self, folder: &RunFolder, command: &Command) -> Result<(), RunsError> {
+        if history::is_mirror(folder) {
+            return Ok(self.poller()?.submit(folder, command).await?);
+        }
+        Ok(commands::submit(folder, command).await.map_err(SubmitError::from)?)
+    }
+
+    /// Asks for the newest runs of a repository, by `[HOST/]OWNER/NAME`. Nothing is asked for the name of a folder, which
+    /// is that of a repository without a remote.
+    ///
+    /// # Errors
+    /// The text is not the name of a repository, or the settings are invalid.
+    pub async fn list(&self, name: &str) -> Result<Listed, RunsError> {
+        if name.starts_with("local/") {
+            return Ok(Listed { repository: name.to_owned(), unlisted: None });
+        }
+        let repository = Repository::parse(name, default_host().as_deref())?;
+        let full_name = repository.full_name();
+        let unlisted = self.poller()?.list(&[repository]).await.err();
+        Ok(Listed { repository: full_name, unlisted })
+    }
+
+    fn poller(&self) -> Result<&Poller, ConfigError> {
+        if let Some(poller) = self.poller.get() {
+            return Ok(poller);
+        }
+        let config = Config::load(None)?.github;
+        Ok(self.poller.get_or_init(|| Poller::new(self.dir.clone(), config, |name| std::env::var(name).ok())))
+    }
+}
+
+/// Reads a text as the name of a run on a server. `None` if it does not look like one.
+fn target(wanted: &str) -> Option<Result<Target, AddressError>> {
+    let is_number = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number || wanted.contains('/')).then(|| Target::parse(wanted, default_host().as_deref()))
+}
+
+fn default_host() -> Option<String> {
+    std::env::var(DEFAULT_HOST).ok()
+}
+
+/// Takes a server that gives no answer for a result: what was known before is still worth showing.
+fn unanswered(asked: Result<(), PollError>) -> Result<Option<ApiError>, RunsError> {
+    match asked {
+        Ok(()) => Ok(None),
+        Err(PollError::Api(error)) if error.is_transient() => Ok(Some(error)),
+        Err(error) => Err(error.into()),
+    }
+}
