@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::model::capabilities::Unavailable;
-use crate::model::feed::{Connection, Notice, Waits, Watching};
+use crate::model::feed::{Connection, Notice, Trouble, Waits, Watching};
 use crate::model::{EndReason, Level, Run, Summary, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -102,8 +102,23 @@ fn status(
 fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     match connection {
         Connection::Live | Connection::Replay => None,
-        Connection::Stale { .. } => Some(format!("stale {}", text::duration(connection.age(now).unwrap_or_default()))),
-        Connection::Offline { .. } => Some("offline".to_owned()),
+        Connection::Stale { since, trouble, .. } => {
+            let stale = format!("stale {}", text::spent(*since, None, now));
+            Some(trouble_word(*trouble, now).map_or_else(|| stale.clone(), |word| format!("{word}, {stale}")))
+        }
+        Connection::Offline { trouble, .. } => {
+            Some(trouble_word(*trouble, now).unwrap_or_else(|| "offline".to_owned()))
+        }
+    }
+}
+
+/// Returns what is wrong with a connection; `None` if there is just no answer.
+fn trouble_word(trouble: Trouble, now: Timestamp) -> Option<String> {
+    match trouble {
+        Trouble::NoAnswer => None,
+        Trouble::Paused { until } => Some(format!("limited for {}", text::spent(now, None, until))),
+        Trouble::TokenRefused => Some("token refused".to_owned()),
+        Trouble::SsoNeeded => Some("sign-on needed".to_owned()),
     }
 }
 

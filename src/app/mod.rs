@@ -38,7 +38,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use crate::model::capabilities::Unavailable;
-use crate::model::feed::{Notice, Request};
+use crate::model::feed::{Connection, Notice, Request};
 use crate::model::{JobId, Phase, Run, RunId, Summary, Timestamp};
 use crate::ui::layout;
 use crate::ui::layout::{Panel, Screen, View};
@@ -141,7 +141,8 @@ impl App {
     /// Whether the picture changes with time, so that ticks are needed.
     #[must_use]
     pub fn is_moving(&self) -> bool {
-        self.replay.as_ref().map_or(self.state.active().next().is_some(), Replay::is_playing)
+        let ages = || matches!(self.state.connection, Connection::Stale { .. } | Connection::Offline { .. });
+        self.replay.as_ref().map_or_else(|| self.state.active().next().is_some() || ages(), Replay::is_playing)
     }
 
     /// Whether a glyph pulses, so that ticks are needed four times a second instead of once.

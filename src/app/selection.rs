@@ -1,6 +1,6 @@
 //! The selection: one run, and a job or a step of it. Every pane shows the same selection.
 
-use crate::model::{Conclusion, Job, JobId, Run, RunId, Step, StepNumber};
+use crate::model::{Conclusion, Job, JobId, Run, RunId, Step, StepKind, StepNumber};
 
 use super::state::{AppState, has_failed};
 
@@ -100,7 +100,7 @@ impl Selection {
 }
 
 /// Returns the most relevant step of a job: the running one, else the one that failed, else one that was cancelled, else the
-/// last one with output. Of several running steps, the last one with output: background steps come before those that run beside them.
+/// last one with output; of a job on a server, whose log comes as a whole, the first one of the workflow file. Of several running steps, the last one with output: background steps come before those that run beside them.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     let running = || steps.iter().filter(|step| step.phase.is_active());
@@ -109,5 +109,6 @@ pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
         .or_else(|| running().next())
         .or_else(|| steps.iter().find(|step| has_failed(&step.phase)))
         .or_else(|| steps.iter().find(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad)))
+        .or_else(|| steps.iter().find(|step| step.kind == StepKind::Main).filter(|_| job.remote.is_some()))
         .or_else(|| steps.iter().rev().find(|step| step.lines > 0))
 }

@@ -33,6 +33,16 @@ pub struct Found {
     pub outdated: Option<ApiError>,
 }
 
+/// A run and its logs.
+pub struct WithLogs {
+    /// The run.
+    pub run: Run,
+    /// Why the folder has only what was known before.
+    pub outdated: Option<ApiError>,
+    /// Why the first log that is missing cannot be had.
+    pub missing: Option<PollError>,
+}
+
 /// The newest runs of a repository were asked for.
 pub struct Listed {
     /// Name of the repository, without the host.
@@ -88,23 +98,36 @@ impl Runs {
     /// # Errors
     /// No run matches, or its server refuses.
     pub async fn find(&self, wanted: &str, here: Option<&Path>) -> Result<Found, RunsError> {
-        let folder = match (launch::find(&self.dir, wanted, here), target(wanted)) {
-            (Err(unknown), Some(Ok(Target::Run(address)))) => {
-                return self.find_at_server(&address, here).await?.ok_or(RunsError::NoCheckout(unknown));
-            }
-            (Err(_), Some(Ok(Target::PullRequest { repository, number }))) => {
-                return Err(RunsError::PullRequest { repository, number });
-            }
-            (Err(_), Some(Err(error))) => return Err(error.into()),
-            (folder, _) => folder?,
-        };
+        let folder = self.locate(wanted, here).await?;
         let outdated = self.refresh(&folder).await?;
         Ok(Found { folder, outdated })
     }
 
-    /// Asks a server for a run, and mirrors what it says. `None` if only a number was given, outside of checkouts of a
-    /// known server.
-    async fn find_at_server(&self, address: &RunAddress, here: Option<&Path>) -> Result<Option<Found>, RunsError> {
+    /// Finds a run like [`Self::find`], for a caller that brings it up to date itself: a server is asked only for a run that
+    /// was never listed.
+    ///
+    /// # Errors
+    /// Those of [`Self::find`].
+    pub async fn locate(&self, wanted: &str, here: Option<&Path>) -> Result<RunFolder, RunsError> {
+        match (launch::find(&self.dir, wanted, here), target(wanted)) {
+            (Err(unknown), Some(Ok(Target::Run(address)))) => {
+                self.locate_at_server(&address, here).await?.ok_or(RunsError::NoCheckout(unknown))
+            }
+            (Err(_), Some(Ok(Target::PullRequest { repository, number }))) => {
+                Err(RunsError::PullRequest { repository, number })
+            }
+            (Err(_), Some(Err(error))) => Err(error.into()),
+            (folder, _) => Ok(folder?),
+        }
+    }
+
+    /// Finds the folder of a run on a server, which is asked if the run is not known. `None` if only a number was given,
+    /// outside of checkouts of a known server.
+    async fn locate_at_server(
+        &self,
+        address: &RunAddress,
+        here: Option<&Path>,
+    ) -> Result<Option<RunFolder>, RunsError> {
         let poller = self.poller()?;
         let repository = match (&address.repository, here) {
             (Some(repository), _) => Some(repository.clone()),
@@ -112,16 +135,9 @@ impl Runs {
             (None, None) => None,
         };
         let Some(repository) = repository else { return Ok(None) };
-        let opened = match poller.find(&repository, address.run).await {
-            Ok(folder) => poller.refresh(&folder).await.map(|()| folder),
-            Err(error) => Err(error),
-        };
-        match opened {
-            Err(PollError::Api(error)) if error.is_transient() => match self.known(&repository, address.run)? {
-                Some(folder) => Ok(Some(Found { folder, outdated: Some(error) })),
-                None => Err(PollError::Api(error).into()),
-            },
-            opened => Ok(Some(Found { folder: opened?, outdated: None })),
+        match self.known(&repository, address.run)? {
+            Some(folder) => Ok(Some(folder)),
+            None => Ok(Some(poller.find(&repository, address.run).await?)),
         }
     }
 
@@ -160,31 +176,28 @@ impl Runs {
         Ok(Some((poller.clone(), unanswered(poller.open(folder).await)?)))
     }
 
-    /// Returns a run after the logs of one job, of all jobs that failed, or of all jobs are downloaded. A run of this
+    /// Brings a run up to date, and downloads the logs of one job, of all jobs that failed, or of all jobs. A run of this
     /// machine has them. If the server gives no answer, those that are here are what there is.
     ///
     /// # Errors
     /// The run has no such job, or its server refuses.
-    pub async fn with_logs(
-        &self,
-        folder: &RunFolder,
-        run: Run,
-        job: Option<&str>,
-        failed: bool,
-    ) -> Result<Run, RunsError> {
-        if !history::is_mirror(folder) {
-            return Ok(run);
+    pub async fn with_logs(&self, folder: &RunFolder, job: Option<&str>, failed: bool) -> Result<WithLogs, RunsError> {
+        let outdated = self.refresh(folder).await?;
+        let run = history::read(folder)?;
+        if !history::is_mirror(folder) || outdated.is_some() {
+            return Ok(WithLogs { run, outdated, missing: None });
         }
         let mut jobs = match job {
             Some(wanted) => run.jobs_named(wanted)?,
             None => run.jobs.values().collect(),
         };
-        jobs.retain(|job| !failed || job.phase.conclusion().is_some_and(Conclusion::is_bad));
+        jobs.retain(|job| job.lacks_log() && (!failed || job.phase.conclusion().is_some_and(Conclusion::is_bad)));
         let jobs: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
-        if self.refresh(folder).await?.is_none() {
-            self.poller()?.load_logs(folder, &jobs).await?;
+        if jobs.is_empty() {
+            return Ok(WithLogs { run, outdated, missing: None });
         }
-        Ok(history::read(folder)?)
+        let missing = self.poller()?.load_logs(folder, &jobs).await.err();
+        Ok(WithLogs { run: history::read(folder)?, outdated, missing })
     }
 
     /// Sends a command to a run, through its worker or to its server.

@@ -74,23 +74,23 @@ struct AttemptArgs {
 }
 
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
-    let folder = args.run.find()?;
+    let folder = args.run.locate()?;
     if args.json {
-        return run::watch(&folder, 1, &mut Json);
+        return run::watch(&folder, Some(1), &mut Json);
     }
-    let attempt = history::read(&folder)?.attempt;
-    run::watch(&folder, attempt, &mut *run::lines())
+    run::watch(&folder, None, &mut *run::lines())
 }
 
 pub(super) fn cancel(args: &CancelArgs) -> Outcome {
-    let folder = args.run.find()?;
+    let folder = args.run.locate()?;
     servers::submit(&folder, if args.force { &Command::ForceCancel } else { &Command::Cancel })?;
     style::line(&format!("{} is being cancelled: {}", folder.id(), history::info(&folder)?.origin()))?;
     Ok(Exit::Success)
 }
 
 pub(super) fn rerun(args: &RerunArgs) -> Outcome {
-    let folder = args.run.find()?;
+    // The names of jobs are those of the run as it is now. Without one, the command itself brings it up to date.
+    let folder = if args.job.is_some() { args.run.find() } else { args.run.locate() }?;
     let scope = match (&args.job, args.failed) {
         (Some(job), _) => history::read(&folder)?.rerun_of(job, args.from_step.as_deref())?,
         (None, true) => RerunScope::Failed,
@@ -122,7 +122,7 @@ fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Ou
         return Ok(Exit::Success);
     }
     let mut printer = if args.attempt.json { Box::new(Json) } else { run::lines() };
-    run::watch(folder, attempt, &mut *printer)
+    run::watch(folder, Some(attempt), &mut *printer)
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {

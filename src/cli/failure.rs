@@ -253,6 +253,10 @@ impl From<PollError> for Failure {
             PollError::Auth(error) => error.into(),
             PollError::Address(error) => error.into(),
             PollError::Store(error) => error.into(),
+            PollError::Log { .. } => {
+                let exit = if error.is_transient() { Exit::Unavailable } else { Exit::NotFound };
+                Self::new(exit, error.to_string())
+            }
             PollError::UnknownHost(_) => Self::new(Exit::Usage, error.to_string()),
             PollError::Malformed { .. } | PollError::Gone => Self::new(Exit::Unavailable, error.to_string()),
         }

@@ -132,10 +132,17 @@ struct RunArg {
 }
 
 impl RunArg {
-    /// Finds the run's folder.
+    /// Finds the run's folder. A run on a server is brought up to date.
     fn find(&self) -> Result<RunFolder, Failure> {
+        let folder = self.locate()?;
+        servers::refresh(&folder)?;
+        Ok(folder)
+    }
+
+    /// Finds the run's folder, for commands that bring a run on a server up to date themselves.
+    fn locate(&self) -> Result<RunFolder, Failure> {
         let here = std::env::current_dir().ok().filter(|_| !self.all);
-        servers::find(&runs_dir()?, &self.run, here.as_deref())
+        servers::locate(&runs_dir()?, &self.run, here.as_deref())
     }
 }
 

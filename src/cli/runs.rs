@@ -16,7 +16,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, counted, duration, spent};
 use crate::ui::theme::Hue;
 
-use super::printer::{Logs, first_line, search, since, table, waiting};
+use super::printer::{Logs, ends_group, first_line, log_line, search, since, table, waiting};
 use super::style;
 use super::style::{Out, Style};
 use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
@@ -260,9 +260,8 @@ fn step_row(step: &Step, style: Style) -> TerminalText {
 }
 
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
-    let folder = args.run.find()?;
-    let run = history::read(&folder)?;
-    let run = servers::with_logs(&folder, run, args.job.as_deref(), args.failed)?;
+    let folder = args.run.locate()?;
+    let (run, fault) = servers::with_logs(&folder, args.job.as_deref(), args.failed)?;
     let jobs = match &args.job {
         Some(wanted) => run.jobs_named(wanted)?,
         None => run.jobs.values().collect(),
@@ -299,7 +298,7 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
                 next = range.first.saturating_add(range.count);
                 folder.lines(&run, &job.id, step.number, range, &mut |line| {
                     has_lines = true;
-                    out.line(TerminalText::log_line(line, style.colours()))
+                    if ends_group(line) { Ok(()) } else { out.line(log_line(line, style)) }
                 })?;
             }
         }
@@ -321,6 +320,12 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     out.flush()?;
     if let (Some(wanted), false) = (&args.step, found) {
         return Err(run.no_step(wanted).into());
+    }
+    if let Some(fault) = fault {
+        if !printed {
+            return Err(fault);
+        }
+        style::notice(&text!("note: {}", fault.message));
     }
     if cut {
         style::notice("--all-lines prints all lines of these steps");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::backend::github::client::ApiError;
 use crate::backend::github::poller::Poller;
-use crate::backend::runs::{Found, Runs};
+use crate::backend::runs::{Found, Runs, WithLogs};
 use crate::model::{Command, Run};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
@@ -16,6 +16,11 @@ pub(super) fn find(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<
     let Found { folder, outdated } = block_on(Runs::new(runs.clone()).find(wanted, here))??;
     note(&folder, outdated.as_ref());
     Ok(folder)
+}
+
+/// Finds a run like [`find`], for a command that brings it up to date itself.
+pub(super) fn locate(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
+    Ok(block_on(Runs::new(runs.clone()).locate(wanted, here))??)
 }
 
 /// Brings a run on a server up to date.
@@ -32,9 +37,16 @@ pub(super) async fn mirror(folder: &RunFolder) -> Result<Option<Poller>, Failure
     Ok(Some(poller))
 }
 
-/// Returns a run after the logs of one job, of all jobs that failed, or of all jobs are downloaded.
-pub(super) fn with_logs(folder: &RunFolder, run: Run, job: Option<&str>, failed: bool) -> Result<Run, Failure> {
-    Ok(block_on(Runs::new(folder.runs()).with_logs(folder, run, job, failed))??)
+/// Brings a run up to date, and downloads the logs of one job, of all jobs that failed, or of all jobs. Returns the run, and
+/// why the first log that is missing cannot be had.
+pub(super) fn with_logs(
+    folder: &RunFolder,
+    job: Option<&str>,
+    failed: bool,
+) -> Result<(Run, Option<Failure>), Failure> {
+    let WithLogs { run, outdated, missing } = block_on(Runs::new(folder.runs()).with_logs(folder, job, failed))??;
+    note(folder, outdated.as_ref());
+    Ok((run, missing.map(Failure::from)))
 }
 
 /// Sends a command to a run, through its worker or to its server.

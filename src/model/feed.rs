@@ -77,14 +77,35 @@ pub enum Connection {
     Stale {
         /// Time of the last report.
         since: Timestamp,
+        /// What is wrong.
+        trouble: Trouble,
         /// Reason, in one line.
         reason: String,
     },
     /// The source has never answered.
     Offline {
+        /// What is wrong.
+        trouble: Trouble,
         /// Reason, in one line.
         reason: String,
     },
+}
+
+/// What is wrong with a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trouble {
+    /// The source gives no answer.
+    #[default]
+    NoAnswer,
+    /// The source must not be asked before this time.
+    Paused {
+        /// End of the pause.
+        until: Timestamp,
+    },
+    /// The source does not accept the token.
+    TokenRefused,
+    /// The token must be authorized for single sign-on first.
+    SsoNeeded,
 }
 
 impl Connection {
@@ -101,7 +122,7 @@ impl Connection {
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Stale { reason, .. } | Self::Offline { reason } => Some(reason),
+            Self::Stale { reason, .. } | Self::Offline { reason, .. } => Some(reason),
             Self::Live | Self::Replay => None,
         }
     }
@@ -266,11 +287,12 @@ mod tests {
 
     #[test]
     fn only_stale_data_has_an_age() {
-        let stale = Connection::Stale { since: Timestamp(1_000), reason: "no answer".to_owned() };
+        let stale =
+            Connection::Stale { since: Timestamp(1_000), trouble: Trouble::NoAnswer, reason: "no answer".to_owned() };
         assert_eq!(stale.age(Timestamp(4_000)), Some(Duration::from_secs(3)));
         assert_eq!(stale.age(Timestamp(500)), Some(Duration::ZERO), "a clock that was set back");
         assert_eq!(stale.reason(), Some("no answer"));
-        let offline = Connection::Offline { reason: "no answer".to_owned() };
+        let offline = Connection::Offline { trouble: Trouble::NoAnswer, reason: "no answer".to_owned() };
         assert_eq!((offline.age(Timestamp(4_000)), offline.reason()), (None, Some("no answer")));
         for current in [Connection::Live, Connection::Replay] {
             assert_eq!((current.age(Timestamp(4_000)), current.reason()), (None, None));

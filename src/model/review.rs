@@ -113,7 +113,9 @@ impl PendingReview {
         Phase::Waiting(self.gate())
     }
 
-    fn gate(&self) -> Gate {
+    /// Returns what the jobs wait for.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
         let environment = self.environment.clone();
         match self.wait_until {
             _ if !self.reviewers.is_empty() => Gate::Review(environment),

@@ -97,12 +97,19 @@ fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
     let failed = watching.cuelight(&["logs", &url, "--failed"]);
     assert_eq!(failed.code, Some(0), "{}", failed.error);
     assert!(failed.out.starts_with("Test / 7 Run tests\n"), "{}", failed.out);
-    assert!(failed.out.ends_with("##[error]Process completed with exit code 1.\n"), "{}", failed.out);
+    assert!(failed.out.ends_with("Error: Process completed with exit code 1.\n"), "{}", failed.out);
     let lint = watching.cuelight(&["logs", id, "--job", "lint"]);
     assert!(lint.out.contains("Lint / 1 Set up job") && !lint.out.contains("Test /"), "{}", lint.out);
     let attached = watching.cuelight(&["attach", id]);
     assert_eq!(attached.code, Some(1), "{}", attached.error);
     assert!(attached.out.contains("✗ failure in"), "{}", attached.out);
+    // Each line stands below the heading of its step, as `logs` has it.
+    let lint: Vec<&str> = attached.out.lines().filter_map(|line| line.strip_prefix("Lint          │ ")).collect();
+    let at =
+        |text: &str| lint.iter().rposition(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {lint:?}"));
+    assert!(at("▸ Set up job") < at("Current runner version"), "{lint:?}");
+    assert!(at("Current runner version") < at("▸ Complete job"), "{lint:?}");
+    assert!(at("▸ Complete job") < at("Cleaning up orphan processes"), "{lint:?}");
 
     // Names that are none.
     for (wanted, code, message) in [
@@ -121,6 +128,34 @@ fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
     assert!(none.error.contains("needs a token"), "{}", none.error);
     let ignored = watching.cuelight(&["--read-only", "cancel", id]);
     assert_eq!(ignored.code, Some(2), "{}", ignored.error);
+    watching.check_stats();
+}
+
+#[test]
+fn a_command_asks_for_a_run_once_and_names_a_log_that_is_gone() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(600);
+    let run = watching.newest();
+    let (id, number) = (id(&run), run["remote"]["id"].as_u64().expect("a number"));
+    let path = format!("GET /repos/{REPOSITORY}/actions/runs/{number}");
+    let asked = |args: &[&str]| {
+        let (status, ..) = watching.fake.send("DELETE", "/_fake/requests", "application/json", "");
+        assert!(status < 300, "{status}");
+        let said = watching.cuelight(args);
+        let journal = watching.fake.value("/_fake/requests");
+        let requests = journal.as_array().cloned().or_else(|| journal["requests"].as_array().cloned());
+        let is_run = |request: &&Value| {
+            format!("{} {}", request["method"].as_str().unwrap_or(""), request["path"].as_str().unwrap_or("")) == path
+        };
+        (requests.expect("a journal").iter().filter(is_run).count(), said)
+    };
+    watching.fake.control("/_fake/do", serde_json::json!({"do": "expire_logs", "run": number}));
+    let (count, gone) = asked(&["logs", id, "--job", "lint"]);
+    assert_eq!((count, gone.code), (1, Some(3)), "{} {}", gone.out, gone.error);
+    assert!(gone.error.contains("no log of Lint: gone (410)"), "{}", gone.error);
+    for args in [&["show", id][..], &["attach", id], &["cancel", id], &["explain", id]] {
+        assert_eq!(asked(args).0, 1, "{args:?}");
+    }
     watching.check_stats();
 }
 

@@ -320,7 +320,8 @@ impl ReviewBox {
         let x = text::put(buffer, area.x + 1, area.y, 3, mark, style) + 1;
         let name = self.named(row);
         text::put(buffer, x, area.y, names, &text::clip_middle(&name, usize::from(names), ellipsis), style);
-        let waited = text::duration(row.review.waited(cx.state.now));
+        let waited = row.review.waited(cx.state.now);
+        let waited = if waited.as_secs() == 0 { String::new() } else { text::duration(waited) };
         let right = text::width(&waited) as u16;
         let x = x + names + 2;
         let room = area.right().saturating_sub(x + right + 3);

@@ -328,7 +328,8 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     }
 }
 
-/// Returns the most relevant job and step: a running one, else a failed one, else the one that ended last.
+/// Returns the most relevant job and step: a running one, else a failed one, else that of before, else the job that started
+/// last; the first one of a run that has ended.
 fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
     let previous = previous.and_then(|job| run.jobs.get(job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
@@ -340,7 +341,7 @@ fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
         .or_else(|| run.jobs.values().find(|job| job.phase.is_active()))
         .or_else(|| run.jobs.values().filter(|_| run.phase.is_done()).find(bad))
         .or(previous)
-        .or_else(|| run.jobs.values().rev().find(|job| job.started.is_some()))
+        .or_else(|| run.jobs.values().rev().filter(|_| !run.phase.is_done()).find(|job| job.started.is_some()))
         .or_else(|| run.jobs.values().next())?;
     let step = relevant_step(job).filter(|_| job.phase.is_active() || bad(&job));
     Some(JobSelection { job: job.id.clone(), step: step.map(|step| step.number) })

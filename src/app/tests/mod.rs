@@ -6,7 +6,7 @@ use ratatui::style::Modifier;
 use super::fixture::{Driver, START, header, past, records, rest, run, script};
 use super::msg::{AlertReason, Effect, Msg};
 use super::*;
-use crate::model::feed::{Connection, Feed, Notice, Request};
+use crate::model::feed::{Connection, Feed, Notice, Request, Trouble};
 use crate::model::testing::outline;
 use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Record, Reply, RerunScope, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
@@ -344,12 +344,22 @@ fn the_age_of_the_data_is_shown_while_the_source_does_not_answer() {
     let now = Timestamp(START + 200_000);
     driver.send(Msg::Tick(now));
     let since = Timestamp(now.0 - 65_000);
-    driver.feed(Feed::Connection(Connection::Stale { since, reason: reason.clone() }));
+    let trouble = Trouble::NoAnswer;
+    driver.feed(Feed::Connection(Connection::Stale { since, trouble, reason: reason.clone() }));
     assert!(driver.shows("stale 1:05") && driver.shows("the server does not answer"), "{}", driver.screen());
     driver.feed(Feed::Connection(Connection::Live));
     assert!(!driver.shows("stale") && driver.shows("connected again"), "{}", driver.screen());
-    driver.feed(Feed::Connection(Connection::Offline { reason }));
+    driver.feed(Feed::Connection(Connection::Offline { trouble, reason: reason.clone() }));
     assert!(driver.shows("offline") && driver.shows("the server does not answer"), "{}", driver.screen());
+    driver.send(Msg::Tick(Timestamp(now.0 + 1_000)));
+    for (trouble, expected) in [
+        (Trouble::TokenRefused, "token refused, stale 1:06"),
+        (Trouble::SsoNeeded, "sign-on needed, stale 1:06"),
+        (Trouble::Paused { until: Timestamp(now.0 + 251_000) }, "limited for 4:10, stale 1:06"),
+    ] {
+        driver.feed(Feed::Connection(Connection::Stale { since, trouble, reason: reason.clone() }));
+        assert!(driver.shows(expected), "{expected}: {}", driver.screen());
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::launch;
 use crate::launch::{LaunchRequest, commands};
-use crate::model::feed::{Connection, Feed, Request};
+use crate::model::feed::{Connection, Feed, Request, Trouble};
 use crate::model::{Command, Reply, RunId, Summary, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
@@ -274,8 +274,8 @@ impl Serving {
                 let reason = error.to_string();
                 return self
                     .connect(match self.listed_at {
-                        Some(since) => Connection::Stale { since, reason },
-                        None => Connection::Offline { reason },
+                        Some(since) => Connection::Stale { since, trouble: Trouble::NoAnswer, reason },
+                        None => Connection::Offline { trouble: Trouble::NoAnswer, reason },
                     })
                     .await;
             }
@@ -284,6 +284,7 @@ impl Serving {
         self.listed_at = Some(since);
         let connection = self.unwatched.as_ref().map_or(Connection::Live, |error| Connection::Stale {
             since,
+            trouble: Trouble::NoAnswer,
             reason: format!("changes of runs are not noticed: {error}"),
         });
         self.connect(connection).await;

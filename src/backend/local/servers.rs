@@ -56,10 +56,7 @@ impl Serving {
     pub(super) fn load_log(&self, run: &RunId, job: JobId) {
         let Some(poller) = self.poller.clone() else { return };
         let folder = self.runs.folder(run.clone());
-        tokio::spawn(report(self.feed.clone(), async move {
-            poller.open(&folder).await?;
-            poller.load_logs(&folder, &[job]).await
-        }));
+        tokio::spawn(report(self.feed.clone(), async move { poller.load_logs(&folder, &[job]).await }));
     }
 
     /// Sends a command to the server of a run. Nothing waits for the answer: servers may be slow.
@@ -86,7 +83,7 @@ async fn watch_unasked(poller: Poller, folder: PathBuf) -> Result<(), PollError>
 /// Reports the error of something that is done for the screen. Servers that do not answer are shown as a state.
 async fn report(feed: mpsc::Sender<Feed>, done: impl Future<Output = Result<(), PollError>>) {
     match done.await {
-        Err(PollError::Api(error)) if error.is_transient() => tracing::debug!(%error, "a server gives no answer"),
+        Err(error) if error.is_transient() => tracing::debug!(%error, "a server gives no answer"),
         // The screen may be closed.
         Err(error) => drop(feed.send(Feed::Notice(Notice::bad(error.to_string()))).await),
         Ok(()) => {}
@@ -109,8 +106,12 @@ pub(super) fn broken(poller: &Poller) -> Option<Connection> {
     let links = poller.links();
     let links = links.borrow();
     links.iter().find_map(|(name, link)| match link.connection() {
-        Connection::Stale { since, reason } => Some(Connection::Stale { since, reason: format!("{name}: {reason}") }),
-        Connection::Offline { reason } => Some(Connection::Offline { reason: format!("{name}: {reason}") }),
+        Connection::Stale { since, trouble, reason } => {
+            Some(Connection::Stale { since, trouble, reason: format!("{name}: {reason}") })
+        }
+        Connection::Offline { trouble, reason } => {
+            Some(Connection::Offline { trouble, reason: format!("{name}: {reason}") })
+        }
         Connection::Live | Connection::Replay => None,
     })
 }

@@ -23,20 +23,22 @@ impl GitHub {
         Self { lines: Lines::new(style), style }
     }
 
+    /// Prints lines of a step that has ended.
     fn step(
         &self,
         run: &Run,
         (job, number): (&JobId, StepNumber),
-        outcome: Conclusion,
+        range: Option<LineRange>,
         logs: &dyn Logs,
         out: &mut Out<'_>,
     ) -> io::Result<()> {
         let Some(found) = run.jobs.get(job) else { return Ok(()) };
         let Some(step) = found.steps.iter().find(|step| step.number == number) else { return Ok(()) };
-        if step.lines == 0 {
+        let range = range.unwrap_or(LineRange { first: 0, count: step.lines });
+        if range.count == 0 || !step.phase.is_done() {
             return Ok(());
         }
-        let fold = outcome != Conclusion::Failure;
+        let fold = step.outcome != Some(Conclusion::Failure);
         let title = text!("{} › {}", found.name, step.name);
         if fold {
             out.command(&text!("::group::{}", escaped(title.as_str())))?;
@@ -46,7 +48,7 @@ impl GitHub {
         // The step that printed these lines could not know the token that enables commands again.
         let token = format!("{:016x}", getrandom::u64().map_err(io::Error::other)?);
         out.command(&text!("::stop-commands::{}", token))?;
-        logs.lines(run, job, number, LineRange { first: 0, count: step.lines }, &mut |line| {
+        logs.lines(run, job, number, range, &mut |line| {
             if line.starts_with(b"##[endgroup]") {
                 return Ok(());
             }
@@ -63,10 +65,11 @@ impl Printer for GitHub {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         match &record.event {
             Event::Annotated { annotation, .. } => out.command(&command(annotation)),
-            // A step is printed once it has ended.
-            Event::StepStarted { .. } | Event::Output { .. } => Ok(()),
-            Event::StepFinished { job, step, outcome, .. } => {
-                self.step(run, (job, *step), *outcome, logs, out)?;
+            // A step is printed once it has ended. The log of a job on a server comes after that.
+            Event::StepStarted { .. } => Ok(()),
+            Event::Output { job, step, output } => self.step(run, (job, *step), Some(*output), logs, out),
+            Event::StepFinished { job, step, .. } => {
+                self.step(run, (job, *step), None, logs, out)?;
                 self.lines.record(run, record, logs, out)
             }
             _ => self.lines.record(run, record, logs, out),
@@ -113,6 +116,22 @@ mod tests {
     fn annotations_are_commands_again() {
         let annotation = annotation("a,b.c", 3, "100%\nbad");
         assert_eq!(command(&annotation).as_str(), "::error file=a%2Cb.c,line=3::100%25%0Abad");
+    }
+
+    #[test]
+    fn a_log_that_comes_after_the_end_of_its_job_is_a_group_of_each_step() {
+        let mut story = Story::new(&["a"]);
+        story.step("a", 2, "Build", &[], 0);
+        story.finish("a", Conclusion::Success);
+        story.late("a", 2, &["one", "two"]);
+        story.end(Conclusion::Success);
+        let text = story.print(&mut GitHub::new(Style::new(Glyphs::Unicode, false)));
+        assert_eq!(
+            (text.matches("::group::a › Build").count(), text.matches("::endgroup::").count()),
+            (1, 1),
+            "{text}"
+        );
+        assert!(text.contains("one\ntwo\n"), "{text}");
     }
 
     #[test]

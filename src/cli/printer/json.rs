@@ -15,6 +15,10 @@ impl Printer for Json {
         out.line(document(record)?)
     }
 
+    fn merges_output(&self) -> bool {
+        false
+    }
+
     fn end(&mut self, _: &Run, _: &dyn Logs, _: &mut Out<'_>) -> io::Result<()> {
         Ok(())
     }

@@ -33,6 +33,8 @@ const MAX_UNFOLDED: u64 = 60;
 /// Prints lines.
 pub(crate) struct Lines {
     style: Style,
+    /// The attempt whose start was printed last.
+    announced: u32,
     /// Steps whose heading is printed and that have not ended.
     steps: HashMap<(JobId, StepNumber), Progress>,
     /// Images whose pull was printed: one line per job and image is enough.
@@ -54,7 +56,7 @@ struct Progress {
 
 impl Lines {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, steps: HashMap::new(), pulled: HashSet::new(), grown: None }
+        Self { style, announced: 0, steps: HashMap::new(), pulled: HashSet::new(), grown: None }
     }
 
     fn prefix(&self, run: &Run, job: &JobId) -> TerminalText {
@@ -77,17 +79,6 @@ impl Lines {
         let name = running().find(|step| step.number == number).map_or("", |step| step.name.as_str());
         let name = self.style.spelled(text!("{:<columns$} │ ", clip(name, columns, "…")));
         text!("{}{}", prefix, self.style.paint(Hue::Dim, name))
-    }
-
-    /// Returns a line of a log with its tag as a word, in the tag's hue.
-    fn shown(&self, line: &[u8]) -> TerminalText {
-        match tag(line) {
-            Some(tag) => {
-                let rest = TerminalText::log_line(tag.rest, Colours::None);
-                self.style.paint(tag.hue, text!("{}{}", tag.label, rest))
-            }
-            None => TerminalText::log_line(line, self.style.colours()),
-        }
     }
 
     /// Prints the name of a step, unless it is printed already.
@@ -143,13 +134,36 @@ impl Lines {
             row.clear();
             row.push(&margin);
             match found {
-                Some(_) => row.push(&self.shown(line)),
+                Some(_) => row.push(&log_line(line, self.style)),
                 None => row.push_log_line(line, style.colours()),
             }
             out.line(&row)
         });
         self.steps.insert(key, progress);
         printed
+    }
+
+    /// Ends the printed part of a step that has ended: a group that is still open ends with it, and if it failed, the lines
+    /// of its groups that matter are shown.
+    fn close(
+        &mut self,
+        run: &Run,
+        (job, number): (&JobId, StepNumber),
+        logs: &dyn Logs,
+        out: &mut Out<'_>,
+    ) -> io::Result<()> {
+        let Some(progress) = self.steps.remove(&(job.clone(), number)) else { return Ok(()) };
+        if step(run, job, number).is_some_and(|step| step.outcome == Some(Conclusion::Failure)) {
+            return self.unfold(run, (job, number), progress, logs, out);
+        }
+        match progress {
+            Progress { open: Some((title, first)), lines, .. } => {
+                let range = LineRange { first, count: lines - first };
+                let prefix = self.step_prefix(run, job, number);
+                out.line(text!("{}{}", prefix, folded(self.style, &title, range)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Prints the hidden lines of a failed step's groups: of the group that it ended in, and of those with an error.
@@ -188,7 +202,7 @@ impl Lines {
                 out.line(left_out(first - range.first))?;
             }
             logs.lines(run, job, number, LineRange { first, count: end - first }, &mut |line| {
-                out.line(text!("{}    {}", prefix, self.shown(line)))
+                out.line(text!("{}    {}", prefix, log_line(line, self.style)))
             })?;
             if end < range.first + range.count {
                 out.line(left_out(range.first + range.count - end))?;
@@ -202,7 +216,10 @@ impl Printer for Lines {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let style = self.style;
         match &record.event {
+            // A run on a server that was listed first starts over when its jobs are known.
+            Event::RunStarted { attempt, .. } if *attempt == self.announced => Ok(()),
             Event::RunStarted { attempt, name } => {
+                self.announced = *attempt;
                 let attempt = if *attempt > 1 { text!(", attempt {}", attempt) } else { text!("") };
                 let info = &run.info;
                 let of = text!("({} on {}{}) run {}", info.workflow, info.event, attempt, info.id);
@@ -233,24 +250,20 @@ impl Printer for Lines {
             {
                 self.heading(run, (job, *number), out)
             }
-            Event::Output { job, step, output } => self.output(run, (job, *step), *output, logs, out),
+            Event::Output { job, step: number, output } => {
+                self.output(run, (job, *number), *output, logs, out)?;
+                // The log of a job on a server comes after the end of its steps.
+                if step(run, job, *number).is_some_and(|step| step.phase.is_done()) {
+                    self.close(run, (job, *number), logs, out)?;
+                }
+                Ok(())
+            }
             Event::LineGrew { job, step, .. } => {
                 self.grown = Some((job.clone(), *step));
                 Ok(())
             }
-            Event::StepFinished { job, step: number, outcome, .. } => {
-                match self.steps.remove(&(job.clone(), *number)) {
-                    Some(progress) if *outcome == Conclusion::Failure => {
-                        self.unfold(run, (job, *number), progress, logs, out)?;
-                    }
-                    // A group that is still open ends with its step.
-                    Some(Progress { open: Some((title, first)), lines, .. }) => {
-                        let range = LineRange { first, count: lines - first };
-                        let prefix = self.step_prefix(run, job, *number);
-                        out.line(text!("{}{}", prefix, folded(style, &title, range)))?;
-                    }
-                    _ => {}
-                }
+            Event::StepFinished { job, step: number, .. } => {
+                self.close(run, (job, *number), logs, out)?;
                 let Some(step) = step(run, job, *number) else { return Ok(()) };
                 // The runner's own two steps are printed only if they fail.
                 if step.kind == StepKind::Job && step.phase.conclusion() == Some(Conclusion::Success) {
@@ -316,6 +329,22 @@ impl Printer for Lines {
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         out.print(&ending(run, self.style, logs)?)
     }
+}
+
+/// Returns a line of a log with its tag as a word, in the tag's hue.
+pub(crate) fn log_line(line: &[u8], style: Style) -> TerminalText {
+    match tag(line) {
+        Some(tag) => {
+            let rest = TerminalText::log_line(tag.rest, Colours::None);
+            style.paint(tag.hue, text!("{}{}", style.spelled(text!("{}", tag.label)), rest))
+        }
+        None => TerminalText::log_line(line, style.colours()),
+    }
+}
+
+/// Whether a line only ends a group.
+pub(crate) fn ends_group(line: &[u8]) -> bool {
+    tag(line).is_some_and(|tag| tag.mark == Mark::EndGroup)
 }
 
 /// Returns the line of a folded group.
@@ -452,6 +481,19 @@ mod tests {
         assert!(text.contains("▸ One (1 line)\n") && text.contains("▸ Two (2 lines)\n"), "{text}");
         assert!(text.contains("▸ Three (0 lines)\n") && text.contains("  outside\n"), "{text}");
         assert!(!text.contains("in two"), "{text}");
+    }
+
+    #[test]
+    fn a_log_that_comes_after_the_end_of_its_job_is_printed_step_by_step() {
+        let mut story = Story::new(&["a", "b"]);
+        story.step("a", 2, "Build", &[], 0);
+        story.step("a", 3, "Test", &[], 1);
+        story.finish("a", Conclusion::Failure);
+        story.late("a", 2, &["##[group]Run make", "cc a.c", "##[endgroup]", "built"]);
+        story.late("a", 3, &["##[group]Run make test", "one failed", "##[endgroup]", "##[error]exit code 1"]);
+        story.finish("b", Conclusion::Success);
+        story.end(Conclusion::Failure);
+        insta::assert_snapshot!("late", plain(&story));
     }
 
     #[test]

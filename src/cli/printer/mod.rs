@@ -16,7 +16,7 @@ use std::io;
 
 use crate::cli::style;
 use crate::cli::style::Out;
-use crate::model::{Conclusion, JobId, LineRange, Record, Run, RunInfo, StepNumber};
+use crate::model::{Conclusion, Event, JobId, LineRange, Record, Run, RunInfo, StepNumber};
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
 use crate::store::runs::RunStore;
@@ -25,7 +25,7 @@ use crate::ui::terminal_text::TerminalText;
 pub(super) use ending::{first_line, search, table};
 pub(super) use github::{GitHub, command};
 pub(super) use json::Json;
-pub(super) use lines::Lines;
+pub(super) use lines::{Lines, ends_group, log_line};
 pub(super) use protocol::Protocol;
 pub(super) use reviews::{since, waiting};
 
@@ -33,6 +33,11 @@ pub(super) use reviews::{since, waiting};
 pub(super) trait Printer {
     /// Prints a record. `run` is the run after the record.
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
+
+    /// Whether consecutive output of a step is printed as one record.
+    fn merges_output(&self) -> bool {
+        true
+    }
 
     /// Returns the line that a step has begun to print, for a row of this many columns: `None` if every line has its end,
     /// or if only whole lines are printed.
@@ -93,6 +98,30 @@ impl LastRow {
     }
 }
 
+/// Whether a record is output that follows that of another one in the same log.
+fn continues(record: &Record, next: &Record) -> bool {
+    match (&record.event, &next.event) {
+        (Event::Output { job, step, output }, Event::Output { job: of, step: number, output: more }) => {
+            (job, step) == (of, number) && more.first == output.first + output.count
+        }
+        _ => false,
+    }
+}
+
+/// Returns the last of records that continue each other, with the lines of all of them.
+///
+/// # Panics
+/// There is no record.
+fn joined(chunk: &[Record]) -> Record {
+    let mut last = chunk.last().expect("a chunk has a record").clone();
+    if let (Some(Event::Output { output: first, .. }), Event::Output { output, .. }) =
+        (chunk.first().map(|record| &record.event), &mut last.event)
+    {
+        *output = LineRange { first: first.first, count: output.first + output.count - first.first };
+    }
+    last
+}
+
 /// A run that is printed while its records arrive.
 pub(super) struct Printing<'p> {
     store: RunStore,
@@ -115,11 +144,14 @@ impl<'p> Printing<'p> {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let mut out = Out::new(&mut stdout);
         self.last_row.erase(&mut out)?;
-        for record in records {
-            self.store.apply(self.folder.id(), record);
+        let merges = self.printer.merges_output();
+        for chunk in records.chunk_by(|record, next| merges && continues(record, next)) {
+            for record in chunk {
+                self.store.apply(self.folder.id(), record);
+            }
             let run = self.store.run(self.folder.id()).expect("opened above");
             if run.attempt >= self.attempt {
-                self.printer.record(run, record, &self.folder, &mut out)?;
+                self.printer.record(run, &joined(chunk), &self.folder, &mut out)?;
             }
         }
         if let (Some(run), Some(columns)) = (self.store.run(self.folder.id()), style::columns()) {

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::store::runs::RunStore;
 
-use super::{LastRow, Logs, Printer};
+use super::{LastRow, Logs, Printer, continues, joined};
 
 /// The records of a run in order, a tenth of a second apart, and its logs.
 pub(crate) struct Story {
@@ -71,6 +71,16 @@ impl Story {
         let conclusion = if exit_code == 0 { Conclusion::Success } else { Conclusion::Failure };
         let reason = (exit_code != 0).then(|| format!("exit code {exit_code}"));
         self.add(step_finished(job.as_str(), number, conclusion, exit_code, reason.as_deref()));
+    }
+
+    /// Adds the log of a step that has ended, as one of a job on a server comes, a record for each line.
+    pub(crate) fn late(&mut self, job: &str, step: u32, lines: &[&str]) {
+        let (job, step) = (JobId::new(job), StepNumber(step));
+        for first in 0..lines.len() {
+            let output = LineRange { first: first as u64, count: 1 };
+            self.add(Event::Output { job: job.clone(), step, output });
+        }
+        self.logs.0.insert((job, step), lines.iter().map(ToString::to_string).collect());
     }
 
     /// Adds steps that run at once and print a line in turn.
@@ -142,10 +152,13 @@ impl Story {
         store.open(self.info.clone());
         let mut bytes = Vec::new();
         let mut out = Out::read_by_runner(&mut bytes, in_actions);
-        for record in &self.script.records {
-            store.apply(&self.info.id, record);
+        let merges = printer.merges_output();
+        for chunk in self.script.records.chunk_by(|record, next| merges && continues(record, next)) {
+            for record in chunk {
+                store.apply(&self.info.id, record);
+            }
             let run = store.run(&self.info.id).expect("opened above");
-            printer.record(run, record, &self.logs, &mut out).expect("memory");
+            printer.record(run, &joined(chunk), &self.logs, &mut out).expect("memory");
         }
         printer.end(store.run(&self.info.id).expect("opened above"), &self.logs, &mut out).expect("memory");
         String::from_utf8(bytes).expect("text")

@@ -48,8 +48,9 @@ pub(crate) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -
     start_and_follow(|| Ok(run.clone()), attempt, printer)
 }
 
-/// Watches a run that was started elsewhere until it has ended. Ctrl-C leaves it in progress.
-pub(crate) fn watch(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
+/// Watches an attempt of a run that was started elsewhere until it has ended: the current one, without a number. Ctrl-C
+/// leaves it in progress.
+pub(crate) fn watch(run: &RunFolder, attempt: Option<u32>, printer: &mut dyn Printer) -> Outcome {
     let run = || Ok(run.clone());
     crate::cli::block_on(async { until_end(run, attempt, printer, Interrupt::Detaches).await })?
 }
@@ -60,12 +61,12 @@ pub(super) fn start_and_follow(
     attempt: u32,
     printer: &mut dyn Printer,
 ) -> Outcome {
-    crate::cli::block_on(async { until_end(start, attempt, printer, Interrupt::Cancels).await })?
+    crate::cli::block_on(async { until_end(start, Some(attempt), printer, Interrupt::Cancels).await })?
 }
 
 async fn until_end(
     start: impl FnOnce() -> Result<RunFolder, Failure>,
-    attempt: u32,
+    attempt: Option<u32>,
     printer: &mut dyn Printer,
     interrupt: Interrupt,
 ) -> Outcome {
@@ -74,6 +75,7 @@ async fn until_end(
     let run = &start()?;
     let mirrored = servers::mirror(run).await?;
     let header = history::info(run)?;
+    let attempt = attempt.map_or_else(|| history::read(run).map(|run| run.attempt), Ok)?;
     let mut printing = Printing::new(run, header, attempt, printer);
     let mut follower = Follower::new(run.clone());
     let left = || Failure::note(Exit::Cancelled, format!("still running: cuelight attach {}", run.id()));

@@ -66,6 +66,13 @@ impl Host {
         &self.api
     }
 
+    /// Returns the host of the API, with its port if it has one: the one that is connected to.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let api: Option<Uri> = self.api.parse().ok();
+        api.and_then(|api| api.into_parts().authority).map_or_else(|| self.name.clone(), |found| found.to_string())
+    }
+
     /// Returns what the server is.
     #[must_use]
     pub fn kind(&self) -> ServerKind {

@@ -73,8 +73,8 @@ pub enum Attention {
 pub struct Polled {
     /// Whether the resource changed.
     pub changed: bool,
-    /// Whether the request counts against the limit.
-    pub charged: bool,
+    /// Number of requests that count against the limit.
+    pub charged: u32,
 }
 
 /// Why polls are slower than they would be.
@@ -100,7 +100,7 @@ struct Watched {
     kind: Kind,
     interval: Duration,
     due: Timestamp,
-    /// Moving average of the share of charged polls.
+    /// Moving average of the charged requests of a poll.
     charged: f64,
     /// Extra polls after a change by the user.
     soon: Vec<Timestamp>,
@@ -139,6 +139,15 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
             watched.due = watched.due.min(later(now, watched.interval));
         }
         self.balance(now);
+    }
+
+    /// Watches a resource like [`Self::watch`], whose state is known: a new one is due after its shortest interval.
+    pub fn watch_known(&mut self, key: K, kind: Kind, now: Timestamp) {
+        let is_new = !self.watched.contains_key(&key);
+        self.watch(key.clone(), kind, now);
+        if let Some(watched) = self.watched.get_mut(&key).filter(|_| is_new) {
+            watched.due = later(now, watched.interval);
+        }
     }
 
     /// Watches a resource no longer.
@@ -192,7 +201,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
             watched.interval = watched.interval.mul_f64(1.5).min(most);
         }
         if let Some(polled) = polled {
-            watched.charged += WEIGHT * (f64::from(u8::from(polled.charged)) - watched.charged);
+            watched.charged += WEIGHT * (f64::from(polled.charged) - watched.charged);
             if polled.changed {
                 watched.interval = least;
             }
@@ -227,7 +236,8 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
     fn costs(&self) -> [f64; GROUPS] {
         let mut costs = [0.0; GROUPS];
         for watched in self.watched.values() {
-            costs[watched.kind.group()] += 3600.0 / watched.paced(self.attention).as_secs_f64() * watched.charged;
+            let polls = 3600.0 / watched.paced(self.attention).as_secs_f64() + watched.soon.len() as f64;
+            costs[watched.kind.group()] += polls * watched.charged;
         }
         costs
     }
@@ -331,7 +341,7 @@ mod tests {
             let remaining = LIMIT.saturating_sub(hour.charged);
             hour.least_left = hour.least_left.min(remaining);
             schedule.limit(Rate { limit: LIMIT, remaining, reset: Timestamp(HOUR) }, now);
-            schedule.polled(&at, Some(Polled { changed, charged: changed }), now, dice.roll());
+            schedule.polled(&at, Some(Polled { changed, charged: u32::from(changed) }), now, dice.roll());
         }
         hour
     }
@@ -374,6 +384,26 @@ mod tests {
     }
 
     #[test]
+    fn every_request_of_a_poll_counts_and_polls_after_a_change_too() {
+        let mut schedule = Schedule::default();
+        schedule.watch((), Kind::VisibleRun, Timestamp(0));
+        let cost = schedule.hourly_cost();
+        for _ in 0..100 {
+            schedule.polled(&(), Some(Polled { changed: true, charged: 4 }), Timestamp(0), 0);
+        }
+        assert!((schedule.hourly_cost() - 4.0 * cost).abs() < 0.01, "{}", schedule.hourly_cost());
+        schedule.changed_by_user(&(), Timestamp(0));
+        assert!((schedule.hourly_cost() - 4.0 * (cost + 3.0)).abs() < 0.01, "{}", schedule.hourly_cost());
+    }
+
+    #[test]
+    fn a_resource_whose_state_is_known_is_not_due_at_once() {
+        let mut schedule = Schedule::default();
+        schedule.watch_known(1, Kind::FocusedRun, Timestamp(0));
+        assert_eq!((schedule.due(Timestamp(2_999)), schedule.due(Timestamp(3_000))), (None, Some(1)));
+    }
+
+    #[test]
     fn the_background_is_slowed_first_and_the_focused_run_last() {
         let mut schedule = Schedule::default();
         for (at, kind) in [Kind::FocusedRun, Kind::VisibleRun, Kind::Background].into_iter().enumerate() {
@@ -398,7 +428,7 @@ mod tests {
     fn a_change_by_the_user_is_looked_for_at_once_and_three_times() {
         let mut schedule = Schedule::default();
         schedule.watch("run", Kind::Background, Timestamp(0));
-        let quiet = Some(Polled { changed: false, charged: false });
+        let quiet = Some(Polled { changed: false, charged: 0 });
         schedule.polled(&"run", quiet, Timestamp(0), 0);
         schedule.changed_by_user(&"run", Timestamp(10_000));
         for at in [11_000, 12_000, 14_000] {
@@ -427,7 +457,7 @@ mod tests {
                 now += step;
                 let key = key % kinds.len();
                 schedule.limit(Rate { limit: LIMIT, remaining, reset: Timestamp(HOUR) }, Timestamp(now));
-                let polled = (what < 4).then_some(Polled { changed: what & 1 == 1, charged: what & 2 == 2 });
+                let polled = (what < 4).then_some(Polled { changed: what & 1 == 1, charged: u32::from(what & 2) });
                 schedule.polled(&key, polled, Timestamp(now), dice);
                 let wait = schedule.watched[&key].due.since(Timestamp(now)).as_secs_f64();
                 let (least, most) = all[kinds[key]].bounds();

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::files;
 use crate::model::Timestamp;
-use crate::model::feed::Connection;
+use crate::model::feed::{Connection, Trouble};
 use crate::store::atomic;
 
 /// The state of a link and the age of its data.
@@ -103,10 +103,17 @@ impl LinkState {
     /// Returns the state as the screen shows it.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        match (&self.condition, self.answered) {
-            (Condition::Live, _) => Connection::Live,
-            (condition, Some(since)) => Connection::Stale { since, reason: condition.to_string() },
-            (condition, None) => Connection::Offline { reason: condition.to_string() },
+        let trouble = match self.condition {
+            Condition::Live => return Connection::Live,
+            Condition::Failing { .. } => Trouble::NoAnswer,
+            Condition::Limited { until } | Condition::Paused { until } => Trouble::Paused { until },
+            Condition::TokenRefused => Trouble::TokenRefused,
+            Condition::SsoNeeded { .. } => Trouble::SsoNeeded,
+        };
+        let reason = self.condition.to_string();
+        match self.answered {
+            Some(since) => Connection::Stale { since, trouble, reason },
+            None => Connection::Offline { trouble, reason },
         }
     }
 }
@@ -311,7 +318,7 @@ mod tests {
         link.answered(NOW, None);
         assert_eq!((wait(&link, NOW), link.watch().borrow().connection()), (None, Connection::Live));
         link.failed(NOW, "no answer", middle);
-        let stale = Connection::Stale { since: NOW, reason: "no answer".to_owned() };
+        let stale = Connection::Stale { since: NOW, trouble: Trouble::NoAnswer, reason: "no answer".to_owned() };
         assert_eq!((link.watch().borrow().connection(), wait(&link, later(NOW, 3 * FIRST_DELAY))), (stale, None));
         assert!(delay(1, 0) >= Duration::from_millis(1790) && delay(1, u32::MAX) <= Duration::from_millis(2210));
     }

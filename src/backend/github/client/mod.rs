@@ -404,7 +404,7 @@ impl Inner {
     /// Error of a request without an answer.
     fn broken(&self, fault: Fault) -> ApiError {
         let (Fault::NotSent(reason) | Fault::Lost(reason)) = fault;
-        let host = self.host.name().to_owned();
+        let host = self.host.authority();
         self.link.failed(clock::now(), &format!("cannot reach {host}: {reason}"), dice());
         ApiError::Unreachable { host, reason }
     }

@@ -180,23 +180,12 @@ pub(super) fn of_environment<'s>(snapshot: &Snapshot<'s>, name: Option<&str>) ->
     named.or(if let [only] = snapshot.pending { Some(only) } else { None })
 }
 
-/// Returns the protection rule that a deployment waits for. `name` is the environment's name from the workflow file.
+/// Returns what a deployment waits for. `name` is the environment's name from the workflow file.
 pub(super) fn protection(pending: Option<&PendingDeployment>, name: Option<&str>) -> Gate {
-    let Some(pending) = pending else { return Gate::Protection(name.unwrap_or_default().to_owned()) };
-    let environment = environment_of(pending).or(name).unwrap_or_default().to_owned();
-    let has_reviewers = pending.reviewers.as_ref().is_some_and(|reviewers| !reviewers.items.is_empty());
-    match timer_end(pending) {
-        _ if has_reviewers => Gate::Review(environment),
-        Some(until) => Gate::Timer { environment, until },
-        None => Gate::Protection(environment),
-    }
-}
-
-/// Returns the end of the wait timer of a deployment; `None` without a timer, or before it has started.
-pub(super) fn timer_end(pending: &PendingDeployment) -> Option<Timestamp> {
-    let minutes = pending.wait_timer.filter(|minutes| *minutes > 0)?;
-    let since = pending.wait_timer_started_at?.0;
-    Some(Timestamp(since.0.saturating_add(minutes.saturating_mul(60_000))))
+    pending.map_or_else(
+        || Gate::Protection(name.unwrap_or_default().to_owned()),
+        |pending| reviews::review(pending, name.unwrap_or_default()).gate(),
+    )
 }
 
 /// Returns the concurrency group that a run waits for, or a job of it.

@@ -350,6 +350,11 @@ impl<'j> StepLogs<'j> {
             }
             self.report(*number);
         }
+        // Readers that print a log as it comes print the steps one after another.
+        self.events.sort_by_key(|(_, event)| match event {
+            Event::Output { step, .. } => *step,
+            _ => StepNumber(0),
+        });
         let is_planned = self.job.steps.iter().any(|step| step.number == unknown);
         if numbers.contains(&unknown) && !is_planned {
             let (name, kind) = (UNKNOWN_STEP.to_owned(), StepKind::Job);

@@ -4,12 +4,12 @@ use crate::backend::github::wire::deployments::{Approval, PendingDeployment, Rev
 use crate::backend::github::wire::words::DeploymentState;
 use crate::model::{Event, Gate, PendingReview, Phase, Review, ReviewRefusal, Run, Timestamp};
 
-use super::events::{Diff, Snapshot, timer_end};
+use super::events::{Diff, Snapshot};
 
 /// Adds the list of what waits, if it differs from the known one, and reviews that are not known yet.
 pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, at: Timestamp) {
     let pending: Vec<PendingReview> =
-        snapshot.pending.iter().filter_map(|pending| review(pending, diff.run())).collect();
+        snapshot.pending.iter().filter(is_named).map(|one| with_jobs(review(one, ""), diff.run())).collect();
     let is_known = |known: &[PendingReview]| {
         let same = |(a, b): (&PendingReview, &PendingReview)| PendingReview { since: None, ..a.clone() } == *b;
         known.len() == pending.len() && known.iter().zip(&pending).all(same)
@@ -25,10 +25,17 @@ pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, at: Timestamp) {
     }
 }
 
-/// `None` for a deployment whose environment the server does not name: it cannot be reviewed.
-fn review(pending: &PendingDeployment, run: &Run) -> Option<PendingReview> {
-    let environment = pending.environment.as_ref()?;
-    let (id, name) = (environment.id?, environment.name.clone()?);
+/// Whether the server names the environment of a deployment: else it cannot be reviewed.
+fn is_named(pending: &&PendingDeployment) -> bool {
+    let environment = pending.environment.as_ref();
+    environment.is_some_and(|environment| environment.id.is_some() && environment.name.is_some())
+}
+
+/// Returns a deployment that waits. `name` is that of its environment, where the server does not name it.
+pub(super) fn review(pending: &PendingDeployment, name: &str) -> PendingReview {
+    let environment = pending.environment.as_ref();
+    let id = environment.and_then(|environment| environment.id).unwrap_or_default();
+    let name = environment.and_then(|environment| environment.name.clone()).unwrap_or_else(|| name.to_owned());
     let listed = pending.reviewers.as_ref().map(|reviewers| reviewers.items.as_slice()).unwrap_or_default();
     let reviewer = |one: &Reviewer| {
         let named = one.reviewer.as_ref()?;
@@ -41,11 +48,23 @@ fn review(pending: &PendingDeployment, run: &Run) -> Option<PendingReview> {
         // The server does not say why not.
         _ => Some(ReviewRefusal::Unknown),
     };
-    let waits = |phase: &Phase| matches!(phase, Phase::Waiting(gate) if environment_of(gate) == Some(&name));
+    let (wait_until, since, jobs) = (timer_end(pending), None, Vec::new());
+    PendingReview { id, environment: name, reviewers, refusal, wait_until, since, jobs }
+}
+
+/// Returns a review with the jobs that it holds back.
+fn with_jobs(review: PendingReview, run: &Run) -> PendingReview {
+    let waits =
+        |phase: &Phase| matches!(phase, Phase::Waiting(gate) if environment_of(gate) == Some(&review.environment));
     let jobs = run.jobs.values().filter(|job| job.attempt == run.attempt && waits(&job.phase));
-    let jobs = jobs.map(|job| job.id.clone()).collect();
-    let wait_until = timer_end(pending);
-    Some(PendingReview { id, environment: name, reviewers, refusal, wait_until, since: None, jobs })
+    PendingReview { jobs: jobs.map(|job| job.id.clone()).collect(), ..review }
+}
+
+/// Returns the end of the wait timer of a deployment; `None` without a timer, or before it has started.
+fn timer_end(pending: &PendingDeployment) -> Option<Timestamp> {
+    let minutes = pending.wait_timer.filter(|minutes| *minutes > 0)?;
+    let since = pending.wait_timer_started_at?.0;
+    Some(Timestamp(since.0.saturating_add(minutes.saturating_mul(60_000))))
 }
 
 fn environment_of(gate: &Gate) -> Option<&String> {

@@ -32,8 +32,8 @@ pub(super) struct Fetched {
     pub(super) groups: Vec<ConcurrencyGroup>,
     /// Whether it differs from what was fetched before.
     pub(super) changed: bool,
-    /// Whether a request was charged.
-    pub(super) charged: bool,
+    /// Number of requests that were charged.
+    pub(super) charged: u32,
 }
 
 /// Asks for one run at its server.
@@ -151,13 +151,13 @@ impl Fetch<'_> {
 #[derive(Default)]
 struct Cost {
     changed: bool,
-    charged: bool,
+    charged: u32,
 }
 
 impl Cost {
     fn add(&mut self, answer: &Answer) {
         self.changed |= answer.changed;
-        self.charged |= answer.source == AnswerSource::Charged;
+        self.charged += u32::from(answer.source == AnswerSource::Charged);
     }
 }
 

@@ -188,7 +188,7 @@ impl Host {
             Ask::Open { spec, listens, answer } => {
                 self.open(&spec, true, listens, Some(answer));
             }
-            Ask::LoadLogs { run, jobs, answer } => self.load_logs(&run, jobs, answer),
+            Ask::LoadLogs { spec, jobs, answer } => self.load_logs(&spec, jobs, answer),
             Ask::Focus(run) => {
                 let before = self.focus.replace(run.clone());
                 for run in before.iter().chain([&run]) {
@@ -280,7 +280,11 @@ impl Host {
         self.work.push(polling.boxed());
     }
 
-    fn load_logs(&mut self, run: &RunId, jobs: Vec<JobId>, answer: Answering) {
+    fn load_logs(&mut self, spec: &RunSpec, jobs: Vec<JobId>, answer: Answering) {
+        let run = &spec.info.id;
+        if !self.opened.contains_key(run) {
+            self.open(spec, true, false, None);
+        }
         // Another process downloads them.
         let Some(tasks) = self.opened.get(run).map(|opened| opened.tasks.clone()) else {
             return done(Some(answer), Ok(()));
@@ -312,7 +316,7 @@ impl Host {
                 done(answer, result);
             }
             Done::Run { run, result, answer } => {
-                self.polled(Key::Run(run.clone()), result.as_ref().ok().map(|polled| polled.polled));
+                let polled = result.as_ref().ok().map(|polled| polled.polled);
                 match &result {
                     Ok(polled) => {
                         if let Some(opened) = self.opened.get_mut(&run) {
@@ -326,7 +330,9 @@ impl Host {
                     ) => drop(self.opened.remove(&run)),
                     Err(error) => tracing::debug!(%run, %error, "a run was not polled"),
                 }
+                // Watched first, so that a run that was just opened is not polled once more.
                 self.pace(&run);
+                self.polled(Key::Run(run), polled);
                 done(answer, result.map(drop));
             }
             Done::Found { repository, result, answer } => {
@@ -367,7 +373,7 @@ impl Host {
             (false, true) => Kind::FocusedRun,
             (false, false) => Kind::VisibleRun,
         };
-        self.schedule.watch(key, kind, now());
+        self.schedule.watch_known(key, kind, now());
     }
 
     /// Polls an opened run soon: it has changed, and a run that had ended may go on.
@@ -437,5 +443,8 @@ async fn list(client: &Client, repository: &Repository, priority: Priority) -> R
     } else {
         None
     };
-    Ok(Listed { runs, polled: Polled { changed: answer.changed, charged: answer.source == AnswerSource::Charged } })
+    Ok(Listed {
+        runs,
+        polled: Polled { changed: answer.changed, charged: u32::from(answer.source == AnswerSource::Charged) },
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,15 +12,16 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
 use crate::backend::github::client::budget::Polled;
 use crate::backend::github::client::{ApiError, Client, Priority};
-use crate::backend::github::mirror::events::Snapshot;
+use crate::backend::github::mirror::events::{Snapshot, Timed};
 use crate::backend::github::mirror::folder::Mirror;
 use crate::backend::github::mirror::graph::Graph;
 use crate::backend::github::mirror::logs;
+use crate::backend::github::mirror::logs::LogError;
 use crate::files;
 use crate::model::{Command, Conclusion, Event, Job, JobId, Phase, Reply, RunId};
 use crate::store::StoreError;
@@ -30,7 +32,7 @@ use crate::worker::control;
 use crate::worker::control::PendingCommand;
 
 use super::fetch::{Fetch, Fetched};
-use super::{PollError, order};
+use super::{LogFault, PollError, order};
 
 /// Maximum size of the log of a job that is downloaded, in bytes.
 const MAX_LOG: u64 = 1 << 30;
@@ -47,13 +49,22 @@ const MAX_COMMANDS: usize = 16;
 /// Who waits for logs.
 type Loaded = oneshot::Sender<Result<(), PollError>>;
 
+/// Downloads that someone waits for.
+struct Waiting {
+    jobs: HashSet<JobId>,
+    /// Why the first of them that failed has no log.
+    fault: Option<PollError>,
+    done: Loaded,
+}
+
 /// What the task of a run is told to do, and where the result goes.
 pub(super) enum Task {
     /// Listen for commands, as a worker does.
     Listen,
     /// Ask the server what the run is now.
     Poll { priority: Priority, done: oneshot::Sender<Result<RunPolled, PollError>> },
-    /// Download the logs of these jobs, if they have ended and have none yet. Those that are on their way are waited for.
+    /// Download the logs of these jobs, if they have ended and have none yet. Without a job, those that are on their way are
+    /// waited for.
     LoadLogs { jobs: Vec<JobId>, done: Loaded },
 }
 
@@ -79,8 +90,8 @@ pub(super) struct Mirrored {
     logs: HashSet<JobId>,
     /// Logs that are being downloaded.
     loading: HashSet<JobId>,
-    /// Who waits for downloads, and for which.
-    waiting: Vec<(HashSet<JobId>, Loaded)>,
+    /// Who waits for downloads.
+    waiting: Vec<Waiting>,
     attempt: u32,
     work: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Told when the user has changed the run, so that it is polled soon.
@@ -101,6 +112,11 @@ enum Finished {
     Log {
         job: JobId,
         result: Result<(), ApiError>,
+    },
+    Split {
+        job: JobId,
+        attempt: u32,
+        result: Result<Vec<Timed>, LogError>,
     },
 }
 
@@ -223,7 +239,20 @@ impl Mirrored {
                 self.record(Event::Ordered { command, reply })?;
                 let _ = self.changed.try_send(self.mirror.folder().id().clone());
             }
-            Finished::Log { job, result } => self.take_log(&job, result)?,
+            Finished::Log { job, result } => self.take_log(job, result),
+            Finished::Split { job, attempt, result } => {
+                let result = match result {
+                    // The job has been repeated meanwhile.
+                    Ok(_) if self.mirror.run().jobs.get(&job).is_none_or(|job| job.attempt != attempt) => Ok(()),
+                    Ok(events) => {
+                        self.mirror.append(events)?;
+                        self.grow();
+                        Ok(())
+                    }
+                    Err(error) => Err(LogFault::Split(error)),
+                };
+                self.loaded(&job, result);
+            }
         }
         Ok(())
     }
@@ -280,17 +309,34 @@ impl Mirrored {
         for job in wanted {
             self.download(job);
         }
-        self.waiting.push((self.loading.clone(), done));
+        let is_asked = |job: &&JobId| jobs.is_empty() || jobs.contains(job);
+        let jobs = self.loading.iter().filter(is_asked).cloned().collect();
+        self.waiting.push(Waiting { jobs, fault: None, done });
         self.answer_waiting();
     }
 
     /// Answers those who wait for downloads that have all ended.
     fn answer_waiting(&mut self) {
         let loading = &self.loading;
-        for (_, done) in self.waiting.extract_if(.., |(jobs, _)| jobs.is_disjoint(loading)) {
+        for Waiting { fault, done, .. } in self.waiting.extract_if(.., |waiting| waiting.jobs.is_disjoint(loading)) {
             // The one who asked may have left.
-            let _ = done.send(Ok(()));
+            let _ = done.send(fault.map_or(Ok(()), Err));
         }
+    }
+
+    /// Notes that the log of a job is here, or why not.
+    fn loaded(&mut self, id: &JobId, result: Result<(), LogFault>) {
+        if let Err(fault) = result {
+            tracing::info!(%fault, job = %id, "a job has no log");
+            let (fault, run) = (Arc::new(fault), self.mirror.run());
+            let name = run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
+            for waiting in self.waiting.iter_mut().filter(|waiting| waiting.jobs.contains(id)) {
+                let fault = || PollError::Log { job: name.clone(), fault: Arc::clone(&fault) };
+                waiting.fault.get_or_insert_with(fault);
+            }
+        }
+        self.loading.remove(id);
+        self.answer_waiting();
     }
 
     fn download(&mut self, id: JobId) {
@@ -322,32 +368,33 @@ impl Mirrored {
         self.mirror.folder().path().join(format!("{job}.download"))
     }
 
-    /// Splits the downloaded log of a job.
-    fn take_log(&mut self, id: &JobId, result: Result<(), ApiError>) -> Result<(), StoreError> {
-        self.loading.remove(id);
-        let Some(number) = self.mirror.run().jobs.get(id).and_then(|job| job.remote) else { return Ok(()) };
-        let file = self.log_file(number);
-        match result {
-            Ok(()) => {
-                if let (Some(job), Ok(text)) = (self.mirror.run().jobs.get(id), files::open_own(&file)) {
-                    match logs::split(self.mirror.folder(), job, BufReader::new(text)) {
-                        Ok(events) => {
-                            self.mirror.append(events)?;
-                            self.grow();
-                        }
-                        Err(error) => tracing::warn!(%error, job = %id, "the log of a job is lost"),
-                    }
+    /// Splits the downloaded log of a job, on another thread: it may have hundreds of megabytes.
+    fn take_log(&mut self, id: JobId, result: Result<(), ApiError>) {
+        let job = self.mirror.run().jobs.get(&id).cloned();
+        let (job, number) = match (result, job.as_ref().and_then(|job| job.remote), job) {
+            (Ok(()), Some(number), Some(job)) => (job, number),
+            (Err(error), ..) => {
+                // It is asked for again when the run is polled next.
+                if error.is_transient() {
+                    self.logs.remove(&id);
                 }
-                let _ = fs::remove_file(file);
+                return self.loaded(&id, Err(LogFault::Api(error)));
             }
-            // It is asked for again when the run is polled next.
-            Err(error) if error.is_transient() => {
-                self.logs.remove(id);
-            }
-            Err(error) => tracing::info!(%error, job = %id, "a job has no log"),
-        }
-        self.answer_waiting();
-        Ok(())
+            (Ok(()), ..) => return self.loaded(&id, Ok(())),
+        };
+        let (file, folder, attempt) = (self.log_file(number), self.mirror.folder().clone(), job.attempt);
+        let splitting = spawn_blocking(move || {
+            let text = files::open_own(&file).map_err(LogError::Read)?;
+            let events = logs::split(&folder, &job, BufReader::new(text));
+            let _ = fs::remove_file(file);
+            events
+        });
+        let split = async move {
+            // A panic of the thread, which is a bug, loses the log and nothing else.
+            let result = splitting.await.unwrap_or_else(|panic| Err(LogError::Read(io::Error::other(panic))));
+            Finished::Split { job: id, attempt, result }
+        };
+        self.work.push(split.boxed());
     }
 }
 

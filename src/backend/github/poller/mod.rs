@@ -27,13 +27,14 @@ use crate::config::GithubConfig;
 use crate::launch::commands;
 use crate::launch::commands::CommandError;
 use crate::model::{Command, JobId, RunId};
+use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
-use crate::store::{StoreError, history};
 
 use super::address::{AddressError, Repository};
 use super::auth::AuthError;
 use super::client::{ApiError, LinkState};
+use super::mirror::logs::LogError;
 use super::{checkout, connect, hosts};
 
 /// Why a run on a server cannot be opened.
@@ -62,9 +63,40 @@ pub enum PollError {
     /// The run's folder cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A job has no log here.
+    #[error("no log of {job}: {fault}")]
+    Log {
+        /// Name of the job.
+        job: String,
+        /// The cause: of the first job, if several have none. Everyone who waits for the log gets it.
+        fault: Arc<LogFault>,
+    },
     /// The task of the server or the run ended meanwhile.
     #[error("the run is no longer watched: open it again")]
     Gone,
+}
+
+/// Why the log of a job cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LogFault {
+    /// The server has none, or gives no answer.
+    #[error(transparent)]
+    Api(ApiError),
+    /// It was downloaded, and cannot be split into the logs of the steps.
+    #[error(transparent)]
+    Split(LogError),
+}
+
+impl PollError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_transient(),
+            Self::Log { fault, .. } => matches!(&**fault, LogFault::Api(error) if error.is_transient()),
+            _ => false,
+        }
+    }
 }
 
 /// Watches servers until its last copy is dropped. A server is connected to when it is first needed.
@@ -100,8 +132,9 @@ enum Ask {
     /// Mirror a run from now on, and take commands for it if it `listens`. Answered once its folder has what the server says
     /// now.
     Open { spec: Box<RunSpec>, listens: bool, answer: oneshot::Sender<Result<(), PollError>> },
-    /// Download the logs of these jobs. Answered once they are there, and those that are on their way.
-    LoadLogs { run: RunId, jobs: Vec<JobId>, answer: oneshot::Sender<Result<(), PollError>> },
+    /// Download the logs of these jobs of a run, which is mirrored from now on. Answered once they are there; without a job,
+    /// once those that are on their way are there.
+    LoadLogs { spec: Box<RunSpec>, jobs: Vec<JobId>, answer: oneshot::Sender<Result<(), PollError>> },
     /// The run that the user looks at.
     Focus(RunId),
 }
@@ -251,15 +284,17 @@ impl Poller {
         }
     }
 
-    /// Downloads the logs of jobs of an opened run that have ended. Returns once they and those that are on their way are
-    /// there, or the server has said that it has none.
+    /// Downloads the logs of jobs that have ended. Returns once they are there; without a job, once those that are on their
+    /// way are. A run that is not opened is mirrored first.
     ///
     /// # Errors
-    /// The run is no longer watched.
+    /// The first log that cannot be had, after all others were tried; or the server of the run gives no answer.
     pub async fn load_logs(&self, folder: &RunFolder, jobs: &[JobId]) -> Result<(), PollError> {
-        let Some(remote) = history::info(folder)?.remote else { return Ok(()) };
-        let (run, jobs) = (folder.id().clone(), jobs.to_vec());
-        self.host(&remote.host).await?.ask(|answer| Ask::LoadLogs { run, jobs, answer }).await
+        let spec = Box::new(RunSpec::read(folder)?);
+        let Some(remote) = spec.work.remote() else { return Ok(()) };
+        let host = self.host(&remote.host).await?;
+        let jobs = jobs.to_vec();
+        host.ask(|answer| Ask::LoadLogs { spec, jobs, answer }).await
     }
 
     /// Notes which run the user looks at: it is asked for most often.
