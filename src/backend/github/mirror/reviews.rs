@@ -8,8 +8,12 @@ use super::events::{Diff, Snapshot};
 
 /// Adds the list of what waits, if it differs from the known one, and reviews that are not known yet.
 pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, at: Timestamp) {
-    let pending: Vec<PendingReview> =
-        snapshot.pending.iter().filter(is_named).map(|one| with_jobs(review(one, ""), diff.run())).collect();
+    let pending: Vec<PendingReview> = snapshot
+        .pending
+        .iter()
+        .filter(|pending| is_named(pending))
+        .map(|one| with_jobs(review(one, ""), diff.run()))
+        .collect();
     let is_known = |known: &[PendingReview]| {
         let same = |(a, b): (&PendingReview, &PendingReview)| PendingReview { since: None, ..a.clone() } == *b;
         known.len() == pending.len() && known.iter().zip(&pending).all(same)
@@ -26,7 +30,7 @@ pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, at: Timestamp) {
 }
 
 /// Whether the server names the environment of a deployment: else it cannot be reviewed.
-fn is_named(pending: &&PendingDeployment) -> bool {
+fn is_named(pending: &PendingDeployment) -> bool {
     let environment = pending.environment.as_ref();
     environment.is_some_and(|environment| environment.id.is_some() && environment.name.is_some())
 }
