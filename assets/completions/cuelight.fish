@@ -33,6 +33,8 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "attach" -d 'Follow a
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "runs" -d 'List runs, newest first'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "show" -d 'Show a run: its jobs and steps and their results'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the logs of a run'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "artifacts" -d 'List the artifacts of a run, or download them'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "cache" -d 'List what steps saved with actions/cache, or delete it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions of a run\'s jobs and steps were true or false, and which reviews hold back jobs'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Cancel a run; with --force it ends at once'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run again: all of a run, what failed, or one job and the jobs that need it'
@@ -104,6 +106,25 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all -d 'Let `
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only what failed: the lines around the first error of each failed step, and why jobs did not start'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all-lines -d 'With --failed, all lines of each failed step'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l download -d 'Download these artifacts, or all of them' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l dir -d 'Folder for the downloads' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l all -d 'Of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -f -a "list" -d 'List the entries, newest first'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -f -a "delete" -d 'Delete the entries of a key, in every version and of every branch'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l all -d 'Of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l all -d 'Of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, with or without `${{ }}`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'Contexts of the expression: a file with a JSON object, or `-` for standard input' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l all -d 'Let `latest` be the newest run of all repositories'

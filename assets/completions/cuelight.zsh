@@ -127,6 +127,60 @@ _arguments "${_arguments_options[@]}" : \
 '::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
+(artifacts)
+_arguments "${_arguments_options[@]}" : \
+'*--download=[Download these artifacts, or all of them]::NAME:_default' \
+'--dir=[Folder for the downloads]:DIR:_files' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
+'(--download)--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+&& ret=0
+;;
+(cache)
+_arguments "${_arguments_options[@]}" : \
+'-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
+'--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
+'(-R --repository)--all[Of all repositories]' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_cuelight__subcmd__cache_commands" \
+"*::: :->cache" \
+&& ret=0
+
+    case $state in
+    (cache)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:cuelight-cache-command-$line[1]:"
+        case $line[1] in
+            (list)
+_arguments "${_arguments_options[@]}" : \
+'-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
+'--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
+'(-R --repository)--all[Of all repositories]' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(delete)
+_arguments "${_arguments_options[@]}" : \
+'-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
+'--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
+'(-R --repository)--all[Of all repositories]' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':key -- The whole key:_default' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
 (explain)
 _arguments "${_arguments_options[@]}" : \
 '()--expr=[Explain this expression instead, with or without \`\${{ }}\`]:EXPR:_default' \
@@ -401,6 +455,8 @@ _cuelight_commands() {
 'runs:List runs, newest first' \
 'show:Show a run\: its jobs and steps and their results' \
 'logs:Print the logs of a run' \
+'artifacts:List the artifacts of a run, or download them' \
+'cache:List what steps saved with actions/cache, or delete it' \
 'explain:Explain why conditions of a run'\''s jobs and steps were true or false, and which reviews hold back jobs' \
 'cancel:Cancel a run; with --force it ends at once' \
 'rerun:Run again\: all of a run, what failed, or one job and the jobs that need it' \
@@ -430,6 +486,11 @@ _cuelight__subcmd__approve_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight approve commands' commands "$@"
 }
+(( $+functions[_cuelight__subcmd__artifacts_commands] )) ||
+_cuelight__subcmd__artifacts_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight artifacts commands' commands "$@"
+}
 (( $+functions[_cuelight__subcmd__attach_commands] )) ||
 _cuelight__subcmd__attach_commands() {
     local commands; commands=()
@@ -458,6 +519,24 @@ _cuelight__subcmd__auth__subcmd__logout_commands() {
 _cuelight__subcmd__auth__subcmd__status_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight auth status commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__cache_commands] )) ||
+_cuelight__subcmd__cache_commands() {
+    local commands; commands=(
+'list:List the entries, newest first' \
+'delete:Delete the entries of a key, in every version and of every branch' \
+    )
+    _describe -t commands 'cuelight cache commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__cache__subcmd__delete_commands] )) ||
+_cuelight__subcmd__cache__subcmd__delete_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight cache delete commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__cache__subcmd__list_commands] )) ||
+_cuelight__subcmd__cache__subcmd__list_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight cache list commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__cancel_commands] )) ||
 _cuelight__subcmd__cancel_commands() {

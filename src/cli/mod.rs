@@ -1,6 +1,8 @@
 //! The command line: one file per family of subcommands, headless printers, exit codes.
 
+mod artifacts;
 mod auth;
+mod cache;
 mod clean;
 mod commands;
 mod completions;
@@ -73,6 +75,10 @@ enum Command {
     Show(runs::ShowArgs),
     /// Print the logs of a run
     Logs(runs::LogsArgs),
+    /// List the artifacts of a run, or download them
+    Artifacts(artifacts::Args),
+    /// List what steps saved with actions/cache, or delete it
+    Cache(cache::Args),
     /// Explain why conditions of a run's jobs and steps were true or false, and which reviews hold back jobs
     Explain(explain::Args),
     /// Cancel a run; with --force it ends at once
@@ -263,6 +269,8 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Runs(args)) => runs::list(args),
         Some(Command::Show(args)) => runs::show(args),
         Some(Command::Logs(args)) => runs::logs(args),
+        Some(Command::Artifacts(args)) => artifacts::run(args),
+        Some(Command::Cache(args)) => cache::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Cancel(args)) => commands::cancel(args),
         Some(Command::Rerun(args)) => commands::rerun(args),

@@ -49,6 +49,10 @@ pub struct Config {
     pub docker_socket: bool,
     /// Number of failed jobs in Docker whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
+    /// Maximum size of the cache of a repository, and of an artifact, in GB.
+    pub cache_max_gb: usize,
+    /// Number of days after which an unused entry of a cache is removed.
+    pub cache_max_days: usize,
     /// Settings of servers that speak GitHub's API.
     pub github: GithubConfig,
     /// Settings of the screen.
@@ -101,6 +105,8 @@ impl Default for Config {
             supervisor: true,
             docker_socket: false,
             keep_failed: 5,
+            cache_max_gb: 10,
+            cache_max_days: 7,
             github: GithubConfig::default(),
             screen: ScreenConfig::default(),
             keys: IndexMap::new(),

@@ -137,6 +137,23 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| one(config.keep_failed.to_string()),
     },
     Setting {
+        name: "cache.max_gb",
+        doc: "Maximum size of what `actions/cache` saved for a repository, in GB. Beyond it, what was not used for longest\n\
+              is removed. It is also the maximum size of an artifact. Default: 10, as on GitHub.",
+        example: "max_gb = 20",
+        repository: InRepository::Refused,
+        set: |config, _, value| value.number(1).map(|number| config.cache_max_gb = number),
+        show: |config| one(config.cache_max_gb.to_string()),
+    },
+    Setting {
+        name: "cache.max_days",
+        doc: "Number of days after which an entry of a cache that was not used is removed. Default: 7, as on GitHub.",
+        example: "max_days = 30",
+        repository: InRepository::Refused,
+        set: |config, _, value| value.number(1).map(|number| config.cache_max_days = number),
+        show: |config| one(config.cache_max_days.to_string()),
+    },
+    Setting {
         name: "actions.<name>",
         doc: "Source of an action instead of its repository on github.com: a folder (relative to the root of the\n\
               repository) or the URL of another server. The name is `owner/name`, optionally with `/path` and `@ref`.",

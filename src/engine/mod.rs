@@ -26,6 +26,7 @@ pub mod job;
 pub mod mask;
 pub mod outlet;
 pub(crate) mod panics;
+pub mod results;
 pub mod reusable;
 pub mod sandbox;
 pub mod scheduler;
@@ -101,6 +102,8 @@ pub struct RunContext {
     pub tool_cache: PathBuf,
     /// Options of the run.
     pub options: Options,
+    /// Services for actions: artifacts and caches.
+    pub results: results::Results,
 }
 
 impl RunContext {

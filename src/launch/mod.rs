@@ -11,6 +11,7 @@
 //! - [`secrets`]: where secrets come from, and which ones a workflow names
 //! - [`commands`]: commands for a run: cancel, rerun, resume, delete
 //! - [`shell`]: a shell in the environment of a running or failed job
+//! - [`artifacts`] and [`caches`]: what steps uploaded and saved
 //! - [`clean`]: removal of old runs and leftovers
 //! - [`doctor`]: checks of the requirements of runs
 //! - [`expression`]: expressions evaluated outside of a run
@@ -39,6 +40,8 @@ use crate::worker::{Mode, prepare, recovery};
 use crate::workflow;
 use crate::workflow::plan::{Plan, PlanContexts};
 
+pub mod artifacts;
+pub mod caches;
 pub mod clean;
 pub mod commands;
 pub mod demo;

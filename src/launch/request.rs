@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::files;
 use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
+use crate::store::cache::CacheLimits;
 use crate::store::clock::now;
 use crate::store::spec::{WorkflowSpec, ref_name};
 use crate::workflow::expr;
@@ -63,6 +64,9 @@ pub struct LaunchRequest {
     /// The repository's `owner/name`; `None` for the one that git knows.
     pub slug: Option<String>,
 }
+
+/// Bytes of a GB.
+const GB: u64 = 1_000_000_000;
 
 impl LaunchRequest {
     /// Returns a request for a workflow of the repository around `folder`; all other fields have their defaults.
@@ -136,6 +140,10 @@ impl LaunchRequest {
             supervisor: config.supervisor,
             docker_socket: config.docker_socket,
             keep_failed: config.keep_failed,
+            cache: CacheLimits {
+                bytes: (config.cache_max_gb as u64).saturating_mul(GB),
+                days: config.cache_max_days as u64,
+            },
             actions: config.actions,
             offline: self.offline || config.offline,
             in_place: self.in_place || self.any_runner,

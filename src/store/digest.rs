@@ -17,6 +17,21 @@ pub fn sha256(text: impl AsRef<[u8]>, bytes: usize) -> String {
     hexadecimal(&digest[..bytes.min(digest.len())])
 }
 
+/// Bytes of a block of SHA-256, which the key of an HMAC is mixed with.
+const BLOCK_BYTES: usize = 64;
+
+/// Returns the HMAC with SHA-256 of a text, as RFC 2104 defines it, under a key of at most 64 bytes.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mixed = |with: u8| {
+        let mut block = [with; BLOCK_BYTES];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        block
+    };
+    let inner = Sha256::new().chain_update(mixed(0x36)).chain_update(text).finalize();
+    Sha256::new().chain_update(mixed(0x5c)).chain_update(inner).finalize().to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,5 +41,8 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let whole = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!((sha256("abc", 32).as_str(), sha256("abc", 4).as_str()), (whole, &whole[..8]));
+        // RFC 4231, test case 2.
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(hexadecimal(&hmac_sha256(b"Jefe", b"what do ya want for nothing?")), expected);
     }
 }

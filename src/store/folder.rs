@@ -10,6 +10,8 @@
 //!   key                 secret that seals the documents of runs
 //!   trust.json          repositories that may run workflows here
 //!   github/             answers of servers, locks of changes, tokens
+//!   cache/<repository>/ what steps saved with `actions/cache`, see [`super::cache`]
+//!   oidc-key            key that signs the identity tokens of jobs
 //!   launched            id of the run whose worker was started last
 //!   last_id, ids.lock   the newest id that was given to a run
 //! ```
@@ -40,6 +42,8 @@ pub struct RunsDir {
 /// summary/<job>/...   job summaries in Markdown
 /// state/<job>.jsonl   checkpoints of jobs
 /// work/<job>/         workspace, temporary files and control folder of a job
+/// artifacts/<id>/     artifacts that steps uploaded, see [`super::artifacts`]
+/// uploads/            unfinished uploads of artifacts and caches
 /// lock, control.sock, worker.log, ballast, engine, seal
 /// ```
 #[derive(Clone, Debug)]
@@ -141,6 +145,18 @@ impl RunsDir {
     #[must_use]
     pub fn github_token(&self, name: &str) -> PathBuf {
         self.github().join("tokens").join(name)
+    }
+
+    /// `cache`: a folder per repository, see [`super::cache`].
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.state.join("cache")
+    }
+
+    /// `oidc-key`: the key that signs the identity tokens of jobs.
+    #[must_use]
+    pub fn oidc_key(&self) -> PathBuf {
+        self.state.join("oidc-key")
     }
 
     /// `last_id`: the newest id that was assigned to a run.
@@ -403,6 +419,18 @@ impl RunFolder {
     #[must_use]
     pub fn job_work(&self, job: &JobId) -> PathBuf {
         self.work().join(&*file_name(job))
+    }
+
+    /// `artifacts`: a folder per artifact, see [`super::artifacts`].
+    #[must_use]
+    pub fn artifacts(&self) -> PathBuf {
+        self.path.join("artifacts")
+    }
+
+    /// `uploads`: unfinished uploads of the attempt in progress. Whatever an earlier attempt left in it is removed.
+    #[must_use]
+    pub fn uploads(&self) -> PathBuf {
+        self.path.join("uploads")
     }
 
     /// `logs`: a folder per job and attempt.

@@ -4,7 +4,9 @@
 //! [`runs::RunStore`] folds the records of any number of runs into their current state, without access to clock or
 //! files.
 
+pub mod artifacts;
 pub mod atomic;
+pub mod cache;
 pub mod clock;
 pub mod concurrency;
 pub mod digest;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::model::{RemoteRun, RunInfo, Timestamp};
 
+use super::cache::CacheLimits;
 use super::folder::RunFolder;
 use super::{StoreError, atomic, seal};
 
@@ -148,6 +149,8 @@ pub struct WorkflowSpec {
     pub docker_socket: bool,
     /// Maximum number of failed jobs whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
+    /// Limits of the cache of the repository. No artifact may be larger than the cache.
+    pub cache: CacheLimits,
     /// Whether only cached actions may be used.
     pub offline: bool,
     /// Whether debug lines are kept.

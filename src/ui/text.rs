@@ -172,6 +172,22 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// Formats a number of bytes: `812 B`, `1.5 kB`, `104.9 MB`.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if number < 1000 {
+        return format!("{number} B");
+    }
+    let mut value = number as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
 /// Formats a number with its noun: `1 line`, `1,204 lines`.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
@@ -181,6 +197,22 @@ pub fn counted(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_the_unit_that_fits() {
+        for (number, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (104_857_600, "104.9 MB"),
+            (10 << 30, "10.7 GB"),
+            (u64::MAX, "18446744.1 TB"),
+        ] {
+            assert_eq!(bytes(number), expected);
+        }
+    }
 
     #[test]
     fn texts_are_wrapped_between_words() {

@@ -39,6 +39,8 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
             let _ = std::fs::remove_dir_all(folder.job_work(job).join(secret));
         }
     }
+    // Of unfinished uploads, nothing is kept.
+    let _ = std::fs::remove_dir_all(folder.uploads());
     let _ = std::fs::remove_file(folder.ballast());
     let _ = std::fs::remove_file(folder.socket());
     let mut journal = JournalWriter::open(folder.journal())?;

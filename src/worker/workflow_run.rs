@@ -16,6 +16,7 @@ use crate::engine::cancel::{Cancellation, Grace};
 use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::context::RunFacts;
 use crate::engine::outlet::Outlet;
+use crate::engine::results::Results;
 use crate::engine::sandbox::host::Host;
 use crate::engine::sandbox::providers::Providers;
 use crate::engine::{Options, Resumed, RunContext};
@@ -108,6 +109,7 @@ impl Request {
             state: folder.state().to_owned(),
             folder: folder.clone(),
             repository: spec.repository.clone(),
+            results: Results::new(folder.clone(), spec.repository.clone(), spec.cache),
             work: folder.work(),
             tool_cache: caches::of_run(caches::TOOLS, folder),
             options: Options {

@@ -15,6 +15,7 @@ mod github;
 mod imports;
 mod mirror;
 mod project;
+mod results;
 mod reviews;
 mod run;
 mod screen;

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use crate::engine::blocking::in_place;
 use crate::engine::job::environment::JobEnvironment;
 use crate::engine::outlet::StepLog;
+use crate::engine::results::Client;
 use crate::engine::sandbox::provider::{ImageBuild, ProviderError};
 use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::step::invocation::Invocation;
@@ -164,6 +165,7 @@ async fn container(
         cwd: "/github/workspace".into(),
         variables,
         sandbox: Some(sandbox),
+        client: Client::Container,
         ..Invocation::default()
     })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 use crate::engine::RunContext;
+use crate::engine::results::Client;
 use crate::engine::step::context::StepContext;
 use crate::engine::step::invocation::Invocation;
 use crate::workflow::syntax::ActionRuns;
@@ -71,6 +72,7 @@ pub(crate) fn invocation(
         args: vec![context.sandbox.inside(&file).into()],
         cwd: context.sandbox.inside(context.workspace),
         variables,
+        client: Client::JavaScript,
         remark: (phase == Phase::Main).then(remark),
         ..Invocation::default()
     })

@@ -19,7 +19,10 @@ use super::preflight::Ready;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::Actions;
 use crate::engine::blocking::in_place;
+use crate::engine::results::oidc::JobClaims;
+use crate::engine::results::{Client, JobVariables, ResultsError};
 use crate::engine::sandbox::Sandbox;
+use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::{Machine, ProviderError, Say};
 use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::services::ports::Claimed;
@@ -51,10 +54,14 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) sandbox: Arc<dyn Sandbox>,
     /// Actions of other repositories that the steps use.
     pub(in crate::engine) actions: Actions,
+    /// Claims of the job's identity tokens, if it may ask for them.
+    pub(in crate::engine) identity: Option<JobClaims>,
     /// Artifacts that the steps have declared.
     pub(in crate::engine) artifacts: Artifacts,
     machine: Box<dyn Machine>,
     node: OnceCell<(PathBuf, String)>,
+    /// Through which containers of the job reach this machine.
+    network: OnceCell<Network>,
     /// Ports of this machine, held until the job has ended.
     _ports: Claimed,
 }
@@ -81,9 +88,11 @@ impl JobEnvironment {
             tracking_id: shared.tracking_id(id),
             sandbox: ready.machine.sandbox().unwrap_or_else(|| Arc::clone(&shared.host)),
             actions: ready.actions,
+            identity: None,
             artifacts: Artifacts::default(),
             machine: ready.machine,
             node: OnceCell::new(),
+            network: OnceCell::new(),
             _ports: ready.ports,
         };
         environment.name_paths(folders);
@@ -208,6 +217,31 @@ impl JobEnvironment {
         self.node.get_or_try_init(find).await.cloned()
     }
 
+    /// Returns the variables with which a process finds the services for actions.
+    ///
+    /// # Errors
+    /// The services cannot start.
+    pub(in crate::engine) async fn services(
+        &self,
+        client: Client,
+        sandbox: &dyn Sandbox,
+    ) -> Result<Vec<(&'static str, String)>, ResultsError> {
+        let identity = self.identity.as_ref();
+        if client == Client::Script && identity.is_none() {
+            return Ok(Vec::new());
+        }
+        let network = if sandbox.is_container() {
+            let find = async || self.machine.network().await?.ok_or(ResultsError::Elsewhere);
+            *self.network.get_or_try_init(find).await?
+        } else {
+            Network::LOOPBACK
+        };
+        let RunContext { results, facts, outlet, .. } = &*self.shared;
+        let JobVariables { variables, secrets } = results.variables(facts, &self.id, identity, client, network).await?;
+        secrets.iter().for_each(|secret| outlet.add_mask(secret));
+        Ok(variables)
+    }
+
     /// Returns the `job` context, without its status.
     pub(in crate::engine) fn job_facts(&self) -> Object {
         let text = |text: &str| Value::string(text.to_owned());
@@ -257,6 +291,7 @@ impl JobEnvironment {
     /// error, if any.
     pub(in crate::engine) async fn leave_nothing(&self) -> Option<String> {
         self.shared.host.reap(&self.tracking_id).await;
+        self.shared.results.end_job(&self.shared.facts, &self.id);
         let beside = |name| self.temp.with_file_name(name);
         for folder in [self.temp.clone(), beside("_control"), beside("_tools")] {
             match fs::remove_dir_all(&folder) {

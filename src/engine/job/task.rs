@@ -10,6 +10,7 @@ use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::Actions;
 use crate::engine::cancel::{Cancellation, cancelled};
 use crate::engine::panics::caught;
+use crate::engine::results::oidc::JobClaims;
 use crate::engine::step::end::StepEnd;
 use crate::model::{Conclusion, Event, LineRange, StepKind, StepNumber, StepOutline};
 use crate::workflow::display_names;
@@ -95,6 +96,7 @@ impl JobTask {
             return JobEnd::failed(error.to_string());
         }
         let mut environment = self.environment(&folders, ready);
+        environment.identity = self.identity();
         let work = Box::pin(async {
             if let Some(number) = initialize {
                 self.initialize(body, &mut environment, &folders, number).await?;
@@ -245,6 +247,24 @@ impl JobTask {
             };
             outlet.record(end.event(&self.job.id, number));
         }
+    }
+
+    /// Returns the claims of identity tokens, if the job has `permissions: id-token: write`, as the only permission that
+    /// no job has unless it says so.
+    fn identity(&self) -> Option<JobClaims> {
+        let JobSpec { definition, workflow, .. } = &self.job;
+        let scope = self.job.scope();
+        let permissions = definition.permissions.as_ref().or(workflow.permissions.as_ref())?.evaluate(&scope).ok()?;
+        let may_write = match &permissions {
+            Value::Object(scopes) => scopes.get("id-token").is_some_and(|access| access.to_text() == "write"),
+            all => all.to_text() == "write-all",
+        };
+        let JobBody::Steps(body) = &definition.body else { return None };
+        let known = self.run.facts.job_workflow(&workflow.source.name);
+        may_write.then(|| JobClaims {
+            environment: deployment(body, &scope),
+            workflow_ref: known.get("workflow_ref").map(|known| known.to_text()).unwrap_or_default(),
+        })
     }
 
     fn environment(&self, folders: &Folders, ready: Ready) -> JobEnvironment {

@@ -21,6 +21,7 @@ use crate::store::folder::RunFolder;
 pub mod container;
 pub mod docker;
 pub mod host;
+pub mod network;
 pub mod provider;
 pub mod providers;
 pub mod shared;

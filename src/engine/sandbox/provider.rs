@@ -11,6 +11,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::Sandbox;
 use super::container::ContainerSpec;
+use super::network::Network;
 use super::shared::SharedFolder;
 use super::terminal::{Shell, ShellRequest};
 use crate::engine::outlet::Outlet;
@@ -172,6 +173,15 @@ pub trait Machine: Send + Sync {
 
     /// Returns the entries of the `job` context.
     fn attachments(&self) -> Attachments;
+
+    /// Returns the network through which containers of the job reach this machine. `None` if there is no such network:
+    /// the containers run on another machine. By default, there is none.
+    ///
+    /// # Errors
+    /// The provider does not answer.
+    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
+        ready(Ok(None)).boxed()
+    }
 
     /// Describes services that are not healthy, for a job that failed.
     fn troubles(&self) -> Vec<String>;

@@ -24,6 +24,8 @@ pub(in crate::engine) struct Layers<'l> {
     pub(in crate::engine) github: &'l Object,
     /// The `runner` context, for `RUNNER_…`.
     pub(in crate::engine) runner: &'l Object,
+    /// Addresses and tokens of the services for actions.
+    pub(in crate::engine) services: &'l [(&'static str, String)],
     /// Paths of the command files in the sandbox: `GITHUB_ENV`, `GITHUB_OUTPUT` and so on.
     pub(in crate::engine) command_files: &'l [(String, String)],
     /// `RUNNER_TRACKING_ID`, used to find processes that outlive their step.
@@ -45,13 +47,15 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
         |map: &IndexMap<String, String>| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let fixed = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     // Weakest first: later rows override earlier ones.
-    let table: [(Paths, Vec<(String, String)>); 9] = [
+    let services = layers.services.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let table: [(Paths, Vec<(String, String)>); 10] = [
         (Paths::AsTheyAre, fixed("CI", "true")),
         (Paths::OfTheJob, owned(layers.job)),
         (Paths::OfTheJob, owned(layers.step)),
         (Paths::OfTheJob, owned(layers.action)),
         (Paths::OfTheJob, github_variables(layers.github)),
         (Paths::OfTheJob, runner_variables(layers.runner)),
+        (Paths::AsTheyAre, services),
         (Paths::AsTheyAre, layers.command_files.to_vec()),
         (Paths::AsTheyAre, fixed("RUNNER_TRACKING_ID", layers.tracking_id)),
         (Paths::AsTheyAre, fixed("GITHUB_ACTIONS", "true")),
@@ -64,6 +68,9 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
             _ => (name.into(), value.into()),
         }));
     }
+    if let Some(host) = layers.services.iter().find_map(|(_, value)| host(value)) {
+        reach_directly(&mut all, host);
+    }
     // The operating system rejects empty names, names with `=`, and NUL in names or values.
     all.retain(|name, value| {
         let (name, value) = (name.as_encoded_bytes(), value.as_encoded_bytes());
@@ -72,6 +79,27 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
     let path = search_path(all.get(OsStr::new("PATH")).map(OsString::as_os_str), layers.path);
     all.insert("PATH".into(), path);
     all.into_iter().collect()
+}
+
+/// Returns the host of an address.
+fn host(address: &str) -> Option<&str> {
+    let (host, _) = address.strip_prefix("http://")?.split_once('/')?;
+    host.rsplit_once(':').map(|(host, _)| host)
+}
+
+/// Excludes a host from the proxy, if the environment has one: it is this machine.
+fn reach_directly(all: &mut IndexMap<OsString, OsString>, host: &str) {
+    let has_proxy = |name: &str| all.get(OsStr::new(name)).is_some_and(|proxy| !proxy.is_empty());
+    if !["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].into_iter().any(has_proxy) {
+        return;
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        let value = all.entry(name.into()).or_default();
+        if !value.is_empty() {
+            value.push(",");
+        }
+        value.push(host);
+    }
 }
 
 /// Which sandbox the paths in the values of a layer belong to.
@@ -115,6 +143,7 @@ mod tests {
         action: Pairs,
         github: Pairs,
         runner: Pairs,
+        services: &'static [(&'static str, &'static str)],
         files: Pairs,
         path: &'static [&'static str],
         translated: bool,
@@ -141,6 +170,7 @@ mod tests {
             action: &texts(given.action),
             github: &object(given.github),
             runner: &object(given.runner),
+            services: &given.services.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>(),
             command_files: &files,
             tracking_id: "cuelight/r/j/",
             path: &path,
@@ -174,6 +204,7 @@ mod tests {
         let forged: Pairs = &[
             ("GITHUB_SHA", "forged"),
             ("RUNNER_OS", "forged"),
+            ("ACTIONS_RUNTIME_TOKEN", "forged"),
             ("GITHUB_ENV", "forged"),
             ("RUNNER_TRACKING_ID", "forged"),
             ("GITHUB_ACTIONS", "forged"),
@@ -185,12 +216,13 @@ mod tests {
             action: forged,
             github: &[("sha", "1234")],
             runner: &[("os", "Linux")],
+            services: &[("ACTIONS_RUNTIME_TOKEN", "a.b.c")],
             files: &[("GITHUB_ENV", "/t/env")],
             ..Given::default()
         };
         let all = all(&given);
         let found: Vec<_> = forged.iter().map(|(name, _)| all[*name].as_str()).collect();
-        assert_eq!(found, ["1234", "Linux", "/t/env", "cuelight/r/j/", "true"]);
+        assert_eq!(found, ["1234", "Linux", "a.b.c", "/t/env", "cuelight/r/j/", "true"]);
     }
 
     #[test]
@@ -199,6 +231,19 @@ mod tests {
         assert_eq!(all(&machine)["CI"], "true");
         let workflow = Given { job: &[("CI", "false")], ..machine };
         assert_eq!(all(&workflow)["CI"], "false");
+    }
+
+    #[test]
+    fn services_are_reached_without_the_proxy() {
+        let services = &[("ACTIONS_RUNTIME_URL", "http://172.18.0.1:4000/"), ("ACTIONS_RUNTIME_TOKEN", "a.b.c")];
+        let sandbox: Pairs = &[("http_proxy", "http://proxy:3128"), ("no_proxy", "localhost")];
+        let with_proxy = all(&Given { sandbox, services, ..Given::default() });
+        let of = |name: &str| with_proxy[name].as_str();
+        assert_eq!((of("no_proxy"), of("NO_PROXY")), ("localhost,172.18.0.1", "172.18.0.1"));
+        let without = all(&Given { services, ..Given::default() });
+        assert!(!without.contains_key("NO_PROXY"));
+        let unserved = all(&Given { sandbox, ..Given::default() });
+        assert_eq!(unserved["no_proxy"], "localhost");
     }
 
     #[test]

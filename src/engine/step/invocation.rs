@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::engine::results::Client;
 use crate::engine::sandbox::Sandbox;
 
 /// A process to run as a step. All paths but those of [`files`](Self::files) are paths of the sandbox.
@@ -25,6 +26,8 @@ pub(in crate::engine) struct Invocation {
     pub(in crate::engine) sandbox: Option<Arc<dyn Sandbox>>,
     /// Files on this machine written for the process. They are sent to the sandbox and removed afterwards.
     pub(in crate::engine) files: Vec<PathBuf>,
+    /// Which variables of the services it gets.
+    pub(in crate::engine) client: Client,
     /// First line of the step's log.
     pub(in crate::engine) remark: Option<String>,
 }

@@ -15,12 +15,14 @@ use super::concurrency::{AcquireError, ConcurrencyGate, GroupRequest};
 use super::context::RunFacts;
 use super::job::spec::JobSpec;
 use super::outlet::{Outlet, StepLog};
+use super::results::Results;
 use super::sandbox::Sandbox;
 use super::sandbox::host::Host;
 use super::sandbox::providers::Providers;
 use super::sandbox::testing::Script;
 use super::{Options, RunContext};
 use crate::model::{Event, JobId, StepNumber};
+use crate::store::cache::CacheLimits;
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
 use crate::workflow;
@@ -217,8 +219,10 @@ pub(crate) fn run_context(
 ) -> RunContext {
     let facts = facts();
     let mapped = actions.iter().map(|(name, folder)| ((*name).to_owned(), folder.to_string_lossy().into_owned()));
+    let run = RunFolder::at(folder.join("runs").join("20261126-120000-0001"));
     RunContext {
         run: "20261126-120000-0001".to_owned(),
+        results: Results::new(run.clone(), folder.join("repository"), CacheLimits::default()),
         github: facts.github(),
         facts,
         outlet: Arc::clone(outlet) as Arc<dyn Outlet>,
@@ -227,7 +231,7 @@ pub(crate) fn run_context(
         providers,
         actions: Store::new(folder.join("actions"), mapped.collect(), folder.to_owned(), true),
         state: folder.to_owned(),
-        folder: RunFolder::at(folder.join("runs").join("20261126-120000-0001")),
+        folder: run,
         repository: folder.join("repository"),
         work: folder.join("work"),
         tool_cache: folder.join("tools"),

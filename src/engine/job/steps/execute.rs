@@ -45,7 +45,14 @@ impl Steps<'_> {
         };
         let own_sandbox = invocation.sandbox.take();
         let sandbox: &dyn Sandbox = own_sandbox.as_deref().unwrap_or(&*self.job.sandbox);
-        let env = self.environment(scope, step, &invocation, own_sandbox.as_deref(), &command_files);
+        let services = match self.job.services(invocation.client, sandbox).await {
+            Ok(services) => services,
+            Err(error) => {
+                log.write(format!("##[warning]artifacts and caches are not available: {error}\n").as_bytes());
+                Vec::new()
+            }
+        };
+        let env = self.environment(scope, step, &invocation, own_sandbox.as_deref(), &services, &command_files);
         let Invocation { program, args, cwd, files, .. } = invocation;
         let launch = Launch { program, args, cwd, env, background: self.written.is_some() };
         let process = StepProcess { launch: &launch, sandbox, command_files, files: &files, limits: step.limits() };
@@ -111,6 +118,7 @@ impl Steps<'_> {
         step: &RunningStep<'_>,
         invocation: &Invocation,
         own_sandbox: Option<&dyn Sandbox>,
+        services: &[(&'static str, String)],
         command_files: &CommandFiles,
     ) -> Vec<(OsString, OsString)> {
         let job = self.job;
@@ -131,6 +139,7 @@ impl Steps<'_> {
             action: &invocation.variables,
             github: &github,
             runner: &job.runner,
+            services,
             command_files: &command_files,
             tracking_id: &job.tracking_id,
             // Folders of the job's sandbox do not exist in the container of an action.

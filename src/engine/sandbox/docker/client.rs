@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::address::candidates;
 use super::labels::Labels;
 use super::states;
+use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::ProviderError;
 
 /// Name of the provider.
@@ -198,6 +199,17 @@ impl DockerClient {
         };
         let made = self.api.create_network(request).await;
         made.map(drop).map_err(|error| DockerError::of(format!("cannot create the network {name}"), error))
+    }
+
+    /// Returns the address of this machine in a network, if the engine gave it one.
+    ///
+    /// # Errors
+    /// The network does not exist, or Docker does not answer.
+    pub async fn network(&self, name: &str) -> Result<Option<Network>, DockerError> {
+        let found = self.api.inspect_network(name, None).await;
+        let found = found.map_err(|error| DockerError::of(format!("cannot inspect the network {name}"), error))?;
+        let ranges = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        Ok(ranges.iter().find_map(|range| Network::parse(range.gateway.as_deref()?, range.subnet.as_deref()?)))
     }
 
     /// Creates a volume.

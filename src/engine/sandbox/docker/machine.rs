@@ -17,6 +17,7 @@ use super::services::{Reach, ServiceContainers};
 use super::{forward, snapshots};
 use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::container::ContainerSpec;
+use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::{
     Attachments, Base, HoldingKind, ImageBuild, Machine, MachineSpec, ProviderError, Say,
 };
@@ -230,6 +231,18 @@ impl Machine for DockerMachine {
                 .map(|(service, id)| (service, id.to_owned()))
                 .collect(),
         }
+    }
+
+    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
+        async move {
+            let client = self.client().await?;
+            if client.socket().is_none() {
+                return Ok(None);
+            }
+            // Without services, a Docker action is in the network of all containers.
+            Ok(client.network(self.network.as_deref().unwrap_or("bridge")).await?)
+        }
+        .boxed()
     }
 
     fn troubles(&self) -> Vec<String> {

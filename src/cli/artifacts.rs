@@ -1,0 +1,69 @@
+//! `artifacts`: the files that a run uploaded, and their download.
+
+use std::path::PathBuf;
+
+use crate::launch::artifacts::{DownloadError, download};
+use crate::store::artifacts;
+use crate::store::artifacts::Artifact;
+use crate::ui::terminal_text::{TerminalText, reveal, text};
+use crate::ui::text::{bytes, counted};
+
+use super::{Exit, Failure, Outcome, RunArg, style};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    run: RunArg,
+    /// Download these artifacts, or all of them
+    #[arg(long, num_args = 0.., value_name = "NAME")]
+    download: Option<Vec<String>>,
+    /// Folder for the downloads
+    #[arg(long, requires = "download", default_value = ".")]
+    dir: PathBuf,
+    /// Print one JSON object per line
+    #[arg(long, conflicts_with = "download")]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let folder = args.run.find()?;
+    if let Some(names) = &args.download {
+        for file in download(&folder, names, &args.dir)? {
+            style::line(&reveal(&file.display().to_string()))?;
+        }
+        return Ok(Exit::Success);
+    }
+    let artifacts = artifacts::list(&folder)?;
+    if args.json {
+        artifacts.iter().try_for_each(style::json)?;
+    } else if artifacts.is_empty() {
+        style::notice(&format!("{} has no artifacts", folder.id()));
+    } else {
+        style::print(&listed(&artifacts))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Lists artifacts, one per line.
+fn listed(artifacts: &[Artifact]) -> TerminalText {
+    let width = artifacts.iter().map(|artifact| artifact.name.chars().count()).max().unwrap_or_default();
+    let mut list = TerminalText::default();
+    for Artifact { name, size, job, attempt, created, .. } in artifacts {
+        let attempt = if *attempt > 1 { text!(" attempt {}", attempt) } else { text!("") };
+        let padding = " ".repeat(width.saturating_sub(name.chars().count()));
+        list.push_line(&text!("{}{}  {:>9}  {}  {}{}", name, padding, bytes(*size), created.clock(), job, attempt));
+    }
+    let total = artifacts.iter().map(|artifact| artifact.size).sum();
+    list.push_line(&text!("{}, {}", counted(artifacts.len() as u64, "artifact"), bytes(total)));
+    list
+}
+
+impl From<DownloadError> for Failure {
+    fn from(error: DownloadError) -> Self {
+        match error {
+            DownloadError::Store(error) => error.into(),
+            DownloadError::Unknown { .. } => Self::new(Exit::NotFound, error.to_string()),
+            DownloadError::Exists(_) => Self::new(Exit::Usage, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Which caches a run may use: by its ref and its event, as GitHub decides it.
+
+use crate::engine::context::RunFacts;
+
+/// Events that others than the authors of a repository can cause, and whose runs are on the default branch all the same:
+/// what they save could reach every other run.
+const UNTRUSTED: &[&str] = &[
+    "discussion",
+    "discussion_comment",
+    "fork",
+    "issue_comment",
+    "issues",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_target",
+    "watch",
+    "workflow_run",
+];
+
+/// What a run may do with caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CacheMode {
+    /// Restore only.
+    Read,
+    /// Restore and save.
+    Write,
+}
+
+impl CacheMode {
+    /// Returns the value of `ACTIONS_CACHE_MODE`.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// The caches of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CacheAccess {
+    /// Ref whose caches the run saves.
+    pub(super) own: String,
+    /// Refs whose caches it restores, best first.
+    pub(super) readable: Vec<String>,
+    pub(super) mode: CacheMode,
+}
+
+impl CacheAccess {
+    /// Returns the caches of a run.
+    pub(super) fn of(facts: &RunFacts) -> Self {
+        let own = facts.git_ref.clone();
+        let text = |value: Option<&serde_json::Value>| value.and_then(|value| value.as_str()).map(str::to_owned);
+        let request = facts.event.get("pull_request");
+        let base = text(request.and_then(|request| request.get("base")).and_then(|base| base.get("ref")));
+        let default = text(facts.event.get("repository").and_then(|repository| repository.get("default_branch")));
+        let mut readable = vec![own.clone()];
+        for branch in [base, default].into_iter().flatten() {
+            let full = format!("refs/heads/{branch}");
+            if !readable.contains(&full) {
+                readable.push(full);
+            }
+        }
+        let mode = if UNTRUSTED.contains(&facts.event_name.as_str()) { CacheMode::Read } else { CacheMode::Write };
+        Self { own, readable, mode }
+    }
+
+    /// Returns the refs with their permissions, as tokens list them: 1 to read, 3 to read and write.
+    pub(super) fn permissions(&self) -> Vec<(String, u8)> {
+        let permission = |scope: &String| if *scope == self.own && self.mode == CacheMode::Write { 3 } else { 1 };
+        self.readable.iter().map(|scope| (scope.clone(), permission(scope))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing;
+    use serde_json::json;
+
+    #[test]
+    fn a_run_restores_from_its_branch_its_base_and_the_default_branch() {
+        let repository = json!({"default_branch": "main"});
+        let request = json!({"base": {"ref": "release"}});
+        for (event, git_ref, payload, readable, mode) in [
+            ("push", "refs/heads/main", json!({"repository": repository}), &["refs/heads/main"][..], CacheMode::Write),
+            (
+                "push",
+                "refs/tags/v1",
+                json!({"repository": repository}),
+                &["refs/tags/v1", "refs/heads/main"],
+                CacheMode::Write,
+            ),
+            (
+                "pull_request",
+                "refs/pull/1/merge",
+                json!({"repository": repository, "pull_request": request}),
+                &["refs/pull/1/merge", "refs/heads/release", "refs/heads/main"],
+                CacheMode::Write,
+            ),
+            (
+                "pull_request_target",
+                "refs/heads/main",
+                json!({"repository": repository, "pull_request": request}),
+                &["refs/heads/main", "refs/heads/release"],
+                CacheMode::Read,
+            ),
+            ("issue_comment", "refs/heads/main", json!({}), &["refs/heads/main"], CacheMode::Read),
+        ] {
+            let facts = RunFacts {
+                event_name: event.to_owned(),
+                git_ref: git_ref.to_owned(),
+                event: payload,
+                ..testing::facts()
+            };
+            let access = CacheAccess::of(&facts);
+            assert_eq!(
+                (access.own.as_str(), &access.readable[..], access.mode),
+                (git_ref, &readable.iter().map(|of| (*of).to_owned()).collect::<Vec<_>>()[..], mode),
+                "{event}"
+            );
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The artifact service, version 4: Twirp's JSON, as `@actions/artifact` speaks it.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::model::Timestamp;
+use crate::store::artifacts;
+use crate::store::artifacts::{Artifact, is_name};
+use crate::store::clock::now;
+use crate::store::folder::RunFolder;
+
+use super::error::ServiceError;
+use super::links::{Links, Target};
+use super::numbers::{Number, timestamp, written};
+use super::token::TokenIds;
+use super::uploads::Uploads;
+
+/// Media type of an archive: what clients upload that name none.
+const ARCHIVE: &str = "application/zip";
+
+/// The artifacts of a run.
+pub(super) struct ArtifactService {
+    run: RunFolder,
+    attempt: u32,
+    /// Maximum size of an artifact in bytes.
+    limit: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    artifacts: Vec<Artifact>,
+    /// Artifacts whose upload has begun.
+    reserved: Vec<Reserved>,
+}
+
+/// What is known of an artifact before its data.
+struct Reserved {
+    upload: String,
+    name: String,
+    media_type: String,
+    expires: Option<Timestamp>,
+    job_name: String,
+}
+
+/// A request of any method. Fields that are not known are ignored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ArtifactRequest {
+    workflow_run_backend_id: String,
+    workflow_job_run_backend_id: String,
+    name: String,
+    mime_type: Option<String>,
+    expires_at: Option<String>,
+    size: Option<Number>,
+    hash: Option<String>,
+    name_filter: Option<String>,
+    id_filter: Option<Number>,
+}
+
+/// Who asks, and with what.
+pub(super) struct Context<'c> {
+    /// The job of the token.
+    pub(super) ids: &'c TokenIds,
+    /// Id of the job in the workflow.
+    pub(super) job: &'c str,
+    pub(super) uploads: &'c Uploads,
+    pub(super) links: &'c Links<'c>,
+}
+
+impl ArtifactService {
+    /// Returns the service of an attempt, with the artifacts of earlier ones.
+    ///
+    /// # Errors
+    /// The folder of the artifacts cannot be read.
+    pub(super) fn new(run: RunFolder, attempt: u32, limit: u64) -> Result<Self, ServiceError> {
+        let artifacts = artifacts::list(&run)?;
+        Ok(Self { run, attempt, limit, state: Mutex::new(State { artifacts, ..State::default() }) })
+    }
+
+    /// Answers a method.
+    ///
+    /// # Errors
+    /// The token does not allow it, the name is taken or unknown, or the disk is full.
+    pub(super) fn call(
+        &self,
+        method: &str,
+        request: ArtifactRequest,
+        context: &Context<'_>,
+    ) -> Result<Value, ServiceError> {
+        let own_run = request.workflow_run_backend_id == context.ids.run;
+        let own_job = request.workflow_job_run_backend_id == context.ids.job;
+        match method {
+            "CreateArtifact" | "FinalizeArtifact" if !(own_run && own_job) => {
+                Err(ServiceError::Denied("the token is that of another job"))
+            }
+            "ListArtifacts" | "GetSignedArtifactURL" | "DeleteArtifact" if !own_run => {
+                Err(ServiceError::Denied("the token is that of another run"))
+            }
+            "CreateArtifact" => self.create(request, context),
+            "FinalizeArtifact" => self.finalize(&request, context),
+            "ListArtifacts" => Ok(self.list(&request, &context.ids.run)),
+            "GetSignedArtifactURL" => {
+                let artifact = self.find(&request)?;
+                Ok(json!({"signed_url": context.links.read(&Target::Artifact(artifact.id))}))
+            }
+            "DeleteArtifact" => self.delete(&request),
+            _ => Err(ServiceError::BadRoute(method.to_owned())),
+        }
+    }
+
+    /// Returns an artifact by its id.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn get(&self, id: u64) -> Result<Artifact, ServiceError> {
+        let state = self.lock();
+        state.artifacts.iter().find(|artifact| artifact.id == id).cloned().ok_or(ServiceError::NotFound("artifact"))
+    }
+
+    fn create(&self, request: ArtifactRequest, context: &Context<'_>) -> Result<Value, ServiceError> {
+        const TAKEN: ServiceError =
+            ServiceError::Taken("an artifact with this name already exists on the workflow run");
+        let name = request.name;
+        if !is_name(&name) {
+            return Err(ServiceError::Invalid(format!("`{name}` cannot be the name of an artifact")));
+        }
+        let mut state = self.lock();
+        if state.artifacts.iter().any(|artifact| artifact.name == name && artifact.attempt == self.attempt) {
+            return Err(TAKEN);
+        }
+        let upload = context.uploads.begin(&context.ids.job, &key(&name), self.limit);
+        let upload = upload.map_err(|error| if matches!(error, ServiceError::Taken(_)) { TAKEN } else { error })?;
+        let link = context.links.write(&Target::Upload(upload.clone()));
+        // Of an upload that was given up.
+        state.reserved.retain(|reserved| reserved.name != name);
+        state.reserved.push(Reserved {
+            upload,
+            name,
+            media_type: request.mime_type.filter(|of| !of.is_empty()).unwrap_or_else(|| ARCHIVE.to_owned()),
+            expires: request.expires_at.as_deref().and_then(timestamp),
+            job_name: context.job.to_owned(),
+        });
+        Ok(json!({"ok": true, "signed_upload_url": link}))
+    }
+
+    fn finalize(&self, request: &ArtifactRequest, context: &Context<'_>) -> Result<Value, ServiceError> {
+        let (upload_id, upload) = context.uploads.named(&context.ids.job, &key(&request.name))?;
+        let (staged, size) = upload.finish(request.size.map(|size| size.0))?;
+        let mut state = self.lock();
+        let at = state.reserved.iter().position(|reserved| reserved.upload == upload_id);
+        let reserved = state.reserved.swap_remove(at.ok_or(ServiceError::NotFound("upload"))?);
+        let id = state.artifacts.last().map_or(1, |last| last.id + 1);
+        let artifact = Artifact {
+            id,
+            name: reserved.name,
+            size,
+            media_type: reserved.media_type,
+            digest: request.hash.clone(),
+            created: now(),
+            expires: reserved.expires,
+            job: reserved.job_name,
+            attempt: self.attempt,
+        };
+        let published = artifacts::publish(&self.run, &artifact, staged);
+        context.uploads.end(&upload_id);
+        published?;
+        state.artifacts.push(artifact);
+        Ok(json!({"ok": true, "artifact_id": id.to_string()}))
+    }
+
+    fn list(&self, request: &ArtifactRequest, run: &str) -> Value {
+        let state = self.lock();
+        let wanted = state.artifacts.iter().filter(|artifact| {
+            request.name_filter.as_ref().is_none_or(|name| artifact.name == *name)
+                && request.id_filter.as_ref().is_none_or(|id| artifact.id == id.0)
+        });
+        let described = wanted.map(|artifact| {
+            json!({
+                "workflow_run_backend_id": run,
+                "workflow_job_run_backend_id": artifact.job,
+                "database_id": artifact.id.to_string(),
+                "name": artifact.name,
+                "size": artifact.size.to_string(),
+                "created_at": written(artifact.created),
+                "digest": artifact.digest,
+            })
+        });
+        json!({"artifacts": described.collect::<Vec<_>>()})
+    }
+
+    /// Returns the newest artifact of a name. A client names the job of the one that it was listed.
+    fn find(&self, request: &ArtifactRequest) -> Result<Artifact, ServiceError> {
+        let state = self.lock();
+        let mut named = state.artifacts.iter().rev().filter(|artifact| artifact.name == request.name);
+        let of_job = named.clone().find(|artifact| artifact.job == request.workflow_job_run_backend_id);
+        of_job.or_else(|| named.next()).cloned().ok_or(ServiceError::NotFound("artifact"))
+    }
+
+    fn delete(&self, request: &ArtifactRequest) -> Result<Value, ServiceError> {
+        let Artifact { id, .. } = self.find(request)?;
+        artifacts::remove(&self.run, id)?;
+        self.lock().artifacts.retain(|artifact| artifact.id != id);
+        Ok(json!({"ok": true, "artifact_id": id.to_string()}))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the name of the upload of an artifact.
+fn key(name: &str) -> String {
+    format!("artifact {name}")
+}

@@ -1,0 +1,282 @@
+//! The cache service, in both versions: version 2 speaks Twirp's JSON, version 1 is a REST interface.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::model::Timestamp;
+use crate::store::cache::lookup::Lookup;
+use crate::store::cache::{Cache, CacheEntry, CacheLimits};
+use crate::store::clock::now;
+
+use super::access::{CacheAccess, CacheMode};
+use super::answer;
+use super::answer::{Answer, Download};
+use super::error::ServiceError;
+use super::links::{Links, Target};
+use super::numbers::{Number, written};
+use super::uploads::{Upload, Uploads};
+
+/// Maximum length of a key in bytes, as on GitHub.
+const MAX_KEY: usize = 512;
+
+/// Maximum number of keys of a lookup, as on GitHub.
+const MAX_KEYS: usize = 10;
+
+/// Why nothing is saved. Clients know these first words, and warn with the text.
+const DENIED: &str = "cache write denied: runs of this event may only restore caches";
+
+/// The caches that a run uses.
+pub(super) struct CacheService {
+    cache: Cache,
+    repository: String,
+    access: CacheAccess,
+    limits: CacheLimits,
+}
+
+/// A request of any method. Fields that are not known are ignored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CacheRequest {
+    key: String,
+    restore_keys: Vec<String>,
+    version: String,
+    size_bytes: Option<Number>,
+    /// Version 1: size in a reservation.
+    #[serde(rename = "cacheSize")]
+    cache_size: Option<Number>,
+    /// Version 1: size at the end of the upload.
+    size: Option<Number>,
+}
+
+/// Who asks, and with what.
+pub(super) struct Context<'c> {
+    /// Id of the job, see [`super::token::TokenIds`].
+    pub(super) job: &'c str,
+    pub(super) uploads: &'c Uploads,
+    pub(super) links: &'c Links<'c>,
+}
+
+impl CacheService {
+    /// Returns the service of a run. Removes the entries that were not used for too long.
+    pub(super) fn new(cache: Cache, repository: &str, access: CacheAccess, limits: CacheLimits) -> Self {
+        let service = Self { cache, repository: repository.to_owned(), access, limits };
+        service.evict();
+        service
+    }
+
+    /// Returns what the run may do.
+    pub(super) fn access(&self) -> &CacheAccess {
+        &self.access
+    }
+
+    /// Answers a method of version 2.
+    ///
+    /// # Errors
+    /// The key is taken or invalid, or the disk is full.
+    pub(super) fn call(
+        &self,
+        method: &str,
+        request: &CacheRequest,
+        context: &Context<'_>,
+    ) -> Result<Value, ServiceError> {
+        match method {
+            "GetCacheEntryDownloadURL" => {
+                let keys: Vec<_> = std::iter::once(&request.key).chain(&request.restore_keys).cloned().collect();
+                Ok(self.find(&keys, &request.version)?.map_or_else(
+                    || json!({"ok": false, "signed_download_url": "", "matched_key": ""}),
+                    |entry| {
+                        let link = context.links.read(&Target::Cache(entry.id()));
+                        json!({"ok": true, "signed_download_url": link, "matched_key": entry.key})
+                    },
+                ))
+            }
+            "CreateCacheEntry" if self.access.mode == CacheMode::Read => {
+                Ok(json!({"ok": false, "signed_upload_url": "", "message": DENIED}))
+            }
+            "CreateCacheEntry" => {
+                let upload = self.reserve(request, None, context)?;
+                Ok(json!({"ok": true, "signed_upload_url": context.links.write(&Target::Upload(upload))}))
+            }
+            "FinalizeCacheEntryUpload" => {
+                let entry = self.entry(request)?;
+                let (id, upload) = context.uploads.named(context.job, &name(&entry))?;
+                self.publish(entry, request.size_bytes, &id, &upload, context)?;
+                // A stable number for clients that print it.
+                Ok(json!({"ok": true, "entry_id": id, "message": ""}))
+            }
+            _ => Err(ServiceError::BadRoute(method.to_owned())),
+        }
+    }
+
+    /// Version 1: answers a lookup.
+    ///
+    /// # Errors
+    /// The keys are invalid, or the cache cannot be read.
+    pub(super) fn look_up(
+        &self,
+        keys: &[String],
+        version: &str,
+        context: &Context<'_>,
+    ) -> Result<Answer, ServiceError> {
+        let Some(entry) = self.find(keys, version)? else { return Ok(answer::empty(StatusCode::NO_CONTENT)) };
+        let found = json!({
+            "cacheKey": entry.key,
+            "scope": entry.scope,
+            "cacheVersion": entry.version,
+            "creationTime": written(entry.created),
+            "archiveLocation": context.links.read(&Target::Cache(entry.id())),
+        });
+        Ok(answer::json(StatusCode::OK, &found))
+    }
+
+    /// Version 1: lists entries by the beginning of their keys.
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub(super) fn list(&self, prefix: &str) -> Result<Answer, ServiceError> {
+        let mut entries = self.cache.entries()?;
+        entries.retain(|entry| self.access.readable.contains(&entry.scope) && entry.key.starts_with(prefix));
+        let listed = entries.iter().map(|entry| {
+            json!({"cacheKey": entry.key, "scope": entry.scope, "cacheVersion": entry.version, "size": entry.size})
+        });
+        let listed: Vec<_> = listed.collect();
+        Ok(answer::json(StatusCode::OK, &json!({"totalCount": listed.len(), "artifactCaches": listed})))
+    }
+
+    /// Version 1: begins an upload.
+    ///
+    /// # Errors
+    /// The run may only restore, the key is taken or invalid, or the data is too large.
+    pub(super) fn begin(&self, request: &CacheRequest, context: &Context<'_>) -> Result<Answer, ServiceError> {
+        if self.access.mode == CacheMode::Read {
+            return Err(ServiceError::Denied(DENIED));
+        }
+        let upload = self.reserve(request, request.cache_size, context)?;
+        let number: u64 = upload.parse().unwrap_or_default();
+        Ok(answer::json(StatusCode::CREATED, &json!({"cacheId": number})))
+    }
+
+    /// Version 1: ends an upload.
+    ///
+    /// # Errors
+    /// The upload is not that of the job, or its size is another one.
+    pub(super) fn end(
+        &self,
+        upload_id: &str,
+        request: &CacheRequest,
+        context: &Context<'_>,
+    ) -> Result<Answer, ServiceError> {
+        let upload = own_upload(upload_id, context)?;
+        let mut parts = upload.name.splitn(3, SEPARATOR).skip(1);
+        let (Some(version), Some(key)) = (parts.next(), parts.next()) else {
+            return Err(ServiceError::NotFound("upload"));
+        };
+        let entry =
+            self.entry(&CacheRequest { key: key.to_owned(), version: version.to_owned(), ..CacheRequest::default() })?;
+        self.publish(entry, request.size, upload_id, &upload, context)?;
+        Ok(answer::empty(StatusCode::NO_CONTENT))
+    }
+
+    /// Opens the data of an entry.
+    ///
+    /// # Errors
+    /// The entry was removed.
+    pub(super) fn download(&self, id: &str) -> Result<Download, ServiceError> {
+        let (file, entry) = self.cache.open(id).ok_or(ServiceError::NotFound("cache entry"))?;
+        Ok(Download { file, size: entry.size, media_type: "application/octet-stream".to_owned(), name: None })
+    }
+
+    fn find(&self, keys: &[String], version: &str) -> Result<Option<CacheEntry>, ServiceError> {
+        if keys.len() > MAX_KEYS {
+            return Err(ServiceError::Invalid(format!("more than {MAX_KEYS} keys")));
+        }
+        keys.iter().try_for_each(|key| check(key))?;
+        Ok(self.cache.find(&Lookup { keys, version, scopes: &self.access.readable })?)
+    }
+
+    fn reserve(
+        &self,
+        request: &CacheRequest,
+        size: Option<Number>,
+        context: &Context<'_>,
+    ) -> Result<String, ServiceError> {
+        let entry = self.entry(request)?;
+        if self.cache.contains(&entry) {
+            return Err(ServiceError::Taken("cache entry with the same key, version, and scope already exists"));
+        }
+        match size {
+            Some(size) if size.0 > self.limits.bytes => Err(ServiceError::TooLarge(self.limits.bytes)),
+            _ => context.uploads.begin(context.job, &name(&entry), self.limits.bytes),
+        }
+    }
+
+    fn publish(
+        &self,
+        mut entry: CacheEntry,
+        size: Option<Number>,
+        upload_id: &str,
+        upload: &Arc<Upload>,
+        context: &Context<'_>,
+    ) -> Result<(), ServiceError> {
+        let (staged, size) = upload.finish(size.map(|size| size.0))?;
+        (entry.size, entry.created) = (size, now());
+        let published = self.cache.publish(&entry, staged);
+        context.uploads.end(upload_id);
+        if !published? {
+            return Err(ServiceError::Taken("another run saved the same cache entry meanwhile"));
+        }
+        self.evict();
+        Ok(())
+    }
+
+    /// Removes what is beyond the limits.
+    fn evict(&self) {
+        match self.cache.evict(self.limits, now()) {
+            Ok(evicted) => evicted.iter().for_each(|entry| tracing::debug!(key = entry.key, "removed from the cache")),
+            Err(error) => tracing::warn!(%error, "cannot remove old cache entries"),
+        }
+    }
+
+    fn entry(&self, request: &CacheRequest) -> Result<CacheEntry, ServiceError> {
+        check(&request.key)?;
+        if request.version.is_empty() || request.version.len() > MAX_KEY || request.version.contains(SEPARATOR) {
+            return Err(ServiceError::Invalid("`version` is missing or invalid".to_owned()));
+        }
+        Ok(CacheEntry {
+            key: request.key.clone(),
+            version: request.version.clone(),
+            scope: self.access.own.clone(),
+            repository: self.repository.clone(),
+            size: 0,
+            created: Timestamp::default(),
+            used: Timestamp::default(),
+        })
+    }
+}
+
+/// Returns an upload of the job.
+///
+/// # Errors
+/// There is none, or it is that of another job.
+pub(super) fn own_upload(id: &str, context: &Context<'_>) -> Result<Arc<Upload>, ServiceError> {
+    let upload = context.uploads.get(id)?;
+    if upload.job == context.job { Ok(upload) } else { Err(ServiceError::Denied("the upload is that of another job")) }
+}
+
+/// Separates the parts of the name of an upload. No version contains it.
+const SEPARATOR: char = '\0';
+
+/// Returns the name of the upload of an entry.
+fn name(entry: &CacheEntry) -> String {
+    format!("cache{SEPARATOR}{}{SEPARATOR}{}", entry.version, entry.key)
+}
+
+fn check(key: &str) -> Result<(), ServiceError> {
+    if key.is_empty() || key.len() > MAX_KEY || key.contains(',') || key.contains(SEPARATOR) {
+        return Err(ServiceError::Invalid(format!("`{key}` cannot be a cache key")));
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Why a request is refused, and the answer that clients understand.
+
+use std::io;
+
+use hyper::StatusCode;
+
+use crate::store::StoreError;
+
+use super::oidc::OidcError;
+
+/// Why a request is refused. The message reaches the log of the step, through the client.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServiceError {
+    /// The request has no token of this run, or a link was not signed by it.
+    #[error("the token or signature is not of this run")]
+    Unauthenticated,
+    /// The token is that of another job, or does not allow this.
+    #[error("{0}")]
+    Denied(&'static str),
+    /// No such method or path.
+    #[error("no such method: {0}")]
+    BadRoute(String),
+    /// The artifact, cache entry or upload does not exist.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The name or key is taken.
+    #[error("{0}")]
+    Taken(&'static str),
+    /// The request cannot be read, or a value in it is invalid.
+    #[error("{0}")]
+    Invalid(String),
+    /// The data is larger than the limit.
+    #[error("larger than the limit of {0} bytes")]
+    TooLarge(u64),
+    /// The client ended the connection before the end of its data.
+    #[error("the upload was interrupted")]
+    Interrupted,
+    /// The disk is full.
+    #[error("no space left on the disk of the run")]
+    DiskFull,
+    /// No identity token can be issued.
+    #[error(transparent)]
+    Identity(OidcError),
+    /// The file system returned an error.
+    #[error("{0}")]
+    Store(StoreError),
+    /// The file system returned another error.
+    #[error("the data cannot be read or written: {0}")]
+    Io(io::Error),
+}
+
+impl From<io::Error> for ServiceError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Self::DiskFull,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Io { source, .. } if matches!(Self::from(io::Error::from(source.kind())), Self::DiskFull) => {
+                Self::DiskFull
+            }
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl ServiceError {
+    /// Returns the status of the answer. Clients retry after 500 and 503, so neither is used for what a retry cannot mend.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::BadRoute(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Taken(_) => StatusCode::CONFLICT,
+            Self::Invalid(_) | Self::Interrupted => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Identity(_) | Self::Store(_) | Self::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Returns the code of Twirp, the protocol of the artifact and cache services.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Denied(_) => "permission_denied",
+            Self::BadRoute(_) => "bad_route",
+            Self::NotFound(_) => "not_found",
+            Self::Taken(_) => "already_exists",
+            Self::Invalid(_) => "invalid_argument",
+            Self::TooLarge(_) | Self::DiskFull => "resource_exhausted",
+            Self::Interrupted => "canceled",
+            Self::Identity(_) | Self::Store(_) | Self::Io(_) => "internal",
+        }
+    }
+}

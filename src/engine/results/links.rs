@@ -1,0 +1,97 @@
+//! Signed links to data: what a client may read or write without a token.
+
+use super::token::Signer;
+
+/// What a link leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// An upload in progress, by its id.
+    Upload(String),
+    /// An artifact of the run, by its id.
+    Artifact(u64),
+    /// An entry of the cache, by its id.
+    Cache(String),
+}
+
+impl Target {
+    /// Returns the path. It has three parts, which clients of Azure need to find the name of the blob.
+    fn path(&self) -> String {
+        match self {
+            Self::Upload(id) => format!("/blobs/uploads/{id}"),
+            Self::Artifact(id) => format!("/blobs/artifacts/{id}"),
+            Self::Cache(id) => format!("/blobs/cache/{id}"),
+        }
+    }
+
+    /// Reads a path.
+    pub(super) fn parse(path: &str) -> Option<Self> {
+        let (kind, id) = path.strip_prefix("/blobs/")?.split_once('/')?;
+        match kind {
+            "uploads" => Some(Self::Upload(id.to_owned())),
+            "artifacts" => id.parse().ok().map(Self::Artifact),
+            "cache" if id.bytes().all(|byte| byte.is_ascii_hexdigit()) => Some(Self::Cache(id.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// Makes links under the address that a client used, and checks them.
+pub(super) struct Links<'l> {
+    signer: &'l Signer,
+    /// `http://ADDRESS:PORT`.
+    base: String,
+}
+
+impl<'l> Links<'l> {
+    /// Returns links for a client that named `host` in its request.
+    pub(super) fn new(signer: &'l Signer, host: &str) -> Self {
+        Self { signer, base: format!("http://{host}") }
+    }
+
+    /// Returns a link to read.
+    pub(super) fn read(&self, target: &Target) -> String {
+        self.link("read", target)
+    }
+
+    /// Returns a link to write.
+    pub(super) fn write(&self, target: &Target) -> String {
+        self.link("write", target)
+    }
+
+    fn link(&self, access: &str, target: &Target) -> String {
+        let path = target.path();
+        format!("{}{path}?sig={}", self.base, self.signer.sign(&format!("{access} {path}")))
+    }
+
+    /// Whether the signature of a link is valid for an access, `read` or `write`.
+    pub(super) fn allow(&self, access: &str, path: &str, signature: &str) -> bool {
+        self.signer.is_signed(&format!("{access} {path}"), signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_for_one_target_and_one_access() {
+        let signer = Signer::new().expect("randomness");
+        let links = Links::new(&signer, "127.0.0.1:80");
+        let link = links.write(&Target::Upload("7".to_owned()));
+        let (address, signature) = link.split_once("?sig=").expect("signed");
+        assert_eq!(address, "http://127.0.0.1:80/blobs/uploads/7");
+        assert!(links.allow("write", "/blobs/uploads/7", signature));
+        assert!(!links.allow("read", "/blobs/uploads/7", signature));
+        assert!(!links.allow("write", "/blobs/uploads/8", signature));
+    }
+
+    #[test]
+    fn paths_are_read_back() {
+        for target in [Target::Upload("7".to_owned()), Target::Artifact(3), Target::Cache("0af".to_owned())] {
+            assert_eq!(Target::parse(&target.path()), Some(target));
+        }
+        for path in ["/blobs/cache/../x", "/blobs/artifacts/x", "/blobs/other/1", "/blobs", "/"] {
+            assert_eq!(Target::parse(path), None, "{path}");
+        }
+    }
+}

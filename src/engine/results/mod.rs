@@ -1,0 +1,219 @@
+//! The services that actions of others talk to: artifacts, caches and identity tokens, served to the jobs of one attempt.
+//!
+//! The server starts with the first action that may use it, in the process of the run, and ends with the attempt. It
+//! listens on loopback, and on the addresses of this machine in networks of containers. Each job has a token of its own,
+//! which every request is checked against; links to data are signed.
+//!
+//! - [`server`]: the listeners; [`router`]: who answers which request; [`service`]: what they work on
+//! - [`token`] and [`links`]: what a job may ask for
+//! - [`artifacts`] and [`caches`], the latter by the rules of [`access`]
+//! - [`oidc`]: identity tokens
+//! - [`uploads`] and [`block_list`]: data on its way in; [`answer`]: and out
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+
+use crate::engine::context::RunFacts;
+use crate::engine::sandbox::network::Network;
+use crate::engine::sandbox::provider::ProviderError;
+use crate::model::JobId;
+use crate::repo::git::git;
+use crate::store::cache::{Cache, CacheLimits};
+use crate::store::digest::sha256;
+use crate::store::folder::RunFolder;
+
+mod access;
+mod answer;
+mod artifacts;
+mod block_list;
+mod caches;
+mod error;
+mod links;
+mod numbers;
+pub(in crate::engine) mod oidc;
+mod router;
+mod server;
+mod service;
+mod token;
+mod uploads;
+
+use access::CacheAccess;
+use artifacts::ArtifactService;
+use caches::CacheService;
+use oidc::JobClaims;
+use service::Service;
+use token::{Signer, TokenIds};
+use uploads::Uploads;
+
+/// Why the services cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum ResultsError {
+    /// The system has no randomness for a key.
+    #[error("no key for tokens: {0}")]
+    Key(getrandom::Error),
+    /// No port of this machine is free, or the folder of the uploads cannot be emptied.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The artifacts of earlier attempts cannot be read.
+    #[error("{0}")]
+    Artifacts(String),
+    /// The network of the container is not known.
+    #[error(transparent)]
+    Network(#[from] ProviderError),
+    /// The container runs on another machine.
+    #[error("the container runs on another machine, which cannot reach this one")]
+    Elsewhere,
+    /// The address of this machine in the network of the container cannot be used.
+    #[error("containers cannot reach this machine at {0}: {1}")]
+    Unreachable(IpAddr, io::Error),
+}
+
+/// The services of an attempt. They start when they are first needed.
+pub struct Results {
+    folder: RunFolder,
+    repository: PathBuf,
+    limits: CacheLimits,
+    running: OnceCell<Running>,
+}
+
+/// The services in progress.
+struct Running {
+    service: Arc<Service>,
+    listeners: tokio::sync::Mutex<Listeners>,
+}
+
+/// The listeners, which end with the services.
+#[derive(Default)]
+struct Listeners {
+    tasks: JoinSet<()>,
+    addresses: HashMap<Network, SocketAddr>,
+}
+
+/// A client of the services, by what the runner of GitHub gives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) enum Client {
+    /// The script of a `run` step: nothing.
+    #[default]
+    Script,
+    /// A JavaScript action.
+    JavaScript,
+    /// An action that is a container.
+    Container,
+}
+
+impl Results {
+    /// Returns the services of an attempt. `repository` is the folder of the user's repository; `limits` are those of its
+    /// cache. No artifact may be larger than the cache.
+    #[must_use]
+    pub fn new(folder: RunFolder, repository: PathBuf, limits: CacheLimits) -> Self {
+        Self { folder, repository, limits, running: OnceCell::new() }
+    }
+
+    /// Returns the variables with which a client of a job, in a network, finds the services.
+    ///
+    /// # Errors
+    /// The services cannot start.
+    pub(in crate::engine) async fn variables(
+        &self,
+        facts: &RunFacts,
+        job: &JobId,
+        identity: Option<&JobClaims>,
+        client: Client,
+        network: Network,
+    ) -> Result<JobVariables, ResultsError> {
+        let running = self.running.get_or_try_init(|| self.start(facts)).await?;
+        let service = &running.service;
+        let ids = ids(&self.folder, facts.attempt, job);
+        let (session, is_new) = service.open(&ids, job, identity);
+        let address = running.address(network).await?;
+        // The trailing slash is part of the contract: clients append paths.
+        let base = format!("http://{address}/");
+        let mut variables = Vec::new();
+        if client != Client::Script {
+            variables.extend([
+                ("ACTIONS_RUNTIME_URL", base.clone()),
+                ("ACTIONS_RUNTIME_TOKEN", session.token.clone()),
+                ("ACTIONS_RESULTS_URL", base.clone()),
+                ("ACTIONS_CACHE_URL", base),
+                ("ACTIONS_CACHE_MODE", service.caches.access().mode.word().to_owned()),
+            ]);
+        }
+        if client == Client::JavaScript {
+            variables.push(("ACTIONS_CACHE_SERVICE_V2", "True".to_owned()));
+        }
+        let identity = session.identity.as_ref().map(|identity| &identity.token);
+        if let Some(token) = identity {
+            // Clients append `&audience=…`.
+            variables.extend([
+                ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("http://{address}{}?v=1", oidc::PATH)),
+                ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", token.clone()),
+            ]);
+        }
+        let secrets = identity.into_iter().chain([&session.token]).cloned().collect();
+        Ok(JobVariables { variables, secrets: if is_new { secrets } else { Vec::new() } })
+    }
+
+    /// Ends the tokens and uploads of a job, which has ended.
+    pub(in crate::engine) fn end_job(&self, facts: &RunFacts, job: &JobId) {
+        let Some(Running { service, .. }) = self.running.get() else { return };
+        service.close(&ids(&self.folder, facts.attempt, job));
+    }
+
+    async fn start(&self, facts: &RunFacts) -> Result<Running, ResultsError> {
+        let cache = Cache::of(&self.folder.runs(), &self.identity(facts));
+        let access = CacheAccess::of(facts);
+        let artifacts = ArtifactService::new(self.folder.clone(), facts.attempt, self.limits.bytes);
+        let service = Arc::new(Service::new(
+            self.folder.clone(),
+            Signer::new().map_err(ResultsError::Key)?,
+            Uploads::new(&self.folder.uploads(), facts.attempt)?,
+            artifacts.map_err(|error| ResultsError::Artifacts(error.to_string()))?,
+            CacheService::new(cache, &facts.repository, access, self.limits),
+            facts.clone(),
+        ));
+        Ok(Running { service, listeners: tokio::sync::Mutex::default() })
+    }
+
+    /// Returns what tells the repository from all others: repositories without a remote may share a name, and worktrees of
+    /// one share their caches.
+    fn identity(&self, facts: &RunFacts) -> String {
+        let common = git(&self.repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]);
+        let place = common.map_or_else(|_| self.repository.display().to_string(), |common| common.trim().to_owned());
+        format!("{}\0{place}", facts.repository)
+    }
+}
+
+impl Running {
+    /// Returns the address at which clients in a network reach the services, and listens there.
+    async fn address(&self, network: Network) -> Result<SocketAddr, ResultsError> {
+        let mut listeners = self.listeners.lock().await;
+        if let Some(known) = listeners.addresses.get(&network) {
+            return Ok(*known);
+        }
+        let address = server::listen(&self.service, network, &mut listeners.tasks).await;
+        let address = address.map_err(|error| ResultsError::Unreachable(network.address, error))?;
+        tracing::debug!(%address, "the results service listens");
+        listeners.addresses.insert(network, address);
+        Ok(address)
+    }
+}
+
+/// Variables of a client.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct JobVariables {
+    /// Names and values.
+    pub(in crate::engine) variables: Vec<(&'static str, String)>,
+    /// Tokens among the values that the job gets for the first time: they must be masked.
+    pub(in crate::engine) secrets: Vec<String>,
+}
+
+/// Returns the ids of a job in its tokens. Clients cut them at colons, and the name of a job may have any character.
+fn ids(run: &RunFolder, attempt: u32, job: &JobId) -> TokenIds {
+    TokenIds { run: run.id().to_string(), job: sha256(format!("{attempt} {job}"), 16) }
+}

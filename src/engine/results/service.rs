@@ -1,0 +1,92 @@
+//! What the server of an attempt works on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::context::RunFacts;
+use crate::model::JobId;
+use crate::store::clock::now;
+use crate::store::folder::RunFolder;
+
+use super::artifacts::ArtifactService;
+use super::caches::CacheService;
+use super::error::ServiceError;
+use super::oidc::JobClaims;
+use super::token::{Scope, Signer, TokenIds};
+use super::uploads::Uploads;
+
+/// The state of the server.
+pub(super) struct Service {
+    pub(super) run: RunFolder,
+    pub(super) signer: Signer,
+    pub(super) uploads: Uploads,
+    pub(super) artifacts: ArtifactService,
+    pub(super) caches: CacheService,
+    /// Facts about the run, for its identity tokens.
+    pub(super) facts: RunFacts,
+    /// The jobs in progress, by the id in their tokens.
+    jobs: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+/// A job in progress.
+pub(super) struct Session {
+    pub(super) job: JobId,
+    /// Token of the job.
+    pub(super) token: String,
+    /// What the job needs to ask for identity tokens, if it may.
+    pub(super) identity: Option<Identity>,
+}
+
+/// What a job needs to ask for identity tokens.
+pub(super) struct Identity {
+    /// Token for these requests alone.
+    pub(super) token: String,
+    pub(super) claims: JobClaims,
+}
+
+impl Service {
+    /// Returns the services of an attempt, without jobs.
+    pub(super) fn new(
+        run: RunFolder,
+        signer: Signer,
+        uploads: Uploads,
+        artifacts: ArtifactService,
+        caches: CacheService,
+        facts: RunFacts,
+    ) -> Self {
+        Self { run, signer, uploads, artifacts, caches, facts, jobs: Mutex::default() }
+    }
+
+    /// Returns the session of a job, and whether it is new.
+    pub(super) fn open(&self, ids: &TokenIds, job: &JobId, claims: Option<&JobClaims>) -> (Arc<Session>, bool) {
+        let mut jobs = self.lock();
+        if let Some(known) = jobs.get(&ids.job) {
+            return (Arc::clone(known), false);
+        }
+        let permissions = self.caches.access().permissions();
+        let token = |scope, permissions| self.signer.token(scope, ids, permissions, now().0 / 1000);
+        let identity = claims.map(|claims| Identity { token: token(Scope::Identity, &[]), claims: claims.clone() });
+        let session = Session { job: job.clone(), token: token(Scope::Results, &permissions), identity };
+        let session = Arc::new(session);
+        jobs.insert(ids.job.clone(), Arc::clone(&session));
+        (session, true)
+    }
+
+    /// Ends the session of a job, with its uploads.
+    pub(super) fn close(&self, ids: &TokenIds) {
+        self.lock().remove(&ids.job);
+        self.uploads.end_all(&ids.job);
+    }
+
+    /// Returns the session of a token.
+    ///
+    /// # Errors
+    /// The job has ended.
+    pub(super) fn session(&self, ids: &TokenIds) -> Result<Arc<Session>, ServiceError> {
+        self.lock().get(&ids.job).cloned().ok_or(ServiceError::Denied("the job of the token has ended"))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

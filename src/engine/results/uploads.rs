@@ -1,0 +1,265 @@
+//! Uploads in progress: blocks that arrive in any order and in parallel, and become one file.
+//!
+//! They are in the folder `uploads/` of the run, on the file system of the artifacts and caches, so that a finished upload
+//! becomes one of them by a rename. Whatever a killed worker left there is removed when the next one starts.
+
+use std::collections::HashMap;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::engine::blocking::in_place;
+use crate::store::digest::hexadecimal;
+use crate::store::folder::make_private;
+
+use super::error::ServiceError;
+
+/// How much of a body is collected in memory before it is written, in bytes.
+const PORTION: usize = 1024 * 1024;
+
+/// Maximum number of uploads in progress.
+const MAX_UPLOADS: usize = 1024;
+
+/// All uploads of an attempt.
+pub(super) struct Uploads {
+    folder: PathBuf,
+    open: Mutex<HashMap<String, Arc<Upload>>>,
+    next: AtomicU64,
+}
+
+/// One upload.
+pub(super) struct Upload {
+    /// Id of the job that uploads, see [`super::token::TokenIds`].
+    pub(super) job: String,
+    /// Key of what is uploaded, which only one upload can have at a time.
+    pub(super) name: String,
+    folder: PathBuf,
+    /// Maximum size in bytes.
+    limit: u64,
+    /// Bytes received so far, blocks that were sent twice included.
+    received: AtomicU64,
+    next: AtomicU64,
+}
+
+impl Uploads {
+    /// Returns the uploads of an attempt, none yet. Removes what earlier attempts left in the folder.
+    ///
+    /// # Errors
+    /// The folder cannot be emptied.
+    pub(super) fn new(folder: &Path, attempt: u32) -> io::Result<Self> {
+        remove(folder)?;
+        // The last connection of an attempt may end after the next one has begun.
+        let folder = folder.join(attempt.to_string());
+        Ok(Self { folder, open: Mutex::default(), next: AtomicU64::new(1) })
+    }
+
+    /// Starts an upload of at most `limit` bytes. Returns its id.
+    ///
+    /// # Errors
+    /// `name` is being uploaded, there are too many uploads, or the folder cannot be made.
+    pub(super) fn begin(&self, job: &str, name: &str, limit: u64) -> Result<String, ServiceError> {
+        let mut open = self.lock();
+        if open.values().any(|upload| upload.name == name) {
+            return Err(ServiceError::Taken("another job is uploading it"));
+        }
+        if open.len() >= MAX_UPLOADS {
+            return Err(ServiceError::Denied("too many uploads at once"));
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        let folder = self.folder.join(&id);
+        make_private(&folder)?;
+        let (received, next) = (AtomicU64::new(0), AtomicU64::new(1));
+        let upload = Upload { job: job.to_owned(), name: name.to_owned(), folder, limit, received, next };
+        open.insert(id.clone(), Arc::new(upload));
+        Ok(id)
+    }
+
+    /// Returns an upload by its id.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn get(&self, id: &str) -> Result<Arc<Upload>, ServiceError> {
+        self.lock().get(id).cloned().ok_or(ServiceError::NotFound("upload"))
+    }
+
+    /// Returns the upload of a name by a job.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn named(&self, job: &str, name: &str) -> Result<(String, Arc<Upload>), ServiceError> {
+        let open = self.lock();
+        let mut found = open.iter().filter(|(_, upload)| upload.job == job && upload.name == name);
+        let found = found.next().map(|(id, upload)| (id.clone(), Arc::clone(upload)));
+        found.ok_or(ServiceError::NotFound("upload"))
+    }
+
+    /// Ends an upload, and removes what is left of it.
+    pub(super) fn end(&self, id: &str) {
+        if let Some(upload) = self.lock().remove(id)
+            && let Err(error) = remove(&upload.folder)
+        {
+            tracing::warn!(%error, "cannot remove the rest of an upload");
+        }
+    }
+
+    /// Ends all uploads of a job, which has ended.
+    pub(super) fn end_all(&self, job: &str) {
+        let of_job: Vec<_> =
+            self.lock().iter().filter(|(_, upload)| upload.job == job).map(|(id, _)| id.clone()).collect();
+        of_job.iter().for_each(|id| self.end(id));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Upload>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        let _ = remove(&self.folder);
+        // Unless there is another attempt.
+        let _ = self.folder.parent().map(fs::remove_dir);
+    }
+}
+
+impl Upload {
+    /// Receives a block. It replaces an earlier one of the same id, but only once it is complete.
+    ///
+    /// # Errors
+    /// The client ends early, the data is too large, or the disk is full.
+    pub(super) async fn put_block(&self, id: &[u8], body: Incoming) -> Result<(), ServiceError> {
+        self.receive_file(body, &self.block(id)).await
+    }
+
+    /// Makes the blocks of a list, in its order, the data of the upload.
+    ///
+    /// # Errors
+    /// A block is missing, or the disk is full.
+    pub(super) fn commit(&self, blocks: &[Vec<u8>]) -> Result<(), ServiceError> {
+        let part = self.part();
+        let joined = || {
+            let mut whole = File::create_new(&part)?;
+            for block in blocks {
+                // Copied by the kernel.
+                io::copy(&mut File::open(self.block(block))?, &mut whole)?;
+            }
+            fs::rename(&part, self.data())
+        };
+        joined().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ServiceError::Invalid("a block of the list was not sent".to_owned()),
+            _ => error.into(),
+        })?;
+        for block in blocks {
+            let _ = fs::remove_file(self.block(block));
+        }
+        Ok(())
+    }
+
+    /// Receives all data of the upload at once.
+    ///
+    /// # Errors
+    /// Those of [`Self::put_block`].
+    pub(super) async fn put(&self, body: Incoming) -> Result<(), ServiceError> {
+        self.receive_file(body, &self.data()).await
+    }
+
+    /// Receives a range of the data.
+    ///
+    /// # Errors
+    /// Those of [`Self::put_block`].
+    pub(super) async fn put_range(&self, offset: u64, body: Incoming) -> Result<(), ServiceError> {
+        if offset >= self.limit {
+            return Err(ServiceError::TooLarge(self.limit));
+        }
+        let file = File::options().create(true).truncate(false).write(true).open(self.data())?;
+        self.receive(body, &file, offset).await.map(drop)
+    }
+
+    /// Ends the data: returns the folder with the file `data`.
+    ///
+    /// # Errors
+    /// Nothing was received, or the size is not the one that the client names.
+    pub(super) fn finish(&self, size: Option<u64>) -> Result<(&Path, u64), ServiceError> {
+        let received = match fs::metadata(self.data()) {
+            Ok(data) => data.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ServiceError::Invalid("nothing was uploaded".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match size {
+            Some(size) if size != received => {
+                Err(ServiceError::Invalid(format!("{received} bytes were uploaded, not {size}")))
+            }
+            _ => Ok((&self.folder, received)),
+        }
+    }
+
+    async fn receive_file(&self, body: Incoming, path: &Path) -> Result<(), ServiceError> {
+        let part = self.part();
+        let file = File::create_new(&part)?;
+        let received = self.receive(body, &file, 0).await;
+        match received.and_then(|()| Ok(fs::rename(&part, path)?)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let _ = fs::remove_file(&part);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes a body into a file, a portion at a time.
+    async fn receive(&self, mut body: Incoming, file: &File, mut offset: u64) -> Result<(), ServiceError> {
+        let mut portion = Vec::new();
+        loop {
+            let data = match body.frame().await {
+                None => None,
+                Some(Ok(frame)) => Some(frame.into_data().unwrap_or_else(|_| Bytes::new())),
+                Some(Err(_)) => return Err(ServiceError::Interrupted),
+            };
+            let ended = data.is_none();
+            portion.extend_from_slice(&data.unwrap_or_default());
+            if portion.len() >= PORTION || (ended && !portion.is_empty()) {
+                let size = portion.len() as u64;
+                if self.received.fetch_add(size, Ordering::Relaxed) + size > self.limit {
+                    return Err(ServiceError::TooLarge(self.limit));
+                }
+                in_place(|| file.write_all_at(&portion, offset))?;
+                offset += size;
+                portion.clear();
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn block(&self, id: &[u8]) -> PathBuf {
+        self.folder.join(format!("block-{}", hexadecimal(id)))
+    }
+
+    /// Returns a new path for data that is not complete.
+    fn part(&self) -> PathBuf {
+        self.folder.join(format!("part-{}", self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// Removes a folder, if it is there.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

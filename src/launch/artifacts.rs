@@ -1,0 +1,126 @@
+//! Artifacts of runs of this machine, and their downloads.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::files;
+use crate::store::artifacts::{Artifact, data};
+use crate::store::folder::RunFolder;
+use crate::store::{StoreError, artifacts};
+
+/// Why an artifact is not downloaded.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// The run has no artifact of this name.
+    #[error("no artifact `{name}`; the run has {}", listed(known))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Names of the artifacts of the run.
+        known: Vec<String>,
+    },
+    /// A file would be replaced.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
+    /// The run cannot be read, or the file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Copies artifacts of a run into a folder, which is made if it is missing: those of these names, or all of them. Of
+/// several attempts, the newest counts. Returns the new files.
+///
+/// # Errors
+/// A name is unknown or a file exists already, before anything is copied; or the disk is full.
+pub fn download(run: &RunFolder, names: &[String], into: &Path) -> Result<Vec<PathBuf>, DownloadError> {
+    let wanted = newest(artifacts::list(run)?, names)?;
+    let files: Vec<_> = wanted.iter().map(|artifact| into.join(artifact.file_name())).collect();
+    if let Some(file) = files.iter().find(|file| file.symlink_metadata().is_ok()) {
+        return Err(DownloadError::Exists(file.clone()));
+    }
+    fs::create_dir_all(into).map_err(StoreError::io("make the folder", into))?;
+    for (artifact, file) in wanted.iter().zip(&files) {
+        copy(&data(run, artifact.id), file).map_err(StoreError::io("write", file))?;
+    }
+    Ok(files)
+}
+
+/// Returns the newest artifact of each name.
+fn newest(all: Vec<Artifact>, names: &[String]) -> Result<Vec<Artifact>, DownloadError> {
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|artifact| artifact.name == **name)) {
+        let known = all.into_iter().map(|artifact| artifact.name).collect();
+        return Err(DownloadError::Unknown { name: name.clone(), known });
+    }
+    let mut newest: Vec<Artifact> = Vec::new();
+    // By id, so a later one replaces an earlier one.
+    for artifact in all.into_iter().filter(|artifact| names.is_empty() || names.contains(&artifact.name)) {
+        newest.retain(|earlier| earlier.name != artifact.name);
+        newest.push(artifact);
+    }
+    Ok(newest)
+}
+
+/// Copies a file to a path where there is none. The file appears whole.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let part = to.with_file_name(format!(".{}.part", std::process::id()));
+    let copied = files::open_own(from)
+        .and_then(|mut from| io::copy(&mut from, &mut fs::File::create_new(&part)?))
+        .and_then(|_| fs::rename(&part, to));
+    if copied.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    copied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn artifact(run: &RunFolder, id: u64, name: &str, media_type: &str, content: &str) {
+        let staged = run.uploads().join("u");
+        fs::create_dir_all(&staged).expect("made");
+        fs::write(staged.join("data"), content).expect("written");
+        let artifact = Artifact {
+            id,
+            name: name.to_owned(),
+            size: content.len() as u64,
+            media_type: media_type.to_owned(),
+            digest: None,
+            created: Timestamp(1),
+            expires: None,
+            job: "build".to_owned(),
+            attempt: 1,
+        };
+        artifacts::publish(run, &artifact, &staged).expect("published");
+    }
+
+    #[test]
+    fn the_newest_of_each_name_is_copied_and_no_file_is_replaced() {
+        let state = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::at(state.path().join("runs/r"));
+        for (id, name, media_type, content) in [
+            (1, "dist", "application/zip", "old"),
+            (2, "report.html", "text/html", "report"),
+            (3, "dist", "application/zip", "new"),
+        ] {
+            artifact(&run, id, name, media_type, content);
+        }
+        let into = state.path().join("into/here");
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let unknown = download(&run, &names(&["dist", "none"]), &into).expect_err("unknown").to_string();
+        assert_eq!(unknown, "no artifact `none`; the run has dist, report.html, dist");
+        assert!(!into.exists(), "nothing is made");
+        let files = download(&run, &names(&["dist"]), &into).expect("copied");
+        assert_eq!(files, [into.join("dist.zip")]);
+        assert_eq!(fs::read_to_string(&files[0]).expect("read"), "new");
+        assert!(matches!(download(&run, &[], &into), Err(DownloadError::Exists(_))));
+        assert_eq!(download(&run, &[], &state.path().join("all")).expect("copied").len(), 2);
+        assert_eq!(fs::read_dir(&into).expect("read").count(), 1, "no part is left");
+    }
+}

@@ -1,0 +1,177 @@
+//! Artifacts of a run: files that its steps uploaded for later jobs and for people.
+//!
+//! Each is a folder `artifacts/<id>/` of the run, with its description in `artifact.json` and its bytes in `data`. The
+//! folder appears by one rename, so an artifact is either whole or absent.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::model::Timestamp;
+
+use super::folder::{RunFolder, make_private};
+use super::{StoreError, atomic};
+
+/// Maximum size of a description in bytes.
+const MAX_DESCRIPTION: u64 = 64 * 1024;
+
+/// Maximum length of a name in bytes, so that it is also the name of a file.
+const MAX_NAME: usize = 240;
+
+/// An artifact of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Number within the run, from 1 in the order of the uploads.
+    pub id: u64,
+    /// Name. An attempt has each name once.
+    pub name: String,
+    /// Size of the data in bytes.
+    pub size: u64,
+    /// Media type: `application/zip`, or another one if a single file was uploaded as it is.
+    pub media_type: String,
+    /// Digest of the data, `sha256:…`, if the client named it.
+    pub digest: Option<String>,
+    /// Time of the upload.
+    pub created: Timestamp,
+    /// Time after which `clean` may remove it, if the step chose one.
+    pub expires: Option<Timestamp>,
+    /// Id of the job that uploaded it.
+    pub job: String,
+    /// Attempt in which it was uploaded.
+    pub attempt: u32,
+}
+
+impl Artifact {
+    /// Whether the data is a zip archive of the uploaded files.
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        self.media_type == "application/zip"
+    }
+
+    /// Returns the name of the file for a download: the name of the archive, or that of the single file.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        if self.is_archive() { format!("{}.zip", self.name) } else { self.name.clone() }
+    }
+}
+
+/// Whether a text can be the name of an artifact: it is also the name of a file.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let forbidden = |c: char| c.is_control() || "\"<>|*?:/\\".contains(c);
+    !name.is_empty() && name.len() <= MAX_NAME && name != "." && name != ".." && !name.contains(forbidden)
+}
+
+/// Lists the artifacts of a run by id. One whose folder is damaged is left out.
+///
+/// # Errors
+/// The folder cannot be read. A run without artifacts is not an error.
+pub fn list(run: &RunFolder) -> Result<Vec<Artifact>, StoreError> {
+    let folder = run.artifacts();
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("read the folder", folder)(error)),
+    };
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut artifacts: Vec<_> = ids.filter_map(|id| read(run, id)).collect();
+    artifacts.sort_unstable_by_key(|artifact| artifact.id);
+    Ok(artifacts)
+}
+
+fn read(run: &RunFolder, id: u64) -> Option<Artifact> {
+    let text = files::read_own(&folder(run, id).join("artifact.json"), MAX_DESCRIPTION).ok()?;
+    let artifact: Artifact = serde_json::from_slice(&text).ok()?;
+    let whole = files::own_size(&data(run, id)).is_ok_and(|size| size == artifact.size);
+    (artifact.id == id && whole && is_name(&artifact.name)).then_some(artifact)
+}
+
+/// Returns the path of the data of an artifact.
+#[must_use]
+pub fn data(run: &RunFolder, id: u64) -> PathBuf {
+    folder(run, id).join("data")
+}
+
+fn folder(run: &RunFolder, id: u64) -> PathBuf {
+    run.artifacts().join(id.to_string())
+}
+
+/// Adds an artifact. `staged` is a folder of the run with the file `data`; it becomes the folder of the artifact.
+///
+/// # Errors
+/// The folder cannot be written, or the id is taken.
+pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<(), StoreError> {
+    let text = serde_json::to_vec(artifact).expect("strings and numbers always serialise");
+    let description = staged.join("artifact.json");
+    atomic::write_unsynced(&description, &text).map_err(StoreError::io("write", &description))?;
+    let folder = folder(run, artifact.id);
+    make_private(&run.artifacts()).and_then(|()| fs::rename(staged, &folder)).map_err(StoreError::io("write", folder))
+}
+
+/// Removes an artifact. One that does not exist is not an error.
+///
+/// # Errors
+/// The folder cannot be removed.
+pub fn remove(run: &RunFolder, id: u64) -> Result<(), StoreError> {
+    let folder = folder(run, id);
+    // Without its description it is gone for every reader.
+    let removed = fs::remove_file(folder.join("artifact.json")).and_then(|()| fs::remove_dir_all(&folder));
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(id: u64, name: &str, size: u64) -> Artifact {
+        Artifact {
+            id,
+            name: name.to_owned(),
+            size,
+            media_type: "application/zip".to_owned(),
+            digest: None,
+            created: Timestamp(1),
+            expires: None,
+            job: "build".to_owned(),
+            attempt: 1,
+        }
+    }
+
+    #[test]
+    fn only_whole_artifacts_are_listed() {
+        let state = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::at(state.path().join("runs/r"));
+        assert_eq!(list(&run).expect("read"), []);
+        let staged = |content: &str| {
+            let staged = run.uploads().join("u");
+            fs::create_dir_all(&staged).expect("made");
+            fs::write(staged.join("data"), content).expect("written");
+            staged
+        };
+        let (whole, torn) = (artifact(1, "dist", 4), artifact(2, "torn", 9));
+        publish(&run, &whole, &staged("data")).expect("published");
+        publish(&run, &torn, &staged("data")).expect("published");
+        assert!(publish(&run, &whole, &staged("more")).is_err(), "its id is taken");
+        fs::create_dir_all(run.artifacts().join("7")).expect("made");
+        assert_eq!(list(&run).expect("read"), [whole]);
+        remove(&run, 1).expect("removed");
+        remove(&run, 1).expect("removed already");
+        assert_eq!(list(&run).expect("read"), []);
+    }
+
+    #[test]
+    fn names_are_names_of_files() {
+        for name in ["dist", "a b", "wheel-3.11.zip", ".hidden", "é"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", "a/b", "a\\b", "a\nb", "a:b", &"x".repeat(241)] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
+}

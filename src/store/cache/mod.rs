@@ -1,0 +1,293 @@
+//! What steps saved with `actions/cache`, shared by the runs of a repository.
+//!
+//! Each entry is a folder `cache/<repository>/<id>/` of the state folder, with its description in `entry.json` and its
+//! bytes in `data`. The id is the digest of key, version and scope, and the folder appears by one rename: of two runs that
+//! save the same entry, the first one wins, and no entry is ever half there. The time of the description is that of the
+//! last use.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::model::Timestamp;
+
+use super::digest::sha256;
+use super::folder::{RunsDir, make_private};
+use super::{StoreError, atomic};
+
+pub mod lookup;
+
+use lookup::Lookup;
+
+/// Maximum size of a description in bytes.
+const MAX_DESCRIPTION: u64 = 64 * 1024;
+
+/// An entry of the cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CacheEntry {
+    /// Key that the step chose.
+    pub key: String,
+    /// Digest of the cached paths and the compression, computed by the client.
+    pub version: String,
+    /// Full ref of the run that saved the entry.
+    pub scope: String,
+    /// Repository as `owner/name`.
+    pub repository: String,
+    /// Size of the data in bytes.
+    pub size: u64,
+    /// Time at which the entry was saved.
+    pub created: Timestamp,
+    /// Time of the last use.
+    #[serde(skip)]
+    pub used: Timestamp,
+}
+
+impl CacheEntry {
+    /// Returns the id: two entries of the same key, version and scope have the same.
+    #[must_use]
+    pub fn id(&self) -> String {
+        sha256(format!("{}\0{}\0{}", self.scope, self.version, self.key), 16)
+    }
+}
+
+/// Limits of the cache of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheLimits {
+    /// Maximum size of all entries in bytes.
+    pub bytes: u64,
+    /// Days after which an entry that was not used is removed.
+    pub days: u64,
+}
+
+impl Default for CacheLimits {
+    /// Returns GitHub's limits: 10 GiB for a repository, and a week.
+    fn default() -> Self {
+        Self { bytes: 10 << 30, days: 7 }
+    }
+}
+
+/// The cache of one repository.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    path: PathBuf,
+}
+
+impl Cache {
+    /// Returns the cache of a repository. `identity` tells repositories apart, whatever their names.
+    #[must_use]
+    pub fn of(runs: &RunsDir, identity: &str) -> Self {
+        Self { path: runs.cache().join(sha256(identity, 8)) }
+    }
+
+    /// Returns the caches of all repositories.
+    ///
+    /// # Errors
+    /// The state folder cannot be read.
+    pub fn all(runs: &RunsDir) -> Result<Vec<Self>, StoreError> {
+        let folder = runs.cache();
+        match fs::read_dir(&folder) {
+            Ok(entries) => Ok(entries.flatten().map(|entry| Self { path: entry.path() }).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(StoreError::io("read the folder", folder)(error)),
+        }
+    }
+
+    /// Lists the entries, newest first. A damaged one is left out.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn entries(&self) -> Result<Vec<CacheEntry>, StoreError> {
+        let folders = match fs::read_dir(&self.path) {
+            Ok(folders) => folders,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("read the folder", &self.path)(error)),
+        };
+        let mut entries: Vec<_> = folders.flatten().filter_map(|folder| read(&folder.path())).collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.created));
+        Ok(entries)
+    }
+
+    /// Returns the entry for a lookup.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn find(&self, lookup: &Lookup<'_>) -> Result<Option<CacheEntry>, StoreError> {
+        Ok(lookup::best(&self.entries()?, lookup).cloned())
+    }
+
+    /// Whether an entry with the same key, version and scope exists.
+    #[must_use]
+    pub fn contains(&self, entry: &CacheEntry) -> bool {
+        read(&self.path.join(entry.id())).is_some()
+    }
+
+    /// Opens the data of an entry, and notes its use. `None` if it was removed meanwhile.
+    #[must_use]
+    pub fn open(&self, id: &str) -> Option<(File, CacheEntry)> {
+        let folder = self.path.join(id);
+        let entry = read(&folder)?;
+        let data = files::open_own(&folder.join("data")).ok()?;
+        // Without the note it counts as unused for longer, nothing else.
+        let _ = File::options()
+            .append(true)
+            .open(folder.join("entry.json"))
+            .and_then(|description| description.set_modified(SystemTime::now()));
+        Some((data, entry))
+    }
+
+    /// Adds an entry. `staged` is a folder of the same file system with the file `data`; it becomes the folder of the entry.
+    /// Returns `false` if there is such an entry already.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn publish(&self, entry: &CacheEntry, staged: &Path) -> Result<bool, StoreError> {
+        let text = serde_json::to_vec(entry).expect("strings and numbers always serialise");
+        let description = staged.join("entry.json");
+        atomic::write_unsynced(&description, &text).map_err(StoreError::io("write", &description))?;
+        let folder = self.path.join(entry.id());
+        if folder.exists() && read(&folder).is_none() {
+            // Damaged, by a power failure for example.
+            let _ = fs::remove_dir_all(&folder);
+        }
+        make_private(&self.path).map_err(StoreError::io("make the folder", &self.path))?;
+        match fs::rename(staged, &folder) {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+                Ok(false)
+            }
+            Err(error) => Err(StoreError::io("write", folder)(error)),
+        }
+    }
+
+    /// Removes an entry. One that does not exist is not an error.
+    ///
+    /// # Errors
+    /// The folder cannot be removed.
+    pub fn remove(&self, entry: &CacheEntry) -> Result<(), StoreError> {
+        let folder = self.path.join(entry.id());
+        // Without its description it is gone for every reader.
+        let removed = fs::remove_file(folder.join("entry.json")).and_then(|()| fs::remove_dir_all(&folder));
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", folder)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the entries that were not used for too long, then those used least recently until the others fit. Returns
+    /// what was removed.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or an entry cannot be removed.
+    pub fn evict(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<CacheEntry>, StoreError> {
+        let evicted = beyond(self.entries()?, limits, now);
+        evicted.iter().try_for_each(|entry| self.remove(entry))?;
+        Ok(evicted)
+    }
+}
+
+fn read(folder: &Path) -> Option<CacheEntry> {
+    let description = folder.join("entry.json");
+    let text = files::read_own(&description, MAX_DESCRIPTION).ok()?;
+    let mut entry: CacheEntry = serde_json::from_slice(&text).ok()?;
+    let used = fs::symlink_metadata(&description).and_then(|data| data.modified()).ok()?;
+    let used = used.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    entry.used = Timestamp(u64::try_from(used.as_millis()).unwrap_or_default());
+    let whole = files::own_size(&folder.join("data")).is_ok_and(|size| size == entry.size);
+    let named = folder.file_name().is_some_and(|name| name == entry.id().as_str());
+    (whole && named).then_some(entry)
+}
+
+/// Returns the entries that are beyond the limits.
+fn beyond(mut entries: Vec<CacheEntry>, limits: CacheLimits, now: Timestamp) -> Vec<CacheEntry> {
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
+    let mut total = 0_u64;
+    entries.retain(|entry| {
+        total = total.saturating_add(entry.size);
+        let aged = now.since(entry.used).as_secs() / (24 * 60 * 60) >= limits.days.max(1);
+        aged || total > limits.bytes
+    });
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &str, size: u64, used: u64) -> CacheEntry {
+        let text = |text: &str| text.to_owned();
+        CacheEntry {
+            key: text(key),
+            version: text("v"),
+            scope: text("refs/heads/main"),
+            repository: text("o/r"),
+            size,
+            created: Timestamp(used),
+            used: Timestamp(used),
+        }
+    }
+
+    /// Publishes an entry with its data.
+    fn published(cache: &Cache, state: &Path, entry: &CacheEntry, data: &str) -> bool {
+        let staged = state.join("staged");
+        fs::create_dir_all(&staged).expect("made");
+        fs::write(staged.join("data"), data).expect("written");
+        cache.publish(entry, &staged).expect("published")
+    }
+
+    #[test]
+    fn an_entry_is_saved_once_and_a_damaged_one_is_replaced() {
+        let state = tempfile::tempdir().expect("a folder");
+        let cache = Cache::of(&RunsDir::at(state.path()), "o/r");
+        assert_eq!(cache.entries().expect("read"), []);
+        let first = entry("npm-1", 4, 1);
+        assert!(published(&cache, state.path(), &first, "data"));
+        assert!(!published(&cache, state.path(), &first, "more"));
+        assert!(cache.contains(&first));
+        let (_, opened) = cache.open(&first.id()).expect("there");
+        assert_eq!((opened.key.as_str(), opened.size), ("npm-1", 4));
+        fs::write(cache.path.join(first.id()).join("data"), "dat").expect("written");
+        assert!(!cache.contains(&first) && cache.open(&first.id()).is_none(), "half of it is not offered");
+        assert!(published(&cache, state.path(), &first, "data"));
+        cache.remove(&first).expect("removed");
+        cache.remove(&first).expect("removed already");
+        assert!(!cache.contains(&first));
+    }
+
+    #[test]
+    fn a_use_is_noted() {
+        let state = tempfile::tempdir().expect("a folder");
+        let cache = Cache::of(&RunsDir::at(state.path()), "o/r");
+        let saved = entry("npm-1", 4, 1);
+        published(&cache, state.path(), &saved, "data");
+        let description = File::options().append(true).open(cache.path.join(saved.id()).join("entry.json"));
+        description.and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH)).expect("set");
+        assert_eq!(cache.entries().expect("read")[0].used, Timestamp(0));
+        assert!(cache.open(&saved.id()).is_some());
+        assert!(cache.entries().expect("read")[0].used > Timestamp(0));
+    }
+
+    #[test]
+    fn what_was_not_used_goes_first() {
+        const DAY: u64 = 24 * 60 * 60 * 1000;
+        let now = Timestamp(30 * DAY);
+        let entries = [("a", 5, 29), ("b", 5, 30), ("c", 5, 28), ("old", 1, 20), ("later", 5, 31)];
+        let entries = entries.map(|(key, size, day)| entry(key, size, day * DAY));
+        for (bytes, days, expected) in [
+            (100, 7, &["old"][..]),
+            (15, 7, &["c", "old"]),
+            (15, 30, &["c", "old"]),
+            (100, 100, &[]),
+            (0, 7, &["later", "b", "a", "c", "old"]),
+        ] {
+            let beyond = beyond(entries.to_vec(), CacheLimits { bytes, days }, now);
+            let keys: Vec<_> = beyond.iter().map(|entry| entry.key.as_str()).collect();
+            assert_eq!(keys, expected, "{bytes} bytes, {days} days");
+        }
+    }
+}

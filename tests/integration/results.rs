@@ -1,0 +1,221 @@
+//! The services for actions of others, used by the libraries of npm that those actions use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::docker::{has, skip};
+use crate::project::{Project, until};
+use crate::survival::{kill, pids};
+
+/// The libraries, by the name under which the trials know them: the newest, and those of the actions of 2024.
+const LIBRARIES: &[(&str, &str)] = &[
+    ("artifact", "@actions/artifact@6.2.1"),
+    ("artifact-2", "@actions/artifact@2.3.2"),
+    ("cache", "@actions/cache@6.3.0"),
+    ("cache-4", "@actions/cache@4.1.0"),
+];
+
+/// Returns the folder with the libraries, in the user's cache. Without node or npm, or without the network the first time,
+/// the test is skipped.
+fn libraries() -> Option<&'static Path> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let home = directories::ProjectDirs::from("", "", "cuelight")?;
+        let versions: Vec<_> = LIBRARIES.iter().map(|(_, package)| package.rsplit('@').next().unwrap_or("")).collect();
+        let folder = home.cache_dir().join("npm").join(versions.join("-"));
+        if !folder.is_dir() {
+            let temporary = folder.with_extension(std::process::id().to_string());
+            fs::create_dir_all(&temporary).ok()?;
+            let packages = LIBRARIES.iter().map(|(name, package)| format!("{name}@npm:{package}"));
+            let mut npm = Command::new("npm");
+            npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&temporary);
+            let installed = npm.args(packages).output().is_ok_and(|done| done.status.success());
+            if !installed || fs::rename(&temporary, &folder).is_err() {
+                let _ = fs::remove_dir_all(&temporary);
+            }
+        }
+        folder.is_dir().then_some(folder)
+    });
+    let node = Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
+    if !node {
+        skip("no node here");
+    } else if folder.is_none() {
+        skip("npm cannot install the libraries of the actions");
+    }
+    folder.as_deref().filter(|_| node)
+}
+
+/// Returns a project with these jobs, in which `trial/client@v1` is the client. `TRY` in them stands for the beginning of
+/// its inputs.
+fn project(npm: &Path, events: &str, jobs: &str) -> Project {
+    let step = format!("uses: trial/client@v1, with: {{npm: '{}', try:", npm.display());
+    let project = Project::new(&format!("on: {events}\njobs:\n{}", jobs.replace("TRY", &step)));
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/actions/results");
+    project.configure(&format!("[actions]\n'trial/client' = '{}'\n", client.display()));
+    project
+}
+
+#[test]
+fn artifacts_cross_jobs_and_survive_the_workspace() {
+    let Some(npm) = libraries() else { return };
+    let jobs = "
+  first:
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY artifact artifact}}
+      - {TRY artifact artifact-2}}
+      - {TRY raw artifact}}
+      - {TRY parallel artifact}}
+      - {TRY tokens}}
+      - {TRY interrupted}}
+      - run: cp token $RUNNER_TEMP/../../token && test -z \"$ACTIONS_RUNTIME_TOKEN$ACTIONS_RESULTS_URL\"
+  second:
+    needs: first
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY fetch artifact}}
+      - {TRY fetch artifact-2}}
+      - {TRY ended, folder: '${{ runner.temp }}/../..'}}
+";
+    let project = project(npm, "push", jobs);
+    let said = project.run(&[]);
+    let trials = ["artifact artifact", "artifact artifact-2", "raw artifact", "parallel artifact", "tokens"];
+    let others = ["interrupted", "fetch artifact", "fetch artifact-2", "ended"];
+    let done: Vec<_> = trials.iter().chain(&others).map(|trial| format!("ok {trial}")).collect();
+    said.expect(0, &done.iter().map(String::as_str).collect::<Vec<_>>());
+    let folder = project.run_folder();
+    assert!(!folder.join("work").exists(), "the workspaces are gone");
+    assert!(!folder.join("uploads").exists(), "nothing unfinished is left");
+    let kept = fs::read_dir(folder.join("artifacts")).expect("artifacts").count();
+    assert_eq!(kept, 2 + 1 + 8 + 1);
+    assert!(said.out().contains("my token: ***") && !said.text().contains("eyJ"), "tokens are masked");
+}
+
+#[test]
+fn caches_are_saved_once_and_restored_by_later_runs() {
+    let Some(npm) = libraries() else { return };
+    let jobs = "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY save cache}}
+      - {TRY restore cache}}
+      - {TRY save cache-4, v1: yes}}
+      - {TRY restore cache-4, v1: yes}}
+";
+    let project = project(npm, "[push, issue_comment]", jobs);
+    project.run(&[]).expect(0, &["ok save cache", "ok restore cache", "ok save cache-4", "ok restore cache-4"]);
+    // Another run finds them; one of an untrusted event saves nothing.
+    let step = |text: &str| format!("uses: trial/client@v1, with: {{npm: '{}', try: {text}}}", npm.display());
+    project.write(
+        ".github/workflows/ci.yml",
+        &format!(
+            "on: [push, issue_comment]\njobs:\n  b:\n    runs-on: ubuntu-latest\n    steps:\n      - {{{}}}\n",
+            step("readonly cache")
+        ),
+    );
+    project.commit();
+    project.run(&["--event", "issue_comment"]).expect(0, &["ok readonly cache"]);
+}
+
+#[test]
+fn jobs_with_the_permission_get_identity_tokens() {
+    let Some(npm) = libraries() else { return };
+    let jobs = "
+  allowed:
+    permissions: {id-token: write}
+    environment: production
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY identity}}
+      - run: test -n \"$ACTIONS_ID_TOKEN_REQUEST_TOKEN\" && test -z \"$ACTIONS_RUNTIME_TOKEN\"
+  refused:
+    runs-on: ubuntu-latest
+    steps:
+      - run: test -z \"$ACTIONS_ID_TOKEN_REQUEST_URL$ACTIONS_ID_TOKEN_REQUEST_TOKEN\"
+";
+    let project = project(npm, "push", jobs);
+    project.run(&["--event", "push"]).expect(0, &["ok identity", ":environment:production"]);
+}
+
+#[test]
+fn containers_reach_the_services() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let Some(npm) = libraries() else { return };
+    let jobs = format!(
+        "
+  inside:
+    permissions: {{id-token: write}}
+    runs-on: ubuntu-latest
+    container: {{image: 'ci-base:local', volumes: ['{0}:{0}:ro']}}
+    steps:
+      - {{TRY tokens}}}}
+      - {{TRY interrupted}}}}
+      - {{TRY save cache-4, v1: yes}}}}
+      - {{TRY restore cache-4, v1: yes}}}}
+      - {{TRY identity}}}}
+",
+        npm.display()
+    );
+    let project = project(npm, "push", &jobs);
+    project.run(&[]).expect(0, &["ok tokens", "ok interrupted", "ok restore cache-4", "ok identity"]);
+}
+
+#[test]
+fn what_a_killed_worker_received_is_not_offered() {
+    let Some(npm) = libraries() else { return };
+    let door = tempfile::tempdir().expect("a folder");
+    let jobs = format!(
+        "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {{TRY hold, folder: '{}'}}}}
+",
+        door.path().display()
+    );
+    let project = project(npm, "push", &jobs);
+    project.run(&["--detach"]).expect(0, &[]);
+    until("the upload is held", || door.path().join("held").exists().then_some(()));
+    let folder = project.run_folder();
+    assert!(folder.join("uploads").exists());
+    let run = folder.to_string_lossy().into_owned();
+    let workers = pids(|command| command.contains("worker") && command.contains(&run));
+    assert_eq!(workers.len(), 1);
+    kill(workers[0]);
+    project.call(&["artifacts"]).expect(0, &["has no artifacts"]);
+    assert!(!folder.join("uploads").exists() && !folder.join("artifacts").exists());
+}
+
+#[test]
+fn artifacts_and_caches_are_listed_downloaded_and_deleted() {
+    let Some(npm) = libraries() else { return };
+    let jobs = "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY interrupted}}
+      - {TRY small cache}}
+";
+    let project = project(npm, "push", jobs);
+    project.call(&["artifacts"]).expect(3, &[]);
+    project.call(&["cache"]).expect(0, &["the cache is empty"]);
+    project.run(&[]).expect(0, &["ok interrupted", "ok small cache"]);
+    project.call(&["artifacts"]).expect(0, &["interrupted", "12 B", "1 artifact, 12 B"]);
+    let json: serde_json::Value = serde_json::from_str(&project.call(&["artifacts", "--json"]).out()).expect("JSON");
+    assert_eq!((json["name"].as_str(), json["id"].as_u64()), (Some("interrupted"), Some(1)));
+    project.call(&["artifacts", "--download", "none"]).expect(3, &["no artifact `none`; the run has interrupted"]);
+    project.call(&["artifacts", "--download", "--dir", "got"]).expect(0, &["got/interrupted.zip"]);
+    assert_eq!(fs::read(project.root().join("got/interrupted.zip")).expect("read"), b"first second");
+    project.call(&["artifacts", "--download", "--dir", "got"]).expect(2, &["exists already"]);
+    project.call(&["cache", "list"]).expect(0, &["small-1", "refs/heads/main", "1 entry"]);
+    let json: serde_json::Value = serde_json::from_str(&project.call(&["cache", "--json"]).out()).expect("JSON");
+    assert_eq!((json["key"].as_str(), json["scope"].as_str()), (Some("small-1"), Some("refs/heads/main")));
+    project.call(&["cache", "delete", "none"]).expect(3, &["no cache entry `none`"]);
+    project.call(&["cache", "delete", "small-1"]).expect(0, &["1 entry deleted"]);
+    project.call(&["cache"]).expect(0, &["the cache is empty"]);
+}
