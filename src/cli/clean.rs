@@ -2,6 +2,9 @@
 
 use crate::launch::clean;
 use crate::launch::clean::{CleanError, Keep};
+use crate::launch::request::cache_limits;
+
+use crate::ui::text::counted;
 
 use super::{Exit, Failure, Outcome, block_on, config, runs_dir, style};
 
@@ -25,6 +28,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         runs: args.keep.unwrap_or(if args.all { 0 } else { settings.keep_runs }),
         snapshots: settings.keep_failed,
         shared_images: !args.all,
+        cache: cache_limits(&settings),
     };
     let (cleaned, verb) = if args.dry_run {
         (block_on(clean::preview(&runs, keep))??, "would be removed")
@@ -33,6 +37,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let noun = if cleaned.runs == 1 { "run" } else { "runs" };
     style::line(&format!("{} {noun} {verb}, {:.1} MB", cleaned.runs, cleaned.bytes as f64 / 1e6))?;
+    if cleaned.outdated > 0 {
+        style::line(&format!("{} of caches and artifacts {verb}", counted(cleaned.outdated as u64, "outdated file")))?;
+    }
     if cleaned.copies > 0 {
         let noun = if cleaned.copies == 1 { "copy" } else { "copies" };
         style::line(&format!("{} incomplete {noun} of actions {verb}", cleaned.copies))?;

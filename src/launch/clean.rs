@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::engine::actions::partial::abandoned;
 use crate::engine::sandbox::provider::{Holding, ProviderError};
 use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
+use crate::model::Timestamp;
+use crate::store::cache::{Cache, CacheEntry, CacheLimits};
+use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir, id_number};
-use crate::store::{StoreError, lock};
+use crate::store::{StoreError, artifacts, lock};
 use crate::worker::caches;
 
 /// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand.
@@ -23,6 +26,8 @@ pub struct Keep {
     pub snapshots: usize,
     /// Whether images that serve later runs are kept.
     pub shared_images: bool,
+    /// Limits of the cache of each repository.
+    pub cache: CacheLimits,
 }
 
 /// Result of [`clean`] or [`preview`].
@@ -30,8 +35,10 @@ pub struct Keep {
 pub struct Cleaned {
     /// Number of runs.
     pub runs: usize,
-    /// Size of their folders, and of the copies.
+    /// Size of everything that was removed, but for the holdings.
     pub bytes: u64,
+    /// Number of cache entries beyond the limits, and of artifacts whose time is over.
+    pub outdated: usize,
     /// Number of incomplete copies of actions whose fetch was killed.
     pub copies: usize,
     /// Containers, networks, volumes and images.
@@ -61,6 +68,15 @@ pub async fn clean(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
     let mut cleaned = Cleaned::default();
     for batch in old_runs(runs, keep)?.chunks(BATCH) {
         remove(&providers, batch, &mut cleaned).await?;
+    }
+    for (saved, bytes) in outdated(runs, keep, now())? {
+        match saved.remove() {
+            Ok(()) => {
+                cleaned.outdated += 1;
+                cleaned.bytes += bytes;
+            }
+            Err(error) => cleaned.errors.push(error.into()),
+        }
     }
     for copy in copies() {
         let bytes = size(&copy);
@@ -95,8 +111,47 @@ pub async fn preview(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> 
         }
     }
     let copies = copies();
-    let bytes = old.iter().map(RunFolder::path).chain(copies.iter().map(PathBuf::as_path)).map(size).sum();
-    Ok(Cleaned { runs: old.len(), bytes, copies: copies.len(), holdings, errors: Vec::new() })
+    let folders = old.iter().map(RunFolder::path).chain(copies.iter().map(PathBuf::as_path)).map(size).sum::<u64>();
+    let mut outdated = outdated(runs, keep, now())?;
+    // Those of a run that is removed go with it.
+    outdated
+        .retain(|(saved, _)| !matches!(saved, Saved::Artifact(run, _) if old.iter().any(|old| old.id() == run.id())));
+    let bytes = folders + outdated.iter().map(|(_, bytes)| bytes).sum::<u64>();
+    let (runs, outdated, copies) = (old.len(), outdated.len(), copies.len());
+    Ok(Cleaned { runs, bytes, outdated, copies, holdings, errors: Vec::new() })
+}
+
+/// Something that a step saved for later.
+enum Saved {
+    Cache(Cache, CacheEntry),
+    Artifact(RunFolder, u64),
+}
+
+impl Saved {
+    fn remove(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Cache(cache, entry) => cache.remove(entry),
+            Self::Artifact(run, id) => artifacts::remove(run, *id),
+        }
+    }
+}
+
+/// Returns the cache entries beyond their limits, and the artifacts whose time is over, with their sizes. A run in progress
+/// keeps its artifacts.
+fn outdated(runs: &RunsDir, keep: Keep, now: Timestamp) -> Result<Vec<(Saved, u64)>, StoreError> {
+    let mut outdated = Vec::new();
+    for cache in Cache::all(runs)? {
+        for entry in cache.beyond(keep.cache, now)? {
+            let size = entry.size;
+            outdated.push((Saved::Cache(cache.clone(), entry), size));
+        }
+    }
+    let folders = runs.list()?.into_iter().map(|id| runs.folder(id));
+    for run in folders.filter(|run| run.artifacts().is_dir() && !lock::is_held(&run.lock())) {
+        let over = artifacts::list(&run)?.into_iter().filter(|one| one.expires.is_some_and(|expires| expires < now));
+        outdated.extend(over.map(|one| (Saved::Artifact(run.clone(), one.id), one.size)));
+    }
+    Ok(outdated)
 }
 
 /// Returns the incomplete copies of actions whose fetch was killed.
@@ -185,7 +240,7 @@ mod tests {
     use super::*;
     use crate::engine::sandbox::docker::DockerProvider;
     use crate::engine::sandbox::provider::HoldingKind;
-    use crate::model::Timestamp;
+    use crate::store::artifacts::Artifact;
 
     fn state() -> (tempfile::TempDir, RunsDir) {
         let home = tempfile::tempdir().expect("a folder");
@@ -197,7 +252,8 @@ mod tests {
         (home, runs)
     }
 
-    const KEEP_ONE: Keep = Keep { runs: 1, snapshots: 0, shared_images: true };
+    const KEEP_ONE: Keep =
+        Keep { runs: 1, snapshots: 0, shared_images: true, cache: CacheLimits { bytes: 0, days: 7 } };
 
     #[tokio::test]
     async fn old_runs_are_removed_but_not_those_in_progress() {
@@ -211,6 +267,40 @@ mod tests {
         remove(&none, &old_runs(&runs, KEEP_ONE).expect("listed"), &mut cleaned).await.expect("removed");
         assert_eq!((cleaned.runs, cleaned.bytes, cleaned.errors.len()), (1, 10, 0));
         assert_eq!(runs.list().expect("two"), [ids[0].clone(), ids[2].clone()]);
+    }
+
+    #[test]
+    fn what_steps_saved_goes_when_its_time_is_over() {
+        let (home, runs) = state();
+        let staged = || {
+            let staged = home.path().join("staged");
+            fs::create_dir_all(&staged).expect("made");
+            fs::write(staged.join("data"), "1234").expect("written");
+            staged
+        };
+        let run = runs.folder(runs.list().expect("three")[0].clone());
+        for (id, expires) in [(1, Some(Timestamp(10))), (2, Some(Timestamp(20))), (3, None)] {
+            let artifact = Artifact {
+                id,
+                name: id.to_string(),
+                size: 4,
+                media_type: "application/zip".to_owned(),
+                digest: None,
+                created: Timestamp(1),
+                expires,
+                job: "a".to_owned(),
+                attempt: 1,
+            };
+            artifacts::publish(&run, &artifact, &staged()).expect("published");
+        }
+        let entry = CacheEntry { key: "k".to_owned(), size: 4, ..CacheEntry::default() };
+        assert!(Cache::of(&runs, "o/r").publish(&entry, &staged()).expect("published"));
+        let found = outdated(&runs, KEEP_ONE, Timestamp(15)).expect("listed");
+        assert_eq!(found.iter().map(|(_, bytes)| bytes).sum::<u64>(), 8, "an entry, and an artifact");
+        found.iter().try_for_each(|(saved, _)| saved.remove()).expect("removed");
+        assert_eq!(artifacts::list(&run).expect("listed").iter().map(|one| one.id).collect::<Vec<_>>(), [2, 3]);
+        let _worker = lock::take(&run.lock()).expect("made").expect("free");
+        assert_eq!(outdated(&runs, KEEP_ONE, Timestamp(25)).expect("listed").len(), 0, "the run is in progress");
     }
 
     #[test]

@@ -65,8 +65,12 @@ pub struct LaunchRequest {
     pub slug: Option<String>,
 }
 
-/// Bytes of a GB.
-const GB: u64 = 1_000_000_000;
+/// Returns the limits of the cache of a repository.
+#[must_use]
+pub fn cache_limits(config: &Config) -> CacheLimits {
+    const GB: u64 = 1_000_000_000;
+    CacheLimits { bytes: (config.cache_max_gb as u64).saturating_mul(GB), days: config.cache_max_days as u64 }
+}
 
 impl LaunchRequest {
     /// Returns a request for a workflow of the repository around `folder`; all other fields have their defaults.
@@ -123,6 +127,7 @@ impl LaunchRequest {
             created: now(),
             ..RunInfo::default()
         };
+        let cache = cache_limits(&config);
         let spec = WorkflowSpec {
             repository: if self.any_runner { self.folder.clone() } else { repository.root.clone() },
             text: workflow.source.text.clone(),
@@ -140,10 +145,7 @@ impl LaunchRequest {
             supervisor: config.supervisor,
             docker_socket: config.docker_socket,
             keep_failed: config.keep_failed,
-            cache: CacheLimits {
-                bytes: (config.cache_max_gb as u64).saturating_mul(GB),
-                days: config.cache_max_days as u64,
-            },
+            cache,
             actions: config.actions,
             offline: self.offline || config.offline,
             in_place: self.in_place || self.any_runner,

@@ -147,6 +147,7 @@ fn workflow(source: &Arc<Source>, root: &Template, diagnostics: &mut Vec<Diagnos
         defaults: run_defaults(root),
         concurrency: concurrency(root),
         permissions: owned(get(root, "permissions")),
+        cache_mode: get(root, "cache-mode").map(text),
         dependencies: locked::read(root),
         jobs: jobs.into_iter().map(Arc::new).collect(),
     }
@@ -273,6 +274,7 @@ fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>)
         strategy,
         concurrency: concurrency(value),
         permissions: owned(get(value, "permissions")),
+        cache_mode: get(value, "cache-mode").map(text),
         body,
         id,
     }

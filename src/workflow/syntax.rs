@@ -30,6 +30,8 @@ pub struct Workflow {
     pub concurrency: Option<Concurrency>,
     /// `permissions`, as written.
     pub permissions: Option<Template>,
+    /// `cache-mode`: `read`, `write`, `write-only` or `none`.
+    pub cache_mode: Option<Spanned<String>>,
     /// `dependencies`: the commits that actions are locked to.
     pub dependencies: Vec<LockedAction>,
     /// `jobs`, in file order.
@@ -104,6 +106,8 @@ pub struct JobDefinition {
     pub concurrency: Option<Concurrency>,
     /// `permissions`, as written.
     pub permissions: Option<Template>,
+    /// `cache-mode`: `read`, `write`, `write-only` or `none`.
+    pub cache_mode: Option<Spanned<String>>,
     /// Steps, or a called workflow.
     pub body: JobBody,
 }

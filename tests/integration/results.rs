@@ -121,6 +121,18 @@ fn caches_are_saved_once_and_restored_by_later_runs() {
 }
 
 #[test]
+fn cache_mode_limits_what_a_job_does_with_caches() {
+    let Some(npm) = libraries() else { return };
+    let job = |mode: &str| {
+        format!(
+            "  {mode}:\n    cache-mode: {mode}\n    runs-on: ubuntu-latest\n    steps:\n      - {{TRY mode {mode}}}}}\n"
+        )
+    };
+    let jobs = ["read", "write", "write-only", "none"].map(job).concat();
+    project(npm, "push", &jobs).run(&[]).expect(0, &["ok mode read", "ok mode write-only", "ok mode none"]);
+}
+
+#[test]
 fn jobs_with_the_permission_get_identity_tokens() {
     let Some(npm) = libraries() else { return };
     let jobs = "
@@ -166,6 +178,27 @@ fn containers_reach_the_services() {
 }
 
 #[test]
+fn another_attempt_keeps_the_artifacts() {
+    let Some(npm) = libraries() else { return };
+    let jobs = "
+  first:
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY interrupted}}
+  second:
+    needs: first
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY kept}}
+";
+    let project = project(npm, "push", jobs);
+    project.run(&[]).expect(0, &["ok interrupted", "ok kept"]);
+    project.call(&["rerun", "--trust", "--job", "second"]).expect(0, &["ok kept"]);
+    project.call(&["rerun", "--trust"]).expect(0, &["ok interrupted"]);
+    project.call(&["artifacts"]).expect(0, &["attempt 3", "2 artifacts, 24 B"]);
+}
+
+#[test]
 fn what_a_killed_worker_received_is_not_offered() {
     let Some(npm) = libraries() else { return };
     let door = tempfile::tempdir().expect("a folder");
@@ -189,6 +222,32 @@ fn what_a_killed_worker_received_is_not_offered() {
     kill(workers[0]);
     project.call(&["artifacts"]).expect(0, &["has no artifacts"]);
     assert!(!folder.join("uploads").exists() && !folder.join("artifacts").exists());
+}
+
+#[test]
+fn a_full_disk_is_reported_to_the_client() {
+    let Some(npm) = libraries() else { return };
+    let jobs = "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY full}}
+";
+    let project = project(npm, "push", jobs);
+    let limited = project.command(&["run", "--trust"]);
+    let mut shell = Command::new("bash");
+    // A limit on the size of files stands for a full disk. The worker inherits it.
+    shell.args(["-c", "ulimit -f 4096; exec \"$0\" \"$@\""]).arg(limited.get_program()).args(limited.get_args());
+    shell.current_dir(project.root());
+    for (name, value) in limited.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let done = shell.output().expect("bash starts");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.contains("ok full"), "{said}");
 }
 
 #[test]

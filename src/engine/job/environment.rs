@@ -19,8 +19,7 @@ use super::preflight::Ready;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::Actions;
 use crate::engine::blocking::in_place;
-use crate::engine::results::oidc::JobClaims;
-use crate::engine::results::{Client, JobVariables, ResultsError};
+use crate::engine::results::{Client, JobVariables, ResultsError, Rights};
 use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::{Machine, ProviderError, Say};
@@ -54,8 +53,8 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) sandbox: Arc<dyn Sandbox>,
     /// Actions of other repositories that the steps use.
     pub(in crate::engine) actions: Actions,
-    /// Claims of the job's identity tokens, if it may ask for them.
-    pub(in crate::engine) identity: Option<JobClaims>,
+    /// What the job may ask of the services for actions.
+    pub(in crate::engine) rights: Rights,
     /// Artifacts that the steps have declared.
     pub(in crate::engine) artifacts: Artifacts,
     machine: Box<dyn Machine>,
@@ -88,7 +87,7 @@ impl JobEnvironment {
             tracking_id: shared.tracking_id(id),
             sandbox: ready.machine.sandbox().unwrap_or_else(|| Arc::clone(&shared.host)),
             actions: ready.actions,
-            identity: None,
+            rights: Rights::default(),
             artifacts: Artifacts::default(),
             machine: ready.machine,
             node: OnceCell::new(),
@@ -226,8 +225,7 @@ impl JobEnvironment {
         client: Client,
         sandbox: &dyn Sandbox,
     ) -> Result<Vec<(&'static str, String)>, ResultsError> {
-        let identity = self.identity.as_ref();
-        if client == Client::Script && identity.is_none() {
+        if client == Client::Script && self.rights.identity.is_none() {
             return Ok(Vec::new());
         }
         let network = if sandbox.is_container() {
@@ -237,7 +235,8 @@ impl JobEnvironment {
             Network::LOOPBACK
         };
         let RunContext { results, facts, outlet, .. } = &*self.shared;
-        let JobVariables { variables, secrets } = results.variables(facts, &self.id, identity, client, network).await?;
+        let JobVariables { variables, secrets } =
+            results.variables(facts, &self.id, &self.rights, client, network).await?;
         secrets.iter().for_each(|secret| outlet.add_mask(secret));
         Ok(variables)
     }

@@ -11,6 +11,7 @@ use crate::engine::actions::resolve::Actions;
 use crate::engine::cancel::{Cancellation, cancelled};
 use crate::engine::panics::caught;
 use crate::engine::results::oidc::JobClaims;
+use crate::engine::results::{CacheMode, Rights};
 use crate::engine::step::end::StepEnd;
 use crate::model::{Conclusion, Event, LineRange, StepKind, StepNumber, StepOutline};
 use crate::workflow::display_names;
@@ -96,7 +97,9 @@ impl JobTask {
             return JobEnd::failed(error.to_string());
         }
         let mut environment = self.environment(&folders, ready);
-        environment.identity = self.identity();
+        let cache_mode = self.job.definition.cache_mode.as_ref().or(self.job.workflow.cache_mode.as_ref());
+        let cache_mode = cache_mode.and_then(|mode| CacheMode::parse(&mode.value));
+        environment.rights = Rights { identity: self.identity(), cache_mode };
         let work = Box::pin(async {
             if let Some(number) = initialize {
                 self.initialize(body, &mut environment, &folders, number).await?;

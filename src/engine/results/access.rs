@@ -17,22 +17,43 @@ const UNTRUSTED: &[&str] = &[
     "workflow_run",
 ];
 
-/// What a run may do with caches.
+/// What a job may do with caches: the values of `cache-mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CacheMode {
+pub(in crate::engine) enum CacheMode {
+    /// Nothing.
+    None,
     /// Restore only.
     Read,
     /// Restore and save.
     Write,
+    /// Save only.
+    WriteOnly,
 }
 
 impl CacheMode {
+    /// Returns the mode of a word of the workflow.
+    pub(in crate::engine) fn parse(word: &str) -> Option<Self> {
+        [Self::None, Self::Read, Self::Write, Self::WriteOnly].into_iter().find(|mode| mode.word() == word)
+    }
+
     /// Returns the value of `ACTIONS_CACHE_MODE`.
     pub(super) fn word(self) -> &'static str {
         match self {
+            Self::None => "none",
             Self::Read => "read",
             Self::Write => "write",
+            Self::WriteOnly => "write-only",
         }
+    }
+
+    /// Whether entries may be restored.
+    pub(super) fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::Write)
+    }
+
+    /// Whether entries may be saved.
+    pub(super) fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::WriteOnly)
     }
 }
 
@@ -43,6 +64,7 @@ pub(super) struct CacheAccess {
     pub(super) own: String,
     /// Refs whose caches it restores, best first.
     pub(super) readable: Vec<String>,
+    /// What a job may do that has no `cache-mode`.
     pub(super) mode: CacheMode,
 }
 
@@ -65,10 +87,11 @@ impl CacheAccess {
         Self { own, readable, mode }
     }
 
-    /// Returns the refs with their permissions, as tokens list them: 1 to read, 3 to read and write.
-    pub(super) fn permissions(&self) -> Vec<(String, u8)> {
-        let permission = |scope: &String| if *scope == self.own && self.mode == CacheMode::Write { 3 } else { 1 };
-        self.readable.iter().map(|scope| (scope.clone(), permission(scope))).collect()
+    /// Returns the refs with their permissions for a mode, as tokens list them: 1 to read, 2 to write, 3 for both.
+    pub(super) fn permissions(&self, mode: CacheMode) -> Vec<(String, u8)> {
+        let permission = |scope: &String| u8::from(mode.reads()) + 2 * u8::from(mode.writes() && *scope == self.own);
+        let permissions = self.readable.iter().map(|scope| (scope.clone(), permission(scope)));
+        permissions.filter(|(_, permission)| *permission > 0).collect()
     }
 }
 

@@ -29,9 +29,10 @@ pub(super) struct ArtifactService {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     artifacts: Vec<Artifact>,
+    /// Id of the next artifact. None is used twice, as links have them.
+    next: u64,
     /// Artifacts whose upload has begun.
     reserved: Vec<Reserved>,
 }
@@ -77,7 +78,9 @@ impl ArtifactService {
     /// The folder of the artifacts cannot be read.
     pub(super) fn new(run: RunFolder, attempt: u32, limit: u64) -> Result<Self, ServiceError> {
         let artifacts = artifacts::list(&run)?;
-        Ok(Self { run, attempt, limit, state: Mutex::new(State { artifacts, ..State::default() }) })
+        let next = artifacts.last().map_or(1, |last| last.id + 1);
+        let state = Mutex::new(State { artifacts, next, reserved: Vec::new() });
+        Ok(Self { run, attempt, limit, state })
     }
 
     /// Answers a method.
@@ -94,10 +97,10 @@ impl ArtifactService {
         let own_job = request.workflow_job_run_backend_id == context.ids.job;
         match method {
             "CreateArtifact" | "FinalizeArtifact" if !(own_run && own_job) => {
-                Err(ServiceError::Denied("the token is that of another job"))
+                Err(ServiceError::Denied("the token belongs to another job"))
             }
             "ListArtifacts" | "GetSignedArtifactURL" | "DeleteArtifact" if !own_run => {
-                Err(ServiceError::Denied("the token is that of another run"))
+                Err(ServiceError::Denied("the token belongs to another run"))
             }
             "CreateArtifact" => self.create(request, context),
             "FinalizeArtifact" => self.finalize(&request, context),
@@ -114,7 +117,7 @@ impl ArtifactService {
     /// Returns an artifact by its id.
     ///
     /// # Errors
-    /// There is none.
+    /// No such artifact.
     pub(super) fn get(&self, id: u64) -> Result<Artifact, ServiceError> {
         let state = self.lock();
         state.artifacts.iter().find(|artifact| artifact.id == id).cloned().ok_or(ServiceError::NotFound("artifact"))
@@ -130,6 +133,10 @@ impl ArtifactService {
         let mut state = self.lock();
         if state.artifacts.iter().any(|artifact| artifact.name == name && artifact.attempt == self.attempt) {
             return Err(TAKEN);
+        }
+        // A step may have been killed in its upload, and another one of the job tries again.
+        if let Ok((given_up, _)) = context.uploads.named(&context.ids.job, &key(&name)) {
+            context.uploads.end(&given_up);
         }
         let upload = context.uploads.begin(&context.ids.job, &key(&name), self.limit);
         let upload = upload.map_err(|error| if matches!(error, ServiceError::Taken(_)) { TAKEN } else { error })?;
@@ -152,13 +159,14 @@ impl ArtifactService {
         let mut state = self.lock();
         let at = state.reserved.iter().position(|reserved| reserved.upload == upload_id);
         let reserved = state.reserved.swap_remove(at.ok_or(ServiceError::NotFound("upload"))?);
-        let id = state.artifacts.last().map_or(1, |last| last.id + 1);
+        let id = state.next;
+        state.next += 1;
         let artifact = Artifact {
             id,
             name: reserved.name,
             size,
             media_type: reserved.media_type,
-            digest: request.hash.clone(),
+            digest: request.hash.clone().filter(|hash| is_digest(hash)),
             created: now(),
             expires: reserved.expires,
             job: reserved.job_name,
@@ -209,6 +217,12 @@ impl ArtifactService {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a text is a digest as clients send it: `sha256:`, and 64 hexadecimal digits.
+fn is_digest(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// Returns the name of the upload of an artifact.

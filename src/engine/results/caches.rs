@@ -25,8 +25,9 @@ const MAX_KEY: usize = 512;
 /// Maximum number of keys of a lookup, as on GitHub.
 const MAX_KEYS: usize = 10;
 
-/// Why nothing is saved. Clients know these first words, and warn with the text.
-const DENIED: &str = "cache write denied: runs of this event may only restore caches";
+/// Why nothing is saved or restored. Clients know the first words of both, and warn with the text.
+const WRITE_DENIED: &str = "cache write denied: the event of the run, or `cache-mode`, does not allow it";
+const READ_DENIED: &str = "cache read denied: `cache-mode` does not allow it";
 
 /// The caches that a run uses.
 pub(super) struct CacheService {
@@ -55,6 +56,8 @@ pub(super) struct CacheRequest {
 pub(super) struct Context<'c> {
     /// Id of the job, see [`super::token::TokenIds`].
     pub(super) job: &'c str,
+    /// What the job may do.
+    pub(super) mode: CacheMode,
     pub(super) uploads: &'c Uploads,
     pub(super) links: &'c Links<'c>,
 }
@@ -85,7 +88,7 @@ impl CacheService {
         match method {
             "GetCacheEntryDownloadURL" => {
                 let keys: Vec<_> = std::iter::once(&request.key).chain(&request.restore_keys).cloned().collect();
-                Ok(self.find(&keys, &request.version)?.map_or_else(
+                Ok(self.find(&keys, &request.version, context)?.map_or_else(
                     || json!({"ok": false, "signed_download_url": "", "matched_key": ""}),
                     |entry| {
                         let link = context.links.read(&Target::Cache(entry.id()));
@@ -93,8 +96,8 @@ impl CacheService {
                     },
                 ))
             }
-            "CreateCacheEntry" if self.access.mode == CacheMode::Read => {
-                Ok(json!({"ok": false, "signed_upload_url": "", "message": DENIED}))
+            "CreateCacheEntry" if !context.mode.writes() => {
+                Ok(json!({"ok": false, "signed_upload_url": "", "message": WRITE_DENIED}))
             }
             "CreateCacheEntry" => {
                 let upload = self.reserve(request, None, context)?;
@@ -121,7 +124,7 @@ impl CacheService {
         version: &str,
         context: &Context<'_>,
     ) -> Result<Answer, ServiceError> {
-        let Some(entry) = self.find(keys, version)? else { return Ok(answer::empty(StatusCode::NO_CONTENT)) };
+        let Some(entry) = self.find(keys, version, context)? else { return Ok(answer::empty(StatusCode::NO_CONTENT)) };
         let found = json!({
             "cacheKey": entry.key,
             "scope": entry.scope,
@@ -151,9 +154,6 @@ impl CacheService {
     /// # Errors
     /// The run may only restore, the key is taken or invalid, or the data is too large.
     pub(super) fn begin(&self, request: &CacheRequest, context: &Context<'_>) -> Result<Answer, ServiceError> {
-        if self.access.mode == CacheMode::Read {
-            return Err(ServiceError::Denied(DENIED));
-        }
         let upload = self.reserve(request, request.cache_size, context)?;
         let number: u64 = upload.parse().unwrap_or_default();
         Ok(answer::json(StatusCode::CREATED, &json!({"cacheId": number})))
@@ -189,7 +189,10 @@ impl CacheService {
         Ok(Download { file, size: entry.size, media_type: "application/octet-stream".to_owned(), name: None })
     }
 
-    fn find(&self, keys: &[String], version: &str) -> Result<Option<CacheEntry>, ServiceError> {
+    fn find(&self, keys: &[String], version: &str, context: &Context<'_>) -> Result<Option<CacheEntry>, ServiceError> {
+        if !context.mode.reads() {
+            return Err(ServiceError::Denied(READ_DENIED));
+        }
         if keys.len() > MAX_KEYS {
             return Err(ServiceError::Invalid(format!("more than {MAX_KEYS} keys")));
         }
@@ -203,6 +206,9 @@ impl CacheService {
         size: Option<Number>,
         context: &Context<'_>,
     ) -> Result<String, ServiceError> {
+        if !context.mode.writes() {
+            return Err(ServiceError::Denied(WRITE_DENIED));
+        }
         let entry = self.entry(request)?;
         if self.cache.contains(&entry) {
             return Err(ServiceError::Taken("cache entry with the same key, version, and scope already exists"));
@@ -260,10 +266,10 @@ impl CacheService {
 /// Returns an upload of the job.
 ///
 /// # Errors
-/// There is none, or it is that of another job.
+/// No such upload, or it belongs to another job.
 pub(super) fn own_upload(id: &str, context: &Context<'_>) -> Result<Arc<Upload>, ServiceError> {
     let upload = context.uploads.get(id)?;
-    if upload.job == context.job { Ok(upload) } else { Err(ServiceError::Denied("the upload is that of another job")) }
+    if upload.job == context.job { Ok(upload) } else { Err(ServiceError::Denied("the upload belongs to another job")) }
 }
 
 /// Separates the parts of the name of an upload. No version contains it.

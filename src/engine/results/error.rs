@@ -14,7 +14,7 @@ pub(super) enum ServiceError {
     /// The request has no token of this run, or a link was not signed by it.
     #[error("the token or signature is not of this run")]
     Unauthenticated,
-    /// The token is that of another job, or does not allow this.
+    /// the token belongs to another job, or does not allow this.
     #[error("{0}")]
     Denied(&'static str),
     /// No such method or path.

@@ -1,8 +1,8 @@
 //! The services that actions of others talk to: artifacts, caches and identity tokens, served to the jobs of one attempt.
 //!
 //! The server starts with the first action that may use it, in the process of the run, and ends with the attempt. It
-//! listens on loopback, and on the addresses of this machine in networks of containers. Each job has a token of its own,
-//! which every request is checked against; links to data are signed.
+//! listens on loopback, and on the addresses of this machine in networks of containers. Every request is checked
+//! against the token of its job; links to data are signed.
 //!
 //! - [`server`]: the listeners; [`router`]: who answers which request; [`service`]: what they work on
 //! - [`token`] and [`links`]: what a job may ask for
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
+use crate::engine::blocking::in_place;
 use crate::engine::context::RunFacts;
 use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::ProviderError;
@@ -44,9 +45,10 @@ mod token;
 mod uploads;
 
 use access::CacheAccess;
+pub(in crate::engine) use access::CacheMode;
 use artifacts::ArtifactService;
 use caches::CacheService;
-use oidc::JobClaims;
+pub(in crate::engine) use service::Rights;
 use service::Service;
 use token::{Signer, TokenIds};
 use uploads::Uploads;
@@ -123,15 +125,13 @@ impl Results {
         &self,
         facts: &RunFacts,
         job: &JobId,
-        identity: Option<&JobClaims>,
+        rights: &Rights,
         client: Client,
         network: Network,
     ) -> Result<JobVariables, ResultsError> {
-        let running = self.running.get_or_try_init(|| self.start(facts)).await?;
-        let service = &running.service;
-        let ids = ids(&self.folder, facts.attempt, job);
-        let (session, is_new) = service.open(&ids, job, identity);
+        let running = self.running.get_or_try_init(async || in_place(|| self.start(facts))).await?;
         let address = running.address(network).await?;
+        let (session, is_new) = running.service.open(&ids(&self.folder, facts.attempt, job), job, rights);
         // The trailing slash is part of the contract: clients append paths.
         let base = format!("http://{address}/");
         let mut variables = Vec::new();
@@ -141,7 +141,7 @@ impl Results {
                 ("ACTIONS_RUNTIME_TOKEN", session.token.clone()),
                 ("ACTIONS_RESULTS_URL", base.clone()),
                 ("ACTIONS_CACHE_URL", base),
-                ("ACTIONS_CACHE_MODE", service.caches.access().mode.word().to_owned()),
+                ("ACTIONS_CACHE_MODE", session.cache_mode.word().to_owned()),
             ]);
         }
         if client == Client::JavaScript {
@@ -165,7 +165,7 @@ impl Results {
         service.close(&ids(&self.folder, facts.attempt, job));
     }
 
-    async fn start(&self, facts: &RunFacts) -> Result<Running, ResultsError> {
+    fn start(&self, facts: &RunFacts) -> Result<Running, ResultsError> {
         let cache = Cache::of(&self.folder.runs(), &self.identity(facts));
         let access = CacheAccess::of(facts);
         let artifacts = ArtifactService::new(self.folder.clone(), facts.attempt, self.limits.bytes);
@@ -180,8 +180,8 @@ impl Results {
         Ok(Running { service, listeners: tokio::sync::Mutex::default() })
     }
 
-    /// Returns what tells the repository from all others: repositories without a remote may share a name, and worktrees of
-    /// one share their caches.
+    /// Returns a name that no other repository has: repositories without a remote may share theirs. Worktrees of one
+    /// repository share it, and with it their caches.
     fn identity(&self, facts: &RunFacts) -> String {
         let common = git(&self.repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]);
         let place = common.map_or_else(|_| self.repository.display().to_string(), |common| common.trim().to_owned());

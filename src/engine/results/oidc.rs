@@ -1,6 +1,6 @@
 //! Identity tokens (OpenID Connect): a local issuer that signs what GitHub's would, with a key of this machine.
 //!
-//! No cloud trusts it, unless somebody configures its public key there. It lets workflows that ask for a token run to the
+//! No cloud trusts it unless its public key is configured there. It lets workflows that ask for a token run to the
 //! step that uses it, and their claims be tried against a local verifier.
 
 use std::fs;

@@ -116,8 +116,8 @@ async fn twirp(
             in_place(|| service.artifacts.call(method, call, &context))?
         }
         "CacheService" => {
-            service.session(&ids)?;
-            let context = caches::Context { job: &ids.job, uploads, links };
+            let mode = service.session(&ids)?.cache_mode;
+            let context = caches::Context { job: &ids.job, mode, uploads, links };
             let call = read_json(request).await?;
             in_place(|| service.caches.call(method, &call, &context))?
         }
@@ -133,8 +133,8 @@ async fn cache_v1(
     request: Request<Incoming>,
 ) -> Result<Answer, ServiceError> {
     let ids = authenticated(service, &request, Scope::Results)?;
-    service.session(&ids)?;
-    let context = caches::Context { job: &ids.job, uploads: &service.uploads, links };
+    let mode = service.session(&ids)?.cache_mode;
+    let context = caches::Context { job: &ids.job, mode, uploads: &service.uploads, links };
     let parameter = |name: &str| parameter(request.uri(), name).unwrap_or_default();
     match (request.method().as_str(), called.split_once('/').unwrap_or((called, ""))) {
         ("GET", ("cache", "")) => {

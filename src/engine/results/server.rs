@@ -20,8 +20,8 @@ use crate::engine::sandbox::network::Network;
 use super::router;
 use super::service::Service;
 
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take to send the head of a request, and a connection may be unused.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Maximum number of connections at once of a listener.
 const MAX_CONNECTIONS: usize = 512;
@@ -81,5 +81,57 @@ async fn serve(service: Arc<Service>, stream: TcpStream, address: SocketAddr) {
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::engine::results::access::CacheAccess;
+    use crate::engine::results::artifacts::ArtifactService;
+    use crate::engine::results::caches::CacheService;
+    use crate::engine::results::token::Signer;
+    use crate::engine::results::uploads::Uploads;
+    use crate::engine::testing;
+    use crate::store::cache::{Cache, CacheLimits};
+    use crate::store::folder::RunFolder;
+
+    /// Sends a request, and returns the answer.
+    async fn ask(address: SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let mut answer = String::new();
+        // A refused client finds the connection closed, at one call or the other.
+        let sent = stream.write_all(b"GET /none HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        let read = stream.read_to_string(&mut answer).await;
+        if sent.and(read).is_ok() { answer } else { String::new() }
+    }
+
+    #[tokio::test]
+    async fn a_client_of_another_network_gets_no_answer() {
+        let state = tempfile::tempdir().expect("a folder");
+        let (run, facts) = (RunFolder::at(state.path().join("runs/r")), testing::facts());
+        let cache = Cache::of(&run.runs(), "o/r");
+        let service = Arc::new(Service::new(
+            run.clone(),
+            Signer::new().expect("randomness"),
+            Uploads::new(&run.uploads(), 1).expect("empty"),
+            ArtifactService::new(run, 1, 1).expect("empty"),
+            CacheService::new(cache, "o/r", CacheAccess::of(&facts), CacheLimits::default()),
+            facts,
+        ));
+        let mut tasks = JoinSet::new();
+        let own = listen(&service, Network::LOOPBACK, &mut tasks).await.expect("listens");
+        assert!(ask(own).await.starts_with("HTTP/1.1 404"), "a client of this machine");
+        let other = Network { address: Ipv4Addr::new(127, 0, 0, 5).into(), prefix: 32 };
+        let other = listen(&service, other, &mut tasks).await.expect("listens");
+        assert_eq!(ask(other).await, "");
+        drop(tasks);
+        while TcpStream::connect(own).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::model::JobId;
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 
+use super::access::CacheMode;
 use super::artifacts::ArtifactService;
 use super::caches::CacheService;
 use super::error::ServiceError;
@@ -28,11 +29,22 @@ pub(super) struct Service {
     jobs: Mutex<HashMap<String, Arc<Session>>>,
 }
 
+/// What the workflow allows a job.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct Rights {
+    /// Claims of its identity tokens, if it may ask for them.
+    pub(in crate::engine) identity: Option<JobClaims>,
+    /// `cache-mode`, if it is written.
+    pub(in crate::engine) cache_mode: Option<CacheMode>,
+}
+
 /// A job in progress.
 pub(super) struct Session {
     pub(super) job: JobId,
     /// Token of the job.
     pub(super) token: String,
+    /// What the job may do with caches.
+    pub(super) cache_mode: CacheMode,
     /// What the job needs to ask for identity tokens, if it may.
     pub(super) identity: Option<Identity>,
 }
@@ -58,15 +70,20 @@ impl Service {
     }
 
     /// Returns the session of a job, and whether it is new.
-    pub(super) fn open(&self, ids: &TokenIds, job: &JobId, claims: Option<&JobClaims>) -> (Arc<Session>, bool) {
+    pub(super) fn open(&self, ids: &TokenIds, job: &JobId, rights: &Rights) -> (Arc<Session>, bool) {
         let mut jobs = self.lock();
         if let Some(known) = jobs.get(&ids.job) {
             return (Arc::clone(known), false);
         }
-        let permissions = self.caches.access().permissions();
+        let access = self.caches.access();
+        let cache_mode = rights.cache_mode.unwrap_or(access.mode);
+        let permissions = access.permissions(cache_mode);
         let token = |scope, permissions| self.signer.token(scope, ids, permissions, now().0 / 1000);
-        let identity = claims.map(|claims| Identity { token: token(Scope::Identity, &[]), claims: claims.clone() });
-        let session = Session { job: job.clone(), token: token(Scope::Results, &permissions), identity };
+        let identity = rights
+            .identity
+            .as_ref()
+            .map(|claims| Identity { token: token(Scope::Identity, &[]), claims: claims.clone() });
+        let session = Session { job: job.clone(), token: token(Scope::Results, &permissions), cache_mode, identity };
         let session = Arc::new(session);
         jobs.insert(ids.job.clone(), Arc::clone(&session));
         (session, true)

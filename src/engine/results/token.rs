@@ -1,7 +1,7 @@
 //! Tokens of jobs and signatures of links.
 //!
 //! Clients read the token of a job as a JSON Web Token but do not check it; the server does, by the HMAC of a key that
-//! lives as long as the server. Links to data carry a signature of their own, because clients send no token with them.
+//! lives as long as the server. Links to data are signed separately, because clients send no token with them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

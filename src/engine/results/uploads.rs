@@ -25,6 +25,9 @@ use super::error::ServiceError;
 /// How much of a body is collected in memory before it is written, in bytes.
 const PORTION: usize = 1024 * 1024;
 
+/// Maximum size in bytes of data that is read although it cannot be stored: the largest block of a client.
+const MAX_DISCARDED: usize = 128 * 1024 * 1024;
+
 /// Maximum number of uploads in progress.
 const MAX_UPLOADS: usize = 1024;
 
@@ -50,7 +53,7 @@ pub(super) struct Upload {
 }
 
 impl Uploads {
-    /// Returns the uploads of an attempt, none yet. Removes what earlier attempts left in the folder.
+    /// Returns the uploads of an attempt, which are empty. Removes what earlier attempts left in the folder.
     ///
     /// # Errors
     /// The folder cannot be emptied.
@@ -85,7 +88,7 @@ impl Uploads {
     /// Returns an upload by its id.
     ///
     /// # Errors
-    /// There is none.
+    /// No such upload.
     pub(super) fn get(&self, id: &str) -> Result<Arc<Upload>, ServiceError> {
         self.lock().get(id).cloned().ok_or(ServiceError::NotFound("upload"))
     }
@@ -93,7 +96,7 @@ impl Uploads {
     /// Returns the upload of a name by a job.
     ///
     /// # Errors
-    /// There is none.
+    /// No such upload.
     pub(super) fn named(&self, job: &str, name: &str) -> Result<(String, Arc<Upload>), ServiceError> {
         let open = self.lock();
         let mut found = open.iter().filter(|(_, upload)| upload.job == job && upload.name == name);
@@ -230,9 +233,13 @@ impl Upload {
             if portion.len() >= PORTION || (ended && !portion.is_empty()) {
                 let size = portion.len() as u64;
                 if self.received.fetch_add(size, Ordering::Relaxed) + size > self.limit {
+                    discard(body).await;
                     return Err(ServiceError::TooLarge(self.limit));
                 }
-                in_place(|| file.write_all_at(&portion, offset))?;
+                if let Err(error) = in_place(|| file.write_all_at(&portion, offset)) {
+                    discard(body).await;
+                    return Err(error.into());
+                }
                 offset += size;
                 portion.clear();
             }
@@ -253,6 +260,16 @@ impl Upload {
     /// Returns a new path for data that is not complete.
     fn part(&self) -> PathBuf {
         self.folder.join(format!("part-{}", self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// Reads the rest of a body, so that the client reads the answer: it looks for it only once all is sent.
+async fn discard(mut body: Incoming) {
+    let mut left = MAX_DISCARDED;
+    while left > 0
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
     }
 }
 

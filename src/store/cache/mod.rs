@@ -79,7 +79,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Returns the cache of a repository. `identity` tells repositories apart, whatever their names.
+    /// Returns the cache of a repository. No other repository has the same `identity`.
     #[must_use]
     pub fn of(runs: &RunsDir, identity: &str) -> Self {
         Self { path: runs.cache().join(sha256(identity, 8)) }
@@ -179,13 +179,20 @@ impl Cache {
         }
     }
 
-    /// Removes the entries that were not used for too long, then those used least recently until the others fit. Returns
-    /// what was removed.
+    /// Returns the entries that were not used for too long, and those used least recently beyond the maximum size.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn beyond(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<CacheEntry>, StoreError> {
+        Ok(beyond(self.entries()?, limits, now))
+    }
+
+    /// Removes what is [beyond](Self::beyond) the limits, and returns it.
     ///
     /// # Errors
     /// The folder cannot be read, or an entry cannot be removed.
     pub fn evict(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<CacheEntry>, StoreError> {
-        let evicted = beyond(self.entries()?, limits, now);
+        let evicted = self.beyond(limits, now)?;
         evicted.iter().try_for_each(|entry| self.remove(entry))?;
         Ok(evicted)
     }

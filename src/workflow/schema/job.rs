@@ -4,7 +4,7 @@ use super::availability::{
     CREDENTIALS, ENVIRONMENT_URL, JOB as JOB_CONTEXTS, JOB_DEFAULTS, JOB_IF, JOB_OUTPUT, JOB_SECRETS, STRATEGY,
 };
 use super::step::STEPS;
-use super::workflow::{CONCURRENCY, ENV_VALUE, NEEDS, PERMISSIONS, RUN_DEFAULTS};
+use super::workflow::{CACHE_MODE, CONCURRENCY, ENV_VALUE, NEEDS, PERMISSIONS, RUN_DEFAULTS};
 use super::{
     ANY, Fields, NON_EMPTY, NON_EMPTY_ITEMS, Schema, Shape, boolean, condition, field, list, mapping, names, non_empty,
     number, one_of, required, scalar, sequence, text, word,
@@ -29,6 +29,7 @@ static STEPS_JOB: Schema = mapping(
         field("env", &names("env", &ENV_VALUE).with(&JOB_SECRETS)),
         field("environment", &one_of("environment", &[&text("environment"), &ENVIRONMENT]).with(&JOB_CONTEXTS)),
         field("permissions", &PERMISSIONS),
+        field("cache-mode", &CACHE_MODE),
         field("concurrency", &JOB_CONCURRENCY),
         field("outputs", &names("outputs", &text("output").with(&JOB_OUTPUT)).without_expression()),
         field("defaults", &mapping("defaults", &[field("run", &JOB_RUN_DEFAULTS)])),
@@ -47,6 +48,7 @@ static CALL_JOB: Schema = mapping(
         field("needs", &NEEDS),
         field("if", &IF),
         field("permissions", &PERMISSIONS),
+        field("cache-mode", &CACHE_MODE),
         field("concurrency", &JOB_CONCURRENCY),
         field("strategy", &STRATEGY_SCHEMA),
     ],

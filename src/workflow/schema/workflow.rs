@@ -18,6 +18,7 @@ pub static ROOT: Schema = mapping(
         field("defaults", &mapping("defaults", &[field("run", &mapping("defaults.run", RUN_DEFAULTS))])),
         field("env", &names("env", &ENV_VALUE).with(&WORKFLOW_ENV)),
         field("permissions", &PERMISSIONS),
+        field("cache-mode", &CACHE_MODE),
         field("concurrency", &one_of("concurrency", &[&text("group"), &CONCURRENCY]).with(&WORKFLOW)),
         field("dependencies", &sequence("dependencies", &non_empty("dependency"))),
         required("jobs", &JOBS),
@@ -46,6 +47,9 @@ pub(super) static CONCURRENCY: Schema = mapping(
 
 /// `permissions`.
 pub static PERMISSIONS: Schema = one_of("permissions", &[&mapping("permissions", SCOPES), &ALL_SCOPES]);
+
+/// `cache-mode`.
+pub static CACHE_MODE: Schema = word("cache-mode", &["read", "write", "write-only", "none"]);
 
 static ALL_SCOPES: Schema = word("permissions", &["read-all", "write-all"]);
 

@@ -48,7 +48,7 @@ impl Steps<'_> {
         let services = match self.job.services(invocation.client, sandbox).await {
             Ok(services) => services,
             Err(error) => {
-                log.write(format!("##[warning]artifacts and caches are not available: {error}\n").as_bytes());
+                log.write(format!("Artifacts and caches are not available: {error}\n").as_bytes());
                 Vec::new()
             }
         };
