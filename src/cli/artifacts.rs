@@ -28,6 +28,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let folder = args.run.find()?;
     if let Some(names) = &args.download {
+        if names.is_empty() && artifacts::list(&folder)?.is_empty() {
+            style::notice(&format!("{} has no artifacts", folder.id()));
+        }
         for file in download(&folder, names, &args.dir)? {
             style::line(&reveal(&file.display().to_string()))?;
         }

@@ -237,7 +237,9 @@ impl JobEnvironment {
         let RunContext { results, facts, outlet, .. } = &*self.shared;
         let JobVariables { variables, secrets } =
             results.variables(facts, &self.id, &self.rights, client, network).await?;
-        secrets.iter().for_each(|secret| outlet.add_mask(secret));
+        for secret in &secrets {
+            outlet.add_mask(secret);
+        }
         Ok(variables)
     }
 

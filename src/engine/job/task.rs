@@ -266,7 +266,7 @@ impl JobTask {
         let known = self.run.facts.job_workflow(&workflow.source.name);
         may_write.then(|| JobClaims {
             environment: deployment(body, &scope),
-            workflow_ref: known.get("workflow_ref").map(|known| known.to_text()).unwrap_or_default(),
+            workflow_ref: known.get("workflow_ref").map(Value::to_text).unwrap_or_default(),
         })
     }
 

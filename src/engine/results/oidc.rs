@@ -1,4 +1,4 @@
-//! Identity tokens (OpenID Connect): a local issuer that signs what GitHub's would, with a key of this machine.
+//! Identity tokens (`OpenID` Connect): a local issuer that signs what GitHub's would, with a key of this machine.
 //!
 //! No cloud trusts it unless its public key is configured there. It lets workflows that ask for a token run to the
 //! step that uses it, and their claims be tried against a local verifier.
@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::engine::context::RunFacts;
 use crate::files;
 use crate::store::digest::{hexadecimal, sha256};
+use crate::workflow::expr::Value as ExprValue;
 
 use super::token::encode;
 
@@ -169,7 +170,7 @@ pub(super) fn configuration(issuer: &str) -> Value {
 /// Returns the claims about a run and a job.
 fn claims(facts: &RunFacts, job: &JobClaims) -> Map<String, Value> {
     let github = facts.github();
-    let text = |key: &str| github.get(key).map(|value| value.to_text()).unwrap_or_default();
+    let text = |key: &str| github.get(key).map(ExprValue::to_text).unwrap_or_default();
     let mut claims = Map::new();
     for key in [
         "ref",

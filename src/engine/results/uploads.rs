@@ -117,7 +117,9 @@ impl Uploads {
     pub(super) fn end_all(&self, job: &str) {
         let of_job: Vec<_> =
             self.lock().iter().filter(|(_, upload)| upload.job == job).map(|(id, _)| id.clone()).collect();
-        of_job.iter().for_each(|id| self.end(id));
+        for id in &of_job {
+            self.end(id);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Upload>>> {
