@@ -2,6 +2,8 @@
 
 use indexmap::IndexMap;
 
+use crate::model::ServerKind;
+
 /// The settings of servers and of the repositories on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GithubConfig {
@@ -28,20 +30,8 @@ pub struct HostConfig {
     pub client_id: Option<String>,
 }
 
-/// What a server is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ServerKind {
-    /// github.com, GitHub Enterprise Cloud or Server.
-    #[default]
-    GitHub,
-    /// Gitea or Forgejo.
-    Gitea,
-}
-
-impl ServerKind {
-    /// Values in a file.
-    pub(super) const WORDS: &[(&str, Self)] = &[("github", Self::GitHub), ("gitea", Self::Gitea)];
-}
+/// Kinds of servers, as a file names them.
+pub(super) const SERVER_KINDS: &[(&str, ServerKind)] = &[("github", ServerKind::GitHub), ("gitea", ServerKind::Gitea)];
 
 impl GithubConfig {
     /// Returns the settings of a host; those of a host that is not configured are empty.

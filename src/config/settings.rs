@@ -1,8 +1,10 @@
 //! Table of all settings.
 
+use super::github::SERVER_KINDS;
 use super::github::is_repository;
 use super::value::{SettingValue, list, quoted, word};
-use super::{ColourChoice, Config, GlyphChoice, HostConfig, QuietHours, ServerKind};
+use super::{ColourChoice, Config, GlyphChoice, HostConfig, QuietHours};
+use crate::model::ServerKind;
 
 /// A setting of the configuration.
 pub struct Setting {
@@ -212,7 +214,7 @@ pub const SETTINGS: &[Setting] = &[
         doc: "What a host is: \"github\", or \"gitea\" for Gitea and Forgejo. Default: \"github\".",
         example: "hosts.\"git.example.com\".kind = \"gitea\"",
         repository: InRepository::Refused,
-        set: |config, host, value| value.word(ServerKind::WORDS).map(|kind| config.github.host_mut(host).kind = kind),
+        set: |config, host, value| value.word(SERVER_KINDS).map(|kind| config.github.host_mut(host).kind = kind),
         show: |config| of_hosts(config, |host| Some("gitea").filter(|_| host.kind == ServerKind::Gitea)),
     },
     Setting {

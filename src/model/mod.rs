@@ -34,7 +34,7 @@ pub use one_line::in_one_line;
 pub use preview::{Preview, PreviewLine, Shown};
 pub use reason::EndReason;
 pub use review::{PendingReview, Review, ReviewRefusal};
-pub use run::{Job, RemoteRun, Run, RunInfo, Step};
+pub use run::{Job, RemoteRun, Run, RunInfo, ServerKind, Step};
 pub use service::{Service, ServiceState};
 pub use status::{Conclusion, Gate, Phase};
 pub use summary::{Deployment, Summary};

@@ -41,6 +41,20 @@ pub struct RemoteRun {
     pub host: String,
     /// Id of the run on the server.
     pub id: u64,
+    /// What the server is.
+    #[serde(default)]
+    pub kind: ServerKind,
+}
+
+/// What a server with runs is. It decides what can be asked of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerKind {
+    /// github.com, GitHub Enterprise Cloud or Server.
+    #[default]
+    GitHub,
+    /// Gitea or Forgejo.
+    Gitea,
 }
 
 /// Length of a commit's id on the screen.

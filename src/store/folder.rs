@@ -211,6 +211,16 @@ impl RunsDir {
         ids.sort_unstable_by(|a, b| b.cmp(a));
         Ok(ids)
     }
+
+    /// Returns the mirrors of runs on servers by their [digest](mirror_digest); of several mirrors of one run, the first.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn mirrors(&self) -> Result<HashMap<String, RunId>, StoreError> {
+        let ids = self.list()?.into_iter().filter(|id| id.as_str().len() == MIRROR_ID_FORM.len());
+        // Newest first: the first mirror of a run comes last, and stays.
+        Ok(ids.map(|id| (id.as_str()[ID_TIME + 1..].to_owned(), id)).collect())
+    }
 }
 
 /// Returns a builder for folders that only their owner may enter: logs may contain more than their author expects.
@@ -266,8 +276,14 @@ pub(super) fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
 /// digest has 48 bits, and only runs of the same second can share it.
 #[must_use]
 pub fn mirror_id(name: &str, created: Timestamp) -> RunId {
+    RunId::new(format!("{}-{}", id_time(created), mirror_digest(name)))
+}
+
+/// Returns the last part of the id of a mirror, which depends on the run's name alone.
+#[must_use]
+pub fn mirror_digest(name: &str) -> String {
     let digits = MIRROR_ID_FORM.len() - ID_TIME - 1;
-    RunId::new(format!("{}-{}", id_time(created), sha256(name, digits / 2)))
+    sha256(name, digits / 2)
 }
 
 /// Returns the id of a run of this machine as a number that is unique in the state folder and grows with the ids:
@@ -285,7 +301,8 @@ pub(super) fn id_time(at: Timestamp) -> String {
 }
 
 /// Returns the time in an id; 1970 if the id has no time.
-pub(super) fn id_timestamp(id: &RunId) -> Timestamp {
+#[must_use]
+pub fn id_timestamp(id: &RunId) -> Timestamp {
     let text = id.as_str().get(..ID_TIME).unwrap_or_default();
     let time =
         jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", text).and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC));

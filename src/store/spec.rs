@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
-use crate::model::{RemoteRun, RunInfo, Timestamp};
+use crate::model::{RemoteRun, RunInfo, ServerKind, Timestamp};
 
 use super::cache::CacheLimits;
 use super::folder::RunFolder;
@@ -76,6 +76,8 @@ impl WorkSpec {
 pub struct RemoteSpec {
     /// Host name of the server, with its port if it has one.
     pub host: String,
+    /// What the server is.
+    pub kind: ServerKind,
     /// Repository as `owner/name`.
     pub repository: String,
     /// Id of the run on the server.
@@ -204,7 +206,7 @@ impl RunSpec {
     #[must_use]
     pub fn of_remote(info: RunInfo, remote: RemoteSpec) -> Self {
         let engine = env!("CARGO_PKG_VERSION").to_owned();
-        let identity = RemoteRun { host: remote.host.clone(), id: remote.id };
+        let identity = RemoteRun { host: remote.host.clone(), id: remote.id, kind: remote.kind };
         let info = RunInfo { remote: Some(identity), ..info };
         Self { version: VERSION, engine, info, work: WorkSpec::Remote(Box::new(remote)) }
     }
@@ -302,7 +304,10 @@ mod tests {
         spec.write(&folder).expect("written");
         let read = RunSpec::read(&folder).expect("read");
         assert_eq!((read.work.remote().map(|remote| remote.id), read.work.workflow()), (Some(17_000_000_049), None));
-        assert_eq!(read.info.remote, Some(RemoteRun { host: "github.com".to_owned(), id: 17_000_000_049 }));
+        assert_eq!(
+            read.info.remote,
+            Some(RemoteRun { host: "github.com".to_owned(), id: 17_000_000_049, kind: ServerKind::GitHub })
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::testing::{CANARY, PRODUCTION, STAGING, pending_review, two_reviews};
-use crate::model::{PendingReview, RemoteRun, RunInfo};
+use crate::model::{PendingReview, RemoteRun, RunInfo, ServerKind};
 
 /// Returns a screen that shows a run with reviews, 31 minutes after its start.
 fn waiting_with(width: u16, height: u16, theme: Theme) -> Driver {
@@ -191,7 +191,7 @@ fn a_review_that_starts_to_wait_raises_one_alert() {
 #[test]
 fn the_log_of_an_ended_job_on_a_server_is_asked_for_once() {
     let mut driver = Driver::new(120, 40, Theme::default());
-    let remote = Some(RemoteRun { host: "github.com".to_owned(), id: 7 });
+    let remote = Some(RemoteRun { host: "github.com".to_owned(), id: 7, kind: ServerKind::GitHub });
     driver.feed(Feed::Opened(RunInfo { remote, ..header(run()) }));
     let mut records = two_reviews(Timestamp(START)).records;
     records.retain(|record| !matches!(record.event, Event::Output { .. }));

@@ -62,7 +62,7 @@ pub async fn connect(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ServerKind;
+    use crate::model::ServerKind;
 
     #[test]
     fn hosts_come_from_settings_and_repositories() {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::Uri;
 
-use crate::config::ServerKind;
+use crate::model::ServerKind;
 
 use super::AddressError;
 

@@ -157,7 +157,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::ServerKind;
+    use crate::model::ServerKind;
 
     /// Sources of a host, with a folder for everything.
     struct Sources {

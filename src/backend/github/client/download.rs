@@ -35,7 +35,7 @@ impl Client {
         priority: Priority,
     ) -> Result<Downloaded, ApiError> {
         let inner = &*self.inner;
-        let uri = inner.uri(path)?;
+        let uri = inner.request(path, Form::Raw)?;
         let mut failures = 0;
         loop {
             inner.wait(priority, failures == 0).await?;

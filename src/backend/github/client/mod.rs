@@ -31,12 +31,13 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
-use crate::model::Timestamp;
+use crate::model::{ServerKind, Timestamp};
 use crate::store::clock;
 use crate::store::folder::{RunsDir, make_private};
 
 use super::address::Host;
 use super::auth::Token;
+use super::wire::gitea;
 
 use answers::{Answers, Stored};
 use link::Link;
@@ -194,7 +195,7 @@ impl Client {
         priority: Priority,
     ) -> Result<Answer, ApiError> {
         let inner = &*self.inner;
-        let uri = inner.uri(path)?;
+        let uri = inner.request(path, form)?;
         let key = format!("{uri} {form:?}");
         let mut failures = 0;
         loop {
@@ -267,6 +268,26 @@ impl Priority {
 impl Inner {
     fn uri(&self, path: &str) -> Result<Uri, ApiError> {
         self.host.uri(path).ok_or_else(|| ApiError::Path(path.chars().take(200).collect()))
+    }
+
+    /// Returns the address of a read in the form of the server.
+    fn request(&self, path: &str, form: Form) -> Result<Uri, ApiError> {
+        match self.host.kind() {
+            ServerKind::GitHub => self.uri(path),
+            ServerKind::Gitea => self.uri(&gitea::request(path, form == Form::Raw).ok_or_else(not_offered)?),
+        }
+    }
+
+    /// Returns a body of JSON in GitHub's form; `None` if it is not JSON.
+    fn json(&self, body: Vec<u8>) -> Option<Vec<u8>> {
+        match self.host.kind() {
+            ServerKind::GitHub => serde_json::from_slice::<IgnoredAny>(&body).is_ok().then_some(body),
+            ServerKind::Gitea => {
+                let mut value = serde_json::from_slice(&body).ok()?;
+                gitea::rewrite(&mut value);
+                serde_json::to_vec(&value).ok()
+            }
+        }
     }
 
     /// Returns the stored answer if it is fresh enough.
@@ -354,9 +375,9 @@ impl Inner {
                     let next = next.and_then(|next| self.host.path_of(next));
                     let etag = incoming.header("etag").map(str::to_owned);
                     let body = incoming.whole(MAX_ANSWER).await.map_err(|fault| self.broken(fault))?;
-                    let body = body.ok_or(ApiError::TooLarge { limit: MAX_ANSWER as u64 })?;
-                    if form == Form::Json && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
-                        return Err(self.failed("an answer that is not JSON"));
+                    let mut body = body.ok_or(ApiError::TooLarge { limit: MAX_ANSWER as u64 })?;
+                    if form == Form::Json {
+                        body = self.json(body).ok_or_else(|| self.failed("an answer that is not JSON"))?;
                     }
                     let stored = Stored { etag, next, body: body.into(), at: clock::now() };
                     self.answers.write(key, &stored);
@@ -415,6 +436,12 @@ impl Inner {
         self.link.failed(clock::now(), &format!("{host} failed: {reason}"), dice());
         ApiError::Server { host, reason: reason.to_owned() }
     }
+}
+
+/// Error of a request for something that the kind of server does not have.
+fn not_offered() -> ApiError {
+    let message = "the server does not offer it".to_owned();
+    ApiError::Refused { status: 404, message, needs: None, by_storage: false }
 }
 
 /// Error of a refusal, with the message in its body: JSON of GitHub and Gitea. Pages for browsers have none.

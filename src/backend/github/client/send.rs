@@ -9,11 +9,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use tokio::task::spawn_blocking;
 
+use crate::model::ServerKind;
 use crate::store::clock;
 use crate::store::lock;
 
+use super::super::wire::gitea;
 use super::transport::{Fault, Outgoing};
-use super::{ApiError, Client, Form, Inner, MAX_ANSWER, Priority, Verdict};
+use super::{ApiError, Client, Form, Inner, MAX_ANSWER, Priority, Verdict, not_offered};
 
 /// Shortest time between two changes on one host.
 const BETWEEN: Duration = Duration::from_secs(1);
@@ -58,13 +60,17 @@ impl Client {
     /// not known: [`ApiError::Doubtful`], after which the caller reads the state before it sends anything again.
     pub async fn send(&self, mutation: &Mutation) -> Result<Done, ApiError> {
         let inner = &*self.inner;
-        let uri = inner.uri(&mutation.path)?;
+        let (path, body) = match inner.host.kind() {
+            ServerKind::GitHub => (mutation.path.clone(), mutation.body.clone()),
+            ServerKind::Gitea => gitea::change(&mutation.path, mutation.body.as_ref()).ok_or_else(not_offered)?,
+        };
+        let uri = inner.uri(&path)?;
         let turn = Turn::take(inner.state.github_host(&format!("{}.lock", inner.host.name()))).await?;
         inner.wait(Priority::User, true).await?;
         let _permit = inner.queue.enter(Priority::User).await;
         let mut headers = inner.headers(Form::Json);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let body = Bytes::from(mutation.body.as_ref().map(ToString::to_string).unwrap_or_default());
+        let body = Bytes::from(body.as_ref().map(ToString::to_string).unwrap_or_default());
         let method = match mutation.change {
             Change::Post => Method::POST,
             Change::Put => Method::PUT,

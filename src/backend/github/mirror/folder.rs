@@ -6,7 +6,7 @@
 use std::fs::File;
 
 use crate::backend::github::wire::runs::Run as WireRun;
-use crate::model::{Event, Record, Run, RunId, RunInfo, Timestamp};
+use crate::model::{Event, Record, Run, RunId, RunInfo, ServerKind, Timestamp};
 use crate::store::folder::{RunFolder, RunsDir, mirror_id};
 use crate::store::journal::JournalWriter;
 use crate::store::runs::RunStore;
@@ -24,14 +24,21 @@ pub struct RemoteId {
     pub repository: String,
     /// Id of the run.
     pub id: u64,
+    /// What the server is.
+    pub kind: ServerKind,
 }
 
 impl RemoteId {
     /// Returns the id of the run's mirror.
     #[must_use]
     pub fn mirror(&self, created: Timestamp) -> RunId {
-        let name = format!("{}/{}/{}", self.host, self.repository, self.id).to_lowercase();
-        mirror_id(&name, created)
+        mirror_id(&self.name(), created)
+    }
+
+    /// Returns the name of the run among all servers.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}/{}", self.host, self.repository, self.id).to_lowercase()
     }
 }
 
@@ -55,6 +62,7 @@ pub fn spec(remote: &RemoteId, run: &WireRun) -> Option<RunSpec> {
     };
     let remote = RemoteSpec {
         host: remote.host.clone(),
+        kind: remote.kind,
         repository: remote.repository.clone(),
         id: remote.id,
         url: text(&run.html_url),
@@ -163,7 +171,8 @@ impl Mirror {
 pub enum Stub {
     /// The folder has all that the list says.
     Current,
-    /// The run has ended, and its folder has jobs that have not: they have to be fetched to record the end.
+    /// The list and the folder do not agree on whether the run has ended: its jobs have to be fetched to decide. Jobs may
+    /// have been open when the run was looked at last, and some servers do not count attempts in lists.
     NeedsJobs,
     /// Another process mirrors the run.
     Held,
@@ -181,5 +190,5 @@ pub fn stub(runs: &RunsDir, remote: &RemoteId, run: &WireRun) -> Result<Stub, St
     let Some(mut mirror) = Mirror::open(runs, &spec)? else { return Ok(Stub::Held) };
     mirror.update(&Snapshot::listed(run))?;
     let has_ended = super::events::is_completed(run.status.as_ref(), run.conclusion.is_some());
-    Ok(if has_ended && !mirror.run().phase.is_done() { Stub::NeedsJobs } else { Stub::Current })
+    Ok(if has_ended == mirror.run().phase.is_done() { Stub::Current } else { Stub::NeedsJobs })
 }

@@ -8,7 +8,7 @@ use crate::backend::github::wire::deployments::PendingDeployment;
 use crate::backend::github::wire::repository::ConcurrencyGroup;
 use crate::backend::github::wire::runs::{Job as WireJob, Run as WireRun};
 use crate::backend::github::wire::{List, time};
-use crate::model::{Conclusion, Gate, Job, JobId, Level, Phase, Record, Run, RunInfo, Summary, Timestamp};
+use crate::model::{Conclusion, Gate, Job, JobId, Level, Phase, Record, Run, RunInfo, ServerKind, Summary, Timestamp};
 use crate::store::folder::RunsDir;
 use crate::store::history;
 use crate::store::runs::RunStore;
@@ -245,7 +245,7 @@ proptest! {
     fn a_folder_that_was_cut_off_anywhere_goes_on(jobs in planned(), middle in 0_u64..60, cut in any::<prop::sample::Index>()) {
         let home = tempfile::tempdir().expect("a folder");
         let runs = RunsDir::at(home.path());
-        let remote = RemoteId { host: "h".to_owned(), repository: "o/r".to_owned(), id: 7 };
+        let remote = RemoteId { host: "h".to_owned(), repository: "o/r".to_owned(), id: 7, kind: ServerKind::GitHub };
         let (first, _) = shown(&jobs, 1, 0, middle);
         stub(&runs, &remote, &first).expect("written");
         let (run, listed) = shown(&jobs, 1, 0, 1000);
@@ -279,7 +279,7 @@ proptest! {
 fn a_folder_without_its_document_is_made_whole_again() {
     let home = tempfile::tempdir().expect("a folder");
     let runs = RunsDir::at(home.path());
-    let remote = RemoteId { host: "h".to_owned(), repository: "o/r".to_owned(), id: 7 };
+    let remote = RemoteId { host: "h".to_owned(), repository: "o/r".to_owned(), id: 7, kind: ServerKind::GitHub };
     let run: WireRun =
         serde_json::from_value(json!({"id": 7, "created_at": at(0), "status": "queued"})).expect("a run");
     let id = remote.mirror(time(&at(0)).expect("a time"));
@@ -296,7 +296,7 @@ fn a_folder_without_its_document_is_made_whole_again() {
 async fn a_mirror_with_a_free_lock_did_not_lose_a_worker() {
     let home = tempfile::tempdir().expect("a folder");
     let runs = RunsDir::at(home.path());
-    let remote = RemoteId { host: "h".to_owned(), repository: "o/r".to_owned(), id: 7 };
+    let remote = RemoteId { host: "h".to_owned(), repository: "o/r".to_owned(), id: 7, kind: ServerKind::GitHub };
     let value = json!({"id": 7, "created_at": at(0), "run_started_at": at(0), "status": "in_progress"});
     let run: WireRun = serde_json::from_value(value).expect("a run");
     stub(&runs, &remote, &run).expect("written");

@@ -11,7 +11,8 @@ use crate::backend::github::wire::deployments::{Approval, PendingDeployment};
 use crate::backend::github::wire::repository::ConcurrencyGroup;
 use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::wire::words::Status;
-use crate::backend::github::wire::{List, Page};
+use crate::backend::github::wire::{List, Page, gitea};
+use crate::model::ServerKind;
 use crate::store::spec::RemoteSpec;
 
 use super::PollError;
@@ -48,10 +49,13 @@ impl Fetch<'_> {
     /// the end of a run that `deploys`.
     pub(super) async fn snapshot(&self, deploys: bool) -> Result<Fetched, PollError> {
         let mut cost = Cost::default();
-        let run: Run = self.one(&self.run_path(""), &mut cost).await?;
+        let mut run: Run = self.one(&self.run_path(""), &mut cost).await?;
         let attempt = run.run_attempt.unwrap_or(1).max(1);
         let jobs: Vec<Job> =
             self.all(&self.run_path(&format!("/attempts/{attempt}/jobs?per_page=100")), &mut cost).await?;
+        if self.remote.kind == ServerKind::Gitea {
+            gitea::complete(&mut run, &jobs);
+        }
         let is = |status: Status| {
             run.status.as_ref() == Some(&status) || jobs.iter().any(|job| job.status.as_ref() == Some(&status))
         };

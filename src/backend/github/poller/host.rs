@@ -19,6 +19,7 @@ use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
 
+use super::dates::Dates;
 use super::mirrored::{Mirrored, RunPolled, Task};
 use super::{Ask, PollError};
 
@@ -97,6 +98,7 @@ struct Host {
     focus: Option<RunId>,
     /// The listed runs as they were when their stubs were written: only changed ones are written again.
     seen: HashMap<u64, WireRun>,
+    dates: Dates,
     /// What is being polled because it was due. One at a time: requests of the user come between them.
     polling: Option<Key>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -114,6 +116,7 @@ pub(super) async fn serve(runs: RunsDir, client: Client, mut asks: mpsc::Receive
         held: HashMap::new(),
         focus: None,
         seen: HashMap::new(),
+        dates: Dates::default(),
         polling: None,
         work: FuturesUnordered::new(),
         changed,
@@ -336,7 +339,7 @@ impl Host {
                 done(answer, result.map(drop));
             }
             Done::Found { repository, result, answer } => {
-                let found = result.and_then(|run| self.found(&repository, &run));
+                let found = result.and_then(|run| self.found(&repository, *run));
                 let _ = answer.send(found);
             }
         }
@@ -387,9 +390,14 @@ impl Host {
 
     /// Writes the stubs of listed runs.
     fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Polled {
-        for run in runs.into_iter().flatten() {
+        for mut run in runs.into_iter().flatten() {
             let Some(id) = run.id.filter(|id| self.seen.get(id) != Some(&run)) else { continue };
-            let remote = remote_id(repository, id);
+            let remote = self.remote_id(repository, id);
+            let listed = run.clone();
+            if let Err(error) = self.dates.date(&self.runs, &remote, &mut run) {
+                tracing::warn!(%repository, %error, "the mirrors of runs are not known");
+                continue;
+            }
             match spec(&remote, &run) {
                 Some(spec) if self.opened.contains_key(&spec.info.id) => self.wake(spec.info.id),
                 Some(spec) => match stub(&self.runs, &remote, &run) {
@@ -408,17 +416,23 @@ impl Host {
             if self.seen.len() >= MAX_SEEN {
                 self.seen.clear();
             }
-            self.seen.insert(id, run);
+            self.seen.insert(id, listed);
         }
         polled
     }
 
-    fn found(&self, repository: &Repository, run: &WireRun) -> Result<RunId, PollError> {
+    fn found(&mut self, repository: &Repository, mut run: WireRun) -> Result<RunId, PollError> {
         let malformed = |what| PollError::Malformed { host: repository.host.clone(), what };
-        let remote = remote_id(repository, run.id.ok_or_else(|| malformed("the id of a run"))?);
-        let spec = spec(&remote, run).ok_or_else(|| malformed("the time of a run"))?;
-        stub(&self.runs, &remote, run)?;
+        let remote = self.remote_id(repository, run.id.ok_or_else(|| malformed("the id of a run"))?);
+        self.dates.date(&self.runs, &remote, &mut run)?;
+        let spec = spec(&remote, &run).ok_or_else(|| malformed("the time of a run"))?;
+        stub(&self.runs, &remote, &run)?;
         Ok(spec.info.id)
+    }
+
+    fn remote_id(&self, repository: &Repository, id: u64) -> RemoteId {
+        let kind = self.client.host().kind();
+        RemoteId { host: repository.host.clone(), repository: repository.full_name(), id, kind }
     }
 }
 
@@ -427,10 +441,6 @@ fn done(answer: Option<Answering>, result: Result<(), PollError>) {
     if let Some(answer) = answer {
         let _ = answer.send(result);
     }
-}
-
-fn remote_id(repository: &Repository, id: u64) -> RemoteId {
-    RemoteId { host: repository.host.clone(), repository: repository.full_name(), id }
 }
 
 async fn list(client: &Client, repository: &Repository, priority: Priority) -> Result<Listed, PollError> {

@@ -5,6 +5,7 @@
 //! worker does, and writes what was polled into its folder. So readers of run folders need to know nothing of servers, and
 //! a second process that opens the same run only reads.
 //!
+//! - [`dates`]: when runs of servers were created that do not say so
 //! - [`fetch`]: what is asked of a server for one run
 //! - [`host`]: the task of a server
 //! - [`mirrored`]: the task of an opened run
@@ -12,6 +13,7 @@
 //!
 //! [`Schedule`]: super::client::budget::Schedule
 
+mod dates;
 mod fetch;
 mod host;
 mod mirrored;

@@ -1,5 +1,9 @@
-//! What Gitea answers differently, rewritten into GitHub's form before it is parsed. Nothing else knows of it.
+//! What Gitea is asked and answers differently: requests are rewritten into its form before they are sent, and answers
+//! into GitHub's before they are parsed. Nothing else knows of it. Measured with Gitea 1.26.
 //!
+//! - There are no attempts, reviews, deployments, concurrency groups, check runs and caches, and runs cannot be cancelled.
+//! - A page has `limit` elements, and files have a path of their own in raw form.
+//! - A dispatch has only texts as inputs, and names its run if the query asks for it.
 //! - Times that are not set are of the year 1970 or 1, never null.
 //! - A run has `started_at` and `completed_at` instead of GitHub's times, no attempt, and its ref behind the path of its
 //!   workflow: `ci.yml@refs/heads/main`.
@@ -10,10 +14,73 @@ use serde_json::{Map, Value, json};
 
 use crate::model::Timestamp;
 
+use super::runs::{Job, Run};
 use super::time;
 
 /// Folder of a workflow file that is given as a name alone.
 const FOLDER: &str = ".gitea/workflows";
+
+/// A path below a repository that Gitea does not have: an operation on runs, or a resource.
+const MISSING_OF_RUN: &[&str] =
+    &["pending_deployments", "approvals", "concurrency_groups", "approve", "cancel", "force-cancel", "timing", "logs"];
+const MISSING: &[&str] = &["environments", "deployments", "check-runs", "check-suites"];
+const MISSING_OF_ACTIONS: &[&str] = &["caches", "cache", "concurrency_groups"];
+
+/// Returns the path of a request in Gitea's form; `None` if Gitea has nothing like it. `is_raw` asks for the bytes of a
+/// file.
+#[must_use]
+pub fn request(path: &str, is_raw: bool) -> Option<String> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let path = match parts.as_slice() {
+        ["rate_limit"] => return None,
+        ["repos", _, _, "actions", "runs", _, "attempts", _, "jobs"] => {
+            format!("/{}/jobs", parts[..6].join("/"))
+        }
+        ["repos", _, _, "actions", "runs", _, "attempts", ..] => return None,
+        ["repos", _, _, "actions", "runs", _, what] if MISSING_OF_RUN.contains(what) => return None,
+        ["repos", _, _, "actions", "workflows", _, "runs" | "timing"] => return None,
+        ["repos", _, _, "actions", what, ..] if MISSING_OF_ACTIONS.contains(what) => return None,
+        ["repos", _, _, what, ..] if MISSING.contains(what) => return None,
+        ["repos", _, _, "commits", _, what] if MISSING.contains(what) => return None,
+        ["repos", owner, name, "commits", sha] => format!("/repos/{owner}/{name}/git/commits/{sha}"),
+        ["repos", owner, name, "contents", file @ ..] if is_raw => {
+            format!("/repos/{owner}/{name}/raw/{}", file.join("/"))
+        }
+        _ => path.to_owned(),
+    };
+    let query: Vec<String> = query
+        .split('&')
+        .filter(|parameter| !parameter.is_empty())
+        .map(|parameter| match parameter.strip_prefix("per_page=") {
+            Some(count) => format!("limit={count}"),
+            None => parameter.to_owned(),
+        })
+        .collect();
+    Some(if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) })
+}
+
+/// Returns the path and the body of a change in Gitea's form; `None` if Gitea has nothing like it.
+#[must_use]
+pub fn change(path: &str, body: Option<&Value>) -> Option<(String, Option<Value>)> {
+    let path = request(path, false)?;
+    let mut body = body.cloned();
+    let is_dispatch = path.ends_with("/dispatches") && path.contains("/actions/workflows/");
+    let fields = body.as_mut().and_then(Value::as_object_mut).filter(|_| is_dispatch);
+    let Some(fields) = fields else { return Some((path, body)) };
+    let wants_run = fields.remove("return_run_details") == Some(Value::Bool(true));
+    for value in fields.get_mut("inputs").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        if !value.is_string() {
+            *value = Value::String(value.to_string());
+        }
+    }
+    Some((if wants_run { format!("{path}?return_run_details=true") } else { path }, body))
+}
+
+/// Completes a run by its jobs, which know their attempts. The newest is that of the run.
+pub fn complete(run: &mut Run, jobs: &[Job]) {
+    run.run_attempt = jobs.iter().filter_map(|job| job.run_attempt).max().or(run.run_attempt);
+}
 
 /// Rewrites a body, whatever it is: runs, jobs and other elements are recognised by their fields.
 pub fn rewrite(body: &mut Value) {
@@ -50,7 +117,6 @@ fn rename(fields: Option<&mut Map<String, Value>>, from: &str, to: &str) {
 fn rewrite_run(run: &mut Map<String, Value>) {
     rename(Some(run), "trigger_actor", "triggering_actor");
     rename(Some(run), "started_at", "run_started_at");
-    rename(Some(run), "run_started_at", "created_at");
     rename(Some(run), "completed_at", "updated_at");
     if run.get("run_attempt").and_then(Value::as_u64) == Some(0) {
         run.insert("run_attempt".to_owned(), json!(1));
@@ -115,7 +181,6 @@ fn mend_conclusions(steps: &mut [Value]) {
 #[cfg(test)]
 mod tests {
     use super::super::Page;
-    use super::super::runs::{Job, Run};
     use super::super::words::{Ending, Status};
     use super::*;
 
@@ -130,14 +195,59 @@ mod tests {
     }
 
     #[test]
+    fn requests_have_the_paths_of_gitea() {
+        let run = "/repos/o/r/actions/runs/7";
+        for (path, raw, expected) in [
+            (
+                "/repos/o/r/actions/runs?per_page=30&branch=main",
+                false,
+                Some("/repos/o/r/actions/runs?limit=30&branch=main"),
+            ),
+            (
+                "/repos/o/r/actions/runs/7/attempts/2/jobs?per_page=100",
+                false,
+                Some("/repos/o/r/actions/runs/7/jobs?limit=100"),
+            ),
+            ("/repos/o/r/actions/runs/7/attempts/2/logs", false, None),
+            (run, false, Some(run)),
+            ("/repos/o/r/actions/runs/7/cancel", false, None),
+            ("/repos/o/r/actions/runs/7/pending_deployments", false, None),
+            ("/repos/o/r/actions/runs/7/rerun-failed-jobs", false, Some("/repos/o/r/actions/runs/7/rerun-failed-jobs")),
+            ("/repos/o/r/actions/jobs/5/logs", false, Some("/repos/o/r/actions/jobs/5/logs")),
+            ("/repos/o/r/contents/a/b.yml?ref=main", true, Some("/repos/o/r/raw/a/b.yml?ref=main")),
+            ("/repos/o/r/contents/a/b.yml?ref=main", false, Some("/repos/o/r/contents/a/b.yml?ref=main")),
+            ("/repos/o/r/environments", false, None),
+            ("/repos/o/r/commits/main/check-runs", false, None),
+            ("/repos/o/r/commits/main", false, Some("/repos/o/r/git/commits/main")),
+            ("/repos/o/r/commits?per_page=1", false, Some("/repos/o/r/commits?limit=1")),
+            ("/rate_limit", false, None),
+            ("/user", false, Some("/user")),
+        ] {
+            assert_eq!(request(path, raw).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_dispatch_has_texts_and_asks_for_its_run_in_the_query() {
+        let path = "/repos/o/r/actions/workflows/d.yml/dispatches";
+        let body = json!({"ref": "main", "inputs": {"a": true, "b": 7, "c": "x"}, "return_run_details": true});
+        let (path, body) = change(path, Some(&body)).expect("a change");
+        assert_eq!(path, "/repos/o/r/actions/workflows/d.yml/dispatches?return_run_details=true");
+        assert_eq!(body, Some(json!({"ref": "main", "inputs": {"a": "true", "b": "7", "c": "x"}})));
+        assert_eq!(change("/repos/o/r/actions/runs/7/cancel", None), None);
+        let rerun = "/repos/o/r/actions/runs/7/rerun";
+        assert_eq!(change(rerun, None), Some((rerun.to_owned(), None)));
+    }
+
+    #[test]
     fn a_run_gets_the_fields_of_github() {
         let mut body = run();
         rewrite(&mut body);
         let run = Page::<Run>::of(body).expect("a page").list.items.remove(0);
         assert_eq!(run.path.as_deref(), Some(".gitea/workflows/failing.yml"));
         assert_eq!((run.head_branch.as_deref(), run.run_attempt), (Some("broken/logging"), Some(1)));
-        assert_eq!(run.created_at, run.run_started_at);
-        assert!(run.updated_at > run.created_at && run.triggering_actor == run.actor);
+        assert_eq!(run.created_at, None);
+        assert!(run.updated_at > run.run_started_at && run.triggering_actor == run.actor);
     }
 
     #[test]
