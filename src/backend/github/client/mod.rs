@@ -3,6 +3,7 @@
 //! - [`Client::get`]: a read, conditional, shared with the other processes of the user, retried
 //! - [`Client::send`]: a change, one at a time per host, never sent twice
 //! - [`Client::download`]: a log or an artifact, to a file
+//! - [`Client::tail`]: the end of a log that grows
 //! - [`Client::link`]: whether the server answers, else why not and until when
 //!
 //! [`budget`] decides when what is asked.
@@ -17,6 +18,7 @@ mod error;
 mod link;
 mod queue;
 mod send;
+mod tail;
 pub(in crate::backend::github) mod transport;
 mod verdict;
 
@@ -50,6 +52,7 @@ pub use error::{ApiError, RedirectFault};
 pub use link::{Condition, LinkState, Rate};
 pub use queue::Priority;
 pub use send::{Change, Done, Mutation};
+pub use tail::MAX_TAIL;
 
 /// Maximum size of an answer that is not a download, in bytes.
 const MAX_ANSWER: usize = 32 << 20;

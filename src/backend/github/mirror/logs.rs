@@ -134,9 +134,9 @@ struct Held {
 }
 
 /// The logs of a job.
-struct StepLogs<'j> {
-    folder: &'j RunFolder,
-    job: &'j Job,
+pub(super) struct StepLogs {
+    folder: RunFolder,
+    job: Job,
     spans: Vec<Span>,
     /// Place in `spans` of the step that the last line belonged to.
     current: Option<usize>,
@@ -147,15 +147,13 @@ struct StepLogs<'j> {
     /// The log that the last part was written to; `None` if it is held.
     last: Option<StepNumber>,
     at: Timestamp,
+    /// Whether the step for lines that no step can have is in `events`.
+    has_unknown: bool,
     events: Vec<Timed>,
 }
 
-impl<'j> StepLogs<'j> {
-    fn new(folder: &'j RunFolder, job: &'j Job) -> Result<Self, LogError> {
-        let span = |step: &Step| {
-            let (first, last) = (step.started?, step.finished.or(job.finished)?);
-            Some(Span { number: step.number, kind: step.kind, first, last: last.max(first) })
-        };
+impl StepLogs {
+    pub(super) fn new(folder: &RunFolder, job: &Job) -> Result<Self, LogError> {
         let logs = folder.log(&job.id, job.attempt, StepNumber(1));
         if let Some(folder) = logs.parent() {
             match std::fs::remove_dir_all(folder) {
@@ -166,21 +164,46 @@ impl<'j> StepLogs<'j> {
             }
         }
         Ok(Self {
-            folder,
-            job,
-            spans: job.steps.iter().filter_map(span).collect(),
+            folder: folder.clone(),
+            job: job.clone(),
+            spans: spans(job),
             current: None,
             held: Held::default(),
             logs: BTreeMap::new(),
             is_open: false,
             last: None,
             at: job.started.unwrap_or_default(),
+            has_unknown: false,
             events: Vec::new(),
         })
     }
 
+    pub(super) fn attempt(&self) -> u32 {
+        self.job.attempt
+    }
+
+    /// Takes over the steps of a job that goes on. Steps that are known keep their places.
+    pub(super) fn set_job(&mut self, job: &Job) {
+        self.spans = spans(job);
+        self.job = job.clone();
+    }
+
+    /// Returns the events about what was added since the last call. If the text pauses, lines of a second that several steps
+    /// share are written as well.
+    pub(super) fn events(&mut self, pauses: bool) -> Result<Vec<Timed>, LogError> {
+        if pauses {
+            self.release(None)?;
+        }
+        let numbers: Vec<StepNumber> = self.logs.keys().copied().collect();
+        for number in numbers {
+            self.flush(number)?;
+            self.report(number);
+        }
+        Ok(std::mem::take(&mut self.events))
+    }
+
     /// Adds a part of a line.
-    fn add(&mut self, part: &[u8], ends: bool) -> Result<(), LogError> {
+    pub(super) fn add(&mut self, part: &[u8], ends: bool) -> Result<(), LogError> {
         self.last = match (self.is_open, self.last) {
             (true, Some(number)) => {
                 self.write(number, self.at, part)?;
@@ -285,7 +308,16 @@ impl<'j> StepLogs<'j> {
     }
 
     fn write(&mut self, number: StepNumber, at: Timestamp, text: &[u8]) -> Result<(), LogError> {
-        let (folder, job) = (self.folder, self.job);
+        let (folder, job) = (&self.folder, &self.job);
+        if !self.has_unknown && self.spans.iter().all(|span| span.number != number) {
+            self.has_unknown = true;
+            if job.steps.iter().all(|step| step.number != number) {
+                let (name, kind) = (UNKNOWN_STEP.to_owned(), StepKind::Job);
+                let outline = StepOutline { number, name, kind, background: false };
+                let planned = Event::StepsPlanned { job: job.id.clone(), steps: vec![outline] };
+                self.events.push((job.started.unwrap_or_default(), planned));
+            }
+        }
         let log = self.logs.entry(number).or_insert_with(|| StepLog {
             writer: LogWriter::new(folder.log(&job.id, job.attempt, number)),
             buffer: Vec::new(),
@@ -338,32 +370,34 @@ impl<'j> StepLogs<'j> {
         }
     }
 
-    fn finish(mut self) -> Result<Vec<Timed>, LogError> {
+    pub(super) fn finish(mut self) -> Result<Vec<Timed>, LogError> {
         self.release(None)?;
-        let unknown = self.unknown();
         let numbers: Vec<StepNumber> = self.logs.keys().copied().collect();
-        for number in &numbers {
-            self.flush(*number)?;
-            if let Some(log) = self.logs.get_mut(number) {
+        for number in numbers {
+            self.flush(number)?;
+            if let Some(log) = self.logs.get_mut(&number) {
                 let last = log.writer.finish();
                 log.extend(last);
             }
-            self.report(*number);
+            self.report(number);
         }
         // Readers that print a log as it comes print the steps one after another.
         self.events.sort_by_key(|(_, event)| match event {
             Event::Output { step, .. } => *step,
             _ => StepNumber(0),
         });
-        let is_planned = self.job.steps.iter().any(|step| step.number == unknown);
-        if numbers.contains(&unknown) && !is_planned {
-            let (name, kind) = (UNKNOWN_STEP.to_owned(), StepKind::Job);
-            let outline = StepOutline { number: unknown, name, kind, background: false };
-            let event = Event::StepsPlanned { job: self.job.id.clone(), steps: vec![outline] };
-            self.events.insert(0, (self.job.started.unwrap_or_default(), event));
-        }
         Ok(self.events)
     }
+}
+
+/// Returns the spans of the steps that have started. One that runs has no end yet.
+fn spans(job: &Job) -> Vec<Span> {
+    let end = job.finished.unwrap_or(Timestamp(u64::MAX));
+    let span = |step: &Step| {
+        let (first, last) = (step.started?, step.finished.unwrap_or(end));
+        Some(Span { number: step.number, kind: step.kind, first, last: last.max(first) })
+    };
+    job.steps.iter().filter_map(span).collect()
 }
 
 /// Whether a line is the first one of a step, as runners write it.

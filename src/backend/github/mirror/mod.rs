@@ -4,6 +4,7 @@
 //! - [`graph`]: the jobs of a run from its workflow file, and the listed jobs in it
 //! - [`events`]: what a snapshot of a run adds to what is known of it
 //! - [`logs`]: the log of a job, split into the logs of its steps
+//! - [`live`]: the log of a job that runs, where the server has it
 //! - [`folder`]: the run folder
 //!
 //! A run of the list is mirrored as a *stub*, without jobs. When it is opened, its jobs follow: a stub of a run that has
@@ -12,6 +13,7 @@
 pub mod events;
 pub mod folder;
 pub mod graph;
+pub mod live;
 pub mod logs;
 
 mod jobs;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 
@@ -103,6 +104,12 @@ impl Fetch<'_> {
     pub(super) async fn log(&self, job: u64, into: &Path, limit: u64) -> Result<(), ApiError> {
         let path = format!("{}/actions/jobs/{job}/logs", self.repository());
         self.client.download(&path, into, limit, self.priority).await.map(drop)
+    }
+
+    /// Asks for what the log of a job that runs has from an offset on.
+    pub(super) async fn tail(&self, job: u64, from: u64) -> Result<Bytes, ApiError> {
+        let path = format!("{}/actions/jobs/{job}/logs", self.repository());
+        self.client.tail(&path, from, self.priority).await
     }
 
     /// Returns the text of a file at a commit. It never changes, so that the server is asked once.

@@ -23,7 +23,7 @@ use crate::backend::github::mirror::graph::Graph;
 use crate::backend::github::mirror::logs;
 use crate::backend::github::mirror::logs::LogError;
 use crate::files;
-use crate::model::{Command, Conclusion, Event, Job, JobId, Phase, Reply, RunId};
+use crate::model::{Command, Conclusion, Event, Job, JobId, Phase, Reply, RunId, ServerKind};
 use crate::store::StoreError;
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
@@ -32,6 +32,7 @@ use crate::worker::control;
 use crate::worker::control::PendingCommand;
 
 use super::fetch::{Fetch, Fetched};
+use super::live::{LiveLogs, Tail, Tailed};
 use super::{LogFault, PollError, order};
 
 /// Maximum size of the log of a job that is downloaded, in bytes.
@@ -92,6 +93,7 @@ pub(super) struct Mirrored {
     loading: HashSet<JobId>,
     /// Who waits for downloads.
     waiting: Vec<Waiting>,
+    live: LiveLogs,
     attempt: u32,
     work: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Told when the user has changed the run, so that it is polled soon.
@@ -102,6 +104,7 @@ pub(super) struct Mirrored {
 enum Finished {
     Polled {
         fetched: Result<(Box<Fetched>, Option<Graph>), PollError>,
+        tails: Vec<Tailed>,
         done: oneshot::Sender<Result<RunPolled, PollError>>,
     },
     Sent {
@@ -109,6 +112,8 @@ enum Finished {
         reply: Reply,
         answer: oneshot::Sender<Reply>,
     },
+    /// An answer at the end of a job whose log was followed.
+    End(Tailed),
     Log {
         job: JobId,
         result: Result<(), ApiError>,
@@ -139,6 +144,7 @@ impl Mirrored {
             logs: HashSet::new(),
             loading: HashSet::new(),
             waiting: Vec::new(),
+            live: LiveLogs::default(),
             attempt: 0,
             work: FuturesUnordered::new(),
             changed,
@@ -183,8 +189,14 @@ impl Mirrored {
         let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
         let needs_graph = self.graph.is_none();
         let deploys = self.mirror.run().jobs.values().any(|job| job.environment.is_some());
+        let followed = if self.remote.kind == ServerKind::Gitea { self.live.next(&self.mirror) } else { Vec::new() };
         let polling = async move {
             let fetch = Fetch { client: &client, remote: &remote, priority };
+            // Before the snapshot, so that it has the steps of every line.
+            let mut tails = Vec::with_capacity(followed.len());
+            for tail in followed {
+                tails.push(tail.ask(&fetch).await);
+            }
             let fetched = async {
                 let fetched = fetch.snapshot(deploys).await?;
                 let graph = if needs_graph {
@@ -194,7 +206,7 @@ impl Mirrored {
                 };
                 Ok((Box::new(fetched), graph))
             };
-            Finished::Polled { fetched: fetched.await, done }
+            Finished::Polled { fetched: fetched.await, tails, done }
         };
         self.work.push(polling.boxed());
     }
@@ -218,11 +230,15 @@ impl Mirrored {
 
     fn take(&mut self, finished: Finished) -> Result<(), StoreError> {
         match finished {
-            Finished::Polled { fetched: Ok((fetched, graph)), done } => {
+            Finished::Polled { fetched: Ok((fetched, graph)), tails, done } => {
                 if graph.is_some() {
                     self.graph = graph;
                 }
                 self.update(&fetched)?;
+                for tailed in tails {
+                    let events = self.live.add(&self.mirror, tailed);
+                    self.append(events)?;
+                }
                 self.want_logs();
                 let run = self.mirror.run();
                 let _ = done.send(Ok(RunPolled {
@@ -231,7 +247,7 @@ impl Mirrored {
                     waits: matches!(run.phase, Phase::Waiting(_)),
                 }));
             }
-            Finished::Polled { fetched: Err(error), done } => {
+            Finished::Polled { fetched: Err(error), done, .. } => {
                 let _ = done.send(Err(error));
             }
             Finished::Sent { command, reply, answer } => {
@@ -239,14 +255,29 @@ impl Mirrored {
                 self.record(Event::Ordered { command, reply })?;
                 let _ = self.changed.try_send(self.mirror.folder().id().clone());
             }
+            Finished::End(tailed) => {
+                let job = tailed.job.clone();
+                let (events, next) = self.live.end(&self.mirror, tailed);
+                self.append(events)?;
+                match next {
+                    Some(tail) => self.ask_end(tail),
+                    None if self.mirror.run().jobs.get(&job).is_some_and(|job| self.lacks_log(job, job.attempt)) => {
+                        self.loading.remove(&job);
+                        self.download(job);
+                    }
+                    None => self.loaded(&job, Ok(())),
+                }
+            }
             Finished::Log { job, result } => self.take_log(job, result),
             Finished::Split { job, attempt, result } => {
                 let result = match result {
                     // The job has been repeated meanwhile.
                     Ok(_) if self.mirror.run().jobs.get(&job).is_none_or(|job| job.attempt != attempt) => Ok(()),
                     Ok(events) => {
-                        self.mirror.append(events)?;
-                        self.grow();
+                        self.append(events)?;
+                        if let Some(job) = self.mirror.run().jobs.get(&job) {
+                            self.live.forget(&self.mirror, job);
+                        }
                         Ok(())
                     }
                     Err(error) => Err(LogFault::Split(error)),
@@ -275,8 +306,13 @@ impl Mirrored {
     }
 
     fn record(&mut self, event: Event) -> Result<(), StoreError> {
-        self.mirror.append(vec![(now(), event)])?;
-        self.grow();
+        self.append(vec![(now(), event)])
+    }
+
+    fn append(&mut self, events: Vec<Timed>) -> Result<(), StoreError> {
+        if !self.mirror.append(events)?.is_empty() {
+            self.grow();
+        }
         Ok(())
     }
 
@@ -284,14 +320,29 @@ impl Mirrored {
         self.grown.send_modify(|grown| *grown += 1);
     }
 
+    /// Asks for the end of a log that was followed.
+    fn ask_end(&mut self, tail: Tail) {
+        let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
+        let asking = async move {
+            let fetch = Fetch { client: &client, remote: &remote, priority: Priority::Visible };
+            Finished::End(tail.ask(&fetch).await)
+        };
+        self.work.push(asking.boxed());
+    }
+
     /// Starts to download logs of jobs that have ended, those of failed jobs first.
     fn want_logs(&mut self) {
+        for tail in self.live.ends(&self.mirror) {
+            if self.loading.insert(tail.job.clone()) {
+                self.ask_end(tail);
+            }
+        }
         let run = self.mirror.run();
         if run.attempt != self.attempt {
             self.attempt = run.attempt;
             self.logs.clear();
         }
-        let mut wanted: Vec<_> = run.jobs.values().filter(|job| lacks_log(job, run.attempt)).collect();
+        let mut wanted: Vec<_> = run.jobs.values().filter(|job| self.lacks_log(job, run.attempt)).collect();
         wanted.retain(|job| !self.logs.contains(&job.id));
         wanted.sort_by_key(|job| !job.phase.conclusion().is_some_and(Conclusion::is_bad));
         let room = MAX_LOGS.saturating_sub(self.logs.len());
@@ -304,7 +355,7 @@ impl Mirrored {
     /// Downloads logs, and answers once they are there.
     fn load_logs(&mut self, jobs: &[JobId], done: Loaded) {
         let run = self.mirror.run();
-        let wanted = run.jobs.values().filter(|job| jobs.contains(&job.id) && lacks_log(job, job.attempt));
+        let wanted = run.jobs.values().filter(|job| jobs.contains(&job.id) && self.lacks_log(job, job.attempt));
         let wanted: Vec<JobId> = wanted.map(|job| job.id.clone()).collect();
         for job in wanted {
             self.download(job);
@@ -363,6 +414,17 @@ impl Mirrored {
         self.work.push(downloading.boxed());
     }
 
+    /// Whether a job of an attempt may have a log at the server that is not here, or not as a whole.
+    fn lacks_log(&self, job: &Job, attempt: u32) -> bool {
+        let is_partial = || {
+            self.remote.kind == ServerKind::Gitea
+                && job.phase.is_done()
+                && !self.live.has(&job.id)
+                && LiveLogs::is_partial(&self.mirror, job)
+        };
+        job.attempt == attempt && job.remote.is_some() && (job.lacks_log() || is_partial())
+    }
+
     /// The file of a job's log while it is downloaded, by the number of the job.
     fn log_file(&self, job: u64) -> PathBuf {
         self.mirror.folder().path().join(format!("{job}.download"))
@@ -396,9 +458,4 @@ impl Mirrored {
         };
         self.work.push(split.boxed());
     }
-}
-
-/// Whether a job of an attempt may have a log at the server that is not here.
-fn lacks_log(job: &Job, attempt: u32) -> bool {
-    job.attempt == attempt && job.remote.is_some() && job.lacks_log()
 }

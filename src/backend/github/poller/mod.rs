@@ -8,6 +8,7 @@
 //! - [`dates`]: when runs of servers were created that do not say so
 //! - [`fetch`]: what is asked of a server for one run
 //! - [`host`]: the task of a server
+//! - [`live`]: logs of jobs that run
 //! - [`mirrored`]: the task of an opened run
 //! - [`order`]: commands as requests
 //!
@@ -16,6 +17,7 @@
 mod dates;
 mod fetch;
 mod host;
+mod live;
 mod mirrored;
 mod order;
 

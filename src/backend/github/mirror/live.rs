@@ -1,0 +1,70 @@
+//! The log of a job that runs, on servers that serve it while it grows.
+
+use crate::model::Job;
+use crate::store::folder::RunFolder;
+
+use super::events::Timed;
+use super::logs::{LogError, StepLogs};
+
+/// Maximum number of bytes of a line that are held back until the line ends.
+const MAX_LINE: usize = 64 * 1024;
+
+/// A log that is split into the logs of its steps as it grows.
+pub struct LiveLog {
+    logs: StepLogs,
+    offset: u64,
+    /// The start of a line whose end is not here yet.
+    rest: Vec<u8>,
+}
+
+impl LiveLog {
+    /// Begins the logs of a job. Those that were written before, or in part, are replaced.
+    ///
+    /// # Errors
+    /// An earlier log cannot be removed.
+    pub fn new(folder: &RunFolder, job: &Job) -> Result<Self, LogError> {
+        Ok(Self { logs: StepLogs::new(folder, job)?, offset: 0, rest: Vec::new() })
+    }
+
+    /// Returns the attempt of the job.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.logs.attempt()
+    }
+
+    /// Returns the number of bytes of the text that were added.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Adds what follows in the text, and returns the events about it. `job` has the steps as they were after the text was
+    /// asked for. Without more text, lines that were held back are written.
+    ///
+    /// # Errors
+    /// A log cannot be written.
+    pub fn add(&mut self, job: &Job, text: &[u8]) -> Result<Vec<Timed>, LogError> {
+        self.offset += text.len() as u64;
+        self.logs.set_job(job);
+        self.rest.extend_from_slice(text);
+        let whole = memchr::memrchr(b'\n', &self.rest).map_or(0, |newline| newline + 1);
+        let whole = if self.rest.len() - whole > MAX_LINE { self.rest.len() } else { whole };
+        let lines: Vec<u8> = self.rest.drain(..whole).collect();
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            self.logs.add(line, line.ends_with(b"\n"))?;
+        }
+        self.logs.events(text.is_empty())
+    }
+
+    /// Ends the logs of a job that has ended.
+    ///
+    /// # Errors
+    /// A log cannot be written.
+    pub fn finish(mut self, job: &Job) -> Result<Vec<Timed>, LogError> {
+        self.logs.set_job(job);
+        if !self.rest.is_empty() {
+            self.logs.add(&self.rest, true)?;
+        }
+        self.logs.finish()
+    }
+}

@@ -1,0 +1,163 @@
+//! Logs of jobs that run, on servers that serve them while they grow: Gitea does, GitHub does not.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use crate::backend::github::client::ApiError;
+use crate::backend::github::mirror::events::Timed;
+use crate::backend::github::mirror::folder::Mirror;
+use crate::backend::github::mirror::live::LiveLog;
+use crate::backend::github::mirror::logs::LogError;
+use crate::files;
+use crate::model::{Job, JobId};
+
+use super::fetch::Fetch;
+
+/// Maximum number of jobs of one run whose logs are followed: each costs a request in every poll.
+const MAX_LIVE: usize = 8;
+
+/// A part of a log to ask for.
+#[derive(Clone, Debug)]
+pub(super) struct Tail {
+    pub(super) job: JobId,
+    /// Number of the job on the server.
+    number: u64,
+    from: u64,
+}
+
+/// An answer to a [`Tail`].
+#[derive(Debug)]
+pub(super) struct Tailed {
+    pub(super) job: JobId,
+    result: Result<Bytes, ApiError>,
+}
+
+impl Tail {
+    /// Asks for the part.
+    pub(super) async fn ask(self, fetch: &Fetch<'_>) -> Tailed {
+        Tailed { result: fetch.tail(self.number, self.from).await, job: self.job }
+    }
+}
+
+/// The logs of a run that grow.
+///
+/// A file beside the run's logs marks each of them until it is whole. If the process dies before that, the log is
+/// downloaded once more.
+#[derive(Default)]
+pub(super) struct LiveLogs(HashMap<JobId, LiveLog>);
+
+impl LiveLogs {
+    /// Returns what to ask for: the next parts of the logs of jobs that run.
+    pub(super) fn next(&mut self, mirror: &Mirror) -> Vec<Tail> {
+        let run = mirror.run();
+        let runs = |job: &&Job| job.attempt == run.attempt && job.phase.is_active() && job.started.is_some();
+        let jobs: Vec<&Job> =
+            run.jobs.values().filter(runs).filter(|job| job.remote.is_some()).take(MAX_LIVE).collect();
+        let mut tails = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match self.of(mirror, job) {
+                Ok(log) => {
+                    tails.push(Tail { job: job.id.clone(), number: job.remote.unwrap_or_default(), from: log.offset() })
+                }
+                Err(error) => tracing::warn!(%error, job = %job.id, "the log of a job is not followed"),
+            }
+        }
+        tails
+    }
+
+    fn of(&mut self, mirror: &Mirror, job: &Job) -> Result<&LiveLog, LogError> {
+        if self.0.get(&job.id).is_none_or(|log| log.attempt() != job.attempt) {
+            if let Some(mark) = mark(mirror, job) {
+                files::create_own(&mark).map_err(LogError::Read)?;
+            }
+            self.0.insert(job.id.clone(), LiveLog::new(mirror.folder(), job)?);
+        }
+        Ok(&self.0[&job.id])
+    }
+
+    /// Adds an answer, and returns the events about it. The mirror has the state of the job from after the question.
+    pub(super) fn add(&mut self, mirror: &Mirror, tailed: Tailed) -> Vec<Timed> {
+        let (Some(log), Some(job)) = (self.0.get_mut(&tailed.job), mirror.run().jobs.get(&tailed.job)) else {
+            return Vec::new();
+        };
+        let added = tailed.result.map_err(|error| error.to_string());
+        match added.and_then(|text| log.add(job, &text).map_err(|error| error.to_string())) {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::debug!(error, job = %tailed.job, "the log of a job has not grown");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Returns what to ask for at the ends of jobs whose logs were followed.
+    pub(super) fn ends(&self, mirror: &Mirror) -> Vec<Tail> {
+        let run = mirror.run();
+        let ended = self.0.iter().filter_map(|(id, log)| {
+            let job = run.jobs.get(id).filter(|job| job.phase.is_done())?;
+            Some(Tail { job: id.clone(), number: job.remote?, from: log.offset() })
+        });
+        ended.collect()
+    }
+
+    /// Adds an answer at the end of a job. Returns the events about it, and what to ask for next; nothing once the log is
+    /// whole.
+    pub(super) fn end(&mut self, mirror: &Mirror, tailed: Tailed) -> (Vec<Timed>, Option<Tail>) {
+        let (id, run) = (tailed.job.clone(), mirror.run());
+        let Some(job) = run.jobs.get(&id) else { return (Vec::new(), None) };
+        match &tailed.result {
+            Ok(text) if !text.is_empty() => {
+                let events = self.add(mirror, tailed);
+                let from = self.0.get(&id).map(LiveLog::offset);
+                (events, from.zip(job.remote).map(|(from, number)| Tail { job: id, number, from }))
+            }
+            Ok(_) => {
+                let finished = self.0.remove(&id).map(|log| log.finish(job));
+                match finished {
+                    Some(Ok(events)) => {
+                        self.forget(mirror, job);
+                        (events, None)
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(%error, job = %id, "the end of a log is lost");
+                        (Vec::new(), None)
+                    }
+                    None => (Vec::new(), None),
+                }
+            }
+            // The mark stays: the log is downloaded as a whole.
+            Err(error) => {
+                tracing::debug!(%error, job = %id, "the end of a log is not here");
+                self.0.remove(&id);
+                (Vec::new(), None)
+            }
+        }
+    }
+
+    /// Whether the log of a job was followed, by this process or another, and is not whole.
+    pub(super) fn is_partial(mirror: &Mirror, job: &Job) -> bool {
+        mark(mirror, job).is_some_and(|mark| mark.exists())
+    }
+
+    /// Whether the log of a job is followed.
+    pub(super) fn has(&self, job: &JobId) -> bool {
+        self.0.contains_key(job)
+    }
+
+    /// Notes that the log of a job is whole.
+    pub(super) fn forget(&mut self, mirror: &Mirror, job: &Job) {
+        self.0.remove(&job.id);
+        if let Some(mark) = mark(mirror, job) {
+            // Without a mark there is nothing to remove.
+            let _ = fs::remove_file(mark);
+        }
+    }
+}
+
+/// File that marks a log that is not whole.
+fn mark(mirror: &Mirror, job: &Job) -> Option<PathBuf> {
+    job.remote.map(|number| mirror.folder().path().join(format!("{number}.live")))
+}
