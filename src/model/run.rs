@@ -47,7 +47,7 @@ pub struct RemoteRun {
 }
 
 /// What a server with runs is. It decides what can be asked of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServerKind {
     /// github.com, GitHub Enterprise Cloud or Server.

@@ -11,7 +11,7 @@ use cuelight::backend::github::wire::checks::Annotation;
 use cuelight::backend::github::wire::deployments::PendingDeployment;
 use cuelight::backend::github::wire::repository::ConcurrencyGroup;
 use cuelight::backend::github::wire::runs::{Job, Run};
-use cuelight::model::{Conclusion, Gate, Phase, StepNumber};
+use cuelight::model::{Conclusion, Gate, Phase, ServerKind, StepNumber};
 use cuelight::store::folder::RunsDir;
 use cuelight::store::history;
 use serde_json::json;
@@ -41,7 +41,12 @@ impl<'f> Watched<'f> {
     }
 
     fn remote(&self, run: &Run) -> RemoteId {
-        RemoteId { host: "github.com".to_owned(), repository: self.repository.to_owned(), id: run.id.expect("an id") }
+        RemoteId {
+            host: "github.com".to_owned(),
+            repository: self.repository.to_owned(),
+            id: run.id.expect("an id"),
+            kind: ServerKind::GitHub,
+        }
     }
 
     fn list(&self) -> Vec<Run> {

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use cuelight::backend::github::address::Host;
 use cuelight::backend::github::auth::Token;
 use cuelight::backend::github::client::Client;
-use cuelight::config::ServerKind;
+use cuelight::model::ServerKind;
 use cuelight::store::folder::RunsDir;
 use serde_json::{Value, json};
 

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use crate::backend::github::mirror::folder::RemoteId;
+use crate::backend::github::wire::Time;
 use crate::backend::github::wire::runs::Run;
-use crate::model::{RunId, ServerKind, Timestamp};
+use crate::model::{RunId, ServerKind};
 use crate::store::StoreError;
 use crate::store::clock::now;
 use crate::store::folder::{self, RunsDir};
@@ -35,7 +36,7 @@ impl Dates {
             let created = run.run_started_at.map_or_else(now, |started| started.0);
             remote.mirror(created)
         });
-        run.created_at = Some(folder::id_timestamp(mirror).into());
+        run.created_at = Some(Time(folder::id_timestamp(mirror)));
         Ok(())
     }
 }
@@ -45,6 +46,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::Timestamp;
 
     #[test]
     fn a_run_keeps_its_time_in_every_process_and_attempt() {
