@@ -77,7 +77,7 @@ pub struct RemoteSpec {
     /// Host name of the server, with its port if it has one.
     pub host: String,
     /// What the server is.
-    pub kind: ServerKind,
+    pub server: ServerKind,
     /// Repository as `owner/name`.
     pub repository: String,
     /// Id of the run on the server.
@@ -206,7 +206,7 @@ impl RunSpec {
     #[must_use]
     pub fn of_remote(info: RunInfo, remote: RemoteSpec) -> Self {
         let engine = env!("CARGO_PKG_VERSION").to_owned();
-        let identity = RemoteRun { host: remote.host.clone(), id: remote.id, kind: remote.kind };
+        let identity = RemoteRun { host: remote.host.clone(), id: remote.id, kind: remote.server };
         let info = RunInfo { remote: Some(identity), ..info };
         Self { version: VERSION, engine, info, work: WorkSpec::Remote(Box::new(remote)) }
     }

@@ -62,7 +62,7 @@ pub fn spec(remote: &RemoteId, run: &WireRun) -> Option<RunSpec> {
     };
     let remote = RemoteSpec {
         host: remote.host.clone(),
-        kind: remote.kind,
+        server: remote.kind,
         repository: remote.repository.clone(),
         id: remote.id,
         url: text(&run.html_url),

@@ -54,7 +54,7 @@ impl Fetch<'_> {
         let attempt = run.run_attempt.unwrap_or(1).max(1);
         let jobs: Vec<Job> =
             self.all(&self.run_path(&format!("/attempts/{attempt}/jobs?per_page=100")), &mut cost).await?;
-        if self.remote.kind == ServerKind::Gitea {
+        if self.remote.server == ServerKind::Gitea {
             gitea::complete(&mut run, &jobs);
         }
         let is = |status: Status| {

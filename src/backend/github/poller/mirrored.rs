@@ -189,7 +189,7 @@ impl Mirrored {
         let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
         let needs_graph = self.graph.is_none();
         let deploys = self.mirror.run().jobs.values().any(|job| job.environment.is_some());
-        let followed = if self.remote.kind == ServerKind::Gitea { self.live.next(&self.mirror) } else { Vec::new() };
+        let followed = if self.remote.server == ServerKind::Gitea { self.live.next(&self.mirror) } else { Vec::new() };
         let polling = async move {
             let fetch = Fetch { client: &client, remote: &remote, priority };
             // Before the snapshot, so that it has the steps of every line.
@@ -417,7 +417,7 @@ impl Mirrored {
     /// Whether a job of an attempt may have a log at the server that is not here, or not as a whole.
     fn lacks_log(&self, job: &Job, attempt: u32) -> bool {
         let is_partial = || {
-            self.remote.kind == ServerKind::Gitea
+            self.remote.server == ServerKind::Gitea
                 && job.phase.is_done()
                 && !self.live.has(&job.id)
                 && LiveLogs::is_partial(&self.mirror, job)
