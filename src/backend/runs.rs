@@ -19,6 +19,9 @@ use super::github::poller::{PollError, Poller, SubmitError};
 /// Variable with the host of repositories that are named without one, as `gh` reads it.
 const DEFAULT_HOST: &str = "GH_HOST";
 
+/// Variable with the repository of commands that name none, as `gh` reads it.
+const DEFAULT_REPOSITORY: &str = "GH_REPO";
+
 /// Runs of this machine and of the servers in the user's settings, which are read when a server is first needed.
 pub struct Runs {
     dir: RunsDir,
@@ -75,6 +78,9 @@ pub enum RunsError {
     /// A number alone, outside of checkouts of a known server.
     #[error("{0}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout")]
     NoCheckout(StoreError),
+    /// No repository is named, and the folder belongs to none on a known server.
+    #[error("no remote of this folder is on a known server: name the repository with -R OWNER/NAME")]
+    NoRepository,
     /// The address of a pull request.
     #[error("{repository}#{number} is a pull request: name one of its runs")]
     PullRequest {
@@ -226,7 +232,22 @@ impl Runs {
         Ok(Listed { repository: full_name, unlisted })
     }
 
-    fn poller(&self) -> Result<&Poller, ConfigError> {
+    /// Returns the repository with a name, else that of `GH_REPO`, else that of the checkout around a folder.
+    ///
+    /// # Errors
+    /// The text is not the name of a repository, or there is none.
+    pub fn repository(&self, name: Option<&str>, here: &Path) -> Result<Repository, RunsError> {
+        match name.map(str::to_owned).or_else(|| std::env::var(DEFAULT_REPOSITORY).ok()) {
+            Some(name) => Ok(Repository::parse(&name, default_host().as_deref())?),
+            None => self.poller()?.checkout(here)?.ok_or(RunsError::NoRepository),
+        }
+    }
+
+    /// Returns who asks the servers.
+    ///
+    /// # Errors
+    /// The settings are invalid.
+    pub fn poller(&self) -> Result<&Poller, ConfigError> {
         if let Some(poller) = self.poller.get() {
             return Ok(poller);
         }

@@ -5,7 +5,10 @@ use std::io;
 use crate::backend::github::address::AddressError;
 use crate::backend::github::auth::AuthError;
 use crate::backend::github::client::ApiError;
+use crate::backend::github::poller::steer::SteerError;
 use crate::backend::github::poller::{PollError, SubmitError};
+use crate::backend::github::workflows::WorkflowError;
+use crate::backend::github::workflows::dispatch::DispatchError;
 use crate::backend::runs::RunsError;
 use crate::config::ConfigError;
 use crate::launch::commands::CommandError;
@@ -281,8 +284,46 @@ impl From<RunsError> for Failure {
             RunsError::Poll(error) => error.into(),
             RunsError::Submit(error) => error.into(),
             RunsError::Lookup(error) => error.into(),
+            RunsError::NoRepository => Self::new(Exit::Usage, error.to_string()),
             RunsError::NoCheckout(_) => Self::new(Exit::NotFound, error.to_string()),
             RunsError::PullRequest { .. } => Self::new(Exit::Usage, error.to_string()),
+        }
+    }
+}
+
+impl From<WorkflowError> for Failure {
+    fn from(error: WorkflowError) -> Self {
+        match error {
+            WorkflowError::Api(error) => error.into(),
+            WorkflowError::Malformed { .. } => Self::new(Exit::Unavailable, error.to_string()),
+            WorkflowError::Unknown { .. } => Self::new(Exit::NotFound, error.to_string()),
+            WorkflowError::Ambiguous { .. } => Self::new(Exit::Usage, error.to_string()),
+        }
+    }
+}
+
+impl From<DispatchError> for Failure {
+    fn from(error: DispatchError) -> Self {
+        let exit = match error {
+            DispatchError::Workflow(error) => return error.into(),
+            DispatchError::Disabled { .. } | DispatchError::OtherEvents { .. } => Exit::Rejected,
+            DispatchError::NoFile { .. } => Exit::NotFound,
+            DispatchError::Input(_) => Exit::Usage,
+            DispatchError::NoRun { .. } | DispatchError::SeveralRuns { .. } | DispatchError::Doubtful(_) => {
+                Exit::Unavailable
+            }
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<SteerError> for Failure {
+    fn from(error: SteerError) -> Self {
+        match error {
+            SteerError::Poll(error) => error.into(),
+            SteerError::Workflow(error) => error.into(),
+            SteerError::Dispatch(error) => error.into(),
+            SteerError::Late { .. } => Self::new(Exit::Unavailable, error.to_string()),
         }
     }
 }

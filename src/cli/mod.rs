@@ -8,6 +8,7 @@ mod commands;
 mod completions;
 mod config;
 mod demo;
+mod dispatch;
 mod doctor;
 mod eval;
 mod exit;
@@ -85,6 +86,11 @@ enum Command {
     Cancel(commands::CancelArgs),
     /// Run again: all of a run, what failed, or one job and the jobs that need it
     Rerun(commands::RerunArgs),
+    /// Start a workflow on a server, and follow its run
+    Dispatch(dispatch::Args),
+    /// List, enable or disable workflows on a server
+    #[command(subcommand)]
+    Workflow(dispatch::WorkflowCommand),
     /// Continue a run whose worker was lost, from the first step that had not completed
     Resume(commands::ResumeArgs),
     /// Approve deployments that wait for a review
@@ -215,7 +221,7 @@ pub fn main() -> ExitCode {
         Err(error) => return misread(error),
     };
     survive_file_limit();
-    match guarded(|| dispatch(&cli)) {
+    match guarded(|| carry_out(&cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if !failure.is_error() {
@@ -258,7 +264,7 @@ fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
     panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or(Ok(Exit::Internal))
 }
 
-fn dispatch(cli: &Cli) -> Outcome {
+fn carry_out(cli: &Cli) -> Outcome {
     if cli.read_only && cli.command.is_some() {
         return Err(Failure::new(Exit::Usage, "--read-only is for the screen alone: use it without a command"));
     }
@@ -274,6 +280,8 @@ fn dispatch(cli: &Cli) -> Outcome {
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Cancel(args)) => commands::cancel(args),
         Some(Command::Rerun(args)) => commands::rerun(args),
+        Some(Command::Dispatch(args)) => dispatch::dispatch(args),
+        Some(Command::Workflow(command)) => dispatch::workflow(command),
         Some(Command::Resume(args)) => commands::resume(args),
         Some(Command::Approve(args)) => review::run(args, true),
         Some(Command::Reject(args)) => review::run(args, false),

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
+use crate::backend::github::address::Repository;
 use crate::backend::github::client::ApiError;
 use crate::backend::github::poller::Poller;
-use crate::backend::runs::{Found, Runs, WithLogs};
+use crate::backend::github::poller::steer::SteerError;
+use crate::backend::runs::{Found, Runs, RunsError, WithLogs};
 use crate::model::{Command, Run};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
 
-use super::{Failure, block_on, style};
+use super::{Failure, block_on, runs_dir, style};
 
 /// Finds a run by its id here, or by its number or URL on a server, and brings it up to date.
 pub(super) fn find(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
@@ -47,6 +49,20 @@ pub(super) fn with_logs(
     let WithLogs { run, outdated, missing } = block_on(Runs::new(folder.runs()).with_logs(folder, job, failed))??;
     note(folder, outdated.as_ref());
     Ok((run, missing.map(Failure::from)))
+}
+
+/// Asks the server of a repository for something: the repository that a command names, else that of `GH_REPO` or of the
+/// current folder.
+pub(super) fn ask<T>(
+    name: Option<&str>,
+    ask: impl AsyncFnOnce(&Poller, &Repository) -> Result<T, SteerError>,
+) -> Result<(Repository, T), Failure> {
+    let (runs, here) = (Runs::new(runs_dir()?), std::env::current_dir()?);
+    block_on(async {
+        let repository = runs.repository(name, &here)?;
+        let answer = ask(runs.poller().map_err(RunsError::from)?, &repository).await?;
+        Ok((repository, answer))
+    })?
 }
 
 /// Sends a command to a run, through its worker or to its server.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::workflow::expr::{Object, Scope, Value};
+use crate::workflow::inputs;
 use crate::workflow::inputs::{empty, typed};
 use crate::workflow::source::Span;
 use crate::workflow::syntax::{CallSecrets, JobBody, JobDefinition, Trigger, Workflow};
@@ -94,34 +95,21 @@ pub(super) fn outputs(callee: &Arc<Workflow>, scope: &Scope<'_>) -> Result<Index
 /// # Errors
 /// A message about an input that is missing, unknown, or of the wrong type.
 pub fn dispatch(workflow: &Workflow, event: &str, given: &IndexMap<String, String>) -> Result<Object, String> {
-    let trigger = workflow.triggers.iter().find(|trigger| trigger.event.value == event);
-    let declared = trigger.map(|trigger| trigger.inputs.as_slice()).unwrap_or_default();
-    if let Some(unknown) =
-        given.keys().find(|name| !declared.iter().any(|input| input.name.value.eq_ignore_ascii_case(name)))
-    {
-        let names: Vec<_> = declared.iter().map(|input| input.name.value.as_str()).collect();
-        let known =
-            if names.is_empty() { "it has no inputs".to_owned() } else { format!("it has {}", names.join(", ")) };
-        return Err(format!("the workflow has no input `{unknown}` for the event `{event}`: {known}"));
-    }
-    let mut inputs = Object::default();
-    for input in declared {
+    let given = inputs::given(workflow, event, given, None).map_err(|error| error.to_string())?;
+    let mut values = Object::default();
+    for input in inputs::declared(workflow, event) {
         let name = &input.name.value;
-        let given = given.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-        let value = match (given, input.default.as_ref().and_then(Template::literal)) {
+        let value = match (given.get(name), input.default.as_ref().and_then(Template::literal)) {
             (Some(value), _) => {
                 typed(&input.kind, Value::string(value.clone())).map_err(|wrong| format!("input `{name}` {wrong}"))?
             }
             (None, Some(default)) => typed(&input.kind, Value::string(default))
                 .map_err(|wrong| format!("default of input `{name}` {wrong}"))?,
-            (None, None) if input.required => {
-                return Err(format!("the input `{name}` is required: give it with --input {name}=VALUE"));
-            }
             (None, None) => empty(&input.kind),
         };
-        inputs.insert(name.clone(), value);
+        values.insert(name.clone(), value);
     }
-    Ok(inputs)
+    Ok(values)
 }
 
 fn interface(workflow: &Workflow) -> Option<&Trigger> {

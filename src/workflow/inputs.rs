@@ -1,7 +1,14 @@
-//! Values of inputs: their declared types.
+//! Values of inputs: their declared types, and what a person may give.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+
+use crate::model::nearest;
 
 use super::expr::Value;
-use super::syntax::InputKind;
+use super::syntax::{InputDefinition, InputKind, Workflow};
+use super::template::Template;
 
 /// A value that an input cannot have. Completes "input `x` …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +18,89 @@ pub struct WrongInput {
     pub wanted: String,
     /// The value as text.
     pub value: String,
+}
+
+/// Inputs that a person gave and the workflow does not take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// No such input.
+    #[error("the workflow has no input `{name}` for the event `{event}`: {}", known(.inputs, .name))]
+    Unknown {
+        /// The name as it was given.
+        name: String,
+        /// The event.
+        event: String,
+        /// Names of the declared inputs.
+        inputs: Vec<String>,
+    },
+    /// A required input has no value and no default.
+    #[error("the input `{0}` is required: give it with --input {0}=VALUE")]
+    Missing(String),
+    /// A value is not of the declared type.
+    #[error("input `{name}` {wrong}")]
+    Wrong {
+        /// Name of the input.
+        name: String,
+        /// What it takes.
+        wrong: WrongInput,
+    },
+}
+
+fn known(inputs: &[String], name: &str) -> String {
+    match (inputs, nearest(name, inputs.iter().map(String::as_str))) {
+        ([], _) => "it has no inputs".to_owned(),
+        (_, Some(near)) => format!("did you mean `{near}`?"),
+        (_, None) => format!("it has {}", inputs.join(", ")),
+    }
+}
+
+/// Checks the inputs that a person gives for an event, and returns them under their declared names. `environments` are the
+/// environments of the repository, where they are known.
+///
+/// # Errors
+/// An input is unknown, missing, or of the wrong type.
+pub fn given(
+    workflow: &Workflow,
+    event: &str,
+    given: &IndexMap<String, String>,
+    environments: Option<&BTreeSet<String>>,
+) -> Result<IndexMap<String, String>, InputError> {
+    let declared = declared(workflow, event);
+    let is_declared = |name: &&String| declared.iter().any(|input| input.name.value.eq_ignore_ascii_case(name));
+    if let Some(name) = given.keys().find(|name| !is_declared(name)) {
+        let inputs = declared.iter().map(|input| input.name.value.clone()).collect();
+        return Err(InputError::Unknown { name: name.clone(), event: event.to_owned(), inputs });
+    }
+    let mut checked = IndexMap::new();
+    for input in declared {
+        let name = &input.name.value;
+        match given.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)) {
+            Some((_, value)) => {
+                let wrong = |wrong| InputError::Wrong { name: name.clone(), wrong };
+                let value = match (&input.kind, environments) {
+                    (InputKind::Environment, Some(names)) if !names.contains(value) => {
+                        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                        let wanted = format!("one of {}", names.join(", "));
+                        return Err(wrong(WrongInput { wanted, value: value.clone() }));
+                    }
+                    (kind, _) => typed(kind, Value::string(value.clone())).map(|_| value).map_err(wrong)?,
+                };
+                checked.insert(name.clone(), value.clone());
+            }
+            None if input.required && input.default.as_ref().and_then(Template::literal).is_none() => {
+                return Err(InputError::Missing(name.clone()));
+            }
+            None => {}
+        }
+    }
+    Ok(checked)
+}
+
+/// Returns the inputs that a workflow declares for an event.
+#[must_use]
+pub fn declared<'w>(workflow: &'w Workflow, event: &str) -> &'w [InputDefinition] {
+    let trigger = workflow.triggers.iter().find(|trigger| trigger.event.value == event);
+    trigger.map(|trigger| trigger.inputs.as_slice()).unwrap_or_default()
 }
 
 /// Converts a value to the declared type of an input. Text that spells a boolean or a number is one, because expressions
@@ -50,5 +140,43 @@ pub fn empty(kind: &InputKind) -> Value {
         InputKind::Boolean => Value::Bool(false),
         InputKind::Number => Value::Number(0.0),
         _ => Value::string(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::parse::parse;
+    use crate::workflow::source::Source;
+
+    #[test]
+    fn given_inputs_are_checked_against_their_declaration() {
+        let text = "on:\n  workflow_dispatch:\n    inputs:\n      Target: {type: choice, options: [dev, qa], default: dev}\n      \
+                    count: {type: number, required: true}\n      dry: {type: boolean}\n      env: {type: environment}\n\
+                    jobs:\n  a:\n    runs-on: x\n    steps:\n      - run: 'true'\n";
+        let workflow = parse(&Source::new("w.yml", text)).value.expect("a workflow");
+        let environments = BTreeSet::from(["blue".to_owned(), "green".to_owned()]);
+        let check = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            given(&workflow, "workflow_dispatch", &pairs, Some(&environments)).map_err(|error| error.to_string())
+        };
+        let checked = check(&[("target", "qa"), ("COUNT", "3"), ("env", "blue")]).expect("valid");
+        let names: Vec<_> = checked.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(names, ["Target=qa", "count=3", "env=blue"], "under their declared names, without defaults");
+        for (pairs, message) in [
+            (
+                &[("targt", "qa"), ("count", "1")][..],
+                "no input `targt` for the event `workflow_dispatch`: did you mean `Target`?",
+            ),
+            (&[("nonsense", "1")], "it has Target, count, dry, env"),
+            (&[("target", "qa")], "the input `count` is required: give it with --input count=VALUE"),
+            (&[("count", "many")], "input `count` must be a number, not `many`"),
+            (&[("count", "1"), ("target", "prod")], "input `Target` must be one of dev, qa, not `prod`"),
+            (&[("count", "1"), ("dry", "maybe")], "input `dry` must be true or false, not `maybe`"),
+            (&[("count", "1"), ("env", "red")], "input `env` must be one of blue, green, not `red`"),
+        ] {
+            let error = check(pairs).expect_err(message);
+            assert!(error.contains(message), "{error}");
+        }
     }
 }

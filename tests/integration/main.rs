@@ -22,5 +22,6 @@ mod screen;
 mod servers;
 mod services;
 mod source;
+mod steer;
 mod survival;
 mod user;

@@ -11,19 +11,19 @@ use crate::project::{Project, until};
 use crate::screen::Terminal;
 
 /// The repository of the fake server.
-const REPOSITORY: &str = "aura/platform";
+pub(crate) const REPOSITORY: &str = "aura/platform";
 
 /// A project whose settings name a fake server in place of github.com.
-struct Watching {
-    fake: Fake,
-    project: Project,
+pub(crate) struct Watching {
+    pub(crate) fake: Fake,
+    pub(crate) project: Project,
 }
 
 /// What a command printed, and its exit code.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    error: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) error: String,
 }
 
 impl From<Output> for Said {
@@ -34,7 +34,7 @@ impl From<Output> for Said {
 }
 
 impl Watching {
-    fn new(scenario: &str) -> Option<Self> {
+    pub(crate) fn new(scenario: &str) -> Option<Self> {
         let fake = Fake::start(scenario)?;
         let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
         let folder = project.home().join("config/cuelight");
@@ -44,29 +44,29 @@ impl Watching {
         Some(Self { fake, project })
     }
 
-    fn command(&self, token: &str, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, token: &str, args: &[&str]) -> Command {
         let mut command = self.project.command(args);
         command.env("GH_TOKEN", token);
         command
     }
 
-    fn said(&self, token: &str, args: &[&str]) -> Said {
+    pub(crate) fn said(&self, token: &str, args: &[&str]) -> Said {
         self.command(token, args).output().expect("starts").into()
     }
 
-    fn cuelight(&self, args: &[&str]) -> Said {
+    pub(crate) fn cuelight(&self, args: &[&str]) -> Said {
         self.said("ghp_full", args)
     }
 
     /// Returns the newest run of the server, as the list has it.
-    fn newest(&self) -> Value {
+    pub(crate) fn newest(&self) -> Value {
         let said = self.cuelight(&["runs", "-R", REPOSITORY, "-n", "1", "--json"]);
         assert_eq!(said.code, Some(0), "{}", said.error);
         serde_json::from_str(&said.out).expect("JSON")
     }
 
     /// Checks what the server counted.
-    fn check_stats(&self) {
+    pub(crate) fn check_stats(&self) {
         let stats = self.fake.value("/_fake/stats");
         for (name, most) in [("blob_auth_refused", 0), ("bugs", 0), ("bad_token", 0), ("max_concurrent", 2)] {
             assert!(stats[name].as_u64().is_some_and(|count| count <= most), "{name}: {stats}");
@@ -74,7 +74,7 @@ impl Watching {
     }
 }
 
-fn id(run: &Value) -> &str {
+pub(crate) fn id(run: &Value) -> &str {
     run["id"].as_str().expect("an id")
 }
 

@@ -4,6 +4,7 @@
 //! - [`wire`]: the answers of a server as types
 //! - [`mirror`]: run folders that mirror remote runs
 //! - [`poller`]: what is asked of servers when, and by whom mirrors are written
+//! - [`workflows`]: the workflows of a repository: listed, enabled, started
 
 pub mod address;
 pub mod auth;
@@ -13,5 +14,6 @@ mod hosts;
 pub mod mirror;
 pub mod poller;
 pub mod wire;
+pub mod workflows;
 
 pub use hosts::{connect, host, hosts};

@@ -27,3 +27,27 @@ pub enum AddressError {
     #[error("not the address of an API: `{0}`; it starts with https://, or http:// on this machine")]
     Api(String),
 }
+
+/// Escapes a path for a URL; slashes stay.
+pub(in crate::backend::github) fn escaped(path: &str) -> String {
+    let mut escaped = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn names_are_escaped_and_paths_stay() {
+        assert_eq!(escaped(".github/workflows/a b?#%ü.yml"), ".github/workflows/a%20b%3F%23%25%C3%BC.yml");
+    }
+}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 
+use crate::backend::github::address::escaped;
 use crate::backend::github::client::{Answer, AnswerSource, ApiError, Client, Form, Freshness, Priority};
 use crate::backend::github::mirror::graph::{WorkflowFiles, calls};
 use crate::backend::github::wire::deployments::{Approval, PendingDeployment};
@@ -177,29 +178,5 @@ fn optional<T>(result: Result<Vec<T>, PollError>) -> Result<Vec<T>, PollError> {
     match result {
         Err(PollError::Api(ApiError::Refused { status: 403 | 404 | 422, .. })) => Ok(Vec::new()),
         result => result,
-    }
-}
-
-/// Escapes a path for a URL; slashes stay.
-pub(super) fn escaped(path: &str) -> String {
-    let mut escaped = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_escaped_and_paths_stay() {
-        assert_eq!(escaped(".github/workflows/a b?#%ü.yml"), ".github/workflows/a%20b%3F%23%25%C3%BC.yml");
     }
 }

@@ -11,6 +11,7 @@
 //! - [`live`]: logs of jobs that run
 //! - [`mirrored`]: the task of an opened run
 //! - [`order`]: commands as requests
+//! - [`steer`]: workflows: listed, enabled, dispatched
 //!
 //! [`Schedule`]: super::client::budget::Schedule
 
@@ -20,6 +21,7 @@ mod host;
 mod live;
 mod mirrored;
 mod order;
+pub mod steer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -37,7 +39,7 @@ use crate::store::spec::RunSpec;
 
 use super::address::{AddressError, Repository};
 use super::auth::AuthError;
-use super::client::{ApiError, LinkState};
+use super::client::{ApiError, Client, LinkState};
 use super::mirror::logs::LogError;
 use super::{checkout, connect, hosts};
 
@@ -122,7 +124,7 @@ pub type Links = BTreeMap<String, LinkState>;
 #[derive(Clone)]
 struct Host {
     asks: mpsc::Sender<Ask>,
-    has_token: bool,
+    client: Client,
 }
 
 /// What the task of a server is asked for.
@@ -195,7 +197,7 @@ impl Poller {
         let here = self.checkout(folder)?.filter(|here| !repositories.contains(here));
         if let Some(here) = here {
             match self.host(&here.host).await {
-                Ok(host) if host.has_token => repositories.push(here),
+                Ok(host) if host.client.has_token() => repositories.push(here),
                 Ok(_) => {}
                 // The others are listed all the same.
                 Err(error) => tracing::warn!(%error, repository = %here, "the runs of this checkout are not listed"),
@@ -310,6 +312,11 @@ impl Poller {
         }
     }
 
+    /// Returns the client of a server, and connects to it first if need be.
+    async fn client(&self, host: &str) -> Result<Client, PollError> {
+        Ok(self.host(host).await?.client)
+    }
+
     /// Returns the task of a server, and connects to the server first if need be. Only servers that the user named are
     /// connected to: remotes of repositories and run folders may come from anyone.
     async fn host(&self, name: &str) -> Result<Host, PollError> {
@@ -321,10 +328,9 @@ impl Poller {
         let known = hosts(&shared.config)?.into_iter().find(|host| host.name() == name);
         let known = known.ok_or_else(|| PollError::UnknownHost(name.to_owned()))?;
         let (client, _) = connect(known, &shared.config, &shared.runs, &shared.variable).await?;
-        let has_token = client.has_token();
         let mut link = client.link();
         let (asks, asked) = mpsc::channel(MAX_ASKS);
-        tokio::spawn(host::serve(shared.runs.clone(), client, asked));
+        tokio::spawn(host::serve(shared.runs.clone(), client.clone(), asked));
         let (links, of) = (Arc::clone(&shared.links), name.to_owned());
         tokio::spawn(async move {
             // Ends with the client.
@@ -336,7 +342,7 @@ impl Poller {
                 }
             }
         });
-        let host = Host { asks, has_token };
+        let host = Host { asks, client };
         tasks.insert(name.to_owned(), host.clone());
         Ok(host)
     }

@@ -1,0 +1,234 @@
+//! Starts a workflow on a server, by a dispatch.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::backend::github::client::{ApiError, Change, Freshness, Mutation};
+use crate::workflow::inputs;
+use crate::workflow::inputs::InputError;
+use crate::workflow::syntax::{InputKind, Workflow};
+
+use super::attach::{Expected, Found};
+use super::{BY_HAND, ServerWorkflow, WorkflowError, WorkflowState, Workflows};
+
+/// Names of inputs that a workflow has for a text by which its run is recognised: it repeats the text in its `run-name`.
+const MARKERS: [&str; 3] = ["cuelight_id", "correlation_id", "distinct_id"];
+
+/// Field of the request that asks for the id of the run.
+const WANTS_ID: &str = "return_run_details";
+
+/// Delays between two looks for the run of a dispatch, in seconds: a minute together.
+pub(in crate::backend::github) const LOOKS: [u64; 10] = [1, 1, 2, 2, 4, 5, 8, 10, 12, 15];
+
+/// A start of a workflow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dispatch {
+    /// Id, path, file name with or without extension, or name of the workflow.
+    pub workflow: String,
+    /// Branch or tag; `None` for the default branch.
+    pub git_ref: Option<String>,
+    /// Inputs as given, by name. The server adds the defaults.
+    pub inputs: IndexMap<String, String>,
+}
+
+/// A dispatch that the server accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dispatched {
+    /// The workflow.
+    pub workflow: ServerWorkflow,
+    /// Branch or tag.
+    pub git_ref: String,
+    /// Inputs that were sent.
+    pub inputs: IndexMap<String, String>,
+    /// Id of the run.
+    pub run: u64,
+}
+
+/// Why a workflow is not started, or its run not found.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The workflow cannot be found, or the server refuses.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowError),
+    /// The workflow does not run.
+    #[error("{file} is {}: `cuelight workflow enable {file}` lets it run", .state.text())]
+    Disabled {
+        /// Name of its file.
+        file: String,
+        /// Its state.
+        state: WorkflowState,
+    },
+    /// The file cannot be read at the ref.
+    #[error("{path} does not exist on `{git_ref}`, or `{git_ref}` is neither a branch nor a tag")]
+    NoFile {
+        /// Path of the file.
+        path: String,
+        /// The ref.
+        git_ref: String,
+    },
+    /// The workflow reacts to other events only.
+    #[error("{file} has no `workflow_dispatch` among its events on `{git_ref}`: it runs on {events}")]
+    OtherEvents {
+        /// Name of its file.
+        file: String,
+        /// The ref.
+        git_ref: String,
+        /// Its events, separated by commas.
+        events: String,
+    },
+    /// An input is not one that the workflow takes.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The run does not appear.
+    #[error(
+        "{file} was dispatched on `{git_ref}`, but its run did not appear within a minute: look for it with `cuelight runs -R {repository}`"
+    )]
+    NoRun {
+        /// Name of the workflow's file.
+        file: String,
+        /// The ref.
+        git_ref: String,
+        /// The repository.
+        repository: String,
+    },
+    /// Several runs appeared.
+    #[error("{file} was dispatched, but several runs of it appeared at that time: one of {}", shown(.runs))]
+    SeveralRuns {
+        /// Name of the workflow's file.
+        file: String,
+        /// Ids of the runs.
+        runs: Vec<u64>,
+    },
+    /// Whether the server took the request is not known, and no run appeared.
+    #[error("{0}; no run of it appeared: look again before you dispatch it again")]
+    Doubtful(ApiError),
+}
+
+impl From<ApiError> for DispatchError {
+    fn from(error: ApiError) -> Self {
+        WorkflowError::from(error).into()
+    }
+}
+
+fn shown(runs: &[u64]) -> String {
+    runs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Workflows<'_> {
+    /// Starts a workflow, and finds its run: by the id that the server returns, else as the only run of the workflow by this
+    /// user that appeared since, or by a marker among its inputs.
+    ///
+    /// # Errors
+    /// Nothing was started, or the run was not found. The errors of the second kind say so.
+    pub async fn dispatch(&self, wanted: &Dispatch) -> Result<Dispatched, DispatchError> {
+        let workflow = self.find(&wanted.workflow).await?;
+        let file = workflow.file().to_owned();
+        if workflow.state != WorkflowState::Active {
+            return Err(DispatchError::Disabled { file, state: workflow.state });
+        }
+        let git_ref = match &wanted.git_ref {
+            Some(git_ref) => git_ref.clone(),
+            None => self.default_branch().await?,
+        };
+        let text = self.file(&workflow.path, &git_ref, Freshness::NOW).await?;
+        let Some(text) = text else {
+            return Err(DispatchError::NoFile { path: workflow.path, git_ref });
+        };
+        let (mut inputs, marker) = self.inputs(&text, &file, &git_ref, wanted).await?;
+        inputs.extend(marker.clone());
+        let marker = marker.map(|(_, marker)| marker);
+        let expected = self.expect(&workflow, &git_ref, marker).await?;
+        let run = match self.send(&workflow, &git_ref, &inputs).await {
+            Ok(Some(run)) => run,
+            Ok(None) => self.look_for(&expected, &file, &git_ref).await?,
+            // The request is never sent again: whether it was taken shows in the runs.
+            Err(error @ ApiError::Doubtful { .. }) => match self.look_for(&expected, &file, &git_ref).await {
+                Err(DispatchError::NoRun { .. }) => return Err(DispatchError::Doubtful(error)),
+                found => found?,
+            },
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Dispatched { workflow, git_ref, inputs, run })
+    }
+
+    /// Returns the checked inputs of a dispatch, and the marker of its run.
+    async fn inputs(
+        &self,
+        text: &Workflow,
+        file: &str,
+        git_ref: &str,
+        wanted: &Dispatch,
+    ) -> Result<(IndexMap<String, String>, Option<(String, String)>), DispatchError> {
+        let events: Vec<&str> = text.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
+        if !events.contains(&BY_HAND) {
+            let (file, git_ref) = (file.to_owned(), git_ref.to_owned());
+            return Err(DispatchError::OtherEvents { file, git_ref, events: events.join(", ") });
+        }
+        let declared = inputs::declared(text, BY_HAND);
+        let has_environment = declared.iter().any(|input| input.kind == InputKind::Environment);
+        let environments = if has_environment { self.environments().await? } else { None };
+        let marker = declared.iter().map(|input| input.name.value.as_str()).find(|name| MARKERS.contains(name));
+        let marker = marker.map(|name| match wanted.inputs.get(name) {
+            Some(given) => (name.to_owned(), given.clone()),
+            None => (name.to_owned(), random()),
+        });
+        let mut given = wanted.inputs.clone();
+        given.extend(marker.clone());
+        Ok((inputs::given(text, BY_HAND, &given, environments.as_ref())?, marker))
+    }
+
+    /// Sends the request. Returns the id of the run, if the server names it.
+    async fn send(
+        &self,
+        workflow: &ServerWorkflow,
+        git_ref: &str,
+        inputs: &IndexMap<String, String>,
+    ) -> Result<Option<u64>, ApiError> {
+        let path = self.path_of(workflow, "dispatches");
+        let mut body = json!({"ref": git_ref, "inputs": inputs});
+        let done = if self.is_gitea() {
+            let path = format!("{path}?{WANTS_ID}=true");
+            self.client.send(&Mutation { change: Change::Post, path, body: Some(body) }).await?
+        } else {
+            body[WANTS_ID] = json!(true);
+            let with_id = Mutation { change: Change::Post, path, body: Some(body) };
+            match self.client.send(&with_id).await {
+                // A server that does not know the field has started nothing.
+                Err(ApiError::Refused { status: 422, message, .. }) if message.contains(WANTS_ID) => {
+                    let mut plain = with_id;
+                    plain.body.as_mut().and_then(Value::as_object_mut).map(|fields| fields.remove(WANTS_ID));
+                    self.client.send(&plain).await?
+                }
+                sent => sent?,
+            }
+        };
+        let answer: Option<Value> = serde_json::from_slice(&done.body).ok();
+        Ok(answer.as_ref().and_then(|answer| answer.get("workflow_run_id")?.as_u64()))
+    }
+
+    /// Waits until the run of a dispatch appears.
+    async fn look_for(&self, expected: &Expected, file: &str, git_ref: &str) -> Result<u64, DispatchError> {
+        for delay in LOOKS {
+            sleep(Duration::from_secs(delay)).await;
+            match self.appeared(expected).await {
+                Ok(Found::One(run)) => return Ok(run),
+                Ok(Found::Several(runs)) => return Err(DispatchError::SeveralRuns { file: file.to_owned(), runs }),
+                Ok(Found::None) => {}
+                Err(WorkflowError::Api(error)) if error.is_transient() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(DispatchError::NoRun {
+            file: file.to_owned(),
+            git_ref: git_ref.to_owned(),
+            repository: self.repository.to_string(),
+        })
+    }
+}
+
+fn random() -> String {
+    format!("cuelight-{:08x}", getrandom::u32().unwrap_or(std::process::id()))
+}

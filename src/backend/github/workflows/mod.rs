@@ -1,0 +1,303 @@
+//! The workflows of a repository on a server: listed, enabled and disabled, started by a dispatch.
+//!
+//! - [`dispatch`]: the request that starts a run, after its inputs were checked against the file at the ref
+//! - [`attach`]: which run a dispatch started
+
+mod attach;
+pub mod dispatch;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::config::ServerKind;
+use crate::model::nearest;
+use crate::workflow::parse_partial;
+use crate::workflow::source::Source;
+use crate::workflow::syntax::Workflow;
+
+use super::address::{Repository, escaped};
+use super::client::{ApiError, Change, Client, Form, Freshness, Mutation, Priority};
+use super::wire::deployments::Environment;
+use super::wire::{Page, repository as wire};
+
+/// The event of a dispatch.
+pub const BY_HAND: &str = "workflow_dispatch";
+
+/// Maximum number of pages of workflows or environments: 1,000 of each.
+const MAX_PAGES: usize = 10;
+
+/// Age up to which what is known of a repository counts: its default branch, its workflows on the screen.
+const KNOWN: Freshness = Freshness(Duration::from_mins(10));
+
+/// A workflow on a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerWorkflow {
+    /// Name; the path of the file if it has none.
+    pub name: String,
+    /// Path of the file.
+    pub path: String,
+    /// Id; `None` where the server has none.
+    pub id: Option<u64>,
+    /// Whether it runs.
+    pub state: WorkflowState,
+}
+
+/// Whether the server runs a workflow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WorkflowState {
+    /// It runs.
+    Active,
+    /// A person disabled it.
+    Disabled,
+    /// The server disabled it, as the repository was not active for 60 days.
+    Inactive,
+    /// It is disabled in this fork.
+    Fork,
+    /// Its file was removed.
+    Deleted,
+    /// A state of a later version, in the server's word.
+    Other(String),
+}
+
+impl WorkflowState {
+    fn of(word: Option<&str>) -> Self {
+        match word {
+            Some("active") | None => Self::Active,
+            Some("disabled_manually") => Self::Disabled,
+            Some("disabled_inactivity") => Self::Inactive,
+            Some("disabled_fork") => Self::Fork,
+            Some("deleted") => Self::Deleted,
+            Some(other) => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// Returns the state for people.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Inactive => "disabled: the repository was not active for 60 days",
+            Self::Fork => "disabled in this fork",
+            Self::Deleted => "deleted",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// Why a workflow of a server cannot be found, changed or started.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkflowError {
+    /// The server gives no answer, or refuses.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The answer is not what the API describes.
+    #[error("{host} sent an answer without {what}")]
+    Malformed {
+        /// Name of the server.
+        host: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// No such workflow.
+    #[error("{repository} has no workflow `{wanted}`{}", suggestion(.wanted, .files))]
+    Unknown {
+        /// The repository.
+        repository: String,
+        /// The name that was given.
+        wanted: String,
+        /// Files of its workflows.
+        files: Vec<String>,
+    },
+    /// Several workflows have the name.
+    #[error("several workflows are named `{wanted}`: name one by its file: {}", .files.join(", "))]
+    Ambiguous {
+        /// The name that was given.
+        wanted: String,
+        /// Their files.
+        files: Vec<String>,
+    },
+}
+
+fn suggestion(wanted: &str, files: &[String]) -> String {
+    let stems = files.iter().map(|file| stem(file));
+    match (nearest(wanted, files.iter().map(String::as_str).chain(stems)), files) {
+        (Some(near), _) => format!("; did you mean `{near}`?"),
+        (None, []) => "; it has none".to_owned(),
+        (None, files) => format!("; it has {}", files.join(", ")),
+    }
+}
+
+/// Returns the name of a workflow's file without its folder.
+#[must_use]
+pub fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn stem(file: &str) -> &str {
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
+}
+
+impl ServerWorkflow {
+    fn of(workflow: wire::Workflow) -> Option<Self> {
+        let path = workflow.path?;
+        Some(Self {
+            name: workflow.name.filter(|name| !name.is_empty()).unwrap_or_else(|| path.clone()),
+            state: WorkflowState::of(workflow.state.as_deref()),
+            id: workflow.id,
+            path,
+        })
+    }
+
+    /// Name of its file: how every server knows it in the path of a request.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        file_name(&self.path)
+    }
+}
+
+/// The workflows of one repository, asked for with one client.
+pub struct Workflows<'c> {
+    client: &'c Client,
+    repository: &'c Repository,
+}
+
+impl<'c> Workflows<'c> {
+    /// Names a repository. No request is sent.
+    #[must_use]
+    pub fn of(client: &'c Client, repository: &'c Repository) -> Self {
+        Self { client, repository }
+    }
+
+    /// Lists the workflows. Files that only a server runs, such as those of Dependabot, are left out.
+    ///
+    /// # Errors
+    /// The server gives no answer, or refuses.
+    pub async fn list(&self, freshness: Freshness) -> Result<Vec<ServerWorkflow>, WorkflowError> {
+        let path = format!("{}/actions/workflows?per_page=100", self.repository.path());
+        let found: Vec<wire::Workflow> = self.all(&path, freshness, "a list of workflows").await?;
+        let found = found.into_iter().filter_map(ServerWorkflow::of);
+        Ok(found.filter(|workflow| !workflow.path.starts_with("dynamic/")).collect())
+    }
+
+    /// Finds a workflow by its id, path, file name with or without extension, or name.
+    ///
+    /// # Errors
+    /// There is no such workflow, there are several, or the server gives no answer.
+    pub async fn find(&self, wanted: &str) -> Result<ServerWorkflow, WorkflowError> {
+        let mut all = self.list(Freshness::NOW).await?;
+        let is_file = |workflow: &ServerWorkflow| {
+            let file = workflow.file();
+            workflow.id.is_some_and(|id| id.to_string() == wanted)
+                || workflow.path == wanted
+                || file == wanted
+                || stem(file) == wanted
+        };
+        let is_named = |workflow: &ServerWorkflow| workflow.name.eq_ignore_ascii_case(wanted);
+        if let Some(at) = all.iter().position(is_file) {
+            return Ok(all.swap_remove(at));
+        }
+        let files = |some: &mut dyn Iterator<Item = &ServerWorkflow>| some.map(|one| one.file().to_owned()).collect();
+        match all.iter().filter(|one| is_named(one)).count() {
+            0 => Err(WorkflowError::Unknown {
+                repository: self.repository.to_string(),
+                wanted: wanted.to_owned(),
+                files: files(&mut all.iter()),
+            }),
+            1 => Ok(all.swap_remove(all.iter().position(is_named).expect("counted"))),
+            _ => Err(WorkflowError::Ambiguous {
+                wanted: wanted.to_owned(),
+                files: files(&mut all.iter().filter(|one| is_named(one))),
+            }),
+        }
+    }
+
+    /// Enables or disables a workflow.
+    ///
+    /// # Errors
+    /// The server refuses, or whether it was done is not known.
+    pub async fn enable(&self, workflow: &ServerWorkflow, enable: bool) -> Result<(), WorkflowError> {
+        let what = if enable { "enable" } else { "disable" };
+        let mutation = Mutation { change: Change::Put, path: self.path_of(workflow, what), body: None };
+        self.client.send(&mutation).await?;
+        Ok(())
+    }
+
+    /// Returns the default branch.
+    ///
+    /// # Errors
+    /// The server gives no answer, or refuses.
+    pub async fn default_branch(&self) -> Result<String, WorkflowError> {
+        let answer = self.client.get(&self.repository.path(), KNOWN, Priority::User).await?;
+        let repository: wire::Repository = self.parsed(&answer.body, "a repository")?;
+        repository.default_branch.ok_or_else(|| self.malformed("a default branch"))
+    }
+
+    /// Returns the names of the environments; `None` where the token may not read them.
+    ///
+    /// # Errors
+    /// The server gives no answer.
+    pub async fn environments(&self) -> Result<Option<BTreeSet<String>>, WorkflowError> {
+        let path = format!("{}/environments?per_page=100", self.repository.path());
+        match self.all::<Environment>(&path, KNOWN, "a list of environments").await {
+            Ok(found) => Ok(Some(found.into_iter().filter_map(|environment| environment.name).collect())),
+            Err(WorkflowError::Api(error)) if error.is_transient() => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Returns the file of a workflow at a ref; `None` if it is not there, or is not YAML. Errors in it do not matter as far
+    /// as it can be read: the server decides whether it runs.
+    ///
+    /// # Errors
+    /// The server gives no answer.
+    pub async fn file(
+        &self,
+        path: &str,
+        git_ref: &str,
+        freshness: Freshness,
+    ) -> Result<Option<Workflow>, WorkflowError> {
+        let url = format!("{}/contents/{}?ref={}", self.repository.path(), escaped(path), escaped(git_ref));
+        match self.client.get_as(Form::Raw, &url, freshness, Priority::User).await {
+            Ok(answer) => {
+                let text = String::from_utf8_lossy(&answer.body).into_owned();
+                Ok(parse_partial(&Source::new(path, text)).0)
+            }
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn path_of(&self, workflow: &ServerWorkflow, what: &str) -> String {
+        format!("{}/actions/workflows/{}/{what}", self.repository.path(), escaped(workflow.file()))
+    }
+
+    fn is_gitea(&self) -> bool {
+        self.client.host().kind() == ServerKind::Gitea
+    }
+
+    async fn all<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        freshness: Freshness,
+        what: &'static str,
+    ) -> Result<Vec<T>, WorkflowError> {
+        let answers = self.client.pages(path, MAX_PAGES, freshness, Priority::User).await?;
+        let mut items = Vec::new();
+        for answer in &answers {
+            let body = self.parsed(&answer.body, what)?;
+            items.extend(Page::of(body).ok_or_else(|| self.malformed(what))?.list.items);
+        }
+        Ok(items)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, body: &[u8], what: &'static str) -> Result<T, WorkflowError> {
+        serde_json::from_slice(body).map_err(|_| self.malformed(what))
+    }
+
+    fn malformed(&self, what: &'static str) -> WorkflowError {
+        WorkflowError::Malformed { host: self.repository.host.clone(), what }
+    }
+}

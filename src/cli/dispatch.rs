@@ -1,0 +1,144 @@
+//! `dispatch` and `workflow`: starts workflows on a server, lists, enables and disables them.
+
+use std::io;
+
+use serde_json::json;
+
+use crate::backend::github::address::Repository;
+use crate::backend::github::poller::Poller;
+use crate::backend::github::workflows::dispatch::Dispatch;
+use crate::ui::terminal_text::text;
+
+use super::printer::Json;
+use super::{Exit, Outcome, run, servers, style};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cuelight dispatch deploy --input environment=staging
+  cuelight dispatch deploy.yml -R OWNER/REPO --ref v1.4.2 --detach
+
+Exit codes: those of the run; 2 an input is not one that the workflow takes; 3 no such workflow, branch or tag; 4 it cannot
+be dispatched, or the server refused; 5 the server gives no answer. Ctrl-C only stops following.")]
+pub(super) struct Args {
+    /// The workflow: its file with or without extension, its path, name or id
+    workflow: String,
+    /// The branch or tag to run on [default: the default branch]
+    #[arg(long = "ref", value_name = "REF")]
+    git_ref: Option<String>,
+    /// An input of the workflow
+    #[arg(long = "input", short, value_name = "NAME=VALUE", value_parser = input)]
+    inputs: Vec<(String, String)>,
+    #[command(flatten)]
+    repository: RepositoryArg,
+    /// Print the run's id and leave it running
+    #[arg(long, short)]
+    detach: bool,
+    /// Print the records of the run, one JSON object per line; with --detach, the run
+    #[arg(long)]
+    json: bool,
+}
+
+/// The repository that a command is about.
+#[derive(clap::Args)]
+pub(super) struct RepositoryArg {
+    /// The repository [default: `GH_REPO`, or that of the current folder's remotes]
+    #[arg(long = "repository", short = 'R', value_name = "[HOST/]OWNER/NAME")]
+    name: Option<String>,
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum WorkflowCommand {
+    /// List the workflows of a repository on a server, with their states
+    List {
+        #[command(flatten)]
+        repository: RepositoryArg,
+        /// Print one JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a workflow run again
+    Enable(ChangeArgs),
+    /// Stop a workflow from running, until it is enabled
+    Disable(ChangeArgs),
+}
+
+#[derive(clap::Args)]
+pub(super) struct ChangeArgs {
+    /// The workflow: its file with or without extension, its path, name or id
+    workflow: String,
+    #[command(flatten)]
+    repository: RepositoryArg,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses `NAME=VALUE`.
+fn input(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "write NAME=VALUE".to_owned())
+}
+
+/// Starts a workflow on a server, and follows its run.
+pub(super) fn dispatch(args: &Args) -> Outcome {
+    let wanted = Dispatch {
+        workflow: args.workflow.clone(),
+        git_ref: args.git_ref.clone(),
+        inputs: args.inputs.iter().cloned().collect(),
+    };
+    let asked = servers::ask(args.repository.name.as_deref(), async |poller, repository| {
+        poller.dispatch(repository, &wanted).await
+    });
+    let (repository, (folder, dispatched)) = asked?;
+    let number = format!("{repository}/{}", dispatched.run);
+    style::notice(&text!("{} runs on {}: {}", dispatched.workflow.file(), dispatched.git_ref, number));
+    match (args.detach, args.json) {
+        (true, true) => style::json(&json!({
+            "id": folder.id(), "run": number, "workflow": dispatched.workflow.path, "ref": dispatched.git_ref,
+            "inputs": dispatched.inputs,
+        }))?,
+        (true, false) => style::line(folder.id().as_str())?,
+        (false, true) => return run::watch(&folder, 1, &mut Json),
+        (false, false) => return run::watch(&folder, 1, &mut *run::lines()),
+    }
+    Ok(Exit::Success)
+}
+
+/// Lists, enables or disables workflows on a server.
+pub(super) fn workflow(command: &WorkflowCommand) -> Outcome {
+    match command {
+        WorkflowCommand::List { repository, json } => list(repository, *json),
+        WorkflowCommand::Enable(args) => enable(args, true),
+        WorkflowCommand::Disable(args) => enable(args, false),
+    }
+}
+
+fn list(repository: &RepositoryArg, json: bool) -> Outcome {
+    let list = async |poller: &Poller, repository: &Repository| poller.workflows(repository).await;
+    let (_, workflows) = servers::ask(repository.name.as_deref(), list)?;
+    let width = workflows.iter().map(|workflow| workflow.file().len()).max().unwrap_or_default();
+    workflows.iter().try_for_each(|workflow| -> io::Result<()> {
+        let (file, state) = (workflow.file(), workflow.state.text());
+        if json {
+            let (name, id, path) = (&workflow.name, workflow.id, &workflow.path);
+            return style::json(&json!({"id": id, "name": name, "path": path, "state": state}));
+        }
+        let room = " ".repeat(width.saturating_sub(file.len()));
+        style::line(&text!("{}{}  {}  ({})", file, room, workflow.name, state))
+    })?;
+    Ok(Exit::Success)
+}
+
+fn enable(args: &ChangeArgs, enable: bool) -> Outcome {
+    let asked = servers::ask(args.repository.name.as_deref(), async |poller, repository| {
+        poller.enable(repository, &args.workflow, enable).await
+    });
+    let (repository, workflow) = asked?;
+    if args.json {
+        style::json(&json!({"repository": repository.to_string(), "path": workflow.path, "enabled": enable}))?;
+    } else {
+        let done = if enable { "enabled" } else { "disabled" };
+        style::line(&text!("{} of {} is {}", workflow.file(), repository.to_string(), done))?;
+    }
+    Ok(Exit::Success)
+}
