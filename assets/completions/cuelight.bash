@@ -43,8 +43,14 @@ _cuelight() {
             cuelight,config)
                 cmd="cuelight__subcmd__config"
                 ;;
+            cuelight,delete)
+                cmd="cuelight__subcmd__delete"
+                ;;
             cuelight,demo)
                 cmd="cuelight__subcmd__demo"
+                ;;
+            cuelight,dispatch)
+                cmd="cuelight__subcmd__dispatch"
                 ;;
             cuelight,doctor)
                 cmd="cuelight__subcmd__doctor"
@@ -103,6 +109,9 @@ _cuelight() {
             cuelight,worker)
                 cmd="cuelight__subcmd__worker"
                 ;;
+            cuelight,workflow)
+                cmd="cuelight__subcmd__workflow"
+                ;;
             cuelight__subcmd__auth,login)
                 cmd="cuelight__subcmd__auth__subcmd__login"
                 ;;
@@ -118,6 +127,15 @@ _cuelight() {
             cuelight__subcmd__cache,list)
                 cmd="cuelight__subcmd__cache__subcmd__list"
                 ;;
+            cuelight__subcmd__workflow,disable)
+                cmd="cuelight__subcmd__workflow__subcmd__disable"
+                ;;
+            cuelight__subcmd__workflow,enable)
+                cmd="cuelight__subcmd__workflow__subcmd__enable"
+                ;;
+            cuelight__subcmd__workflow,list)
+                cmd="cuelight__subcmd__workflow__subcmd__list"
+                ;;
             *)
                 ;;
         esac
@@ -125,7 +143,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --read-only --help --version run demo attach runs show logs artifacts cache explain cancel rerun resume approve reject shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach runs show logs artifacts cache explain cancel delete rerun dispatch workflow resume approve reject shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -335,7 +353,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__cancel)
-            opts="-h --all --force --help"
+            opts="-h --all --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -394,6 +412,20 @@ _cuelight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cuelight__subcmd__delete)
+            opts="-h --logs --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cuelight__subcmd__demo)
             opts="-h --project --headless --into --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -406,6 +438,40 @@ _cuelight() {
                     return 0
                     ;;
                 --into)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__dispatch)
+            opts="-i -R -d -h --ref --input --repository --detach --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ref)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --input)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -944,6 +1010,86 @@ _cuelight() {
                     return 0
                     ;;
                 --from-step)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__workflow)
+            opts="-h --help list enable disable"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__workflow__subcmd__disable)
+            opts="-R -h --repository --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__workflow__subcmd__enable)
+            opts="-R -h --repository --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__workflow__subcmd__list)
+            opts="-R -h --repository --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -36,10 +36,13 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the 
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "artifacts" -d 'List the artifacts of a run, or download them'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cache" -d 'List what steps saved with actions/cache, or delete it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions of a run\'s jobs and steps were true or false, and which reviews hold back jobs'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Cancel a run; with --force it ends at once'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Cancel runs; with --force they end at once'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "delete" -d 'Delete runs, on this machine or at their servers; with --logs only the logs at the servers'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run again: all of a run, what failed, or one job and the jobs that need it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "dispatch" -d 'Start a workflow on a server, and follow its run'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "workflow" -d 'List, enable or disable workflows on a server'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Continue a run whose worker was lost, from the first step that had not completed'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "approve" -d 'Approve deployments that wait for a review'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "approve" -d 'Approve deployments that wait for a review, or the run of a fork'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "reject" -d 'Reject deployments that wait for a review: their jobs fail'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
@@ -132,7 +135,11 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l json -d 'P
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'Cancel at once: no further step starts, not even with `always()`'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l json -d 'Print JSON, one object for each run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l logs -d 'Delete only the logs, of runs on a server; what was downloaded here stays'
+complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l json -d 'Print JSON, one object for each run'
+complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and the jobs that need it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d 'Rerun the job from this step (number or name) on, with the files that its last attempt left' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
@@ -143,6 +150,25 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l trust -d 'Tr
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand dispatch" -l ref -d 'The branch or tag to run on [default: the default branch]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand dispatch" -s i -l input -d 'An input of the workflow' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand dispatch" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand dispatch" -s d -l detach -d 'Print the run\'s id and leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand dispatch" -l json -d 'Print the records of the run, one JSON object per line; with --detach, the run'
+complete -c cuelight -n "__fish_cuelight_using_subcommand dispatch" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -f -a "list" -d 'List the workflows of a repository on a server, with their states'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -f -a "enable" -d 'Let a workflow run again'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -f -a "disable" -d 'Stop a workflow from running, until it is enabled'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from list" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from enable" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from enable" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l trust -d 'Trust the run\'s repository for this attempt'

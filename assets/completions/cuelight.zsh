@@ -198,9 +198,19 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--force[Cancel at once\: no further step starts, not even with \`always()\`]' \
+'--json[Print JSON, one object for each run]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+'*::runs -- The runs\: ids, their beginnings or ends, `latest`\: the newest run of this repository; or runs on a server\: their numbers, OWNER/REPO/NUMBER or URLs:_default' \
+&& ret=0
+;;
+(delete)
+_arguments "${_arguments_options[@]}" : \
+'--logs[Delete only the logs, of runs on a server; what was downloaded here stays]' \
+'--json[Print JSON, one object for each run]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::runs -- The runs\: ids, their beginnings or ends; or runs on a server, which are deleted there, too\: their numbers, OWNER/REPO/NUMBER or URLs:_default' \
 && ret=0
 ;;
 (rerun)
@@ -218,8 +228,70 @@ _arguments "${_arguments_options[@]}" : \
 '(-d --detach)--json[Print the records of the new attempt, one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+'*::runs -- The runs\: ids, their beginnings or ends, `latest`\: the newest run of this repository; or runs on a server\: their numbers, OWNER/REPO/NUMBER or URLs:_default' \
 && ret=0
+;;
+(dispatch)
+_arguments "${_arguments_options[@]}" : \
+'--ref=[The branch or tag to run on \[default\: the default branch\]]:REF:_default' \
+'*-i+[An input of the workflow]:NAME=VALUE:_default' \
+'*--input=[An input of the workflow]:NAME=VALUE:_default' \
+'-R+[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--repository=[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'-d[Print the run'\''s id and leave it running]' \
+'--detach[Print the run'\''s id and leave it running]' \
+'--json[Print the records of the run, one JSON object per line; with --detach, the run]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':workflow -- The workflow\: its file with or without extension, its path, name or id:_default' \
+&& ret=0
+;;
+(workflow)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_cuelight__subcmd__workflow_commands" \
+"*::: :->workflow" \
+&& ret=0
+
+    case $state in
+    (workflow)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:cuelight-workflow-command-$line[1]:"
+        case $line[1] in
+            (list)
+_arguments "${_arguments_options[@]}" : \
+'-R+[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--repository=[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(enable)
+_arguments "${_arguments_options[@]}" : \
+'-R+[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--repository=[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':workflow -- The workflow\: its file with or without extension, its path, name or id:_default' \
+&& ret=0
+;;
+(disable)
+_arguments "${_arguments_options[@]}" : \
+'-R+[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--repository=[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':workflow -- The workflow\: its file with or without extension, its path, name or id:_default' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
 ;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
@@ -458,10 +530,13 @@ _cuelight_commands() {
 'artifacts:List the artifacts of a run, or download them' \
 'cache:List what steps saved with actions/cache, or delete it' \
 'explain:Explain why conditions of a run'\''s jobs and steps were true or false, and which reviews hold back jobs' \
-'cancel:Cancel a run; with --force it ends at once' \
+'cancel:Cancel runs; with --force they end at once' \
+'delete:Delete runs, on this machine or at their servers; with --logs only the logs at the servers' \
 'rerun:Run again\: all of a run, what failed, or one job and the jobs that need it' \
+'dispatch:Start a workflow on a server, and follow its run' \
+'workflow:List, enable or disable workflows on a server' \
 'resume:Continue a run whose worker was lost, from the first step that had not completed' \
-'approve:Approve deployments that wait for a review' \
+'approve:Approve deployments that wait for a review, or the run of a fork' \
 'reject:Reject deployments that wait for a review\: their jobs fail' \
 'shell:Open a shell in the environment of a running or failed job' \
 'replay:Play a past run again on the screen, forward and back, at any speed' \
@@ -558,10 +633,20 @@ _cuelight__subcmd__config_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight config commands' commands "$@"
 }
+(( $+functions[_cuelight__subcmd__delete_commands] )) ||
+_cuelight__subcmd__delete_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight delete commands' commands "$@"
+}
 (( $+functions[_cuelight__subcmd__demo_commands] )) ||
 _cuelight__subcmd__demo_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight demo commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__dispatch_commands] )) ||
+_cuelight__subcmd__dispatch_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight dispatch commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__doctor_commands] )) ||
 _cuelight__subcmd__doctor_commands() {
@@ -657,6 +742,30 @@ _cuelight__subcmd__trust_commands() {
 _cuelight__subcmd__worker_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight worker commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__workflow_commands] )) ||
+_cuelight__subcmd__workflow_commands() {
+    local commands; commands=(
+'list:List the workflows of a repository on a server, with their states' \
+'enable:Let a workflow run again' \
+'disable:Stop a workflow from running, until it is enabled' \
+    )
+    _describe -t commands 'cuelight workflow commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__workflow__subcmd__disable_commands] )) ||
+_cuelight__subcmd__workflow__subcmd__disable_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight workflow disable commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__workflow__subcmd__enable_commands] )) ||
+_cuelight__subcmd__workflow__subcmd__enable_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight workflow enable commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__workflow__subcmd__list_commands] )) ||
+_cuelight__subcmd__workflow__subcmd__list_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight workflow list commands' commands "$@"
 }
 
 if [ "$funcstack[1]" = "_cuelight" ]; then

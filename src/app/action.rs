@@ -109,6 +109,12 @@ pub enum Action {
     Resume,
     /// Delete the run.
     Delete,
+    /// Delete the logs of the run on its server.
+    DeleteLogs,
+    /// Let the workflow of the run run on its server.
+    EnableWorkflow,
+    /// Stop the workflow of the run from running on its server.
+    DisableWorkflow,
     /// Open a shell where the job runs or failed.
     Shell,
     /// Copy something.
@@ -233,7 +239,7 @@ const TABLE: &[Entry] = &[
         &["a"],
         EVERYWHERE,
         "review",
-        "approve or reject deployments that wait for a review",
+        "approve or reject deployments that wait for a review; approve the run of a fork",
     ),
     entry(Action::Stop, "stop", &["s"], EVERYWHERE, "stop", "cancel the run; while it stops: kill it"),
     entry(
@@ -246,6 +252,23 @@ const TABLE: &[Entry] = &[
     ),
     entry(Action::Shell, "shell", &["x"], EVERYWHERE, "shell", "open a shell where the job runs or failed"),
     entry(Action::Delete, "delete", &["d"], RUNS, "delete", "delete the run and its logs"),
+    entry(Action::DeleteLogs, "delete-logs", &[", l"], EVERYWHERE, "", "delete the logs of the run on its server"),
+    entry(
+        Action::DisableWorkflow,
+        "disable-workflow",
+        &[", d"],
+        EVERYWHERE,
+        "",
+        "stop the run's workflow on its server",
+    ),
+    entry(
+        Action::EnableWorkflow,
+        "enable-workflow",
+        &[", e"],
+        EVERYWHERE,
+        "",
+        "let the run's workflow run again on its server",
+    ),
     entry(Action::Resume, "resume", &["u"], EVERYWHERE, "", "resume a run whose worker died"),
     entry(
         Action::WatchFiles,
@@ -273,7 +296,7 @@ const TABLE: &[Entry] = &[
         &["m"],
         MARKED,
         "",
-        "mark the line, or remove its mark; in the list of runs: mark runs for `review` and `stop`",
+        "mark the line, or remove its mark; in the list of runs: mark runs for `review`, `stop`, `rerun`, `delete`",
     ),
     entry(Action::NextMark, "next-mark", &["'"], LOG, "", "go to the next marked line"),
     entry(Action::Select, "select", &["v"], LOG, "", "select lines from here on, to copy them"),
@@ -329,7 +352,7 @@ pub struct Prefix {
 }
 
 /// The prefixes of the default keys.
-pub static PREFIXES: &[Prefix] = &[Prefix { key: "g", name: "go to" }];
+pub static PREFIXES: &[Prefix] = &[Prefix { key: "g", name: "go to" }, Prefix { key: ",", name: "server" }];
 
 impl Action {
     /// Whether the action is available in a replay only.

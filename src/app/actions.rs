@@ -18,7 +18,8 @@ use super::{App, cx};
 impl App {
     /// Carries out an action, or shows why it is not available.
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
-        if matches!(action, Action::Review | Action::Stop) && self.panes.runs.has_marks() {
+        let is_for_marked = matches!(action, Action::Review | Action::Stop | Action::Rerun | Action::Delete);
+        if is_for_marked && self.panes.runs.has_marks() {
             self.act_on_marked(action);
             return Vec::new();
         }
@@ -55,16 +56,20 @@ impl App {
                     self.selection.select_run(Some(newest));
                 }
             }
-            Action::Start => self.overlay = Some(self.start_picker()),
+            Action::Start => return self.start_picker(),
             Action::WatchFiles if self.state.watching.is_some() => {
                 return vec![Effect::Request(Request::StopWatching)];
             }
             Action::WatchFiles => self.overlay = Some(self.watch_picker()),
             Action::Palette => self.overlay = Some(self.palette()),
-            Action::Review => self.overlay = self.review_box(),
+            Action::Review => self.overlay = self.fork_question().or_else(|| self.review_box()),
             Action::Stop => self.overlay = self.stop_question(),
             Action::Rerun => self.overlay = self.rerun_question(),
             Action::Delete => self.overlay = self.delete_question(),
+            Action::DeleteLogs => self.overlay = self.delete_logs_question(),
+            Action::EnableWorkflow | Action::DisableWorkflow => {
+                self.overlay = self.workflow_question(action == Action::EnableWorkflow);
+            }
             Action::Shell => return self.shell(),
             Action::Resume => return self.submit(Command::Resume),
             Action::Yank => self.overlay = self.yank_menu(),
@@ -110,6 +115,8 @@ impl App {
         }
         self.overlay = Some(match action {
             Action::Review => self.review_of(&able),
+            Action::Rerun => self.rerun_marked_question(&able),
+            Action::Delete => Self::delete_marked_question(&able),
             _ => Self::stop_marked_question(&able),
         });
     }

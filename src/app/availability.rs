@@ -14,11 +14,14 @@ pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Sum
         Action::Yank => return summary.is_none().then_some(Unavailable::NoRun),
         Action::Start => Operation::Start,
         Action::WatchFiles => Operation::WatchFiles,
+        Action::Review if capabilities.run.is_some_and(|run| run.waits_for_approval()) => Operation::ApproveFork,
         Action::Review => Operation::Review,
         Action::Stop => stop(capabilities.run),
         Action::Rerun => Operation::Rerun,
         Action::Resume => Operation::Resume,
         Action::Delete => Operation::Delete,
+        Action::DeleteLogs => Operation::DeleteLogs,
+        Action::EnableWorkflow | Action::DisableWorkflow => Operation::ChangeWorkflow,
         Action::Shell => Operation::Shell,
         _ => return None,
     };
@@ -42,8 +45,10 @@ pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>
     Capabilities {
         refusal: state.refusal(),
         run,
-        has_startable: !state.startable.is_empty() || !state.broken.is_empty(),
+        has_startable: !state.startable.is_empty() || !state.broken.is_empty() || state.has_servers(),
         has_watchable: is_pushed || state.watching.is_some(),
+        rights: summary.and_then(|summary| state.rights_of(summary)),
+        now: Some(state.now),
     }
 }
 

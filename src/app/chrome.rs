@@ -191,11 +191,13 @@ pub(super) fn footer(
     };
     let actions = ACTIONS.iter().filter(is_shown);
     let actions = actions.filter_map(|entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint)));
-    let is_bound = |prefix: &&Prefix| {
-        let key = Key::parse(prefix.key);
-        key.is_some_and(|key| matches!(keymap.lookup(context, &[key]), Lookup::Prefix(_)))
+    let leads_on = |prefix: &&Prefix| {
+        let Some(Lookup::Prefix(rest)) = Key::parse(prefix.key).map(|key| keymap.lookup(context, &[key])) else {
+            return false;
+        };
+        rest.iter().any(|one| unavailable(one.action, state, summary).is_none())
     };
-    let prefixes = PREFIXES.iter().filter(is_bound).map(|prefix| (prefix.key.to_owned(), prefix.name));
+    let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
     let mut x = area.x + 1;
     // After the hints of help and palette, which are general, too.
     for (key, hint) in actions.clone().take(2).chain(prefixes).chain(actions.skip(2)) {

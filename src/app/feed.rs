@@ -1,10 +1,11 @@
 //! Handles the reports of a backend.
 
-use crate::model::Reply;
 use crate::model::feed::{Connection, Feed, Notice};
+use crate::model::{Reply, RunId};
 use crate::ui::layout::Panel;
 
 use super::App;
+use super::batch::Batch;
 use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::trust::TrustQuestion;
@@ -47,15 +48,29 @@ impl App {
             Feed::Removed(run) => {
                 let name = self.state.summary(&run).map(|run| run.name.clone()).unwrap_or_default();
                 self.state.remove(&run);
+                let shown = self.toast.take();
                 self.notify(Notice::news(format!("removed {name} {run}")));
-            }
-            Feed::Replied { run, command, reply } => {
-                if let Reply::Rejected { reason } = reply {
-                    self.state.confirm(&run, &command);
-                    self.notify(refused(&command, &reason));
+                // What became of several runs says more.
+                if self.batch.as_ref().is_some_and(|batch| batch.deletes(&run)) {
+                    self.toast = shown;
                 }
             }
+            Feed::Replied { run, command, reply } => {
+                if let Reply::Rejected { reason } = &reply {
+                    self.state.confirm(&run, &command);
+                    self.notify(refused(&command, reason));
+                }
+                self.count(&run, &reply);
+            }
             Feed::Startable(workflows) => self.state.startable = workflows,
+            Feed::Dispatchable(workflows) => {
+                self.state.dispatchable = workflows;
+                let rows = self.start_rows();
+                if let Some(Overlay::Picker(picker)) = &mut self.overlay {
+                    picker.refill(rows);
+                }
+            }
+            Feed::Rights(rights) => self.state.rights = rights,
             Feed::Broken(workflows) => {
                 if let Some(Overlay::Faults(faults)) = &mut self.overlay {
                     faults.refresh(&workflows);
@@ -72,6 +87,17 @@ impl App {
             Feed::Watching(watching) => self.state.watching = watching,
             Feed::Connection(connection) => self.connected(connection),
             Feed::Notice(notice) => self.notify(notice),
+        }
+    }
+
+    /// Counts the answer of a run to a command that was sent to several, and shows how far that is.
+    fn count(&mut self, run: &RunId, reply: &Reply) {
+        let name = self.state.summary(run).map(|run| run.name.clone()).unwrap_or_default();
+        let Some(notice) = self.batch.as_mut().and_then(|batch| batch.replied(run, &name, reply)) else { return };
+        if self.batch.as_ref().is_some_and(Batch::has_ended) {
+            self.notify(notice);
+        } else {
+            self.toast = Some(notice);
         }
     }
 

@@ -178,6 +178,7 @@ impl Driver {
         });
         driver.feed(Feed::Startable(vec![
             StartableWorkflow {
+                server: None,
                 workflow: ".github/workflows/ci.yml".to_owned(),
                 name: "CI".to_owned(),
                 events: vec!["push".to_owned(), "pull_request".to_owned()],
@@ -185,6 +186,7 @@ impl Driver {
                 secrets: vec![("TOKEN".to_owned(), true), ("KEY".to_owned(), false)],
             },
             StartableWorkflow {
+                server: None,
                 workflow: ".github/workflows/release.yml".to_owned(),
                 name: "Release".to_owned(),
                 events: vec!["workflow_dispatch".to_owned()],

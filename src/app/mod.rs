@@ -8,6 +8,7 @@ pub mod action;
 mod actions;
 mod alerts;
 mod availability;
+mod batch;
 mod chrome;
 mod farewell;
 mod feed;
@@ -44,6 +45,7 @@ use crate::ui::layout;
 use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::theme::Theme;
 
+use batch::Batch;
 use keymap::{Key, Keymap};
 use msg::{Effect, Msg};
 use overlay::Overlay;
@@ -87,6 +89,8 @@ pub struct App {
     /// Title of the terminal's window.
     window_title: String,
     replay: Option<Replay>,
+    /// Commands to several runs that are being sent.
+    batch: Option<Batch>,
 }
 
 impl App {
@@ -114,6 +118,7 @@ impl App {
             mouse: true,
             window_title: String::new(),
             replay: None,
+            batch: None,
         }
     }
 
@@ -224,6 +229,9 @@ impl App {
         effects.extend(self.retitle());
         if self.toast != toast {
             self.toast_at = self.clock;
+        }
+        if let Some(batch) = Batch::of(&effects) {
+            self.batch = Some(batch);
         }
         for effect in &effects {
             match effect {

@@ -45,12 +45,14 @@ impl App {
 
     /// Returns a row for every startable workflow and every event that it reacts to.
     pub(super) fn starts<'a>(&'a self, verb: &'a str) -> impl Iterator<Item = (String, Pick)> {
-        self.state.startable.iter().flat_map(move |workflow| {
+        self.state.startable.iter().chain(&self.state.dispatchable).flat_map(move |workflow| {
             workflow.events.iter().map(move |event| {
                 let file = workflow.workflow.rsplit('/').next().unwrap_or_default();
                 let is_named = workflow.name != workflow.workflow;
                 let name = if is_named { format!("  ({})", workflow.name) } else { String::new() };
-                (format!("{verb}{file}  {event}{name}"), Pick::Fill(Form::new(workflow, event)))
+                let server = workflow.server.as_ref().map(|server| format!("  on {}", server.repository));
+                let server = server.unwrap_or_default();
+                (format!("{verb}{file}  {event}{name}{server}"), Pick::Fill(Form::new(workflow, event)))
             })
         })
     }

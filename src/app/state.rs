@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Request, StartableWorkflow, Watching};
+use crate::model::rights::{KnownRights, Rights};
 use crate::model::{
     Command, Conclusion, EndReason, Event, PendingReview, Phase, Record, Reply, RerunScope, Review, Run, RunId,
     RunInfo, Summary, Timestamp,
@@ -37,6 +38,10 @@ pub(super) struct AppState {
     pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.
     pub(super) startable: Vec<StartableWorkflow>,
+    /// The workflows of servers that can be dispatched, as far as they were asked for.
+    pub(super) dispatchable: Vec<StartableWorkflow>,
+    /// What the token may change in the repositories of servers.
+    pub(super) rights: KnownRights,
     /// Past events, the latest last.
     pub(super) events: Vec<EventEntry>,
     /// State of watch mode; `None` while it is off.
@@ -110,6 +115,16 @@ impl AppState {
     /// A listed run.
     pub(super) fn summary(&self, id: &RunId) -> Option<&Summary> {
         self.summaries.get(id)
+    }
+
+    /// Returns what the token may change in the repository of a run on a server, if known.
+    pub(super) fn rights_of(&self, run: &Summary) -> Option<Rights> {
+        self.rights.of(&run.info.remote.as_ref()?.host, &run.info.repository)
+    }
+
+    /// Whether runs of a server are listed.
+    pub(super) fn has_servers(&self) -> bool {
+        self.summaries().any(|run| run.info.remote.is_some())
     }
 
     /// Returns the commands that were sent to a run and not yet confirmed by a record.
@@ -190,7 +205,7 @@ impl AppState {
                 continue;
             }
             self.store.apply(id, record);
-            if let Event::Ordered { command, reply } = &record.event {
+            if let Event::Ordered { command, reply, .. } = &record.event {
                 self.confirm(id, command);
                 if let Reply::Rejected { reason } = reply {
                     latest = Some(refused(command, reason));
@@ -258,6 +273,10 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Resume => "resume",
         Command::Review { approve: true, .. } => "approval",
         Command::Review { approve: false, .. } => "rejection",
+        Command::ApproveFork => "approval of a fork's run",
+        Command::Dispatch { .. } => "dispatch",
+        Command::Delete => "removal",
+        Command::DeleteLogs => "removal of the logs",
         Command::Yield { .. } => "yield to another run",
         Command::Watch => "watch",
     }
@@ -296,10 +315,12 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
             let review = run.reviewed.last().map(Review::text).unwrap_or_default();
             (run.progress(), Notice::news(review))
         }
-        Event::Ordered { command, reply: Reply::Accepted } => {
+        Event::Ordered { command, reply: Reply::Accepted, .. } => {
             (run.phase.clone(), Notice::news(format!("{} accepted", command_name(command))))
         }
-        Event::Ordered { command, reply: Reply::Rejected { reason } } => (run.phase.clone(), refused(command, reason)),
+        Event::Ordered { command, reply: Reply::Rejected { reason }, .. } => {
+            (run.phase.clone(), refused(command, reason))
+        }
         _ => return None,
     };
     Some((phase, notice))

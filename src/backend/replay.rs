@@ -79,6 +79,9 @@ fn answer(request: Request) -> Option<Feed> {
         }
         Request::Start { .. }
         | Request::Trust { .. }
+        | Request::ListDispatchable { .. }
+        | Request::Dispatch { .. }
+        | Request::EnableWorkflow { .. }
         | Request::Delete(_)
         | Request::WatchFiles { .. }
         | Request::StopWatching => Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string()))),

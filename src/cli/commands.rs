@@ -1,15 +1,17 @@
-//! Commands for a run: attach, cancel, rerun, resume.
+//! Commands for a run: attach, rerun, resume.
 
 use crate::launch::SecretSource;
 use crate::launch::commands;
 use crate::launch::commands::{CommandError, NewAttempt, TrustedBy};
 use crate::model::capabilities::Unavailable;
+use crate::model::rights::MAX_RERUNS;
 use crate::model::{Command, RerunScope};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::printer::Json;
-use super::{Exit, Failure, Outcome, RunArg, block_on, run, servers, style, trust};
+use super::several::RunsArg;
+use super::{Exit, Failure, Outcome, RunArg, block_on, run, servers, several, style, trust};
 
 #[derive(clap::Args)]
 pub(super) struct AttachArgs {
@@ -21,18 +23,9 @@ pub(super) struct AttachArgs {
 }
 
 #[derive(clap::Args)]
-pub(super) struct CancelArgs {
-    #[command(flatten)]
-    run: RunArg,
-    /// Cancel at once: no further step starts, not even with `always()`
-    #[arg(long)]
-    force: bool,
-}
-
-#[derive(clap::Args)]
 pub(super) struct RerunArgs {
     #[command(flatten)]
-    run: RunArg,
+    runs: RunsArg,
     /// Only the failed jobs, and the jobs that need them
     #[arg(long)]
     failed: bool,
@@ -81,16 +74,12 @@ pub(super) fn attach(args: &AttachArgs) -> Outcome {
     run::watch(&folder, None, &mut *run::lines())
 }
 
-pub(super) fn cancel(args: &CancelArgs) -> Outcome {
-    let folder = args.run.locate()?;
-    servers::submit(&folder, if args.force { &Command::ForceCancel } else { &Command::Cancel })?;
-    style::line(&format!("{} is being cancelled: {}", folder.id(), history::info(&folder)?.origin()))?;
-    Ok(Exit::Success)
-}
-
 pub(super) fn rerun(args: &RerunArgs) -> Outcome {
-    // The names of jobs are those of the run as it is now. Without one, the command itself brings it up to date.
-    let folder = if args.job.is_some() { args.run.find() } else { args.run.locate() }?;
+    if args.runs.runs.len() > 1 {
+        return rerun_several(args);
+    }
+    // The names of jobs and the number of the attempt are those of the run as it is now.
+    let folder = args.runs.find()?;
     let scope = match (&args.job, args.failed) {
         (Some(job), _) => history::read(&folder)?.rerun_of(job, args.from_step.as_deref())?,
         (None, true) => RerunScope::Failed,
@@ -107,6 +96,20 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
     follow(&folder, attempt, &args.attempt)
 }
 
+/// Lets the servers of several runs start another attempt of each.
+fn rerun_several(args: &RerunArgs) -> Outcome {
+    if args.job.is_some() || !args.attempt.secrets.is_empty() {
+        return Err(Failure::new(Exit::Usage, "--job and --secret are for one run"));
+    }
+    let what = if args.failed { RerunScope::Failed } else { RerunScope::All };
+    several::each(&args.runs, "run again", args.attempt.json, |folder| {
+        servers::refresh(folder)?;
+        let run = history::read(folder)?;
+        servers::submit(folder, &Command::Rerun { what: what.clone(), debug: args.debug })?;
+        Ok(format!("{} runs again, attempt {}: {}", folder.id(), run.attempt + 1, run.info.origin()))
+    })
+}
+
 /// Lets the server of a run start another attempt, and follows it. Ctrl-C only stops following.
 fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Outcome {
     if !args.attempt.secrets.is_empty() {
@@ -116,7 +119,8 @@ fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Ou
     let run = history::read(folder)?;
     servers::submit(folder, &Command::Rerun { what, debug: args.debug })?;
     let (id, attempt) = (folder.id(), run.attempt + 1);
-    style::notice(&format!("{id} runs again, attempt {attempt}: {}", run.info.origin()));
+    let limit = servers::limits_reruns(&run)?.then(|| format!(" (re-run {} of {MAX_RERUNS})", attempt - 1));
+    style::notice(&format!("{id} runs again, attempt {attempt}{}: {}", limit.unwrap_or_default(), run.info.origin()));
     if args.attempt.detach {
         style::line(id.as_str())?;
         return Ok(Exit::Success);

@@ -98,8 +98,8 @@ pub(super) fn dispatch(args: &Args) -> Outcome {
             "inputs": dispatched.inputs,
         }))?,
         (true, false) => style::line(folder.id().as_str())?,
-        (false, true) => return run::watch(&folder, 1, &mut Json),
-        (false, false) => return run::watch(&folder, 1, &mut *run::lines()),
+        (false, true) => return run::watch(&folder, Some(1), &mut Json),
+        (false, false) => return run::watch(&folder, Some(1), &mut *run::lines()),
     }
     Ok(Exit::Success)
 }
@@ -121,7 +121,7 @@ fn list(repository: &RepositoryArg, json: bool) -> Outcome {
         let (file, state) = (workflow.file(), workflow.state.text());
         if json {
             let (name, id, path) = (&workflow.name, workflow.id, &workflow.path);
-            return style::json(&json!({"id": id, "name": name, "path": path, "state": state}));
+            return style::json(&json!({"id": id, "name": name, "path": path, "state": workflow.state.word()}));
         }
         let room = " ".repeat(width.saturating_sub(file.len()));
         style::line(&text!("{}{}  {}  ({})", file, room, workflow.name, state))

@@ -261,6 +261,7 @@ impl From<PollError> for Failure {
                 Self::new(exit, error.to_string())
             }
             PollError::UnknownHost(_) => Self::new(Exit::Usage, error.to_string()),
+            PollError::Denied { .. } => Self::new(Exit::Rejected, error.to_string()),
             PollError::Malformed { .. } | PollError::Gone => Self::new(Exit::Unavailable, error.to_string()),
         }
     }

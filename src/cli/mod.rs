@@ -27,6 +27,7 @@ mod runs;
 mod screen;
 mod screenshot;
 mod servers;
+mod several;
 mod shell;
 mod style;
 mod trust;
@@ -82,8 +83,10 @@ enum Command {
     Cache(cache::Args),
     /// Explain why conditions of a run's jobs and steps were true or false, and which reviews hold back jobs
     Explain(explain::Args),
-    /// Cancel a run; with --force it ends at once
-    Cancel(commands::CancelArgs),
+    /// Cancel runs; with --force they end at once
+    Cancel(several::CancelArgs),
+    /// Delete runs, on this machine or at their servers; with --logs only the logs at the servers
+    Delete(several::DeleteArgs),
     /// Run again: all of a run, what failed, or one job and the jobs that need it
     Rerun(commands::RerunArgs),
     /// Start a workflow on a server, and follow its run
@@ -93,7 +96,7 @@ enum Command {
     Workflow(dispatch::WorkflowCommand),
     /// Continue a run whose worker was lost, from the first step that had not completed
     Resume(commands::ResumeArgs),
-    /// Approve deployments that wait for a review
+    /// Approve deployments that wait for a review, or the run of a fork
     Approve(review::Args),
     /// Reject deployments that wait for a review: their jobs fail
     Reject(review::Args),
@@ -278,7 +281,8 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Artifacts(args)) => artifacts::run(args),
         Some(Command::Cache(args)) => cache::run(args),
         Some(Command::Explain(args)) => explain::run(args),
-        Some(Command::Cancel(args)) => commands::cancel(args),
+        Some(Command::Cancel(args)) => several::cancel(args),
+        Some(Command::Delete(args)) => several::delete(args),
         Some(Command::Rerun(args)) => commands::rerun(args),
         Some(Command::Dispatch(args)) => dispatch::dispatch(args),
         Some(Command::Workflow(command)) => dispatch::workflow(command),

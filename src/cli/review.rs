@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use serde_json::json;
 
 use crate::launch;
-use crate::model::capabilities::{Capabilities, Operation, Unavailable};
+use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
 use crate::model::{Command, PendingReview, Run};
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -19,12 +19,13 @@ use super::{Exit, Failure, Outcome, runs_dir, servers, style};
   cuelight approve staging                              in the newest run here that waits for a review
   cuelight approve --all --run 4f3a --comment 'ship it'
   cuelight reject production --yes=production --json
+  cuelight approve --run OWNER/REPO/NUMBER                the run of a fork, which waits for an approval
 
 Exit codes: 0 accepted; 3 no such run, or no such environment waits for a review; 4 you may not review it, or the server
 refused; 5 the server gives no answer.")]
 pub(super) struct Args {
     /// Names of the environments
-    #[arg(value_name = "ENV", required_unless_present = "all")]
+    #[arg(value_name = "ENV")]
     environments: Vec<String>,
     /// All environments of the run that you may review
     #[arg(long, conflicts_with = "environments")]
@@ -48,6 +49,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     let folder = args.find()?;
     let run = history::read(&folder)?;
+    if args.environments.is_empty() && !args.all {
+        return if approve { args.approve_fork(&folder, &run) } else { Err(no_environment(&run)) };
+    }
     let reviews = args.reviews(&run)?;
     let verb = if approve { "approve" } else { "reject" };
     reviews.iter().try_for_each(|review| confirm(review, verb, &args.yes))?;
@@ -73,7 +77,32 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     Ok(Exit::Success)
 }
 
+/// The failure of a command without environments.
+fn no_environment(run: &Run) -> Failure {
+    let message = format!("{}: name the environments, or give --all for every one that you may review", run.info.id);
+    Failure::new(Exit::Usage, message)
+}
+
 impl Args {
+    /// Approves the run of a fork, which waits for it.
+    fn approve_fork(&self, folder: &RunFolder, run: &Run) -> Outcome {
+        let Some(remote) = run.info.remote.as_ref().filter(|_| RunState::from(run).waits_for_approval()) else {
+            return Err(no_environment(run));
+        };
+        let answer = servers::submit(folder, &Command::ApproveFork);
+        let from = remote.fork.as_deref().unwrap_or("a fork");
+        if self.json {
+            let reason = answer.as_ref().err().map(|failure| failure.message.clone());
+            let (id, by) = (&run.info.id, &remote.actor);
+            style::json(&json!({"run": id, "fork": from, "by": by, "accepted": reason.is_none(), "reason": reason}))?;
+        }
+        answer?;
+        if !self.json {
+            style::line(&text!("approved the run of {} by {}: {} {}", from, remote.actor, run.name, run.info.id))?;
+        }
+        Ok(Exit::Success)
+    }
+
     /// Finds the run's folder.
     fn find(&self) -> Result<RunFolder, Failure> {
         let runs = runs_dir()?;

@@ -187,7 +187,7 @@ impl Masker {
                 service.detail.iter_mut().for_each(|text| self.mask_in(text));
             }
             Event::ImagePulled { image, .. } => self.mask_in(image),
-            Event::Ordered { command, reply } => {
+            Event::Ordered { command, reply, .. } => {
                 match command {
                     Command::Yield { group: text, .. } | Command::Review { comment: text, .. } => self.mask_in(text),
                     _ => {}

@@ -115,6 +115,8 @@ pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), Command
         Command::Rerun { what, .. } => rerun(folder, what.clone(), &[], TrustedBy::Record).await.map(drop),
         Command::Resume => resume(folder, &[], TrustedBy::Record).await.map(drop),
         Command::Review { .. } => unavailable(Unavailable::NothingToReview),
+        Command::Delete => delete(&folder.runs(), folder.id()).await,
+        Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => unavailable(Unavailable::Local),
         Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,
     }
 }

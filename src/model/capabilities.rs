@@ -4,7 +4,11 @@
 //! carries out a command. So an operation is offered exactly where it would be accepted. The answer is a pure function
 //! of the known facts; the worker may still refuse an operation, for instance because another command came first.
 
-use super::{Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, Summary};
+use super::rights::{Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights};
+use super::{Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, Summary, Timestamp};
+
+/// Length of a day.
+const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
 
 /// An operation that a user can request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -29,8 +33,14 @@ pub enum Operation {
     Resume,
     /// Approve or reject deployments that wait for a review.
     Review,
+    /// Approve the run of a fork.
+    ApproveFork,
     /// Remove a run.
     Delete,
+    /// Remove the logs of a run from its server.
+    DeleteLogs,
+    /// Enable or disable the workflow of a run on its server.
+    ChangeWorkflow,
     /// Open a shell in a running or failed job.
     Shell,
 }
@@ -48,7 +58,10 @@ impl Operation {
             Command::Rerun { what: RerunScope::Step { .. }, .. } => Self::RerunStep,
             Command::Resume => Self::Resume,
             Command::Review { .. } => Self::Review,
-            Command::Yield { .. } | Command::Watch => return None,
+            Command::ApproveFork => Self::ApproveFork,
+            Command::Delete => Self::Delete,
+            Command::DeleteLogs => Self::DeleteLogs,
+            Command::Dispatch { .. } | Command::Yield { .. } | Command::Watch => return None,
         })
     }
 }
@@ -95,6 +108,21 @@ pub enum Unavailable {
     /// No deployment of the run waits for a review.
     #[error("no deployment waits for a review")]
     NothingToReview,
+    /// The run is not one of a fork that waits for an approval.
+    #[error("the run does not wait for an approval")]
+    NothingToApprove,
+    /// The token, or its user, may not do it.
+    #[error(transparent)]
+    Denied(Denied),
+    /// The run was run again as often as its server allows.
+    #[error("the run was re-run {MAX_RERUNS} times, the most that its server allows")]
+    RerunTooOften,
+    /// The run is older than the server allows.
+    #[error("the run is older than {MAX_RERUN_AGE} days, the most that its server allows")]
+    RerunTooLate,
+    /// The run is on this machine.
+    #[error("the run is on this machine")]
+    Local,
     /// Another attempt of a run on this machine has the debug setting of the run.
     #[error(
         "another attempt on this machine keeps the debug setting of its run: start a run with `cuelight run --debug`"
@@ -135,6 +163,10 @@ pub struct Capabilities<'k> {
     pub has_startable: bool,
     /// Whether watch mode is on, or a workflow could be watched.
     pub has_watchable: bool,
+    /// What the token may change on the run's server, if known.
+    pub rights: Option<Rights>,
+    /// The current time, for limits of servers; `None` if they are left to the server.
+    pub now: Option<Timestamp>,
 }
 
 /// Facts about a run.
@@ -151,6 +183,10 @@ pub struct RunState<'k> {
     pub force_requested: bool,
     /// Whether the run is on a server: its jobs have no shell, no job starts at a step, and only the server removes it.
     pub is_remote: bool,
+    /// Number of its latest attempt.
+    pub attempt: u32,
+    /// Time at which it was created.
+    pub created: Timestamp,
     /// Environments that wait for a review.
     pub reviews: &'k [PendingReview],
     /// Whether a review of every environment that the user may review was sent but not confirmed.
@@ -159,13 +195,15 @@ pub struct RunState<'k> {
 
 impl<'k> From<&'k Summary> for RunState<'k> {
     fn from(run: &'k Summary) -> Self {
-        Self::new(&run.phase, run.reason.as_ref(), run.info.remote.is_some(), &run.reviews)
+        let new = Self::new(&run.phase, run.reason.as_ref(), run.info.remote.is_some(), &run.reviews);
+        Self { attempt: run.attempt, created: run.info.created, ..new }
     }
 }
 
 impl<'k> From<&'k Run> for RunState<'k> {
     fn from(run: &'k Run) -> Self {
-        Self::new(&run.phase, run.reason.as_ref(), run.info.remote.is_some(), &run.reviews)
+        let new = Self::new(&run.phase, run.reason.as_ref(), run.info.remote.is_some(), &run.reviews);
+        Self { attempt: run.attempt, created: run.info.created, ..new }
     }
 }
 
@@ -187,7 +225,26 @@ impl<'k> Capabilities<'k> {
         match operation {
             Operation::Start => check(self.has_startable, Unavailable::NothingToStart),
             Operation::WatchFiles => check(self.has_watchable, Unavailable::NothingToWatch),
-            _ => self.run.ok_or(Unavailable::NoRun)?.check(operation),
+            _ => {
+                let run = self.run.ok_or(Unavailable::NoRun)?;
+                run.check(operation)?;
+                if run.is_remote { self.check_at_server(operation, &run) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Checks what the server of a run allows.
+    fn check_at_server(&self, operation: Operation, run: &RunState<'_>) -> Result<(), Unavailable> {
+        let rights = self.rights.unwrap_or_default();
+        let denied = if operation == Operation::Review { rights.deployments } else { rights.actions };
+        denied.map_or(Ok(()), |denied| Err(Unavailable::Denied(denied)))?;
+        match operation {
+            Operation::Rerun | Operation::RerunFailed | Operation::RerunJob if rights.limits_reruns => {
+                let days = self.now.map_or(0, |now| now.since(run.created).as_secs() / SECONDS_OF_DAY);
+                check(run.attempt <= MAX_RERUNS, Unavailable::RerunTooOften)?;
+                check(days < MAX_RERUN_AGE, Unavailable::RerunTooLate)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -213,7 +270,8 @@ impl<'k> Capabilities<'k> {
 impl<'k> RunState<'k> {
     fn new(phase: &'k Phase, reason: Option<&'k EndReason>, is_remote: bool, reviews: &'k [PendingReview]) -> Self {
         let (has_worker, force_requested, review_requested) = (None, false, false);
-        Self { phase, reason, has_worker, force_requested, is_remote, reviews, review_requested }
+        let (attempt, created) = (0, Timestamp(0));
+        Self { phase, reason, has_worker, force_requested, is_remote, attempt, created, reviews, review_requested }
     }
 
     fn check_review(&self) -> Result<(), Unavailable> {
@@ -225,14 +283,22 @@ impl<'k> RunState<'k> {
         }
     }
 
+    /// Whether nothing of the run has started, because its server waits for an approval: it is of a fork.
+    #[must_use]
+    pub fn waits_for_approval(&self) -> bool {
+        self.is_remote && *self.phase == Phase::Done(Conclusion::ActionRequired)
+    }
+
     fn check(&self, operation: Operation) -> Result<(), Unavailable> {
         let has_worker = self.has_worker.filter(|_| !self.is_remote);
         let has_ended = has_worker.map_or(self.phase.is_done(), |has_worker| !has_worker);
         let succeeded = *self.phase == Phase::Done(Conclusion::Success);
         match operation {
-            Operation::RerunStep | Operation::Resume | Operation::Shell | Operation::Delete if self.is_remote => {
-                Err(Unavailable::Remote)
+            Operation::RerunStep | Operation::Resume | Operation::Shell if self.is_remote => Err(Unavailable::Remote),
+            Operation::ApproveFork | Operation::DeleteLogs | Operation::ChangeWorkflow if !self.is_remote => {
+                Err(Unavailable::Local)
             }
+            Operation::ApproveFork => check(self.waits_for_approval(), Unavailable::NothingToApprove),
             Operation::Cancel | Operation::ForceCancel | Operation::Review if has_ended => Err(Unavailable::Ended),
             Operation::Cancel if *self.phase == Phase::Stopping => Err(Unavailable::Cancelling),
             Operation::ForceCancel if self.force_requested => Err(Unavailable::Requested),
@@ -242,6 +308,7 @@ impl<'k> RunState<'k> {
             | Operation::RerunStep
             | Operation::Resume
             | Operation::Delete
+            | Operation::DeleteLogs
                 if !has_ended =>
             {
                 Err(Unavailable::NotEnded)
@@ -264,7 +331,7 @@ mod tests {
     use super::*;
     use crate::model::testing;
 
-    const ALL: [Operation; 12] = [
+    const ALL: [Operation; 15] = [
         Operation::Start,
         Operation::WatchFiles,
         Operation::Cancel,
@@ -275,7 +342,10 @@ mod tests {
         Operation::RerunStep,
         Operation::Resume,
         Operation::Review,
+        Operation::ApproveFork,
         Operation::Delete,
+        Operation::DeleteLogs,
+        Operation::ChangeWorkflow,
         Operation::Shell,
     ];
 
@@ -291,13 +361,45 @@ mod tests {
 
     #[test]
     fn a_run_on_a_server_has_no_shell_and_the_lock_of_its_mirror_decides_nothing() {
-        use Operation::{Cancel, ForceCancel, Rerun, RerunFailed, RerunJob};
+        use Operation::{
+            ApproveFork, Cancel, ChangeWorkflow, Delete, DeleteLogs, ForceCancel, Rerun, RerunFailed, RerunJob,
+        };
         let running = Phase::Running;
         let remote = RunState { is_remote: true, has_worker: Some(false), ..state(&running) };
-        assert_eq!(available(remote), [Cancel, ForceCancel]);
+        assert_eq!(available(remote), [Cancel, ForceCancel, ChangeWorkflow]);
         let failed = Phase::Done(Conclusion::Failure);
         let remote = RunState { is_remote: true, has_worker: Some(true), ..state(&failed) };
-        assert_eq!(available(remote), [Rerun, RerunFailed, RerunJob]);
+        assert_eq!(available(remote), [Rerun, RerunFailed, RerunJob, Delete, DeleteLogs, ChangeWorkflow]);
+        let waits = Phase::Done(Conclusion::ActionRequired);
+        let fork = RunState { is_remote: true, ..state(&waits) };
+        assert!(available(fork).contains(&ApproveFork) && !available(state(&waits)).contains(&ApproveFork));
+    }
+
+    #[test]
+    fn what_a_token_may_not_change_and_what_a_server_limits_is_known_in_advance() {
+        let (ended, waiting) = (Phase::Done(Conclusion::Failure), Phase::Running);
+        let reviews = [testing::pending_review(1, "production", &["maria"])];
+        let day = |days: u64| Timestamp(days * SECONDS_OF_DAY * 1000);
+        let of = |rights: Rights, run: RunState<'static>, now: Timestamp| {
+            Capabilities { rights: Some(rights), now: Some(now), ..Capabilities::of_run(run) }.check(Operation::Rerun)
+        };
+        let ended_run =
+            RunState { is_remote: true, attempt: 2, created: day(100), ..state(Box::leak(Box::new(ended))) };
+        let limited = Rights { limits_reruns: true, ..Rights::default() };
+        let scope = Rights { actions: Some(Denied::Scope), ..limited };
+        assert_eq!(of(limited, ended_run, day(129)), Ok(()));
+        assert_eq!(of(limited, ended_run, day(130)), Err(Unavailable::RerunTooLate));
+        assert_eq!(of(Rights::default(), ended_run, day(130)), Ok(()), "another kind of server");
+        let often = RunState { attempt: 51, ..ended_run };
+        assert_eq!(of(limited, RunState { attempt: 50, ..often }, day(100)), Ok(()));
+        assert_eq!(of(limited, often, day(100)), Err(Unavailable::RerunTooOften));
+        assert_eq!(of(scope, ended_run, day(100)), Err(Unavailable::Denied(Denied::Scope)));
+        let review = RunState { is_remote: true, reviews: &reviews, ..state(&waiting) };
+        let may = Capabilities { rights: Some(scope), ..Capabilities::of_run(review) };
+        assert_eq!(may.check(Operation::Review), Ok(()), "another permission");
+        assert_eq!(may.check(Operation::Cancel), Err(Unavailable::Denied(Denied::Scope)));
+        let here = Capabilities { rights: Some(scope), ..Capabilities::of_run(state(&waiting)) };
+        assert_eq!(here.check(Operation::Cancel), Ok(()), "a run of this machine");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Commands to a run, and the replies.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{JobId, StepNumber};
@@ -28,6 +30,19 @@ pub enum Command {
         approve: bool,
         /// Comment for the other reviewers; may be empty.
         comment: String,
+    },
+    /// Approve the run of a fork, which nothing of has started.
+    ApproveFork,
+    /// Remove the run from its server, and here.
+    Delete,
+    /// Remove the logs of the run from its server.
+    DeleteLogs,
+    /// Start this run by a dispatch of its workflow. It is only recorded: the request came before the run.
+    Dispatch {
+        /// Branch or tag.
+        git_ref: String,
+        /// Inputs that were sent, by name.
+        inputs: BTreeMap<String, String>,
     },
     /// Resume a run whose worker was lost, from the first step that has not ended.
     Resume,

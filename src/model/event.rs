@@ -225,6 +225,9 @@ pub enum Event<O = LineRange> {
         command: Command,
         /// The reply.
         reply: Reply,
+        /// User of the server whose token sent it; `None` for a run of this machine, or if the server named none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// The attempt ended.
     RunFinished {

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::rights::KnownRights;
 use super::{Command, JobId, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
 
 /// A report of a backend.
@@ -22,7 +23,7 @@ pub enum Feed {
     },
     /// Updated runs, which may be outside the listed pages.
     Updated(Vec<Summary>),
-    /// A run was started by [`Request::Start`]. It has already been listed.
+    /// A run was started by [`Request::Start`] or [`Request::Dispatch`]. It has already been listed.
     Started(RunId),
     /// A change of files started a run. It has already been listed.
     Triggered(RunId),
@@ -48,6 +49,10 @@ pub enum Feed {
     },
     /// The workflows that can be started here. Sent again when their files change.
     Startable(Vec<StartableWorkflow>),
+    /// The workflows of servers that can be started by a dispatch. Answer to [`Request::ListDispatchable`].
+    Dispatchable(Vec<StartableWorkflow>),
+    /// What the user's token may change in each repository on a server, as far as it is known.
+    Rights(KnownRights),
     /// The workflows here that have errors, and cannot be started. Sent again when their files change.
     Broken(Vec<BrokenWorkflow>),
     /// Nothing was started: the repository is not trusted to run on this machine.
@@ -153,6 +158,8 @@ pub enum Waits {
 pub struct StartableWorkflow {
     /// Path of the file, relative to the repository.
     pub workflow: String,
+    /// The server that runs it; `None` for this machine.
+    pub server: Option<WorkflowServer>,
     /// Name of the workflow.
     pub name: String,
     /// Events in `on`, in the order of the file.
@@ -161,6 +168,15 @@ pub struct StartableWorkflow {
     pub inputs: Vec<Input>,
     /// Names of the secrets that it reads, and whether the environment has a value for each.
     pub secrets: Vec<(String, bool)>,
+}
+
+/// The server that runs a workflow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WorkflowServer {
+    /// Repository as `[HOST/]OWNER/NAME`.
+    pub repository: String,
+    /// The default branch.
+    pub branch: String,
 }
 
 /// A workflow that has errors.
@@ -262,6 +278,30 @@ pub enum Request {
         secrets: Vec<String>,
         /// Where jobs without a container run; `None` for the configured place.
         sandbox: Option<String>,
+    },
+    /// List the workflows of servers that can be started by a dispatch: those of the current checkout, and of the repository
+    /// of a run. Answered by [`Feed::Dispatchable`].
+    ListDispatchable {
+        /// The run.
+        run: Option<RunId>,
+    },
+    /// Start a workflow on a server. Answered by [`Feed::Started`] once the server has the run.
+    Dispatch {
+        /// Repository as `[HOST/]OWNER/NAME`.
+        repository: String,
+        /// File of the workflow.
+        workflow: String,
+        /// Branch or tag.
+        git_ref: String,
+        /// Inputs, by name. The server adds the defaults.
+        inputs: Vec<(String, String)>,
+    },
+    /// Enable or disable the workflow of a run on a server. Answered by [`Feed::Notice`].
+    EnableWorkflow {
+        /// The run.
+        run: RunId,
+        /// Whether to enable it.
+        enable: bool,
     },
     /// Trust the repository and start the run that [`Feed::Untrusted`] asked about. Answered like the original request.
     /// A question becomes invalid when the next one is asked.

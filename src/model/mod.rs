@@ -17,6 +17,7 @@ mod one_line;
 mod preview;
 mod reason;
 mod review;
+pub mod rights;
 mod run;
 mod service;
 mod status;

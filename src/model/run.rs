@@ -44,6 +44,12 @@ pub struct RemoteRun {
     /// What the server is.
     #[serde(default)]
     pub kind: ServerKind,
+    /// User who started the run; empty if the server named none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub actor: String,
+    /// Repository of the commit as `owner/name`, where it is a fork.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<String>,
 }
 
 /// What a server with runs is. It decides what can be asked of it.

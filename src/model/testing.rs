@@ -194,7 +194,7 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
     script
         .event(Event::ReviewsPending { environments: vec![review] })
         .event(Event::Reviewed { environments: vec![any()], approved: true, by: any(), comment: any() })
-        .event(Event::Ordered { command, reply: Reply::Rejected { reason: any() } })
+        .event(Event::Ordered { command, reply: Reply::Rejected { reason: any() }, by: None })
         .event(Event::JobFinished {
             job,
             conclusion: Conclusion::Failure,

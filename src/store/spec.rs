@@ -206,7 +206,13 @@ impl RunSpec {
     #[must_use]
     pub fn of_remote(info: RunInfo, remote: RemoteSpec) -> Self {
         let engine = env!("CARGO_PKG_VERSION").to_owned();
-        let identity = RemoteRun { host: remote.host.clone(), id: remote.id, kind: remote.server };
+        let identity = RemoteRun {
+            host: remote.host.clone(),
+            id: remote.id,
+            kind: remote.server,
+            actor: remote.actor.clone(),
+            fork: remote.fork.clone(),
+        };
         let info = RunInfo { remote: Some(identity), ..info };
         Self { version: VERSION, engine, info, work: WorkSpec::Remote(Box::new(remote)) }
     }
@@ -304,10 +310,8 @@ mod tests {
         spec.write(&folder).expect("written");
         let read = RunSpec::read(&folder).expect("read");
         assert_eq!((read.work.remote().map(|remote| remote.id), read.work.workflow()), (Some(17_000_000_049), None));
-        assert_eq!(
-            read.info.remote,
-            Some(RemoteRun { host: "github.com".to_owned(), id: 17_000_000_049, kind: ServerKind::GitHub })
-        );
+        let expected = RemoteRun { host: "github.com".to_owned(), id: 17_000_000_049, ..RemoteRun::default() };
+        assert_eq!(read.info.remote, Some(expected));
     }
 
     #[test]

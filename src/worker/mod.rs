@@ -130,7 +130,7 @@ impl HostedRun<'_> {
             Err(Rejected(reason)) => {
                 if let Mode::Rerun(what) = mode {
                     let reply = Reply::Rejected { reason };
-                    outlet.record(Event::Ordered { command: Command::Rerun { what, debug: false }, reply });
+                    outlet.record(Event::Ordered { command: Command::Rerun { what, debug: false }, reply, by: None });
                 }
                 outlet.close();
                 self.finish(&before);
@@ -202,7 +202,7 @@ impl Desk<'_> {
                 }
                 Some((command, answer)) = commands.recv() => {
                     let reply = self.reply(&command, &mut next, &mut yielded);
-                    self.outlet.record(Event::Ordered { command, reply: reply.clone() });
+                    self.outlet.record(Event::Ordered { command, reply: reply.clone(), by: None });
                     // The client may be gone; all other readers get the record.
                     let _ = answer.send(reply);
                 }
@@ -247,6 +247,10 @@ impl Desk<'_> {
             }
             Command::Resume => rejected("the run is in progress"),
             Command::Review { .. } => rejected(&Unavailable::NothingToReview.to_string()),
+            Command::Delete => rejected(&Unavailable::NotEnded.to_string()),
+            Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => {
+                rejected(&Unavailable::Local.to_string())
+            }
             Command::Watch => rejected("`watch` is answered by the socket"),
         }
     }

@@ -36,11 +36,21 @@ impl Drop for Fake {
 
 impl Fake {
     pub(crate) fn start(scenario: &str) -> Option<Self> {
+        Self::start_at(scenario, &[])
+    }
+
+    /// Starts with the time of this machine, for what depends on the age of runs.
+    pub(crate) fn start_now(scenario: &str) -> Option<Self> {
+        Self::start_at(scenario, &["--start", "now"])
+    }
+
+    fn start_at(scenario: &str, args: &[&str]) -> Option<Self> {
         let folder = material()?;
         let mut process = Command::new("python3")
             .arg(folder.join("fake_github.py"))
             .arg(folder.join("scenarios").join(format!("{scenario}.json")))
             .arg("--manual")
+            .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

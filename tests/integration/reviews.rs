@@ -65,7 +65,7 @@ impl Waiting {
                 let server = tokio::spawn(control::serve(listener, asked, grown));
                 let (command, answer) = commands.recv().await.expect("a command");
                 let mut journal = JournalWriter::open(folder.journal()).expect("opened");
-                let event = Event::Ordered { command: command.clone(), reply: reply.clone() };
+                let event = Event::Ordered { command: command.clone(), reply: reply.clone(), by: None };
                 journal.append(now(), event).expect("written");
                 answer.send(reply).expect("the client waits");
                 drop(commands);
@@ -143,7 +143,7 @@ fn a_review_that_is_not_possible_is_refused_in_words() {
         (&["approve", "canary"], 4, "canary: you may not approve your own deployment"),
         (&["approve", "production"], 2, "production is named like production: confirm it with --yes=production"),
         (&["reject", "production", "--yes=prod"], 2, "confirm it with --yes=production"),
-        (&["approve"], 2, "required"),
+        (&["approve"], 2, "name the environments, or give --all"),
     ] {
         let (found, error) = run.fails(args);
         assert_eq!(found, Some(code), "{args:?}: {error}");

@@ -35,7 +35,7 @@ impl From<Output> for Said {
 
 impl Watching {
     pub(crate) fn new(scenario: &str) -> Option<Self> {
-        let fake = Fake::start(scenario)?;
+        let fake = Fake::start_now(scenario)?;
         let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
         let folder = project.home().join("config/cuelight");
         fs::create_dir_all(&folder).expect("made");

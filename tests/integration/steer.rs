@@ -5,6 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::project::until;
+use crate::screen::Terminal;
 use crate::servers::{REPOSITORY, Said, Watching};
 
 /// Waits until the server has taken a number of changes.
@@ -67,7 +68,7 @@ fn a_workflow_is_dispatched_with_checked_inputs_and_its_run_followed_to_the_end(
 fn a_run_is_found_where_the_answer_to_its_dispatch_is_lost() {
     let Some(watching) = Watching::new("ci-failing") else { return };
     watching.fake.advance(600);
-    for (kind, mutations) in [("reset_body", 1), ("reset", 1)] {
+    for kind in ["reset_body", "reset"] {
         let fault = json!({"match": "POST .*/dispatches", "kind": kind, "count": 1});
         watching.fake.control("/_fake/faults", fault);
         let args = ["dispatch", "deploy", "-R", REPOSITORY, "--detach", "--json"];
@@ -81,7 +82,8 @@ fn a_run_is_found_where_the_answer_to_its_dispatch_is_lost() {
             assert_eq!(watching.fake.send("POST", &path, "application/json", &body).0, 204);
         }
         let before = newest(&watching)["id"].clone();
-        changed(&watching, if kind == "reset" { mutations + 1 } else { mutations });
+        // The lost request counts, too.
+        changed(&watching, if kind == "reset" { 3 } else { 1 });
         watching.fake.advance(3);
         until("the run", || (newest(&watching)["id"] != before).then_some(()));
         let said = Said::from(sent.wait_with_output().expect("ends"));
@@ -109,5 +111,148 @@ fn workflows_are_listed_disabled_and_enabled() {
     assert_eq!((unknown.code, unknown.error.contains("did you mean `deploy`?")), (Some(3), true), "{}", unknown.error);
     let nowhere = watching.cuelight(&["workflow", "list"]);
     assert_eq!(nowhere.code, Some(2), "{}", nowhere.error);
+    watching.check_stats();
+}
+
+/// Returns the newest run with a conclusion.
+fn ended(watching: &Watching, conclusion: &str) -> String {
+    let runs = watching.fake.value(&format!("/repos/{REPOSITORY}/actions/runs?per_page=50&status={conclusion}"));
+    format!("{REPOSITORY}/{}", runs["workflow_runs"][0]["id"])
+}
+
+#[test]
+fn what_a_token_may_not_change_is_refused_before_it_is_sent() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(600);
+    let run = ended(&watching, "failure");
+    let private = "not found (404)";
+    let lacks = "the token lacks the permission `actions: write`";
+    for (token, code, message) in [
+        ("ghp_noscope", 3, private),
+        ("github_pat_docs", 3, private),
+        // The first refusal is the server's; from then on it is known.
+        ("github_pat_read", 4, "Resource not accessible"),
+        ("github_pat_read", 4, lacks),
+    ] {
+        for args in [&["rerun", &run, "--detach"][..], &["delete", &run], &["delete", &run, "--logs"]] {
+            let said = watching.said(token, args);
+            assert_eq!(said.code, Some(code), "{token} {args:?}: {}", said.error);
+            let is_known = said.error.contains(lacks);
+            assert!(said.error.contains(message) || is_known, "{token} {args:?}: {}", said.error);
+        }
+        let said = watching.said(token, &["dispatch", "deploy", "-R", REPOSITORY]);
+        assert_eq!(said.code, Some(code), "{token}: {}", said.error);
+    }
+    let sent = watching.fake.value("/_fake/requests");
+    let sent = sent.as_array().expect("a list").iter().filter(|request| request["method"] != "GET");
+    let refused: Vec<_> =
+        sent.filter(|request| !request["path"].as_str().is_some_and(|path| path.contains("_fake"))).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    for token in ["ghp_full", "ghp_olu", "ghp_ines", "ghp_admin", "github_pat_write"] {
+        let said = watching.said(token, &["rerun", &run, "--detach"]);
+        assert_eq!(said.code, Some(0), "{token}: {}", said.error);
+        watching.fake.advance(600);
+    }
+    let said = watching.cuelight(&["rerun", &run, "--detach"]);
+    assert!(said.code == Some(0) && said.error.contains("(re-run 6 of 50)"), "{}", said.error);
+    watching.check_stats();
+}
+
+#[test]
+fn runs_are_force_cancelled_and_deleted_and_several_at_once() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(30);
+    let running = newest(&watching);
+    let running = format!("{REPOSITORY}/{}", running["id"]);
+    let early = watching.cuelight(&["delete", &running]);
+    assert_eq!(early.code, Some(4), "{}", early.error);
+    assert!(early.error.contains("the run has not ended"), "{}", early.error);
+    assert_eq!(watching.cuelight(&["cancel", &running]).code, Some(0));
+    let forced = watching.cuelight(&["cancel", &running, "--force", "--json"]);
+    assert_eq!(forced.code, Some(0), "{}", forced.error);
+    watching.fake.advance(60);
+    let shown = watching.cuelight(&["show", &running]);
+    assert!(shown.out.contains("cancelled"), "{}", shown.out);
+    let journal = watching.cuelight(&["attach", &running, "--json"]).out;
+    assert!(journal.contains("\"by\":\"maria\"") && journal.contains("force_cancel"), "who asked, and when: {journal}");
+
+    let logs = watching.cuelight(&["delete", &running, "--logs"]);
+    assert_eq!(logs.code, Some(0), "{}", logs.error);
+    let path = format!("/repos/{running}").replace(REPOSITORY, &format!("{REPOSITORY}/actions/runs"));
+    assert_eq!(watching.fake.send("GET", &format!("{path}/logs"), "application/json", "").0, 410);
+    let old = ended(&watching, "success");
+    let several = watching.cuelight(&["delete", &running, "aura/platform/5", &old]);
+    assert_eq!(several.code, Some(3), "{}{}", several.out, several.error);
+    assert!(
+        several.error.contains("2 of 3 deleted") && several.error.contains("aura/platform/5: "),
+        "{}",
+        several.error
+    );
+    assert_eq!(watching.fake.send("GET", &path, "application/json", "").0, 404);
+    let listed = watching.cuelight(&["runs", "-R", REPOSITORY, "--json"]).out;
+    for gone in [&running, &old] {
+        let number = gone.rsplit('/').next().expect("a number");
+        assert!(!listed.contains(number), "{gone}");
+        assert_eq!(watching.cuelight(&["show", gone]).code, Some(3));
+    }
+    watching.check_stats();
+}
+
+#[test]
+fn the_run_of_a_fork_is_approved() {
+    let Some(watching) = Watching::new("fleet-small") else { return };
+    watching.fake.advance(60);
+    let runs = watching.fake.value("/repos/tide/docs/actions/runs?status=action_required");
+    let name = format!("tide/docs/{}", runs["workflow_runs"][0]["id"]);
+    let early = watching.cuelight(&["reject", "--run", &name]);
+    assert_eq!((early.code, early.error.contains("name the environments")), (Some(2), true), "{}", early.error);
+    let approved = watching.cuelight(&["approve", "--run", &name]);
+    assert_eq!(approved.code, Some(0), "{}", approved.error);
+    assert!(approved.out.starts_with("approved the run of passerby/docs by passerby: "), "{}", approved.out);
+    watching.fake.advance(300);
+    let shown = watching.cuelight(&["show", &name]);
+    assert!(shown.out.contains("success"), "{}", shown.out);
+    let twice = watching.cuelight(&["approve", "--run", &name]);
+    assert_eq!(twice.code, Some(2), "{}", twice.error);
+    watching.check_stats();
+}
+
+#[test]
+fn the_screen_dispatches_cancels_several_and_deletes() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(600);
+    let mut command = watching.project.in_terminal(&[]);
+    command.env("GH_TOKEN", "ghp_full");
+    command.env("CUELIGHT_GITHUB_REPOSITORIES", REPOSITORY);
+    let mut terminal = Terminal::start(command, 40, 120);
+    terminal.wait_for("Run tests");
+    terminal.press("S");
+    terminal.wait_for("deploy.yml  workflow_dispatch  (Deploy)  on aura/platform");
+    terminal.press("Deploy\r");
+    terminal.wait_for("Dispatch deploy.yml on aura/platform");
+    terminal.press("\r");
+    changed(&watching, 1);
+    let before = newest(&watching)["id"].clone();
+    watching.fake.advance(3);
+    until("the run", || (newest(&watching)["id"] != before).then_some(()));
+    terminal.wait_for("Deploy · deploy.yml");
+    terminal.press(",d");
+    terminal.wait_for("Disable the workflow?");
+    terminal.press("y");
+    terminal.wait_for("is disabled");
+    terminal.press("s");
+    terminal.wait_for("Cancel the run?");
+    terminal.press("y");
+    terminal.wait_for("stopping");
+    watching.fake.advance(60);
+    terminal.wait_for("cancelled");
+    terminal.press("1mm");
+    terminal.wait_for("2 marked");
+    terminal.press("d");
+    terminal.wait_for("Delete the marked runs?");
+    terminal.press("y");
+    terminal.wait_for("2 of 2 deleted");
+    terminal.press("q");
+    terminal.ends_restored();
     watching.check_stats();
 }

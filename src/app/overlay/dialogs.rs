@@ -3,8 +3,10 @@
 use crate::app::App;
 use crate::app::availability::capabilities;
 use crate::app::msg::Effect;
-use crate::model::capabilities::Operation;
+use crate::app::panes::file_name;
+use crate::model::capabilities::{Operation, RunState};
 use crate::model::feed::{Request, StartableWorkflow};
+use crate::model::rights::MAX_RERUNS;
 use crate::model::{Command, Phase, RerunScope, StepKind, Summary};
 use crate::ui::text;
 
@@ -13,13 +15,51 @@ use super::picker::{Pick, Picker};
 use super::question::{Choice, Question};
 use super::review::ReviewBox;
 
+/// Maximum number of runs that a question names; the others are counted.
+const MAX_NAMED: usize = 8;
+
+/// Returns the names of some runs, one in a line.
+fn names(runs: &[&Summary]) -> Vec<String> {
+    let mut lines: Vec<String> =
+        runs.iter().take(MAX_NAMED).map(|run| format!("{}  {}", run.name, run.info.version())).collect();
+    if let Some(more @ 1..) = runs.len().checked_sub(MAX_NAMED) {
+        lines.push(format!("and {}", text::counted(more as u64, "other run")));
+    }
+    lines
+}
+
+/// Returns the name of a run for questions: its number at its server, or its id here.
+fn address(run: &Summary) -> String {
+    match &run.info.remote {
+        Some(remote) => format!("{}/{}", run.info.repository, remote.id),
+        None => run.info.id.to_string(),
+    }
+}
+
+/// Returns the request to delete a run, at its server if it is on one.
+fn delete(run: &Summary) -> Effect {
+    match run.info.remote {
+        Some(_) => submit(run, Command::Delete),
+        None => Effect::Request(Request::Delete(run.info.id.clone())),
+    }
+}
+
 fn submit(run: &Summary, command: Command) -> Effect {
     Effect::Request(Request::Submit { run: run.info.id.clone(), command })
 }
 
 impl App {
-    pub(in crate::app) fn start_picker(&self) -> Overlay {
-        Overlay::Picker(Picker::new("Start a workflow", self.starts("").chain(self.broken()).collect()))
+    /// Opens the list of the workflows that can be started, and asks for those of servers.
+    pub(in crate::app) fn start_picker(&mut self) -> Vec<Effect> {
+        self.overlay = Some(Overlay::Picker(Picker::new("Start a workflow", self.start_rows()).of_starts()));
+        let run = self.summary().filter(|run| run.info.remote.is_some()).map(|run| run.info.id.clone());
+        let asks = self.state.has_servers().then_some(Request::ListDispatchable { run });
+        asks.map(Effect::Request).into_iter().collect()
+    }
+
+    /// Returns the rows of the workflows that can be started, and of those that have errors.
+    pub(in crate::app) fn start_rows(&self) -> Vec<(String, Pick)> {
+        self.starts("").chain(self.broken()).collect()
     }
 
     /// Returns a picker of the workflow that watch mode runs, or all.
@@ -54,8 +94,10 @@ impl App {
         };
         let stop = runs.iter().map(|run| submit(run, command(run))).collect();
         let stopping = runs.iter().filter(|run| run.phase == Phase::Stopping).count() as u64;
-        let text =
-            if stopping == 0 { Vec::new() } else { vec![format!("{} already stopping: killed at once", stopping)] };
+        let mut text = names(runs);
+        if stopping > 0 {
+            text.push(format!("{stopping} already stopping: killed at once"));
+        }
         let yes = format!("cancel {}; steps with always() still run", text::counted(runs.len() as u64, "run"));
         let choices = vec![Choice::new('n', "let them run", Vec::new()), Choice::new('y', yes, stop)];
         Overlay::Question(Question::new("Cancel the marked runs?", text, choices))
@@ -73,18 +115,91 @@ impl App {
 
     pub(in crate::app) fn delete_question(&self) -> Option<Overlay> {
         let run = self.summary()?;
-        let delete = Effect::Request(Request::Delete(run.info.id.clone()));
+        let yes = match &run.info.remote {
+            Some(remote) => format!("delete it at {} and here, with its logs", remote.host),
+            None => "delete it, with its logs".to_owned(),
+        };
         Some(Overlay::Question(Question::new(
             "Delete the run?",
-            vec![format!("{}  {}", run.name, run.info.id)],
-            vec![Choice::new('n', "keep it", Vec::new()), Choice::new('y', "delete it, with its logs", vec![delete])],
+            vec![format!("{}  {}", run.name, address(run))],
+            vec![Choice::new('n', "keep it", Vec::new()), Choice::new('y', yes, vec![delete(run)])],
         )))
+    }
+
+    /// Returns the question about deleting several runs.
+    pub(in crate::app) fn delete_marked_question(runs: &[&Summary]) -> Overlay {
+        let there = runs.iter().filter(|run| run.info.remote.is_some()).count() as u64;
+        let at_servers = if there == 0 { String::new() } else { format!(" (at their servers, too: {there})") };
+        let yes = format!("delete {}, logs included{at_servers}", text::counted(runs.len() as u64, "run"));
+        let delete = runs.iter().map(|run| delete(run)).collect();
+        let choices = vec![Choice::new('n', "keep them", Vec::new()), Choice::new('y', yes, delete)];
+        Overlay::Question(Question::new("Delete the marked runs?", names(runs), choices))
+    }
+
+    pub(in crate::app) fn delete_logs_question(&self) -> Option<Overlay> {
+        let run = self.summary()?;
+        let host = run.info.remote.as_ref()?.host.as_str();
+        let text = vec![format!("{}  {}", run.name, address(run)), "What was downloaded here stays.".to_owned()];
+        let yes = format!("delete the logs of all its jobs at {host}");
+        let delete = vec![submit(run, Command::DeleteLogs)];
+        let choices = vec![Choice::new('n', "keep them", Vec::new()), Choice::new('y', yes, delete)];
+        Some(Overlay::Question(Question::new("Delete the logs?", text, choices)))
+    }
+
+    /// Returns the question about the run of a fork that waits for an approval; `None` for another run.
+    pub(in crate::app) fn fork_question(&self) -> Option<Overlay> {
+        let run = self.summary().filter(|run| RunState::from(*run).waits_for_approval())?;
+        let remote = run.info.remote.as_ref()?;
+        let from = remote.fork.as_deref().unwrap_or("a fork");
+        let text = vec![
+            format!("{}  {}", run.name, address(run)),
+            format!(
+                "from {from}, started by {}",
+                if remote.actor.is_empty() { "unknown" } else { remote.actor.as_str() }
+            ),
+            "Its workflow runs with the code of the fork: look at the change first.".to_owned(),
+        ];
+        let yes = format!("approve it: {} runs", file_name(&run.info.workflow));
+        let approve = vec![submit(run, Command::ApproveFork)];
+        let choices = vec![Choice::new('n', "let it wait", Vec::new()), Choice::new('y', yes, approve)];
+        Some(Overlay::Question(Question::new("Approve the run of a fork?", text, choices)))
+    }
+
+    /// Returns the question about the workflow of the run on its server.
+    pub(in crate::app) fn workflow_question(&self, enable: bool) -> Option<Overlay> {
+        let run = self.summary()?;
+        let file = file_name(&run.info.workflow);
+        let change = Effect::Request(Request::EnableWorkflow { run: run.info.id.clone(), enable });
+        let (title, no, yes) = if enable {
+            ("Enable the workflow?", "leave it as it is", format!("let {file} run again"))
+        } else {
+            ("Disable the workflow?", "let it run", format!("no event starts {file} until it is enabled"))
+        };
+        let choices = vec![Choice::new('n', no, Vec::new()), Choice::new('y', yes, vec![change])];
+        Some(Overlay::Question(Question::new(title, vec![format!("{file} of {}", run.info.repository)], choices)))
+    }
+
+    /// Returns the question about running several runs again.
+    pub(in crate::app) fn rerun_marked_question(&self, runs: &[&Summary]) -> Overlay {
+        let rerun = |run: &&Summary, what| submit(run, Command::Rerun { what, debug: false });
+        let can = |run: &&&Summary| capabilities(&self.state, Some(**run)).check(Operation::RerunFailed).is_ok();
+        let failed: Vec<Effect> = runs.iter().filter(can).map(|run| rerun(run, RerunScope::Failed)).collect();
+        let all = runs.iter().map(|run| rerun(run, RerunScope::All)).collect();
+        let mut choices = vec![Choice::new('n', "nothing", Vec::new())];
+        if !failed.is_empty() {
+            let label = format!("the failed jobs of {}", text::counted(failed.len() as u64, "run"));
+            choices.push(Choice::new('f', label, failed));
+        }
+        choices.push(Choice::new('a', format!("all jobs of {}", text::counted(runs.len() as u64, "run")), all));
+        Overlay::Question(Question::new("Re-run the marked runs", names(runs), choices))
     }
 
     pub(in crate::app) fn rerun_question(&self) -> Option<Overlay> {
         let summary = self.summary()?;
         let capabilities = capabilities(&self.state, Some(summary));
         let can = |operation| capabilities.check(operation).is_ok();
+        let is_limited = self.state.rights_of(summary).is_some_and(|rights| rights.limits_reruns);
+        let limit = is_limited.then(|| format!("re-run {} of {MAX_RERUNS}", summary.attempt));
         let mut choices = Vec::new();
         let mut offer = |key, label: String, what| {
             choices.push(Choice::new(key, label, vec![submit(summary, Command::Rerun { what, debug: false })]));
@@ -104,7 +219,11 @@ impl App {
             let label = format!("from step {} on, in the files it left: {} of {}", step.number, step.name, job.name);
             offer('s', label, RerunScope::Step { job: job.id.clone(), step: step.number });
         }
-        Some(Overlay::Question(Question::new("Re-run", Vec::new(), choices)))
+        if summary.info.remote.is_some() {
+            let debug = Command::Rerun { what: RerunScope::All, debug: true };
+            choices.push(Choice::new('d', "all jobs, with debug lines", vec![submit(summary, debug)]));
+        }
+        Some(Overlay::Question(Question::new("Re-run", limit.into_iter().collect(), choices)))
     }
 
     /// Quits, or asks what to do with the active runs.

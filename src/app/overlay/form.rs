@@ -27,7 +27,9 @@ const NAMES: usize = 24;
 pub(in crate::app) struct Form {
     workflow: String,
     event: String,
-    /// The inputs; the last field is the sandbox.
+    /// The repository on a server, for a dispatch there.
+    repository: Option<String>,
+    /// The inputs; the last field is the sandbox, or the branch or tag for a dispatch.
     fields: Vec<Field>,
     /// Secrets that the workflow reads, each with whether it is set.
     secrets: Vec<(String, bool)>,
@@ -43,6 +45,8 @@ struct Field {
     about: String,
     required: bool,
     kind: InputKind,
+    /// Value before it was changed: the default of the input.
+    initial: String,
     value: TextInput,
 }
 
@@ -93,27 +97,37 @@ impl Form {
                 InputKind::Boolean => "false".to_owned(),
                 InputKind::Text | InputKind::Number => String::new(),
             };
+            let value = if input.default.is_empty() { first } else { input.default.clone() };
             Field {
                 name: input.name.clone(),
                 about: input.about.clone(),
                 required: input.required,
                 kind: input.kind.clone(),
-                value: TextInput::from(if input.default.is_empty() { first } else { input.default.clone() }),
+                initial: value.clone(),
+                value: TextInput::from(value),
             }
         });
         let sandboxes = SANDBOXES.iter().map(|(name, _)| *name);
         let sandboxes = [AS_CONFIGURED].into_iter().chain(sandboxes).map(str::to_owned).collect();
-        let sandbox = Field {
-            name: "sandbox".to_owned(),
-            about: "where jobs without a container run".to_owned(),
-            required: false,
-            kind: InputKind::Choice(sandboxes),
-            value: TextInput::from(AS_CONFIGURED.to_owned()),
+        let field = |name: &str, about: &str, kind, value: &str| Field {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            required: workflow.server.is_some(),
+            kind,
+            initial: value.to_owned(),
+            value: TextInput::from(value.to_owned()),
+        };
+        let last = if let Some(server) = &workflow.server {
+            field("ref", "the branch or tag to run on", InputKind::Text, &server.branch)
+        } else {
+            let about = "where jobs without a container run";
+            field("sandbox", about, InputKind::Choice(sandboxes), AS_CONFIGURED)
         };
         Self {
             workflow: workflow.workflow.clone(),
             event: event.to_owned(),
-            fields: inputs.chain([sandbox]).collect(),
+            repository: workflow.server.as_ref().map(|server| server.repository.clone()),
+            fields: inputs.chain([last]).collect(),
             secrets: workflow.secrets.clone(),
             selected: 0,
             tried: false,
@@ -121,7 +135,11 @@ impl Form {
     }
 
     pub(super) fn title(&self) -> String {
-        format!("Start {} on {}", self.workflow.rsplit('/').next().unwrap_or_default(), self.event)
+        let file = self.workflow.rsplit('/').next().unwrap_or_default();
+        match &self.repository {
+            Some(repository) => format!("Dispatch {file} on {repository}"),
+            None => format!("Start {file} on {}", self.event),
+        }
     }
 
     /// Returns the number of rows, including those below the fields.
@@ -167,13 +185,23 @@ impl Form {
             self.selected = at;
             return None;
         }
-        let (sandbox, inputs) = self.fields.split_last()?;
+        let (last, inputs) = self.fields.split_last()?;
+        if let Some(repository) = &self.repository {
+            // The server adds the defaults.
+            let changed = inputs.iter().filter(|field| field.required || field.value.text() != field.initial);
+            return Some(Effect::Request(Request::Dispatch {
+                repository: repository.clone(),
+                workflow: self.workflow.clone(),
+                git_ref: last.value.text().to_owned(),
+                inputs: changed.map(|field| (field.name.clone(), field.value.text().to_owned())).collect(),
+            }));
+        }
         Some(Effect::Request(Request::Start {
             workflow: self.workflow.clone(),
             event: self.event.clone(),
             inputs: inputs.iter().map(|field| (field.name.clone(), field.value.text().to_owned())).collect(),
             secrets: self.secrets.iter().filter(|(_, set)| *set).map(|(name, _)| name.clone()).collect(),
-            sandbox: Some(sandbox.value.text().to_owned()).filter(|sandbox| sandbox != AS_CONFIGURED),
+            sandbox: Some(last.value.text().to_owned()).filter(|sandbox| sandbox != AS_CONFIGURED),
         }))
     }
 

@@ -27,6 +27,8 @@ pub(in crate::app) struct Picker {
     filter: TextInput,
     /// Whether `grep TEXT` is accepted, too.
     commands: bool,
+    /// Whether the rows are those of workflows that can be started, of which servers may report more.
+    starts: bool,
     /// Label of each row, and its effect.
     rows: Vec<(String, Pick)>,
     /// The selected row among those that match.
@@ -62,12 +64,31 @@ pub(in crate::app) enum Pick {
 
 impl Picker {
     pub(in crate::app) fn new(title: &str, rows: Vec<(String, Pick)>) -> Self {
-        Self { title: title.to_owned(), filter: TextInput::default(), commands: false, rows, selected: 0 }
+        Self {
+            title: title.to_owned(),
+            filter: TextInput::default(),
+            commands: false,
+            starts: false,
+            rows,
+            selected: 0,
+        }
     }
 
     /// Accepts typed commands, too.
     pub(in crate::app) fn with_commands(self) -> Self {
         Self { commands: true, ..self }
+    }
+
+    /// Shows the workflows that can be started, and more of them as servers report them.
+    pub(in crate::app) fn of_starts(self) -> Self {
+        Self { starts: true, ..self }
+    }
+
+    /// Replaces the rows of a list of workflows that can be started.
+    pub(in crate::app) fn refill(&mut self, rows: Vec<(String, Pick)>) {
+        if self.starts {
+            self.rows = rows;
+        }
     }
 
     /// Returns the number of rows, including those that do not match.
@@ -115,7 +136,10 @@ impl Picker {
         let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.matching();
         if rows.is_empty() {
-            empty("nothing has these letters in this order", cx, list, buffer);
+            let asks = self.starts && self.rows.is_empty();
+            let why =
+                if asks { "asking servers for their workflows" } else { "nothing has these letters in this order" };
+            empty(why, cx, list, buffer);
         }
         let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));
         for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {

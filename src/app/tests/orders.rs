@@ -1,7 +1,9 @@
 //! Commands for runs: the dialogs before them, and the pending state until a record confirms them.
 
 use super::*;
-use crate::model::feed::BrokenWorkflow;
+use crate::model::RemoteRun;
+use crate::model::feed::{BrokenWorkflow, WorkflowServer};
+use crate::model::rights::{Denied, KnownRights, Rights};
 
 fn submitted(command: Command) -> Effect {
     Effect::Request(Request::Submit { run: run(), command })
@@ -19,7 +21,7 @@ fn cancelling_asks_and_is_pending_until_a_record_confirms() {
     assert_eq!(driver.asked(), [submitted(Command::Cancel)]);
     assert!(driver.shows("cancel asked") && !driver.shows("stopping"));
     let seq = records().len() as u64 + 1;
-    let event = Event::Ordered { command: Command::Cancel, reply: Reply::Accepted };
+    let event = Event::Ordered { command: Command::Cancel, reply: Reply::Accepted, by: None };
     let record = Record { seq, at: Timestamp(START + 193_000), event };
     driver.feed(Feed::Records { run: run(), records: vec![record] });
     assert!(!driver.shows("cancel asked") && driver.shows("stopping"));
@@ -266,4 +268,95 @@ fn a_workflow_with_errors_is_listed_and_its_errors_follow_the_file() {
     assert!(driver.shows("error: another is wrong") && !driver.shows("one is wrong"), "{}", driver.screen());
     driver.feed(Feed::Broken(Vec::new()));
     assert!(driver.shows("no errors: the workflow can be started with S"), "{}", driver.screen());
+}
+
+/// A run of a server.
+fn remote(id: &str, conclusion: Conclusion) -> Summary {
+    let mut run = past(id, "CI", conclusion, START);
+    let fork = Some("passerby/docs".to_owned());
+    run.info.repository = "o/r".to_owned();
+    run.info.remote = Some(RemoteRun { host: "github.com".to_owned(), id: 7, actor: "passerby".to_owned(), fork });
+    run
+}
+
+#[test]
+fn what_the_token_may_not_change_is_greyed_out_with_the_reason() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let run = remote("20261124-030000-cccc", Conclusion::Failure);
+    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false });
+    driver.app = driver.app.clone().showing(run.info.id.clone());
+    driver.send(Msg::Tick(Timestamp(START + 1_000))).press("r");
+    assert!(driver.shows("all jobs, with debug lines"), "{}", driver.screen());
+    driver.press("<esc>");
+    let mut rights = KnownRights::default();
+    rights.insert("github.com", "O/R", Rights { actions: Some(Denied::Scope), ..Rights::default() });
+    driver.feed(Feed::Rights(rights)).press("r");
+    assert!(driver.shows("rerun: the token lacks the scope `repo`"), "{}", driver.screen());
+    driver.press("?delete");
+    assert!(driver.shows("(the token lacks the scope `repo`)"), "{}", driver.screen());
+}
+
+#[test]
+fn the_run_of_a_fork_is_approved_after_a_question() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let run = remote("20261124-030000-cccc", Conclusion::ActionRequired);
+    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false });
+    driver.app = driver.app.clone().showing(run.info.id.clone());
+    driver.send(Msg::Tick(Timestamp(START + 1_000))).press("a");
+    assert!(driver.shows("from passerby/docs, started by passerby"), "{}", driver.screen());
+    driver.press("<enter>");
+    driver.asked();
+    driver.press("ay");
+    let approve = Request::Submit { run: run.info.id, command: Command::ApproveFork };
+    assert_eq!(driver.asked(), [Effect::Request(approve)]);
+}
+
+#[test]
+fn commands_to_several_runs_show_how_far_they_are_and_what_was_refused() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let runs = ["20261124-030002-cccc", "20261124-030001-cccc"].map(|id| remote(id, Conclusion::Failure));
+    driver.feed(Feed::Listed { runs: runs.to_vec(), more: false });
+    driver.app = driver.app.clone().showing(runs[0].info.id.clone());
+    driver.send(Msg::Tick(Timestamp(START + 1_000))).press("1mmd");
+    assert!(driver.shows("Delete the marked runs?") && driver.shows("at their servers, too: 2"), "{}", driver.screen());
+    driver.asked();
+    driver.press("y");
+    let delete =
+        |run: &Summary| Effect::Request(Request::Submit { run: run.info.id.clone(), command: Command::Delete });
+    let mut asked = driver.asked();
+    asked.sort_by_key(|effect| format!("{effect:?}"));
+    assert_eq!(asked, [delete(&runs[1]), delete(&runs[0])]);
+    let mut replied = |run: &Summary, reply| {
+        driver.feed(Feed::Replied { run: run.info.id.clone(), command: Command::Delete, reply });
+        driver.screen()
+    };
+    assert!(replied(&runs[0], Reply::Accepted).contains("1 of 2 deleted"));
+    let last = replied(&runs[1], Reply::Rejected { reason: "not allowed".to_owned() });
+    assert!(last.contains("1 of 2 deleted; refused: CI: not allowed"), "{last}");
+}
+
+#[test]
+fn workflows_of_servers_are_listed_below_those_here_and_dispatched_with_what_was_changed() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let run = remote("20261124-030000-cccc", Conclusion::Success);
+    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false });
+    driver.app = driver.app.clone().showing(run.info.id.clone());
+    driver.send(Msg::Tick(Timestamp(START + 1_000))).asked();
+    driver.press("S");
+    assert_eq!(driver.asked(), [Effect::Request(Request::ListDispatchable { run: Some(run.info.id) })]);
+    let mut workflow = driver.app.state.startable[1].clone();
+    workflow.server = Some(WorkflowServer { repository: "o/r".to_owned(), branch: "main".to_owned() });
+    workflow.events = vec!["workflow_dispatch".to_owned()];
+    driver.feed(Feed::Dispatchable(vec![workflow]));
+    assert!(driver.shows("on o/r"), "{}", driver.screen());
+    driver.press("onor<enter>");
+    assert!(driver.shows("Dispatch release.yml on o/r"), "{}", driver.screen());
+    driver.press("1.2<enter>");
+    let dispatch = Request::Dispatch {
+        repository: "o/r".to_owned(),
+        workflow: ".github/workflows/release.yml".to_owned(),
+        git_ref: "main".to_owned(),
+        inputs: vec![("version".to_owned(), "1.2".to_owned())],
+    };
+    assert_eq!(driver.asked(), [Effect::Request(dispatch)]);
 }

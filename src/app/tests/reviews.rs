@@ -79,7 +79,7 @@ fn environments_are_chosen_with_a_comment_and_production_by_its_name() {
     assert!(driver.shows("review: this was already requested"), "{}", driver.screen());
 
     let command = review(&[STAGING, PRODUCTION], true, "ship A jX");
-    add(&mut driver, Event::Ordered { command, reply: Reply::Accepted });
+    add(&mut driver, Event::Ordered { command, reply: Reply::Accepted, by: None });
     assert!(driver.shows("approval accepted") && driver.shows("◆1"), "{}", driver.screen());
     let environments = vec!["staging".to_owned(), "production".to_owned()];
     let comment = "ship it".to_owned();
@@ -191,7 +191,7 @@ fn a_review_that_starts_to_wait_raises_one_alert() {
 #[test]
 fn the_log_of_an_ended_job_on_a_server_is_asked_for_once() {
     let mut driver = Driver::new(120, 40, Theme::default());
-    let remote = Some(RemoteRun { host: "github.com".to_owned(), id: 7, kind: ServerKind::GitHub });
+    let remote = Some(RemoteRun { host: "github.com".to_owned(), id: 7, ..RemoteRun::default() });
     driver.feed(Feed::Opened(RunInfo { remote, ..header(run()) }));
     let mut records = two_reviews(Timestamp(START)).records;
     records.retain(|record| !matches!(record.event, Event::Output { .. }));

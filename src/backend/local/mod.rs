@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -33,6 +33,7 @@ use crate::store::logs::query::Logs;
 
 use super::Backend;
 use super::github::poller::Poller;
+use super::github::workflows::dispatch::Dispatch;
 use fs_watch::{FolderWatch, WatchError};
 use start::Waiting;
 use startable::Listed;
@@ -90,6 +91,8 @@ struct Serving {
     folder: PathBuf,
     /// Who asks servers; `None` if only the runs of this machine are shown.
     poller: Option<Poller>,
+    /// Commands to servers are sent one after another, in the order in which the user asked for them.
+    turn: Arc<Mutex<()>>,
     feed: mpsc::Sender<Feed>,
     /// The task that closes runs whose worker died. No list of runs waits for it: a container engine may be slow.
     closing: Option<JoinHandle<bool>>,
@@ -125,6 +128,7 @@ impl Serving {
             runs,
             folder,
             poller,
+            turn: Arc::default(),
             feed,
             closing: None,
             unwatched: None,
@@ -150,6 +154,7 @@ impl Serving {
         let workflows = FolderWatch::of_workflows(&self.folder).ok();
         self.list_workflows().await;
         let mut links = self.poller.as_ref().map(Poller::links);
+        let mut rights = self.poller.as_ref().map(Poller::rights);
         self.watch_servers();
         let (mut list_at, mut workflows_at) = (None, None);
         loop {
@@ -188,6 +193,7 @@ impl Serving {
                     self.start_pending().await;
                 }
                 () = servers::changed(&mut links) => self.report_connection().await,
+                rights = servers::learned(&mut rights) => self.report(Feed::Rights(rights)).await,
                 event = watch_event(&mut self.watch_mode) => match event {
                     WatchEvent::Written => self.report_watching().await,
                     WatchEvent::Quiet => self.decide().await,
@@ -234,6 +240,12 @@ impl Serving {
                 let request = LaunchRequest::new(&self.folder, workflow, event);
                 self.start_requested(LaunchRequest { inputs, secrets, sandbox, ..request }).await;
             }
+            Request::ListDispatchable { run } => self.list_dispatchable(run),
+            Request::Dispatch { repository, workflow, git_ref, inputs } => {
+                let (git_ref, inputs) = (Some(git_ref), inputs.into_iter().collect());
+                self.dispatch(&repository, Dispatch { workflow, git_ref, inputs });
+            }
+            Request::EnableWorkflow { run, enable } => self.enable_workflow(&run, enable),
             Request::Trust { question } => self.trust(question).await,
             Request::Delete(run) => match commands::delete(&self.runs, &run).await {
                 Ok(()) => {

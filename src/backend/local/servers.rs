@@ -1,18 +1,26 @@
 //! Runs on servers. A poller writes them into run folders, so they are listed and followed like any others; what is left
 //! is to tell the poller which runs are looked at, and to pass on commands.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use crate::backend::github::address::Repository;
 use crate::backend::github::poller::{Links, PollError, Poller};
-use crate::model::feed::{Connection, Feed, Notice};
-use crate::model::{Command, JobId, Reply, RunId};
+use crate::backend::github::workflows::dispatch::Dispatch;
+use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
+use crate::model::feed::{Connection, Feed, Notice, StartableWorkflow, WorkflowServer};
+use crate::model::rights::KnownRights;
+use crate::model::{Command, JobId, Reply, RunId, Summary};
+use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::Serving;
+use super::startable::input;
 
 /// How long a run is selected before its server is asked for it.
 const REST: Duration = Duration::from_millis(150);
@@ -46,7 +54,7 @@ impl Serving {
                     poller.focus(folder.id()).await;
                     Ok(())
                 };
-                report(feed, opened).await;
+                report(feed, unless_deleted(&folder, opened)).await;
                 run
             });
         }
@@ -56,14 +64,19 @@ impl Serving {
     pub(super) fn load_log(&self, run: &RunId, job: JobId) {
         let Some(poller) = self.poller.clone() else { return };
         let folder = self.runs.folder(run.clone());
-        tokio::spawn(report(self.feed.clone(), async move { poller.load_logs(&folder, &[job]).await }));
+        tokio::spawn(report(self.feed.clone(), async move {
+            unless_deleted(&folder, poller.load_logs(&folder, &[job])).await
+        }));
     }
 
-    /// Sends a command to the server of a run. Nothing waits for the answer: servers may be slow.
+    /// Sends a command to the server of a run, after those that were sent before. Nothing waits for the answer: servers may
+    /// be slow.
     pub(super) fn ask_server(&self, run: RunId, command: Command) {
         let Some(poller) = self.poller.clone() else { return };
         let (folder, feed) = (self.runs.folder(run.clone()), self.feed.clone());
+        let turn = Arc::clone(&self.turn);
         tokio::spawn(async move {
+            let _turn = turn.lock().await;
             let reply = match poller.submit(&folder, &command).await {
                 Ok(()) => Reply::Accepted,
                 Err(error) => Reply::Rejected { reason: error.to_string() },
@@ -74,10 +87,107 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// Lists the workflows that can be dispatched in the repository of this checkout and in that of a run.
+    pub(super) fn list_dispatchable(&self, run: Option<RunId>) {
+        let Some(poller) = self.poller.clone() else { return };
+        let (feed, folder) = (self.feed.clone(), self.folder.clone());
+        let of_run = run.and_then(|run| repository_of(&self.runs.folder(run)));
+        tokio::spawn(async move {
+            let here = poller.checkout(&folder).ok().flatten();
+            let repositories: BTreeSet<Repository> = here.into_iter().chain(of_run).collect();
+            let mut listed = Vec::new();
+            for repository in repositories {
+                match poller.dispatchable(&repository).await {
+                    Ok((found, branch, environments)) => {
+                        let server = WorkflowServer { repository: repository.to_string(), branch };
+                        listed.extend(found.into_iter().map(|one| startable(one, &server, &environments)));
+                        let _ = feed.send(Feed::Dispatchable(listed.clone())).await;
+                    }
+                    Err(error) => drop(feed.send(Feed::Notice(Notice::bad(error.to_string()))).await),
+                }
+            }
+        });
+    }
+
+    /// Starts a workflow on a server, and selects its run.
+    pub(super) fn dispatch(&self, repository: &str, wanted: Dispatch) {
+        let Some(poller) = self.poller.clone() else { return };
+        let feed = self.feed.clone();
+        let repository = match Repository::parse(repository, None) {
+            Ok(repository) => repository,
+            Err(error) => return drop(tokio::spawn(notify(feed, Notice::bad(error.to_string())))),
+        };
+        tokio::spawn(async move {
+            let (file, on) = (file_name(&wanted.workflow), wanted.git_ref.as_deref().unwrap_or_default());
+            notify(feed.clone(), Notice::news(format!("{file} is dispatched on {on}: waiting for its run"))).await;
+            match poller.dispatch(&repository, &wanted).await {
+                Ok((run, _)) => {
+                    if let Ok(read) = history::read(&run) {
+                        let _ = feed.send(Feed::Updated(vec![Summary::from(&read)])).await;
+                    }
+                    let _ = feed.send(Feed::Started(run.id().clone())).await;
+                }
+                Err(error) => notify(feed, Notice::bad(error.to_string())).await,
+            }
+        });
+    }
+
+    /// Enables or disables the workflow of a run.
+    pub(super) fn enable_workflow(&self, run: &RunId, enable: bool) {
+        let folder = self.runs.folder(run.clone());
+        let (Some(poller), Some(repository)) = (self.poller.clone(), repository_of(&folder)) else { return };
+        let feed = self.feed.clone();
+        tokio::spawn(async move {
+            let workflow = history::info(&folder).map(|info| info.workflow).unwrap_or_default();
+            let notice = match poller.enable(&repository, &workflow, enable).await {
+                Ok(workflow) => {
+                    let done = if enable { "enabled" } else { "disabled" };
+                    Notice::news(format!("{} of {repository} is {done}", workflow.file()))
+                }
+                Err(error) => Notice::bad(error.to_string()),
+            };
+            notify(feed, notice).await;
+        });
+    }
+}
+
+/// Sends a message to the user. The screen may be closed.
+async fn notify(feed: mpsc::Sender<Feed>, notice: Notice) {
+    let _ = feed.send(Feed::Notice(notice)).await;
+}
+
+/// Returns the repository of a run on a server.
+fn repository_of(folder: &RunFolder) -> Option<Repository> {
+    let info = history::info(folder).ok()?;
+    Repository::parse(&info.repository, Some(&info.remote?.host)).ok()
+}
+
+/// Returns the form of a workflow on a server.
+fn startable(one: Dispatchable, server: &WorkflowServer, environments: &BTreeSet<String>) -> StartableWorkflow {
+    StartableWorkflow {
+        name: one.workflow.name,
+        workflow: one.workflow.path,
+        server: Some(server.clone()),
+        events: vec![BY_HAND.to_owned()],
+        inputs: one.inputs.iter().map(|definition| input(definition, environments)).collect(),
+        secrets: Vec::new(),
+    }
+}
+
 /// Lists the runs of the settings' repositories and of a checkout from now on.
 async fn watch_unasked(poller: Poller, folder: PathBuf) -> Result<(), PollError> {
     let repositories = poller.repositories(&folder).await?;
     poller.watch(&repositories).await
+}
+
+/// Returns the result of something about a run, without the error that it was deleted meanwhile.
+async fn unless_deleted(
+    folder: &RunFolder,
+    done: impl Future<Output = Result<(), PollError>>,
+) -> Result<(), PollError> {
+    let result = done.await;
+    if folder.spec_path().exists() { result } else { Ok(()) }
 }
 
 /// Reports the error of something that is done for the screen. Servers that do not answer are shown as a state.
@@ -99,6 +209,16 @@ pub(super) async fn changed(links: &mut Option<watch::Receiver<Links>>) {
     if !is_changed {
         std::future::pending::<()>().await;
     }
+}
+
+/// Waits until more is known of what tokens may change, and returns it; forever without servers.
+pub(super) async fn learned(rights: &mut Option<watch::Receiver<KnownRights>>) -> KnownRights {
+    if let Some(rights) = rights
+        && rights.changed().await.is_ok()
+    {
+        return rights.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 /// Returns the state of the first link that is broken, with the name of its server.

@@ -63,6 +63,7 @@ pub(super) fn list(folder: &Path) -> Result<Listed, GitError> {
                 .collect(),
             secrets: secrets::needed_by(&workflow, &repository.root),
             workflow: file,
+            server: None,
         }
     });
     let startable = startable.filter(|workflow| !workflow.events.is_empty()).collect();
@@ -91,7 +92,7 @@ fn environment(body: &JobBody) -> Option<&Template> {
 
 /// Returns the form field of an input. The choices for an environment are those that the repository's workflows name,
 /// with the default first.
-fn input(definition: &InputDefinition, environments: &BTreeSet<String>) -> Input {
+pub(super) fn input(definition: &InputDefinition, environments: &BTreeSet<String>) -> Input {
     let default = definition.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned();
     Input {
         name: definition.name.value.clone(),

@@ -289,8 +289,9 @@ impl Printer for Lines {
                 let comment = if comment.is_empty() { text!("") } else { text!(": {}", first_line(comment)) };
                 out.line(text!("{} {} {}{}", by, verb, environments.join(", "), comment))
             }
-            Event::Ordered { command, reply } => {
-                out.line(style.paint(Hue::Busy, text!("{}: {}", order(command), answer(reply))))
+            Event::Ordered { command, reply, by } => {
+                let by = by.as_ref().map_or_else(|| text!(""), |by| text!(" by {}", by));
+                out.line(style.paint(Hue::Busy, text!("{}{}: {}", order(command), by, answer(reply))))
             }
             _ => Ok(()),
         }
@@ -375,6 +376,10 @@ fn order(command: &Command) -> TerminalText {
         Command::Rerun { what: RerunScope::Failed, .. } => text!("run the failed jobs again"),
         Command::Rerun { what: RerunScope::Job(job), .. } => text!("run {} again", job),
         Command::Rerun { what: RerunScope::Step { job, step }, .. } => text!("run {} again from step {}", job, step),
+        Command::ApproveFork => text!("approval of the fork's run"),
+        Command::Dispatch { git_ref, .. } => text!("dispatch on {}", git_ref),
+        Command::Delete => text!("removal"),
+        Command::DeleteLogs => text!("removal of the logs"),
         Command::Resume => text!("resume"),
         Command::Review { approve: true, .. } => text!("approve the deployment"),
         Command::Review { approve: false, .. } => text!("reject the deployment"),

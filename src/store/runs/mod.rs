@@ -122,7 +122,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 jobs::plan(run, jobs, replaces.as_ref());
             }
         }
-        Event::Ordered { command: Command::Cancel | Command::ForceCancel, reply: Reply::Accepted } => {
+        Event::Ordered { command: Command::Cancel | Command::ForceCancel, reply: Reply::Accepted, .. } => {
             if !run.phase.is_done() {
                 run.phase = Phase::Stopping;
             }
@@ -161,7 +161,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             at,
         }),
         // The next list has those of them that still wait, for instance for a timer.
-        Event::Ordered { command: Command::Review { environments, .. }, reply: Reply::Accepted } => {
+        Event::Ordered { command: Command::Review { environments, .. }, reply: Reply::Accepted, .. } => {
             run.reviews.retain(|review| !environments.contains(&review.id));
         }
         Event::Ordered { .. } | Event::Unknown => {}

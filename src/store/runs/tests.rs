@@ -195,7 +195,7 @@ fn waiting(id: u64, job: &str) -> PendingReview {
 
 fn reviewed(id: u64, reply: Reply) -> Event {
     let command = Command::Review { environments: vec![id], approve: true, comment: "ship it".to_owned() };
-    Event::Ordered { command, reply }
+    Event::Ordered { command, reply, by: None }
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             reason: None,
         }),
         (id(), conclusion()).prop_map(|(job, conclusion)| finished(job, conclusion)),
-        Just(Event::Ordered { command: Command::Cancel, reply: Reply::Accepted }),
+        Just(Event::Ordered { command: Command::Cancel, reply: Reply::Accepted, by: None }),
         prop::collection::vec((0_u64..3, job()), 0..3).prop_map(|reviews| Event::ReviewsPending {
             environments: reviews
                 .into_iter()
@@ -302,6 +302,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         (0_u64..3, any::<bool>()).prop_map(|(id, approve)| Event::Ordered {
             command: Command::Review { environments: vec![id], approve, comment: String::new() },
             reply: Reply::Accepted,
+            by: None,
         }),
         any::<bool>().prop_map(|approved| Event::Reviewed {
             environments: vec!["prod".to_owned()],

@@ -9,10 +9,11 @@
 //! [`budget`] decides when what is asked.
 //!
 //! Below it: [`transport`] sends, [`mod@verdict`] reads the head of an answer, [`link`] holds requests back, [`queue`] orders
-//! them, [`answers`] keeps what was answered.
+//! them, [`answers`] keeps what was answered, [`denials`] what the token was found to lack.
 
 mod answers;
 pub mod budget;
+mod denials;
 mod download;
 mod error;
 mod link;
@@ -33,6 +34,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
+use crate::model::rights::Permission;
 use crate::model::{ServerKind, Timestamp};
 use crate::store::clock;
 use crate::store::folder::{RunsDir, make_private};
@@ -42,6 +44,7 @@ use super::auth::Token;
 use super::wire::gitea;
 
 use answers::{Answers, Stored};
+use denials::Denials;
 use link::Link;
 use queue::Queue;
 use transport::{Fault, Incoming, Outgoing, Transport};
@@ -78,6 +81,7 @@ struct Inner {
     queue: Arc<Queue>,
     link: Link,
     answers: Answers,
+    denials: Denials,
     state: RunsDir,
     /// Digests of the bodies that callers got, by URL.
     seen: Mutex<HashMap<String, u64>>,
@@ -150,6 +154,7 @@ impl Client {
             queue: Queue::new(),
             link: Link::new(pause),
             answers,
+            denials: Denials::new(state.github_host(&format!("{}.{owner}.denied", host.name()))),
             state: state.clone(),
             seen: Mutex::default(),
             host,
@@ -167,6 +172,12 @@ impl Client {
     #[must_use]
     pub fn has_token(&self) -> bool {
         self.inner.authorization.is_some()
+    }
+
+    /// Whether a change in a repository, given by its path in the API, was refused lately for lack of a permission.
+    #[must_use]
+    pub fn was_denied(&self, repository: &str, permission: Permission) -> bool {
+        self.inner.denials.has(repository, permission, clock::now())
     }
 
     /// Returns the state of the link, with its changes.

@@ -89,7 +89,12 @@ impl Client {
             Err(ApiError::Server { reason, .. } | ApiError::Unreachable { reason, .. }) => {
                 return Err(inner.doubtful(&reason));
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                if let ApiError::Refused { status: 403, needs: Some(needs), .. } = &error {
+                    inner.denials.note(&mutation.path, needs, clock::now());
+                }
+                return Err(error);
+            }
         }
         // By its status it is done; only the body of the answer is lost.
         let body = incoming.whole(MAX_ANSWER).await.ok().flatten().unwrap_or_default();

@@ -14,17 +14,14 @@ use crate::backend::github::client::{AnswerSource, ApiError, Client, Freshness, 
 use crate::backend::github::mirror::folder::{RemoteId, Stub, spec, stub};
 use crate::backend::github::wire::Page;
 use crate::backend::github::wire::runs::Run as WireRun;
-use crate::model::{JobId, RunId};
+use crate::model::RunId;
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
 
 use super::dates::Dates;
 use super::mirrored::{Mirrored, RunPolled, Task};
-use super::{Ask, PollError};
-
-/// Number of runs that are listed of each repository: the newest ones.
-const LISTED: usize = 30;
+use super::{Ask, PollError, order};
 
 /// Age up to which the list that another process got is used.
 const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
@@ -191,7 +188,13 @@ impl Host {
             Ask::Open { spec, listens, answer } => {
                 self.open(&spec, true, listens, Some(answer));
             }
-            Ask::LoadLogs { spec, jobs, answer } => self.load_logs(&spec, jobs, answer),
+            Ask::LoadLogs { spec, jobs, answer } => {
+                if !self.opened.contains_key(&spec.info.id) {
+                    self.open(&spec, true, false, None);
+                }
+                self.pass_on(&spec.info.id, Task::LoadLogs { jobs, done: answer });
+            }
+            Ask::Record { run, event, answer } => self.pass_on(&run, Task::Record { event, done: answer }),
             Ask::Focus(run) => {
                 let before = self.focus.replace(run.clone());
                 for run in before.iter().chain([&run]) {
@@ -283,22 +286,17 @@ impl Host {
         self.work.push(polling.boxed());
     }
 
-    fn load_logs(&mut self, spec: &RunSpec, jobs: Vec<JobId>, answer: Answering) {
-        let run = &spec.info.id;
-        if !self.opened.contains_key(run) {
-            self.open(spec, true, false, None);
+    /// Passes a task on to the task of an opened run.
+    fn pass_on(&mut self, run: &RunId, task: Task) {
+        match self.opened.get(run).map(|opened| opened.tasks.clone()) {
+            Some(tasks) => drop(tokio::spawn(async move {
+                if let Err(unsent) = tasks.send(task).await {
+                    unsent.0.end(Err(PollError::Gone));
+                }
+            })),
+            // Another process downloads the logs, and has the journal.
+            None => task.end(Ok(())),
         }
-        // Another process downloads them.
-        let Some(tasks) = self.opened.get(run).map(|opened| opened.tasks.clone()) else {
-            return done(Some(answer), Ok(()));
-        };
-        tokio::spawn(async move {
-            if let Err(unsent) = tasks.send(Task::LoadLogs { jobs, done: answer }).await
-                && let Task::LoadLogs { done: answer, .. } = unsent.0
-            {
-                done(Some(answer), Err(PollError::Gone));
-            }
-        });
     }
 
     fn finish(&mut self, finished: Done) {
@@ -444,8 +442,7 @@ fn done(answer: Option<Answering>, result: Result<(), PollError>) {
 }
 
 async fn list(client: &Client, repository: &Repository, priority: Priority) -> Result<Listed, PollError> {
-    let path = format!("{}/actions/runs?per_page={LISTED}", repository.path());
-    let answer = client.get(&path, SHARED_LIST, priority).await?;
+    let answer = client.get(&order::list_path(&repository.full_name()), SHARED_LIST, priority).await?;
     let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
     let runs = if answer.changed {
         let body = serde_json::from_slice(&answer.body).map_err(|_| malformed())?;

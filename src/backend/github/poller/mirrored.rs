@@ -27,6 +27,7 @@ use crate::model::{Command, Conclusion, Event, Job, JobId, Phase, Reply, RunId, 
 use crate::store::StoreError;
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
+use crate::store::history;
 use crate::store::spec::{RemoteSpec, RunSpec};
 use crate::worker::control;
 use crate::worker::control::PendingCommand;
@@ -67,6 +68,19 @@ pub(super) enum Task {
     /// Download the logs of these jobs, if they have ended and have none yet. Without a job, those that are on their way are
     /// waited for.
     LoadLogs { jobs: Vec<JobId>, done: Loaded },
+    /// Append an event to the journal.
+    Record { event: Box<Event>, done: oneshot::Sender<Result<(), PollError>> },
+}
+
+impl Task {
+    /// Answers a task that is not carried out. The one who asked may have left.
+    pub(super) fn end(self, result: Result<(), PollError>) {
+        match self {
+            Self::LoadLogs { done, .. } | Self::Record { done, .. } => drop(done.send(result)),
+            Self::Poll { done, .. } => drop(done.send(result.map(|()| RunPolled::default()))),
+            Self::Listen => {}
+        }
+    }
 }
 
 /// What a poll of a run brought.
@@ -110,6 +124,7 @@ enum Finished {
     Sent {
         command: Command,
         reply: Reply,
+        by: Option<String>,
         answer: oneshot::Sender<Reply>,
     },
     /// An answer at the end of a job whose log was followed.
@@ -162,10 +177,18 @@ impl Mirrored {
                     Some(Task::Listen) => {}
                     Some(Task::Poll { priority, done }) => self.poll(priority, done),
                     Some(Task::LoadLogs { jobs, done }) => self.load_logs(&jobs, done),
+                    Some(Task::Record { event, done }) => {
+                        self.record(*event)?;
+                        let _ = done.send(Ok(()));
+                    }
                     None => break,
                 },
                 Some((command, answer)) = commands.recv() => self.obey(command, answer),
-                Some(finished) = self.work.next() => self.take(finished)?,
+                Some(finished) = self.work.next() => {
+                    if !self.take(finished)? {
+                        break;
+                    }
+                }
             }
         }
         drop((asked, commands));
@@ -214,10 +237,14 @@ impl Mirrored {
     fn obey(&mut self, command: Command, answer: oneshot::Sender<Reply>) {
         match order::request(&command, &self.remote, self.mirror.run()) {
             Ok(request) => {
-                let client = self.client.clone();
+                let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
                 let sending = async move {
+                    let by = order::user(&client).await;
                     let reply = order::send(&client, &request).await;
-                    Finished::Sent { command, reply, answer }
+                    if is_removal(&command, &reply) {
+                        order::renew_list(&client, &remote).await;
+                    }
+                    Finished::Sent { command, reply, by, answer }
                 };
                 self.work.push(sending.boxed());
             }
@@ -228,7 +255,8 @@ impl Mirrored {
         }
     }
 
-    fn take(&mut self, finished: Finished) -> Result<(), StoreError> {
+    /// Takes the result of some work. Returns whether the run is still there.
+    fn take(&mut self, finished: Finished) -> Result<bool, StoreError> {
         match finished {
             Finished::Polled { fetched: Ok((fetched, graph)), tails, done } => {
                 if graph.is_some() {
@@ -250,9 +278,15 @@ impl Mirrored {
             Finished::Polled { fetched: Err(error), done, .. } => {
                 let _ = done.send(Err(error));
             }
-            Finished::Sent { command, reply, answer } => {
+            Finished::Sent { command, reply, answer, .. } if is_removal(&command, &reply) => {
+                let removed = history::remove(self.mirror.folder());
+                let _ = answer.send(reply);
+                removed?;
+                return Ok(false);
+            }
+            Finished::Sent { command, reply, by, answer } => {
                 let _ = answer.send(reply.clone());
-                self.record(Event::Ordered { command, reply })?;
+                self.record(Event::Ordered { command, reply, by })?;
                 let _ = self.changed.try_send(self.mirror.folder().id().clone());
             }
             Finished::End(tailed) => {
@@ -285,7 +319,7 @@ impl Mirrored {
                 self.loaded(&job, result);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes what was fetched.
@@ -458,4 +492,9 @@ impl Mirrored {
         };
         self.work.push(split.boxed());
     }
+}
+
+/// Whether a command removed the run from its server.
+fn is_removal(command: &Command, reply: &Reply) -> bool {
+    (command, reply) == (&Command::Delete, &Reply::Accepted)
 }

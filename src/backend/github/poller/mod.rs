@@ -11,6 +11,7 @@
 //! - [`live`]: logs of jobs that run
 //! - [`mirrored`]: the task of an opened run
 //! - [`order`]: commands as requests
+//! - `rights`: what the token may change
 //! - [`steer`]: workflows: listed, enabled, dispatched
 //!
 //! [`Schedule`]: super::client::budget::Schedule
@@ -21,6 +22,7 @@ mod host;
 mod live;
 mod mirrored;
 mod order;
+mod rights;
 pub mod steer;
 
 use std::collections::{BTreeMap, HashMap};
@@ -32,10 +34,11 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use crate::config::GithubConfig;
 use crate::launch::commands;
 use crate::launch::commands::CommandError;
-use crate::model::{Command, JobId, RunId};
-use crate::store::StoreError;
+use crate::model::rights::{Denied, KnownRights};
+use crate::model::{Command, Event, JobId, RunId};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
+use crate::store::{StoreError, history};
 
 use super::address::{AddressError, Repository};
 use super::auth::AuthError;
@@ -77,6 +80,14 @@ pub enum PollError {
         /// The cause: of the first job, if several have none. Everyone who waits for the log gets it.
         fault: Arc<LogFault>,
     },
+    /// The token may not change the repository.
+    #[error("{repository}: {denied}")]
+    Denied {
+        /// The repository.
+        repository: String,
+        /// Why not.
+        denied: Denied,
+    },
     /// The task of the server or the run ended meanwhile.
     #[error("the run is no longer watched: open it again")]
     Gone,
@@ -115,6 +126,7 @@ struct Shared {
     variable: fn(&str) -> Option<String>,
     hosts: Mutex<HashMap<String, Host>>,
     links: Arc<watch::Sender<Links>>,
+    rights: watch::Sender<KnownRights>,
 }
 
 /// The state of the link to each server, by name.
@@ -141,6 +153,8 @@ enum Ask {
     /// Download the logs of these jobs of a run, which is mirrored from now on. Answered once they are there; without a job,
     /// once those that are on their way are there.
     LoadLogs { spec: Box<RunSpec>, jobs: Vec<JobId>, answer: oneshot::Sender<Result<(), PollError>> },
+    /// Append an event to the journal of an opened run.
+    Record { run: RunId, event: Box<Event>, answer: oneshot::Sender<Result<(), PollError>> },
     /// The run that the user looks at.
     Focus(RunId),
 }
@@ -167,7 +181,8 @@ impl Poller {
     #[must_use]
     pub fn new(runs: RunsDir, config: GithubConfig, variable: fn(&str) -> Option<String>) -> Self {
         let links = Arc::new(watch::Sender::new(Links::new()));
-        Self(Arc::new(Shared { runs, config, variable, hosts: Mutex::default(), links }))
+        let rights = watch::Sender::new(KnownRights::default());
+        Self(Arc::new(Shared { runs, config, variable, hosts: Mutex::default(), links, rights }))
     }
 
     /// Returns the state of the link to each server that was connected to.
@@ -255,7 +270,8 @@ impl Poller {
     /// # Errors
     /// The server gives no answer, or the folder cannot be written.
     pub async fn open(&self, folder: &RunFolder) -> Result<(), PollError> {
-        self.mirror(folder, true).await
+        self.mirror(folder, true).await?;
+        self.learn_of(folder).await
     }
 
     /// Mirrors a run like [`Self::open`], for a process that ends soon: it takes no commands.
@@ -282,6 +298,8 @@ impl Poller {
         loop {
             attempt += 1;
             self.open(folder).await?;
+            let unavailable = |reason| CommandError::Unavailable { run: folder.id().clone(), reason };
+            self.check(&history::read(folder).map_err(PollError::from)?, command).map_err(unavailable)?;
             match commands::submit(folder, command).await {
                 // The process that mirrored it ended before it took the command.
                 Err(CommandError::Unwatched { .. }) if attempt < MAX_SUBMITS => {}

@@ -1,16 +1,20 @@
 //! Workflows of servers for the faces: listed, enabled and disabled, dispatched with the mirror of the new run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::backend::github::address::Repository;
-use crate::backend::github::client::{ApiError, Freshness};
+use crate::backend::github::client::{ApiError, Client, Freshness};
 use crate::backend::github::workflows::dispatch::{Dispatch, DispatchError, Dispatched, LOOKS};
-use crate::backend::github::workflows::{ServerWorkflow, WorkflowError, Workflows};
+use crate::backend::github::workflows::{Dispatchable, ServerWorkflow, WorkflowError, Workflows};
+use crate::model::{Command, Event, Reply};
 use crate::store::folder::RunFolder;
+use crate::workflow::syntax::InputKind;
 
-use super::{PollError, Poller};
+use super::order::user;
+use super::{Ask, PollError, Poller};
 
 /// Why a workflow of a server is not started or changed.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +30,8 @@ pub enum SteerError {
     Dispatch(#[from] DispatchError),
     /// The server named the run, and does not have it yet.
     #[error(
-        "{repository}/{run} was started, but the server does not have it after a minute: look again with `cuelight show {repository}/{run}`"
+        "{repository}/{run} was started, but the server does not have it after a minute: \
+         `cuelight show {repository}/{run}` looks again"
     )]
     Late {
         /// The repository.
@@ -46,6 +51,26 @@ impl Poller {
         Ok(Workflows::of(&client, repository).list(Freshness::NOW).await?)
     }
 
+    /// Lists the workflows of a repository that can be started by a dispatch, with its default branch and the names of its
+    /// environments.
+    ///
+    /// # Errors
+    /// The server gives no answer, or the token may not start any.
+    pub async fn dispatchable(
+        &self,
+        repository: &Repository,
+    ) -> Result<(Vec<Dispatchable>, String, BTreeSet<String>), SteerError> {
+        self.check_workflows(repository).await?;
+        let client = self.client(&repository.host).await?;
+        let workflows = Workflows::of(&client, repository);
+        let branch = workflows.default_branch().await?;
+        let found = workflows.dispatchable(&branch).await?;
+        let mut inputs = found.iter().flat_map(|one| &one.inputs);
+        let needs_environments = inputs.any(|input| input.kind == InputKind::Environment);
+        let environments = if needs_environments { workflows.environments().await? } else { None };
+        Ok((found, branch, environments.unwrap_or_default()))
+    }
+
     /// Enables or disables a workflow, and returns it.
     ///
     /// # Errors
@@ -56,6 +81,7 @@ impl Poller {
         name: &str,
         enable: bool,
     ) -> Result<ServerWorkflow, SteerError> {
+        self.check_workflows(repository).await?;
         let client = self.client(&repository.host).await?;
         let workflows = Workflows::of(&client, repository);
         let workflow = workflows.find(name).await?;
@@ -72,17 +98,39 @@ impl Poller {
         repository: &Repository,
         wanted: &Dispatch,
     ) -> Result<(RunFolder, Dispatched), SteerError> {
+        self.check_workflows(repository).await?;
         let client = self.client(&repository.host).await?;
         let dispatched = Workflows::of(&client, repository).dispatch(wanted).await?;
         for delay in LOOKS {
             match self.find(repository, dispatched.run).await {
                 // Servers name the run before they have it.
                 Err(PollError::Api(error)) if error.is_transient() || is_missing(&error) => {}
-                found => return Ok((found?, dispatched)),
+                found => {
+                    let folder = found?;
+                    self.record_dispatch(&client, &folder, &dispatched).await;
+                    return Ok((folder, dispatched));
+                }
             }
             sleep(Duration::from_secs(delay)).await;
         }
         Err(SteerError::Late { repository: repository.to_string(), run: dispatched.run })
+    }
+}
+
+impl Poller {
+    /// Notes in the journal of a run how it was started. It is started whether or not that succeeds.
+    async fn record_dispatch(&self, client: &Client, folder: &RunFolder, dispatched: &Dispatched) {
+        let inputs = dispatched.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let command = Command::Dispatch { git_ref: dispatched.git_ref.clone(), inputs };
+        let event = Event::Ordered { command, reply: Reply::Accepted, by: user(client).await };
+        let recorded = async {
+            self.refresh(folder).await?;
+            let (run, event) = (folder.id().clone(), Box::new(event));
+            self.host(client.host().name()).await?.ask(|answer| Ask::Record { run, event, answer }).await
+        };
+        if let Err(error) = recorded.await {
+            tracing::debug!(run = %folder.id(), %error, "the dispatch of a run is not recorded");
+        }
     }
 }
 

@@ -84,7 +84,8 @@ pub enum DispatchError {
     Input(#[from] InputError),
     /// The run does not appear.
     #[error(
-        "{file} was dispatched on `{git_ref}`, but its run did not appear within a minute: look for it with `cuelight runs -R {repository}`"
+        "{file} was dispatched on `{git_ref}`, but its run did not appear within a minute: \
+         `cuelight runs -R {repository}` looks again"
     )]
     NoRun {
         /// Name of the workflow's file.

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::config::ServerKind;
+use crate::model::ServerKind;
 use crate::model::nearest;
+use crate::workflow::inputs;
 use crate::workflow::parse_partial;
 use crate::workflow::source::Source;
-use crate::workflow::syntax::Workflow;
+use crate::workflow::syntax::{InputDefinition, Workflow};
 
 use super::address::{Repository, escaped};
 use super::client::{ApiError, Change, Client, Form, Freshness, Mutation, Priority};
@@ -27,6 +28,9 @@ pub const BY_HAND: &str = "workflow_dispatch";
 
 /// Maximum number of pages of workflows or environments: 1,000 of each.
 const MAX_PAGES: usize = 10;
+
+/// Maximum number of workflow files that are read for a list.
+const MAX_READ: usize = 50;
 
 /// Age up to which what is known of a repository counts: its default branch, its workflows on the screen.
 const KNOWN: Freshness = Freshness(Duration::from_mins(10));
@@ -73,6 +77,19 @@ impl WorkflowState {
         }
     }
 
+    /// Returns the server's word for the state.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled_manually",
+            Self::Inactive => "disabled_inactivity",
+            Self::Fork => "disabled_fork",
+            Self::Deleted => "deleted",
+            Self::Other(word) => word,
+        }
+    }
+
     /// Returns the state for people.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -85,6 +102,15 @@ impl WorkflowState {
             Self::Other(word) => word,
         }
     }
+}
+
+/// A workflow that can be started by a dispatch, as its file on the default branch declares it.
+#[derive(Clone, Debug)]
+pub struct Dispatchable {
+    /// The workflow.
+    pub workflow: ServerWorkflow,
+    /// Its inputs.
+    pub inputs: Vec<InputDefinition>,
 }
 
 /// Why a workflow of a server cannot be found, changed or started.
@@ -223,6 +249,24 @@ impl<'c> Workflows<'c> {
         let mutation = Mutation { change: Change::Put, path: self.path_of(workflow, what), body: None };
         self.client.send(&mutation).await?;
         Ok(())
+    }
+
+    /// Lists the workflows that can be started by a dispatch, from their files on a branch. What was read a short while ago
+    /// counts.
+    ///
+    /// # Errors
+    /// The server gives no answer, or refuses.
+    pub async fn dispatchable(&self, branch: &str) -> Result<Vec<Dispatchable>, WorkflowError> {
+        let mut found = Vec::new();
+        let all = self.list(KNOWN).await?.into_iter().filter(|workflow| workflow.state == WorkflowState::Active);
+        for workflow in all.take(MAX_READ) {
+            let Some(text) = self.file(&workflow.path, branch, KNOWN).await? else { continue };
+            if text.triggers.iter().any(|trigger| trigger.event.value == BY_HAND) {
+                let inputs = inputs::declared(&text, BY_HAND).to_vec();
+                found.push(Dispatchable { workflow, inputs });
+            }
+        }
+        Ok(found)
     }
 
     /// Returns the default branch.

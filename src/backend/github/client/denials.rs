@@ -1,0 +1,99 @@
+//! Permissions that a token was found to lack. Nothing says so in advance for a fine-grained token, so a refusal is
+//! remembered for a while, by all processes of the user.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::model::Timestamp;
+use crate::model::rights::Permission;
+use crate::store::atomic;
+
+/// How long a refusal is remembered: a token may be given more permissions.
+const MEMORY: Duration = Duration::from_mins(10);
+
+/// Maximum size of the file, in bytes.
+const MAX_FILE: u64 = 64 << 10;
+
+/// Refusals of the requests of one token.
+pub(super) struct Denials {
+    path: PathBuf,
+}
+
+/// Times of the last refusals in a repository, by permission.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Refused {
+    actions: Option<Timestamp>,
+    deployments: Option<Timestamp>,
+}
+
+impl Refused {
+    fn at(&mut self, permission: Permission) -> &mut Option<Timestamp> {
+        match permission {
+            Permission::Actions => &mut self.actions,
+            Permission::Deployments => &mut self.deployments,
+        }
+    }
+}
+
+impl Denials {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    fn read(&self) -> BTreeMap<String, Refused> {
+        let text = files::read_own(&self.path, MAX_FILE).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Whether a change in a repository was refused lately for lack of a permission. `path` is the repository's in the API.
+    pub(super) fn has(&self, path: &str, permission: Permission, now: Timestamp) -> bool {
+        let mut refused = self.read().get(path).copied().unwrap_or_default();
+        refused.at(permission).is_some_and(|at| now.since(at) < MEMORY)
+    }
+
+    /// Notes what a refusal of a request says of the permissions that it needs, such as `actions=write`.
+    pub(super) fn note(&self, path: &str, needs: &str, now: Timestamp) {
+        let mut all = self.read();
+        let lacks = |permission: &Permission| {
+            needs.split([',', ';']).any(|need| need.trim() == format!("{}=write", permission.word()))
+        };
+        for permission in Permission::ALL.into_iter().filter(lacks) {
+            *all.entry(of_repository(path)).or_default().at(permission) = Some(now);
+        }
+        all.retain(|_, refused| {
+            Permission::ALL.into_iter().any(|one| refused.at(one).is_some_and(|at| now.since(at) < MEMORY))
+        });
+        if let Ok(text) = serde_json::to_vec(&all) {
+            // Without the file, the next change is refused by the server again.
+            let _ = atomic::write_unsynced(&self.path, &text);
+        }
+    }
+}
+
+/// Returns the path of the repository that a path of the API is about: `/repos/OWNER/NAME`.
+fn of_repository(path: &str) -> String {
+    path.split('/').take(4).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_permission_is_remembered_for_its_repository_and_for_a_while() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let denials = Denials::new(folder.path().join("denied"));
+        let now = Timestamp(1_000_000_000);
+        denials.note("/repos/o/r/actions/runs/1/cancel", "actions=write", now);
+        denials.note("/repos/o/x/actions/runs/1/cancel", "contents=read; deployments=write", now);
+        let has = |path: &str, permission, now| denials.has(path, permission, now);
+        assert!(has("/repos/o/r", Permission::Actions, now) && !has("/repos/o/r", Permission::Deployments, now));
+        assert!(has("/repos/o/x", Permission::Deployments, now) && !has("/repos/o/x", Permission::Actions, now));
+        assert!(!has("/repos/o/r", Permission::Actions, Timestamp(now.0 + 700_000)), "it may have been given since");
+    }
+}

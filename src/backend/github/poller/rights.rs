@@ -1,0 +1,99 @@
+//! What the token may change in a repository: found out once, when a run of it is first opened.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::backend::github::address::Repository;
+use crate::backend::github::client::{Client, Freshness, Priority};
+use crate::backend::github::wire::repository::Repository as WireRepository;
+use crate::model::ServerKind;
+use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
+use crate::model::rights::{Denied, KnownRights, Permission, Rights};
+use crate::model::{Command, Run};
+use crate::store::clock::now;
+use crate::store::folder::RunFolder;
+use crate::store::history;
+
+use super::{PollError, Poller};
+
+/// Age up to which what the server says of a repository counts.
+const KNOWN: Freshness = Freshness(Duration::from_mins(10));
+
+/// Scope of a classic token for every change, and that for public repositories alone.
+const SCOPES: [&str; 2] = ["repo", "public_repo"];
+
+impl Poller {
+    /// Returns the rights in each repository of which a run was opened, with their changes.
+    #[must_use]
+    pub fn rights(&self) -> watch::Receiver<KnownRights> {
+        self.0.rights.subscribe()
+    }
+
+    /// Checks a command against the state of a run, the rights of the token and the limits of the server.
+    ///
+    /// # Errors
+    /// The reason why it would be refused.
+    pub(super) fn check(&self, run: &Run, command: &Command) -> Result<(), Unavailable> {
+        let Some(operation) = Operation::of(command) else { return Ok(()) };
+        let host = run.info.remote.as_ref().map(|remote| remote.host.as_str()).unwrap_or_default();
+        let rights = self.0.rights.borrow().of(host, &run.info.repository);
+        Capabilities { run: Some(RunState::from(run)), rights, now: Some(now()), ..Capabilities::default() }
+            .check(operation)
+    }
+
+    /// Checks whether workflows of a repository may be changed and started.
+    ///
+    /// # Errors
+    /// The server gives no answer, or the token may not.
+    pub(super) async fn check_workflows(&self, repository: &Repository) -> Result<(), PollError> {
+        let denied = self.learn(repository).await?.actions;
+        denied.map_or(Ok(()), |denied| Err(PollError::Denied { repository: repository.to_string(), denied }))
+    }
+
+    /// Finds out the rights in the repository of a run. A server that gives no answer leaves them open.
+    pub(super) async fn learn_of(&self, folder: &RunFolder) -> Result<(), PollError> {
+        let info = history::info(folder)?;
+        let Some(remote) = &info.remote else { return Ok(()) };
+        let Ok(repository) = Repository::parse(&info.repository, Some(&remote.host)) else { return Ok(()) };
+        if let Err(error) = self.learn(&repository).await {
+            tracing::debug!(%repository, %error, "what the token may change is not known");
+        }
+        Ok(())
+    }
+
+    async fn learn(&self, repository: &Repository) -> Result<Rights, PollError> {
+        let rights = rights(&self.client(&repository.host).await?, repository).await?;
+        self.0.rights.send_if_modified(|known| known.insert(&repository.host, &repository.full_name(), rights));
+        Ok(rights)
+    }
+}
+
+/// Finds out what the token of a client may change. A classic token has scopes, and its user a role; what a fine-grained
+/// one lacks shows once a change is refused.
+async fn rights(client: &Client, repository: &Repository) -> Result<Rights, PollError> {
+    let path = repository.path();
+    let answer = client.get(&path, KNOWN, Priority::Visible).await?;
+    let malformed = |_| PollError::Malformed { host: repository.host.clone(), what: "a repository" };
+    let found: WireRepository = serde_json::from_slice(&answer.body).map_err(malformed)?;
+    let is_github = client.host().kind() == ServerKind::GitHub;
+    let scopes = client.link().borrow().scopes.clone().filter(|_| is_github);
+    let [all, public] = SCOPES;
+    let has_scope = |scope: &String| scope == all || (scope == public && found.private == Some(false));
+    let may_push = found.permissions.as_ref().is_none_or(|permissions| permissions.push != Some(false));
+    let of_all = if !client.has_token() {
+        Some(Denied::NoToken)
+    } else if found.archived == Some(true) {
+        Some(Denied::Archived)
+    } else if scopes.is_some_and(|scopes| !scopes.iter().any(has_scope)) {
+        Some(Denied::Scope)
+    } else if !may_push {
+        Some(Denied::Role)
+    } else {
+        None
+    };
+    let denied =
+        |permission| of_all.or_else(|| client.was_denied(&path, permission).then_some(Denied::Permission(permission)));
+    let (actions, deployments) = (denied(Permission::Actions), denied(Permission::Deployments));
+    Ok(Rights { actions, deployments, limits_reruns: is_github })
+}

@@ -1,0 +1,124 @@
+//! Commands for several runs: cancel, delete, re-run.
+
+use serde_json::json;
+
+use crate::launch::commands;
+use crate::model::Command;
+use crate::store::folder::RunFolder;
+use crate::store::history;
+use crate::ui::terminal_text::text;
+
+use super::{Exit, Failure, Outcome, block_on, runs_dir, servers, style};
+
+/// The runs that a command is about.
+#[derive(clap::Args)]
+pub(super) struct RunsArg {
+    /// The runs: ids, their beginnings or ends, `latest`: the newest run of this repository; or runs on a server: their
+    /// numbers, OWNER/REPO/NUMBER or URLs
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub(super) runs: Vec<String>,
+    /// Let `latest` be the newest run of all repositories
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct CancelArgs {
+    #[command(flatten)]
+    runs: RunsArg,
+    /// Cancel at once: no further step starts, not even with `always()`
+    #[arg(long)]
+    force: bool,
+    /// Print JSON, one object for each run
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct DeleteArgs {
+    /// The runs: ids, their beginnings or ends; or runs on a server, which are deleted there, too: their numbers,
+    /// OWNER/REPO/NUMBER or URLs
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<String>,
+    /// Delete only the logs, of runs on a server; what was downloaded here stays
+    #[arg(long)]
+    logs: bool,
+    /// Print JSON, one object for each run
+    #[arg(long)]
+    json: bool,
+}
+
+impl RunsArg {
+    /// Finds the folder of the only run. A run on a server is brought up to date.
+    pub(super) fn find(&self) -> Result<RunFolder, Failure> {
+        let here = std::env::current_dir().ok().filter(|_| !self.all);
+        let folder = servers::locate(&runs_dir()?, &self.runs[0], here.as_deref())?;
+        servers::refresh(&folder)?;
+        Ok(folder)
+    }
+}
+
+pub(super) fn cancel(args: &CancelArgs) -> Outcome {
+    let command = if args.force { Command::ForceCancel } else { Command::Cancel };
+    each(&args.runs, "cancelled", args.json, |folder| {
+        let origin = history::info(folder)?.origin();
+        servers::submit(folder, &command)?;
+        Ok(format!("{} is being cancelled: {origin}", folder.id()))
+    })
+}
+
+pub(super) fn delete(args: &DeleteArgs) -> Outcome {
+    let named = RunsArg { runs: args.runs.clone(), all: false };
+    each(&named, "deleted", args.json, |folder| {
+        let origin = history::info(folder)?.origin();
+        if args.logs {
+            servers::submit(folder, &Command::DeleteLogs)?;
+            return Ok(format!("the logs of {} are deleted at their server: {origin}", folder.id()));
+        }
+        if history::is_mirror(folder) {
+            servers::submit(folder, &Command::Delete)?;
+        } else {
+            block_on(commands::delete(&folder.runs(), folder.id()))??;
+        }
+        Ok(format!("{} is deleted: {origin}", folder.id()))
+    })
+}
+
+/// Does something to each of some runs, one after another, and prints what was done. One that fails does not keep the
+/// others from it. `done` is what was done, for the count of several.
+pub(super) fn each(
+    named: &RunsArg,
+    done: &str,
+    json: bool,
+    mut act: impl FnMut(&RunFolder) -> Result<String, Failure>,
+) -> Outcome {
+    let runs = runs_dir()?;
+    let here = std::env::current_dir().ok().filter(|_| !named.all);
+    let (count, mut accepted, mut worst) = (named.runs.len(), 0, None);
+    for name in &named.runs {
+        let found = servers::locate(&runs, name, here.as_deref());
+        let id = found.as_ref().ok().map(|folder| folder.id().clone());
+        let result = found.and_then(|folder| act(&folder));
+        if json {
+            let reason = result.as_ref().err().map(|failure| failure.message.clone());
+            style::json(&json!({"run": id, "name": name, "accepted": reason.is_none(), "reason": reason}))?;
+        }
+        match result {
+            Ok(text) => {
+                accepted += 1;
+                if !json {
+                    style::line(&text!("{}", text))?;
+                }
+            }
+            Err(failure) if count == 1 => return Err(failure),
+            Err(failure) => {
+                style::complain(&text!("{}: {}", name, failure.message));
+                worst.get_or_insert(failure.exit);
+            }
+        }
+    }
+    if count > 1 {
+        style::notice(&format!("{accepted} of {count} {done}"));
+    }
+    Ok(worst.unwrap_or(Exit::Success))
+}

@@ -1,0 +1,85 @@
+//! What the user's token may change in a repository on a server.
+
+use std::collections::BTreeMap;
+
+/// What a token may change in a repository. By default everything, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rights {
+    /// Why it may not change runs and workflows.
+    pub actions: Option<Denied>,
+    /// Why it may not review deployments.
+    pub deployments: Option<Denied>,
+    /// Whether the server limits re-runs: see [`MAX_RERUNS`] and [`MAX_RERUN_AGE`].
+    pub limits_reruns: bool,
+}
+
+/// Maximum number of times that GitHub runs a run again.
+pub const MAX_RERUNS: u32 = 50;
+
+/// Age in days after which GitHub does not run a run again.
+pub const MAX_RERUN_AGE: u64 = 30;
+
+/// Why a token may not change something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Denied {
+    /// There is no token.
+    #[error("the server wants a token: see `cuelight auth login`")]
+    NoToken,
+    /// The token lacks a scope that every change needs.
+    #[error("the token lacks the scope `repo`")]
+    Scope,
+    /// The token lacks a permission.
+    #[error("the token lacks the permission `{}: write`", .0.word())]
+    Permission(Permission),
+    /// The user may only read the repository.
+    #[error("you may only read the repository")]
+    Role,
+    /// The repository takes no changes.
+    #[error("the repository is archived")]
+    Archived,
+}
+
+/// A permission of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Permission {
+    /// Of runs and workflows.
+    Actions,
+    /// Of deployments.
+    Deployments,
+}
+
+impl Permission {
+    /// All permissions.
+    pub const ALL: [Self; 2] = [Self::Actions, Self::Deployments];
+
+    /// Returns the name that the server has for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Actions => "actions",
+            Self::Deployments => "deployments",
+        }
+    }
+}
+
+/// What is known of the rights in each repository.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KnownRights(BTreeMap<(String, String), Rights>);
+
+impl KnownRights {
+    /// Notes the rights in a repository, which is named as `owner/name`. Returns whether they are new.
+    pub fn insert(&mut self, host: &str, repository: &str, rights: Rights) -> bool {
+        self.0.insert(key(host, repository), rights) != Some(rights)
+    }
+
+    /// Returns the rights in a repository, which is named as `owner/name`; `None` if they are not known.
+    #[must_use]
+    pub fn of(&self, host: &str, repository: &str) -> Option<Rights> {
+        self.0.get(&key(host, repository)).copied()
+    }
+}
+
+/// Names of hosts and repositories are the same in any case.
+fn key(host: &str, repository: &str) -> (String, String) {
+    (host.to_ascii_lowercase(), repository.to_ascii_lowercase())
+}
